@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class CdpConfig(AppConfig):
+    name = "cdp"
+    verbose_name = "Platform"
+    default = True
+
+    def ready(self) -> None:
+        from cdp import checks  # noqa: F401  (registers the system checks)
+
+
+class CdpAdminConfig(AdminConfig):
+    """Puts our AdminSite (navigation by task, dashboard) where the stock one would be."""
+
+    default_site = "cdp.admin.CdpAdminSite"
