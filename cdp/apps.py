@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class CdpConfig(AppConfig):
@@ -11,7 +11,8 @@ class CdpConfig(AppConfig):
         from cdp import checks  # noqa: F401  (registers the system checks)
 
 
-class CdpAdminConfig(AdminConfig):
+class CdpAdminConfig(admin_apps.AdminConfig):
     """Puts our AdminSite (navigation by task, dashboard) where the stock one would be."""
 
+    default = False
     default_site = "cdp.admin.CdpAdminSite"

@@ -1,6 +1,12 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ProfilesConfig(AppConfig):
     name = "profiles"
     verbose_name = "People"
+
+    def ready(self) -> None:
+        from profiles.builtin import ensure_builtin
+
+        post_migrate.connect(ensure_builtin, sender=self)

@@ -1,0 +1,19 @@
+"""The platform's own tables: who acts (users, keys), what runs (jobs), what is remembered (audit, mail, webhooks)."""
+
+from cdp.models.access import ApiKey, IdempotencyKey, User
+from cdp.models.audit import AuditEntry
+from cdp.models.job import Job
+from cdp.models.mail import Mail
+from cdp.models.webhook import Delivery, OutboxMessage, Webhook
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "Delivery",
+    "IdempotencyKey",
+    "Job",
+    "Mail",
+    "OutboxMessage",
+    "User",
+    "Webhook",
+]

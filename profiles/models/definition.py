@@ -1,0 +1,118 @@
+"""What staff define: sources, identifier types, custom attributes."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models.functions import Lower, Now
+
+
+class Source(models.Model):
+    """One row is one door or system that data comes through. One per door ships (see profiles/builtin.py)."""
+
+    class Door(models.TextChoices):
+        WEB = "web", "Web tracking"
+        API = "api", "API"
+        IMPORT = "import", "Import"
+        STAFF = "staff", "Staff"
+        SYSTEM = "system", "System"
+
+    id = models.SmallAutoField(primary_key=True)
+    name = models.CharField(max_length=60)
+    door = models.CharField(max_length=10, choices=Door)
+    is_builtin = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(Lower("name"), name="source_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IdentifierType(models.Model):
+    """One row is one kind of value that can lead to a person (I1)."""
+
+    class Strength(models.TextChoices):
+        HARD = "hard", "Hard: belongs to one person"
+        SOFT = "soft", "Soft: a browser or device"
+
+    class Normalizer(models.TextChoices):
+        EMAIL = "email", "E-mail"
+        PHONE = "phone", "Phone (E.164)"
+        LOWER = "lower", "Lower case"
+        EXACT = "exact", "Exactly as sent"
+
+    id = models.SmallAutoField(primary_key=True)
+    name = models.CharField(
+        max_length=40,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Use small letters, digits and _, starting with a letter.")],
+    )
+    label = models.CharField(max_length=60, blank=True)
+    strength = models.CharField(max_length=4, choices=Strength, default=Strength.HARD)
+    is_unique = models.BooleanField(
+        "leads to one profile",
+        default=True,
+        help_text="Off: kept as a contact value only; families may share it and it resolves nothing.",
+    )
+    is_main = models.BooleanField(
+        default=False, help_text="Whoever holds one of these is a recognized person, not an anonymous visitor."
+    )
+    priority = models.PositiveSmallIntegerField(default=10, help_text="1 is the strongest; decides when two clash.")
+    normalizer = models.CharField(max_length=6, choices=Normalizer, default=Normalizer.EXACT)
+    max_per_profile = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="How many different values one person may have; empty for any number."
+    )
+    blocked_values = ArrayField(
+        models.CharField(max_length=255), default=list, blank=True, help_text="Treated as absent, with a warning."
+    )
+    blocked_patterns = ArrayField(
+        models.CharField(max_length=255), default=list, blank=True, help_text="Regular expressions, whole value."
+    )
+    is_builtin = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["priority", "name"]
+        constraints = [models.UniqueConstraint(fields=["name"], name="identifier_type_name_once")]
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+
+class AttributeDefinition(models.Model):
+    """One row is one custom attribute staff registered (P2); its values live in ``Profile.attributes``."""
+
+    class Type(models.TextChoices):
+        TEXT = "text", "Text"
+        NUMBER = "number", "Number"
+        BOOLEAN = "boolean", "Yes or no"
+        DATE = "date", "Date"
+        DATETIME = "datetime", "Date and time"
+        CHOICE = "choice", "One of a list"
+        LIST = "list", "List of texts"
+
+    class Sensitivity(models.TextChoices):
+        NONE = "none", "Not personal"
+        PERSONAL = "personal", "Personal"
+        SENSITIVE = "sensitive", "Sensitive (health, belief, finances …)"
+
+    name = models.CharField(
+        max_length=60,
+        help_text="As sent by integrations. Fixed once used; only the label may change.",
+        validators=[RegexValidator(r"^[A-Za-z][A-Za-z0-9_]*$", "Use letters, digits and _, starting with a letter.")],
+    )
+    label = models.CharField(max_length=80, blank=True)
+    type = models.CharField(max_length=10, choices=Type, default=Type.TEXT)
+    description = models.TextField(blank=True)
+    sensitivity = models.CharField(max_length=10, choices=Sensitivity, default=Sensitivity.PERSONAL)
+    choices = ArrayField(models.CharField(max_length=200), default=list, blank=True, verbose_name="allowed values")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "attribute"
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(Lower("name"), name="attribute_name_once")]
+
+    def __str__(self) -> str:
+        return self.label or self.name

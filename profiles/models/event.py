@@ -1,0 +1,65 @@
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Coalesce, Now
+
+
+class EventName(models.Model):
+    """One row is one event name ever seen; events carry its small id."""
+
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """The one owner of the join from events to people (with ``by_canonical`` for whole-base scans)."""
+
+    def of_people(self, *roots: int) -> "EventQuerySet":
+        """Events of the roots and of every profile merged into them."""
+        from profiles.models.profile import Profile
+
+        return self.filter(profile_id__in=Profile.objects.members_of(*roots).values("pk"))
+
+    def by_canonical(self) -> "EventQuerySet":
+        """Annotates ``person_id``, the surviving profile, reading merged rows only (partial index)."""
+        from profiles.models.profile import Profile
+
+        merged: Any = Profile.objects.filter(pk=models.OuterRef("profile_id")).exclude(
+            canonical_id=models.F("pk")
+        )
+        return self.annotate(person_id=Coalesce(models.Subquery(merged.values("canonical_id")), "profile_id"))
+
+
+class Event(models.Model):
+    """One row is one thing a person did, on the profile it arrived at (never re-pointed by a merge)."""
+
+    class Kind(models.TextChoices):
+        TRACK = "track", "Event"
+        PAGE = "page", "Page view"
+        SCREEN = "screen", "Screen view"
+
+    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="events", db_index=False)
+    name = models.ForeignKey(EventName, models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.TRACK, db_default=Kind.TRACK)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField(db_default=Now())
+    message_id = models.UUIDField(help_text="The sender's id, so that a repeated call has one effect.")
+    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
+    properties = models.JSONField(default=dict)
+    context = models.JSONField(default=dict)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-occurred_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["source", "message_id"], name="event_once_per_source")]
+        indexes = [
+            models.Index(fields=["profile", "-occurred_at", "-id"], name="event_of_profile"),
+            models.Index(fields=["profile", "name", "-occurred_at"], name="event_of_profile_by_name"),
+            models.Index(fields=["name", "occurred_at"], name="event_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name.name

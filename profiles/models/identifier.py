@@ -1,0 +1,50 @@
+from django.contrib.postgres.indexes import OpClass
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class IdentifierQuerySet(models.QuerySet["Identifier"]):
+    def resolving(self) -> "IdentifierQuerySet":
+        return self.filter(resolves=True)
+
+    def of_people(self, *roots: int) -> "IdentifierQuerySet":
+        """Every identifier held by the roots or by a profile merged into them."""
+        return self.filter(profile__canonical_id__in=roots)
+
+
+class Identifier(models.Model):
+    """One row is one value that some profile holds, kept on the profile it arrived at for ever.
+
+    ``resolves`` says whether the value leads to this profile: its type is unique, it is not pending
+    verification, not released by a deletion, and not the weaker side of a clash (kept as a contact value).
+    """
+
+    type = models.ForeignKey("profiles.IdentifierType", models.PROTECT, related_name="+", db_index=False)
+    value = models.CharField(max_length=255, help_text="Normalized.")
+    raw = models.CharField(max_length=320, blank=True, help_text="As it was sent, when that differs.")
+    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="identifiers", db_index=False)
+    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
+    resolves = models.BooleanField(default=True, db_default=True)
+    is_verified = models.BooleanField(default=False, db_default=False)
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+
+    objects = IdentifierQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["type__priority", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["type", "value"], condition=Q(resolves=True), name="identifier_leads_to_one_profile"
+            ),
+            # Also the index for a profile's identifiers.
+            models.UniqueConstraint(fields=["profile", "type", "value"], name="identifier_once_per_profile"),
+        ]
+        indexes = [
+            # The search box: a value or its beginning, of any type; exact look-ups of contact values.
+            models.Index(OpClass(F("value"), name="text_pattern_ops"), name="identifier_by_value"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type.name}:{self.value}"
