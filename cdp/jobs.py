@@ -1,0 +1,419 @@
+"""Long work: a Job row is the truth, Celery only wakes workers.
+
+Whatever kind of work it is — import, bulk action, export — runs by the same rules:
+
+- The row is committed before anybody is woken; a broker that is down does not fail the request
+  (``sweep`` wakes the job later).
+- One worker holds a job by a lease with a fencing token and the database's clock. A lease that ran out
+  is anyone's to take.
+- Work goes in chunks. A chunk's transaction first checks the lease, what people wish (pause, cancel)
+  and that whoever started it may still do it, then writes its data and moves the cursor. So a chunk is
+  applied once or not at all, whatever is killed.
+- A worker works at most ``SLICE_SECONDS`` on one message and then wakes the job anew, far below any
+  broker's redelivery time.
+- A job taken up ``MAX_ATTEMPTS`` times without progress fails with a reason; it never loops for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
+
+from cdp.actors import Actor
+from cdp.models import Job
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 30
+SLICE_SECONDS = 40.0
+MAX_ATTEMPTS = 3
+# A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
+_LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
+_NOW = RawSQL("clock_timestamp()", [])
+
+
+class LeaseLost(Exception):
+    """Another worker holds the job now, or the job ended; whatever this chunk did is rolled back."""
+
+
+class Stopped(Exception):
+    """The job was paused, canceled or forbidden between two chunks."""
+
+
+class JobFailed(Exception):
+    """Raised by a step: the job ends as failed and shows this sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end."""
+
+    kind: str
+    step: Callable[[Chunk], bool]
+    on_end: Callable[[Job], None] | None = None
+
+
+_handlers: dict[str, Handler] = {}
+
+
+def handler(
+    kind: str, *, on_end: Callable[[Job], None] | None = None
+) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
+    """Register the function that does one chunk of a kind of job.
+
+    ``on_end`` runs inside the transaction that ends the job (done, failed or canceled).
+    """
+
+    def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
+        _handlers[kind] = Handler(kind, step, on_end)
+        return step
+
+    return register
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What a step works with: the job as last committed, and the door to commit through."""
+
+    job: Job
+    token: uuid.UUID
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.job.params
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        return self.job.cursor
+
+    @contextmanager
+    def commit(
+        self,
+        *,
+        cursor: dict[str, Any] | None = None,
+        done: int = 0,
+        total: int | None = None,
+        result: dict[str, Any] | None = None,
+        errors: list[Any] | None = None,
+    ) -> Iterator[Progress]:
+        """One transaction: check the lease, run the body, move the cursor.
+
+        ``done`` is added to the progress; ``result`` is merged into the job's result. The body may set the
+        same through the yielded ``Progress`` when it only knows them afterwards.
+        Raises LeaseLost or Stopped before the body runs; then nothing was written.
+        """
+        progress = Progress(cursor, done, total, result or {}, errors or [])
+        with transaction.atomic():
+            job = _held(self.job.pk, self.token)
+            _check_wishes(job)
+            yield progress
+            now = time.monotonic()
+            job.cursor = job.cursor if progress.cursor is None else progress.cursor
+            job.total = job.total if progress.total is None else progress.total
+            job.result = {**job.result, **progress.result}
+            job.errors = [*job.errors, *progress.errors][:1000]
+            job.done += progress.done
+            job.busy_seconds += now - self.started
+            job.attempts = 0
+            _write_progress(job)
+        self.started = now
+        self.job = job
+
+    def keep_alive(self) -> None:
+        """Push the lease out during a chunk that takes long outside a transaction."""
+        taken = Job.objects.filter(pk=self.job.pk, lease_token=self.token, state=Job.State.RUNNING)
+        if not taken.update(lease_until=_LEASE):
+            raise LeaseLost(self.job.pk)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a chunk's body reports; lands in the job row in the same transaction."""
+
+    cursor: dict[str, Any] | None
+    done: int
+    total: int | None
+    result: dict[str, Any]
+    errors: list[Any]
+
+
+def _held(job_id: int, token: uuid.UUID) -> Job:
+    held = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
+    try:
+        return held.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
+    except Job.DoesNotExist:
+        raise LeaseLost(job_id) from None
+
+
+def _write_progress(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(
+        cursor=job.cursor,
+        total=job.total,
+        result=job.result,
+        errors=job.errors,
+        done=job.done,
+        busy_seconds=job.busy_seconds,
+        attempts=0,
+        progress_at=_NOW,
+        lease_until=_LEASE,
+    )
+
+
+def actor_of(job: Job) -> Actor:
+    """Who the job works for: the login or key that started it, as they are now."""
+    if job.user is not None:
+        return Actor.of_user(job.user)
+    if job.key is not None:
+        return Actor.of_key(job.key)
+    return Actor.system()
+
+
+def _check_wishes(job: Job) -> None:
+    if job.wish == Job.Wish.CANCEL:
+        raise Stopped(Job.State.CANCELED)
+    if job.wish == Job.Wish.PAUSE:
+        raise Stopped(Job.State.PAUSED)
+    if job.permission and not actor_of(job).can(job.permission):
+        raise JobFailed(
+            f"{actor_of(job).name} may no longer do this. Stopped before the next step; what was done stays done."
+        )
+
+
+# --- Starting, pausing, ending ------------------------------------------------------------------------
+
+
+def start_job(
+    *,
+    kind: str,
+    actor: Actor,
+    params: dict[str, Any] | None = None,
+    title: str = "",
+    permission: str = "",
+    total: int | None = None,
+    unit: str = "rows",
+) -> Job:
+    """Write the job down and wake a worker once the transaction is committed."""
+    job = Job.objects.create(
+        kind=kind,
+        params=params or {},
+        title=title,
+        permission=permission,
+        total=total,
+        unit=unit,
+        user_id=actor.user_id,
+        key_id=actor.key_id,
+    )
+    wake_on_commit(job.pk)
+    return job
+
+
+def wake_on_commit(job_id: int) -> None:
+    transaction.on_commit(lambda: wake(job_id), robust=True)
+
+
+def wake(job_id: int) -> None:
+    """Tell some worker about the job. A broker that is down is logged; the sweeper will wake it."""
+    from kombu.exceptions import OperationalError
+
+    from cdp.tasks import run_job
+
+    try:
+        run_job.delay(job_id)
+    except (OperationalError, OSError) as error:
+        log.warning("job %s: broker unreachable, the sweeper will wake it (%s)", job_id, type(error).__name__)
+
+
+def pause_job(*, job_id: int, actor: Actor) -> Job:
+    """Ask for a pause: takes effect before the next chunk, at once when nobody is working on it."""
+    return _wish(job_id, Job.Wish.PAUSE, Job.State.PAUSED)
+
+
+def cancel_job(*, job_id: int, actor: Actor) -> Job:
+    """Ask to stop for good. What committed chunks wrote stays; the job says how far it came."""
+    return _wish(job_id, Job.Wish.CANCEL, Job.State.CANCELED)
+
+
+def resume_job(*, job_id: int, actor: Actor) -> Job:
+    """Go on after a pause or a failure from the last committed chunk."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        if job.state in (Job.State.PAUSED, Job.State.FAILED):
+            Job.objects.filter(pk=job_id).update(
+                state=Job.State.QUEUED,
+                wish="",
+                problem="",
+                attempts=0,
+                wake_at=_NOW,
+                finished_at=None,
+                lease_token=None,
+                lease_until=None,
+            )
+            wake_on_commit(job_id)
+        elif job.state == Job.State.RUNNING:
+            Job.objects.filter(pk=job_id).update(wish="")
+        job.refresh_from_db()
+    return job
+
+
+def _wish(job_id: int, wish: str, state: str) -> Job:
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        if job.state == Job.State.RUNNING:
+            Job.objects.filter(pk=job_id).update(wish=wish)
+        elif job.state == Job.State.QUEUED or (job.state == Job.State.PAUSED and wish == Job.Wish.CANCEL):
+            _end_or_pause(job, state)
+        job.refresh_from_db()
+    return job
+
+
+def _end_or_pause(job: Job, state: str, problem: str = "") -> None:
+    ended = state != Job.State.PAUSED
+    Job.objects.filter(pk=job.pk).update(
+        state=state,
+        wish="",
+        problem=problem,
+        lease_token=None,
+        lease_until=None,
+        finished_at=_NOW if ended else None,
+    )
+    job.refresh_from_db()
+    known = _handlers.get(job.kind)
+    if ended and known and known.on_end:
+        known.on_end(job)
+
+
+# --- Working ------------------------------------------------------------------------------------------
+
+
+def take(job_id: int) -> Chunk | None:
+    """Take the lease when the job is due and nobody holds it; None otherwise. One statement decides."""
+    token = uuid.uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE cdp_job SET
+                state = 'running',
+                lease_token = %(token)s,
+                lease_until = clock_timestamp() + %(lease)s * interval '1 second',
+                started_at = coalesce(started_at, clock_timestamp()),
+                resumes = resumes + CASE WHEN state = 'running' AND lease_token IS NOT NULL THEN 1 ELSE 0 END,
+                attempts = attempts + 1
+            WHERE id = %(id)s AND wake_at <= clock_timestamp()
+              AND (state = 'queued'
+                   OR (state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp())))
+            """,
+            {"id": job_id, "token": token, "lease": LEASE_SECONDS},
+        )
+        if cursor.rowcount != 1:
+            return None
+    return Chunk(Job.objects.select_related("user", "key").get(pk=job_id), token)
+
+
+def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
+    """Work on the job for one slice. True when it wants to be woken again at once."""
+    chunk = take(job_id)
+    if chunk is None:
+        log.info("job %s: not due, ended, or held by another worker", job_id)
+        return False
+    known = _handlers.get(chunk.job.kind)
+    try:
+        if known is None:
+            raise JobFailed(f"No worker here knows the job kind “{chunk.job.kind}”.")
+        if chunk.job.attempts > MAX_ATTEMPTS:
+            raise JobFailed(
+                f"Stopped after {MAX_ATTEMPTS} tries without progress at {chunk.job.done:,} {chunk.job.unit}."
+                " Every try was interrupted; see the worker's log, then resume."
+            )
+        return _work(chunk, known, slice_seconds)
+    except LeaseLost:
+        log.warning("job %s: lease lost, left to its new holder", job_id)
+    except Stopped as stop:
+        _finish(chunk, str(stop.args[0]))
+    except JobFailed as failure:
+        _finish(chunk, Job.State.FAILED, str(failure))
+    except DatabaseError as error:
+        _back_off(chunk, error)
+    except Exception as error:
+        # The boundary of unknown handlers: the job must end with a reason, and the bug must be seen.
+        log.exception("job %s (%s) failed", job_id, chunk.job.kind)
+        _finish(chunk, Job.State.FAILED, f"An unexpected error stopped this job ({type(error).__name__}).")
+    return False
+
+
+def _work(chunk: Chunk, known: Handler, slice_seconds: float) -> bool:
+    until = time.monotonic() + slice_seconds
+    while True:
+        more = known.step(chunk)
+        if not more:
+            _finish(chunk, Job.State.DONE)
+            return False
+        if time.monotonic() >= until:
+            _release(chunk)
+            return True
+
+
+def _release(chunk: Chunk) -> None:
+    """Give the lease back between two slices; the next message takes it up."""
+    Job.objects.filter(pk=chunk.job.pk, lease_token=chunk.token).update(
+        state=Job.State.QUEUED, lease_token=None, lease_until=None
+    )
+
+
+def _finish(chunk: Chunk, state: str, problem: str = "") -> None:
+    with transaction.atomic():
+        try:
+            job = _held(chunk.job.pk, chunk.token)
+        except LeaseLost:
+            log.warning("job %s: ended elsewhere", chunk.job.pk)
+            return
+        _end_or_pause(job, state, problem)
+
+
+def _back_off(chunk: Chunk, error: DatabaseError) -> None:
+    """The database went away or refused the chunk: leave it queued and come back a little later."""
+    log.warning("job %s: %s, will be tried again", chunk.job.pk, type(error).__name__)
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+    if chunk.job.attempts >= MAX_ATTEMPTS:
+        _finish(
+            chunk,
+            Job.State.FAILED,
+            f"The database refused the same step {MAX_ATTEMPTS} times ({type(error).__name__})."
+            " What was done stays done; resume to try again.",
+        )
+        return
+    Job.objects.filter(pk=chunk.job.pk, lease_token=chunk.token).update(
+        state=Job.State.QUEUED,
+        lease_token=None,
+        lease_until=None,
+        wake_at=RawSQL("clock_timestamp() + %s * interval '1 second'", [2**chunk.job.attempts]),
+    )
+
+
+def sweep() -> int:
+    """Wake every job that is due and held by nobody. Called by beat and by each starting worker."""
+    due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
+    free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
+    ids = list(free.order_by(F("id")).values_list("pk", flat=True)[:500])
+    for job_id in ids:
+        wake(job_id)
+    return len(ids)
+
+
+def run_to_end(job: Job) -> Job:
+    """Work the job off in this process (tests, commands). Stops where a worker would stop."""
+    while run(job.pk):
+        pass
+    job.refresh_from_db()
+    return job
