@@ -25,7 +25,12 @@ def email(raw: str) -> str:
     Reserved domains such as `.test` and `.example` are addresses here. Quoted local parts
     (`"ann b"@…`) and addresses of machines (`ann@[192.0.2.1]`) are not.
     """
-    if _PLAIN.fullmatch(raw) and len(raw) <= _MAX_ADDRESS and "--" not in raw and raw.index("@") <= _MAX_LOCAL:
+    if (
+        _PLAIN.fullmatch(raw)
+        and len(raw) <= _MAX_ADDRESS
+        and "--" not in raw
+        and raw.index("@") <= _MAX_LOCAL
+    ):
         return raw.lower()
     value = _unify(raw)
     _check_shape(value)
@@ -98,5 +103,6 @@ def _plain_reason(local: str, domain: str) -> str:
             return f"{shown} cannot stand before the “@”."
         if not char.isascii() and not char.isprintable():
             return f"a character that cannot be shown (U+{ord(char):04X}) stands before the “@”."
-    shown = domain if domain.isprintable() and len(domain) <= 80 else "after the “@”"
-    return f"“{shown}” is not a valid domain." if shown == domain else "the domain after the “@” is not valid."
+    if domain.isprintable() and len(domain) <= 80:
+        return f"“{domain}” is not a valid domain."
+    return "the domain after the “@” is not valid."

@@ -13,7 +13,7 @@ from profiles.identity.text import INVISIBLE, BadValue
 _NOT = "Not a phone number: "
 _EXAMPLE = "Write it like +48 600 100 200."
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_ALLOWED = re.compile(r"[0-9+()\[\]./\s\u2010-\u2015\u2212~-]*")
+_ALLOWED = re.compile(r"[0-9+()\[\]./ \t\u2010-\u2015\u2212~-]*")
 _EXTENSION = re.compile(r"(?:ext(?:ension|n)?|wew|x|#)[.:\s]*[0-9]{1,7}$", re.IGNORECASE)
 _SPREADSHEET = re.compile(r"\+?[0-9](?:[.,][0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 
@@ -74,6 +74,8 @@ def _is_settled(value: str) -> bool:
 @lru_cache(maxsize=16_384)
 def _read(raw: str, region: str) -> str:
     value = unicodedata.normalize("NFKC", raw.translate(INVISIBLE)).strip()
+    if not value.isascii():  # ٤٨ is 48
+        value = "".join(str(unicodedata.decimal(char, char)) for char in value)
     _check_shape(value)
     if not region and value.startswith("00"):
         value = "+" + value[2:]  # the international prefix of nearly every country
@@ -91,14 +93,16 @@ def _check_shape(value: str) -> None:
     if len(value) > 100:
         raise BadValue(_NOT + "it has too many digits.")
     if _SPREADSHEET.fullmatch(value):
-        raise BadValue(_NOT + "a spreadsheet shortened it and lost digits. Format the column as text and export again.")
+        raise BadValue(
+            _NOT + "a spreadsheet shortened it and lost digits. Format the column as text and export again."
+        )
     if extension := _EXTENSION.search(value):
         raise BadValue(_NOT + f"leave out the extension “{extension.group()}”.")
     if _ALLOWED.fullmatch(value):
         return
     if any(char.isalpha() for char in value):
         raise BadValue(_NOT + "there are letters in it.")
-    odd = next(char for char in value if not _ALLOWED.fullmatch(char) and not char.isdigit() or not char.isprintable())
+    odd = next(char for char in value if not _ALLOWED.fullmatch(char))
     shown = f"“{odd}”" if odd.isprintable() else f"a control character (U+{ord(odd):04X})"
     raise BadValue(_NOT + f"{shown} cannot stand in one.")
 

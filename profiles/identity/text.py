@@ -26,7 +26,7 @@ class BadValue(ValueError):
 
 
 def text(raw: str, limit: int = MAX_TEXT) -> str:
-    """Trimmed, NFC, line breaks as `\\n`, everything else kept as it came: markup, formulas, emoji, terminal codes.
+    """Trimmed, NFC, line breaks as `\\n`; the rest as it came: markup, formulas, emoji, terminal codes.
 
     Showing such text harmlessly is the work of the page or file that shows it; changing it here would
     lose what somebody wrote. Raises `BadValue` for what PostgreSQL cannot store and above `limit` characters.
