@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_migrate
 
 
 class CdpConfig(AppConfig):
@@ -8,7 +9,10 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import checks  # noqa: F401  (registers the system checks)
+        from cdp import audit, checks, worker  # noqa: F401  (system checks, Celery's signals, logins)
+        from cdp.roles import ensure_roles
+
+        post_migrate.connect(ensure_roles, sender=self)
 
 
 class CdpAdminConfig(admin_apps.AdminConfig):

@@ -231,4 +231,15 @@ class Migration(migrations.Migration):
             model_name='delivery',
             constraint=models.UniqueConstraint(fields=('webhook', 'message'), name='delivery_once_per_webhook'),
         ),
+        migrations.CreateModel(
+            name='Worker',
+            fields=[
+                ('name', models.CharField(help_text="Celery's node name.", max_length=255, primary_key=True, serialize=False)),
+                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
     ]

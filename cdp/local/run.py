@@ -1,0 +1,250 @@
+"""`make run`: everything the product needs, in one terminal, until Ctrl-C."""
+
+import errno
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from cdp.local import processes
+from cdp.local.children import die_with_parent, tail
+from cdp.local.places import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
+from cdp.local.servers import Servers, durable_servers
+from cdp.local.supervisor import Service, Supervisor
+
+HOST = "127.0.0.1"
+PORTS_TO_TRY = 100
+READY_SECONDS = 60
+LOG_LIMIT = 10 * 1024 * 1024
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
+
+
+def run() -> int:
+    """Runs the product; 0 when it was asked to end, 1 when it could not start."""
+    place = layout(Path(os.environ.get("CDP_DATA") or PROJECT / "var"))
+    try:
+        with held(place.run / "lock", f"process {os.getpid()}"):
+            return _run(place)
+    except AlreadyHeld as other:
+        raise LocalError(
+            f"It is already running in {place.data} ({other}). "
+            "Stop that one, or give this one a folder of its own: CDP_DATA=other make run"
+        ) from None
+
+
+def _run(place: Layout) -> int:
+    make = _parent_make()
+    if make:
+        die_with_parent(signal.SIGTERM)
+    supervisor = Supervisor(say, also_end=lambda: make is not None and _was_interrupted(make))
+    try:
+        listening = _listen(int(os.environ.get("PORT") or 8000))
+        servers = durable_servers(place)
+        environment = _environment(place, servers, listening.getsockname()[1])
+        _start_servers(supervisor, servers, place)
+        prepared = _prepare(supervisor, environment, place)
+        if prepared is None:
+            return 0
+        _start_product(supervisor, environment, place, listening)
+        ready = _wait_until_ready(supervisor, listening.getsockname()[1])
+        _introduce(place, environment, prepared["login"], ready)
+        supervisor.watch()
+        return 0
+    finally:
+        if supervisor.services:
+            say("stopping …")
+        supervisor.stop()
+        if supervisor.services:
+            say("stopped")
+
+
+# --- the parts, in order -----------------------------------------------------------------------------
+def _listen(port: int) -> socket.socket:
+    """A listening socket on the port, or on the next free one, which it says."""
+    for candidate in range(port, min(port + PORTS_TO_TRY, 65536)):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((HOST, candidate))
+            listening.listen(512)
+        except OSError as problem:
+            listening.close()
+            if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            continue
+        if candidate != port:
+            say(f"port {port} is taken; using {candidate}")
+        return listening
+    raise LocalError(f"No free port from {port} on. Choose another: PORT=9000 make run")
+
+
+def _environment(place: Layout, servers: Servers, port: int) -> dict[str, str]:
+    key = place.data / "secret-key"
+    if not key.exists():
+        keep_secret(key, secrets.token_urlsafe(64))
+    metrics = place.run / "metrics"
+    metrics.mkdir(mode=0o700, exist_ok=True)
+    for old in metrics.glob("*.db"):  # counters start afresh with the processes
+        old.unlink()
+    defaults = {
+        "SECRET_KEY": key.read_text().strip(),
+        "CDP_URL": f"http://{HOST}:{port}",
+        "CDP_LOCAL": "1",
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+    }
+    chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
+    return chosen | {"CDP_DATA": str(place.data)} | servers.environment
+
+
+def _start_servers(supervisor: Supervisor, servers: Servers, place: Layout) -> None:
+    _roll_logs(place.logs)
+    if postgres := servers.postgres:
+        first = not (postgres.cluster / "PG_VERSION").exists()
+        say("creating the PostgreSQL cluster …" if first else "starting PostgreSQL …")
+        service = Service(
+            "postgres",
+            postgres.launch,
+            postgres.log,
+            stop_signals=(signal.SIGINT, signal.SIGQUIT),
+            patience=30,
+        )
+        supervisor.start(service)
+        postgres.start_database()
+    if redis := servers.redis:
+        supervisor.start(Service("redis", redis.launch, redis.log))
+        redis.wait_until_ready()
+
+
+def _prepare(supervisor: Supervisor, environment: dict[str, str], place: Layout) -> dict[str, str] | None:
+    """Migrations, demo people, login, static files. None when somebody pressed Ctrl-C meanwhile."""
+    say("preparing the database (the first time with demo people, this takes a moment) …")
+    log = place.logs / "prepare.log"
+    log.unlink(missing_ok=True)
+    process = processes.start_prepare(env=environment, log=log)
+    while process.poll() is None:
+        if supervisor.ending or supervisor.also_end():
+            process.terminate()
+            process.wait()
+            return None
+        supervisor.sleep(0.5)
+    if process.returncode:
+        raise LocalError(f"The database could not be prepared. The end of {log}:\n{tail(log, 25)}")
+    answer: dict[str, str] = json.loads(tail(log, 1))
+    return answer
+
+
+def _start_product(
+    supervisor: Supervisor, environment: dict[str, str], place: Layout, listening: socket.socket
+) -> None:
+    logs = place.logs
+    # Stopped in the opposite order: web, beat, worker.
+    supervisor.start(
+        Service(
+            "worker",
+            lambda: processes.start_worker(env=environment, log=logs / "worker.log"),
+            logs / "worker.log",
+            stop_signals=(signal.SIGTERM, signal.SIGQUIT),
+            patience=15,
+        )
+    )
+    supervisor.start(
+        Service(
+            "beat",
+            lambda: processes.start_beat(env=environment, log=logs / "beat.log", schedule=place.run / "beat"),
+            logs / "beat.log",
+        )
+    )
+    supervisor.start(
+        Service(
+            "web",
+            lambda: processes.start_web(env=environment, log=logs / "web.log", listening=listening.fileno()),
+            logs / "web.log",
+            stop_signals=(signal.SIGTERM, signal.SIGQUIT),
+        )
+    )
+
+
+def _wait_until_ready(supervisor: Supervisor, port: int) -> str:
+    """What /readyz says in the end: nothing when all is well, else what is missing."""
+    deadline = time.monotonic() + READY_SECONDS
+    answer = "the web process does not answer"
+    while time.monotonic() < deadline and not supervisor.ending:
+        answer = _ask_readiness(port) or answer
+        if answer == "ok":
+            return ""
+        supervisor.sleep(0.3)
+    return answer
+
+
+def _ask_readiness(port: int) -> str:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        body = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return ""
+    finally:
+        connection.close()
+    wrong = [f"{name}: {state}" for name, state in body.get("checks", {}).items() if state != "ok"]
+    return "; ".join(wrong) or "ok"
+
+
+def _introduce(place: Layout, environment: dict[str, str], login: str, missing: str) -> None:
+    databases = "" if place.cluster.parent == place.data else f" (PostgreSQL in {place.cluster})"
+    print(
+        f"\n  Customer data platform   {environment['CDP_URL']}\n"
+        f"  Log in as                {login}\n"
+        f"  Data                     {place.data}{databases}\n"
+        f"  Logs                     {place.logs}\n"
+        f"  Stop with                Ctrl-C\n",
+        flush=True,
+    )
+    if missing:
+        say(f"not everything is up yet: {missing}")
+
+
+def _roll_logs(logs: Path) -> None:
+    for log in logs.glob("*.log"):
+        if log.stat().st_size > LOG_LIMIT:
+            log.replace(log.with_suffix(".log.1"))
+
+
+# --- make, our parent --------------------------------------------------------------------------------
+def _parent_make() -> int | None:
+    """The process id of the make that runs us."""
+    try:
+        name = Path(f"/proc/{os.getppid()}/comm").read_text().strip()
+    except OSError:
+        return None
+    return os.getppid() if name in ("make", "gmake") else None
+
+
+def _was_interrupted(make: int) -> bool:
+    """Whether make alone was sent SIGINT, as `kill -INT` does and a terminal does not.
+
+    GNU make then waits for us without passing the signal on; all one can see is that it no longer
+    catches SIGINT.
+    """
+    try:
+        status = Path(f"/proc/{make}/status").read_text()
+    except OSError:
+        return True  # make is gone
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return not int(caught, 16) & (1 << (signal.SIGINT - 1))
+
+
+def main() -> int:
+    try:
+        return run()
+    except LocalError as problem:
+        print(f"\n{problem}", file=sys.stderr, flush=True)
+        return 1

@@ -1,0 +1,16 @@
+"""Every address the product answers on."""
+
+from django.contrib import admin
+from django.urls import path
+
+from cdp import health
+
+handler500 = "cdp.middleware.server_error"
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics_page, name="metrics"),
+    path("csp-report/", health.csp_report, name="csp-report"),
+    path("admin/", admin.site.urls),
+]

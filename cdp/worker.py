@@ -1,0 +1,90 @@
+"""What a Celery worker does besides tasks: a sign of life, and an id on every line its tasks log.
+
+The sign of life is a row, fresh as long as the main process lives, not only while it has work. It comes
+from a thread, so that a pool busy with long chunks does not look dead, and a database that is away does
+not hold up the worker.
+"""
+
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown
+from django.db import DatabaseError, connection
+from django.db.models.functions import Now
+
+from cdp.logs import request_id
+
+log = logging.getLogger("cdp.worker")
+
+EVERY_SECONDS = 10.0
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+def beat(name: str) -> None:
+    """Says that the worker lives, and forgets those that were killed long ago."""
+    from cdp.models import Worker
+
+    Worker.objects.update_or_create(
+        name=name, defaults={"seen_at": Now()}, create_defaults={"started_at": Now(), "seen_at": Now()}
+    )
+    Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+
+
+class Heart(threading.Thread):
+    """Beats until told to stop, then takes the worker's row away."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name="heart", daemon=True)
+        self.worker = name
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            self._quietly(lambda: beat(self.worker))
+            self.stopping.wait(EVERY_SECONDS)
+        self._quietly(self._take_away)
+
+    def _take_away(self) -> None:
+        from cdp.models import Worker
+
+        Worker.objects.filter(name=self.worker).delete()
+
+    def _quietly(self, work: Any) -> None:
+        try:
+            work()
+        except DatabaseError as error:
+            log.warning("no sign of life to the database: %s", error)
+        finally:
+            connection.close()  # held for milliseconds, not between beats
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.join(timeout=5)
+
+
+_hearts: list[Heart] = []
+
+
+@worker_ready.connect
+def start_heart(sender: Any, **kwargs: Any) -> None:
+    heart = Heart(sender.hostname)
+    _hearts.append(heart)
+    heart.start()
+
+
+@worker_shutdown.connect
+def stop_heart(**kwargs: Any) -> None:
+    while _hearts:
+        _hearts.pop().stop()
+
+
+@task_prerun.connect
+def name_task(task_id: str, **kwargs: Any) -> None:
+    request_id.set(task_id)
+
+
+@task_postrun.connect
+def unname_task(**kwargs: Any) -> None:
+    request_id.set("")
