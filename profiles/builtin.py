@@ -43,7 +43,7 @@ def builtin_source(door: str) -> Any:
 
 def ensure_builtin(**_: Any) -> None:
     """Create what is missing of the shipped sources and identifier types."""
-    from profiles.identity.normalize import DEFAULT_BLOCKED
+    from profiles.identity.normalize import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS
     from profiles.models import IdentifierType, Source
 
     with transaction.atomic():
@@ -59,7 +59,11 @@ def ensure_builtin(**_: Any) -> None:
         preset = PRESETS.get(settings.CDP_IDENTITY_PRESET, PRESETS["customer_id_first"])
         IdentifierType.objects.bulk_create(
             IdentifierType(
-                name=name, is_builtin=True, blocked_values=sorted(DEFAULT_BLOCKED), **{**spec, **preset.get(name, {})}
+                name=name,
+                is_builtin=True,
+                blocked_values=sorted(DEFAULT_BLOCKED),
+                blocked_patterns=list(DEFAULT_BLOCKED_PATTERNS),
+                **{**spec, **preset.get(name, {})},
             )
             for name, spec in _TYPES.items()
             if name not in have

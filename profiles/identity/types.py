@@ -1,0 +1,92 @@
+"""Identifier types as the doors use them: rows an admin manages, compiled once per call.
+
+A value is cleaned the same way at every door: normalized by its type, then held against the type's
+blocked values. A blocked value counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+
+from profiles.errors import Invalid
+from profiles.identity.normalize import BadValue, compile_patterns, is_blocked, normalizer
+from profiles.models import IdentifierType
+
+
+class Blocked(ValueError):
+    """The value identifies nobody (``null``, ``test@test.com`` …); treat it as absent and warn."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSpec:
+    """One identifier type, ready to clean values with. ``row`` is the table's row."""
+
+    row: IdentifierType
+    clean: Callable[[str], str]
+
+    @property
+    def id(self) -> int:
+        return self.row.pk
+
+    @property
+    def name(self) -> str:
+        return self.row.name
+
+    @property
+    def makes_recognized(self) -> bool:
+        """Whoever holds one is a recognized person (I4)."""
+        return self.row.is_main and self.row.is_unique and self.row.strength == IdentifierType.Strength.HARD
+
+
+@lru_cache(maxsize=64)
+def _cleaner(
+    kind: str, blocked: frozenset[str], patterns: tuple[str, ...], region: str
+) -> Callable[[str], str]:
+    compiled: tuple[re.Pattern[str], ...] = compile_patterns(patterns)
+    normal = normalizer(kind, region=region)
+
+    def clean(raw: str) -> str:
+        if is_blocked(raw, blocked, compiled):
+            raise Blocked(f"“{raw}” identifies nobody; it was treated as absent.")
+        value = normal(raw)
+        if is_blocked(value, blocked, compiled):
+            raise Blocked(f"“{raw}” identifies nobody; it was treated as absent.")
+        if len(value) > 255:
+            raise BadValue(f"An identifier has at most 255 characters; this one has {len(value):,}.")
+        return value
+
+    return clean
+
+
+def spec_of(row: IdentifierType) -> TypeSpec:
+    blocked = frozenset(value.lower() for value in row.blocked_values)
+    return TypeSpec(
+        row, _cleaner(row.normalizer, blocked, tuple(row.blocked_patterns), settings.CDP_PHONE_REGION)
+    )
+
+
+def identifier_types() -> dict[str, TypeSpec]:
+    """Every type by name, strongest first. One query."""
+    return {row.name: spec_of(row) for row in IdentifierType.objects.order_by("priority", "name")}
+
+
+def get_type(types: dict[str, TypeSpec], name: str) -> TypeSpec:
+    """The named type; Invalid with the known names otherwise."""
+    spec = types.get(name)
+    if spec is None:
+        known = ", ".join(types)
+        raise Invalid(
+            [
+                {
+                    "field": "type",
+                    "value": name,
+                    "message": f"“{name}” is not an identifier type. Known types: {known}.",
+                }
+            ]
+        )
+    return spec

@@ -1,0 +1,123 @@
+"""The fixed cast and the doors they come through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from cdp.actors import Actor
+from cdp.models import User
+from profiles.builtin import builtin_source
+
+# Playwright runs an event loop in this thread; Django's ORM in the same test is used between its steps.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_files(settings: Any, tmp_path: Any) -> None:
+    """Uploads of a test stay in its own folder."""
+    settings.MEDIA_ROOT = tmp_path / "files"
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def make_user(db: None) -> Callable[..., User]:
+    """``make_user("sam", "support")``: a staff login in the named role groups; password = the name."""
+
+    def make(name: str, *roles: str, **fields: Any) -> User:
+        user = User.objects.create_user(name, f"{name}@staff.example", name, is_staff=True, **fields)
+        user.groups.set([Group.objects.get(name=role) for role in roles])
+        return user
+
+    return make
+
+
+@pytest.fixture
+def ada(make_user: Callable[..., User]) -> User:
+    """The admin: superuser."""
+    return make_user("ada", is_superuser=True)
+
+
+@pytest.fixture
+def mira(make_user: Callable[..., User]) -> User:
+    """The marketer."""
+    return make_user("mira", "marketer")
+
+
+@pytest.fixture
+def sam(make_user: Callable[..., User]) -> User:
+    """Support staff."""
+    return make_user("sam", "support")
+
+
+@pytest.fixture
+def vic(make_user: Callable[..., User]) -> User:
+    """The viewer."""
+    return make_user("vic", "viewer")
+
+
+@pytest.fixture
+def olga(make_user: Callable[..., User]) -> User:
+    """Staff without any right."""
+    return make_user("olga")
+
+
+@pytest.fixture
+def as_user() -> Callable[[User], Client]:
+    """``as_user(sam)``: a client logged in as that user."""
+
+    def login(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return login
+
+
+@pytest.fixture
+def by_staff(ada: User) -> dict[str, Any]:
+    """``verb(**by_staff)``: the actor and source every verb asks for."""
+    return {"actor": Actor.of_user(ada), "source": builtin_source("staff")}
+
+
+@pytest.fixture
+def by_system(db: None) -> dict[str, Any]:
+    return {"actor": Actor.system(), "source": builtin_source("system")}
+
+
+@pytest.fixture
+def two_connections(transactional_db: None) -> Iterator[Callable[..., list[Any]]]:
+    """``two_connections(f, g)``: run the callables at once, each on a connection of its own.
+
+    Gives their results in order; an exception raised by one is in its place.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from django.db import connections
+
+    def run(*functions: Callable[[], Any]) -> list[Any]:
+        barrier = Barrier(len(functions))
+
+        def alone(function: Callable[[], Any]) -> Any:
+            barrier.wait(30)
+            try:
+                return function()
+            except Exception as error:  # noqa: BLE001  (the test looks at it)
+                return error
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(len(functions)) as pool:
+            return list(pool.map(alone, functions))
+
+    yield run
