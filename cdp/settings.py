@@ -107,6 +107,9 @@ if DB_POOL_SIZE and not TESTING:
 elif not TESTING:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if TESTING:
+    # The one session that may empty the audit log (cdp/migrations/0002): a test database is flushed.
+    DATABASES["default"]["OPTIONS"]["options"] = "-c cdp.may_empty_audit=on"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: wakes workers, holds no truth ---------------------------------------------------------
@@ -257,6 +260,8 @@ CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
 # Send one extra mail per this many imported profiles; 0 sends the summary alone.
 CDP_IMPORT_MAIL_EVERY = env.int("CDP_IMPORT_MAIL_EVERY", 0)
 CDP_IMPORT_MAX_BYTES = env.int("CDP_IMPORT_MAX_BYTES", 2 * 1024**3)
+# Webhooks go to public networks over HTTPS only; a receiver under development on this machine needs this.
+CDP_WEBHOOK_ALLOW_LOOPBACK = env.bool("CDP_WEBHOOK_ALLOW_LOOPBACK", False)
 
 # --- Logs: JSON lines, no personal data --------------------------------------------------------------
 LOGGING = {
