@@ -38,7 +38,12 @@ SCOPES: dict[str, frozenset[str]] = {
     "exports": frozenset({"profiles.export_profile", "profiles.bulk_export"}),
     "segments": frozenset(),
     "privacy": frozenset(
-        {"profiles.export_profile", "profiles.erase_profile", "profiles.bulk_delete", "profiles.restore_profile"}
+        {
+            "profiles.export_profile",
+            "profiles.erase_profile",
+            "profiles.bulk_delete",
+            "profiles.restore_profile",
+        }
     ),
     "pii": frozenset({"profiles.view_pii"}),
     # Managers (tags, attributes, identifier types, webhooks) and the audit log.

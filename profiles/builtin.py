@@ -48,10 +48,7 @@ def ensure_builtin(**_: Any) -> None:
 
     with transaction.atomic():
         Source.objects.bulk_create(
-            [
-                Source(id=pk, name=_LABELS[door], door=door, is_builtin=True)
-                for door, pk in SOURCES.items()
-            ],
+            [Source(id=pk, name=_LABELS[door], door=door, is_builtin=True) for door, pk in SOURCES.items()],
             ignore_conflicts=True,
         )
         _advance_sequence()

@@ -64,7 +64,9 @@ def person_view(root: Profile) -> PersonView:
 
 def _tags(members: Iterable[int], owner: dict[int, int]) -> dict[int, list[Tag]]:
     found: dict[int, dict[int, Tag]] = defaultdict(dict)
-    links = ProfileTag.objects.filter(profile_id__in=list(members)).select_related("tag").order_by("tag__name")
+    links = (
+        ProfileTag.objects.filter(profile_id__in=list(members)).select_related("tag").order_by("tag__name")
+    )
     for link in links:
         found[owner.get(link.profile_id, link.profile_id)].setdefault(link.tag_id, link.tag)
     return {root: list(tags.values()) for root, tags in found.items()}

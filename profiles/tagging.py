@@ -104,9 +104,7 @@ def untag_profiles(
     return Tagged(len(roots), len(left))
 
 
-def _tell(
-    changes: dict[int, list[list[str]]], *, actor: Actor, source: Source, cause: Cause
-) -> None:
+def _tell(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source, cause: Cause) -> None:
     if not changes:
         return
     Profile.objects.filter(pk__in=changes).update(version=F("version") + 1, updated_at=Now())
@@ -153,7 +151,10 @@ def merge_tags(*, winner_id: int, loser_id: int, actor: Actor, source: Source) -
     done = tag_profiles(profile_ids=people, tag_names=[winner.name], actor=actor, source=source)
     untag_profiles(profile_ids=people, tag_names=[loser.name], actor=actor, source=source)
     audit.record(
-        "tag.merge", actor=actor, subject=f"tag:{winner.pk}", detail={"loser": loser.name, "people": len(people)}
+        "tag.merge",
+        actor=actor,
+        subject=f"tag:{winner.pk}",
+        detail={"loser": loser.name, "people": len(people)},
     )
     loser.delete()
     return done
@@ -167,7 +168,9 @@ def delete_tag(*, tag_id: int, actor: Actor, source: Source) -> Tagged:
         ProfileTag.objects.filter(tag=tag).values_list("profile__canonical_id", flat=True).distinct()
     )
     done = untag_profiles(profile_ids=people, tag_names=[tag.name], actor=actor, source=source)
-    audit.record("tag.delete", actor=actor, subject=f"tag:{tag.pk}", detail={"name": tag.name, "people": len(people)})
+    audit.record(
+        "tag.delete", actor=actor, subject=f"tag:{tag.pk}", detail={"name": tag.name, "people": len(people)}
+    )
     tag.delete()
     return done
 

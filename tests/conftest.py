@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -95,7 +95,7 @@ def by_system(db: None) -> dict[str, Any]:
 
 
 @pytest.fixture
-def two_connections(transactional_db: None) -> Iterator[Callable[..., list[Any]]]:
+def two_connections(transactional_db: None) -> Callable[..., list[Any]]:
     """``two_connections(f, g)``: run the callables at once, each on a connection of its own.
 
     Gives their results in order; an exception raised by one is in its place.
@@ -120,4 +120,4 @@ def two_connections(transactional_db: None) -> Iterator[Callable[..., list[Any]]
         with ThreadPoolExecutor(len(functions)) as pool:
             return list(pool.map(alone, functions))
 
-    yield run
+    return run

@@ -12,8 +12,12 @@ class User(AbstractUser):
 class ApiKey(models.Model):
     """One row is one secret an integration sends as ``Authorization: Bearer``; only its SHA-256 is kept."""
 
-    name = models.CharField(max_length=100, help_text="Which system uses this key, for example “shop backend”.")
-    prefix = models.CharField(max_length=12, editable=False, help_text="The first characters, to tell keys apart.")
+    name = models.CharField(
+        max_length=100, help_text="Which system uses this key, for example “shop backend”."
+    )
+    prefix = models.CharField(
+        max_length=12, editable=False, help_text="The first characters, to tell keys apart."
+    )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=30), default=list)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="api_keys")
@@ -36,13 +40,17 @@ class IdempotencyKey(models.Model):
     owner = models.CharField(max_length=40, help_text="The actor's label: key:7 or user:3.")
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of method, path, query and body.")
-    status = models.PositiveSmallIntegerField(null=True, help_text="Empty while the first request is in flight.")
+    status = models.PositiveSmallIntegerField(
+        null=True, help_text="Empty while the first request is in flight."
+    )
     headers = models.JSONField(default=dict)
     body = models.BinaryField(null=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_key_once_per_owner")]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "key"], name="idempotency_key_once_per_owner")
+        ]
 
     def __str__(self) -> str:
         return f"{self.owner} {self.key}"

@@ -51,7 +51,9 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     progress_at = models.DateTimeField(null=True, help_text="When the last chunk was committed.")
-    busy_seconds = models.FloatField(default=0, help_text="Time spent in committed chunks; rate = done / this.")
+    busy_seconds = models.FloatField(
+        default=0, help_text="Time spent in committed chunks; rate = done / this."
+    )
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     wake_at = models.DateTimeField(db_default=Now(), help_text="Not taken up before (back-off).")

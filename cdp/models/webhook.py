@@ -14,8 +14,12 @@ class Webhook(models.Model):
 
     name = models.CharField(max_length=100)
     url = models.URLField(max_length=500, help_text="https address on a public network.")
-    topics = ArrayField(models.CharField(max_length=40), default=list, help_text="For example profile.merged.")
-    secret = models.CharField(max_length=64, default=new_secret, help_text="Signs every delivery (HMAC-SHA-256).")
+    topics = ArrayField(
+        models.CharField(max_length=40), default=list, help_text="For example profile.merged."
+    )
+    secret = models.CharField(
+        max_length=64, default=new_secret, help_text="Signs every delivery (HMAC-SHA-256)."
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 

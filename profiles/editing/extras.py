@@ -26,7 +26,9 @@ def add_note(*, profile_id: int, text: str, actor: Actor, source: Source) -> Not
     """Write a remark on a person. Raises Invalid when empty or over 10,000 characters."""
     text = text.replace("\x00", "").strip()
     if not 0 < len(text) <= 10_000:
-        message = "Write a note." if not text else f"A note has at most 10,000 characters; this has {len(text):,}."
+        message = (
+            "Write a note." if not text else f"A note has at most 10,000 characters; this has {len(text):,}."
+        )
         raise Invalid([{"field": "text", "value": None, "message": message}])
     root = lock_root(profile_id)
     note = Note.objects.create(profile=root, text=text, user_id=actor.user_id, key_id=actor.key_id)
@@ -55,7 +57,15 @@ def add_event(
     now = timezone.now()
     occurred_at = occurred_at or now
     if not 0 < len(name) <= 255:
-        raise Invalid([{"field": "name", "value": name[:50], "message": "Give the event a name of 1 to 255 characters."}])
+        raise Invalid(
+            [
+                {
+                    "field": "name",
+                    "value": name[:50],
+                    "message": "Give the event a name of 1 to 255 characters.",
+                }
+            ]
+        )
     if occurred_at > now + datetime.timedelta(minutes=1):
         message = "An event cannot have happened in the future."
         raise Invalid([{"field": "occurred_at", "value": occurred_at.isoformat(), "message": message}])
@@ -74,7 +84,8 @@ def add_event(
     )
     if is_new:
         Profile.objects.filter(pk=root.pk).update(
-            last_seen_at=Greatest("last_seen_at", occurred_at), first_seen_at=Least("first_seen_at", occurred_at)
+            last_seen_at=Greatest("last_seen_at", occurred_at),
+            first_seen_at=Least("first_seen_at", occurred_at),
         )
         audit.record("profile.event", actor=actor, subject=f"profile:{root.pk}", detail={"event": event.pk})
     return event
@@ -106,7 +117,9 @@ def add_address(
     """Add a further postal address; ``values`` has any of label, street, postcode, city, state, country."""
     clean = {key: (values.get(key) or "").strip() for key in _ADDRESS_FIELDS}
     if not any(clean[key] for key in _ADDRESS_FIELDS[1:]):
-        raise Invalid([{"field": "street", "value": None, "message": "Give at least one line of the address."}])
+        raise Invalid(
+            [{"field": "street", "value": None, "message": "Give at least one line of the address."}]
+        )
     if clean["country"]:
         try:
             clean["country"] = country(clean["country"])

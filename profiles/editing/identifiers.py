@@ -85,7 +85,9 @@ def check_limits(found: Iterable[CleanIdentifier], *, root_id: int | None) -> No
         limit = specs[name].row.max_per_profile or 0
         if len(values) > limit:
             shown = ", ".join(sorted(values))
-            raise RuleForbids(f"One person has at most {limit} {name}; this would make {len(values)}: {shown}.")
+            raise RuleForbids(
+                f"One person has at most {limit} {name}; this would make {len(values)}: {shown}."
+            )
 
 
 def insert_identifiers(found: list[CleanIdentifier], *, profile_id: int, source: Source) -> list[Identifier]:

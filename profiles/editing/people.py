@@ -134,9 +134,7 @@ def update_profile(
     root = lock_root(profile_id)
     check_version(root, expected_version)
     fields: dict[str, list[Any]] = {
-        key: [old, value]
-        for key, value in clean.items()
-        if (old := attributes.get_value(root, key)) != value
+        key: [old, value] for key, value in clean.items() if (old := attributes.get_value(root, key)) != value
     }
     if not fields:
         return Updated(root, {})
@@ -157,7 +155,9 @@ def update_profile(
         source=source,
         cause=cause,
     )
-    audit.record("profile.update", actor=actor, subject=f"profile:{root.pk}", detail={"fields": sorted(fields)})
+    audit.record(
+        "profile.update", actor=actor, subject=f"profile:{root.pk}", detail={"fields": sorted(fields)}
+    )
     webhooks.publish(
         "profile.updated", profile_id=root.pk, payload={"profile_id": root.pk, "fields": sorted(fields)}
     )

@@ -46,7 +46,9 @@ class IdentifierType(models.Model):
     id = models.SmallAutoField(primary_key=True)
     name = models.CharField(
         max_length=40,
-        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Use small letters, digits and _, starting with a letter.")],
+        validators=[
+            RegexValidator(r"^[a-z][a-z0-9_]*$", "Use small letters, digits and _, starting with a letter.")
+        ],
     )
     label = models.CharField(max_length=60, blank=True)
     strength = models.CharField(max_length=4, choices=Strength, default=Strength.HARD)
@@ -56,18 +58,29 @@ class IdentifierType(models.Model):
         help_text="Off: kept as a contact value only; families may share it and it resolves nothing.",
     )
     is_main = models.BooleanField(
-        default=False, help_text="Whoever holds one of these is a recognized person, not an anonymous visitor."
+        default=False,
+        help_text="Whoever holds one of these is a recognized person, not an anonymous visitor.",
     )
-    priority = models.PositiveSmallIntegerField(default=10, help_text="1 is the strongest; decides when two clash.")
+    priority = models.PositiveSmallIntegerField(
+        default=10, help_text="1 is the strongest; decides when two clash."
+    )
     normalizer = models.CharField(max_length=6, choices=Normalizer, default=Normalizer.EXACT)
     max_per_profile = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="How many different values one person may have; empty for any number."
+        null=True,
+        blank=True,
+        help_text="How many different values one person may have; empty for any number.",
     )
     blocked_values = ArrayField(
-        models.CharField(max_length=255), default=list, blank=True, help_text="Treated as absent, with a warning."
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Treated as absent, with a warning.",
     )
     blocked_patterns = ArrayField(
-        models.CharField(max_length=255), default=list, blank=True, help_text="Regular expressions, whole value."
+        models.CharField(max_length=255),
+        default=list,
+        blank=True,
+        help_text="Regular expressions, whole value.",
     )
     is_builtin = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -100,13 +113,17 @@ class AttributeDefinition(models.Model):
     name = models.CharField(
         max_length=60,
         help_text="As sent by integrations. Fixed once used; only the label may change.",
-        validators=[RegexValidator(r"^[A-Za-z][A-Za-z0-9_]*$", "Use letters, digits and _, starting with a letter.")],
+        validators=[
+            RegexValidator(r"^[A-Za-z][A-Za-z0-9_]*$", "Use letters, digits and _, starting with a letter.")
+        ],
     )
     label = models.CharField(max_length=80, blank=True)
     type = models.CharField(max_length=10, choices=Type, default=Type.TEXT)
     description = models.TextField(blank=True)
     sensitivity = models.CharField(max_length=10, choices=Sensitivity, default=Sensitivity.PERSONAL)
-    choices = ArrayField(models.CharField(max_length=200), default=list, blank=True, verbose_name="allowed values")
+    choices = ArrayField(
+        models.CharField(max_length=200), default=list, blank=True, verbose_name="allowed values"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

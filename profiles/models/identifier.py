@@ -23,7 +23,9 @@ class Identifier(models.Model):
     type = models.ForeignKey("profiles.IdentifierType", models.PROTECT, related_name="+", db_index=False)
     value = models.CharField(max_length=255, help_text="Normalized.")
     raw = models.CharField(max_length=320, blank=True, help_text="As it was sent, when that differs.")
-    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="identifiers", db_index=False)
+    profile = models.ForeignKey(
+        "profiles.Profile", models.CASCADE, related_name="identifiers", db_index=False
+    )
     source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
     resolves = models.BooleanField(default=True, db_default=True)
     is_verified = models.BooleanField(default=False, db_default=False)

@@ -63,7 +63,9 @@ class Change(models.Model):
         indexes = [
             models.Index(fields=["profile", "-at", "-id"], name="change_of_profile"),
             models.Index(
-                fields=["cause", "cause_id", "id"], name="change_by_cause", condition=Q(cause_id__isnull=False)
+                fields=["cause", "cause_id", "id"],
+                name="change_by_cause",
+                condition=Q(cause_id__isnull=False),
             ),
         ]
 

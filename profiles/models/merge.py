@@ -17,7 +17,9 @@ class Merge(models.Model):
     """
 
     loser = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="merges_as_loser")
-    winner = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="merges_as_winner", db_index=False)
+    winner = models.ForeignKey(
+        "profiles.Profile", models.CASCADE, related_name="merges_as_winner", db_index=False
+    )
     choices = models.JSONField(default=dict, help_text="{field: winner|loser} where somebody chose.")
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)

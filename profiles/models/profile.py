@@ -87,7 +87,9 @@ class Profile(models.Model):
     birth_date = models.DateField(null=True, blank=True)
     gender = models.CharField(max_length=50, null=True, blank=True)
     language = models.CharField(max_length=16, null=True, blank=True)
-    attributes = models.JSONField(default=dict, db_default={}, help_text="Registered custom attributes by name.")
+    attributes = models.JSONField(
+        default=dict, db_default={}, help_text="Registered custom attributes by name."
+    )
 
     source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", help_text="Who made it.")
     version = models.PositiveIntegerField(default=1, db_default=1, help_text="Grows with every change.")
@@ -127,7 +129,9 @@ class Profile(models.Model):
             ),
             models.CheckConstraint(
                 name="profile_attributes_is_an_object",
-                condition=Exact(Func("attributes", function="jsonb_typeof", output_field=models.TextField()), "object"),
+                condition=Exact(
+                    Func("attributes", function="jsonb_typeof", output_field=models.TextField()), "object"
+                ),
             ),
         ]
         indexes = [
@@ -135,11 +139,19 @@ class Profile(models.Model):
             GinIndex(OpClass(F("attributes"), name="jsonb_path_ops"), name="profile_attributes"),
             # Members of a root, and the one join that re-points merged rows (DESIGN §3).
             models.Index(fields=["canonical"], name="profile_merged_into", condition=~Q(canonical=F("id"))),
-            models.Index(fields=["-last_seen_at", "-id"], name="profile_by_last_seen", condition=Q(status="live")),
+            models.Index(
+                fields=["-last_seen_at", "-id"], name="profile_by_last_seen", condition=Q(status="live")
+            ),
             models.Index(fields=["country", "-id"], name="profile_by_country", condition=Q(status="live")),
-            models.Index(fields=["-id"], name="profile_recognized", condition=Q(status="live", is_recognized=True)),
-            models.Index(fields=["-id"], name="profile_anonymous", condition=Q(status="live", is_recognized=False)),
-            models.Index(fields=["-id"], name="profile_not_live", condition=Q(status__in=["deleted", "erased"])),
+            models.Index(
+                fields=["-id"], name="profile_recognized", condition=Q(status="live", is_recognized=True)
+            ),
+            models.Index(
+                fields=["-id"], name="profile_anonymous", condition=Q(status="live", is_recognized=False)
+            ),
+            models.Index(
+                fields=["-id"], name="profile_not_live", condition=Q(status__in=["deleted", "erased"])
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ class Tag(models.Model):
         VIOLET = "violet", "Violet"
 
     name = models.CharField(
-        max_length=60, validators=[RegexValidator(r"^[^,\x00-\x1f]+$", "A tag has no comma and no line break.")]
+        max_length=60,
+        validators=[RegexValidator(r"^[^,\x00-\x1f]+$", "A tag has no comma and no line break.")],
     )
     color = models.CharField(max_length=10, choices=Color, default=Color.GRAY)
     description = models.TextField(blank=True)
