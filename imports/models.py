@@ -1,12 +1,27 @@
 """Files that came in: the import, its saved mappings, and the staging rows its plan is made of."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from cdp.models import Job
+
+if TYPE_CHECKING:
+    from cdp.actors import Actor
+
 
 class Import(models.Model):
-    """One row is one uploaded file on its way from bytes to people, and back if undone."""
+    """One row is one uploaded file on its way from bytes to people, and back if undone.
+
+    ``revision`` grows with every change of how the file is read or mapped, so that nobody applies a plan
+    other than the one they looked at. ``state`` is what the import's jobs left; while one of them is paused,
+    ``shown_state`` says so.
+    """
 
     class Kind(models.TextChoices):
         PROFILES = "profiles", "People"
@@ -30,6 +45,7 @@ class Import(models.Model):
     sha256 = models.CharField(max_length=64, db_index=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PROFILES)
     state = models.CharField(max_length=10, choices=State, default=State.UPLOADED)
+    revision = models.PositiveIntegerField(default=1)
     dialect = models.JSONField(default=dict, help_text="encoding, delimiter, quotechar, header_line, newline …")
     headers = models.JSONField(default=list)
     sample = models.JSONField(default=list, help_text="The first rows, for the mapping page.")
@@ -46,6 +62,7 @@ class Import(models.Model):
     planned_at = models.DateTimeField(null=True)
     applied_at = models.DateTimeField(null=True, help_text="When applying began.")
     finished_at = models.DateTimeField(null=True)
+    expired_at = models.DateTimeField(null=True, help_text="When the file and its rows were removed.")
 
     class Meta:
         ordering = ["-id"]
@@ -53,6 +70,92 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def shown_state(self) -> str:
+        """The state people and the API see. Reads ``job``."""
+        open_states = (self.State.PLANNING, self.State.APPLYING, self.State.UNDOING)
+        if self.state in open_states and self.job and self.job.state == Job.State.PAUSED:
+            return self.State.PAUSED
+        return self.state
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever uploaded it."""
+        from cdp.actors import Actor
+
+        if self.user is not None:
+            return Actor.of_user(self.user)
+        if self.key is not None:
+            return Actor.of_key(self.key)
+        return Actor.system()
+
+    @property
+    def partition(self) -> str:
+        """The table that holds this import's rows alone."""
+        return f"imports_row_{int(self.pk)}"
+
+
+class Row(models.Model):
+    """One row is one record of an imported file: what it says after cleaning, and what is or was done with it.
+
+    The table is partitioned by import; each import's partition is made with its plan and dropped when its
+    retention ends. Written by COPY and set-based SQL only (imports/stage, match, duplicates, apply).
+    The attribute columns hold the cleaned values, ``diff`` what an update changes as the journal will tell
+    it. ``types``/``keys``/``raws``/``clashes`` run in parallel: the identifiers this row brings that its
+    person does not have yet; a clash is 0 when the person may have no more of that type, else the profile
+    the value belongs to already (-1: another row of this file), and the value is kept for contact only.
+    """
+
+    class Outcome(models.TextChoices):
+        CREATED = "created", "New people"
+        UPDATED = "updated", "Updated with new information"
+        UNCHANGED = "unchanged", "Already fully present"
+        FAILED = "failed", "Rejected"
+        CONFLICT = "conflict", "Conflict: leads to two people"
+        DUPLICATE = "duplicate_in_file", "Same person again in this file"
+        SUPPRESSED = "suppressed", "Erased people, kept out"
+        HELD = "held", "Held: the person changed after the plan"
+
+    pk = models.CompositePrimaryKey("import_id", "line")
+    import_id = models.BigIntegerField()
+    line = models.BigIntegerField(help_text="Where the record starts in the file, from 1.")
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    profile_id = models.BigIntegerField(null=True, help_text="The person it leads to; empty for new people.")
+    via_id = models.BigIntegerField(null=True, help_text="The member whose identifier led there.")
+    version = models.PositiveIntegerField(null=True, help_text="The person's version when planned.")
+    head = models.BigIntegerField(null=True, help_text="The first line of the same person in this file.")
+    types = ArrayField(models.SmallIntegerField(), null=True)
+    keys = ArrayField(models.TextField(), null=True)
+    raws = ArrayField(models.TextField(null=True), null=True)
+    clashes = ArrayField(models.BigIntegerField(null=True), null=True)
+    first_name = models.TextField(null=True)
+    last_name = models.TextField(null=True)
+    email = models.TextField(null=True)
+    phone = models.TextField(null=True)
+    street = models.TextField(null=True)
+    postcode = models.TextField(null=True)
+    city = models.TextField(null=True)
+    state = models.TextField(null=True)
+    country = models.TextField(null=True)
+    birth_date = models.DateField(null=True)
+    gender = models.TextField(null=True)
+    language = models.TextField(null=True)
+    attributes = models.JSONField(null=True)
+    tags = ArrayField(models.TextField(), null=True)
+    consents = models.JSONField(null=True, help_text="[[channel, purpose, state]]")
+    clears = ArrayField(models.TextField(), null=True, help_text="Fields the clear marker stands in.")
+    diff = models.JSONField(null=True)
+    problems = models.JSONField(null=True, help_text="[{column, value, message}]")
+    notices = models.JSONField(null=True, help_text="Warnings: [{column, value, message}]")
+
+    class Meta:
+        managed = False
+        db_table = "imports_row"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.get_outcome_display()}"
 
 
 class SavedMapping(models.Model):
