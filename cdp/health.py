@@ -24,7 +24,11 @@ from cdp.models import Job, Mail, Worker
 
 log = logging.getLogger("cdp.health")
 
-_BROKER_ERRORS: tuple[type[Exception], ...] = (BrokerError, *app.connection_for_write().connection_errors)
+_BROKER_ERRORS: tuple[type[BaseException], ...] = (
+    OSError,
+    BrokerError,
+    *app.connection_for_write().connection_errors,
+)
 REPORT_LIMIT = 16 * 1024
 DIRECTIVES = frozenset(
     "base-uri child-src connect-src default-src font-src form-action frame-ancestors frame-src img-src "  # noqa: SIM905
@@ -86,7 +90,7 @@ def _broker() -> str:
         with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
             broker.default_channel  # noqa: B018  (Redis is first spoken to here)
-    except (OSError, *_BROKER_ERRORS) as error:
+    except _BROKER_ERRORS as error:
         log.error("broker does not answer: %s", type(error).__name__)
         return "does not answer; is CELERY_BROKER_URL right and the broker running?"
     return "ok"

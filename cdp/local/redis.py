@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cdp.local.children import how_it_ended, spawn, tail
 from cdp.local.places import LocalError, fits_a_socket
@@ -46,7 +48,8 @@ class Redis:
         return self.process is not None and self.process.poll() is None
 
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        once = Retry(NoBackoff(), 0)  # by default it tries for seconds to reach a server that is not there
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=once)
 
     def start(self, seconds: float = 30) -> "Redis":
         """Returns once commands are answered."""
