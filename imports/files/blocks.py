@@ -1,0 +1,135 @@
+"""A stream of bytes as blocks of whole lines, each knowing where in the file its lines start."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from imports.files.dialect import ENCODINGS, MAX_LINE, FileRefused
+
+BLOCK = 512 * 1024
+
+_BOMS = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+_BREAK = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(slots=True)
+class Block:
+    """Whole physical lines, each with its line break. `line` is the number of the first."""
+
+    data: bytes
+    encoding: str
+    offset: int
+    line: int
+    is_last: bool
+    text: str = ""
+    lines: list[str] = field(default_factory=list)
+    is_damaged: bool = False
+    _offsets: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            self.text = self.data.decode(self.encoding)
+        except UnicodeDecodeError as error:
+            if self.encoding != "utf-8":
+                raise self._undecodable(error) from error
+            # The other rows of a UTF-8 file stay readable: a bad byte arrives as U+DC80 and up, its row is
+            # rejected. In any other encoding a bad byte means that the encoding is not the file's.
+            self.text = self.data.decode("utf-8", errors="surrogateescape")
+            self.is_damaged = True
+        self.lines = list(io.StringIO(self.text, newline=""))
+
+    def byte_offset(self, index: int) -> int:
+        """Where line `index` (0-based; one past the last allowed) starts in the file. Costs a pass, once."""
+        if self._offsets is None:
+            self._offsets = self._measure()
+        return self.offset + (self._offsets[index] if index < len(self._offsets) else len(self.data))
+
+    def _measure(self) -> list[int]:
+        if self.encoding.startswith("utf-16"):
+            offsets, total = [], 0
+            for line in self.lines:
+                offsets.append(total)
+                total += len(line.encode(self.encoding))
+            return offsets
+        return [0, *(match.end() for match in _BREAK.finditer(self.data))]
+
+    def first_bad_byte(self, start: int, end: int) -> tuple[int, int]:
+        """(byte, offset in the file) of the first that is not UTF-8 in lines start … end."""
+        first = self.byte_offset(start)
+        data = self.data[first - self.offset : self.byte_offset(end) - self.offset]
+        try:
+            data.decode(self.encoding)
+        except UnicodeDecodeError as error:
+            return data[error.start], first + error.start
+        raise AssertionError("asked for the bad byte of clean lines")
+
+    def _undecodable(self, error: UnicodeDecodeError) -> FileRefused:
+        offset = self.offset + error.start
+        before = self.data[: error.start].decode(self.encoding, errors="ignore")
+        line = self.line + len(re.findall("\r\n|\r|\n", before))
+        return FileRefused(
+            f"The byte 0x{self.data[error.start]:02X} at offset {offset:,} (line {line:,}) cannot be read as "
+            f"{ENCODINGS[self.encoding]}. Choose another encoding, or save the file as UTF-8.",
+            line=line,
+            offset=offset,
+        )
+
+
+class BlockReader:
+    """Hands out blocks; the user says after each how many of its lines are done, the rest comes again."""
+
+    def __init__(self, stream: BinaryIO, encoding: str, offset: int, line: int) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._buffer = b""
+        self.offset = offset
+        self.line = line
+
+    def skip_bom(self) -> None:
+        """Only at the start of a file."""
+        self._buffer = self._stream.read(BLOCK)
+        bom = _BOMS.get(self._encoding, b"")
+        if bom and self._buffer.startswith(bom):
+            self._buffer = self._buffer[len(bom) :]
+            self.offset += len(bom)
+
+    def done(self, block: Block, lines: int) -> None:
+        """The first `lines` lines of the block need not come again."""
+        used = block.byte_offset(lines) - block.offset
+        self._buffer = self._buffer[used:]
+        self.offset += used
+        self.line += lines
+
+    def __iter__(self) -> Iterator[Block]:
+        is_last = False
+        while not is_last:
+            data = self._stream.read(BLOCK)
+            is_last = not data
+            self._buffer += data
+            cut = len(self._buffer) if is_last else self._last_break()
+            if cut:
+                yield Block(self._buffer[:cut], self._encoding, self.offset, self.line, is_last)
+            if len(self._buffer) > MAX_LINE + BLOCK and not is_last:
+                raise FileRefused(
+                    f"Line {self.line:,} is longer than {MAX_LINE // 1024 // 1024} MB. Is this a CSV file?",
+                    line=self.line,
+                    offset=self.offset,
+                )
+
+    def _last_break(self) -> int:
+        """Length up to the last line break that is surely whole: a CR at the very end may be half of one."""
+        if not self._encoding.startswith("utf-16"):
+            return max(self._buffer.rfind(b"\n"), self._buffer.rfind(b"\r", 0, -1)) + 1
+        line_feed, carriage_return = "\n".encode(self._encoding), "\r".encode(self._encoding)
+        whole = len(self._buffer) // 2 * 2
+        ends = _aligned(self._buffer, line_feed, whole), _aligned(self._buffer, carriage_return, whole - 2)
+        return max(ends) + 2 if max(ends) >= 0 else 0
+
+
+def _aligned(data: bytes, unit: bytes, end: int) -> int:
+    """Like rfind, for a two-byte unit at an even place."""
+    while (found := data.rfind(unit, 0, max(end, 0))) >= 0 and found % 2:
+        end = found + 1
+    return found

@@ -1,0 +1,178 @@
+"""The words of this room: how a file is written, its rows, its problems, its limits."""
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, Self
+
+MAX_COLUMNS = 500
+MAX_CELL = 131_072  # characters; the limit of Python's csv, and far above any honest cell
+MAX_LINE = 16 * 1024 * 1024  # bytes without a line break; what one line may cost in memory
+MAX_QUOTED_LINES = 20  # lines of one quoted cell before a missing quote is the likelier reason
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+
+# Encodings staff can choose. In each of them a line break is the same bytes wherever it stands,
+# which is what cutting the stream at line breaks rests on.
+ENCODINGS = {
+    "utf-8": "UTF-8",
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "cp1252": "Windows-1252 (Western Europe)",
+    "latin-1": "ISO 8859-1 (Latin-1)",
+    "cp1250": "Windows-1250 (Central Europe)",
+    "iso8859-2": "ISO 8859-2 (Latin-2)",
+    "cp1251": "Windows-1251 (Cyrillic)",
+    "koi8-r": "KOI8-R (Cyrillic)",
+    "cp1253": "Windows-1253 (Greek)",
+    "cp1254": "Windows-1254 (Turkish)",
+    "cp932": "Shift-JIS (Japanese)",
+    "euc-jp": "EUC-JP (Japanese)",
+    "gb18030": "GB 18030 (Chinese)",
+    "big5": "Big5 (Chinese)",
+    "cp949": "Windows-949 (Korean)",
+}
+
+
+class FileRefused(Exception):
+    """The file cannot be read as rows; nothing of it may be written. `message` says why and what to do."""
+
+    def __init__(self, message: str, *, line: int | None = None, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.offset = offset
+
+
+class Row(NamedTuple):
+    """One record as wide as the header. `line` is where it starts, 1-based, as a text editor counts."""
+
+    line: int
+    cells: list[str]
+
+
+class Problem(NamedTuple):
+    """One thing wrong with one row. `column` is the header's name, None when it is the row as a whole.
+
+    `value` is short and safe to store and show; `cells` are the row's cells as far as they can be stored, for
+    the file of rejected rows.
+    """
+
+    line: int
+    column: str | None
+    value: str
+    message: str
+    cells: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the file is written. JSON through `as_json` / `from_json`; staff can correct every field."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quotechar: str = '"'  # "" = the file does not quote
+    skip_space: bool = False  # a space after the delimiter is not part of the cell
+    header_line: int = 1  # physical line where the header, or without one the first row, starts
+    has_header: bool = True
+    max_quoted_lines: int = MAX_QUOTED_LINES
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            raise ValueError(f"The encoding must be one of {', '.join(ENCODINGS)}.")
+        if len(self.delimiter) != 1 or self.delimiter in '\r\n"' or self.delimiter == self.quotechar:
+            raise ValueError("The delimiter must be one character, such as a comma, a semicolon or a tab.")
+        if self.quotechar not in ('"', "'", ""):
+            raise ValueError("The quote must be \", ' or nothing.")
+        if self.header_line < 1:
+            raise ValueError("The header line is counted from 1.")
+        if self.max_quoted_lines < 1:
+            raise ValueError("A quoted cell has at least 1 line.")
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Unknown keys are ignored: a stored dialect may be older or newer than this class."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in known})
+
+
+def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person or a program chose, as `sniff(given=…)` wants it; empty values mean "find out".
+
+    Takes the names people use: `windows-1252`, `UTF-8`, `tab`. Raises `ValueError` with a sentence.
+    """
+    wanted = {
+        field.name: options[field.name]
+        for field in fields(Dialect)
+        if options.get(field.name) not in (None, "")
+    }
+    if "quotechar" in options and options["quotechar"] == "none":
+        wanted["quotechar"] = ""
+    if "encoding" in wanted:
+        wanted["encoding"] = _encoding_name(str(wanted["encoding"]))
+    if "delimiter" in wanted:
+        names = {name: char for char, name in DELIMITERS.items()} | {"pipe": "|", "\\t": "\t"}
+        wanted["delimiter"] = names.get(str(wanted["delimiter"]).lower(), wanted["delimiter"])
+    Dialect(**wanted)
+    return wanted
+
+
+def _encoding_name(label: str) -> str:
+    alike = {
+        "iso8859-1": "latin-1",
+        "shift_jis": "cp932",
+        "utf-8-sig": "utf-8",
+        "euc_kr": "cp949",
+        "gbk": "gb18030",
+    }
+    alike |= {"gb2312": "gb18030", "euc_jp": "euc-jp", "utf-16": "utf-16-le"}
+    try:
+        name = codecs.lookup(label).name
+    except LookupError:
+        name = label
+    name = alike.get(name, name)
+    if name not in ENCODINGS:
+        raise ValueError(f"The encoding must be one of {', '.join(ENCODINGS)}.")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Between two records: where a new reader goes on. JSON through `as_json` / `from_json`."""
+
+    offset: int  # bytes from the start of the file
+    line: int  # physical line the next record starts on
+    blank_lines: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, int]) -> Self:
+        return cls(**data)
+
+
+def shorten(value: str, limit: int = 200) -> str:
+    """A value for a problem list: storable (odd characters written out as `\\x00`) and short."""
+    return escape(value if len(value) <= limit else value[: limit - 1] + "…")
+
+
+def escape(value: str) -> str:
+    """NUL and undecodable bytes written out, the rest untouched. Undecoded byte 0x81 arrives as U+DC81."""
+    if "\x00" not in value and (value.isascii() or not _has_surrogate(value)):
+        return value
+    return "".join(
+        f"\\x{ord(char) & 0xFF:02x}" if char == "\x00" or "\ud800" <= char <= "\udfff" else char
+        for char in value
+    )
+
+
+def _has_surrogate(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,114 @@
+"""What this room says to people about a row it rejects and a file it refuses."""
+
+import re
+
+from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, Problem, shorten
+from imports.files.strict import Bare, Continued, Unclosed
+
+# First cells of the line that spreadsheets put under a column of figures.
+_TOTALS = ["total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "suma"]
+_TOTALS += ["razem", "total général", "totale", "totaal", "celkem", "итого", "合計"]
+TOTAL_CELLS = frozenset(
+    name + mark
+    for word in _TOTALS
+    for name in (word, word.title(), word.upper(), word.capitalize())
+    for mark in ("", ":")
+)
+_FIGURE = re.compile(r"[-+]?[0-9][0-9.,' \u00a0\u202f]*%?")
+
+_CLOSE_IT = "Close it, or double it where it is part of the text, and upload the file again."
+
+
+def is_totals(cells: list[str]) -> bool:
+    figures = [cell for cell in cells[1:] if cell.strip()]
+    return cells[0] in TOTAL_CELLS and bool(figures) and all(map(_FIGURE.fullmatch, figures))
+
+
+def totals(line: int, column: str | None, cells: list[str]) -> Problem:
+    return Problem(line, column, cells[0], "This looks like a line of totals, not a person.", cells)
+
+
+def repeated_header(line: int, cells: list[str]) -> Problem:
+    return Problem(line, None, shorten(cells[0]), "This row repeats the header.", cells)
+
+
+def ragged(line: int, last_line: int, cells: list[str], columns: int, has_header: bool) -> Problem:
+    what = "header" if has_header else "first row"
+    wide = f"{columns} column{'' if columns == 1 else 's'}"
+    message = f"The {what} has {wide}; this row has {len(cells):,}. Nothing was shifted."
+    if last_line > line:
+        message += f" It runs from line {line:,} to line {last_line:,}: look for a missing quote."
+    kept = cells if len(cells) <= MAX_COLUMNS else None
+    return Problem(line, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
+
+
+def control_character(line: int, column: str | None, cell: str, cells: list[str]) -> Problem:
+    message = "The value has a control character (U+0000). Remove it."
+    return Problem(line, column, shorten(cell), message, cells)
+
+
+def not_utf8(line: int, column: str | None, cell: str, cells: list[str], byte: int, offset: int) -> Problem:
+    message = (
+        f"The byte 0x{byte:02X} at offset {offset:,} of the file is not UTF-8. "
+        "Save the file as UTF-8, or choose another encoding for the whole file."
+    )
+    return Problem(line, column, shorten(cell), message, cells)
+
+
+def bad_quote(fault: Bare | Continued, line: int, column: str | None, cells: list[str] | None) -> Problem:
+    value = shorten(cells[fault.cell]) if cells and fault.cell < len(cells) else ""
+    if isinstance(fault, Bare):
+        message = (
+            "A quote stands inside a cell that does not start with one. Quote the whole cell and double it."
+        )
+    else:
+        message = "Text goes on behind the quote that ends the cell. Double a quote that is part of the text."
+    return Problem(line, column, value, message, cells)
+
+
+def cell_too_long(line: int) -> Problem:
+    message = f"A cell has more than {MAX_CELL:,} characters, the most a cell may have. Shorten it."
+    return Problem(line, None, "", message)
+
+
+def never_closed(opened: int, next_quote: int = 0) -> FileRefused:
+    sentence = f"A quote opened at line {opened:,} is never closed"
+    if next_quote:
+        sentence += f": the next quote, in line {next_quote:,}, stands inside another cell"
+    return FileRefused(f"{sentence}. {_CLOSE_IT}", line=opened)
+
+
+def too_many_lines(opened: int, limit: int) -> FileRefused:
+    return FileRefused(
+        f"A quoted cell that starts at line {opened:,} runs over more than {limit} lines. Usually a quote is "
+        "missing there: correct it. If the text is meant, allow longer cells for this file.",
+        line=opened,
+    )
+
+
+def too_many_columns(line: int, columns: int) -> FileRefused:
+    return FileRefused(f"The file has {columns:,} columns; at most {MAX_COLUMNS} are possible.", line=line)
+
+
+def no_such_line(header_line: int, last_line: int) -> FileRefused:
+    return FileRefused(f"Line {header_line:,} cannot be the header: the file ends at line {last_line:,}.")
+
+
+def header_unreadable(line: int, fault: Unclosed | Continued | Bare | None) -> FileRefused:
+    why = "A quote in it is not closed. Correct it, or choose another line as the header."
+    if fault is None:
+        why = f"A name in it has more than {MAX_CELL:,} characters."
+    return FileRefused(f"The header in line {line:,} cannot be read. {why}", line=line)
+
+
+def header_control_character(line: int) -> FileRefused:
+    return FileRefused(f"The header in line {line:,} has a control character (U+0000). Remove it.", line=line)
+
+
+def header_not_utf8(line: int, byte: int, offset: int) -> FileRefused:
+    return FileRefused(
+        f"The byte 0x{byte:02X} at offset {offset:,} (line {line:,}, the header) is not UTF-8. "
+        "Choose another encoding, or save the file as UTF-8.",
+        line=line,
+        offset=offset,
+    )
