@@ -1,0 +1,60 @@
+"""What Celery workers are woken for. Arguments are ids only; every task may run twice or never without harm."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+from django.db import DatabaseError
+
+from cdp import audit, jobs, webhooks
+
+log = logging.getLogger(__name__)
+
+
+@shared_task
+def run_job(job_id: int) -> None:
+    """Work on the job for one slice, then pass it on."""
+    if jobs.run(job_id):
+        jobs.wake(job_id)
+
+
+@shared_task
+def sweep_jobs() -> None:
+    """Wake what is due and held by nobody."""
+    if woken := jobs.sweep():
+        log.info("woke %d jobs", woken)
+
+
+@shared_task
+def seal_audit() -> None:
+    """Chain new rows of the audit log, at most a minute's worth of work."""
+    for _ in range(10):
+        if audit.seal() == 0:
+            return
+
+
+@shared_task
+def deliver_webhooks() -> None:
+    webhooks.deliver_due()
+
+
+@shared_task
+def send_queued_mail() -> None:
+    from cdp import mail
+
+    mail.send_queued()
+
+
+@shared_task
+def expire() -> None:
+    """Forget what is past its time. Each kind on its own: one that fails does not keep the others."""
+    from cdp.api.writing import expire_idempotency_keys
+
+    for forget in (expire_idempotency_keys, webhooks.forget_old):
+        try:
+            count = forget()
+        except DatabaseError:
+            log.exception("%s failed, will be tried again", forget.__name__)
+        else:
+            log.info("expired", extra={"kind": forget.__name__, "count": count})
