@@ -1,10 +1,12 @@
 """Every address the product answers on."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from cdp import health
 
+handler400 = "cdp.api.problems.bad_request"
+handler404 = "cdp.api.problems.not_found"
 handler500 = "cdp.middleware.server_error"
 
 urlpatterns = [
@@ -13,4 +15,5 @@ urlpatterns = [
     path("metrics", health.metrics_page, name="metrics"),
     path("csp-report/", health.csp_report, name="csp-report"),
     path("admin/", admin.site.urls),
+    path("api/", include("cdp.api.urls")),
 ]

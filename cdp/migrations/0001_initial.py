@@ -21,6 +21,17 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='RateWindow',
+            fields=[
+                ('owner', models.CharField(help_text="The actor's label: key:7 or user:3.", max_length=40, primary_key=True, serialize=False)),
+                ('window', models.BigIntegerField(help_text='Minutes since 1970.')),
+                ('granted', models.PositiveIntegerField()),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='Webhook',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -1,6 +1,6 @@
 """The platform's own tables: who acts (users, keys), what runs (jobs), what is remembered (audit, mail, webhooks)."""
 
-from cdp.models.access import ApiKey, IdempotencyKey, User
+from cdp.models.access import ApiKey, IdempotencyKey, RateWindow, User
 from cdp.models.audit import AuditEntry
 from cdp.models.job import Job
 from cdp.models.mail import Mail
@@ -15,6 +15,7 @@ __all__ = [
     "Job",
     "Mail",
     "OutboxMessage",
+    "RateWindow",
     "User",
     "Webhook",
     "Worker",

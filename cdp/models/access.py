@@ -54,3 +54,17 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner} {self.key}"
+
+
+class RateWindow(models.Model):
+    """One row is how many requests of the current minute were handed out to one caller (cdp/api/throttling.py)."""
+
+    owner = models.CharField(max_length=40, primary_key=True, help_text="The actor's label: key:7 or user:3.")
+    window = models.BigIntegerField(help_text="Minutes since 1970.")
+    granted = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.granted}"

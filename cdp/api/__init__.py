@@ -1,0 +1,40 @@
+"""The REST door: who may come in, what a request may look like, how answers and errors look.
+
+To add an endpoint:
+
+1. Subclass ``cdp.api.views.ApiView`` and write ``get``/``post``/…; ``permissions`` names, per method, the staff
+   permission it needs (``{"GET": "profiles.view_profile"}``); ``None`` admits any key or login. A method
+   that is not named there is refused.
+2. Describe the body with a ``cdp.api.shapes.Shape`` and read it with ``self.body(MyShape)``: unknown fields and
+   wrong types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``.
+3. Call one verb with ``actor=self.actor, source=self.source``. Let it raise: every ``Refused`` becomes
+   problem+json with its own status and sentence. Return ``Response(data, status=…)``.
+4. Lists: ``return self.page(queryset, to_rows)``, where ``to_rows(list of rows)`` serializes a page in a constant
+   number of queries; ``ordering = ("-id",)`` on the view is the keyset and must end in a unique column.
+5. Route it with ``cdp.api.routes.both("imports/<int:pk>/apply", View, "import-apply")``, which answers with
+   and without the trailing slash, and add the list to ``cdp.api.urls``.
+
+Every write (POST, PUT, PATCH, DELETE) runs in one transaction, honours ``Idempotency-Key`` and
+``?dry_run=true`` (the very same handler, rolled back, with its effects listed) without any code in the view.
+A POST that only reads sets ``reads = frozenset({"POST"})``. An upload sets ``parser_classes`` and ``max_body``.
+
+This package's own names are what settings.REST_FRAMEWORK points at; views live in submodules because
+Django REST framework loads these names while it is itself being imported.
+"""
+
+from cdp.api.authentication import ApiKeyAuthentication
+from cdp.api.codec import OrjsonRenderer, StrictJSONParser
+from cdp.api.pagination import KeysetPagination
+from cdp.api.permissions import HasScope
+from cdp.api.problems import problem
+from cdp.api.throttling import KeyThrottle
+
+__all__ = [
+    "ApiKeyAuthentication",
+    "HasScope",
+    "KeyThrottle",
+    "KeysetPagination",
+    "OrjsonRenderer",
+    "StrictJSONParser",
+    "problem",
+]

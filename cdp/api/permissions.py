@@ -1,0 +1,54 @@
+"""What a caller may do, in the same permissions staff roles are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, PermissionDenied
+from rest_framework.permissions import BasePermission
+
+from cdp.actors import SCOPES, Actor
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are made in the admin under Settings."
+
+
+class HasScope(BasePermission):
+    """Reads ``view.permissions``: method → permission, a tuple of permissions (all needed) or None.
+
+    A view without the attribute, or a method it does not name, is closed to everybody.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        if method != "OPTIONS" and not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)
+        if request.auth is None and not request.user.is_authenticated:
+            raise NotAuthenticated(SIGN_IN)
+        if method == "OPTIONS":
+            return True
+        permissions: dict[str, Any] = getattr(view, "permissions", {})
+        if method not in permissions:
+            raise PermissionDenied("Nobody is allowed to do this here.")
+        needed = permissions[method] or ()
+        actor = Actor.of_request(request)
+        for permission in (needed,) if isinstance(needed, str) else needed:
+            require(actor, permission)
+        return True
+
+
+def require(actor: Actor, permission: str) -> None:
+    """Raise a 403 that names what is missing."""
+    if not actor.can(permission):
+        raise PermissionDenied(_missing(actor, permission))
+
+
+def _missing(actor: Actor, permission: str) -> str:
+    if actor.key is None:
+        return f"Your role does not include the permission {permission}."
+    scopes = [name for name, held in SCOPES.items() if permission in held]
+    if not scopes:
+        return f"No scope of an API key includes the permission {permission}."
+    return f"The API key “{actor.name}” needs the scope {' or '.join(scopes)} for this."

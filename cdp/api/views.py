@@ -1,0 +1,210 @@
+"""The base of every view under /api/; cdp/api/__init__.py says how to add one."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.functional import cached_property
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cdp.actors import Actor
+from cdp.api import parameters
+from cdp.api.pagination import KeysetPagination
+from cdp.api.permissions import require
+from cdp.api.problems import NOTHING_HERE, BadParameter, LengthRequired, TooLarge
+from cdp.api.shapes import Shape
+from cdp.api.throttling import KeyThrottle, Rate
+from cdp.api.writing import carry_out
+from profiles.builtin import builtin_source
+from profiles.models import Source
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+Row = TypeVar("Row")
+
+
+class OneAnswer(DefaultContentNegotiation):
+    """JSON whatever ``Accept`` says: a browser's default header must not turn an address into a 406."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class RateHeaders(APIView):
+    """Puts ``RateLimit-*`` on every answer, errors and replays too."""
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        rate: Rate | None = getattr(request, "rate", None)
+        for name, value in (rate.headers() if rate else {}).items():
+            response[name] = value
+        return response
+
+
+class ApiView(RateHeaders):
+    """Authentication, rate, rights, body limits, one transaction per write; errors as problem+json."""
+
+    #: Method → the staff permission it needs, a tuple of them, or None for "any key or login".
+    permissions: dict[str, str | tuple[str, ...] | None] = {}
+    #: Methods beyond GET that change nothing.
+    reads: frozenset[str] = frozenset()
+    #: Bytes; None leaves the limit to the web server and the parser.
+    max_body: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    ordering: tuple[str, ...] = ("-id",)
+    content_negotiation_class = OneAnswer
+    http_method_names = ["get", "post", "put", "patch", "delete", "head", "options"]
+
+    @cached_property
+    def actor(self) -> Actor:
+        return Actor.of_request(self.request)
+
+    @cached_property
+    def source(self) -> Source:
+        return builtin_source("api")
+
+    def require(self, permission: str) -> None:
+        """Demand a further permission that depends on the body; a 403 names it."""
+        require(self.actor, permission)
+
+    # --- the request ---------------------------------------------------------------------------------
+
+    def body(self, shape: type[Shape]) -> dict[str, Any]:
+        """The body as the shape reads it; a ValidationError with pointers otherwise."""
+        # A request without a body reaches us as an empty form.
+        data = self.request.data if self.request._request.body else {}
+        reader = shape(data=data)
+        reader.is_valid(raise_exception=True)
+        return dict(reader.validated_data)
+
+    def flag(self, name: str) -> bool:
+        return parameters.flag(self.request, name)
+
+    def number(self, name: str) -> int | None:
+        return parameters.number(self.request, name)
+
+    def moment(self, name: str) -> datetime.datetime | None:
+        return parameters.moment(self.request, name)
+
+    @property
+    def is_dry_run(self) -> bool:
+        return self.flag("dry_run")
+
+    # --- the answer ----------------------------------------------------------------------------------
+
+    def page(self, queryset: QuerySet[Any], to_rows: Callable[[list[Any]], list[Any]]) -> Response:
+        """One page of the queryset in ``self.ordering``; ``to_rows`` serializes the whole page at once."""
+        pages = KeysetPagination()
+        rows = pages.paginate_queryset(queryset, self.request, self)
+        return pages.get_paginated_response(to_rows(rows))
+
+    def filtered(self, filterset: Any, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The queryset through a FilterSet; values it cannot read are a 400 naming the parameter."""
+        bound = filterset(self.request.query_params, queryset=queryset, request=self.request)
+        if not bound.is_valid():
+            parameter, messages = next(iter(bound.errors.items()))
+            raise BadParameter(parameter, str(messages[0]), self.request.query_params.get(parameter))
+        return bound.qs
+
+    # --- the way through -----------------------------------------------------------------------------
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.args, self.kwargs = args, kwargs
+        self.headers = self.default_response_headers
+        self.request = drf_request = self.initialize_request(request, *args, **kwargs)
+        try:
+            self.initial(drf_request, *args, **kwargs)
+            handler = getattr(self, drf_request.method.lower())
+
+            def run() -> Any:
+                return handler(drf_request, *args, **kwargs)
+
+            is_write = drf_request.method not in SAFE and drf_request.method not in self.reads
+            response = carry_out(self, run) if is_write else run()
+        except Exception as error:
+            # Unknown ones are raised again by handle_exception, for Django's log and 500.
+            response = self.handle_exception(error)
+        self.response = self.finalize_response(drf_request, response, *args, **kwargs)
+        return self.response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who, how often, may they, and is the request whole: in this order, the cheapest refusals first."""
+        renderer, media_type = self.perform_content_negotiation(request, force=True)
+        request.accepted_renderer, request.accepted_media_type = renderer, media_type
+        try:
+            self.perform_authentication(request)
+        finally:
+            self.check_throttles(request)
+        self.check_permissions(request)
+        self._check_text(request)
+        if request.method not in SAFE:
+            self._check_body(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """One throttle; a caller whose key is wrong is counted by address."""
+        throttle = KeyThrottle()
+        if not throttle.allow_request(request, self):
+            self.throttled(request, throttle.wait())
+
+    def _check_text(self, request: Request) -> None:
+        """PostgreSQL keeps no NUL; in an address or a query it can lead nowhere."""
+        for name, values in request.query_params.lists():
+            if any("\x00" in value for value in (name, *values)):
+                raise BadParameter(name.replace("\x00", ""), "A parameter holds the control character NUL.")
+        if any("\x00" in str(value) for value in self.kwargs.values()):
+            raise Http404(NOTHING_HERE)
+
+    def _check_body(self, request: Request) -> None:
+        raw = request.META.get("CONTENT_LENGTH") or "0"
+        length = int(raw) if raw.isascii() and raw.isdigit() else 0
+        if not length and "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+            raise LengthRequired("Send the body with a Content-Length instead of in chunks.")
+        if self.max_body is not None and length > self.max_body:
+            raise TooLarge(f"The body has {length:,} bytes; at most {self.max_body:,} are taken here.")
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if length and encoding.lower() != "identity":
+            raise UnsupportedMediaType(
+                encoding, f"Content-Encoding {encoding} is not taken here. Send the body uncompressed."
+            )
+
+    def rendered(self, response: Any) -> Any:
+        """The response with its bytes, before the transaction ends, so that they can be saved."""
+        if isinstance(response, Response):
+            response.accepted_renderer = self.request.accepted_renderer
+            response.accepted_media_type = self.request.accepted_media_type
+            response.renderer_context = self.get_renderer_context()
+            response.render()
+        return response
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+
+
+class NothingHere(ApiView):
+    """Every address under /api/ that is none."""
+
+    def _refuse(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        raise Http404(NOTHING_HERE)
+
+    get = post = put = patch = delete = _refuse
+    permissions = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"))
+    reads = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+    def _check_body(self, request: Request) -> None:
+        """Whatever was sent, the address is the mistake."""
+
+    def check_permissions(self, request: Request) -> None:
+        """An address that does not exist says so to everybody."""
+
+
+def rows(to_row: Callable[[Row], dict[str, Any]]) -> Callable[[Iterable[Row]], list[dict[str, Any]]]:
+    """A page's serializer from one row's, for rows that need no query of their own."""
+    return lambda page: [to_row(row) for row in page]

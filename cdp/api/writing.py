@@ -1,0 +1,162 @@
+"""How a write is carried out: in one transaction, repeated when it collided, answered once per key.
+
+The saved answer of an ``Idempotency-Key`` is committed by the same transaction as the write itself. So
+there is no moment in which a killed process leaves a write without its answer, or a key "in flight" for
+ever; what is in flight is held by an advisory lock, which PostgreSQL lets go of when the process dies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, connection, transaction
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from cdp.api.dry_run import rehearse
+from cdp.api.problems import Collision, Unprocessable
+from cdp.middleware import is_collision
+from cdp.models import IdempotencyKey
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+    from cdp.api.views import ApiView
+
+ATTEMPTS = 3
+KEPT = timedelta(hours=25)
+# May be answered otherwise when sent again: who asks and how often says nothing about the write.
+_NOT_SAVED = frozenset({401, 403, 429})
+_SAVED_HEADERS = ("Location", "ETag", "Content-Disposition")
+IN_FLIGHT = (
+    "A request with this Idempotency-Key is being worked on. Send it again in a moment for its answer."
+)
+OTHER_BODY = "This Idempotency-Key was already used for another request. Use a new key, or send exactly the same request."
+BAD_KEY = "An Idempotency-Key has 1 to 255 visible ASCII characters."
+
+
+def carry_out(view: ApiView, run: Callable[[], Any]) -> Any:
+    """The answer of a writing handler; raises what the handler raises."""
+    request = view.request
+    if view.flag("dry_run"):
+        answer, effects = rehearse(run, actor=view.actor)
+        return _as_rehearsal(answer, effects)
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return in_one_transaction(run)
+    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise exceptions.ParseError(BAD_KEY)
+    return _once(view, key, run)
+
+
+def in_one_transaction(run: Callable[[], Any]) -> Any:
+    """Run and commit; a deadlock or serialization failure is tried again, at most three times in all."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                return run()
+        except DatabaseError as error:
+            if attempt == ATTEMPTS or not is_collision(error):
+                raise
+            # Two that collided must not meet again at once.
+            time.sleep(random.uniform(0.005, 0.03) * attempt)  # noqa: S311
+    raise AssertionError("unreachable")
+
+
+def _as_rehearsal(answer: Any, effects: list[dict[str, Any]]) -> Response:
+    """The same shape, saying that nothing was done; a 204 becomes a 200 to hold the effects."""
+    data = getattr(answer, "data", None)
+    if not isinstance(data, dict):
+        data = {} if data is None else {"results": data}
+    status = 200 if answer.status_code == 204 else answer.status_code
+    return Response({**data, "dry_run": True, "effects": data.get("effects", effects)}, status=status)
+
+
+def _once(view: ApiView, key: str, run: Callable[[], Any]) -> Any:
+    owner = view.actor.label
+    with transaction.atomic():
+        if not _lock(owner, key):
+            raise Collision(IN_FLIGHT)
+        saved = IdempotencyKey.objects.filter(owner=owner, key=key).first()
+        print_of = fingerprint(view.request)
+        if saved is not None:
+            if saved.fingerprint != print_of:
+                raise Unprocessable(OTHER_BODY)
+            return _replay(saved)
+        response = _answer_or_problem(view, run)
+        if response.status_code >= 500:
+            transaction.set_rollback(True)
+        elif response.status_code not in _NOT_SAVED and not response.streaming:
+            _save(owner, key, print_of, view.rendered(response))
+    return response
+
+
+def _answer_or_problem(view: ApiView, run: Callable[[], Any]) -> Any:
+    """The handler's answer or its refusal; its own writes are undone by a savepoint when it refuses.
+
+    Database errors go out: they say nothing lasting about the request, so they are not saved.
+    """
+    try:
+        return in_one_transaction(run)
+    except DatabaseError:
+        raise
+    except Exception as refusal:
+        # Unknown exceptions are raised again in here and roll everything back.
+        return view.handle_exception(refusal)
+
+
+def _lock(owner: str, key: str) -> bool:
+    """Hold (owner, key) until this transaction ends; False when another connection holds it."""
+    digest = hashlib.sha256(f"idempotency {owner} {key}".encode()).digest()
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        return bool(cursor.fetchone()[0])
+
+
+def fingerprint(request: Request) -> str:
+    """SHA-256 of method, path, query and body; of an upload, of its fields and each file's content."""
+    seen = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    if (request.content_type or "").startswith("multipart/"):
+        for name, values in sorted(request.data.lists()):
+            for value in values:
+                seen.update(f"\n{name}=".encode())
+                for chunk in value.chunks() if hasattr(value, "chunks") else [str(value).encode()]:
+                    seen.update(chunk)
+                if hasattr(value, "seek"):
+                    value.seek(0)
+    else:
+        seen.update(request._request.body)
+    return seen.hexdigest()
+
+
+def _save(owner: str, key: str, print_of: str, response: Any) -> None:
+    headers = {name: response[name] for name in _SAVED_HEADERS if response.has_header(name)}
+    headers["Content-Type"] = response.get("Content-Type", "application/json")
+    IdempotencyKey.objects.create(
+        owner=owner,
+        key=key,
+        fingerprint=print_of,
+        status=response.status_code,
+        headers=headers,
+        body=bytes(response.content),
+    )
+
+
+def _replay(saved: IdempotencyKey) -> HttpResponse:
+    response = HttpResponse(bytes(saved.body or b""), status=saved.status, headers=saved.headers)
+    response["Idempotent-Replayed"] = "true"
+    return response
+
+
+def expire_idempotency_keys() -> int:
+    """Forget saved answers older than 25 hours (24 are promised); the number forgotten. For cdp.tasks.expire."""
+    deleted, _ = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    return deleted
