@@ -1,0 +1,253 @@
+"""The search box: any identifier in any format, an id, a name or parts of it, merged-away ones too.
+
+Two kinds of answer, told apart by how many profiles match (measured at a million profiles):
+
+- Up to ``CANDIDATES`` matches: their ids are the answer. The list then filters and sorts this handful.
+- More (“an”): nobody reads them all, so nothing is collected or sorted. Matches are then so dense that
+  walking the list's own index and testing each row fills a page within a few hundred rows.
+
+Values are normalized by every identifier type, as at every other door; words are split by the database
+with the very expression that fills ``Profile.search``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.contrib.postgres.search import SearchQuery
+from django.db import connection
+from django.db.models import Exists, F, OuterRef, Q
+
+from profiles.identity.resolve import clean_pair
+from profiles.identity.types import TypeSpec, identifier_types
+from profiles.limits import TooSlow, time_limit
+from profiles.models import Identifier, Profile
+from profiles.models.search import words_sql
+
+CANDIDATES = 1000
+MAX_LENGTH = 200
+MILLISECONDS = 2000
+
+# What people write between the digits of a phone number.
+_PHONE = re.compile(r"[+(]?[0-9][0-9 ()./-]*", re.ASCII)
+_ID = re.compile(r"#?([0-9]{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Why a person was found. ``member_id`` is the row that matched, ``root_id`` the surviving profile.
+
+    ``how``: ``id``, ``identifier`` (the whole value), ``prefix`` (its beginning) or ``words``.
+    ``field`` names the identifier type, ``value`` is its value (both empty for words and ids), ``name``
+    is what the matching row itself is called.
+    """
+
+    root_id: int
+    member_id: int
+    how: str
+    field: str = ""
+    label: str = ""
+    value: str = ""
+    name: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        return self.how in ("id", "identifier")
+
+    def explain(self, mask: Callable[[str, Any], Any] = lambda field, value: value) -> str:
+        """“Found as …” when the reason is not to be seen in the person's row; empty otherwise.
+
+        ``mask(field, value)`` hides personal data from people who may not see it.
+        """
+        merged = self.member_id != self.root_id
+        if self.how in ("identifier", "prefix"):
+            shown = mask(self.field, self.value)
+            if merged:
+                label = self.label if self.label[:2].isupper() else self.label[:1].lower() + self.label[1:]
+                return f"Found as an old {label}: {shown}, from merged-away #{self.member_id}"
+            return f"Found by {self.label}: {shown}"
+        if merged:
+            name = mask("name", self.name) if self.name else ""
+            return f"Found as merged-away #{self.member_id}" + (f" ({name})" if name else "")
+        return ""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the box found.
+
+    ``hits``: one per person, best reason first. ``is_capped``: there are more matches than ``hits`` tells of.
+    ``gone``: ids of deleted people the text names exactly; they are in the trash, not in the list.
+    """
+
+    text: str
+    hits: tuple[Hit, ...] = ()
+    is_capped: bool = False
+    gone: tuple[int, ...] = ()
+    tsquery: str = ""
+    prefixes: tuple[str, ...] = ()
+
+    @cached_property
+    def by_root(self) -> dict[int, Hit]:
+        return {hit.root_id: hit for hit in self.hits}
+
+    @property
+    def exact_ids(self) -> list[int]:
+        """People the text names exactly, by id or identifier; they come first."""
+        return [hit.root_id for hit in self.hits if hit.is_exact]
+
+    @property
+    def condition(self) -> Q:
+        """Exactly the people that match, as a condition on roots."""
+        if not self.is_capped:
+            return Q(pk__in=list(self.by_root))
+        merged = Profile.objects.exclude(canonical_id=F("pk")).filter(self._words)
+        held = Identifier.objects.filter(self._prefixed)
+        return (
+            self._words
+            | Q(pk__in=list(self.by_root))
+            | Q(pk__in=merged.values("canonical_id"))
+            | Q(pk__in=held.values("profile__canonical_id"))
+        )
+
+    @property
+    def page_condition(self) -> Q:
+        """Like ``condition`` but quick to page through when too many match: then a person whose only
+        match is on a merged-away row, beyond the collected ones, may be passed over."""
+        if not self.is_capped:
+            return self.condition
+        held = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
+        found = self._words | Q(pk__in=list(self.by_root))
+        return found | Q(Exists(held)) if self.prefixes else found
+
+    @property
+    def _words(self) -> Q:
+        if not self.tsquery:
+            return Q(pk__in=[])
+        return Q(search=SearchQuery(self.tsquery, search_type="raw", config="simple"))
+
+    @property
+    def _prefixed(self) -> Q:
+        found = Q(pk__in=[])
+        for prefix in self.prefixes:
+            found |= Q(value__startswith=prefix)
+        return found
+
+
+def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
+    """Who the text may mean among people of this status. Always the same few queries, limited in time."""
+    text = " ".join(text.replace("\x00", " ").split())[:MAX_LENGTH]
+    if not text:
+        return SearchResult(text)
+    types = identifier_types()
+    exact, prefixes = _values(text, types), _prefixes(text)
+    tsquery = ""
+    try:
+        # A sequential scan looks cheap to the planner because of the LIMIT; with few matches it reads it all.
+        with time_limit(MILLISECONDS, enable_seqscan="off"):
+            tsquery = _tsquery(text)
+            rows = _candidates(text, exact, prefixes, tsquery)
+    except TooSlow:
+        return SearchResult(text, is_capped=True, tsquery=tsquery, prefixes=prefixes)
+    labels = {spec.id: (spec.name, str(spec.row)) for spec in types.values()}
+    hits = [_hit(row, labels) for row in rows if row[3] == status]
+    is_capped = len(rows) > CANDIDATES or status != Profile.Status.LIVE
+    gone = {row[1] for row in rows if row[3] == Profile.Status.DELETED and row[2] in ("id", "identifier")}
+    return SearchResult(text, _best(hits), is_capped, tuple(sorted(gone)), tsquery, prefixes)
+
+
+def _values(text: str, types: dict[str, TypeSpec]) -> list[str]:
+    """The text as each identifier type would store it; ``type:value`` asks that type alone."""
+    name, separator, rest = text.partition(":")
+    if separator and name in types:
+        text, types = rest.strip(), {name: types[name]}
+    pairs = (clean_pair(spec, text) for spec in types.values())
+    return sorted({text, *(value for _, value in filter(None, pairs))}) if text else []
+
+
+def _prefixes(text: str) -> tuple[str, ...]:
+    """Beginnings of identifiers to look for: from two characters, as typed, in lower case and in capitals."""
+    if len(text) < 2 or " " in text:
+        return ()
+    return tuple(sorted({text, text.lower(), text.upper()}))
+
+
+def _tsquery(text: str) -> str:
+    """Every word as a prefix, joined by AND; a phone number as one run of digits. At most one query."""
+    if numbers := _phone_digits(text):
+        return " | ".join(f"'{digits}':*" for digits in numbers)
+    sql = (
+        "SELECT string_agg(q || replace(replace(word, '\\', '\\\\'), q, q || q) || q || ':*', ' & ')"
+        f" FROM unnest(tsvector_to_array(to_tsvector('simple', {words_sql('%s::text')}))) word, chr(39) q"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [text])
+        return cursor.fetchone()[0] or ""
+
+
+def _phone_digits(text: str) -> list[str]:
+    """The runs of digits a phone is indexed by: whole, without leading zeros, the last nine."""
+    if not _PHONE.fullmatch(text):
+        return []
+    digits = re.sub(r"[^0-9]", "", text)
+    bare = digits.lstrip("0")
+    # Fewer digits are a house number, a postcode, a customer number: words like any other.
+    return sorted({digits, bare, bare[-9:]}) if len(bare) >= 7 else []
+
+
+def _candidates(text: str, exact: list[str], prefixes: Iterable[str], tsquery: str) -> list[tuple[Any, ...]]:
+    """Rows of (member, root, how, root's status, type, value, name …), best first. One query."""
+    match = _ID.fullmatch(text)
+    like = [prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for prefix in prefixes]
+    branches = [
+        "(SELECT id AS member, 0 AS rank, 'id' AS how, NULL::int AS type_id, '' AS value"
+        " FROM profiles_profile WHERE id = %(id)s)",
+        "(SELECT profile_id, 1, 'identifier', type_id, value FROM profiles_identifier"
+        " WHERE value = ANY(%(exact)s) LIMIT %(limit)s)",
+        # One branch per prefix: with ANY the index would not be used for LIKE.
+        *(
+            "(SELECT profile_id, 2, 'prefix', type_id, value FROM profiles_identifier"
+            f" WHERE value LIKE %(like{number})s LIMIT %(limit)s)"
+            for number in range(len(like))
+        ),
+    ]
+    if tsquery:
+        branches.append(
+            "(SELECT id, 3, 'words', NULL, '' FROM profiles_profile"
+            " WHERE search @@ to_tsquery('simple', %(tsquery)s) LIMIT %(limit)s)"
+        )
+    sql = (
+        "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name"
+        f" FROM ({' UNION ALL '.join(branches)}) f"
+        " JOIN profiles_profile m ON m.id = f.member JOIN profiles_profile r ON r.id = m.canonical_id"
+        " ORDER BY f.rank, m.id <> r.id, m.id DESC"
+    )
+    params: dict[str, Any] = {
+        "id": int(match[1]) if match else None,
+        "exact": exact,
+        "tsquery": tsquery,
+        "limit": CANDIDATES + 1,
+        **{f"like{number}": pattern for number, pattern in enumerate(like)},
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+def _hit(row: tuple[Any, ...], labels: dict[int, tuple[str, str]]) -> Hit:
+    member, root, how, _, type_id, value, first, last = row
+    field, label = labels.get(type_id, ("", ""))
+    return Hit(root, member, how, field, label, value, " ".join(filter(None, (first, last))))
+
+
+def _best(hits: list[Hit]) -> tuple[Hit, ...]:
+    """The first (best) hit of each person; a prefix or word hit on the surviving row needs no explanation
+    before one that comes from a merged-away row."""
+    best: dict[int, Hit] = {}
+    for hit in hits:
+        best.setdefault(hit.root_id, hit)
+    return tuple(best.values())
