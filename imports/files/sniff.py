@@ -94,7 +94,8 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
         raise FileRefused("The file is empty.")
     refuse_other_formats(head)
     encoding = detect(head, probes)
-    if given.get("encoding"):
+    is_utf16 = encoding.name.startswith("utf-16") and str(given.get("encoding")).startswith("utf-16")
+    if given.get("encoding") and not (is_utf16 and encoding.bom):
         encoding = Encoding(given["encoding"], "certain", encoding.candidates, encoding.bom)
     if not encoding.name.startswith("utf-16"):
         refuse_binary(head[:4096])

@@ -35,6 +35,7 @@ __all__ = [
     "DEFAULT_BLOCKED",
     "DEFAULT_BLOCKED_PATTERNS",
     "DEFAULT_KINDS",
+    "DEFAULT_LIMITS",
     "IDENTIFIER_KINDS",
     "KINDS",
     "MAX_TEXT",
@@ -49,6 +50,7 @@ __all__ = [
     "country_name",
     "date_only",
     "date_time",
+    "default_cleaner",
     "email",
     "exact",
     "folded",
@@ -138,6 +140,23 @@ DEFAULT_KINDS: dict[str, str] = {
     "gender": "gender",
     "language": "language",
 }
+
+# Characters a default attribute of kind text may have; its column is as wide.
+DEFAULT_LIMITS: dict[str, int] = {
+    "first_name": 200,
+    "last_name": 200,
+    "street": 300,
+    "postcode": 20,
+    "city": 200,
+    "state": 200,
+}
+
+
+def default_cleaner(name: str, *, region: str = "") -> Callable[[str], str]:
+    """The cleaner of one of the twelve default attributes. Raises `KeyError` for another name."""
+    if limit := DEFAULT_LIMITS.get(name):
+        return lambda raw: text(raw, limit)
+    return normalizer(DEFAULT_KINDS[name], region=region)
 
 
 def normalizer(kind: str, *, region: str = "") -> Callable[[str], str]:

@@ -21,8 +21,9 @@ _MAX_DIGITS = 15  # a JSON number keeps 15 significant digits in every program t
 
 _YES_NO = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
-MAX_TAG = 100
+MAX_TAG = 60
 MAX_ITEMS = 100
+MAX_GENDER = 50
 
 
 def date_only(raw: str) -> str:
@@ -106,7 +107,7 @@ def boolean(raw: str) -> str:
 
 def gender(raw: str) -> str:
     """What the person or the source says; not ours to limit to a list."""
-    return text(raw, 100)
+    return text(raw, MAX_GENDER)
 
 
 def choice(raw: str, allowed: Collection[str]) -> str:

@@ -1,0 +1,150 @@
+"""Where a column can go, written as in the HTTP contract: `email`, `attributes.plan`, `identifier.loyalty_card` …"""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from profiles.identity.normalize import (
+    DEFAULT_BLOCKED,
+    DEFAULT_BLOCKED_PATTERNS,
+    DEFAULT_KINDS,
+    MAX_TEXT,
+)
+
+FILL, OVERWRITE, APPEND, NEVER = "fill_if_empty", "overwrite", "append", "never"
+POLICIES = (FILL, OVERWRITE, APPEND, NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSpec:
+    """A custom attribute: `type` is one of text, number, boolean, date, datetime, choice, list."""
+
+    name: str
+    type: str = "text"
+    allowed: tuple[str, ...] = ()
+    label: str = ""
+    limit: int = MAX_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierSpec:
+    """An identifier type; `blocked_exact` in lower case, `blocked_patterns` as regular expressions."""
+
+    name: str
+    normalizer: str = "exact"
+    is_unique: bool = True
+    is_hard: bool = True
+    priority: int = 10
+    max_per_profile: int | None = None
+    blocked_exact: frozenset[str] = frozenset(DEFAULT_BLOCKED)
+    blocked_patterns: tuple[str, ...] = DEFAULT_BLOCKED_PATTERNS
+    label: str = ""
+
+
+# The shipped types, for a place without a database; a real context is read from it.
+DEFAULT_IDENTIFIERS = (
+    IdentifierSpec("customer_id", priority=1, max_per_profile=1),
+    IdentifierSpec("email", "email", priority=2),
+    IdentifierSpec("phone", "phone", is_unique=False, priority=5),
+    IdentifierSpec("anonymous_id", is_hard=False, priority=9),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What exists in this installation, as plain values: the room knows no database."""
+
+    attributes: tuple[AttributeSpec, ...] = ()
+    identifiers: tuple[IdentifierSpec, ...] = DEFAULT_IDENTIFIERS
+    region: str = ""  # where phone numbers without a country code are at home
+    clear_marker: str = "<clear>"  # a cell with just this empties the field; "" = no such cell
+    attribute_by_name: dict[str, AttributeSpec] = field(init=False, repr=False, compare=False)
+    identifier_by_name: dict[str, IdentifierSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attribute_by_name", {spec.name: spec for spec in self.attributes})
+        object.__setattr__(self, "identifier_by_name", {spec.name: spec for spec in self.identifiers})
+
+
+class UnknownTarget(ValueError):
+    """Nothing can take this column. `message` is a sentence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed `to`. `field` is the key a value has in `Cleaned.values`, "" for what is no value."""
+
+    to: str
+    kind: str  # default, attribute, identifier, tags, consent, ignore
+    name: str = ""  # attribute, identifier type, or "channel.purpose"
+    part: str = ""  # of a consent: state, at, proof; of an identifier: reference
+
+    @property
+    def field(self) -> str:
+        if self.kind == "default":
+            return self.name
+        return f"attributes.{self.name}" if self.kind == "attribute" else ""
+
+    @property
+    def identifier(self) -> str:
+        """The identifier type a cell of this column gives, "" for none: e-mail and phone are both at once."""
+        if self.kind == "identifier" or (self.kind == "default" and self.name in ("email", "phone")):
+            return self.name
+        return ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether two columns cannot both go here."""
+        return self.kind in ("default", "attribute", "consent")
+
+
+_CONSENT = re.compile(r"consent\.([a-z][a-z0-9_]{0,29})\.([a-z][a-z0-9_]{0,59})(?:\.(at|proof))?")
+
+
+def parse_target(to: str, context: Context) -> Target:
+    """Raises `UnknownTarget` with what to do for a target this installation does not have."""
+    if to in ("ignore", "tags"):
+        return Target(to, to)
+    if to in DEFAULT_KINDS:
+        return Target(to, "default", to)
+    if to in ("reference_id", "customer_id"):
+        return _identifier(to, "customer_id", "reference" if to == "reference_id" else "", context)
+    prefix, _, name = to.partition(".")
+    if prefix == "identifier" and name:
+        return _identifier(to, name, "", context)
+    if prefix == "attributes" and name:
+        if name in context.attribute_by_name:
+            return Target(to, "attribute", name)
+        raise UnknownTarget(f"There is no attribute “{name}”. Create it first, or choose another target.")
+    if match := _CONSENT.fullmatch(to):
+        return Target(to, "consent", f"{match[1]}.{match[2]}", match[3] or "state")
+    if prefix == "consent":
+        raise UnknownTarget(
+            "A consent is written consent.channel.purpose, for example consent.email.newsletter."
+        )
+    raise UnknownTarget(_unknown(to, context))
+
+
+def _identifier(to: str, name: str, part: str, context: Context) -> Target:
+    if name not in context.identifier_by_name:
+        raise UnknownTarget(
+            f"There is no identifier type “{name}”. Create it first, or choose another target."
+        )
+    return Target(to, "identifier", name, part)
+
+
+def _unknown(to: str, context: Context) -> str:
+    known = [*DEFAULT_KINDS, "customer_id", "reference_id", "tags", "ignore"]
+    known += [f"attributes.{name}" for name in context.attribute_by_name]
+    known += [f"identifier.{name}" for name in context.identifier_by_name]
+    near = get_close_matches(to, known, 1) or get_close_matches(f"attributes.{to}", known, 1)
+    hint = (
+        f"Did you mean “{near[0]}”?"
+        if near
+        else "Use a default attribute, attributes.…, identifier.… or ignore."
+    )
+    return f"A column cannot go to “{to}”. {hint}"

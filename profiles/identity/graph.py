@@ -1,0 +1,114 @@
+"""Who is merged into whom: the lock around the graph, the pointers, and the trees they make.
+
+Every change of the graph takes one advisory lock until its transaction ends, then the rows it changes
+``FOR NO KEY UPDATE`` in id order. Events and identifiers come in without either (``FOR NO KEY UPDATE``
+lets foreign keys through), so ingest never waits for a merge.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from django.db import OperationalError, connection
+from django.db.models import Case, F, IntegerField, Value, When
+from django.db.models.functions import Now
+from psycopg.errors import DeadlockDetected, SerializationFailure
+
+from profiles.errors import Stale
+from profiles.models import Merge, Profile
+
+_GRAPH_LOCK = 7_302_002
+_ATTEMPTS = 3
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def retried(verb: Callable[P, R]) -> Callable[P, R]:
+    """Repeat a verb that lost a deadlock or a serialization race, three times in all; then Stale (409).
+
+    Wraps a verb that is atomic itself: inside a caller's transaction its savepoint gives the locks back.
+    """
+
+    @wraps(verb)
+    def patient(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(_ATTEMPTS):
+            try:
+                return verb(*args, **kwargs)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, (DeadlockDetected, SerializationFailure)):
+                    raise
+        raise Stale("These profiles are being changed by others right now. Nothing was done; try again.")
+
+    return patient
+
+
+def lock_graph() -> None:
+    """Be the only one to change the graph until the transaction (or savepoint) ends. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_GRAPH_LOCK])
+
+
+def roots_of(ids: Iterable[int]) -> dict[int, int]:
+    """``{id: root id}`` of every id that exists. One query; final only under ``lock_graph``."""
+    return dict(Profile.objects.filter(pk__in=set(ids)).values_list("pk", "canonical_id"))
+
+
+def lock_profiles(ids: Iterable[int]) -> dict[int, Profile]:
+    """These rows, held in id order until the transaction ends, as they are now. One query."""
+    rows = Profile.objects.filter(pk__in=set(ids)).order_by("pk").defer("search")
+    return {row.pk: row for row in rows.select_for_update(no_key=True)}
+
+
+def absorb(*, winner_id: int, loser_id: int) -> int:
+    """Point the loser and everything merged into it at the winner; how many rows. One statement."""
+    return Profile.objects.filter(canonical_id=loser_id).update(
+        canonical_id=winner_id,
+        status=Value(Profile.Status.MERGED),
+        **_counted(loser_id),
+    )
+
+
+def release(*, loser_id: int, side: Iterable[int]) -> None:
+    """Make ``loser_id`` the root of ``side`` (itself and what is merged into it) again. One statement."""
+    Profile.objects.filter(pk__in=list(side)).update(
+        canonical_id=loser_id,
+        status=Case(When(pk=loser_id, then=Value(Profile.Status.LIVE)), default=F("status")),
+        **_counted(loser_id),
+    )
+
+
+def _counted(loser_id: int) -> dict[str, Case]:
+    """The loser's row counts the change; rows merged into it before only point elsewhere."""
+    version = Case(When(pk=loser_id, then=F("version") + 1), default=F("version"), output_field=IntegerField())
+    return {"version": version, "updated_at": Case(When(pk=loser_id, then=Now()), default=F("updated_at"))}
+
+
+def active_merges(root_id: int) -> list[Merge]:
+    """The edges of one person's tree, oldest first. One query."""
+    return list(Merge.objects.active().filter(loser__canonical_id=root_id).order_by("pk"))
+
+
+def side_of(loser_id: int, winner_of: Mapping[int, int]) -> set[int]:
+    """The loser and whoever leads to it, by ``{loser: winner}``. Pure."""
+    losers_of = defaultdict(list)
+    for loser, winner in winner_of.items():
+        losers_of[winner].append(loser)
+    side = {loser_id}
+    queue = [loser_id]
+    while queue:
+        for below in losers_of[queue.pop()]:
+            side.add(below)
+            queue.append(below)
+    return side
+
+
+def chain_up(start_id: int, winner_of: Mapping[int, int]) -> list[int]:
+    """``start_id`` and its winners up to the root, by ``{loser: winner}``. Pure."""
+    chain = [start_id]
+    while (above := winner_of.get(chain[-1])) is not None:
+        chain.append(above)
+    return chain
