@@ -10,102 +10,19 @@ from django.db import connection
 from profiles.builtin import SOURCES
 from profiles.models import EventName, IdentifierType, Tag
 
-FIRST = [
-    "Ann",
-    "Bob",
-    "Carla",
-    "Dan",
-    "Ewa",
-    "Filip",
-    "Greta",
-    "Hugo",
-    "Ines",
-    "Jan",
-    "Klara",
-    "Lars",
-    "Maja",
-    "Noah",
-    "Olivia",
-    "Pedro",
-    "Rosa",
-    "Sven",
-    "Tola",
-    "Uma",
-    "Vera",
-    "Wim",
-    "Xenia",
-    "Yara",
-    "Zoe",
-    "Adam",
-    "Beata",
-    "Cyril",
-    "Dora",
-    "Emil",
-    "Fiona",
-    "Gustav",
-    "Hanna",
-    "Igor",
-    "Julia",
-    "Karol",
-    "Lena",
-    "Milan",
-    "Nina",
-    "Oskar",
-]
-LAST = [
-    "Abel",
-    "Berg",
-    "Cruz",
-    "Dahl",
-    "Engel",
-    "Faber",
-    "Garcia",
-    "Hansen",
-    "Ivanov",
-    "Jansen",
-    "Kowalska",
-    "Lindt",
-    "Moreau",
-    "Novak",
-    "Olsen",
-    "Petrov",
-    "Quinn",
-    "Rossi",
-    "Schmidt",
-    "Torres",
-    "Urban",
-    "Vogel",
-    "Weber",
-    "Xu",
-    "Young",
-    "Zeman",
-    "Adler",
-    "Brandt",
-    "Costa",
-    "Duda",
-    "Ekman",
-    "Fischer",
-    "Gallo",
-    "Horvat",
-]
-CITIES = [
-    "Berlin",
-    "Bergen",
-    "Brno",
-    "Gdańsk",
-    "Graz",
-    "Lille",
-    "Lisboa",
-    "Lund",
-    "Lyon",
-    "Malmö",
-    "Milano",
-    "Odense",
-    "Porto",
-    "Praha",
-    "Sevilla",
-    "Utrecht",
-]
+FIRST = (
+    "Ann Bob Carla Dan Ewa Filip Greta Hugo Ines Jan Klara Lars Maja Noah Olivia Pedro Rosa Sven "
+    "Tola Uma Vera Wim Xenia Yara Zoe Adam Beata Cyril Dora Emil Fiona Gustav Hanna Igor Julia "
+    "Karol Lena Milan Nina Oskar "
+).split()
+LAST = (
+    "Abel Berg Cruz Dahl Engel Faber Garcia Hansen Ivanov Jansen Kowalska Lindt Moreau Novak Olsen "
+    "Petrov Quinn Rossi Schmidt Torres Urban Vogel Weber Xu Young Zeman Adler Brandt Costa Duda "
+    "Ekman Fischer Gallo Horvat "
+).split()
+CITIES = (
+    "Berlin Bergen Brno Gdańsk Graz Lille Lisboa Lund Lyon Malmö Milano Odense Porto Praha Sevilla Utrecht "
+).split()
 COUNTRIES = ["DE", "NO", "CZ", "PL", "AT", "FR", "PT", "SE", "FR", "SE", "IT", "DK", "PT", "CZ", "ES", "NL"]
 EVENTS = ["Product Viewed", "Added to Cart", "Checkout Started", "Order Completed", "Page"]
 
