@@ -126,7 +126,8 @@ def _start_servers(supervisor: Supervisor, servers: Servers, place: Layout) -> N
 
 def _prepare(supervisor: Supervisor, environment: dict[str, str], place: Layout) -> dict[str, str] | None:
     """Migrations, demo people, login, static files. None when somebody pressed Ctrl-C meanwhile."""
-    say("preparing the database (the first time with demo people, this takes a moment) …")
+    first = not (place.run / "prepared").exists()
+    say("preparing the database …" + (" the first time takes a moment" if first else ""))
     log = place.logs / "prepare.log"
     log.unlink(missing_ok=True)
     process = processes.start_prepare(env=environment, log=log)
@@ -139,6 +140,7 @@ def _prepare(supervisor: Supervisor, environment: dict[str, str], place: Layout)
     if process.returncode:
         raise LocalError(f"The database could not be prepared. The end of {log}:\n{tail(log, 25)}")
     answer: dict[str, str] = json.loads(tail(log, 1))
+    (place.run / "prepared").touch()
     return answer
 
 
