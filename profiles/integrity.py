@@ -1,0 +1,146 @@
+"""What must hold of the data at any moment, as SQL over whole tables (DESIGN §3, FAULTS V1-V7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from cdp import audit
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """``sql`` selects the id of everything that breaks it, one column, each id once."""
+
+    name: str
+    sql: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """``sample_ids`` are up to ten of the ``count`` rows; ``fix`` is what to do about it."""
+
+    name: str
+    count: int
+    fix: str
+    sample_ids: list[int] = field(default_factory=list)
+
+
+_ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
+_JOURNAL_FIX = "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
+_MAIN = (
+    "SELECT p.canonical_id FROM profiles_identifier i"
+    " JOIN profiles_identifiertype t ON t.id = i.type_id AND t.is_main AND t.is_unique AND t.strength = 'hard'"
+    " JOIN profiles_profile p ON p.id = i.profile_id WHERE i.resolves"
+)
+
+INVARIANTS = (
+    Invariant(
+        "pointers lead straight to a surviving profile",
+        "SELECT p.id FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE p.canonical_id <> p.id AND (root.canonical_id <> root.id OR root.status = 'merged')",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "only merged, deleted or erased profiles point elsewhere",
+        "SELECT id FROM profiles_profile"
+        " WHERE (status = 'merged') <> (canonical_id <> id) AND NOT (status IN ('deleted', 'erased'))",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "each merged profile has one active merge, and nobody else has",
+        "SELECT p.id FROM profiles_profile p FULL JOIN"
+        " (SELECT loser_id FROM profiles_merge WHERE undone_at IS NULL) m ON m.loser_id = p.id"
+        " WHERE (p.canonical_id <> p.id) IS DISTINCT FROM (m.loser_id IS NOT NULL)",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "an active merge joins two profiles of one person",
+        "SELECT m.id FROM profiles_merge m JOIN profiles_profile l ON l.id = m.loser_id"
+        " JOIN profiles_profile w ON w.id = m.winner_id"
+        " WHERE m.undone_at IS NULL AND l.canonical_id <> w.canonical_id",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "active merges lead up to the surviving profile, without a circle",
+        "WITH RECURSIVE up AS (SELECT id AS pk, canonical_id AS root FROM profiles_profile WHERE canonical_id = id"
+        " UNION SELECT m.loser_id, up.root FROM profiles_merge m JOIN up ON up.pk = m.winner_id"
+        " WHERE m.undone_at IS NULL)"
+        " SELECT p.id FROM profiles_profile p LEFT JOIN up ON up.pk = p.id AND up.root = p.canonical_id"
+        " WHERE p.canonical_id <> p.id AND up.pk IS NULL",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "recognized people hold a main identifier, anonymous ones none",
+        f"SELECT p.id FROM profiles_profile p LEFT JOIN (SELECT DISTINCT canonical_id FROM ({_MAIN}) held) main"
+        " ON main.canonical_id = p.id"
+        " WHERE p.status = 'live' AND p.is_recognized <> (main.canonical_id IS NOT NULL)",
+        "Run manage.py doctor --fix: it sets the mark from the identifiers.",
+    ),
+    Invariant(
+        "an identifier leads to one profile",
+        "SELECT min(id) FROM profiles_identifier WHERE resolves GROUP BY type_id, value HAVING count(*) > 1",
+        "The unique index identifier_leads_to_one_profile is missing or broken; REINDEX it.",
+    ),
+    Invariant(
+        "identifiers of deleted and erased people lead nowhere",
+        "SELECT i.id FROM profiles_identifier i JOIN profiles_profile p ON p.id = i.profile_id"
+        " JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE i.resolves AND root.status IN ('deleted', 'erased', 'anonymized')",
+        "Restore the person and delete them again.",
+    ),
+    Invariant(
+        "contact-only identifiers lead nowhere",
+        "SELECT i.id FROM profiles_identifier i JOIN profiles_identifiertype t ON t.id = i.type_id"
+        " WHERE i.resolves AND NOT t.is_unique",
+        "Save the identifier type again on its page; it releases its values.",
+    ),
+    Invariant(
+        "every event counts for exactly one surviving profile",
+        "SELECT e.id FROM profiles_event e LEFT JOIN profiles_profile p ON p.id = e.profile_id"
+        " LEFT JOIN profiles_profile root ON root.id = p.canonical_id AND root.canonical_id = root.id"
+        " WHERE root.id IS NULL",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "the journal tells where every profile came from",
+        "SELECT p.id FROM profiles_profile p"
+        " WHERE NOT EXISTS (SELECT FROM profiles_change c WHERE c.profile_id = p.id)",
+        _JOURNAL_FIX,
+    ),
+    Invariant(
+        "the journal tells every active merge",
+        "SELECT m.id FROM profiles_merge m WHERE m.undone_at IS NULL AND NOT EXISTS (SELECT FROM profiles_change c"
+        " WHERE c.cause = 'merge' AND c.cause_id = m.id AND c.profile_id = m.winner_id AND c.kind = 'merged')",
+        _JOURNAL_FIX,
+    ),
+)
+
+
+def broken(invariant: Invariant) -> Violation | None:
+    """One invariant held against the whole database. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), (array_agg(id ORDER BY id))[1:10]"
+            f" FROM ({invariant.sql}) found (id)"
+        )
+        count, ids = cursor.fetchone()
+    return Violation(invariant.name, count, invariant.fix, ids) if count else None
+
+
+def broken_audit() -> Violation | None:
+    """The chain of the audit log, recomputed."""
+    verified = audit.verify()
+    if verified.holds:
+        return None
+    fix = f"{verified.reason} Compare with the chain's heads in the process logs and with a backup."
+    return Violation("the audit log is as it was written", 1, fix, [verified.broken_id or 0])
+
+
+def violations(invariants: Iterable[Invariant] = INVARIANTS) -> list[Violation]:
+    """Everything that does not hold, in the order of the list; empty when all is well."""
+    found = [broken(invariant) for invariant in invariants]
+    return [violation for violation in (*found, broken_audit()) if violation is not None]

@@ -1,0 +1,304 @@
+"""Looking at a merge, or at its undo, before it happens: the very same code in a transaction rolled back (M2)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from cdp.actors import Actor
+from cdp.models import Webhook
+from profiles.attributes import Spec, attribute_specs, get_value, label_of
+from profiles.identity import graph
+from profiles.merging import verdicts
+from profiles.merging.fields import SEEN, is_attribute, is_empty
+from profiles.merging.merge import Applied, apply_merge
+from profiles.merging.sides import Sides, hold_sides, members_count
+from profiles.merging.unmerge import Unmerged, unmerge_profiles
+from profiles.models import Identifier, Profile, Source
+from profiles.privacy.consent import Current, current_consents
+from profiles.reading import PersonView, person_views
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One line of the comparison; values are JSON-ready, lists for what both sides keep (``both``).
+
+    ``rule``: same, winner, fill, choice, union. ``choosable``: a choice makes a difference. ``clash``: both
+    sides have a value and they differ.
+    """
+
+    field: str
+    label: str
+    winner: Any
+    loser: Any
+    result: Any
+    rule: str
+    both: bool = False
+    choosable: bool = False
+    clash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRow:
+    """One channel and purpose: what each side said (granted, withdrawn, None), and what will hold (M8).
+
+    ``rule``: same, only (one side said anything), latest, caution (a tie or an unknown time means no).
+    """
+
+    channel: str
+    purpose: str
+    winner: str | None
+    winner_at: Any
+    loser: str | None
+    loser_at: Any
+    result: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A merge that did not happen. ``preview_hash`` goes with the confirmation; see API.md for the shape."""
+
+    preview_hash: str
+    winner_id: int
+    loser_id: int
+    fields: list[FieldRow]
+    consents: list[ConsentRow]
+    moved: dict[str, int]
+    segments: dict[str, list[str]]
+    webhooks: list[str]
+    warnings: list[str]
+    result: PersonView
+
+
+@dataclass(frozen=True, slots=True)
+class UndoRow:
+    """A field the undo changes: on the survivor, on the one that comes back, or on both."""
+
+    field: str
+    label: str
+    now: Any
+    winner: Any
+    loser: Any
+
+
+@dataclass(frozen=True, slots=True)
+class UnmergePreview:
+    """An undo that did not happen. ``moved`` counts what goes back with the loser."""
+
+    merge_id: int
+    winner_id: int
+    loser_id: int
+    fields: list[UndoRow]
+    kept: list[dict[str, str]]
+    moved: dict[str, int]
+    webhooks: list[str]
+    winner: PersonView
+    loser: PersonView
+
+
+@contextmanager
+def _rolled_back() -> Iterator[None]:
+    """Everything inside is undone, and the locks it took are given back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@graph.retried
+def preview_merge(
+    *,
+    winner_id: int,
+    loser_id: int,
+    choices: Mapping[str, str] | None = None,
+    actor: Actor,
+    source: Source,
+) -> Preview:
+    """What ``merge_profiles`` with the same arguments would do; nothing is kept, told or left locked.
+
+    The hash stands for both sides as they are now, whatever is chosen: any change of either but a new event
+    makes it stale. Raises what the merge would.
+    """
+    specs, told = attribute_specs(), _webhooks("profile.merged")
+    with _rolled_back():
+        sides = hold_sides(winner_id, loser_id)
+        ids = (sides.winner.pk, sides.loser.pk)
+        held, consents = _held(*ids), current_consents(ids)
+        warnings = _warnings(sides, held)
+        applied = apply_merge(sides, choices=choices, actor=actor, source=source)
+        result = person_views([applied.merged.winner])[0]
+    return Preview(
+        preview_hash=sides.state,
+        winner_id=ids[0],
+        loser_id=ids[1],
+        fields=[*_field_rows(applied, specs), *_united_rows(held, ids)],
+        consents=_consent_rows(consents.get(ids[0], {}), consents.get(ids[1], {}), result.consents),
+        moved=sides.moved,
+        segments={"entered": [], "left": []},
+        webhooks=told,
+        warnings=warnings,
+        result=result,
+    )
+
+
+@graph.retried
+def preview_unmerge(*, merge_id: int, actor: Actor, source: Source) -> UnmergePreview:
+    """What ``unmerge_profiles`` would do: what goes back, and what stays and why. Raises what it would."""
+    specs, told = attribute_specs(), _webhooks("profile.unmerged")
+    with _rolled_back():
+        done = unmerge_profiles(merge_id=merge_id, actor=actor, source=source)
+        winner, loser = person_views([done.winner, done.loser])
+        moved = members_count(done.loser_id)
+    rows = _undo_rows(done, specs)
+    return UnmergePreview(
+        merge_id, done.winner_id, done.loser_id, rows, done.kept, moved, told, winner, loser
+    )
+
+
+def _webhooks(topic: str) -> list[str]:
+    active = Webhook.objects.filter(is_active=True, topics__contains=[topic])
+    return list(active.values_list("name", flat=True))
+
+
+def _field_rows(applied: Applied, specs: Mapping[str, Spec]) -> list[FieldRow]:
+    """Every field either side has a value in; the default attributes first, in the card's order."""
+    before, other = applied.winner_before, applied.loser_before
+    rows = []
+    for key, outcome in applied.outcomes.items():
+        left, right = before.get(key), other.get(key)
+        if key in SEEN or (is_empty(left) and is_empty(right)):
+            continue
+        differ = left != right and not is_empty(right)
+        rows.append(
+            FieldRow(
+                field=key,
+                label=label_of(key, dict(specs)),
+                winner=left,
+                loser=right,
+                result=outcome.value,
+                rule=outcome.rule,
+                both=outcome.rule == "union",
+                choosable=differ,
+                clash=differ and not is_empty(left) and outcome.rule != "union",
+            )
+        )
+    return rows
+
+
+# --- What both sides keep -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """``identifiers``: ``{(type, label, limit): {root: [values]}}``; ``tags``: ``{root: [names]}``."""
+
+    identifiers: dict[tuple[str, str, int | None], dict[int, list[str]]]
+    tags: dict[int, list[str]]
+
+
+def _held(*root_ids: int) -> _Held:
+    """Two queries."""
+    identifiers: dict[tuple[str, str, int | None], dict[int, list[str]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    rows = Identifier.objects.of_people(*root_ids).order_by("type__priority", "type__name", "pk")
+    columns = ("profile__canonical_id", "type__name", "type__label", "type__max_per_profile", "value")
+    for root, name, label, limit, value in rows.values_list(*columns):
+        values = identifiers[name, label or name, limit][root]
+        if value not in values:
+            values.append(value)
+    tags: dict[int, list[str]] = defaultdict(list)
+    tagged = Profile.objects.filter(canonical_id__in=root_ids, tag_links__isnull=False)
+    pairs = tagged.values_list("canonical_id", "tag_links__tag__name").distinct()
+    for root, name in pairs.order_by("tag_links__tag__name"):
+        tags[root].append(name)
+    return _Held(identifiers, tags)
+
+
+def _united_rows(held: _Held, ids: tuple[int, int]) -> list[FieldRow]:
+    rows = [
+        _united(f"identifiers.{name}", label, values.get(ids[0], []), values.get(ids[1], []))
+        for (name, label, _), values in held.identifiers.items()
+    ]
+    if held.tags:
+        rows.append(_united("tags", "Tags", held.tags.get(ids[0], []), held.tags.get(ids[1], [])))
+    return rows
+
+
+def _united(field: str, label: str, left: list[str], right: list[str]) -> FieldRow:
+    result = [*left, *(value for value in right if value not in left)]
+    return FieldRow(field, label, left, right, result, "same" if left == right else "union", both=True)
+
+
+def _warnings(sides: Sides, held: _Held) -> list[str]:
+    """What somebody should think about before confirming. Two queries, one more for a busy loser."""
+    winner, loser = sides.winner.pk, sides.loser.pk
+    warnings = []
+    for (_, label, limit), by_root in held.identifiers.items():
+        both = [*by_root.get(winner, []), *by_root.get(loser, [])]
+        values = list(dict.fromkeys(both))
+        if limit is not None and len(values) > limit and by_root.get(winner) and by_root.get(loser):
+            shown = " and ".join(values)
+            warnings.append(
+                f"Two people may be meant: a person has at most {limit} {label}, these have {shown}."
+            )
+    if sentence := verdicts.objection(winner, loser):
+        warnings.append(sentence)
+    if sides.moved["events"] > (own := members_count(winner)["events"]):
+        warnings.append(
+            f"#{loser} is the more active one: {sides.moved['events']:,} events against {own:,}. Consider a swap."
+        )
+    return warnings
+
+
+def _consent_rows(
+    winner: Mapping[tuple[str, str], Current],
+    loser: Mapping[tuple[str, str], Current],
+    result: Mapping[tuple[str, str], Current],
+) -> list[ConsentRow]:
+    rows = []
+    for channel, purpose in sorted(result):
+        left, right = winner.get((channel, purpose)), loser.get((channel, purpose))
+        rows.append(
+            ConsentRow(
+                channel,
+                purpose,
+                left.state if left else None,
+                left.at if left else None,
+                right.state if right else None,
+                right.at if right else None,
+                result[channel, purpose].state,
+                _consent_rule(left, right, result[channel, purpose]),
+            )
+        )
+    return rows
+
+
+def _consent_rule(left: Current | None, right: Current | None, result: Current) -> str:
+    if left is None or right is None:
+        return "only"
+    if left.state == right.state:
+        return "same"
+    if left.at is None or right.at is None or left.at == right.at:
+        return "caution"
+    return "latest" if result.at == max(left.at, right.at) else "caution"
+
+
+def _undo_rows(done: Unmerged, specs: Mapping[str, Spec]) -> list[UndoRow]:
+    keys = dict.fromkeys([*Profile.FIELDS, *done.fields, *done.returned])
+    return [
+        UndoRow(
+            key,
+            label_of(key, dict(specs)),
+            done.fields[key][0] if key in done.fields else get_value(done.winner, key),
+            get_value(done.winner, key),
+            get_value(done.loser, key),
+        )
+        for key in keys
+        if is_attribute(key) and (key in done.fields or key in done.returned)
+    ]

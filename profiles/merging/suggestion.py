@@ -1,0 +1,56 @@
+"""Which of two profiles should survive (M1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from profiles.errors import NotFound
+from profiles.identity.normalize import BadValue, normalizer
+from profiles.models import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """``reason`` completes "#1 is suggested as the winner: …"."""
+
+    winner_id: int
+    loser_id: int
+    reason: str
+
+
+def suggest_winner(a_id: int, b_id: int) -> Suggestion:
+    """The one with a valid e-mail, then the recognized one, then the one active first. One query.
+
+    Ids merged away stand for their surviving profiles. Raises NotFound.
+    """
+    rows = {
+        row.pk: row.canonical
+        for row in Profile.objects.filter(pk__in=[a_id, b_id]).select_related("canonical")
+    }
+    for wanted in (a_id, b_id):
+        if wanted not in rows:
+            raise NotFound(f"No profile “{wanted}”.")
+    winner, loser = sorted((rows[a_id], rows[b_id]), key=_rank)
+    for place, reason in enumerate(
+        ("it has a valid e-mail", "it is a recognized person", "it was active first")
+    ):
+        if _rank(winner)[place] != _rank(loser)[place]:
+            return Suggestion(winner.pk, loser.pk, reason)
+    return Suggestion(winner.pk, loser.pk, "it was here first")
+
+
+def _rank(profile: Profile) -> tuple[bool, bool, float, int]:
+    first_active = profile.first_seen_at or profile.created_at or timezone.now()
+    return (not _has_valid_email(profile), not profile.is_recognized, first_active.timestamp(), profile.pk)
+
+
+def _has_valid_email(profile: Profile) -> bool:
+    if not profile.email:
+        return False
+    try:
+        normalizer("email")(profile.email)
+    except BadValue:
+        return False
+    return True
