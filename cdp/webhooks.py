@@ -152,7 +152,7 @@ def _claim() -> list[Letter]:
                 SELECT d.id FROM (SELECT id FROM cdp_webhook WHERE is_active ORDER BY random()) w
                 CROSS JOIN LATERAL (
                     SELECT d.id FROM cdp_delivery d
-                    WHERE d.webhook_id = w.id AND d.state = 'waiting' AND d.next_at <= now()
+                    WHERE d.webhook_id = w.id AND d.state = 'waiting' AND d.next_at <= statement_timestamp()
                       AND NOT EXISTS (
                           SELECT FROM cdp_delivery e
                           WHERE e.webhook_id = d.webhook_id AND e.profile_id = d.profile_id
@@ -161,7 +161,7 @@ def _claim() -> list[Letter]:
                 ) d LIMIT %s
             )
             UPDATE cdp_delivery d
-            SET attempts = d.attempts + 1, next_at = now() + %s * interval '1 second'
+            SET attempts = d.attempts + 1, next_at = statement_timestamp() + %s * interval '1 second'
             FROM due, cdp_webhook w, cdp_outboxmessage m
             WHERE d.id = due.id AND w.id = d.webhook_id AND m.id = d.message_id
             RETURNING d.id, d.attempts, w.url, w.secret, m.topic, m.id, m.profile_id, m.payload::text, m.created_at
@@ -217,8 +217,8 @@ def _send_all(letters: Sequence[Letter]) -> None:
             """
             UPDATE cdp_delivery d
             SET state = o.state, status = o.status, problem = o.problem,
-                next_at = now() + o.wait * interval '1 second',
-                delivered_at = CASE WHEN o.state = 'delivered' THEN now() END
+                next_at = statement_timestamp() + o.wait * interval '1 second',
+                delivered_at = CASE WHEN o.state = 'delivered' THEN statement_timestamp() END
             FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::smallint[], %s::text[], %s::int[])
                 AS o (id, attempts, state, status, problem, wait)
             WHERE d.id = o.id AND d.attempts = o.attempts AND d.state = 'waiting'

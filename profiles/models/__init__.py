@@ -1,7 +1,7 @@
 """The tables of people. The journal (Change) is written by the same statement as the data it tells about."""
 
 from profiles.models.consent import Consent
-from profiles.models.definition import AttributeDefinition, IdentifierType, Source
+from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
 from profiles.models.duplicate import DuplicatePair
 from profiles.models.event import Event, EventName
 from profiles.models.identifier import Identifier
@@ -28,4 +28,5 @@ __all__ = [
     "ProfileTag",
     "Source",
     "Tag",
+    "WriteKey",
 ]

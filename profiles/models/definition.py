@@ -30,6 +30,33 @@ class Source(models.Model):
         return self.name
 
 
+class WriteKey(models.Model):
+    """One row is one key by which a sender says which source it writes for; only its SHA-256 is kept.
+
+    A *web* key stands in pages for everybody to read, so it may only write; a *server* key is a secret.
+    """
+
+    class Kind(models.TextChoices):
+        WEB = "web", "Web: public, stands in pages"
+        SERVER = "server", "Server: secret"
+
+    source = models.ForeignKey(Source, models.CASCADE, related_name="write_keys")
+    kind = models.CharField(max_length=6, choices=Kind)
+    prefix = models.CharField(
+        max_length=12, editable=False, help_text="The first characters, to tell keys apart."
+    )
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.source} ({self.prefix}…)"
+
+
 class IdentifierType(models.Model):
     """One row is one kind of value that can lead to a person (I1)."""
 
