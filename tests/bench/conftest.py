@@ -6,7 +6,7 @@ Sizes are cut down with ``BENCH_SCALE`` (1 is the full size: a million profiles,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +52,14 @@ def percentile(values: list[float], share: float) -> float:
 
 
 @pytest.fixture(scope="session")
-def big_base(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def big_base(django_db_setup: None, django_db_blocker: Any) -> None:
     """A million profiles and ten million events, there for every benchmark of a session."""
     from tests.bench.base import fill_events, fill_profiles
 
     with django_db_blocker.unblock():
         fill_profiles(scaled(1_000_000))
         fill_events(scaled(10_000_000))
-    yield
+    return
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
