@@ -42,9 +42,11 @@ class Block:
 
     def byte_offset(self, index: int) -> int:
         """Where line `index` (0-based; one past the last allowed) starts in the file. Costs a pass, once."""
+        if index >= len(self.lines):
+            return self.offset + len(self.data)
         if self._offsets is None:
             self._offsets = self._measure()
-        return self.offset + (self._offsets[index] if index < len(self._offsets) else len(self.data))
+        return self.offset + self._offsets[index]
 
     def _measure(self) -> list[int]:
         if self.encoding.startswith("utf-16"):

@@ -38,6 +38,8 @@ def ragged(line: int, last_line: int, cells: list[str], columns: int, has_header
     message = f"The {what} has {wide}; this row has {len(cells):,}. Nothing was shifted."
     if last_line > line:
         message += f" It runs from line {line:,} to line {last_line:,}: look for a missing quote."
+    elif len(cells) > columns and not any(map(str.strip, cells[columns:])):
+        message += " The extra cells are empty: remove the delimiters at the end of the line."
     kept = cells if len(cells) <= MAX_COLUMNS else None
     return Problem(line, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
 

@@ -178,11 +178,14 @@ class RowReader:
     # The rows
 
     def _read(self) -> Iterator[Row | Problem]:
-        if self._block:
-            yield from self._rows_of(self._block, self._first_index)
-        for block in self._queue:
-            self._block = block
-            yield from self._rows_of(block, 0)
+        try:
+            if self._block:
+                yield from self._rows_of(self._block, self._first_index)
+            for block in self._queue:
+                self._block = block
+                yield from self._rows_of(block, 0)
+        finally:
+            self.close()
 
     def _rows_of(self, block: Block, index: int) -> Iterator[Row | Problem]:
         quote = self.dialect.quotechar
@@ -252,7 +255,10 @@ class RowReader:
                     return start
                 line = block.line + start
                 self._last_line = block.line + end - 1
-                yield self._misquoted(fault, line, None) if fault else faults.cell_too_long(line)
+                if fault:
+                    yield self._misquoted(fault, line, self._loosely(block.lines[start:end]))
+                else:
+                    yield faults.cell_too_long(line)
                 start = end
 
     def _inspect(self, block: Block, start: int, end: int, cells: list[str]) -> Problem | None:
@@ -343,6 +349,13 @@ class RowReader:
             # Whole rows may have gone into that cell. Which lines are rows would be a guess.
             raise faults.never_closed(line + fault.opened, line + fault.closed)
         return faults.bad_quote(fault, line, self._name(fault.cell), cells)
+
+    def _loosely(self, lines: list[str]) -> list[str] | None:
+        """The cells of a misquoted record as csv can make them out: for showing them, never for importing them."""
+        try:
+            return next(csv.reader(lines, delimiter=self.dialect.delimiter, quotechar=self.dialect.quotechar))
+        except (csv.Error, StopIteration):
+            return None
 
     def _name(self, index: int) -> str | None:
         return self.headers[index] if index < len(self.headers) else None

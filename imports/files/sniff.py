@@ -105,7 +105,7 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
     lines = list(io.StringIO(text, newline=""))
     if not is_whole and len(lines) > 1:
         lines.pop()  # cut off in the middle
-    return _describe(lines, encoding, given, is_whole)
+    return _describe(lines, encoding, given, head, is_whole)
 
 
 def _sample(stream: BinaryIO) -> tuple[bytes, list[bytes], bool]:
@@ -123,7 +123,9 @@ def _sample(stream: BinaryIO) -> tuple[bytes, list[bytes], bool]:
     return head[: (head.rfind(b"\n") + 1) or len(head)], probes, False
 
 
-def _describe(lines: list[str], encoding: Encoding, given: dict[str, Any], is_whole: bool) -> Sniffed:
+def _describe(
+    lines: list[str], encoding: Encoding, given: dict[str, Any], head: bytes, is_whole: bool
+) -> Sniffed:
     start = 0
     separator = _SEP.fullmatch(lines[0].strip("\r\n")) if lines else None
     if separator:
@@ -156,7 +158,7 @@ def _describe(lines: list[str], encoding: Encoding, given: dict[str, Any], is_wh
         newline=_newline(lines),
         headers=headers,
         sample_rows=[[escape(cell) for cell in row] for row in data[:SAMPLE_ROWS]],
-        problems=_problems(encoding, headers if has_header else [], lines),
+        problems=_problems(encoding, headers if has_header else [], head),
     )
 
 
@@ -232,11 +234,18 @@ def _header(records: list[tuple[int, list[str]]], given: dict[str, Any]) -> tupl
 def _first_of_table(records: list[tuple[int, list[str]]]) -> int:
     """Past the title lines some programs put on top: much narrower than the table, or padded with empty cells."""
     width, _ = _usual([len(cells) for _, cells in records])
+    if width < 2:
+        return 0
+    enough = max(width // 2, 1)
+    wide = filled = -1
     for index, (_, cells) in enumerate(records[:_PREAMBLE]):
-        filled = sum(bool(cell.strip()) for cell in cells)
-        if filled > max(width // 2, 1) or width < 2:
-            return index
-    return 0
+        if wide < 0 and len(cells) > enough:
+            wide = index
+        if sum(bool(cell.strip()) for cell in cells) > enough:
+            filled = index
+            break
+    # A header may have many empty names. Then what follows it does not look like one.
+    return filled if filled >= 0 and _looks_like_header(records[filled][1]) else max(wide, 0)
 
 
 def _looks_like_header(cells: list[str]) -> bool:
@@ -254,13 +263,13 @@ def _newline(lines: list[str]) -> str:
     return used[0] if len(used) == 1 else "mixed" if used else "LF"
 
 
-def _problems(encoding: Encoding, headers: list[str], lines: list[str]) -> list[str]:
+def _problems(encoding: Encoding, headers: list[str], head: bytes) -> list[str]:
     """What staff should look at before going on; none of it stops the file."""
     found = []
     if encoding.bad is not None and encoding.name == "utf-8":
-        line = 1 + sum(1 for _ in islice(io.StringIO("".join(lines)[: encoding.bad], newline=""), None))
+        line = 1 + len(re.findall(rb"\r\n|\r|\n", head[: encoding.bad]))
         found.append(
-            f"Some lines are not UTF-8, the first near line {line:,} (byte {encoding.bad:,}). Those rows will be "
+            f"Some lines are not UTF-8, the first is line {line:,} (byte {encoding.bad:,}). Those rows will be "
             "rejected. If the whole file is written in another encoding, choose it."
         )
     elif encoding.confidence == GUESSED:
