@@ -52,12 +52,12 @@ $(VENV)/bin/activate:
 	echo "creating $(VENV) with $$($$python --version) …"; "$$python" -m venv $(VENV)
 
 # Also renews an environment whose Python went away with its folder.
-$(RUN_STAMP): requirements.lock | $(VENV)/bin/activate
+$(RUN_STAMP): | $(VENV)/bin/activate
 	@$(PY) -c '' 2>/dev/null || { rm -rf $(VENV) && $(MAKE) --no-print-directory $(VENV)/bin/activate; }
 	@test -e $(DEV_STAMP) || { echo "installing requirements.lock …"; $(PIP) -r requirements.lock; }
 	@rm -f $(VENV)/installed-run-* && touch $@
 
-$(DEV_STAMP): requirements-dev.lock | $(VENV)/bin/activate
+$(DEV_STAMP): | $(VENV)/bin/activate
 	@$(PY) -c '' 2>/dev/null || { rm -rf $(VENV) && $(MAKE) --no-print-directory $(VENV)/bin/activate; }
 	@echo "installing requirements-dev.lock …"
 	@$(PIP) -r requirements-dev.lock
