@@ -20,3 +20,7 @@ class CdpAdminConfig(admin_apps.AdminConfig):
 
     default = False
     default_site = "cdp.admin.CdpAdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from cdp.admin import pages  # noqa: F401  (registers the platform's pages, now that there is a site)

@@ -1,0 +1,204 @@
+"""Who may come in: staff logins, roles, and the API keys of other systems."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from cdp.actors import SCOPES, Actor
+from cdp.admin.model_admin import CdpModelAdmin
+from cdp.api.keys import create_key, revoke_key
+from cdp.models import ApiKey, User
+from cdp.roles import ROLES
+from cdp.templatetags.cdp import ago
+from profiles.errors import Invalid
+
+SCOPE_WORDS = {
+    "profiles:read": "Read people, masked unless “pii” is added",
+    "profiles:write": "Add and change people, their tags, identifiers and events",
+    "merge": "Merge profiles and undo merges",
+    "imports": "Upload, apply and undo imports",
+    "exports": "Export people, one or many",
+    "segments": "Read and define segments",
+    "privacy": "Access requests, deletion and erasure",
+    "pii": "See personal data unmasked",
+    "admin": "Manage tags, attributes, identifier types, sources and webhooks; read the audit log",
+}
+
+
+class ApiKeyForm(forms.Form):
+    name = forms.CharField(max_length=100, help_text="Which system uses this key, for example “shop backend”.")
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, f"{scope} · {SCOPE_WORDS.get(scope, scope)}") for scope in SCOPES],
+        widget=forms.CheckboxSelectMultiple,
+        label="What it may do",
+        error_messages={"required": "Choose at least one scope."},
+    )
+
+
+class ApiKeyAdmin(CdpModelAdmin):
+    """A key's secret is shown once, right after it is made; a key is never changed, only revoked."""
+
+    list_display = ("name", "prefix_shown", "scopes_shown", "created", "used", "state_shown")
+    ordering = ("-pk",)
+    list_select_related = ("created_by",)
+    actions = None
+    page_title = "API keys"
+    page_sub = "One key for each system, with no more rights than it needs."
+    empty = ("No API keys yet", "Make one for each system that sends or reads people.", "admin:cdp_apikey_add", "Make an API key")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description="Begins with")
+    def prefix_shown(self, key: ApiKey) -> str:
+        return f"{key.prefix}…"
+
+    @admin.display(description="May")
+    def scopes_shown(self, key: ApiKey) -> str:
+        return "everything" if set(key.scopes) == set(SCOPES) else ", ".join(key.scopes)
+
+    @admin.display(description="Made")
+    def created(self, key: ApiKey) -> str:
+        return ago(key.created_at)
+
+    @admin.display(description="Last used")
+    def used(self, key: ApiKey) -> str:
+        return ago(key.last_used_at) or "never"
+
+    @admin.display(description="Active", boolean=True)
+    def state_shown(self, key: ApiKey) -> bool:
+        return key.revoked_at is None
+
+    def get_urls(self) -> list[Any]:
+        return [
+            path(
+                "<int:key_id>/revoke/",
+                self.admin_site.admin_view(require_POST(self.revoke_view)),
+                name="cdp_apikey_revoke",
+            ),
+            *super().get_urls(),
+        ]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ApiKeyForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                new = create_key(
+                    name=form.cleaned_data["name"],
+                    scopes=form.cleaned_data["scopes"],
+                    actor=Actor.of_request(request),
+                )
+            except Invalid as error:
+                form.add_error(None, error.message)
+            else:
+                return self._page(request, "created.html", f"Key for {new.key.name}", key=new.key, secret=new.secret)
+        return self._page(request, "add.html", "Make an API key", form=form)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        key = ApiKey.objects.select_related("created_by").filter(pk=object_id).first() if object_id.isdigit() else None
+        if key is None:
+            raise Http404(f"There is no API key #{object_id}.")
+        scopes = [(scope, SCOPE_WORDS.get(scope, "")) for scope in key.scopes]
+        return self._page(request, "detail.html", key.name, key=key, scopes=scopes, may_revoke=self._may_revoke(request))
+
+    def revoke_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
+        if not self._may_revoke(request):
+            raise PermissionDenied
+        if not ApiKey.objects.filter(pk=key_id).exists():
+            raise Http404(f"There is no API key #{key_id}.")
+        key = revoke_key(key_id=key_id, actor=Actor.of_request(request))
+        messages.success(request, f"The key of {key.name} is revoked. Calls with it are refused from now on.")
+        return redirect("admin:cdp_apikey_change", key_id)
+
+    def _may_revoke(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("cdp.change_apikey")
+
+    def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
+        whole = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, **context}
+        return TemplateResponse(request, f"admin/cdp/apikey/{template}", whole)
+
+
+class StaffAdmin(CdpModelAdmin, UserAdmin):
+    """Staff logins. Roles say what somebody may do; single permissions are for the exception."""
+
+    list_display = ("username", "full_name", "email", "roles", "is_active", "seen")
+    list_filter = ("is_active", "is_superuser", "groups")
+    ordering = ("username",)
+    list_select_related = ()
+    page_title = "Users"
+    page_sub = "Staff logins. People in the data are never users."
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Who", {"fields": ("first_name", "last_name", "email")}),
+        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        ("Single permissions", {"fields": ("user_permissions",), "classes": ("collapse",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Roles as check boxes with what each means; permissions keep the stock two lists."""
+        if db_field.name != "groups":
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        kwargs["widget"] = forms.CheckboxSelectMultiple
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.label, field.help_text = "Roles", ""
+        field.label_from_instance = role_words
+        return field
+
+    @admin.display(description="Name")
+    def full_name(self, user: User) -> str:
+        return user.get_full_name()
+
+    @admin.display(description="Roles")
+    def roles(self, user: User) -> str:
+        if user.is_superuser:
+            return "everything"
+        return ", ".join(sorted(group.name for group in user.groups.all())) or "none"
+
+    @admin.display(description="Last login")
+    def seen(self, user: User) -> str | SafeString:
+        return ago(user.last_login) or "never"
+
+
+def role_words(group: Group) -> str:
+    role = ROLES.get(group.name)
+    return f"{group.name} · {role.summary}" if role else group.name
+
+
+class RoleAdmin(CdpModelAdmin, GroupAdmin):
+    list_display = ("name", "what")
+    list_select_related = ()
+    page_title = "Roles"
+    page_sub = "A role is a set of rights. The shipped ones can be changed, and others added."
+
+    @admin.display(description="For whom")
+    def what(self, group: Group) -> str:
+        role = ROLES.get(group.name)
+        return role.summary if role else "Made here"
+
+
+admin.site.register(ApiKey, ApiKeyAdmin)
+admin.site.register(User, StaffAdmin)
+admin.site.unregister(Group)
+admin.site.register(Group, RoleAdmin)

@@ -1,0 +1,52 @@
+"""The site: our frame around the stock admin, with a dashboard as its first page."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path
+
+
+class CdpAdminSite(admin.AdminSite):
+    site_header = "People"
+    site_title = "People"
+    index_title = "Today"
+    site_url = None
+    enable_nav_sidebar = False
+
+    def get_urls(self) -> list[Any]:
+        from cdp.admin import setup
+
+        return [
+            path("setup/", self.admin_view(setup.setup), name="cdp_setup"),
+            *super().get_urls(),
+        ]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Without the stock list of apps and the recent actions: the menu is by task (navigation.py)."""
+        return {
+            "site_title": self.site_title,
+            "site_header": self.site_header,
+            "site_url": None,
+            "has_permission": self.has_permission(request),
+            "is_popup": False,
+            "is_nav_sidebar_enabled": False,
+        }
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        from cdp.admin import dashboard
+
+        context = {
+            **self.each_context(request),
+            "title": self.index_title,
+            "today": dashboard.today(request.user),
+            **(extra_context or {}),
+        }
+        request.current_app = self.name  # type: ignore[attr-defined]
+        return TemplateResponse(request, "admin/index.html", context)
+
+    def app_index(self, request: HttpRequest, app_label: str, extra_context: Any = None) -> HttpResponse:
+        """Nobody thinks in apps here."""
+        return redirect("admin:index")

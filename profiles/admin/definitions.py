@@ -1,0 +1,252 @@
+"""What staff define: custom attributes, identifier types, sources (I1, P2)."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models.functions import Lower
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from import_export.admin import ImportExportMixin
+from import_export.formats import base_formats
+
+from cdp.actors import Actor
+from cdp.admin.model_admin import CdpModelAdmin
+from cdp.admin.patience import within_patience
+from cdp.templatetags.cdp import ago
+from profiles.admin.resources import AttributeResource
+from profiles.attributes import check_new_name
+from profiles.identity.normalize import BadValue, compile_patterns
+from profiles.identity.rules import recheck_type
+from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile, Source
+
+
+class LinesField(forms.CharField):
+    """A list, one entry a line."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "widget": forms.Textarea(attrs={"rows": 5}), **kwargs})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:
+        lines = value if isinstance(value, list) else str(value or "").splitlines()
+        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.to_python(initial) != self.to_python(data)
+
+
+# --- Attributes -----------------------------------------------------------------------------------------
+
+
+def is_used(attribute: AttributeDefinition) -> bool:
+    """Whether somebody has a value; also said where finding out takes too long."""
+    found = within_patience(lambda: Profile.objects.filter(attributes__has_key=attribute.name).exists())
+    return found is not False
+
+
+class AttributeForm(forms.ModelForm):
+    choices = LinesField(label="Allowed values", help_text="One a line; for the type “One of a list”.")
+
+    class Meta:
+        model = AttributeDefinition
+        fields = ("name", "label", "type", "sensitivity", "description", "choices")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
+    def clean_name(self) -> str:
+        name = self.cleaned_data["name"]
+        try:
+            check_new_name(name)
+        except BadValue as error:
+            raise forms.ValidationError(str(error)) from error
+        known = AttributeDefinition.objects.annotate(low=Lower("name")).filter(low=name.lower())
+        if taken := known.exclude(pk=self.instance.pk).first():
+            raise forms.ValidationError(f"There is an attribute “{taken.name}” already.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        kind = data.get("type") or self.instance.type
+        if kind == AttributeDefinition.Type.CHOICE and not data.get("choices"):
+            self.add_error("choices", "Write down the values one may choose from, one a line.")
+        return data
+
+
+class AttributeAdmin(ImportExportMixin, CdpModelAdmin):
+    form = AttributeForm
+    resource_classes = (AttributeResource,)
+    formats = (base_formats.CSV,)
+    skip_admin_log = True
+    list_display = ("label_shown", "name_shown", "type", "sensitivity", "description")
+    list_display_links = ("label_shown",)
+    list_filter = ("type", "sensitivity")
+    search_fields = ("name", "label")
+    ordering = ("name",)
+    actions = None
+    page_sub = "What is kept about people beyond name, address and the other defaults."
+    empty = (
+        "No attributes of your own yet",
+        "Register one here, or make it on the spot while mapping the columns of an import.",
+        "admin:profiles_attributedefinition_add",
+        "Add attribute",
+    )
+
+    @admin.display(description="Label", ordering="label")
+    def label_shown(self, attribute: AttributeDefinition) -> str:
+        return str(attribute)
+
+    @admin.display(description="Name", ordering="name")
+    def name_shown(self, attribute: AttributeDefinition) -> SafeString:
+        return format_html("<code>{}</code>", attribute.name)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AttributeDefinition | None = None) -> tuple[str, ...]:
+        """The name is what integrations send, so it stays; the type while nobody has a value."""
+        if obj is None:
+            return ()
+        return ("name", "type") if is_used(obj) else ("name",)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        attribute = self.get_object(request, object_id)
+        refusal = f"People have values of “{attribute}”. Clear them first." if attribute and is_used(attribute) else ""
+        return super().delete_view(request, object_id, {"protected": [refusal] if refusal else [], "refusal": refusal})
+
+
+# --- Identifier types -----------------------------------------------------------------------------------
+
+
+class IdentifierTypeForm(forms.ModelForm):
+    blocked_values = LinesField(help_text="One a line, in any case. Treated as absent, with a warning.")
+    blocked_patterns = LinesField(help_text="Regular expressions that must match the whole value, one a line.")
+
+    class Meta:
+        model = IdentifierType
+        fields = (
+            "name",
+            "label",
+            "strength",
+            "is_unique",
+            "is_main",
+            "priority",
+            "normalizer",
+            "max_per_profile",
+            "blocked_values",
+            "blocked_patterns",
+        )
+
+    def clean_blocked_values(self) -> list[str]:
+        return [value.lower() for value in self.cleaned_data["blocked_values"]]
+
+    def clean_blocked_patterns(self) -> list[str]:
+        patterns: list[str] = self.cleaned_data["blocked_patterns"]
+        try:
+            compile_patterns(patterns)
+        except BadValue as error:
+            raise forms.ValidationError(str(error)) from error
+        return patterns
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        strength = data.get("strength") or self.instance.strength
+        if data.get("is_main") and strength == IdentifierType.Strength.SOFT:
+            self.add_error("is_main", "A soft type names a browser, not a person; it cannot make anybody recognized.")
+        if data.get("is_main") and not data.get("is_unique"):
+            self.add_error("is_main", "A contact value leads to nobody, so it cannot make anybody recognized.")
+        return data
+
+
+class IdentifierTypeAdmin(CdpModelAdmin):
+    """Which values lead to a person, and which of two wins."""
+
+    form = IdentifierTypeForm
+    list_display = ("label_shown", "name", "kind", "priority", "normalizer", "limit_shown")
+    list_display_links = ("label_shown",)
+    ordering = ("priority", "name")
+    actions = None
+    page_title = "Identity"
+    page_sub = "What makes two records one person, strongest first."
+    change_list_template = "admin/profiles/identifiertype/change_list.html"
+    fieldsets = (
+        (None, {"fields": ("name", "label")}),
+        ("How it identifies", {"fields": ("strength", "is_unique", "is_main", "priority", "max_per_profile")}),
+        ("How values are read", {"fields": ("normalizer", "blocked_values", "blocked_patterns")}),
+    )
+
+    @admin.display(description="Type", ordering="label")
+    def label_shown(self, kind: IdentifierType) -> str:
+        return str(kind)
+
+    @admin.display(description="Leads to")
+    def kind(self, kind: IdentifierType) -> SafeString:
+        if not kind.is_unique:
+            return format_html('<span class="badge">{}</span>', "contact value only")
+        if kind.strength == IdentifierType.Strength.SOFT:
+            return format_html('<span class="badge warn">{}</span>', "a browser or device")
+        if kind.is_main:
+            return format_html('<span class="badge ok">{}</span>', "a recognized person")
+        return format_html('<span class="badge acc">{}</span>', "a person")
+
+    @admin.display(description="Values a person")
+    def limit_shown(self, kind: IdentifierType) -> str:
+        return str(kind.max_per_profile or "any number")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: IdentifierType | None = None) -> tuple[str, ...]:
+        """Values are kept as the normalizer left them; another one would no longer find them."""
+        if obj is None:
+            return ()
+        return ("name", "normalizer", "strength") if has_values(obj) else ("name",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: IdentifierType | None = None) -> bool:
+        if obj is not None and (obj.is_builtin or has_values(obj)):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: IdentifierType, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and {"is_unique", "is_main", "strength"} & set(form.changed_data):
+            job = recheck_type(type_id=obj.pk, actor=Actor.of_request(request))
+            if job is not None:
+                messages.info(request, f"Values of {obj} already here are being brought in line; see Jobs.")
+
+
+def has_values(kind: IdentifierType) -> bool:
+    """Whether somebody holds a value of the type; also said where finding out takes too long."""
+    return within_patience(lambda: Identifier.objects.filter(type=kind).exists()) is not False
+
+
+# --- Sources --------------------------------------------------------------------------------------------
+
+
+class SourceAdmin(CdpModelAdmin):
+    """Never deleted: whatever came through a source names it."""
+
+    list_display = ("name", "door", "shipped", "created")
+    list_filter = ("door",)
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = ("name", "door")
+    actions = None
+    page_sub = "The doors and systems data comes through. Every value says which one it came from."
+
+    @admin.display(description="Shipped", boolean=True)
+    def shipped(self, source: Source) -> bool:
+        return source.is_builtin
+
+    @admin.display(description="Made")
+    def created(self, source: Source) -> str:
+        return ago(source.created_at)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> tuple[str, ...]:
+        return ("door",) if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Source | None = None) -> bool:
+        return False
+
+
+admin.site.register(AttributeDefinition, AttributeAdmin)
+admin.site.register(IdentifierType, IdentifierTypeAdmin)
+admin.site.register(Source, SourceAdmin)

@@ -1,0 +1,100 @@
+"""Small tables in and out as CSV: tags and attribute definitions. People come in through imports/."""
+
+from typing import Any
+
+from django.db.models import Model
+from django.utils.html import conditional_escape
+from import_export import resources
+from import_export.fields import Field
+from import_export.instance_loaders import ModelInstanceLoader
+
+from profiles.attributes import check_new_name
+from profiles.identity.normalize import BadValue
+from profiles.models import AttributeDefinition, Tag
+
+
+class ByNameInAnyCase(ModelInstanceLoader):
+    """Names are unique without regard to case; so is finding the row a line is about."""
+
+    def get_instance(self, row: dict[str, Any]) -> Model | None:
+        name = str(row.get("name") or "").strip()
+        return self.get_queryset().filter(name__iexact=name).first()
+
+
+class PlainDiff:
+    """What a line makes of a row, as plain cells: the stock diff paints with inline styles."""
+
+    def __init__(self, resource: Any, instance: Any, new: bool) -> None:
+        self.before = {} if new else self._cells(resource, instance)
+        self.after: dict[str, str] = {}
+
+    def _cells(self, resource: Any, instance: Any) -> dict[str, str]:
+        fields = resource.get_user_visible_fields()
+        return {field.column_name: str(field.export(instance) or "") for field in fields}
+
+    def compare_with(self, resource: Any, instance: Any, dry_run: bool = False) -> None:
+        self.after = self._cells(resource, instance) if instance else {}
+
+    def as_html(self) -> list[str]:
+        return [
+            conditional_escape(new if self.before.get(name, "") in ("", new) else f"{self.before[name]} → {new}")
+            for name, new in self.after.items()
+        ]
+
+
+class ListField(Field):
+    """A list in one cell, parted by vertical bars."""
+
+    def clean(self, row: dict[str, Any], **kwargs: Any) -> list[str]:
+        cell = str(row.get(self.column_name) or "")
+        return [part.strip() for part in cell.split("|") if part.strip()]
+
+    def export(self, instance: Any, **kwargs: Any) -> str:
+        return " | ".join(self.get_value(instance) or [])
+
+
+class _Definitions(resources.ModelResource):
+    @classmethod
+    def get_diff_class(cls) -> type[PlainDiff]:
+        return PlainDiff
+
+
+class TagResource(_Definitions):
+    class Meta:
+        model = Tag
+        fields = ("name", "color", "description")
+        import_id_fields = ("name",)
+        instance_loader_class = ByNameInAnyCase
+        clean_model_instances = True
+        skip_unchanged = True
+        use_bulk = False
+
+    def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        row["color"] = str(row.get("color") or Tag.Color.GRAY).lower()
+
+
+class AttributeResource(_Definitions):
+    choices = ListField(attribute="choices", column_name="allowed_values")
+
+    class Meta:
+        model = AttributeDefinition
+        fields = ("name", "label", "type", "sensitivity", "description", "choices")
+        import_id_fields = ("name",)
+        instance_loader_class = ByNameInAnyCase
+        clean_model_instances = True
+        skip_unchanged = True
+        use_bulk = False
+
+    def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        row["type"] = str(row.get("type") or AttributeDefinition.Type.TEXT).lower()
+        row["sensitivity"] = str(row.get("sensitivity") or AttributeDefinition.Sensitivity.PERSONAL).lower()
+        try:
+            check_new_name(str(row.get("name") or ""))
+        except BadValue as error:
+            raise ValueError(str(error)) from error
+
+    def before_save_instance(self, instance: AttributeDefinition, row: dict[str, Any], **kwargs: Any) -> None:
+        """A name's spelling and an attribute's type stay as they were first registered."""
+        if instance.pk:
+            known = AttributeDefinition.objects.get(pk=instance.pk)
+            instance.name, instance.type = known.name, known.type
