@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SEAL_LOCK = 7_302_001
+_SEAL_LOCK = 7_302_101
 _GENESIS = "0" * 64
 
 

@@ -51,7 +51,7 @@ LEASE_SECONDS = 120
 PER_WEBHOOK = 10
 PER_ROUND = 40
 THREADS = 10
-_FAN_OUT_LOCK = 7_302_002
+_FAN_OUT_LOCK = 7_302_102
 
 
 # --- Publishing -----------------------------------------------------------------------------------------
