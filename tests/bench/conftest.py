@@ -59,7 +59,6 @@ def big_base(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock():
         fill_profiles(scaled(1_000_000))
         fill_events(scaled(10_000_000))
-    return
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
