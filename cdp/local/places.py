@@ -141,8 +141,8 @@ def layout(data: Path) -> Layout:
     if root and not may_walk(data, postgres_user(data / "postgres")):
         home = recorded_folder(data / "postgres-place", prefix="cdp-", base="/var/tmp")  # noqa: S108  (mkdtemp)
         home.chmod(0o711)
-    sockets = run
-    if not fits_a_socket(run / "pg") or (root and not may_walk(run, postgres_user(home / "postgres"))):
+    sockets = run if home == data else home
+    if not fits_a_socket(sockets / "pg"):
         sockets = recorded_folder(data / "socket-place", prefix="cdp-", base="/tmp")  # noqa: S108  (mkdtemp)
         sockets.chmod(0o711)
     return Layout(
