@@ -39,14 +39,18 @@ class Import(models.Model):
         UNDOING = "undoing", "Undoing"
         UNDONE = "undone", "Undone"
 
-    name = models.CharField(max_length=255, help_text="The file's name as uploaded; only ever shown, never a path.")
+    name = models.CharField(
+        max_length=255, help_text="The file's name as uploaded; only ever shown, never a path."
+    )
     file = models.FileField(upload_to="imports/", max_length=200, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64, db_index=True)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PROFILES)
     state = models.CharField(max_length=10, choices=State, default=State.UPLOADED)
     revision = models.PositiveIntegerField(default=1)
-    dialect = models.JSONField(default=dict, help_text="encoding, delimiter, quotechar, header_line, newline …")
+    dialect = models.JSONField(
+        default=dict, help_text="encoding, delimiter, quotechar, header_line, newline …"
+    )
     headers = models.JSONField(default=list)
     sample = models.JSONField(default=list, help_text="The first rows, for the mapping page.")
     mapping = models.JSONField(default=dict)
@@ -78,6 +82,10 @@ class Import(models.Model):
         if self.state in open_states and self.job and self.job.state == Job.State.PAUSED:
             return self.State.PAUSED
         return self.state
+
+    @property
+    def state_label(self) -> str:
+        return str(self.State(self.shown_state).label)
 
     @property
     def actor(self) -> Actor:

@@ -1,0 +1,77 @@
+"""What a person may choose for an import as a whole, checked in one place for the form and the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imports.files import DELIMITERS, ENCODINGS
+from imports.shape import FILL, POLICIES
+from profiles.errors import Invalid
+
+STRONGER, HOLD = "stronger", "hold"
+ON_CONFLICT = {
+    STRONGER: "Take the stronger identifier's person, keep the other value for contact",
+    HOLD: "Leave the row out and list it",
+}
+
+# How the file is written; these go to the dialect, everything else stays an option.
+DIALECT = ("encoding", "delimiter", "quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines")
+DEFAULTS: dict[str, Any] = {
+    "policy": FILL,
+    "on_conflict": STRONGER,
+    "auto_apply": False,
+    "clear_marker": "<clear>",
+}
+_TEXTS = {"clear_marker": 40}
+_CHOICES = {
+    "policy": tuple(POLICIES),
+    "on_conflict": tuple(ON_CONFLICT),
+    "encoding": tuple(ENCODINGS),
+    "quotechar": ('"', "'", ""),
+}
+_FLAGS = ("auto_apply", "skip_space", "has_header")
+_NUMBERS = {"header_line": 1_000_000, "max_quoted_lines": 100_000}
+_DELIMITER_NAMES = {name: char for char, name in DELIMITERS.items()}
+
+
+def clean_options(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(options, what was said about the dialect); Invalid names everything that is wrong at once."""
+    problems: list[dict[str, Any]] = []
+    clean: dict[str, Any] = {}
+    for name, value in data.items():
+        try:
+            clean[name] = _clean(name, value)
+        except ValueError as error:
+            problems.append({"field": f"options.{name}", "value": str(value)[:100], "message": str(error)})
+    if clean.pop("kind", "profiles") == "events":
+        message = "Importing events is not possible yet. Send them through the API, or import people."
+        problems.append({"field": "options.kind", "value": "events", "message": message})
+    if problems:
+        raise Invalid(problems)
+    said = {name: clean.pop(name) for name in DIALECT if name in clean}
+    return clean, said
+
+
+def _clean(name: str, value: Any) -> Any:
+    if name == "kind":
+        if value not in ("profiles", "events"):
+            raise ValueError("The kind is profiles or events.")
+    elif name == "delimiter":
+        value = {**_DELIMITER_NAMES, "\\t": "\t"}.get(value, value)
+        if not isinstance(value, str) or len(value) != 1 or value in "\r\n\"'":
+            raise ValueError("The delimiter must be one character, such as a comma, a semicolon or a tab.")
+    elif name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise ValueError(f"Choose one of {', '.join(choice or 'none' for choice in _CHOICES[name])}.")
+    elif name in _FLAGS:
+        if not isinstance(value, bool):
+            raise ValueError("Write true or false.")
+    elif name in _NUMBERS:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _NUMBERS[name]:
+            raise ValueError(f"Write a number from 1 to {_NUMBERS[name]:,}.")
+    elif name in _TEXTS:
+        if not isinstance(value, str) or len(value) > _TEXTS[name]:
+            raise ValueError(f"Write a text of at most {_TEXTS[name]} characters.")
+    else:
+        raise ValueError("There is no such option.")
+    return value
