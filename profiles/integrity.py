@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db import connection
+from django.db import connection, transaction
 
 from cdp import audit
 
@@ -30,7 +30,10 @@ class Violation:
 
 
 _ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
-_JOURNAL_FIX = "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
+_JOURNAL_FIX = (
+    "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
+)
+_MENDABLE = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
 _MAIN = (
     "SELECT p.canonical_id FROM profiles_identifier i"
     " JOIN profiles_identifiertype t ON t.id = i.type_id AND t.is_main AND t.is_unique AND t.strength = 'hard'"
@@ -78,7 +81,7 @@ INVARIANTS = (
         f"SELECT p.id FROM profiles_profile p LEFT JOIN (SELECT DISTINCT canonical_id FROM ({_MAIN}) held) main"
         " ON main.canonical_id = p.id"
         " WHERE p.status = 'live' AND p.is_recognized <> (main.canonical_id IS NOT NULL)",
-        "Run manage.py doctor --fix: it sets the mark from the identifiers.",
+        _MENDABLE,
     ),
     Invariant(
         "an identifier leads to one profile",
@@ -96,7 +99,7 @@ INVARIANTS = (
         "contact-only identifiers lead nowhere",
         "SELECT i.id FROM profiles_identifier i JOIN profiles_identifiertype t ON t.id = i.type_id"
         " WHERE i.resolves AND NOT t.is_unique",
-        "Save the identifier type again on its page; it releases its values.",
+        _MENDABLE,
     ),
     Invariant(
         "every event counts for exactly one surviving profile",
@@ -120,24 +123,41 @@ INVARIANTS = (
 )
 
 
+# Derived facts, derived again; each sets only rows that are wrong.
+_MENDING = (
+    "UPDATE profiles_identifier i SET resolves = false FROM profiles_identifiertype t"
+    " WHERE t.id = i.type_id AND i.resolves AND NOT t.is_unique",
+    "UPDATE profiles_profile p SET is_recognized = NOT is_recognized"
+    f" WHERE status = 'live' AND is_recognized <> (id IN ({_MAIN}))",
+)
+
+
+def mend() -> int:
+    """Derive again what is derived from other rows; how many rows were wrong. Two statements."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        return sum(cursor.execute(sql).rowcount for sql in _MENDING)
+
+
 def broken(invariant: Invariant) -> Violation | None:
     """One invariant held against the whole database. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), (array_agg(id ORDER BY id))[1:10]"
-            f" FROM ({invariant.sql}) found (id)"
+            f"SELECT count(*), (array_agg(id ORDER BY id))[1:10] FROM ({invariant.sql}) found (id)"
         )
         count, ids = cursor.fetchone()
     return Violation(invariant.name, count, invariant.fix, ids) if count else None
 
 
+AUDIT = "the audit log is as it was written"
+
+
 def broken_audit() -> Violation | None:
-    """The chain of the audit log, recomputed."""
+    """The chain of the audit log, recomputed in constant memory."""
     verified = audit.verify()
     if verified.holds:
         return None
     fix = f"{verified.reason} Compare with the chain's heads in the process logs and with a backup."
-    return Violation("the audit log is as it was written", 1, fix, [verified.broken_id or 0])
+    return Violation(AUDIT, 1, fix, [verified.broken_id or 0])
 
 
 def violations(invariants: Iterable[Invariant] = INVARIANTS) -> list[Violation]:

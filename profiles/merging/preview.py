@@ -245,13 +245,14 @@ def _warnings(sides: Sides, held: _Held) -> list[str]:
         if limit is not None and len(values) > limit and by_root.get(winner) and by_root.get(loser):
             shown = " and ".join(values)
             warnings.append(
-                f"Two people may be meant: a person has at most {limit} {label}, these have {shown}."
+                f"{label}: {shown}. One person has at most {limit}, so these may be different people."
             )
     if sentence := verdicts.objection(winner, loser):
         warnings.append(sentence)
-    if sides.moved["events"] > (own := members_count(winner)["events"]):
+    events, own = sides.moved["events"], members_count(winner)["events"]
+    if events > own:
         warnings.append(
-            f"#{loser} is the more active one: {sides.moved['events']:,} events against {own:,}. Consider a swap."
+            f"#{loser} is the more active one (events: {events:,} against {own:,}). Consider swapping the two."
         )
     return warnings
 

@@ -34,7 +34,9 @@ def plan() -> None:
 def test_the_winner_gets_what_it_lacks_and_nothing_is_moved(by_staff: dict[str, Any]) -> None:
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.merged"])
     ann = make_profile(first_name="Ann", email="ann@example.com", plan="pro", likes=["tea"], tags=["vip"])
-    anna = make_profile(first_name="Anna", city="Kraków", plan="team", likes=["tea", "jam"], tags=["vip", "new"])
+    anna = make_profile(
+        first_name="Anna", city="Kraków", plan="team", likes=["tea", "jam"], tags=["vip", "new"]
+    )
     event = add_event(profile_id=anna.pk, name="Order Completed", **by_staff)
     note = add_note(profile_id=anna.pk, text="Called.", **by_staff)
     done = merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
@@ -53,9 +55,18 @@ def test_the_winner_gets_what_it_lacks_and_nothing_is_moved(by_staff: dict[str, 
     note.refresh_from_db()
     assert (event.profile_id, note.profile_id) == (anna.pk, anna.pk)
     anna.refresh_from_db()
-    assert (anna.status, anna.canonical_id, anna.first_name, anna.attributes["plan"]) == ("merged", ann.pk, "Anna", "team")
+    assert (anna.status, anna.canonical_id, anna.first_name, anna.attributes["plan"]) == (
+        "merged",
+        ann.pk,
+        "Anna",
+        "team",
+    )
     view = as_api(person_view(Profile.objects.get(pk=ann.pk)))
-    assert (view["first_name"], view["city"], view["attributes"]) == ("Ann", "Kraków", {"plan": "pro", "likes": ["tea", "jam"]})
+    assert (view["first_name"], view["city"], view["attributes"]) == (
+        "Ann",
+        "Kraków",
+        {"plan": "pro", "likes": ["tea", "jam"]},
+    )
     assert (view["tags"], view["merged_ids"], len(view["identifiers"])) == (["new", "vip"], [anna.pk], 3)
     assert view["alternates"] == [
         {"field": "first_name", "value": "Anna", "from_id": anna.pk},
@@ -119,7 +130,9 @@ def test_what_is_refused(by_staff: dict[str, Any]) -> None:
         )
     set_lock(profile_id=bob.pk, is_locked=True, **by_staff)
     for one, other in ((ann, bob), (bob, ann)):
-        with pytest.raises(RuleForbids, match=f"^Profile #{bob.pk} is locked against merging. Unlock it first.$"):
+        with pytest.raises(
+            RuleForbids, match=f"^Profile #{bob.pk} is locked against merging. Unlock it first.$"
+        ):
             merge_profiles(winner_id=one.pk, loser_id=other.pk, **by_staff)
     set_lock(profile_id=bob.pk, is_locked=False, **by_staff)
     for status, sentence in (
@@ -160,7 +173,9 @@ def test_a_stale_preview_applies_nothing(by_staff: dict[str, Any]) -> None:
     fresh = seen()
     add_event(profile_id=anna.pk, name="Page", **by_staff)
     assert seen() == fresh
-    merge_profiles(winner_id=ann.pk, loser_id=anna.pk, preview_hash=fresh, choices={"first_name": "loser"}, **by_staff)
+    merge_profiles(
+        winner_id=ann.pk, loser_id=anna.pk, preview_hash=fresh, choices={"first_name": "loser"}, **by_staff
+    )
 
 
 def test_what_a_person_decided_binds_whoever_does_not_look(by_staff: dict[str, Any]) -> None:

@@ -83,7 +83,11 @@ def edits_stay_where_they_belong(start: list[dict[str, Any]], program: list[Any]
         assert effects.keys() <= world.undone
         assert violations() == []
         for profile in Profile.objects.filter(pk__in=world.ids):
-            visits = Event.objects.of_people(profile.pk).order_by("-occurred_at").values_list("occurred_at", flat=True)
+            visits = (
+                Event.objects.of_people(profile.pk)
+                .order_by("-occurred_at")
+                .values_list("occurred_at", flat=True)
+            )
             assert not visits or profile.last_seen_at >= visits[0]
 
 

@@ -99,7 +99,9 @@ class World:
                     continue
                 above[loser] = winner
                 for key in FIELDS:
-                    rows[winner][key] = combined(rows[winner].get(key), rows[loser].get(key), choices.get(key))
+                    rows[winner][key] = combined(
+                        rows[winner].get(key), rows[loser].get(key), choices.get(key)
+                    )
             else:
                 _, pk, key, old, new = step
                 while pk in above:

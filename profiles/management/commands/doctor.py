@@ -1,0 +1,111 @@
+"""``manage.py doctor``: is this installation well, and if not, what to do about it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.management.base import BaseCommand, CommandError
+
+from cdp.health import readiness
+from profiles.integrity import AUDIT, INVARIANTS, Violation, mend, violations
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ``state`` is ok, advice or broken; only broken ones fail the command."""
+
+    part: str
+    name: str
+    state: str = "ok"
+    problem: str = ""
+    fix: str = ""
+    sample_ids: list[int] = field(default_factory=list)
+
+
+class Command(BaseCommand):
+    help = "Check settings, services and every invariant of the data. Ends with 1 when something is broken."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--json", action="store_true", help="One JSON object instead of lines for people."
+        )
+        parser.add_argument(
+            "--fix", action="store_true", help="First derive again what is derived from other rows."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        mended = mend() if options["fix"] else 0
+        findings = [*check_settings(), *check_services(), *check_data()]
+        broken = [finding for finding in findings if finding.state == "broken"]
+        if options["json"]:
+            told = {"ok": not broken, "mended": mended, "findings": [asdict(finding) for finding in findings]}
+            self.stdout.write(json.dumps(told, ensure_ascii=False, indent=2))
+        else:
+            self._tell(findings, mended)
+        if broken:
+            things = "1 thing is" if len(broken) == 1 else f"{len(broken)} things are"
+            raise CommandError(f"{things} broken.", returncode=1)
+
+    def _tell(self, findings: list[Finding], mended: int) -> None:
+        if mended:
+            self.stdout.write(f"Derived again: {_rows(mended)}.")
+        part = ""
+        for finding in findings:
+            if finding.part != part:
+                part = finding.part
+                self.stdout.write(self.style.MIGRATE_HEADING(part))
+            paint = {"ok": self.style.SUCCESS, "advice": self.style.WARNING, "broken": self.style.ERROR}
+            self.stdout.write(f"  {paint[finding.state](finding.state.ljust(6))}  {finding.name}")
+            for line in (finding.problem, finding.fix):
+                if line:
+                    self.stdout.write(f"          {line}")
+
+
+def check_settings() -> list[Finding]:
+    """Django's system checks; those for production too, but on a developer's own machine."""
+    deployed = not (settings.DEBUG or settings.CDP_LOCAL or settings.TESTING)
+    found = checks.run_checks(include_deployment_checks=deployed, databases=["default"])
+    findings = [
+        Finding(
+            "Settings",
+            message.id or "check",
+            "broken" if message.is_serious(checks.ERROR) else "advice",
+            str(message.msg),
+            str(message.hint or ""),
+        )
+        for message in found
+        if not message.is_silenced()
+    ]
+    return findings or [Finding("Settings", "nothing to say")]
+
+
+def check_services() -> list[Finding]:
+    """What ``/readyz`` looks at. Advice only: a stopped worker does no harm to the data."""
+    return [
+        Finding("Services", name) if state == "ok" else Finding("Services", name, "advice", state)
+        for name, state in readiness().items()
+    ]
+
+
+def check_data() -> list[Finding]:
+    broken = {violation.name: violation for violation in violations()}
+    names = [*(invariant.name for invariant in INVARIANTS), AUDIT]
+    return [_finding(name, broken.get(name)) for name in names]
+
+
+def _finding(name: str, violation: Violation | None) -> Finding:
+    if violation is None:
+        return Finding("Data", name)
+    shown = ", ".join(map(str, violation.sample_ids))
+    problem = f"{_rows(violation.count)}, for example {shown}."
+    return Finding("Data", name, "broken", problem, violation.fix, violation.sample_ids)
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"

@@ -1,0 +1,143 @@
+"""The doctor names each invariant that does not hold, and is silent about a sound database."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from cdp import audit
+from profiles.editing import add_event
+from profiles.integrity import AUDIT, INVARIANTS, mend, violations
+from profiles.merging.merge import merge_profiles
+from profiles.models import Change, Identifier, IdentifierType, Merge, Profile
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the data is looked at here; the services have tests of their own."""
+    monkeypatch.setattr(
+        "profiles.management.commands.doctor.readiness",
+        lambda: {"database": "ok", "broker": "does not answer"},
+    )
+
+
+@pytest.fixture
+def three(by_staff: dict[str, Any]) -> list[Profile]:
+    """The first has the second merged into it, which had the third."""
+    people = [make_profile(email=f"{name}@example.com") for name in ("ann", "bob", "cy")]
+    add_event(profile_id=people[2].pk, name="Page", **by_staff)
+    merge_profiles(winner_id=people[1].pk, loser_id=people[2].pk, **by_staff)
+    merge_profiles(winner_id=people[0].pk, loser_id=people[1].pk, **by_staff)
+    return people
+
+
+def update(**columns: Any) -> Any:
+    return lambda pk: Profile.objects.filter(pk=pk).update(**columns)
+
+
+def names() -> set[str]:
+    return {violation.name for violation in violations()}
+
+
+@pytest.mark.usefixtures("three")
+def test_a_sound_database_is_clean() -> None:
+    audit.seal()
+    assert violations() == []
+    out = StringIO()
+    call_command("doctor", stdout=out, no_color=True)
+    lines = out.getvalue().splitlines()
+    assert "  ok      pointers lead straight to a surviving profile" in lines
+    assert "  advice  broker" in lines
+    assert sum(line.startswith("  ok") for line in lines) >= len(INVARIANTS) + 2
+
+
+def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
+    root, middle, leaf = (person.pk for person in three)
+
+    def breaks(*expected: int) -> None:
+        found = {violation.name: violation for violation in violations()}
+        assert found.keys() == {INVARIANTS[place].name for place in expected}
+        for violation in found.values():
+            assert (violation.count, violation.fix != "", len(violation.sample_ids)) == (1, True, 1)
+
+    # A pointer to a merged profile; then the edge up is no longer between members of one person.
+    Profile.objects.filter(pk=leaf).update(canonical_id=middle)
+    breaks(0, 3, 4, 9)
+    Profile.objects.filter(pk=leaf).update(canonical_id=root)
+
+    Profile.objects.filter(pk=leaf).update(canonical_id=leaf, status="live")
+    breaks(2, 3)
+    Profile.objects.filter(pk=leaf).update(canonical_id=root, status="merged")
+
+    Profile.objects.filter(pk=root).update(is_recognized=False)
+    breaks(5)
+    assert mend() == 1
+
+    last = Merge.objects.get(loser_id=leaf)
+    Merge.objects.filter(pk=last.pk).update(undone_at="2026-01-01T00:00:00Z")
+    breaks(2, 4)
+    # A circle: two merged profiles that lead to each other only.
+    Merge.objects.filter(pk=last.pk).update(undone_at=None)
+    top = Merge.objects.get(loser_id=middle)
+    Merge.objects.filter(pk=top.pk).update(winner_id=leaf)
+    found = {violation.name: violation.count for violation in violations()}
+    assert found[INVARIANTS[4].name] == 2
+    Merge.objects.filter(pk=top.pk).update(winner_id=root)
+
+    phone = IdentifierType.objects.get(name="phone")
+    Identifier.objects.create(type=phone, value="+48123", profile_id=leaf, source_id=1, resolves=True)
+    breaks(8)
+    assert mend() == 1
+
+    Profile.objects.filter(pk=root).update(status="deleted")
+    assert names() == {INVARIANTS[7].name}
+    Profile.objects.filter(pk=root).update(status="live")
+
+    Change.objects.filter(kind="merged", profile_id=root).delete()
+    breaks(11)
+    Change.objects.filter(profile_id=leaf).delete()
+    assert INVARIANTS[10].name in names()
+
+
+def test_a_changed_audit_log_is_noticed(by_staff: dict[str, Any]) -> None:
+    make_profile(actor=by_staff["actor"])
+    audit.seal()
+    assert violations() == []
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cdp_auditentry DISABLE TRIGGER USER")
+        cursor.execute("UPDATE cdp_auditentry SET actor = 'somebody else'")
+        cursor.execute("ALTER TABLE cdp_auditentry ENABLE TRIGGER USER")
+    (violation,) = violations()
+    assert violation.name == AUDIT
+    assert violation.fix.startswith("The row or one before it was changed after it was sealed.")
+
+
+def test_the_command_says_what_to_do_and_fails(three: list[Profile]) -> None:
+    Profile.objects.filter(pk=three[0].pk).update(is_recognized=False)
+    out = StringIO()
+    with pytest.raises(CommandError, match="^1 thing is broken.$") as failed:
+        call_command("doctor", "--json", stdout=out)
+    assert failed.value.returncode == 1
+    told = json.loads(out.getvalue())
+    assert told["ok"] is False
+    (finding,) = [finding for finding in told["findings"] if finding["state"] == "broken"]
+    assert finding == {
+        "part": "Data",
+        "name": "recognized people hold a main identifier, anonymous ones none",
+        "state": "broken",
+        "problem": f"1 row, for example {three[0].pk}.",
+        "fix": "Run manage.py doctor --fix: it is derived from other rows and can be derived again.",
+        "sample_ids": [three[0].pk],
+    }
+    out = StringIO()
+    call_command("doctor", "--fix", stdout=out, no_color=True)
+    assert out.getvalue().startswith("Derived again: 1 row.")
+    assert Profile.objects.get(pk=three[0].pk).is_recognized
