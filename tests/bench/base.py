@@ -5,6 +5,8 @@ Nobody's data: names are combined from short lists, addresses are at example.com
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection
 
 from profiles.builtin import SOURCES
@@ -31,7 +33,7 @@ def fill_profiles(count: int) -> None:
     """``count`` recognized people with four identifiers each, one journal row, every tenth with a tag."""
     types = {row.name: row.pk for row in IdentifierType.objects.all()}
     tag, _ = Tag.objects.get_or_create(name="vip")
-    values = {
+    values: dict[str, Any] = {
         "n": count,
         "first": FIRST,
         "last": LAST,

@@ -15,7 +15,8 @@ from django.db import connection, connections
 
 from cdp.actors import Actor
 from profiles.builtin import SOURCES, builtin_source
-from profiles.merging import merge_profiles, unmerge_profiles
+from profiles.merging.merge import merge_profiles
+from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, EventName, Profile
 from tests.bench.conftest import percentile, scaled
 from tests.people import make_profile
