@@ -242,7 +242,12 @@ def _identifier_step(
 ) -> Step:
     """Sets the identifier, and for `email` and `phone` the attribute of the same name."""
     name = spec.name
-    message = "This value identifies nobody; it is treated as empty."
+
+    def absent(raw: str, out: Cleaned) -> None:
+        value = shorten(raw.strip())
+        out.warnings.append(
+            Complaint(column, value, f"“{value}” identifies nobody; it was treated as absent.")
+        )
 
     def step(raw: str, out: Cleaned) -> None:
         try:
@@ -250,12 +255,13 @@ def _identifier_step(
         except BadValue:
             if not blocked(raw):
                 raise
-            out.warnings.append(Complaint(column, shorten(raw), message))
+            absent(raw, out)
             return
         if not value:
             return
-        if blocked(value):
-            out.warnings.append(Complaint(column, shorten(raw), message))
+        # Raw too: "000 000 000" with a default country is no run of zeros any more.
+        if blocked(value) or (raw != value and blocked(raw)):
+            absent(raw, out)
             return
         if field:
             out.values[field] = value

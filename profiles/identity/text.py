@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import NoReturn
 
-MAX_TEXT = 1_000
+MAX_TEXT = 10_000  # characters of a custom text; the default attributes are as wide as their columns
 
 # Characters nobody sees: zero-width spaces and joiners, direction marks, soft hyphen, byte order mark.
 INVISIBLE = dict.fromkeys(

@@ -22,6 +22,7 @@ _MAX_DIGITS = 15  # a JSON number keeps 15 significant digits in every program t
 _YES_NO = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
 MAX_TAG = 60
+MAX_ITEM = 1_000
 MAX_ITEMS = 100
 MAX_GENDER = 50
 
@@ -140,7 +141,7 @@ def join_items(values: Iterable[str]) -> str:
 
 
 def _entries(parts: Iterable[str], allowed: Collection[str]) -> list[str]:
-    cleaned = (text(part) for part in parts)
+    cleaned = (text(part, MAX_ITEM) for part in parts)
     found = list(dict.fromkeys(choice(part, allowed) if allowed else part for part in cleaned if part))
     if len(found) > MAX_ITEMS:
         raise BadValue(f"A list holds at most {MAX_ITEMS} entries; this one has {len(found):,}.")

@@ -228,7 +228,8 @@ SENTENCES = [
     ("text", "a\x00b", "The value has a control character (U+0000). Remove it."),
     ("text", "ż\x00", "The value has a control character (U+0000). Remove it."),
     ("text", "a\ud800b", "The value has half of a broken character (U+D800). Remove it."),
-    ("text", "x" * 1001, "Longer than 1,000 characters (this one has 1,001). Shorten it."),
+    ("text", "x" * 10_001, "Longer than 10,000 characters (this one has 10,001). Shorten it."),
+    ("list", "x" * 1001, "Longer than 1,000 characters (this one has 1,001). Shorten it."),
     ("exact", "a\x07b", "The value has a control character (U+0007). Remove it."),
     ("exact", "x" * 256, "Longer than 255 characters (this one has 256). Shorten it."),
     (
