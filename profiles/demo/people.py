@@ -1,0 +1,228 @@
+"""The made-up people themselves. Pure and deterministic: the same seed gives the same base."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+from profiles.demo.words import CATEGORIES, LANDS, MAIL_DOMAINS, NICKNAMES, USER_AGENTS, Land
+
+DAYS = 120
+PLANS = ("Basic", "Plus", "Gold")
+
+
+@dataclass(slots=True)
+class Person:
+    """One profile before it has an id. ``twin_of`` is the place in the list of whom it repeats; ``door`` its source."""
+
+    door: str
+    born: float
+    customer_id: str = ""
+    browsers: list[str] = field(default_factory=list)
+    agent: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    twin_of: int | None = None
+    twin_kind: str = ""
+    activity: float = 0.0
+
+
+def make_people(random: Random, *, recognized: int, anonymous: int, twins: int) -> list[Person]:
+    """Customers, then their second profiles, then visitors nobody knows; ``born`` is days ago."""
+    maker = _Maker(random)
+    people = [maker.customer() for _ in range(recognized)]
+    candidates = [
+        place for place, person in enumerate(people) if person.values["first_name"] and person.born > 20
+    ]
+    chosen = random.sample(candidates, twins)
+    people += [maker.twin(people[place], place, number) for number, place in enumerate(chosen)]
+    people += [maker.visitor() for _ in range(anonymous)]
+    return people
+
+
+def plain(text: str) -> str:
+    """Letters of an address: no accents, no spaces."""
+    table = str.maketrans({"ß": "ss", "ł": "l", "Ł": "L", "ø": "o"})
+    folded = unicodedata.normalize("NFKD", text.translate(table))
+    return "".join(char for char in folded if char.isascii() and char.isalnum()).lower()
+
+
+class _Maker:
+    """Keeps what must not repeat: customer ids, addresses, phone numbers."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.mails: set[str] = set()
+        self.phones: set[str] = set()
+        self.serial = 10_000
+        self.weights = [land.share for land in LANDS]
+
+    def customer(self) -> Person:
+        random = self.random
+        land = random.choices(LANDS, self.weights)[0]
+        gender = random.choice(("female", "male"))
+        first = random.choice(land.women if gender == "female" else land.men)
+        last = random.choice(land.last)
+        self.serial += random.randint(1, 4)
+        person = Person(
+            door=random.choices(("import", "web", "api", "staff"), (50, 33, 14, 3))[0],
+            born=self._born(),
+            customer_id=f"C-{self.serial}",
+            agent=random.choice(USER_AGENTS),
+            activity=random.paretovariate(1.3),
+        )
+        person.browsers = [self.browser() for _ in range(random.choices((1, 2, 3), (70, 24, 6))[0])]
+        person.values = {
+            "first_name": first,
+            "last_name": last,
+            "email": self.mail(first, last),
+            "phone": self.phone(land) if random.random() < 0.6 else None,
+            **self._address(land),
+            "birth_date": self._birthday() if random.random() < 0.55 else None,
+            "gender": gender if random.random() < 0.7 else None,
+            "language": land.language,
+        }
+        person.attributes = self._attributes(person.activity)
+        return person
+
+    def visitor(self) -> Person:
+        """A browser that looked around and never said who it is."""
+        return Person(
+            door="web",
+            born=min(self._born(), 60 * self.random.random()),
+            browsers=[self.browser()],
+            agent=self.random.choice(USER_AGENTS),
+            activity=0.6,
+        )
+
+    def twin(self, person: Person, place: int, number: int) -> Person:
+        """The same human in our data for the second time, in one of the ways this happens in shops."""
+        kinds = (
+            self._nickname,
+            self._typo,
+            self._other_mail,
+            self._shouting,
+            self._no_accents,
+            self._swapped,
+        )
+        values = dict(person.values)
+        kind = kinds[number % len(kinds)]
+        kind(values)
+        if values["email"] == person.values["email"]:
+            values["email"] = self.mail(values["first_name"], values["last_name"])
+        for sparse in ("birth_date", "gender", "street", "state"):
+            if self.random.random() < 0.5:
+                values[sparse] = None
+        self.serial += 1
+        return replace(
+            person,
+            door=self.random.choice(("web", "staff", "api")),
+            born=person.born * self.random.uniform(0.1, 0.8),
+            customer_id=f"C-{self.serial}" if self.random.random() < 0.4 else "",
+            browsers=[self.browser()],
+            values=values,
+            attributes={},
+            twin_of=place,
+            twin_kind=kind.__name__.strip("_"),
+            activity=0.8,
+        )
+
+    # --- ways to be entered twice ---
+
+    def _nickname(self, values: dict[str, Any]) -> None:
+        values["first_name"] = NICKNAMES.get(values["first_name"], values["first_name"][:1] + ".")
+
+    def _typo(self, values: dict[str, Any]) -> None:
+        last = values["last_name"]
+        at = self.random.randrange(1, len(last) - 1)
+        values["last_name"] = last[:at] + last[at + 1] + last[at] + last[at + 2 :]
+
+    def _other_mail(self, values: dict[str, Any]) -> None:
+        """The private and the work address; the phone is the same."""
+
+    def _shouting(self, values: dict[str, Any]) -> None:
+        values["first_name"], values["last_name"] = values["first_name"].upper(), values["last_name"].upper()
+
+    def _no_accents(self, values: dict[str, Any]) -> None:
+        for name in ("first_name", "last_name", "city"):
+            values[name] = plain(values[name] or "").capitalize() or None
+
+    def _swapped(self, values: dict[str, Any]) -> None:
+        values["first_name"], values["last_name"] = values["last_name"], values["first_name"]
+
+    # --- parts ---
+
+    def browser(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def mail(self, first: str, last: str) -> str:
+        random = self.random
+        given, family = plain(first) or "x", plain(last) or "x"
+        shape = random.choice(("{g}.{f}", "{g}{f}", "{i}.{f}", "{g}_{f}", "{f}.{g}", "{g}{n}", "{g}.{f}{n}"))
+        while True:
+            local = shape.format(g=given, f=family, i=given[0], n=random.randint(1, 99))
+            address = f"{local}@{random.choice(MAIL_DOMAINS)}"
+            if address not in self.mails:
+                self.mails.add(address)
+                return address
+            shape = "{g}.{f}{n}"
+
+    def phone(self, land: Land) -> str | None:
+        """A number of the ranges for fiction; None once they are used up."""
+        for _ in range(8):
+            if not land.phones:
+                return None
+            prefix, digits = self.random.choice(land.phones)
+            number = prefix + f"{self.random.randrange(10**digits):0{digits}d}"
+            if number not in self.phones:
+                self.phones.add(number)
+                return number
+        return None
+
+    def _address(self, land: Land) -> dict[str, Any]:
+        random = self.random
+        if random.random() < 0.15:
+            return {"street": None, "postcode": None, "city": None, "state": None, "country": land.country}
+        city, area, state = random.choice(land.towns)
+        digits = iter([random.randint(0, 9) for _ in range(6)])
+        postcode = "".join(str(next(digits)) if part == "d" else part for part in _split(land.postcode, area))
+        house, street = random.randint(1, 140), random.choice(land.streets)
+        if land.country in ("GB", "US"):
+            ending = "Road" if land.country == "GB" else random.choice(("Street", "Avenue"))
+            line = f"{house} {street} {ending}"
+        else:
+            line = f"{house} {street}" if land.country == "FR" else f"{street} {house}"
+        return {"street": line, "postcode": postcode, "city": city, "state": state, "country": land.country}
+
+    def _attributes(self, activity: float) -> dict[str, Any]:
+        random = self.random
+        plan = PLANS[min(2, int(activity / 2.2))]
+        found: dict[str, Any] = {"plan": plan, "loyalty_points": int(activity * 90 + random.randint(0, 80))}
+        if random.random() < 0.5:
+            found["newsletter_topics"] = sorted(random.sample(CATEGORIES, random.randint(1, 3)))
+        if random.random() < 0.3:
+            found["preferred_store"] = random.choice(("City center", "Station", "Outlet", "Online only"))
+        if random.random() < 0.12:
+            found["company"] = random.choice(
+                ("Blue Door Ltd", "Nordlicht GmbH", "Atelier Vert", "Two Rivers Inc")
+            )
+        return found
+
+    def _birthday(self) -> str:
+        return (date(1948, 1, 1) + timedelta(days=self.random.randrange(57 * 365))).isoformat()
+
+    def _born(self) -> float:
+        """Days ago; more and more lately, as the shop grows."""
+        return DAYS * (1 - self.random.random() ** 0.7) + 0.02
+
+
+def _split(pattern: str, area: str) -> list[str]:
+    """The postcode's pattern as parts, ``d`` for a digit."""
+    parts: list[str] = []
+    for chunk in pattern.replace("{area}", area).split("{d}"):
+        parts += [chunk, "d"]
+    return parts[:-1]

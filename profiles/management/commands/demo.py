@@ -1,0 +1,23 @@
+"""``manage.py demo``: about 2,000 made-up people with their histories, once, into an empty database."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from profiles.demo.load import load_demo
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill an empty database with made-up people and their histories. Does nothing when people are there."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        loaded = load_demo()
+        if loaded is None:
+            self.stdout.write("There are people already; nothing was added.")
+            return
+        self.stdout.write(
+            f"{loaded.profiles:,} made-up people with {loaded.events:,} events, {loaded.consents:,} consents,"
+            f" {loaded.notes} notes and {loaded.merges} merges."
+        )

@@ -1,0 +1,90 @@
+"""The made-up people: the same every time, nobody real, and consistent with what the verbs would have made."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db.models import F, Q
+
+from profiles.attributes import attribute_specs, clean_value, get_value
+from profiles.demo import load
+from profiles.demo.history import history_of
+from profiles.demo.people import make_people
+from profiles.identity.types import identifier_types
+from profiles.models import Change, Event, Identifier, Merge, Profile, ProfileTag
+
+RESERVED = re.compile(r"[a-z0-9._]+@((example\.(com|org|net))|[a-z]+\.example)")
+FICTION = re.compile(
+    r"\+447700900\d{3}|\+1\d{3}55501\d{2}|\+3363998\d{4}|\+4917139200\d{2}|\+49176040690\d{2}|\+467017406[1-9]\d"
+)
+
+
+def people(seed: int = load.SEED) -> Any:
+    return make_people(Random(seed), recognized=load.RECOGNIZED, anonymous=load.ANONYMOUS, twins=load.TWINS)
+
+
+def test_the_same_people_and_histories_every_time() -> None:
+    first, second = people(), people()
+    assert first == second != people(1)
+    assert [history_of(p, Random(1)) for p in first[:50]] == [history_of(p, Random(1)) for p in second[:50]]
+    assert 1_990 < len(first) < 2_100
+
+
+def test_nobody_real_can_be_reached() -> None:
+    for person in people():
+        if mail := person.values.get("email"):
+            assert RESERVED.fullmatch(mail), mail
+        if phone := person.values.get("phone"):
+            assert FICTION.fullmatch(phone), phone
+
+
+def test_what_leads_to_one_person_is_not_given_twice_but_phones_of_twins_are() -> None:
+    everybody = people()
+    mails = [person.values["email"] for person in everybody if person.values]
+    ids = [person.customer_id for person in everybody if person.customer_id]
+    browsers = [browser for person in everybody for browser in person.browsers]
+    for values in (mails, ids, browsers):
+        assert len(values) == len(set(values))
+    twins = [person for person in everybody if person.twin_of is not None]
+    assert len({twin.twin_kind for twin in twins}) == 6
+    same_phone = [
+        t for t in twins if t.values["phone"] and t.values["phone"] == everybody[t.twin_of].values["phone"]
+    ]
+    assert len(same_phone) > 20
+
+
+@pytest.mark.django_db
+def test_loading_once_makes_a_consistent_base_and_twice_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(load, "RECOGNIZED", 200)
+    monkeypatch.setattr(load, "ANONYMOUS", 20)
+    monkeypatch.setattr(load, "TWINS", 30)
+    call_command("demo")
+    assert Profile.objects.count() == 250
+    assert re.fullmatch(
+        r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n", capsys.readouterr().out
+    )
+
+    specs, types = attribute_specs(), identifier_types()
+    for profile in Profile.objects.filter(canonical_id=F("pk")):
+        for field in (*Profile.FIELDS, *(f"attributes.{name}" for name in profile.attributes)):
+            value = get_value(profile, field)
+            assert value is None or clean_value(specs[field], value) == value, (field, value)
+    for row in Identifier.objects.select_related("type"):
+        assert types[row.type.name].clean(row.value) == row.value
+        assert row.resolves == row.type.is_unique
+    told = Change.objects.filter(kind="created").values_list("profile_id", flat=True)
+    assert sorted(told) == sorted(Profile.objects.values_list("pk", flat=True))
+    assert not Event.objects.filter(occurred_at__gt=F("received_at")).exists()
+    assert not Profile.objects.filter(Q(last_seen_at__lt=F("first_seen_at"))).exists()
+    assert Merge.objects.active().count() == load.MERGED
+    assert ProfileTag.objects.filter(tag__name="VIP").exists()
+
+    call_command("demo")
+    assert capsys.readouterr().out == "There are people already; nothing was added.\n"
+    assert Profile.objects.count() == 250
