@@ -170,6 +170,9 @@ STORAGES = {
     },
 }
 
+# Tests and DEBUG serve the files where they lie; elsewhere collectstatic has gathered them.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = TESTING or DEBUG
+
 # --- Security --------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
