@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connection, transaction
+from django.db.models import Max
 from django.dispatch import receiver
 
+from cdp import jobs
 from cdp.actors import Actor
 from cdp.logs import request_address, request_id
-from cdp.models import AuditEntry, User
+from cdp.models import AuditEntry, Job, User
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -139,11 +141,14 @@ def seal(*, limit: int = 20_000) -> int:
     return len(ids)
 
 
-def verify() -> Verified:
-    """Recompute the whole chain, in constant memory, and name the first row that breaks it."""
-    place, digest = 0, _GENESIS
+def verify(*, after: int = 0, previous: str = _GENESIS, limit: int | None = None) -> Verified:
+    """Recompute the chain, in constant memory, and name the first row that breaks it.
+
+    The whole of it, or ``limit`` places behind the place ``after``, whose digest is ``previous``.
+    """
+    place, digest = after, previous
     unsealed = AuditEntry.objects.filter(sealed__isnull=True).count()
-    sealed = AuditEntry.objects.filter(sealed__isnull=False).order_by("sealed")
+    sealed = AuditEntry.objects.filter(sealed__gt=after).order_by("sealed")[:limit]
     for entry in sealed.iterator(chunk_size=2000):
         place += 1
         if entry.sealed != place:
@@ -155,6 +160,33 @@ def verify() -> Verified:
             return Verified(place - 1, unsealed, digest, entry.pk, reason)
         digest = expected
     return Verified(place, unsealed, digest)
+
+
+@jobs.handler("audit.verify")
+def _verify_some(chunk: jobs.Chunk) -> bool:
+    """The whole chain as a job: a log of years takes minutes."""
+    found = verify(
+        after=chunk.cursor.get("place", 0), previous=chunk.cursor.get("digest", _GENESIS), limit=20_000
+    )
+    done = found.sealed - chunk.cursor.get("place", 0)
+    with chunk.commit(cursor={"place": found.sealed, "digest": found.head}, done=done) as progress:
+        progress.result = {"sealed entries checked": found.sealed, "head": found.head}
+    if not found.holds:
+        raise jobs.JobFailed(f"The chain breaks at entry #{found.broken_id}. {found.reason}")
+    return done > 0
+
+
+def start_verifying(*, actor: Actor) -> Job:
+    """Check the whole chain in the background; the job fails with the first row that does not fit."""
+    head = AuditEntry.objects.filter(sealed__isnull=False).aggregate(top=Max("sealed"))["top"] or 0
+    return jobs.start_job(
+        kind="audit.verify",
+        actor=actor,
+        title="Check the audit log",
+        permission="cdp.view_auditentry",
+        total=head,
+        unit="entries",
+    )
 
 
 def digest_of(entry: AuditEntry, place: int, previous: str) -> str:

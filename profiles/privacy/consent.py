@@ -25,6 +25,7 @@ WITHDRAWN = Consent.State.WITHDRAWN.value
 # Clocks of other systems run ahead a little; further in the future is a mistake.
 _AHEAD = datetime.timedelta(minutes=5)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_LIMITS = {"channel": 30, "purpose": 60}  # as the columns
 _STATES = {"granted": GRANTED, "withdrawn": WITHDRAWN}
 
 
@@ -109,7 +110,7 @@ def clean_consent(
     problems: list[dict[str, Any]] = []
     names = {"channel": channel, "purpose": purpose}
     for field, raw in names.items():
-        limit = Consent._meta.get_field(field).max_length or 0
+        limit = _LIMITS[field]
         name = "_".join(raw.strip().lower().split())
         names[field] = name
         if not _NAME.fullmatch(name) or len(name) > limit:
