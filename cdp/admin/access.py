@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -13,12 +13,13 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from cdp.actors import SCOPES, Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.api.keys import create_key, revoke_key
 from cdp.models import ApiKey, User
-from cdp.roles import ROLES
+from cdp.roles import RIGHTS, ROLES
 from cdp.templatetags.cdp import ago
 from profiles.errors import Invalid
 
@@ -137,6 +138,36 @@ class ApiKeyAdmin(CdpModelAdmin):
         return TemplateResponse(request, f"admin/cdp/apikey/{template}", whole)
 
 
+class RolesField(forms.ModelMultipleChoiceField):
+    """Roles as check boxes, each with the sentence that says what it is for."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(Group.objects.order_by("name"), **kwargs)
+
+    def label_from_instance(self, group: Group) -> str:
+        role = ROLES.get(group.name)
+        return f"{group.name} · {role.summary}" if role else group.name
+
+
+class RightsField(forms.ModelMultipleChoiceField):
+    """The permissions that mean something here, as check boxes; the tables nobody opens need none."""
+
+    widget = forms.CheckboxSelectMultiple(attrs={"class": "columns"})
+    apps = ("profiles", "imports", "cdp", "auth")
+    inner = ("permission", "worker", "outboxmessage", "idempotencykey", "ratewindow")
+
+    def __init__(self, **kwargs: Any) -> None:
+        rights = Permission.objects.filter(content_type__app_label__in=self.apps)
+        shown = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
+        super().__init__(shown.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs)
+
+    def label_from_instance(self, permission: Permission) -> str:
+        code = f"{permission.content_type.app_label}.{permission.codename}"
+        return RIGHTS.get(code) or permission.name.removeprefix("Can ").capitalize()
+
+
 class StaffAdmin(CdpModelAdmin, UserAdmin):
     """Staff logins. Roles say what somebody may do; single permissions are for the exception."""
 
@@ -156,15 +187,12 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Roles as check boxes with what each means; permissions keep the stock two lists."""
-        if db_field.name != "groups":
-            return super().formfield_for_manytomany(db_field, request, **kwargs)
-        kwargs["widget"] = forms.CheckboxSelectMultiple
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)
-        field.label, field.help_text = "Roles", ""
-        field.label_from_instance = role_words
-        return field
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            return RolesField(required=False, label="Roles")
+        if db_field.name == "user_permissions":
+            return RightsField(required=False, label="Permissions")
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="Name")
     def full_name(self, user: User) -> str:
@@ -181,16 +209,16 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
         return ago(user.last_login) or "never"
 
 
-def role_words(group: Group) -> str:
-    role = ROLES.get(group.name)
-    return f"{group.name} · {role.summary}" if role else group.name
-
-
 class RoleAdmin(CdpModelAdmin, GroupAdmin):
     list_display = ("name", "what")
     list_select_related = ()
     page_title = "Roles"
     page_sub = "A role is a set of rights. The shipped ones can be changed, and others added."
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "permissions":
+            return RightsField(required=False, label="What it may do")
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="For whom")
     def what(self, group: Group) -> str:
@@ -201,4 +229,6 @@ class RoleAdmin(CdpModelAdmin, GroupAdmin):
 admin.site.register(ApiKey, ApiKeyAdmin)
 admin.site.register(User, StaffAdmin)
 admin.site.unregister(Group)
+# A second factor is set up by its owner; in a list of devices others could read its secret.
+admin.site.unregister(TOTPDevice)
 admin.site.register(Group, RoleAdmin)

@@ -32,7 +32,7 @@ class JobAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "state_shown", "progress", "started_by", "created")
     list_display_links = ("name",)
-    list_filter = ("state", "kind")
+    list_filter = ("state",)
     list_select_related = ("user", "key")
     page_sub = "Long work runs in the background; you can leave a page and come back."
     empty = ("No jobs yet", "Imports, exports and changes to many people at once show up here while they run.")

@@ -88,7 +88,7 @@ class CdpChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
-        if self.queryset.query.order_by in (("-pk",), ("-id",)):
+        if set(self.queryset.query.order_by) in ({"-pk"}, {"-id"}):
             rows = self._by_key()
         else:
             rows = self._by_offset()
