@@ -111,6 +111,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display_links = ("when",)
     list_filter = (WhatFilter, WhoFilter, WhenFilter)
     list_select_related = ()
+    empty_value_display = ""
     search_fields = ("subject",)
     search_help_text = (
         "A profile’s number or #number, a subject like import:7, a name, an action, or a request’s id."

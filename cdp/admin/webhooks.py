@@ -56,6 +56,7 @@ class WebhookForm(forms.ModelForm):
 
 class WebhookAdmin(CdpModelAdmin):
     form = WebhookForm
+    empty_value_display = ""
     list_display = ("name", "url_shown", "topics_shown", "is_active", "last_told", "trouble")
     list_filter = ("is_active",)
     ordering = ("name",)
@@ -156,6 +157,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ("topic", "webhook", "about", "state_shown", "tries", "said", "when")
     list_filter = ("state", "webhook")
     list_select_related = ("webhook", "message")
+    empty_value_display = ""
     actions = ("replay_selected",)
     page_title = "Deliveries"
     page_sub = "Messages to webhooks, newest first. After ten tries over two days a message is given up."
