@@ -1,0 +1,47 @@
+"""`python -m tests.bench.import_child FILE POLICY`: one import from upload to the last chunk, timed."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+import django
+
+django.setup()
+
+from django.core.files.uploadedfile import TemporaryUploadedFile  # noqa: E402
+
+from cdp.actors import Actor  # noqa: E402
+from cdp.jobs import run_to_end  # noqa: E402
+from imports.apply import apply_import  # noqa: E402
+from imports.plan import plan_import  # noqa: E402
+from imports.upload import upload_import  # noqa: E402
+from profiles.builtin import builtin_source  # noqa: E402
+
+
+def main(path: str, policy: str) -> None:
+    actor = Actor.system()
+    size = 0
+    with TemporaryUploadedFile("people.csv", "text/csv", 0, None) as file, open(path, "rb") as source:
+        while block := source.read(1 << 20):
+            file.write(block)
+            size += len(block)
+        file.size = size
+        file.seek(0)
+        options = {"policy": policy}
+        job = upload_import(file=file, options=options, actor=actor, source=builtin_source("api")).job
+    seconds = {}
+    for name, verb in (("plan", plan_import), ("apply", apply_import)):
+        started = time.perf_counter()
+        work = run_to_end(verb(import_id=job.pk, actor=actor))
+        seconds[name] = time.perf_counter() - started
+        assert work.state == "done", (work.state, work.problem)
+    job.refresh_from_db()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**seconds, "counts": job.counts, "memory": memory}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
