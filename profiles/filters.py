@@ -170,11 +170,21 @@ class ProfileFilter(django_filters.FilterSet):
     @property
     def page_qs(self) -> Roots:
         """For pages of a list; see the class. Runs the search box's own queries when there is a ``q``."""
+        self.form.is_valid()
         self._is_for_page = True
         try:
             return self.filter_queryset(self.queryset.all())
         finally:
             self._is_for_page = False
+
+    def without_type(self) -> Roots:
+        """Everybody the other filters match, for counting both types. Needs a valid form."""
+        cleaned = self.form.cleaned_data
+        try:
+            self.form.cleaned_data = {**cleaned, "type": ""}
+            return self.page_qs
+        finally:
+            self.form.cleaned_data = cleaned
 
     def keep(self, queryset: Roots, name: str, value: Any) -> Roots:
         return queryset

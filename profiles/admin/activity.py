@@ -1,0 +1,190 @@
+"""Timeline entries as people read them: one sentence, where it came from, and the details behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.attributes import Spec, display, label_of
+from profiles.devices import describe
+from profiles.models import Change, Event, Message, Note
+from profiles.privacy.masking import DOTS, mask, mask_fields, mask_json, mask_note
+from profiles.timeline import Item
+
+# Event properties worth a place in the sentence, in this order.
+_SUMMARY = ("name", "product", "title", "sku", "order_id", "url", "path", "form", "plan")
+_AMOUNTS = ("total", "revenue", "value", "price")
+_MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address", "consents": "Consent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a change: “City changed **Warszawa → Kraków**”, “Tag **vip** added”."""
+
+    before: str
+    strong: str = ""
+    after: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """``dot`` is the color class; ``facts`` are shown behind “details”; ``undo_id`` is a merge to undo."""
+
+    item: Item
+    dot: str
+    parts: list[Part]
+    source: str
+    text: str = ""
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    merge_other: int | None = None
+    undo_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What telling an entry needs to know: the attributes, whether personal data shows, active merges."""
+
+    specs: dict[str, Spec]
+    sees: bool
+    undoable: frozenset[int] = frozenset()
+
+    def entries(self, items: Iterable[Item]) -> list[Entry]:
+        tell = {"event": self._event, "change": self._change, "note": self._note, "message": self._message}
+        return [tell[item.kind](item) for item in items]
+
+    def _event(self, item: Item) -> Entry:
+        event: Event = item.row
+        properties = event.properties if self.sees else mask_json(event.properties)
+        context = event.context if self.sees else mask_json(event.context)
+        where = [event.source.name]
+        if agent := event.context.get("userAgent"):
+            where.append(describe(str(agent)[:500])[0])
+        if item.at != event.received_at and abs((event.received_at - item.at).total_seconds()) > 300:
+            where.append("arrived late")
+        facts = [*_facts(properties), *_facts(context, "context.")]
+        parts = [Part("", event.name.name, _summary(properties))]
+        return Entry(item, "", parts, " · ".join(where), facts=facts)
+
+    def _note(self, item: Item) -> Entry:
+        note: Note = item.row
+        text = note.text if self.sees else mask_note(note.text)
+        return Entry(item, "note", [Part("Note")], _who(note.user, note.key), text=text)
+
+    def _message(self, item: Item) -> Entry:
+        message: Message = item.row
+        address = message.address if self.sees else mask("email", message.address)
+        state = message.mail.get_state_display().lower() if message.mail else "removed from the mailbox"
+        text = message.text if self.sees else mask_note(message.text)
+        subject = message.subject if self.sees else DOTS
+        facts = [("To", address), ("Purpose", message.purpose), ("Text", text)]
+        parts = [Part("E-mail", subject, f"· {state}")]
+        return Entry(item, "mail", parts, _who(message.user, None), facts=facts)
+
+    def _change(self, item: Item) -> Entry:
+        change: Change = item.row
+        fields = change.fields if self.sees else mask_fields(change.fields, self.specs)
+        detail = change.detail or {}
+        source = _door(change)
+        if change.kind in (Change.Kind.MERGED, Change.Kind.UNMERGED):
+            return self._merge(item, change, detail, source)
+        lines = list(self._lines(fields))
+        if change.kind == Change.Kind.CREATED:
+            facts = [(line.before, " ".join(filter(None, (line.strong, line.after)))) for line in lines]
+            return Entry(item, "sys", [Part("Profile", "created")], source, facts=facts)
+        if change.kind != Change.Kind.UPDATED:
+            return Entry(
+                item, "sys", [Part(change.get_kind_display())], source, text=_reason(detail, self.sees)
+            )
+        return Entry(item, "sys", lines or [Part("Changed")], source)
+
+    def _merge(self, item: Item, change: Change, detail: dict[str, Any], source: str) -> Entry:
+        merge_id = detail.get("merge_id")
+        if change.kind == Change.Kind.MERGED:
+            moved = [
+                f"{count:,} {_plural(name, count)}"
+                for name, count in detail.get("moved", {}).items()
+                if count
+            ]
+            into = detail.get("winner_id")
+            other = into or detail.get("loser_id")
+            text = "Merged into" if into else "Merged into this profile:"
+            undo = merge_id if merge_id in self.undoable and not into else None
+            said = " · ".join(filter(None, (source, ", ".join(moved))))
+            return Entry(item, "merge", [Part(text)], said, merge_other=other, undo_id=undo)
+        is_winner = detail.get("side") != "loser"
+        other = detail.get("loser_id" if is_winner else "winner_id")
+        return Entry(item, "merge", [Part("Merge undone; separate again:")], source, merge_other=other)
+
+    def _lines(self, fields: dict[str, list[Any]]) -> Iterator[Part]:
+        for key, (old, new) in fields.items():
+            if key in _MANY:
+                yield from (Part(_MANY[key], _shown(key, value), "added") for value in new or [])
+                yield from (Part(_MANY[key], _shown(key, value), "removed") for value in old or [])
+                continue
+            label, before, after = label_of(key, self.specs), _display(key, old), _display(key, new)
+            if old in (None, ""):
+                yield Part(label, after, "set")
+            elif new in (None, ""):
+                yield Part(label, before, "cleared")
+            else:
+                yield Part(f"{label} changed", f"{before} → {after}")
+
+
+def _shown(key: str, value: Any) -> str:
+    text = str(value)
+    return text.replace("=", " ").replace("/", " ", 1) if key == "consents" else text
+
+
+def _display(key: str, value: Any) -> str:
+    return DOTS if value == DOTS else display(key, value)
+
+
+def _who(user: Any, key: Any) -> str:
+    return user.get_username() if user else key.name if key else "system"
+
+
+def _door(change: Change) -> str:
+    """“sam · Staff”, “import #88, row 1,204”, “job #5”."""
+    who = change.user.get_username() if change.user else change.key.name if change.key else ""
+    if change.cause == Change.Cause.IMPORT:
+        return f"import #{change.cause_id}" + (f", row {change.line:,}" if change.line else "")
+    parts = [who, change.source.name]
+    if change.cause == Change.Cause.JOB:
+        parts.append(f"job #{change.cause_id}")
+    return " · ".join(dict.fromkeys(filter(None, parts)))
+
+
+def _reason(detail: dict[str, Any], sees: bool) -> str:
+    reason = str(detail.get("reason") or "")
+    return reason if sees or not reason else mask_note(reason)
+
+
+def _plural(name: str, count: int) -> str:
+    return name.removesuffix("s") if count == 1 and name.endswith("s") else name
+
+
+def _summary(properties: dict[str, Any]) -> str:
+    """The two or three properties that tell one such event from another."""
+    said = [str(properties[key]) for key in _SUMMARY if isinstance(properties.get(key), str | int)][:2]
+    products = properties.get("products")
+    if isinstance(products, list) and products:
+        said.append(f"{len(products):,} item{'' if len(products) == 1 else 's'}")
+    for key in _AMOUNTS:
+        amount = properties.get(key)
+        if isinstance(amount, int | float) and not isinstance(amount, bool):
+            said.append(f"{amount:,.2f} {properties.get('currency', '')}".strip())
+            break
+    text = ", ".join(said)
+    return f"· {text[:140]}" if text else ""
+
+
+def _facts(data: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """A flat list of what an event carries; nested things as JSON."""
+    if not isinstance(data, dict):
+        return []
+    return [
+        (prefix + str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in data.items()
+    ]

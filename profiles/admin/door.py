@@ -1,0 +1,110 @@
+"""What every page of people starts with: who may come in, refusals as sentences, our frame around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from cdp.actors import Actor
+from profiles.builtin import builtin_source
+from profiles.errors import NotFound, Refused
+from profiles.identity.resolve import find_profile
+from profiles.models import Profile
+
+View = Callable[..., HttpResponse]
+
+
+def door(*permissions: str, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View], View]:
+    """Asks for the method and every permission first. What a verb refuses becomes a message.
+
+    A refused write leads back to where it was sent from, nothing done; what is not there is a 404.
+    """
+
+    def wrap(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in methods:
+                return HttpResponseNotAllowed(methods)
+            if not all(request.user.has_perm(permission) for permission in permissions):
+                raise PermissionDenied
+            try:
+                return view(request, *args, **kwargs)
+            except NotFound as refusal:
+                if request.method != "POST":
+                    raise Http404(refusal.message) from refusal
+                return refused(request, refusal, kwargs)
+            except Refused as refusal:
+                return refused(request, refusal, kwargs)
+
+        return guarded
+
+    return wrap
+
+
+def refused(request: HttpRequest, refusal: Refused, kwargs: Mapping[str, Any]) -> HttpResponse:
+    sentences = list(dict.fromkeys(problem["message"] for problem in refusal.problems)) or [refusal.message]
+    messages.error(request, " ".join(sentences))
+    profile_id = kwargs.get("profile_id")
+    return redirect(back(request) or (card_url(profile_id) if profile_id else list_url()))
+
+
+def write(*permissions: str) -> Callable[[View], View]:
+    """A door for writes alone."""
+    return door(*permissions, methods=("POST",))
+
+
+def form_page(*permissions: str) -> Callable[[View], View]:
+    """A door for a page with a form on it."""
+    return door(*permissions, methods=("GET", "HEAD", "POST"))
+
+
+def by(request: HttpRequest) -> dict[str, Any]:
+    """Who does it and through which door, as every verb asks."""
+    return {"actor": Actor.of_request(request), "source": builtin_source("staff")}
+
+
+def may_see(request: HttpRequest) -> bool:
+    """Whether personal data is shown unmasked."""
+    return request.user.has_perm("profiles.view_pii")
+
+
+def render(
+    request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    frame = admin.site.each_context(request)
+    path = f"admin/profiles/{template}"
+    return TemplateResponse(request, path, {**frame, "may_see": may_see(request), **context}, status=status)
+
+
+def list_url() -> str:
+    return reverse("admin:profiles_profile_changelist")
+
+
+def card_url(profile_id: int) -> str:
+    return reverse("admin:profiles_profile_change", args=[profile_id])
+
+
+def to_card(profile_id: int, anchor: str = "") -> HttpResponse:
+    return redirect(card_url(profile_id) + (f"#{anchor}" if anchor else ""))
+
+
+def back(request: HttpRequest) -> str:
+    """The page of ours a form names in ``back``, else empty."""
+    target = request.POST.get("back") or request.GET.get("back") or ""
+    is_ours = target.startswith("/") and url_has_allowed_host_and_scheme(target, {request.get_host()})
+    return target if is_ours else ""
+
+
+def root_of(profile_id: int, *, live_only: bool = True) -> Profile:
+    """The surviving profile behind an id in an address."""
+    return find_profile(profile_id, live_only=live_only).root

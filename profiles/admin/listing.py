@@ -1,0 +1,253 @@
+"""The list of people and the trash: search, filters, counts, pages, and what can be done with a row (P5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import reverse
+
+from profiles.admin.door import door, may_see, render
+from profiles.admin.paging import SORTS, page_of
+from profiles.attributes import CUSTOM, LABELS, display
+from profiles.bulk import ACTIONS
+from profiles.counting import TypeCounts, count_types
+from profiles.errors import Invalid
+from profiles.filters import TYPES, ProfileFilter
+from profiles.identity.normalize import country_choices
+from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
+from profiles.privacy.masking import DOTS, mask_identifier, mask_profile
+from profiles.search import Hit, SearchResult
+
+# Parameters that place a page, not people.
+_PLACING = ("after", "before", "sort")
+# People the text names exactly come first on the first page, at most so many.
+_PINNED = 20
+
+
+@dataclass(slots=True)
+class Row:
+    """One person as the list shows them, masked where need be."""
+
+    profile: Profile
+    identifier: str = ""
+    country: str = ""
+    tags: list[Tag] = field(default_factory=list)
+    found_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter in force: what it says, and the address of the list without it."""
+
+    text: str
+    url: str
+
+
+@door("profiles.view_profile")
+def people(request: HttpRequest) -> HttpResponse:
+    """The list of everybody who is live."""
+    return _list(request, status=Profile.Status.LIVE, template="list.html")
+
+
+@door("profiles.view_profile", "profiles.restore_profile")
+def deleted(request: HttpRequest) -> HttpResponse:
+    """The trash: deleted people, who can be brought back."""
+    return _list(request, status=Profile.Status.DELETED, template="deleted.html")
+
+
+def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
+    params = request.GET
+    filters, problems = filter_of(params, status=status)
+    found = filters.found
+    sort = params["sort"] if params.get("sort") in SORTS else "newest"
+    after, before = params.get("after", ""), params.get("before", "")
+    matching = Profile.objects.none() if problems else filters.page_qs.defer("search", "attributes")
+    pinned_ids = found.exact_ids[:_PINNED] if found else []
+    is_first = not after and not before
+    pinned = list(matching.filter(pk__in=pinned_ids)) if pinned_ids and is_first else []
+    page = page_of(matching.exclude(pk__in=pinned_ids), sort=sort, after=after, before=before)
+    plain = without(params, *_PLACING)
+    is_live = status == Profile.Status.LIVE
+    counts = count_types(filters, is_filtered=bool(plain) or not is_live)
+    rows = _rows([*pinned, *page.rows], found, sees=may_see(request))
+    context = {
+        "title": "People" if is_live else "Deleted people",
+        "rows": rows,
+        "counts": counts,
+        "tabs": _tabs(params, counts),
+        "q": params.get("q", ""),
+        "found": found,
+        "gone_url": _gone_url(request, found) if is_live else "",
+        "sorts": [(label, _url(params, sort=key), key == sort) for key, label in SORTS.items()],
+        "sort": sort,
+        "newer_url": _url(params, before=page.newer, keep_sort=True) if page.newer else "",
+        "older_url": _url(params, after=page.older, keep_sort=True) if page.older else "",
+        "chips": _chips(params),
+        "filters_query": plain.urlencode(),
+        "is_filtered": bool(plain),
+        "problems": problems,
+        "actions": [action for action in ACTIONS.values() if request.user.has_perm(action.permission)],
+        "params": params,
+        "tags": list(Tag.objects.values_list("name", flat=True)[:300]),
+        "sources": list(Source.objects.values_list("name", flat=True)),
+        "countries": country_choices(),
+    }
+    return render(request, template, context)
+
+
+# --- Which people ---------------------------------------------------------------------------------------
+
+
+def filter_of(params: QueryDict, *, status: str = Profile.Status.LIVE) -> tuple[ProfileFilter, list[str]]:
+    """The filter an address of the list stands for, and sentences about what cannot be understood in it."""
+    data = params.copy()
+    data["status"] = status
+    try:
+        filters = ProfileFilter(data)
+        problems = [message for errors in filters.form.errors.values() for message in errors]
+        if not problems:
+            filters.page_qs  # noqa: B018  (the search box looks, and values are cleaned)
+    except Invalid as error:
+        known = QueryDict(mutable=True)
+        known["status"] = status
+        return ProfileFilter(known), [problem["message"] for problem in error.problems]
+    return filters, problems
+
+
+def without(params: QueryDict, *names: str) -> QueryDict:
+    """The parameters that choose people, without empty ones and those named."""
+    plain = QueryDict(mutable=True)
+    for name, values in params.lists():
+        kept = [value for value in values if value]
+        if kept and name not in names:
+            plain.setlist(name, kept)
+    return plain
+
+
+# --- How they are shown -----------------------------------------------------------------------------------
+
+
+def _rows(roots: list[Profile], found: SearchResult | None, *, sees: bool) -> list[Row]:
+    """Two queries for any number of rows."""
+    ids = [root.pk for root in roots]
+    rows = {root.pk: Row(_shown(root, sees), country=display("country", root.country)) for root in roots}
+    for row in rows.values():
+        row.identifier = row.profile.email or ""
+    for root_id, tag in _tags(ids):
+        if tag not in rows[root_id].tags:
+            rows[root_id].tags.append(tag)
+    for root_id, identifier in _identifiers(ids):
+        if not rows[root_id].identifier:
+            name, value = identifier.type.name, identifier.value
+            rows[root_id].identifier = value if sees else mask_identifier(name, value)
+    if found is not None:
+        for root in roots:
+            rows[root.pk].found_as = found_as(found.by_root.get(root.pk), root, sees=sees)
+    return list(rows.values())
+
+
+def _shown(root: Profile, sees: bool) -> Profile:
+    if sees:
+        return root
+    # The list reads no custom attributes; an empty dict spares the copy a query per row.
+    root.attributes = {}
+    return mask_profile(root)
+
+
+def _tags(ids: list[int]) -> Iterator[tuple[int, Tag]]:
+    links = ProfileTag.objects.filter(profile__canonical_id__in=ids).select_related("tag")
+    for link in links.annotate(root_id=F("profile__canonical_id")).order_by("tag__name"):
+        yield link.root_id, link.tag
+
+
+def _identifiers(ids: list[int]) -> Iterator[tuple[int, Identifier]]:
+    held = Identifier.objects.of_people(*ids).annotate(root_id=F("profile__canonical_id"))
+    for identifier in held.select_related("type").order_by("type__priority", "pk"):
+        yield identifier.root_id, identifier
+
+
+def found_as(hit: Hit | None, root: Profile, *, sees: bool) -> str:
+    """Why somebody is in the list, where their row does not show it."""
+    if hit is None:
+        return ""
+    if hit.member_id == root.pk and hit.value in (root.email, root.phone):
+        return ""
+    if sees:
+        return hit.explain()
+    return hit.explain(lambda kind, value: DOTS if kind == "name" else mask_identifier(kind, value))
+
+
+def _gone_url(request: HttpRequest, found: SearchResult | None) -> str:
+    """Where the trash shows a deleted person whom the search names exactly."""
+    if found is None or not found.gone or not request.user.has_perm("profiles.restore_profile"):
+        return ""
+    return f"{reverse('admin:profiles_profile_deleted')}?{_query(q=f'#{found.gone[0]}')}"
+
+
+def _tabs(params: QueryDict, counts: TypeCounts) -> list[tuple[str, Any, str, bool]]:
+    chosen = params.get("type", "")
+    numbers = {"": counts.all, "recognized": counts.recognized, "anonymous": counts.anonymous}
+    tabs = [("", "All"), *TYPES]
+    return [
+        (label, numbers[key], _url(params, type=key, keep_sort=True), key == chosen) for key, label in tabs
+    ]
+
+
+def _url(params: QueryDict, *, keep_sort: bool = False, **changes: str) -> str:
+    """This list with other parameters; page places are dropped, empty ones removed."""
+    plain = without(params, *(("after", "before") if keep_sort else _PLACING), *changes)
+    for name, value in changes.items():
+        if value:
+            plain[name] = value
+    return f"?{plain.urlencode()}"
+
+
+def _query(**params: str) -> str:
+    plain = QueryDict(mutable=True)
+    plain.update(params)
+    return plain.urlencode()
+
+
+_LABELS = {
+    "q": "Search",
+    "tag": "Tag",
+    "country": "Country",
+    "source": "Source",
+    "import": "Import",
+    "created_at_after": "Created since",
+    "created_at_before": "Created before",
+    "last_seen_at_after": "Seen since",
+    "last_seen_at_before": "Not seen since",
+    "identifier": "Identifier",
+    "consent": "Consent",
+    "locked": "Locked",
+}
+
+
+def _chips(params: QueryDict) -> list[Chip]:
+    """One per filter in force; the search text and the type have places of their own."""
+    chips = []
+    plain = without(params, *_PLACING, "q", "type", "status")
+    for name, values in plain.lists():
+        for value in values:
+            rest = without(params, *_PLACING)
+            rest.setlist(name, [other for other in rest.getlist(name) if other != value])
+            chips.append(Chip(f"{_label(name)}: {_said(name, value)}", f"?{without(rest).urlencode()}"))
+    return chips
+
+
+def _label(name: str) -> str:
+    if name.startswith(CUSTOM):
+        plain = name.removeprefix(CUSTOM)
+        return LABELS.get(plain, plain)
+    return _LABELS.get(name, name)
+
+
+def _said(name: str, value: str) -> str:
+    if name == "country":
+        return display("country", value)
+    return {"true": "yes", "false": "no"}.get(value, value) if name == "locked" else value

@@ -1,0 +1,387 @@
+"""The merge wizard, its undo, and the history of merges (M1-M7, M10). Works without JavaScript."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.html import format_html
+
+from profiles.admin.door import by, card_url, door, form_page, list_url, may_see, render, root_of, to_card
+from profiles.admin.listing import found_as
+from profiles.attributes import CUSTOM, display
+from profiles.errors import NotFound, Refused, Stale
+from profiles.identity.resolve import find_profile
+from profiles.merging.merge import merge_many, merge_profiles
+from profiles.merging.preview import ConsentRow, FieldRow, Preview, preview_merge, preview_unmerge
+from profiles.merging.suggestion import suggest_winner
+from profiles.merging.unmerge import unmerge_profiles
+from profiles.models import Merge, Profile
+from profiles.privacy.masking import DOTS, mask, mask_identifier, mask_profile
+from profiles.search import search
+
+FOUND = 12
+HISTORY = 50
+CHOICE = "choice."
+# Two people seldom share these by mistake; a difference is a reason to stop and think.
+_TELLING = ("birth_date",)
+_RULES = {
+    "same": "",
+    "winner": "kept; the other value stays as an alternate",
+    "fill": "filled from the loser",
+    "choice": "chosen",
+    "union": "both are kept",
+}
+_CONSENT_RULES = {
+    "same": "",
+    "only": "",
+    "latest": "latest decision wins",
+    "caution": "a tie or unknown time means no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the comparison, ready to show; ``css`` is same, diff, clash or empty."""
+
+    row: FieldRow
+    winner: str
+    loser: str
+    result: str
+    said: str
+    css: str
+    chosen: str
+
+    @property
+    def input(self) -> str:
+        return CHOICE + self.row.field
+
+
+@form_page("profiles.view_profile", "profiles.merge_profile")
+def wizard(request: HttpRequest) -> HttpResponse:
+    """``?ids=1&ids=2`` from the list, ``?profile=1`` from a card, ``?winner=1&loser=2`` once both are known."""
+    params = request.POST if request.method == "POST" else request.GET
+    ids = _ids(params)
+    if params.get("winner", "").isdecimal() and params.get("loser", "").isdecimal():
+        return _two(request, int(params["winner"]), int(params["loser"]), params)
+    if len(ids) > 2:
+        return _several(request, ids)
+    if len(ids) == 2:
+        try:
+            best = suggest_winner(*ids)
+        except NotFound as refusal:
+            messages.error(request, refusal.message)
+            return redirect(list_url())
+        query = {"winner": best.winner_id, "loser": best.loser_id}
+        return redirect(f"{_wizard_url()}?{urlencode(query)}")
+    if params.get("profile", "").isdecimal() or ids:
+        return _choose(request, ids[0] if ids else int(params["profile"]))
+    messages.error(request, "Choose two or more people to merge.")
+    return redirect(list_url())
+
+
+def _ids(params: QueryDict) -> list[int]:
+    return list(
+        dict.fromkeys(int(raw) for raw in params.getlist("ids") if raw.isdecimal() and len(raw) < 19)
+    )[:50]
+
+
+def _wizard_url() -> str:
+    return reverse("admin:profiles_profile_merge")
+
+
+# --- Who is the other -------------------------------------------------------------------------------------
+
+
+def _choose(request: HttpRequest, profile_id: int) -> HttpResponse:
+    """Search the other by anything (M1)."""
+    root, sees = root_of(profile_id), may_see(request)
+    text = request.GET.get("q", "")
+    found = search(text)
+    roots = (
+        Profile.objects.live().exclude(pk=root.pk).filter(found.page_condition)
+        if text
+        else Profile.objects.none()
+    )
+    order = {pk: place for place, pk in enumerate(found.by_root)}
+    people = sorted(roots.order_by("-pk")[: FOUND * 5], key=lambda one: order.get(one.pk, len(order)))[:FOUND]
+    rows = [(_seen(one, sees), found_as(found.by_root.get(one.pk), one, sees=sees)) for one in people]
+    context = {"title": "Merge with…", "root": _seen(root, sees), "q": text, "rows": rows}
+    return render(request, "merge_choose.html", context)
+
+
+def _seen(profile: Profile, sees: bool) -> Profile:
+    return profile if sees else mask_profile(profile)
+
+
+# --- Two people -------------------------------------------------------------------------------------------
+
+
+def _two(request: HttpRequest, winner_id: int, loser_id: int, params: QueryDict) -> HttpResponse:
+    choices = _choices(params)
+    try:
+        winner, loser = find_profile(winner_id).root, find_profile(loser_id).root
+        if request.method == "POST":
+            return _merge(request, winner.pk, loser.pk, choices)
+        return _show(request, winner, loser, choices, take=params.get("take", ""))
+    except Stale as refusal:
+        messages.warning(request, refusal.message)
+        return _show(request, *_fresh(winner_id, loser_id), choices, status=409)
+    except Refused as refusal:
+        context = {
+            "title": "These two cannot be merged",
+            "reason": refusal.message,
+            "ids": [winner_id, loser_id],
+        }
+        return render(request, "merge_refused.html", context, status=refusal.status)
+
+
+def _fresh(*ids: int) -> list[Profile]:
+    return [find_profile(pk).root for pk in ids]
+
+
+def _choices(params: QueryDict) -> dict[str, str]:
+    return {
+        name.removeprefix(CHOICE): value
+        for name, value in params.items()
+        if name.startswith(CHOICE) and value in ("winner", "loser")
+    }
+
+
+def _merge(request: HttpRequest, winner_id: int, loser_id: int, choices: dict[str, str]) -> HttpResponse:
+    done = merge_profiles(
+        winner_id=winner_id,
+        loser_id=loser_id,
+        choices=choices,
+        # Without a hash nobody looked: any text differs from the state, so a fresh preview is shown.
+        preview_hash=request.POST.get("preview_hash") or "none",
+        **by(request),
+    )
+    url = reverse("admin:profiles_merge_undo", args=[done.merge_id])
+    text = "#{} was merged into this profile. Its ids keep leading here."
+    if request.user.has_perm("profiles.unmerge_profile"):
+        said = format_html(text + ' <a href="{}">Undo…</a>', str(done.loser_id), url)
+    else:
+        said = format_html(text, str(done.loser_id))
+    messages.success(request, said)
+    return to_card(done.winner_id)
+
+
+def _show(
+    request: HttpRequest,
+    winner: Profile,
+    loser: Profile,
+    choices: dict[str, str],
+    *,
+    take: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    preview = _preview(request, winner.pk, loser.pk, choices)
+    if take in ("winner", "loser"):
+        choices = {row.field: take for row in preview.fields if row.choosable}
+        preview = _preview(request, winner.pk, loser.pk, choices)
+    sees = may_see(request)
+    best = suggest_winner(winner.pk, loser.pk)
+    context = {
+        "title": "Merge 2 profiles",
+        "preview": preview,
+        "winner": _seen(winner, sees),
+        "loser": _seen(loser, sees),
+        "lines": [_line(row, choices, sees) for row in preview.fields],
+        "consents": [(row, _CONSENT_RULES.get(row.rule, ""), _consent_css(row)) for row in preview.consents],
+        "moved": [(name, count) for name, count in preview.moved.items() if count],
+        "suggestion": best if best.winner_id == winner.pk else None,
+        "other_suggestion": best if best.winner_id != winner.pk else None,
+        "swap_url": f"{_wizard_url()}?{urlencode({'winner': loser.pk, 'loser': winner.pk})}",
+        "has_choices": any(row.choosable and not row.both for row in preview.fields),
+    }
+    return render(request, "merge.html", context, status=status)
+
+
+def _preview(request: HttpRequest, winner_id: int, loser_id: int, choices: dict[str, str]) -> Preview:
+    return preview_merge(winner_id=winner_id, loser_id=loser_id, choices=choices, **by(request))
+
+
+def _line(row: FieldRow, choices: dict[str, str], sees: bool) -> Line:
+    winner, loser, result = (_text(row.field, value, sees) for value in (row.winner, row.loser, row.result))
+    chosen = choices.get(row.field) or ("loser" if row.rule == "fill" else "winner")
+    css = "same" if row.rule == "same" else "diff" if row.clash else ""
+    css = "clash" if row.clash and row.field in _TELLING else css
+    return Line(row, winner, loser, result, _RULES.get(row.rule, ""), css, chosen)
+
+
+def _text(field: str, value: Any, sees: bool) -> str:
+    """A value of the comparison as people read it, masked where need be."""
+    if value in (None, "", []):
+        return ""
+    kind = field.removeprefix("identifiers.")
+    if isinstance(value, list):
+        is_identifier = field.startswith("identifiers.")
+        shown = [mask_identifier(kind, str(one)) for one in value] if is_identifier and not sees else value
+        if field.startswith(CUSTOM) and not sees:
+            return DOTS
+        return ", ".join(map(str, shown))
+    shown = value if sees else mask(field, value)
+    return DOTS if shown == DOTS else display(field, shown)
+
+
+def _consent_css(row: ConsentRow) -> str:
+    return "diff" if row.winner and row.loser and row.winner != row.loser else ""
+
+
+# --- More than two ----------------------------------------------------------------------------------------
+
+
+def _several(request: HttpRequest, ids: list[int]) -> HttpResponse:
+    """Several losers into one winner, one after another, with a report (M7)."""
+    sees = may_see(request)
+    roots = Profile.objects.live().filter(pk__in=Profile.objects.filter(pk__in=ids).values("canonical_id"))
+    people = list(roots.order_by("first_seen_at", "pk"))
+    if request.method == "POST" and request.POST.get("confirm"):
+        return _merge_several(request, [one.pk for one in people])
+    best = _best(people)
+    context = {
+        "title": f"Merge {len(people)} profiles",
+        "people": [_seen(one, sees) for one in people],
+        "best": best,
+        "count": len(people),
+        "losers": len(people) - 1,
+    }
+    return render(request, "merge_several.html", context)
+
+
+def _best(people: list[Profile]) -> int:
+    """The suggested winner among all: whoever wins against each of the others (a total order)."""
+    best = people[0].pk if people else 0
+    for one in people[1:]:
+        best = suggest_winner(best, one.pk).winner_id
+    return best
+
+
+def _merge_several(request: HttpRequest, ids: list[int]) -> HttpResponse:
+    raw = request.POST.get("winner_of_all", "")
+    winner_id = int(raw) if raw.isdecimal() else 0
+    if winner_id not in ids:
+        messages.error(request, "Choose who survives.")
+        return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
+    done = merge_many(winner_id=winner_id, loser_ids=[pk for pk in ids if pk != winner_id], **by(request))
+    context = {"title": "Merge report", "done": done, "winner_id": winner_id}
+    return render(request, "merge_report.html", context)
+
+
+# --- Undo -------------------------------------------------------------------------------------------------
+
+
+@form_page("profiles.view_profile", "profiles.unmerge_profile")
+def undo(request: HttpRequest, merge_id: int) -> HttpResponse:
+    """What goes back and what stays, then the undo (M6)."""
+    if request.method == "POST":
+        done = unmerge_profiles(merge_id=merge_id, **by(request))
+        text = 'Separated again. <a href="{}">Open #{}</a>'
+        messages.success(request, format_html(text, card_url(done.loser_id), str(done.loser_id)))
+        return to_card(done.winner_id)
+    try:
+        preview = preview_unmerge(merge_id=merge_id, **by(request))
+    except NotFound:
+        raise
+    except Refused as refusal:
+        context = {"title": "This merge cannot be undone", "reason": refusal.message, "ids": []}
+        return render(request, "merge_refused.html", context, status=refusal.status)
+    sees = may_see(request)
+    context = {
+        "title": "Undo a merge",
+        "preview": preview,
+        "merge": Merge.objects.select_related("user", "key", "source").get(pk=merge_id),
+        "winner": _seen(preview.winner.profile, sees),
+        "loser": _seen(preview.loser.profile, sees),
+        "rows": [
+            (row.label, *(_text(row.field, value, sees) for value in (row.now, row.winner, row.loser)))
+            for row in preview.fields
+        ],
+        "moved": [(name, count) for name, count in preview.moved.items() if count],
+    }
+    return render(request, "unmerge.html", context)
+
+
+# --- History ------------------------------------------------------------------------------------------------
+
+
+@door("profiles.view_profile", "profiles.view_merge")
+def history(request: HttpRequest) -> HttpResponse:
+    """Every merge, newest first (M10)."""
+    merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")
+    merges, problems = _narrowed(merges, request.GET)
+    after, before = _key(request, "after"), _key(request, "before")
+    if before is not None:
+        rows = list(merges.filter(pk__gt=before).order_by("pk")[: HISTORY + 1])
+        has_newer, has_older = len(rows) > HISTORY, True
+        rows = rows[:HISTORY][::-1]
+    else:
+        rows = list((merges if after is None else merges.filter(pk__lt=after)).order_by("-pk")[: HISTORY + 1])
+        has_newer, has_older = after is not None, len(rows) > HISTORY
+        rows = rows[:HISTORY]
+    sees = may_see(request)
+    for merge in rows:
+        merge.shown_winner, merge.shown_loser = _seen(merge.winner, sees), _seen(merge.loser, sees)
+        merge.came = [(name, count) for name, count in merge.moved.items() if count and name != "profiles"]
+    context = {
+        "title": "Merge history",
+        "rows": rows,
+        "params": request.GET,
+        "problems": problems,
+        "newer_url": _placed(request, before=rows[0].pk) if rows and has_newer else "",
+        "older_url": _placed(request, after=rows[-1].pk) if rows and has_older else "",
+        "is_filtered": any(request.GET.get(name) for name in ("profile", "since", "state")),
+        "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
+    }
+    return render(request, "merge_history.html", context)
+
+
+def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
+    problems = []
+    if ref := params.get("profile", "").strip():
+        try:
+            root = find_profile(ref, live_only=False).root
+        except NotFound as refusal:
+            return merges.none(), [refusal.message]
+        # Both ends: a merge that was undone leaves its loser a person of its own again.
+        mine = Q(winner__canonical_id=root.pk) | Q(loser__canonical_id=root.pk)
+        merges = merges.filter(mine | Q(winner_id=root.pk) | Q(loser_id=root.pk))
+    if since := params.get("since", "").strip():
+        moment = _since(since)
+        if moment is None:
+            problems.append(f"“{since[:40]}” is not a date. Write it like 2026-03-01.")
+        else:
+            merges = merges.filter(created_at__gte=moment)
+    if params.get("state") in ("active", "undone"):
+        merges = merges.filter(undone_at__isnull=params["state"] == "active")
+    return merges, problems
+
+
+def _since(text: str) -> Any:
+    try:
+        moment = parse_datetime(text) or (parse_date(text) and parse_datetime(f"{text}T00:00"))
+    except ValueError:
+        return None
+    return moment if moment is None or timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _key(request: HttpRequest, name: str) -> int | None:
+    raw = request.GET.get(name, "")
+    return int(raw) if raw.isdecimal() and len(raw) < 19 else None
+
+
+def _placed(request: HttpRequest, **place: int) -> str:
+    params = request.GET.copy()
+    for name in ("after", "before"):
+        params.pop(name, None)
+    params.update({name: str(pk) for name, pk in place.items()})
+    return f"?{params.urlencode()}"

@@ -1,0 +1,73 @@
+"""Where the pages of people are: our own pages under the names the admin's links expect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import path
+
+from cdp.admin.model_admin import CdpModelAdmin
+from profiles.admin import actions, bulk, card, edit, listing, merging
+from profiles.models import Merge, Profile
+
+
+class _OwnPages(CdpModelAdmin):
+    """Registered so that links, permissions and the menu know the model; every page is a view of ours."""
+
+    pages: tuple[tuple[str, Any, str], ...] = ()
+
+    def get_urls(self) -> list[Any]:
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path(route, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
+            for route, view, name in self.pages
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The stock pages that delete related rows must not reach people."""
+        return False
+
+
+class ProfileAdmin(_OwnPages):
+    pages = (
+        ("", listing.people, "changelist"),
+        ("deleted/", listing.deleted, "deleted"),
+        ("add/", edit.add, "add"),
+        ("bulk/<slug:action>/", bulk.bulk, "bulk"),
+        ("export/<int:job_id>/", bulk.export, "export"),
+        ("export/<int:job_id>/file/", bulk.export_file, "export_file"),
+        ("merge/", merging.wizard, "merge"),
+        ("<int:profile_id>/change/", card.card, "change"),
+        ("<int:profile_id>/timeline/", card.older, "timeline"),
+        ("<int:profile_id>/edit/", edit.edit, "edit"),
+        ("<int:profile_id>/field/<str:field>/", edit.edit_field, "field"),
+        ("<int:profile_id>/delete/", edit.delete, "delete"),
+        ("<int:profile_id>/restore/", edit.restore, "restore"),
+        ("<int:profile_id>/note/", actions.note, "note"),
+        ("<int:profile_id>/event/", actions.event, "event"),
+        ("<int:profile_id>/message/", actions.message, "message"),
+        ("<int:profile_id>/tag/", actions.tag, "tag"),
+        ("<int:profile_id>/untag/", actions.untag, "untag"),
+        ("<int:profile_id>/consent/", actions.consent, "consent"),
+        ("<int:profile_id>/identifier/", actions.identifier, "identifier"),
+        ("<int:profile_id>/identifier/remove/", actions.remove_identifier, "identifier_remove"),
+        ("<int:profile_id>/lock/", actions.lock, "lock"),
+        ("<int:profile_id>/address/", actions.address, "address"),
+        ("<int:profile_id>/address/<int:address_id>/remove/", actions.address_remove, "address_remove"),
+        ("<int:profile_id>/promote/", actions.promote, "promote"),
+        ("<int:profile_id>/duplicate/<int:pair_id>/", actions.verdict, "verdict"),
+        ("<int:profile_id>/gdpr-export/", actions.gdpr_export, "gdpr_export"),
+    )
+
+
+class MergeAdmin(_OwnPages):
+    pages = (
+        ("", merging.history, "changelist"),
+        ("<int:merge_id>/undo/", merging.undo, "undo"),
+    )
+
+
+admin.site.register(Profile, ProfileAdmin)
+admin.site.register(Merge, MergeAdmin)
