@@ -37,7 +37,9 @@ SCOPE_WORDS = {
 
 
 class ApiKeyForm(forms.Form):
-    name = forms.CharField(max_length=100, help_text="Which system uses this key, for example “shop backend”.")
+    name = forms.CharField(
+        max_length=100, help_text="Which system uses this key, for example “shop backend”."
+    )
     scopes = forms.MultipleChoiceField(
         choices=[(scope, f"{scope} · {SCOPE_WORDS.get(scope, scope)}") for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
@@ -55,7 +57,12 @@ class ApiKeyAdmin(CdpModelAdmin):
     actions = None
     page_title = "API keys"
     page_sub = "One key for each system, with no more rights than it needs."
-    empty = ("No API keys yet", "Make one for each system that sends or reads people.", "admin:cdp_apikey_add", "Make an API key")
+    empty = (
+        "No API keys yet",
+        "Make one for each system that sends or reads people.",
+        "admin:cdp_apikey_add",
+        "Make an API key",
+    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -107,7 +114,9 @@ class ApiKeyAdmin(CdpModelAdmin):
             except Invalid as error:
                 form.add_error(None, error.message)
             else:
-                return self._page(request, "created.html", f"Key for {new.key.name}", key=new.key, secret=new.secret)
+                return self._page(
+                    request, "created.html", f"Key for {new.key.name}", key=new.key, secret=new.secret
+                )
         return self._page(request, "add.html", "Make an API key", form=form)
 
     def change_view(
@@ -115,11 +124,17 @@ class ApiKeyAdmin(CdpModelAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        key = ApiKey.objects.select_related("created_by").filter(pk=object_id).first() if object_id.isdigit() else None
+        key = (
+            ApiKey.objects.select_related("created_by").filter(pk=object_id).first()
+            if object_id.isdigit()
+            else None
+        )
         if key is None:
             raise Http404(f"There is no API key #{object_id}.")
         scopes = [(scope, SCOPE_WORDS.get(scope, "")) for scope in key.scopes]
-        return self._page(request, "detail.html", key.name, key=key, scopes=scopes, may_revoke=self._may_revoke(request))
+        return self._page(
+            request, "detail.html", key.name, key=key, scopes=scopes, may_revoke=self._may_revoke(request)
+        )
 
     def revoke_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
         if not self._may_revoke(request):
@@ -161,7 +176,9 @@ class RightsField(forms.ModelMultipleChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         rights = Permission.objects.filter(content_type__app_label__in=self.apps)
         shown = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
-        super().__init__(shown.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs)
+        super().__init__(
+            shown.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs
+        )
 
     def label_from_instance(self, permission: Permission) -> str:
         code = f"{permission.content_type.app_label}.{permission.codename}"

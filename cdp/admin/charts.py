@@ -49,7 +49,9 @@ class Chart:
     def rows(self) -> list[tuple[str, list[int], int]]:
         """For the table: label, a value for each series, their sum."""
         columns = list(zip(*(one.values for one in self.series), strict=True))
-        return [(label, list(values), sum(values)) for label, values in zip(self.labels, columns, strict=True)]
+        return [
+            (label, list(values), sum(values)) for label, values in zip(self.labels, columns, strict=True)
+        ]
 
     def svg(self) -> SafeString:
         """The drawing as stacked bars, without id, style or script."""
@@ -91,7 +93,11 @@ def _clean(root: ET.Element, names: list[str]) -> None:
     for parent in list(root.iter()):
         for child in list(parent):
             classes = child.get("class", "")
-            if child.tag in (f"{_SVG}defs", f"{_SVG}title") or not isinstance(child.tag, str) or any(scripted in classes for scripted in _SCRIPTED):
+            if (
+                child.tag in (f"{_SVG}defs", f"{_SVG}title")
+                or not isinstance(child.tag, str)
+                or any(scripted in classes for scripted in _SCRIPTED)
+            ):
                 parent.remove(child)
     for element in root.iter():
         for name in ("style", "id"):

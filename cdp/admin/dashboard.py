@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
@@ -49,7 +48,7 @@ class Today:
     may_see_names: bool
 
 
-def today(user: AbstractBaseUser | Any) -> Today:
+def today(user: Any) -> Today:
     """Everything the first page shows to this person. At most six queries, whatever the size."""
     sees_people = user.has_perm("profiles.view_profile")
     split = within_patience(_split) if sees_people else None
@@ -110,14 +109,14 @@ def _last_imports() -> list[Import]:
     return list(Import.objects.select_related("user", "job").defer("sample", "mapping", "warnings")[:ROWS])
 
 
-def open_jobs_for(user: AbstractBaseUser | Any) -> Q:
+def open_jobs_for(user: Any) -> Q:
     """Which jobs a person sees: all with the right to change jobs, else their own."""
     if user.has_perm("cdp.change_job"):
         return Q()
     return Q(user_id=user.pk) if isinstance(user, User) else Q(pk__in=[])
 
 
-def _open_jobs(user: AbstractBaseUser | Any) -> list[Job]:
+def _open_jobs(user: Any) -> list[Job]:
     return list(Job.objects.open().filter(open_jobs_for(user)).select_related("user")[:ROWS])
 
 

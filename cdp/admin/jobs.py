@@ -35,7 +35,10 @@ class JobAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     list_select_related = ("user", "key")
     page_sub = "Long work runs in the background; you can leave a page and come back."
-    empty = ("No jobs yet", "Imports, exports and changes to many people at once show up here while they run.")
+    empty = (
+        "No jobs yet",
+        "Imports, exports and changes to many people at once show up here while they run.",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         return super().get_queryset(request).filter(open_jobs_for(request.user))
@@ -69,7 +72,11 @@ class JobAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         steer = {"pause": jobs.pause_job, "resume": jobs.resume_job, "cancel": jobs.cancel_job}
         return [
-            path("<int:job_id>/progress/", self.admin_site.admin_view(self.progress_view), name="cdp_job_progress"),
+            path(
+                "<int:job_id>/progress/",
+                self.admin_site.admin_view(self.progress_view),
+                name="cdp_job_progress",
+            ),
             *(
                 path(
                     f"<int:job_id>/{name}/",
@@ -104,7 +111,9 @@ class JobAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "job": job,
             "may_steer": may_steer(job, request),
-            "facts": [(key, value) for key, value in job.result.items() if isinstance(value, str | int | float)],
+            "facts": [
+                (key, value) for key, value in job.result.items() if isinstance(value, str | int | float)
+            ],
             "errors": job.errors[:ERRORS_SHOWN],
             "more_errors": max(0, len(job.errors) - ERRORS_SHOWN),
         }

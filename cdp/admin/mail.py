@@ -84,7 +84,9 @@ class MailAdmin(ReadOnlyAdmin):
     def _mail(self, request: HttpRequest, object_id: str) -> Mail:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        mail = Mail.objects.select_related("job").filter(pk=object_id).first() if object_id.isdigit() else None
+        mail = (
+            Mail.objects.select_related("job").filter(pk=object_id).first() if object_id.isdigit() else None
+        )
         if mail is None:
             raise Http404(f"There is no mail #{object_id}.")
         return mail

@@ -1,7 +1,7 @@
 """What every list and form of the admin starts from: pages that stay quick on tables of any size."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
@@ -28,6 +28,8 @@ class BoundedPaginator(Paginator):
 
     ``count_text`` says what kind of number it is: exact, "≈ 1,204,000" or "more than 10,000".
     """
+
+    object_list: models.QuerySet[Any]
 
     @cached_property
     def _counted(self) -> tuple[int, str]:
@@ -95,8 +97,8 @@ class CdpChangeList(ChangeList):
         self.result_list = rows
         self.paginator = paginator
         self.result_count = paginator.count
-        self.count_text = paginator.count_text
-        self.is_exact = paginator.is_exact
+        if isinstance(paginator, BoundedPaginator):
+            self.count_text, self.is_exact = paginator.count_text, paginator.is_exact
         self.full_result_count = None
         self.show_full_result_count = False
         self.show_admin_actions = bool(rows) or paginator.count > 0
@@ -158,7 +160,7 @@ class CdpModelAdmin(admin.ModelAdmin):
     list_max_show_all = 0
     paginator = BoundedPaginator
     save_as_continue = False
-    list_select_related: Any = True
+    list_select_related: ClassVar[Any] = True
     page_title = ""
     page_sub = ""
     empty: tuple[str, ...] = ()
@@ -172,7 +174,9 @@ class CdpModelAdmin(admin.ModelAdmin):
             return self.list_select_related
         shown = set(self.get_list_display(request))
         return tuple(
-            field.name for field in self.opts.fields if isinstance(field, models.ForeignKey) and field.name in shown
+            field.name
+            for field in self.opts.fields
+            if isinstance(field, models.ForeignKey) and field.name in shown
         )
 
     def get_autocomplete_fields(self, request: HttpRequest) -> Any:
@@ -218,8 +222,9 @@ class CdpModelAdmin(admin.ModelAdmin):
         return self._record(request, "add", obj, {})
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        changed = [part.get("changed", {}).get("fields", []) for part in message if isinstance(part, dict)]
-        return self._record(request, "change", obj, {"fields": sum(changed, [])})
+        parts = [part.get("changed", {}) for part in message if isinstance(part, dict)]
+        fields = [name for part in parts for name in part.get("fields", [])]
+        return self._record(request, "change", obj, {"fields": fields})
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return audit.record_many(

@@ -39,7 +39,9 @@ NAV: tuple[Group, ...] = (
             Item("Imports & exports", "admin:imports_import_changelist", "imports.view_import"),
             Item("Tags", "admin:profiles_tag_changelist", "profiles.view_tag"),
             Item(
-                "Attributes", "admin:profiles_attributedefinition_changelist", "profiles.view_attributedefinition"
+                "Attributes",
+                "admin:profiles_attributedefinition_changelist",
+                "profiles.view_attributedefinition",
             ),
             Item("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
             Item("Merge history", "admin:profiles_merge_changelist", "profiles.view_merge"),

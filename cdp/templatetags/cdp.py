@@ -1,8 +1,8 @@
 """Tags and filters every page uses: times, numbers, states, and bars that need no inline style.
 
-    {{ n|number }} 1,204 · {{ profile.pk|plain }} 48211 (ids never take separators) · {{ at|ago }} <time>4 min ago</time>
-    {{ seconds|duration }} 3 min 20 s · {{ job.state|badge_class }} ok, warn, bad, acc or mute
-    {% avatar "AK" %} · {% split_bar "New" 12 "new" "Same" 3 "same" %} · {% state_badge job %}
+{{ n|number }} 1,204 · {{ profile.pk|plain }} 48211 (ids never take separators) · {{ at|ago }} <time>4 min ago</time>
+{{ seconds|duration }} 3 min 20 s · {{ job.state|badge_class }} ok, warn, bad, acc or mute
+{% avatar "AK" %} · {% split_bar "New" 12 "new" "Same" 3 "same" %} · {% state_badge job %}
 """
 
 import datetime
@@ -76,7 +76,9 @@ def badge_class(state: Any) -> str:
 @register.simple_tag
 def state_badge(row: Any) -> SafeString:
     """The state of a job, mail or import as a colored word."""
-    return format_html('<span class="badge {}">{}</span>', badge_class(row.state), row.get_state_display().lower())
+    return format_html(
+        '<span class="badge {}">{}</span>', badge_class(row.state), row.get_state_display().lower()
+    )
 
 
 @register.filter
@@ -107,7 +109,10 @@ def ago(at: datetime.datetime | None) -> SafeString | str:
     local = timezone.localtime(at)
     exact = local.strftime("%-d %B %Y, %H:%M:%S %Z")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), exact, _relative(local)
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        exact,
+        _relative(local),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models.functions import Lower
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from import_export.admin import ImportExportMixin
@@ -22,10 +22,8 @@ from profiles.identity.rules import recheck_type
 from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile, Source
 
 
-class LinesField(forms.CharField):
+class LinesField(forms.Field):
     """A list, one entry a line."""
-
-    widget = forms.Textarea
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"required": False, "widget": forms.Textarea(attrs={"rows": 5}), **kwargs})
@@ -104,16 +102,22 @@ class AttributeAdmin(ImportExportMixin, CdpModelAdmin):
     def name_shown(self, attribute: AttributeDefinition) -> SafeString:
         return format_html("<code>{}</code>", attribute.name)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: AttributeDefinition | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: AttributeDefinition | None = None
+    ) -> tuple[str, ...]:
         """The name is what integrations send, so it stays; the type while nobody has a value."""
         if obj is None:
             return ()
         return ("name", "type") if is_used(obj) else ("name",)
 
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        attribute = self.get_object(request, object_id)
-        refusal = f"People have values of “{attribute}”. Clear them first." if attribute and is_used(attribute) else ""
-        return super().delete_view(request, object_id, {"protected": [refusal] if refusal else [], "refusal": refusal})
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What stands in the way of deleting is values, which are no rows of their own."""
+        used = [
+            f"People have values of “{attribute}”. Clear them first."
+            for attribute in objs
+            if is_used(attribute)
+        ]
+        return [], {}, set(), used
 
 
 # --- Identifier types -----------------------------------------------------------------------------------
@@ -121,7 +125,9 @@ class AttributeAdmin(ImportExportMixin, CdpModelAdmin):
 
 class IdentifierTypeForm(forms.ModelForm):
     blocked_values = LinesField(help_text="One a line, in any case. Treated as absent, with a warning.")
-    blocked_patterns = LinesField(help_text="Regular expressions that must match the whole value, one a line.")
+    blocked_patterns = LinesField(
+        help_text="Regular expressions that must match the whole value, one a line."
+    )
 
     class Meta:
         model = IdentifierType
@@ -153,9 +159,13 @@ class IdentifierTypeForm(forms.ModelForm):
         data = super().clean() or {}
         strength = data.get("strength") or self.instance.strength
         if data.get("is_main") and strength == IdentifierType.Strength.SOFT:
-            self.add_error("is_main", "A soft type names a browser, not a person; it cannot make anybody recognized.")
+            self.add_error(
+                "is_main", "A soft type names a browser, not a person; it cannot make anybody recognized."
+            )
         if data.get("is_main") and not data.get("is_unique"):
-            self.add_error("is_main", "A contact value leads to nobody, so it cannot make anybody recognized.")
+            self.add_error(
+                "is_main", "A contact value leads to nobody, so it cannot make anybody recognized."
+            )
         return data
 
 
@@ -172,7 +182,10 @@ class IdentifierTypeAdmin(CdpModelAdmin):
     change_list_template = "admin/profiles/identifiertype/change_list.html"
     fieldsets = (
         (None, {"fields": ("name", "label")}),
-        ("How it identifies", {"fields": ("strength", "is_unique", "is_main", "priority", "max_per_profile")}),
+        (
+            "How it identifies",
+            {"fields": ("strength", "is_unique", "is_main", "priority", "max_per_profile")},
+        ),
         ("How values are read", {"fields": ("normalizer", "blocked_values", "blocked_patterns")}),
     )
 

@@ -37,7 +37,9 @@ class PlainDiff:
 
     def as_html(self) -> list[str]:
         return [
-            conditional_escape(new if self.before.get(name, "") in ("", new) else f"{self.before[name]} → {new}")
+            conditional_escape(
+                new if self.before.get(name, "") in ("", new) else f"{self.before[name]} → {new}"
+            )
             for name, new in self.after.items()
         ]
 

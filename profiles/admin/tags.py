@@ -70,7 +70,12 @@ class TagAdmin(ImportExportMixin, CdpModelAdmin):
     ordering = ("name",)
     actions = None
     page_sub = "Labels on people, put on by hand, import, API or bulk action."
-    empty = ("No tags yet", "Make the first one here, or tag people in an import or on a card.", "admin:profiles_tag_add", "Add tag")
+    empty = (
+        "No tags yet",
+        "Make the first one here, or tag people in an import or on a card.",
+        "admin:profiles_tag_add",
+        "Add tag",
+    )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CdpChangeList]:
         return TagChangeList
@@ -109,7 +114,10 @@ class TagAdmin(ImportExportMixin, CdpModelAdmin):
         """Choose the tag to absorb, see how many people it is on, then merge."""
         if not (self.has_change_permission(request) and self.has_delete_permission(request)):
             raise PermissionDenied
-        winner, loser = self._tag(str(tag_id)), self._tag(request.POST.get("loser") or request.GET.get("loser") or "")
+        winner, loser = (
+            self._tag(str(tag_id)),
+            self._tag(request.POST.get("loser") or request.GET.get("loser") or ""),
+        )
         if winner is None:
             raise Http404(f"There is no tag #{tag_id}.")
         if request.method == "POST" and loser is not None:

@@ -26,10 +26,14 @@ def test_the_secret_is_shown_once(ada: User, as_user: Login) -> None:
     made = client.post(url, {"name": "shop", "scopes": ["merge", "imports"]}).content.decode()
     secret = re.search(r'<code id="secret">([^<]+)</code>', made)
     key = ApiKey.objects.get()
-    assert secret is not None and secret[1].startswith(key.prefix) and key.scopes == ["merge", "imports"]
+    assert secret is not None
+    assert secret[1].startswith(key.prefix)
+    assert key.scopes == ["merge", "imports"]
     for page in (reverse("admin:cdp_apikey_changelist"), reverse("admin:cdp_apikey_change", args=[key.pk])):
         html = client.get(page).content.decode()
-        assert "shop" in html and secret[1] not in html and key.digest not in html
+        assert "shop" in html
+        assert secret[1] not in html
+        assert key.digest not in html
 
 
 def test_revoking(ada: User, as_user: Login) -> None:
@@ -55,6 +59,10 @@ def test_only_for_who_may(ada: User, mira: User, as_user: Login) -> None:
     assert client.post(reverse("admin:cdp_apikey_add"), {"name": "x", "scopes": ["pii"]}).status_code == 403
     assert client.post(reverse("admin:cdp_apikey_revoke", args=[key.pk])).status_code == 403
     key.refresh_from_db()
-    assert ApiKey.objects.count() == 1 and key.revoked_at is None
+    assert ApiKey.objects.count() == 1
+    assert key.revoked_at is None
     # Not even an admin changes or deletes one by the stock ways.
-    assert as_user(ada).post(reverse("admin:cdp_apikey_delete", args=[key.pk]), {"post": "yes"}).status_code == 403
+    assert (
+        as_user(ada).post(reverse("admin:cdp_apikey_delete", args=[key.pk]), {"post": "yes"}).status_code
+        == 403
+    )

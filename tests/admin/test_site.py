@@ -29,7 +29,9 @@ def menu_of(user: User) -> list[str]:
 
 
 def test_menu_shows_what_a_person_may_open(ada: User, vic: User, olga: User) -> None:
-    assert {"Today", "Tags", "Attributes", "Identity", "Jobs", "Mailbox", "API keys", "Users"} <= set(menu_of(ada))
+    assert {"Today", "Tags", "Attributes", "Identity", "Jobs", "Mailbox", "API keys", "Users"} <= set(
+        menu_of(ada)
+    )
     assert {"Tags", "Attributes", "Identity"} <= set(menu_of(vic))
     assert not {"Jobs", "Mailbox", "API keys", "Users", "Roles"} & set(menu_of(vic))
     assert menu_of(olga) == ["Today"]
@@ -45,7 +47,9 @@ def test_menu_leaves_out_pages_that_do_not_exist(ada: User) -> None:
     assert (jobs.is_current, jobs.is_page) == (True, False)
 
 
-def test_every_page_of_the_menu_opens(ada: User, as_user: Login, django_assert_max_num_queries: object) -> None:
+def test_every_page_of_the_menu_opens(
+    ada: User, as_user: Login, django_assert_max_num_queries: object
+) -> None:
     client = as_user(ada)
     request = RequestFactory().get("/admin/")
     request.user = ada
@@ -62,7 +66,12 @@ def test_no_page_carries_inline_style_or_script(ada: User, as_user: Login) -> No
     request = RequestFactory().get("/admin/")
     request.user = ada
     urls = [link.url for section in navigation(request).sections for link in section.links]
-    for url in [*urls, reverse("admin:profiles_tag_add"), reverse("admin:cdp_setup"), reverse("admin:cdp_user_add")]:
+    for url in [
+        *urls,
+        reverse("admin:profiles_tag_add"),
+        reverse("admin:cdp_setup"),
+        reverse("admin:cdp_user_add"),
+    ]:
         html = client.get(url).content.decode()
         assert not re.search(r"\sstyle=|<style|\son[a-z]+=\"", html), url
         for script in re.findall(r"<script[^>]*>", html):
@@ -77,12 +86,18 @@ def test_every_admin_starts_from_the_large_table_defaults() -> None:
         for entry in site_admin.list_filter:
             parts = entry if isinstance(entry, tuple) else (entry, None)
             assert parts[1] is not AllValuesFieldListFilter, f"{model}: reads every value of {parts[0]}"
-            field = model._meta.get_field(parts[0]) if isinstance(parts[0], str) and "__" not in parts[0] else None
+            field = (
+                model._meta.get_field(parts[0])
+                if isinstance(parts[0], str) and "__" not in parts[0]
+                else None
+            )
             if isinstance(field, models.CharField):
                 assert field.choices, f"{model}: a list filter over {field.name} reads the whole table"
 
 
-def test_paginator_estimates_large_tables_and_bounds_the_rest(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paginator_estimates_large_tables_and_bounds_the_rest(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Tag.objects.bulk_create(Tag(name=f"t{i}") for i in range(25))
     exact = BoundedPaginator(Tag.objects.order_by("pk"), 10)
     assert (exact.count, exact.count_text, exact.is_exact) == (25, "25", True)
@@ -102,7 +117,7 @@ def test_list_pages_by_key_forth_and_back(ada: User, as_user: Login) -> None:
 
     def titles(address: str) -> tuple[list[str], str | None, str | None]:
         html = client.get(address).content.decode()
-        links = {rel: href for rel, href in re.findall(r'rel="(prev|next)" href="([^"]+)"', html)}
+        links = dict(re.findall(r'rel="(prev|next)" href="([^"]+)"', html))
         return re.findall(r"job \d{3}(?=</a>)", html), links.get("prev"), links.get("next")
 
     first, before, after = titles(url)
@@ -131,7 +146,9 @@ def test_list_causes_as_many_queries_for_one_row_as_for_many(
         counts = []
         for rows in (1, 60):
             make(0)._meta.model.objects.bulk_create(make(rows * 100 + i) for i in range(rows))
-            with CaptureQueriesContext(connection, ) as caught:
+            with CaptureQueriesContext(
+                connection,
+            ) as caught:
                 assert client.get(url).status_code == 200
             counts.append(len(caught))
         assert counts[0] == counts[1], url
