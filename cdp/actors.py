@@ -13,19 +13,48 @@ from cdp.models import ApiKey, User
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+_READ = frozenset(
+    f"profiles.view_{model}"
+    for model in (
+        "profile",
+        "address",
+        "identifier",
+        "event",
+        "change",
+        "merge",
+        "note",
+        "message",
+        "consent",
+        "tag",
+        "profiletag",
+        "attributedefinition",
+        "identifiertype",
+        "source",
+    )
+)
 # What an API key's scope stands for, in the permissions staff roles are made of.
 SCOPES: dict[str, frozenset[str]] = {
-    "profiles:read": frozenset({"profiles.view_profile"}),
-    "profiles:write": frozenset(
-        {
-            "profiles.view_profile",
-            "profiles.add_profile",
-            "profiles.change_profile",
-            "profiles.delete_profile",
-            "profiles.bulk_update",
-        }
-    ),
-    "merge": frozenset({"profiles.view_profile", "profiles.merge_profile", "profiles.unmerge_profile"}),
+    "profiles:read": _READ,
+    "profiles:write": _READ
+    | {
+        f"profiles.{name}"
+        for name in (
+            "add_profile",
+            "change_profile",
+            "delete_profile",
+            "bulk_update",
+            "add_identifier",
+            "delete_identifier",
+            "add_address",
+            "delete_address",
+            "add_note",
+            "add_event",
+            "add_consent",
+            "add_profiletag",
+            "delete_profiletag",
+        )
+    },
+    "merge": _READ | {"profiles.merge_profile", "profiles.unmerge_profile"},
     "imports": frozenset(
         {
             "imports.view_import",

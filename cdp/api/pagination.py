@@ -60,11 +60,18 @@ class KeysetPagination(BasePagination):
 
     page_size_query_param = "page_size"
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(
+        self,
+        queryset: QuerySet[Any],
+        request: Request,
+        view: Any = None,
+        *,
+        counted: QuerySet[Any] | None = None,
+    ) -> list[Any]:
         self.request = request
         self.ordering: tuple[str, ...] = tuple(getattr(view, "ordering", ("-id",)))
         self.size = page_size(request)
-        self.count = queryset.count() if self._wants_count() else None
+        self.count = (queryset if counted is None else counted).count() if self._wants_count() else None
         cursor = request.query_params.get("cursor")
         values, self.is_back = read_cursor(cursor, self.ordering) if cursor else (None, False)
         rows = self._fetch(queryset, values)
@@ -107,51 +114,6 @@ class KeysetPagination(BasePagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(self.envelope(data))
-
-    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        return page_schema(schema)
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return PAGE_PARAMETERS
-
-
-PAGE_PARAMETERS: list[dict[str, Any]] = [
-    {
-        "name": "cursor",
-        "in": "query",
-        "required": False,
-        "description": "From `next` or `previous` of another page.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "page_size",
-        "in": "query",
-        "required": False,
-        "description": f"Rows per page, {PAGE_SIZE} when absent.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
-    },
-    {
-        "name": "count",
-        "in": "query",
-        "required": False,
-        "description": "`exact` adds the number of all rows.",
-        "schema": {"type": "string", "enum": ["exact"]},
-    },
-]
-
-
-def page_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    address = {"type": "string", "format": "uri", "nullable": True}
-    return {
-        "type": "object",
-        "required": ["next", "previous", "results"],
-        "properties": {
-            "next": address,
-            "previous": address,
-            "results": schema,
-            "count": {"type": "integer", "description": "Only with `count=exact`."},
-        },
-    }
 
 
 def link(request: Request, cursor: str) -> str:

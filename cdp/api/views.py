@@ -100,19 +100,27 @@ class ApiView(RateHeaders):
 
     # --- the answer ----------------------------------------------------------------------------------
 
-    def page(self, queryset: QuerySet[Any], to_rows: Callable[[list[Any]], list[Any]]) -> Response:
-        """One page of the queryset in ``self.ordering``; ``to_rows`` serializes the whole page at once."""
-        pages = KeysetPagination()
-        rows = pages.paginate_queryset(queryset, self.request, self)
-        return pages.get_paginated_response(to_rows(rows))
+    def page(
+        self,
+        queryset: QuerySet[Any],
+        to_rows: Callable[[list[Any]], list[Any]],
+        *,
+        counted: QuerySet[Any] | None = None,
+    ) -> Response:
+        """One page of the queryset in ``self.ordering``; ``to_rows`` serializes the whole page at once.
 
-    def filtered(self, filterset: Any, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The queryset through a FilterSet; values it cannot read are a 400 naming the parameter."""
-        bound = filterset(self.request.query_params, queryset=queryset, request=self.request)
-        if not bound.is_valid():
-            parameter, messages = next(iter(bound.errors.items()))
-            raise BadParameter(parameter, str(messages[0]), self.request.query_params.get(parameter))
-        return bound.qs
+        ``counted`` is what ``count=exact`` counts, where that is another way of asking for the same rows.
+        """
+        pages = KeysetPagination()
+        found = pages.paginate_queryset(queryset, self.request, self, counted=counted)
+        return pages.get_paginated_response(to_rows(found))
+
+    def check_filters(self, filterset: Any) -> None:
+        """Values a FilterSet cannot read are a 400 that names the parameter."""
+        if filterset.is_valid():
+            return
+        name, messages = next(iter(filterset.errors.items()))
+        raise BadParameter(name, str(messages[0]), self.request.query_params.get(name))
 
     # --- the way through -----------------------------------------------------------------------------
 
@@ -129,7 +137,7 @@ class ApiView(RateHeaders):
 
             is_write = drf_request.method not in SAFE and drf_request.method not in self.reads
             response = carry_out(self, run) if is_write else run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Unknown ones are raised again by handle_exception, for Django's log and 500.
             response = self.handle_exception(error)
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)

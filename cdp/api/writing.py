@@ -107,7 +107,7 @@ def _answer_or_problem(view: ApiView, run: Callable[[], Any]) -> Any:
         return in_one_transaction(run)
     except DatabaseError:
         raise
-    except Exception as refusal:
+    except Exception as refusal:  # noqa: BLE001
         # Unknown exceptions are raised again in here and roll everything back.
         return view.handle_exception(refusal)
 

@@ -1,0 +1,149 @@
+"""The OpenAPI description: shared parameters, errors and page shapes, and the pages that show it.
+
+Serializers here and in each capability's ``schema`` module describe answers; they never produce them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csp.decorators import csp_update
+from django.utils.decorators import method_decorator
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework import serializers
+
+from cdp.api.pagination import MAX_PAGE_SIZE, PAGE_SIZE
+from cdp.api.views import OneAnswer, RateHeaders
+
+
+def one_of_each(endpoints: list[Any]) -> list[Any]:
+    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about the one with it."""
+    return [
+        endpoint
+        for endpoint in endpoints
+        if endpoint[0].endswith("/") or "." in endpoint[0].rpartition("/")[2]
+    ]
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    target_class = "cdp.api.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, made in the admin under Settings or with `manage.py apikey create`.",
+        }
+
+
+class Place(serializers.Serializer[Any]):
+    """Where a problem is: a JSON pointer into the body, a query parameter, or a line and column of a file."""
+
+    pointer = serializers.CharField(required=False)
+    parameter = serializers.CharField(required=False)
+    line = serializers.IntegerField(required=False)
+    column = serializers.CharField(required=False)
+    value = serializers.JSONField(required=False, allow_null=True)
+    message = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457. `detail` is a sentence for people, `code` a stable word for programs."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = Place(many=True)
+    request_id = serializers.CharField()
+    profile_id = serializers.IntegerField(
+        required=False, help_text="With `identifier_taken`: who holds the identifier."
+    )
+
+
+def _problem(description: str) -> OpenApiResponse:
+    return OpenApiResponse(Problem, description=description)
+
+
+ERRORS: dict[Any, Any] = {
+    (400, "application/problem+json"): _problem(
+        "A parameter or the body cannot be read; `errors` says where."
+    ),
+    (401, "application/problem+json"): _problem("No key, an unknown key or a revoked one."),
+    (403, "application/problem+json"): _problem("The key's scopes or the login's role do not include this."),
+    (404, "application/problem+json"): _problem("There is nobody, or nothing, by that name."),
+    (429, "application/problem+json"): _problem("Too many requests; `Retry-After` says when to go on."),
+    (503, "application/problem+json"): _problem(
+        "The database is away; `Retry-After` says when to try again."
+    ),
+}
+WRITE_ERRORS: dict[Any, Any] = {
+    **ERRORS,
+    (409, "application/problem+json"): _problem("Stale or conflicting; nothing was changed."),
+    (413, "application/problem+json"): _problem("The body is too large."),
+    (415, "application/problem+json"): _problem("The body is of a type that is not taken here."),
+    (422, "application/problem+json"): _problem(
+        "A rule forbids it, or an Idempotency-Key was used for another body."
+    ),
+}
+
+PAGE = [
+    OpenApiParameter("cursor", str, description="From `next` or `previous` of another page."),
+    OpenApiParameter(
+        "page_size", int, description=f"Rows per page: 1 to {MAX_PAGE_SIZE}, {PAGE_SIZE} when left out."
+    ),
+    OpenApiParameter("count", str, enum=["exact"], description="Adds `count`, the number of all rows."),
+]
+WRITE = [
+    OpenApiParameter(
+        "dry_run", bool, description="Answer as if, with `effects`, and change nothing.", default=False
+    ),
+    OpenApiParameter(
+        "Idempotency-Key",
+        str,
+        OpenApiParameter.HEADER,
+        description="Repeat a write safely: the same key and request get the saved answer for 24 hours.",
+    ),
+]
+
+
+def page_of(row: Any, **more: Any) -> Any:
+    """The envelope of a list of these rows."""
+    name = row.__name__ if isinstance(row, type) else type(row).__name__
+    return inline_serializer(
+        f"{name}Page",
+        {
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": row(many=True),
+            "count": serializers.IntegerField(required=False, help_text="With `count=exact`."),
+            **more,
+        },
+    )
+
+
+def path_id(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.INT, OpenApiParameter.PATH, description=description)
+
+
+class SchemaView(RateHeaders, SpectacularAPIView):
+    """The OpenAPI 3 description: YAML, or JSON with ``Accept: application/json`` or ``?format=json``."""
+
+
+# The page's own script builds inline style attributes and shows data: images. Scripts stay 'self' alone,
+# and nothing on this page is written by people, so a style can carry nothing out.
+_DOCS_CSP = {"style-src-attr": ["'unsafe-inline'"], "style-src-elem": ["'self'"], "img-src": ["data:"]}
+
+
+@method_decorator(csp_update(_DOCS_CSP), name="dispatch")
+class DocsView(RateHeaders, SpectacularSwaggerSplitView):
+    """The browsable documentation, served from this very installation."""
+
+    url_name = "api-schema"
+    template_name = "cdp/api_docs.html"
+    content_negotiation_class = OneAnswer

@@ -1,0 +1,80 @@
+"""What the endpoints about one person share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.functional import cached_property
+from rest_framework.response import Response
+
+from cdp import audit
+from cdp.api.parameters import expected_version
+from cdp.api.problems import BadParameter
+from cdp.api.views import ApiView
+from profiles.api.answers import Shown
+from profiles.errors import Invalid
+from profiles.identity.resolve import Found, find_profile
+from profiles.models import Profile
+
+
+class PeopleApi(ApiView):
+    """The base of every view here."""
+
+    @cached_property
+    def shown(self) -> Shown:
+        return Shown(self.actor)
+
+    def find(self, *, live_only: bool = True) -> Found:
+        """The person the address names; a 404 when there is none."""
+        return find_profile(self.kwargs["ref"], live_only=live_only)
+
+    def known_parameters(self, *names: str) -> None:
+        """A mistyped filter must not silently list everybody: unknown parameters are a 400."""
+        known = {*names, "cursor", "page_size"}
+        for name in self.request.query_params:
+            if name not in known:
+                listed = ", ".join(sorted(known))
+                raise BadParameter(name, f"There is no parameter “{name}” here. Known parameters: {listed}.")
+
+    def verb(self) -> dict[str, Any]:
+        """``actor`` and ``source`` as every verb asks for them."""
+        return {"actor": self.actor, "source": self.source}
+
+    def expected_version(self, body: Mapping[str, Any] | None = None) -> int | None:
+        return expected_version(self.request, (body or {}).get("version"))
+
+    def person_response(self, root: Profile, *, status: int = 200, **extra: Any) -> Response:
+        """One profile as the whole answer, with its version as ETag."""
+        data = {**self.shown.person(root), **extra}
+        return Response(data, status=status, headers={"ETag": f'"{data["version"]}"'})
+
+    def note_view(self, *, subject: str = "", detail: dict[str, Any] | None = None) -> None:
+        """The audit log says who looked at personal data; masked answers show none."""
+        if self.shown.is_open:
+            action = "profile.view" if subject else "profile.list"
+            audit.record(action, actor=self.actor, subject=subject, detail=detail)
+
+
+def reload(profile_id: int) -> Profile:
+    """The surviving profile as the database has it now."""
+    return Profile.objects.defer("search").get(pk=profile_id)
+
+
+def pointed(error: Invalid, identifiers: Iterable[Mapping[str, Any]]) -> Invalid:
+    """Verbs name an identifier by its type; point at its place in the body instead."""
+    places = {(item["type"], item["value"]): index for index, item in enumerate(identifiers)}
+    problems = []
+    for problem in error.problems:
+        place = places.get((problem.get("field"), problem.get("value")))
+        if place is None and problem.get("field") == "type":
+            place = next((i for (name, _), i in places.items() if name == problem.get("value")), None)
+            step = "type"
+        else:
+            step = "value"
+        if place is None:
+            problems.append(problem)
+        else:
+            rest = {key: value for key, value in problem.items() if key != "field"}
+            problems.append({"pointer": f"/identifiers/{place}/{step}", **rest})
+    return Invalid(problems)

@@ -1,0 +1,124 @@
+"""Merging two people, looking at it before, taking it back, and the history of it."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema as api_schema
+from cdp.api.views import rows
+from profiles.api import answers, schema
+from profiles.api.base import PeopleApi, reload
+from profiles.api.shapes import MergeShape
+from profiles.errors import NotFound
+from profiles.identity.resolve import find_profile
+from profiles.merging.merge import merge_profiles
+from profiles.merging.preview import preview_merge, preview_unmerge
+from profiles.merging.unmerge import unmerge_profiles
+from profiles.models import Merge as MergeRow
+from profiles.models import Profile
+
+
+class Merge(PeopleApi):
+    """Two profiles that are one person."""
+
+    permissions = {"POST": "profiles.merge_profile"}
+
+    @extend_schema(
+        operation_id="mergeProfiles",
+        tags=["Merging"],
+        summary="Merge another profile into this one",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=MergeShape,
+        responses={200: schema.MergeAnswer, **api_schema.WRITE_ERRORS},
+        examples=schema.MERGE_EXAMPLES,
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """With `dry_run=true` answers with the preview (`fields`, `consents`, `moved`, `warnings`, `result`), whose
+        `preview_hash` makes the merge a 409 when either side changed since. Merging with oneself, or with somebody
+        locked or erased, is a 422. Every merge can be undone.
+        """
+        body = self.body(MergeShape)
+        winner_id = find_profile(ref, live_only=False).via_id
+        sides = {"winner_id": winner_id, "loser_id": body["loser_id"], "choices": body.get("choices")}
+        if self.is_dry_run:
+            preview = preview_merge(**sides, **self.verb())
+            answer = self.shown.preview(preview)
+            effects = [{"kind": "profile.merged", "profile_id": preview.winner_id, "moved": preview.moved}]
+            told = [{"kind": "webhook", "to": name} for name in preview.webhooks]
+            return Response({**answer, "effects": [*effects, *told]})
+        done = merge_profiles(**sides, preview_hash=body.get("preview_hash"), **self.verb())
+        winner = self.shown.person(reload(done.winner_id))
+        return Response({"merge_id": done.merge_id, "winner": winner, "moved": done.moved})
+
+
+class Unmerge(PeopleApi):
+    """Taking one merge back."""
+
+    permissions = {"POST": "profiles.unmerge_profile"}
+
+    @extend_schema(
+        operation_id="unmergeProfiles",
+        tags=["Merging"],
+        summary="Undo a merge",
+        parameters=api_schema.WRITE,
+        request=None,
+        responses={200: schema.UnmergeAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, merge_id: int) -> Response:
+        """Any merge, in any order. `kept` lists values somebody changed since, which stay."""
+        if self.is_dry_run:
+            preview = preview_unmerge(merge_id=merge_id, **self.verb())
+            ids = (preview.winner_id, preview.loser_id)
+            effects = [{"kind": "profile.unmerged", "profile_id": profile_id} for profile_id in ids]
+            told = [{"kind": "webhook", "to": name} for name in preview.webhooks]
+            return Response({**self.shown.unmerge_preview(preview), "effects": [*effects, *told]})
+        done = unmerge_profiles(merge_id=merge_id, **self.verb())
+        people = Profile.objects.defer("search").in_bulk([done.winner_id, done.loser_id])
+        winner, loser = self.shown.people([people[done.winner_id], people[done.loser_id]])
+        return Response({"merge_id": merge_id, "winner": winner, "loser": loser, "kept": done.kept})
+
+
+_JOINED = ("loser", "user", "key", "source", "undone_by", "undone_by_key")
+
+
+class MergeList(PeopleApi):
+    """The history of merging, newest first."""
+
+    permissions = {"GET": "profiles.view_merge"}
+
+    @extend_schema(
+        operation_id="listMerges",
+        tags=["Merging"],
+        summary="Merges and undone merges",
+        parameters=[*schema.MERGE_FILTERS, *api_schema.PAGE],
+        responses={200: api_schema.page_of(schema.Merge), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """`since` keeps what was merged or undone from that time on; `profile` the merges of one person."""
+        self.known_parameters("since", "profile", "count")
+        merges = MergeRow.objects.select_related(*_JOINED).defer("loser__search", "before", "after")
+        if (since := self.moment("since")) is not None:
+            merges = merges.filter(Q(created_at__gte=since) | Q(undone_at__gte=since))
+        if ref := request.query_params.get("profile"):
+            members = Profile.objects.members_of(find_profile(ref, live_only=False).root.pk).values("pk")
+            merges = merges.filter(Q(winner_id__in=members) | Q(loser_id__in=members))
+        return self.page(merges, rows(answers.merge))
+
+
+class MergeDetail(PeopleApi):
+    permissions = {"GET": "profiles.view_merge"}
+
+    @extend_schema(
+        operation_id="getMerge",
+        tags=["Merging"],
+        summary="One merge",
+        responses={200: schema.Merge, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, merge_id: int) -> Response:
+        row = MergeRow.objects.select_related(*_JOINED).filter(pk=merge_id).first()
+        if row is None:
+            raise NotFound(f"There is no merge {merge_id}.")
+        return Response(answers.merge(row))

@@ -1,0 +1,323 @@
+"""How the endpoints about people look in the OpenAPI description: answers, parameters, examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
+from rest_framework import serializers
+
+Doc = serializers.Serializer[Any]
+
+
+def _text(**kwargs: Any) -> serializers.CharField:
+    return serializers.CharField(allow_null=True, **kwargs)
+
+
+class Identifier(Doc):
+    type = serializers.CharField()
+    value = serializers.CharField()
+    source = serializers.CharField()
+    verified = serializers.BooleanField()
+    resolves = serializers.BooleanField(
+        help_text="Whether it leads to this person, or is a contact value only."
+    )
+    first_seen_at = serializers.DateTimeField(allow_null=True)
+    last_seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class CurrentConsent(Doc):
+    channel = serializers.CharField()
+    purpose = serializers.CharField()
+    state = serializers.CharField(help_text="granted or withdrawn")
+    at = serializers.DateTimeField(allow_null=True)
+    source = serializers.CharField()
+
+
+class Address(Doc):
+    id = serializers.IntegerField()
+    label = serializers.CharField()
+    street = serializers.CharField()
+    postcode = serializers.CharField()
+    city = serializers.CharField()
+    state = serializers.CharField()
+    country = serializers.CharField()
+
+
+class SegmentOfProfile(Doc):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    entered_at = serializers.DateTimeField()
+
+
+class Alternate(Doc):
+    field = serializers.CharField()
+    value = serializers.JSONField()
+    from_id = serializers.IntegerField()
+
+
+class Profile(Doc):
+    """One person. Without the scope `pii` (or the right to see personal data) personal values are masked."""
+
+    id = serializers.IntegerField()
+    type = serializers.CharField(help_text="recognized or anonymous")
+    first_name = _text()
+    last_name = _text()
+    email = _text()
+    phone = _text(help_text="E.164")
+    street = _text()
+    postcode = _text()
+    city = _text()
+    state = _text()
+    country = _text(help_text="ISO 3166 alpha-2")
+    birth_date = _text(help_text="YYYY-MM-DD")
+    gender = _text()
+    language = _text()
+    attributes = serializers.DictField(help_text="Registered custom attributes by name.")
+    identifiers = Identifier(many=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    addresses = Address(many=True)
+    consents = CurrentConsent(many=True)
+    segments = SegmentOfProfile(many=True)
+    aggregates = serializers.DictField()
+    alternates = Alternate(many=True)
+    merged_ids = serializers.ListField(child=serializers.IntegerField())
+    locked = serializers.BooleanField()
+    version = serializers.IntegerField(help_text="Also the ETag; send it back as If-Match.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    first_seen_at = serializers.DateTimeField(allow_null=True)
+    last_seen_at = serializers.DateTimeField(allow_null=True)
+    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class Event(Doc):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    profile_id = serializers.IntegerField(help_text="The member it arrived at.")
+    occurred_at = serializers.DateTimeField()
+    received_at = serializers.DateTimeField()
+    message_id = serializers.UUIDField()
+    source = serializers.CharField()
+    properties = serializers.DictField()
+    context = serializers.DictField()
+
+
+class TimelineItem(Doc):
+    """`kind` says which further fields there are: those of an event, a journal entry, a note or a message."""
+
+    kind = serializers.CharField(help_text="event, change, note or message")
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    profile_id = serializers.IntegerField()
+    name = serializers.CharField(required=False, help_text="An event's name.")
+    properties = serializers.DictField(required=False)
+    change = serializers.CharField(required=False, help_text="created, updated, merged …")
+    fields = serializers.DictField(required=False, help_text="{field: [old, new]}")  # type: ignore[assignment]
+    actor = serializers.CharField(required=False, allow_null=True)
+    source = serializers.CharField(required=False)  # type: ignore[assignment]
+    cause = serializers.CharField(required=False)
+    text = serializers.CharField(required=False)
+
+
+class Note(Doc):
+    id = serializers.IntegerField()
+    profile_id = serializers.IntegerField()
+    text = serializers.CharField()
+    actor = _text()
+    created_at = serializers.DateTimeField()
+
+
+class Tagged(Doc):
+    id = serializers.IntegerField()
+    tags = serializers.ListField(child=serializers.CharField())
+    changed = serializers.BooleanField()
+
+
+class Consent(CurrentConsent):
+    id = serializers.IntegerField()
+    wording = serializers.CharField()
+    proof = serializers.DictField()
+    recorded_at = serializers.DateTimeField()
+
+
+class RecordedConsent(Consent):
+    current = CurrentConsent(help_text="What holds for this channel and purpose now.")
+
+
+class ConsentPage(Doc):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = Consent(many=True)
+    current = CurrentConsent(many=True)
+    count = serializers.IntegerField(required=False)
+
+
+class ResolvedItem(Doc):
+    id = serializers.IntegerField(allow_null=True)
+    via = serializers.ListField(child=serializers.IntegerField())
+
+
+class Resolved(Doc):
+    results = ResolvedItem(many=True)
+
+
+class MergeAnswer(Doc):
+    merge_id = serializers.IntegerField()
+    winner = Profile()
+    moved = serializers.DictField(child=serializers.IntegerField())
+
+
+class Kept(Doc):
+    field = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class UnmergeAnswer(Doc):
+    merge_id = serializers.IntegerField()
+    winner = Profile()
+    loser = Profile()
+    kept = Kept(many=True)
+
+
+class Merge(Doc):
+    id = serializers.IntegerField()
+    merge_id = serializers.IntegerField()
+    winner_id = serializers.IntegerField()
+    loser_id = serializers.IntegerField()
+    survivor_id = serializers.IntegerField(help_text="Where the loser's ids lead now.")
+    choices = serializers.DictField()
+    moved = serializers.DictField(child=serializers.IntegerField())
+    actor = _text()
+    source = serializers.CharField()  # type: ignore[assignment]
+    cause = serializers.CharField()
+    cause_id = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    undone_at = serializers.DateTimeField(allow_null=True)
+    undone_by = _text()
+
+
+class GdprExport(Doc):
+    """Everything held about one person, with all their members and where each value came from."""
+
+
+# --- Parameters -----------------------------------------------------------------------------------------
+
+REF = OpenApiParameter(
+    "ref",
+    str,
+    OpenApiParameter.PATH,
+    description="An id the person has or ever had, or `type:value`, such as `email:ann@example.com`.",
+)
+TAG = OpenApiParameter("tag", str, OpenApiParameter.PATH, description="The tag's name.")
+IDENTIFIER_PATH = [
+    OpenApiParameter("type", str, OpenApiParameter.PATH, description="An identifier type, such as `email`."),
+    OpenApiParameter("value", str, OpenApiParameter.PATH, description="In any format; URL-encoded."),
+]
+UPSERT = OpenApiParameter(
+    "upsert",
+    bool,
+    default=False,
+    description="Update whoever the identifiers lead to instead of answering 409.",
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description='The version you looked at, in quotes: `"7"`.'
+)
+
+
+def _filter(name: str, description: str, kind: Any = str, **kwargs: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, description=description, **kwargs)
+
+
+PROFILE_FILTERS = [
+    _filter("q", "The search box: any identifier in any format, a name, or the beginning of one."),
+    _filter("type", "Recognized people or anonymous visitors.", enum=["recognized", "anonymous"]),
+    _filter("tag", "Carries this tag; repeat for several.", many=True),
+    _filter("country", "English name or ISO 3166 code."),
+    _filter("source", "Made through this source (name or id)."),
+    _filter("import", "Made or changed by this import.", int),
+    _filter("identifier", "Holds `type:value`, in any format."),
+    _filter("consent", "`channel[/purpose][:granted|withdrawn]` as it stands now."),
+    _filter("locked", "Locked against merging.", bool),
+    _filter("status", "Deleted people instead of live ones.", enum=["live", "deleted"]),
+    *(
+        _filter(f"{field}_at_{side}", f"{label} {side} this time.", OpenApiTypes.DATETIME)
+        for field, label in (("created", "Made"), ("last_seen", "Last seen"))
+        for side in ("after", "before")
+    ),
+    _filter("attributes.<name>", "A custom attribute has this value, for example `attributes.plan=pro`."),
+]
+TIMELINE_FILTERS = [
+    _filter("kind", "One kind of entry.", enum=["event", "change", "merge", "note", "message"]),
+    _filter("name", "Events of this name."),
+    _filter("source", "What came through this source."),
+]
+MERGE_FILTERS = [
+    _filter("since", "Merged or undone at or after this time.", OpenApiTypes.DATETIME),
+    _filter("profile", "Merges of the person behind this id or `type:value`."),
+]
+
+# --- Examples -------------------------------------------------------------------------------------------
+
+CREATE_EXAMPLES = [
+    OpenApiExample(
+        "A customer with consent",
+        request_only=True,
+        value={
+            "first_name": "Ann",
+            "last_name": "Lee",
+            "email": "ann@example.com",
+            "country": "Poland",
+            "identifiers": [{"type": "customer_id", "value": "C-1001"}],
+            "tags": ["vip"],
+            "consents": [{"channel": "email", "purpose": "newsletter", "state": "granted"}],
+        },
+    )
+]
+UPDATE_EXAMPLES = [
+    OpenApiExample(
+        "Change one field, clear another",
+        request_only=True,
+        value={"city": "Kraków", "phone": None, "version": 3},
+    )
+]
+EVENT_EXAMPLES = [
+    OpenApiExample(
+        "A purchase",
+        request_only=True,
+        value={
+            "name": "Order Completed",
+            "occurred_at": "2026-05-01T12:00:00Z",
+            "properties": {"order_id": "O-7", "price": 19.9},
+        },
+    )
+]
+CONSENT_EXAMPLES = [
+    OpenApiExample(
+        "A newsletter sign-up",
+        request_only=True,
+        value={"channel": "email", "purpose": "newsletter", "state": "granted", "wording": "2026-01"},
+    )
+]
+RESOLVE_EXAMPLES = [
+    OpenApiExample(
+        "An e-mail and an old id",
+        request_only=True,
+        value={"identifiers": [{"type": "email", "value": "Ann@Example.com"}, {"id": 17}]},
+    ),
+    OpenApiExample(
+        "Both lead to one person",
+        response_only=True,
+        status_codes=["200"],
+        value={"results": [{"id": 12, "via": []}, {"id": 12, "via": [17]}]},
+    ),
+]
+MERGE_EXAMPLES = [
+    OpenApiExample(
+        "Take the loser's first name",
+        request_only=True,
+        value={"loser_id": 17, "choices": {"first_name": "loser"}},
+    )
+]

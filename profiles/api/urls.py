@@ -1,0 +1,40 @@
+"""Addresses of the endpoints about people. Longer ones first: a ``type:value`` reference may hold slashes."""
+
+from django.urls import URLPattern
+
+from cdp.api.routes import both
+from profiles.api import definitions, merging, parts, people, privacy
+
+_ONE = "v1/profiles/<ref:ref>"
+
+urlpatterns: list[URLPattern] = [
+    *both("v1/profiles", people.ProfileList, "api-profiles"),
+    *both(f"{_ONE}/timeline", parts.Timeline, "api-profile-timeline"),
+    *both(f"{_ONE}/events", parts.Events, "api-profile-events"),
+    *both(f"{_ONE}/notes", parts.Notes, "api-profile-notes"),
+    *both(f"{_ONE}/tags/<text:tag>", parts.Tag, "api-profile-tag"),
+    *both(f"{_ONE}/consents", parts.Consents, "api-profile-consents"),
+    *both(f"{_ONE}/identifiers/<str:type>/<text:value>", parts.IdentifierDetail, "api-profile-identifier"),
+    *both(f"{_ONE}/addresses", parts.Addresses, "api-profile-addresses"),
+    *both(f"{_ONE}/addresses/<int:address_id>", parts.AddressDetail, "api-profile-address"),
+    *both(f"{_ONE}/alternates/promote", parts.Promote, "api-profile-promote"),
+    *both(f"{_ONE}/lock", parts.Lock, "api-profile-lock"),
+    *both(f"{_ONE}/unlock", parts.Unlock, "api-profile-unlock"),
+    *both(f"{_ONE}/merge", merging.Merge, "api-profile-merge"),
+    *both(f"{_ONE}/restore", people.Restore, "api-profile-restore"),
+    *both(f"{_ONE}/gdpr-export", privacy.GdprExport, "api-profile-gdpr-export"),
+    *both(_ONE, people.ProfileDetail, "api-profile"),
+    *both("v1/resolve", people.Resolve, "api-resolve"),
+    *both("v1/merges", merging.MergeList, "api-merges"),
+    *both("v1/merges/<int:merge_id>", merging.MergeDetail, "api-merge"),
+    *both("v1/merges/<int:merge_id>/unmerge", merging.Unmerge, "api-unmerge"),
+    *both("v1/tags", definitions.TagList, "api-tags"),
+    *both("v1/tags/<int:pk>", definitions.TagDetail, "api-tag"),
+    *both("v1/tags/<int:pk>/merge", definitions.TagMerge, "api-tag-merge"),
+    *both("v1/attributes", definitions.AttributeList, "api-attributes"),
+    *both("v1/attributes/<int:pk>", definitions.AttributeDetail, "api-attribute"),
+    *both("v1/identifier-types", definitions.IdentifierTypeList, "api-identifier-types"),
+    *both("v1/identifier-types/<int:pk>", definitions.IdentifierTypeDetail, "api-identifier-type"),
+    *both("v1/sources", definitions.SourceList, "api-sources"),
+    *both("v1/sources/<int:pk>", definitions.SourceDetail, "api-source"),
+]
