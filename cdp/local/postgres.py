@@ -258,10 +258,14 @@ class Postgres:
 
     def kill(self) -> None:
         """kill -9 of the postmaster and all its backends, as a crash of the machine would."""
-        if self.process is not None:
-            for pid in [self.process.pid, *processes_in(self.cluster)]:
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        while backends := processes_in(self.cluster):
+            for pid in backends:
                 _send(pid, signal.SIGKILL)
-            self.process.wait()
+            time.sleep(0.01)
 
     def restart(self, mode: str = "immediate") -> None:
         """`pg_ctl restart -m mode`: connections break, committed data stays."""

@@ -1,0 +1,99 @@
+"""Every system check fails for its reason, names the fix, and is silent otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connection, connections
+
+PRODUCTION = {
+    "SECRET_KEY": "n0t-the-default-0123456789-abcdefghijklmnopqrstuvwxyz",
+    "TESTING": False,
+    "CDP_LOCAL": False,
+    "EMAIL_URL": "smtp://mail.example.com",
+    "ALLOWED_HOSTS": ["cdp.example.com"],
+    "CDP_URL": "https://cdp.example.com",
+    "DEFAULT_FROM_EMAIL": "cdp@example.com",
+    "CELERY_BROKER_URL": "redis://redis.example.com/0",
+}
+
+
+@pytest.fixture
+def production(settings: Any, tmp_path: Path) -> Any:
+    for name, value in PRODUCTION.items():
+        setattr(settings, name, value)
+    settings.CDP_DATA = tmp_path
+    return settings
+
+
+def found(**kwargs: Any) -> dict[str, str]:
+    """Our own findings: id and hint."""
+    return {
+        str(message.id): str(message.hint)
+        for message in run_checks(include_deployment_checks=True, **kwargs)
+        if str(message.id).startswith("cdp.")
+    }
+
+
+def test_a_complete_production_has_no_findings(production: Any) -> None:
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "identifier", "fix"),
+    [
+        ("SECRET_KEY", "insecure-local-key", "cdp.E001", "Set SECRET_KEY to 50 or more random characters"),
+        ("CELERY_BROKER_URL", "memory://", "cdp.E004", "Set CELERY_BROKER_URL to redis://host/0"),
+        ("CELERY_BROKER_URL", "", "cdp.E004", "Set CELERY_BROKER_URL to redis://host/0"),
+        ("CDP_IDENTITY_PRESET", "phone_first", "cdp.E005", "customer_id_first or email_first"),
+        ("CDP_PHONE_REGION", "Germany", "cdp.E006", "two capital letters of ISO 3166"),
+        ("EMAIL_URL", "", "cdp.W101", "Set EMAIL_URL to your mail server"),
+        ("ALLOWED_HOSTS", ["*"], "cdp.W102", "Set ALLOWED_HOSTS to the host names"),
+        ("ALLOWED_HOSTS", ["localhost"], "cdp.W102", "Set ALLOWED_HOSTS to the host names"),
+        ("CDP_URL", "http://127.0.0.1:8000", "cdp.W103", "Set CDP_URL to the address people use"),
+        ("DEFAULT_FROM_EMAIL", "cdp@localhost", "cdp.W104", "Set DEFAULT_FROM_EMAIL"),
+        ("CDP_LOCAL", True, "cdp.W105", "Remove CDP_LOCAL"),
+    ],
+)
+def test_a_wrong_setting_is_found_and_the_fix_named(
+    production: Any, setting: str, value: Any, identifier: str, fix: str
+) -> None:
+    setattr(production, setting, value)
+    findings = found()
+    assert list(findings) == [identifier]
+    assert fix in findings[identifier]
+
+
+def test_the_default_key_is_fine_where_tests_run(production: Any) -> None:
+    production.SECRET_KEY, production.TESTING = production.DEFAULT_SECRET_KEY, True
+    assert found() == {}
+
+
+def test_a_data_folder_that_cannot_be_written_is_found(
+    production: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    production.CDP_DATA = tmp_path / "not" / "there" / "yet"
+    assert found() == {}
+    monkeypatch.setattr("cdp.checks.os.access", lambda folder, mode: folder != tmp_path)
+    assert list(found()) == ["cdp.E007"]
+
+
+def test_an_old_postgres_or_another_encoding_is_found(
+    production: Any, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found(databases=["default"]) == {}
+
+    monkeypatch.setitem(connections["default"].__dict__, "pg_version", 140_011)
+    with connection.cursor() as cursor:
+        real = type(cursor.cursor).fetchone
+    monkeypatch.setattr(type(cursor.cursor), "fetchone", lambda self: latin_for_utf8(real(self)))
+    findings = found(databases=["default"])
+    assert sorted(findings) == ["cdp.E002", "cdp.E003"]
+    assert findings["cdp.E002"] == "Point DATABASE_URL at PostgreSQL 15 or newer."
+
+
+def latin_for_utf8(row: Any) -> Any:
+    return ("LATIN1",) if row == ("UTF8",) else row

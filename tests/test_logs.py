@@ -1,0 +1,130 @@
+"""Logs: JSON lines that tell what happened and never to whom."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+import psycopg
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp.logs import ContextFilter, JsonFormatter, PlainFormatter, format_exception, request_id, scrub
+
+
+def written(
+    message: str, *args: object, error: BaseException | None = None, **extra: object
+) -> dict[str, object]:
+    """The JSON line a logging call would write."""
+    exc_info = (type(error), error, error.__traceback__) if error else None
+    logger = logging.getLogger("cdp.test")
+    record = logger.makeRecord(
+        "cdp.test", logging.INFO, __file__, 1, message, args, exc_info, extra=dict(extra)
+    )
+    ContextFilter().filter(record)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    return dict(json.loads(line))
+
+
+def database_error(statement: str, *values: object) -> DatabaseError:
+    with pytest.raises(DatabaseError) as caught, transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+    return caught.value
+
+
+def test_a_line_names_time_level_logger_request_and_plain_extras() -> None:
+    token = request_id.set("0123456789abcdef")
+    line = written("woke %d jobs", 3, kind="import", ms=1.5, request=object(), to=["ann@shop.example"])
+    request_id.reset(token)
+    assert line["message"] == "woke 3 jobs"
+    assert (line["level"], line["logger"], line["request_id"]) == ("INFO", "cdp.test", "0123456789abcdef")
+    assert (line["kind"], line["ms"]) == ("import", 1.5)
+    assert str(line["time"]).endswith("+00:00")
+    assert not {"request", "to"} & set(line)
+    assert "request_id" not in written("outside a request")
+
+
+def test_mail_addresses_are_masked_wherever_they_stand() -> None:
+    line = written(
+        "mail to %s", "Ann.O'Hara+x@shop.example", path="/api/v1/profiles/email:ann%40shop.example/"
+    )
+    assert line["message"] == "mail to [e-mail]"
+    assert line["path"] == "/api/v1/profiles/email:[e-mail]/"
+    assert scrub("build 2@main failed at 12:30") == "build 2@main failed at 12:30"
+
+
+@given(st.emails(), st.text())
+def test_no_mail_address_survives(address: str, around: str) -> None:
+    local = address.rpartition("@")[0]
+    kept = scrub(f"{around} {address} {around}")
+    assert f" {address} " not in f" {kept} "
+    assert f"{local}@" not in kept.replace(around, "") or local == ""
+
+
+@pytest.mark.django_db
+def test_a_failing_row_never_reaches_the_log() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE person (id int PRIMARY KEY, name text CHECK (length(name) < 5))")
+        cursor.execute("INSERT INTO person VALUES (1, 'ann')")
+    error = database_error("INSERT INTO person VALUES (2, %s)", "Miriam\nDETAIL: Secretova")
+    assert "Secretova" in str(error)  # PostgreSQL does say it
+
+    line = written("could not store: %s", error, error=error)
+    text = json.dumps(line)
+    assert "Secretova" not in text
+    assert "Miriam" not in text
+    assert line["message"] == (
+        'could not store: 23514 new row for relation "person" violates check constraint "person_name_check" '
+        "(constraint person_name_check)"
+    )
+    assert "IntegrityError: 23514 new row" in str(line["exception"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        ("SELECT %s::int", ["Miriam"]),
+        ("SELECT %s::date", ["Miriam: 'x'"]),
+        ("SELECT %s::jsonb", ['{"name": Miriam}']),
+        ("SELECT (%s || '')::uuid", ["Miriam"]),
+    ],
+)
+def test_a_value_postgres_could_not_read_is_withheld(statement: str, values: list[object]) -> None:
+    error = database_error(statement, *values)
+    assert "Miriam" in str(error)
+    assert "Miriam" not in json.dumps(written("failed: %s", error, error=error))
+    assert "Miriam" not in format_exception(error)
+
+
+def test_a_traceback_keeps_its_frames_and_its_chain() -> None:
+    def stumble() -> None:
+        try:
+            raise KeyError("ann@shop.example")
+        except KeyError as error:
+            raise ValueError("no such person") from error
+
+    with pytest.raises(ValueError, match="no such person") as caught:
+        stumble()
+    text = format_exception(caught.value)
+    assert "in stumble" in text
+    assert text.index("KeyError: [e-mail]") < text.index("ValueError: no such person")
+
+
+def test_the_terminal_is_as_discreet_as_the_log() -> None:
+    try:
+        raise IntegrityError("x") from psycopg.IntegrityError(
+            "duplicate key\nDETAIL:  Key (email)=(Secretova)"
+        )
+    except IntegrityError:
+        record = logging.LogRecord(
+            "cdp", logging.ERROR, __file__, 1, "lost ann@shop.example", (), sys.exc_info()
+        )
+    text = PlainFormatter("%(levelname)s %(message)s").format(record)
+    assert text.startswith("ERROR lost [e-mail]")
+    assert "Secretova" not in text
+    assert "duplicate key" in text
