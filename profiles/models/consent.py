@@ -21,9 +21,16 @@ class Consent(models.Model):
     at = models.DateTimeField(null=True, help_text="When the person decided; empty when nobody knows.")
     wording = models.CharField(max_length=200, blank=True, help_text="Version of the text they agreed to.")
     proof = models.JSONField(default=dict, help_text="Form address, import line, double opt-in …")
-    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
+    source = models.ForeignKey(
+        "profiles.Source", models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     recorded_at = models.DateTimeField(db_default=Now(), editable=False)
 

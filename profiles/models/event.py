@@ -41,12 +41,14 @@ class Event(models.Model):
         SCREEN = "screen", "Screen view"
 
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="events", db_index=False)
-    name = models.ForeignKey(EventName, models.PROTECT, related_name="+", db_index=False)
+    name = models.ForeignKey(EventName, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.TRACK, db_default=Kind.TRACK)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
     message_id = models.UUIDField(help_text="The sender's id, so that a repeated call has one effect.")
-    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
+    source = models.ForeignKey(
+        "profiles.Source", models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     properties = models.JSONField(default=dict)
     context = models.JSONField(default=dict)
 

@@ -46,11 +46,20 @@ class Change(models.Model):
     )
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=10, choices=Kind)
-    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+    source = models.ForeignKey(
+        "profiles.Source", models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
-    key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+", db_index=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    key = models.ForeignKey(
+        "cdp.ApiKey", models.SET_NULL, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     cause = models.CharField(max_length=12, choices=Cause, default=Cause.REQUEST)
     cause_id = models.BigIntegerField(null=True)
     line = models.PositiveIntegerField(null=True, help_text="The line of the imported file.")

@@ -35,7 +35,9 @@ class ProfileTag(models.Model):
 
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="tag_links", db_index=False)
     tag = models.ForeignKey(Tag, models.CASCADE, related_name="links", db_index=False)
-    source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
+    source = models.ForeignKey(
+        "profiles.Source", models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     added_at = models.DateTimeField(db_default=Now())
 
     class Meta:
