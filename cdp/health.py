@@ -31,7 +31,7 @@ _BROKER_ERRORS: tuple[type[BaseException], ...] = (
 )
 REPORT_LIMIT = 16 * 1024
 DIRECTIVES = frozenset(
-    "base-uri child-src connect-src default-src font-src form-action frame-ancestors frame-src img-src "  # noqa: SIM905
+    "base-uri child-src connect-src default-src font-src form-action frame-ancestors frame-src img-src "
     "manifest-src media-src object-src script-src script-src-attr script-src-elem style-src style-src-attr "
     "style-src-elem worker-src".split()
 )

@@ -14,7 +14,7 @@ from django.test import Client
 
 from cdp import health, worker
 from cdp.mail import queue_mail
-from cdp.models import Worker
+from cdp.models import Job, Worker
 
 
 @pytest.fixture
@@ -71,11 +71,11 @@ def test_a_broker_that_is_away_is_named(client: Client, db: None, settings: Any)
 
     worker.beat("worker@here")
     before = app.conf.broker_url
-    app.conf.broker_url = "redis://127.0.0.1:1/0"
+    app.conf.update(broker_url="redis://127.0.0.1:1/0")
     try:
         failing = checks(client, 503)
     finally:
-        app.conf.broker_url = before
+        app.conf.update(broker_url=before)
     assert failing["broker"] == "does not answer; is CELERY_BROKER_URL right and the broker running?"
     assert failing["database"] == "ok"
 
@@ -118,7 +118,7 @@ def test_metrics_without_a_database_are_those_of_the_process(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(health.Job.objects, "order_by", fail)
+    monkeypatch.setattr(Job.objects, "order_by", fail)
     text = client.get("/metrics").content.decode()
     assert "cdp_http_requests_total" in text
     assert "cdp_workers" not in text
@@ -138,11 +138,9 @@ def test_a_csp_report_is_counted_and_logged_without_values(
         )
     assert response.status_code == 204
     (record,) = [record for record in caplog.records if record.name == "cdp.health"]
-    assert (record.directive, record.page, record.blocked) == (
-        "img-src",
-        "https://cdp.example.com",
-        "https://evil.example",
-    )
+    logged = vars(record)
+    assert (logged["directive"], logged["page"]) == ("img-src", "https://cdp.example.com")
+    assert logged["blocked"] == "https://evil.example"
     assert 'cdp_csp_reports_total{directive="img-src"}' in client.get("/metrics").content.decode()
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -317,7 +317,8 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         first = start_run(data, port)
-        served = int(re.search(r"http://127\.0\.0\.1:(\d+)", first.said)[1])  # type: ignore[index]
+        (address,) = re.findall(r"http://127\.0\.0\.1:(\d+)", first.said)
+        served = int(address)
         assert f"port {port} is taken; using {served}" in first.said
         password = (data / "admin-password").read_text().strip()
         assert f"admin / {password}" in first.said
@@ -392,10 +393,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-def until(condition: object, seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Waits for something another process does; its failure is the test's."""
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

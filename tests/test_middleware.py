@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -66,7 +67,7 @@ urlpatterns = [
 
 
 @pytest.fixture
-def client() -> Client:
+def client() -> Iterator[Client]:
     with override_settings(ROOT_URLCONF=__name__):
         yield Client(raise_request_exception=False)
 
@@ -80,7 +81,8 @@ def test_every_request_has_an_id_that_comes_back(client: Client, caplog: pytest.
     assert request_id.get() == ""
 
     (record,) = [record for record in caplog.records if record.name == "cdp.request"]
-    assert (record.route, record.method, record.status) == ("people/<str:who>/", "GET", 200)
+    logged = vars(record)
+    assert (logged["route"], logged["method"], logged["status"]) == ("people/<str:who>/", "GET", 200)
     assert "ann@" not in str(vars(record))
     assert "miriam" not in str(vars(record))
 
