@@ -106,7 +106,8 @@ if DB_POOL_SIZE and not TESTING:
     }
 elif not TESTING:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# A connection that broke while nobody used it is replaced before it is used, pooled or not.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = not TESTING
 if TESTING:
     # The one session that may empty the audit log (cdp/migrations/0002): a test database is flushed.
     DATABASES["default"]["OPTIONS"]["options"] = "-c cdp.may_empty_audit=on"
@@ -132,14 +133,21 @@ if CELERY_BROKER_URL.startswith(("redis", "rediss")):
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
     }
+# A job whose worker went silent is taken over after its lease, at the next sweep: 40 s at most.
+CDP_JOB_LEASE_SECONDS = env.float("CDP_JOB_LEASE_SECONDS", 30.0)
+CDP_JOB_SLICE_SECONDS = env.float("CDP_JOB_SLICE_SECONDS", 40.0)
+CDP_JOB_SWEEP_SECONDS = env.float("CDP_JOB_SWEEP_SECONDS", 10.0)
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", str(CDP_DATA / "beat"))
 CELERY_BEAT_SCHEDULE = {
-    "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": 10.0},
+    "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": CDP_JOB_SWEEP_SECONDS},
     "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
     "forget expired files and keys": {"task": "cdp.tasks.expire", "schedule": 600.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
     "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},
 }
+# While all workers are away the clock goes on; what it asked for an hour ago nobody needs any more.
+for _entry in CELERY_BEAT_SCHEDULE.values():
+    _entry["options"] = {"expires": 3600}
 
 # --- Mail ------------------------------------------------------------------------------------------
 # Without EMAIL_URL mail is kept in the local mailbox, a page inside the admin.

@@ -1,6 +1,7 @@
 """Puts the local servers in place where the environment names no others, and fills the environment."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,7 +79,11 @@ def new_postgres(folder: Path, settings: dict[str, str] | None = None, *, durabl
 def throwaway_servers(*, durable: bool = False) -> Iterator[dict[str, str]]:
     """For `make test`: the environment a test run needs, its servers gone afterwards."""
     with throwaway_folder() as folder:
-        environment = {"CDP_LOCAL": "1", "CDP_DATA": os.environ.get("CDP_DATA") or str(folder / "data")}
+        environment = {
+            "CDP_LOCAL": "1",
+            "CDP_DATA": os.environ.get("CDP_DATA") or str(folder / "data"),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or secrets.token_urlsafe(64),
+        }
         Path(environment["CDP_DATA"]).mkdir(parents=True, exist_ok=True)
         servers: list[Postgres | Redis] = []
         try:
