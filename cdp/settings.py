@@ -22,11 +22,11 @@ TESTING = "pytest" in sys.modules
 DEFAULT_SECRET_KEY = "insecure-local-key"
 # A check (cdp.E001) refuses this default outside local runs.
 SECRET_KEY = env.str("SECRET_KEY", DEFAULT_SECRET_KEY)
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 # Set by cdp/local: the one place where a generated key, plain HTTP and the local mailbox are fine.
 CDP_LOCAL = env.bool("CDP_LOCAL", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "cdp",
