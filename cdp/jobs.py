@@ -11,7 +11,8 @@ Whatever kind of work it is — import, bulk action, export — runs by the same
   applied once or not at all, whatever is killed.
 - A worker works at most ``SLICE_SECONDS`` on one message and then wakes the job anew, far below any
   broker's redelivery time.
-- A job taken up ``MAX_ATTEMPTS`` times without progress fails with a reason; it never loops for ever.
+- A worker that was told to end finishes its chunk and gives the lease back.
+- A chunk begun ``MAX_ATTEMPTS`` times without progress fails the job with a reason; it never loops for ever.
 """
 
 from __future__ import annotations
@@ -24,18 +25,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+import psycopg
+from django.conf import settings
+from django.db import Error as DatabaseTrouble
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
 from cdp.models import Job
+from cdp.worker import is_stopping
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30
-SLICE_SECONDS = 40.0
+LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
+SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
 # A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
 _LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
@@ -54,20 +59,31 @@ class JobFailed(Exception):
     """Raised by a step: the job ends as failed and shows this sentence."""
 
 
+class NotAllowed(JobFailed):
+    """Whoever started the job may not do this any more. Goes into the audit log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end."""
+    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end.
+
+    ``place(job)`` says in words where the job stands ("line 17"), for when it cannot get past it.
+    """
 
     kind: str
     step: Callable[[Chunk], bool]
     on_end: Callable[[Job], None] | None = None
+    place: Callable[[Job], str] | None = None
 
 
 _handlers: dict[str, Handler] = {}
 
 
 def handler(
-    kind: str, *, on_end: Callable[[Job], None] | None = None
+    kind: str,
+    *,
+    on_end: Callable[[Job], None] | None = None,
+    place: Callable[[Job], str] | None = None,
 ) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
     """Register the function that does one chunk of a kind of job.
 
@@ -75,7 +91,7 @@ def handler(
     """
 
     def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
-        _handlers[kind] = Handler(kind, step, on_end)
+        _handlers[kind] = Handler(kind, step, on_end, place)
         return step
 
     return register
@@ -83,10 +99,15 @@ def handler(
 
 @dataclass(slots=True)
 class Chunk:
-    """What a step works with: the job as last committed, and the door to commit through."""
+    """What a step works with: the job as last committed, and the door to commit through.
+
+    ``tries``: how often a worker began the chunk this take began with. More than 1 means that somebody died of
+    it or was interrupted; then work in smaller chunks until the next take.
+    """
 
     job: Job
     token: uuid.UUID
+    tries: int = 1
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -125,7 +146,7 @@ class Chunk:
             job.errors = [*job.errors, *progress.errors][:1000]
             job.done += progress.done
             job.busy_seconds += now - self.started
-            job.attempts = 0
+            job.attempts = 1  # the next chunk is begun by this very take
             _write_progress(job)
         self.started = now
         self.job = job
@@ -164,7 +185,7 @@ def _write_progress(job: Job) -> None:
         errors=job.errors,
         done=job.done,
         busy_seconds=job.busy_seconds,
-        attempts=0,
+        attempts=job.attempts,
         progress_at=_NOW,
         lease_until=_LEASE,
     )
@@ -185,7 +206,7 @@ def _check_wishes(job: Job) -> None:
     if job.wish == Job.Wish.PAUSE:
         raise Stopped(Job.State.PAUSED)
     if job.permission and not actor_of(job).can(job.permission):
-        raise JobFailed(
+        raise NotAllowed(
             f"{actor_of(job).name} may no longer do this. Stopped before the next step; what was done stays done."
         )
 
@@ -222,16 +243,20 @@ def wake_on_commit(job_id: int) -> None:
     transaction.on_commit(lambda: wake(job_id), robust=True)
 
 
-def wake(job_id: int) -> None:
-    """Tell some worker about the job. A broker that is down is logged; the sweeper will wake it."""
-    from kombu.exceptions import OperationalError
+def wake(job_id: int) -> bool:
+    """Tell some worker about the job. A broker that is down or full is logged; the sweeper will wake it."""
+    from kombu.exceptions import ChannelError, OperationalError
 
     from cdp.tasks import run_job
 
     try:
         run_job.delay(job_id)
-    except (OperationalError, OSError) as error:
-        log.warning("job %s: broker unreachable, the sweeper will wake it (%s)", job_id, type(error).__name__)
+    except (OperationalError, ChannelError, OSError) as error:
+        log.warning(
+            "job %s: not told to the broker, the sweeper will wake it (%s)", job_id, type(error).__name__
+        )
+        return False
+    return True
 
 
 def pause_job(*, job_id: int, actor: Actor) -> Job:
@@ -297,7 +322,10 @@ def _end_or_pause(job: Job, state: str, problem: str = "") -> None:
 
 
 def take(job_id: int) -> Chunk | None:
-    """Take the lease when the job is due and nobody holds it; None otherwise. One statement decides."""
+    """Take the lease when the job is due and nobody holds it; None otherwise. One statement decides.
+
+    Never waits: whoever has the row locked is in the middle of a chunk, or just taking it.
+    """
     token = uuid.uuid4()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -309,15 +337,18 @@ def take(job_id: int) -> Chunk | None:
                 started_at = coalesce(started_at, clock_timestamp()),
                 resumes = resumes + CASE WHEN state = 'running' AND lease_token IS NOT NULL THEN 1 ELSE 0 END,
                 attempts = attempts + 1
-            WHERE id = %(id)s AND wake_at <= clock_timestamp()
-              AND (state = 'queued'
-                   OR (state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp())))
+            WHERE id = (
+                SELECT id FROM cdp_job WHERE id = %(id)s AND wake_at <= clock_timestamp()
+                  AND (state = 'queued'
+                       OR (state = 'running' AND (lease_until IS NULL OR lease_until < clock_timestamp())))
+                FOR NO KEY UPDATE SKIP LOCKED)
             """,
             {"id": job_id, "token": token, "lease": LEASE_SECONDS},
         )
         if cursor.rowcount != 1:
             return None
-    return Chunk(Job.objects.select_related("user", "key").get(pk=job_id), token)
+    job = Job.objects.select_related("user", "key").get(pk=job_id)
+    return Chunk(job, token, job.attempts)
 
 
 def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
@@ -331,8 +362,9 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
         if known is None:
             raise JobFailed(f"No worker here knows the job kind “{chunk.job.kind}”.")
         if chunk.job.attempts > MAX_ATTEMPTS:
+            place = known.place(chunk.job) if known.place else f"{chunk.job.done:,} {chunk.job.unit}"
             raise JobFailed(
-                f"Stopped after {MAX_ATTEMPTS} tries without progress at {chunk.job.done:,} {chunk.job.unit}."
+                f"Stopped after {MAX_ATTEMPTS} tries without progress at {place}."
                 " Every try was interrupted; see the worker's log, then resume."
             )
         return _work(chunk, known, slice_seconds)
@@ -341,8 +373,8 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     except Stopped as stop:
         _finish(chunk, str(stop.args[0]))
     except JobFailed as failure:
-        _finish(chunk, Job.State.FAILED, str(failure))
-    except DatabaseError as error:
+        _finish(chunk, Job.State.FAILED, str(failure), forbidden=isinstance(failure, NotAllowed))
+    except (DatabaseTrouble, psycopg.Error) as error:  # COPY raises the driver's own
         _back_off(chunk, error)
     except Exception as error:
         # The boundary of unknown handlers: the job must end with a reason, and the bug must be seen.
@@ -358,7 +390,7 @@ def _work(chunk: Chunk, known: Handler, slice_seconds: float) -> bool:
         if not more:
             _finish(chunk, Job.State.DONE)
             return False
-        if time.monotonic() >= until:
+        if time.monotonic() >= until or is_stopping():
             _release(chunk)
             return True
 
@@ -366,11 +398,11 @@ def _work(chunk: Chunk, known: Handler, slice_seconds: float) -> bool:
 def _release(chunk: Chunk) -> None:
     """Give the lease back between two slices; the next message takes it up."""
     Job.objects.filter(pk=chunk.job.pk, lease_token=chunk.token).update(
-        state=Job.State.QUEUED, lease_token=None, lease_until=None
+        state=Job.State.QUEUED, lease_token=None, lease_until=None, attempts=0
     )
 
 
-def _finish(chunk: Chunk, state: str, problem: str = "") -> None:
+def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: bool = False) -> None:
     with transaction.atomic():
         try:
             job = _held(chunk.job.pk, chunk.token)
@@ -378,9 +410,18 @@ def _finish(chunk: Chunk, state: str, problem: str = "") -> None:
             log.warning("job %s: ended elsewhere", chunk.job.pk)
             return
         _end_or_pause(job, state, problem)
+        if forbidden:
+            _tell_forbidden(job)
 
 
-def _back_off(chunk: Chunk, error: DatabaseError) -> None:
+def _tell_forbidden(job: Job) -> None:
+    from cdp import audit
+
+    detail = {"kind": job.kind, "permission": job.permission, "done": job.done}
+    audit.record("job.forbidden", actor=actor_of(job), subject=f"job:{job.pk}", detail=detail)
+
+
+def _back_off(chunk: Chunk, error: Exception) -> None:
     """The database went away or refused the chunk: leave it queued and come back a little later."""
     log.warning("job %s: %s, will be tried again", chunk.job.pk, type(error).__name__)
     if not connection.in_atomic_block:
@@ -406,9 +447,12 @@ def sweep() -> int:
     due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
     free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
     ids = list(free.order_by(F("id")).values_list("pk", flat=True)[:500])
+    woken = 0
     for job_id in ids:
-        wake(job_id)
-    return len(ids)
+        if not wake(job_id):
+            break  # a broker that is away is not waited for once per job
+        woken += 1
+    return woken
 
 
 def run_to_end(job: Job) -> Job:

@@ -1,4 +1,5 @@
-"""What a Celery worker does besides tasks: a sign of life, and an id on every line its tasks log.
+"""What a Celery worker does besides tasks: a sign of life, waking what was left lying, hearing that it
+shall end, and an id on every line its tasks log.
 
 The sign of life is a row, fresh as long as the main process lives, not only while it has work. It comes
 from a thread, so that a pool busy with long chunks does not look dead, and a database that is away does
@@ -6,11 +7,12 @@ not hold up the worker.
 """
 
 import logging
+import mmap
 import threading
 from datetime import timedelta
 from typing import Any
 
-from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown
+from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown, worker_shutting_down
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
@@ -20,6 +22,26 @@ log = logging.getLogger("cdp.worker")
 
 EVERY_SECONDS = 10.0
 FORGOTTEN_AFTER = timedelta(days=1)
+
+# One byte the worker's process shares with its pool, which hears of no SIGTERM: 1 when it shall end.
+_stopping = mmap.mmap(-1, 1)
+
+
+def is_stopping() -> bool:
+    """Whether this worker was told to end, so that long work should give way at the next good moment."""
+    return _stopping[0] == 1
+
+
+@worker_shutting_down.connect
+def tell_the_pool(**kwargs: Any) -> None:
+    _stopping[0] = 1
+
+
+def wake_left_over() -> None:
+    """Jobs whose worker died while nobody was there to notice, beat included."""
+    from cdp import jobs
+
+    jobs.sweep()
 
 
 def beat(name: str) -> None:
@@ -33,7 +55,7 @@ def beat(name: str) -> None:
 
 
 class Heart(threading.Thread):
-    """Beats until told to stop, then takes the worker's row away."""
+    """Wakes what was left lying, beats until told to stop, then takes the worker's row away."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name="heart", daemon=True)
@@ -41,6 +63,7 @@ class Heart(threading.Thread):
         self.stopping = threading.Event()
 
     def run(self) -> None:
+        self._quietly(wake_left_over)
         while not self.stopping.is_set():
             self._quietly(lambda: beat(self.worker))
             self.stopping.wait(EVERY_SECONDS)
@@ -55,7 +78,7 @@ class Heart(threading.Thread):
         try:
             work()
         except DatabaseError as error:
-            log.warning("no sign of life to the database: %s", error)
+            log.warning("no sign of life to the database: %s", type(error).__name__)
         finally:
             connection.close()  # held for milliseconds, not between beats
 

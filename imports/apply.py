@@ -22,7 +22,7 @@ from imports.context import installed, read_mapping, shape_of
 from imports.models import Import
 from imports.options import HOLD
 from imports.partitions import has_rows
-from imports.plan import same_bytes
+from imports.plan import SMALLER, same_bytes
 from imports.write import TAKEN, Taken, Writer
 from profiles.errors import Conflict, NotFound, Stale
 
@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 KIND = "import.apply"
 PERMISSION = "imports.add_import"
 CHUNK_ROWS = 20_000
-# A chunk whose worker died is tried again in smaller pieces, the third time line by line: a row that kills
-# workers is found in few deaths, and named.
-SMALLER = 150
 
 # SQLSTATE classes that blame a row: bad data, a constraint, a limit, a trigger's own error.
 _ROW_ERRORS = ("22", "23", "54", "P0", "0A", "XX")
@@ -143,7 +140,10 @@ def ended(job: Job) -> None:
 
 def place(job: Job) -> str:
     """The line the next chunk begins with."""
-    return f"line {job.cursor.get('next', job.cursor.get('line', 0) + 1):,}"
+    applied = Import.objects.filter(pk=job.params["import"]).first()
+    if applied is None or not has_rows(applied):
+        return "a plan that is gone"
+    return f"line {_bounds(applied, job.cursor.get('line', 0), 1)[0]:,}"
 
 
 @handler(KIND, on_end=ended, place=place)
@@ -154,7 +154,7 @@ def apply_step(chunk: Chunk) -> bool:
     if not has_rows(job):
         raise JobFailed("The plan is gone, its time was up. Upload the file again.")
     after = chunk.cursor.get("line", 0)
-    size = CHUNK_ROWS // SMALLER ** max(chunk.job.attempts - 1, 0)
+    size = CHUNK_ROWS // SMALLER ** (chunk.tries - 1)
     upto, rows, is_last = _bounds(job, after, max(size, 1))
     if rows == 0:
         return False

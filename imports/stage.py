@@ -34,22 +34,32 @@ class Batch:
 
 
 def read_batches(
-    source: BinaryIO, *, dialect: Dialect, cleaner: Cleaner, shape: Shape, start: Checkpoint | None
+    source: BinaryIO,
+    *,
+    dialect: Dialect,
+    cleaner: Cleaner,
+    shape: Shape,
+    start: Checkpoint | None,
+    rows: int | None = None,
 ) -> Iterator[Batch]:
-    """Every row from ``start`` on, cleaned. Raises FileRefused when the rest cannot be trusted."""
+    """Every row from ``start`` on, cleaned, at most ``rows`` (20,000) at a time.
+
+    Raises FileRefused when the rest cannot be trusted.
+    """
+    rows = rows or BATCH_ROWS
     writer = CopyWriter(shape)
     with closing(read_rows(source, dialect, start=start)) as reader, ThreadPoolExecutor(1) as ahead:
-        waiting = ahead.submit(_next_batch, reader, cleaner, writer)
+        waiting = ahead.submit(_next_batch, reader, cleaner, writer, rows)
         while True:
             batch = waiting.result()
             if batch.checkpoint is not None:
-                waiting = ahead.submit(_next_batch, reader, cleaner, writer)
+                waiting = ahead.submit(_next_batch, reader, cleaner, writer, rows)
             yield batch
             if batch.checkpoint is None:
                 return
 
 
-def _next_batch(reader: Any, cleaner: Cleaner, writer: CopyWriter) -> Batch:
+def _next_batch(reader: Any, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Batch:
     lines: list[str] = []
     failed = size = 0
     clean, encode, refuse = cleaner.clean, writer.encode, writer.refuse
@@ -63,7 +73,7 @@ def _next_batch(reader: Any, cleaner: Cleaner, writer: CopyWriter) -> Batch:
             line = encode(out)
         lines.append(line)
         size += len(line)
-        if len(lines) >= BATCH_ROWS or size >= BATCH_BYTES:
+        if len(lines) >= rows or size >= BATCH_BYTES:
             break
     else:
         return Batch("".join(lines).encode(), len(lines), failed, reader.bytes_read, None)

@@ -31,14 +31,20 @@ def start_web(*, env: Mapping[str, str], log: Path, listening: int) -> subproces
 
 
 def start_worker(
-    *, env: Mapping[str, str], log: Path, concurrency: int | None = None, name: str = "worker"
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    concurrency: int | None = None,
+    name: str = "worker",
+    app: str = "cdp.celery",
 ) -> subprocess.Popen[bytes]:
-    """A Celery worker with a pool of processes. SIGTERM ends it after its tasks, SIGKILL at once.
+    """A Celery worker with a pool of processes. SIGTERM ends it after its tasks' chunks, SIGKILL at once.
 
-    Its session is its own, so `os.killpg(process.pid, SIGKILL)` takes the pool with it.
+    Its session is its own, so `os.killpg(process.pid, SIGKILL)` takes the pool with it. Tests that add
+    kinds of jobs name an `app` of theirs.
     """
     return spawn(
-        [sys.executable, "-m", "celery", "-A", "cdp.celery", "worker", "--concurrency",
+        [sys.executable, "-m", "celery", "-A", app, "worker", "--concurrency",
          str(concurrency or cores()), "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle",
          "--loglevel", "INFO"],
         log=log,
