@@ -1,7 +1,7 @@
 """Who is merged into whom: the lock around the graph, the pointers, and the trees they make.
 
 Every change of the graph takes one advisory lock until its transaction ends, then the rows it changes
-``FOR NO KEY UPDATE`` in id order. Events and identifiers come in without either (``FOR NO KEY UPDATE``
+``FOR NO KEY UPDATE`` in a fixed order. Events and identifiers come in without either (``FOR NO KEY UPDATE``
 lets foreign keys through), so ingest never waits for a merge.
 """
 
@@ -13,7 +13,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection
-from django.db.models import Case, F, IntegerField, Value, When
+from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.db.models.functions import Now
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
@@ -57,9 +57,17 @@ def roots_of(ids: Iterable[int]) -> dict[int, int]:
     return dict(Profile.objects.filter(pk__in=set(ids)).values_list("pk", "canonical_id"))
 
 
-def lock_profiles(ids: Iterable[int]) -> dict[int, Profile]:
-    """These rows, held in id order until the transaction ends, as they are now. One query."""
-    rows = Profile.objects.filter(pk__in=set(ids)).order_by("pk").defer("search")
+def lock_profiles(ids: Iterable[int], *, members_of: int | None = None) -> dict[int, Profile]:
+    """These rows (and all members of one person), held until the transaction ends, as they are now. One query.
+
+    Merged rows before surviving ones, each in id order: whoever locked a profile that was merged away while
+    they waited holds the merged row and goes on to the survivor, so nobody may wait for it the other way round.
+    """
+    wanted = Q(pk__in=set(ids))
+    if members_of is not None:
+        wanted |= Q(canonical_id=members_of)
+    is_root = Case(When(canonical_id=F("pk"), then=Value(1)), default=Value(0))
+    rows = Profile.objects.filter(wanted).order_by(is_root, "pk").defer("search")
     return {row.pk: row for row in rows.select_for_update(no_key=True)}
 
 
@@ -83,7 +91,9 @@ def release(*, loser_id: int, side: Iterable[int]) -> None:
 
 def _counted(loser_id: int) -> dict[str, Case]:
     """The loser's row counts the change; rows merged into it before only point elsewhere."""
-    version = Case(When(pk=loser_id, then=F("version") + 1), default=F("version"), output_field=IntegerField())
+    version = Case(
+        When(pk=loser_id, then=F("version") + 1), default=F("version"), output_field=IntegerField()
+    )
     return {"version": version, "updated_at": Case(When(pk=loser_id, then=Now()), default=F("updated_at"))}
 
 

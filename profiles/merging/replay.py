@@ -38,12 +38,16 @@ Step = Edit | Merge
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One person: what the rows say now, what they said first, and the steps between, oldest first."""
+    """One person: what the rows say now, what they said first, and the steps between, oldest first.
+
+    ``seen`` is ``{merge id: {field: value}}``: when the winner had been seen first and last, just before.
+    """
 
     rows: dict[int, Values]
     first: dict[int, Values]
     steps: list[Step]
     fields: frozenset[str]
+    seen: dict[int, Values]
 
 
 @dataclass(slots=True)
@@ -52,7 +56,8 @@ class Played:
 
     ``values`` and ``writers`` per profile and field; ``effects`` is ``{merge id: {field: [before, after]}}``;
     ``landed`` is the profile each edit's values were written to, by position in the steps; ``surprises`` is
-    what the rows say beyond that.
+    what the rows say beyond that, ``visited`` the ``(profile, field)`` whose first or last visit moved between
+    two merges.
     """
 
     values: dict[int, Values]
@@ -60,6 +65,7 @@ class Played:
     effects: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
     landed: dict[int, tuple[int, dict[str, list[Any]]]] = field(default_factory=dict)
     surprises: dict[int, Values] = field(default_factory=dict)
+    visited: set[tuple[int, str]] = field(default_factory=set)
 
 
 def build_history(
@@ -70,6 +76,7 @@ def build_history(
     waiting = {merge.pk: merge for merge in merges}
     steps: list[Step] = []
     first: dict[int, Values] = defaultdict(dict)
+    seen: dict[int, Values] = {}
     for change in changes:
         told = {key: pair for key, pair in _told(change).items() if key in wanted}
         for key, (old, _) in told.items():
@@ -79,16 +86,21 @@ def build_history(
             merge = waiting.get(change.cause_id or 0)
             if merge is not None and merge.winner_id == change.profile_id:
                 steps.append(waiting.pop(merge.pk))
+                seen[merge.pk] = {key: loaded(key, old) for key, (old, _) in _seen(change).items()}
         elif (member := _edited(change)) in rows and told:
             steps.append(Edit(member, told, change))
     # A merge the journal does not know of happened before everything it tells.
     early: list[Step] = list(waiting.values())
     base = {pk: {key: first[pk].get(key, row.get(key)) for key in wanted} for pk, row in rows.items()}
-    return History(rows, base, early + steps, wanted)
+    return History(rows, base, early + steps, wanted, seen)
 
 
 def _told(change: Change) -> Mapping[str, list[Any]]:
-    return {**change.fields, **((change.detail or {}).get("seen") or {})}
+    return {**change.fields, **_seen(change)}
+
+
+def _seen(change: Change) -> Mapping[str, list[Any]]:
+    return (change.detail or {}).get("seen") or {}
 
 
 def _edited(change: Change) -> int | None:
@@ -135,6 +147,9 @@ def play(
             settle(step.loser_id)
             if without is None or step.pk != without.pk:
                 above[step.loser_id] = step.winner_id
+                before = played.values[step.winner_id]
+                moved = changed(before, history.seen.get(step.pk, {}))
+                played.visited.update((step.winner_id, key) for key in moved)
                 played.effects[step.pk] = _join(played, step, history.fields)
     for pk in history.first.keys() - settled:
         settle(pk)

@@ -55,7 +55,7 @@ def hold_sides(winner_id: int, loser_id: int) -> Sides:
         raise RuleForbids(
             f"Profiles #{winner_id} and #{loser_id} are already merged: both are profile #{winner_root}."
         )
-    rows = graph.lock_profiles([winner_root, loser_root])
+    rows = graph.lock_profiles([winner_root], members_of=loser_root)
     winner, loser = rows[winner_root], rows[loser_root]
     for profile in (winner, loser):
         check_mergeable(profile)

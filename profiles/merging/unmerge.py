@@ -105,7 +105,7 @@ def _hold_tree(merge_id: int) -> _Tree:
     winner_of = {edge.loser_id: edge.winner_id for edge in edges}
     chain = graph.chain_up(merge.winner_id, winner_of)
     side = graph.side_of(merge.loser_id, winner_of)
-    tree = _Tree(merge, edges, chain, side, graph.lock_profiles([*chain, merge.loser_id]))
+    tree = _Tree(merge, edges, chain, side, graph.lock_profiles([*chain, *side]))
     root, loser = tree.root, tree.loser
     if root.status == Profile.Status.DELETED:
         raise RuleForbids(f"Profile #{root.pk} is deleted. Restore it first.")
@@ -148,7 +148,11 @@ def _without_visits(actual: Played, tree: _Tree) -> dict[int, Values]:
 
 def _correct_seen(tree: _Tree, history: History, actual: Played, without: Played) -> None:
     """Where first or last seen moved since, take it from each side's own events. At most one query."""
-    moved = [key for key in SEEN if any(key in actual.surprises.get(pk, {}) for pk in tree.chain)]
+    moved = [
+        key
+        for key in SEEN
+        if any((pk, key) in actual.visited or key in actual.surprises.get(pk, {}) for pk in tree.chain)
+    ]
     if not moved:
         return
     seen = _seen_in_events(tree.root.pk)
