@@ -1,0 +1,262 @@
+"""The access package holds everything: each column of each table about a person is changed, and the file must tell.
+
+Nothing here lists columns: tables and columns come from Django's registry. What is missing from the file has to
+be declared, with its reason, in profiles/privacy/left_out.py, so that a new column cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models, transaction
+
+from cdp.actors import Actor
+from cdp.models import ApiKey, AuditEntry, Delivery, Mail, OutboxMessage, User, Webhook
+from imports.models import Import, Row
+from imports.partitions import create_partition
+from profiles.models import (
+    Address,
+    Change,
+    Consent,
+    DuplicatePair,
+    Event,
+    EventName,
+    Identifier,
+    IdentifierType,
+    Merge,
+    Message,
+    Note,
+    Profile,
+    ProfileTag,
+    Source,
+    Tag,
+)
+from profiles.privacy import left_out
+from profiles.privacy.export import export_profile
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+_serial = itertools.count(1001)
+MOMENT = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
+
+
+class Case:
+    """A person with one row in every table about people, and the pieces a column can be pointed at."""
+
+    def __init__(self) -> None:
+        self.root = make_profile(first_name="Root", email="root@example.com")
+        self.member = make_profile(first_name="Member")
+        self.other = make_profile(first_name="Other")
+        Profile.objects.filter(pk=self.member.pk).update(canonical=self.root, status="merged")
+        self.rows: dict[type[models.Model], models.Model] = {}
+        self._about_the_profile()
+        self._about_its_surroundings()
+
+    def _keep(self, row: Any) -> Any:
+        self.rows[type(row)] = row
+        return row
+
+    def _about_the_profile(self) -> None:
+        root, source = self.root, Source.objects.get(door="web")
+        self._keep(Profile.objects.get(pk=self.member.pk))
+        self._keep(Identifier.objects.filter(profile=root).first())
+        self._keep(Address.objects.create(profile=root, city="Paris", source=source))
+        self._keep(ProfileTag.objects.create(profile=root, tag=Tag.objects.create(name="a"), source=source))
+        self._keep(
+            Consent.objects.create(profile=root, channel="email", purpose="x", state="granted", source=source)
+        )
+        self._keep(
+            Event.objects.create(
+                profile=root,
+                name=EventName.objects.create(name="Seen"),
+                occurred_at=MOMENT,
+                message_id="6f1a5c1e-0000-4000-8000-000000000001",
+                source=source,
+            )
+        )
+        self._keep(Note.objects.create(profile=root, text="a"))
+        mail = self._keep(Mail.objects.create(to=["a@example.com"], subject="a", text="a"))
+        self._keep(
+            Message.objects.create(
+                profile=root, purpose="x", address="a@example.com", subject="a", text="a", mail=mail
+            )
+        )
+        self._keep(
+            Merge.objects.create(winner=root, loser_id=self.member.pk, source=source, before={"city": "Oslo"})
+        )
+        self._keep(DuplicatePair.objects.create(a=root, b=self.other, decided_at=MOMENT))
+        self._keep(
+            Change.objects.create(profile=root, kind="updated", source=source, fields={"city": ["a", "b"]})
+        )
+
+    def _about_its_surroundings(self) -> None:
+        self._keep(
+            AuditEntry.objects.create(actor="sam", action="profile.view", subject=f"profile:{self.root.pk}")
+        )
+        message = self._keep(
+            OutboxMessage.objects.create(topic="profile.updated", profile_id=self.root.pk, payload={"a": 1})
+        )
+        hook = Webhook.objects.create(name="a", url="https://a.example.com/")
+        self._keep(Delivery.objects.create(webhook=hook, message=message, profile_id=self.root.pk))
+        job = Import.objects.create(
+            name="a.csv", size=1, sha256="0", source=Source.objects.get(door="import")
+        )
+        create_partition(job)
+        Row.objects.bulk_create([Row(import_id=job.pk, line=2, outcome="updated", profile_id=self.root.pk)])
+        self.rows[Row] = Row.objects.get(import_id=job.pk, line=2)
+
+    def text(self) -> str:
+        package = export_profile(profile_id=self.root.pk, actor=Actor.system())
+        del package["about"]
+        package["access"] = [entry for entry in package["access"] if entry["did"] != "profile.export"]
+        return json.dumps(package, ensure_ascii=False)
+
+
+def personal_models() -> set[type[models.Model]]:
+    """Tables that point at a profile, however they do it; and mails, which messages to people point at."""
+    return {
+        model
+        for model in apps.get_models(include_auto_created=False)
+        if model is Mail
+        or any(
+            field.related_model is Profile or field.name in ("profile_id", "subject")
+            for field in model._meta.concrete_fields
+        )
+    } | {Profile}
+
+
+def columns(case: Case) -> Iterator[tuple[models.Model, models.Field[Any, Any]]]:
+    for model, row in case.rows.items():
+        for field in model._meta.concrete_fields:
+            if not field.primary_key and f"{model._meta.label}.{field.name}" not in left_out.COLUMNS:
+                yield row, field
+
+
+def planted(case: Case, row: models.Model, field: models.Field[Any, Any]) -> tuple[Any, str]:
+    """Another value for the column, and the mark to find in the file (empty: the file must merely differ)."""
+    serial = next(_serial)
+    if isinstance(field, models.ForeignKey):
+        return _pointed(case, row, field, f"canary{serial}")
+    if field.name == "subject" and isinstance(row, AuditEntry):
+        return f"profile:{case.member.pk}", ""
+    if field.name == "profile_id":
+        return case.member.pk, ""
+    if field.name == "import_id" or (field.name == "line" and isinstance(row, Row)):
+        return None, "kept"
+    if field.choices:
+        now = getattr(row, field.name)
+        allowed = [value for value, _ in field.flatchoices if value not in (now, "live", "merged", "erased")]
+        return allowed[0], ""
+    return _plain(row, field, serial)
+
+
+def _plain(row: models.Model, field: models.Field[Any, Any], serial: int) -> tuple[Any, str]:
+    if isinstance(field, models.BooleanField):
+        return not getattr(row, field.name), ""
+    if isinstance(field, models.DateTimeField):
+        moment = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(minutes=serial)
+        return moment, moment.strftime("%Y-%m-%dT%H:%M")
+    if isinstance(field, models.DateField):
+        return datetime.date(1931, 1, 1), "1931-01-01"
+    if isinstance(field, models.IntegerField):
+        return 7_000_000 + serial, str(7_000_000 + serial)
+    if isinstance(field, models.UUIDField):
+        value = f"6f1a5c1e-0000-4000-8000-{serial:012d}"
+        return value, value
+    mark = f"canary{serial}"
+    if isinstance(field, models.JSONField):
+        return (
+            {"city": [None, mark]} if isinstance(row, Change) and field.name == "fields" else {"k": mark}
+        ), mark
+    if isinstance(field, ArrayField):
+        return [mark], mark
+    assert isinstance(field, (models.CharField, models.TextField)), f"no way known to change {field}"
+    return (mark, mark) if (field.max_length or 99) >= len(mark) else ("QZ"[: field.max_length], "")
+
+
+def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any, str]:
+    makers: dict[type, Callable[[], Any]] = {
+        User: lambda: User.objects.create(username=mark),
+        ApiKey: lambda: ApiKey.objects.create(name=mark, digest=mark),
+        Source: lambda: Source.objects.create(name=mark, door="web"),
+        Tag: lambda: Tag.objects.create(name=mark),
+        IdentifierType: lambda: IdentifierType.objects.create(name=mark),
+        EventName: lambda: EventName.objects.create(name=mark),
+        Webhook: lambda: Webhook.objects.create(name=mark, url="https://a.example.com/"),
+        Mail: lambda: Mail.objects.create(to=[mark], subject="", text=""),
+    }
+    if field.related_model is Profile:
+        target = case.other if isinstance(row, (Merge, Profile)) else case.member
+        return target.pk, ""
+    return makers[field.related_model]().pk, mark
+
+
+def test_every_table_is_either_in_the_file_or_left_out_for_a_reason() -> None:
+    about_people = {model._meta.label for model in personal_models()}
+    known = {model._meta.label for model in Case().rows}
+    assert about_people - set(left_out.TABLES) == known
+    everything = {model._meta.label for model in apps.get_models()}
+    assert everything == known | set(left_out.TABLES), "declare the new table in profiles/privacy/left_out.py"
+
+
+def test_what_is_left_out_exists() -> None:
+    labels = {
+        f"{model._meta.label}.{field.name}"
+        for model in apps.get_models()
+        for field in model._meta.concrete_fields
+    }
+    assert set(left_out.COLUMNS) - labels == set()
+
+
+def test_every_column_shows_in_the_file() -> None:
+    case = Case()
+    plain = case.text()
+    assert case.text() == plain, "the file of an unchanged person does not change"
+    forgotten: list[str] = []
+    checked = 0
+    for row, plants in batches(case):
+        text = changed_text(case, row, {field.name: value for field, value, _ in plants})
+        checked += len(plants)
+        for field, _, mark in plants:
+            if (mark not in text) if mark else (text == plain):
+                forgotten.append(f"{row._meta.label}.{field.name}")
+    assert forgotten == []
+    assert checked > 120
+
+
+def batches(case: Case) -> Iterator[tuple[models.Model, list[tuple[Any, Any, str]]]]:
+    """Columns with a mark of their own are changed together; what must merely make a difference, alone.
+
+    So are times that are empty (setting undone_at changes what else is told) and API keys (a row's user goes first).
+    """
+    for row, pairs in itertools.groupby(columns(case), key=lambda pair: pair[0]):
+        plants = [(field, *planted(case, row, field)) for _, field in pairs]
+        plants = [plant for plant in plants if plant[2] != "kept"]
+        alone = [plant for plant in plants if not plant[2] or _is_special(row, plant[0])]
+        yield row, [plant for plant in plants if plant not in alone]
+        for plant in alone:
+            yield row, [plant]
+
+
+def _is_special(row: models.Model, field: models.Field[Any, Any]) -> bool:
+    if isinstance(field, models.DateTimeField):
+        return getattr(row, field.attname) is None
+    return field.related_model is ApiKey
+
+
+def changed_text(case: Case, row: models.Model, values: dict[str, Any]) -> str:
+    """The file with the row's columns set to these values; then everything is as before."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # The audit log refuses updates, and the tables' own checks are not the matter here.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        assert type(row)._base_manager.filter(pk=row.pk).update(**values) == 1
+        text = case.text()
+        transaction.set_rollback(True)
+    return text
