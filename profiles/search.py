@@ -156,6 +156,9 @@ def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
     labels = {spec.id: (spec.name, str(spec.row)) for spec in types.values()}
     hits = [_hit(row, labels) for row in rows if row[3] == status]
     is_capped = len(rows) > CANDIDATES or status != Profile.Status.LIVE
+    if is_capped and any(hit.how == "identifier" for hit in hits):
+        # Somebody has exactly this identifier; the crowd that shares some words of it is not meant.
+        hits, is_capped = [hit for hit in hits if hit.how != "words"], False
     gone = {row[1] for row in rows if row[3] == Profile.Status.DELETED and row[2] in ("id", "identifier")}
     return SearchResult(text, _best(hits), is_capped, tuple(sorted(gone)), tsquery, prefixes)
 
@@ -216,9 +219,11 @@ def _candidates(text: str, exact: list[str], prefixes: Iterable[str], tsquery: s
         ),
     ]
     if tsquery:
+        # A whole address that somebody has: people with the same provider in their address are not meant.
+        known = " AND NOT EXISTS (SELECT FROM profiles_identifier WHERE value = ANY(%(exact)s))"
         branches.append(
             "(SELECT id, 3, 'words', NULL, '' FROM profiles_profile"
-            " WHERE search @@ to_tsquery('simple', %(tsquery)s) LIMIT %(limit)s)"
+            f" WHERE search @@ to_tsquery('simple', %(tsquery)s){known if '@' in text else ''} LIMIT %(limit)s)"
         )
     sql = (
         "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name"

@@ -75,6 +75,11 @@ _TABLES = {
     MESSAGE: _Table("profiles_message", "created_at"),
 }
 
+_TOLD_TWICE = (
+    "NOT (t.profile_id <> %(root)s AND t.kind IN ('merged', 'unmerged')"
+    " AND (t.detail ->> 'side' = 'loser' OR (t.kind = 'merged' AND t.detail -> 'winner_id' IS NOT NULL)))"
+)
+
 # Time, place of the table in KINDS, id.
 _Cursor = tuple[datetime.datetime, int, int]
 
@@ -138,6 +143,9 @@ def _keys(
         conditions = [f"t.profile_id = m.id{_after(table.at, rank, after)}"]
         if kind == EVENT and params["name"]:
             conditions.append("t.name_id = (SELECT id FROM profiles_eventname WHERE name = %(name)s)")
+        if kind == CHANGE:
+            # A merge writes to both journals; a person hears of it once, from the survivor's side.
+            conditions.append(_TOLD_TWICE)
         if kind == CHANGE and only_merges:
             conditions.append("t.kind IN ('merged', 'unmerged')")
         if params["source"]:

@@ -61,7 +61,7 @@ class Reader:
         where = [event.source.name]
         if agent := event.context.get("userAgent"):
             where.append(describe(str(agent)[:500])[0])
-        if item.at != event.received_at and abs((event.received_at - item.at).total_seconds()) > 300:
+        if item.at != event.received_at and abs((event.received_at - item.at).total_seconds()) > 3600:
             where.append("arrived late")
         facts = [*_facts(properties), *_facts(context, "context.")]
         parts = [Part("", event.name.name, _summary(properties))]
@@ -70,7 +70,7 @@ class Reader:
     def _note(self, item: Item) -> Entry:
         note: Note = item.row
         text = note.text if self.sees else mask_note(note.text)
-        return Entry(item, "note", [Part("Note")], _who(note.user, note.key), text=text)
+        return Entry(item, "ok", [Part("Note")], _who(note.user, note.key), text=text)
 
     def _message(self, item: Item) -> Entry:
         message: Message = item.row
@@ -103,9 +103,7 @@ class Reader:
         merge_id = detail.get("merge_id")
         if change.kind == Change.Kind.MERGED:
             moved = [
-                f"{count:,} {_plural(name, count)}"
-                for name, count in detail.get("moved", {}).items()
-                if count
+                f"{count:,} {plural(name, count)}" for name, count in detail.get("moved", {}).items() if count
             ]
             into = detail.get("winner_id")
             other = into or detail.get("loser_id")
@@ -161,7 +159,8 @@ def _reason(detail: dict[str, Any], sees: bool) -> str:
     return reason if sees or not reason else mask_note(reason)
 
 
-def _plural(name: str, count: int) -> str:
+def plural(name: str, count: int) -> str:
+    """The name of a kind of things for this many of them: names come in the plural."""
     return name.removesuffix("s") if count == 1 and name.endswith("s") else name
 
 

@@ -19,7 +19,7 @@ from profiles.models import Profile
 _YES_NO = [("", "—"), ("true", "yes"), ("false", "no")]
 _HELP = {
     "phone": "With the country code, for example +48 600 100 200.",
-    "birth_date": "YYYY-MM-DD.",
+    "birth_date": "",
     "datetime": "YYYY-MM-DDThh:mm, UTC.",
     "language": "A code like pl or en-GB.",
     "list": "One per line.",

@@ -11,13 +11,14 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
 from profiles.admin.door import door, may_see, render
-from profiles.admin.paging import SORTS, page_of
-from profiles.attributes import CUSTOM, LABELS, display
+from profiles.admin.paging import SORTS, Page, page_of
+from profiles.attributes import CUSTOM, LABELS, attribute_specs, display
 from profiles.bulk import ACTIONS
 from profiles.counting import TypeCounts, count_types
 from profiles.errors import Invalid
 from profiles.filters import TYPES, ProfileFilter
 from profiles.identity.normalize import country_choices
+from profiles.limits import TooSlow, time_limit
 from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
 from profiles.privacy.masking import DOTS, mask_identifier, mask_profile
 from profiles.search import Hit, SearchResult
@@ -26,6 +27,10 @@ from profiles.search import Hit, SearchResult
 _PLACING = ("after", "before", "sort")
 # People the text names exactly come first on the first page, at most so many.
 _PINNED = 20
+# A page that cannot be read in this time asks to be narrowed.
+MILLISECONDS = 5000
+# Registered attributes the filter panel offers; any other works by its address.
+_ATTRIBUTES = 6
 
 
 @dataclass(slots=True)
@@ -65,15 +70,19 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
     found = filters.found
     sort = params["sort"] if params.get("sort") in SORTS else "newest"
     after, before = params.get("after", ""), params.get("before", "")
-    matching = Profile.objects.none() if problems else filters.page_qs.defer("search", "attributes")
-    pinned_ids = found.exact_ids[:_PINNED] if found else []
-    is_first = not after and not before
-    pinned = list(matching.filter(pk__in=pinned_ids)) if pinned_ids and is_first else []
-    page = page_of(matching.exclude(pk__in=pinned_ids), sort=sort, after=after, before=before)
+    rows: list[Row] = []
+    page = Page([])
+    if not problems:
+        try:
+            with time_limit(MILLISECONDS):
+                pinned, page = _read(filters, sort=sort, after=after, before=before)
+        except TooSlow:
+            problems.append("This search takes too long. Narrow it with another word or filter.")
+        else:
+            rows = _rows([*pinned, *page.rows], found, sees=may_see(request))
     plain = without(params, *_PLACING)
     is_live = status == Profile.Status.LIVE
     counts = count_types(filters, is_filtered=bool(plain) or not is_live)
-    rows = _rows([*pinned, *page.rows], found, sees=may_see(request))
     context = {
         "title": "People" if is_live else "Deleted people",
         "rows": rows,
@@ -92,11 +101,24 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
         "problems": problems,
         "actions": [action for action in ACTIONS.values() if request.user.has_perm(action.permission)],
         "params": params,
+        "attribute_filters": _attribute_filters(params),
         "tags": list(Tag.objects.values_list("name", flat=True)[:300]),
         "sources": list(Source.objects.values_list("name", flat=True)),
         "countries": country_choices(),
     }
     return render(request, template, context)
+
+
+def _read(filters: ProfileFilter, *, sort: str, after: str, before: str) -> tuple[list[Profile], Page]:
+    """People named exactly (on the first page), and the page behind them."""
+    matching = filters.page_qs.defer("search", "attributes")
+    pinned_ids = filters.found.exact_ids[:_PINNED] if filters.found else []
+    page = page_of(
+        matching.exclude(pk__in=pinned_ids) if pinned_ids else matching, sort=sort, after=after, before=before
+    )
+    if not pinned_ids or after or before:
+        return [], page
+    return sorted(matching.filter(pk__in=pinned_ids), key=lambda root: pinned_ids.index(root.pk)), page
 
 
 # --- Which people ---------------------------------------------------------------------------------------
@@ -238,6 +260,13 @@ def _chips(params: QueryDict) -> list[Chip]:
             rest.setlist(name, [other for other in rest.getlist(name) if other != value])
             chips.append(Chip(f"{_label(name)}: {_said(name, value)}", f"?{without(rest).urlencode()}"))
     return chips
+
+
+def _attribute_filters(params: QueryDict) -> list[tuple[str, str, str]]:
+    """(label, parameter, value) for the first registered attributes and those in force. One query."""
+    custom = [spec for spec in attribute_specs().values() if spec.is_custom]
+    wanted = [spec for place, spec in enumerate(custom) if place < _ATTRIBUTES or params.get(spec.field)]
+    return [(spec.label, spec.field, params.get(spec.field, "")) for spec in wanted]
 
 
 def _label(name: str) -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.html import format_html
 
+from profiles.admin.activity import plural
 from profiles.admin.door import by, card_url, door, form_page, list_url, may_see, render, root_of, to_card
 from profiles.admin.listing import found_as
 from profiles.attributes import CUSTOM, display
@@ -35,7 +36,7 @@ CHOICE = "choice."
 _TELLING = ("birth_date",)
 _RULES = {
     "same": "",
-    "winner": "kept; the other value stays as an alternate",
+    "winner": "",
     "fill": "filled from the loser",
     "choice": "chosen",
     "union": "both are kept",
@@ -59,6 +60,11 @@ class Line:
     said: str
     css: str
     chosen: str
+
+    @property
+    def is_held(self) -> bool:
+        """Identifiers and tags, of which both sides keep theirs."""
+        return self.row.field == "tags" or self.row.field.startswith("identifiers.")
 
     @property
     def input(self) -> str:
@@ -190,14 +196,16 @@ def _show(
         preview = _preview(request, winner.pk, loser.pk, choices)
     sees = may_see(request)
     best = suggest_winner(winner.pk, loser.pk)
+    lines = [_line(row, choices, sees) for row in preview.fields]
     context = {
         "title": "Merge 2 profiles",
         "preview": preview,
         "winner": _seen(winner, sees),
         "loser": _seen(loser, sees),
-        "lines": [_line(row, choices, sees) for row in preview.fields],
+        "lines": [line for line in lines if not line.is_held],
+        "held_lines": [line for line in lines if line.is_held],
         "consents": [(row, _CONSENT_RULES.get(row.rule, ""), _consent_css(row)) for row in preview.consents],
-        "moved": [(name, count) for name, count in preview.moved.items() if count],
+        "moved": _counted(preview.moved),
         "suggestion": best if best.winner_id == winner.pk else None,
         "other_suggestion": best if best.winner_id != winner.pk else None,
         "swap_url": f"{_wizard_url()}?{urlencode({'winner': loser.pk, 'loser': winner.pk})}",
@@ -215,7 +223,21 @@ def _line(row: FieldRow, choices: dict[str, str], sees: bool) -> Line:
     chosen = choices.get(row.field) or ("loser" if row.rule == "fill" else "winner")
     css = "same" if row.rule == "same" else "diff" if row.clash else ""
     css = "clash" if row.clash and row.field in _TELLING else css
-    return Line(row, winner, loser, result, _RULES.get(row.rule, ""), css, chosen)
+    return Line(row, winner, loser, result, _said(row), css, chosen)
+
+
+def _said(row: FieldRow) -> str:
+    """Why the result is what it is, where that is not plain to see."""
+    if row.rule == "winner" and row.clash:
+        return "the other value stays as an alternate"
+    if row.rule == "union" and not (row.winner and row.loser):
+        return ""
+    return _RULES.get(row.rule, "")
+
+
+def _counted(moved: dict[str, int]) -> list[tuple[str, int]]:
+    """What came over, without zeros; “1 tag”, “2 tags”."""
+    return [(plural(name, count), count) for name, count in moved.items() if count]
 
 
 def _text(field: str, value: Any, sees: bool) -> str:
@@ -306,7 +328,7 @@ def undo(request: HttpRequest, merge_id: int) -> HttpResponse:
             (row.label, *(_text(row.field, value, sees) for value in (row.now, row.winner, row.loser)))
             for row in preview.fields
         ],
-        "moved": [(name, count) for name, count in preview.moved.items() if count],
+        "moved": _counted(preview.moved),
     }
     return render(request, "unmerge.html", context)
 
@@ -331,7 +353,7 @@ def history(request: HttpRequest) -> HttpResponse:
     sees = may_see(request)
     for merge in rows:
         merge.shown_winner, merge.shown_loser = _seen(merge.winner, sees), _seen(merge.loser, sees)
-        merge.came = [(name, count) for name, count in merge.moved.items() if count and name != "profiles"]
+        merge.came = _counted({name: count for name, count in merge.moved.items() if name != "profiles"})
     context = {
         "title": "Merge history",
         "rows": rows,
