@@ -1,0 +1,98 @@
+"""A real Chromium on a live server: pages open as somebody, and whatever the browser refused is collected."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from cdp.models import User
+
+HOW_TO = (
+    "These tests need Chromium. Install it (Debian: apt install chromium, or: python -m playwright install chromium),"
+    " or set CHROMIUM to the path of one."
+)
+AXE_OPTIONS = {"preload": False}  # its own fetching of style sheets would count as a refused request
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error:
+            pytest.skip(HOW_TO)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A page of the live server, and what went wrong on it."""
+
+    page: Page
+    address: str
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Visit:
+        self.page.goto(self.address + path)
+        return self
+
+    def check(self) -> None:
+        """No refused style or script, no failed request, nothing axe objects to, no sideways scrolling."""
+        from axe_playwright_python.sync_playwright import Axe
+
+        assert self.problems == [], self.page.url
+        found = Axe().run(self.page, options=AXE_OPTIONS).response["violations"]
+        said = [
+            f"{one['id']}: {node['target']} {node['failureSummary']}"
+            for one in found
+            for node in one["nodes"]
+        ]
+        assert said == [], self.page.url
+        wider = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wider == 0, f"{self.page.url} scrolls sideways by {wider} px"
+
+
+@pytest.fixture
+def visit(chromium: Browser, live_server: Any, transactional_db: None) -> Iterator[Callable[..., Visit]]:
+    """``visit(ada, "/admin/")`` opens a page as ada; ``width``, ``dark`` and ``js`` as the browser has them."""
+    contexts = []
+
+    def go(user: User | None, path: str, *, width: int = 1280, dark: bool = False, js: bool = True) -> Visit:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=js,
+        )
+        contexts.append(context)
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            cookie = client.cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        page = context.new_page()
+        visit = Visit(page, live_server.url)
+        page.on("pageerror", lambda error: visit.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                visit.problems.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
+        page.on("requestfailed", lambda request: visit.problems.append(f"{request.url} {request.failure}"))
+        return visit.open(path)
+
+    yield go
+    for context in contexts:
+        context.close()
