@@ -75,6 +75,8 @@ def copy_finished_rows(folder: Path) -> float:
                 for block in copy:
                     out.write(block)
             own.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(copied, name))
+            for (reference,) in _references(own, table):
+                own.execute(sql.SQL("ALTER TABLE {} ADD {}").format(copied, sql.SQL(reference)))
             started = time.perf_counter()
             with (
                 file.open("rb") as rows,
@@ -88,6 +90,14 @@ def copy_finished_rows(folder: Path) -> float:
         for table in TABLES:
             own.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(f"bench_{table}")))
     return spent
+
+
+def _references(own: Any, table: str) -> list[tuple[str]]:
+    """LIKE leaves the foreign keys out; the same table has them."""
+    return own.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'f'",
+        [table],
+    ).fetchall()
 
 
 def _columns(own: Any, table: str) -> Any:
