@@ -25,21 +25,27 @@ class Key(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One row: the profile it leads to, if any, and the identifiers nobody has yet, strongest first."""
+    """One row: the profile it leads to, if any, and the identifiers nobody has yet, strongest first.
+
+    ``root_at`` is the position of the identifier that leads to the profile.
+    """
 
     line: int
     root: int | None
     keys: list[Key]
+    root_at: int = -1
 
 
 class Verdict(NamedTuple):
-    """``head`` is the first line of the same person; ``clashes`` are ``{position: whose it is}``.
+    """``head`` is the first line of the same person, ``root`` that person's profile if there is one.
 
-    ``is_conflict``: the row leads to two people and the import holds such rows; it belongs to nobody.
+    ``clashes`` are ``{position: whose it is}``. ``is_conflict``: the row leads to two people and the import
+    holds such rows; it belongs to nobody.
     """
 
     line: int
     head: int
+    root: int | None
     clashes: dict[int, int]
     is_conflict: bool = False
 
@@ -77,33 +83,16 @@ class Grouping:
         self._rows: list[tuple[int, _Person, dict[int, _Person | None], bool]] = []
 
     def add(self, row: Member) -> None:
-        person = _Person(row.line, row.root)
-        clashes: dict[int, _Person | None] = {}
-        for position, type_id, value in row.keys:
-            if type_id in self._limits:
-                mine = person.values.setdefault(type_id, set())
-                if value not in mine and len(mine) + self._already(person, type_id) >= self._limits[type_id]:
-                    clashes[position] = None
-                else:
-                    mine.add(value)
-        if self._is_strict and not self._fits(person, row):
-            self._rows.append((row.line, person, {}, True))
+        if self._is_strict and not self._fits(row):
+            self._rows.append((row.line, _Person(row.line, row.root), {}, True))
             return
-        if row.root is not None:
-            same = self._by_root.setdefault(row.root, person)
-            if same is not person:
-                self._join(same.find(), person)
-        for position, type_id, value in row.keys:
-            if position in clashes:
-                continue
-            owner = self._owners.setdefault((type_id, value), person)
-            mine_now, theirs = person.find(), owner.find()
-            if mine_now is theirs:
-                continue
-            if self._can_join(theirs, mine_now):
-                self._join(theirs, mine_now)
+        person = _Person(row.line, None)
+        clashes: dict[int, _Person | None] = {}
+        for key in _steps(row):
+            if key is None:
+                self._lead(person.find(), row.root or 0)
             else:
-                clashes[position] = theirs
+                self._give(person.find(), key, clashes)
         self._rows.append((row.line, person, clashes, False))
 
     def verdicts(self) -> Iterable[Verdict]:
@@ -112,24 +101,59 @@ class Grouping:
                 position: 0 if other is None else (other.find().root or ANOTHER_ROW)
                 for position, other in clashes.items()
             }
-            yield Verdict(line, person.find().head, whose, is_conflict)
+            yield Verdict(line, person.find().head, person.find().root, whose, is_conflict)
 
-    def _already(self, person: _Person, type_id: int) -> int:
-        return 0 if person.root is None else self._held(person.root, type_id)
+    def _lead(self, person: _Person, root: int) -> None:
+        """The row's known identifier: its profile is this person's, unless stronger values say otherwise."""
+        known = self._by_root.get(root)
+        theirs = known.find() if known else _Person(person.head, root)
+        if theirs is not person and self._can_join(theirs, person):
+            self._join(theirs, person)
+            self._by_root[root] = theirs
 
-    def _fits(self, person: _Person, row: Member) -> bool:
-        """Whether everybody the row's identifiers lead to may be one person."""
-        together = _Person(
-            row.line, person.root, {kind: set(values) for kind, values in person.values.items()}
-        )
-        met = [self._by_root[row.root]] if row.root in self._by_root else []
-        met += [self._owners[kind, value] for _, kind, value in row.keys if (kind, value) in self._owners]
-        for other in {id(one.find()): one.find() for one in met}.values():
+    def _give(self, person: _Person, key: Key, clashes: dict[int, _Person | None]) -> None:
+        pair = (key.type_id, key.value)
+        owner = self._owners.get(pair)
+        if owner is None:
+            if self._has_room(person, key):
+                self._owners[pair] = person
+                if key.type_id in self._limits:
+                    person.values.setdefault(key.type_id, set()).add(key.value)
+            else:
+                clashes[key.position] = None
+            return
+        theirs = owner.find()
+        if theirs is not person:
+            if self._can_join(theirs, person):
+                self._join(theirs, person)
+            else:
+                clashes[key.position] = theirs
+
+    def _has_room(self, person: _Person, key: Key) -> bool:
+        limit = self._limits.get(key.type_id)
+        if limit is None:
+            return True
+        have = 0 if person.root is None else self._held(person.root, key.type_id)
+        return len(person.values.get(key.type_id, ())) + have < limit
+
+    def _fits(self, row: Member) -> bool:
+        """Whether everybody the row's identifiers lead to may be one person. Changes nothing."""
+        together = _Person(row.line, None)
+        for key in _steps(row):
+            if key is None:
+                known = self._by_root.get(row.root or 0)
+                other = known.find() if known else _Person(row.line, row.root)
+            elif owner := self._owners.get((key.type_id, key.value)):
+                other = owner.find()
+            else:
+                if key.type_id in self._limits and self._has_room(together, key):
+                    together.values.setdefault(key.type_id, set()).add(key.value)
+                continue
             if not self._can_join(together, other):
                 return False
             together.root = together.root or other.root
-            for kind, values in other.values.items():
-                together.values.setdefault(kind, set()).update(values)
+            for kind, more in other.values.items():
+                together.values.setdefault(kind, set()).update(more)
         return True
 
     def _can_join(self, one: _Person, other: _Person) -> bool:
@@ -149,5 +173,13 @@ class Grouping:
         for kind, values in gone.values.items():
             keep.values.setdefault(kind, set()).update(values)
         gone.moved = keep
-        if keep.root is not None:
+        if keep.root is not None and keep.root in self._by_root:
             self._by_root[keep.root] = keep
+
+
+def _steps(row: Member) -> list[Key | None]:
+    """The row's identifiers, strongest first; None stands for the one its profile is known by."""
+    if row.root is None:
+        return list(row.keys)
+    stronger = [key for key in row.keys if key.position < row.root_at]
+    return [*stronger, None, *row.keys[len(stronger) :]]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from imports.shape import APPEND, FILL, NEVER, OVERWRITE, Custom, Shape, Slot
+from imports.shape import APPEND, FILL, NEVER, OVERWRITE, Custom, Shape
 from profiles.models import Profile
 
 # Between tags (and cleared fields) in one COPY column; no cleaned value can hold it.
@@ -79,13 +79,6 @@ def _held(members: str, type_id: int) -> str:
     )
 
 
-def _is_present(slot: Slot, index: int) -> str:
-    return (
-        "EXISTS (SELECT FROM profiles_identifier x WHERE x.profile_id = ANY(t.members)"
-        f" AND x.type_id = {slot.type_id} AND x.value = t.k{index})"
-    )
-
-
 def _accepts(shape: Shape, index: int) -> str:
     """Whether the person slot ``index`` leads to may be the row's person (I7).
 
@@ -114,37 +107,46 @@ def _repeats(shape: Shape, index: int) -> str:
 
 
 def _key(shape: Shape, index: int) -> str:
-    """The identifier to attach, NULL when the person has it."""
-    slot = shape.slots[index]
-    known = f"WHEN t.g{index} = t.target THEN NULL" if slot.is_unique else ""
-    return (
-        f"CASE WHEN {_repeats(shape, index)} THEN NULL {known}"
-        f" WHEN t.target IS NOT NULL AND {_is_present(slot, index)} THEN NULL ELSE t.k{index} END"
-    )
+    """The identifier, unless it is there twice in the row, or kept for contact on its person already."""
+    kept = f" OR (t.seen{index} AND t.g{index} IS NOT NULL)" if shape.slots[index].is_unique else ""
+    return f"CASE WHEN {_repeats(shape, index)}{kept} THEN NULL ELSE t.k{index} END"
 
 
 def _clash(shape: Shape, index: int) -> str:
-    """Whose the value is when not this person's; 0 when they may have no more of its type."""
+    """Whose the value is: the row's own person's, somebody else's, or 0: they may have no more of its type."""
     slot = shape.slots[index]
+    seen = f" WHEN t.seen{index} THEN t.target"
     if not slot.is_unique:
-        return "NULL"
+        return f"CASE{seen} END"
     over = ""
     if slot.limit is not None:
         before = " + ".join(f"(t.k{other} IS NOT NULL)::int" for other in _earlier(shape, index)) or "0"
         over = (
-            f" WHEN t.k{index} IS NOT NULL AND t.g{index} IS NULL AND NOT ({_repeats(shape, index)}) AND {before}"
+            f" WHEN t.k{index} IS NOT NULL AND NOT ({_repeats(shape, index)}) AND {before}"
             f" + CASE WHEN t.target IS NULL THEN 0 ELSE {_held('t.members', slot.type_id)} END >= {slot.limit}"
             " THEN 0"
         )
+    return f"CASE WHEN t.g{index} IS NOT NULL THEN t.g{index}{seen}{over} END"
+
+
+def _is_seen(shape: Shape, index: int) -> str:
+    """Whether the row's person holds the value in whatever way; not asked when it leads there anyway."""
+    known = f" OR k.g{index} = k.target" if shape.slots[index].is_unique else ""
     return (
-        f"CASE WHEN t.g{index} IS NOT NULL AND t.g{index} IS DISTINCT FROM t.target THEN t.g{index}{over} END"
+        f"CASE WHEN k.target IS NULL OR k.k{index} IS NULL{known} THEN false ELSE EXISTS ("
+        "SELECT FROM profiles_identifier x WHERE x.profile_id = ANY(k.members)"
+        f" AND x.type_id = {shape.slots[index].type_id} AND x.value = k.k{index}) END AS seen{index}"
     )
 
 
 def create_hits(shape: Shape) -> str:
-    """Step 2. Index look-ups only, whatever the statistics say: a chunk is small, the base is not."""
+    """Step 2. Index look-ups only, whatever the statistics say: a chunk is small, the base is not.
+
+    ``keys`` holds all the row's identifiers as soon as one of them is new to its person.
+    """
+    count = len(shape.slots)
     unique = list(shape.unique_slots())
-    keys = "".join(f", c.k{index}, c.r{index}" for index in range(len(shape.slots)))
+    keys = "".join(f", c.k{index}, c.r{index}" for index in range(count))
     hits = "".join(f", h{i}.profile_id AS m{i}, p{i}.canonical_id AS g{i}" for i, _ in unique)
     joins = "".join(
         f" LEFT JOIN profiles_identifier h{i}"
@@ -156,12 +158,10 @@ def create_hits(shape: Shape) -> str:
     slot = f"CASE{chosen} END" if unique else "NULL::int"
     target = "".join(f" WHEN {i} THEN s.g{i}" for i, _ in unique)
     via = "".join(f" WHEN {i} THEN s.m{i}" for i, _ in unique)
-    led = (
-        f"CASE s.slot{target} END AS target, CASE s.slot{via} END AS via"
-        if unique
-        else ("NULL::bigint AS target, NULL::bigint AS via")
-    )
-    count = len(shape.slots)
+    led = "NULL::bigint AS target, NULL::bigint AS via"
+    if unique:
+        led = f"CASE s.slot{target} END AS target, CASE s.slot{via} END AS via"
+    seen = "".join(f", {_is_seen(shape, i)}" for i in range(count))
     types = "ARRAY[" + ", ".join(str(slot.type_id) for slot in shape.slots) + "]::smallint[]"
     key_list = ", ".join(_key(shape, i) for i in range(count))
     raw_list = ", ".join(f"t.r{i}" for i in range(count))
@@ -184,18 +184,26 @@ def create_hits(shape: Shape) -> str:
             SELECT s.*, {led} FROM picked s
         ), known AS MATERIALIZED (
             SELECT l.*, CASE WHEN l.target IS NOT NULL THEN {_members("l.target")} END AS members FROM led l
+        ), seen AS MATERIALIZED (
+            SELECT k.*{seen} FROM known k
         ), told AS (
             SELECT t.line, t.target, t.via, t.members,
                 ARRAY[{key_list}]::text[] AS keys, ARRAY[{raw_list}]::text[] AS raws,
                 ARRAY[{clash_list}]::bigint[] AS clashes, concat_ws(', ', {led_to}) AS led_to
-            FROM known t
+            FROM seen t
+        ), judged AS (
+            SELECT *, CASE WHEN target IS NULL THEN array_remove(keys, NULL) <> '{{}}' ELSE EXISTS (
+                SELECT FROM unnest(keys, clashes) AS u (value, clash)
+                WHERE value IS NOT NULL AND clash IS DISTINCT FROM target) END AS has_news FROM told
         )
         SELECT line, target, via, members, {types} AS types,
-            CASE WHEN array_remove(keys, NULL) <> '{{}}' THEN keys END AS keys,
-            CASE WHEN array_remove(raws, NULL) <> '{{}}' THEN raws END AS raws,
-            CASE WHEN array_remove(clashes, NULL) <> '{{}}' THEN clashes END AS clashes,
+            CASE WHEN has_news THEN keys END AS keys,
+            CASE WHEN has_news AND array_remove(raws, NULL) <> '{{}}' THEN raws END AS raws,
+            CASE WHEN has_news THEN CASE WHEN array_remove(clashes, NULL) <> '{{}}' THEN clashes END
+                WHEN array_remove(array_remove(clashes, NULL), target) <> '{{}}' THEN clashes END AS clashes,
+            EXISTS (SELECT FROM unnest(clashes) AS c WHERE c <> 0 AND c IS DISTINCT FROM target) AS is_clash,
             led_to
-        FROM told
+        FROM judged
     """
 
 
@@ -216,7 +224,7 @@ def _field_piece(name: str, policy: str) -> str:
         ""
         if policy == NEVER
         else (
-            f" WHEN p.{name} IS NOT NULL AND '{name}' = ANY(c.clears)"
+            f" WHEN p.{name} IS NOT NULL AND c.{name} IS NULL AND '{name}' = ANY(c.clears)"
             f" THEN '\"{name}\":[' || to_json(p.{name})::text || ',null]'"
         )
     )
@@ -232,7 +240,7 @@ def _custom_piece(custom: Custom, bind: Binds) -> str:
     name, key = bind(custom.name), bind(f'"attributes.{custom.name}":[')
     old, new = f"(p.attributes -> {name})", f"(c.attributes -> {name})"
     cleared = (
-        f" WHEN p.attributes ? {name} AND 'attributes.' || {name} = ANY(c.clears)"
+        f" WHEN p.attributes ? {name} AND {new} IS NULL AND 'attributes.' || {name} = ANY(c.clears)"
         f" THEN {key} || {old}::text || ',null]'"
     )
     is_set = f"{new} IS NOT NULL AND {old} IS NULL"
@@ -280,35 +288,54 @@ def _tags_piece(policy: str) -> str:
     )
 
 
-def _consents_piece() -> str:
-    """Decisions to add. A *no* is always taken; a *yes* only from people who never decided (M8, F22)."""
-    return """
-        CASE WHEN c.consents IS NOT NULL THEN (
-            SELECT '"consents":[' || coalesce(jsonb_agg(label || now) FILTER (WHERE now IS NOT NULL), '[]')::text
-                || ',' || jsonb_agg(label || state)::text || ']'
-            FROM (
-                SELECT w.e ->> 0 || '/' || (w.e ->> 1) || '=' AS label, w.e ->> 2 AS state, (
-                    SELECT CASE WHEN count(*) = 0 THEN NULL
-                        WHEN max(x.at) FILTER (WHERE x.state = 'granted') > coalesce(
-                            max(coalesce(x.at, x.recorded_at)) FILTER (WHERE x.state <> 'granted'), '-infinity')
-                        THEN 'granted' ELSE 'withdrawn' END
-                    FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
-                        AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1
-                ) AS now, EXISTS (
+# What holds now for the decision ``w.e`` = [channel, purpose, …] is about; as profiles.privacy.consent.decide.
+_HOLDS_NOW = """
+    (SELECT CASE WHEN count(*) = 0 THEN NULL
+        WHEN max(x.at) FILTER (WHERE x.state = 'granted') > coalesce(
+            max(coalesce(x.at, x.recorded_at)) FILTER (WHERE x.state <> 'granted'), '-infinity')
+        THEN 'granted' ELSE 'withdrawn' END
+    FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
+        AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1)"""
+
+# Decisions to add. A *no* is always taken; a *yes* only from people who never decided (M8, F22).
+_CONSENTS_PIECE = f"""
+    CASE WHEN c.consents IS NOT NULL THEN (
+        SELECT '"consents":[' || coalesce(jsonb_agg(label || now) FILTER (WHERE now IS NOT NULL), '[]')::text
+            || ',' || jsonb_agg(label || state)::text || ']'
+        FROM (
+            SELECT w.e ->> 0 || '/' || (w.e ->> 1) || '=' AS label, w.e ->> 2 AS state, {_HOLDS_NOW} AS now,
+                EXISTS (
                     SELECT FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
                         AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1
                         AND x.state = w.e ->> 2 AND x.at = (w.e ->> 3)::timestamptz
                 ) AS is_known
-                FROM jsonb_array_elements(c.consents) AS w (e)
-            ) y WHERE NOT is_known AND (now IS NULL OR (state = 'withdrawn' AND now = 'granted'))
-        ) END"""
+            FROM jsonb_array_elements(c.consents) AS w (e)
+        ) y WHERE NOT is_known AND (now IS NULL OR (state = 'withdrawn' AND now = 'granted'))
+    ) END"""
+
+NOT_RAISED = "This person said no. An import does not turn it into a yes; the consent stays withdrawn."
+
+
+def _notices(shape: Shape, bind: Binds) -> str:
+    if not shape.has_consents:
+        return "c.notices"
+    refused = (
+        f"(SELECT jsonb_agg(jsonb_build_object('column', w.e ->> 0 || '/' || (w.e ->> 1), 'value', w.e ->> 2,"
+        f" 'message', {bind(NOT_RAISED)}::text)) FROM jsonb_array_elements(c.consents) AS w (e)"
+        f" WHERE w.e ->> 2 = 'granted' AND {_HOLDS_NOW} = 'withdrawn')"
+    )
+    return (
+        f"CASE WHEN c.consents IS NULL OR h.target IS NULL THEN c.notices"
+        f" ELSE nullif(coalesce(c.notices, '[]') || coalesce({refused}, '[]'), '[]') END"
+    )
 
 
 _IDENTIFIERS_PIECE = """
     CASE WHEN h.keys IS NOT NULL THEN (
         SELECT '"identifiers":[[],' || jsonb_agg(t.name || ':' || k.value ORDER BY k.n)::text || ']'
-        FROM unnest(h.types, h.keys) WITH ORDINALITY AS k (type_id, value, n)
-        JOIN profiles_identifiertype t ON t.id = k.type_id WHERE k.value IS NOT NULL
+        FROM unnest(h.types, h.keys, h.clashes) WITH ORDINALITY AS k (type_id, value, clash, n)
+        JOIN profiles_identifiertype t ON t.id = k.type_id
+        WHERE k.value IS NOT NULL AND k.clash IS DISTINCT FROM h.target
     ) END"""
 
 
@@ -319,7 +346,7 @@ def _diff(shape: Shape, bind: Binds) -> str:
     if shape.tags:
         pieces.append(_tags_piece(shape.tags))
     if shape.has_consents:
-        pieces.append(_consents_piece())
+        pieces.append(_CONSENTS_PIECE)
     pieces.append(_IDENTIFIERS_PIECE)
     return "'{' || concat_ws(',', " + ", ".join(pieces) + ") || '}'"
 
@@ -330,7 +357,7 @@ def insert_rows(shape: Shape, *, import_id: int, partition: str) -> Statement:
     fields = ", ".join(Profile.FIELDS)
     values = ", ".join(f"c.{name}" for name in Profile.FIELDS)
     separator = bind(SEPARATOR)
-    clash = "h.clashes IS NOT NULL AND 0 < ANY(h.clashes)" if shape.is_strict else "false"
+    clash = "h.is_clash" if shape.is_strict else "false"
     conflict = (
         "jsonb_build_array(jsonb_build_object('column', NULL, 'value', '', 'message',"
         " 'This row leads to more than one person: ' || h.led_to || '. It was left out.'))"
@@ -343,8 +370,8 @@ def insert_rows(shape: Shape, *, import_id: int, partition: str) -> Statement:
                 WHEN h.target IS NULL THEN 'created' WHEN d.diff = '{{}}' THEN 'unchanged' ELSE 'updated' END,
             h.target, nullif(h.via, h.target), p.version, CASE WHEN h.keys IS NOT NULL THEN h.types END, h.keys,
             h.raws, h.clashes, {values}, c.attributes, c.tags, c.consents, c.clears,
-            CASE WHEN d.diff <> '{{}}' THEN d.diff::jsonb END,
-            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {clash} THEN {conflict} END, c.notices
+            CASE WHEN d.diff <> '{{}}' AND NOT coalesce({clash}, false) THEN d.diff::jsonb END,
+            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {clash} THEN {conflict} END, {_notices(shape, bind)}
         FROM (
             SELECT line, {fields}, attributes, string_to_array(tags, {separator}) AS tags, consents,
                 string_to_array(clears, {separator}) AS clears, problems, notices

@@ -15,7 +15,15 @@ ON_CONFLICT = {
 }
 
 # How the file is written; these go to the dialect, everything else stays an option.
-DIALECT = ("encoding", "delimiter", "quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines")
+DIALECT = (
+    "encoding",
+    "delimiter",
+    "quotechar",
+    "skip_space",
+    "header_line",
+    "has_header",
+    "max_quoted_lines",
+)
 DEFAULTS: dict[str, Any] = {
     "policy": FILL,
     "on_conflict": STRONGER,

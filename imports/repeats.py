@@ -113,7 +113,7 @@ def fold_next(job: Import, shape: Shape, *, after: int) -> int | None:
         )
         cursor.execute(
             "CREATE TEMP TABLE import_group"
-            " (line bigint PRIMARY KEY, head bigint, clashes bigint[]) ON COMMIT DROP"
+            " (line bigint PRIMARY KEY, head bigint, root bigint, clashes bigint[]) ON COMMIT DROP"
         )
         cursor.execute("CREATE TEMP TABLE import_conflict (line bigint PRIMARY KEY) ON COMMIT DROP")
         _write_verdicts(cursor, _verdicts(job, shape, after, last))
@@ -141,12 +141,20 @@ def _verdicts(job: Import, shape: Shape, after: int, last: int) -> Iterator[tupl
             grouping = Grouping(
                 limits, lambda root, kind: held.get((root, kind), 0), is_strict=shape.is_strict
             )
-            clashes: dict[int, list[Any]] = {}
+            clashes: dict[int, tuple[int | None, list[int], list[int | None]]] = {}
             for _, line, root, types, values, clash in rows:
-                clashes[line] = list(clash or [None] * len(types or []))
-                grouping.add(Member(line, root, _keys(types, values, clash, unique)))
+                whose = list(clash or [None] * len(types or []))
+                clashes[line] = (root, types or [], whose)
+                grouping.add(Member(line, root, _keys(types, values, clash, unique), _root_at(root, whose)))
             for verdict in grouping.verdicts():
-                yield verdict, clashes[verdict.line]
+                root, types, whose = clashes[verdict.line]
+                if root is not None and verdict.root != root:
+                    # Not theirs after all: their own contact values go with the row.
+                    whose = [
+                        None if mark == root and kind not in unique else mark
+                        for mark, kind in zip(whose, types, strict=False)
+                    ]
+                yield verdict, whose
 
 
 def _keys(
@@ -160,6 +168,11 @@ def _keys(
         for position, (kind, value) in enumerate(zip(types or (), values or (), strict=True))
         if value is not None and kind in unique and (clashes is None or clashes[position] is None)
     ]
+
+
+def _root_at(root: int | None, clashes: list[int | None]) -> int:
+    """The position of the row's strongest identifier that leads to its profile; -1: nothing is new in it."""
+    return clashes.index(root) if root is not None and root in clashes else -1
 
 
 def _held_values(job: Import, types: list[int], after: int, last: int) -> dict[tuple[int, int], int]:
@@ -180,7 +193,7 @@ def _held_values(job: Import, types: list[int], after: int, last: int) -> dict[t
 
 
 def _write_verdicts(cursor: Any, verdicts: Iterator[tuple[Verdict, list[Any]]]) -> None:
-    groups: list[tuple[int, int, list[Any] | None]] = []
+    groups: list[tuple[int, int, int | None, list[Any] | None]] = []
     conflicts: list[int] = []
     for verdict, clashes in verdicts:
         if verdict.is_conflict:
@@ -188,8 +201,9 @@ def _write_verdicts(cursor: Any, verdicts: Iterator[tuple[Verdict, list[Any]]]) 
             continue
         for position, whose in verdict.clashes.items():
             clashes[position] = whose
-        groups.append((verdict.line, verdict.head, clashes if any(c is not None for c in clashes) else None))
-    with cursor.copy("COPY import_group (line, head, clashes) FROM STDIN") as copy:
+        marks = clashes if any(mark is not None for mark in clashes) else None
+        groups.append((verdict.line, verdict.head, verdict.root, marks))
+    with cursor.copy("COPY import_group (line, head, root, clashes) FROM STDIN") as copy:
         for group in groups:
             copy.write_row(group)
     cursor.execute("INSERT INTO import_conflict SELECT unnest(%s::bigint[])", [conflicts])
@@ -276,14 +290,14 @@ def _fold_attributes(job: Import, shape: Shape, params: dict[str, Any]) -> str:
 
 def _fold_tags(job: Import, shape: Shape) -> str:
     if shape.tags == OVERWRITE:
-        return f"array_to_string({_pick('r.tags', OVERWRITE)}, %(separator)s)"
+        return _pick("array_to_string(r.tags, %(separator)s)", OVERWRITE)
     return (
         "(SELECT string_agg(name, %(separator)s ORDER BY line, n) FROM ("
         "SELECT DISTINCT ON (lower(w.name)) w.name, r2.line, w.n"
-        " FROM import_group g2 JOIN {part} r2 ON r2.line = g2.line"
+        f" FROM import_group g2 JOIN {job.partition} r2 ON r2.line = g2.line"
         " CROSS JOIN unnest(r2.tags) WITH ORDINALITY AS w (name, n) WHERE g2.head = g.head"
         " ORDER BY lower(w.name), r2.line, w.n) x)"
-    ).format(part=job.partition)
+    )
 
 
 def _fold_consents(job: Import) -> str:
@@ -291,26 +305,26 @@ def _fold_consents(job: Import) -> str:
     return (
         "(SELECT jsonb_agg(e) FROM ("
         "SELECT DISTINCT ON (w.e ->> 0, w.e ->> 1) w.e"
-        " FROM import_group g2 JOIN {part} r2 ON r2.line = g2.line"
+        f" FROM import_group g2 JOIN {job.partition} r2 ON r2.line = g2.line"
         " CROSS JOIN jsonb_array_elements(r2.consents) AS w (e) WHERE g2.head = g.head"
         " ORDER BY w.e ->> 0, w.e ->> 1, (w.e ->> 3) DESC NULLS FIRST, w.e ->> 2 DESC, r2.line DESC) x)"
-    ).format(part=job.partition)
+    )
 
 
 def _fold_clears(job: Import) -> str:
     return (
         "(SELECT string_agg(DISTINCT w.name, %(separator)s)"
-        " FROM import_group g2 JOIN {part} r2 ON r2.line = g2.line"
+        f" FROM import_group g2 JOIN {job.partition} r2 ON r2.line = g2.line"
         " CROSS JOIN unnest(r2.clears) AS w (name) WHERE g2.head = g.head)"
-    ).format(part=job.partition)
+    )
 
 
 def _fold_notices(job: Import) -> str:
     return (
         "(SELECT jsonb_agg(w.e ORDER BY r2.line)"
-        " FROM import_group g2 JOIN {part} r2 ON r2.line = g2.line"
+        f" FROM import_group g2 JOIN {job.partition} r2 ON r2.line = g2.line"
         " CROSS JOIN jsonb_array_elements(r2.notices) AS w (e) WHERE g2.head = g.head)"
-    ).format(part=job.partition)
+    )
 
 
 def _fold_hits(job: Import) -> tuple[str]:
@@ -319,8 +333,8 @@ def _fold_hits(job: Import) -> tuple[str]:
         f"""
         CREATE TEMP TABLE import_hit ON COMMIT DROP AS
         WITH roots AS (
-            SELECT g.head AS line, max(r.profile_id) AS target,
-                (array_agg(r.via_id ORDER BY r.line) FILTER (WHERE r.profile_id IS NOT NULL))[1] AS via
+            SELECT g.head AS line, max(g.root) AS target,
+                (array_agg(r.via_id ORDER BY r.line) FILTER (WHERE r.profile_id = g.root))[1] AS via
             FROM import_group g JOIN import_head h ON h.line = g.head JOIN {job.partition} r ON r.line = g.line
             GROUP BY 1
         ), people AS MATERIALIZED (
@@ -332,7 +346,8 @@ def _fold_hits(job: Import) -> tuple[str]:
             FROM people p JOIN import_group g ON g.head = p.line JOIN {job.partition} r ON r.line = g.line
             CROSS JOIN unnest(r.types, r.keys, r.raws, g.clashes)
                 WITH ORDINALITY AS u (type_id, value, raw, clash, n)
-            WHERE u.value IS NOT NULL AND (p.target IS NULL OR NOT EXISTS (
+            WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM coalesce(p.target, -2)
+              AND (p.target IS NULL OR NOT EXISTS (
                 SELECT FROM profiles_identifier x
                 WHERE x.profile_id = ANY(p.members) AND x.type_id = u.type_id AND x.value = u.value))
             ORDER BY p.line, u.type_id, u.value, (u.clash IS NOT NULL), r.line, u.n
@@ -343,7 +358,7 @@ def _fold_hits(job: Import) -> tuple[str]:
         )
         SELECT p.line, p.target, p.via, p.members, k.types, k.keys,
             CASE WHEN array_remove(k.raws, NULL) <> '{{}}' THEN k.raws END AS raws,
-            CASE WHEN array_remove(k.clashes, NULL) <> '{{}}' THEN k.clashes END AS clashes, '' AS led_to
+            CASE WHEN array_remove(k.clashes, NULL) <> '{{}}' THEN k.clashes END AS clashes, false AS is_clash, '' AS led_to
         FROM people p LEFT JOIN gathered k ON k.line = p.line
         """,
     )

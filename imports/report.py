@@ -6,11 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.jobs import actor_of
+from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import, Row
 
@@ -64,8 +66,9 @@ def _anonymous(job: Import) -> dict[str, Any] | None:
 def _clashes(job: Import) -> dict[str, Any] | None:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*), min(line) FROM {job.partition}"
-            " WHERE clashes IS NOT NULL AND outcome IN ('created', 'updated', 'unchanged')"
+            f"SELECT count(*), min(line) FROM {job.partition} WHERE clashes IS NOT NULL"
+            " AND outcome IN ('created', 'updated', 'unchanged') AND EXISTS ("
+            "SELECT FROM unnest(clashes) AS c WHERE c <> 0 AND c IS DISTINCT FROM profile_id)"
         )
         count, line = cursor.fetchone()
     if not count:
@@ -181,10 +184,6 @@ def mail_summary(job: Import, work: Job) -> None:
     to = recipients(job)
     if not to:
         return
-    from django.template.loader import render_to_string
-
-    from cdp.mail import queue_mail
-
     lines = [(job.counts[name], text) for name, text in SENTENCES.items() if job.counts.get(name)]
     context = {
         "job": job,
@@ -210,11 +209,11 @@ def mail_milestone(job: Import, before: int, after: int) -> None:
     every = settings.CDP_IMPORT_MAIL_EVERY
     if not every or before // every == after // every:
         return
-    from cdp.mail import queue_mail
-
     to = recipients(job)
     if not to:
         return
     for number in range(before // every + 1, after // every + 1):
         text = f"{number * every:,} people of {job.name} are imported.\n\n{report_url(job)}\n"
-        queue_mail(to=to, subject=f"Import of {job.name}: {number * every:,} people"[:300], text=text, job=job.job)
+        queue_mail(
+            to=to, subject=f"Import of {job.name}: {number * every:,} people"[:300], text=text, job=job.job
+        )

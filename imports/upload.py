@@ -25,6 +25,7 @@ from profiles.models import Source
 SAMPLE_ROWS = 20
 SAMPLE_CELL = 200
 
+
 class BadFile(Refused):
     """The file cannot be read as rows; nothing of it was kept."""
 
@@ -142,7 +143,10 @@ def _store(job: Import, file: UploadedFile, actor: Actor, earlier: Import | None
             job.warnings = [same_file_warning(earlier)] if earlier else []
             job.save()
             audit.record(
-                "import.upload", actor=actor, subject=f"import:{job.pk}", detail={"size": job.size, "sha256": job.sha256}
+                "import.upload",
+                actor=actor,
+                subject=f"import:{job.pk}",
+                detail={"size": job.size, "sha256": job.sha256},
             )
     except BaseException:
         storage.delete(name)
@@ -246,6 +250,11 @@ def advice_for(job: Import) -> list[dict[str, Any]]:
     except Refused:
         return []
     return [
-        {"code": item.code, "column": item.column or None, "message": item.message, "suggestion": item.suggestion}
+        {
+            "code": item.code,
+            "column": item.column or None,
+            "message": item.message,
+            "suggestion": item.suggestion,
+        }
         for item in advise(mapping, job.sample, context)
     ]

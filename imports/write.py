@@ -147,7 +147,7 @@ class Writer:
             FROM import_step s JOIN {self.job.partition} r ON r.line = s.line
             CROSS JOIN unnest(r.types, r.keys, r.raws, r.clashes) AS u (type_id, value, raw, clash)
             JOIN profiles_identifiertype t ON t.id = u.type_id
-            WHERE u.value IS NOT NULL
+            WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM s.profile_id
             UNION ALL
             SELECT line, profile_id, %(browser)s, browser, '', true FROM import_step WHERE browser IS NOT NULL
         """
