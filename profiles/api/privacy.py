@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from profiles.api import schema
 from profiles.api.base import PeopleApi
+from profiles.privacy.export import stream_profile
 
 
 class GdprExport(PeopleApi):
@@ -23,13 +24,13 @@ class GdprExport(PeopleApi):
         parameters=[schema.REF],
         responses={200: schema.GdprExport, **api_schema.ERRORS},
     )
-    def get(self, request: Request, ref: str) -> Response:
+    def get(self, request: Request, ref: str) -> StreamingHttpResponse:
         """A JSON attachment: all members of a merge, every value with its source, consents with proof, events,
-        notes, and who looked.
+        notes, and who looked. Deleted people by id as well.
         """
-        root = self.find().root
-        from profiles.privacy.export import export_profile
-
-        data = export_profile(profile_id=root.pk, actor=self.actor)
+        root = self.find(live_only=False).root
+        pieces = stream_profile(profile_id=root.pk, actor=self.actor)
         name = f'attachment; filename="profile-{root.pk}.json"'
-        return Response(data, headers={"Content-Disposition": name})
+        return StreamingHttpResponse(
+            pieces, content_type="application/json", headers={"Content-Disposition": name}
+        )

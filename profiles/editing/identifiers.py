@@ -145,6 +145,9 @@ def attach_identifier(
         row = had
     else:
         row = insert_identifiers(found, profile_id=root.pk, source=source)[0]
+        if is_verified:
+            row.is_verified = True
+            row.save(update_fields=["is_verified"])
     _tell(root, came=[str(row)], left=[], actor=actor, source=source, cause=cause)
     return Attached(row, is_new=True)
 

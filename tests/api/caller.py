@@ -29,7 +29,8 @@ class Caller:
         path = path if path.startswith("/") else f"/api/v1/{path}"
         answer: Answer = self.client.generic(method, path, data, content_type=content_type, headers=sent)
         kind = answer.get("Content-Type", "")
-        answer.data = json.loads(answer.content) if "json" in kind and answer.content else None
+        is_json = "json" in kind and not answer.streaming and answer.content
+        answer.data = json.loads(answer.content) if is_json else None
         return answer
 
     def get(self, path: str, **headers: str) -> Answer:

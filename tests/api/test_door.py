@@ -1,0 +1,215 @@
+"""Who comes in, and what every error looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.test import Client
+from django.utils import timezone
+from psycopg import errors as pg
+
+from cdp.actors import Actor
+from cdp.api import throttling
+from cdp.api.keys import revoke_key
+from cdp.models import ApiKey, AuditEntry, User
+from profiles.models import Profile
+from tests.api.caller import Caller, said
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are made in the admin under Settings."
+
+
+def test_key_opens_and_is_kept_as_a_hash(api: Caller, stranger: Caller) -> None:
+    assert api.key is not None
+    refused = stranger.get("profiles/")
+    assert said(refused) == (401, SIGN_IN)
+    assert refused["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert api.get("profiles/").status_code == 200
+    kept = ApiKey.objects.get()
+    assert api.key.secret not in (kept.digest, kept.prefix)
+    assert api.key.secret.startswith(kept.prefix)
+
+
+@pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "bearer  ", "Bearer \xff"])
+def test_unknown_key_is_a_401(stranger: Caller, header: str) -> None:
+    sentence = "This API key is not known here. Check that it was copied whole."
+    assert said(stranger.get("profiles/", Authorization=header)) == (401, sentence)
+
+
+@pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "nonsense", ""])
+def test_other_schemes_are_told_what_to_send(stranger: Caller, header: str) -> None:
+    assert said(stranger.get("profiles/", Authorization=header)) == (401, SIGN_IN)
+
+
+def test_revoked_key_ends_with_the_next_request(api: Caller) -> None:
+    assert api.get("profiles/").status_code == 200
+    revoke_key(key_id=ApiKey.objects.get().pk, actor=Actor.system())
+    assert said(api.get("profiles/")) == (401, "The API key “shop” was revoked. Use another key.")
+    assert list(AuditEntry.objects.filter(action__startswith="key.").values_list("action", flat=True)) == [
+        "key.revoke",
+        "key.create",
+    ]
+
+
+def test_last_use_is_noted_at_most_once_a_minute(api: Caller) -> None:
+    api.get("profiles/")
+    first = ApiKey.objects.get().last_used_at
+    assert first is not None
+    api.get("profiles/")
+    assert ApiKey.objects.get().last_used_at == first
+    earlier = timezone.now() - timedelta(seconds=61)
+    ApiKey.objects.update(last_used_at=earlier)
+    api.get("profiles/")
+    used = ApiKey.objects.get().last_used_at
+    assert used is not None
+    assert used > earlier
+
+
+def test_missing_scope_is_a_403_that_names_it(with_scopes: Callable[..., Caller]) -> None:
+    reader = with_scopes("profiles:read")
+    ann = make_profile()
+    assert reader.get(f"profiles/{ann.pk}/").status_code == 200
+    assert said(reader.patch(f"profiles/{ann.pk}/", {"city": "Oslo"})) == (
+        403,
+        "The API key “shop” needs the scope profiles:write for this.",
+    )
+    assert said(reader.get("audit/")) == (403, "The API key “shop” needs the scope admin for this.")
+
+
+def test_session_works_and_writes_need_the_csrf_token(sam: User, vic: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(sam)
+    page = Caller(None, client)
+    assert page.get("profiles/").status_code == 200
+    assert said(page.post("profiles/", {"first_name": "Ann"})) == (403, "CSRF Failed: CSRF cookie not set.")
+    assert Profile.objects.count() == 0
+    open_page = Caller(None, Client())
+    open_page.client.force_login(vic)
+    assert said(open_page.post("profiles/", {"first_name": "Ann"})) == (
+        403,
+        "Your role does not include the permission profiles.add_profile.",
+    )
+    User.objects.filter(pk=sam.pk).update(is_active=False)
+    assert said(page.get("profiles/")) == (401, SIGN_IN)
+
+
+def test_unknown_addresses_and_methods_are_problems_and_never_redirect(api: Caller, stranger: Caller) -> None:
+    nothing = "There is nothing at this address. GET /api/v1/docs/ lists what there is."
+    for path in ("/api/", "/api/v1/", "/api/v2/profiles/", "/api/v1/nothing", "/api/v1/profiles/1/nothing/"):
+        for method in ("GET", "POST", "DELETE"):
+            assert said(stranger.send(method, path, b"{" if method == "POST" else None)) == (404, nothing)
+    for path in ("profiles", "profiles/", "merges", "tags/"):
+        answer = api.send("PUT", path, {})
+        assert said(answer) == (405, 'Method "PUT" not allowed.')
+    assert api.get("profiles").status_code == 200
+    assert api.post("profiles", {"first_name": "Ann"}).status_code == 201
+    options = api.send("OPTIONS", "profiles/")
+    assert (options.status_code, options["Allow"]) == (204, "GET, POST, HEAD, OPTIONS")
+
+
+def test_content_types(api: Caller) -> None:
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "x/y;" * 99,
+    ):
+        answer = api.send("POST", "profiles/", b'{"first_name": "Ann"}', Content_Type=kind)
+        assert said(answer)[0] == 415, kind
+    answer = api.post("profiles/", {"first_name": "Ann"}, Content_Encoding="gzip")
+    assert said(answer) == (415, "Content-Encoding gzip is not taken here. Send the body uncompressed.")
+    assert Profile.objects.count() == 0
+    ok = api.send(
+        "POST", "profiles/", b'{"first_name": "Ann"}', Content_Type="application/json; charset=utf-8"
+    )
+    assert ok.status_code == 201
+
+
+def test_body_limits(api: Caller, settings: Any) -> None:
+    answer = api.send("POST", "profiles/", b'{"first_name": "' + b"x" * 4 * 1024 * 1024 + b'"}')
+    assert said(answer) == (413, "The body has 4,194,322 bytes; at most 4,194,304 are taken here.")
+    answer = api.post("profiles/", None, Transfer_Encoding="chunked")
+    assert said(answer) == (411, "Send the body with a Content-Length instead of in chunks.")
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "sentence"),
+    [
+        (
+            pg.AdminShutdown,
+            503,
+            "The database cannot be reached right now. Nothing was changed; please try again in a moment.",
+        ),
+        (
+            pg.DeadlockDetected,
+            409,
+            "Somebody changed the same data at the same moment. Nothing was saved; please try again.",
+        ),
+        (
+            pg.QueryCanceled,
+            503,
+            "This took too long and was stopped. Narrow the filters, or try again when the system is less busy.",
+        ),
+    ],
+)
+def test_database_trouble_is_told_without_its_details(
+    api: Caller, monkeypatch: pytest.MonkeyPatch, state: Any, status: int, sentence: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError("Failing row contains (ann@example.com)") from state("ann@example.com")
+
+    monkeypatch.setattr("profiles.api.people.create_profile", fail)
+    answer = api.post("profiles/", {"first_name": "Ann"})
+    assert said(answer) == (status, sentence)
+    assert "Retry-After" in answer
+    assert b"ann@example.com" not in answer.content
+
+
+def test_unknown_exception_is_a_500_problem_without_a_trace(
+    api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("profiles.api.people.create_profile", fail)
+    api.client.raise_request_exception = False
+    answer = api.post("profiles/", {"first_name": "Ann"})
+    assert said(answer)[0] == 500
+    assert b"secret" not in answer.content
+
+
+def test_bad_host_is_a_problem_too(api: Caller) -> None:
+    assert said(api.get("profiles/", Host="evil.example")) == (400, "The request is malformed.")
+
+
+def test_rate_is_told_always_and_ends_in_a_429(
+    api: Caller, stranger: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttling.time, "time", lambda: 60 * 1000 + 20)
+    settings.API_RATE_PER_MINUTE = 3
+    seen = [api.get("profiles/"), api.get("nothing"), api.post("profiles/", {"emial": 1})]
+    assert [answer.status_code for answer in seen] == [200, 404, 400]
+    assert [answer["RateLimit-Remaining"] for answer in seen] == ["2", "1", "0"]
+    assert (seen[0]["RateLimit-Limit"], seen[0]["RateLimit-Reset"]) == ("3", "40")
+    over = api.get("profiles/")
+    assert said(over) == (429, "Request was throttled. Expected available in 40 seconds.")
+    assert (over["Retry-After"], over["RateLimit-Remaining"]) == ("40", "0")
+    assert stranger.get("profiles/")["RateLimit-Limit"] == "600"
+    monkeypatch.setattr(throttling.time, "time", lambda: 60 * 1001)
+    assert api.get("profiles/").status_code == 200
+
+
+def test_processes_together_never_exceed_the_limit() -> None:
+    """Each process has its own memory; the count in the database is one."""
+    granted = 0
+    for _ in range(7):
+        throttling._shares.clear()
+        granted += sum(not throttling.count("key:1", 250).is_over for _ in range(51))
+    assert 250 - 7 * 2 <= granted <= 250
