@@ -64,9 +64,10 @@ class Heart(threading.Thread):
 
     def run(self) -> None:
         self._quietly(wake_left_over)
-        while not self.stopping.is_set():
+        stopped = False
+        while not stopped:
             self._quietly(lambda: beat(self.worker))
-            self.stopping.wait(EVERY_SECONDS)
+            stopped = self.stopping.wait(EVERY_SECONDS)
         self._quietly(self._take_away)
 
     def _take_away(self) -> None:
