@@ -67,7 +67,7 @@ class Hit:
         if self.how in ("identifier", "prefix"):
             shown = mask(self.field, self.value)
             if merged:
-                label = self.label if self.label[:2].isupper() else self.label[:1].lower() + self.label[1:]
+                label = self.label if self.label[1:2].isupper() else self.label[:1].lower() + self.label[1:]
                 return f"Found as an old {label}: {shown}, from merged-away #{self.member_id}"
             return f"Found by {self.label}: {shown}"
         if merged:

@@ -7,8 +7,7 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.core.serializers.json import DjangoJSONEncoder
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -30,6 +29,7 @@ from profiles.merging.verdicts import set_verdict
 from profiles.messaging import send_message
 from profiles.models import DuplicatePair
 from profiles.privacy.consent import record_consent
+from profiles.privacy.export import stream_profile
 from profiles.tagging import tag_profiles, untag_profiles
 
 _MAX_PROPERTIES = 32_000
@@ -192,14 +192,11 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
 
 
 @write("profiles.view_profile", "profiles.export_profile")
-def gdpr_export(request: HttpRequest, profile_id: int) -> HttpResponse:
+def gdpr_export(request: HttpRequest, profile_id: int) -> StreamingHttpResponse:
     """Everything known about one person as a JSON file (G1)."""
-    from profiles.privacy.export import export_profile
-
     root = root_of(profile_id, live_only=False)
-    content = export_profile(profile_id=root.pk, actor=Actor.of_request(request))
-    body = json.dumps(content, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)
-    response = HttpResponse(body, content_type="application/json; charset=utf-8")
+    pieces = stream_profile(profile_id=root.pk, actor=Actor.of_request(request))
+    response = StreamingHttpResponse(pieces, content_type="application/json; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="profile-{root.pk}.json"'
     return response
 

@@ -1,0 +1,215 @@
+"""One set of filters for the list, the API and bulk actions: on surviving people, looking at all their members."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiles.builtin import builtin_source
+from profiles.errors import Invalid
+from profiles.filters import ProfileFilter
+from profiles.merging.merge import merge_profiles
+from profiles.models import AttributeDefinition, Change, Consent, Profile, Source
+from profiles.privacy.consent import current_consents, record_consent
+from profiles.privacy.deletion import delete_profiles
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+def listed(query: str = "", **params: Any) -> set[int]:
+    data = QueryDict(query, mutable=True)
+    for name, value in params.items():
+        data[name] = value
+    filters = ProfileFilter(data)
+    assert filters.form.is_valid(), filters.form.errors
+    exact = set(filters.qs.values_list("pk", flat=True))
+    assert set(filters.page_qs.values_list("pk", flat=True)) == exact
+    return exact
+
+
+def problems(query: str) -> dict[str, list[str]]:
+    filters = ProfileFilter(QueryDict(query))
+    return {name: list(errors) for name, errors in filters.form.errors.items()}
+
+
+@pytest.fixture
+def people(by_staff: dict[str, Any]) -> dict[str, int]:
+    """Ann (with Anna merged into her) and an anonymous visitor."""
+    ann = make_profile(first_name="Ann", email="ann@example.com", country="PL", tags=["vip"])
+    anna = make_profile(first_name="Anna", email="anna@old.example", tags=["Club"], source="import")
+    visitor = make_profile(identifiers=[("anonymous_id", "b-1")], source="web")
+    merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
+    return {"ann": ann.pk, "anna": anna.pk, "visitor": visitor.pk}
+
+
+def test_everybody_who_is_live_once(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+    gone = make_profile()
+    delete_profiles(profile_ids=[gone.pk], **by_staff)
+    assert listed() == {people["ann"], people["visitor"]}
+    assert listed("status=deleted") == {gone.pk}
+    assert problems("status=erased")["status"]
+
+
+@pytest.mark.parametrize(
+    ("query", "who"),
+    [
+        ("q=anna", ["ann"]),
+        ("q=", ["ann", "visitor"]),
+        ("type=recognized", ["ann"]),
+        ("type=anonymous", ["visitor"]),
+        ("tag=VIP", ["ann"]),
+        ("tag=club", ["ann"]),
+        ("tag=vip&tag=club", ["ann"]),
+        ("tag=vip&tag=other", []),
+        ("country=Poland", ["ann"]),
+        ("country=de", []),
+        ("source=web", ["visitor"]),
+        ("source=Import", ["ann"]),
+        ("source=3", ["ann"]),
+        ("source=nobody", []),
+        ("identifier=email:ANNA@old.example", ["ann"]),
+        ("identifier=anonymous_id:b-1", ["visitor"]),
+        ("identifier=email:null", []),
+        ("locked=false", ["ann", "visitor"]),
+        ("locked=true", []),
+        ("attributes.first_name=ann", ["ann"]),
+        ("attributes.country=PL", ["ann"]),
+        ("type=anonymous&q=b-1", ["visitor"]),
+        ("type=recognized&q=b-1", []),
+    ],
+)
+def test_members_count_for_the_person(people: dict[str, int], query: str, who: list[str]) -> None:
+    assert listed(query) == {people[name] for name in who}
+
+
+def test_custom_attributes_by_their_type(people: dict[str, int]) -> None:
+    for name, kind in (("plan", "text"), ("visits", "number"), ("b2b", "boolean"), ("likes", "list")):
+        AttributeDefinition.objects.create(name=name, type=kind)
+    bob = make_profile(plan="pro", visits="12", b2b="yes", likes=["bikes", "tea"])
+    make_profile(plan="free", visits="1", b2b="no", likes=["coffee"])
+    for query in (
+        "attributes.plan=pro",
+        "attributes.visits=12",
+        "attributes.b2b=true",
+        "attributes.likes=tea",
+    ):
+        assert listed(query) == {bob.pk}
+    assert listed("attributes.plan=pro&attributes.visits=1") == set()
+    with pytest.raises(Invalid, match="There is no attribute “plam”\\."):
+        ProfileFilter(QueryDict("attributes.plam=pro"))
+    with pytest.raises(Invalid) as refused:
+        listed("attributes.visits=many")
+    assert refused.value.problems[0]["field"] == "attributes.visits"
+
+
+def test_times(people: dict[str, int]) -> None:
+    long_ago = timezone.now() - datetime.timedelta(days=400)
+    Profile.objects.filter(pk=people["visitor"]).update(created_at=long_ago, last_seen_at=long_ago)
+    day = (timezone.now() - datetime.timedelta(days=100)).date().isoformat()
+    for field in ("created_at", "last_seen_at"):
+        assert listed(f"{field}_after={day}") == {people["ann"]}
+        assert listed(f"{field}_before={day}T12:00:00Z") == {people["visitor"]}
+    said = "“yesterday” is not a date. Write it like 2026-03-01 or 2026-03-01T14:30:00Z."
+    assert problems("created_at_after=yesterday") == {"created_at_after": [said]}
+    assert problems("created_at_after=2026-13-45")["created_at_after"]
+
+
+def test_wrong_values_say_so(people: dict[str, int]) -> None:
+    said = "Not a country. Write its English name or ISO code, for example Poland or PL."
+    assert problems("country=Polnd") == {"country": [said]}
+    assert problems("type=robot")["type"]
+    assert problems("import=x")["import"]
+    for query, field in (("identifier=nonsense", "identifier"), ("consent=email:maybe", "consent")):
+        with pytest.raises(Invalid) as refused:
+            listed(query)
+        assert refused.value.problems[0]["field"] == field
+
+
+def test_who_an_import_touched(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+    source = builtin_source("import")
+    for profile_id in (people["anna"], people["visitor"]):
+        Change.objects.create(
+            profile_id=profile_id, kind="updated", source=source, cause="import", cause_id=88
+        )
+    Change.objects.create(
+        profile_id=people["visitor"], kind="updated", source=source, cause="job", cause_id=77
+    )
+    assert listed("import=88") == {people["ann"], people["visitor"]}
+    assert listed("import=77") == set()
+
+
+def test_sources_made_later_by_name(people: dict[str, int]) -> None:
+    shop = Source.objects.create(name="Shop 24", door="api")
+    Profile.objects.filter(pk=people["anna"]).update(source=shop)
+    assert listed("source=shop 24") == {people["ann"]}
+
+
+def test_consent_as_it_stands_now(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+    now = timezone.now()
+    for member, state, days in (("ann", "granted", 9), ("anna", "withdrawn", 3)):
+        Consent.objects.create(
+            profile_id=people[member],
+            channel="email",
+            purpose="newsletter",
+            state=state,
+            at=now - datetime.timedelta(days=days),
+            source=by_staff["source"],
+        )
+    assert listed("consent=email/newsletter") == set()
+    assert listed("consent=email:withdrawn") == {people["ann"]}
+    record_consent(
+        profile_id=people["ann"], channel="email", purpose="newsletter", state="granted", at=now, **by_staff
+    )
+    assert listed("consent=EMAIL/newsletter:granted") == {people["ann"]} == listed("consent=email")
+    assert listed("consent=email/newsletter:withdrawn") == set() == listed("consent=sms")
+
+
+_MOMENTS = st.one_of(st.none(), st.integers(1, 4))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ledger=st.lists(
+        st.tuples(st.sampled_from(["granted", "withdrawn"]), _MOMENTS, st.integers(1, 5)), max_size=5
+    )
+)
+def test_the_filter_and_the_card_agree_on_consent(
+    db: None, ledger: list[tuple[str, int | None, int]]
+) -> None:
+    root, source = make_profile(), builtin_source("api")
+    start = timezone.now() - datetime.timedelta(days=30)
+    for state, at, recorded in ledger:
+        row = Consent.objects.create(
+            profile=root,
+            channel="email",
+            purpose="x",
+            state=state,
+            at=None if at is None else start + datetime.timedelta(days=at),
+            source=source,
+        )
+        Consent.objects.filter(pk=row.pk).update(recorded_at=start + datetime.timedelta(days=recorded))
+    current = current_consents([root.pk]).get(root.pk, {}).get(("email", "x"))
+    assert (root.pk in listed("consent=email/x")) == bool(current and current.is_granted)
+    assert (root.pk in listed("consent=email/x:withdrawn")) == bool(current and not current.is_granted)
+
+
+def test_no_filter_reads_row_by_row(people: dict[str, int]) -> None:
+    query = (
+        "q=ann&tag=vip&country=PL&source=Import&identifier=email:ann@example.com&locked=false&type=recognized"
+    )
+    with CaptureQueriesContext(connection) as few:
+        assert listed(query) == {people["ann"]}
+    for number in range(20):
+        make_profile(first_name="Ann", email=f"ann{number}@mail.example", country="PL", tags=["vip"])
+    with CaptureQueriesContext(connection) as many:
+        assert listed(query) == {people["ann"]}
+    assert len(few) == len(many)

@@ -1,0 +1,194 @@
+"""The search box: any identifier in any format, ids, names and parts of them, merged-away people too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from profiles import search as module
+from profiles.editing import update_profile
+from profiles.identity.normalize import normalize
+from profiles.merging.merge import merge_profiles
+from profiles.models import Profile
+from profiles.privacy.deletion import delete_profiles
+from profiles.privacy.masking import mask_identifier
+from profiles.search import SearchResult, search
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+
+def found(text: str) -> list[int]:
+    return [hit.root_id for hit in search(text).hits]
+
+
+@pytest.fixture
+def ann() -> Profile:
+    return make_profile(
+        first_name="Ann",
+        last_name="Kowalska-Łęcka",
+        email="Ann.Lee@Example.com",
+        phone="+48 600 100 200",
+        city="Kraków",
+        identifiers=[("customer_id", "C-20417")],
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann.lee@example.com",
+        "ANN.LEE@EXAMPLE.COM",
+        " ann.lee＠example.com ",
+        "ann.l",
+        "lee",
+        "+48 600 100 200",
+        "0048600100200",
+        "600 100 200",
+        "0600-100-200",
+        "600100200",
+        "+48600100",
+        "C-20417",
+        "c-2041",
+        "customer_id:C-20417",
+        "email:Ann.Lee@example.com",
+        "ann kow",
+        "Kowalska",
+        "lecka",
+        "ŁĘCKA",
+        "krakow",
+        "kow ann",
+    ],
+)
+def test_anything_known_of_a_person_finds_them(ann: Profile, text: str) -> None:
+    other = make_profile(
+        first_name="Bob", last_name="Smith", email="bob@mail.example", phone="+48 700 900 800"
+    )
+    assert found(text) == [ann.pk]
+    assert other.pk not in found(text)
+
+
+def test_ids_find_by_number_and_hash(ann: Profile) -> None:
+    assert found(str(ann.pk)) == [ann.pk] == found(f"#{ann.pk}")
+    assert search(f"#{ann.pk}").exact_ids == [ann.pk]
+    assert found("#999999999") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "   ", "\x00", "nobody@mail.example", "zzz", "'; DROP TABLE x --", "\\", ":*", "&|!"]
+)
+def test_nothing_finds_nobody(ann: Profile, text: str) -> None:
+    assert found(text) == []
+
+
+def test_whole_identifiers_come_first(ann: Profile) -> None:
+    namesake = make_profile(first_name="C-20417")
+    result = search("C-20417")
+    assert [(hit.root_id, hit.how) for hit in result.hits] == [(ann.pk, "identifier"), (namesake.pk, "words")]
+    assert result.exact_ids == [ann.pk]
+
+
+def test_merged_away_people_are_found_and_explained(ann: Profile, by_staff: dict[str, Any]) -> None:
+    old = make_profile(first_name="Hanna", last_name="Nowak", email="h.nowak@old.example")
+    merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
+    said = {
+        text: search(text).by_root[ann.pk].explain()
+        for text in ("H.Nowak@old.example", "hanna", f"#{old.pk}")
+    }
+    assert said == {
+        "H.Nowak@old.example": f"Found as an old e-mail: h.nowak@old.example, from merged-away #{old.pk}",
+        "hanna": f"Found as merged-away #{old.pk} (Hanna Nowak)",
+        f"#{old.pk}": f"Found as merged-away #{old.pk} (Hanna Nowak)",
+    }
+    masked = search("h.nowak@old.example").by_root[ann.pk].explain(mask_identifier)
+    assert masked == f"Found as an old e-mail: h•••@o•••.example, from merged-away #{old.pk}"
+    assert search("krakow").by_root[ann.pk].explain() == ""
+    assert search("C-20417").by_root[ann.pk].explain() == "Found by Customer id: C-20417"
+
+
+def test_an_address_given_up_still_finds(ann: Profile, by_staff: dict[str, Any]) -> None:
+    update_profile(profile_id=ann.pk, values={"email": "new@mail.example"}, **by_staff)
+    assert found("ann.lee@example.com") == [ann.pk] == found("new@mail.example")
+
+
+def test_deleted_people_are_only_told_of(ann: Profile, by_staff: dict[str, Any]) -> None:
+    delete_profiles(profile_ids=[ann.pk], **by_staff)
+    result = search("ann.lee@example.com")
+    assert result.hits == ()
+    assert result.gone == (ann.pk,)
+    assert search("kowalska").gone == ()
+    trash = search("kowalska", status="deleted")
+    assert list(Profile.objects.filter(trash.condition, status="deleted")) == [ann]
+
+
+def everybody(result: SearchResult) -> set[int]:
+    return set(Profile.objects.live().filter(result.condition).values_list("pk", flat=True))
+
+
+def test_crowds_are_not_collected_and_yet_exact(
+    ann: Profile, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = {make_profile(first_name="Andrew", email=f"andrew{n}@mail.example").pk for n in range(6)}
+    old = make_profile(first_name="Andy", email="andy@mail.example")
+    merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
+    few = search("and")
+    assert not few.is_capped
+    assert everybody(few) == {*crowd, ann.pk}
+    monkeypatch.setattr(module, "CANDIDATES", 3)
+    many = search("and")
+    assert many.is_capped
+    assert everybody(many) == {*crowd, ann.pk}
+    page = set(Profile.objects.live().filter(many.page_condition).values_list("pk", flat=True))
+    assert crowd <= page <= {*crowd, ann.pk}
+    whole = search("andrew3@mail.example")
+    assert not whole.is_capped
+    assert len(whole.exact_ids) == 1
+
+
+def test_the_same_few_queries_for_one_and_for_many(ann: Profile) -> None:
+    with CaptureQueriesContext(connection) as one:
+        search("kowalska")
+    for number in range(30):
+        make_profile(last_name="Kowalska", email=f"k{number}@mail.example")
+    with CaptureQueriesContext(connection) as many:
+        assert len(search("kowalska").hits) == 31
+    assert len(one) == len(many)
+
+
+def test_too_slow_is_a_crowd(ann: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(module, "MILLISECONDS", 1)
+    monkeypatch.setattr(module, "_candidates", slow)
+    result = search("kowalska")
+    assert result.is_capped
+    assert result.hits == ()
+    assert everybody(result) == {ann.pk}
+    assert search("").hits == ()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=60))
+def test_any_text_is_answered(ann: Profile, text: str) -> None:
+    result = search(text.encode("utf-8", "ignore").decode())
+    assert everybody(result) <= {ann.pk}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.text(st.characters(whitelist_categories=("Lu", "Ll")), min_size=3, max_size=12),
+    cut=st.integers(2, 12),
+)
+def test_a_name_is_found_by_its_beginning(db: None, name: str, cut: int) -> None:
+    made = make_profile(first_name=name)
+    try:
+        assert made.pk in found(normalize("text", name)[:cut])
+    finally:
+        Profile.objects.filter(pk=made.pk).update(first_name=None)
