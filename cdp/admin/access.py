@@ -41,11 +41,21 @@ class ApiKeyForm(forms.Form):
         max_length=100, help_text="Which system uses this key, for example “shop backend”."
     )
     scopes = forms.MultipleChoiceField(
-        choices=[(scope, f"{scope} · {SCOPE_WORDS.get(scope, scope)}") for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
         label="What it may do",
         error_messages={"required": "Choose at least one scope."},
     )
+
+    def __init__(self, actor: Actor, data: Any = None) -> None:
+        """Offers the scopes whose rights the maker has: nobody hands on more than they hold."""
+        super().__init__(data)
+        field = self.fields["scopes"]
+        assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101
+        field.choices = [
+            (scope, f"{scope} · {SCOPE_WORDS[scope]}")
+            for scope, permissions in SCOPES.items()
+            if all(actor.can(permission) for permission in permissions)
+        ]
 
 
 class ApiKeyAdmin(CdpModelAdmin):
@@ -103,7 +113,7 @@ class ApiKeyAdmin(CdpModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = ApiKeyForm(request.POST or None)
+        form = ApiKeyForm(Actor.of_request(request), request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
                 new = create_key(
@@ -204,6 +214,18 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Whoever manages logins does not thereby become, or unseat, somebody who may do everything."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return self.has_change_permission(request, obj) and super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return () if request.user.is_superuser else ("is_superuser",)
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
             return RolesField(required=False, label="Roles")
@@ -230,6 +252,7 @@ class RoleAdmin(CdpModelAdmin, GroupAdmin):
     list_display = ("name", "what")
     list_select_related = ()
     page_title = "Roles"
+    noun, nouns = "role", "roles"
     page_sub = "A role is a set of rights. The shipped ones can be changed, and others added."
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

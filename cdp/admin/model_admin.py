@@ -152,6 +152,7 @@ class CdpModelAdmin(admin.ModelAdmin):
     Give ``list_select_related`` the relations a list shows; keep ``ordering`` by ``-pk`` for keyset pages;
     no list filter over a many-valued relation or over all values of a column (both read the whole table).
     ``empty`` is what an empty list says: title, sentence, and optionally a link's url name and label.
+    ``noun`` and ``nouns`` name the rows where the model's own name is not what people say.
     """
 
     show_full_result_count = False
@@ -163,7 +164,16 @@ class CdpModelAdmin(admin.ModelAdmin):
     list_select_related: ClassVar[Any] = True
     page_title = ""
     page_sub = ""
+    noun = ""
+    nouns = ""
     empty: tuple[str, ...] = ()
+
+    def __init__(self, model: type[models.Model], admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.noun = self.noun or str(self.opts.verbose_name)
+        self.nouns = self.nouns or str(self.opts.verbose_name_plural)
+        # First letter only: “API keys” stays as it is.
+        self.page_title = self.page_title or self.nouns[:1].upper() + self.nouns[1:]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CdpChangeList
@@ -198,7 +208,7 @@ class CdpModelAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         context = {
-            "title": self.page_title or str(self.opts.verbose_name_plural).capitalize(),
+            "title": self.page_title,
             "subtitle": self.page_sub,
             "empty": self.empty,
             **(extra_context or {}),
@@ -209,7 +219,8 @@ class CdpModelAdmin(admin.ModelAdmin):
         self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         context = {
-            "title": None if object_id else f"Add {self.opts.verbose_name}",
+            "title": None if object_id else f"Add {self.noun}",
+            "list_title": self.page_title,
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
             **(extra_context or {}),
@@ -256,6 +267,7 @@ class CdpModelAdmin(admin.ModelAdmin):
             "title": f"History of {obj}",
             "opts": self.opts,
             "object": obj,
+            "list_title": self.page_title,
             "entries": list(AuditEntry.objects.filter(subject=self.subject_of(obj))[:MAX_ROWS]),
             **(extra_context or {}),
         }

@@ -8,14 +8,12 @@ from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportMixin
-from import_export.formats import base_formats
 
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.patience import within_patience
 from cdp.templatetags.cdp import ago
-from profiles.admin.resources import AttributeResource
+from profiles.admin.resources import AttributeResource, DefinitionFiles
 from profiles.attributes import check_new_name
 from profiles.identity.normalize import BadValue, compile_patterns
 from profiles.identity.rules import recheck_type
@@ -76,11 +74,9 @@ class AttributeForm(forms.ModelForm):
         return data
 
 
-class AttributeAdmin(ImportExportMixin, CdpModelAdmin):
+class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     form = AttributeForm
     resource_classes = (AttributeResource,)
-    formats = (base_formats.CSV,)
-    skip_admin_log = True
     list_display = ("label_shown", "name_shown", "type", "sensitivity", "description")
     list_display_links = ("label_shown",)
     list_filter = ("type", "sensitivity")

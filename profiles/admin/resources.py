@@ -3,14 +3,31 @@
 from typing import Any
 
 from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.html import conditional_escape
 from import_export import resources
+from import_export.admin import ImportExportMixin
 from import_export.fields import Field
+from import_export.formats import base_formats
 from import_export.instance_loaders import ModelInstanceLoader
 
+from cdp import audit
+from cdp.actors import Actor
 from profiles.attributes import check_new_name
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition, Tag
+
+
+class DefinitionFiles(ImportExportMixin):
+    """Import and export buttons of a small table; who may is closed by the settings, both are written down."""
+
+    formats = (base_formats.CSV,)
+    skip_admin_log = True
+
+    def process_result(self, result: Any, request: HttpRequest) -> Any:
+        counts = {name: count for name, count in result.totals.items() if count}
+        audit.record(f"{self.model._meta.model_name}.import", actor=Actor.of_request(request), detail=counts)
+        return super().process_result(result, request)
 
 
 class ByNameInAnyCase(ModelInstanceLoader):

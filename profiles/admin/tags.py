@@ -13,14 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from import_export.admin import ImportExportMixin
-from import_export.formats import base_formats
 
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpChangeList, CdpModelAdmin
 from cdp.admin.patience import within_patience
 from cdp.templatetags.cdp import number
-from profiles.admin.resources import TagResource
+from profiles.admin.resources import DefinitionFiles, TagResource
 from profiles.builtin import builtin_source
 from profiles.errors import Refused
 from profiles.models import Profile, ProfileTag, Tag
@@ -57,13 +55,11 @@ def people_by_tag(tag_ids: list[int]) -> dict[int, int]:
     return dict(links.values_list("tag").annotate(Count("profile__canonical", distinct=True)))
 
 
-class TagAdmin(ImportExportMixin, CdpModelAdmin):
+class TagAdmin(DefinitionFiles, CdpModelAdmin):
     """Writes go through the tagging verbs, so that each person's journal tells of them."""
 
     form = TagForm
     resource_classes = (TagResource,)
-    formats = (base_formats.CSV,)
-    skip_admin_log = True
     list_display = ("badge", "description", "people_shown")
     list_display_links = ("badge",)
     search_fields = ("name",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -48,6 +49,21 @@ def test_revoking(ada: User, as_user: Login) -> None:
     key.refresh_from_db()
     assert key.revoked_at is not None
     assert client.post(reverse("admin:cdp_apikey_revoke", args=[404404])).status_code == 404
+
+
+def test_nobody_hands_on_more_than_they_hold(make_user: Callable[..., User], as_user: Login) -> None:
+    ines = make_user("ines", "support")
+    ines.user_permissions.add(*Permission.objects.filter(codename__in=["add_apikey", "view_apikey"]))
+    client, url = as_user(ines), reverse("admin:cdp_apikey_add")
+    offered = client.get(url).content.decode()
+    assert 'value="profiles:read"' in offered
+    assert 'value="privacy"' not in offered
+    refused = client.post(url, {"name": "x", "scopes": ["profiles:read", "privacy"]}).content.decode()
+    assert "privacy is not one of the available choices" in refused
+    assert not ApiKey.objects.exists()
+    assert (
+        "Copy the key now." in client.post(url, {"name": "x", "scopes": ["profiles:read"]}).content.decode()
+    )
 
 
 def test_only_for_who_may(ada: User, mira: User, as_user: Login) -> None:

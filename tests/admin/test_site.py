@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib import admin
 from django.contrib.admin.filters import AllValuesFieldListFilter
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import models
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -145,7 +145,7 @@ def test_list_causes_as_many_queries_for_one_row_as_for_many(
     ):
         counts = []
         for rows in (1, 60):
-            make(0)._meta.model.objects.bulk_create(make(rows * 100 + i) for i in range(rows))
+            make(0)._meta.model._default_manager.bulk_create(make(rows * 100 + i) for i in range(rows))
             with CaptureQueriesContext(
                 connection,
             ) as caught:
@@ -200,6 +200,22 @@ def test_log_in_and_out(ada: User) -> None:
 def test_apps_have_no_page_of_their_own(ada: User, as_user: Login) -> None:
     answer = as_user(ada).get("/admin/profiles/")
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+
+
+def test_who_manages_logins_makes_and_unseats_no_superuser(
+    make_user: Callable[..., User], ada: User, vic: User, as_user: Login
+) -> None:
+    ines = make_user("ines")
+    ines.user_permissions.add(*Permission.objects.filter(codename__endswith="_user"))
+    client = as_user(ines)
+    sent = {"username": "vic", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    assert client.post(reverse("admin:cdp_user_change", args=[vic.pk]), sent).status_code == 302
+    vic.refresh_from_db()
+    assert not vic.is_superuser
+    assert client.post(reverse("admin:cdp_user_change", args=[ada.pk]), sent).status_code == 403
+    assert client.post(reverse("admin:cdp_user_delete", args=[ada.pk]), {"post": "yes"}).status_code == 403
+    changed = client.post(reverse("admin:auth_user_password_change", args=[ada.pk]), {"password1": "x"})
+    assert changed.status_code == 403
 
 
 def test_staff_are_given_roles_in_words(ada: User, vic: User, as_user: Login) -> None:

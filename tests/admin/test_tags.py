@@ -119,6 +119,7 @@ def test_out_as_csv_and_in_again(mira: User, as_user: Login, vip: Tag) -> None:
     assert Tag.objects.count() == 1  # nothing before the confirmation
     confirmed = client.post(url("process_import"), preview.context["confirm_form"].initial, follow=True)
     assert confirmed.status_code == 200
+    assert AuditEntry.objects.get(action="tag.import").detail == {"new": 1, "update": 1}
     vip.refresh_from_db()
     assert (vip.color, Tag.objects.get(name="press").color) == ("red", "gray")
 
