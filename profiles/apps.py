@@ -7,6 +7,8 @@ class ProfilesConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
+        # Any process may work on a job or end one: bulk actions and exports are known everywhere.
+        from profiles import bulk, exports  # noqa: F401
         from profiles.builtin import ensure_builtin
 
         post_migrate.connect(ensure_builtin, sender=self)
