@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.formats import date_format, number_format
 
+from cdp import audit
+from cdp.actors import Actor
 from profiles.errors import Invalid
 from profiles.identity.normalize import (
     DEFAULT_KINDS,
@@ -97,6 +101,23 @@ def check_new_name(name: str) -> None:
     """Raises BadValue when a custom attribute may not be called so."""
     if name.lower() in RESERVED:
         raise BadValue(f"“{name}” is a name of the system. Choose another, for example “{name}_custom”.")
+
+
+@transaction.atomic
+def define_attribute(*, name: str, type: str = "text", actor: Actor) -> AttributeDefinition:  # noqa: A002
+    """Register a custom attribute on the spot (P2). Raises Invalid: reserved, taken, malformed."""
+    definition = AttributeDefinition(name=name.strip(), type=type)
+    try:
+        check_new_name(definition.name)
+        definition.full_clean()
+    except BadValue as error:
+        raise Invalid([{"field": "name", "value": name, "message": str(error)}]) from error
+    except ValidationError as error:
+        sentences = [sentence for said in error.message_dict.values() for sentence in said]
+        raise Invalid([{"field": "name", "value": name, "message": said} for said in sentences]) from error
+    definition.save()
+    audit.record("attribute.create", actor=actor, subject=f"attribute:{definition.pk}", detail={"name": name})
+    return definition
 
 
 def clean_value(spec: Spec, raw: Any) -> Any:

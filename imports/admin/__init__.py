@@ -1,0 +1,5 @@
+"""Where staff take a file from upload to people: upload, columns, plan, apply, report."""
+
+from imports.admin import site
+
+__all__ = ["site"]

@@ -1,0 +1,312 @@
+"""The columns page: how the file is read, shown and correctable; where each column goes; saved mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+
+from cdp.actors import Actor
+from imports.admin.pages import found, render, start_plan, url
+from imports.columns import Context, ambiguous_columns, column_keys
+from imports.context import installed
+from imports.downloads import may_see
+from imports.files import DELIMITERS, ENCODINGS
+from imports.models import Import, SavedMapping
+from imports.options import ON_CONFLICT
+from imports.shape import POLICIES
+from imports.upload import advice_for, can_change, map_import, reread_import
+from profiles.admin.door import door, write
+from profiles.attributes import LABELS, define_attribute
+from profiles.errors import Conflict, Invalid, Refused
+from profiles.models import AttributeDefinition
+from profiles.privacy.masking import DOTS
+
+SAMPLES = 3
+CONSTANTS = 2
+NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One row of the form. ``number`` names its inputs, from 1."""
+
+    number: int
+    header: str
+    samples: list[str]
+    to: str
+    policy: str
+    remark: str
+    new_name: str = ""
+    new_type: str = "text"
+
+
+@door("imports.view_import", "imports.add_import")
+def show(request: HttpRequest, import_id: int) -> HttpResponse:
+    job = found(import_id)
+    if not can_change(job):
+        return redirect(url("change", job))
+    return _page(request, job, job.mapping)
+
+
+def _page(
+    request: HttpRequest,
+    job: Import,
+    mapping: AnyMapping[str, Any],
+    *,
+    posted: QueryDict | None = None,
+    refusal: Refused | None = None,
+) -> HttpResponse:
+    context = installed(job.options)
+    problems = {str(item.get("field")): item["message"] for item in refusal.problems} if refusal else {}
+    columns = _columns(job, mapping, context, problems, posted, sees=may_see(job, Actor.of_request(request)))
+    advice = {item["column"]: item for item in advice_for(job) if item["column"]}
+    left = [text for key, text in problems.items() if key not in _names(job)]
+    shown = {
+        "title": job.name,
+        "job": job,
+        "step": "columns",
+        "columns": [(column, advice.get(column.header)) for column in columns],
+        "constants": _constants(mapping),
+        "targets": _targets(context),
+        "policies": POLICIES.items(),
+        "types": AttributeDefinition.Type.choices,
+        "on_conflict": ON_CONFLICT.items(),
+        "encodings": ENCODINGS.items(),
+        "delimiters": DELIMITERS.items(),
+        "delimiter_name": DELIMITERS.get(job.dialect.get("delimiter", ""), job.dialect.get("delimiter")),
+        "encoding_name": ENCODINGS.get(job.dialect.get("encoding", ""), job.dialect.get("encoding")),
+        "is_guessed": job.dialect.get("confidence", 1) < 1 and "encoding" not in job.dialect.get("said", {}),
+        "rows": job.sample[:SAMPLES],
+        "saved": SavedMapping.objects.order_by("name")[:100],
+        "problem": refusal.message if refusal and not problems else " ".join(left),
+        "may_define": request.user.has_perm("profiles.add_attributedefinition"),
+        "general": [item for item in advice_for(job) if not item["column"]],
+    }
+    return render(request, "columns.html", shown, status=refusal.status if refusal else 200)
+
+
+def _names(job: Import) -> set[str]:
+    return {*column_keys(job.headers), *job.headers}
+
+
+def _columns(
+    job: Import,
+    mapping: AnyMapping[str, Any],
+    context: Context,
+    problems: dict[str, str],
+    posted: QueryDict | None,
+    *,
+    sees: bool,
+) -> list[Column]:
+    keys = column_keys(job.headers)
+    by_index = {keys[key]: entry for key, entry in mapping.items() if key in keys and "const" not in entry}
+    remarks = ambiguous_columns(job.headers, context)
+    columns = []
+    for index, header in enumerate(job.headers):
+        number = index + 1
+        entry = by_index.get(index, {})
+        values = [row[index] for row in job.sample if index < len(row) and row[index].strip()][:SAMPLES]
+        problem = problems.get(header) or problems.get(f"#{number}")
+        undecided = remarks.get(index, "") if index not in by_index else ""
+        columns.append(
+            Column(
+                number,
+                header or f"column {number}",
+                values if sees else [DOTS for _ in values],
+                posted.get(f"to.{number}", "")
+                if posted
+                else entry.get("to", "ignore" if not undecided else ""),
+                posted.get(f"policy.{number}", "") if posted else entry.get("policy", ""),
+                problem or undecided,
+                posted.get(f"new_name.{number}", "") if posted else "",
+                posted.get(f"new_type.{number}", "text") if posted else "text",
+            )
+        )
+    return columns
+
+
+def _constants(mapping: AnyMapping[str, Any]) -> list[tuple[int, str, str]]:
+    given = [(entry["to"], entry["const"]) for entry in mapping.values() if "const" in entry]
+    rows = [*given, *[("", "")] * CONSTANTS][: max(CONSTANTS, len(given))]
+    return [(number, to, value) for number, (to, value) in enumerate(rows, 1)]
+
+
+def _targets(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of (to, label) for the select boxes."""
+    identifiers = [
+        (f"identifier.{spec.name}", spec.label or spec.name)
+        for spec in context.identifiers
+        if spec.name not in ("email", "phone")
+    ]
+    consents = [
+        (f"consent.{channel}.{purpose}", f"{said}: {purpose}")
+        for channel, said in (("email", "E-mail"), ("sms", "SMS"))
+        for purpose in ("newsletter", "marketing")
+    ]
+    dated = [(f"{to}.{part}", f"{label}, {part}") for to, label in consents for part in ("at", "proof")]
+    custom = [(f"attributes.{spec.name}", spec.label or spec.name) for spec in context.attributes]
+    return [
+        ("Person", list(LABELS.items())),
+        ("Identifiers", [("reference_id", "Reference id (letters and digits)"), *identifiers]),
+        ("Custom attributes", custom),
+        ("Tags", [("tags", "Tags, separated by commas")]),
+        ("Consent", [*consents, *dated]),
+    ]
+
+
+# --- Saying it ------------------------------------------------------------------------------------------
+
+
+@write("imports.view_import", "imports.add_import")
+def reread(request: HttpRequest, import_id: int) -> HttpResponseBase:
+    """Read the file anew with another encoding, delimiter or header line."""
+    job = found(import_id)
+    options: dict[str, Any] = {
+        "encoding": request.POST.get("encoding", ""),
+        "delimiter": request.POST.get("delimiter", ""),
+        "has_header": request.POST.get("has_header") == "on",
+    }
+    line = request.POST.get("header_line", "")
+    if line.isascii() and line.isdigit():
+        options["header_line"] = int(line)
+    options = {name: value for name, value in options.items() if value != ""}
+    try:
+        reread_import(
+            import_id=job.pk, options=options, revision=_revision(request), actor=Actor.of_request(request)
+        )
+    except Refused as refusal:
+        return _page(request, job, job.mapping, refusal=refusal)
+    messages.success(request, "The file was read again. Look at the columns.")
+    return redirect(url("columns", job))
+
+
+@write("imports.view_import", "imports.add_import")
+def save(request: HttpRequest, import_id: int) -> HttpResponseBase:
+    """Keep the mapping; then plan, or what the button said."""
+    job = found(import_id)
+    try:
+        if "use" in request.POST:
+            return _use(request, job)
+        _define_new(request, job)
+        mapping = _read(request.POST, job)
+        changed = map_import(
+            import_id=job.pk,
+            mapping=mapping,
+            options=_options(request.POST),
+            revision=_revision(request),
+            actor=Actor.of_request(request),
+        )
+        if "keep" in request.POST:
+            return _keep(request, changed)
+        return start_plan(request, changed)
+    except Refused as refusal:
+        return _page(request, job, _loose(request.POST, job), posted=request.POST, refusal=refusal)
+
+
+def _revision(request: HttpRequest) -> int | None:
+    raw = request.POST.get("revision", "")
+    return int(raw) if raw.isascii() and raw.isdigit() else None
+
+
+def _options(post: QueryDict) -> dict[str, Any]:
+    names = ("policy", "on_conflict", "clear_marker")
+    return {name: post[name] for name in names if name in post}
+
+
+def _key(job: Import, index: int) -> str:
+    header = job.headers[index]
+    return header if header and job.headers.count(header) == 1 else f"#{index + 1}"
+
+
+def _loose(post: QueryDict, job: Import) -> dict[str, Any]:
+    """What the form says, checked by nobody yet."""
+    mapping: dict[str, Any] = {}
+    for index in range(len(job.headers)):
+        to = post.get(f"to.{index + 1}", "")
+        if to == NEW:
+            to = f"attributes.{post.get(f'new_name.{index + 1}', '').strip()}"
+        if to:
+            mapping[_key(job, index)] = {"to": to, "policy": post.get(f"policy.{index + 1}", "")}
+    for number in range(1, 20):
+        to, value = post.get(f"const_to.{number}", ""), post.get(f"const_value.{number}", "")
+        if to and value.strip():
+            mapping[f"constant {number}"] = {"to": to, "const": value}
+    return mapping
+
+
+def _read(post: QueryDict, job: Import) -> dict[str, Any]:
+    mapping = _loose(post, job)
+    if all(entry["to"] == "ignore" for entry in mapping.values()):
+        message = "Say for at least one column where it goes."
+        raise Invalid([{"field": "mapping", "value": None, "message": message}])
+    return mapping
+
+
+def _define_new(request: HttpRequest, job: Import) -> None:
+    """Attributes named on the page are registered before the mapping that uses them (X2)."""
+    numbers = [n for n in range(1, len(job.headers) + 1) if request.POST.get(f"to.{n}") == NEW]
+    if not numbers:
+        return
+    if not request.user.has_perm("profiles.add_attributedefinition"):
+        raise PermissionDenied
+    problems = []
+    for number in numbers:
+        name = request.POST.get(f"new_name.{number}", "").strip()
+        if AttributeDefinition.objects.filter(name=name).exists():
+            continue
+        try:
+            define_attribute(
+                name=name,
+                type=request.POST.get(f"new_type.{number}", "text"),
+                actor=Actor.of_request(request),
+            )
+        except Invalid as refusal:
+            problems += [{**item, "field": _key(job, number - 1)} for item in refusal.problems]
+    if problems:
+        raise Invalid(problems)
+
+
+def _keep(request: HttpRequest, job: Import) -> HttpResponseBase:
+    name = request.POST.get("name", "").strip()[:100]
+    if not name:
+        raise Invalid([{"field": "name", "value": None, "message": "Give the mapping a name to keep it."}])
+    SavedMapping.objects.update_or_create(
+        name=name,
+        defaults={
+            "headers": job.headers,
+            "mapping": job.mapping,
+            "options": _options(request.POST),
+            "user": request.user,
+        },
+    )
+    messages.success(request, f"The mapping is kept as “{name}”.")
+    return redirect(url("columns", job))
+
+
+def _use(request: HttpRequest, job: Import) -> HttpResponseBase:
+    raw = request.POST.get("saved", "")
+    saved = SavedMapping.objects.filter(pk=int(raw)).first() if raw.isascii() and raw.isdigit() else None
+    if saved is None:
+        raise Conflict("Choose a kept mapping.")
+    keys = column_keys(job.headers)
+    fitting = {key: entry for key, entry in saved.mapping.items() if key in keys or "const" in entry}
+    map_import(
+        import_id=job.pk,
+        mapping=fitting,
+        options=saved.options,
+        revision=_revision(request),
+        actor=Actor.of_request(request),
+    )
+    missing = len(saved.mapping) - len(fitting)
+    said = f"“{saved.name}” was used."
+    if missing:
+        said += f" {missing} of its columns are not in this file."
+    messages.success(request, said)
+    return redirect(url("columns", job))
