@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["cdp.api.KeyThrottle"],
     "DEFAULT_PAGINATION_CLASS": "cdp.api.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "cdp.api.describe.EndpointSchema",
     "EXCEPTION_HANDLER": "cdp.api.problem",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -261,7 +261,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
-    "PREPROCESSING_HOOKS": ["cdp.api.schema.one_of_each"],
+    "PREPROCESSING_HOOKS": ["cdp.api.describe.one_of_each"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "cdp.api.describe.with_guide"],
 }
 
 # --- The product -----------------------------------------------------------------------------------

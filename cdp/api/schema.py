@@ -1,4 +1,4 @@
-"""The OpenAPI description: shared parameters, errors and page shapes, and the pages that show it.
+"""What endpoints' descriptions share: parameters, errors, page shapes.
 
 Serializers here and in each capability's ``schema`` module describe answers; they never produce them.
 """
@@ -7,37 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from csp.decorators import csp_update
-from django.utils.decorators import method_decorator
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
 
 from cdp.api.pagination import MAX_PAGE_SIZE, PAGE_SIZE
-from cdp.api.views import OneAnswer, RateHeaders
-
-
-def one_of_each(endpoints: list[Any]) -> list[Any]:
-    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about the one with it."""
-    return [
-        endpoint
-        for endpoint in endpoints
-        if endpoint[0].endswith("/") or "." in endpoint[0].rpartition("/")[2]
-    ]
-
-
-class KeyScheme(OpenApiAuthenticationExtension):
-    target_class = "cdp.api.ApiKeyAuthentication"
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "An API key, made in the admin under Settings or with `manage.py apikey create`.",
-        }
 
 
 class Place(serializers.Serializer[Any]):
@@ -125,25 +98,3 @@ def page_of(row: Any, **more: Any) -> Any:
             **more,
         },
     )
-
-
-def path_id(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, OpenApiTypes.INT, OpenApiParameter.PATH, description=description)
-
-
-class SchemaView(RateHeaders, SpectacularAPIView):
-    """The OpenAPI 3 description: YAML, or JSON with ``Accept: application/json`` or ``?format=json``."""
-
-
-# The page's own script builds inline style attributes and shows data: images. Scripts stay 'self' alone,
-# and nothing on this page is written by people, so a style can carry nothing out.
-_DOCS_CSP = {"style-src-attr": ["'unsafe-inline'"], "style-src-elem": ["'self'"], "img-src": ["data:"]}
-
-
-@method_decorator(csp_update(_DOCS_CSP), name="dispatch")
-class DocsView(RateHeaders, SpectacularSwaggerSplitView):
-    """The browsable documentation, served from this very installation."""
-
-    url_name = "api-schema"
-    template_name = "cdp/api_docs.html"
-    content_negotiation_class = OneAnswer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cdp.api.parameters import BIGGEST_ID
@@ -26,6 +28,7 @@ class Shape(serializers.Serializer[Any]):
         return False
 
 
+@extend_schema_field(OpenApiTypes.ANY)
 class RawField(serializers.Field[Any, Any, Any, Any]):
     """A scalar handed to the verb as it came (text, number, boolean or null); verbs clean values themselves."""
 

@@ -3,8 +3,8 @@
 from django.urls import URLPattern, re_path
 
 from cdp.api import audit, jobs, webhooks
+from cdp.api.docs import DocsView, SchemaView
 from cdp.api.routes import both
-from cdp.api.schema import DocsView, SchemaView
 from cdp.api.views import NothingHere
 from profiles.api.urls import urlpatterns as people
 

@@ -199,6 +199,8 @@ class ApiView(RateHeaders):
 class NothingHere(ApiView):
     """Every address under /api/ that is none."""
 
+    schema = None
+
     def _refuse(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         raise Http404(NOTHING_HERE)
 

@@ -1,0 +1,87 @@
+"""How the OpenAPI description is made; named in settings.REST_FRAMEWORK and SPECTACULAR_SETTINGS.
+
+Django REST framework loads this while views are being defined, so nothing here imports a view.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+
+
+class EndpointSchema(AutoSchema):
+    """Says about an endpoint what its own method's docstring says; a base class's is about the code."""
+
+    def get_description(self) -> str:
+        method = getattr(self.view, self.method.lower(), None)
+        return inspect.cleandoc(method.__doc__) if method is not None and method.__doc__ else ""
+
+
+GUIDE = """
+One profile per person: find, import, merge, un-merge, explain, export, erase.
+
+**Keys.** Send `Authorization: Bearer <api key>`. A key has scopes: `profiles:read`, `profiles:write`, `merge`,
+`imports`, `exports`, `segments`, `privacy`, `pii`, `admin`. Without `pii`, personal values are masked.
+
+**People** are named by any id they have or ever had, or by `type:value` (`email:ann@example.com`), URL-encoded.
+An id that was merged away answers with the surviving profile.
+
+**Lists** come newest first in pages: follow `next` until it is null. `count=exact` adds the number of all rows.
+
+**Errors** are `application/problem+json`: `detail` is a sentence for people, `code` a stable word for programs,
+`errors` says where (a JSON `pointer` into the body, or a query `parameter`).
+
+**Writes** take an `Idempotency-Key`, so that they can be repeated safely for 24 hours: the same key and request get the
+saved answer (`Idempotent-Replayed: true`), another request is a 422, one still being worked on a 409.
+With `?dry_run=true` they answer as if, with `effects`, and change nothing. Nothing that was sent is dropped silently:
+unknown fields and parameters are a 400. Changes of one person take `If-Match` with the version you looked at.
+
+**Rates.** `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds) come with every answer; beyond the
+limit the answer is a 429 with `Retry-After`.
+"""
+_CHAPTERS = {
+    "Profiles": "People and what belongs to them.",
+    "Merging": "Joining two profiles that are one person, and taking it back.",
+    "Imports": "Files: upload, plan, apply, undo.",
+    "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
+    "Jobs": "Long work.",
+    "Webhooks": "Who outside is told.",
+    "Privacy": "What is held about a person, and who looked.",
+}
+
+
+def with_guide(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook: the introduction, and the chapters in the order one needs them."""
+    result["info"]["description"] = GUIDE.strip()
+    used = {
+        tag for path in result["paths"].values() for method in path.values() for tag in method.get("tags", [])
+    }
+    chapters = [*_CHAPTERS, *sorted(used - _CHAPTERS.keys())]
+    result["tags"] = [
+        {"name": name, "description": _CHAPTERS.get(name, "")} for name in chapters if name in used
+    ]
+    return result
+
+
+def one_of_each(endpoints: list[Any]) -> list[Any]:
+    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about the one with it."""
+    return [
+        endpoint
+        for endpoint in endpoints
+        if endpoint[0].endswith("/") or "." in endpoint[0].rpartition("/")[2]
+    ]
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    target_class = "cdp.api.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, made in the admin under Settings or with `manage.py apikey create`.",
+        }
