@@ -35,7 +35,7 @@ class Clash:
 def add(request: HttpRequest) -> HttpResponse:
     """A person by hand; a first or last name is enough."""
     specs, types = attribute_specs(), identifier_types()
-    form = AttributesForm(specs.values(), request.POST or None)
+    form = AttributesForm(specs.values(), request.POST if request.method == "POST" else None)
     typed = {name: request.POST.get(f"identifier.{name}", "").strip() for name in types}
     tags = [tag for tag in request.POST.get("tags", "").split(",") if tag.strip()]
     if request.method == "POST":
