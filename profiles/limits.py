@@ -75,6 +75,9 @@ def count(queryset: QuerySet[Any], *, milliseconds: int = 200) -> Count:
 def estimate(queryset: QuerySet[Any]) -> int:
     """The planner's guess at the number of rows, to two digits. Never runs the query."""
     plan = queryset.order_by().values("pk").explain(format="json")
+    if not plan:
+        # Django knows that nobody can match and asks nothing.
+        return 0
     rows = int(json.loads(plan)[0]["Plan"]["Plan Rows"])
     scale = 10 ** max(0, len(str(rows)) - 2)
     return round(rows / scale) * scale
