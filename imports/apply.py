@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import psycopg
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -16,15 +15,16 @@ from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.jobs import Chunk, JobFailed, actor_of, cancel_job, handler, pause_job, resume_job, start_job
+from cdp.jobs import Chunk, JobFailed, actor_of, handler, start_job
 from cdp.models import Job
 from imports.context import installed, read_mapping, shape_of
 from imports.models import Import
 from imports.options import HOLD
 from imports.partitions import has_rows
 from imports.plan import SMALLER, same_bytes
+from imports.steering import locked, take_up
 from imports.write import TAKEN, Taken, Writer
-from profiles.errors import Conflict, NotFound, Stale
+from profiles.errors import Conflict, Stale
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _ROW_ERRORS = ("22", "23", "54", "P0", "0A", "XX")
 @transaction.atomic
 def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -> Job:
     """Start carrying out the plan people looked at. Raises Stale or Conflict (409) when it is not that one."""
-    job = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("job").get(pk=import_id)
+    job = locked(import_id)
     if job.state != Import.State.PLANNED:
         raise Conflict(f"This import is {job.state_label.lower()}; only a planned one can be applied.")
     if revision is not None and revision != job.revision:
@@ -68,66 +68,6 @@ def start_apply(job: Import, *, actor: Actor) -> None:
     audit.record("import.apply", actor=actor, subject=f"import:{job.pk}", detail={"rows": job.counts["rows"]})
 
 
-def pause_import(*, import_id: int, actor: Actor) -> Import:
-    """Pause before the next chunk. Raises Conflict when nothing is running."""
-    job = _running(import_id)
-    pause_job(job_id=job.job_id, actor=actor)
-    return _tell("import.pause", job, actor)
-
-
-def resume_import(*, import_id: int, actor: Actor) -> Import:
-    """Go on behind the last chunk, after a pause or a failure. Raises Conflict."""
-    with transaction.atomic():
-        job = (
-            Import.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("job")
-            .get(pk=import_id)
-        )
-        work = job.job
-        if work is None or work.state not in (Job.State.PAUSED, Job.State.FAILED, Job.State.RUNNING):
-            raise Conflict(f"This import is {job.state_label.lower()}; there is nothing to resume.")
-        if work.state == Job.State.FAILED:
-            if not has_rows(job) and work.kind == KIND:
-                raise Stale("The plan is gone, its time was up. Upload the file again.")
-            job.state = Import.State.APPLYING if work.kind == KIND else Import.State.PLANNING
-            job.problem, job.finished_at = "", None
-            job.save()
-        resume_job(job_id=work.pk, actor=actor)
-        return _tell("import.resume", job, actor)
-
-
-def cancel_import(*, import_id: int, actor: Actor) -> Import:
-    """Stop for good (or discard a plan); what was written stays, the rest is not. Raises Conflict."""
-    with transaction.atomic():
-        job = (
-            Import.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("job")
-            .get(pk=import_id)
-        )
-        if job.state in (Import.State.UPLOADED, Import.State.PLANNED):
-            job.state, job.finished_at = Import.State.CANCELED, timezone.now()
-            job.save()
-            return _tell("import.cancel", job, actor)
-    job = _running(import_id)
-    cancel_job(job_id=job.job_id, actor=actor)
-    return _tell("import.cancel", job, actor)
-
-
-def _running(import_id: int) -> Any:
-    job = Import.objects.select_related("job").filter(pk=import_id).first()
-    if job is None:
-        raise NotFound(f"No import #{import_id}.")
-    if job.job is None or not job.job.is_open:
-        raise Conflict(f"This import is {job.state_label.lower()}; nothing is running.")
-    return job
-
-
-def _tell(action: str, job: Import, actor: Actor) -> Import:
-    audit.record(action, actor=actor, subject=f"import:{job.pk}")
-    job.refresh_from_db()
-    return job
-
-
 # --- The job -------------------------------------------------------------------------------------------
 
 
@@ -148,9 +88,7 @@ def place(job: Job) -> str:
 
 @handler(KIND, on_end=ended, place=place)
 def apply_step(chunk: Chunk) -> bool:
-    job = Import.objects.filter(pk=chunk.params["import"]).first()
-    if job is None or job.state != Import.State.APPLYING:
-        raise JobFailed("The import was removed or is not being applied any more.")
+    job = take_up(chunk, Import.State.APPLYING)
     if not has_rows(job):
         raise JobFailed("The plan is gone, its time was up. Upload the file again.")
     after = chunk.cursor.get("line", 0)

@@ -68,7 +68,15 @@ def read_mapping(job: Import, context: Context, data: dict[str, Any] | None = No
 
 
 def as_problems(error: MappingError) -> list[dict[str, Any]]:
-    return [{"field": column, "value": None, "message": message} for column, message in error.problems]
+    """``column`` for the form, ``pointer`` for the API (RFC 6901)."""
+    return [
+        {
+            "pointer": "/mapping/" + column.replace("~", "~0").replace("/", "~1") if column else "/mapping",
+            "column": column or None,
+            "message": message,
+        }
+        for column, message in error.problems
+    ]
 
 
 def dialect_of(job: Import) -> Dialect:

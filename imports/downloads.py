@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.utils.text import get_valid_filename
 
@@ -90,14 +91,14 @@ def plan_csv(job: Import, *, actor: Actor) -> Iterator[bytes]:
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
         for line, outcome, profile_id, head, diff, problems in _pages(
-            job, "outcome, profile_id, head, diff, problems"
+            job, "outcome, profile_id, head, diff::text, problems::text"
         ):
-            fields = diff or {}
+            fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
                 f"{label_of(name, specs) if '.' in name or name in specs else name}: {_side(name, old)} → {_side(name, new)}"
                 for name, (old, new) in (fields if clear else mask_fields(fields, specs)).items()
             )
-            why = "; ".join(_why(problem) for problem in problems or ())
+            why = "; ".join(map(_why, orjson.loads(problems) if problems else ()))
             yield (line, outcome, profile_id or "", head or "", safe_cell(changes), safe_cell(why))
 
     return _csv(rows())
@@ -135,7 +136,7 @@ def rejected_csv(job: Import, *, actor: Actor) -> Iterator[bytes]:
 
     def rows() -> Iterator[Iterable[Any]]:
         yield [*REJECTED_COLUMNS, *job.headers]
-        rejected = _pages(job, "problems", REJECTED)
+        rejected = _pages(job, "problems::text", REJECTED)
         waiting = next(rejected, None)
         if waiting is None:
             return
@@ -164,10 +165,11 @@ def _items(job: Import, source: Any) -> Iterator[Any]:
 
 
 def _reasons(waiting: tuple[Any, ...]) -> tuple[str, str, str]:
-    line, problems = waiting
-    columns = [problem["column"] for problem in problems or () if problem.get("column")]
+    line, said = waiting
+    problems = orjson.loads(said) if said else []
+    columns = [problem["column"] for problem in problems if problem.get("column")]
     return (
         str(line),
         ", ".join(dict.fromkeys(columns)),
-        " ".join(problem["message"] for problem in problems or ()),
+        " ".join(problem["message"] for problem in problems),
     )

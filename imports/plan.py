@@ -29,6 +29,7 @@ from imports.options import HOLD
 from imports.partitions import create_partition
 from imports.shape import Shape
 from imports.stage import BATCH_ROWS, Batch, read_batches
+from imports.steering import locked, take_up
 from imports.upload import can_change
 from profiles.errors import Conflict, Stale
 
@@ -44,7 +45,7 @@ SMALLER = 150
 @transaction.atomic
 def plan_import(*, import_id: int, revision: int | None = None, actor: Actor) -> Job:
     """Start planning. Raises Invalid when the mapping is not complete, Stale or Conflict when it cannot be now."""
-    job = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("job").get(pk=import_id)
+    job = locked(import_id)
     if revision is not None and revision != job.revision:
         raise Stale("The mapping was changed meanwhile. Look at it again.")
     if not can_change(job):
@@ -86,9 +87,7 @@ def place(job: Job) -> str:
 
 @handler(KIND, on_end=ended, place=place)
 def plan_step(chunk: Chunk) -> bool:
-    job = Import.objects.filter(pk=chunk.params["import"]).first()
-    if job is None or job.state != Import.State.PLANNING or job.revision != chunk.params["revision"]:
-        raise JobFailed("The import was changed or removed while it was being planned. Plan it again.")
+    job = take_up(chunk, Import.State.PLANNING)
     context = installed(job.options)
     mapping = read_mapping(job, context)
     shape = shape_of(mapping, context, is_strict=job.options.get("on_conflict") == HOLD)
@@ -220,16 +219,16 @@ def _finish(chunk: Chunk, job: Import) -> None:
     from imports.report import count_rows, plan_warnings
 
     with chunk.commit(cursor={"phase": "finish"}) as progress:
-        locked = Import.objects.select_for_update(no_key=True).get(pk=job.pk)
-        locked.counts = count_rows(locked)
-        locked.warnings = [*locked.warnings, *plan_warnings(locked)]
-        locked.state = Import.State.PLANNED
-        locked.planned_at = timezone.now()
-        progress.result = locked.counts
-        progress.total = locked.counts["rows"]
-        if locked.options.get("auto_apply"):
-            start_apply(locked, actor=_actor(chunk))
-        locked.save()
+        done = Import.objects.select_for_update(no_key=True).get(pk=job.pk)
+        done.counts = count_rows(done)
+        done.warnings = [*done.warnings, *plan_warnings(done)]
+        done.state = Import.State.PLANNED
+        done.planned_at = timezone.now()
+        progress.result = done.counts
+        progress.total = done.counts["rows"]
+        if done.options.get("auto_apply"):
+            start_apply(done, actor=_actor(chunk))
+        done.save()
 
 
 def _actor(chunk: Chunk) -> Actor:

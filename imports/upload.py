@@ -14,12 +14,13 @@ from django.template.defaultfilters import filesizeformat
 
 from cdp import audit
 from cdp.actors import Actor
-from imports.columns import advise, guess_mapping
+from imports.columns import Context, advise, guess_mapping
 from imports.context import installed, read_mapping
 from imports.files import FileRefused, Sniffed, sniff
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options
-from profiles.errors import Refused, Stale
+from imports.steering import locked
+from profiles.errors import Invalid, Refused, Stale
 from profiles.models import Source
 
 SAMPLE_ROWS = 20
@@ -129,9 +130,13 @@ def _describe(job: Import, found: Sniffed, said: dict[str, Any]) -> None:
     job.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in found.sample_rows[:SAMPLE_ROWS]]
 
 
-def _guess(job: Import, context: Any) -> dict[str, Any]:
+def _guess(job: Import, context: Context) -> dict[str, Any]:
     """As many columns as can be guessed; what has to be looked at by a person is left out."""
-    return guess_mapping(job.headers, job.sample, context)
+    guess = guess_mapping(job.headers, job.sample, context)
+    try:
+        return read_mapping(job, context, guess).as_json()
+    except Invalid:
+        return guess
 
 
 def _store(job: Import, file: UploadedFile, actor: Actor, earlier: Import | None) -> None:
@@ -169,7 +174,7 @@ def same_file_warning(earlier: Import) -> dict[str, Any]:
 
 def lock_for_change(import_id: int, revision: int | None) -> Import:
     """The import, locked, when it may still be read or mapped differently; Stale otherwise."""
-    job = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("job").get(pk=import_id)
+    job = locked(import_id)
     if revision is not None and revision != job.revision:
         raise Stale("The import was changed meanwhile by somebody else. Look at it again.")
     if not can_change(job):

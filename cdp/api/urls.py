@@ -6,6 +6,7 @@ from cdp.api import audit, jobs, webhooks
 from cdp.api.docs import DocsView, SchemaView
 from cdp.api.routes import both
 from cdp.api.views import NothingHere
+from imports.api.urls import urlpatterns as imports
 from profiles.api.urls import urlpatterns as people
 
 _JOB = "v1/jobs/<int:pk>"
@@ -29,6 +30,7 @@ platform: list[URLPattern] = [
 
 urlpatterns: list[URLPattern] = [
     *people,
+    *imports,
     *platform,
     re_path(r"^", NothingHere.as_view(), name="api-nothing"),
 ]

@@ -1,0 +1,270 @@
+"""The endpoints under /api/v1/imports/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse, StreamingHttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema
+from cdp.api.codec import StrictJSONParser, parse
+from cdp.api.problems import BadParameter
+from cdp.api.shapes import IdField, Shape
+from cdp.api.views import ApiView
+from imports import downloads
+from imports.api.answers import ImportDoc, detail, summary
+from imports.apply import apply_import
+from imports.models import Import
+from imports.plan import plan_import
+from imports.steering import cancel_import, pause_import, resume_import
+from imports.upload import map_import, upload_import
+from profiles.errors import Invalid, NotFound
+
+JOINED = ("job", "user", "key")
+
+
+class UploadShape(serializers.Serializer[Any]):
+    """The multipart form; `mapping` and `options` are JSON texts."""
+
+    file = serializers.FileField()
+    mapping = serializers.JSONField(
+        required=False, help_text='{"Column": {"to": "email", "policy": "overwrite"}}'
+    )
+    options = serializers.JSONField(
+        required=False,
+        help_text='{"delimiter", "encoding", "policy", "auto_apply": false, "on_conflict": "stronger|hold"}',
+    )
+
+
+class ChangeShape(Shape):
+    """How the columns are mapped from now on."""
+
+    mapping = serializers.DictField(required=False)
+    options = serializers.DictField(required=False)
+    revision = IdField(required=False)
+
+
+class RevisionShape(Shape):
+    """`revision` of the plan that was looked at; another one is a 409."""
+
+    revision = IdField(required=False)
+
+
+class ImportApi(ApiView):
+    def get_import(self) -> Import:
+        job = Import.objects.select_related(*JOINED).filter(pk=self.kwargs["pk"]).first()
+        if job is None:
+            raise NotFound(f"There is no import #{self.kwargs['pk']}.")
+        return job
+
+    def answer(self, status: int = 200) -> Response:
+        return Response(detail(self.get_import(), self.actor), status=status)
+
+
+class ImportList(ImportApi):
+    permissions = {"GET": "imports.view_import", "POST": "imports.add_import"}
+    parser_classes = [MultiPartParser]
+    # The size of files has its own limit and its own sentence.
+    max_body = None
+
+    @extend_schema(
+        operation_id="listImports",
+        tags=["Imports"],
+        summary="Imports, newest first",
+        parameters=[OpenApiParameter("state", str, enum=Import.State.values), *schema.PAGE],
+        responses={200: schema.page_of(ImportDoc), **schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Without `problems`."""
+        found = Import.objects.select_related(*JOINED)
+        if state := request.query_params.get("state"):
+            if state not in Import.State.values:
+                raise BadParameter("state", f"state is one of {', '.join(Import.State.values)}.", state)
+            found = found.filter(state=state)
+        return self.page(found, lambda page: [summary(job) for job in page])
+
+    @extend_schema(
+        operation_id="createImport",
+        tags=["Imports"],
+        summary="Upload a file and plan it",
+        parameters=schema.WRITE,
+        request={"multipart/form-data": UploadShape},
+        responses={201: ImportDoc, **schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """The plan is made in the background: follow `GET /api/v1/imports/{id}/` until `state` is `planned`, look at
+        `counts`, then `POST …/apply/`. Columns are guessed when `mapping` is absent; `auto_apply` skips the look.
+        """
+        fields = request.data
+        file = fields.get("file")
+        if file is None or isinstance(file, str):
+            raise Invalid([_missing("Send the file as the multipart field “file”.")])
+        if unknown := set(fields) - {"file", "mapping", "options"}:
+            name = sorted(unknown)[0]
+            raise Invalid(
+                [_missing(f"There is no field “{name}” here. Known fields: file, mapping, options.", name)]
+            )
+        done = upload_import(
+            file=file,
+            mapping=_json(fields, "mapping"),
+            options=_json(fields, "options"),
+            actor=self.actor,
+            source=self.source,
+        )
+        plan_import(import_id=done.job.pk, actor=self.actor)
+        self.kwargs["pk"] = done.job.pk
+        response = self.answer(201)
+        response["Location"] = f"/api/v1/imports/{done.job.pk}/"
+        return response
+
+
+def _missing(message: str, field: str = "file") -> dict[str, Any]:
+    return {"field": field, "value": None, "message": message}
+
+
+def _json(fields: Any, name: str) -> dict[str, Any] | None:
+    """A multipart field that holds a JSON object; absent or empty: None."""
+    raw = fields.get(name)
+    if raw in (None, ""):
+        return None
+    if not isinstance(raw, str):
+        raw = raw.read().decode(errors="replace")
+    value = parse(raw.encode())
+    if not isinstance(value, dict):
+        raise Invalid([{"field": name, "value": None, "message": f"{name} is a JSON object."}])
+    return value
+
+
+class ImportDetail(ImportApi):
+    permissions = {"GET": "imports.view_import", "PATCH": "imports.change_import"}
+    parser_classes = [StrictJSONParser]
+
+    @extend_schema(
+        operation_id="getImport",
+        tags=["Imports"],
+        summary="One import with its counts and problems",
+        responses={200: ImportDoc, **schema.ERRORS},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        return self.answer()
+
+    @extend_schema(
+        operation_id="changeImport",
+        tags=["Imports"],
+        summary="Map the columns differently and plan anew",
+        parameters=schema.WRITE,
+        request=ChangeShape,
+        responses={200: ImportDoc, **schema.WRITE_ERRORS},
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        """Only before anything was applied; the older plan is void."""
+        body = self.body(ChangeShape)
+        job = self.get_import()
+        map_import(
+            import_id=pk,
+            mapping=body.get("mapping", job.mapping),
+            options=body.get("options"),
+            revision=body.get("revision"),
+            actor=self.actor,
+        )
+        plan_import(import_id=pk, actor=self.actor)
+        return self.answer()
+
+
+def _described(name: str, summary_text: str, *, status: int = 200, body: Any = None) -> Any:
+    return extend_schema(
+        operation_id=f"{name}Import",
+        tags=["Imports"],
+        summary=summary_text,
+        parameters=schema.WRITE,
+        request=body,
+        responses={status: ImportDoc, **schema.WRITE_ERRORS},
+    )
+
+
+class Apply(ImportApi):
+    permissions = {"POST": "imports.change_import"}
+
+    @_described("apply", "Carry out the plan", status=202, body=RevisionShape)
+    def post(self, request: Request, pk: int) -> Response:
+        """Exactly the plan: rows whose person changed since are *held* and listed. 409 unless `planned`."""
+        apply_import(import_id=pk, revision=self.body(RevisionShape).get("revision"), actor=self.actor)
+        return self.answer(202)
+
+
+class Pause(ImportApi):
+    permissions = {"POST": "imports.change_import"}
+
+    @_described("pause", "Pause before the next chunk")
+    def post(self, request: Request, pk: int) -> Response:
+        pause_import(import_id=pk, actor=self.actor)
+        return self.answer()
+
+
+class Resume(ImportApi):
+    permissions = {"POST": "imports.change_import"}
+
+    @_described("resume", "Go on after a pause or a failure")
+    def post(self, request: Request, pk: int) -> Response:
+        resume_import(import_id=pk, actor=self.actor)
+        return self.answer()
+
+
+class Cancel(ImportApi):
+    permissions = {"POST": "imports.change_import"}
+
+    @_described("cancel", "Stop for good, or discard the plan")
+    def post(self, request: Request, pk: int) -> Response:
+        """What was written stays; `counts.not_applied` says how many planned rows were not."""
+        cancel_import(import_id=pk, actor=self.actor)
+        return self.answer()
+
+
+# --- Files ----------------------------------------------------------------------------------------------
+
+_CSV = {(200, "text/csv"): OpenApiTypes.STR, **schema.ERRORS}
+
+
+class PlanFile(ImportApi):
+    permissions = {"GET": "imports.view_import"}
+
+    @extend_schema(operation_id="getImportPlan", tags=["Imports"], summary="The whole plan", responses=_CSV)
+    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+        """One line per row of the file: its outcome, the person, what changes, why not."""
+        job = self.get_import()
+        return csv_response(downloads.plan_csv(job, actor=self.actor), downloads.file_name(job, "plan"))
+
+
+class RejectedFile(ImportApi):
+    permissions = {"GET": "imports.view_import"}
+
+    @extend_schema(
+        operation_id="getRejectedRows", tags=["Imports"], summary="The rejected rows", responses=_CSV
+    )
+    def get(self, request: Request, pk: int) -> StreamingHttpResponse:
+        """As they stand in the file, with line, column and reason before them: correct and upload it again."""
+        job = self.get_import()
+        return csv_response(
+            downloads.rejected_csv(job, actor=self.actor), downloads.file_name(job, "rejected")
+        )
+
+
+class TemplateFile(ApiView):
+    permissions = {"GET": None}
+
+    @extend_schema(
+        operation_id="getImportTemplate", tags=["Imports"], summary="A file to start from", responses=_CSV
+    )
+    def get(self, request: Request) -> HttpResponse:
+        return csv_response([downloads.template_csv()], "template.csv")
+
+
+def csv_response(pieces: Any, name: str) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

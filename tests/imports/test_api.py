@@ -1,0 +1,246 @@
+"""Imports over HTTP, by the contract."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from cdp.jobs import run_to_end
+from cdp.models import Job
+from imports.models import Import
+from profiles.models import AttributeDefinition, Profile
+from tests.api.caller import Caller, said
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+TEXT = "email,first_name,plan,birth_date\nann@example.com,Ann,pro,\nbob@example.com,Bob,,31/02/1990\nann@example.com,,,\n"
+
+
+@pytest.fixture
+def api(db: None) -> Caller:
+    from cdp.actors import Actor
+    from cdp.api import throttling
+    from cdp.api.keys import create_key
+
+    throttling._shares.clear()
+    return Caller(create_key(name="shop", scopes=("imports", "pii"), actor=Actor.system()))
+
+
+def send(api: Caller, text: str | bytes = TEXT, name: str = "people.csv", **fields: str) -> Any:
+    data = text.encode() if isinstance(text, str) else text
+    answer = api.client.post(
+        "/api/v1/imports/",
+        {"file": SimpleUploadedFile(name, data), **fields},
+        headers={"Authorization": f"Bearer {api.key.secret}"} if api.key else {},
+    )
+    answer.data = answer.json() if "json" in answer["Content-Type"] else None
+    return answer
+
+
+def work(answer: Any) -> None:
+    run_to_end(Job.objects.get(pk=answer.data["job_id"]))
+
+
+def body(answer: Any) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_the_way_of_an_import(api: Caller) -> None:
+    answer = send(api)
+    assert answer.status_code == 201, answer.content
+    assert (answer.data["state"], answer["Location"]) == ("planning", f"/api/v1/imports/{answer.data['id']}/")
+    path = f"imports/{answer.data['id']}/"
+    assert answer.data["file"]["name"] == "people.csv"
+    assert (answer.data["file"]["encoding"], answer.data["file"]["delimiter"]) == ("utf-8", ",")
+    assert answer.data["mapping"]["email"] == {"to": "email", "policy": "fill_if_empty"}
+    assert answer.data["counts"]["rows"] == 0
+    assert said(api.post(f"{path}apply/")) == (
+        409,
+        "This import is planning; only a planned one can be applied.",
+    )
+    work(answer)
+    planned = api.get(path).data
+    assert planned["state"] == "planned"
+    assert planned["counts"] == {
+        "rows": 3,
+        "created": 1,
+        "updated": 0,
+        "unchanged": 0,
+        "failed": 1,
+        "conflict": 0,
+        "duplicate_in_file": 1,
+        "suppressed": 0,
+        "held": 0,
+    }
+    assert planned["problems"] == [
+        {
+            "line": 3,
+            "column": "birth_date",
+            "value": "31/02/1990",
+            "message": "Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
+            "outcome": "failed",
+        }
+    ]
+    assert not Profile.objects.exists()
+    plan = body(api.get(f"{path}plan.csv"))
+    assert plan[0] == ["line", "outcome", "profile_id", "same_person_as_line", "changes", "problem"]
+    assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
+    assert plan[3][3] == "2"
+    assert said(api.post(f"{path}apply/", {"revision": 9}))[0] == 409
+    applied = api.post(f"{path}apply/", {"revision": planned["revision"]})
+    assert (applied.status_code, applied.data["state"]) == (202, "applying")
+    work(applied)
+    done = api.get(path).data
+    assert (done["state"], done["counts"]) == ("done", planned["counts"])
+    assert done["progress"]["done"] == done["progress"]["total"] == 3
+    assert Profile.objects.get().first_name == "Ann"
+    rejected = body(api.get(f"{path}rejected.csv"))
+    assert rejected == [
+        ["rejected_line", "rejected_column", "rejected_because", "email", "first_name", "plan", "birth_date"],
+        [
+            "3",
+            "birth_date",
+            "Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
+            "bob@example.com",
+            "Bob",
+            "",
+            "31/02/1990",
+        ],
+    ]
+    assert [row["id"] for row in api.get("imports/").data["results"]] == [done["id"]]
+    assert api.get("imports/?state=failed").data["results"] == []
+    assert said(api.post(f"{path}apply/")) == (409, "This import is done; only a planned one can be applied.")
+    assert said(api.post(f"{path}pause/")) == (409, "This import is done; nothing is running.")
+    assert said(api.get("imports/999999/")) == (404, "There is no import #999999.")
+
+
+def test_a_corrected_file_of_rejected_rows_goes_in(api: Caller) -> None:
+    answer = send(api, options='{"auto_apply": true}')
+    work(answer)
+    job = Import.objects.get()
+    assert job.state == "applying"
+    run_to_end(job.job or Job())
+    rejected = b"".join(api.get(f"imports/{job.pk}/rejected.csv").streaming_content)
+    answer = send(api, rejected.replace(b"31/02/1990", b"1990-02-28"), options='{"auto_apply": true}')
+    assert answer.data["mapping"]["rejected_because"] == {"to": "ignore", "policy": "fill_if_empty"}
+    work(answer)
+    again = Import.objects.order_by("pk").last()
+    assert again is not None
+    assert {name: count for name, count in again.counts.items() if count} == {"rows": 1, "created": 1}
+
+
+def test_mapping_and_options(api: Caller) -> None:
+    AttributeDefinition.objects.create(name="plan", type="text")
+    make_profile(email="ann@example.com", first_name="Anna")
+    mapping = '{"email": {"to": "email"}, "first_name": {"to": "first_name", "policy": "overwrite"}, "plan": "attributes.plan"}'
+    answer = send(api, mapping=mapping, options='{"policy": "overwrite", "on_conflict": "hold"}')
+    assert answer.data["mapping"]["plan"] == {"to": "attributes.plan", "policy": "overwrite"}
+    work(answer)
+    job = api.get(f"imports/{answer.data['id']}/").data
+    assert (job["counts"]["updated"], job["counts"]["created"], job["options"]["on_conflict"]) == (
+        1,
+        1,
+        "hold",
+    )
+    changed = api.patch(f"imports/{job['id']}/", {"mapping": {"email": "email"}, "revision": job["revision"]})
+    assert (changed.data["state"], changed.data["revision"]) == ("planning", job["revision"] + 1)
+    work(changed)
+    assert api.get(f"imports/{job['id']}/").data["counts"]["unchanged"] == 1
+    assert said(api.post(f"imports/{job['id']}/apply/", {"revision": job["revision"]})) == (
+        409,
+        "The mapping was changed after this plan was shown. Look at the new plan.",
+    )
+    assert api.post(f"imports/{job['id']}/cancel/").data["state"] == "canceled"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "status", "detail"),
+    [
+        ("", {}, 400, "The file is empty."),
+        ("email,name\n", {}, 400, "The file has a header but no rows under it."),
+        (b"PK\x03\x04" + b"\x00" * 100, {}, 400, None),
+        ("email\na@example.com\n", {"mapping": '{"email": "mail"}'}, 400, None),
+        (
+            "email\na@example.com\n",
+            {"mapping": '{"e/mail": "email"}'},
+            400,
+            "The file has no column “e/mail”.",
+        ),
+        ("email\na@example.com\n", {"mapping": "[]"}, 400, "mapping is a JSON object."),
+        ("email\na@example.com\n", {"options": '{"colour": 1}'}, 400, "There is no such option."),
+        (
+            "email\na@example.com\n",
+            {"options": '{"kind": "events"}'},
+            400,
+            "Importing events is not possible yet. Send them through the API, or import people.",
+        ),
+        ("email,email\na@example.com,b@example.com\n", {}, 400, None),
+    ],
+)
+def test_refused_and_nothing_left_behind(
+    api: Caller, settings: Any, text: str | bytes, fields: dict[str, str], status: int, detail: str | None
+) -> None:
+    answer = send(api, text, **fields)
+    assert answer.status_code == status, answer.data
+    if detail:
+        assert answer.data["detail"] == detail
+    assert not Import.objects.exists()
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_where_in_the_mapping_it_is_wrong(api: Caller) -> None:
+    answer = send(api, "e/mail\na@example.com\n", mapping='{"e/mail": "mail"}')
+    assert answer.data["errors"] == [
+        {
+            "pointer": "/mapping/e~1mail",
+            "column": "e/mail",
+            "message": "A column cannot go to “mail”. Did you mean “email”?",
+        }
+    ]
+
+
+def test_a_file_over_the_limit(api: Caller, settings: Any) -> None:
+    settings.CDP_IMPORT_MAX_BYTES = 10
+    answer = send(api)
+    assert said(answer)[0] == 413
+    assert answer.data["detail"].startswith("The file has ")
+
+
+def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:
+    from cdp.actors import Actor
+    from cdp.api.keys import create_key
+
+    reader = Caller(create_key(name="reader", scopes=("profiles:read",), actor=Actor.system()))
+    assert send(reader).status_code == 403
+    assert said(reader.get("imports/")) == (403, "The API key “reader” needs the scope imports for this.")
+    assert not Import.objects.exists()
+    work(send(api))
+    other = Caller(create_key(name="other", scopes=("imports",), actor=Actor.system()))
+    pk = Import.objects.get().pk
+    assert other.get(f"imports/{pk}/").data["problems"][0]["value"] == "•••"
+    rows = body(other.get(f"imports/{pk}/rejected.csv"))
+    assert rows[1][3:] == ["•••", "•••", "", "•••"]
+
+
+def test_dry_run_and_idempotency(api: Caller) -> None:
+    answer = api.client.post(
+        "/api/v1/imports/?dry_run=true",
+        {"file": SimpleUploadedFile("people.csv", TEXT.encode())},
+        headers={"Authorization": f"Bearer {api.key.secret}"} if api.key else {},
+    )
+    assert (answer.status_code, answer.json()["dry_run"]) == (201, True)
+    assert not Import.objects.exists()
+
+
+def test_template(api: Caller) -> None:
+    AttributeDefinition.objects.create(name="plan", type="text")
+    answer = api.get("imports/template.csv")
+    assert b"".join(answer.streaming_content) == (
+        b"first_name,last_name,email,country,tags,reference_id,attributes.plan\r\n"
+    )
