@@ -70,6 +70,7 @@ INVARIANTS = (
     Invariant(
         "active merges lead up to the surviving profile, without a circle",
         "WITH RECURSIVE up AS (SELECT id AS pk, canonical_id AS root FROM profiles_profile WHERE canonical_id = id"
+        " AND id IN (SELECT winner_id FROM profiles_merge WHERE undone_at IS NULL)"
         " UNION SELECT m.loser_id, up.root FROM profiles_merge m JOIN up ON up.pk = m.winner_id"
         " WHERE m.undone_at IS NULL)"
         " SELECT p.id FROM profiles_profile p LEFT JOIN up ON up.pk = p.id AND up.root = p.canonical_id"
