@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from django_otp.plugins.otp_totp.models import TOTPDevice
@@ -96,9 +97,10 @@ class ApiKeyAdmin(CdpModelAdmin):
     def used(self, key: ApiKey) -> str:
         return ago(key.last_used_at) or "never"
 
-    @admin.display(description="Active", boolean=True)
-    def state_shown(self, key: ApiKey) -> bool:
-        return key.revoked_at is None
+    @admin.display(description="State")
+    def state_shown(self, key: ApiKey) -> SafeString:
+        state, color = ("revoked", "bad") if key.revoked_at else ("active", "ok")
+        return format_html('<span class="badge {}">{}</span>', color, state)
 
     def get_urls(self) -> list[Any]:
         return [

@@ -76,6 +76,7 @@ class AttributeForm(forms.ModelForm):
 
 class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     form = AttributeForm
+    fields = ("name", "label", "type", "choices", "sensitivity", "description")
     resource_classes = (AttributeResource,)
     list_display = ("label_shown", "name_shown", "type", "sensitivity", "description")
     list_display_links = ("label_shown",)
@@ -140,6 +141,12 @@ class IdentifierTypeForm(forms.ModelForm):
             "blocked_values",
             "blocked_patterns",
         )
+        labels = {
+            "is_main": "Makes people recognized",
+            "is_unique": "Leads to one profile",
+            "max_per_profile": "Most values a person",
+            "normalizer": "Read as",
+        }
 
     def clean_blocked_values(self) -> list[str]:
         return [value.lower() for value in self.cleaned_data["blocked_values"]]
@@ -242,9 +249,9 @@ class SourceAdmin(CdpModelAdmin):
     actions = None
     page_sub = "The doors and systems data comes through. Every value says which one it came from."
 
-    @admin.display(description="Shipped", boolean=True)
-    def shipped(self, source: Source) -> bool:
-        return source.is_builtin
+    @admin.display(description="Origin")
+    def shipped(self, source: Source) -> SafeString:
+        return format_html('<span class="badge">{}</span>', "shipped" if source.is_builtin else "made here")
 
     @admin.display(description="Made")
     def created(self, source: Source) -> str:

@@ -218,6 +218,17 @@ def test_who_manages_logins_makes_and_unseats_no_superuser(
     assert changed.status_code == 403
 
 
+def test_an_admin_sets_a_new_password(ada: User, vic: User, as_user: Login) -> None:
+    client, url = as_user(ada), reverse("admin:auth_user_password_change", args=[vic.pk])
+    assert "New password for vic" in client.get(url).content.decode()
+    differ = {"password1": "long-enough-9x", "password2": "another-one-9x", "set-password": "1"}
+    assert "The two password fields didn’t match." in client.post(url, differ).content.decode()
+    same = {**differ, "password2": "long-enough-9x"}
+    assert client.post(url, same).status_code == 302
+    vic.refresh_from_db()
+    assert vic.check_password("long-enough-9x")
+
+
 def test_staff_are_given_roles_in_words(ada: User, vic: User, as_user: Login) -> None:
     client, url = as_user(ada), reverse("admin:cdp_user_change", args=[vic.pk])
     html = client.get(url).content.decode()

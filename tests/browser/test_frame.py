@@ -23,6 +23,7 @@ PATHS = (
     "/admin/cdp/apikey/add/",
     "/admin/cdp/user/",
     "/admin/cdp/user/{user}/change/",
+    "/admin/cdp/user/{user}/password/",
     "/admin/auth/group/",
     "/admin/profiles/tag/",
     "/admin/profiles/tag/{tag}/change/",
