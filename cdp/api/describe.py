@@ -67,12 +67,12 @@ def with_guide(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def one_of_each(endpoints: list[Any]) -> list[Any]:
-    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about the one with it."""
-    return [
-        endpoint
-        for endpoint in endpoints
-        if endpoint[0].endswith("/") or "." in endpoint[0].rpartition("/")[2]
-    ]
+    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about one. Files have none."""
+    return [endpoint for endpoint in endpoints if endpoint[0].endswith("/") is not _is_file(endpoint[0])]
+
+
+def _is_file(path: str) -> bool:
+    return "." in path.rstrip("/").rpartition("/")[2]
 
 
 class KeyScheme(OpenApiAuthenticationExtension):

@@ -21,7 +21,7 @@ from profiles.errors import NotFound
 from profiles.reading import iso
 
 
-class ProgressDoc(serializers.Serializer[Any]):
+class JobProgressDoc(serializers.Serializer[Any]):
     done = serializers.IntegerField()
     total = serializers.IntegerField(allow_null=True)
     unit = serializers.CharField()
@@ -35,7 +35,7 @@ class JobDoc(serializers.Serializer[Any]):
     title = serializers.CharField()
     state = serializers.CharField(help_text=", ".join(Job.State.values))
     wish = serializers.CharField(help_text="pause or cancel while that was asked and has not happened yet.")
-    progress = ProgressDoc()
+    progress = JobProgressDoc()
     result = serializers.DictField()
     errors = serializers.ListField()  # type: ignore[assignment]
     problem = serializers.CharField()

@@ -79,11 +79,14 @@ class ApiView(RateHeaders):
 
     def body(self, shape: type[Shape]) -> dict[str, Any]:
         """The body as the shape reads it; a ValidationError with pointers otherwise."""
-        # A request without a body reaches us as an empty form.
-        data = self.request.data if self.request._request.body else {}
-        reader = shape(data=data)
+        reader = shape(data=self.sent)
         reader.is_valid(raise_exception=True)
         return dict(reader.validated_data)
+
+    @property
+    def sent(self) -> Any:
+        """The body as it was parsed; ``{}`` when there is none."""
+        return self.request.data if self.request._request.body else {}
 
     def flag(self, name: str) -> bool:
         return parameters.flag(self.request, name)
@@ -155,6 +158,7 @@ class ApiView(RateHeaders):
         self._check_text(request)
         if request.method not in SAFE:
             self._check_body(request)
+            self._read_body(request)
 
     def check_throttles(self, request: Request) -> None:
         """One throttle; a caller whose key is wrong is counted by address."""
@@ -183,6 +187,13 @@ class ApiView(RateHeaders):
                 encoding, f"Content-Encoding {encoding} is not taken here. Send the body uncompressed."
             )
 
+    def _read_body(self, request: Request) -> None:
+        """Before any transaction begins: a slow sender must not keep one open. Raises what parsing raises."""
+        if not (request.content_type or "").startswith("multipart/"):
+            # Kept by Django, for the fingerprint of an Idempotency-Key; else it could be read only once.
+            request._request.body  # noqa: B018
+        request.data  # noqa: B018
+
     def rendered(self, response: Any) -> Any:
         """The response with its bytes, before the transaction ends, so that they can be saved."""
         if isinstance(response, Response):
@@ -210,6 +221,8 @@ class NothingHere(ApiView):
 
     def _check_body(self, request: Request) -> None:
         """Whatever was sent, the address is the mistake."""
+
+    _read_body = _check_body
 
     def check_permissions(self, request: Request) -> None:
         """An address that does not exist says so to everybody."""

@@ -253,7 +253,7 @@ class Resolve(PeopleApi):
 
     def _asked(self) -> list[dict[str, Any]]:
         """Checked by hand: a serializer per item would cost more than all the queries."""
-        data = self.request.data if self.request._request.body else {}
+        data = self.sent
         asked = data.get("identifiers") if isinstance(data, dict) else None
         if not isinstance(asked, list):
             raise _bad("/identifiers", "Send {“identifiers”: [{“type”, “value”} or {“id”}]}.")

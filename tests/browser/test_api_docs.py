@@ -26,4 +26,3 @@ def test_page_works_offline_without_a_refused_request(
     seen.page.wait_for_selector("#operations-Merging-listMerges .responses-table.live-responses-table")
     assert '"results": []' in seen.page.inner_text("#operations-Merging-listMerges .live-responses-table")
     assert seen.problems == []
-    seen.page.screenshot(path=f"/tmp/shots/docs{width}.png")
