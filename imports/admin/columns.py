@@ -74,7 +74,7 @@ def _page(
         "step": "columns",
         "columns": [(column, advice.get(column.header)) for column in columns],
         "constants": _constants(mapping),
-        "targets": _targets(context),
+        "targets": _targets(context, mapping),
         "policies": POLICIES.items(),
         "types": AttributeDefinition.Type.choices,
         "on_conflict": ON_CONFLICT.items(),
@@ -82,7 +82,8 @@ def _page(
         "delimiters": DELIMITERS.items(),
         "delimiter_name": DELIMITERS.get(job.dialect.get("delimiter", ""), job.dialect.get("delimiter")),
         "encoding_name": ENCODINGS.get(job.dialect.get("encoding", ""), job.dialect.get("encoding")),
-        "is_guessed": job.dialect.get("confidence", 1) < 1 and "encoding" not in job.dialect.get("said", {}),
+        "is_guessed": job.dialect.get("confidence") == "guessed"
+        and "encoding" not in job.dialect.get("said", {}),
         "rows": job.sample[:SAMPLES],
         "saved": SavedMapping.objects.order_by("name")[:100],
         "problem": refusal.message if refusal and not problems else " ".join(left),
@@ -138,12 +139,13 @@ def _constants(mapping: AnyMapping[str, Any]) -> list[tuple[int, str, str]]:
     return [(number, to, value) for number, (to, value) in enumerate(rows, 1)]
 
 
-def _targets(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of (to, label) for the select boxes."""
+def _targets(context: Context, mapping: AnyMapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of (to, label) for the select boxes; what the mapping says beyond them comes last."""
+    # An e-mail or phone column fills the attribute and identifies; these only identify.
+    further = {"email": "Further e-mail", "phone": "Further phone"}
     identifiers = [
-        (f"identifier.{spec.name}", spec.label or spec.name)
+        (f"identifier.{spec.name}", further.get(spec.name) or spec.label or spec.name)
         for spec in context.identifiers
-        if spec.name not in ("email", "phone")
     ]
     consents = [
         (f"consent.{channel}.{purpose}", f"{said}: {purpose}")
@@ -152,13 +154,21 @@ def _targets(context: Context) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
     dated = [(f"{to}.{part}", f"{label}, {part}") for to, label in consents for part in ("at", "proof")]
     custom = [(f"attributes.{spec.name}", spec.label or spec.name) for spec in context.attributes]
-    return [
+    groups = [
         ("Person", list(LABELS.items())),
         ("Identifiers", [("reference_id", "Reference id (letters and digits)"), *identifiers]),
         ("Custom attributes", custom),
         ("Tags", [("tags", "Tags, separated by commas")]),
         ("Consent", [*consents, *dated]),
     ]
+    known = {to for _, entries in groups for to, _ in entries} | {"ignore", NEW, ""}
+    others = sorted({_canonical(entry.get("to", "")) for entry in mapping.values()} - known)
+    return [*groups, ("Others", [(to, to) for to in others])]
+
+
+def _canonical(to: str) -> str:
+    """The API takes ``customer_id`` for short."""
+    return "identifier.customer_id" if to == "customer_id" else to
 
 
 # --- Saying it ------------------------------------------------------------------------------------------
