@@ -123,7 +123,7 @@ def _columns(
                 values if sees else [DOTS for _ in values],
                 posted.get(f"to.{number}", "")
                 if posted
-                else entry.get("to", "ignore" if not undecided else ""),
+                else _canonical(entry.get("to", "" if undecided else "ignore")),
                 posted.get(f"policy.{number}", "") if posted else entry.get("policy", ""),
                 problem or undecided,
                 posted.get(f"new_name.{number}", "") if posted else "",
@@ -144,7 +144,7 @@ def _targets(context: Context, mapping: AnyMapping[str, Any]) -> list[tuple[str,
     # An e-mail or phone column fills the attribute and identifies; these only identify.
     further = {"email": "Further e-mail", "phone": "Further phone"}
     identifiers = [
-        (f"identifier.{spec.name}", further.get(spec.name) or spec.label or spec.name)
+        (_canonical(f"identifier.{spec.name}"), further.get(spec.name) or spec.label or spec.name)
         for spec in context.identifiers
     ]
     consents = [
@@ -167,8 +167,8 @@ def _targets(context: Context, mapping: AnyMapping[str, Any]) -> list[tuple[str,
 
 
 def _canonical(to: str) -> str:
-    """The API takes ``customer_id`` for short."""
-    return "identifier.customer_id" if to == "customer_id" else to
+    """The API takes ``customer_id`` for short, and says so itself."""
+    return "customer_id" if to == "identifier.customer_id" else to
 
 
 # --- Saying it ------------------------------------------------------------------------------------------
