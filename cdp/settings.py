@@ -164,7 +164,8 @@ CDP_URL = env.str("CDP_URL", "http://127.0.0.1:8000")
 
 # --- Files -----------------------------------------------------------------------------------------
 MEDIA_ROOT = CDP_DATA / "files"
-FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", None)
+# Beside the stored files, so that storing an upload is a rename; swept of what killed requests left.
+FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", str(CDP_DATA / "incoming"))
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
@@ -275,6 +276,8 @@ CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
 # Send one extra mail per this many imported profiles; 0 sends the summary alone.
 CDP_IMPORT_MAIL_EVERY = env.int("CDP_IMPORT_MAIL_EVERY", 0)
 CDP_IMPORT_MAX_BYTES = env.int("CDP_IMPORT_MAX_BYTES", 2 * 1024**3)
+# The uploaded file and its rows go so many days after an import's end; its counts stay.
+CDP_IMPORT_KEEP_DAYS = env.int("CDP_IMPORT_KEEP_DAYS", 30)
 # Webhooks go to public networks over HTTPS only; a receiver under development on this machine needs this.
 CDP_WEBHOOK_ALLOW_LOOPBACK = env.bool("CDP_WEBHOOK_ALLOW_LOOPBACK", False)
 

@@ -50,8 +50,9 @@ def send_queued_mail() -> None:
 def expire() -> None:
     """Forget what is past its time. Each kind on its own: one that fails does not keep the others."""
     from cdp.api.writing import expire_idempotency_keys
+    from imports.retention import expire_imports
 
-    for forget in (expire_idempotency_keys, webhooks.forget_old):
+    for forget in (expire_idempotency_keys, expire_imports, webhooks.forget_old):
         try:
             count = forget()
         except DatabaseError:

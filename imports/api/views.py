@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.http import HttpResponse, StreamingHttpResponse
@@ -11,6 +12,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cdp import audit
 from cdp.api import schema
 from cdp.api.codec import StrictJSONParser, parse
 from cdp.api.problems import BadParameter
@@ -64,6 +66,13 @@ class ImportApi(ApiView):
 
     def answer(self, status: int = 200) -> Response:
         return Response(detail(self.get_import(), self.actor), status=status)
+
+    def file(self, what: str, write: Callable[..., Iterator[bytes]]) -> StreamingHttpResponse:
+        """A download, told to the audit log."""
+        job = self.get_import()
+        pieces = write(job, actor=self.actor)
+        audit.record("import.download", actor=self.actor, subject=f"import:{job.pk}", detail={"what": what})
+        return csv_response(pieces, downloads.file_name(job, what))
 
 
 class ImportList(ImportApi):
@@ -236,8 +245,7 @@ class PlanFile(ImportApi):
     @extend_schema(operation_id="getImportPlan", tags=["Imports"], summary="The whole plan", responses=_CSV)
     def get(self, request: Request, pk: int) -> StreamingHttpResponse:
         """One line per row of the file: its outcome, the person, what changes, why not."""
-        job = self.get_import()
-        return csv_response(downloads.plan_csv(job, actor=self.actor), downloads.file_name(job, "plan"))
+        return self.file("plan", downloads.plan_csv)
 
 
 class RejectedFile(ImportApi):
@@ -248,10 +256,7 @@ class RejectedFile(ImportApi):
     )
     def get(self, request: Request, pk: int) -> StreamingHttpResponse:
         """As they stand in the file, with line, column and reason before them: correct and upload it again."""
-        job = self.get_import()
-        return csv_response(
-            downloads.rejected_csv(job, actor=self.actor), downloads.file_name(job, "rejected")
-        )
+        return self.file("rejected", downloads.rejected_csv)
 
 
 class TemplateFile(ApiView):

@@ -1,0 +1,299 @@
+"""Applying: exactly the plan, once, and around whatever changed or breaks meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from cdp.actors import Actor
+from cdp.jobs import run, run_to_end
+from cdp.models import AuditEntry, Job, Mail, OutboxMessage, User, Webhook
+from imports import apply as applying
+from imports.apply import apply_import
+from imports.models import Import, Row
+from imports.partitions import has_rows
+from imports.report import problems
+from imports.retention import expire_imports
+from imports.steering import cancel_import, pause_import, resume_import
+from imports.write import HELD, TAKEN
+from profiles.editing import create_profile, update_profile
+from profiles.errors import Conflict, Stale
+from profiles.merging.merge import merge_profiles
+from profiles.models import Identifier, Profile
+from tests.imports.files import applied, apply, outcomes, plan, planned, some, summed, upload
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+SYSTEM = Actor.system()
+
+
+def people(n: int, **cells: str) -> str:
+    """``n`` new people, two rows per chunk of the tests below."""
+    return "email,first_name\n" + "".join(f"p{i}@example.com,{cells.get(f'p{i}', 'Ann')}\n" for i in range(n))
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(applying, "CHUNK_ROWS", 2)
+
+
+@pytest.fixture
+def poison(db: None) -> None:
+    """The database refuses a person called Poison, telling their e-mail address as PostgreSQL would."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF NEW.first_name = 'Poison' THEN RAISE EXCEPTION 'no %', NEW.email USING ERRCODE = '22000'; END IF;"
+            " RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON profiles_profile FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+
+
+# --- What changed since the plan ----------------------------------------------------------------------
+
+
+def test_rows_whose_person_changed_are_held_and_listed(by_staff: dict[str, Any]) -> None:
+    ann, bob = make_profile(email="ann@example.com"), make_profile(email="bob@example.com")
+    job = planned("email,city\nann@example.com,Kraków\nbob@example.com,Gdańsk\nann@example.com,Poznań\n")
+    assert some(job) == {"updated": 2, "duplicate_in_file": 1}
+    update_profile(profile_id=ann.pk, values={"first_name": "Ann"}, **by_staff)
+    job = apply(job)
+    assert outcomes(job) == {2: "held", 3: "updated", 4: "held"}
+    assert some(job) == {"updated": 1, "held": 2}
+    assert {row["message"] for row in problems(job)} == {HELD}
+    ann.refresh_from_db()
+    bob.refresh_from_db()
+    assert (ann.city, bob.city) == (None, "Gdańsk")
+
+
+def test_rows_of_a_merged_or_deleted_person_are_held(by_staff: dict[str, Any]) -> None:
+    from profiles.privacy.deletion import delete_profiles
+
+    ann, old = make_profile(email="ann@example.com"), make_profile(email="old@example.com")
+    gone = make_profile(email="gone@example.com")
+    job = planned("email,city\nold@example.com,Kraków\ngone@example.com,Gdańsk\n")
+    merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
+    delete_profiles(profile_ids=[gone.pk], **by_staff)
+    assert outcomes(apply(job)) == {2: "held", 3: "held"}
+    old.refresh_from_db()
+    assert old.city is None
+    # Planned again, they go where they belong now.
+    again = applied("email,city\nold@example.com,Kraków\ngone@example.com,Gdańsk\n")
+    assert outcomes(again) == {2: "updated", 3: "created"}
+    ann.refresh_from_db()
+    assert ann.city == "Kraków"
+
+
+def test_an_identifier_somebody_was_given_meanwhile(by_staff: dict[str, Any]) -> None:
+    ann = make_profile(email="ann@example.com")
+    job = planned(
+        "customer_id,email,first_name\nC1,new@example.com,New\nC2,ann@example.com,\nC3,other@example.com,Other\n"
+    )
+    assert outcomes(job) == {2: "created", 3: "updated", 4: "created"}
+    create_profile(values={"email": "new@example.com"}, **by_staff)
+    create_profile(identifiers=[("customer_id", "C2")], **by_staff)
+    job = apply(job)
+    assert outcomes(job) == {2: "held", 3: "held", 4: "created"}
+    assert [row["message"] for row in problems(job)] == [TAKEN, TAKEN]
+    assert not Profile.objects.filter(first_name="New").exists()
+    assert not ann.identifiers.filter(value="C2").exists()
+    assert Identifier.objects.filter(value="C1").count() == 0
+    assert summed(job)
+
+
+# --- Rows the database refuses --------------------------------------------------------------------------
+
+
+def test_a_poison_row_is_rejected_with_its_line_and_the_rest_goes_in(poison: None, monkeypatch: Any) -> None:
+    make_profile(email="p3@example.com")
+    job = planned(people(9, p3="Poison", p6="Poison") + "p6@example.com,Again\n")
+    assert some(job) == {"created": 8, "updated": 1, "duplicate_in_file": 1}
+    job = apply(job)
+    assert job.state == "done"
+    assert some(job) == {"created": 7, "failed": 3}
+    assert {line for line, outcome in outcomes(job).items() if outcome == "failed"} == {5, 8, 11}
+    assert problems(job)[0]["message"] == "The database refused this row (data exception)."
+    assert Profile.objects.count() == 8
+    assert Profile.objects.filter(changes__cause="import").distinct().count() == 7
+    assert not [entry for entry in AuditEntry.objects.all() if "p6@" in str(entry.detail)]
+
+
+def test_what_is_no_rows_fault_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = planned(people(3))
+    tries = iter([True, False])
+    real = applying.write_lines
+
+    def flaky(writer: Any, first: int, last: int) -> int:
+        if next(tries):
+            raise OperationalError("the connection is lost")
+        return real(writer, first, last)
+
+    monkeypatch.setattr(applying, "write_lines", flaky)
+    work = run_to_end(apply_import(import_id=job.pk, actor=SYSTEM))
+    assert (work.state, Profile.objects.count()) == ("queued", 0)
+    Job.objects.update(wake_at="2000-01-01T00:00:00Z")
+    assert (run_to_end(work).state, Profile.objects.count()) == ("done", 3)
+
+
+# --- Steering -----------------------------------------------------------------------------------------------
+
+
+def one_chunk(work: Job) -> None:
+    """As a worker whose slice is over after one chunk."""
+    run(work.pk, slice_seconds=0)
+
+
+def test_pause_resume_and_cancel(small_chunks: None) -> None:
+    job = planned(people(7))
+    work = apply_import(import_id=job.pk, actor=SYSTEM)
+    one_chunk(work)
+    assert pause_import(import_id=job.pk, actor=SYSTEM).shown_state == "paused"
+    run_to_end(work)
+    assert Profile.objects.count() == 2
+    assert resume_import(import_id=job.pk, actor=SYSTEM).shown_state == "applying"
+    one_chunk(work)
+    job = cancel_import(import_id=job.pk, actor=SYSTEM)
+    assert (job.state, Profile.objects.count()) == ("canceled", 4)
+    assert some(job) == {"created": 4, "not_applied": 3}
+    assert summed(job)
+    with pytest.raises(Conflict) as refusal:
+        resume_import(import_id=job.pk, actor=SYSTEM)
+    assert refusal.value.message == "This import is canceled; there is nothing to resume."
+
+
+def test_a_discarded_plan_can_be_planned_again() -> None:
+    job = planned(people(2))
+    job = cancel_import(import_id=job.pk, actor=SYSTEM)
+    assert job.state == "canceled"
+    with pytest.raises(Conflict) as refusal:
+        apply_import(import_id=job.pk, actor=SYSTEM)
+    assert refusal.value.message == "This import is canceled; only a planned one can be applied."
+    assert apply(plan(job)).state == "done"
+
+
+def test_who_loses_the_right_stops_before_the_next_chunk(
+    small_chunks: None, make_user: Callable[..., User]
+) -> None:
+    dan = make_user("dan", "data admin")
+    job = planned(people(7), user=dan)
+    work = apply_import(import_id=job.pk, actor=Actor.of_user(dan))
+    one_chunk(work)
+    dan.is_active = False
+    dan.save()
+    run_to_end(work)
+    job.refresh_from_db()
+    assert (job.state, Profile.objects.count()) == ("failed", 2)
+    assert job.problem == (
+        "dan may no longer do this. Stopped before the next step; what was done stays done."
+        " Everything up to line 3 is done."
+    )
+    assert some(job) == {"created": 2, "not_applied": 5}
+    dan.is_active = True
+    dan.save()
+    resume_import(import_id=job.pk, actor=Actor.of_user(dan))
+    run_to_end(work)
+    job.refresh_from_db()
+    assert (job.state, job.problem, some(job)) == ("done", "", {"created": 7})
+
+
+def test_only_the_plan_that_was_looked_at(tmp_path: Path) -> None:
+    job = planned(people(2))
+    with pytest.raises(Stale) as stale:
+        apply_import(import_id=job.pk, revision=job.revision + 1, actor=SYSTEM)
+    assert stale.value.message == "The mapping was changed after this plan was shown. Look at the new plan."
+    Path(job.file.path).chmod(0o600)
+    Path(job.file.path).write_text(people(2).replace("Ann", "Eve"))
+    with pytest.raises(Stale) as stale:
+        apply_import(import_id=job.pk, actor=SYSTEM)
+    assert stale.value.message == "The stored file is not the one that was planned. Upload it again."
+
+
+# --- Telling ------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_mail_says_what_happened(make_user: Callable[..., User], settings: Any) -> None:
+    settings.CDP_IMPORT_MAIL_EVERY = 2
+    dan = make_user("dan", "data admin")
+    make_profile(email="p0@example.com", first_name="Ann")
+    make_profile(email="p1@example.com")
+    applied(people(5) + "nobody,Bob\n", user=dan)
+    summary, *_ = Mail.objects.all()
+    assert summary.to == ["dan@staff.example"]
+    assert summary.subject == "Import of people.csv: done, 6 rows"
+    for said in (
+        "6 rows, 4 people imported",
+        "3  new people",
+        "1  updated with new information",
+        "1  already fully present",
+        "1  rejected",
+        "- line 7, email: Not an e-mail address: “@” is missing.",
+    ):
+        assert said in summary.text
+    assert "<b>4 people imported</b>" in summary.html
+    assert [mail.subject for mail in Mail.objects.order_by("pk")] == [
+        "Import of people.csv: 2 people",
+        "Import of people.csv: 4 people",
+        summary.subject,
+    ]
+
+
+def test_outside_systems_hear_of_it(db: None) -> None:
+    Webhook.objects.create(
+        name="shop",
+        url="https://shop.example/",
+        secret="s",
+        topics=["profile.created", "profile.updated", "import.finished"],
+    )
+    ann = make_profile(email="p0@example.com")
+    OutboxMessage.objects.all().delete()
+    job = applied(people(2))
+    told = OutboxMessage.objects.order_by("pk").values_list("topic", "profile_id", "payload")
+    new = Profile.objects.exclude(pk=ann.pk).get()
+    assert list(told) == [
+        ("profile.created", new.pk, {"profile_id": new.pk}),
+        ("profile.updated", ann.pk, {"profile_id": ann.pk, "fields": ["first_name"]}),
+        ("import.finished", None, {"import_id": job.pk, "state": "done", "counts": job.counts}),
+    ]
+
+
+# --- Forgetting ---------------------------------------------------------------------------------------------
+
+
+def test_files_and_rows_are_forgotten_in_time(
+    settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
+) -> None:
+    old, new, waiting = applied(people(2)), applied(people(3)), upload(people(4))
+    month = timezone.now() - timedelta(days=31)
+    Import.objects.filter(pk=old.pk).update(finished_at=month)
+    Import.objects.filter(pk=waiting.pk).update(created_at=month)
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
+    for name in ("a.upload.csv", "b.upload.csv"):
+        (tmp_path / name).write_text("partial")
+    import os
+
+    os.utime(tmp_path / "a.upload.csv", (0, 0))
+    stray = Path(old.file.path).with_name("stray.csv")
+    stray.write_text("x")
+    os.utime(stray, (0, 0))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert expire_imports() == 4
+    old.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (old.state, bool(old.file), old.sample, has_rows(old)) == ("done", False, [], False)
+    assert old.counts["created"] == 2
+    assert (waiting.state, bool(waiting.file)) == ("canceled", False)
+    assert has_rows(new)
+    assert Row.objects.filter(import_id=new.pk).count() == 3
+    assert not stray.exists()
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["b.upload.csv"]
+    assert [path.name for path in Path(new.file.path).parent.iterdir()] == [Path(new.file.name).name]
+    assert expire_imports() == 0
