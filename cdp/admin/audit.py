@@ -46,7 +46,7 @@ class WhatFilter(admin.SimpleListFilter):
         "view": ("Looked at a person", ("profile.view",)),
         "people": ("People changed", ("profile.",)),
         "merge": ("Merges", ("profile.merge", "profile.unmerge")),
-        "export": ("Exports", ("profile.export", "export.")),
+        "export": ("Exports", ("profile.export", "profile.bulk_export", "export.")),
         "delete": ("Deletions", ("profile.delete", "profile.restore", "profile.erase")),
         "import": ("Imports", ("import.",)),
         "settings": (

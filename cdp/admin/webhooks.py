@@ -158,7 +158,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ("state", "webhook")
     list_select_related = ("webhook", "message")
     empty_value_display = ""
-    actions = ("replay_selected",)
+    actions: Any = ("replay_selected",)
     page_title = "Deliveries"
     page_sub = "Messages to webhooks, newest first. After ten tries over two days a message is given up."
     empty = ("No deliveries yet", "Messages show up here once a webhook listens and something happens.")

@@ -310,7 +310,7 @@ def imports(subject: Subject) -> Iterator[dict[str, Any]]:
     lines: dict[int, set[int]] = {}
     told = Change.objects.filter(profile_id__in=subject.members, cause="import", cause_id__isnull=False)
     for import_id, line in told.values_list("cause_id", "line"):
-        lines.setdefault(import_id, set()).update([line] if line else [])
+        lines.setdefault(int(import_id or 0), set()).update([line] if line else [])
     rows: dict[int, list[dict[str, Any]]] = {}
     by_line = Q(pk__in=[])
     for import_id, numbers in lines.items():
