@@ -15,7 +15,7 @@ from drf_spectacular.openapi import AutoSchema
 class EndpointSchema(AutoSchema):
     """Says about an endpoint what its own method's docstring says; a base class's is about the code."""
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         method = getattr(self.view, self.method.lower(), None)
         return inspect.cleandoc(method.__doc__) if method is not None and method.__doc__ else ""
 

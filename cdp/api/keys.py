@@ -30,7 +30,7 @@ def create_key(*, name: str, scopes: Iterable[str], actor: Actor) -> NewKey:
     wanted = list(dict.fromkeys(scopes))
     wanted = list(SCOPES) if wanted == ["all"] else wanted
     name = name.strip()
-    problems = []
+    problems: list[dict[str, str | None]] = []
     if not 0 < len(name) <= 100:
         problems.append(
             {"field": "name", "value": name[:100], "message": "Give the key a name of 1 to 100 characters."}

@@ -60,7 +60,7 @@ class KeysetPagination(BasePagination):
 
     page_size_query_param = "page_size"
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self,
         queryset: QuerySet[Any],
         request: Request,

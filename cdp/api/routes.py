@@ -32,5 +32,5 @@ register_converter(TextConverter, "text")
 
 def both(route: str, view: Any, name: str) -> list[URLPattern]:
     """Two patterns for one view. ``route`` is without slashes at its ends; the name goes to the one with."""
-    handler: Callable[..., Any] = view.as_view() if isinstance(view, type) else view
+    handler: Callable[..., Any] = view.as_view()
     return [path(f"{route}/", handler, name=name), path(route, handler)]

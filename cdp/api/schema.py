@@ -32,7 +32,7 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = Place(many=True)
+    errors = Place(many=True)  # type: ignore[assignment]
     request_id = serializers.CharField()
     profile_id = serializers.IntegerField(
         required=False, help_text="With `identifier_taken`: who holds the identifier."

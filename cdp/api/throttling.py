@@ -66,7 +66,7 @@ class KeyThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         self.rate = rate_of(request)
-        request.rate = self.rate
+        request.rate = self.rate  # type: ignore[attr-defined]
         return not self.rate.is_over
 
     def wait(self) -> float:

@@ -125,7 +125,8 @@ def fingerprint(request: Request) -> str:
     """SHA-256 of method, path, query and body; of an upload, of its fields and each file's content."""
     seen = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if (request.content_type or "").startswith("multipart/"):
-        for name, values in sorted(request.data.lists()):
+        form: Any = request.data
+        for name, values in sorted(form.lists()):
             for value in values:
                 seen.update(f"\n{name}=".encode())
                 for chunk in value.chunks() if hasattr(value, "chunks") else [str(value).encode()]:

@@ -218,7 +218,7 @@ class TagMerge(DefinitionApi):
 
 class AttributeShape(Shape):
     name = TextField(max_length=60, help_text="As sent by integrations; fixed once made.")
-    label = TextField(required=False, max_length=80, allow_blank=True)
+    label = TextField(required=False, max_length=80, allow_blank=True)  # type: ignore[assignment]
     type = serializers.ChoiceField(choices=AttributeDefinition.Type.values, required=False)
     description = TextField(required=False, allow_blank=True)
     sensitivity = serializers.ChoiceField(choices=AttributeDefinition.Sensitivity.values, required=False)
@@ -325,7 +325,7 @@ class AttributeDetail(DefinitionApi):
 
 class TypeShape(Shape):
     name = TextField(max_length=40)
-    label = TextField(required=False, max_length=60, allow_blank=True)
+    label = TextField(required=False, max_length=60, allow_blank=True)  # type: ignore[assignment]
     strength = serializers.ChoiceField(choices=IdentifierType.Strength.values, required=False)
     is_unique = serializers.BooleanField(required=False, help_text="Leads to one profile.")
     is_main = serializers.BooleanField(required=False, help_text="Makes its holder a recognized person.")

@@ -18,7 +18,7 @@ def _text(**kwargs: Any) -> serializers.CharField:
 class Identifier(Doc):
     type = serializers.CharField()
     value = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     verified = serializers.BooleanField()
     resolves = serializers.BooleanField(
         help_text="Whether it leads to this person, or is a contact value only."
@@ -32,12 +32,12 @@ class CurrentConsent(Doc):
     purpose = serializers.CharField()
     state = serializers.CharField(help_text="granted or withdrawn")
     at = serializers.DateTimeField(allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class Address(Doc):
     id = serializers.IntegerField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     street = serializers.CharField()
     postcode = serializers.CharField()
     city = serializers.CharField()
@@ -100,9 +100,9 @@ class Event(Doc):
     occurred_at = serializers.DateTimeField()
     received_at = serializers.DateTimeField()
     message_id = serializers.UUIDField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     properties = serializers.DictField()
-    context = serializers.DictField()
+    context = serializers.DictField()  # type: ignore[assignment]
 
 
 class TimelineItem(Doc):

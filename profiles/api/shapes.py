@@ -28,7 +28,7 @@ class ConsentShape(Shape):
 class AddressShape(Shape):
     """One further postal address; any of its lines."""
 
-    label = TextField(required=False, max_length=50, allow_blank=True)
+    label = TextField(required=False, max_length=50, allow_blank=True)  # type: ignore[assignment]
     street = TextField(required=False, max_length=300, allow_blank=True)
     postcode = TextField(required=False, max_length=20, allow_blank=True)
     city = TextField(required=False, max_length=200, allow_blank=True)
@@ -56,7 +56,7 @@ class ChangesShape(Shape):
     gender = RawField()
     language = RawField(help_text="For example en or pt-BR.")
     attributes = AttributesField(required=False)
-    identifiers = IdentifierShape(many=True, required=False, max_length=MAX_LISTED)
+    identifiers = IdentifierShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
     tags = serializers.ListField(child=TextField(), required=False, max_length=MAX_LISTED)
     version = serializers.IntegerField(
         required=False, min_value=1, help_text="The version you looked at; a later one is a 409."
@@ -66,8 +66,8 @@ class ChangesShape(Shape):
 class NewProfileShape(ChangesShape):
     """What POST takes."""
 
-    consents = ConsentShape(many=True, required=False, max_length=MAX_LISTED)
-    addresses = AddressShape(many=True, required=False, max_length=MAX_LISTED)
+    consents = ConsentShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    addresses = AddressShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
 
 
 def attribute_values(body: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class EventShape(Shape):
     name = TextField(max_length=255)
     occurred_at = serializers.DateTimeField(required=False)
     properties = serializers.DictField(required=False)
-    context = serializers.DictField(required=False)
+    context = serializers.DictField(required=False)  # type: ignore[assignment]
     message_id = serializers.UUIDField(required=False)
 
 

@@ -192,7 +192,7 @@ def test_bad_host_is_a_problem_too(api: Caller) -> None:
 def test_rate_is_told_always_and_ends_in_a_429(
     api: Caller, stranger: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttling.time, "time", lambda: 60 * 1000 + 20)
+    monkeypatch.setattr("cdp.api.throttling.time.time", lambda: 60 * 1000 + 20)
     settings.API_RATE_PER_MINUTE = 3
     seen = [api.get("profiles/"), api.get("nothing"), api.post("profiles/", {"emial": 1})]
     assert [answer.status_code for answer in seen] == [200, 404, 400]
@@ -202,7 +202,7 @@ def test_rate_is_told_always_and_ends_in_a_429(
     assert said(over) == (429, "Request was throttled. Expected available in 40 seconds.")
     assert (over["Retry-After"], over["RateLimit-Remaining"]) == ("40", "0")
     assert stranger.get("profiles/")["RateLimit-Limit"] == "600"
-    monkeypatch.setattr(throttling.time, "time", lambda: 60 * 1001)
+    monkeypatch.setattr("cdp.api.throttling.time.time", lambda: 60 * 1001)
     assert api.get("profiles/").status_code == 200
 
 

@@ -92,7 +92,7 @@ def test_key_in_flight_is_a_409_and_only_one_write_happens(
         return answer.status_code, answer.get("Idempotent-Replayed")
 
     with transaction.atomic():
-        assert writing._lock(f"key:{api.key.key.pk}", "k1")  # type: ignore[union-attr]
+        assert writing._lock(f"key:{api.key.key.pk}", "k1")
         assert two_connections(post) == [(409, None)]
     outcomes = two_connections(*[post] * 8)
     assert Profile.objects.count() == 1
