@@ -48,16 +48,16 @@ def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -
         raise Stale("The plan is gone, its time was up. Plan the import again.")
     if not same_bytes(job):
         raise Stale("The stored file is not the one that was planned. Upload it again.")
-    start_apply(job, actor=actor)
+    work = start_apply(job, actor=actor)
     job.save()
-    return job.job
+    return work
 
 
-def start_apply(job: Import, *, actor: Actor) -> None:
+def start_apply(job: Import, *, actor: Actor) -> Job:
     """The part of ``apply_import`` behind the checks; the caller holds the lock and saves."""
     job.state = Import.State.APPLYING
     job.applied_at = timezone.now()
-    job.job = start_job(
+    job.job = work = start_job(
         kind=KIND,
         actor=actor,
         params={"import": job.pk},
@@ -66,6 +66,7 @@ def start_apply(job: Import, *, actor: Actor) -> None:
         total=job.counts["rows"],
     )
     audit.record("import.apply", actor=actor, subject=f"import:{job.pk}", detail={"rows": job.counts["rows"]})
+    return work
 
 
 # --- The job -------------------------------------------------------------------------------------------

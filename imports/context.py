@@ -68,10 +68,9 @@ def read_mapping(job: Import, context: Context, data: dict[str, Any] | None = No
 
 
 def as_problems(error: MappingError) -> list[dict[str, Any]]:
-    """``field`` for the form, ``pointer`` for the API (RFC 6901)."""
+    """``column`` for the form, ``pointer`` for the API (RFC 6901)."""
     return [
         {
-            "field": column,
             "pointer": "/mapping/" + column.replace("~", "~0").replace("/", "~1") if column else "/mapping",
             "column": column or None,
             "message": message,

@@ -130,7 +130,7 @@ def rejected_csv(job: Import, *, actor: Actor) -> Iterator[bytes]:
     either. Raises NotFound when file or rows are gone.
     """
     _check_rows(job)
-    if not job.file or not job.file.storage.exists(job.file.name):
+    if not job.file or not job.file.storage.exists(str(job.file.name)):
         raise NotFound("The file of this import is gone. Files are kept for 30 days after the import's end.")
     clear = may_see(job, actor)
 

@@ -67,7 +67,7 @@ def _expire(pk: int) -> int:
 
 def _sweep_stored() -> int:
     """Stored files no import knows: the request died, or was rolled back, after storing."""
-    storage: Any = Import._meta.get_field("file").storage  # type: ignore[union-attr]
+    storage: Any = Import._meta.get_field("file").storage
     if not storage.exists(FOLDER):
         return 0
     old = timezone.now() - UNFINISHED_AFTER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -66,7 +66,7 @@ def upload_import(
     """
     _check_size(file)
     clean, said = clean_options(options or {})
-    stream: BinaryIO = file.file
+    stream: Any = file.file
     try:
         found = sniff(stream, given=said)
     except FileRefused as error:
@@ -93,10 +93,10 @@ def upload_import(
 
 
 def _check_size(file: UploadedFile) -> None:
-    limit = settings.CDP_IMPORT_MAX_BYTES
-    if (file.size or 0) > limit:
+    limit, size = settings.CDP_IMPORT_MAX_BYTES, file.size or 0
+    if size > limit:
         raise TooLarge(
-            f"The file has {filesizeformat(file.size)}; at most {filesizeformat(limit)} are possible."
+            f"The file has {filesizeformat(size)}; at most {filesizeformat(limit)} are possible."
             " Split it, or raise CDP_IMPORT_MAX_BYTES."
         )
 
@@ -107,7 +107,7 @@ def _shown_name(name: str) -> str:
     return "".join(char for char in plain if char.isprintable())[:255] or "file.csv"
 
 
-def _sha256(stream: BinaryIO) -> str:
+def _sha256(stream: Any) -> str:
     stream.seek(0)
     digest = hashlib.file_digest(stream, "sha256").hexdigest()
     stream.seek(0)

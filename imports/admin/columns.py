@@ -64,7 +64,7 @@ def _page(
     refusal: Refused | None = None,
 ) -> HttpResponse:
     context = installed(job.options)
-    problems = {str(item.get("field")): item["message"] for item in refusal.problems} if refusal else {}
+    problems = {str(item.get("column") or item.get("field")): item["message"] for item in refusal.problems} if refusal else {}
     columns = _columns(job, mapping, context, problems, posted, sees=may_see(job, Actor.of_request(request)))
     advice = {item["column"]: item for item in advice_for(job) if item["column"]}
     left = [text for key, text in problems.items() if key not in _names(job)]

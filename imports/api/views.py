@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.http import HttpResponse, StreamingHttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -109,7 +110,7 @@ class ImportList(ImportApi):
         """The plan is made in the background: follow `GET /api/v1/imports/{id}/` until `state` is `planned`, look at
         `counts`, then `POST …/apply/`. Columns are guessed when `mapping` is absent; `auto_apply` skips the look.
         """
-        fields = request.data
+        fields: Any = request.data
         file = fields.get("file")
         if file is None or isinstance(file, str):
             raise Invalid([_missing("Send the file as the multipart field “file”.")])
@@ -265,7 +266,7 @@ class TemplateFile(ApiView):
     @extend_schema(
         operation_id="getImportTemplate", tags=["Imports"], summary="A file to start from", responses=_CSV
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> StreamingHttpResponse:
         return csv_response([downloads.template_csv()], "template.csv")
 
 
