@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.db.models import F, Q
 
+from imports.models import Import
 from profiles.attributes import attribute_specs, clean_value, get_value
 from profiles.demo import load
 from profiles.demo.history import history_of
@@ -65,10 +66,16 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     monkeypatch.setattr(load, "ANONYMOUS", 20)
     monkeypatch.setattr(load, "TWINS", 30)
     call_command("demo")
-    assert Profile.objects.count() == 250
+    said = capsys.readouterr().out
     assert re.fullmatch(
-        r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n", capsys.readouterr().out
+        r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n"
+        r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n",
+        said,
     )
+    imported = Import.objects.get()
+    assert (imported.state, imported.counts["rows"], imported.counts["failed"]) == ("done", 100, 3)
+    assert imported.counts["updated"] > 10
+    assert Profile.objects.count() == 250 + imported.counts["created"]
 
     specs, types = attribute_specs(), identifier_types()
     for profile in Profile.objects.filter(canonical_id=F("pk")):
@@ -87,4 +94,4 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
 
     call_command("demo")
     assert capsys.readouterr().out == "There are people already; nothing was added.\n"
-    assert Profile.objects.count() == 250
+    assert Profile.objects.count() == 250 + imported.counts["created"]

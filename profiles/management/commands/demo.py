@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from profiles.demo.load import load_demo
+from profiles.demo.newsletter import import_newsletter
 
 
 class Command(BaseCommand):
@@ -20,4 +21,8 @@ class Command(BaseCommand):
         self.stdout.write(
             f"{loaded.profiles:,} made-up people with {loaded.events:,} events, {loaded.consents:,} consents,"
             f" {loaded.notes} notes and {loaded.merges} merges."
+        )
+        job = import_newsletter()
+        self.stdout.write(
+            f"Imported {job.name}: {job.counts['created']} created, {job.counts['updated']} updated."
         )

@@ -1,0 +1,70 @@
+"""A file that was imported into the demo base: by the same verbs as any upload, so that all of its pages have content."""
+
+from __future__ import annotations
+
+import csv
+import io
+from random import Random
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from cdp.actors import Actor
+from cdp.jobs import run_to_end
+from imports.apply import apply_import
+from imports.models import Import
+from imports.plan import plan_import
+from imports.upload import upload_import
+from profiles.builtin import builtin_source
+from profiles.demo.people import make_people
+from profiles.models import Profile
+
+NAME = "newsletter-signups-autumn.csv"
+HEADERS = ["first_name", "last_name", "email", "country", "newsletter_topics", "tags"]
+SEED = 7
+
+
+def newsletter_file(known: list[Profile]) -> bytes:
+    """Sign-ups: people we know (some with something new), people we do not, and a few rows nobody can use."""
+    random = Random(SEED)  # noqa: S311  (made-up data, the same every time)
+    rows = [
+        [
+            row.first_name,
+            row.last_name,
+            row.email,
+            row.country,
+            random.choice(("Home", "Outdoor")),
+            "newsletter",
+        ]
+        for row in known
+    ]
+    for person in make_people(random, recognized=60, anonymous=0, twins=0):
+        values = person.values
+        mail = "new." + values["email"]
+        rows.append(
+            [values["first_name"], values["last_name"], mail, values["country"], "Shoes", "newsletter"]
+        )
+    random.shuffle(rows)
+    rows[20][2] = "no at sign.example.com"
+    rows[45][2] = "two@at@example.com"
+    rows[70][3] = "Atlantis"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADERS)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def import_newsletter() -> Import:
+    """Upload, plan and apply the file here and now."""
+    known = Profile.objects.live().filter(email__isnull=False, is_recognized=True).order_by("pk")[:40]
+    actor = Actor.system()
+    uploaded = upload_import(
+        file=SimpleUploadedFile(NAME, newsletter_file(list(known)), "text/csv"),
+        options={"policy": "fill_if_empty"},
+        actor=actor,
+        source=builtin_source("import"),
+    )
+    run_to_end(plan_import(import_id=uploaded.job.pk, actor=actor))
+    run_to_end(apply_import(import_id=uploaded.job.pk, actor=actor))
+    uploaded.job.refresh_from_db()
+    return uploaded.job
