@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from cdp.actors import Actor
@@ -53,9 +54,19 @@ def door(*permissions: str, methods: tuple[str, ...] = ("GET", "HEAD")) -> Calla
 
 def refused(request: HttpRequest, refusal: Refused, kwargs: Mapping[str, Any]) -> HttpResponse:
     sentences = list(dict.fromkeys(problem["message"] for problem in refusal.problems)) or [refusal.message]
-    messages.error(request, " ".join(sentences))
+    messages.error(request, with_link(refusal, " ".join(sentences)))
     profile_id = kwargs.get("profile_id")
     return redirect(back(request) or (card_url(profile_id) if profile_id else list_url()))
+
+
+def with_link(refusal: Refused, text: str) -> str:
+    """The sentence, with a link to the profile that has what was wanted (IdentifierTaken)."""
+    other = getattr(refusal, "profile_id", None)
+    return (
+        text
+        if other is None
+        else format_html('{} <a href="{}">Open #{}</a>', text, card_url(other), str(other))
+    )
 
 
 def write(*permissions: str) -> Callable[[View], View]:
@@ -81,7 +92,7 @@ def may_see(request: HttpRequest) -> bool:
 def render(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     frame = admin.site.each_context(request)
     path = f"admin/profiles/{template}"
     return TemplateResponse(request, path, {**frame, "may_see": may_see(request), **context}, status=status)

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from profiles.admin.door import by, card_url, form_page, list_url, render, root_of, to_card
+from profiles.admin.door import by, card_url, form_page, list_url, render, root_of, to_card, with_link
 from profiles.admin.forms import AttributesForm, read_seen, seen_of, texts_of
 from profiles.attributes import DEFAULTS, Spec, attribute_specs
 from profiles.editing import create_profile, update_profile
@@ -47,7 +47,7 @@ def add(request: HttpRequest) -> HttpResponse:
                 **by(request),
             )
         except Refused as refusal:
-            _explain(request, form, refusal)
+            _explain(form, refusal)
         else:
             for warning in made.warnings:
                 messages.warning(request, warning)
@@ -106,7 +106,7 @@ def _edit(
             form, clashes = _again(form, root, chosen, read_seen(request.POST.get("seen", "")))
             form.add_error(None, refusal.message)
         except Refused as refusal:
-            _explain(request, form, refusal)
+            _explain(form, refusal)
         else:
             labels = [specs[key].label for key in done.fields if key in specs]
             said = f"Saved: {', '.join(labels)}." if labels else "Nothing was different; nothing was changed."
@@ -147,17 +147,12 @@ def _sections(form: AttributesForm) -> list[tuple[str, list[Any]]]:
     return [(title, fields) for title, fields in (("About", default), ("Attributes", custom)) if fields]
 
 
-def _explain(request: HttpRequest, form: AttributesForm, refusal: Refused) -> None:
+def _explain(form: AttributesForm, refusal: Refused) -> None:
     if isinstance(refusal, Invalid):
         form.add_problems(refusal)
         return
     form.is_valid()
-    other = getattr(refusal, "profile_id", None)
-    if other is None:
-        form.add_error(None, refusal.message)
-        return
-    link = format_html('{} <a href="{}">Open #{}</a>', refusal.message, card_url(other), str(other))
-    form.add_error(None, link)
+    form.add_error(None, with_link(refusal, refusal.message))
 
 
 def _saved(request: HttpRequest, root: Profile) -> HttpResponse:
