@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cdp.models import ApiKey, User
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    pass
 
 _READ = frozenset(
     f"profiles.view_{model}"
@@ -106,7 +106,7 @@ class Actor:
         return cls(f"key:{key.pk}", key.name, key=key)
 
     @classmethod
-    def of_request(cls, request: HttpRequest | Any) -> Actor:
+    def of_request(cls, request: Any) -> Actor:
         """The actor behind a Django or DRF request; an API key travels as ``request.auth``."""
         key = getattr(request, "auth", None)
         if isinstance(key, ApiKey):

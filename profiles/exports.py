@@ -54,8 +54,8 @@ def open_export(*, job_id: int, actor: Actor) -> Path:
 
     Raises NotFound (also for somebody else's), Forbidden.
     """
-    job = Job.objects.filter(pk=job_id, kind=KIND, user_id=actor.user_id, key_id=actor.key_id).first()
-    if job is None:
+    job = Job.objects.filter(pk=job_id, kind=KIND).first()
+    if job is None or (job.user_id, job.key_id) != (actor.user_id, actor.key_id):
         raise NotFound(f"There is no export {job_id}.")
     if not actor.can("profiles.bulk_export"):
         raise Forbidden(f"{actor.name} may not export many people.")

@@ -35,7 +35,7 @@ class MomentField(forms.Field):
         if not value:
             return None
         try:
-            moment = parse_datetime(value) or (parse_date(value) and parse_datetime(f"{value}T00:00"))
+            moment = parse_datetime(f"{value}T00:00" if parse_date(value) else value)
         except ValueError:
             moment = None
         if moment is None:

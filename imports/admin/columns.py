@@ -64,7 +64,11 @@ def _page(
     refusal: Refused | None = None,
 ) -> HttpResponse:
     context = installed(job.options)
-    problems = {str(item.get("column") or item.get("field")): item["message"] for item in refusal.problems} if refusal else {}
+    problems = (
+        {str(item.get("column") or item.get("field")): item["message"] for item in refusal.problems}
+        if refusal
+        else {}
+    )
     columns = _columns(job, mapping, context, problems, posted, sees=may_see(job, Actor.of_request(request)))
     advice = {item["column"]: item for item in advice_for(job) if item["column"]}
     left = [text for key, text in problems.items() if key not in _names(job)]
@@ -293,7 +297,7 @@ def _keep(request: HttpRequest, job: Import) -> HttpResponseBase:
             "headers": job.headers,
             "mapping": job.mapping,
             "options": _options(request.POST),
-            "user": request.user,
+            "user_id": request.user.pk,
         },
     )
     messages.success(request, f"The mapping is kept as “{name}”.")

@@ -51,7 +51,7 @@ _OUTCOMES = (
 def render(
     request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200
 ) -> HttpResponse:
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     frame = admin.site.each_context(request)
     return TemplateResponse(request, f"admin/imports/{template}", {**frame, **context}, status=status)
 
@@ -175,7 +175,7 @@ class Changed:
 def _changes(job: Import, sees: bool) -> list[Changed]:
     """What some updates change. Two queries and the attributes' names."""
     updates = Row.objects.filter(import_id=job.pk, outcome=Row.Outcome.UPDATED).order_by("line")
-    rows = list(updates.values_list("line", "profile_id", "diff")[:CHANGES_SHOWN])
+    rows: list[Any] = list(updates.values_list("line", "profile_id", "diff")[:CHANGES_SHOWN])
     names = {person.pk: person.name for person in Profile.objects.filter(pk__in=[row[1] for row in rows])}
     specs = attribute_specs()
     shown = []

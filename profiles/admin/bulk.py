@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from cdp import audit
@@ -178,8 +179,8 @@ def _export(request: HttpRequest, ids: list[int]) -> HttpResponse:
 @door("profiles.bulk_export")
 def export(request: HttpRequest, job_id: int) -> HttpResponse:
     """How far an export is, and its file once it is there. Each sees their own."""
-    job = Job.objects.filter(pk=job_id, kind=KIND, user=request.user).first()
-    if job is None:
+    job = Job.objects.filter(pk=job_id, kind=KIND).first()
+    if job is None or job.user_id != request.user.pk:
         raise Http404(f"There is no export {job_id}.")
     is_ready = job.state == Job.State.DONE and file_of(job).exists()
     size = file_of(job).stat().st_size if is_ready else 0
@@ -188,6 +189,6 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
 
 
 @door("profiles.bulk_export")
-def export_file(request: HttpRequest, job_id: int) -> HttpResponse:
+def export_file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     path = open_export(job_id=job_id, actor=Actor.of_request(request))
     return FileResponse(path.open("rb"), as_attachment=True, filename="people.csv", content_type="text/csv")

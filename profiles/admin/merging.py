@@ -140,7 +140,8 @@ def _two(request: HttpRequest, winner_id: int, loser_id: int, params: QueryDict)
         return _show(request, winner, loser, choices, take=params.get("take", ""))
     except Stale as refusal:
         messages.warning(request, refusal.message)
-        return _show(request, *_fresh(winner_id, loser_id), choices, status=409)
+        fresh_winner, fresh_loser = _fresh(winner_id, loser_id)
+        return _show(request, fresh_winner, fresh_loser, choices, status=409)
     except Refused as refusal:
         context = {
             "title": "These two cannot be merged",
@@ -315,10 +316,14 @@ def undo(request: HttpRequest, merge_id: int) -> HttpResponse:
     except NotFound:
         raise
     except Refused as refusal:
-        context = {"title": "This merge cannot be undone", "reason": refusal.message, "ids": []}
-        return render(request, "merge_refused.html", context, status=refusal.status)
+        refused: dict[str, Any] = {
+            "title": "This merge cannot be undone",
+            "reason": refusal.message,
+            "ids": [],
+        }
+        return render(request, "merge_refused.html", refused, status=refusal.status)
     sees = may_see(request)
-    context = {
+    context: dict[str, Any] = {
         "title": "Undo a merge",
         "preview": preview,
         "merge": Merge.objects.select_related("user", "key", "source").get(pk=merge_id),
@@ -390,7 +395,7 @@ def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
 
 def _since(text: str) -> Any:
     try:
-        moment = parse_datetime(text) or (parse_date(text) and parse_datetime(f"{text}T00:00"))
+        moment = parse_datetime(text if not parse_date(text) else f"{text}T00:00")
     except ValueError:
         return None
     return moment if moment is None or timezone.is_aware(moment) else timezone.make_aware(moment)

@@ -52,6 +52,8 @@ class ProfileList(PeopleApi):
     )
     def get(self, request: Request) -> Response:
         """Surviving profiles, newest first. `q` is the search box: any identifier, name or part of one."""
+        if request.query_params.get("status") == Profile.Status.DELETED:
+            self.require("profiles.restore_profile")
         try:
             filters = ProfileFilter(request.query_params)
             attributes = [name for name in request.query_params if name.startswith(CUSTOM)]

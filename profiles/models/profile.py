@@ -1,6 +1,6 @@
 """Profile: one row per person ever made, with the canonical pointer that merging moves."""
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.db import connection, models
 from django.db.models import F, Func, Q
@@ -138,6 +138,8 @@ class Profile(models.Model):
             GinIndex(fields=["search"], name="profile_search"),
             GinIndex(OpClass(F("attributes"), name="jsonb_path_ops"), name="profile_attributes"),
             # Members of a root, and the one join that re-points merged rows (DESIGN §3).
+            # New people per day, on the dashboard: a range of the newest pages, a few kilobytes in all.
+            BrinIndex(fields=["created_at"], name="profile_by_created", autosummarize=True),
             models.Index(fields=["canonical"], name="profile_merged_into", condition=~Q(canonical=F("id"))),
             models.Index(
                 fields=["-last_seen_at", "-id"], name="profile_by_last_seen", condition=Q(status="live")

@@ -27,7 +27,7 @@ class SearchText(Func):
 
     output_field = models.TextField()
 
-    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> Any:
         parts: list[str] = []
         for source in self.get_source_expressions():
             column, _ = compiler.compile(source)

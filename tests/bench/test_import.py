@@ -61,7 +61,7 @@ def database_url() -> str:
 
 def copy_finished_rows(folder: Path) -> float:
     """Seconds to COPY every row the import made into tables with the same columns and indexes."""
-    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:  # type: ignore[arg-type]
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:
         own.execute("SET synchronous_commit = off")
         spent = 0.0
         for table in TABLES:
@@ -111,7 +111,7 @@ def _columns(own: Any, table: str) -> Any:
 
 def copy_plain(path: Path) -> float:
     """Seconds to read the file's rows into a bare table: what reading costs when nothing is done with it."""
-    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:  # type: ignore[arg-type]
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:
         columns = ", ".join(f"c{n} text" for n in range(9))
         own.execute(f"CREATE TEMP TABLE plain ({columns})")
         started = time.perf_counter()
