@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from csp.decorators import csp_update
 from django.utils.decorators import method_decorator
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from cdp.api.views import OneAnswer, RateHeaders
 
 
 class SchemaView(RateHeaders, SpectacularAPIView):
-    """The OpenAPI 3 description: YAML, or JSON with ``Accept: application/json`` or ``?format=json``."""
+    """The OpenAPI 3 description: JSON, or YAML with ``Accept: application/yaml``."""
+
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer2, OpenApiYamlRenderer]
 
 
-# The page's own script builds inline style attributes and shows data: images. Scripts stay 'self' alone,
-# and nothing on this page is written by people, so a style can carry nothing out.
-_DOCS_CSP = {"style-src-attr": ["'unsafe-inline'"], "style-src-elem": ["'self'"], "img-src": ["data:"]}
+# The page's script builds inline style attributes. Scripts and sheets stay 'self' alone, and nothing on this
+# page is written by people, so a style can carry nothing out.
+_DOCS_CSP = {"style-src-attr": ["'unsafe-inline'"], "style-src-elem": ["'self'"]}
 
 
 @method_decorator(csp_update(_DOCS_CSP), name="dispatch")

@@ -26,6 +26,7 @@ from cdp.api.shapes import Shape
 from cdp.api.throttling import KeyThrottle, Rate
 from cdp.api.writing import carry_out
 from profiles.builtin import builtin_source
+from profiles.errors import Invalid
 from profiles.models import Source
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -79,6 +80,8 @@ class ApiView(RateHeaders):
 
     def body(self, shape: type[Shape]) -> dict[str, Any]:
         """The body as the shape reads it; a ValidationError with pointers otherwise."""
+        if not isinstance(self.sent, dict):
+            raise Invalid([{"pointer": "", "message": "Send a JSON object."}])
         reader = shape(data=self.sent)
         reader.is_valid(raise_exception=True)
         return dict(reader.validated_data)

@@ -29,8 +29,9 @@ def test_description_is_valid_openapi_without_warnings(tmp_path: Any) -> None:
 
 @pytest.mark.django_db
 def test_description_tells_every_address_with_summary_and_errors(stranger: Caller) -> None:
-    answer = stranger.get("schema/", Accept="application/vnd.oai.openapi+json")
-    assert answer.status_code == 200
+    answer = stranger.get("schema/")
+    assert (answer.status_code, answer.data["openapi"][:2]) == (200, "3.")
+    assert stranger.get("schema", Accept="application/yaml").content.startswith(b"openapi: 3")
     assert "RateLimit-Limit" in answer
     described = answer.data["paths"]
     for path, operations in described.items():
