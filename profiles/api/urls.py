@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from cdp.api.routes import both
-from profiles.api import definitions, merging, parts, people, privacy
+from profiles.api import definitions, merging, parts, people, privacy, sources, tags
 
 _ONE = "v1/profiles/<ref:ref>"
 
@@ -28,13 +28,13 @@ urlpatterns: list[URLPattern] = [
     *both("v1/merges", merging.MergeList, "api-merges"),
     *both("v1/merges/<int:merge_id>", merging.MergeDetail, "api-merge"),
     *both("v1/merges/<int:merge_id>/unmerge", merging.Unmerge, "api-unmerge"),
-    *both("v1/tags", definitions.TagList, "api-tags"),
-    *both("v1/tags/<int:pk>", definitions.TagDetail, "api-tag"),
-    *both("v1/tags/<int:pk>/merge", definitions.TagMerge, "api-tag-merge"),
+    *both("v1/tags", tags.TagList, "api-tags"),
+    *both("v1/tags/<int:pk>", tags.TagDetail, "api-tag"),
+    *both("v1/tags/<int:pk>/merge", tags.TagMerge, "api-tag-merge"),
     *both("v1/attributes", definitions.AttributeList, "api-attributes"),
     *both("v1/attributes/<int:pk>", definitions.AttributeDetail, "api-attribute"),
     *both("v1/identifier-types", definitions.IdentifierTypeList, "api-identifier-types"),
     *both("v1/identifier-types/<int:pk>", definitions.IdentifierTypeDetail, "api-identifier-type"),
-    *both("v1/sources", definitions.SourceList, "api-sources"),
-    *both("v1/sources/<int:pk>", definitions.SourceDetail, "api-source"),
+    *both("v1/sources", sources.SourceList, "api-sources"),
+    *both("v1/sources/<int:pk>", sources.SourceDetail, "api-source"),
 ]

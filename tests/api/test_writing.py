@@ -13,6 +13,7 @@ from psycopg import errors as pg
 
 from cdp.api import writing
 from cdp.models import AuditEntry, IdempotencyKey, OutboxMessage, Webhook
+from imports.models import Import
 from profiles.models import Change, Event, Note, Profile
 from tests.api.caller import Caller, said
 from tests.people import make_profile
@@ -37,6 +38,24 @@ def test_same_key_gets_the_saved_answer(api: Caller) -> None:
     assert said(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k1")) == (422, sentence)
     assert said(api.post("profiles/?upsert=true", body, Idempotency_Key="k1")) == (422, sentence)
     assert api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2").status_code == 201
+
+
+@pytest.mark.django_db
+def test_upload_sent_twice_is_one_import(api: Caller) -> None:
+    def upload(content: bytes) -> Any:
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="p.csv"\r\n\r\n'
+            + content
+            + b"\r\n--x--\r\n"
+        )
+        kind = "multipart/form-data; boundary=x"
+        return api.send("POST", "imports/", body, Content_Type=kind, Idempotency_Key="k1")
+
+    first, again = upload(b"email\nann@example.com\n"), upload(b"email\nann@example.com\n")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert (again.content, again["Idempotent-Replayed"]) == (first.content, "true")
+    assert Import.objects.count() == 1
+    assert said(upload(b"email\nbob@example.com\n"))[0] == 422
 
 
 @pytest.mark.django_db
