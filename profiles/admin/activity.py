@@ -91,7 +91,7 @@ class Reader:
             return self._merge(item, change, detail, source)
         lines = list(self._lines(fields))
         if change.kind == Change.Kind.CREATED:
-            facts = [(line.before, " ".join(filter(None, (line.strong, line.after)))) for line in lines]
+            facts = [(line.before, line.strong) for line in lines]
             return Entry(item, "sys", [Part("Profile", "created")], source, facts=facts)
         if change.kind != Change.Kind.UPDATED:
             return Entry(
