@@ -15,6 +15,7 @@ from cdp.jobs import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import, Row
+from profiles.models import IdentifierType
 
 OUTCOMES = tuple(Row.Outcome.values)
 # Rows a person has to look at; they are what rejected.csv holds.
@@ -46,14 +47,16 @@ def plan_warnings(job: Import) -> list[dict[str, Any]]:
 
 def _anonymous(job: Import) -> dict[str, Any] | None:
     """X4: rows without any identifier make people whom nothing leads back to."""
+    unique = list(IdentifierType.objects.filter(is_unique=True).values_list("pk", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*), min(r.line) FROM {job.partition} r WHERE r.outcome = 'created' AND NOT EXISTS (
-                SELECT FROM unnest(r.types, r.keys, r.clashes) AS u (type_id, value, clash)
-                JOIN profiles_identifiertype t ON t.id = u.type_id AND t.is_unique
-                WHERE u.value IS NOT NULL AND u.clash IS NULL)
-            """
+            SELECT count(*), min(line) FROM {job.partition} r WHERE outcome = 'created' AND (
+                keys IS NULL OR NOT EXISTS (
+                    SELECT FROM unnest(types, keys, clashes) AS u (type_id, value, clash)
+                    WHERE type_id = ANY(%s) AND value IS NOT NULL AND clash IS NULL))
+            """,
+            [unique],
         )
         count, line = cursor.fetchone()
     if not count:
