@@ -8,6 +8,7 @@ from django.conf import settings
 
 from imports.columns import (
     AttributeSpec,
+    Cleaner,
     Context,
     IdentifierSpec,
     Mapping,
@@ -65,6 +66,16 @@ def read_mapping(job: Import, context: Context, data: dict[str, Any] | None = No
         )
     except MappingError as error:
         raise Invalid(as_problems(error)) from error
+
+
+def check_mapping(job: Import, context: Context, data: dict[str, Any] | None = None) -> Mapping:
+    """``read_mapping`` for a mapping that is about to be used: its constants must be values of their target, too."""
+    mapping = read_mapping(job, context, data)
+    try:
+        Cleaner(mapping, context)
+    except MappingError as error:
+        raise Invalid(as_problems(error)) from error
+    return mapping
 
 
 def as_problems(error: MappingError) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from cdp.models import Job
 from cdp.worker import is_stopping
 from imports import repeats
 from imports.columns import Cleaner
-from imports.context import dialect_of, installed, read_mapping, shape_of
+from imports.context import check_mapping, dialect_of, installed, read_mapping, shape_of
 from imports.files import Checkpoint, FileRefused
 from imports.match import copy_chunk, create_chunk, create_hits, insert_rows
 from imports.models import Import
@@ -51,7 +51,7 @@ def plan_import(*, import_id: int, revision: int | None = None, actor: Actor) ->
     if not can_change(job):
         raise Conflict(f"This import is {job.state_label.lower()}; it cannot be planned now.")
     context = installed(job.options)
-    Cleaner(read_mapping(job, context), context)  # a constant may be bad, too
+    check_mapping(job, context)
     job.state = Import.State.PLANNING
     job.problem = ""
     job.counts = {}

@@ -15,7 +15,7 @@ from django.template.defaultfilters import filesizeformat
 from cdp import audit
 from cdp.actors import Actor
 from imports.columns import Context, advise, guess_mapping
-from imports.context import installed, read_mapping
+from imports.context import check_mapping, installed, read_mapping
 from imports.files import FileRefused, Sniffed, sniff
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options
@@ -84,7 +84,7 @@ def upload_import(
     _describe(job, found, said)
     context = installed(job.options)
     if mapping is not None:
-        job.mapping = read_mapping(job, context, mapping).as_json()
+        job.mapping = check_mapping(job, context, mapping).as_json()
     else:
         job.mapping = _guess(job, context)
     earlier = Import.objects.filter(sha256=digest).order_by("-pk").first()
@@ -232,7 +232,7 @@ def map_import(
     if said:
         raise Stale("How the file is read is changed before the mapping, not with it.")
     job.options = {**job.options, **clean}
-    job.mapping = read_mapping(job, installed(job.options), mapping).as_json()
+    job.mapping = check_mapping(job, installed(job.options), mapping).as_json()
     _changed(job)
     job.save()
     audit.record("import.map", actor=actor, subject=f"import:{job.pk}")

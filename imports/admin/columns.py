@@ -24,13 +24,14 @@ from imports.shape import POLICIES
 from imports.upload import advice_for, can_change, map_import, reread_import
 from profiles.admin.door import door, write
 from profiles.attributes import LABELS, define_attribute
-from profiles.errors import Conflict, Invalid, Refused
+from profiles.errors import Conflict, Invalid, Refused, Stale
 from profiles.models import AttributeDefinition
 from profiles.privacy.masking import DOTS
 
 SAMPLES = 3
 CONSTANTS = 2
 NEW = "new"
+MARKED = "Nothing was planned yet. Correct what is marked below."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +70,59 @@ def _page(
         if refusal
         else {}
     )
-    columns = _columns(job, mapping, context, problems, posted, sees=may_see(job, Actor.of_request(request)))
+    sees = may_see(job, Actor.of_request(request))
+    columns = _columns(job, mapping, context, problems, posted, sees=sees)
     advice = {item["column"]: item for item in advice_for(job) if item["column"]}
-    left = [text for key, text in problems.items() if key not in _names(job)]
+    constants = _constants(mapping, problems)
+    elsewhere = _names(job) | mapping.keys()
+    left = [text for key, text in problems.items() if key not in elsewhere]
     shown = {
         "title": job.name,
         "job": job,
         "step": "columns",
         "columns": [(column, advice.get(column.header)) for column in columns],
-        "constants": _constants(mapping),
+        "constants": constants,
         "targets": _targets(context, mapping),
+        "options": {**job.options, **(_options(posted) if posted else {})},
         "policies": POLICIES.items(),
         "types": AttributeDefinition.Type.choices,
         "on_conflict": ON_CONFLICT.items(),
         "encodings": ENCODINGS.items(),
-        "delimiters": DELIMITERS.items(),
+        "delimiters": _delimiters(job),
         "delimiter_name": DELIMITERS.get(job.dialect.get("delimiter", ""), job.dialect.get("delimiter")),
         "encoding_name": ENCODINGS.get(job.dialect.get("encoding", ""), job.dialect.get("encoding")),
         "is_guessed": job.dialect.get("confidence") == "guessed"
         and "encoding" not in job.dialect.get("said", {}),
-        "rows": job.sample[:SAMPLES],
-        "saved": SavedMapping.objects.order_by("name")[:100],
-        "problem": refusal.message if refusal and not problems else " ".join(left),
+        "rows": _rows(job, sees=sees),
+        "saved": _saved(request),
+        "may_keep": _may_keep(request),
+        "problem": " ".join(left) or (MARKED if problems else refusal.message if refusal else ""),
         "may_define": request.user.has_perm("profiles.add_attributedefinition"),
         "general": [item for item in advice_for(job) if not item["column"]],
     }
     return render(request, "columns.html", shown, status=refusal.status if refusal else 200)
+
+
+def _rows(job: Import, *, sees: bool) -> list[list[str]]:
+    """The first rows; others than the uploader see which cells are filled."""
+    rows = job.sample[:SAMPLES]
+    return rows if sees else [[DOTS if cell else "" for cell in row] for row in rows]
+
+
+def _delimiters(job: Import) -> list[tuple[str, str]]:
+    """(character, name); the API takes any character, so the file's own may be one more."""
+    mine = job.dialect.get("delimiter", ",")
+    return list({mine: mine, **DELIMITERS}.items()) if mine not in DELIMITERS else list(DELIMITERS.items())
+
+
+def _saved(request: HttpRequest) -> list[SavedMapping]:
+    if not request.user.has_perm("imports.view_savedmapping"):
+        return []
+    return list(SavedMapping.objects.order_by("name")[:100])
+
+
+def _may_keep(request: HttpRequest) -> bool:
+    return request.user.has_perms(["imports.add_savedmapping", "imports.change_savedmapping"])
 
 
 def _names(job: Import) -> set[str]:
@@ -137,10 +165,17 @@ def _columns(
     return columns
 
 
-def _constants(mapping: AnyMapping[str, Any]) -> list[tuple[int, str, str]]:
-    given = [(entry["to"], entry["const"]) for entry in mapping.values() if "const" in entry]
-    rows = [*given, *[("", "")] * CONSTANTS][: max(CONSTANTS, len(given))]
-    return [(number, to, value) for number, (to, value) in enumerate(rows, 1)]
+def _constants(
+    mapping: AnyMapping[str, Any], problems: AnyMapping[str, str]
+) -> list[tuple[int, str, str, str]]:
+    """(number, to, value, problem) of each, and of some empty ones to fill in."""
+    given = [
+        (entry["to"], entry["const"], problems.get(key, ""))
+        for key, entry in mapping.items()
+        if "const" in entry
+    ]
+    rows = [*given, *[("", "", "")] * CONSTANTS][: max(CONSTANTS, len(given))]
+    return [(number, *row) for number, row in enumerate(rows, 1)]
 
 
 def _targets(context: Context, mapping: AnyMapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -208,6 +243,7 @@ def save(request: HttpRequest, import_id: int) -> HttpResponseBase:
     try:
         if "use" in request.POST:
             return _use(request, job)
+        name = _name_to_keep(request)
         _define_new(request, job)
         mapping = _read(request.POST, job)
         changed = map_import(
@@ -217,10 +253,14 @@ def save(request: HttpRequest, import_id: int) -> HttpResponseBase:
             revision=_revision(request),
             actor=Actor.of_request(request),
         )
-        if "keep" in request.POST:
-            return _keep(request, changed)
+        if name:
+            return _keep(request, changed, name)
         return start_plan(request, changed)
+    except Stale as refusal:
+        # What was sent may be about other columns by now.
+        return _page(request, found(import_id), found(import_id).mapping, refusal=refusal)
     except Refused as refusal:
+        job = found(import_id)
         return _page(request, job, _loose(request.POST, job), posted=request.POST, refusal=refusal)
 
 
@@ -273,6 +313,9 @@ def _define_new(request: HttpRequest, job: Import) -> None:
     problems = []
     for number in numbers:
         name = request.POST.get(f"new_name.{number}", "").strip()
+        if not name:
+            problems.append({"field": _key(job, number - 1), "message": "Give the new attribute a name."})
+            continue
         if AttributeDefinition.objects.filter(name=name).exists():
             continue
         try:
@@ -287,10 +330,19 @@ def _define_new(request: HttpRequest, job: Import) -> None:
         raise Invalid(problems)
 
 
-def _keep(request: HttpRequest, job: Import) -> HttpResponseBase:
+def _name_to_keep(request: HttpRequest) -> str:
+    """What the mapping is to be kept as, "" when it is not; asked before anything is changed."""
+    if "keep" not in request.POST:
+        return ""
+    if not _may_keep(request):
+        raise PermissionDenied
     name = request.POST.get("name", "").strip()[:100]
     if not name:
         raise Invalid([{"field": "name", "value": None, "message": "Give the mapping a name to keep it."}])
+    return name
+
+
+def _keep(request: HttpRequest, job: Import, name: str) -> HttpResponseBase:
     SavedMapping.objects.update_or_create(
         name=name,
         defaults={
@@ -305,6 +357,8 @@ def _keep(request: HttpRequest, job: Import) -> HttpResponseBase:
 
 
 def _use(request: HttpRequest, job: Import) -> HttpResponseBase:
+    if not request.user.has_perm("imports.view_savedmapping"):
+        raise PermissionDenied
     raw = request.POST.get("saved", "")
     saved = SavedMapping.objects.filter(pk=int(raw)).first() if raw.isascii() and raw.isdigit() else None
     if saved is None:

@@ -1,0 +1,709 @@
+"""The import's pages: list, upload, columns, plan, applying and report, as staff meet them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from cdp.jobs import run_to_end
+from cdp.models import AuditEntry, Job, Mail, User
+from imports.models import Import, SavedMapping
+from imports.partitions import drop_partition
+from profiles.builtin import builtin_source
+from profiles.models import AttributeDefinition, Profile, ProfileTag
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+URL = "/admin/imports/import/"
+Login = Callable[[User], Client]
+TEXT = (
+    "E-mail,First name,Plan,Birth date\n"
+    "ann@example.com,Ann,pro,1990-02-28\n"
+    "bob@example.com,Bob,,31/02/1990\n"
+    "eve@example.com,Eve,free,\n"
+    "ann@example.com,Ann,,\n"
+)
+
+
+@pytest.fixture
+def dana(make_user: Callable[..., User]) -> User:
+    """The data admin."""
+    return make_user("dana", "data admin")
+
+
+@pytest.fixture
+def client(dana: User, as_user: Login) -> Client:
+    return as_user(dana)
+
+
+@pytest.fixture
+def watcher(vic: User, as_user: Login) -> Client:
+    """A viewer who may look at imports and do nothing else with them; personal data stays masked."""
+    vic.user_permissions.add(Permission.objects.get(codename="view_import"))
+    return as_user(vic)
+
+
+def send(client: Client, text: str | bytes = TEXT, name: str = "people.csv") -> HttpResponse:
+    data = text.encode() if isinstance(text, str) else text
+    return client.post(f"{URL}add/", {"file": SimpleUploadedFile(name, data)})
+
+
+def uploaded(client: Client, text: str | bytes = TEXT) -> Import:
+    answer = send(client, text)
+    assert answer.status_code == 302, said(answer)
+    job = Import.objects.latest("pk")
+    assert answer["Location"] == f"{URL}{job.pk}/columns/"
+    return job
+
+
+def at(job: Import, what: str = "change/") -> str:
+    return f"{URL}{job.pk}/{what}"
+
+
+def page(client: Client, job: Import, what: str = "change/", **kwargs: Any) -> str:
+    answer = client.get(at(job, what), **kwargs)
+    assert answer.status_code == 200, (answer.status_code, answer.get("Location"))
+    return text_of(answer)
+
+
+def text_of(answer: Any) -> str:
+    """The page as text, each run of white space one space."""
+    inner = re.sub(r"<[^>]+>", " ", answer.content.decode())
+    return " ".join(unescape(inner).replace("\xa0", " ").split())
+
+
+def said(answer: Any) -> str:
+    """What the page's alert says."""
+    found = re.search(r'role="alert">(.*?)</p>', answer.content.decode(), re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", found[1])).replace("\xa0", " ").split()) if found else ""
+
+
+def told(client: Client, answer: Any) -> str:
+    """Where a refused write leads, and the message shown there."""
+    assert answer.status_code == 302
+    content = client.get(answer["Location"], follow=True).content.decode()
+    found = re.findall(r'<li[^>]*class="(?:error|success)[^"]*"[^>]*>(.*?)</li>', content, re.DOTALL)
+    return unescape(" ".join(" ".join(found).split()))
+
+
+def goes(content: str, number: int) -> str:
+    """What the select box of a column has chosen."""
+    box = re.search(rf'<select name="to\.{number}".*?</select>', content, re.DOTALL)
+    assert box
+    found = re.search(r'<option value="([^"]*)" selected', box[0])
+    return found[1] if found else ""
+
+
+def form(job: Import, *targets: str, **more: str) -> dict[str, str]:
+    """The columns form: a target per column, in order."""
+    job.refresh_from_db()
+    chosen = {f"to.{number}": to for number, to in enumerate(targets, 1)}
+    return {"revision": str(job.revision), "policy": "fill_if_empty", **chosen, **more}
+
+
+def work(job: Import) -> Import:
+    job.refresh_from_db()
+    assert job.job is not None
+    run_to_end(job.job)
+    job.refresh_from_db()
+    return job
+
+
+def planned(client: Client, text: str = TEXT, *targets: str) -> Import:
+    job = uploaded(client, text)
+    answer = client.post(
+        at(job, "map/"), form(job, *(targets or ("email", "first_name", "ignore", "birth_date")))
+    )
+    assert answer["Location"] == at(job), said(answer)
+    return work(job)
+
+
+def apply(client: Client, job: Import) -> Import:
+    answer = client.post(at(job, "apply/"), {"revision": str(job.revision), "back": at(job)})
+    assert (answer.status_code, answer["Location"]) == (302, at(job))
+    return work(job)
+
+
+# --- The list -------------------------------------------------------------------------------------------
+
+
+def make_import(**fields: Any) -> Import:
+    return Import.objects.create(
+        **{"name": "people.csv", "size": 1, "sha256": "0", "source": builtin_source("staff"), **fields}
+    )
+
+
+def test_an_empty_list_says_how_to_begin(client: Client) -> None:
+    content = text_of(client.get(URL))
+    assert (
+        "No imports yet Upload a CSV or TSV file. You see what every row would do before anything" in content
+    )
+    assert "No older imports" in text_of(client.get(URL + "?before=1"))
+
+
+def test_the_list_pages_by_key(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from imports.admin import pages
+
+    monkeypatch.setattr(pages, "PAGE", 3)
+    made = [make_import().pk for _ in range(8)]
+    seen, url = [], URL
+    while url:
+        content = client.get(url).content.decode()
+        seen.append([int(pk) for pk in re.findall(rf'<th scope="row"><a href="{URL}(\d+)/change/"', content)])
+        found = re.search(r'rel="next" href="([^"]+)"', content)
+        url = URL + found[1] if found else ""
+    newest_first = made[::-1]
+    assert seen == [newest_first[:3], newest_first[3:6], newest_first[6:]]
+    assert client.get(URL + "?before=x").status_code == 200
+    assert client.get(URL + "?before=" + "9" * 40).status_code == 200
+
+
+def test_a_long_list_costs_what_a_short_one_does(client: Client, dana: User) -> None:
+    make_import(user=dana, job=Job.objects.create(kind="import.apply"), counts={"rows": 3})
+    client.get(URL)
+    with CaptureQueriesContext(connection) as one:
+        client.get(URL)
+    for _ in range(99):
+        make_import(user=dana, job=Job.objects.create(kind="import.apply"), counts={"rows": 3})
+    with CaptureQueriesContext(connection) as many:
+        assert "50 on this page" in text_of(client.get(URL))
+    assert len(many) == len(one)
+
+
+def test_names_and_cells_are_text(client: Client) -> None:
+    evil = "<script>alert(1)</script>"
+    send(client, f"email,{evil}\nann@example.com,{evil}\nbob,{evil}\n", name=f"{evil}.csv")
+    job = Import.objects.get()
+    client.post(at(job, "map/"), form(job, "email", "first_name"))
+    apply(client, work(job))
+    pages = [client.get(url).content.decode() for url in (URL, at(job))]
+    job = uploaded(client, f"email,{evil}\nann@example.com,{evil}\n")
+    pages.append(client.get(at(job, "columns/")).content.decode())
+    pages.append(client.post(at(job, "map/"), form(job, "email", "email")).content.decode())
+    assert "script&gt;.csv" in pages[0], "a name has no path"
+    assert all("&lt;script&gt;alert(1)" in content for content in pages[2:])
+    assert not any("<script>alert" in content for content in pages)
+
+
+# --- The upload -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "sentence"),
+    [
+        (b"", "a.csv", "a.csv: The file is empty."),
+        (b"\n\n \n", "a.csv", "a.csv: The file is empty."),
+        (b"email,name\n", "a.csv", "a.csv: The file has a header but no rows under it."),
+        (
+            b"PK\x03\x04xl/workbook.xml",
+            "people.csv",
+            "people.csv: This is an Excel workbook (.xlsx), not a CSV file. Save it as CSV UTF-8 and upload that.",
+        ),
+        (
+            b"%PDF-1.7\n",
+            "p.csv",
+            "p.csv: This is a PDF document, not a CSV file. Upload a CSV file.",
+        ),
+    ],
+)
+def test_what_is_no_file_of_rows_is_refused(client: Client, data: bytes, name: str, sentence: str) -> None:
+    answer = send(client, data, name)
+    assert (answer.status_code, said(answer)) == (400, sentence)
+    assert not Import.objects.exists()
+
+
+def test_without_a_file_or_with_too_large_a_one(client: Client, settings: Any) -> None:
+    answer = client.post(f"{URL}add/")
+    assert (answer.status_code, said(answer)) == (400, "Choose a file.")
+    settings.CDP_IMPORT_MAX_BYTES = 100
+    answer = send(client)
+    assert (answer.status_code, said(answer)) == (
+        413,
+        "people.csv: The file has 149 bytes; at most 100 bytes are possible. Split it, or raise CDP_IMPORT_MAX_BYTES.",
+    )
+    assert not Import.objects.exists()
+
+
+def test_the_same_file_again_says_so(client: Client) -> None:
+    first = uploaded(client)
+    again = uploaded(client)
+    day = first.created_at.date().isoformat()
+    assert f"This is the same file as import #{first.pk} of {day} (uploaded)." in page(
+        client, again, "columns/"
+    )
+
+
+# --- Columns --------------------------------------------------------------------------------------------
+
+
+def test_the_guess_is_shown_with_examples(client: Client) -> None:
+    job = uploaded(client)
+    content = client.get(at(job, "columns/")).content.decode()
+    assert [goes(content, number) for number in (1, 2, 3, 4)] == [
+        "email",
+        "first_name",
+        "ignore",
+        "birth_date",
+    ]
+    shown = page(client, job, "columns/")
+    assert "UTF-8, comma · 4 columns" in shown
+    assert "ann@example.com bob@example.com eve@example.com" in shown
+    assert client.get(at(job))["Location"] == at(job, "columns/")
+
+
+def test_what_identifies_nobody_or_looks_like_an_e_mail_is_pointed_out(client: Client) -> None:
+    job = uploaded(client, "first name,who\nAnn,ann@example.com\nBob,bob@example.com\nEve,eve@example.com\n")
+    client.post(at(job, "map/"), form(job, "ignore", "first_name"))
+    work(job)
+    shown = page(client, job, "columns/")
+    assert "No column identifies people: every row makes a new profile" in shown
+    assert "Column who looks like an e-mail (100 % of 3 values) but goes to an attribute" in shown
+
+
+def test_reading_anew(client: Client) -> None:
+    job = uploaded(client, "Kunden 2026\nE-Mail;Vorname;Größe\nann@example.com;Jörg;1\n".encode("cp1252"))
+    job.refresh_from_db()
+    told_by = {"encoding": "cp1250", "delimiter": "semicolon", "header_line": "2", "has_header": "on"}
+    answer = client.post(at(job, "read/"), {**told_by, "revision": str(job.revision)})
+    assert told(client, answer) == "The file was read again. Look at the columns."
+    content = client.get(at(job, "columns/")).content.decode()
+    assert [goes(content, number) for number in (1, 2)] == ["email", "first_name"]
+    assert "Windows-1250 (Central Europe), semicolon · 3 columns" in text_of(client.get(at(job, "columns/")))
+    job.refresh_from_db()
+    answer = client.post(
+        at(job, "read/"),
+        {"encoding": "cp1252", "delimiter": "comma", "header_line": "3", "revision": str(job.revision)},
+    )
+    assert answer.status_code == 302
+    job.refresh_from_db()
+    assert job.headers == ["Column 1"]
+
+
+def test_reading_anew_may_be_refused(client: Client) -> None:
+    job = uploaded(client)
+    before = (job.revision, job.headers)
+    answer = client.post(
+        at(job, "read/"), {"header_line": "99", "has_header": "on", "revision": str(job.revision)}
+    )
+    assert (answer.status_code, said(answer)) == (
+        400,
+        "Line 99 cannot be the header: the file ends at line 5.",
+    )
+    answer = client.post(at(job, "read/"), {"encoding": "klingon", "revision": str(job.revision)})
+    assert answer.status_code == 400
+    assert said(answer).startswith("Choose one of utf-8, utf-16-le,")
+    answer = client.post(at(job, "read/"), {"encoding": "cp1252", "revision": str(job.revision + 1)})
+    assert (answer.status_code, said(answer)) == (
+        409,
+        "The import was changed meanwhile by somebody else. Look at it again.",
+    )
+    job.refresh_from_db()
+    assert (job.revision, job.headers) == before
+
+
+def test_a_new_attribute_on_the_spot(client: Client) -> None:
+    job = uploaded(client)
+    new = {"new_name.3": "plan", "new_type.3": "text"}
+    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "new", "birth_date", **new))
+    assert answer["Location"] == at(job)
+    assert AttributeDefinition.objects.get().name == "plan"
+    apply(client, work(job))
+    assert Profile.objects.get(first_name="Ann").attributes == {"plan": "pro"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("email", "“email” is a name of the system. Choose another, for example “email_custom”."),
+        ("2nd", "Use letters, digits and _, starting with a letter."),
+        ("", "Give the new attribute a name."),
+    ],
+)
+def test_a_new_attribute_needs_a_name_of_its_own(client: Client, name: str, sentence: str) -> None:
+    job = uploaded(client)
+    new = {"new_name.3": name, "new_type.3": "number"}
+    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "new", "ignore", **new))
+    content = answer.content.decode()
+    assert answer.status_code == 400
+    assert re.findall(r'class="error"[^>]*>(.*?)</p>', unescape(content)) == [sentence]
+    assert (goes(content, 3), goes(content, 4)) == ("new", "ignore")
+    assert f'name="new_name.3" value="{name}"' in content
+    assert '<option value="number" selected' in content
+    assert not AttributeDefinition.objects.exists()
+    job.refresh_from_db()
+    assert job.state == "uploaded"
+
+
+def test_a_new_attribute_is_for_those_who_may_define_one(
+    make_user: Callable[..., User], as_user: Login
+) -> None:
+    user = make_user("ivo")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_import", "add_import"]))
+    client = as_user(user)
+    job = uploaded(client)
+    content = client.get(at(job, "columns/")).content.decode()
+    assert "New attribute" not in content
+    assert "Keep this mapping" not in content
+    new = {"new_name.3": "plan", "new_type.3": "text"}
+    assert client.post(at(job, "map/"), form(job, "email", "", "new", "", **new)).status_code == 403
+    keep = client.post(at(job, "map/"), form(job, "email", "", "", "", keep="1", name="Shop"))
+    assert keep.status_code == 403
+    assert not AttributeDefinition.objects.exists()
+    assert not SavedMapping.objects.exists()
+
+
+def test_constants(client: Client) -> None:
+    job = uploaded(client)
+    more = {"const_to.1": "tags", "const_value.1": "newsletter-2026", "const_to.2": "country"}
+    more["const_value.2"] = "Atlantis"
+    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "ignore", "ignore", **more))
+    assert answer.status_code == 400
+    assert said(answer) == "Nothing was planned yet. Correct what is marked below."
+    assert (
+        'id="const-2-wrong">Not a country. Write its English name or ISO code, for example Poland or PL.</p>'
+        in answer.content.decode()
+    )
+    more["const_value.2"] = "Poland"
+    client.post(at(job, "map/"), form(job, "email", "first_name", "ignore", "ignore", **more))
+    apply(client, work(job))
+    ann = Profile.objects.get(first_name="Ann")
+    assert ann.country == "PL"
+    assert [held.tag.name for held in ProfileTag.objects.filter(profile=ann)] == ["newsletter-2026"]
+
+
+def test_problems_stand_at_their_column(client: Client) -> None:
+    job = uploaded(client)
+    answer = client.post(
+        at(job, "map/"), form(job, "email", "email", "first_name", "ignore", **{"policy.3": "append"})
+    )
+    content = unescape(answer.content.decode())
+    rows = re.findall(
+        r'<tr class="clash">.*?scope="row">(.*?)</th>.*?class="error"[^>]*>(.*?)</p>', content, re.DOTALL
+    )
+    assert answer.status_code == 400
+    assert rows == [
+        ("First name", "“E-mail” and “First name” cannot all go to email. Choose one of them."),
+        ("Plan", "“append” is for tags and lists. Choose fill_if_empty or overwrite."),
+    ]
+    answer = client.post(at(job, "map/"), form(job, "ignore", "ignore", "ignore", "ignore"))
+    assert said(answer) == "Say for at least one column where it goes."
+    assert "to.1" in answer.content.decode()
+
+
+def test_columns_that_could_be_mixed_up_must_be_decided(client: Client) -> None:
+    job = uploaded(client, "email,city,city,\nann@example.com,Ulm,Bonn,x\n")
+    content = client.get(at(job, "columns/")).content.decode()
+    assert [goes(content, number) for number in (1, 2, 3, 4)] == ["email", "", "", ""]
+    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each goes."
+    assert unescape(content).count(both) == 2
+    answer = client.post(at(job, "map/"), form(job, "email", "city", "", ""))
+    assert answer.status_code == 400
+    assert unescape(answer.content.decode()).count(both) == 1
+    answer = client.post(at(job, "map/"), form(job, "email", "city", "ignore", "ignore"))
+    assert answer["Location"] == at(job)
+
+
+def test_kept_mappings(client: Client, dana: User) -> None:
+    job = uploaded(client)
+    chosen = form(job, "email", "last_name", "ignore", "ignore", policy="overwrite")
+    answer = client.post(at(job, "map/"), {**chosen, "keep": "1", "name": " "})
+    assert (answer.status_code, said(answer)) == (400, "Give the mapping a name to keep it.")
+    assert f'name="revision" value="{job.revision}"' in answer.content.decode(), "nothing was changed"
+    answer = client.post(at(job, "map/"), {**chosen, "keep": "1", "name": "Shop"})
+    assert told(client, answer) == "The mapping is kept as “Shop”."
+    kept = SavedMapping.objects.get()
+    assert (kept.user, kept.mapping["First name"]["to"]) == (dana, "last_name")
+    other = uploaded(client, "E-mail,First name\nzoe@example.com,Zoe\n")
+    answer = client.post(at(other, "map/"), form(other, use="1", saved="99999"))
+    assert (answer.status_code, said(answer)) == (409, "Choose a kept mapping.")
+    answer = client.post(at(other, "map/"), form(other, use="1", saved=str(kept.pk)))
+    assert told(client, answer) == "“Shop” was used. 2 of its columns are not in this file."
+    content = client.get(at(other, "columns/")).content.decode()
+    assert [goes(content, number) for number in (1, 2)] == ["email", "last_name"]
+    other.refresh_from_db()
+    assert other.options["policy"] == "overwrite"
+
+
+def test_a_mapping_shown_before_somebody_elses_is_stale(client: Client) -> None:
+    job = uploaded(client)
+    shown = form(job, "email", "last_name", "ignore", "ignore")
+    client.post(at(job, "read/"), {"encoding": "cp1252", "has_header": "on", "revision": shown["revision"]})
+    answer = client.post(at(job, "map/"), shown)
+    assert (answer.status_code, said(answer)) == (
+        409,
+        "The import was changed meanwhile by somebody else. Look at it again.",
+    )
+    assert goes(answer.content.decode(), 2) == "first_name", "theirs is shown, not what was sent"
+
+
+# --- Plan, apply, report --------------------------------------------------------------------------------
+
+
+def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
+    eve = make_profile(email="eve@example.com", first_name="Eve")
+    job = planned(client)
+    assert Profile.objects.count() == 1
+    shown = page(client, job)
+    for part in (
+        "What will happen nothing has been written yet",
+        "1 new people",
+        "1 already fully present",
+        "1 same person again in the file",
+        "1 rejected",
+        "3 Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
+        "Apply 1 row",
+    ):
+        assert part in shown
+    job = planned(
+        client, "email,first name,city\neve@example.com,Evelyn,Ulm\n", "email", "first_name", "city"
+    )
+    shown = page(client, job)
+    assert "Changes, sample All 1 as CSV" in shown
+    assert "2 Eve City empty Ulm" in shown
+    assert "Evelyn" not in shown, "fill_if_empty leaves the name alone"
+    assert f'href="/admin/profiles/profile/{eve.pk}/change/"' in client.get(at(job)).content.decode()
+
+
+def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
+    make_profile(email="eve@example.com", first_name="Eve")
+    job = planned(client, "email,street\neve@example.com,Elm 1\nzoe.example.com,Oak 2\n", "email", "street")
+    assert "zoe.example.com" in page(client, job)
+    shown = page(watcher, job)
+    assert "3 email ••• " in shown
+    for hidden in ("zoe.example.com", "Elm 1", "Eve"):
+        assert hidden not in shown
+    for path in ("plan.csv", "rejected.csv"):
+        rows = b"".join(watcher.get(at(job, path)).streaming_content).decode()
+        assert not any(hidden in rows for hidden in ("zoe.example.com", "Elm 1", "Oak 2", "Eve"))
+
+
+def test_the_sample_is_masked_for_others(
+    client: Client, make_user: Callable[..., User], as_user: Login
+) -> None:
+    """Who may import, but see nobody's data, sees the cells of their own files alone."""
+    user = make_user("ivo")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_import", "add_import"]))
+    job = uploaded(client)
+    assert "ann@example.com" in page(client, job, "columns/")
+    assert "ann@example.com" not in page(as_user(user), job, "columns/")
+
+
+def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:
+    job = planned(
+        client, 'email,first name\nann@example.com,"Ann\nbob@example.com,Bob\n', "email", "first_name"
+    )
+    assert job.state == "failed"
+    sentence = (
+        "A quote opened at line 2 is never closed. Close it, or double it where it is part of the text, and"
+        " upload the file again."
+    )
+    shown = page(client, job)
+    assert said(client.get(at(job))) == sentence
+    assert "Change columns" in shown
+    assert "What will happen" not in shown
+
+
+def test_nothing_to_write(client: Client) -> None:
+    job = planned(client, "email\nnobody\n", "email")
+    shown = page(client, job)
+    assert "There is nothing to write: every row is present already or was rejected." in shown
+    assert re.search(r'<button class="btn primary" disabled>', client.get(at(job)).content.decode())
+
+
+def test_applying_and_the_report(client: Client) -> None:
+    job = planned(client)
+    answer = client.post(at(job, "apply/"), {"revision": str(job.revision)})
+    assert answer["Location"] == at(job)
+    running = page(client, job)
+    assert "Applying the plan" in running
+    assert "A summary comes by e-mail when it is done." in running
+    work(job)
+    shown = page(client, job)
+    for part in ("What happened", "2 new people", "1 rejected", "2 people imported. Show them"):
+        assert part in shown
+    link = f"/admin/profiles/profile/?import={job.pk}"
+    assert f'href="{link}"' in client.get(at(job)).content.decode()
+    people = text_of(client.get(link))
+    assert "Ann" in people
+    assert "2 people match" in people
+    assert Mail.objects.get().subject == "Import of people.csv: done, 4 rows"
+    listed = text_of(client.get(URL))
+    assert "people.csv" in listed
+    assert client.get(at(job, "columns/"))["Location"] == at(job)
+    answer = client.post(at(job, "apply/"), {"back": at(job)})
+    assert told(client, answer) == "This import is done; only a planned one can be applied."
+
+
+def test_downloads(client: Client) -> None:
+    job = apply(client, planned(client))
+    answer = client.get(at(job, "rejected.csv"))
+    assert answer["Content-Disposition"] == 'attachment; filename="people-rejected.csv"'
+    assert list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode()))) == [
+        [
+            "rejected_line",
+            "rejected_column",
+            "rejected_because",
+            "E-mail",
+            "First name",
+            "Plan",
+            "Birth date",
+        ],
+        [
+            "3",
+            "Birth date",
+            "Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
+            "bob@example.com",
+            "Bob",
+            "",
+            "31/02/1990",
+        ],
+    ]
+    answer = client.get(at(job, "plan.csv"))
+    assert answer["Content-Disposition"] == 'attachment; filename="people-plan.csv"'
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert [row[:2] for row in rows] == [
+        ["line", "outcome"],
+        ["2", "created"],
+        ["3", "failed"],
+        ["4", "created"],
+        ["5", "duplicate_in_file"],
+    ]
+    AttributeDefinition.objects.create(name="plan")
+    answer = client.get(f"{URL}template.csv")
+    assert answer["Content-Disposition"] == 'attachment; filename="people-template.csv"'
+    assert answer.content == b"first_name,last_name,email,country,tags,reference_id,attributes.plan\r\n"
+    assert AuditEntry.objects.filter(action="import.download").count() == 2
+
+
+def test_the_template_is_guessed_completely(client: Client) -> None:
+    AttributeDefinition.objects.create(name="plan")
+    head = client.get(f"{URL}template.csv").content
+    job = uploaded(client, head + b"Ann,Lee,ann@example.com,PL,vip,A1,pro\r\n")
+    content = client.get(at(job, "columns/")).content.decode()
+    assert [goes(content, number) for number in range(1, 8)] == head.decode().strip().split(",")
+
+
+def test_rejected_rows_corrected_go_in(client: Client) -> None:
+    job = apply(client, planned(client))
+    rejected = b"".join(client.get(at(job, "rejected.csv")).streaming_content)
+    again = uploaded(client, rejected.replace(b"31/02/1990", b"1990-02-28"))
+    content = client.get(at(again, "columns/")).content.decode()
+    chosen = [goes(content, number) for number in range(1, 8)]
+    assert chosen == ["ignore", "ignore", "ignore", "email", "first_name", "ignore", "birth_date"]
+    client.post(at(again, "map/"), form(again, *chosen))
+    apply(client, work(again))
+    assert Profile.objects.get(first_name="Bob").birth_date.isoformat() == "1990-02-28"
+
+
+def test_a_plan_people_did_not_see_is_not_applied(client: Client) -> None:
+    job = planned(client)
+    answer = client.post(at(job, "apply/"), {"revision": str(job.revision - 1), "back": at(job)})
+    assert told(client, answer) == "The mapping was changed after this plan was shown. Look at the new plan."
+    job.refresh_from_db()
+    assert job.state == "planned"
+    assert not Profile.objects.exists()
+
+
+def test_discarding(client: Client) -> None:
+    job = planned(client)
+    answer = client.post(at(job, "cancel/"), {"back": at(job)})
+    assert told(client, answer) == "Nothing was written, and nothing will be."
+    job.refresh_from_db()
+    assert job.state == "canceled"
+    answer = client.post(at(job, "cancel/"), {"back": at(job)})
+    assert told(client, answer) == "This import is canceled; nothing is running."
+    assert client.get(at(job, "columns/")).status_code == 200, "it can be mapped and planned again"
+
+
+def test_pausing_resuming_and_stopping(client: Client) -> None:
+    job = planned(client)
+    answer = client.post(at(job, "pause/"), {"back": at(job)})
+    assert told(client, answer) == "This import is planned; nothing is running."
+    client.post(at(job, "apply/"), {"revision": str(job.revision)})
+    answer = client.post(at(job, "pause/"))
+    assert told(client, answer) == "The import pauses after the step it is in."
+    work(job)
+    assert not Profile.objects.exists()
+    assert "paused" in page(client, job).lower()
+    answer = client.post(at(job, "resume/"))
+    assert told(client, answer) == "The import goes on where it stopped."
+    assert told(client, client.post(at(job, "pause/"))) == "The import pauses after the step it is in."
+    answer = client.post(at(job, "cancel/"))
+    assert told(client, answer) == "The import stops after the step it is in; what it wrote stays."
+    job.refresh_from_db()
+    assert (job.state, job.counts["created"], job.counts["not_applied"]) == ("canceled", 0, 2)
+    assert "2 not applied" in page(client, job)
+    answer = client.post(at(job, "resume/"), {"back": at(job)})
+    assert told(client, answer) == "This import is canceled; there is nothing to resume."
+
+
+def test_a_file_that_is_gone_says_so(client: Client) -> None:
+    job = planned(client)
+    job.file.storage.delete(job.file.name)
+    answer = client.get(at(job, "rejected.csv"))
+    assert told(client, answer) == (
+        "The file of this import is gone. Files are kept for 30 days after the import's end."
+    )
+    drop_partition(job)
+    answer = client.get(at(job, "plan.csv"))
+    assert told(client, answer) == (
+        "The rows of this import are gone. They are kept for 30 days after its end."
+    )
+    assert "The single rows of this import are no longer kept; its counts are." in page(client, job)
+
+
+# --- Who may do what ------------------------------------------------------------------------------------
+
+READS = ("change/", "plan.csv", "rejected.csv")
+WRITES = ("read/", "map/", "apply/", "pause/", "resume/", "cancel/")
+
+
+def test_three_levels(olga: User, watcher: Client, client: Client, as_user: Login) -> None:
+    job = planned(client)
+    nobody = as_user(olga)
+    for path in ("", "add/", "template.csv"):
+        assert nobody.get(URL + path).status_code == 403, path
+    for path in (*READS, "columns/"):
+        assert nobody.get(at(job, path)).status_code == 403, path
+    for who in (nobody, watcher):
+        for path in WRITES:
+            assert who.post(at(job, path), {"revision": job.revision}).status_code == 403, path
+        assert send(who).status_code == 403
+    for path in (URL, f"{URL}template.csv", *(at(job, path) for path in READS)):
+        assert watcher.get(path).status_code == 200, path
+        assert client.get(path).status_code == 200, path
+    assert watcher.get(f"{URL}add/").status_code == 403
+    assert watcher.get(at(job, "columns/")).status_code == 403
+    shown = watcher.get(at(job)).content.decode() + watcher.get(URL).content.decode()
+    for control in ("Import a file", "Change columns", "Discard", "Apply 2"):
+        assert control not in shown
+    job.refresh_from_db()
+    assert job.state == "planned"
+    assert client.get(at(job, "apply/")).status_code == 405
+    assert client.post(at(job)).status_code == 405
+
+
+def test_before_it_is_mapped_there_is_little_to_see(watcher: Client, client: Client) -> None:
+    job = uploaded(client)
+    shown = page(watcher, job)
+    assert "Nothing is planned yet Somebody who may import has to say first" in shown
+    assert "What will happen" not in shown
+    assert "Apply" not in shown.replace("Apply Report", "")
+
+
+def test_addresses_of_no_import(client: Client) -> None:
+    for path in ("change/", "columns/", "plan.csv", "rejected.csv"):
+        assert client.get(f"{URL}999999/{path}").status_code == 404, path
