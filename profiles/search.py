@@ -20,7 +20,8 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.lookups import IsNull
 
 from profiles.identity.resolve import clean_pair
 from profiles.identity.types import TypeSpec, identifier_types
@@ -122,7 +123,8 @@ class SearchResult:
             return self.condition
         held = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
         found = self._words | Q(pk__in=list(self.by_root))
-        return found | Q(Exists(held)) if self.prefixes else found
+        # Not EXISTS: that the planner would answer by reading every such identifier first.
+        return found | Q(IsNull(Subquery(held.order_by().values("pk")[:1]), False)) if self.prefixes else found
 
     @property
     def _words(self) -> Q:
