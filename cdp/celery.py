@@ -8,8 +8,11 @@ import os
 
 from celery import Celery
 
+from cdp import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 
+broker.install()
 app = Celery("cdp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
