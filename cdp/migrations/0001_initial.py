@@ -226,7 +226,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'audit entry',
-                'verbose_name_plural': 'audit log',
+                'verbose_name_plural': 'audit entries',
                 'ordering': ['-id'],
                 'permissions': [('view_auditentry', 'Can view the audit log')],
                 'default_permissions': (),

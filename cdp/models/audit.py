@@ -25,7 +25,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name = "audit entry"
-        verbose_name_plural = "audit log"
+        verbose_name_plural = "audit entries"
         ordering = ["-id"]
         default_permissions = ()
         permissions = [("view_auditentry", "Can view the audit log")]
