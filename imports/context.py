@@ -78,6 +78,18 @@ def check_mapping(job: Import, context: Context, data: dict[str, Any] | None = N
     return mapping
 
 
+def as_said(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A mapping as it is kept: where each column goes, and a policy only where one was said.
+
+    So the other columns follow the import's own policy when that is changed later.
+    """
+    said = {}
+    for key, entry in mapping.items():
+        parts = {"to": entry} if isinstance(entry, str) else entry
+        said[key] = {name: value for name, value in parts.items() if value not in (None, "")}
+    return said
+
+
 def as_problems(error: MappingError) -> list[dict[str, Any]]:
     """``column`` for the form, ``pointer`` for the API (RFC 6901)."""
     return [

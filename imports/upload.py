@@ -15,12 +15,12 @@ from django.template.defaultfilters import filesizeformat
 from cdp import audit
 from cdp.actors import Actor
 from imports.columns import Context, advise, guess_mapping
-from imports.context import check_mapping, installed, read_mapping
+from imports.context import as_said, check_mapping, installed, read_mapping
 from imports.files import FileRefused, Sniffed, sniff
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options
 from imports.steering import locked
-from profiles.errors import Invalid, Refused, Stale
+from profiles.errors import Refused, Stale
 from profiles.models import Source
 
 SAMPLE_ROWS = 20
@@ -84,7 +84,8 @@ def upload_import(
     _describe(job, found, said)
     context = installed(job.options)
     if mapping is not None:
-        job.mapping = check_mapping(job, context, mapping).as_json()
+        check_mapping(job, context, mapping)
+        job.mapping = as_said(mapping)
     else:
         job.mapping = _guess(job, context)
     earlier = Import.objects.filter(sha256=digest).order_by("-pk").first()
@@ -132,11 +133,7 @@ def _describe(job: Import, found: Sniffed, said: dict[str, Any]) -> None:
 
 def _guess(job: Import, context: Context) -> dict[str, Any]:
     """As many columns as can be guessed; what has to be looked at by a person is left out."""
-    guess = guess_mapping(job.headers, job.sample, context)
-    try:
-        return read_mapping(job, context, guess).as_json()
-    except Invalid:
-        return guess
+    return dict(guess_mapping(job.headers, job.sample, context))
 
 
 def _store(job: Import, file: UploadedFile, actor: Actor, earlier: Import | None) -> None:
@@ -232,7 +229,8 @@ def map_import(
     if said:
         raise Stale("How the file is read is changed before the mapping, not with it.")
     job.options = {**job.options, **clean}
-    job.mapping = check_mapping(job, installed(job.options), mapping).as_json()
+    check_mapping(job, installed(job.options), mapping)
+    job.mapping = as_said(mapping)
     _changed(job)
     job.save()
     audit.record("import.map", actor=actor, subject=f"import:{job.pk}")

@@ -7,10 +7,12 @@ from typing import Any
 from rest_framework import serializers
 
 from cdp.actors import Actor
+from imports.context import installed, read_mapping
 from imports.downloads import may_see
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.report import OUTCOMES, problems
+from profiles.errors import Invalid
 from profiles.privacy.masking import DOTS
 from profiles.reading import iso
 
@@ -110,11 +112,19 @@ def summary(job: Import) -> dict[str, Any]:
     }
 
 
+def _mapping(job: Import) -> dict[str, Any]:
+    """With the policy every column has, said or not. Two queries."""
+    try:
+        return dict(read_mapping(job, installed(job.options)).as_json())
+    except Invalid:
+        return dict(job.mapping)
+
+
 def detail(job: Import, actor: Actor) -> dict[str, Any]:
-    """With the first problems; their values only for those who may see them. At most three queries."""
+    """With the first problems; their values only for those who may see them. At most five queries."""
     found: list[dict[str, Any]] = []
     if job.state in _WITH_ROWS and has_rows(job):
         found = problems(job, limit=PROBLEMS_SHOWN)
         if not may_see(job, actor):
             found = [{**one, "value": DOTS if one["value"] else one["value"]} for one in found]
-    return {**summary(job), "problems": found}
+    return {**summary(job), "mapping": _mapping(job), "problems": found}
