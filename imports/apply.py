@@ -183,8 +183,8 @@ def _publish(writer: Writer) -> None:
             continue
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT s.profile_id, ARRAY(SELECT jsonb_object_keys(r.diff)) FROM import_step s"
-                f" JOIN {writer.job.partition} r ON r.line = s.line WHERE s.is_new = %s ORDER BY s.line",
+                "SELECT s.profile_id, ARRAY(SELECT jsonb_object_keys(r.diff))"
+                f" FROM {writer.rows()} WHERE s.is_new = %s ORDER BY s.line",
                 [is_new],
             )
             items = [

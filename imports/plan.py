@@ -158,7 +158,7 @@ def _write(chunk: Chunk, job: Import, shape: Shape, batch: Batch, *, is_first: b
     if batch.checkpoint is not None:
         cursor = {"phase": "read", "at": batch.checkpoint.as_json(), "rows": rows}
         total = max(rows, round(rows * job.size / max(batch.bytes_read, 1)))
-    with chunk.commit(cursor=cursor, done=batch.rows, total=total, result={"failed": batch.failed}):
+    with chunk.commit(cursor=cursor, done=batch.rows, total=total):
         if is_first:
             create_partition(job)
         write_batch(job, shape, batch.data)
@@ -219,6 +219,7 @@ def _finish(chunk: Chunk, job: Import) -> None:
     from imports.report import count_rows, plan_warnings
 
     with chunk.commit(cursor={"phase": "finish"}) as progress:
+        _index(job)
         done = Import.objects.select_for_update(no_key=True).get(pk=job.pk)
         done.counts = count_rows(done)
         done.warnings = [*done.warnings, *plan_warnings(done)]
@@ -229,6 +230,15 @@ def _finish(chunk: Chunk, job: Import) -> None:
         if done.options.get("auto_apply"):
             start_apply(done, actor=_actor(chunk))
         done.save()
+
+
+def _index(job: Import) -> None:
+    """For the pages: rows of the outcomes people look at, few among many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE INDEX ON {job.partition} (outcome, line) WHERE outcome NOT IN ('created', 'unchanged')"
+        )
+        cursor.execute(f"ANALYZE {job.partition} (line, outcome)")
 
 
 def _actor(chunk: Chunk) -> Actor:

@@ -144,7 +144,7 @@ class Writer:
         return f"""
             SELECT s.line, s.profile_id, u.type_id, u.value, coalesce(u.raw, '') AS raw,
                 t.is_unique AND u.clash IS NULL AS resolves
-            FROM import_step s JOIN {self.job.partition} r ON r.line = s.line
+            FROM {self.rows()}
             CROSS JOIN unnest(r.types, r.keys, r.raws, r.clashes) AS u (type_id, value, raw, clash)
             JOIN profiles_identifiertype t ON t.id = u.type_id
             WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM s.profile_id
@@ -196,14 +196,14 @@ class Writer:
     def _profiles(self) -> None:
         names = ", ".join(Profile.FIELDS)
         values = ", ".join(f"r.{name}" for name in Profile.FIELDS)
-        part = self.job.partition
+        rows = self.rows()
         self._run(
             f"""
             INSERT INTO profiles_profile (id, canonical_id, is_recognized, {names}, attributes, source_id,
                 first_seen_at, last_seen_at)
             SELECT s.profile_id, s.profile_id, {self._recognized()}, {values}, coalesce(r.attributes, '{{}}'),
                 %(source)s, now(), now()
-            FROM import_step s JOIN {part} r ON r.line = s.line WHERE s.is_new ORDER BY s.line
+            FROM {rows} WHERE s.is_new ORDER BY s.line
             """,
             {"source": SOURCES["import"]},
         )
@@ -212,7 +212,7 @@ class Writer:
             UPDATE profiles_profile p SET {self._assignments()}
                 is_recognized = p.is_recognized OR {self._recognized()},
                 version = p.version + 1, updated_at = now()
-            FROM import_step s JOIN {part} r ON r.line = s.line WHERE NOT s.is_new AND p.id = s.profile_id
+            FROM {rows} WHERE NOT s.is_new AND p.id = s.profile_id
             """
         )
 
@@ -238,12 +238,12 @@ class Writer:
         return "".join(sets)
 
     def _tags(self) -> None:
-        part = self.job.partition
+        rows = self.rows()
         came = f"""
-            SELECT s.profile_id, w.name FROM import_step s JOIN {part} r ON r.line = s.line
+            SELECT s.profile_id, w.name FROM {rows}
             CROSS JOIN unnest(r.tags) AS w (name) WHERE s.is_new
             UNION ALL
-            SELECT s.profile_id, w.name FROM import_step s JOIN {part} r ON r.line = s.line
+            SELECT s.profile_id, w.name FROM {rows}
             CROSS JOIN jsonb_array_elements_text(r.diff #> '{{tags,1}}') AS w (name) WHERE NOT s.is_new
         """
         self._run(
@@ -266,8 +266,8 @@ class Writer:
             self._run(
                 f"""
                 DELETE FROM profiles_profiletag l
-                USING import_step s, {part} r, profiles_profile m, profiles_tag t
-                WHERE r.line = s.line AND NOT s.is_new AND r.diff #> '{{tags,0}}' <> '[]'
+                USING {rows} CROSS JOIN profiles_profile m CROSS JOIN profiles_tag t
+                WHERE NOT s.is_new AND r.diff #> '{{tags,0}}' <> '[]'
                   AND m.canonical_id = s.profile_id AND l.profile_id = m.id AND t.id = l.tag_id
                   AND r.diff #> '{{tags,0}}' ? t.name
                 """
@@ -283,7 +283,7 @@ class Writer:
                 jsonb_strip_nulls(jsonb_build_object(
                     'import', %(import)s::bigint, 'line', s.line, 'proof', nullif(w.e ->> 4, ''))),
                 %(source)s, %(user)s
-            FROM import_step s JOIN {self.job.partition} r ON r.line = s.line
+            FROM {self.rows()}
             CROSS JOIN jsonb_array_elements(r.consents) AS w (e)
             WHERE s.is_new OR r.diff #> '{{consents,1}}' ? ((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))
             """,
@@ -303,7 +303,7 @@ class Writer:
             SELECT s.profile_id, r.via_id, CASE WHEN s.is_new THEN 'created' ELSE 'updated' END,
                 {bind(SOURCES["import"])}, {bind(self.user_id)}, {bind(self.key_id)}, 'import', {bind(self.job.pk)},
                 s.line, CASE WHEN s.is_new THEN ({self._created(bind)})::jsonb ELSE r.diff END
-            FROM import_step s JOIN {self.job.partition} r ON r.line = s.line ORDER BY s.line
+            FROM {self.rows()} ORDER BY s.line
             """,
             dict(bind),
         )
@@ -350,7 +350,7 @@ class Writer:
                     'code', 'shared_identifier', 'type', t.name, 'value', u.value, 'source', 'import',
                     'import', %(import)s::bigint, 'line', s.line,
                     'text', 'Both came with the ' || t.name || ' ' || u.value || '.'))
-            FROM import_step s JOIN {self.job.partition} r ON r.line = s.line
+            FROM {self.rows()}
             CROSS JOIN unnest(r.types, r.keys, r.clashes) AS u (type_id, value, clash)
             JOIN profiles_identifiertype t ON t.id = u.type_id
             JOIN profiles_identifier i ON i.type_id = u.type_id AND i.value = u.value AND i.resolves
@@ -360,6 +360,14 @@ class Writer:
             """,
             {"import": self.job.pk},
         )
+
+    def rows(self) -> str:
+        """The step's lines with their rows, ``s`` and ``r``; bounded, so that no statement reads the whole plan."""
+        bounds = " AND ".join(
+            f"r.line {sign} (SELECT {end}(line) FROM import_step)"
+            for sign, end in ((">=", "min"), ("<=", "max"))
+        )
+        return f"import_step s JOIN {self.job.partition} r ON r.line = s.line AND {bounds}"
 
     def _run(self, sql: str, params: dict[str, Any] | None = None) -> int:
         with connection.cursor() as cursor:

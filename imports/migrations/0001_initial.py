@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 diff jsonb,
                 problems jsonb,
                 notices jsonb,
-                PRIMARY KEY (import_id, line)
+                PRIMARY KEY (line, import_id)
             ) PARTITION BY LIST (import_id)
             """,
             reverse_sql="DROP TABLE imports_row",
