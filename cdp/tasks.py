@@ -51,8 +51,9 @@ def expire() -> None:
     """Forget what is past its time. Each kind on its own: one that fails does not keep the others."""
     from cdp.api.writing import expire_idempotency_keys
     from imports.retention import expire_imports
+    from profiles.exports import forget_exports
 
-    for forget in (expire_idempotency_keys, expire_imports, webhooks.forget_old):
+    for forget in (expire_idempotency_keys, expire_imports, forget_exports, webhooks.forget_old):
         try:
             count = forget()
         except DatabaseError:

@@ -71,7 +71,8 @@ def forget_exports(*, days: int = KEPT_DAYS) -> int:
     limit = (timezone.now() - datetime.timedelta(days=days)).timestamp()
     gone = 0
     for path in folder.glob("people-*.csv") if folder.exists() else ():
-        if path.stat().st_mtime < limit:
+        # Another worker may be removing the same file right now.
+        if path.exists() and path.stat().st_mtime < limit:
             path.unlink(missing_ok=True)
             gone += 1
     return gone

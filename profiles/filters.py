@@ -22,7 +22,7 @@ from profiles.errors import Invalid
 from profiles.identity.normalize import BadValue, country
 from profiles.identity.resolve import clean_pair
 from profiles.identity.types import get_type, identifier_types
-from profiles.models import Change, Consent, Identifier, Profile, ProfileTag, Source
+from profiles.models import Change, Consent, DuplicatePair, Identifier, Profile, ProfileTag, Source
 from profiles.search import SearchResult, search
 
 Roots = QuerySet[Profile]
@@ -130,6 +130,7 @@ class ProfileFilter(django_filters.FilterSet):
     identifier = TextFilter(method="by_identifier", label="Identifier")
     consent = TextFilter(method="by_consent", label="Consent")
     locked = django_filters.BooleanFilter(field_name="is_locked", label="Locked against merging")
+    duplicates = django_filters.BooleanFilter(method="by_duplicates", label="Possible duplicates")
     status = django_filters.ChoiceFilter(choices=STATUSES, method="keep", label="Status", null_label=None)
 
     class Meta:
@@ -219,6 +220,18 @@ class ProfileFilter(django_filters.FilterSet):
         ids = list(sources.values_list("pk", flat=True))
         merged = Profile.objects.exclude(canonical_id=F("pk")).filter(source_id__in=ids)
         return queryset.filter(Q(source_id__in=ids) | Q(pk__in=merged.values("canonical_id")))
+
+    def by_duplicates(self, queryset: Roots, name: str, value: bool) -> Roots:
+        """May be the same person as somebody else: a suggestion nobody has decided yet."""
+        open_pairs = DuplicatePair.objects.filter(
+            verdict=DuplicatePair.Verdict.OPEN,
+            a__canonical__status=Profile.Status.LIVE,
+            b__canonical__status=Profile.Status.LIVE,
+        ).exclude(a__canonical_id=F("b__canonical_id"))
+        found = Q(pk__in=open_pairs.values("a__canonical_id")) | Q(
+            pk__in=open_pairs.values("b__canonical_id")
+        )
+        return queryset.filter(found if value else ~found)
 
     def by_import(self, queryset: Roots, name: str, value: Any) -> Roots:
         """Made or changed by this import."""

@@ -124,7 +124,9 @@ class SearchResult:
         held = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
         found = self._words | Q(pk__in=list(self.by_root))
         # Not EXISTS: that the planner would answer by reading every such identifier first.
-        return found | Q(IsNull(Subquery(held.order_by().values("pk")[:1]), False)) if self.prefixes else found
+        return (
+            found | Q(IsNull(Subquery(held.order_by().values("pk")[:1]), False)) if self.prefixes else found
+        )
 
     @property
     def _words(self) -> Q:

@@ -17,7 +17,7 @@ from profiles.builtin import builtin_source
 from profiles.errors import Invalid
 from profiles.filters import ProfileFilter
 from profiles.merging.merge import merge_profiles
-from profiles.models import AttributeDefinition, Change, Consent, Profile, Source
+from profiles.models import AttributeDefinition, Change, Consent, DuplicatePair, Profile, Source
 from profiles.privacy.consent import current_consents, record_consent
 from profiles.privacy.deletion import delete_profiles
 from tests.people import make_profile
@@ -145,6 +145,16 @@ def test_who_an_import_touched(people: dict[str, int], by_staff: dict[str, Any])
     )
     assert listed("import=88") == {people["ann"], people["visitor"]}
     assert listed("import=77") == set()
+
+
+def test_undecided_duplicates(people: dict[str, int]) -> None:
+    twin = make_profile(first_name="Hanna")
+    pair = DuplicatePair.objects.create(a_id=people["anna"], b=twin)
+    assert listed("duplicates=true") == {people["ann"], twin.pk}
+    assert listed("duplicates=false") == {people["visitor"]}
+    DuplicatePair.objects.filter(pk=pair.pk).update(verdict="not_duplicate")
+    DuplicatePair.objects.create(a_id=people["ann"], b_id=people["anna"])
+    assert listed("duplicates=true") == set()
 
 
 def test_sources_made_later_by_name(people: dict[str, int]) -> None:

@@ -247,6 +247,7 @@ _LABELS = {
     "identifier": "Identifier",
     "consent": "Consent",
     "locked": "Locked",
+    "duplicates": "Possible duplicates",
 }
 
 
@@ -279,4 +280,4 @@ def _label(name: str) -> str:
 def _said(name: str, value: str) -> str:
     if name == "country":
         return display("country", value)
-    return {"true": "yes", "false": "no"}.get(value, value) if name == "locked" else value
+    return {"true": "yes", "false": "no"}.get(value, value) if name in ("locked", "duplicates") else value

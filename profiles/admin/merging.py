@@ -1,4 +1,4 @@
-"""The merge wizard, its undo, and the history of merges (M1-M7, M10). Works without JavaScript."""
+"""The merge wizard and the undo of a merge (M1-M7). Works without JavaScript."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.html import format_html
 
 from profiles.admin.activity import plural
-from profiles.admin.door import by, card_url, door, form_page, list_url, may_see, render, root_of, to_card
+from profiles.admin.door import by, card_url, form_page, list_url, may_see, render, root_of, to_card
 from profiles.admin.listing import found_as
 from profiles.attributes import CUSTOM, display
 from profiles.errors import NotFound, Refused, Stale
@@ -30,7 +27,6 @@ from profiles.privacy.masking import DOTS, mask, mask_identifier, mask_profile
 from profiles.search import search
 
 FOUND = 12
-HISTORY = 50
 CHOICE = "choice."
 # Two people seldom share these by mistake; a difference is a reason to stop and think.
 _TELLING = ("birth_date",)
@@ -119,12 +115,12 @@ def _choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     )
     order = {pk: place for place, pk in enumerate(found.by_root)}
     people = sorted(roots.order_by("-pk")[: FOUND * 5], key=lambda one: order.get(one.pk, len(order)))[:FOUND]
-    rows = [(_seen(one, sees), found_as(found.by_root.get(one.pk), one, sees=sees)) for one in people]
-    context = {"title": "Merge with…", "root": _seen(root, sees), "q": text, "rows": rows}
+    rows = [(seen_by(one, sees), found_as(found.by_root.get(one.pk), one, sees=sees)) for one in people]
+    context = {"title": "Merge with…", "root": seen_by(root, sees), "q": text, "rows": rows}
     return render(request, "merge_choose.html", context)
 
 
-def _seen(profile: Profile, sees: bool) -> Profile:
+def seen_by(profile: Profile, sees: bool) -> Profile:
     return profile if sees else mask_profile(profile)
 
 
@@ -201,12 +197,12 @@ def _show(
     context = {
         "title": "Merge 2 profiles",
         "preview": preview,
-        "winner": _seen(winner, sees),
-        "loser": _seen(loser, sees),
+        "winner": seen_by(winner, sees),
+        "loser": seen_by(loser, sees),
         "lines": [line for line in lines if not line.is_held],
         "held_lines": [line for line in lines if line.is_held],
         "consents": [(row, _CONSENT_RULES.get(row.rule, ""), _consent_css(row)) for row in preview.consents],
-        "moved": _counted(preview.moved),
+        "moved": counted(preview.moved),
         "suggestion": best if best.winner_id == winner.pk else None,
         "other_suggestion": best if best.winner_id != winner.pk else None,
         "swap_url": f"{_wizard_url()}?{urlencode({'winner': loser.pk, 'loser': winner.pk})}",
@@ -236,7 +232,7 @@ def _said(row: FieldRow) -> str:
     return _RULES.get(row.rule, "")
 
 
-def _counted(moved: dict[str, int]) -> list[tuple[str, int]]:
+def counted(moved: dict[str, int]) -> list[tuple[str, int]]:
     """What came over, without zeros; “1 tag”, “2 tags”."""
     return [(plural(name, count), count) for name, count in moved.items() if count]
 
@@ -273,7 +269,7 @@ def _several(request: HttpRequest, ids: list[int]) -> HttpResponse:
     best = _best(people)
     context = {
         "title": f"Merge {len(people)} profiles",
-        "people": [_seen(one, sees) for one in people],
+        "people": [seen_by(one, sees) for one in people],
         "best": best,
         "count": len(people),
         "losers": len(people) - 1,
@@ -327,88 +323,12 @@ def undo(request: HttpRequest, merge_id: int) -> HttpResponse:
         "title": "Undo a merge",
         "preview": preview,
         "merge": Merge.objects.select_related("user", "key", "source").get(pk=merge_id),
-        "winner": _seen(preview.winner.profile, sees),
-        "loser": _seen(preview.loser.profile, sees),
+        "winner": seen_by(preview.winner.profile, sees),
+        "loser": seen_by(preview.loser.profile, sees),
         "rows": [
             (row.label, *(_text(row.field, value, sees) for value in (row.now, row.winner, row.loser)))
             for row in preview.fields
         ],
-        "moved": _counted(preview.moved),
+        "moved": counted(preview.moved),
     }
     return render(request, "unmerge.html", context)
-
-
-# --- History ------------------------------------------------------------------------------------------------
-
-
-@door("profiles.view_profile", "profiles.view_merge")
-def history(request: HttpRequest) -> HttpResponse:
-    """Every merge, newest first (M10)."""
-    merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")
-    merges, problems = _narrowed(merges, request.GET)
-    after, before = _key(request, "after"), _key(request, "before")
-    if before is not None:
-        rows = list(merges.filter(pk__gt=before).order_by("pk")[: HISTORY + 1])
-        has_newer, has_older = len(rows) > HISTORY, True
-        rows = rows[:HISTORY][::-1]
-    else:
-        rows = list((merges if after is None else merges.filter(pk__lt=after)).order_by("-pk")[: HISTORY + 1])
-        has_newer, has_older = after is not None, len(rows) > HISTORY
-        rows = rows[:HISTORY]
-    sees = may_see(request)
-    for merge in rows:
-        merge.shown_winner, merge.shown_loser = _seen(merge.winner, sees), _seen(merge.loser, sees)
-        merge.came = _counted({name: count for name, count in merge.moved.items() if name != "profiles"})
-    context = {
-        "title": "Merge history",
-        "rows": rows,
-        "params": request.GET,
-        "problems": problems,
-        "newer_url": _placed(request, before=rows[0].pk) if rows and has_newer else "",
-        "older_url": _placed(request, after=rows[-1].pk) if rows and has_older else "",
-        "is_filtered": any(request.GET.get(name) for name in ("profile", "since", "state")),
-        "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
-    }
-    return render(request, "merge_history.html", context)
-
-
-def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
-    problems = []
-    if ref := params.get("profile", "").strip():
-        try:
-            root = find_profile(ref, live_only=False).root
-        except NotFound as refusal:
-            return merges.none(), [refusal.message]
-        # Both ends: a merge that was undone leaves its loser a person of its own again.
-        mine = Q(winner__canonical_id=root.pk) | Q(loser__canonical_id=root.pk)
-        merges = merges.filter(mine | Q(winner_id=root.pk) | Q(loser_id=root.pk))
-    if since := params.get("since", "").strip():
-        moment = _since(since)
-        if moment is None:
-            problems.append(f"“{since[:40]}” is not a date. Write it like 2026-03-01.")
-        else:
-            merges = merges.filter(created_at__gte=moment)
-    if params.get("state") in ("active", "undone"):
-        merges = merges.filter(undone_at__isnull=params["state"] == "active")
-    return merges, problems
-
-
-def _since(text: str) -> Any:
-    try:
-        moment = parse_datetime(text if not parse_date(text) else f"{text}T00:00")
-    except ValueError:
-        return None
-    return moment if moment is None or timezone.is_aware(moment) else timezone.make_aware(moment)
-
-
-def _key(request: HttpRequest, name: str) -> int | None:
-    raw = request.GET.get(name, "")
-    return int(raw) if raw.isdecimal() and len(raw) < 19 else None
-
-
-def _placed(request: HttpRequest, **place: int) -> str:
-    params = request.GET.copy()
-    for name in ("after", "before"):
-        params.pop(name, None)
-    params.update({name: str(pk) for name, pk in place.items()})
-    return f"?{params.urlencode()}"

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import path
 
 from cdp.admin.model_admin import CdpModelAdmin
-from profiles.admin import actions, bulk, card, edit, listing, merging
+from profiles.admin import actions, bulk, card, edit, history, listing, merging
 from profiles.models import Merge, Profile
 
 
@@ -64,7 +64,7 @@ class ProfileAdmin(_OwnPages):
 
 class MergeAdmin(_OwnPages):
     pages = (
-        ("", merging.history, "changelist"),
+        ("", history.history, "changelist"),
         ("<int:merge_id>/undo/", merging.undo, "undo"),
     )
 

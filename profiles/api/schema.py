@@ -241,6 +241,7 @@ PROFILE_FILTERS = [
     _filter("identifier", "Holds `type:value`, in any format."),
     _filter("consent", "`channel[/purpose][:granted|withdrawn]` as it stands now."),
     _filter("locked", "Locked against merging.", bool),
+    _filter("duplicates", "May be the same person as somebody else; nobody has decided yet.", bool),
     _filter("status", "Deleted people instead of live ones.", enum=["live", "deleted"]),
     *(
         _filter(f"{field}_at_{side}", f"{label} {side} this time.", OpenApiTypes.DATETIME)

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cdp.models import User, Webhook
+from profiles.admin import history
 from profiles.editing import set_lock, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Merge, Profile
@@ -220,10 +221,8 @@ def test_undoing_shows_what_goes_back_and_what_stays(
 def test_history_filters_and_pages(
     client_of_sam: Client, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from profiles.admin import merging
-
     assert "Nothing was merged yet" in shown(client_of_sam.get(HISTORY))
-    monkeypatch.setattr(merging, "HISTORY", 2)
+    monkeypatch.setattr(history, "HISTORY", 2)
     winner = make_profile(first_name="Ann", email="ann@example.com")
     merges = [merge_profiles(winner_id=winner.pk, loser_id=make_profile().pk, **by_staff) for _ in range(5)]
     other = merge_profiles(winner_id=make_profile().pk, loser_id=make_profile().pk, **by_staff)
