@@ -19,7 +19,6 @@ from imports.match import SEPARATOR, create_chunk, insert_rows
 from imports.models import Import
 from imports.partitions import links_table
 from imports.shape import APPEND, OVERWRITE, Shape
-from profiles.models import Profile
 
 # How many rows one pass over the partition looks at for repeats; more rows take more passes, not more memory.
 ROWS_PER_PASS = 4_000_000
@@ -252,11 +251,11 @@ def _fold_values(job: Import, shape: Shape) -> tuple[str, dict[str, Any]]:
     """One ``import_chunk`` row per head, with what all its rows say."""
     params: dict[str, Any] = {"separator": SEPARATOR}
     policies = dict(shape.fields)
-    fields = [_pick(f"r.{name}", policies.get(name, "")) for name in Profile.FIELDS]
-    names = ", ".join(Profile.FIELDS)
+    fields = [_pick(f"r.{name}", policy) for name, policy in shape.fields]
+    names = "".join(f"{name}, " for name in policies)
     sql = f"""
-        INSERT INTO import_chunk (line, {names}, attributes, tags, consents, clears, notices)
-        SELECT g.head, {", ".join(fields)}, {_fold_attributes(job, shape, params)}, {_fold_tags(job, shape)},
+        INSERT INTO import_chunk (line, {names}attributes, tags, consents, clears, notices)
+        SELECT g.head, {"".join(f"{field}, " for field in fields)}{_fold_attributes(job, shape, params)}, {_fold_tags(job, shape)},
             {_fold_consents(job)}, {_fold_clears(job)}, {_fold_notices(job)}
         FROM import_group g JOIN import_head h ON h.line = g.head JOIN {job.partition} r ON r.line = g.line
         GROUP BY g.head
