@@ -10,7 +10,7 @@ from profiles.errors import Invalid
 
 STRONGER, HOLD = "stronger", "hold"
 ON_CONFLICT = {
-    STRONGER: "Take the stronger identifier's person, keep the other value for contact",
+    STRONGER: "Take the stronger identifier's person",
     HOLD: "Leave the row out and list it",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -92,7 +93,7 @@ def imports(request: HttpRequest) -> HttpResponse:
 
 @form_page("imports.view_import", "imports.add_import")
 def upload(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"title": "Import a file"}
+    context: dict[str, Any] = {"title": "Import a file", "limit": settings.CDP_IMPORT_MAX_BYTES}
     if request.method != "POST":
         return render(request, "upload.html", context)
     file = request.FILES.get("file")
