@@ -14,6 +14,7 @@ from django.db.models.functions import Lower, Now
 from cdp import audit
 from cdp.actors import Actor
 from profiles.errors import Conflict, Invalid, NotFound
+from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record_many
 from profiles.models import Change, Profile, ProfileTag, Source, Tag
 
@@ -54,6 +55,7 @@ def _lock_roots(profile_ids: Iterable[int]) -> dict[int, Profile]:
     return {root.pk: root for root in locked.only("pk", "status")}
 
 
+@retried
 @transaction.atomic
 def tag_profiles(
     *,
@@ -81,6 +83,7 @@ def tag_profiles(
     return Tagged(len(roots), len(came))
 
 
+@retried
 @transaction.atomic
 def untag_profiles(
     *,
@@ -124,6 +127,7 @@ def count_people(tag: Tag) -> int:
     return links.values("profile__canonical_id").distinct().count()
 
 
+@retried
 @transaction.atomic
 def rename_tag(*, tag_id: int, name: str, actor: Actor, source: Source) -> Tag:
     """Give a tag another name on everybody who carries it. Raises Conflict when the name is taken."""
@@ -137,6 +141,7 @@ def rename_tag(*, tag_id: int, name: str, actor: Actor, source: Source) -> Tag:
     return tag
 
 
+@retried
 @transaction.atomic
 def merge_tags(*, winner_id: int, loser_id: int, actor: Actor, source: Source) -> Tagged:
     """Everybody with the loser tag carries the winner instead; the loser tag is gone."""
@@ -160,6 +165,7 @@ def merge_tags(*, winner_id: int, loser_id: int, actor: Actor, source: Source) -
     return done
 
 
+@retried
 @transaction.atomic
 def delete_tag(*, tag_id: int, actor: Actor, source: Source) -> Tagged:
     """Take a tag off everybody (each person's journal tells) and remove it."""

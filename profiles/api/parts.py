@@ -120,7 +120,8 @@ class Events(Timeline):
             if size > MAX_EVENT_BYTES:
                 message = f"At most {MAX_EVENT_BYTES:,} bytes of {field}; these are {size:,}."
                 raise Invalid([{"field": field, "value": None, "message": message}])
-        made = add_event(profile_id=self.find().root.pk, **body, **self.verb())
+        found = self.find()
+        made = add_event(profile_id=found.root.pk, via_id=found.via_id, **body, **self.verb())
         event = Event.objects.select_related("name", "source").get(pk=made.pk)
         return Response(self.shown.event(event), status=201)
 
@@ -155,7 +156,8 @@ class Notes(PeopleApi):
     )
     def post(self, request: Request, ref: str) -> Response:
         body = self.body(NoteShape)
-        made = add_note(profile_id=self.find().root.pk, text=body["text"], **self.verb())
+        found = self.find()
+        made = add_note(profile_id=found.root.pk, via_id=found.via_id, text=body["text"], **self.verb())
         note = Note.objects.select_related("user", "key").get(pk=made.pk)
         return Response(self.shown.note(note), status=201)
 
@@ -251,8 +253,10 @@ class IdentifierDetail(PeopleApi):
     def put(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
         """201 when it is new to the person, 200 when they had it; a 409 names whom else it leads to."""
         body = self.body(AttachShape)
+        found = self.find()
         done = attach_identifier(
-            profile_id=self.find().root.pk,
+            profile_id=found.root.pk,
+            via_id=found.via_id,
             type_name=type,
             raw=value,
             is_verified=body["verified"],
@@ -288,8 +292,9 @@ class Addresses(PeopleApi):
     )
     def post(self, request: Request, ref: str) -> Response:
         """Answers with the whole profile; its `addresses` hold the new one."""
-        root = self.find().root
-        add_address(profile_id=root.pk, values=self.body(AddressShape), **self.verb())
+        found = self.find()
+        root = found.root
+        add_address(profile_id=root.pk, via_id=found.via_id, values=self.body(AddressShape), **self.verb())
         return self.person_response(reload(root.pk), status=201)
 
 

@@ -16,13 +16,15 @@ from profiles import attributes
 from profiles.editing.locking import lock_root, touch
 from profiles.editing.people import Updated, update_profile
 from profiles.errors import Invalid, NotFound
+from profiles.identity.graph import retried
 from profiles.identity.normalize import BadValue, country
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.models import Address, Change, Event, EventName, Note, Profile, Source
 
 
+@retried
 @transaction.atomic
-def add_note(*, profile_id: int, text: str, actor: Actor, source: Source) -> Note:
+def add_note(*, profile_id: int, text: str, actor: Actor, source: Source, via_id: int | None = None) -> Note:
     """Write a remark on a person. Raises Invalid when empty or over 10,000 characters."""
     text = text.replace("\x00", "").strip()
     if not 0 < len(text) <= 10_000:
@@ -31,12 +33,15 @@ def add_note(*, profile_id: int, text: str, actor: Actor, source: Source) -> Not
         )
         raise Invalid([{"field": "text", "value": None, "message": message}])
     root = lock_root(profile_id)
-    note = Note.objects.create(profile=root, text=text, user_id=actor.user_id, key_id=actor.key_id)
+    note = Note.objects.create(
+        profile_id=via_id or root.pk, text=text, user_id=actor.user_id, key_id=actor.key_id
+    )
     touch(root)
     audit.record("profile.note", actor=actor, subject=f"profile:{root.pk}", detail={"note": note.pk})
     return note
 
 
+@retried
 @transaction.atomic
 def add_event(
     *,
@@ -48,8 +53,11 @@ def add_event(
     message_id: uuid.UUID | None = None,
     actor: Actor,
     source: Source,
+    via_id: int | None = None,
 ) -> Event:
     """Add one event by hand. A ``message_id`` seen before from this source returns the event it made.
+
+    ``via_id`` is the member whose identifier led here; the event is kept there, so that an unmerge returns it.
 
     ``occurred_at`` is now when absent; a future time is refused. Raises Invalid.
     """
@@ -75,7 +83,7 @@ def add_event(
         source=source,
         message_id=message_id or uuid.uuid4(),
         defaults={
-            "profile": root,
+            "profile_id": via_id or root.pk,
             "name": row,
             "occurred_at": occurred_at,
             "properties": properties or {},
@@ -91,6 +99,7 @@ def add_event(
     return event
 
 
+@retried
 @transaction.atomic
 def set_lock(*, profile_id: int, is_locked: bool, actor: Actor, source: Source) -> Profile:
     """Lock a person against merging by any door, or unlock them (I11)."""
@@ -110,9 +119,16 @@ def set_lock(*, profile_id: int, is_locked: bool, actor: Actor, source: Source) 
 _ADDRESS_FIELDS = ("label", "street", "postcode", "city", "state", "country")
 
 
+@retried
 @transaction.atomic
 def add_address(
-    *, profile_id: int, values: dict[str, str], actor: Actor, source: Source, cause: Cause = REQUEST
+    *,
+    profile_id: int,
+    values: dict[str, str],
+    actor: Actor,
+    source: Source,
+    cause: Cause = REQUEST,
+    via_id: int | None = None,
 ) -> Address:
     """Add a further postal address; ``values`` has any of label, street, postcode, city, state, country."""
     clean = {key: (values.get(key) or "").strip() for key in _ADDRESS_FIELDS}
@@ -126,11 +142,12 @@ def add_address(
         except BadValue as error:
             raise Invalid([{"field": "country", "value": clean["country"], "message": str(error)}]) from error
     root = lock_root(profile_id)
-    address = Address.objects.create(profile=root, source=source, **clean)
+    address = Address.objects.create(profile_id=via_id or root.pk, source=source, **clean)
     _tell_address(root, [[], [str(address)]], actor=actor, source=source, cause=cause)
     return address
 
 
+@retried
 @transaction.atomic
 def remove_address(
     *, profile_id: int, address_id: int, actor: Actor, source: Source, cause: Cause = REQUEST

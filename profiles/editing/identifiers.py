@@ -13,6 +13,7 @@ from cdp import audit
 from cdp.actors import Actor
 from profiles.editing.locking import lock_root, touch
 from profiles.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
+from profiles.identity.graph import retried
 from profiles.identity.normalize import BadValue
 from profiles.identity.resolve import Pair, resolve
 from profiles.identity.types import Blocked, TypeSpec, get_type, identifier_types
@@ -111,6 +112,7 @@ def insert_identifiers(found: list[CleanIdentifier], *, profile_id: int, source:
         raise
 
 
+@retried
 @transaction.atomic
 def attach_identifier(
     *,
@@ -121,8 +123,11 @@ def attach_identifier(
     source: Source,
     cause: Cause = REQUEST,
     is_verified: bool = False,
+    via_id: int | None = None,
 ) -> Attached:
     """Give the person one more identifier; has no effect but ``last_seen_at`` when they have it already.
+
+    ``via_id`` is the member whose identifier led here; the new one is kept there, so that an unmerge returns it.
 
     Raises IdentifierTaken (it leads to somebody else), RuleForbids (too many of a type), Invalid.
     """
@@ -144,14 +149,15 @@ def attach_identifier(
         had.resolves = True
         row = had
     else:
-        row = insert_identifiers(found, profile_id=root.pk, source=source)[0]
+        row = insert_identifiers(found, profile_id=via_id or root.pk, source=source)[0]
         if is_verified:
             row.is_verified = True
             row.save(update_fields=["is_verified"])
-    _tell(root, came=[str(row)], left=[], actor=actor, source=source, cause=cause)
+    _tell(root, came=[str(row)], left=[], via_id=via_id, actor=actor, source=source, cause=cause)
     return Attached(row, is_new=True)
 
 
+@retried
 @transaction.atomic
 def detach_identifier(
     *,
@@ -176,16 +182,23 @@ def detach_identifier(
         raise RuleForbids("Every profile keeps at least one browser id; this is the last.")
     gone = str(row)
     row.delete()
-    _tell(root, came=[], left=[gone], actor=actor, source=source, cause=cause)
+    _tell(root, came=[], left=[gone], via_id=None, actor=actor, source=source, cause=cause)
     return row
 
 
 def _tell(
-    root: Profile, *, came: list[str], left: list[str], actor: Actor, source: Source, cause: Cause
+    root: Profile,
+    *,
+    came: list[str],
+    left: list[str],
+    via_id: int | None,
+    actor: Actor,
+    source: Source,
+    cause: Cause,
 ) -> None:
     refresh_recognized([root.pk])
     touch(root)
-    entry = Entry(root.pk, Change.Kind.UPDATED, {"identifiers": [left, came]})
+    entry = Entry(root.pk, Change.Kind.UPDATED, {"identifiers": [left, came]}, via_id=via_id)
     record(entry=entry, actor=actor, source=source, cause=cause)
     audit.record(
         "profile.identifiers",

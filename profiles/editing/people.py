@@ -22,6 +22,7 @@ from profiles.editing.identifiers import (
 )
 from profiles.editing.locking import check_version, lock_root
 from profiles.errors import Invalid
+from profiles.identity.graph import retried
 from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.models import Change, Identifier, Profile, Source
@@ -44,6 +45,7 @@ class Updated:
     fields: dict[str, list[Any]]
 
 
+@retried
 @transaction.atomic
 def create_profile(
     *,
@@ -114,6 +116,7 @@ def _journal_created(
     audit.record("profile.create", actor=actor, subject=f"profile:{profile.pk}")
 
 
+@retried
 @transaction.atomic
 def update_profile(
     *,
@@ -138,7 +141,7 @@ def update_profile(
     }
     if not fields:
         return Updated(root, {})
-    came = _attach_contacts(root, {key: new for key, (_, new) in fields.items()}, source)
+    came = _attach_contacts(root, via_id or root.pk, {key: new for key, (_, new) in fields.items()}, source)
     for key, (_, new) in fields.items():
         attributes.set_value(root, key, new)
     root.version += 1
@@ -164,7 +167,7 @@ def update_profile(
     return Updated(root, fields)
 
 
-def _attach_contacts(root: Profile, new: dict[str, Any], source: Source) -> list[str]:
+def _attach_contacts(root: Profile, member_id: int, new: dict[str, Any], source: Source) -> list[str]:
     given = [(name, new[name]) for name in _IDENTIFYING if new.get(name)]
     if not given:
         return []
@@ -173,4 +176,4 @@ def _attach_contacts(root: Profile, new: dict[str, Any], source: Source) -> list
     fresh = [item for item in found if item.pair not in held]
     check_free(found, root_id=root.pk)
     check_limits(fresh, root_id=root.pk)
-    return [str(row) for row in insert_identifiers(fresh, profile_id=root.pk, source=source)]
+    return [str(row) for row in insert_identifiers(fresh, profile_id=member_id, source=source)]

@@ -16,6 +16,7 @@ from cdp import audit, webhooks
 from cdp.actors import Actor
 from profiles.editing.locking import lock_root, touch
 from profiles.errors import Invalid
+from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.models import Change, Consent, Source
 
@@ -131,6 +132,7 @@ def clean_consent(
     return names["channel"], names["purpose"], wanted
 
 
+@retried
 @transaction.atomic
 def record_consent(
     *,
@@ -155,7 +157,7 @@ def record_consent(
     root = lock_root(profile_id)
     before = current_consents([root.pk]).get(root.pk, {}).get((channel, purpose))
     consent = Consent.objects.create(
-        profile=root,
+        profile_id=via_id or root.pk,
         channel=channel,
         purpose=purpose,
         state=state,

@@ -18,6 +18,7 @@ from cdp import audit, webhooks
 from cdp.actors import Actor
 from profiles.editing.identifiers import refresh_recognized
 from profiles.errors import NotFound, RuleForbids, Stale
+from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record, record_many
 from profiles.models import Change, Identifier, Profile, Source
 
@@ -54,6 +55,7 @@ class Restored:
     taken: list[Taken]
 
 
+@retried
 @transaction.atomic
 def delete_profiles(
     *,
@@ -102,6 +104,7 @@ def delete_profiles(
     return Deleted(list(chosen), skipped)
 
 
+@retried
 @transaction.atomic
 def restore_profile(*, profile_id: int, actor: Actor, source: Source, cause: Cause = REQUEST) -> Restored:
     """Bring a deleted person back, by any id they had, as they were.

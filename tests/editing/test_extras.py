@@ -79,3 +79,32 @@ def test_the_lock_is_told_once(by_staff: dict[str, Any]) -> None:
     assert not set_lock(profile_id=ann.pk, is_locked=False, **by_staff).is_locked
     kinds = Change.objects.filter(profile=ann).order_by("id").values_list("kind", flat=True)
     assert list(kinds) == ["created", "locked", "unlocked"]
+
+
+def test_what_arrives_by_a_losers_id_goes_back_with_the_loser(by_staff: dict[str, Any]) -> None:
+    from profiles.editing import attach_identifier, update_profile
+    from profiles.identity.resolve import find_profile
+    from profiles.merging.merge import merge_profiles
+    from profiles.merging.unmerge import unmerge_profiles
+
+    ann, anna = make_profile(email="ann@example.com"), make_profile(email="anna@example.com")
+    merge = merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
+    found = find_profile("email:anna@example.com")
+    assert (found.root, found.via_id) == (ann, anna.pk)
+    door: dict[str, Any] = {"profile_id": found.root.pk, "via_id": found.via_id, **by_staff}
+    add_event(name="Called", **door)
+    add_note(text="By the old address.", **door)
+    add_address(values={"city": "Brno"}, **door)
+    attach_identifier(type_name="customer_id", raw="C-2", **door)
+    update_profile(values={"city": "Brno", "phone": "+420601000000"}, **door)
+    add_event(name="Bought", profile_id=ann.pk, **by_staff)
+    unmerge_profiles(merge_id=merge.merge_id, **by_staff)
+    for one in (ann, anna):
+        one.refresh_from_db()
+    assert (anna.city, anna.phone, ann.city, ann.phone) == ("Brno", "+420601000000", None, None)
+    assert [event.name.name for event in anna.events.all()] == ["Called"]
+    assert [event.name.name for event in ann.events.all()] == ["Bought"]
+    assert (anna.notes.count(), anna.addresses.count(), ann.notes.count()) == (1, 1, 0)
+    for ref in ("customer_id:C-2", "email:anna@example.com"):
+        assert find_profile(ref).root == anna
+    assert anna.is_recognized
