@@ -1,0 +1,61 @@
+"""Redis away, wiped, restarted or full (FAULTS B1-B3, B6): it only wakes, so nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from cdp.models import Job
+from tests.faults import stories
+from tests.faults.harness import Bench, wait_until
+from tests.faults.jobs import assert_done_once, at_step, start
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+
+
+def test_work_started_while_redis_is_away_starts_when_it_is_back(bench: Bench) -> None:  # B1
+    bench.ready("one")
+    bench.redis.kill()
+    job = start(n=3, pause=0)
+    assert job.state == "queued"
+    assert Client().get("/healthz").status_code == 200
+    bench.redis.start()
+    assert_done_once(bench, job)
+
+
+def test_wiped_messages_are_sent_anew_and_each_job_runs_once(bench: Bench) -> None:  # B2
+    bench.ready("one")
+    bench.kill_workers()
+    jobs = [start(n=1, pause=0) for _ in range(200)]
+    bench.wipe_redis()
+    bench.redis.start()
+    assert bench.redis.client().dbsize() == 0
+    bench.start_worker("one")
+    ids = [job.pk for job in jobs]
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state="done").count() == 200, what="200 jobs done")
+    done = bench.sql("SELECT job_id, count(*) FROM faults_done WHERE job_id = ANY(%s) GROUP BY 1", [ids])
+    assert done == [(pk, 1) for pk, _ in done]
+    assert len(done) == 200
+
+
+def test_an_import_survives_a_restart_of_redis(bench: Bench) -> None:  # B3
+    bench.ready("one")
+    clean = stories.in_peace(bench, 3000)
+    job = stories.start("redis", 3000, user=stories.staff(), mode="slow-0.1")
+    wait_until(lambda: stories.work_of(job).kind == "import.apply" and stories.work_of(job).done > 0)
+    bench.wipe_redis()
+    bench.redis.start()
+    wait_until(lambda: stories.has_ended(job), what="the import's end")
+    stories.assert_whole(job, "redis", clean)
+
+
+def test_a_full_redis_holds_nothing_up(bench: Bench) -> None:  # B6
+    bench.ready("one")
+    running = at_step(start(n=6), 1)
+    with bench.redis.client() as client:
+        client.config_set("maxmemory", "1")
+        job = start(n=2, pause=0)  # accepted, though nobody could be told
+        assert job.state == "queued"
+        client.config_set("maxmemory", "256mb")
+    assert_done_once(bench, running)
+    assert_done_once(bench, job)

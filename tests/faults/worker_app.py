@@ -1,0 +1,104 @@
+"""The Celery app of the workers under test: the product's own, with jobs to interrupt and bugs to plant.
+
+``celery -A tests.faults.worker_app``. Imports whose file name begins with
+
+- ``slow-0.2-`` stay 0.2 s inside each chunk's transaction while they are applied, so that a fault meets one;
+- ``early-0.2-`` move the cursor before the rows are written, ``late-0.2-`` after it, each in a transaction of
+  its own with 0.2 s between them: the two classic bugs, which a test of faults must be able to see.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+from celery.signals import import_modules
+from django.db import connection, transaction
+
+from cdp.celery import app
+
+__all__ = ["app"]
+
+STEPS = "faults.steps"
+
+
+@import_modules.connect(weak=False)
+def prepare(**kwargs: Any) -> None:
+    """After Celery has set Django up."""
+    _register_steps()
+    _plant()
+    _shrink()
+
+
+def _register_steps() -> None:
+    from cdp.jobs import Chunk, handler
+
+    @handler(STEPS)
+    def step(chunk: Chunk) -> bool:
+        """Write down ``n`` steps, each after ``pause`` seconds; at step ``poison`` the process dies."""
+        at = chunk.cursor.get("at", 0)
+        if at == chunk.params.get("poison"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        with chunk.commit(cursor={"at": at + 1}, done=1, result={"pid": os.getpid()}):
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO faults_done (job_id, step) VALUES (%s, %s)", [chunk.job.pk, at])
+            Event().wait(chunk.params.get("pause", 0))
+        return at + 1 < chunk.params["n"]
+
+
+def _shrink() -> None:
+    """Small files have several chunks, too."""
+    from imports import apply, plan
+
+    if rows := int(os.environ.get("CDP_FAULTS_CHUNK_ROWS", "0")):
+        apply.CHUNK_ROWS = rows
+        plan.BATCH_ROWS = 4 * rows
+        apply.SMALLER = plan.SMALLER = 10
+
+
+def _plant() -> None:
+    from cdp.jobs import Chunk, Progress
+    from imports import apply
+    from imports.models import Import
+
+    commit, write_lines = Chunk.commit, apply.write_lines
+    waiting: list[tuple[Any, int, int]] = []
+
+    def mode_of(chunk: Chunk) -> tuple[str, float]:
+        if chunk.job.kind != apply.KIND:
+            return "", 0
+        name = Import.objects.values_list("name", flat=True).get(pk=chunk.params["import"])
+        mode, seconds, *_ = [*name.split("-"), "", ""]
+        return (mode, float(seconds)) if mode in ("slow", "early", "late") else ("", 0)
+
+    @contextmanager
+    def planted(self: Chunk, **kwargs: Any) -> Iterator[Progress]:
+        mode, seconds = mode_of(self)
+        if mode == "late":
+            progress = Progress(None, kwargs["done"], None, {}, [])
+            with transaction.atomic():
+                yield progress
+            Event().wait(seconds)
+            with commit(self, cursor=progress.cursor, done=progress.done):
+                return
+        waiting.clear()
+        with commit(self, **kwargs) as progress:
+            apply.write_lines = put_off if mode == "early" else write_lines
+            yield progress
+            if mode == "slow":
+                Event().wait(seconds)
+        apply.write_lines = write_lines
+        if waiting:
+            Event().wait(seconds)
+            with transaction.atomic():
+                write_lines(*waiting.pop())
+
+    def put_off(writer: Any, first: int, last: int) -> int:
+        waiting.append((writer, first, last))
+        return 0
+
+    Chunk.commit = planted  # type: ignore[method-assign,assignment]
