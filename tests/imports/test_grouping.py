@@ -48,7 +48,7 @@ def test_family_with_one_address_stays_two_people() -> None:
 
 def test_a_known_person_takes_in_rows_that_share_a_new_identifier() -> None:
     assert heads(group((None, {EMAIL: "a"}), (7, {EMAIL: "a"}))) == [1, 1]
-    first, second = group((7, {EMAIL: "a"}), (8, {EMAIL: "a"}))
+    _, second = group((7, {EMAIL: "a"}), (8, {EMAIL: "a"}))
     assert (second.head, second.clashes) == (2, {0: 7})
 
 
