@@ -14,6 +14,7 @@ from cdp.models import User
 from imports.models import Import
 from profiles.models import AttributeDefinition, Profile
 from tests.browser.journeys import SHAPES, check, download, tab_to, work
+from tests.people import make_profile
 
 pytestmark = pytest.mark.browser
 
@@ -184,6 +185,32 @@ def test_an_ugly_file_becomes_people(
     assert Profile.objects.count() == 6
     seen.open("/admin/imports/import/")
     check(seen, heading="Imports")
+
+
+@pytest.mark.parametrize(("width", "dark"), SHAPES)
+def test_changes_are_seen_before_they_are_made(
+    visit: Go, dana: User, tmp_path: Path, width: int, dark: bool
+) -> None:
+    ann = make_profile(email="ann@example.com", first_name="Anne", city="Ulm")
+    path = tmp_path / "people.csv"
+    path.write_text("email,first_name,city,country\nann@example.com,Ann,Bonn,DE\n")
+    seen = visit(dana, ADD, width=width, dark=dark)
+    page = seen.page
+    upload(seen, path)
+    page.get_by_label("When the person has a value", exact=True).select_option(label="Overwrite")
+    page.get_by_label("When the person has a value for first_name").select_option(label="Fill if empty")
+    plan(seen)
+    check(seen, heading="Changes, sample")
+    rows = page.locator("table.changes tbody tr").all()
+    assert sorted(row.locator("td").all_inner_texts()[2:] for row in rows) == [
+        ["City", "Ulm", "Bonn"],
+        ["Country", "empty", "Germany"],
+    ]
+    ann.refresh_from_db()
+    assert ann.city == "Ulm"
+    apply(seen, 1)
+    ann.refresh_from_db()
+    assert (ann.first_name, ann.city, ann.country) == ("Anne", "Bonn", "DE")
 
 
 def test_the_keyboard_is_enough(visit: Go, dana: User, ugly: Path) -> None:
