@@ -40,23 +40,33 @@ def read_batches(
     cleaner: Cleaner,
     shape: Shape,
     start: Checkpoint | None,
-    rows: int | None = None,
+    rows: int = BATCH_ROWS,
 ) -> Iterator[Batch]:
-    """Every row from ``start`` on, cleaned, at most ``rows`` (20,000) at a time.
+    """Every row from ``start`` on, cleaned, at most ``rows`` at a time. Raises FileRefused when the rest cannot be
+    trusted.
 
-    Raises FileRefused when the rest cannot be trusted.
+    With fewer rows than usual nothing is read ahead: somebody looks for the row that kills workers.
     """
-    rows = rows or BATCH_ROWS
-    writer = CopyWriter(shape)
-    with closing(read_rows(source, dialect, start=start)) as reader, ThreadPoolExecutor(1) as ahead:
-        waiting = ahead.submit(_next_batch, reader, cleaner, writer, rows)
-        while True:
-            batch = waiting.result()
-            if batch.checkpoint is not None:
-                waiting = ahead.submit(_next_batch, reader, cleaner, writer, rows)
+    with closing(read_rows(source, dialect, start=start)) as reader:
+        batches = _each_batch(reader, cleaner, CopyWriter(shape), rows)
+        yield from _ahead(batches) if rows >= BATCH_ROWS else batches
+
+
+def _each_batch(reader: Any, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
+    while True:
+        batch = _next_batch(reader, cleaner, writer, rows)
+        yield batch
+        if batch.checkpoint is None:
+            return
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same, the next one being made while this one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, batches, None)
+        while (batch := waiting.result()) is not None:
+            waiting = thread.submit(next, batches, None)
             yield batch
-            if batch.checkpoint is None:
-                return
 
 
 def _next_batch(reader: Any, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Batch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from django.test import Client
 
@@ -40,8 +42,8 @@ def test_wiped_messages_are_sent_anew_and_each_job_runs_once(bench: Bench) -> No
 
 def test_an_import_survives_a_restart_of_redis(bench: Bench) -> None:  # B3
     bench.ready("one")
-    clean = stories.in_peace(bench, 3000)
-    job = stories.start("redis", 3000, user=stories.staff(), mode="slow-0.1")
+    clean = stories.in_peace(bench, 6000)
+    job = stories.start("redis", 6000, user=stories.staff(), mode="slow-0.1")
     wait_until(lambda: stories.work_of(job).kind == "import.apply" and stories.work_of(job).done > 0)
     bench.wipe_redis()
     bench.redis.start()
@@ -59,3 +61,25 @@ def test_a_full_redis_holds_nothing_up(bench: Bench) -> None:  # B6
         client.config_set("maxmemory", "256mb")
     assert_done_once(bench, running)
     assert_done_once(bench, job)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_redis_restarts_and_fills_up_again_and_again(bench: Bench) -> None:  # B1, B3, B6
+    """Each of these once ended a worker, or left it alive and deaf; not every time, so many times."""
+    bench.ready("one")
+    worker = bench.workers["one"]
+    for number in range(20):
+        busy = start(n=10, pause=0.1)
+        bench.redis.kill()
+        meanwhile = start(n=1, pause=0)
+        bench.redis.start()
+        assert_done_once(bench, meanwhile)
+        with bench.redis.client() as client:
+            client.config_set("maxmemory", "1")
+            meanwhile = start(n=1, pause=0)
+            Event().wait(0.2 * (number % 10))  # messages are acknowledged, sent and fetched meanwhile
+            client.config_set("maxmemory", "256mb")
+        assert_done_once(bench, meanwhile)
+        assert_done_once(bench, busy)
+    assert worker.poll() is None
