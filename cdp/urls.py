@@ -3,13 +3,15 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from cdp import health
+from cdp import front, health
 
 handler400 = "cdp.api.problems.bad_request"
 handler404 = "cdp.api.problems.not_found"
 handler500 = "cdp.middleware.server_error"
 
 urlpatterns = [
+    path("", front.front, name="front"),
+    path("llms.txt", front.llms, name="llms"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics_page, name="metrics"),

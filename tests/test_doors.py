@@ -336,6 +336,8 @@ def _views(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]
 # One's own jobs, and a file of headings.
 OPEN_TO_LOGINS = {"api/v1/jobs/", "api/v1/imports/template.csv/"}
 OPEN_TO_ALL = {
+    "",
+    "llms.txt",
     "admin/login/",
     "admin/logout/",
     "api/^",

@@ -162,8 +162,9 @@ def test_a_job_stops_when_its_starter_loses_the_right(db: None, counting: dict[s
 def test_a_broker_that_is_down_does_not_fail_the_request(
     transactional_db: None, counting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cdp.tasks import run_job
     from kombu.exceptions import OperationalError
+
+    from cdp.tasks import run_job
 
     def down(*args: object) -> None:
         raise OperationalError("Connection refused")

@@ -59,21 +59,23 @@ def database_url() -> str:
     return f"{url}?{options}" if options else url
 
 
-def copy_finished_rows(folder: Path) -> float:
-    """Seconds to COPY every row the import made into tables with the same columns and indexes."""
+def copy_finished_rows(folder: Path) -> tuple[float, float]:
+    """Seconds to COPY every row the import made out of its tables, and into the like with the same indexes."""
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:
         own.execute("SET synchronous_commit = off")
-        spent = 0.0
+        read = spent = 0.0
         for table in TABLES:
             columns = _columns(own, table)
             file = folder / f"{table}.copy"
             name, copied = sql.Identifier(table), sql.Identifier(f"bench_{table}")
+            started = time.perf_counter()
             with (
                 file.open("wb") as out,
                 own.cursor().copy(sql.SQL("COPY {} ({}) TO STDOUT").format(name, columns)) as copy,
             ):
                 for block in copy:
                     out.write(block)
+            read += time.perf_counter() - started
             own.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(copied, name))
             for (reference,) in _references(own, table):
                 own.execute(sql.SQL("ALTER TABLE {} ADD {}").format(copied, sql.SQL(reference)))
@@ -89,7 +91,7 @@ def copy_finished_rows(folder: Path) -> float:
             file.unlink()
         for table in TABLES:
             own.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(f"bench_{table}")))
-    return spent
+    return read, spent
 
 
 def _references(own: Any, table: str) -> list[tuple[str]]:
@@ -155,7 +157,7 @@ def test_a_million_rows(report: Callable[..., None], tmp_path: Path) -> None:
     new = write_people(tmp_path / "new.csv", rows)
     done = run_import(new)
     assert done["counts"]["created"] == rows
-    limit = copy_finished_rows(tmp_path)
+    read, limit = copy_finished_rows(tmp_path)
     total = done["plan"] + done["apply"]
     report(
         f"import {rows:,} new rows: parse, plan, apply",
@@ -178,10 +180,10 @@ def test_a_million_rows(report: Callable[..., None], tmp_path: Path) -> None:
     report(
         f"re-import {rows:,} unchanged rows",
         measured=f"{total:.1f} s",
-        limit=f"reading them through COPY {plain:.1f} s",
-        ratio=f"{total / plain:.1f} ×",
+        limit=f"reading the people's rows through COPY {read:.1f} s (the file alone: {plain:.1f} s)",
+        ratio=f"{total / read:.1f} ×",
         floor="≤ 8 ×",
-        holds=total <= 8 * plain,
+        holds=total <= 8 * read,
     )
     half = run_import(write_people(tmp_path / "half.csv", rows, changed_share=50), "overwrite")
     assert half["counts"]["updated"] == rows // 2

@@ -1,0 +1,46 @@
+"""The addresses somebody types who knows nothing yet: the front door, and an index for machines that read."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+_INDEX = """\
+# People: a customer data platform
+
+> One profile per person, built from files, web tracking and API calls. Every merge and deletion can be taken
+> back, every value says who set it, and every bad row says why. Staff work in {url}/admin/, programs over REST.
+
+## API
+
+- [OpenAPI 3 description]({url}/api/v1/schema/): every path, shape, error and scope, as JSON
+- [Browsable documentation]({url}/api/v1/docs/): the same, to read and try
+
+Send `Authorization: Bearer <api key>`; a key is made under Settings, API keys, or with
+`manage.py apikey create NAME --scopes all`. Every write takes `Idempotency-Key` and `?dry_run=true`. Errors are
+`application/problem+json` with sentences. Lists are paged by `next` and `previous`.
+
+- Find a person: `GET {url}/api/v1/profiles/?q=` or by any identifier, `GET {url}/api/v1/profiles/email:ann@example.com/`
+- Merge and undo: `POST {url}/api/v1/profiles/WINNER/merge/`, `POST {url}/api/v1/merges/MERGE/unmerge/`
+- Import a file: `POST {url}/api/v1/imports/`, look at its plan, then `POST {url}/api/v1/imports/ID/apply/`
+
+## Running it
+
+- [Health]({url}/readyz): database, broker, worker and migrations as JSON
+- `manage.py doctor --json`: every invariant of the data, and the fix where one is broken
+"""
+
+
+@require_safe
+def front(request: HttpRequest) -> HttpResponse:
+    """People who open the bare address come to work."""
+    return redirect("admin:index")
+
+
+@require_safe
+def llms(request: HttpRequest) -> HttpResponse:
+    """What there is, in one page of plain text (the llms.txt convention). Holds nobody's data."""
+    text = _INDEX.format(url=settings.CDP_URL.rstrip("/"))
+    return HttpResponse(text, content_type="text/plain; charset=utf-8")
