@@ -458,6 +458,7 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
     assert Profile.objects.count() == 1
     shown = page(client, job)
     for part in (
+        "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
         "1 new people",
         "1 already fully present",
@@ -472,6 +473,7 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
     )
     shown = page(client, job)
     assert "Changes, sample All 1 as CSV" in shown
+    assert "· 1 row ·" in shown
     assert "2 Eve City empty Ulm" in shown
     assert "Evelyn" not in shown, "fill_if_empty leaves the name alone"
     assert f'href="/admin/profiles/profile/{eve.pk}/change/"' in client.get(at(job)).content.decode()
