@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
 SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
+# Jobs that wait behind others are woken again at every sweep; more at once would only fill the queue.
+SWEPT_AT_ONCE = 100
 # A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
 _LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
 _NOW = RawSQL("clock_timestamp()", [])
@@ -446,7 +448,7 @@ def sweep() -> int:
     """Wake every job that is due and held by nobody. Called by beat and by each starting worker."""
     due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
     free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
-    ids = list(free.order_by(F("id")).values_list("pk", flat=True)[:500])
+    ids = list(free.order_by(F("id")).values_list("pk", flat=True)[:SWEPT_AT_ONCE])
     woken = 0
     for job_id in ids:
         if not wake(job_id):

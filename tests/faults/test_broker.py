@@ -42,8 +42,8 @@ def test_wiped_messages_are_sent_anew_and_each_job_runs_once(bench: Bench) -> No
 
 def test_an_import_survives_a_restart_of_redis(bench: Bench) -> None:  # B3
     bench.ready("one")
-    clean = stories.in_peace(bench, 6000)
-    job = stories.start("redis", 6000, user=stories.staff(), mode="slow-0.1")
+    clean = stories.in_peace(bench, 4000)
+    job = stories.start("redis", 4000, user=stories.staff(), mode="slow-0.1")
     wait_until(lambda: stories.work_of(job).kind == "import.apply" and stories.work_of(job).done > 0)
     bench.wipe_redis()
     bench.redis.start()

@@ -11,7 +11,7 @@ from tests.faults.harness import Bench, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
-ROWS = 6000
+ROWS = 4000
 
 
 def midway(job: Import, phase: str) -> None:

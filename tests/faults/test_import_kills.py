@@ -41,8 +41,8 @@ def test_import_kills(bench: Bench) -> None:
 def test_the_kills_show_a_cursor_that_moves_apart_from_its_chunk(bench: Bench) -> None:
     only_one_worker(bench)
     ada = stories.staff()
-    clean = stories.in_peace(bench, 6000)
-    planted = {bug: stories.start(bug, 6000, user=ada, mode=f"{bug}-0.6") for bug in ("early", "late")}
+    clean = stories.in_peace(bench, 4000)
+    planted = {bug: stories.start(bug, 4000, user=ada, mode=f"{bug}-0.7") for bug in ("early", "late")}
     kills = kill_at_random(
         bench, planted["late"], kills=3, random=Random(1), longest=0.5, kind="import.apply"
     )
