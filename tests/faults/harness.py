@@ -137,13 +137,13 @@ class Bench:
     # --- Processes --------------------------------------------------------------------------------------
 
     def ready(self, *workers: str, beat: bool = True) -> None:
-        """Servers up, these workers alive and one clock or none. Further workers of earlier tests stay."""
+        """Servers up, these workers alive and no other, one clock or none."""
         if not self.postgres.running:
             self.postgres.restart()
         if not self.redis.running:
             self.redis.start()
         for name in [*self.workers]:
-            if self.workers[name].poll() is not None:
+            if name not in workers or self.workers[name].poll() is not None:
                 self.kill_worker(name)
         if len(self.beats) != beat or any(one.poll() is not None for one in self.beats):
             self.stop_beats()
@@ -238,6 +238,7 @@ class Bench:
 
 
 def _point_celery_to(url: str) -> None:
+    os.environ["CELERY_BROKER_URL"] = url  # Celery heeds it before its configuration
     app.conf.broker_url = url
     app.amqp._producer_pool = None
     app._pool = None
