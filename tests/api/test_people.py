@@ -291,10 +291,14 @@ def test_filter_that_cannot_be_read_is_named(api: Caller, query: str, message: s
 def test_list_and_page_cost_the_same_for_one_and_for_a_hundred(api: Caller, settings: Any) -> None:
     settings.API_RATE_PER_MINUTE = 1_000_000
 
-    def cost(path: str) -> int:
+    def once(path: str) -> int:
         with CaptureQueriesContext(connection) as queries:
             assert api.get(path).status_code == 200
         return len(queries)
+
+    def cost(path: str) -> int:
+        """The cheaper of two: whoever comes first in a new minute also opens its window of the rate."""
+        return min(once(path), once(path))
 
     make_profile(email="first@example.com", tags=["vip"])
     cost("profiles/?page_size=500")
@@ -321,6 +325,11 @@ def test_every_list_costs_the_same_for_one_and_for_many(api: Caller, settings: A
             assert api.post(f"profiles/{ann.pk}/{part}/", body).status_code == 201
 
     def costs() -> dict[str, int]:
+        """The cheaper of two each, as above."""
+        first, second = once(), once()
+        return {path: min(count, second[path]) for path, count in first.items()}
+
+    def once() -> dict[str, int]:
         found = {}
         lists = [f"profiles/{ann.pk}/{part}/" for part in ("timeline", "events", "notes", "consents")]
         for path in (*lists, "merges/", "tags/", "audit/", "jobs/", "sources/", "identifier-types/"):
