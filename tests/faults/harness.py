@@ -175,8 +175,10 @@ class Bench:
         wait_until(is_ready, what=f"worker {name} ready")
 
     def kill_worker(self, name: str) -> None:
-        """kill -9 of the worker and all of its pool."""
-        processes.kill_worker(self.workers.pop(name))
+        """kill -9 of the worker and all of its pool; of one that is gone already, nothing."""
+        worker = self.workers.pop(name)
+        if worker.poll() is None:  # afterwards its number may be another process' by now
+            processes.kill_worker(worker)
 
     def kill_workers(self) -> None:
         for name in [*self.workers]:

@@ -30,8 +30,8 @@ def only_one_worker(bench: Bench) -> None:
 def test_import_kills(bench: Bench) -> None:
     only_one_worker(bench)
     ada = stories.staff()
-    clean = stories.in_peace(bench, 20_000)
-    job = stories.start("kills", 20_000, user=ada, mode="slow-0.02")
+    clean = stories.in_peace(bench, 10_000)
+    job = stories.start("kills", 10_000, user=ada, mode="slow-0.02")
     kills = kill_at_random(bench, job, kills=5, random=Random(7), longest=1.0)
     print(kills)
     assert kills.count == 5
