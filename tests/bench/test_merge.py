@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -111,9 +110,7 @@ def test_re_pointing_every_row_is_what_it_is_spared(report: Callable[..., None])
     winner, loser = make_profile(), make_profile()
     add_events(loser, count)
     connection.ensure_connection()
-    with psycopg.connect(
-        os.environ["DATABASE_URL"].rsplit("/", 1)[0] + "/" + connection.settings_dict["NAME"]
-    ) as own:
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as own:
         started = time.perf_counter()
         own.execute("UPDATE profiles_event SET profile_id = %s WHERE profile_id = %s", [winner.pk, loser.pk])
         own.commit()
