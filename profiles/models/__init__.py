@@ -3,29 +3,35 @@
 from profiles.models.consent import Consent
 from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
 from profiles.models.duplicate import DuplicatePair
-from profiles.models.event import Event, EventName
+from profiles.models.event import Event, EventName, EventSchema
 from profiles.models.identifier import Identifier
 from profiles.models.journal import Change
 from profiles.models.merge import Merge
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
 from profiles.models.tag import ProfileTag, Tag
+from profiles.models.tracking import Cart, HeldJoin, LinkInterval, Receipt
 
 __all__ = [
     "Address",
     "AttributeDefinition",
+    "Cart",
     "Change",
     "Consent",
     "DuplicatePair",
     "Event",
     "EventName",
+    "EventSchema",
+    "HeldJoin",
     "Identifier",
     "IdentifierType",
+    "LinkInterval",
     "Merge",
     "Message",
     "Note",
     "Profile",
     "ProfileTag",
+    "Receipt",
     "Source",
     "Tag",
     "WriteKey",

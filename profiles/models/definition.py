@@ -1,13 +1,22 @@
 """What staff define: sources, identifier types, custom attributes."""
 
+import secrets
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower, Now
 
 
+def new_secret() -> str:
+    return secrets.token_hex(32)
+
+
 class Source(models.Model):
-    """One row is one door or system that data comes through. One per door ships (see profiles/builtin.py)."""
+    """One row is one door or system that data comes through. One per door ships (see profiles/builtin.py).
+
+    Everything from ``main_type`` on is how its tracking calls are read; the other doors ignore it.
+    """
 
     class Door(models.TextChoices):
         WEB = "web", "Web tracking"
@@ -16,11 +25,65 @@ class Source(models.Model):
         STAFF = "staff", "Staff"
         SYSTEM = "system", "System"
 
+    class SchemaMode(models.TextChoices):
+        OBSERVE = "observe", "Observe: keep the event, note nothing"
+        WARN = "warn", "Warn: keep the event, list the violation"
+        QUARANTINE = "quarantine", "Quarantine: hold the event until it is repaired"
+        REJECT = "reject", "Reject: refuse the event, keep it in the inbox"
+
     id = models.SmallAutoField(primary_key=True)
     name = models.CharField(max_length=60)
     door = models.CharField(max_length=10, choices=Door)
     is_builtin = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    main_type = models.ForeignKey(
+        "profiles.IdentifierType",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="userId is a",
+        help_text="The identifier type its userId is kept as; empty for customer_id.",
+    )
+    identifies_by_email = models.BooleanField(
+        "an e-mail identifies",
+        default=True,
+        help_text="Off: traits.email of an identify call is an attribute and a contact value, nobody is joined by it.",
+    )
+    needs_confirmation = models.BooleanField(
+        "double opt-in",
+        default=False,
+        help_text="E-mails arrive unverified: kept pending, leading nowhere until a confirm call.",
+    )
+    needs_user_hash = models.BooleanField(
+        "userId must be signed",
+        default=False,
+        help_text="A browser's userId counts only with context.userHash, which your server renders.",
+    )
+    adopts_attributes = models.BooleanField(
+        "unknown traits become attributes",
+        default=True,
+        help_text="Off: traits nobody registered stay in the event alone.",
+    )
+    allowed_origins = ArrayField(
+        models.CharField(max_length=200),
+        default=list,
+        blank=True,
+        help_text="Web addresses its browser keys may write from, like https://shop.example.com; empty for any.",
+    )
+    schema_mode = models.CharField(
+        "events that break their schema",
+        max_length=10,
+        choices=SchemaMode,
+        default=SchemaMode.OBSERVE,
+    )
+    merges_per_hour = models.PositiveIntegerField(
+        "automatic merges an hour",
+        default=1000,
+        help_text="More than this are held in the inbox instead of carried out.",
+    )
+    hash_secret = models.CharField(max_length=64, default=new_secret, editable=False)
 
     class Meta:
         ordering = ["name"]
@@ -47,6 +110,10 @@ class WriteKey(models.Model):
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the hour.")
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="After a rotation the old key works until then."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

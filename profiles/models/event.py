@@ -3,6 +3,8 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Coalesce, Now
 
+from profiles.models.definition import Source
+
 
 class EventName(models.Model):
     """One row is one event name ever seen; events carry its small id."""
@@ -33,24 +35,38 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """One row is one thing a person did, on the profile it arrived at (never re-pointed by a merge)."""
+    """One row is one accepted call about a person, on the profile it arrived at (never re-pointed by a merge).
+
+    Calls that are not events (identify, group, alias …) are kept as well, traits as ``properties``: one table
+    holds what was sent, drops what is sent twice, and shows on the timeline who said what when.
+    ``envelope`` is the rest of the call as it was sent: ``message_id`` when it was not a UUID in its usual
+    spelling, ``user_id``, ``anonymous_id``, ``sent_at``, ``timestamp``, ``marks`` (late, future, skewed) …
+    """
 
     class Kind(models.TextChoices):
         TRACK = "track", "Event"
         PAGE = "page", "Page view"
         SCREEN = "screen", "Screen view"
+        IDENTIFY = "identify", "Identified"
+        UPDATE = "update", "Attributes sent"
+        GROUP = "group", "Group joined"
+        ALIAS = "alias", "Ids joined"
+        CONSENT = "consent", "Consent sent"
 
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="events", db_index=False)
     name = models.ForeignKey(EventName, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     kind = models.CharField(max_length=8, choices=Kind, default=Kind.TRACK, db_default=Kind.TRACK)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
-    message_id = models.UUIDField(help_text="The sender's id, so that a repeated call has one effect.")
+    message_id = models.UUIDField(
+        help_text="The sender's id or a UUID made from it, so that a repeated call has one effect."
+    )
     source = models.ForeignKey(
         "profiles.Source", models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
     properties = models.JSONField(default=dict)
     context = models.JSONField(default=dict)
+    envelope = models.JSONField(null=True)
 
     objects = EventQuerySet.as_manager()
 
@@ -65,3 +81,32 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return self.name.name
+
+
+class EventSchema(models.Model):
+    """One row is what events of one name look like (T5).
+
+    ``properties`` is ``{name: {"type": …, "required": bool, "aliases": [other spellings], "enum": [...],
+    "minimum": n, "maximum": n, "pattern": …, "description": …}}``; ``type`` is a JSON Schema type or
+    ``datetime``. Names not listed are allowed.
+    """
+
+    name = models.CharField(max_length=255, unique=True, help_text="The event's name, exactly.")
+    description = models.TextField(blank=True)
+    properties = models.JSONField(default=dict)
+    mode = models.CharField(
+        max_length=10,
+        choices=Source.SchemaMode,
+        blank=True,
+        help_text="Empty: as the source says.",
+    )
+    is_builtin = models.BooleanField(default=False, editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -35,6 +35,9 @@ class Identifier(models.Model):
     )
     resolves = models.BooleanField(default=True, db_default=True)
     is_verified = models.BooleanField(default=False, db_default=False)
+    is_pending = models.BooleanField(
+        default=False, db_default=False, help_text="Waits for its owner to confirm it (double opt-in)."
+    )
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
 

@@ -1,0 +1,113 @@
+"""What travels between the door, the reading of items and their storing."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.models import Receipt, Source, WriteKey
+
+Problem = dict[str, Any]  # {"pointer", "value", "message", "code"}
+
+APPLIED = Receipt.Outcome.APPLIED.value
+MERGED = Receipt.Outcome.MERGED.value
+DUPLICATE = Receipt.Outcome.DUPLICATE.value
+CONFLICT = Receipt.Outcome.CONFLICT.value
+QUARANTINED = Receipt.Outcome.QUARANTINED.value
+SUPPRESSED = Receipt.Outcome.SUPPRESSED.value
+BLOCKED_VALUE = Receipt.Outcome.BLOCKED_VALUE.value
+INVALID = Receipt.Outcome.INVALID.value
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose write key a call came with: its source's settings, and whether the key is a public one."""
+
+    key_id: int
+    source: Source
+    is_web: bool
+
+    @classmethod
+    def of(cls, key: WriteKey) -> Sender:
+        return cls(key.pk, key.source, key.kind == WriteKey.Kind.WEB)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One call, read and in order. Ids are as sent; who they lead to is decided later.
+
+    ``name`` is a track call's event, a page's or screen's name, empty for the rest. ``properties`` is what is
+    stored: the properties of events, the traits of identify, update and group. ``message_text`` is the message
+    id as sent (or the one made up), ``message_id`` the UUID it is kept as. ``raw`` is the whole item,
+    sanitized. ``previous_id`` is alias's, ``group_id`` group's. ``problems`` are values left out on reading.
+    """
+
+    index: int
+    kind: str
+    name: str
+    message_id: uuid.UUID
+    message_text: str
+    user_id: str | None
+    anonymous_id: str | None
+    previous_id: str | None
+    group_id: str | None
+    external_ids: tuple[tuple[str, str, bool], ...]  # (type, id, is_verified)
+    user_hash: str | None
+    properties: dict[str, Any]
+    context: dict[str, Any]
+    occurred_at: datetime.datetime
+    received_at: datetime.datetime
+    envelope: dict[str, Any] | None
+    raw: dict[str, Any]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """What the call says about the person: only identify and update do (``context.traits`` does not)."""
+        return self.properties if self.kind in ("identify", "update") else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One item that is not carried out, with why; ``raw`` is kept for the inbox (None when it was not JSON)."""
+
+    index: int
+    code: str
+    message: str
+    raw: Any
+    kind: str = ""
+    name: str = ""
+    message_text: str = ""
+    outcome: str = INVALID
+    problems: tuple[Problem, ...] = ()
+
+
+Entry = Item | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one item. ``profile_id`` is the surviving profile it is on, for those carried out."""
+
+    index: int
+    message_id: str
+    outcome: str
+    code: str = ""
+    message: str = ""
+    profile_id: int | None = None
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.outcome in (QUARANTINED, BLOCKED_VALUE, INVALID)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole call's results, in the order of its items."""
+
+    results: list[Result] = field(default_factory=list)
+
+    def count(self, *outcomes: str) -> int:
+        return sum(result.outcome in outcomes for result in self.results)
