@@ -189,10 +189,10 @@ def _tsquery(text: str) -> str:
         return " | ".join(f"'{digits}':*" for digits in numbers)
     sql = (
         "SELECT string_agg(q || replace(replace(word, '\\', '\\\\'), q, q || q) || q || ':*', ' & ')"
-        f" FROM unnest(tsvector_to_array(to_tsvector('simple', {words_sql('%s::text')}))) word, chr(39) q"
+        f" FROM unnest(tsvector_to_array(to_tsvector('simple', {words_sql('%(text)s::text')}))) word, chr(39) q"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [text])
+        cursor.execute(sql, {"text": text})
         return cursor.fetchone()[0] or ""
 
 

@@ -10,16 +10,21 @@ from typing import Any
 from django.db import models
 from django.db.models.expressions import Func
 
-# In this order in ``SearchText``: the phone is the one column that is taken apart.
 _FOLD = "regexp_replace(normalize(lower({text}), NFKD), '[\u0300-\u036f]', '', 'g')"
-_PART = "translate({text}, '@._+-''’/', '         ')"
 # Letters NFKD leaves whole.
 _PLAIN = "translate({text}, 'łøđßæœı', 'lodsaoi')"
+# Plain ASCII, by far the most: nothing to fold, which halves what filling the column costs.
+_WORDS = "CASE WHEN octet_length({text}) = length({text}) THEN lower({text}) ELSE {folded} END"
+_PART = "translate({text}, '@._+-''’/', '         ')"
 
 
 def words_sql(text: str) -> str:
-    """SQL that turns a text expression into the same plain words for the index and for a query."""
-    return _PART.format(text=_PLAIN.format(text=_FOLD.format(text=text)))
+    """SQL that turns a text expression into the same plain words for the index and for a query.
+
+    The expression stands in it several times: a parameter must be a named one.
+    """
+    folded = _PLAIN.format(text=_FOLD.format(text=text))
+    return _PART.format(text=_WORDS.format(text=f"({text})", folded=folded))
 
 
 class SearchText(Func):
