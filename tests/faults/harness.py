@@ -39,6 +39,12 @@ QUICK = {
     "CDP_JOB_SLICE_SECONDS": "2",
     "CDP_FAULTS_CHUNK_ROWS": "1000",
 }
+# What steps and takes of jobs the workers under test write down, and where they are told to wait.
+TABLES = (
+    "faults_done (job_id bigint, step integer)",
+    "faults_taken (job_id bigint, token uuid, pid integer, at timestamptz DEFAULT clock_timestamp())",
+    "faults_gate (name text PRIMARY KEY, line integer)",
+)
 
 
 def wait_until(condition: Callable[[], T], seconds: float = RESUMED_WITHIN, *, what: str = "") -> T:
@@ -79,12 +85,14 @@ class Bench:
             "CELERY_BROKER_URL": redis.url,
             "SECRET_KEY": "for-the-faults-alone-0123456789-abcdefghijklmnopqrstuvwxyz",
             "PROMETHEUS_MULTIPROC_DIR": "",
+            "CDP_FAULTS_WORKER": "1",
             **env,
         }
         bench = cls(folder, postgres, redis, ours)
         try:
             bench.manage("migrate", "--verbosity", "0")
-            bench.sql("CREATE TABLE faults_done (job_id bigint, step integer)")
+            for table in TABLES:
+                bench.sql(f"CREATE TABLE {table}")
             yield bench
         finally:
             bench._tear_down()
@@ -185,8 +193,8 @@ class Bench:
             self.kill_worker(name)
 
     def holder_of(self, pid: int) -> str:
-        """The worker whose pool the process is in."""
-        return next(name for name, it in self.workers.items() if pid in processes.pool_children(it))
+        """The worker whose pool the process is in; "" for one that is gone."""
+        return next((name for name, it in self.workers.items() if pid in processes.pool_children(it)), "")
 
     def kill_children(self, name: str) -> None:
         """kill -9 of the pool alone; the worker's main process lives on."""

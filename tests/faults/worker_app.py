@@ -5,6 +5,8 @@
 - ``slow-0.2-`` stay 0.2 s inside each chunk's transaction while they are applied, so that a fault meets one;
 - ``early-0.2-`` move the cursor before the rows are written, ``late-0.2-`` after it, each in a transaction of
   its own with 0.2 s between them: the two classic bugs, which a test of faults must be able to see.
+
+Each of them waits at that place as long as a gate of the import's name (``kills.Gate``) is before its lines.
 """
 
 from __future__ import annotations
@@ -28,8 +30,11 @@ STEPS = "faults.steps"
 
 @import_modules.connect(weak=False)
 def prepare(**kwargs: Any) -> None:
-    """After Celery has set Django up."""
+    """After Celery has set Django up; not in a process of tests, which imports this module as well."""
+    if "CDP_FAULTS_WORKER" not in os.environ:
+        return
     _register_steps()
+    _tell_takes()
     _plant()
     _shrink()
 
@@ -50,6 +55,25 @@ def _register_steps() -> None:
         return at + 1 < chunk.params["n"]
 
 
+def _tell_takes() -> None:
+    """Write down which process took which lease, and when by the database's clock."""
+    from cdp import jobs
+
+    take = jobs.take
+
+    def telling(job_id: int) -> jobs.Chunk | None:
+        chunk = take(job_id)
+        if chunk:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "INSERT INTO faults_taken (job_id, token, pid) VALUES (%s, %s, %s)",
+                    [job_id, chunk.token, os.getpid()],
+                )
+        return chunk
+
+    jobs.take = telling
+
+
 def _shrink() -> None:
     """Small files have several chunks, too."""
     from imports import apply, plan
@@ -68,21 +92,32 @@ def _plant() -> None:
     commit, write_lines = Chunk.commit, apply.write_lines
     waiting: list[tuple[Any, int, int]] = []
 
-    def mode_of(chunk: Chunk) -> tuple[str, float]:
+    def mode_of(chunk: Chunk) -> tuple[str, str, float]:
         if chunk.job.kind != apply.KIND:
-            return "", 0
+            return "", "", 0
         name = Import.objects.values_list("name", flat=True).get(pk=chunk.params["import"])
         mode, seconds, *_ = [*name.split("-"), "", ""]
-        return (mode, float(seconds)) if mode in ("slow", "early", "late") else ("", 0)
+        return (mode, name, float(seconds)) if mode in ("slow", "early", "late") else ("", "", 0)
+
+    def stay(name: str, line: int, seconds: float) -> None:
+        """The moment to be killed in: so many seconds, and on as long as the gate is before the line."""
+        Event().wait(seconds)
+        with connection.cursor() as cursor:
+            while True:
+                cursor.execute("SELECT FROM faults_gate WHERE name = %s AND line < %s", [name, line])
+                if not cursor.rowcount:
+                    return
+                Event().wait(0.02)
 
     @contextmanager
     def planted(self: Chunk, **kwargs: Any) -> Iterator[Progress]:
-        mode, seconds = mode_of(self)
+        mode, name, seconds = mode_of(self)
+        upto = self.job.done + kwargs.get("done", 0)
         if mode == "late":
             progress = Progress(None, kwargs["done"], None, {}, [])
             with transaction.atomic():
                 yield progress
-            Event().wait(seconds)
+            stay(name, upto, seconds)
             with commit(self, cursor=progress.cursor, done=progress.done):
                 return
         waiting.clear()
@@ -90,10 +125,10 @@ def _plant() -> None:
             apply.write_lines = put_off if mode == "early" else write_lines
             yield progress
             if mode == "slow":
-                Event().wait(seconds)
+                stay(name, upto, seconds)
         apply.write_lines = write_lines
         if waiting:
-            Event().wait(seconds)
+            stay(name, upto, seconds)
             with transaction.atomic():
                 write_lines(*waiting.pop())
 
