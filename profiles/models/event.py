@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Coalesce, Now
 
@@ -77,6 +78,8 @@ class Event(models.Model):
             models.Index(fields=["profile", "-occurred_at", "-id"], name="event_of_profile"),
             models.Index(fields=["profile", "name", "-occurred_at"], name="event_of_profile_by_name"),
             models.Index(fields=["name", "occurred_at"], name="event_by_name"),
+            # Events of a span of time, for lists by when they arrived; next to free, since rows come in by time.
+            BrinIndex(fields=["received_at"], name="event_by_time", autosummarize=True),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """What the tracking door remembers beside events: receipts, browsers that changed hands, held joins, carts."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -78,6 +79,12 @@ class Receipt(models.Model):
                 fields=["profile", "-id"],
                 name="receipt_of_profile",
                 condition=Q(profile__isnull=False) & ~Q(outcome="applied"),
+            ),
+            # Receipts of a span of time; costs next to nothing to keep, since rows come in by time.
+            BrinIndex(fields=["received_at"], name="receipt_by_time", autosummarize=True),
+            # What a rejected item became; also what deleting old receipts has to look at.
+            models.Index(
+                fields=["replay_of"], name="receipt_replays", condition=Q(replay_of__isnull=False)
             ),
         ]
 
