@@ -1,91 +1,172 @@
-"""kill -9 at random moments of an import, and how long until somebody went on."""
+"""kill -9 at random moments of imports, and how long until somebody went on."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from threading import Event
-from time import monotonic
 from typing import Any
+
+from django.db import connection
 
 from cdp.jobs import MAX_ATTEMPTS
 from cdp.models import Job
 from imports.models import Import
-from tests.faults.harness import Bench, wait_until
-from tests.faults.stories import has_ended
+from tests.faults.harness import RESUMED_WITHIN, Bench, wait_until
+from tests.faults.stories import have_ended
 
-Lease = tuple[Any, int]
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An import's job in the hands of a worker's process."""
+
+    import_id: int
+    job_id: int
+    token: Any
+    attempts: int
+    pid: int
+
+
+@dataclass
+class Gate:
+    """Keeps the applying of an import of this name from going past a line, so that kills meet it under way."""
+
+    bench: Bench
+    name: str
+
+    def hold_at(self, line: int) -> None:
+        self.bench.sql(
+            "INSERT INTO faults_gate (name, line) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET line = excluded.line",
+            [self.name, line],
+        )
+
+    def lift(self) -> None:
+        self.bench.sql("DELETE FROM faults_gate WHERE name = %s", [self.name])
 
 
 @dataclass
 class Kills:
-    """``seconds``: from each kill to the moment another worker held the job, or the import had ended."""
+    """``seconds``: from each hit of a job to the moment somebody held it again, or it had ended."""
 
-    seconds: list[float] = field(default_factory=list)
+    count: int = 0
     of_workers: int = 0
+    hits: list[tuple[Held, datetime]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
 
     @property
-    def count(self) -> int:
-        return len(self.seconds)
+    def slowest(self) -> float:
+        return max(self.seconds, default=0.0)
 
     def __str__(self) -> str:
         if not self.seconds:
             return "no kills"
-        middle = sorted(self.seconds)[self.count // 2]
+        middle = sorted(self.seconds)[len(self.seconds) // 2]
         return (
-            f"{self.count} kills ({self.of_workers} of whole workers),"
-            f" resumed after {middle:.1f} s (median), {max(self.seconds):.1f} s at most"
+            f"{self.count} kills ({self.of_workers} of whole workers) under {len(self.hits)} running jobs,"
+            f" resumed after {middle:.1f} s (median), {self.slowest:.1f} s at most"
         )
 
 
 def kill_at_random(
-    bench: Bench, job: Import, *, kills: int, random: Random, longest: float, kind: str = "import."
+    bench: Bench,
+    imports: Sequence[Import],
+    *,
+    kills: int,
+    random: Random,
+    longest: float,
+    at_most_each: int = 1000,
+    aims: Iterable[Callable[[], bool]] = (),
+    after_each: Callable[[int], None] = lambda count: None,
 ) -> Kills:
-    """Kill the only worker, or its pool, up to ``kills`` times, each up to ``longest`` seconds after it took the job.
+    """Kill workers that hold these imports, or their pools, ``kills`` times, each up to ``longest`` seconds apart.
 
-    Returns once the import has ended. Hits jobs whose kind begins with ``kind``, but not the last try of a
-    chunk, after which a job rightly gives up (P7). AssertionError when nobody went on in time (V7).
+    The first kills wait for ``aims`` instead. An import that was hit ``at_most_each`` times is left in peace, and
+    nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports have
+    ended; there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
     """
     done = Kills()
-    while done.count < kills and not has_ended(job):
-        lease = wait_until(lambda: lease_on(job, kind) or has_ended(job), what="somebody to kill, or the end")
-        Event().wait(random.uniform(0, longest))
-        if lease is True or not may_be_killed(job, kind):
-            continue
-        killed_at = monotonic()
-        done.of_workers += _kill(bench, random)
-        await_another(job, lease, f"another worker after kill {done.count + 1}")
-        done.seconds.append(monotonic() - killed_at)
-    wait_until(lambda: has_ended(job), 600, what="the import's end")
+    moments = iter(aims)
+    while done.count < kills and not have_ended(imports):
+        if moment := next(moments, None):
+            wait_until(moment, what=f"the moment of kill {done.count + 1}")
+        else:
+            Event().wait(random.uniform(0, longest))
+        targets = wait_until(
+            lambda: _targets(bench, imports, done, at_most_each) or have_ended(imports),
+            2 * RESUMED_WITHIN,
+            what="somebody to kill, or the end",
+        )
+        if targets is True:
+            break
+        name = random.choice(sorted(targets))
+        _kill(bench, name, done, is_worker=random.random() < 0.5)
+        done.hits += [(held, _now()) for held in targets[name]]
+        after_each(done.count)
+    wait_until(lambda: have_ended(imports), 1200, what="the imports' end")
+    done.seconds = [_resumed_after(held, at) for held, at in done.hits]
+    assert done.slowest <= RESUMED_WITHIN, str(done)
     return done
 
 
-def may_be_killed(job: Import, kind: str) -> bool:
-    held = Job.objects.filter(state=Job.State.RUNNING, params__import=job.pk, kind__startswith=kind)
-    return held.exclude(lease_token=None).filter(attempts__lt=MAX_ATTEMPTS).exists()
+def _targets(
+    bench: Bench, imports: Sequence[Import], done: Kills, at_most_each: int
+) -> dict[str, list[Held]]:
+    """By worker what it holds of the imports; without workers that had better live on."""
+    hits = Counter(held.import_id for held, _ in done.hits)
+    found: dict[str, list[Held]] = defaultdict(list)
+    for held in held_of(imports):
+        if name := bench.holder_of(held.pid):
+            found[name].append(held)
+    return {
+        name: all_held
+        for name, all_held in found.items()
+        if all(held.attempts < MAX_ATTEMPTS and hits[held.import_id] < at_most_each for held in all_held)
+    }
 
 
-def await_another(job: Import, lease: Lease, what: str) -> None:
-    def went_on() -> bool:
-        now = lease_on(job)
-        return has_ended(job) or (now is not None and now != lease)
-
-    wait_until(went_on, what=what)
-
-
-def lease_on(job: Import, kind: str = "import.") -> Lease | None:
-    """The lease somebody works under on a job of the import, or None."""
-    work = Job.objects.filter(state=Job.State.RUNNING, params__import=job.pk, kind__startswith=kind)
-    return work.exclude(lease_token=None).values_list("lease_token", "pk").first()
+def held_of(imports: Sequence[Import]) -> list[Held]:
+    """Jobs of the imports that are held by a lease, and the process that took it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (j.params ->> 'import')::bigint, j.id, j.lease_token, j.attempts, t.pid"
+            " FROM cdp_job j JOIN faults_taken t ON t.token = j.lease_token"
+            " WHERE j.state = %s AND (j.params ->> 'import')::bigint = ANY(%s) ORDER BY 1, 2",
+            [Job.State.RUNNING, [one.pk for one in imports]],
+        )
+        return [Held(*row) for row in cursor]
 
 
-def _kill(bench: Bench, random: Random) -> bool:
-    """The whole worker, which is started anew, or all of its pool; whether it was the worker."""
-    (name,) = bench.workers
-    is_worker = random.random() < 0.5
+def _kill(bench: Bench, name: str, done: Kills, *, is_worker: bool) -> None:
+    """The whole worker, which is started anew, or all of its pool."""
     if is_worker:
         bench.kill_worker(name)
         bench.start_worker(name)
     else:
         bench.kill_children(name)
-    return is_worker
+    done.count += 1
+    done.of_workers += is_worker
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    assert isinstance(now, datetime)
+    return now
+
+
+def _resumed_after(held: Held, killed_at: datetime) -> float:
+    """Seconds until the job was taken again; 0 when its end was committed with the killed one's last breath."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce((SELECT min(at) FROM faults_taken WHERE job_id = %(job)s AND at >= %(at)s),"
+            " (SELECT finished_at FROM cdp_job WHERE id = %(job)s))",
+            {"job": held.job_id, "at": killed_at},
+        )
+        (at,) = cursor.fetchone()
+    assert at is not None, f"nobody went on with job {held.job_id}"
+    return max(0.0, float((at - killed_at).total_seconds()))

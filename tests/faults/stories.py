@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,11 +97,19 @@ def carry_out(job: Import, user: User) -> Import:
     return job
 
 
+def file_name(prefix: str, mode: str = "") -> str:
+    return f"{mode}-{prefix}.csv" if mode else f"{prefix}.csv"
+
+
 def start(prefix: str, rows: int, *, user: User, mode: str = "") -> Import:
     """Known people are there, the file is uploaded, and workers were woken to plan it and go on."""
     know_people(prefix, rows, user)
-    name = f"{mode}-{prefix}.csv" if mode else f"{prefix}.csv"
-    job = upload(lines(prefix, rows), name=name, user=user)
+    return send(prefix, rows, user=user, mode=mode)
+
+
+def send(prefix: str, rows: int, *, user: User, mode: str = "") -> Import:
+    """``start`` where the known people are there already."""
+    job = upload(lines(prefix, rows), name=file_name(prefix, mode), user=user)
     plan_import(import_id=job.pk, actor=Actor.of_user(user))
     job.refresh_from_db()
     return job
@@ -221,9 +229,16 @@ def assert_whole(job: Import, prefix: str, clean: Story) -> None:
     assert not broken, broken
 
 
+UNDER_WAY = (Import.State.UPLOADED, Import.State.PLANNING, Import.State.APPLYING)
+
+
 def has_ended(job: Import) -> bool:
     job.refresh_from_db()
-    return job.state not in (Import.State.UPLOADED, Import.State.PLANNING, Import.State.APPLYING)
+    return job.state not in UNDER_WAY
+
+
+def have_ended(jobs: Sequence[Import]) -> bool:
+    return not Import.objects.filter(pk__in=[job.pk for job in jobs], state__in=UNDER_WAY).exists()
 
 
 def work_of(job: Import) -> Job:

@@ -99,14 +99,19 @@ def _plant() -> None:
         mode, seconds, *_ = [*name.split("-"), "", ""]
         return (mode, name, float(seconds)) if mode in ("slow", "early", "late") else ("", "", 0)
 
-    def stay(name: str, line: int, seconds: float) -> None:
-        """The moment to be killed in: so many seconds, and on as long as the gate is before the line."""
+    def stay(chunk: Chunk, name: str, line: int, seconds: float) -> None:
+        """The moment to be killed in: so many seconds, and on as long as the gate is before the line.
+
+        Where no transaction keeps others away the lease does, so that nobody comes to wait here as well.
+        """
         Event().wait(seconds)
         with connection.cursor() as cursor:
             while True:
                 cursor.execute("SELECT FROM faults_gate WHERE name = %s AND line < %s", [name, line])
                 if not cursor.rowcount:
                     return
+                if not connection.in_atomic_block:
+                    chunk.keep_alive()
                 Event().wait(0.02)
 
     @contextmanager
@@ -117,7 +122,7 @@ def _plant() -> None:
             progress = Progress(None, kwargs["done"], None, {}, [])
             with transaction.atomic():
                 yield progress
-            stay(name, upto, seconds)
+            stay(self, name, upto, seconds)
             with commit(self, cursor=progress.cursor, done=progress.done):
                 return
         waiting.clear()
@@ -125,10 +130,10 @@ def _plant() -> None:
             apply.write_lines = put_off if mode == "early" else write_lines
             yield progress
             if mode == "slow":
-                stay(name, upto, seconds)
+                stay(self, name, upto, seconds)
         apply.write_lines = write_lines
         if waiting:
-            stay(name, upto, seconds)
+            stay(self, name, upto, seconds)
             with transaction.atomic():
                 write_lines(*waiting.pop())
 
