@@ -30,6 +30,11 @@ _READ = frozenset(
         "attributedefinition",
         "identifiertype",
         "source",
+        "receipt",
+        "eventschema",
+        "linkinterval",
+        "heldjoin",
+        "cart",
     )
 )
 # What an API key's scope stands for, in the permissions staff roles are made of.
@@ -75,13 +80,15 @@ SCOPES: dict[str, frozenset[str]] = {
         }
     ),
     "pii": frozenset({"profiles.view_pii"}),
-    # Managers (tags, attributes, identifier types, webhooks) and the audit log.
+    # Managers (tags, attributes, identifier types, sources, schemas, webhooks), what tracking rejected, the audit log.
     "admin": frozenset(
         {
             f"profiles.{verb}_{model}"
             for verb in ("view", "add", "change", "delete")
-            for model in ("tag", "attributedefinition", "identifiertype", "source")
+            for model in ("tag", "attributedefinition", "identifiertype", "source", "eventschema")
         }
+        | {f"profiles.{verb}" for verb in ("view_receipt", "change_receipt", "replay_receipt")}
+        | {"profiles.view_heldjoin", "profiles.change_heldjoin"}
         | {f"cdp.{verb}_webhook" for verb in ("view", "add", "change", "delete")}
         | {"cdp.view_auditentry", "cdp.view_job"}
     ),

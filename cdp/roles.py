@@ -48,6 +48,9 @@ READ = _codes(
     "view_attributedefinition",
     "view_identifiertype",
     "view_source",
+    "view_eventschema",
+    "view_linkinterval",
+    "view_cart",
 )
 EDIT_ONE = _codes(
     "profiles",
@@ -72,6 +75,11 @@ IMPORT = (
     | _manage("imports", "savedmapping")
     | _codes("cdp", "view_job", "change_job")
 )
+# What came in and was not carried out; support looks, whoever answers for the data repairs.
+LOOK_IN = _codes("profiles", "view_receipt", "view_heldjoin")
+TRACK = (
+    LOOK_IN | _codes("profiles", "change_receipt", "replay_receipt", "change_heldjoin") | _manage("profiles", "eventschema")
+)
 DEFINE = _manage("profiles", "tag", "attributedefinition", "identifiertype", "source")
 CONNECT = _manage("cdp", "webhook") | _codes("cdp", "view_delivery", "change_delivery")
 
@@ -82,7 +90,7 @@ ROLES: dict[str, Role] = {
     ),
     "support": Role(
         "Finds one person, sees everything about them, edits, merges and un-merges, answers access requests.",
-        READ | EDIT_ONE | MERGE | _codes("profiles", "export_profile"),
+        READ | EDIT_ONE | MERGE | LOOK_IN | _codes("profiles", "export_profile"),
     ),
     "marketer": Role(
         "Reads and edits people, manages tags, changes many people at once, exports lists.",
@@ -93,12 +101,13 @@ ROLES: dict[str, Role] = {
         | _codes("cdp", "view_job", "change_job"),
     ),
     "data admin": Role(
-        "Imports files and undoes imports, manages attributes, identity rules, sources and webhooks, deletes"
-        " and restores people, one or many.",
+        "Imports files and undoes imports, repairs what tracking rejected, manages attributes, identity rules,"
+        " sources, event schemas and webhooks, deletes and restores people, one or many.",
         READ
         | EDIT_ONE
         | MERGE
         | IMPORT
+        | TRACK
         | DEFINE
         | CONNECT
         | _codes(
@@ -115,6 +124,7 @@ ROLES: dict[str, Role] = {
     "privacy officer": Role(
         "Answers access and deletion requests, records consents, erases people, reads the audit log.",
         READ
+        | LOOK_IN
         | _codes(
             "profiles",
             "view_pii",
@@ -153,6 +163,10 @@ RIGHTS: dict[str, str] = {
     "profiles.change_attributedefinition": "Manage attributes",
     "profiles.change_identifiertype": "Manage identity rules",
     "profiles.change_source": "Manage sources",
+    "profiles.view_receipt": "See what tracking sent and rejected",
+    "profiles.replay_receipt": "Repair and replay rejected items",
+    "profiles.change_heldjoin": "Decide about held joins",
+    "profiles.change_eventschema": "Manage event schemas",
     "cdp.change_webhook": "Manage webhooks",
     "cdp.change_apikey": "Manage API keys",
     "cdp.change_user": "Manage logins and roles",
