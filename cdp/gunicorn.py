@@ -20,6 +20,7 @@ graceful_timeout = 8
 keepalive = 30
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  (a heartbeat file, no data)
 control_socket_disable = True
+logger_class = "cdp.gunicorn_log.DiscreetLogger"
 # One connection per thread; a request beyond that waits up to 5 s and then gets a 503 (cdp.settings).
 os.environ.setdefault("DB_POOL_SIZE", str(threads))
 

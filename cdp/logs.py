@@ -1,7 +1,7 @@
 """Structured logs without personal data: one JSON object per line, tied together by the request's id.
 
 What keeps people out of the log: paths are logged as routes, never with their values
-(cdp.middleware); extras are logged only when they are plain scalars; e-mail addresses are masked in
+(cdp.middleware, ``hide_path``, cdp.gunicorn_log); extras are logged only when they are plain scalars; e-mail addresses are masked in
 every text; and PostgreSQL's error details, which quote the failing row, never get in.
 """
 
@@ -28,6 +28,7 @@ _DETAIL = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FAILING_ROW = re.compile(r"Failing row contains.*", re.DOTALL)
+_REQUEST_LINE = re.compile(r"([A-Z]+) \S+ (HTTP/[\d.]+)")
 _QUOTED_VALUE = re.compile(r'(?<=: )".*"|(?<==)\(.*\)', re.DOTALL)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
 
@@ -68,11 +69,27 @@ def format_exception(error: BaseException) -> str:
     return "\n".join(parts)
 
 
+def hide_path(record: logging.LogRecord) -> None:
+    """Puts the route in the place of the address in Django's own lines, such as "Not Found: /people/ann@…"."""
+    if not hasattr(record, "request") or not isinstance(record.args, tuple):
+        return
+    match = getattr(record.request, "resolver_match", None)
+    route = match.route if match else "(no route)"
+    record.args = tuple(_without_path(part, route) if isinstance(part, str) else part for part in record.args)
+
+
+def _without_path(text: str, route: str) -> str:
+    if text.startswith("/"):
+        return route
+    return _REQUEST_LINE.sub(lambda line: f"{line[1]} {route} {line[2]}", text)
+
+
 class ContextFilter(logging.Filter):
-    """Puts the request's id on every record."""
+    """Puts the request's id on every record, and takes its path away."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        hide_path(record)
         return True
 
 

@@ -205,7 +205,9 @@ CONTENT_SECURITY_POLICY = {
 HTTPS = env.bool("HTTPS", not (CDP_LOCAL or DEBUG or TESTING))
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+# SDKs repeat a redirected POST as GET: the tracking door answers plain HTTP with a 403 instead.
+_TRACKING = r"^(?:v1/|beacon/|api/s/|sourceConfig/?$)"
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", _TRACKING]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -255,6 +257,8 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 6000)
+# Tracking calls a minute and write key, each a batch of up to 2,500 items; 0 for any number.
+TRACK_RATE_PER_MINUTE = env.int("TRACK_RATE_PER_MINUTE", 300_000)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Customer data platform",
     "DESCRIPTION": "One profile per person: find, import, merge, un-merge, explain, export, erase.",
@@ -274,6 +278,10 @@ SPECTACULAR_SETTINGS = {
 CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 # Region that phone numbers without a country code are read in, ISO 3166 alpha-2 or empty for none.
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
+# Circuit breaker (I10): a value that would lead to this many recognized people is held for somebody to look at.
+CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)
+# Traits nobody registered become attributes until there are this many; then they stay in their events.
+CDP_ADOPTED_ATTRIBUTES = env.int("CDP_ADOPTED_ATTRIBUTES", 200)
 # Send one extra mail per this many imported profiles; 0 sends the summary alone.
 CDP_IMPORT_MAIL_EVERY = env.int("CDP_IMPORT_MAIL_EVERY", 0)
 CDP_IMPORT_MAX_BYTES = env.int("CDP_IMPORT_MAX_BYTES", 2 * 1024**3)
@@ -300,7 +308,9 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
-        "django.server": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True, "filters": ["context"]},
+        # They name the path of a failed request; where it is hidden, no further handler gets to see it.
+        **{name: {"filters": ["context"]} for name in ("django.request", "django.security.csrf")},
         # Every task that came and went, every ten seconds; what fails is louder than this.
         **{
             name: {"level": "WARNING"}

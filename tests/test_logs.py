@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.test import Client
+from gunicorn.config import Config
+from gunicorn.http.errors import InvalidRequestLine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdp.gunicorn_log import DiscreetLogger
 from cdp.logs import ContextFilter, JsonFormatter, PlainFormatter, format_exception, request_id, scrub
 
 
@@ -128,3 +136,88 @@ def test_the_terminal_is_as_discreet_as_the_log() -> None:
     assert text.startswith("ERROR lost [e-mail]")
     assert "Secretova" not in text
     assert "duplicate key" in text
+
+
+# --- Paths ------------------------------------------------------------------------------------------------
+
+CANARY = "canary-4711"
+PATHS = (
+    f"/api/v1/profiles/email:{CANARY}@example.com/",  # 401
+    f"/api/v1/profiles/customer_id:{CANARY}/?q={CANARY}",
+    f"/nowhere/{CANARY}@example.com/",  # 404 without a route
+    f"/{CANARY}%0a/",
+)
+
+
+@pytest.mark.django_db
+def test_paths_of_failed_requests_are_logged_as_routes(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for path in PATHS:
+            assert Client().get(path).status_code >= 400
+        assert Client(enforce_csrf_checks=True).post(f"/admin/login/?next=/{CANARY}/", {}).status_code == 403
+    said = [(record.name, record.getMessage()) for record in caplog.records]
+    assert ("django.request", "Unauthorized: api/v1/profiles/<ref:ref>/") in said
+    assert ("django.request", "Not Found: (no route)") in said
+    assert ("django.security.csrf", "Forbidden (CSRF cookie not set.): admin/login/") in said
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert CANARY not in "\n".join([*lines, *(text for _, text in said)])
+
+
+def test_the_development_server_names_no_path() -> None:
+    record = logging.makeLogRecord(
+        {
+            "name": "django.server",
+            "msg": '"%s" %s %s',
+            "args": (f"GET /people/{CANARY}?q=1 HTTP/1.1", "404", "9"),
+            "request": object(),
+        }
+    )
+    ContextFilter().filter(record)
+    assert record.getMessage() == '"GET (no route) HTTP/1.1" 404 9'
+
+
+@pytest.fixture
+def gunicorn_says(tmp_path: Path) -> Iterator[tuple[DiscreetLogger, Callable[[], str]]]:
+    config = Config()
+    for kind in ("errorlog", "accesslog"):
+        config.set(kind, str(tmp_path / kind))
+    config.set("access_log_format", '%(r)s %(U)s %(q)s "%(f)s" %({referer}i)s %({raw_uri}e)s %(s)s')
+    logger = DiscreetLogger(config)
+    yield logger, lambda: (tmp_path / "errorlog").read_text() + (tmp_path / "accesslog").read_text()
+    for log in (logger.error_log, logger.access_log):
+        for handler in [*log.handlers]:
+            log.removeHandler(handler)
+            handler.close()
+        log.filters.clear()
+        log.propagate = True
+
+
+def test_gunicorn_names_no_path(gunicorn_says: tuple[DiscreetLogger, Callable[[], str]]) -> None:
+    logger, said = gunicorn_says
+    path = PATHS[0]
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": f"{path}?q={CANARY}",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "PATH_INFO": path,
+        "QUERY_STRING": f"q={CANARY}",
+        "HTTP_REFERER": f"https://cdp.example/{CANARY}",
+    }
+    headers = [("REFERER", environ["HTTP_REFERER"])]
+    answer = SimpleNamespace(status="404 Not Found", sent=1, headers=[])
+    logger.access(answer, SimpleNamespace(headers=headers), environ, timedelta(seconds=1))
+    logger.access(answer, SimpleNamespace(headers=[]), {**environ, "PATH_INFO": "/x/"}, timedelta(seconds=1))
+    try:
+        raise ValueError(f"{CANARY}@example.com")
+    except ValueError:
+        logger.exception("Error handling request %s %s", "GET", path)
+    refused = "Invalid request from ip={ip}: {error}".format  # as gunicorn does
+    logger.warning(refused(ip="::1", error=InvalidRequestLine(f"GET {path}")))
+    text = said()
+    assert "Error handling request GET (path withheld)\n" in text
+    assert "ValueError: [e-mail]" in text
+    assert "Invalid request from ip=::1: Invalid HTTP request line: (withheld)\n" in text
+    route = "api/v1/profiles/<ref:ref>/"
+    assert f'GET {route} HTTP/1.1 {route}  "-" - - 404\n' in text
+    assert 'GET (no route) HTTP/1.1 (no route)  "-" - - 404\n' in text
+    assert CANARY not in text
