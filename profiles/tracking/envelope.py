@@ -1,0 +1,210 @@
+"""What is around the items of a call: which form it has, whose key it names; and what SDKs ask for first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from profiles.tracking import sanitize
+from profiles.tracking.answers import TurnedAway
+from profiles.tracking.items import read_item
+from profiles.tracking.shapes import Item, Refusal
+
+if TYPE_CHECKING:
+    import datetime
+
+    from django.http import HttpRequest
+
+    from profiles.tracking.shapes import Entry, Sender
+
+KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
+MAX_ITEMS = 2500
+MAX_ITEM_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A parsed body: its items as sent, what it says about all of them, and the write key in it, if any."""
+
+    items: list[Any]
+    write_key: str
+    kind: str | None
+    sent_at: Any = None
+    context: dict[str, Any] | None = None
+    context_bytes: int = 0
+
+
+def open_call(parsed: Any, *, kind: str | None) -> Call:
+    """The items of a body: an object with a ``batch``, a bare list, or one item by itself.
+
+    ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises TurnedAway.
+    """
+    about: dict[str, Any] = {}
+    if isinstance(parsed, list):
+        items = parsed
+    elif isinstance(parsed, dict):
+        items, about = _items_of(parsed)
+    else:
+        raise TurnedAway(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
+    if len(items) > MAX_ITEMS:
+        message = f"The batch has {len(items):,} items; {MAX_ITEMS:,} are taken. Send smaller batches."
+        raise TurnedAway(413, "too_many_items", message)
+    context, size = _context_of(about)
+    first = items[0] if items and isinstance(items[0], dict) else {}
+    key = about.get("writeKey") or first.get("writeKey") or ""
+    return Call(items, key if isinstance(key, str) else "", kind, about.get("sentAt"), context, size)
+
+
+def read_entries(call: Call, *, received_at: datetime.datetime, mark: str = "") -> Iterator[Entry]:
+    """Each item read, or refused with its reason; in order. ``mark`` goes into every item's envelope."""
+    sent_at = sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
+    for index, raw in enumerate(call.items):
+        entry = _prepared(raw, index=index, extra=call.context_bytes)
+        if isinstance(entry, Refusal):
+            yield entry
+            continue
+        read = read_item(
+            entry,
+            index=index,
+            received_at=received_at,
+            kind=_kind_of(raw, call),
+            sent_at=sent_at,
+            context=call.context,
+        )
+        yield _marked(read, mark) if mark else read
+
+
+def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
+    """The settings of analytics-next: one integration, ourselves. No metrics, no plugins loaded from elsewhere."""
+    prefix = request.path.partition("/v1/projects/")[0]
+    host = f"{request.get_host()}{prefix}/v1"
+    protocol = "https" if request.is_secure() else "http"
+    everything = {"__default": {"enabled": True, "integrations": {}}}
+    return {
+        "integrations": {
+            "Segment.io": {
+                "apiKey": write_key,
+                "apiHost": host,
+                "protocol": protocol,
+                "type": "browser",
+                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+                "bundlingStatus": "bundled",
+                "addBundledMetadata": False,
+                "unbundledIntegrations": [],
+                "maybeBundledConfigIds": {},
+                "retryQueue": True,
+            }
+        },
+        "plan": {"track": everything, "identify": everything, "group": everything},
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "enabledMiddleware": {},
+        "middlewareSettings": {"routingRules": []},
+        "remotePlugins": [],
+        "legacyVideoPluginsEnabled": False,
+        # Its own statistics would otherwise be posted to its maker.
+        "metrics": {"sampleRate": 0, "host": host, "protocol": protocol},
+    }
+
+
+def rudder_config(sender: Sender, write_key: str) -> dict[str, Any]:
+    """The source configuration of the RudderStack SDKs: enabled, without destinations, reporting nothing."""
+    source = sender.source
+    created = source.created_at.isoformat()
+    off = {"enabled": False}
+    return {
+        "isHosted": True,
+        "source": {
+            "id": f"source-{source.pk}",
+            "name": source.name,
+            "writeKey": write_key,
+            "enabled": True,
+            "workspaceId": "workspace",
+            "sourceDefinitionId": "web",
+            "config": {"statsCollection": {"errors": off, "metrics": off}},
+            "destinations": [],
+            "connections": [],
+            "dataplanes": {},
+            "liveEventsConfig": {"eventUpload": False, "eventUploadTS": 0},
+            "transient": False,
+            "deleted": False,
+            "secretVersion": None,
+            "createdAt": created,
+            "updatedAt": created,
+        },
+        "consentManagementMetadata": {"providers": []},
+    }
+
+
+def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    if "batch" not in parsed:
+        return [parsed], {"writeKey": parsed.get("writeKey")}
+    items = parsed["batch"]
+    if not isinstance(items, list):
+        raise TurnedAway(400, "invalid_batch", "“batch” is not a list of items.")
+    return items, parsed
+
+
+def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
+    """A batch's own context, sanitized, with its size: it counts for every item it is merged into."""
+    context = about.get("context")
+    if not isinstance(context, dict) or not context:
+        return None, 0
+    try:
+        sanitize.clean(context, depth=sanitize.MAX_DEPTH - 1)
+    except (sanitize.TooDeep, RecursionError) as error:
+        raise TurnedAway(400, "too_deep", "The batch's context nests more than 40 levels.") from error
+    return context, len(orjson.dumps(context))
+
+
+def _prepared(raw: Any, *, index: int, extra: int) -> Any:
+    """The item sanitized and without its write key, or a Refusal."""
+    if isinstance(raw, dict):
+        raw.pop("writeKey", None)
+    if (size := _size(raw)) is None or size + extra <= MAX_ITEM_BYTES:
+        try:
+            raw = sanitize.clean(raw)
+        except sanitize.TooDeep:
+            message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
+            return _refused(raw, index, "too_deep", message)
+        size = size if size is not None else len(orjson.dumps(raw))
+    if size + extra > MAX_ITEM_BYTES:
+        return _refused(raw, index, "too_large", "This item is over 32 KB. Send less in its properties.")
+    return raw
+
+
+def _size(raw: Any) -> int | None:
+    """Bytes of the item as compact JSON; None while something is in it that only sanitizing makes JSON."""
+    try:
+        return len(orjson.dumps(raw))
+    except TypeError:
+        return None
+
+
+def _refused(raw: Any, index: int, code: str, message: str) -> Refusal:
+    """Without the item itself, which is what is too much of it."""
+    said = raw if isinstance(raw, dict) else {}
+    kind, name, message_id = (_short(said.get(part)) for part in ("type", "event", "messageId"))
+    return Refusal(index, code, message, None, kind[:20], name, message_id)
+
+
+def _short(value: Any) -> str:
+    return str(sanitize.clean(value))[:255] if isinstance(value, str | int) else ""
+
+
+def _kind_of(raw: Any, call: Call) -> str | None:
+    """The path's kind; in a batch sent to a single call's address the item's own goes first."""
+    if call.kind is None or len(call.items) == 1:
+        return call.kind
+    return None if isinstance(raw, dict) and raw.get("type") else call.kind
+
+
+def _marked(entry: Entry, mark: str) -> Entry:
+    if not isinstance(entry, Item):
+        return entry
+    envelope = dict(entry.envelope or {})
+    envelope["marks"] = [*envelope.get("marks", ()), mark]
+    return replace(entry, envelope=envelope)

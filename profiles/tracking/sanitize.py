@@ -1,0 +1,65 @@
+"""What PostgreSQL cannot store, or could only store as something else, is gone before it gets there.
+
+Pure. NUL is stripped from texts and names; half a surrogate pair becomes U+FFFD; numbers that are not finite
+or not within 64 bits become null. The last because a parser turns ``12345678901234567890123`` into the
+nearest float: two customers' ids would become one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MAX_DEPTH = 40
+_LONE = re.compile("[\ud800-\udfff]")
+_MIN, _MAX = -(2**63), 2**64
+
+
+class TooDeep(Exception):
+    """More than MAX_DEPTH lists and objects inside one another."""
+
+
+def clean(value: Any, *, depth: int = MAX_DEPTH) -> Any:
+    """Parsed JSON made fit to store. Lists and objects are changed in place; the value is returned.
+
+    Cleaning twice changes nothing more. Raises TooDeep beyond ``depth`` levels of lists and objects.
+    """
+    kind = type(value)
+    if kind is str:
+        return value if _is_fit(value) else _fit(value)
+    if kind is dict:
+        _clean_object(value, depth)
+    elif kind is list:
+        if not depth:
+            raise TooDeep
+        for place, inner in enumerate(value):
+            if (cleaned := clean(inner, depth=depth - 1)) is not inner:
+                value[place] = cleaned
+    elif kind is float:
+        # Also false for NaN and the infinities.
+        return value if _MIN < value < _MAX else None
+    elif kind is int:
+        return value if _MIN <= value < _MAX else None
+    return value
+
+
+def _clean_object(value: dict[str, Any], depth: int) -> None:
+    if not depth:
+        raise TooDeep
+    unfit = None
+    for name, inner in value.items():
+        if not _is_fit(name):
+            unfit = [*(unfit or ()), name]
+        if (cleaned := clean(inner, depth=depth - 1)) is not inner:
+            value[name] = cleaned
+    for name in unfit or ():
+        # A name that is taken already keeps its own value.
+        value.setdefault(_fit(name), value.pop(name))
+
+
+def _is_fit(text: str) -> bool:
+    return "\x00" not in text and (text.isascii() or _LONE.search(text) is None)
+
+
+def _fit(text: str) -> str:
+    return _LONE.sub("\ufffd", text.replace("\x00", ""))
