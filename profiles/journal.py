@@ -28,13 +28,14 @@ REQUEST = Cause()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One operation on one profile, before it is written."""
+    """One operation on one profile, before it is written; ``cause`` where it is not that of all entries."""
 
     profile_id: int
     kind: str
     fields: Fields
     via_id: int | None = None
     detail: dict[str, Any] | None = None
+    cause: Cause | None = None
 
 
 def record(*, entry: Entry, actor: Actor, source: Source, cause: Cause = REQUEST) -> Change:
@@ -55,9 +56,9 @@ def record_many(
                 source=source,
                 user_id=actor.user_id,
                 key_id=actor.key_id,
-                cause=cause.kind,
-                cause_id=cause.id,
-                line=cause.line,
+                cause=(entry.cause or cause).kind,
+                cause_id=(entry.cause or cause).id,
+                line=(entry.cause or cause).line,
                 fields=entry.fields,
                 detail=entry.detail,
             )

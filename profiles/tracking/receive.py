@@ -1,0 +1,340 @@
+"""One tracking call, from read items to stored rows and receipts, in one transaction.
+
+Every item gets exactly one outcome. Plain events of people known already take no lock on anybody; only calls
+that change people lock their rows, and only joins take the lock of the merge graph.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import (
+    DeadlockDetected,
+    ForeignKeyViolation,
+    SerializationFailure,
+    UniqueViolation,
+)
+
+from cdp import webhooks
+from cdp.actors import Actor
+from profiles.errors import Refused
+from profiles.identity.types import identifier_types
+from profiles.journal import Cause
+from profiles.merging.merge import merge_profiles
+from profiles.merging.verdicts import objection
+from profiles.tracking import carts, schemas, store
+from profiles.tracking.changes import Changes
+from profiles.tracking.claims import Claims, claims_of, keys_of
+from profiles.tracking.consents import check_consent, record_consents
+from profiles.tracking.people import Known, Person, read_known, read_values
+from profiles.tracking.recent import Recent
+from profiles.tracking.said import Said, identifier_like, read_traits
+from profiles.tracking.shapes import (
+    DUPLICATE,
+    INVALID,
+    QUARANTINED,
+    Entry,
+    Item,
+    Problem,
+    Received,
+    Refusal,
+    Result,
+    Sender,
+)
+from profiles.tracking.who import Decided, Decider, Landing
+
+ATTEMPTS = 6
+known_types = Recent(identifier_types)
+
+
+class StrictRefused(Exception):
+    """A strict call had an item that cannot be carried out; nothing of the call was stored."""
+
+    def __init__(self, results: list[Result]) -> None:
+        super().__init__("An item was refused.")
+        self.results = results
+
+
+def receive(
+    entries: Sequence[Entry],
+    *,
+    sender: Sender,
+    is_strict: bool = False,
+    replay_of: int | None = None,
+    is_quiet: bool = False,
+) -> Received:
+    """Carry out a call's items in their order; the results are in that order, too.
+
+    A message seen before from this source has no effect. ``is_quiet`` calls (/v1/import) trigger no webhooks.
+    ``replay_of`` is the receipt a repaired item comes from. Raises StrictRefused; database errors go through,
+    but races with others about the same people are repeated until one of them is first.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                return _Call(sender, is_quiet=is_quiet, replay_of=replay_of).run(entries, is_strict=is_strict)
+        except (store.Collision, IntegrityError, OperationalError) as error:
+            if attempt == ATTEMPTS or not _is_race(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _is_race(error: Exception) -> bool:
+    races = (UniqueViolation, ForeignKeyViolation, DeadlockDetected, SerializationFailure)
+    return isinstance(error, store.Collision) or isinstance(error.__cause__, races)
+
+
+class _Call:
+    def __init__(self, sender: Sender, *, is_quiet: bool, replay_of: int | None) -> None:
+        self.sender, self.source = sender, sender.source
+        self.is_quiet, self.replay_of = is_quiet, replay_of
+        self.actor = Actor.system()
+        self.results: dict[int, Result] = {}
+        self.problems: dict[int, list[Problem]] = defaultdict(list)
+        self.refused: list[Refusal] = []
+        self.said: dict[int, Said] = {}
+
+    def run(self, entries: Sequence[Entry], *, is_strict: bool) -> Received:
+        self.refused = [entry for entry in entries if isinstance(entry, Refusal)]
+        items = self._checked([entry for entry in entries if isinstance(entry, Item)])
+        fresh = self._drop_seen(items)
+        claims = self._claims(fresh)
+        if self.refused and is_strict:
+            raise StrictRefused([_refused(refusal) for refusal in self.refused])
+        self._refuse()
+        landings: list[Landing] = []
+        if claims:
+            known = self._known(claims)
+            landings = self._carry_out(self._decide(claims, known), known)
+        self._keep_receipts(entries, landings)
+        return Received([self.results[entry.index] for entry in entries])
+
+    # --- What is carried out ----------------------------------------------------------------------------
+
+    def _checked(self, items: list[Item]) -> list[Item]:
+        """Items that may go on, as their schemas have them; the others are refused."""
+        kept = []
+        for verdict in schemas.check(items, source=self.source) if items else ():
+            item = verdict.item
+            if verdict.mode in ("quarantine", "reject"):
+                outcome = QUARANTINED if verdict.mode == "quarantine" else INVALID
+                self.refused.append(_violation(item, outcome, verdict.problems))
+                continue
+            self.problems[item.index] += [*item.problems, *verdict.problems]
+            if item.kind in ("track", "page", "screen"):
+                self.problems[item.index] += identifier_like(item.properties, "/properties")
+            kept.append(item)
+        return kept
+
+    def _drop_seen(self, items: list[Item]) -> list[Item]:
+        seen = store.stored_messages(self.source.pk, items)
+        fresh = []
+        for item in items:
+            if item.message_id in seen:
+                self._duplicate(item, "duplicate_message", "This messageId was received before.")
+            else:
+                seen.add(item.message_id)
+                fresh.append(item)
+        return fresh
+
+    def _duplicate(self, item: Item, code: str, message: str) -> None:
+        self.results[item.index] = Result(item.index, item.message_text, DUPLICATE, code, message)
+
+    def _claims(self, items: list[Item]) -> list[Claims]:
+        self.said = read_traits(items, self.sender)
+        found = []
+        for item in items:
+            said = self.said.get(item.index)
+            claims = claims_of(item, said.raw if said else {}, self.sender, known_types())
+            if isinstance(claims, Claims) and item.kind == "consent":
+                claims = check_consent(claims, self.sender)
+            if isinstance(claims, Refusal):
+                self.refused.append(claims)
+                continue
+            self.problems[item.index] += claims.problems
+            if said is not None:
+                self.problems[item.index] += said.problems
+            found.append(claims)
+        return found
+
+    def _refuse(self) -> None:
+        """Give refusals their outcome; one that waits in the inbox already is not put there twice."""
+        held: set[str] = set()
+        if self.refused and self.replay_of is None:
+            held = store.held_messages(self.source.pk, (one.message_text for one in self.refused))
+        for refusal in self.refused:
+            if refusal.message_text and refusal.message_text in held:
+                self.results[refusal.index] = Result(
+                    refusal.index,
+                    refusal.message_text,
+                    DUPLICATE,
+                    "duplicate_message",
+                    "This messageId was received before; it waits in the inbox.",
+                )
+            else:
+                self.results[refusal.index] = _refused(refusal)
+                self.problems[refusal.index] = list(refusal.problems)
+                if refusal.message_text:
+                    held.add(refusal.message_text)
+
+    # --- Who --------------------------------------------------------------------------------------------
+
+    def _known(self, claims: list[Claims]) -> Known:
+        soft = {claim.key for one in claims for claim in [*one.soft, *one.previous] if claim.is_soft}
+        known = read_known(keys_of(claims), soft)
+        read_values(self._limited(claims, known))
+        return known
+
+    def _limited(self, claims: Iterable[Claims], known: Known) -> set[Person]:
+        """People who may be given one more id: what they hold decides whether it is theirs."""
+        found: set[Person] = set()
+        for one in claims:
+            if all(claim.key in known.owners for claim in one.strong):
+                continue
+            for claim in one.leading + one.previous:
+                if (hit := known.owners.get(claim.key)) is not None:
+                    found.add(hit.person)
+                found |= {interval.person for interval in known.intervals.get(claim.key, ())}
+        return found
+
+    def _decide(self, claims: list[Claims], known: Known) -> Decided:
+        decider = Decider(
+            known, is_web=self.sender.is_web, merges_left=self._merges_left, objection=objection
+        )
+        for one in claims:
+            decider.decide(one)
+        return decider.out
+
+    def _merges_left(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM profiles_merge WHERE source_id = %s AND cause = 'event'"
+                " AND created_at > now() - interval '1 hour'",
+                [self.source.pk],
+            )
+            return self.source.merges_per_hour - int(cursor.fetchone()[0])
+
+    # --- Writing ----------------------------------------------------------------------------------------
+
+    def _carry_out(self, decided: Decided, known: Known) -> list[Landing]:
+        changes = Changes(self.sender, self.said)
+        new = [person for person in decided.new if person.joined is None]
+        store.insert_people(new, changes.of_new(decided), self.source.pk)
+        store.release_passed(decided)
+        final = {key: hit.person for key, hit in known.owners.items()}
+        came = store.insert_identifiers(decided.attached, final, self.source.pk)
+        store.touch_identifiers(decided.touched)
+        store.keep_intervals({key: known.intervals[key] for key in decided.passed})
+        events = self._insert_events(decided)
+        self._join(decided, events)
+        touched = changes.of_stored(decided, came)
+        changes.tell(decided, came, events, actor=self.actor, source=self.source)
+        store.mark_seen({landing.person.now() for landing in decided.landings})
+        store.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
+        store.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
+        record_consents(decided.landings, events, sender=self.sender, actor=self.actor)
+        if not self.is_quiet:
+            self._publish(new, touched)
+        self.problems_of(changes, decided)
+        return decided.landings
+
+    def _insert_events(self, decided: Decided) -> dict[Any, int]:
+        rows = [
+            (landing.claims.item, landing.member_id or landing.person.now().id)
+            for landing in decided.landings
+        ]
+        doubles = carts.drop_doubles(rows, source_id=self.source.pk)
+        rows = [row for row in rows if row[0].index not in doubles]
+        events = store.insert_events(self.source.pk, rows)
+        carts.keep(
+            [
+                (landing.claims.item, landing.person.now().id)
+                for landing in decided.landings
+                if landing.claims.item.message_id in events
+            ],
+            source_id=self.source.pk,
+        )
+        for landing in decided.landings:
+            item = landing.claims.item
+            if item.index in doubles:
+                said = "The same person did the same to the same cart within two seconds."
+                self._duplicate(item, "duplicate_cart_event", said)
+            elif item.message_id not in events:
+                self._duplicate(item, "duplicate_message", "This messageId was received before.")
+        return events
+
+    def _join(self, decided: Decided, events: dict[Any, int]) -> None:
+        for join in decided.joins:
+            cause = Cause("event", events.get(join.landing.claims.item.message_id))
+            try:
+                merge_profiles(
+                    winner_id=join.winner.id,
+                    loser_id=join.loser.id,
+                    actor=self.actor,
+                    source=self.source,
+                    cause=cause,
+                )
+            except Refused as refused:  # locked, deleted or merged since it was read
+                raise store.Collision(refused.message) from refused
+
+    def _publish(self, new: list[Person], touched: dict[int, list[str]]) -> None:
+        if new and webhooks.is_heard("profile.created"):
+            webhooks.publish_many(
+                "profile.created", items=[(person.id, {"profile_id": person.id}) for person in new]
+            )
+        if touched and webhooks.is_heard("profile.updated"):
+            webhooks.publish_many(
+                "profile.updated",
+                items=[(pk, {"profile_id": pk, "fields": fields}) for pk, fields in sorted(touched.items())],
+            )
+
+    def problems_of(self, changes: Changes, decided: Decided) -> None:
+        for landing in decided.landings:
+            index = landing.claims.item.index
+            self.problems[index] += [*landing.problems, *changes.problems.get(index, ())]
+
+    # --- Receipts ---------------------------------------------------------------------------------------
+
+    def _keep_receipts(self, entries: Sequence[Entry], landings: list[Landing]) -> None:
+        for landing in landings:
+            item = landing.claims.item
+            if item.index not in self.results:
+                self.results[item.index] = Result(
+                    item.index,
+                    item.message_text,
+                    landing.outcome,
+                    landing.code,
+                    landing.message,
+                    landing.person.now().id,
+                )
+        # A refusal is told by what refused it, not by what was read first.
+        told: dict[int, Entry] = {entry.index: entry for entry in entries}
+        told |= {refusal.index: refusal for refusal in self.refused}
+        store.insert_receipts(
+            [(told[entry.index], self.results[entry.index], self.problems[entry.index]) for entry in entries],
+            source_id=self.source.pk,
+            received_at=timezone.now(),
+            replay_of=self.replay_of,
+        )
+
+
+def _refused(refusal: Refusal) -> Result:
+    return Result(refusal.index, refusal.message_text, refusal.outcome, refusal.code, refusal.message)
+
+
+def _violation(item: Item, outcome: str, problems: Sequence[Problem]) -> Refusal:
+    return Refusal(
+        item.index,
+        code="schema_violation",
+        message=problems[0]["message"] if problems else "The event breaks its schema.",
+        raw=item.raw,
+        kind=item.kind,
+        name=item.name,
+        message_text=item.message_text,
+        outcome=outcome,
+        problems=(*item.problems, *problems),
+    )

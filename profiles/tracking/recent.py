@@ -1,0 +1,36 @@
+"""Small tables every call needs, read again at most every few seconds by each process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+SECONDS = 5.0
+
+T = TypeVar("T")
+_all: list[Recent] = []  # type: ignore[type-arg]
+
+
+class Recent(Generic[T]):
+    """What ``read`` gave within the last ``SECONDS``. A change by staff holds everywhere after that time."""
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._read = read
+        self._kept: tuple[float, T] | None = None
+        _all.append(self)
+
+    def __call__(self) -> T:
+        now = time.monotonic()
+        if self._kept is None or now - self._kept[0] > SECONDS:
+            self._kept = (now, self._read())
+        return self._kept[1]
+
+    def forget(self) -> None:
+        self._kept = None
+
+
+def forget_all() -> None:
+    """Read everything anew: after a change in this process, and between tests."""
+    for one in _all:
+        one.forget()
