@@ -15,6 +15,7 @@ from cdp.jobs import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import, Row
+from imports.rivals import suggest_rivals
 from profiles.models import IdentifierType
 
 OUTCOMES = tuple(Row.Outcome.values)
@@ -124,7 +125,7 @@ def problems(job: Import, *, limit: int = 100, after: int = 0) -> list[dict[str,
 
 
 def finish(job: Job) -> None:
-    """Close the import of an apply job that ended: counts, state, summary by mail, webhook. Idempotent."""
+    """Close the import of an apply job that ended: counts, state, suggested pairs, mail, webhook. Idempotent."""
     done = Import.objects.select_for_update(no_key=True).filter(pk=job.params["import"]).first()
     if done is None or done.state != Import.State.APPLYING:
         return
@@ -132,6 +133,7 @@ def finish(job: Job) -> None:
     done.state = states.get(Job.State(job.state), Import.State.FAILED)
     upto = None if done.state == Import.State.DONE else job.cursor.get("line", 0)
     done.counts = count_rows(done, upto=upto)
+    suggest_rivals(done, upto=upto)
     done.problem = job.problem
     if done.state == Import.State.FAILED and upto is not None:
         done.problem = f"{job.problem} Everything up to line {upto:,} is done.".strip()

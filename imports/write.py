@@ -61,7 +61,6 @@ class Writer:
             if self.shape.has_consents:
                 self._consents()
             self._journal()
-            self._clashes()
         return people
 
     def hold(self, lines: list[int], message: str, outcome: str = "held") -> None:
@@ -339,27 +338,6 @@ class Writer:
             + ", '\"anonymous_id:' || s.browser || '\"') || ']]'"
         )
         return "'{' || concat_ws(',', " + ", ".join(pieces) + ") || '}'"
-
-    def _clashes(self) -> None:
-        """Identifiers that lead to somebody else become a duplicate suggestion (I7)."""
-        self._run(
-            f"""
-            INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)
-            SELECT DISTINCT ON (1, 2) least(s.profile_id, p.canonical_id), greatest(s.profile_id, p.canonical_id),
-                'open', jsonb_build_array(jsonb_build_object(
-                    'code', 'shared_identifier', 'type', t.name, 'value', u.value, 'source', 'import',
-                    'import', %(import)s::bigint, 'line', s.line,
-                    'text', 'Both came with the ' || t.name || ' ' || u.value || '.'))
-            FROM {self.rows()}
-            CROSS JOIN unnest(r.types, r.keys, r.clashes) AS u (type_id, value, clash)
-            JOIN profiles_identifiertype t ON t.id = u.type_id
-            JOIN profiles_identifier i ON i.type_id = u.type_id AND i.value = u.value AND i.resolves
-            JOIN profiles_profile p ON p.id = i.profile_id
-            WHERE r.clashes IS NOT NULL AND u.clash <> 0 AND p.canonical_id <> s.profile_id
-            ORDER BY 1, 2 ON CONFLICT DO NOTHING
-            """,
-            {"import": self.job.pk},
-        )
 
     def rows(self) -> str:
         """The step's lines with their rows, ``s`` and ``r``; bounded, so that no statement reads the whole plan."""

@@ -25,7 +25,8 @@ from imports.write import HELD, TAKEN
 from profiles.editing import create_profile, update_profile
 from profiles.errors import Conflict, Stale
 from profiles.merging.merge import merge_profiles
-from profiles.models import Identifier, Profile
+from profiles.models import DuplicatePair, Identifier, Profile
+from profiles.privacy.deletion import delete_profiles
 from tests.imports.files import applied, apply, outcomes, plan, planned, some, summed, upload
 from tests.people import make_profile
 
@@ -297,3 +298,57 @@ def test_files_and_rows_are_forgotten_in_time(
     assert [path.name for path in tmp_path.glob("*.csv")] == ["b.upload.csv"]
     assert [path.name for path in Path(new.file.path).parent.iterdir()] == [Path(new.file.name).name]
     assert expire_imports() == 0
+
+
+# --- Duplicates the import itself brought -----------------------------------------------------------------
+
+# The last line is the first one's person again, with the address of somebody who comes a chunk later.
+RIVALS = "customer_id,email\nC1,a@example.com\nC9,z@example.com\nC2,b@example.com\nC1,b@example.com\n"
+
+
+def pairs() -> list[tuple[str, str, str, int]]:
+    """Who is suggested, and why; people by the customer id they came with."""
+    rows = DuplicatePair.objects.order_by("pk").values_list("a_id", "b_id", "reasons")
+    ids = dict(Identifier.objects.filter(type__name="customer_id").values_list("profile_id", "value"))
+    return [(ids[a], ids[b], reasons[0]["text"], reasons[0]["line"]) for a, b, reasons in rows]
+
+
+def test_somebody_who_comes_in_a_later_chunk_is_suggested_as_a_duplicate(small_chunks: None) -> None:
+    job = planned(RIVALS)
+    assert outcomes(job) == {2: "created", 3: "created", 4: "created", 5: "duplicate_in_file"}
+    assert job.warnings[0]["code"] == "two_people"
+    apply(job)
+    assert pairs() == [("C1", "C2", "Both came with the email b@example.com.", 2)]
+    DuplicatePair.objects.update(verdict="not_duplicate")
+    Identifier.objects.filter(value="b@example.com", resolves=False).delete()
+    assert some(applied(RIVALS)) == {"updated": 1, "unchanged": 2, "duplicate_in_file": 1}
+    assert DuplicatePair.objects.get().verdict == "not_duplicate"
+
+
+def test_a_known_person_who_gets_the_shared_value_in_a_later_chunk(small_chunks: None) -> None:
+    make_profile(identifiers=[("customer_id", "C2")])
+    apply(planned(RIVALS))
+    assert sorted(pairs()[0][:2]) == ["C1", "C2"]
+    assert len(pairs()) == 1
+
+
+def test_who_stays_out_of_a_stopped_import_is_nobodys_duplicate(small_chunks: None) -> None:
+    job = planned(RIVALS)
+    work = apply_import(import_id=job.pk, actor=SYSTEM)
+    run(work.pk, slice_seconds=0)
+    assert Job.objects.get(pk=work.pk).done == 2
+    cancel_import(import_id=job.pk, actor=SYSTEM)
+    run_to_end(work)
+    job.refresh_from_db()
+    assert (job.state, pairs()) == ("canceled", [])
+
+
+def test_who_was_deleted_meanwhile_is_not_suggested(small_chunks: None, by_staff: dict[str, Any]) -> None:
+    job = planned(RIVALS)
+    work = apply_import(import_id=job.pk, actor=SYSTEM)
+    run(work.pk, slice_seconds=0)
+    first = Identifier.objects.get(value="C1").profile
+    delete_profiles(profile_ids=[first.pk], **by_staff)
+    run_to_end(work)
+    job.refresh_from_db()
+    assert (job.state, pairs()) == ("done", [])
