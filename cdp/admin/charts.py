@@ -35,11 +35,15 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """For templates/cdp/chart.html. Series are colored by their place: keep their order stable."""
+    """For templates/cdp/chart.html. Series are colored by their place: keep their order stable.
+
+    ``unit`` heads the labels in the table.
+    """
 
     title: str
     labels: Sequence[str]
     series: Sequence[Series]
+    unit: str = "Day"
 
     @property
     def total(self) -> int:

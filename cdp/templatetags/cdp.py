@@ -42,6 +42,14 @@ _STATE_CLASS = {
     "dead": "bad",
     "withdrawn": "bad",
 }
+_OUTCOME_CLASS = {
+    "applied": "ok",
+    "merged": "ok",
+    "conflict": "warn",
+    "quarantined": "warn",
+    "blocked_value": "bad",
+    "invalid": "bad",
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # A live worker takes a job up within a second or two.
 WAITING_AFTER = 5
@@ -71,6 +79,12 @@ def plain(value: Any) -> str:
 @register.filter
 def badge_class(state: Any) -> str:
     return _STATE_CLASS.get(str(state), "mute")
+
+
+@register.filter
+def outcome_class(outcome: Any) -> str:
+    """The color of what became of a tracked item."""
+    return _OUTCOME_CLASS.get(str(outcome), "mute")
 
 
 @register.simple_tag

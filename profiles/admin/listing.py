@@ -29,6 +29,8 @@ _PLACING = ("after", "before", "sort")
 _PINNED = 20
 # A page that cannot be read in this time asks to be narrowed.
 MILLISECONDS = 5000
+# A crowd is found by walking down the list; where that takes longer, it does not stand here.
+WALKING = 150
 # Registered attributes the filter panel offers; any other works by its address.
 _ATTRIBUTES = 6
 
@@ -111,11 +113,19 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
 
 def _read(filters: ProfileFilter, *, sort: str, after: str, before: str) -> tuple[list[Profile], Page]:
     """People named exactly (on the first page), and the page behind them."""
+    found = filters.found
     matching = filters.page_qs.defer("search", "attributes")
-    pinned_ids = filters.found.exact_ids[:_PINNED] if filters.found else []
-    page = page_of(
-        matching.exclude(pk__in=pinned_ids) if pinned_ids else matching, sort=sort, after=after, before=before
-    )
+    pinned_ids = found.exact_ids[:_PINNED] if found else []
+    try:
+        with time_limit(WALKING if found and found.is_capped else MILLISECONDS):
+            page = page_of(matching.exclude(pk__in=pinned_ids), sort=sort, after=after, before=before)
+    except TooSlow:
+        if not (found and found.is_capped):
+            raise
+        # Many match, all of them far down the list: gather and sort them instead.
+        with time_limit(MILLISECONDS, enable_indexscan="off"):
+            gathered = filters.qs.defer("search", "attributes").exclude(pk__in=pinned_ids)
+            page = page_of(gathered, sort=sort, after=after, before=before)
     if not pinned_ids or after or before:
         return [], page
     return sorted(matching.filter(pk__in=pinned_ids), key=lambda root: pinned_ids.index(root.pk)), page
@@ -154,7 +164,7 @@ def without(params: QueryDict, *names: str) -> QueryDict:
 
 
 def _rows(roots: list[Profile], found: SearchResult | None, *, sees: bool) -> list[Row]:
-    """Two queries for any number of rows."""
+    """At most two queries for any number of rows."""
     ids = [root.pk for root in roots]
     rows = {root.pk: Row(_shown(root, sees), country=display("country", root.country)) for root in roots}
     for row in rows.values():
@@ -162,7 +172,7 @@ def _rows(roots: list[Profile], found: SearchResult | None, *, sees: bool) -> li
     for root_id, tag in _tags(ids):
         if tag not in rows[root_id].tags:
             rows[root_id].tags.append(tag)
-    for root_id, identifier in _identifiers(ids):
+    for root_id, identifier in _identifiers([root.pk for root in roots if not root.email]):
         if not rows[root_id].identifier:
             name, value = identifier.type.name, identifier.value
             rows[root_id].identifier = value if sees else mask_identifier(name, value)
@@ -188,7 +198,8 @@ def _tags(ids: list[int]) -> Iterator[tuple[int, Tag]]:
 
 def _identifiers(ids: list[int]) -> Iterator[tuple[int, Identifier]]:
     held = Identifier.objects.of_people(*ids).annotate(root_id=F("profile__canonical_id"))
-    for identifier in held.select_related("type").order_by("type__priority", "pk"):
+    held = held.select_related("type").only("value", "profile_id", "type__name")
+    for identifier in held.order_by("type__priority", "pk"):
         yield identifier.root_id, identifier
 
 

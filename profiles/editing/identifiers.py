@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from cdp import audit
@@ -217,6 +217,5 @@ def refresh_recognized(root_ids: Iterable[int]) -> None:
         type__is_unique=True,
         type__strength=IdentifierType.Strength.HARD,
     )
-    roots = Profile.objects.filter(pk__in=list(root_ids))
-    roots.filter(Exists(holds), is_recognized=False).update(is_recognized=True)
-    roots.filter(~Exists(holds), is_recognized=True).update(is_recognized=False)
+    wrong = Profile.objects.filter(~Q(is_recognized=Exists(holds)), pk__in=list(root_ids))
+    wrong.update(is_recognized=Exists(holds))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -94,7 +94,7 @@ def unmerge_profiles(*, merge_id: int, actor: Actor, source: Source, cause: Caus
 
 def _hold_tree(merge_id: int) -> _Tree:
     graph.lock_graph()
-    merge = Merge.objects.filter(pk=merge_id).select_related("undone_by", "undone_by_key", "loser").first()
+    merge = Merge.objects.filter(pk=merge_id).select_related("loser").first()
     if merge is None:
         raise NotFound(f"There is no merge {merge_id}.")
     if merge.undone_at is not None:
@@ -125,17 +125,22 @@ def _replay(tree: _Tree) -> tuple[History, Played, Played]:
     fields = {*tree.merge.after, *SEEN}
     for told in returning.values_list("fields", flat=True):
         fields.update(filter(is_attribute, told))
-    members = {row.pk: row for row in Profile.objects.members_of(tree.root.pk).defer("search")} | tree.held
+    members = _members(tree)
     merging = Q(kind__in=[Change.Kind.MERGED, Change.Kind.UNMERGED])
     setting = Q(fields__has_any_keys=[key for key in fields if key not in SEEN])
     changes = Change.objects.filter(merging | setting, profile_id__in=members)
     rows = {pk: row_values(row) for pk, row in members.items()}
-    told = changes.select_related("user", "key", "source").order_by("pk")
-    history = build_history(rows, tree.edges, told, fields)
+    history = build_history(rows, tree.edges, changes.order_by("pk"), fields)
     actual = play(history)
     without = play(history, without=tree.merge, surprises=_without_visits(actual, tree))
     _correct_seen(tree, history, actual, without)
     return history, actual, without
+
+
+def _members(tree: _Tree) -> dict[int, Profile]:
+    """Every row of the person. No query when all are held: nobody is merged into those that are not."""
+    others = [edge.loser_id for edge in tree.edges if edge.loser_id not in tree.held]
+    return tree.held | Profile.objects.defer("search").in_bulk(others)
 
 
 def _without_visits(actual: Played, tree: _Tree) -> dict[int, Values]:
@@ -216,16 +221,19 @@ def _kept(
     edge_to = {edge.loser_id: edge for edge in tree.edges}
     since = history.steps.index(tree.merge)
     late = {step.change.pk for step in history.steps[since:] if not isinstance(step, Merge)}
-    kept = []
+    stays: list[tuple[str, Writer, Writer]] = []
     for key in sorted(actual.effects[tree.merge.pk].keys() - SEEN.keys()):
         for pk in tree.chain:
             if key not in new[pk]:
-                if reason := _reason(actual.writers[pk][key], without.writers[pk][key], late):
-                    kept.append({"field": key, "reason": reason})
+                stays.append((key, actual.writers[pk][key], without.writers[pk][key]))
                 break
             if pk not in edge_to or key not in actual.effects[edge_to[pk].pk]:
                 break
-    return kept
+    # Read for the few that are named, not for the whole journal.
+    changes = [writer for _, writer, _ in stays if isinstance(writer, Change)]
+    prefetch_related_objects(changes, "user", "key", "source")
+    told = [(key, _reason(writer, otherwise, late)) for key, writer, otherwise in stays]
+    return [{"field": key, "reason": reason} for key, reason in told if reason]
 
 
 def _reason(writer: Writer, otherwise: Writer, late: set[int]) -> str:

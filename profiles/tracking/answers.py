@@ -82,13 +82,18 @@ def counts(results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def strictly_refused(results: Sequence[Result]) -> TurnedAway:
-    """X-Strict-Mode: one rejected item turns the whole call away."""
-    found = counts(results)
-    total, rejected = found["received"], found["rejected"]
-    message = f"{rejected} of {total} items cannot be taken, and X-Strict-Mode is on: nothing was stored."
-    extra = {"success": False, "received": total, "accepted": 0, "duplicates": 0, "rejected": rejected}
-    return TurnedAway(400, "strict_refused", message, extra={**extra, "errors": found["errors"]})
+def strictly_refused(refused: Sequence[Result], *, total: int) -> TurnedAway:
+    """X-Strict-Mode: one item that cannot be taken turns the whole call of ``total`` items away."""
+    message = f"{len(refused)} of {total} items cannot be taken, and X-Strict-Mode is on: nothing was stored."
+    extra = {
+        "success": False,
+        "received": total,
+        "accepted": 0,
+        "duplicates": 0,
+        "rejected": len(refused),
+        "errors": counts(refused)["errors"],
+    }
+    return TurnedAway(400, "strict_refused", message, extra=extra)
 
 
 def settings_answer(content: dict[str, Any]) -> HttpResponse:

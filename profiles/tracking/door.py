@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -30,6 +30,7 @@ from profiles.tracking import answers, body, cors, envelope, keys
 from profiles.tracking import receive as store
 from profiles.tracking.answers import TurnedAway
 from profiles.tracking.shapes import Item, Refusal
+from profiles.tracking.store import Collision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +51,6 @@ _UNKNOWN_KEY = "This write key is unknown or was revoked. A source's page shows 
 _UNAVAILABLE = "The database cannot be reached right now. Nothing was stored; send the call again."
 _COLLIDED = "Another call was in the way. Nothing was stored; send the call again."
 
-View = "Callable[..., HttpResponse]"
-
 
 def door(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
     """What all views here have around them: CORS on every answer, OPTIONS, methods, HTTPS, errors as problems."""
@@ -71,7 +70,7 @@ def door(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[...,
                 message = "The address or a header of this call is malformed."
                 log.info("malformed tracking call: %s", type(error).__name__)
                 response = answers.problem(TurnedAway(400, "malformed", message))
-            except (OperationalError, InterfaceError, IntegrityError) as error:
+            except (OperationalError, InterfaceError, IntegrityError, Collision) as error:
                 response = answers.problem(_not_now(error))
             return cors.let_through(request, response)
 
@@ -97,8 +96,8 @@ def batch(request: HttpRequest) -> HttpResponse:
 
 @door(*_POST)
 def history(request: HttpRequest) -> HttpResponse:
-    """``/v1/import``: a batch of what happened in the past. Marked ``import``, so that it triggers nothing."""
-    return _take(request, mark="import")
+    """``/v1/import``: a batch of what happened in the past; it triggers nothing."""
+    return _take(request, is_quiet=True)
 
 
 @door(*_GET)
@@ -210,7 +209,7 @@ def _too_many(rate: throttling.Rate) -> TurnedAway:
 # --- Taking a call --------------------------------------------------------------------------------------
 
 
-def _take(request: HttpRequest, *, kind: str | None = None, mark: str = "") -> HttpResponse:
+def _take(request: HttpRequest, *, kind: str | None = None, is_quiet: bool = False) -> HttpResponse:
     received_at = timezone.now()
     write_key = _key_of_request(request)
     sender = _admit(request, write_key) if write_key else None
@@ -218,28 +217,31 @@ def _take(request: HttpRequest, *, kind: str | None = None, mark: str = "") -> H
     if sender is None:
         sender = _admit(request, call.write_key)
     is_strict = request.headers.get("X-Strict-Mode", "").lower() in _TRUE
-    entries = [*envelope.read_entries(call, received_at=received_at, mark=mark)]
-    results = _store(entries, sender=sender, is_strict=is_strict)
+    entries = [*envelope.read_entries(call, received_at=received_at)]
+    results = _store(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet)
     with_receipts = not sender.is_web and request.GET.get("receipts", "").lower() in _TRUE
     return answers.taken(results, with_receipts=with_receipts)
 
 
-def _store(entries: list[Entry], *, sender: Sender, is_strict: bool) -> list[Result]:
+def _store(entries: list[Entry], *, sender: Sender, is_strict: bool, is_quiet: bool) -> list[Result]:
     """Committed when this returns. An item whose values PostgreSQL refuses is found by halving, and refused."""
     if not entries:
         return []
     try:
-        return store.receive(entries, sender=sender, is_strict=is_strict).results
+        return store.receive(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet).results
     except store.StrictRefused as error:
-        raise answers.strictly_refused(error.results) from error
+        raise answers.strictly_refused(error.results, total=len(entries)) from error
     except DataError as error:
         log.error("a value passed all checks and PostgreSQL refused it: %s", error)
         if is_strict:
             raise TurnedAway(400, "not_storable", _unstorable(entries)) from error
     if len(entries) > 1:
         middle = len(entries) // 2
-        first = _store(entries[:middle], sender=sender, is_strict=False)
-        return first + _store(entries[middle:], sender=sender, is_strict=False)
+        return [
+            result
+            for half in (entries[:middle], entries[middle:])
+            for result in _store(half, sender=sender, is_strict=False, is_quiet=is_quiet)
+        ]
     return store.receive([_as_refusal(entries[0])], sender=sender).results
 
 
@@ -255,7 +257,7 @@ def _as_refusal(entry: Entry) -> Entry:
     return Refusal(entry.index, "not_storable", message, None)
 
 
-def _not_now(error: DatabaseError | InterfaceError) -> TurnedAway:
+def _not_now(error: Exception) -> TurnedAway:
     """A collision too is a 503: SDKs drop what they get a 409 for."""
     if is_unavailable(error):
         log.error("database unavailable: %s", error)

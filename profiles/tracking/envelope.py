@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,7 +11,7 @@ import orjson
 from profiles.tracking import sanitize
 from profiles.tracking.answers import TurnedAway
 from profiles.tracking.items import read_item
-from profiles.tracking.shapes import Item, Refusal
+from profiles.tracking.shapes import Refusal
 
 if TYPE_CHECKING:
     import datetime
@@ -58,15 +58,15 @@ def open_call(parsed: Any, *, kind: str | None) -> Call:
     return Call(items, key if isinstance(key, str) else "", kind, about.get("sentAt"), context, size)
 
 
-def read_entries(call: Call, *, received_at: datetime.datetime, mark: str = "") -> Iterator[Entry]:
-    """Each item read, or refused with its reason; in order. ``mark`` goes into every item's envelope."""
+def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entry]:
+    """Each item read, or refused with its reason; in order."""
     sent_at = sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
     for index, raw in enumerate(call.items):
         entry = _prepared(raw, index=index, extra=call.context_bytes)
         if isinstance(entry, Refusal):
             yield entry
             continue
-        read = read_item(
+        yield read_item(
             entry,
             index=index,
             received_at=received_at,
@@ -74,7 +74,6 @@ def read_entries(call: Call, *, received_at: datetime.datetime, mark: str = "") 
             sent_at=sent_at,
             context=call.context,
         )
-        yield _marked(read, mark) if mark else read
 
 
 def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
@@ -200,11 +199,3 @@ def _kind_of(raw: Any, call: Call) -> str | None:
     if call.kind is None or len(call.items) == 1:
         return call.kind
     return None if isinstance(raw, dict) and raw.get("type") else call.kind
-
-
-def _marked(entry: Entry, mark: str) -> Entry:
-    if not isinstance(entry, Item):
-        return entry
-    envelope = dict(entry.envelope or {})
-    envelope["marks"] = [*envelope.get("marks", ()), mark]
-    return replace(entry, envelope=envelope)

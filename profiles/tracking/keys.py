@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
 from django.utils import timezone
 
 from profiles.models import WriteKey
+from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Sender
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-# A revoked key, or a changed setting of its source, is obeyed everywhere after this.
-REMEMBERED_SECONDS = 5.0
 LONGEST = 128
 _USED_AGAIN_AFTER = timedelta(hours=1)
 _MAX_REMEMBERED = 10_000
 
-# digest → (until when on time.monotonic, sender)
-_known: dict[str, tuple[float, Sender]] = {}
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    sender: Sender
+    expires_at: datetime | None
+
+
+# By digest. Begun anew every five seconds: after that a revoked key, or a changed setting, is obeyed everywhere.
+_known: Recent[dict[str, _Known]] = Recent(dict)
 
 
 def digest_of(write_key: str) -> str:
@@ -40,8 +46,10 @@ def remembered(write_key: str) -> Sender | None:
     """The sender if this process looked it up within five seconds; never a query."""
     if not is_possible(write_key):
         return None
-    until, sender = _known.get(digest_of(write_key), (0.0, None))
-    return sender if time.monotonic() < until else None
+    known = _known().get(digest_of(write_key))
+    if known is None or (known.expires_at is not None and known.expires_at <= timezone.now()):
+        return None
+    return known.sender
 
 
 def find_sender(write_key: str) -> Sender | None:
@@ -57,13 +65,12 @@ def find_sender(write_key: str) -> Sender | None:
     digest = digest_of(write_key)
     key = live_keys().select_related("source", "source__main_type").filter(digest=digest).first()
     if key is None:
-        _known.pop(digest, None)
         return None
     _note_use(key)
-    if len(_known) >= _MAX_REMEMBERED:
-        _known.clear()
+    if len(_known()) >= _MAX_REMEMBERED:
+        _known.forget()
     sender = Sender.of(key)
-    _known[digest] = (time.monotonic() + _seconds_left(key), sender)
+    _known()[digest] = _Known(sender, key.expires_at)
     return sender
 
 
@@ -75,13 +82,7 @@ def live_keys() -> QuerySet[WriteKey]:
 
 def forget() -> None:
     """This process looks every key up anew."""
-    _known.clear()
-
-
-def _seconds_left(key: WriteKey) -> float:
-    if key.expires_at is None:
-        return REMEMBERED_SECONDS
-    return min(REMEMBERED_SECONDS, (key.expires_at - timezone.now()).total_seconds())
+    _known.forget()
 
 
 def _note_use(key: WriteKey) -> None:

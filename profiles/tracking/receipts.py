@@ -65,9 +65,7 @@ class Choice:
         return self == Choice(state=self.state)
 
     def but(self, **changes: Any) -> Choice:
-        return Choice(
-            **{**{field.name: getattr(self, field.name) for field in fields(self)}, **changes}
-        )
+        return Choice(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **changes})
 
 
 def read_choice(params: Mapping[str, str], *, state: str = WAITING) -> Choice:
@@ -262,7 +260,13 @@ def problems_of(receipt: Receipt, *, sees: bool) -> list[Problem]:
         value = one.get("value")
         if value is not None and not sees:
             value = mask_json(value, pointer.rpartition("/")[2])
-        shown = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = (
+            ""
+            if value is None
+            else value
+            if isinstance(value, str)
+            else json.dumps(value, ensure_ascii=False)
+        )
         message = str(one.get("message", ""))
         told.append(Problem(in_words(pointer), shown[:300], message if sees else mask_text(message)))
     return told

@@ -8,10 +8,11 @@ item as it was sent, every correction and every refusal can be looked up.
 from __future__ import annotations
 
 import copy
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from cdp import audit
@@ -53,7 +54,8 @@ def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, ac
     _check_waiting(receipt)
     if payload is not None:
         payload = check_payload(payload)
-    result = _carry_out(receipt, payload, _sender_of(receipt.source))
+    at = _first_received([receipt.pk])[receipt.pk]
+    result = _carry_out(receipt, payload, _sender_of(receipt.source), at)
     _resolve([receipt.pk], REPLAYED, actor)
     is_corrected = payload is not None and payload != receipt.payload
     _audit("receipt.replay", receipt.pk, {"outcome": result.outcome, "corrected": is_corrected}, actor)
@@ -161,14 +163,17 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
     told = {"skipped": len(ids) - len(waiting)}
     if params["do"] == DISMISSED:
         _resolve([row.pk for row in waiting], DISMISSED, actor)
-        _audit_many([row.pk for row in waiting], {"reason": params["reason"]} if params["reason"] else {}, actor)
+        _audit_many(
+            [row.pk for row in waiting], {"reason": params["reason"]} if params["reason"] else {}, actor
+        )
         return {"dismissed": len(waiting), **told}
     repairs = read_repairs(params["repairs"])
     senders = {source.pk: _sender_of(source) for source in {row.source for row in waiting}}
+    at = _first_received([row.pk for row in waiting])
     applied = 0
     for row in waiting:
         payload = repaired(row.payload, repairs, kind=row.kind)
-        applied += not _carry_out(row, payload, senders[row.source_id]).is_rejected
+        applied += not _carry_out(row, payload, senders[row.source_id], at[row.pk]).is_rejected
     _resolve([row.pk for row in waiting], REPLAYED, actor)
     audit.record_many(
         "receipt.replay",
@@ -182,22 +187,38 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
 # --- One item ---------------------------------------------------------------------------------------------
 
 
-def _carry_out(receipt: Receipt, payload: Any, sender: Sender) -> Result:
+def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> Result:
     """Through the door's own reading and storing, as if it came now, by the clock of then."""
     raw = copy.deepcopy(receipt.payload if payload is None else payload)
-    return receive([_entry(receipt, raw)], sender=sender, replay_of=receipt.pk).results[0]
+    return receive([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
 
 
-def _entry(receipt: Receipt, raw: Any) -> Entry:
+def _entry(receipt: Receipt, raw: Any, at: datetime.datetime) -> Entry:
     try:
         raw = clean(raw)
     except TooDeep:
-        message = f"The item is nested more than {MAX_DEPTH} levels deep."
-        return Refusal(0, "too_deep", message, None, receipt.kind, receipt.name, receipt.message_id)
+        message = f"This item nests more than {MAX_DEPTH} levels of lists and objects."
+        return Refusal(0, "too_deep", message, raw, receipt.kind, receipt.name, receipt.message_id)
     # A single call's item does not say what it is; its path did.
     said = raw.get("type") if isinstance(raw, dict) else None
     kind = None if isinstance(said, str) and said else receipt.kind or None
-    return read_item(raw, index=0, received_at=receipt.received_at, kind=kind)
+    return read_item(raw, index=0, received_at=at, kind=kind)
+
+
+def _first_received(ids: Sequence[int]) -> dict[int, datetime.datetime]:
+    """When each was sent the first time: a replay that was rejected again still has its original's time."""
+    sql = """
+        WITH RECURSIVE chain (id, replay_of_id, received_at, of_id) AS (
+            SELECT id, replay_of_id, received_at, id FROM profiles_receipt WHERE id = ANY(%s)
+            UNION ALL
+            SELECT r.id, r.replay_of_id, r.received_at, c.of_id
+            FROM chain c JOIN profiles_receipt r ON r.id = c.replay_of_id AND r.id < c.id
+        )
+        SELECT of_id, min(received_at) FROM chain GROUP BY 1
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [list(ids)])
+        return dict(cursor.fetchall())
 
 
 def _sender_of(source: Source) -> Sender:
@@ -251,6 +272,4 @@ def _audit(action: str, receipt_id: int, detail: dict[str, Any], actor: Actor) -
 
 
 def _audit_many(ids: Sequence[int], detail: dict[str, Any], actor: Actor) -> None:
-    audit.record_many(
-        "receipt.dismiss", actor=actor, subjects=[f"receipt:{pk}" for pk in ids], detail=detail
-    )
+    audit.record_many("receipt.dismiss", actor=actor, subjects=[f"receipt:{pk}" for pk in ids], detail=detail)

@@ -63,7 +63,7 @@ def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
         return set()
     rows = _run(
         "SELECT message_id FROM profiles_receipt WHERE source_id = %s AND message_id = ANY(%s)"
-        " AND payload IS NOT NULL",
+        " AND outcome <> 'applied' AND payload IS NOT NULL",
         [source_id, wanted],
     )
     return {text for (text,) in rows}

@@ -16,17 +16,10 @@ from profiles.builtin import builtin_source
 from profiles.errors import Conflict, Invalid, NotFound, RuleForbids
 from profiles.models import IdentifierType, Source, WriteKey
 from profiles.sources import change_source, create_key, create_source, revoke_key, rotate_key
-from profiles.tracking import cors, keys
+from profiles.tracking import cors, keys, recent
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> Any:
-    keys.forget()
-    yield
-    keys.forget()
 
 
 def actions(subject: str = "") -> list[str]:
@@ -54,7 +47,7 @@ def test_a_key_is_looked_up_once_in_five_seconds(
 ) -> None:
     made = create_source(name="Shop", kind="web", actor=SYSTEM)
     clock = [100.0]
-    monkeypatch.setattr(keys.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(recent.time, "monotonic", lambda: clock[0])
     with django_assert_num_queries(2):  # the key, and when it was used
         keys.find_sender(made.write_key)
     with django_assert_num_queries(0):
@@ -96,12 +89,13 @@ def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends() -> No
     assert new.write_key not in str(entry.detail)
 
 
-def test_a_remembered_key_is_forgotten_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remembered_key_ends_with_its_overlap_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     made = create_source(name="Shop", kind="server", actor=SYSTEM)
-    end_now(WriteKey.objects.get(), expires_at=timezone.now() + timedelta(seconds=2))
-    start = keys.time.monotonic()
+    now = timezone.now()
+    end_now(WriteKey.objects.get(), expires_at=now + timedelta(seconds=2))
     assert keys.find_sender(made.write_key) is not None
-    monkeypatch.setattr(keys.time, "monotonic", lambda: start + 3)
+    assert keys.remembered(made.write_key) is not None
+    monkeypatch.setattr(keys.timezone, "now", lambda: now + timedelta(seconds=3))
     assert keys.remembered(made.write_key) is None
 
 
