@@ -23,7 +23,6 @@ from tests.faults.stories import have_ended
 class Held:
     """An import's job in the hands of a worker's process."""
 
-    import_id: int
     job_id: int
     token: Any
     attempts: int
@@ -84,8 +83,8 @@ def kill_at_random(
 ) -> Kills:
     """Kill workers that hold these imports, or their pools, ``kills`` times, each up to ``longest`` seconds apart.
 
-    The first kills wait for ``aims`` instead. An import that was hit ``at_most_each`` times is left in peace, and
-    nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports have
+    The first kills wait for ``aims`` instead. A job (an import has two, planning and applying) that was hit
+    ``at_most_each`` times is left in peace, and nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports have
     ended; there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
     """
     done = Kills()
@@ -116,7 +115,7 @@ def _targets(
     bench: Bench, imports: Sequence[Import], done: Kills, at_most_each: int
 ) -> dict[str, list[Held]]:
     """By worker what it holds of the imports; without workers that had better live on."""
-    hits = Counter(held.import_id for held, _ in done.hits)
+    hits = Counter(held.job_id for held, _ in done.hits)
     found: dict[str, list[Held]] = defaultdict(list)
     for held in held_of(imports):
         if name := bench.holder_of(held.pid):
@@ -124,7 +123,7 @@ def _targets(
     return {
         name: all_held
         for name, all_held in found.items()
-        if all(held.attempts < MAX_ATTEMPTS and hits[held.import_id] < at_most_each for held in all_held)
+        if all(held.attempts < MAX_ATTEMPTS and hits[held.job_id] < at_most_each for held in all_held)
     }
 
 
@@ -132,9 +131,9 @@ def held_of(imports: Sequence[Import]) -> list[Held]:
     """Jobs of the imports that are held by a lease, and the process that took it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT (j.params ->> 'import')::bigint, j.id, j.lease_token, j.attempts, t.pid"
+            "SELECT j.id, j.lease_token, j.attempts, t.pid"
             " FROM cdp_job j JOIN faults_taken t ON t.token = j.lease_token"
-            " WHERE j.state = %s AND (j.params ->> 'import')::bigint = ANY(%s) ORDER BY 1, 2",
+            " WHERE j.state = %s AND (j.params ->> 'import')::bigint = ANY(%s) ORDER BY 1",
             [Job.State.RUNNING, [one.pk for one in imports]],
         )
         return [Held(*row) for row in cursor]

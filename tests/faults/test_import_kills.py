@@ -104,28 +104,28 @@ def shipped_bench() -> Iterator[Bench]:
 def test_many_import_kills(
     shipped_bench: Bench, django_db_blocker: Any, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """CDP_SOAK_KILLS (100) kills over imports of CDP_SOAK_ROWS (100,000), four at a time on three workers.
+    """CDP_SOAK_KILLS (100) kills over imports of CDP_SOAK_ROWS (100,000), six at a time on four workers.
 
     Side by side, because after each kill an import lies still until its lease has run out. There is room in the
-    pools for all four while one worker is dead, so that whoever waits, waits for the lease alone.
+    pools for all six while one worker is dead, so that whoever waits, waits for the lease alone.
     """
     wanted = int(os.environ.get("CDP_SOAK_KILLS", "100"))
     rows = int(os.environ.get("CDP_SOAK_ROWS", "100000"))
     random = Random(os.environ.get("CDP_SOAK_SEED", "1"))
     settings.MEDIA_ROOT = Path(shipped_bench.env["CDP_DATA"]) / "files"
     with django_db_blocker.unblock(), shipped_bench.connected():
-        shipped_bench.ready("one", "two", "three")
+        shipped_bench.ready("one", "two", "three", "four")
         ada = stories.staff()
         clean = stories.in_peace(shipped_bench, rows)
         killed, number, slowest = 0, 0, 0.0
         while killed < wanted:
-            prefixes = [f"soak{number + n:03}" for n in range(4)]
+            prefixes = [f"soak{number + n:03}" for n in range(6)]
             number += len(prefixes)
             for prefix in prefixes:
                 stories.know_people(prefix, rows, ada)
             jobs = [stories.send(prefix, rows, user=ada) for prefix in prefixes]
             kills = kill_at_random(
-                shipped_bench, jobs, kills=wanted - killed, random=random, longest=4.0, at_most_each=8
+                shipped_bench, jobs, kills=wanted - killed, random=random, longest=4.0, at_most_each=4
             )
             killed += kills.count
             slowest = max(slowest, kills.slowest)
