@@ -187,6 +187,9 @@ def story_of(job: Import, prefix: str) -> Story:
             "addresses": rows("SELECT count(*) FROM profiles_identifier WHERE value LIKE %(like)s || '.%%'")[
                 0
             ][0],
+            "pairs": rows(
+                "SELECT count(*) FROM profiles_duplicatepair WHERE (reasons -> 0 ->> 'import')::bigint = %(import)s"
+            )[0][0],
             "untold": rows(
                 "SELECT count(*) FROM profiles_profile p WHERE NOT EXISTS"
                 " (SELECT FROM profiles_change c WHERE c.profile_id = p.id AND c.kind = 'created')"
