@@ -78,7 +78,9 @@ IMPORT = (
 # What came in and was not carried out; support looks, whoever answers for the data repairs.
 LOOK_IN = _codes("profiles", "view_receipt", "view_heldjoin")
 TRACK = (
-    LOOK_IN | _codes("profiles", "change_receipt", "replay_receipt", "change_heldjoin") | _manage("profiles", "eventschema")
+    LOOK_IN
+    | _codes("profiles", "change_receipt", "replay_receipt", "change_heldjoin")
+    | _manage("profiles", "eventschema")
 )
 DEFINE = _manage("profiles", "tag", "attributedefinition", "identifiertype", "source")
 CONNECT = _manage("cdp", "webhook") | _codes("cdp", "view_delivery", "change_delivery")

@@ -41,6 +41,12 @@ class Entry:
     merge_other: int | None = None
     undo_id: int | None = None
 
+    @property
+    def import_id(self) -> int | None:
+        """The import that did it, where ``source`` names one."""
+        row = self.item.row
+        return row.cause_id if isinstance(row, Change) and row.cause == Change.Cause.IMPORT else None
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:

@@ -54,6 +54,7 @@ class Held:
     label: str
     from_id: int | None
     said: str
+    import_id: int | None
 
 
 @dataclass(slots=True)
@@ -163,7 +164,8 @@ def _identifiers(view: PersonView, shown: PersonView, said: dict[str, Provenance
     for row, masked in zip(view.identifiers, shown.identifiers, strict=True):
         told = said.get(f"identifiers:{row}")
         from_id = row.profile_id if row.profile_id != view.profile.pk else None
-        held.append(Held(masked, str(row.type), from_id, told.text if told else row.source.name))
+        text, import_id = (told.text, told.import_id) if told else (row.source.name, None)
+        held.append(Held(masked, str(row.type), from_id, text, import_id))
     return held
 
 
@@ -221,6 +223,7 @@ def _activity(request: HttpRequest, root: Profile, specs: dict[str, Spec]) -> di
         "event_source": source,
         "kinds": [(key, label, key == kind) for key, label in CHIPS],
         "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
+        "may_see_imports": request.user.has_perm("imports.view_import"),
     }
 
 

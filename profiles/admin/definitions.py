@@ -1,4 +1,4 @@
-"""What staff define: custom attributes, identifier types, sources (I1, P2)."""
+"""What staff define: custom attributes and identifier types (I1, P2)."""
 
 from typing import Any
 
@@ -12,12 +12,11 @@ from django.utils.safestring import SafeString
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.patience import within_patience
-from cdp.templatetags.cdp import ago
 from profiles.admin.resources import AttributeResource, DefinitionFiles
 from profiles.attributes import check_new_name
 from profiles.identity.normalize import BadValue, compile_patterns
 from profiles.identity.rules import recheck_type
-from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile, Source
+from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile
 
 
 class LinesField(forms.Field):
@@ -235,35 +234,5 @@ def has_values(kind: IdentifierType) -> bool:
     return within_patience(lambda: Identifier.objects.filter(type=kind).exists()) is not False
 
 
-# --- Sources --------------------------------------------------------------------------------------------
-
-
-class SourceAdmin(CdpModelAdmin):
-    """Never deleted: whatever came through a source names it."""
-
-    list_display = ("name", "door", "shipped", "created")
-    list_filter = ("door",)
-    search_fields = ("name",)
-    ordering = ("name",)
-    fields = ("name", "door")
-    actions = None
-    page_sub = "The doors and systems data comes through. Every value says which one it came from."
-
-    @admin.display(description="Origin")
-    def shipped(self, source: Source) -> SafeString:
-        return format_html('<span class="badge">{}</span>', "shipped" if source.is_builtin else "made here")
-
-    @admin.display(description="Made")
-    def created(self, source: Source) -> str:
-        return ago(source.created_at)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Source | None = None) -> tuple[str, ...]:
-        return ("door",) if obj else ()
-
-    def has_delete_permission(self, request: HttpRequest, obj: Source | None = None) -> bool:
-        return False
-
-
 admin.site.register(AttributeDefinition, AttributeAdmin)
 admin.site.register(IdentifierType, IdentifierTypeAdmin)
-admin.site.register(Source, SourceAdmin)

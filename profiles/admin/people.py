@@ -13,7 +13,7 @@ from profiles.admin import actions, bulk, card, edit, history, listing, merging
 from profiles.models import Merge, Profile
 
 
-class _OwnPages(CdpModelAdmin):
+class OwnPages(CdpModelAdmin):
     """Registered so that links, permissions and the menu know the model; every page is a view of ours."""
 
     pages: tuple[tuple[str, Any, str], ...] = ()
@@ -30,7 +30,7 @@ class _OwnPages(CdpModelAdmin):
         return False
 
 
-class ProfileAdmin(_OwnPages):
+class ProfileAdmin(OwnPages):
     pages = (
         ("", listing.people, "changelist"),
         ("deleted/", listing.deleted, "deleted"),
@@ -62,7 +62,7 @@ class ProfileAdmin(_OwnPages):
     )
 
 
-class MergeAdmin(_OwnPages):
+class MergeAdmin(OwnPages):
     pages = (
         ("", history.history, "changelist"),
         ("<int:merge_id>/undo/", merging.undo, "undo"),

@@ -30,7 +30,6 @@ from profiles.tracking.receipts import (
     chosen,
     is_waiting,
 )
-from profiles.tracking.receive import receive
 from profiles.tracking.repair import Repair, check_payload, read_repairs, repaired
 from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean
 from profiles.tracking.shapes import Entry, Refusal, Result, Sender
@@ -189,6 +188,8 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
 
 def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> Result:
     """Through the door's own reading and storing, as if it came now, by the clock of then."""
+    from profiles.tracking.receive import receive
+
     raw = copy.deepcopy(receipt.payload if payload is None else payload)
     return receive([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
 
@@ -199,6 +200,9 @@ def _entry(receipt: Receipt, raw: Any, at: datetime.datetime) -> Entry:
     except TooDeep:
         message = f"This item nests more than {MAX_DEPTH} levels of lists and objects."
         return Refusal(0, "too_deep", message, raw, receipt.kind, receipt.name, receipt.message_id)
+    if isinstance(raw, dict) and receipt.message_id:
+        # One that came without an id was given one then; it stays the same message.
+        raw.setdefault("messageId", receipt.message_id)
     # A single call's item does not say what it is; its path did.
     said = raw.get("type") if isinstance(raw, dict) else None
     kind = None if isinstance(said, str) and said else receipt.kind or None

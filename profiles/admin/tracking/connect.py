@@ -1,0 +1,217 @@
+"""Copy-paste help for whatever sends events: our own snippet, public SDKs, curl; with this host and key filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+from profiles.models import Source, WriteKey
+
+WEB, SERVER = WriteKey.Kind.WEB, WriteKey.Kind.SERVER
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """One way to send. ``install`` is a shell command, ``code`` what goes into the program, ``notes`` sentences."""
+
+    title: str
+    where: str
+    install: str
+    code: str
+    notes: tuple[str, ...] = ()
+
+
+# Title, where it runs, which key, install, code with {host} and {key}, notes.
+_GUIDES: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
+    (
+        "Our snippet, cdp.js",
+        "Browser",
+        WEB,
+        "",
+        """<script>
+  window.cdp = window.cdp || [];
+</script>
+<script async src="{host}/cdp.js" data-key="{key}"></script>
+
+<script>
+  cdp.push(["track", "Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }}]);
+  cdp.push(["identify", "C-20417", {{ email: "ann@example.com" }}]);
+</script>
+
+<form data-cdp-form="newsletter">
+  <input type="email" name="email" data-cdp-field="email">
+  <button>Subscribe</button>
+</form>""",
+        (
+            "Page views are sent by themselves. Forms send only the fields that are marked, never passwords or cards.",
+            'With data-consent="required" nothing is stored or sent before cdp.consent(true).',
+            "Call cdp.reset() when somebody logs out.",
+        ),
+    ),
+    (
+        "analytics-next (Segment's analytics.js 2)",
+        "Browser",
+        WEB,
+        "npm install @segment/analytics-next",
+        """import {{ AnalyticsBrowser }} from "@segment/analytics-next";
+
+const analytics = AnalyticsBrowser.load({{
+  writeKey: "{key}",
+  cdnURL: "{host}",
+}});
+
+analytics.page();
+analytics.track("Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }});
+analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
+        (
+            "It loads its settings from here, which send every call back here.",
+            "Call analytics.reset() on logout.",
+        ),
+    ),
+    (
+        "analytics-node (Segment)",
+        "Node.js",
+        SERVER,
+        "npm install @segment/analytics-node",
+        """import {{ Analytics }} from "@segment/analytics-node";
+
+const analytics = new Analytics({{
+  writeKey: "{key}",
+  host: "{host}",
+}});
+
+analytics.identify({{ userId: "C-20417", traits: {{ email: "ann@example.com" }} }});
+analytics.track({{ userId: "C-20417", event: "Order Completed", properties: {{ order_id: "O-1", total: 89.0 }} }});
+await analytics.closeAndFlush();""",
+        (),
+    ),
+    (
+        "segment-analytics-python",
+        "Python",
+        SERVER,
+        "pip install segment-analytics-python",
+        """import segment.analytics as analytics
+
+analytics.write_key = "{key}"
+analytics.host = "{host}"
+
+analytics.identify("C-20417", {{"email": "ann@example.com"}})
+analytics.track("C-20417", "Order Completed", {{"order_id": "O-1", "total": 89.0}})
+analytics.flush()""",
+        (),
+    ),
+    (
+        "RudderStack for browsers",
+        "Browser",
+        WEB,
+        "npm install @rudderstack/analytics-js",
+        """import {{ RudderAnalytics }} from "@rudderstack/analytics-js";
+
+const analytics = new RudderAnalytics();
+analytics.load("{key}", "{host}", {{ configUrl: "{host}" }});
+
+analytics.page();
+analytics.track("Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }});
+analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
+        ("Call analytics.reset(true) on logout: true makes a new anonymous id, too.",),
+    ),
+    (
+        "RudderStack for Node.js",
+        "Node.js",
+        SERVER,
+        "npm install @rudderstack/rudder-sdk-node",
+        """import RudderAnalytics from "@rudderstack/rudder-sdk-node";
+
+const analytics = new RudderAnalytics("{key}", {{ dataPlaneUrl: "{host}" }});
+
+analytics.identify({{ userId: "C-20417", traits: {{ email: "ann@example.com" }} }});
+analytics.track({{ userId: "C-20417", event: "Order Completed", properties: {{ order_id: "O-1", total: 89.0 }} }});
+analytics.flush();""",
+        (),
+    ),
+    (
+        "RudderStack for Python",
+        "Python",
+        SERVER,
+        "pip install rudder-sdk-python",
+        """import rudderstack.analytics as analytics
+
+analytics.write_key = "{key}"
+analytics.dataPlaneUrl = "{host}"
+
+analytics.identify("C-20417", {{"email": "ann@example.com"}})
+analytics.track("C-20417", "Order Completed", {{"order_id": "O-1", "total": 89.0}})
+analytics.flush()""",
+        (),
+    ),
+    (
+        "curl, or any program that speaks HTTP",
+        "Anywhere",
+        SERVER,
+        "",
+        """curl -u "{key}:" -H "Content-Type: application/json" "{host}/v1/batch?receipts=true" -d '{{
+  "batch": [
+    {{"type": "identify", "userId": "C-20417", "traits": {{"email": "ann@example.com"}}}},
+    {{"type": "track", "userId": "C-20417", "event": "Order Completed", "messageId": "order-O-1",
+     "properties": {{"order_id": "O-1", "total": 89.0}}}}
+  ]
+}}'""",
+        (
+            "The answer says what became of each item. With a messageId of your own a call can be repeated safely.",
+            "With X-Strict-Mode: 1 one item that cannot be carried out stops the whole batch.",
+        ),
+    ),
+    (
+        "Django",
+        "Python",
+        WEB,
+        "pip install segment-analytics-python",
+        """# settings.py
+CDP_HOST = "{host}"
+CDP_WRITE_KEY = "{server_key}"
+
+# apps.py of your project: once, in ready()
+import segment.analytics as analytics
+analytics.host, analytics.write_key = settings.CDP_HOST, settings.CDP_WRITE_KEY
+
+# views.py: after the order is saved
+analytics.track(
+    user_id=str(order.customer_id),
+    event="Order Completed",
+    properties={{"order_id": order.number, "total": float(order.total), "cart_id": order.cart_id}},
+    message_id=f"order-{{order.number}}",
+)
+
+{{# base.html #}}
+<script async src="{host}/cdp.js" data-key="{key}"></script>""",
+        (
+            "Orders are sent by the server, which misses none; visits by the snippet. Both lead to one person.",
+        ),
+    ),
+)
+
+
+def guides(request: HttpRequest, source: Source, keys: Mapping[str, WriteKey]) -> list[Guide]:
+    """Every guide for this source, those that suit its keys first. ``keys``: one working key of each kind."""
+    host = f"{request.scheme}://{request.get_host()}"
+    wanted = set(keys) or {WEB if source.door == Source.Door.WEB else SERVER}
+    server_key = _shown(keys, SERVER)
+    ordered = sorted(_GUIDES, key=lambda guide: guide[2] not in wanted)
+    return [
+        Guide(
+            title,
+            where,
+            install,
+            code.format(host=host, key=_shown(keys, kind), server_key=server_key),
+            notes,
+        )
+        for title, where, kind, install, code, notes in ordered
+    ]
+
+
+def _shown(keys: Mapping[str, WriteKey], kind: str) -> str:
+    """How the key begins: the rest is known to whoever made it."""
+    key = keys.get(kind)
+    return f"{key.prefix}…" if key else "YOUR_WEB_KEY" if kind == WEB else "YOUR_SERVER_KEY"

@@ -1,0 +1,42 @@
+"""Where the pages about tracking are, under the names the admin's links expect."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from profiles.admin.people import OwnPages
+from profiles.admin.tracking import inbox, sources, watch
+from profiles.models import Receipt, Source
+
+
+class ReceiptAdmin(OwnPages):
+    pages = (
+        ("", inbox.inbox, "changelist"),
+        ("bulk/", inbox.bulk, "bulk"),
+        ("<int:receipt_id>/change/", inbox.receipt, "change"),
+        ("<int:receipt_id>/replay/", inbox.replay, "replay"),
+        ("<int:receipt_id>/dismiss/", inbox.dismiss_one, "dismiss"),
+    )
+
+
+class SourceAdmin(OwnPages):
+    """Never deleted: whatever came through a source names it."""
+
+    pages = (
+        ("", sources.sources, "changelist"),
+        ("add/", sources.add, "add"),
+        ("<int:source_id>/change/", sources.source, "change"),
+        ("<int:source_id>/settings/", sources.settings, "settings"),
+        ("<int:source_id>/connect/", sources.connect, "connect"),
+        ("<int:source_id>/live/", watch.live, "live"),
+        ("<int:source_id>/live/rows/", watch.live_rows, "live_rows"),
+        ("<int:source_id>/check-up/", watch.checkup, "checkup"),
+        ("<int:source_id>/check-up/browser/", watch.checkup_browser, "checkup_browser"),
+        ("<int:source_id>/key/", sources.key_add, "key_add"),
+        ("<int:source_id>/key/<int:writekey_id>/rotate/", sources.key_rotate, "key_rotate"),
+        ("<int:source_id>/key/<int:writekey_id>/revoke/", sources.key_revoke, "key_revoke"),
+    )
+
+
+admin.site.register(Receipt, ReceiptAdmin)
+admin.site.register(Source, SourceAdmin)

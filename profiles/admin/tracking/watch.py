@@ -1,0 +1,89 @@
+"""Watching calls come in: everything a source gets, or what one browser sends, with what is wrong about it (T8)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from profiles.admin.door import door, may_see, render
+from profiles.admin.tracking.sources import frame, source_of
+from profiles.tracking.checkup import checklist, flags_of
+from profiles.tracking.live import Call, masked, newest, of_browser
+
+# The first-party cookie our snippet keeps a browser's id in, when it runs on this very site.
+COOKIES = ("cdp_id", "cdp")
+MAX_ID = 255
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def live(request: HttpRequest, source_id: int) -> HttpResponse:
+    """The newest calls of a source. A script asks for more; without it, reloading does. At most five queries."""
+    source = source_of(source_id)
+    calls = newest(source.pk)
+    context = {
+        **frame(request, source, "live"),
+        "calls": shown(request, calls),
+        "newest_id": calls[0].receipt_id if calls else 0,
+    }
+    return render(request, "tracking/live.html", context)
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
+    """Only the rows behind ``?after=``, for the script; 204 when there are none."""
+    source = source_of(source_id)
+    raw = request.GET.get("after", "")
+    after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else 0
+    calls = newest(source.pk, after=after)
+    if not calls:
+        return HttpResponse(status=204)
+    context = {"calls": shown(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
+    response = TemplateResponse(request, "admin/profiles/tracking/live_rows.html", context)
+    response["X-Newest"] = str(calls[0].receipt_id)
+    return response
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def checkup(request: HttpRequest, source_id: int) -> HttpResponse:
+    """What one browser sent and what looks wrong about it, beside the checklist of the whole source."""
+    source = source_of(source_id)
+    context = {
+        **frame(request, source, "checkup"),
+        **_browser(request, source_id),
+        "own_id": _own_id(request),
+        "checks": checklist(source),
+    }
+    return render(request, "tracking/checkup.html", context)
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def checkup_browser(request: HttpRequest, source_id: int) -> HttpResponse:
+    """The part about the browser alone, for the script."""
+    source = source_of(source_id)
+    context = {**_browser(request, source.pk), "source": source}
+    return TemplateResponse(request, "admin/profiles/tracking/checkup_browser.html", context)
+
+
+def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
+    anonymous_id = request.GET.get("anonymous_id", "").strip().replace("\x00", "")[:MAX_ID]
+    calls = of_browser(source_id, anonymous_id) if anonymous_id else []
+    # Before masking: what is hidden from somebody may still be what is wrong.
+    flags = flags_of(calls)
+    return {"anonymous_id": anonymous_id, "calls": shown(request, calls), "flags": flags}
+
+
+def _own_id(request: HttpRequest) -> str:
+    """This very browser's id, when the site that is tracked shares its address with this page."""
+    for name in COOKIES:
+        if value := request.COOKIES.get(name, "").strip():
+            return value[:MAX_ID]
+    return ""
+
+
+def shown(request: HttpRequest, calls: list[Call]) -> list[tuple[Call, str]]:
+    """Each call with its payload as text, masked without the right to see personal data."""
+    told = calls if may_see(request) else masked(calls)
+    return [(call, json.dumps(call.payload, ensure_ascii=False, indent=2)) for call in told]
