@@ -20,7 +20,7 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 
 # JavaScript's Date.toString(): “Fri Jan 05 2024 10:10:10 GMT+0100 (CET)”.
 _JS = re.compile(r"^\w{3} (\w{3}) (\d{1,2}) (\d{4}) (\d\d:\d\d:\d\d) (?:GMT|UTC)([+-]\d{4})?")
-_NUMBER = re.compile(r"^-?\d{1,19}(?:\.\d{1,9})?$")
+_NUMBER = re.compile(r"^-?[0-9]{1,19}(?:\.[0-9]{1,9})?$")
 # What stands behind ISO times of Java and Ruby: “[Europe/Berlin]”, “ UTC”, “ +0200”.
 _ZONE = re.compile(r"\s*\[[^\]]*\]$")
 _OFFSET = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
