@@ -1,0 +1,453 @@
+"""Whom calls are about and what becomes of them: identity from traffic (I5-I8), receipts, journal."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from profiles.editing import set_lock
+from profiles.merging.unmerge import unmerge_profiles
+from profiles.models import (
+    AttributeDefinition,
+    Change,
+    Consent,
+    DuplicatePair,
+    Event,
+    HeldJoin,
+    Identifier,
+    LinkInterval,
+    Merge,
+    Profile,
+    Receipt,
+    Source,
+)
+from profiles.tracking.receive import StrictRefused
+from profiles.tracking.shapes import Sender
+from profiles.tracking.userhash import sign_user
+from tests.people import make_profile
+from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def server(db: None) -> Sender:
+    return make_sender("server")
+
+
+@pytest.fixture
+def web(db: None) -> Sender:
+    return make_sender("web")
+
+
+def ago(**delta: float) -> str:
+    return (timezone.now() - datetime.timedelta(**delta)).isoformat()
+
+
+# --- Anonymous becomes known (I5, I6) ---------------------------------------------------------------------
+
+
+def test_an_anonymous_visitor_becomes_known_and_keeps_their_history(web: Sender) -> None:
+    track(web, "Product Viewed", anonymousId="b1", timestamp=ago(hours=1))
+    visitor = holder("anonymous_id", "b1")
+    assert (visitor.is_recognized, visitor.source_id) == (False, web.source.pk)
+
+    result = identify(
+        web, anonymousId="b1", userId="42", traits={"email": "Ann@Example.com", "firstName": "Ann"}
+    )
+    track(web, "Order Completed", userId="42")
+    assert (result.outcome, result.profile_id) == ("applied", visitor.pk)
+    person = holder("customer_id", "42")
+    assert person.pk == visitor.pk == holder("email", "ann@example.com").pk
+    assert (person.is_recognized, person.first_name, person.email) == (True, "Ann", "ann@example.com")
+    assert events_of(person) == ["Product Viewed", "identify", "Order Completed"]
+    told = Change.objects.get(profile=person, kind="updated")
+    assert (told.cause, told.cause_id) == ("event", Event.objects.get(kind="identify").pk)
+    assert told.fields == {
+        "email": [None, "ann@example.com"],
+        "first_name": [None, "Ann"],
+        "identifiers": [[], ["customer_id:42", "email:ann@example.com"]],
+    }
+
+
+def test_a_browser_joins_the_known_person_and_late_events_follow(web: Sender, server: Sender) -> None:
+    identify(server, userId="42", traits={"firstName": "Ann"})
+    known = holder("customer_id", "42")
+    track(web, "Product Viewed", anonymousId="b1", timestamp=ago(hours=2))
+    visitor = holder("anonymous_id", "b1")
+
+    result = identify(web, anonymousId="b1", userId="42")
+    assert (result.outcome, result.profile_id) == ("merged", known.pk)
+    track(web, "Added to Cart", anonymousId="b1", timestamp=ago(hours=3))  # sent late by the browser
+    assert events_of(known) == ["Added to Cart", "Product Viewed", "identify", "identify"]
+    merge = Merge.objects.get()
+    assert (merge.winner_id, merge.loser_id, merge.cause) == (known.pk, visitor.pk, "event")
+    assert merge.cause_id == Event.objects.get(message_id=result.message_id).pk
+
+    # What arrived by the browser goes back with it.
+    unmerge_profiles(merge_id=merge.pk, actor=server_actor(), source=server.source)
+    assert events_of(visitor) == ["Added to Cart", "Product Viewed"]
+    assert events_of(known) == ["identify", "identify"]
+    # And what people decided binds the door (I11).
+    again = identify(web, anonymousId="b1", userId="42")
+    assert (again.outcome, again.code) == ("conflict", "verdict")
+    assert again.profile_id == known.pk
+
+
+def server_actor() -> Any:
+    from cdp.actors import Actor
+
+    return Actor.system()
+
+
+def test_a_whole_visit_in_one_batch_makes_one_person(web: Sender) -> None:
+    received = call(
+        web,
+        {"type": "page", "anonymousId": "b1", "name": "Home"},
+        {"type": "track", "event": "Looked", "anonymousId": "b1"},
+        {"type": "identify", "anonymousId": "b1", "userId": "42", "traits": {"email": "ann@example.com"}},
+        {"type": "track", "event": "Bought", "userId": "42"},
+        {"type": "track", "event": "Looked again", "anonymousId": "b1"},
+    )
+    assert [result.outcome for result in received.results] == ["applied"] * 5
+    person = Profile.objects.get()
+    assert {result.profile_id for result in received.results} == {person.pk}
+    assert (person.is_recognized, Merge.objects.count(), Event.objects.count()) == (True, 0, 5)
+    created = Change.objects.get()
+    assert created.kind == "created"
+    assert created.fields["identifiers"] == [
+        [],
+        ["anonymous_id:b1", "customer_id:42", "email:ann@example.com"],
+    ]
+    assert person.first_seen_at <= person.last_seen_at
+
+
+def test_known_and_new_ids_together_attach_the_new_ones(server: Sender) -> None:
+    ann = make_profile(email="ann@example.com")
+    result = identify(
+        server,
+        userId="42",
+        traits={"email": "ann@example.com"},
+        context={"externalIds": [{"type": "phone", "id": "+48601234567"}, {"type": "shoe", "id": "9"}]},
+    )
+    assert (result.outcome, result.profile_id) == ("applied", ann.pk)
+    assert holder("customer_id", "42").pk == ann.pk
+    phone = Identifier.objects.get(type__name="phone", value="+48601234567")
+    assert (phone.profile_id, phone.resolves) == (ann.pk, False)
+    problem = Receipt.objects.get().problems[0]
+    assert problem["message"] == (
+        "“shoe” is not an identifier type. Known types: customer_id, email, phone, anonymous_id."
+    )
+
+
+# --- People who stay apart (I7, I8, I10, I11) --------------------------------------------------------------
+
+
+def test_two_family_members_with_one_email_stay_two(server: Sender) -> None:
+    identify(server, userId="1", traits={"email": "home@example.com", "firstName": "Ann"})
+    result = identify(server, userId="2", traits={"email": "home@example.com", "firstName": "Bob"})
+    ann, bob = holder("customer_id", "1"), holder("customer_id", "2")
+    assert ann.pk != bob.pk
+    assert (result.outcome, result.code, result.profile_id) == ("conflict", "identifier_clash", bob.pk)
+    assert result.message == "E-mail home@example.com leads to another person; kept here for contact only."
+    assert holder("email", "home@example.com").pk == ann.pk
+    assert (bob.email, bob.first_name) == ("home@example.com", "Bob")
+    pair = DuplicatePair.objects.get()
+    assert ({pair.a_id, pair.b_id}, pair.verdict) == ({ann.pk, bob.pk}, "open")
+    assert pair.reasons[0]["text"] == "Both came with the email home@example.com."
+    # Said again, nothing new happens.
+    identify(server, userId="2", traits={"email": "home@example.com"})
+    assert (DuplicatePair.objects.count(), Identifier.objects.filter(type__name="email").count()) == (1, 2)
+
+
+def test_two_known_people_are_never_merged_by_a_call(server: Sender) -> None:
+    ann = make_profile(identifiers=[("customer_id", "1")])
+    bob = make_profile(email="bob@example.com")
+    result = identify(server, userId="1", traits={"email": "bob@example.com"})
+    assert (result.outcome, result.profile_id) == ("conflict", ann.pk)
+    assert (Merge.objects.count(), DuplicatePair.objects.count()) == (0, 1)
+    assert holder("email", "bob@example.com").pk == bob.pk
+
+
+def test_a_shared_browser_changes_hands_and_history_stays(web: Sender) -> None:
+    track(web, "Ann looked", anonymousId="b1", timestamp=ago(hours=5))
+    identify(web, anonymousId="b1", userId="1", timestamp=ago(hours=4))
+    track(web, "Ann again", anonymousId="b1", timestamp=ago(hours=3))
+    result = identify(web, anonymousId="b1", userId="2", timestamp=ago(hours=2))
+    track(web, "Bob looked", anonymousId="b1", timestamp=ago(hours=1))
+    ann, bob = holder("customer_id", "1"), holder("customer_id", "2")
+    assert (result.outcome, result.profile_id, Merge.objects.count()) == ("applied", bob.pk, 0)
+    assert holder("anonymous_id", "b1").pk == bob.pk
+
+    track(web, "Ann, late", anonymousId="b1", timestamp=ago(hours=4.5))
+    assert events_of(ann) == ["Ann looked", "Ann, late", "identify", "Ann again"]
+    assert events_of(bob) == ["identify", "Bob looked"]
+    assert list(LinkInterval.objects.values_list("profile_id", flat=True)) == [ann.pk, bob.pk]
+    first, last = LinkInterval.objects.all()
+    assert (first.started_at, first.ended_at, last.ended_at) == (None, last.started_at, None)
+    # And back again.
+    identify(web, anonymousId="b1", userId="1", timestamp=ago(minutes=30))
+    track(web, "Ann is back", anonymousId="b1")
+    assert events_of(ann)[-1] == "Ann is back"
+    assert LinkInterval.objects.count() == 3
+
+
+def test_a_browser_is_not_passed_on_within_a_batch_before_its_first_owner(web: Sender) -> None:
+    received = call(
+        web,
+        {"type": "identify", "anonymousId": "b1", "userId": "1", "timestamp": ago(hours=3)},
+        {"type": "track", "event": "A", "anonymousId": "b1", "timestamp": ago(hours=2.5)},
+        {"type": "identify", "anonymousId": "b1", "userId": "2", "timestamp": ago(hours=2)},
+        {"type": "track", "event": "B", "anonymousId": "b1", "timestamp": ago(hours=1)},
+    )
+    assert [result.outcome for result in received.results] == ["applied"] * 4
+    ann, bob = holder("customer_id", "1"), holder("customer_id", "2")
+    assert (events_of(ann), events_of(bob)) == (["identify", "A"], ["identify", "B"])
+    rows = Identifier.objects.filter(type__name="anonymous_id", value="b1").values_list(
+        "profile_id", "resolves"
+    )
+    assert set(rows) == {(ann.pk, False), (bob.pk, True)}
+
+
+def test_an_adopting_call_can_say_no(server: Sender) -> None:
+    track(server, "Looked", anonymousId="b1")
+    identify(server, anonymousId="b1", userId="1", context={"adopt": False})
+    assert holder("anonymous_id", "b1").pk != holder("customer_id", "1").pk
+    assert events_of(holder("customer_id", "1")) == ["identify"]
+
+
+def test_a_browser_of_too_many_people_is_held(web: Sender, settings: Any) -> None:
+    settings.CDP_BREAKER_PEOPLE = 3
+    for hour, user in ((5, "1"), (4, "2")):
+        identify(web, anonymousId="kiosk", userId=user, timestamp=ago(hours=hour))
+    result = identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=3))
+    assert (result.outcome, result.code) == ("conflict", "held")
+    assert result.message == "Browser id kiosk would join more people than allowed; it waits in Held."
+    held = HeldJoin.objects.get()
+    assert (held.reason, held.people, held.count) == ("value", 3, 1)
+    assert (held.profile_id, held.other_id) == (holder("customer_id", "3").pk, holder("customer_id", "2").pk)
+    identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=2))
+    held.refresh_from_db()
+    assert (HeldJoin.objects.count(), held.count) == (1, 2)
+
+    HeldJoin.objects.update(state="shared")
+    identify(web, anonymousId="kiosk", userId="4")
+    assert holder("anonymous_id", "kiosk").pk == holder("customer_id", "2").pk
+    assert HeldJoin.objects.count() == 1
+
+
+def test_a_source_that_merges_too_much_is_held(server: Sender) -> None:
+    Source.objects.filter(pk=server.source.pk).update(merges_per_hour=1)
+    server.source.refresh_from_db()
+    for user in "12":
+        identify(server, userId=user)
+        track(server, anonymousId=f"b{user}")
+    assert identify(server, userId="1", anonymousId="b1").outcome == "merged"
+    result = identify(server, userId="2", anonymousId="b2")
+    assert (result.outcome, result.code) == ("conflict", "held")
+    assert (Merge.objects.count(), HeldJoin.objects.get().reason) == (1, "rate")
+
+
+def test_locked_profiles_are_joined_by_nobody(server: Sender) -> None:
+    identify(server, userId="1")
+    track(server, anonymousId="b1")
+    ann, visitor = holder("customer_id", "1"), holder("anonymous_id", "b1")
+    set_lock(profile_id=ann.pk, is_locked=True, actor=server_actor(), source=server.source)
+    result = identify(server, userId="1", anonymousId="b1")
+    assert (result.outcome, result.profile_id, Merge.objects.count()) == ("conflict", ann.pk, 0)
+    assert result.message == "Browser id b1 leads to another person; it stays there."
+    assert holder("anonymous_id", "b1").pk == visitor.pk
+
+
+def test_alias(server: Sender, web: Sender) -> None:
+    track(web, "Looked", anonymousId="b1")
+    assert one(web, "alias", previousId="b1", userId="1").outcome == "applied"
+    assert events_of(holder("customer_id", "1")) == ["Looked", "alias"]
+    identify(server, userId="2")
+    refused = one(web, "alias", previousId="1", userId="2")
+    assert (refused.outcome, refused.code) == ("conflict", "identifier_clash")
+    assert holder("customer_id", "1").pk != holder("customer_id", "2").pk
+    assert one(server, "alias", previousId="1", userId="2").outcome == "merged"
+    assert holder("customer_id", "1").pk == holder("customer_id", "2").pk
+
+
+# --- What a public key must not do --------------------------------------------------------------------------
+
+
+def test_signed_users(web: Sender) -> None:
+    Source.objects.filter(pk=web.source.pk).update(needs_user_hash=True)
+    web.source.refresh_from_db()
+    unsigned = identify(web, anonymousId="b1", userId="42", traits={"firstName": "Eve"})
+    assert holder("customer_id", "42") is None
+    assert (unsigned.outcome, Receipt.objects.get().problems[0]["code"]) == ("applied", "unverified_user")
+    forged = identify(web, anonymousId="b1", userId="42", context={"userHash": "0" * 64})
+    assert (forged.outcome, holder("customer_id", "42")) == ("applied", None)
+    good = sign_user(web.source, "42")
+    identify(web, anonymousId="b1", userId="42", context={"userHash": good})
+    row = Identifier.objects.get(type__name="customer_id", value="42")
+    assert (row.profile.canonical_id, row.is_verified) == (unsigned.profile_id, True)
+    alone = identify(web, userId="43")
+    assert (alone.outcome, alone.code) == ("invalid", "unverified_user")
+    assert alone.message == "context.userHash is missing, so the userId was not used."
+
+
+def test_a_public_key_overwrites_no_verified_address_and_clears_nothing(web: Sender, server: Sender) -> None:
+    ann = make_profile(identifiers=[("customer_id", "1")], email="ann@example.com", city="Oslo")
+    Identifier.objects.filter(type__name="email").update(is_verified=True)
+    identify(web, userId="1", traits={"email": "eve@example.com", "city": None})
+    ann.refresh_from_db()
+    assert (ann.email, ann.city) == ("ann@example.com", "Oslo")
+    problem = Receipt.objects.get().problems[-1]
+    assert problem["message"] == "email was left as it is: the value here is verified."
+    identify(server, userId="1", traits={"email": "new@example.com", "city": None})
+    ann.refresh_from_db()
+    assert (ann.email, ann.city) == ("new@example.com", None)
+
+
+def test_consents(web: Sender, server: Sender) -> None:
+    said = {"channel": "email", "purpose": "newsletter", "anonymousId": "b1"}
+    bare = one(web, "consent", state="granted", **said)
+    assert (bare.outcome, bare.code) == ("invalid", "consent_without_wording")
+    assert one(web, "consent", state="maybe", **said).code == "bad_consent"
+    assert one(web, "consent", state="granted", wording="v1", **said).outcome == "applied"
+    assert one(web, "consent", state="withdrawn", **said).outcome == "applied"
+    upgrade = one(web, "consent", state="granted", wording="v2", **said)
+    assert (upgrade.outcome, upgrade.code) == ("conflict", "consent_upgrade")
+    assert list(Consent.objects.order_by("pk").values_list("state", flat=True)) == ["granted", "withdrawn"]
+    assert one(server, "consent", state="granted", **said).outcome == "applied"
+    assert Consent.objects.count() == 3
+
+
+# --- Traits ---------------------------------------------------------------------------------------------------
+
+
+def test_traits(server: Sender) -> None:
+    identify(
+        server,
+        userId="1",
+        traits={"first_name": "Ann", "birthday": "31/02/1990", "plan": "pro", "visits": 3, "email": "nope"},
+    )
+    person = holder("customer_id", "1")
+    assert (person.first_name, person.birth_date, person.email) == ("Ann", None, None)
+    assert person.attributes == {"plan": "pro", "visits": 3}
+    assert dict(AttributeDefinition.objects.values_list("name", "type")) == {
+        "plan": "text",
+        "visits": "number",
+    }
+    problems = {problem["pointer"]: problem["code"] for problem in Receipt.objects.get().problems}
+    assert set(problems.values()) == {"bad_trait"}
+    assert Event.objects.get().properties["email"] == "nope"  # nothing is lost
+
+    identify(server, userId="1", traits={"firstName": "Anna", "lastName": "Berg"}, timestamp=ago(days=3))
+    person.refresh_from_db()
+    assert (person.first_name, person.last_name) == ("Ann", "Berg")  # late: fills, never overwrites
+    assert Receipt.objects.latest("pk").problems[-1]["message"] == (
+        "first_name was left as it is: it arrived late; the newer value stays."
+    )
+
+
+def test_traits_nobody_registered_stay_in_the_event_when_told_so(server: Sender) -> None:
+    Source.objects.filter(pk=server.source.pk).update(adopts_attributes=False)
+    server.source.refresh_from_db()
+    identify(server, userId="1", traits={"plan": "pro"})
+    assert (holder("customer_id", "1").attributes, AttributeDefinition.objects.count()) == ({}, 0)
+    assert Receipt.objects.get().problems[0]["code"] == "unknown_trait"
+
+
+def test_update_changes_attributes_and_joins_nobody(server: Sender) -> None:
+    bob = make_profile(email="bob@example.com")
+    track(server, anonymousId="b1")
+    result = one(server, "update", anonymousId="b1", traits={"email": "bob@example.com", "city": "Oslo"})
+    visitor = holder("anonymous_id", "b1")
+    assert (result.outcome, result.profile_id) == ("applied", visitor.pk)
+    assert (visitor.email, visitor.city, visitor.is_recognized) == ("bob@example.com", "Oslo", False)
+    assert (Merge.objects.count(), holder("email", "bob@example.com").pk) == (0, bob.pk)
+    problem = Receipt.objects.latest("pk").problems[0]
+    assert problem["code"] == "identifier_as_attribute"
+    assert problem["message"] == (
+        "“email” looks like an identifier but joins nobody here; send it in the traits of identify to identify."
+    )
+
+
+def test_an_email_that_does_not_identify(server: Sender) -> None:
+    Source.objects.filter(pk=server.source.pk).update(identifies_by_email=False)
+    server.source.refresh_from_db()
+    make_profile(email="home@example.com")
+    identify(server, userId="1", traits={"email": "home@example.com"})
+    assert (DuplicatePair.objects.count(), holder("customer_id", "1").email) == (0, "home@example.com")
+
+
+def test_double_opt_in_waits(server: Sender) -> None:
+    Source.objects.filter(pk=server.source.pk).update(needs_confirmation=True)
+    server.source.refresh_from_db()
+    ann = make_profile(email="ann@example.com")
+    identify(server, anonymousId="b1", traits={"email": "ann@example.com"})
+    visitor = holder("anonymous_id", "b1")
+    assert (visitor.pk != ann.pk, visitor.is_recognized) == (True, False)
+    row = Identifier.objects.get(profile=visitor, type__name="email")
+    assert (row.resolves, row.is_pending, row.is_verified) == (False, True, False)
+
+
+# --- Once, and told -------------------------------------------------------------------------------------------
+
+
+def test_a_message_has_one_effect(server: Sender) -> None:
+    twice = {"type": "track", "event": "Bought", "userId": "1", "messageId": "m-1"}
+    first = call(server, twice, twice)
+    assert [result.outcome for result in first.results] == ["applied", "duplicate"]
+    assert call(server, twice).results[0].code == "duplicate_message"
+    assert (Event.objects.count(), Profile.objects.count()) == (1, 1)
+    assert Event.objects.get().envelope["message_id"] == "m-1"
+    # Another source may use the same id.
+    assert call(make_sender(), twice).results[0].outcome == "applied"
+    # A refused one waits once, however often it is sent.
+    bad = {"type": "track", "userId": "1", "messageId": "m-2"}
+    assert [call(server, bad).results[0].outcome for _ in range(2)] == ["invalid", "duplicate"]
+    assert Receipt.objects.filter(payload__isnull=False).count() == 1
+
+
+def test_every_item_has_an_outcome(server: Sender) -> None:
+    items = [
+        {"type": "track", "event": "A", "userId": "1"},
+        "nonsense",
+        {"type": "track", "event": "A"},
+        {"type": "track", "event": "A", "userId": "null"},
+        {"type": "dance", "userId": "1"},
+        {"type": "identify", "userId": "undefined", "anonymousId": "b1"},
+    ]
+    received = call(server, *items)
+    assert [result.outcome for result in received.results] == [
+        "applied",
+        "invalid",
+        "invalid",
+        "blocked_value",
+        "invalid",
+        "applied",
+    ]
+    assert Receipt.objects.count() == len(items)
+    assert [payload for payload in Receipt.objects.order_by("pk").values_list("payload", flat=True)] == [
+        None,
+        *items[1:5],
+        None,
+    ]
+    assert Receipt.objects.latest("pk").problems[0]["code"] == "blocked_value"
+    with pytest.raises(StrictRefused) as refused:
+        call(server, *items, is_strict=True)
+    assert len(refused.value.results) == 4
+    assert Receipt.objects.count() == len(items)
+
+
+def test_plain_events_cost_the_same_for_one_and_a_hundred(
+    server: Sender, django_assert_num_queries: Any
+) -> None:
+    people = [{"type": "track", "event": "A", "anonymousId": f"b{n}"} for n in range(100)]
+    call(server, *people)
+    for count in (1, 100):
+        call(server, {"type": "track", "event": "A", "anonymousId": "b0"})  # what is remembered for seconds
+        with django_assert_num_queries(8):  # two are the transaction's
+            call(server, *people[:count])
+    with django_assert_num_queries(14):
+        call(server, *[{"type": "identify", "anonymousId": f"c{n}", "userId": f"u{n}"} for n in range(100)])
