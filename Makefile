@@ -19,7 +19,7 @@ PRODUCTION := SECRET_KEY=for-the-check-alone-0123456789-abcdefghijklmnopqrstuvwx
 	DATABASE_URL=postgres://cdp@db.example.com/cdp CELERY_BROKER_URL=redis://redis.example.com/0 \
 	EMAIL_URL=smtp+tls://cdp:x@mail.example.com:587
 
-.PHONY: run test lint bench soak lock install install-dev
+.PHONY: run test lint bench soak lock snippet install install-dev
 
 run: install
 	@exec $(PY) -m cdp.local
@@ -70,3 +70,9 @@ lock: $(VENV)/bin/activate
 	@test -x $(VENV)/lock/bin/pip-compile || { $(PY) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip -q install pip-tools; }
 	$(LOCK) --all-extras -o requirements-dev.lock pyproject.toml
 	$(LOCK) -c requirements-dev.lock -o requirements.lock pyproject.toml
+
+# cdp.min.js anew out of cdp.js. Needs the network; only whoever changes the snippet needs the minifier.
+snippet: $(VENV)/bin/activate
+	@test -x $(VENV)/minify/bin/python || { $(PY) -m venv $(VENV)/minify && \
+	  $(VENV)/minify/bin/pip -q --disable-pip-version-check install tdewolff-minify==2.24.12; }
+	@$(VENV)/minify/bin/python profiles/tracking/snippet/build.py

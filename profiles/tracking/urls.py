@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from profiles.tracking import door
 
@@ -35,7 +35,7 @@ def both(
     return [path(route, view, parts, name=name), path(f"{route}/", view, parts)]
 
 
-urlpatterns: list[URLPattern] = [
+urlpatterns: list[URLPattern | URLResolver] = [
     *[
         pattern
         for word, kind in KINDS.items()
@@ -50,4 +50,5 @@ urlpatterns: list[URLPattern] = [
     *both("api/s/s2s/<str:kind>", door.single, "track-api-s2s"),
     *both("v1/projects/<str:write_key>/settings", door.project_settings, "track-settings"),
     *both("sourceConfig", door.source_config, "track-source-config"),
+    path("", include("profiles.tracking.snippet.urls")),
 ]

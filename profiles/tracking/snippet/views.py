@@ -1,0 +1,67 @@
+"""Serves cdp.js and cdp-debug.js to any page, with nothing in the answer that depends on who asks."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.http import HttpResponse, HttpResponseNotAllowed
+from django.utils.cache import get_conditional_response
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+FOLDER = Path(__file__).resolve().parent
+FILES = {"cdp.js": "cdp.min.js", "cdp-debug.js": "cdp-debug.js"}
+# A new version reaches every page within the hour; until then, and while it is fetched, no page waits for it.
+CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=604800"
+_METHODS = ["GET", "HEAD", "OPTIONS"]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's bytes, plain and gzipped, each with its own strong ETag."""
+
+    plain: bytes
+    zipped: bytes
+    etag: str
+
+    @classmethod
+    def read(cls, path: Path) -> Script:
+        plain = path.read_bytes()
+        zipped = gzip.compress(plain, compresslevel=9, mtime=0)
+        return cls(plain, zipped, hashlib.sha256(plain).hexdigest()[:20])
+
+
+@cache
+def script(name: str) -> Script:
+    """Read once per process; a release restarts them."""
+    return Script.read(FOLDER / FILES[name])
+
+
+def serve(request: HttpRequest, name: str) -> HttpResponseBase:
+    """GET, HEAD and OPTIONS of one of FILES; 304 when the browser has it."""
+    if request.method not in _METHODS:
+        return HttpResponseNotAllowed(_METHODS)
+    found = script(name)
+    is_zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+    response = HttpResponse(
+        found.zipped if is_zipped else found.plain, content_type="text/javascript; charset=utf-8"
+    )
+    if is_zipped:
+        response["Content-Encoding"] = "gzip"
+    etag = f'"{found.etag}{"-gz" if is_zipped else ""}"'
+    response["ETag"] = etag
+    response["Cache-Control"] = CACHE_CONTROL
+    response["Vary"] = "Accept-Encoding"
+    # Any page may load it, also one that isolates itself (COEP) or pins its digest (integrity).
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response["Timing-Allow-Origin"] = "*"
+    response["X-Content-Type-Options"] = "nosniff"
+    return get_conditional_response(request, etag=etag, response=response) or response
