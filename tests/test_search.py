@@ -161,7 +161,7 @@ def test_the_same_few_queries_for_one_and_for_many(ann: Profile) -> None:
 
 
 def test_too_slow_is_a_crowd(ann: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*_: Any) -> Any:
+    def slow(*_: Any, **__: Any) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
 
