@@ -278,6 +278,8 @@ SPECTACULAR_SETTINGS = {
 CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 # Region that phone numbers without a country code are read in, ISO 3166 alpha-2 or empty for none.
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
+# Receipts of tracking calls go after so many days; events stay, and so do rejected items nobody dealt with.
+CDP_RECEIPT_KEEP_DAYS = env.int("CDP_RECEIPT_KEEP_DAYS", 90)
 # Circuit breaker (I10): a value that would lead to this many recognized people is held for somebody to look at.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)
 # Traits nobody registered become attributes until there are this many; then they stay in their events.

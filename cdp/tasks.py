@@ -52,8 +52,10 @@ def expire() -> None:
     from cdp.api.writing import expire_idempotency_keys
     from imports.retention import expire_imports
     from profiles.exports import forget_exports
+    from profiles.tracking.retention import forget_receipts
 
-    for forget in (expire_idempotency_keys, expire_imports, forget_exports, webhooks.forget_old):
+    forgets = (expire_idempotency_keys, expire_imports, forget_exports, forget_receipts, webhooks.forget_old)
+    for forget in forgets:
         try:
             count = forget()
         except DatabaseError:

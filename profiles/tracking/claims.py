@@ -93,12 +93,16 @@ def _strength(claim: Claim) -> tuple[int, int]:
 
 def _nobody(item: Item, problems: list[Problem]) -> Refusal:
     blocked = [problem for problem in problems if problem["code"] == "blocked_value"]
-    first = (blocked or problems or [None])[0]
-    message = first["message"] if first else "Give a userId, an anonymousId or one of context.externalIds."
+    first: Problem = {
+        "code": "missing_identifier",
+        "message": "Give a userId, an anonymousId or one of context.externalIds.",
+    }
+    for problem in [*blocked, *problems][:1]:
+        first = problem
     return Refusal(
         item.index,
-        code=first["code"] if first else "missing_identifier",
-        message=message,
+        code=first["code"],
+        message=first["message"],
         raw=item.raw,
         kind=item.kind,
         name=item.name,

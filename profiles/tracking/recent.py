@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 SECONDS = 5.0
 
 T = TypeVar("T")
-_all: list[Recent] = []  # type: ignore[type-arg]
+_all: list[Recent] = []
 
 
 class Recent(Generic[T]):

@@ -428,7 +428,7 @@ def test_every_item_has_an_outcome(server: Sender) -> None:
         "applied",
     ]
     assert Receipt.objects.count() == len(items)
-    assert [payload for payload in Receipt.objects.order_by("pk").values_list("payload", flat=True)] == [
+    assert list(Receipt.objects.order_by("pk").values_list("payload", flat=True)) == [
         None,
         *items[1:5],
         None,
