@@ -24,7 +24,6 @@ from profiles.tracking.snippet.cdp_site import middleware as site
 from profiles.tracking.snippet.cdp_site.signing import sign_user as sign_on_site
 from profiles.tracking.userhash import is_signed, sign_user
 
-pytestmark = pytest.mark.urls("profiles.tracking.urls")
 WEB = "profiles.tracking.snippet.cdp_site"
 MIDDLEWARE = f"{WEB}.middleware.AnonymousId"
 ID = "3f6c2b1e-8f2d-4c55-9c0a-111111111111"
