@@ -17,5 +17,7 @@ urlpatterns = [
     path("metrics", health.metrics_page, name="metrics"),
     path("csp-report/", health.csp_report, name="csp-report"),
     path("admin/", admin.site.urls),
+    # Before the API, which answers 404 for whatever of /api/ it does not know.
+    path("", include("profiles.tracking.urls")),
     path("api/", include("cdp.api.urls")),
 ]

@@ -26,8 +26,7 @@ from django.views.decorators.csrf import csrf_exempt
 from cdp import metrics
 from cdp.api import throttling
 from cdp.middleware import RETRY_SECONDS, client_address, is_unavailable
-from profiles.tracking import answers, body, cors, envelope, keys
-from profiles.tracking import receive as store
+from profiles.tracking import answers, body, cors, envelope, keys, receive
 from profiles.tracking.answers import TurnedAway
 from profiles.tracking.shapes import Item, Refusal
 from profiles.tracking.store import Collision
@@ -228,8 +227,8 @@ def _store(entries: list[Entry], *, sender: Sender, is_strict: bool, is_quiet: b
     if not entries:
         return []
     try:
-        return store.receive(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet).results
-    except store.StrictRefused as error:
+        return receive.receive(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet).results
+    except receive.StrictRefused as error:
         raise answers.strictly_refused(error.results, total=len(entries)) from error
     except DataError as error:
         log.error("a value passed all checks and PostgreSQL refused it: %s", error)
@@ -242,7 +241,7 @@ def _store(entries: list[Entry], *, sender: Sender, is_strict: bool, is_quiet: b
             for half in (entries[:middle], entries[middle:])
             for result in _store(half, sender=sender, is_strict=False, is_quiet=is_quiet)
         ]
-    return store.receive([_as_refusal(entries[0])], sender=sender).results
+    return receive.receive([_as_refusal(entries[0])], sender=sender).results
 
 
 def _unstorable(entries: list[Entry]) -> str:
