@@ -47,6 +47,7 @@ _CHAPTERS = {
     "Merging": "Joining two profiles that are one person, and taking it back.",
     "Imports": "Files: upload, plan, apply, undo.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
+    "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",
     "Jobs": "Long work.",
     "Webhooks": "Who outside is told.",
     "Privacy": "What is held about a person, and who looked.",

@@ -57,6 +57,20 @@ class Shown:
             "context": context,
         }
 
+    def stored_event(self, event: Any) -> dict[str, Any]:
+        """An event with what was sent around it; ``person_id`` (by_canonical) is joined in."""
+        envelope = event.envelope or {}
+        ids = {name: envelope.get(name) for name in ("user_id", "anonymous_id")}
+        if not self.is_open:
+            ids = {name: value and masking.mask_identifier(name, str(value)) for name, value in ids.items()}
+        return {
+            **self.event(event),
+            **ids,
+            "message_id": str(envelope.get("message_id") or event.message_id),
+            "profile_id": event.person_id,
+            "marks": envelope.get("marks") or [],
+        }
+
     def change(self, change: Change) -> dict[str, Any]:
         fields = change.fields if self.is_open else masking.mask_fields(change.fields, self.specs)
         return {

@@ -105,6 +105,14 @@ class Event(Doc):
     context = serializers.DictField()  # type: ignore[assignment]
 
 
+class StoredEvent(Event):
+    message_id = serializers.CharField(help_text="As it was sent.")
+    profile_id = serializers.IntegerField(help_text="The surviving profile.")
+    user_id = serializers.CharField(allow_null=True)
+    anonymous_id = serializers.CharField(allow_null=True)
+    marks = serializers.ListField(child=serializers.CharField(), help_text="late, skewed, future …")
+
+
 class TimelineItem(Doc):
     """`kind` says which further fields there are: those of an event, a journal entry, a note or a message."""
 

@@ -3,9 +3,10 @@
 from django.urls import URLPattern
 
 from cdp.api.routes import both
-from profiles.api import definitions, merging, parts, people, privacy, sources, tags
+from profiles.api import definitions, events, merging, parts, people, privacy, receipts, sources, tags
 
 _ONE = "v1/profiles/<ref:ref>"
+_KEY = "v1/sources/<int:pk>/keys/<int:writekey_id>"
 
 urlpatterns: list[URLPattern] = [
     *both("v1/profiles", people.ProfileList, "api-profiles"),
@@ -37,4 +38,14 @@ urlpatterns: list[URLPattern] = [
     *both("v1/identifier-types/<int:pk>", definitions.IdentifierTypeDetail, "api-identifier-type"),
     *both("v1/sources", sources.SourceList, "api-sources"),
     *both("v1/sources/<int:pk>", sources.SourceDetail, "api-source"),
+    *both("v1/sources/<int:pk>/keys", sources.KeyList, "api-source-keys"),
+    *both(f"{_KEY}/rotate", sources.KeyRotate, "api-source-key-rotate"),
+    *both(f"{_KEY}/revoke", sources.KeyRevoke, "api-source-key-revoke"),
+    *both("v1/events", events.EventList, "api-events"),
+    *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
+    *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
+    *both("v1/receipts/dismiss", receipts.DismissMany, "api-receipts-dismiss"),
+    *both("v1/receipts/<int:pk>", receipts.ReceiptDetail, "api-receipt"),
+    *both("v1/receipts/<int:pk>/replay", receipts.ReceiptReplay, "api-receipt-replay"),
+    *both("v1/receipts/<int:pk>/dismiss", receipts.ReceiptDismiss, "api-receipt-dismiss"),
 ]

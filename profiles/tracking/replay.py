@@ -30,6 +30,7 @@ from profiles.tracking.receipts import (
     chosen,
     is_waiting,
 )
+from profiles.tracking.receive import receive
 from profiles.tracking.repair import Repair, check_payload, read_repairs, repaired
 from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean
 from profiles.tracking.shapes import Entry, Refusal, Result, Sender
@@ -188,8 +189,6 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
 
 def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> Result:
     """Through the door's own reading and storing, as if it came now, by the clock of then."""
-    from profiles.tracking.receive import receive
-
     raw = copy.deepcopy(receipt.payload if payload is None else payload)
     return receive([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
 

@@ -16,6 +16,7 @@ from profiles.tracking.live import Call, masked, newest, of_browser
 # The first-party cookie our snippet keeps a browser's id in, when it runs on this very site.
 COOKIES = ("cdp_id", "cdp")
 MAX_ID = 255
+_CALLS_SHOWN = 50
 
 
 @door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
@@ -72,7 +73,12 @@ def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
     calls = of_browser(source_id, anonymous_id) if anonymous_id else []
     # Before masking: what is hidden from somebody may still be what is wrong.
     flags = flags_of(calls)
-    return {"anonymous_id": anonymous_id, "calls": shown(request, calls), "flags": flags}
+    return {
+        "anonymous_id": anonymous_id,
+        "calls": shown(request, calls[:_CALLS_SHOWN]),
+        "older": max(0, len(calls) - _CALLS_SHOWN),
+        "flags": flags,
+    }
 
 
 def _own_id(request: HttpRequest) -> str:

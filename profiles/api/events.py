@@ -1,0 +1,90 @@
+"""Every stored event, seen from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp import audit
+from cdp.api import schema as api_schema
+from cdp.api.problems import BadParameter
+from profiles.api import schema
+from profiles.api.base import PeopleApi
+from profiles.errors import Invalid
+from profiles.identity.resolve import find_profile
+from profiles.models import Event, EventName, Source
+from profiles.tracking.items import message_uuid
+from profiles.tracking.receipts import source_named
+
+_FILTERS = [
+    OpenApiParameter("source", str, description="Name or id of a source."),
+    OpenApiParameter("kind", str, enum=Event.Kind.values),
+    OpenApiParameter("name", str, description="The event's name, exactly."),
+    OpenApiParameter("profile", str, description="Of one person: an id they have or had, or `type:value`."),
+    OpenApiParameter("message_id", str, description="As it was sent."),
+    OpenApiParameter("received_at_after", str, description="A time; received then or later."),
+    OpenApiParameter("received_at_before", str, description="A time; received before."),
+]
+
+
+class EventList(PeopleApi):
+    """Events and other calls of all people, the last stored first."""
+
+    permissions = {"GET": "profiles.view_event"}
+
+    @extend_schema(
+        operation_id="listAllEvents",
+        tags=["Tracking"],
+        summary="Events",
+        parameters=[*_FILTERS, *api_schema.PAGE],
+        responses={200: api_schema.page_of(schema.StoredEvent), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """What was stored, identify and other calls too (`kind`). `profile_id` is the surviving profile;
+        `message_id`, `user_id` and `anonymous_id` are as they were sent.
+        """
+        self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
+        found = self._filtered(request).by_canonical().select_related("name", "source")
+        page = self.page(found, lambda rows: [self.shown.stored_event(row) for row in rows])
+        if self.shown.is_open:
+            audit.record("event.list", actor=self.actor, detail={"events": len(page.data["results"])})
+        return page
+
+    def _filtered(self, request: Request) -> Any:
+        params = request.query_params
+        found = Event.objects.all()
+        if ref := params.get("profile"):
+            found = found.of_people(find_profile(ref, live_only=False).root.pk)
+        if said := params.get("source"):
+            found = found.filter(source=self._source(said))
+        if kind := params.get("kind"):
+            if kind not in Event.Kind.values:
+                raise BadParameter("kind", f"kind is one of {', '.join(Event.Kind.values)}.", kind)
+            found = found.filter(kind=kind)
+        if name := params.get("name"):
+            # Looked up here: the planner then knows how frequent the name is.
+            row = EventName.objects.filter(name=name).first()
+            found = found.filter(name=row) if row else found.none()
+        if message_id := params.get("message_id"):
+            found = self._of_message(found, message_id, by_source=bool(params.get("source")))
+        if (after := self.moment("received_at_after")) is not None:
+            found = found.filter(received_at__gte=after)
+        if (before := self.moment("received_at_before")) is not None:
+            found = found.filter(received_at__lt=before)
+        return found
+
+    def _of_message(self, found: Any, message_id: str, *, by_source: bool) -> Any:
+        """By the unique index, which begins with the source: all of them are named when none is."""
+        found = found.filter(message_id=message_uuid(message_id[:255]))
+        if by_source:
+            return found
+        return found.filter(source_id__in=list(Source.objects.values_list("pk", flat=True)))
+
+    def _source(self, said: str) -> Any:
+        try:
+            return source_named(said)
+        except Invalid as error:
+            raise BadParameter("source", error.message, said) from error
