@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from playwright.sync_api import Page
+
 from profiles.tracking.snippet import build
 
 KEY = "web-key-of-the-test"
-COLLECTOR = "http://127.0.0.1:{port}"
+READY = "window.cdp && !!cdp.version"
+WAITING = "() => Object.keys(localStorage).filter((key) => key.startsWith('cdp:')).length"
 
 
 class Server(ThreadingHTTPServer):
@@ -147,7 +150,8 @@ class SitePages(Quiet):
         found = site.pages.get(self.path.partition("?")[0])
         headers = {"Content_Security_Policy": site.policy} if site.policy else {}
         if found is None:
-            return self.answer(404)
+            # Browsers ask for an icon and complain when there is none.
+            return self.answer(204 if self.path == "/favicon.ico" else 404)
         return self.answer(200, found.encode(), Content_Type="text/html; charset=utf-8", **headers)
 
     def do_POST(self) -> None:
@@ -159,3 +163,18 @@ def snippet(address: str, key: str = KEY, **options: str) -> str:
     """The script element a site copies; ``consent="required"`` becomes data-consent."""
     more = "".join(f' data-{name.replace("_", "-")}="{value}"' for name, value in options.items())
     return f'<script async src="{address}/cdp.js" data-key="{key}"{more}></script>'
+
+
+def wait_for(page: Page, check: Callable[[], Any]) -> Any:
+    """What ``check`` gives, once it is something; the page goes on meanwhile."""
+    for _ in range(400):
+        if found := check():
+            return found
+        page.wait_for_timeout(25)
+    raise AssertionError("it did not come to that within 10 seconds")
+
+
+def delivered(page: Page) -> None:
+    """Everything queued was answered."""
+    page.evaluate("cdp.flush()")
+    page.wait_for_function(f"({WAITING})() === 0")

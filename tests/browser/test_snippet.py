@@ -10,14 +10,23 @@ from urllib.parse import parse_qs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.browser.sites import KEY, Platform, Recorder, Site, SitePages, running, snippet
+from tests.browser.sites import (
+    KEY,
+    READY,
+    WAITING,
+    Platform,
+    Recorder,
+    Site,
+    SitePages,
+    delivered,
+    running,
+    snippet,
+    wait_for,
+)
 
 pytestmark = pytest.mark.browser
 
-UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-READY = "window.cdp && !!cdp.version"
 STORED = "() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
-WAITING = "() => Object.keys(localStorage).filter((key) => key.startsWith('cdp:')).length"
 
 
 @pytest.fixture
@@ -62,15 +71,6 @@ def opened(browser_of: BrowserContext, platform: Recorder, site: Site) -> Callab
     return go
 
 
-def wait_for(page: Page, check: Callable[[], Any]) -> Any:
-    """What ``check`` gives, once it is something; the page goes on meanwhile."""
-    for _ in range(400):
-        if found := check():
-            return found
-        page.wait_for_timeout(25)
-    raise AssertionError("it did not come to that within 10 seconds")
-
-
 def said(page: Page, what: str) -> list[Any]:
     """What the snippet noted for the overlay under that word."""
     return page.evaluate(
@@ -78,12 +78,6 @@ def said(page: Page, what: str) -> list[Any]:
         " cdp.debug(() => {}); return JSON.parse(JSON.stringify(found)) }",
         what,
     )
-
-
-def delivered(page: Page) -> None:
-    """Everything queued was answered."""
-    page.evaluate("cdp.flush()")
-    page.wait_for_function(f"({WAITING})() === 0")
 
 
 # --- What a batch holds ---------------------------------------------------------------------------------
