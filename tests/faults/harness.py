@@ -47,7 +47,9 @@ TABLES = (
 )
 
 
-def wait_until(condition: Callable[[], T], seconds: float = RESUMED_WITHIN, *, what: str = "") -> T:
+def wait_until(
+    condition: Callable[[], T], seconds: float = RESUMED_WITHIN, *, what: str = "", every: float = 0.02
+) -> T:
     """What ``condition`` gives as soon as it is true; AssertionError when it is not by then."""
     deadline = monotonic() + seconds
     while True:
@@ -55,7 +57,7 @@ def wait_until(condition: Callable[[], T], seconds: float = RESUMED_WITHIN, *, w
             return found
         if monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what or condition.__name__}")
-        Event().wait(0.02)
+        Event().wait(every)
 
 
 @dataclass

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from threading import Event
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from cdp.jobs import MAX_ATTEMPTS
 from cdp.models import Job
@@ -81,34 +82,56 @@ def kill_at_random(
     aims: Iterable[Callable[[], bool]] = (),
     after_each: Callable[[int], None] = lambda count: None,
 ) -> Kills:
-    """Kill workers that hold these imports, or their pools, ``kills`` times, each up to ``longest`` seconds apart.
+    """Kill workers that hold these imports, or their pools, ``kills`` times: each up to ``longest`` seconds
+    after there was somebody to kill, the first ones as soon as ``aims`` say so.
 
-    The first kills wait for ``aims`` instead. A job (an import has two, planning and applying) that was hit
-    ``at_most_each`` times is left in peace, and nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports have
-    ended; there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
+    A job (an import has two, planning and applying) that was hit ``at_most_each`` times is left in peace, and
+    nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports
+    have ended; there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
     """
     done = Kills()
     moments = iter(aims)
-    while done.count < kills and not have_ended(imports):
+    while done.count < kills:
+        wait_until(
+            lambda: _targets(bench, imports, done, at_most_each) or have_ended(imports),
+            600,
+            what="somebody to kill, or the end",
+            every=0.1,
+        )
+        if have_ended(imports):
+            break
         if moment := next(moments, None):
             wait_until(moment, what=f"the moment of kill {done.count + 1}")
         else:
             Event().wait(random.uniform(0, longest))
-        targets = wait_until(
-            lambda: _targets(bench, imports, done, at_most_each) or have_ended(imports),
-            2 * RESUMED_WITHIN,
-            what="somebody to kill, or the end",
-        )
-        if targets is True:
-            break
-        name = random.choice(sorted(targets))
-        _kill(bench, name, done, is_worker=random.random() < 0.5)
-        done.hits += [(held, _now()) for held in targets[name]]
-        after_each(done.count)
-    wait_until(lambda: have_ended(imports), 1200, what="the imports' end")
+        with _nobody_takes(imports):
+            if targets := _targets(bench, imports, done, at_most_each):
+                name = random.choice(sorted(targets))
+                _kill(bench, name, done, is_worker=random.random() < 0.5)
+                done.hits += [(held, _now()) for held in targets[name]]
+                after_each(done.count)
+    wait_until(lambda: have_ended(imports), 1200, what="the imports' end", every=0.1)
     done.seconds = [_resumed_after(held, at) for held, at in done.hits]
     assert done.slowest <= RESUMED_WITHIN, str(done)
     return done
+
+
+@contextmanager
+def _nobody_takes(imports: Sequence[Import]) -> Iterator[None]:
+    """While this lasts, no worker takes a job of the imports, so that a kill hits what was looked at, no more."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        try:
+            with transaction.atomic():
+                cursor.execute(
+                    "SELECT id FROM cdp_job WHERE state IN (%s, %s)"
+                    " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+                    " AND (params ->> 'import')::bigint = ANY(%s) FOR NO KEY UPDATE",
+                    [Job.State.QUEUED, Job.State.RUNNING, [one.pk for one in imports]],
+                )
+        except OperationalError:
+            pass  # somebody has been in a chunk for longer than their lease; that job cannot be taken either
+        yield
 
 
 def _targets(

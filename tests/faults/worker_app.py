@@ -62,14 +62,15 @@ def _tell_takes() -> None:
     take = jobs.take
 
     def telling(job_id: int) -> jobs.Chunk | None:
-        chunk = take(job_id)
-        if chunk:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "INSERT INTO faults_taken (job_id, token, pid) VALUES (%s, %s, %s)",
-                    [job_id, chunk.token, os.getpid()],
-                )
-        return chunk
+        with transaction.atomic():  # nobody holds a job whom the harness cannot see
+            chunk = take(job_id)
+            if chunk:
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "INSERT INTO faults_taken (job_id, token, pid) VALUES (%s, %s, %s)",
+                        [job_id, chunk.token, os.getpid()],
+                    )
+            return chunk
 
     jobs.take = telling
 
