@@ -1,4 +1,4 @@
-"""Rows every installation has: the doors, the shipped identifier types.
+"""Rows every installation has: the doors, the shipped identifier types and event schemas.
 
 Made after each migrate (and so after a test's flush) when missing; what staff changed stays as they left it.
 """
@@ -42,9 +42,10 @@ def builtin_source(door: str) -> Any:
 
 
 def ensure_builtin(**_: Any) -> None:
-    """Create what is missing of the shipped sources and identifier types."""
+    """Create what is missing of the shipped sources, identifier types and event schemas."""
     from profiles.identity.normalize import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS
-    from profiles.models import IdentifierType, Source
+    from profiles.models import EventSchema, IdentifierType, Source
+    from profiles.tracking.shipped import SCHEMAS
 
     with transaction.atomic():
         Source.objects.bulk_create(
@@ -64,6 +65,14 @@ def ensure_builtin(**_: Any) -> None:
             )
             for name, spec in _TYPES.items()
             if name not in have
+        )
+        # One that staff wrote under the same name is theirs.
+        EventSchema.objects.bulk_create(
+            [
+                EventSchema(name=name, description=description, properties=specs, is_builtin=True)
+                for name, (description, specs) in SCHEMAS.items()
+            ],
+            ignore_conflicts=True,
         )
 
 

@@ -3,7 +3,18 @@
 from django.urls import URLPattern
 
 from cdp.api.routes import both
-from profiles.api import definitions, events, merging, parts, people, privacy, receipts, sources, tags
+from profiles.api import (
+    definitions,
+    events,
+    merging,
+    parts,
+    people,
+    privacy,
+    receipts,
+    schemas,
+    sources,
+    tags,
+)
 
 _ONE = "v1/profiles/<ref:ref>"
 _KEY = "v1/sources/<int:pk>/keys/<int:writekey_id>"
@@ -41,6 +52,10 @@ urlpatterns: list[URLPattern] = [
     *both("v1/sources/<int:pk>/keys", sources.KeyList, "api-source-keys"),
     *both(f"{_KEY}/rotate", sources.KeyRotate, "api-source-key-rotate"),
     *both(f"{_KEY}/revoke", sources.KeyRevoke, "api-source-key-revoke"),
+    *both("v1/event-schemas", schemas.SchemaList, "api-event-schemas"),
+    *both("v1/event-schemas/adopt", schemas.SchemaAdopt, "api-event-schema-adopt"),
+    *both("v1/event-schemas/<int:pk>", schemas.SchemaDetail, "api-event-schema"),
+    *both("v1/event-schemas/<int:pk>/violations", schemas.SchemaViolations, "api-event-schema-violations"),
     *both("v1/events", events.EventList, "api-events"),
     *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
     *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
