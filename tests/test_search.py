@@ -150,6 +150,30 @@ def test_crowds_are_not_collected_and_yet_exact(
     assert len(whole.exact_ids) == 1
 
 
+def test_what_a_sample_calls_common_is_not_collected_and_yet_exact(
+    ann: Profile, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = {make_profile(first_name="Anders").pk for _ in range(30)}
+    coded = {make_profile(identifiers=[("customer_id", f"AN-{n}")]).pk for n in range(3)}
+    old = make_profile(first_name="Andy", email="andy@mail.example")
+    merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
+    assert module._guess("'an':*") == 32  # a small table is counted whole
+    assert module._guess("'nobody':*") == 0
+    monkeypatch.setattr(module, "_guess", lambda tsquery: 25_000)
+    found = search("an")
+    assert found.is_capped
+    assert set(found.by_root) == {ann.pk, *coded}, "identifiers that begin so are few"
+    assert everybody(found) == {ann.pk, *crowd, *coded}
+    page = set(Profile.objects.live().filter(found.page_condition).values_list("pk", flat=True))
+    assert {*crowd, *coded} <= page <= everybody(found)
+    monkeypatch.setattr(module, "CANDIDATES", 10)
+    found = search("an")
+    assert set(found.by_root) & coded != coded, "not even these were all collected"
+    assert everybody(found) == {ann.pk, *crowd, *coded}
+    assert coded <= set(Profile.objects.live().filter(found.page_condition).values_list("pk", flat=True))
+    assert len(search("AN-2").exact_ids) == 1
+
+
 def test_the_same_few_queries_for_one_and_for_many(ann: Profile) -> None:
     with CaptureQueriesContext(connection) as one:
         search("kowalska")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
@@ -114,23 +114,32 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
 def _read(filters: ProfileFilter, *, sort: str, after: str, before: str) -> tuple[list[Profile], Page]:
     """People named exactly (on the first page), and the page behind them."""
     found = filters.found
-    matching = filters.page_qs.defer("search", "attributes")
+    matching = _but(filters.page_qs, [])
     pinned_ids = found.exact_ids[:_PINNED] if found else []
-    try:
-        # The planner, which takes beginnings of words for rare, would rather gather what matches.
-        walking = {"enable_bitmapscan": "off"} if found and found.is_capped else {}
-        with time_limit(WALKING if walking else MILLISECONDS, **walking):
-            page = page_of(matching.exclude(pk__in=pinned_ids), sort=sort, after=after, before=before)
-    except TooSlow:
-        if not walking:
-            raise
-        # Many match, all of them far down the list: gather and sort them instead.
-        with time_limit(MILLISECONDS, enable_indexscan="off"):
-            gathered = filters.qs.defer("search", "attributes").exclude(pk__in=pinned_ids)
-            page = page_of(gathered, sort=sort, after=after, before=before)
+    place: dict[str, Any] = {"sort": sort, "after": after, "before": before}
+    if found and found.is_capped:
+        page = _page_of_crowd(filters, pinned_ids, place)
+    else:
+        page = page_of(_but(matching, pinned_ids), **place)
     if not pinned_ids or after or before:
         return [], page
     return sorted(matching.filter(pk__in=pinned_ids), key=lambda root: pinned_ids.index(root.pk)), page
+
+
+def _page_of_crowd(filters: ProfileFilter, pinned_ids: list[int], place: dict[str, Any]) -> Page:
+    """A page of very many. Where all of them stand far down the list, they are gathered and sorted instead."""
+    try:
+        # The planner takes beginnings of words for rare and would rather gather at once.
+        with time_limit(WALKING, enable_bitmapscan="off"):
+            return page_of(_but(filters.page_qs, pinned_ids), **place)
+    except TooSlow:
+        with time_limit(MILLISECONDS, enable_indexscan="off"):
+            return page_of(_but(filters.qs, pinned_ids), **place)
+
+
+def _but(people: QuerySet[Profile], ids: list[int]) -> QuerySet[Profile]:
+    people = people.defer("search", "attributes")
+    return people.exclude(pk__in=ids) if ids else people
 
 
 # --- Which people ---------------------------------------------------------------------------------------

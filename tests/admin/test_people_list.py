@@ -16,9 +16,10 @@ from django.utils import timezone
 
 from cdp.jobs import run_to_end
 from cdp.models import Job, User
-from profiles import counting
+from profiles import counting, search
 from profiles.admin import bulk as bulk_pages
 from profiles.admin import listing, paging
+from profiles.limits import TooSlow
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Profile
 from profiles.privacy.deletion import delete_profiles
@@ -184,6 +185,28 @@ def test_large_bases_are_estimated_and_say_so(client_of_ada: Client, monkeypatch
     page = client_of_ada.get(URL).content.decode()
     assert "≈1,510,000 people" in page
     assert "≈1,200,000" in page
+
+
+@pytest.mark.parametrize("sort", ["newest", "seen"])
+def test_a_crowd_that_stands_far_down_the_list_is_gathered(
+    client_of_ada: Client, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    crowd = [make_profile(first_name="Andrew", email=f"andrew{n}@example.com").pk for n in range(5)]
+    make_profile(first_name="Bob")
+    monkeypatch.setattr(search, "CANDIDATES", 3)
+    walked = ids(client_of_ada.get(f"{URL}?q=and&sort={sort}").content)
+    tries: list[dict[str, Any]] = []
+
+    def slow_at_first(people: Any, **place: Any) -> paging.Page:
+        tries.append(place)
+        if len(tries) == 1:
+            raise TooSlow
+        return paging.page_of(people, **place)
+
+    monkeypatch.setattr(listing, "page_of", slow_at_first)
+    gathered = ids(client_of_ada.get(f"{URL}?q=and&sort={sort}").content)
+    assert gathered == walked == crowd[::-1]
+    assert len(tries) == 2
 
 
 def test_a_search_that_takes_too_long_says_so(client_of_ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
