@@ -106,9 +106,9 @@ def _parse_tolerantly(data: bytes) -> Any:
         return json.loads(text, parse_constant=_null, parse_int=_whole_number)
     except RecursionError as error:
         raise _too_deep() from error
-    except ValueError as error:
-        where = f" at line {error.lineno}, column {error.colno}" if hasattr(error, "lineno") else ""
-        raise TurnedAway(400, "invalid_json", f"The body is not JSON{where}.") from error
+    except json.JSONDecodeError as error:
+        message = f"The body is not JSON at line {error.lineno}, column {error.colno}."
+        raise TurnedAway(400, "invalid_json", message) from error
 
 
 def _null(_: str) -> None:

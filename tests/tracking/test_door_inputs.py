@@ -77,7 +77,7 @@ OURS: dict[str, bytes] = {
     + b"1"
     + b"}" * 201,
     "many keys": b'{"type":"track","event":"a","userId":"1","properties":{'
-    + b",".join(b'"%d":1' % n for n in range(300_000))
+    + b",".join(b'"%d":1' % n for n in range(100_000))
     + b"}}",
     "many items": b"[" + b",".join([b"{}"] * 2600) + b"]",
     "not gzip": b"\x1f\x8b" + b"x" * 20,
@@ -87,6 +87,7 @@ OURS: dict[str, bytes] = {
     "multipart": b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n{}\r\n--x--',
 }
 TAKES = (200, 400, 413)
+REFUSED = ("empty_body", "invalid_json", "invalid_encoding", "too_deep")
 
 
 @pytest.fixture
@@ -96,7 +97,8 @@ def key() -> Iterator[str]:
     throttling._shares.clear()
 
 
-def send(address: str, key: str, data: bytes) -> Any:
+def send(address: str, key: str, data: bytes) -> dict[str, Any]:
+    """The answer, once it was found to be one of those there are."""
     client = Client(headers={"X-Write-Key": key})
     response = client.generic("POST", f"{address}?receipts=true", data, content_type="application/json")
     said = json.loads(response.content)
@@ -104,7 +106,7 @@ def send(address: str, key: str, data: bytes) -> Any:
     if response.status_code != 200:
         assert said["code"]
         assert said["message"].endswith(".")
-        return None
+        return said
     counted = said["accepted"] + said["duplicates"] + said["rejected"]
     assert counted == said["received"] == len(said["receipts"])
     assert [one["index"] for one in said["receipts"]] == [*range(said["received"])]
@@ -118,8 +120,7 @@ def test_no_input_of_ours_breaks_any_address(name: str, key: str) -> None:
     """Nor stores half of something: a receipt for each item that was received."""
     received = 0
     for address in CALLS:
-        said = send(address, key, OURS[name])
-        received += said["received"] if said else 0
+        received += send(address, key, OURS[name]).get("received", 0)
     assert Receipt.objects.count() == received
 
 
@@ -132,14 +133,12 @@ def corpus() -> list[Path]:
 @pytest.mark.parametrize("address", CALLS)
 def test_the_public_corpus_of_json_breaks_no_address(address: str, key: str) -> None:
     for file in corpus():
-        said = send(address, key, file.read_bytes())
-        # y_: has to be read; n_: must not be, but for NaN, Infinity and their like, which SDKs do send.
-        if file.name.startswith("y_structure_lonely") or file.name.startswith("y_string_space"):
-            continue
+        code = send(address, key, file.read_bytes()).get("code")
+        # y_ has to be read (a number by itself is no call); n_ must not be, but for what SDKs do send.
         if file.name.startswith("y_"):
-            assert said is not None, file.name
-        if file.name.startswith("n_") and not any(word in file.name for word in ("NaN", "nfinity", "_inf")):
-            assert said is None, file.name
+            assert code in (None, "not_an_object"), file.name
+        if file.name.startswith("n_") and not any(word in file.name for word in ("NaN", "nfinity")):
+            assert code in REFUSED, file.name
 
 
 # --- Items that look right, with anything in them ---------------------------------------------------------
