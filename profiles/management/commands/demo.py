@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand
 
 from profiles.demo.load import load_demo
 from profiles.demo.newsletter import import_newsletter
+from profiles.demo.traffic import load_traffic
 
 
 class Command(BaseCommand):
@@ -26,3 +27,6 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Imported {job.name}: {job.counts['created']} created, {job.counts['updated']} updated."
         )
+        outcomes = load_traffic()
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        self.stdout.write(f"Received a day of tracking calls: {told}.")
