@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from profiles.admin.told_events import tell
 from profiles.attributes import Spec, display, label_of
-from profiles.devices import describe
-from profiles.models import Change, Event, Message, Note
-from profiles.privacy.masking import DOTS, mask, mask_fields, mask_json, mask_note
+from profiles.models import Change, Message, Note
+from profiles.privacy.masking import DOTS, mask, mask_fields, mask_note
 from profiles.timeline import Item
 
-# Event properties worth a place in the sentence, in this order.
-_SUMMARY = ("name", "product", "title", "sku", "order_id", "url", "path", "form", "plan")
-_AMOUNTS = ("total", "revenue", "value", "price")
 _MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address", "consents": "Consent"}
 
 
@@ -30,7 +26,8 @@ class Part:
 
 @dataclass(slots=True)
 class Entry:
-    """``dot`` is the color class; ``facts`` are shown behind “details”; ``undo_id`` is a merge to undo."""
+    """``dot`` is the color class; ``facts`` are shown behind “details”; ``undo_id`` is a merge to undo;
+    ``icon`` stands in the dot's place for the calls of tracking."""
 
     item: Item
     dot: str
@@ -40,6 +37,7 @@ class Entry:
     facts: list[tuple[str, str]] = field(default_factory=list)
     merge_other: int | None = None
     undo_id: int | None = None
+    icon: str = ""
 
     @property
     def import_id(self) -> int | None:
@@ -61,17 +59,9 @@ class Reader:
         return [tell[item.kind](item) for item in items]
 
     def _event(self, item: Item) -> Entry:
-        event: Event = item.row
-        properties = event.properties if self.sees else mask_json(event.properties)
-        context = event.context if self.sees else mask_json(event.context)
-        where = [event.source.name]
-        if agent := event.context.get("userAgent"):
-            where.append(describe(str(agent)[:500])[0])
-        if item.at != event.received_at and abs((event.received_at - item.at).total_seconds()) > 3600:
-            where.append("arrived late")
-        facts = [*_facts(properties), *_facts(context, "context.")]
-        parts = [Part("", event.name.name, _summary(properties))]
-        return Entry(item, "", parts, " · ".join(where), facts=facts)
+        told = tell(item.row, sees=self.sees)
+        parts = [Part(told.before, told.strong, told.after)]
+        return Entry(item, "", parts, " · ".join(told.where), facts=told.facts, icon=told.icon)
 
     def _note(self, item: Item) -> Entry:
         note: Note = item.row
@@ -168,28 +158,3 @@ def _reason(detail: dict[str, Any], sees: bool) -> str:
 def plural(name: str, count: int) -> str:
     """The name of a kind of things for this many of them: names come in the plural."""
     return name.removesuffix("s") if count == 1 and name.endswith("s") else name
-
-
-def _summary(properties: dict[str, Any]) -> str:
-    """The two or three properties that tell one such event from another."""
-    said = [str(properties[key]) for key in _SUMMARY if isinstance(properties.get(key), str | int)][:2]
-    products = properties.get("products")
-    if isinstance(products, list) and products:
-        said.append(f"{len(products):,} item{'' if len(products) == 1 else 's'}")
-    for key in _AMOUNTS:
-        amount = properties.get(key)
-        if isinstance(amount, int | float) and not isinstance(amount, bool):
-            said.append(f"{amount:,.2f} {properties.get('currency', '')}".strip())
-            break
-    text = ", ".join(said)
-    return f"· {text[:140]}" if text else ""
-
-
-def _facts(data: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """A flat list of what an event carries; nested things as JSON."""
-    if not isinstance(data, dict):
-        return []
-    return [
-        (prefix + str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for key, value in data.items()
-    ]

@@ -31,6 +31,7 @@ from profiles.models import (
     ProfileTag,
 )
 from profiles.privacy.consent import current_consents
+from profiles.privacy.traces import browsers, carts, held_joins, receipts
 
 CHUNK = 1000
 
@@ -131,6 +132,7 @@ def identifiers(subject: Subject) -> Iterator[dict[str, Any]]:
             "profile_id": row.profile_id,
             "leads_to_this_person": row.resolves,
             "verified": row.is_verified,
+            "waits_for_confirmation": row.is_pending,
             "source": row.source.name,
             "first_seen_at": row.first_seen_at,
             "last_seen_at": row.last_seen_at,
@@ -205,6 +207,7 @@ def events(subject: Subject) -> Iterator[dict[str, Any]]:
             "source": row.source.name,
             "properties": row.properties,
             "context": row.context,
+            "rest_of_the_call": row.envelope,
             "profile_id": row.profile_id,
         }
 
@@ -397,6 +400,10 @@ SECTIONS: dict[str, tuple[str, Part]] = {
     "tags": ("Labels staff or systems put on the person.", tags),
     "consents": ("What the person agreed to or refused, now and before, with proof.", consents),
     "events": ("What the person did: visits, orders and so on.", events),
+    "calls": ("Calls about the person that were rejected, repeated or unclear.", receipts),
+    "carts": ("Shopping carts.", carts),
+    "browsers": ("Browsers that several people used: when they were this person's.", browsers),
+    "held_joins": ("When a value seemed to join the person with somebody else.", held_joins),
     "notes": ("Remarks staff wrote.", notes),
     "messages": ("Messages sent to the person.", messages),
     "merges": ("When records were found to be the same person.", merges),

@@ -23,18 +23,22 @@ from imports.models import Import, Row
 from imports.partitions import create_partition
 from profiles.models import (
     Address,
+    Cart,
     Change,
     Consent,
     DuplicatePair,
     Event,
     EventName,
+    HeldJoin,
     Identifier,
     IdentifierType,
+    LinkInterval,
     Merge,
     Message,
     Note,
     Profile,
     ProfileTag,
+    Receipt,
     Source,
     Tag,
 )
@@ -57,6 +61,7 @@ class Case:
         Profile.objects.filter(pk=self.member.pk).update(canonical=self.root, status="merged")
         self.rows: dict[type[models.Model], models.Model] = {}
         self._about_the_profile()
+        self._about_tracking()
         self._about_its_surroundings()
 
     def _keep(self, row: Any) -> Any:
@@ -95,6 +100,15 @@ class Case:
         self._keep(
             Change.objects.create(profile=root, kind="updated", source=source, fields={"city": ["a", "b"]})
         )
+
+    def _about_tracking(self) -> None:
+        source, kind = Source.objects.get(door="web"), IdentifierType.objects.get(name="anonymous_id")
+        self._keep(Receipt.objects.create(source=source, outcome="conflict", profile=self.root))
+        self._keep(LinkInterval.objects.create(type=kind, value="b-1", profile=self.root))
+        held: dict[str, Any] = {"source": source, "type": kind, "reason": "value", "decided_at": MOMENT}
+        self._keep(HeldJoin.objects.create(value="b-1", profile=self.root, other=self.other, **held))
+        times = {"started_at": MOMENT, "last_event_at": MOMENT}
+        self._keep(Cart.objects.create(profile=self.root, source=source, cart_id="c-1", **times))
 
     def _about_its_surroundings(self) -> None:
         self._keep(
@@ -190,6 +204,9 @@ def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any,
         IdentifierType: lambda: IdentifierType.objects.create(name=mark),
         EventName: lambda: EventName.objects.create(name=mark),
         Webhook: lambda: Webhook.objects.create(name=mark, url="https://a.example.com/"),
+        Cart: lambda: Cart.objects.create(
+            profile=case.other, source_id=row.source_id, cart_id=mark, started_at=MOMENT, last_event_at=MOMENT
+        ),
         Mail: lambda: Mail.objects.create(to=[mark], subject="", text=""),
     }
     if field.related_model is Profile:
