@@ -218,5 +218,5 @@ def test_the_cookie_of_an_async_site() -> None:
     request = RequestFactory().get("/")
     # A thread of its own: the browser tests leave a running event loop in this one.
     with ThreadPoolExecutor(1) as pool:
-        response = pool.submit(asyncio.run, site.AnonymousId(view)(request)).result()
+        response: HttpResponse = pool.submit(asyncio.run, site.AnonymousId(view)(request)).result()
     assert response.cookies["cdp_id"].value.startswith(response.content.decode())
