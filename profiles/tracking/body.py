@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.http import UnreadablePostError
+from gunicorn.http.errors import ParseException
 
 from profiles.tracking.answers import TurnedAway
 
@@ -23,12 +25,22 @@ _LIMIT = "4 MiB"
 # A gzip stream may be several behind one another; a body of a million empty ones would take minutes.
 _MAX_MEMBERS = 16
 _BOM = b"\xef\xbb\xbf"
+_NUL = b"\\u0000"
 _GZIP = b"\x1f\x8b"
 _RAW_DEFLATE = -zlib.MAX_WBITS
 _PLAIN = ("", "identity", "gzip", "x-gzip", "deflate")
 
 
-def read_json(request: HttpRequest) -> Any:
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A body's JSON. ``has_fit_texts``: no text in it needs sanitizing; ``size`` is in bytes of JSON."""
+
+    value: Any
+    has_fit_texts: bool
+    size: int
+
+
+def read_json(request: HttpRequest) -> Parsed:
     """The parsed body, not yet sanitized: lone surrogates and infinite numbers may be in it.
 
     Raises TurnedAway: 400, 411, 413 or 415.
@@ -54,12 +66,12 @@ def read(request: HttpRequest) -> bytes:
         stream = environ["wsgi.input"]
     try:
         raw: bytes = stream.read(MAX_BYTES + 1)
-    except (UnreadablePostError, OSError) as error:
-        raise TurnedAway(
-            400, "unreadable_body", "The body ended before its end. Send the call again."
-        ) from error
+    except (UnreadablePostError, OSError, ParseException) as error:
+        raise _unreadable() from error
     if len(raw) > MAX_BYTES:
         raise _too_large("The body")
+    if len(raw) < announced and stream is request:
+        raise _unreadable()
     return raw
 
 
@@ -82,15 +94,15 @@ def inflate(raw: bytes, encoding: str = "") -> bytes:
     return raw
 
 
-def parse(data: bytes) -> Any:
+def parse(data: bytes) -> Parsed:
     """What the JSON says. NaN, Infinity and numbers too large become null or an infinite float, not an error."""
     data = data.removeprefix(_BOM)
     try:
-        return orjson.loads(data)
+        return Parsed(orjson.loads(data), _NUL not in data, len(data))
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise _too_deep() from error
-    return _parse_tolerantly(data)
+    return Parsed(_parse_tolerantly(data), False, len(data))
 
 
 def _parse_tolerantly(data: bytes) -> Any:
@@ -142,6 +154,10 @@ def _decompress(raw: bytes, *, wbits: int) -> bytes:
         if not rest:
             return bytes(found)
     raise _broken()
+
+
+def _unreadable() -> TurnedAway:
+    return TurnedAway(400, "unreadable_body", "The body ended before its end. Send the call again.")
 
 
 def _broken() -> TurnedAway:

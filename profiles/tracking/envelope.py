@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+    from profiles.tracking.body import Parsed
     from profiles.tracking.shapes import Entry, Sender
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
@@ -35,18 +36,20 @@ class Call:
     sent_at: Any = None
     context: dict[str, Any] | None = None
     context_bytes: int = 0
+    has_fit_texts: bool = False
+    is_small: bool = False
 
 
-def open_call(parsed: Any, *, kind: str | None) -> Call:
+def open_call(parsed: Parsed, *, kind: str | None) -> Call:
     """The items of a body: an object with a ``batch``, a bare list, or one item by itself.
 
     ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises TurnedAway.
     """
     about: dict[str, Any] = {}
-    if isinstance(parsed, list):
-        items = parsed
-    elif isinstance(parsed, dict):
-        items, about = _items_of(parsed)
+    if isinstance(parsed.value, list):
+        items = parsed.value
+    elif isinstance(parsed.value, dict):
+        items, about = _items_of(parsed.value)
     else:
         raise TurnedAway(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
     if len(items) > MAX_ITEMS:
@@ -55,14 +58,23 @@ def open_call(parsed: Any, *, kind: str | None) -> Call:
     context, size = _context_of(about)
     first = items[0] if items and isinstance(items[0], dict) else {}
     key = about.get("writeKey") or first.get("writeKey") or ""
-    return Call(items, key if isinstance(key, str) else "", kind, about.get("sentAt"), context, size)
+    return Call(
+        items,
+        write_key=key if isinstance(key, str) else "",
+        kind=kind,
+        sent_at=about.get("sentAt"),
+        context=context,
+        context_bytes=size,
+        has_fit_texts=parsed.has_fit_texts,
+        is_small=parsed.size + size <= MAX_ITEM_BYTES,
+    )
 
 
 def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entry]:
     """Each item read, or refused with its reason; in order."""
     sent_at = sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
     for index, raw in enumerate(call.items):
-        entry = _prepared(raw, index=index, extra=call.context_bytes)
+        entry = _prepared(raw, index, call)
         if isinstance(entry, Refusal):
             yield entry
             continue
@@ -159,18 +171,23 @@ def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
     return context, len(orjson.dumps(context))
 
 
-def _prepared(raw: Any, *, index: int, extra: int) -> Any:
+def _prepared(raw: Any, index: int, call: Call) -> Any:
     """The item sanitized and without its write key, or a Refusal."""
     if isinstance(raw, dict):
         raw.pop("writeKey", None)
-    if (size := _size(raw)) is None or size + extra <= MAX_ITEM_BYTES:
+        if call.is_small and call.has_fit_texts and sanitize.is_fit(raw):
+            return raw
+    # Measured before it is walked through: a million keys are not.
+    size = _size(raw)
+    if size is None or size + call.context_bytes <= MAX_ITEM_BYTES:
         try:
-            raw = sanitize.clean(raw)
+            if not (call.has_fit_texts and isinstance(raw, dict) and sanitize.is_fit(raw)):
+                raw = sanitize.clean(raw)
         except sanitize.TooDeep:
             message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
             return _refused(raw, index, "too_deep", message)
         size = size if size is not None else len(orjson.dumps(raw))
-    if size + extra > MAX_ITEM_BYTES:
+    if size + call.context_bytes > MAX_ITEM_BYTES:
         return _refused(raw, index, "too_large", "This item is over 32 KB. Send less in its properties.")
     return raw
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import RequestFactory
+from gunicorn.http.errors import InvalidChunkSize, NoMoreData
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +37,7 @@ def turned_away(data: bytes, **headers: str) -> tuple[int, str, str]:
 
 def read(data: bytes, **headers: str) -> Any:
     request = RequestFactory().post("/v1/batch", data, content_type="text/plain", headers=headers)
-    return body.read_json(request)
+    return body.read_json(request).value
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_body_is_read_by_what_its_bytes_say(packed: Any, encoding: str, conten
     data = packed(json.dumps(said, ensure_ascii=False).encode())
     headers = {"Content-Encoding": encoding} if encoding else {}
     request = RequestFactory().post("/v1/batch", data, content_type=content_type, headers=headers)
-    assert body.read_json(request) == said
+    assert body.read_json(request).value == said
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def chunked(data: bytes, **extra: Any) -> WSGIRequest:
 
 def test_a_chunked_body_of_a_mobile_sdk_is_read_and_has_the_same_limit() -> None:
     ended = {"wsgi.input_terminated": True}
-    assert body.read_json(chunked(gzip.compress(b'{"batch": []}'), **ended)) == {"batch": []}
+    assert body.read_json(chunked(gzip.compress(b'{"batch": []}'), **ended)).value == {"batch": []}
     with pytest.raises(TurnedAway) as large:
         body.read_json(chunked(b" " * (4 * MIB + 1), **ended))
     assert large.value.status == 413
@@ -200,16 +201,39 @@ def test_a_chunked_body_of_a_mobile_sdk_is_read_and_has_the_same_limit() -> None
     assert unknown.value.status == 411
 
 
-def test_a_connection_that_breaks_is_a_400() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [ConnectionResetError(), InvalidChunkSize(b"ZZ"), NoMoreData(b"")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_connection_that_breaks_is_a_400(error: Exception) -> None:
     class Broken(io.BytesIO):
         def read(self, *_: Any) -> bytes:
-            raise ConnectionResetError
+            raise error
 
-    request = RequestFactory().post("/v1/batch", b"{}", content_type="text/plain")
-    request.environ["wsgi.input"] = Broken()
-    with pytest.raises(TurnedAway) as error:
-        body.read_json(WSGIRequest(request.environ))
-    assert (error.value.status, error.value.code) == (400, "unreadable_body")
+    environ = RequestFactory().post("/v1/batch", b"{}", content_type="text/plain").environ
+    chunks = chunked(b"", **{"wsgi.input": Broken(), "wsgi.input_terminated": True})
+    for request in (WSGIRequest({**environ, "wsgi.input": Broken()}), chunks):
+        with pytest.raises(TurnedAway) as refused:
+            body.read_json(request)
+        assert (refused.value.status, refused.value.code) == (400, "unreadable_body")
+
+
+def test_a_body_shorter_than_announced_is_not_taken_for_whole() -> None:
+    environ = RequestFactory().post("/v1/batch", b"{}", content_type="text/plain").environ
+    with pytest.raises(TurnedAway) as refused:
+        body.read_json(WSGIRequest({**environ, "CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"{}")}))
+    message = "The body ended before its end. Send the call again."
+    assert (refused.value.status, refused.value.message) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("data", "has_fit_texts"),
+    [(b'["a"]', True), (b'["\\u0000"]', False), (b'["\\ud800"]', False), (b"[NaN]", False)],
+)
+def test_a_body_says_whether_its_texts_need_a_look(data: bytes, has_fit_texts: bool) -> None:
+    parsed = body.parse(data)
+    assert (parsed.has_fit_texts, parsed.size) == (has_fit_texts, len(data))
 
 
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda tail: b"\x1f\x8b\x08" + tail)))

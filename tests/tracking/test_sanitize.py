@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean
+from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean, is_fit
 
 # Surrogates and NUL far more often than chance would have them.
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "a"])), max_size=8)
@@ -71,6 +71,30 @@ def test_values_without_fault_are_given_back_as_they_are(value: Any) -> None:
     assert clean(cleaned) is cleaned
 
 
+FIT_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=4)
+OBJECTS = st.dictionaries(
+    FIT_TEXTS,
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), NUMBERS, FIT_TEXTS),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(FIT_TEXTS, inner, max_size=3)),
+        max_leaves=12,
+    ),
+    max_size=4,
+)
+
+
+@given(OBJECTS, st.integers(1, 5))
+def test_the_quick_look_and_the_thorough_one_agree(value: dict[str, Any], depth: int) -> None:
+    """On what a strict parser reads, whose whole numbers are within 64 bits."""
+    parsed = orjson.loads(json.dumps(clean(value, depth=MAX_DEPTH)))
+    before = json.dumps(parsed)
+    try:
+        is_same = json.dumps(clean(parsed, depth=depth)) == before
+    except TooDeep:
+        is_same = False
+    assert is_fit(orjson.loads(before), depth=depth) == is_same
+
+
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_forty_levels_are_taken_and_one_more_is_not(opening: str) -> None:
     closing = "]" if opening == "[" else "}"
@@ -79,5 +103,8 @@ def test_forty_levels_are_taken_and_one_more_is_not(opening: str) -> None:
         return orjson.loads(opening * levels + "1" + closing * levels)
 
     assert clean(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    assert is_fit(nested(MAX_DEPTH))
+    assert not is_fit(nested(MAX_DEPTH + 1))
+    assert not is_fit({"a": [float(2**64)]})
     with pytest.raises(TooDeep):
         clean(nested(MAX_DEPTH + 1))
