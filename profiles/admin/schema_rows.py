@@ -15,6 +15,7 @@ from profiles.tracking.specs import MAX_PROPERTIES, Fault
 
 BLANK = 3
 _MAX_ROWS = 2 * MAX_PROPERTIES
+_TEXTS = ("name", "type", "aliases", "enum", "minimum", "maximum", "pattern", "description")
 _INNER = re.compile(r"(.+)\[\]\.(.+)", re.DOTALL)
 
 
@@ -97,21 +98,12 @@ def read_rows(posted: Mapping[str, Any]) -> list[Row]:
     numbers = sorted({int(found[1]) for key in posted if (found := re.fullmatch(r"p(\d{1,4})-name", key))})
     rows = []
     for number in numbers[:_MAX_ROWS]:
-        said = {
-            name: str(posted.get(f"p{number}-{name}", "")).strip()
-            for name in (
-                "name",
-                "type",
-                "aliases",
-                "enum",
-                "minimum",
-                "maximum",
-                "pattern",
-                "description",
-            )
-        }
+        said = {name: str(posted.get(f"p{number}-{name}", "")).strip() for name in _TEXTS}
         if said["name"]:
-            rows.append(Row(**said, is_required=f"p{number}-required" in posted))
+            row = Row(is_required=f"p{number}-required" in posted)
+            for name, text in said.items():
+                setattr(row, name, text)
+            rows.append(row)
     return rows
 
 

@@ -146,7 +146,13 @@ def _save(request: HttpRequest, row: EventSchema | None) -> HttpResponse:
         if faults:
             raise Invalid(faults)
         if row is None:
-            saved = create_schema(**said, properties=specs, **by(request))
+            saved = create_schema(
+                name=said["name"],
+                properties=specs,
+                description=said["description"],
+                mode=said["mode"],
+                **by(request),
+            )
         else:
             saved = change_schema(
                 schema_id=row.pk,

@@ -64,7 +64,7 @@ class ViolationRow(serializers.Serializer[Any]):
     receipt_id = serializers.IntegerField()
     message_id = serializers.CharField()
     received_at = serializers.DateTimeField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     outcome = serializers.CharField()
     problems = ViolationProblem(many=True)
 

@@ -229,13 +229,14 @@ def _tell_aliases(found: dict[str, Property], specs: Specs) -> None:
 def _looks_like(one: Property, known: dict[str, str], plain: dict[str, str]) -> str:
     folded = fold(one.name)
     usual = _KNOWN.get(folded, "")
-    if usual and usual != one.name and (not known or usual in known.values()):
-        return usual
-    candidates = [folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES if folded.startswith(prefix))]
-    for spelling in candidates:
-        target = known.get(spelling) or (plain.get(spelling) if not known else None)
-        if target and target != one.name and spelling:
-            return target
+    if not known:
+        # Of spellings that differ in case and separators alone, the one that is sent most.
+        found = usual or (plain[folded] if folded else "")
+        return found if found != one.name else ""
+    for spelling in (fold(usual), folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES)):
+        # A product's id or name is not the event's.
+        if spelling in known and spelling not in ("id", "name"):
+            return known[spelling]
     return ""
 
 

@@ -130,7 +130,7 @@ def _locked(schema_id: int) -> EventSchema:
 
 
 def _faults_of(mode: str, description: str) -> list[Fault]:
-    faults = []
+    faults: list[Fault] = []
     if mode and mode not in Source.SchemaMode.values:
         words = ", ".join(Source.SchemaMode.values)
         message = f"The mode is one of {words}, or empty for “as the source says”."

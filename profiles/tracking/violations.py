@@ -65,7 +65,7 @@ def counts(names: Iterable[str]) -> dict[str, int] | None:
 def by_property(name: str, *, sees: bool) -> list[Broken] | None:
     """What breaks most, of the newest receipts with problems. One query; None when it takes too long."""
     sql = """
-        SELECT problem ->> 'pointer', source.name, count(DISTINCT newest.id),
+        SELECT regexp_replace(problem ->> 'pointer', '^(/properties/[^/]+)/[0-9]+', '\\1'), source.name, count(DISTINCT newest.id),
             (array_agg(problem ORDER BY newest.id DESC))[1], max(newest.received_at)
         FROM (
             SELECT id, source_id, problems, received_at FROM profiles_receipt
@@ -140,8 +140,9 @@ def _told(problem: dict[str, Any], sees: bool) -> tuple[Any, str]:
 
 def property_of(pointer: str) -> str:
     """``/properties/products/0/sku`` as ``products.sku``: entries of lists count as one."""
-    parts = pointer.removeprefix("/properties/").split("/")
-    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts if not part.isdigit())
+    name, *rest = pointer.removeprefix("/properties/").split("/")
+    inner = rest[1:] if rest and rest[0].isdigit() else rest
+    return ".".join(part.replace("~1", "/").replace("~0", "~") for part in (name, *inner))
 
 
 def _within(sql: str, params: list[Any], make: Any) -> Any:
