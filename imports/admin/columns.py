@@ -18,6 +18,7 @@ from imports.columns import Context, ambiguous_columns, column_keys
 from imports.context import installed
 from imports.downloads import may_see
 from imports.files import DELIMITERS, ENCODINGS
+from imports.mappings import clean_name, keep_mapping
 from imports.models import Import, SavedMapping
 from imports.options import ON_CONFLICT
 from imports.shape import POLICIES
@@ -336,22 +337,11 @@ def _name_to_keep(request: HttpRequest) -> str:
         return ""
     if not _may_keep(request):
         raise PermissionDenied
-    name = request.POST.get("name", "").strip()[:100]
-    if not name:
-        raise Invalid([{"field": "name", "value": None, "message": "Give the mapping a name to keep it."}])
-    return name
+    return clean_name(request.POST.get("name", ""))
 
 
 def _keep(request: HttpRequest, job: Import, name: str) -> HttpResponseBase:
-    SavedMapping.objects.update_or_create(
-        name=name,
-        defaults={
-            "headers": job.headers,
-            "mapping": job.mapping,
-            "options": _options(request.POST),
-            "user_id": request.user.pk,
-        },
-    )
+    keep_mapping(import_id=job.pk, name=name, options=_options(request.POST), actor=Actor.of_request(request))
     messages.success(request, f"The mapping is kept as “{name}”.")
     return redirect(url("columns", job))
 

@@ -426,6 +426,9 @@ def test_kept_mappings(client: Client, dana: User) -> None:
     assert told(client, answer) == "The mapping is kept as “Shop”."
     kept = SavedMapping.objects.get()
     assert (kept.user, kept.mapping["First name"]["to"]) == (dana, "last_name")
+    told_of = AuditEntry.objects.get(action="mapping.keep")
+    assert (told_of.user, told_of.subject) == (dana, f"mapping:{kept.pk}")
+    assert told_of.detail == {"import": job.pk, "columns": 4, "replaced": False}
     other = uploaded(client, "E-mail,First name\nzoe@example.com,Zoe\n")
     answer = client.post(at(other, "map/"), form(other, use="1", saved="99999"))
     assert (answer.status_code, said(answer)) == (409, "Choose a kept mapping.")
@@ -485,7 +488,7 @@ def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     assert "zoe.example.com" in page(client, job)
     shown = page(watcher, job)
     assert "3 email ••• " in shown
-    for hidden in ("zoe.example.com", "Elm 1", "Eve"):
+    for hidden in ("zoe.example.com", "Elm 1", "Eve "):
         assert hidden not in shown
     for path in ("plan.csv", "rejected.csv"):
         rows = b"".join(watcher.get(at(job, path)).streaming_content).decode()
