@@ -70,8 +70,8 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     said = capsys.readouterr().out
     assert re.fullmatch(
         r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n"
-        r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n"
-        r"Received a day of tracking calls: \d+ applied, .*\d+ quarantined\.\n",
+        r"Received a day of tracking calls: \d+ applied, .*\d+ quarantined\.\n"
+        r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n",
         said,
     )
     imported = Import.objects.get()
@@ -101,6 +101,14 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     assert not Profile.objects.filter(Q(last_seen_at__lt=F("first_seen_at"))).exists()
     assert Merge.objects.active().exclude(cause="event").count() == load.MERGED
     assert ProfileTag.objects.filter(tag__name="VIP").exists()
+
+    newest = list(Profile.objects.live().order_by("-pk")[:50])
+    bare = [one.pk for one in newest if not (one.is_recognized and one.first_name and one.email)]
+    assert bare == []
+    assert len({(one.first_name, one.last_name) for one in newest}) > 45
+    assert sum(bool(one.city) for one in newest) > 30
+    old = Profile.objects.filter(pk__lt=Profile.objects.filter(is_recognized=True).order_by("pk")[0].pk)
+    assert old.count() == 20  # the visitors
 
     call_command("demo")
     assert capsys.readouterr().out == "There are people already; nothing was added.\n"

@@ -119,7 +119,7 @@ def load_demo() -> Loaded | None:
         now=timezone.now(),
         random=random,
         people=people,
-        ids=_take_ids(len(people)),
+        ids=_ids_for(people),
         acts=[history_of(person, random) for person in people],
         types=dict(IdentifierType.objects.values_list("name", "pk")),
     )
@@ -138,6 +138,13 @@ def load_demo() -> Loaded | None:
     detail = {"profiles": loaded.profiles, "events": loaded.events}
     audit.record("demo.load", actor=Actor.system(), detail=detail)
     return loaded
+
+
+def _ids_for(people: list[Person]) -> list[int]:
+    """An id for each: visitors nobody knows the lowest, the newest customer the highest, as the list begins with."""
+    order = sorted(range(len(people)), key=lambda n: (bool(people[n].values), -people[n].born, n))
+    given = dict(zip(order, _take_ids(len(people)), strict=True))
+    return [given[n] for n in range(len(people))]
 
 
 def _take_ids(count: int) -> list[int]:

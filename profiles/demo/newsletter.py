@@ -19,8 +19,10 @@ from profiles.demo.people import make_people
 from profiles.models import Profile
 
 NAME = "newsletter-signups-autumn.csv"
-HEADERS = ["first_name", "last_name", "email", "country", "newsletter_topics", "tags"]
+HEADERS = ["first_name", "last_name", "email", "city", "country", "newsletter_topics", "tags"]
 SEED = 7
+# The new ones fill the first page of the list of people.
+NEW, KNOWN = 60, 40
 
 
 def newsletter_file(known: list[Profile]) -> bytes:
@@ -31,22 +33,23 @@ def newsletter_file(known: list[Profile]) -> bytes:
             row.first_name,
             row.last_name,
             row.email,
+            row.city,
             row.country,
             random.choice(("Home", "Outdoor")),
             "newsletter",
         ]
         for row in known
     ]
-    for person in make_people(random, recognized=60, anonymous=0, twins=0):
+    for person in make_people(random, recognized=NEW, anonymous=0, twins=0):
         values = person.values
-        mail = "new." + values["email"]
-        rows.append(
-            [values["first_name"], values["last_name"], mail, values["country"], "Shoes", "newsletter"]
-        )
+        mail = values["email"].partition("@")[0] + "@letters.example"  # nobody else's, whatever the seeds
+        topic = random.choice(("Shoes", "Home", "Outdoor"))
+        named = [values[name] for name in ("first_name", "last_name")]
+        rows.append([*named, mail, values["city"], values["country"], topic, "newsletter"])
     random.shuffle(rows)
     rows[20][2] = "no at sign.example.com"
     rows[45][2] = "two@at@example.com"
-    rows[70][3] = "Atlantis"
+    rows[70][4] = "Atlantis"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADERS)
@@ -56,7 +59,7 @@ def newsletter_file(known: list[Profile]) -> bytes:
 
 def import_newsletter() -> Import:
     """Upload, plan and apply the file here and now."""
-    known = Profile.objects.live().filter(email__isnull=False, is_recognized=True).order_by("pk")[:40]
+    known = Profile.objects.live().filter(email__isnull=False, is_recognized=True).order_by("pk")[:KNOWN]
     actor = Actor.system()
     uploaded = upload_import(
         file=SimpleUploadedFile(NAME, newsletter_file(list(known)), "text/csv"),

@@ -23,10 +23,11 @@ class Command(BaseCommand):
             f"{loaded.profiles:,} made-up people with {loaded.events:,} events, {loaded.consents:,} consents,"
             f" {loaded.notes} notes and {loaded.merges} merges."
         )
+        outcomes = load_traffic()
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        self.stdout.write(f"Received a day of tracking calls: {told}.")
+        # Last, so that the list of people begins with somebody who has a name.
         job = import_newsletter()
         self.stdout.write(
             f"Imported {job.name}: {job.counts['created']} created, {job.counts['updated']} updated."
         )
-        outcomes = load_traffic()
-        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        self.stdout.write(f"Received a day of tracking calls: {told}.")
