@@ -26,6 +26,12 @@ class Provenance:
     other_id: int | None = None
 
     @property
+    def import_id(self) -> int | None:
+        """The import that said it, or whose undo did."""
+        is_import = self.cause in (Change.Cause.IMPORT, Change.Cause.IMPORT_UNDO)
+        return self.cause_id if is_import else None
+
+    @property
     def text(self) -> str:
         """“import #88, row 1,204”, “merged from #51877”, “sam · Staff”."""
         if self.cause == Change.Cause.IMPORT:

@@ -146,6 +146,21 @@ def test_provenance_of_an_import_names_file_and_row(
     assert said["postcode"] == f"merged from #{other.pk}"
 
 
+def test_what_an_import_said_leads_there_for_who_may_look(
+    by_system: dict[str, Any], as_user: Login, make_user: Callable[..., User], sam: User
+) -> None:
+    person = make_profile(first_name="Ann")
+    by_import = {**by_system, "source": builtin_source("import"), "cause": Cause("import", 88, 1204)}
+    update_profile(profile_id=person.pk, values={"city": "Kraków", "email": "ann@example.com"}, **by_import)
+    link = f'<a href="{reverse("admin:imports_import_change", args=[88])}">import #88, row 1,204</a>'
+    told = text(as_user(make_user("dana", "data admin")), url("change", person.pk))
+    assert told.count(link) == 4  # city, the e-mail and its identifier, the timeline
+    assert link in text(as_user(make_user("dora", "data admin")), url("timeline", person.pk))
+    told = text(as_user(sam), url("change", person.pk))
+    assert "import #88, row 1,204" in told
+    assert "/imports/import/88/" not in told
+
+
 def test_old_ids_lead_to_the_survivor(client_of_ada: Client, ann: Profile) -> None:
     anna = Profile.objects.exclude(pk=ann.pk).get()
     response = client_of_ada.get(url("change", anna.pk), follow=True)
