@@ -120,6 +120,7 @@ def identifier_as_api(identifier: Identifier) -> dict[str, Any]:
         "source": identifier.source.name,
         "verified": identifier.is_verified,
         "resolves": identifier.resolves,
+        "pending": identifier.is_pending,
         "first_seen_at": iso(identifier.first_seen_at),
         "last_seen_at": iso(identifier.last_seen_at),
     }

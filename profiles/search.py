@@ -47,7 +47,7 @@ class Hit:
 
     ``how``: ``id``, ``identifier`` (the whole value), ``prefix`` (its beginning) or ``words``.
     ``field`` names the identifier type, ``value`` is its value (both empty for words and ids), ``name``
-    is what the matching row itself is called.
+    is what the matching row itself is called. ``is_pending``: the value waits for its owner to confirm it.
     """
 
     root_id: int
@@ -57,6 +57,7 @@ class Hit:
     label: str = ""
     value: str = ""
     name: str = ""
+    is_pending: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -69,7 +70,7 @@ class Hit:
         """
         merged = self.member_id != self.root_id
         if self.how in ("identifier", "prefix"):
-            shown = mask(self.field, self.value)
+            shown = mask(self.field, self.value) + (" (waiting for confirmation)" if self.is_pending else "")
             if merged:
                 label = self.label if self.label[1:2].isupper() else self.label[:1].lower() + self.label[1:]
                 return f"Found as an old {label}: {shown}, from merged-away #{self.member_id}"
@@ -234,13 +235,13 @@ def _candidates(
     match = _ID.fullmatch(text)
     like = [prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for prefix in prefixes]
     branches = [
-        "(SELECT id AS member, 0 AS rank, 'id' AS how, NULL::int AS type_id, '' AS value"
+        "(SELECT id AS member, 0 AS rank, 'id' AS how, NULL::int AS type_id, '' AS value, false AS waits"
         " FROM profiles_profile WHERE id = %(id)s)",
-        "(SELECT profile_id, 1, 'identifier', type_id, value FROM profiles_identifier"
+        "(SELECT profile_id, 1, 'identifier', type_id, value, is_pending FROM profiles_identifier"
         " WHERE value = ANY(%(exact)s) LIMIT %(limit)s)",
         # One branch per prefix: with ANY the index would not be used for LIKE.
         *(
-            "(SELECT profile_id, 2, 'prefix', type_id, value FROM profiles_identifier"
+            "(SELECT profile_id, 2, 'prefix', type_id, value, is_pending FROM profiles_identifier"
             f" WHERE value LIKE %(like{number})s LIMIT %(limit)s)"
             for number in range(len(like))
         ),
@@ -249,14 +250,14 @@ def _candidates(
         # A whole address that somebody has: people with the same provider in their address are not meant.
         known = " AND NOT EXISTS (SELECT FROM profiles_identifier WHERE value = ANY(%(exact)s))"
         branches.append(
-            "(SELECT id, 3, 'words', NULL, '' FROM profiles_profile"
+            "(SELECT id, 3, 'words', NULL, '', false FROM profiles_profile"
             f" WHERE search @@ to_tsquery('simple', %(tsquery)s){known if '@' in text else ''} LIMIT %(limit)s)"
         )
     sql = (
-        "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name"
+        "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name, f.waits"
         f" FROM ({' UNION ALL '.join(branches)}) f"
         " JOIN profiles_profile m ON m.id = f.member JOIN profiles_profile r ON r.id = m.canonical_id"
-        " ORDER BY f.rank, m.id <> r.id, m.id DESC"
+        " ORDER BY f.rank, f.waits, m.id <> r.id, m.id DESC"
     )
     params: dict[str, Any] = {
         "id": int(match[1]) if match else None,
@@ -281,9 +282,9 @@ def _among(ids: QuerySet[Any]) -> Func:
 
 
 def _hit(row: tuple[Any, ...], labels: dict[int, tuple[str, str]]) -> Hit:
-    member, root, how, _, type_id, value, first, last = row
+    member, root, how, _, type_id, value, first, last, waits = row
     field, label = labels.get(type_id, ("", ""))
-    return Hit(root, member, how, field, label, value, " ".join(filter(None, (first, last))))
+    return Hit(root, member, how, field, label, value, " ".join(filter(None, (first, last))), waits)
 
 
 def _best(hits: list[Hit]) -> tuple[Hit, ...]:

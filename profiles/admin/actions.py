@@ -31,6 +31,7 @@ from profiles.models import DuplicatePair
 from profiles.privacy.consent import record_consent
 from profiles.privacy.export import stream_profile
 from profiles.tagging import tag_profiles, untag_profiles
+from profiles.tracking.confirm import CONFLICT, confirm_identifier
 
 _MAX_PROPERTIES = 32_000
 
@@ -116,6 +117,21 @@ def identifier(request: HttpRequest, profile_id: int) -> HttpResponse:
     text = "The identifier was added." if done.is_new else "They have that identifier already."
     messages.success(request, text)
     return to_card(profile_id, "identifiers")
+
+
+@write("profiles.view_profile", "profiles.view_pii", "profiles.add_identifier")
+def confirm(request: HttpRequest, profile_id: int) -> HttpResponse:
+    """The owner said so elsewhere. Joining two profiles needs the right to merge, too."""
+    done = confirm_identifier(
+        profile_id=profile_id,
+        type_name=request.POST.get("type", ""),
+        raw=request.POST.get("value", ""),
+        may_merge=request.user.has_perm("profiles.merge_profile"),
+        **by(request),
+    )
+    tell = messages.warning if done.outcome == CONFLICT else messages.success
+    tell(request, done.message)
+    return to_card(done.profile.pk, "identifiers")
 
 
 @write("profiles.view_profile", "profiles.view_pii", "profiles.delete_identifier")

@@ -113,6 +113,9 @@ class Reader:
 
     def _lines(self, fields: dict[str, list[Any]]) -> Iterator[Part]:
         for key, (old, new) in fields.items():
+            if key == "confirmed":
+                yield from (Part("Identifier", _shown(key, value), "confirmed") for value in new or [])
+                continue
             if key in _MANY:
                 yield from (Part(_MANY[key], _shown(key, value), "added") for value in new or [])
                 yield from (Part(_MANY[key], _shown(key, value), "removed") for value in old or [])

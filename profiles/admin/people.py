@@ -53,6 +53,7 @@ class ProfileAdmin(OwnPages):
         ("<int:profile_id>/consent/", actions.consent, "consent"),
         ("<int:profile_id>/identifier/", actions.identifier, "identifier"),
         ("<int:profile_id>/identifier/remove/", actions.remove_identifier, "identifier_remove"),
+        ("<int:profile_id>/identifier/confirm/", actions.confirm, "identifier_confirm"),
         ("<int:profile_id>/lock/", actions.lock, "lock"),
         ("<int:profile_id>/address/", actions.address, "address"),
         ("<int:profile_id>/address/<int:address_id>/remove/", actions.address_remove, "address_remove"),

@@ -19,6 +19,7 @@ from profiles.api.shapes import (
     MAX_EVENT_BYTES,
     AddressShape,
     AttachShape,
+    ConfirmShape,
     ConsentShape,
     EventShape,
     NoteShape,
@@ -36,9 +37,11 @@ from profiles.editing import (
 )
 from profiles.errors import Invalid
 from profiles.models import Consent, Event, Identifier, Note
+from profiles.privacy import masking
 from profiles.privacy.consent import current_consents, record_consent
 from profiles.tagging import tag_profiles, untag_profiles
 from profiles.timeline import EVENT, timeline
+from profiles.tracking.confirm import Confirmed, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
 _PLACE = ("timeline",)
@@ -275,6 +278,55 @@ class IdentifierDetail(PeopleApi):
     def delete(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
         detach_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
         return Response(status=204)
+
+
+class IdentifierConfirm(PeopleApi):
+    """An identifier that waits for its owner to confirm it."""
+
+    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
+
+    @extend_schema(
+        operation_id="confirmIdentifier",
+        tags=["Profiles"],
+        summary="Confirm an identifier",
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
+        """The last step of a double opt-in: the value is verified, and leads to the person. `outcome` is
+        `applied`, `merged` (it led to an anonymous profile, or this person was one), `conflict` (it leads to
+        somebody who stays apart) or `unchanged`. Needs the scopes profiles:write and merge.
+        """
+        done = confirm_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
+        return confirmed(self, done)
+
+
+class ConfirmWaiting(PeopleApi):
+    """Like above, for who knows the value and not the person."""
+
+    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
+
+    @extend_schema(
+        operation_id="confirmWaitingIdentifier",
+        tags=["Profiles"],
+        summary="Confirm an identifier at whoever waits for it",
+        parameters=api_schema.WRITE,
+        request=ConfirmShape,
+        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """404 when nobody waits for it; a 409 says how many when several people do."""
+        body = self.body(ConfirmShape)
+        done = confirm_waiting(type_name=body["type"], raw=body["value"], **self.verb())
+        return confirmed(self, done)
+
+
+def confirmed(view: PeopleApi, done: Confirmed) -> Response:
+    row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
+    message = done.message if view.shown.is_open else masking.mask_text(done.message)
+    said = {"outcome": done.outcome, "merged": done.merged, "message": message}
+    return Response({**said, "profile_id": done.profile.pk, "identifier": view.shown.identifier(row)})
 
 
 class Addresses(PeopleApi):

@@ -23,8 +23,17 @@ class Identifier(Doc):
     resolves = serializers.BooleanField(
         help_text="Whether it leads to this person, or is a contact value only."
     )
+    pending = serializers.BooleanField(help_text="Whether it waits for its owner to confirm it.")
     first_seen_at = serializers.DateTimeField(allow_null=True)
     last_seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class ConfirmAnswer(Doc):
+    outcome = serializers.CharField(help_text="applied, merged, conflict or unchanged")
+    merged = serializers.BooleanField(help_text="Whether two profiles were joined.")
+    message = serializers.CharField()
+    profile_id = serializers.IntegerField(help_text="The surviving profile.")
+    identifier = Identifier()
 
 
 class CurrentConsent(Doc):

@@ -94,6 +94,13 @@ class AttachShape(Shape):
     verified = serializers.BooleanField(required=False, default=False)
 
 
+class ConfirmShape(Shape):
+    """The identifier that was confirmed, in any format."""
+
+    type = TextField()
+    value = TextField()
+
+
 class PromoteShape(Shape):
     """A value of ``alternates`` that becomes the person's own."""
 

@@ -136,17 +136,21 @@ def attach_identifier(
         raise Invalid([{"field": type_name, "value": raw, "message": blocked[0]}])
     root = lock_root(profile_id)
     item = found[0]
-    had = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value).first()
-    if had is not None and (had.resolves or not item.spec.row.is_unique):
+    held = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
+    had = held.order_by("-resolves", "is_pending", "pk").first()
+    if had is not None and not had.is_pending and (had.resolves or not item.spec.row.is_unique):
         had.is_verified = had.is_verified or is_verified
         Identifier.objects.filter(pk=had.pk).update(last_seen_at=Now(), is_verified=had.is_verified)
         return Attached(had, is_new=False)
     check_free(found, root_id=root.pk)
     check_limits(found, root_id=root.pk)
     if had is not None:
-        # Released by a deletion or lost in a clash once, and free now: it leads here again.
-        Identifier.objects.filter(pk=had.pk).update(resolves=True, last_seen_at=Now())
-        had.resolves = True
+        # Released by a deletion, lost in a clash once or waiting to be confirmed, and free now: it leads here.
+        had.resolves, had.is_pending = item.spec.row.is_unique, False
+        had.is_verified = had.is_verified or is_verified
+        Identifier.objects.filter(pk=had.pk).update(
+            resolves=had.resolves, is_pending=False, is_verified=had.is_verified, last_seen_at=Now()
+        )
         row = had
     else:
         row = insert_identifiers(found, profile_id=via_id or root.pk, source=source)[0]

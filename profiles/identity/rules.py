@@ -24,13 +24,14 @@ CHUNK = 5000
 _LEAD_WHERE_ALONE = """
     UPDATE profiles_identifier AS mine SET resolves = true
     FROM profiles_profile AS holder JOIN profiles_profile AS root ON root.id = holder.canonical_id
-    WHERE mine.id = ANY(%(ids)s) AND NOT mine.resolves
+    WHERE mine.id = ANY(%(ids)s) AND NOT mine.resolves AND NOT mine.is_pending
       AND holder.id = mine.profile_id AND root.status = 'live'
       AND NOT EXISTS (
         SELECT FROM profiles_identifier AS other
         JOIN profiles_profile AS theirs ON theirs.id = other.profile_id
         JOIN profiles_profile AS their_root ON their_root.id = theirs.canonical_id
         WHERE other.value = mine.value AND other.type_id = mine.type_id AND other.id <> mine.id
+          AND NOT other.is_pending
           AND their_root.status = 'live'
           AND (their_root.id <> root.id OR other.resolves OR other.id < mine.id)
       )

@@ -214,7 +214,7 @@ def _lead_again(released: list[int]) -> list[int]:
                     """
                     UPDATE profiles_identifier i SET resolves = true
                     FROM profiles_identifiertype t
-                    WHERE i.id = ANY(%s) AND NOT i.resolves AND t.id = i.type_id AND t.is_unique
+                    WHERE i.id = ANY(%s) AND NOT i.resolves AND NOT i.is_pending AND t.id = i.type_id AND t.is_unique
                       AND NOT EXISTS (
                           SELECT FROM profiles_identifier other
                           WHERE other.type_id = i.type_id AND other.value = i.value AND other.resolves)

@@ -45,7 +45,7 @@ def mask(field: str, value: Any, specs: dict[str, Spec] | None = None) -> Any:
     """
     if value is None or value in ("", []):
         return value
-    if field in ("identifiers", "addresses"):
+    if field in ("identifiers", "confirmed", "addresses"):
         return [_mask_listed(field, item) for item in value] if isinstance(value, list) else DOTS
     if field in OPEN_FIELDS:
         return value
@@ -128,7 +128,7 @@ def _mask_address(address: Address) -> Address:
 
 def _mask_listed(field: str, item: Any) -> str:
     """An item of a many-valued field of the journal: ``type:value``, or an address in one line."""
-    if field == "identifiers" and isinstance(item, str) and ":" in item:
+    if field in ("identifiers", "confirmed") and isinstance(item, str) and ":" in item:
         name, _, value = item.partition(":")
         return f"{name}:{mask_identifier(name, value)}"
     return DOTS

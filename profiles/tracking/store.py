@@ -236,10 +236,11 @@ _IDENTIFIERS = """
         %(resolves)s::boolean[], %(verified)s::boolean[], %(pending)s::boolean[], %(ats)s::timestamptz[])
         AS n (type_id, value, raw, profile_id, resolves, is_verified, is_pending, at)
     ON CONFLICT (profile_id, type_id, value) DO UPDATE SET
-        resolves = profiles_identifier.resolves OR (excluded.resolves AND NOT profiles_identifier.is_pending),
+        resolves = profiles_identifier.resolves OR excluded.resolves,
+        is_pending = profiles_identifier.is_pending AND NOT excluded.resolves,
         is_verified = profiles_identifier.is_verified OR excluded.is_verified,
         last_seen_at = greatest(profiles_identifier.last_seen_at, excluded.last_seen_at)
-    WHERE (excluded.resolves AND NOT profiles_identifier.resolves AND NOT profiles_identifier.is_pending)
+    WHERE (excluded.resolves AND NOT profiles_identifier.resolves)
         OR (excluded.is_verified AND NOT profiles_identifier.is_verified)
     RETURNING type_id, value, profile_id
 """
@@ -248,6 +249,7 @@ _IDENTIFIERS = """
 def insert_identifiers(wanted: Sequence[Attach], final: dict[Any, Person], source_id: int) -> set[Any]:
     """Write identifiers; a value leads where it belongs at the end of the call. ``{(type, value, profile)}`` new.
 
+    A value that waits for confirmation waits no longer once a source that asks for none brings it, too.
     A value somebody else takes at this moment breaks its constraint; then the call is done again.
     """
     rows: dict[tuple[int, str, int], tuple[Claim, bool, Attach]] = {}
