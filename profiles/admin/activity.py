@@ -12,6 +12,8 @@ from profiles.models import Change, Message, Note
 from profiles.privacy.masking import DOTS, mask, mask_fields, mask_note
 from profiles.timeline import Item
 
+# What was decided about an identifier, under which key the journal tells it.
+_DECIDED = {"confirmed": "confirmed", "blocked": "blocked", "shared": "told to be a shared device"}
 _MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address", "consents": "Consent"}
 
 
@@ -113,8 +115,8 @@ class Reader:
 
     def _lines(self, fields: dict[str, list[Any]]) -> Iterator[Part]:
         for key, (old, new) in fields.items():
-            if key == "confirmed":
-                yield from (Part("Identifier", _shown(key, value), "confirmed") for value in new or [])
+            if key in _DECIDED:
+                yield from (Part("Identifier", _shown(key, value), _DECIDED[key]) for value in new or [])
                 continue
             if key in _MANY:
                 yield from (Part(_MANY[key], _shown(key, value), "added") for value in new or [])

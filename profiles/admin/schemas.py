@@ -68,6 +68,9 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     row, sees = find_schema(eventschema_id), may_see(request)
     seen, compared = learned.learn_and_compare(row.name, specs=row.properties, sees=sees)
     shapes = {one.name: one for one in seen.properties}
+    shapes |= {
+        f"{one.name}[].{inner.name}": inner for one in seen.properties for inner in one.entries.values()
+    }
     context = {
         "title": row.name,
         "schema": row,

@@ -46,7 +46,7 @@ class SettingsDoc(serializers.Serializer[Any]):
     allowed_origins = serializers.ListField(
         child=serializers.CharField(), help_text="Where browser keys may write from; empty for anywhere."
     )
-    schema_mode = serializers.ChoiceField(choices=Source.SchemaMode.values)
+    schema_mode = serializers.CharField(help_text=", ".join(Source.SchemaMode.values))
     merges_per_hour = serializers.IntegerField(help_text="More automatic merges than this are held.")
 
 
@@ -74,7 +74,7 @@ class SourceRow(SettingsDoc):
 
 
 class KeyShape(Shape):
-    kind = serializers.ChoiceField(choices=_KINDS)
+    kind = TextField(help_text="web or server")
 
 
 class RotateShape(Shape):

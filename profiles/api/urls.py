@@ -6,6 +6,7 @@ from cdp.api.routes import both
 from profiles.api import (
     definitions,
     events,
+    held,
     merging,
     parts,
     people,
@@ -63,6 +64,8 @@ urlpatterns: list[URLPattern] = [
     *both("v1/event-schemas/<int:pk>", schemas.SchemaDetail, "api-event-schema"),
     *both("v1/event-schemas/<int:pk>/violations", schemas.SchemaViolations, "api-event-schema-violations"),
     *both("v1/events", events.EventList, "api-events"),
+    *both("v1/held-joins", held.HeldList, "api-held-joins"),
+    *both("v1/held-joins/<int:pk>/decide", held.HeldDecide, "api-held-join-decide"),
     *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
     *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
     *both("v1/receipts/dismiss", receipts.DismissMany, "api-receipts-dismiss"),

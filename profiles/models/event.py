@@ -32,7 +32,10 @@ class EventQuerySet(models.QuerySet["Event"]):
         merged: Any = Profile.objects.filter(pk=models.OuterRef("profile_id")).exclude(
             canonical_id=models.F("pk")
         )
-        return self.annotate(person_id=Coalesce(models.Subquery(merged.values("canonical_id")), "profile_id"))
+        canonical = models.Subquery(merged.values("canonical_id"))
+        return self.annotate(
+            person_id=Coalesce(canonical, "profile_id", output_field=models.BigIntegerField())
+        )
 
 
 class Event(models.Model):

@@ -1,4 +1,4 @@
-"""Managers of attributes, identifier types and sources, and the setup page."""
+"""Managers of attributes and identifier types, and the setup page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job, User
-from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile, Source
+from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile
 from tests.people import make_profile
 
 Login = Callable[[User], Client]
@@ -172,25 +172,11 @@ def test_what_is_here_follows_a_changed_type(dan: User, as_user: Login) -> None:
     assert not Identifier.objects.get(value="L-1").resolves
 
 
-# --- Sources --------------------------------------------------------------------------------------------
-
-
-def test_sources_are_added_and_renamed_never_deleted(dan: User, as_user: Login) -> None:
-    client = as_user(dan)
-    assert client.post(url("source", "add"), {"name": "Shop backend", "door": "api"}).status_code == 302
-    shop = Source.objects.get(name="Shop backend")
-    assert client.post(url("source", "change", shop), {"name": "Shop", "door": "web"}).status_code == 302
-    shop.refresh_from_db()
-    assert (shop.name, shop.door) == ("Shop", "api")
-    assert client.post(url("source", "delete", shop), {"post": "yes"}).status_code == 403
-    assert Source.objects.filter(pk=shop.pk).exists()
-
-
 def test_definitions_only_for_who_may(vic: User, mira: User, olga: User, as_user: Login) -> None:
     plan = AttributeDefinition.objects.create(name="plan")
     for user in (vic, mira):
         client = as_user(user)
-        for model in ("attributedefinition", "identifiertype", "source"):
+        for model in ("attributedefinition", "identifiertype"):
             assert client.get(url(model, "changelist")).status_code == 200
             assert client.post(url(model, "add"), {}).status_code == 403
         assert (
@@ -199,7 +185,7 @@ def test_definitions_only_for_who_may(vic: User, mira: User, olga: User, as_user
         assert client.post(url("attributedefinition", "import"), {}).status_code == 403
         assert client.get(url("attributedefinition", "export")).status_code == 403
         assert client.get(reverse("admin:cdp_setup")).status_code == 403
-    assert as_user(olga).get(url("source", "changelist")).status_code == 403
+    assert as_user(olga).get(url("identifiertype", "changelist")).status_code == 403
     plan.refresh_from_db()
     assert plan.label == ""
 

@@ -34,10 +34,17 @@ def send(source: Source, *items: dict[str, Any], at: datetime.datetime | None = 
     return receive(entries, sender=Sender.of(key))
 
 
-def reject(source: Source, payload: Any = None, *, at: datetime.datetime | None = None, **fields: Any) -> Receipt:
+def reject(
+    source: Source, payload: Any = None, *, at: datetime.datetime | None = None, **fields: Any
+) -> Receipt:
     """A receipt that waits in the inbox: by default a track call about nobody."""
     if payload is None:
-        payload = {"type": "track", "event": "Added to Cart", "messageId": str(uuid.uuid4()), "properties": {}}
+        payload = {
+            "type": "track",
+            "event": "Added to Cart",
+            "messageId": str(uuid.uuid4()),
+            "properties": {},
+        }
     said = payload if isinstance(payload, dict) else {}
     defaults: dict[str, Any] = {
         "kind": said.get("type", ""),

@@ -105,7 +105,9 @@ def test_repairs_apply_where_they_fit() -> None:
         "userId": "7",
         "properties": {"sku": "S", "price": 12.5, "currency": "EUR"},
     }
-    assert item["properties"] == {"product_sku": "S", "price": "12,50"}, "the item itself stays as it was sent"
+    assert item["properties"] == {"product_sku": "S", "price": "12,50"}, (
+        "the item itself stays as it was sent"
+    )
     assert repaired(fixed, repairs) == fixed, "once is enough"
 
 
@@ -119,9 +121,14 @@ def test_repairs_lose_nothing() -> None:
 
 def test_traits_of_calls_about_people() -> None:
     repairs = [Repair("rename", "mail", "email")]
-    assert repaired({"traits": {"mail": "a@b.com"}}, repairs, kind="identify") == {"traits": {"email": "a@b.com"}}
+    assert repaired({"traits": {"mail": "a@b.com"}}, repairs, kind="identify") == {
+        "traits": {"email": "a@b.com"}
+    }
     assert repaired({"type": "group", "traits": {"mail": "x"}}, repairs)["traits"] == {"email": "x"}
-    assert changes_any([({"traits": {"mail": "x"}}, "track"), ({"traits": {"mail": "x"}}, "update")], repairs) == 1
+    assert (
+        changes_any([({"traits": {"mail": "x"}}, "track"), ({"traits": {"mail": "x"}}, "update")], repairs)
+        == 1
+    )
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,11 @@ def test_a_public_keys_item_stays_a_public_keys_item(actor: Actor) -> None:
 def test_many_are_repaired_and_replayed(actor: Actor) -> None:
     source, other = make_source(), make_source()
     for number in range(120):
-        reject(source, cart(anonymousId=f"b-{number}", properties={"product_sku": "S", "price": "12,50"}), at=LONG_AGO)
+        reject(
+            source,
+            cart(anonymousId=f"b-{number}", properties={"product_sku": "S", "price": "12,50"}),
+            at=LONG_AGO,
+        )
     left = reject(other)
     repairs = [Repair("rename", "product_sku", "sku"), Repair("number", "price")]
     job = replay_many(choice=Choice(source_id=source.pk), repairs=repairs, actor=actor)

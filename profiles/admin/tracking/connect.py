@@ -30,23 +30,22 @@ _GUIDES: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
         "Browser",
         WEB,
         "",
-        """<script>
-  window.cdp = window.cdp || [];
-</script>
-<script async src="{host}/cdp.js" data-key="{key}"></script>
+        """<script async src="{host}/cdp.js" data-key="{key}"></script>
 
 <script>
+  window.cdp = window.cdp || [];
   cdp.push(["track", "Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }}]);
   cdp.push(["identify", "C-20417", {{ email: "ann@example.com" }}]);
 </script>
 
-<form data-cdp-form="newsletter">
-  <input type="email" name="email" data-cdp-field="email">
+<form data-cdp-form="Newsletter" action="/subscribe" method="post">
+  <input type="email" name="mail" data-cdp-field="email" required>
   <button>Subscribe</button>
 </form>""",
         (
-            "Page views are sent by themselves. Forms send only the fields that are marked, never passwords or cards.",
-            'With data-consent="required" nothing is stored or sent before cdp.consent(true).',
+            "Page views are sent by themselves. Of forms only the marked fields are read, never passwords or cards;"
+            " an e-mail among them identifies.",
+            'With data-consent="required" nothing is kept or sent before cdp.consent("granted").',
             "Call cdp.reset() when somebody logs out.",
         ),
     ),
@@ -169,12 +168,15 @@ analytics.flush()""",
         WEB,
         "pip install segment-analytics-python",
         """# settings.py
-CDP_HOST = "{host}"
-CDP_WRITE_KEY = "{server_key}"
+INSTALLED_APPS += ["cdp_site"]
+MIDDLEWARE += ["cdp_site.middleware.AnonymousId"]
+CDP_URL = "{host}"
+CDP_WRITE_KEY = "{key}"
+CDP_SERVER_KEY = "{server_key}"
 
 # apps.py of your project: once, in ready()
 import segment.analytics as analytics
-analytics.host, analytics.write_key = settings.CDP_HOST, settings.CDP_WRITE_KEY
+analytics.host, analytics.write_key = settings.CDP_URL, settings.CDP_SERVER_KEY
 
 # views.py: after the order is saved
 analytics.track(
@@ -184,8 +186,8 @@ analytics.track(
     message_id=f"order-{{order.number}}",
 )
 
-{{# base.html #}}
-<script async src="{host}/cdp.js" data-key="{key}"></script>""",
+# base.html, with the snippet's folder cdp_site/ copied into your project
+{{% load cdp_site %}}{{% cdp_snippet user_id=request.user.pk %}}""",
         (
             "Orders are sent by the server, which misses none; visits by the snippet. Both lead to one person.",
         ),

@@ -13,8 +13,8 @@ from profiles.admin.tracking.sources import frame, source_of
 from profiles.tracking.checkup import checklist, flags_of
 from profiles.tracking.live import Call, masked, newest, of_browser
 
-# The first-party cookie our snippet keeps a browser's id in, when it runs on this very site.
-COOKIES = ("cdp_id", "cdp")
+# The first-party cookie our snippet keeps a browser's id in (data-cookie), seen here on the same site.
+COOKIE = "cdp_id"
 MAX_ID = 255
 _CALLS_SHOWN = 50
 
@@ -83,10 +83,7 @@ def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
 
 def _own_id(request: HttpRequest) -> str:
     """This very browser's id, when the site that is tracked shares its address with this page."""
-    for name in COOKIES:
-        if value := request.COOKIES.get(name, "").strip():
-            return value[:MAX_ID]
-    return ""
+    return request.COOKIES.get(COOKIE, "").strip()[:MAX_ID]
 
 
 def shown(request: HttpRequest, calls: list[Call]) -> list[tuple[Call, str]]:

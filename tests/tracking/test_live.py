@@ -1,0 +1,239 @@
+"""Calls as they come in, of a source and of one browser, and what stands out about them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from profiles.models import Source, WriteKey
+from profiles.tracking.checkup import checklist, flags_of
+from profiles.tracking.live import Call, masked, newest, of_browser
+from profiles.tracking.rates import READ, _per, hours, rates
+from tests.people import make_profile
+from tests.tracking.rejected import make_source, reject, send
+
+pytestmark = pytest.mark.django_db
+EMAIL = "ann@example.com"
+
+
+def track(name: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "track", "event": name, "anonymousId": "b-1", "properties": properties}
+
+
+def told(calls: list[Call]) -> list[tuple[str, str, str]]:
+    return [(call.kind, call.name, call.outcome) for call in calls]
+
+
+def test_the_newest_calls_with_what_became_of_them() -> None:
+    source, other = make_source(), make_source()
+    send(other, track("Elsewhere"))
+    send(source, track("Viewed", sku="S"), {"type": "identify", "anonymousId": "b-1", "userId": "C-1"})
+    send(source, {"type": "page", "properties": {"path": "/"}})
+    calls = newest(source.pk)
+    assert [(call.kind, call.outcome) for call in calls] == [
+        ("page", "invalid"),
+        ("identify", "applied"),
+        ("track", "applied"),
+    ]
+    assert (calls[0].is_waiting, calls[0].payload["properties"]) == (True, {"path": "/"})
+    assert calls[0].message == "Give a userId, an anonymousId or one of context.externalIds."
+    assert calls[2].payload == {"anonymous_id": "b-1", "properties": {"sku": "S"}}
+    assert calls[1].person_id == calls[2].person_id is not None
+    assert newest(source.pk, after=calls[1].receipt_id) == calls[:1]
+    assert newest(source.pk, after=calls[0].receipt_id) == []
+
+
+def test_the_same_queries_for_one_call_and_for_fifty() -> None:
+    one, many = make_source(), make_source()
+    send(one, track("Viewed"))
+    send(many, *(track("Viewed", n=number) for number in range(49)), {"type": "page"})
+    counts = []
+    for source in (one, many):
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            newest(source.pk)
+        counts.append(len(queries))
+    assert counts == [3, 3]
+
+
+def test_a_merged_away_person_leads_to_the_survivor(by_staff: dict[str, Any]) -> None:
+    from profiles.merging.merge import merge_profiles
+
+    source, ann = make_source(), make_profile(email=EMAIL)
+    send(source, track("Viewed"))
+    guest = newest(source.pk)[0].person_id
+    merge_profiles(winner_id=ann.pk, loser_id=guest, **by_staff)
+    assert newest(source.pk)[0].person_id == ann.pk
+    assert {call.person_id for call in of_browser(source.pk, "b-1")} == {ann.pk}
+
+
+def test_one_browser_and_nobody_elses_calls() -> None:
+    source, other = make_source(), make_source()
+    send(source, track("Viewed"), {**track("Viewed"), "anonymousId": "b-2"})
+    send(source, {"type": "identify", "anonymousId": "b-1", "traits": {"email": EMAIL}})
+    send(source, {"type": "identify", "userId": "C-9", "traits": {"email": EMAIL}})
+    send(other, track("Elsewhere"))
+    send(source, {"type": "track", "anonymousId": "b-1"})
+    calls = of_browser(source.pk, "b-1")
+    assert [(call.kind, call.outcome) for call in calls] == [
+        ("track", "invalid"),
+        ("identify", "applied"),
+        ("track", "applied"),
+    ]
+    assert {call.anonymous_id for call in calls} == {"b-1"}
+    assert of_browser(source.pk, "nobody") == []
+
+
+def test_personal_data_is_hidden_without_the_right_to_it() -> None:
+    source = make_source()
+    send(
+        source,
+        {"type": "identify", "userId": "C-20417", "anonymousId": "browser-1", "traits": {"email": EMAIL}},
+    )
+    (call,) = newest(source.pk)
+    assert call.payload["properties"] == {"email": EMAIL}
+    (hidden,) = masked(newest(source.pk))
+    assert hidden.payload == {
+        "user_id": "C-•••",
+        "anonymous_id": "br•••",
+        "properties": {"email": "•••"},
+    }
+
+
+# --- Flags ------------------------------------------------------------------------------------------------
+
+
+def call(kind: str = "track", name: str = "", *, minute: int = 0, **fields: Any) -> Call:
+    at = timezone.now() - datetime.timedelta(minutes=60 - minute)
+    envelope = {name_: fields.pop(name_) for name_ in ("user_id", "anonymous_id", "marks") if name_ in fields}
+    return Call(0, at, kind, name, fields.pop("outcome", "applied"), envelope=envelope, **fields)
+
+
+def codes(*calls: Call) -> list[str]:
+    return [flag.code for flag in flags_of(calls)]
+
+
+def test_calls_that_are_right_raise_no_flag() -> None:
+    assert flags_of([]) == []
+    right = [
+        call("page", properties={"path": "/"}),
+        call(name="Added to Cart", properties={"sku": "S", "cart_id": "c-1"}, minute=1),
+        call("identify", user_id="C-1", properties={"email": EMAIL}, minute=2),
+        call(name="Order Completed", user_id="C-1", properties={"cart_id": "c-1"}, minute=3),
+    ]
+    assert flags_of(right) == flags_of(right[::-1]) == []
+
+
+def test_each_flag_on_what_it_is_about() -> None:
+    assert codes(call(user_id="A"), call(user_id="B")) == ["missing_reset"]
+    assert codes(call(user_id="A"), call(user_id="A"), call()) == []
+    assert codes(call("update", properties={"email": EMAIL})) == ["identifier_in_update"]
+    assert codes(call(name="Signed up", properties={"contact": f" {EMAIL}"})) == ["identifier_in_update"]
+    assert codes(call(name="Signed up", properties={"customerId": "7"})) == ["identifier_in_update"]
+    assert codes(call("identify", properties={"email": EMAIL})) == []
+    assert codes(call(name="Signed up", properties={"email": ""}, context={"email": EMAIL})) == []
+    assert codes(call(name="added to CART", properties={})) == ["no_cart_id"]
+    assert codes(call(name="Added to Cart", properties={"cartId": 7})) == []
+    assert codes(call(properties={"sku": "A"}), call(properties={"product_sku": "A"})) == ["mixed_sku"]
+    assert codes(call(properties={"products": [{"sku": "A"}, {"productSku": "A"}]})) == ["mixed_sku"]
+    assert codes(call(properties={"sku": "A", "product_id": "7"})) == []
+    assert codes(call(marks=["skewed"])) == codes(call(marks=["future", "late"])) == ["skewed_clock"]
+    assert codes(call(marks=["late"])) == []
+    assert codes(call(outcome="invalid", message="Because.")) == ["rejected"]
+
+
+def test_identified_only_after_the_purchase() -> None:
+    order = call(name="Order Completed", properties={"cart_id": "c"}, minute=5)
+    assert codes(order, call("identify", minute=9)) == ["late_identify"]
+    assert codes(order, call("identify", minute=1)) == []
+    assert codes(order) == []
+    known = call(name="Order Completed", user_id="C-1", properties={"cart_id": "c"}, minute=5)
+    assert codes(known, call("identify", minute=9)) == []
+
+
+def test_what_a_flag_says() -> None:
+    (flag,) = flags_of([call("update", properties={"email": EMAIL})])
+    assert flag.text == (
+        "It looks like an e-mail or an id, but identifies nobody there (update: email). The visitor stays anonymous,"
+        " and a second profile is made elsewhere."
+    )
+    assert flag.fix == "Send it by identify, as traits.email or userId."
+    assert EMAIL not in flag.text, "a flag names the property, never its value"
+
+
+# --- The checklist and rates ------------------------------------------------------------------------------
+
+
+def ticks(source: Source) -> dict[str, bool | None]:
+    return {check.title: check.is_done for check in checklist(source)}
+
+
+def test_the_checklist_is_ticked_from_what_came_in() -> None:
+    source = make_source("web")
+    assert ticks(source) == {
+        "Page views arrive": False,
+        "Events arrive": False,
+        "People are identified": False,
+        "Identify brings an e-mail": None,
+        "Cart events carry a cart_id": None,
+        "Orders arrive": None,
+        "Nothing rejected in the last hour": None,
+        "Origins are set": False,
+        "Keys are fresh": True,
+    }
+    send(
+        source,
+        {"type": "page", "anonymousId": "b-1"},
+        track("Added to Cart", cart_id="c-1"),
+        track("Order Completed", cart_id="c-1"),
+        {"type": "identify", "anonymousId": "b-1", "traits": {"email": EMAIL}},
+    )
+    source.allowed_origins = ["https://shop.example.com"]
+    assert set(ticks(source).values()) == {True}
+    send(source, track("Added to Cart"), {"type": "page"})
+    WriteKey.objects.filter(source=source).update(created_at=timezone.now() - datetime.timedelta(days=200))
+    now = ticks(source)
+    assert [title for title, done in now.items() if not done] == [
+        "Cart events carry a cart_id",
+        "Nothing rejected in the last hour",
+        "Keys are fresh",
+    ]
+    assert "Page views arrive" not in ticks(make_source("server"))
+
+
+def test_rates() -> None:
+    source, now = make_source(), timezone.now()
+    for hours_ago in (0.5, 2, 3, 30):
+        reject(source, at=now - datetime.timedelta(hours=hours_ago))
+    send(source, track("Viewed"))
+    rate = rates()[source.pk]
+    assert (str(rate.last_hour), str(rate.last_day), rate.rejected_words, rate.rejected_class) == (
+        "2",
+        "4",
+        "75 %",
+        "bad",
+    )
+    assert make_source().pk not in rates()
+    chart = hours(source)
+    assert chart is not None
+    assert [(one.name, one.total) for one in chart.series] == [("Accepted", 1), ("Rejected", 3)]
+    assert len(chart.labels) == 24
+
+
+@pytest.mark.parametrize(
+    ("counted", "read", "span", "said"),
+    [
+        (10, 10, 50.0, "10"),
+        (7, READ, 7200.0, "7"),
+        (READ, READ, 60.0, "≈120,000"),
+        (READ, READ, 0.0, "≈7,200,000"),
+    ],
+)
+def test_a_busy_source_is_estimated_by_its_pace(counted: int, read: int, span: float, said: str) -> None:
+    assert str(_per(3600.0, counted, read, span)) == said
