@@ -33,7 +33,16 @@ from profiles.builtin import builtin_source
 from profiles.bulk import ACTIONS
 from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
-from profiles.models import AttributeDefinition, DuplicatePair, IdentifierType, Source, Tag
+from profiles.models import (
+    AttributeDefinition,
+    DuplicatePair,
+    EventSchema,
+    IdentifierType,
+    Receipt,
+    Source,
+    Tag,
+    WriteKey,
+)
 from tests.people import make_profile
 
 # The mark makes sure that there is a test database before the world is made in it.
@@ -91,13 +100,17 @@ class World:
         upload = Import.objects.create(
             name="a.csv", size=1, sha256="0", state="planned", source=builtin_source("import")
         )
+        shop = Source.objects.create(name="shop", door="web")
         self.objects: dict[str, Any] = {
             "profiles_profile": self.ann,
             "profiles_merge": merge.merge_id,
             "profiles_tag": Tag.objects.get(name="vip"),
             "profiles_attributedefinition": AttributeDefinition.objects.create(name="plan"),
             "profiles_identifiertype": IdentifierType.objects.create(name="loyalty_card"),
-            "profiles_source": Source.objects.create(name="shop", door="web"),
+            "profiles_source": shop,
+            "profiles_writekey": WriteKey.objects.create(source=shop, kind="web", prefix="a", digest="a"),
+            "profiles_receipt": Receipt.objects.create(source=shop, outcome="invalid", payload={}),
+            "profiles_eventschema": EventSchema.objects.create(name="Seen"),
             "profiles_address": address,
             "profiles_duplicatepair": pair,
             "cdp_webhook": webhook,
@@ -158,6 +171,8 @@ class World:
             "content_type_id": "1",
             "app_label": "cdp",
             "format": "json",
+            "kind": "track",
+            "write_key": "nobodys",
         }
         if name in fixed:
             return fixed[name]
@@ -186,6 +201,8 @@ class World:
             "webhooks": "cdp_webhook",
             "merges": "profiles_merge",
             "imports": "imports_import",
+            "receipts": "profiles_receipt",
+            "event-schemas": "profiles_eventschema",
         }
         return (
             known.get(words.group(1), "")
@@ -214,8 +231,9 @@ def _nothing_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def knock(client: Client, method: str, path: str) -> int:
     """The status; a redirect to the login page counts as 401. What the call did is taken back."""
-    content_type = "application/json" if path.startswith("/api/") else "multipart/form-data; boundary=x"
-    data = b"{}" if path.startswith("/api/") else b"--x--\r\n"
+    is_json = path.startswith(("/api/", "/v1/", "/beacon/"))
+    content_type = "application/json" if is_json else "multipart/form-data; boundary=x"
+    data = b"{}" if is_json else b"--x--\r\n"
     cookies = client.cookies.copy()
     with transaction.atomic():
         if method == "GET":
@@ -343,10 +361,14 @@ OPEN_TO_ALL = {
     "api/^",
     "api/v1/docs/",
     "api/v1/schema/",
+    "cdp-debug.js",
+    "cdp.js",
     "csp-report/",
     "healthz",
     "metrics",
     "readyz",
+    # Who knows a write key knows all that is in its settings; nobody's are a 404.
+    "v1/projects/<str:write_key>/settings/",
 }
 
 
