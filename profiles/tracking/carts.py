@@ -121,18 +121,16 @@ def _queue_up(touches: list[_Touch], source_id: int) -> None:
 def _repeats_stored(touches: list[_Touch], source_id: int) -> set[int]:
     same = {touch.index: touch.same for touch in touches}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _STORED,
-            {
-                "index": list(same),
-                "profile": [touch.profile_id for touch in touches],
-                "name": [touch.name for touch in touches],
-                "cart": [touch.cart_id for touch in touches],
-                "at": [touch.at for touch in touches],
-                "window": WINDOW,
-                "source": source_id,
-            },
-        )
+        params: dict[str, Any] = {
+            "index": list(same),
+            "profile": [touch.profile_id for touch in touches],
+            "name": [touch.name for touch in touches],
+            "cart": [touch.cart_id for touch in touches],
+            "at": [touch.at for touch in touches],
+            "window": WINDOW,
+            "source": source_id,
+        }
+        cursor.execute(_STORED, params)
         return {index for index, stored in cursor.fetchall() if _same(_loaded(stored)) == same[index]}
 
 
@@ -197,7 +195,7 @@ def keep(rows: Sequence[Row], *, source_id: int) -> None:
     if not carts:
         return
     values = list(carts.values())
-    params = {
+    params: dict[str, Any] = {
         "source": source_id,
         "profile": [profile_id for profile_id, _ in carts],
         "cart": [cart_id for _, cart_id in carts],

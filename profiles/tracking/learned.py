@@ -218,7 +218,7 @@ def _tell_aliases(found: dict[str, Property], specs: Specs) -> None:
     """Which properties are other spellings of one that is known or seen more often."""
     known = {fold(name): name for name in specs}
     listed = {alias for spec in specs.values() for alias in spec.get("aliases", ())}
-    by_use = sorted(found.values(), key=lambda one: -one.seen)
+    by_use = sorted(found.values(), key=lambda one: (-one.seen, one.name))
     plain = {fold(one.name): one.name for one in reversed(by_use)}
     for one in by_use:
         if one.name in specs or one.name in listed:

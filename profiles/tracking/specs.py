@@ -136,7 +136,7 @@ class _Spec:
             )
             self.fault("enum", allowed, message)
             return
-        kind = self.made.get("type")
+        kind = self.made.get("type", "")
         if kind in ("array", "object", "datetime"):
             self.fault("enum", allowed, f"Allowed values do not go with the type of “{self.name}”.")
             return

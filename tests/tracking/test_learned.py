@@ -73,7 +73,7 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
     sender = make_sender("server")
     send(
         sender,
-        *[{"cart_id": "c", "planName": "a"}] * 3,
+        *[{"cart_id": f"c{n}", "planName": "a"} for n in range(3)],
         {"cartId": "c", "product_sku": "x"},
         {"Plan-Name": "b"},
     )

@@ -96,7 +96,7 @@ def test_a_held_event_is_repaired_and_replayed(by_staff: dict[str, Any], by_syst
     result = track(sender, "Subscribed", userId="42", properties=sent, timestamp=at, messageId="m1")
     assert result.message == "“price” is the text “9.90”; send it as a number, without quotes: 9.90."
     receipt = Receipt.objects.get(outcome="quarantined")
-    repaired = {**receipt.payload, "properties": {**sent, "price": 9.9}}
+    repaired = {**(receipt.payload or {}), "properties": {**sent, "price": 9.9}}
     done = replay_receipt(receipt_id=receipt.pk, payload=repaired, actor=by_staff["actor"])
     assert done.outcome == "applied"
     event = Event.objects.get()
