@@ -324,9 +324,10 @@ class ConfirmWaiting(PeopleApi):
 
 def confirmed(view: PeopleApi, done: Confirmed) -> Response:
     row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
-    message = done.message if view.shown.is_open else masking.mask_text(done.message)
-    said = {"outcome": done.outcome, "merged": done.merged, "message": message}
-    return Response({**said, "profile_id": done.profile.pk, "identifier": view.shown.identifier(row)})
+    shown = view.shown.identifier(row)
+    message = masking.mask_text(done.message.replace(row.value, shown["value"]))
+    said = {"message": done.message if view.shown.is_open else message, "merged": done.merged}
+    return Response({"outcome": done.outcome, **said, "profile_id": done.profile.pk, "identifier": shown})
 
 
 class Addresses(PeopleApi):

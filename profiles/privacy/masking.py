@@ -24,6 +24,8 @@ DOTS = "•••"
 OPEN_FIELDS = frozenset(
     {"city", "state", "country", "gender", "language", "locked", "status", "tags", "consents"}
 )
+# Journal keys with lists of ``type:value``.
+_IDENTIFIERS = frozenset({"identifiers", "confirmed", "blocked", "shared"})
 
 _MAIL = re.compile(r"[^\s@<>,;:\"']+@[^\s@<>,;:\"']+\.[^\s@<>,;:\"']+")
 _PHONE = re.compile(r"(?<![\w.])\+?\d[\d\s().-]{6,}\d(?!\w)")
@@ -45,7 +47,7 @@ def mask(field: str, value: Any, specs: dict[str, Spec] | None = None) -> Any:
     """
     if value is None or value in ("", []):
         return value
-    if field in ("identifiers", "confirmed", "addresses"):
+    if field in _IDENTIFIERS or field == "addresses":
         return [_mask_listed(field, item) for item in value] if isinstance(value, list) else DOTS
     if field in OPEN_FIELDS:
         return value
@@ -128,7 +130,7 @@ def _mask_address(address: Address) -> Address:
 
 def _mask_listed(field: str, item: Any) -> str:
     """An item of a many-valued field of the journal: ``type:value``, or an address in one line."""
-    if field in ("identifiers", "confirmed") and isinstance(item, str) and ":" in item:
+    if field in _IDENTIFIERS and isinstance(item, str) and ":" in item:
         name, _, value = item.partition(":")
         return f"{name}:{mask_identifier(name, value)}"
     return DOTS

@@ -119,7 +119,7 @@ class Decider:
             if hit is not None and self._fits(hit.person.now(), claims.strong[:place]):
                 self._touch(hit, claim, at)
                 return Landing(claims, hit.person, hit.member_id)
-        for claim in claims.soft:
+        for claim in self._telling(claims.soft):
             hit = self._soft_owner(claim, at)
             if hit is not None and (not claims.strong or self._adopts(hit.person.now(), claim, claims)):
                 self._touch(hit, claim, at)
@@ -131,6 +131,10 @@ class Decider:
         person = Person(0, is_new=True)
         self.out.new.append(person)
         return Landing(claims, person, 0)
+
+    def _telling(self, soft: list[Claim]) -> list[Claim]:
+        """Soft ids that may name the person: one of a shared device only when there is no other (I10)."""
+        return [claim for claim in soft if claim.key not in self.known.shared] or soft
 
     def _owner(self, claim: Claim) -> Hit | None:
         return self.known.owners.get(claim.key)
@@ -334,6 +338,9 @@ class Decider:
             person, other = landing.person.now(), hit.person.now()
             if person is other:
                 return
+            if claim.key in self.known.shared:
+                landing.problems.append(_shared(claim))
+                return
             both = person.is_recognized and other.is_recognized
             if person.is_locked or other.is_locked or (both and self.is_web):
                 self._clash(claim, landing, person, other)
@@ -341,6 +348,15 @@ class Decider:
                 self._join(person, other, claim, landing)
             return
         self._give(landing.claims.previous[0], landing, leads=True)
+
+
+def _shared(claim: Claim) -> Problem:
+    return {
+        "code": "shared_device",
+        "pointer": claim.pointer,
+        "value": claim.raw[:255],
+        "message": f"{claim.spec.row} {claim.raw} is a shared device; it joins nobody.",
+    }
 
 
 def _too_many(claim: Claim, limit: int) -> Problem:

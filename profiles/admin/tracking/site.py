@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 
 from profiles.admin.people import OwnPages
-from profiles.admin.tracking import inbox, sources, watch
-from profiles.models import Receipt, Source
+from profiles.admin.tracking import held, inbox, sources, watch
+from profiles.models import HeldJoin, Receipt, Source
 
 
 class ReceiptAdmin(OwnPages):
@@ -16,6 +16,13 @@ class ReceiptAdmin(OwnPages):
         ("<int:receipt_id>/change/", inbox.receipt, "change"),
         ("<int:receipt_id>/replay/", inbox.replay, "replay"),
         ("<int:receipt_id>/dismiss/", inbox.dismiss_one, "dismiss"),
+    )
+
+
+class HeldJoinAdmin(OwnPages):
+    pages = (
+        ("", held.inbox, "changelist"),
+        ("decide/", held.decide, "decide"),
     )
 
 
@@ -38,5 +45,6 @@ class SourceAdmin(OwnPages):
     )
 
 
+admin.site.register(HeldJoin, HeldJoinAdmin)
 admin.site.register(Receipt, ReceiptAdmin)
 admin.site.register(Source, SourceAdmin)

@@ -1,0 +1,149 @@
+"""Held joins: what traffic wanted to join and the circuit breaker held, for somebody to decide (I10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from cdp.actors import Actor
+from profiles.admin.door import back, door, may_see, render, write
+from profiles.admin.listing import without
+from profiles.errors import Invalid
+from profiles.models import HeldJoin, IdentifierType, Profile, Source
+from profiles.privacy.masking import mask_identifier, mask_profile
+from profiles.tracking.breaker import DISMISS, MERGE, STATES, decide_held, decide_many
+from profiles.tracking.held import OPEN, explain, held_joins
+from profiles.tracking.held import STATES as LISTS
+
+PAGE = 50
+_PLACING = ("after", "before")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One join as the list shows it; ``is_one`` when the two are one person by now."""
+
+    held: HeldJoin
+    value: str
+    why: str
+    who: Profile
+    whom: Profile
+    is_open: bool
+    is_soft: bool
+    is_one: bool
+
+
+def list_url() -> str:
+    return reverse("admin:profiles_heldjoin_changelist")
+
+
+@door("profiles.view_heldjoin")
+def inbox(request: HttpRequest) -> HttpResponse:
+    """Open joins newest first, by state and source. Three queries."""
+    params = request.GET
+    problems: list[str] = []
+    rows: list[HeldJoin] = []
+    newer = older = ""
+    try:
+        rows, newer, older = _page(params)
+    except Invalid as error:
+        problems = [problem["message"] for problem in error.problems]
+    state = params.get("state", OPEN)
+    may_decide = request.user.has_perm("profiles.change_heldjoin")
+    context = {
+        "title": "Held joins",
+        "rows": [_row(row, may_see(request)) for row in rows],
+        "states": [(label, _url(params, state=key), key == state) for key, label in LISTS.items()],
+        "sources": list(Source.objects.values_list("name", flat=True)),
+        "params": params,
+        "state": state,
+        "problems": problems,
+        "newer_url": newer,
+        "older_url": older,
+        "may_decide": may_decide,
+        "may_merge": may_decide and request.user.has_perm("profiles.merge_profile"),
+        "may_tick": may_decide and state == OPEN,
+    }
+    return render(request, "tracking/held.html", context)
+
+
+def _page(params: QueryDict) -> tuple[list[HeldJoin], str, str]:
+    """A page by id, with the addresses of those around it. One query."""
+    found = held_joins(state=params.get("state", OPEN), source=params.get("source", ""))
+    after, before = _number(params.get("after")), _number(params.get("before"))
+    if before:
+        rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
+        newer, older, rows = len(rows) > PAGE, True, rows[:PAGE][::-1]
+    else:
+        rows = list((found.filter(pk__lt=after) if after else found).order_by("-pk")[: PAGE + 1])
+        newer, older, rows = bool(after), len(rows) > PAGE, rows[:PAGE]
+    if not rows:
+        return [], "", ""
+    return (
+        rows,
+        _url(params, before=str(rows[0].pk)) if newer else "",
+        _url(params, after=str(rows[-1].pk)) if older else "",
+    )
+
+
+def _number(raw: str | None) -> int:
+    return int(raw) if raw and raw.isascii() and raw.isdigit() and len(raw) < 19 else 0
+
+
+def _url(params: QueryDict, **changes: str) -> str:
+    plain = without(params, *_PLACING, *changes)
+    for name, value in changes.items():
+        plain[name] = value
+    return f"?{plain.urlencode()}"
+
+
+def _row(held: HeldJoin, sees: bool) -> Row:
+    who, whom = held.profile.canonical, held.other.canonical
+    return Row(
+        held,
+        value := held.value if sees else mask_identifier(held.type.name, held.value),
+        explain(held, value),
+        who if sees else mask_profile(who),
+        whom if sees else mask_profile(whom),
+        held.state == HeldJoin.State.OPEN,
+        held.type.strength == IdentifierType.Strength.SOFT,
+        who.pk == whom.pk,
+    )
+
+
+@write("profiles.view_heldjoin", "profiles.change_heldjoin")
+def decide(request: HttpRequest) -> HttpResponse:
+    """One (a row's own button, ``block:17``) or those ticked. Merging needs the right to merge, too."""
+    action, _, one = request.POST.get("do", "").partition(":")
+    if action not in STATES:
+        raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the joins."}])
+    if action == MERGE and not request.user.has_perm("profiles.merge_profile"):
+        raise PermissionDenied
+    actor = Actor.of_request(request)
+    target = back(request) or list_url()
+    if one:
+        done = decide_held(held_id=_number(one), decision=action, actor=actor)
+        more = len(done.decided) - 1
+        also = (
+            f" {more:,} more of the same value {'was' if more == 1 else 'were'} decided with it."
+            if more > 0
+            else ""
+        )
+        said = done.message if may_see(request) or action in (MERGE, DISMISS) else "Decided."
+        messages.success(request, said + also)
+        return redirect(target)
+    ids = [_number(raw) for raw in request.POST.getlist("ids")][:PAGE]
+    if not ids:
+        raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one join first."}])
+    many = decide_many(held_ids=ids, decision=action, actor=actor)
+    for problem in many.problems:
+        messages.error(request, problem)
+    if many.decided:
+        count = len(many.decided)
+        messages.success(request, f"{count:,} join{'' if count == 1 else 's'} decided.")
+    return redirect(target)

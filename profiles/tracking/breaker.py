@@ -1,0 +1,213 @@
+"""Deciding about joins the circuit breaker held: block the value, call it shared, merge anyway, dismiss (I10)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from cdp import audit
+from cdp.actors import Actor
+from profiles.builtin import builtin_source
+from profiles.editing.identifiers import refresh_recognized
+from profiles.editing.locking import touch
+from profiles.editing.people import create_profile
+from profiles.errors import Conflict, Invalid, NotFound, Refused, RuleForbids
+from profiles.identity import graph
+from profiles.journal import Entry, record
+from profiles.merging.merge import merge_profiles
+from profiles.merging.suggestion import suggest_winner
+from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Profile, Source
+from profiles.tracking.recent import forget_all
+
+BLOCK, SHARED, MERGE, DISMISS = "block", "shared", "merge", "dismiss"
+STATES = {
+    BLOCK: HeldJoin.State.BLOCKED,
+    SHARED: HeldJoin.State.SHARED,
+    MERGE: HeldJoin.State.MERGED,
+    DISMISS: HeldJoin.State.DISMISSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedHeld:
+    """``decided`` are the rows decided, this one and its siblings; ``message`` says what was done.
+
+    ``profile_id`` is the surviving profile of a merge, or the new anonymous one a shared device got.
+    """
+
+    held_id: int
+    state: str
+    decided: list[int]
+    message: str
+    profile_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManyDecided:
+    decided: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@graph.retried
+@transaction.atomic
+def decide_held(*, held_id: int, decision: str, actor: Actor) -> DecidedHeld:
+    """Decide about one held join.
+
+    ``block``: the value identifies nobody from now on; it is kept for contact where it is. ``shared``: the
+    value joins nobody again, and what comes in by it alone goes to an anonymous profile of its own, not to
+    whoever used it last. Both decide every open join of the value. ``merge``: the two become one, as if staff
+    merged them. ``dismiss``: nothing; asked for again, it is held again.
+
+    Raises NotFound, Conflict when it was decided already, Invalid for another word, RuleForbids when the two
+    may not be merged or a value that is not soft is called shared.
+    """
+    if decision not in STATES:
+        message = f"Decide {', '.join(STATES)}; “{decision}” is none of them."
+        raise Invalid([{"field": "decision", "value": decision, "message": message}])
+    graph.lock_graph()  # before any row, as merging does
+    held = (
+        HeldJoin.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("type", "source", "user")
+        .filter(pk=held_id)
+        .first()
+    )
+    if held is None:
+        raise NotFound(f"There is no held join {held_id}.")
+    if held.state != HeldJoin.State.OPEN:
+        raise Conflict(f"Held join {held_id} was decided already: {held.get_state_display().lower()}.")
+    done = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](held, actor)
+    audit.record(
+        "heldjoin.decide",
+        actor=actor,
+        subject=f"heldjoin:{held.pk}",
+        detail={"decision": decision, "type": held.type.name, "decided": len(done.decided)},
+    )
+    return done
+
+
+def decide_many(*, held_ids: Iterable[int], decision: str, actor: Actor) -> ManyDecided:
+    """Decide about several, each for itself; what is refused is told and the others go on."""
+    decided: list[int] = []
+    problems: list[str] = []
+    for held_id in dict.fromkeys(held_ids):
+        if held_id in decided:  # a sibling of one before
+            continue
+        try:
+            decided += decide_held(held_id=held_id, decision=decision, actor=actor).decided
+        except Refused as refusal:
+            problems.append(refusal.message)
+    return ManyDecided(decided, problems)
+
+
+def _door(actor: Actor) -> Source:
+    return builtin_source("api" if actor.key is not None else "staff")
+
+
+def _close(rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor) -> list[int]:
+    ids = sorted(rows.filter(state=HeldJoin.State.OPEN).values_list("pk", flat=True))
+    HeldJoin.objects.filter(pk__in=ids).update(state=state, user=actor.user_id, decided_at=Now())
+    return ids
+
+
+def _of_value(held: HeldJoin) -> QuerySet[HeldJoin]:
+    return HeldJoin.objects.filter(type_id=held.type_id, value=held.value)
+
+
+def _leading(held: HeldJoin) -> Identifier | None:
+    """The row the value leads by, locked; at most one (I1)."""
+    rows = Identifier.objects.resolving().filter(type_id=held.type_id, value=held.value)
+    return rows.select_related("profile", "type").select_for_update(no_key=True, of=("self",)).first()
+
+
+def _tell(row: Identifier, what: str, actor: Actor) -> None:
+    """The person the value led to hears that it does no more."""
+    root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
+    refresh_recognized([root.pk])
+    touch(root)
+    entry = Entry(root.pk, Change.Kind.UPDATED, {what: [[], [str(row)]]}, via_id=row.profile_id)
+    record(entry=entry, actor=actor, source=_door(actor))
+
+
+# --- Block the value ---------------------------------------------------------------------------------------
+
+
+def _block(held: HeldJoin, actor: Actor) -> DecidedHeld:
+    kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=held.type_id)
+    if held.value.lower() not in (value.lower() for value in kind.blocked_values):
+        kind.blocked_values = [*kind.blocked_values, held.value.lower()]
+        kind.save(update_fields=["blocked_values"])
+    if (row := _leading(held)) is not None:
+        Identifier.objects.filter(pk=row.pk).update(resolves=False)
+        _tell(row, "blocked", actor)
+    # Other processes notice within seconds.
+    transaction.on_commit(forget_all)
+    decided = _close(_of_value(held), HeldJoin.State.BLOCKED, actor)
+    message = f"{held.type} {held.value} is blocked: it identifies nobody from now on."
+    return DecidedHeld(held.pk, HeldJoin.State.BLOCKED, decided, message)
+
+
+# --- A shared device ---------------------------------------------------------------------------------------
+
+
+def _share(held: HeldJoin, actor: Actor) -> DecidedHeld:
+    if held.type.strength != IdentifierType.Strength.SOFT:
+        raise RuleForbids(
+            f"{held.type} {held.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
+        )
+    row = _leading(held)
+    profile_id = None
+    if row is not None:
+        root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
+        profile_id = _take_over(held, row, actor) if root.is_recognized else root.pk
+    decided = _close(_of_value(held), HeldJoin.State.SHARED, actor)
+    message = f"{held.type} {held.value} is a shared device: it joins nobody from now on."
+    return DecidedHeld(held.pk, HeldJoin.State.SHARED, decided, message, profile_id)
+
+
+def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> int:
+    """An anonymous profile of the device's own has the value from this moment on; the past stays where it is."""
+    now = timezone.now()
+    Identifier.objects.filter(pk=row.pk).update(resolves=False)
+    _tell(row, "shared", actor)
+    own = [(row.type.name, row.value)]
+    mine = create_profile(values={}, identifiers=own, actor=actor, source=held.source).profile
+    _pass_on(row, mine.pk, now)
+    return mine.pk
+
+
+def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> None:
+    intervals = LinkInterval.objects.filter(type=row.type, value=row.value)
+    if not intervals.exists():
+        LinkInterval.objects.create(type=row.type, value=row.value, profile_id=row.profile_id, ended_at=now)
+    intervals.filter(ended_at=None).update(ended_at=now)
+    LinkInterval.objects.create(type=row.type, value=row.value, profile_id=profile_id, started_at=now)
+
+
+# --- Merge anyway, or nothing ------------------------------------------------------------------------------
+
+
+def _merge(held: HeldJoin, actor: Actor) -> DecidedHeld:
+    roots = graph.roots_of([held.profile_id, held.other_id])
+    root = roots[held.profile_id]
+    message = f"#{root} is one person by now; nothing was left to merge."
+    if root != roots[held.other_id]:
+        best = suggest_winner(held.profile_id, held.other_id)
+        done = merge_profiles(
+            winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=_door(actor)
+        )
+        root = done.winner_id
+        message = f"#{done.loser_id} was merged into #{root}."
+    same = Q(profile__canonical_id=root, other__canonical_id=F("profile__canonical_id"))
+    decided = _close(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor)
+    return DecidedHeld(held.pk, HeldJoin.State.MERGED, decided, message, root)
+
+
+def _dismiss(held: HeldJoin, actor: Actor) -> DecidedHeld:
+    decided = _close(HeldJoin.objects.filter(pk=held.pk), HeldJoin.State.DISMISSED, actor)
+    return DecidedHeld(held.pk, HeldJoin.State.DISMISSED, decided, "Dismissed; nothing was changed.")

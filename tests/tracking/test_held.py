@@ -1,0 +1,247 @@
+"""Deciding about held joins (I10): block, shared device, merge, dismiss; the inbox and the API."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from cdp.actors import Actor
+from cdp.api.keys import create_key
+from cdp.models import AuditEntry, User
+from profiles.editing import set_lock
+from profiles.errors import Conflict, Invalid, NotFound, RuleForbids
+from profiles.integrity import violations
+from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Merge, Profile
+from profiles.tracking.breaker import decide_held, decide_many
+from profiles.tracking.shapes import Sender
+from tests.api.caller import Caller, said
+from tests.people import make_profile
+from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
+
+pytestmark = pytest.mark.django_db
+SYSTEM = Actor.system()
+
+
+def ago(**delta: float) -> str:
+    return (timezone.now() - datetime.timedelta(**delta)).isoformat()
+
+
+def who(user: str) -> Profile:
+    found = holder("customer_id", user)
+    assert found is not None
+    return found
+
+
+def tablet() -> Profile:
+    found = holder("anonymous_id", "tablet")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def web(db: None) -> Sender:
+    return make_sender("web", name="Shop")
+
+
+@pytest.fixture
+def held(web: Sender, settings: Any) -> HeldJoin:
+    """A tablet that was people 1 and 2 before 3 and 4 came; 2 has it."""
+    settings.CDP_BREAKER_PEOPLE = 3
+    for hour, user in ((5, "1"), (4, "2"), (3, "3"), (2, "4")):
+        identify(web, anonymousId="tablet", userId=user, timestamp=ago(hours=hour))
+    first, _ = HeldJoin.objects.order_by("pk")
+    return first
+
+
+def decide(held: HeldJoin, decision: str) -> Any:
+    return decide_held(held_id=held.pk, decision=decision, actor=SYSTEM)
+
+
+def test_a_blocked_value_identifies_nobody(held: HeldJoin, web: Sender) -> None:
+    done = decide(held, "block")
+    assert done.message == "Browser id tablet is blocked: it identifies nobody from now on."
+    assert (len(done.decided), set(HeldJoin.objects.values_list("state", flat=True))) == (2, {"blocked"})
+    assert "tablet" in IdentifierType.objects.get(name="anonymous_id").blocked_values
+    assert holder("anonymous_id", "tablet") is None
+    told = Change.objects.latest("pk")
+    assert (told.profile_id, told.fields) == (who("2").pk, {"blocked": [[], ["anonymous_id:tablet"]]})
+    assert AuditEntry.objects.get(action="heldjoin.decide").detail["decided"] == 2
+    from profiles.tracking.recent import forget_all
+
+    forget_all()
+    assert track(web, anonymousId="tablet").outcome == "blocked_value"
+    assert identify(web, anonymousId="tablet", userId="5").outcome == "applied"
+    assert violations() == []
+
+
+def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held: HeldJoin, web: Sender) -> None:
+    before = events_of(who("2"))
+    done = decide(held, "shared")
+    assert done.message == "Browser id tablet is a shared device: it joins nobody from now on."
+    assert (done.decided, tablet().pk, tablet().is_recognized) == (
+        sorted(HeldJoin.objects.values_list("pk", flat=True)),
+        done.profile_id,
+        False,
+    )
+    rows = LinkInterval.objects.order_by("pk")
+    assert [row.profile_id for row in rows] == [who("1").pk, who("2").pk, tablet().pk]
+    assert (rows[1].ended_at, rows[2].ended_at) == (rows[2].started_at, None)
+
+    track(web, "Looked", anonymousId="tablet")
+    assert (events_of(tablet()), events_of(who("2"))) == (["Looked"], before)
+    # What happened before and comes late is still theirs.
+    track(web, "Late", anonymousId="tablet", timestamp=ago(hours=3.5))
+    assert events_of(who("2")) == [*before, "Late"]
+    # People who log in on it are themselves, and nobody else afterwards.
+    result = identify(web, anonymousId="tablet", userId="5")
+    assert (result.outcome, result.profile_id, Merge.objects.count()) == ("applied", who("5").pk, 0)
+    assert one(web, "alias", previousId="tablet", userId="6").outcome == "applied"
+    call(web, {"type": "identify", "anonymousId": "tablet", "userId": "7"})
+    assert (Merge.objects.count(), HeldJoin.objects.filter(state="open").count()) == (0, 0)
+    assert len({who(user).pk for user in "1234567"} | {tablet().pk}) == 8
+    track(web, "Looked again", anonymousId="tablet")
+    assert events_of(tablet()) == ["Looked", "Looked again"]
+    assert violations() == []
+
+
+def test_only_devices_are_shared(web: Sender) -> None:
+    a, b = make_profile(email="a@example.com"), make_profile(email="b@example.com")
+    kind = IdentifierType.objects.get(name="email")
+    held = HeldJoin.objects.create(
+        source=web.source, reason="rate", type=kind, value="a@example.com", profile=b, other=a
+    )
+    with pytest.raises(RuleForbids, match="^E-mail a@example.com is no device: only soft identifiers"):
+        decide(held, "shared")
+    held.refresh_from_db()
+    assert held.state == "open"
+    decide(held, "block")
+    assert not Profile.objects.get(pk=a.pk).is_recognized
+    assert violations() == []
+
+
+def test_merging_anyway_makes_one_person_of_two(held: HeldJoin) -> None:
+    done = decide(held, "merge")
+    assert (done.decided, done.profile_id) == ([held.pk], who("3").pk)
+    assert who("3").pk == who("2").pk
+    merge = Merge.objects.get()
+    assert (merge.cause, done.message) == (
+        "request",
+        f"#{merge.loser_id} was merged into #{merge.winner_id}.",
+    )
+    assert HeldJoin.objects.filter(state="open").count() == 1
+    with pytest.raises(Conflict, match=f"^Held join {held.pk} was decided already: merged anyway.$"):
+        decide(held, "block")
+    assert violations() == []
+
+
+def test_what_may_not_be_merged_stays_open(held: HeldJoin, web: Sender) -> None:
+    set_lock(profile_id=who("3").pk, is_locked=True, actor=SYSTEM, source=web.source)
+    with pytest.raises(RuleForbids, match="locked"):
+        decide(held, "merge")
+    many = decide_many(
+        held_ids=HeldJoin.objects.order_by("pk").values_list("pk", flat=True), decision="merge", actor=SYSTEM
+    )
+    assert (len(many.decided), len(many.problems)) == (1, 1)
+    held.refresh_from_db()
+    assert held.state == "open"
+    with pytest.raises(NotFound, match="^There is no held join 999.$"):
+        decide_held(held_id=999, decision="merge", actor=SYSTEM)
+    with pytest.raises(Invalid, match="^Decide block, shared, merge, dismiss; “eat” is none of them.$"):
+        decide(held, "eat")
+
+
+def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held: HeldJoin, web: Sender) -> None:
+    assert decide(held, "dismiss").decided == [held.pk]
+    identify(web, anonymousId="tablet", userId="3", timestamp=ago(hours=1))
+    assert sorted(HeldJoin.objects.filter(profile=held.profile).values_list("state", flat=True)) == [
+        "dismissed",
+        "open",
+    ]
+
+
+# --- Doors -------------------------------------------------------------------------------------------------
+
+
+def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User, settings: Any) -> None:
+    page, address = reverse("admin:profiles_heldjoin_changelist"), reverse("admin:profiles_heldjoin_decide")
+    client.force_login(olga)
+    assert client.get(page).status_code == 403
+    client.force_login(sam)  # looks, does not decide
+    text = client.get(page).content.decode()
+    assert "Browser id tablet came with 3 people who are somebody else each." in text
+    assert "Block browser id" not in text
+    assert client.post(address, {"do": f"block:{held.pk}"}).status_code == 403
+    client.force_login(ada)
+    with CaptureQueriesContext(connection) as few:
+        text = client.get(page).content.decode()
+    assert text.count("Block browser id") == 2
+    text = client.post(address, {"do": "eat"}, follow=True).content.decode()
+    assert "Choose what to do with the joins." in text
+    assert (
+        "Tick at least one join first." in client.post(address, {"do": "block"}, follow=True).content.decode()
+    )
+    text = client.post(address, {"do": f"shared:{held.pk}", "back": page}, follow=True).content.decode()
+    assert (
+        "Browser id tablet is a shared device: it joins nobody from now on. 1 more of the same value was"
+        in text
+    )
+    assert "Nothing is held" in text
+    decided = client.get(f"{page}?state=decided").content.decode()
+    assert decided.count("shared device</span> by ada") == 2
+    assert "“eaten” is no state." in client.get(f"{page}?state=eaten").content.decode()
+    assert "No held join fits" in client.get(f"{page}?source=Nobody").content.decode()
+    # Many, with pages.
+    kind = held.type
+    people = [make_profile() for _ in range(3)]
+    HeldJoin.objects.bulk_create(
+        HeldJoin(
+            source=held.source, reason="rate", type=kind, value=f"v{n}", profile=people[0], other=people[1]
+        )
+        for n in range(60)
+    )
+    with CaptureQueriesContext(connection) as many:
+        first = client.get(page)
+    assert len(many) == len(few)
+    assert "had joined as many profiles as it may within an hour (1,000)" in first.content.decode()
+    last = HeldJoin.objects.order_by("-pk")[49]
+    text = client.get(f"{page}?after={last.pk}").content.decode()
+    assert (text.count("v9<"), 'rel="prev"' in text, 'rel="next"' in text) == (1, True, False)
+    ids = list(HeldJoin.objects.filter(state="open").values_list("pk", flat=True)[:3])
+    text = client.post(address, {"do": "dismiss", "ids": ids}, follow=True).content.decode()
+    assert "3 joins decided." in text
+
+
+def with_scopes(*scopes: str) -> Caller:
+    return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
+
+
+def test_api(held: HeldJoin, web: Sender) -> None:
+    api = with_scopes("admin", "merge", "pii")
+    rows = api.get("held-joins/?source=Shop").data["results"]
+    assert [row["profile_id"] for row in rows] == [who("4").pk, who("3").pk]
+    assert (rows[1]["value"], rows[1]["people"], rows[1]["other_id"]) == ("tablet", 3, who("2").pk)
+    masked = with_scopes("admin").get("held-joins/").data["results"]
+    assert {row["value"] for row in masked} == {"ta•••"}
+    assert said(api.get("held-joins/?state=eaten"))[0] == 400
+    assert api.get("held-joins/?sauce=1").status_code == 400
+    path = f"held-joins/{held.pk}/decide/"
+    assert with_scopes("profiles:write").post(path, {"decision": "block"}).status_code == 403
+    assert with_scopes("admin").post(path, {"decision": "merge"}).status_code == 403
+    assert api.post(f"{path}?dry_run=true", {"decision": "merge"}).data["dry_run"] is True
+    assert HeldJoin.objects.filter(state="open").count() == 2
+    done = with_scopes("admin").post(path, {"decision": "shared"}).data
+    assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
+    assert said(api.post(path, {"decision": "merge"})) == (
+        409,
+        f"Held join {held.pk} was decided already: shared device.",
+    )
+    assert api.post("held-joins/999/decide/", {"decision": "merge"}).status_code == 404
+    assert [row["state"] for row in api.get("held-joins/?state=decided").data["results"]] == ["shared"] * 2
+    assert Identifier.objects.filter(value="tablet", resolves=True).count() == 1
