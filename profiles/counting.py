@@ -36,8 +36,11 @@ def count_types(filters: ProfileFilter, *, is_filtered: bool) -> TypeCounts:
     if not filters.form.is_valid():
         return TypeCounts(Count(0), Count(0), Count(0))
     roots = filters.without_type()
-    guess = estimate(roots)
-    if guess > GUESSED or (filters.found and filters.found.is_capped):
+    is_crowd = bool(filters.found and filters.found.is_capped)
+    # With the people found at hand the planner need not be asked how many they may be.
+    known = len(filters.found.by_root) if filters.found and not is_crowd else 0
+    guess = known or estimate(roots)
+    if guess > GUESSED or is_crowd:
         return TypeCounts(Count(guess, is_exact=False))
     try:
         with time_limit(MILLISECONDS):
