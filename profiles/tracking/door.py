@@ -69,7 +69,7 @@ def door(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[...,
                 message = "The address or a header of this call is malformed."
                 log.info("malformed tracking call: %s", type(error).__name__)
                 response = answers.problem(TurnedAway(400, "malformed", message))
-            except (OperationalError, InterfaceError, IntegrityError, Collision) as error:
+            except (OperationalError, InterfaceError, Collision) as error:
                 response = answers.problem(_not_now(error))
             return cors.let_through(request, response)
 
@@ -230,7 +230,7 @@ def _store(entries: list[Entry], *, sender: Sender, is_strict: bool, is_quiet: b
         return receive.receive(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet).results
     except receive.StrictRefused as error:
         raise answers.strictly_refused(error.results, total=len(entries)) from error
-    except DataError as error:
+    except (DataError, IntegrityError) as error:
         log.error("a value passed all checks and PostgreSQL refused it: %s", error)
         if is_strict:
             raise TurnedAway(400, "not_storable", _unstorable(entries)) from error

@@ -70,16 +70,18 @@ def receive(
     """Carry out a call's items in their order; the results are in that order, too.
 
     A message seen before from this source has no effect. ``is_quiet`` calls (/v1/import) trigger no webhooks.
-    ``replay_of`` is the receipt a repaired item comes from. Raises StrictRefused; database errors go through,
-    but races with others about the same people are repeated until one of them is first.
+    ``replay_of`` is the receipt a repaired item comes from. Raises StrictRefused. Races with others about the
+    same people are repeated until one of them is first, six times; then Collision. Other database errors go through.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
                 return _Call(sender, is_quiet=is_quiet, replay_of=replay_of).run(entries, is_strict=is_strict)
         except (store.Collision, IntegrityError, OperationalError) as error:
-            if attempt == ATTEMPTS or not _is_race(error):
+            if not _is_race(error):
                 raise
+            if attempt == ATTEMPTS:
+                raise store.Collision("Others are writing about the same people.") from error
     raise AssertionError("unreachable")
 
 
