@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from cdp import audit
+from profiles.models import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ _ROOT_FIX = "Undo the merge on the merge history page; if that is refused, resto
 _JOURNAL_FIX = (
     "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
 )
+_TRACKED_FIX = "Something wrote to the tables by hand. Put these rows right, or restore them from a backup."
 _MENDABLE = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
 _MAIN = (
     "SELECT p.canonical_id FROM profiles_identifier i"
@@ -121,6 +123,47 @@ INVARIANTS = (
         " WHERE c.cause = 'merge' AND c.cause_id = m.id AND c.profile_id = m.winner_id AND c.kind = 'merged')",
         _JOURNAL_FIX,
     ),
+    Invariant(
+        "what waits for confirmation leads nowhere",
+        "SELECT id FROM profiles_identifier WHERE resolves AND is_pending",
+        _MENDABLE,
+    ),
+    Invariant(
+        "a shared browser belonged to one person at a time",
+        "SELECT DISTINCT b.id FROM profiles_linkinterval a JOIN profiles_linkinterval b"
+        " ON b.type_id = a.type_id AND b.value = a.value AND b.id > a.id"
+        " AND coalesce(a.started_at, '-infinity') < coalesce(b.ended_at, 'infinity')"
+        " AND coalesce(b.started_at, '-infinity') < coalesce(a.ended_at, 'infinity')"
+        " AND a.started_at IS DISTINCT FROM a.ended_at AND b.started_at IS DISTINCT FROM b.ended_at",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "the time a shared browser belonged to somebody ends after it began, and one time at most is open",
+        "SELECT id FROM profiles_linkinterval WHERE ended_at < started_at UNION"
+        " SELECT max(id) FROM profiles_linkinterval WHERE ended_at IS NULL"
+        " GROUP BY type_id, value HAVING count(*) > 1",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "shared browsers and carts belong to people who were not erased",
+        "SELECT p.id FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE root.status IN ('erased', 'anonymized')"
+        " AND (EXISTS (SELECT FROM profiles_linkinterval l WHERE l.profile_id = p.id)"
+        " OR EXISTS (SELECT FROM profiles_cart c WHERE c.profile_id = p.id))",
+        "Erase the person again.",
+    ),
+    Invariant(
+        "open carts gave way to no other, and none to itself",
+        "SELECT id FROM profiles_cart WHERE superseded_by_id = id"
+        " OR (state = 'open' AND superseded_by_id IS NOT NULL)",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "every receipt has an outcome there is",
+        "SELECT id FROM profiles_receipt"
+        f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",
+        _TRACKED_FIX,
+    ),
 )
 
 
@@ -128,13 +171,14 @@ INVARIANTS = (
 _MENDING = (
     "UPDATE profiles_identifier i SET resolves = false FROM profiles_identifiertype t"
     " WHERE t.id = i.type_id AND i.resolves AND NOT t.is_unique",
+    "UPDATE profiles_identifier SET resolves = false WHERE resolves AND is_pending",
     "UPDATE profiles_profile p SET is_recognized = NOT is_recognized"
     f" WHERE status = 'live' AND is_recognized <> (id IN ({_MAIN}))",
 )
 
 
 def mend() -> int:
-    """Derive again what is derived from other rows; how many rows were wrong. Two statements."""
+    """Derive again what is derived from other rows; how many rows were wrong. Three statements."""
     with transaction.atomic(), connection.cursor() as cursor:
         return sum(cursor.execute(sql).rowcount for sql in _MENDING)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from cdp import audit
+from profiles.builtin import builtin_source
 from profiles.editing import add_event
 from profiles.integrity import AUDIT, INVARIANTS, mend, violations
 from profiles.merging.merge import merge_profiles
-from profiles.models import Change, Identifier, IdentifierType, Merge, Profile
+from profiles.models import Cart, Change, Identifier, IdentifierType, LinkInterval, Merge, Profile, Receipt
 from tests.people import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +144,41 @@ def test_the_command_says_what_to_do_and_fails(three: list[Profile]) -> None:
     call_command("doctor", "--fix", stdout=out, no_color=True)
     assert out.getvalue().startswith("Derived again: 1 row.")
     assert Profile.objects.get(pk=three[0].pk).is_recognized
+
+
+def test_what_tracking_keeps_is_looked_at(three: list[Profile]) -> None:
+    kind, source = IdentifierType.objects.get(name="anonymous_id"), builtin_source("web")
+    noon = timezone.now()
+    hour = timedelta(hours=1)
+
+    def noticed(name: str) -> bool:
+        return names() == {name}
+
+    Identifier.objects.filter(value="ann@example.com").update(is_pending=True)
+    assert noticed("what waits for confirmation leads nowhere")
+    assert mend() == 1  # others of them lead to her still
+    Identifier.objects.filter(value="ann@example.com").update(is_pending=False)
+
+    spans = [(None, noon), (noon, noon), (noon, noon + hour), (noon + hour, None)]
+    hands = LinkInterval.objects.bulk_create(
+        LinkInterval(type=kind, value="b1", profile=three[0], started_at=start, ended_at=end)
+        for start, end in spans
+    )
+    assert names() == set()
+    LinkInterval.objects.filter(pk=hands[2].pk).update(ended_at=noon + 2 * hour)
+    assert noticed("a shared browser belonged to one person at a time")
+    LinkInterval.objects.filter(pk=hands[2].pk).update(started_at=noon + hour, ended_at=noon)
+    assert (
+        "the time a shared browser belonged to somebody ends after it began, and one time at most is open"
+        in names()
+    )
+    LinkInterval.objects.all().delete()
+
+    cart = Cart.objects.create(
+        profile=three[0], source=source, cart_id="c1", started_at=noon, last_event_at=noon
+    )
+    Cart.objects.update(superseded_by=cart)
+    assert noticed("open carts gave way to no other, and none to itself")
+    Cart.objects.update(superseded_by=None)
+    Receipt.objects.create(source=source, kind="track", outcome="lost")
+    assert noticed("every receipt has an outcome there is")

@@ -188,10 +188,16 @@ def _members(roots: Iterable[int]) -> dict[int, list[int]]:
 
 
 def _release(member_ids: list[int], families: dict[int, list[int]]) -> dict[int, list[int]]:
-    """Let go of every identifier that leads to these members: ``{root: [identifier ids]}``. One statement."""
+    """Let go of every identifier that leads to these members: ``{root: [identifier ids]}``. Two statements."""
     root_of = {member: root for root, family in families.items() for member in family}
     released: dict[int, list[int]] = defaultdict(list)
     with connection.cursor() as cursor:
+        # A browser they had last is nobody's from now on.
+        cursor.execute(
+            "UPDATE profiles_linkinterval SET ended_at = greatest(now(), started_at)"
+            " WHERE profile_id = ANY(%s) AND ended_at IS NULL",
+            [member_ids],
+        )
         cursor.execute(
             "UPDATE profiles_identifier SET resolves = false"
             " WHERE profile_id = ANY(%s) AND resolves RETURNING id, profile_id",

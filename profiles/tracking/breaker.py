@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -183,9 +183,11 @@ def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> int:
 
 def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> None:
     intervals = LinkInterval.objects.filter(type=row.type, value=row.value)
-    if not intervals.exists():
-        LinkInterval.objects.create(type=row.type, value=row.value, profile_id=row.profile_id, ended_at=now)
-    intervals.filter(ended_at=None).update(ended_at=now)
+    if not intervals.filter(ended_at=None).update(ended_at=now):
+        since = intervals.aggregate(last=Max("ended_at"))["last"]
+        LinkInterval.objects.create(
+            type=row.type, value=row.value, profile_id=row.profile_id, started_at=since, ended_at=now
+        )
     LinkInterval.objects.create(type=row.type, value=row.value, profile_id=profile_id, started_at=now)
 
 

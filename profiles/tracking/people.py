@@ -27,6 +27,7 @@ class Person:
     last_seen_at: datetime.datetime | None = None
     first_seen_at: datetime.datetime | None = None
     is_new: bool = False
+    is_gone: bool = False  # deleted: what belonged to them then is nobody's to be given to
     values: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     joined: Person | None = None
     # The span of what this call says they did.
@@ -67,7 +68,11 @@ class Interval:
     row_id: int = 0
 
     def holds(self, at: datetime.datetime) -> bool:
-        return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
+        return (
+            not self.person.is_gone
+            and (self.start is None or self.start <= at)
+            and (self.end is None or at < self.end)
+        )
 
 
 @dataclass(slots=True)
@@ -103,16 +108,16 @@ _OWNERS = """
 """
 _LINKS = """
     SELECT l.id, l.type_id, l.value, l.started_at, l.ended_at, l.profile_id,
-        r.id, r.is_recognized, r.is_locked, r.first_seen_at, r.last_seen_at
+        r.status <> 'live', r.id, r.is_recognized, r.is_locked, r.first_seen_at, r.last_seen_at
     FROM unnest(%(types)s::int[], %(values)s::text[]) AS w (type_id, value)
     JOIN profiles_linkinterval l ON l.value = w.value AND l.type_id = w.type_id
     JOIN profiles_profile m ON m.id = l.profile_id
-    JOIN profiles_profile r ON r.id = m.canonical_id AND r.status = 'live'
+    JOIN profiles_profile r ON r.id = m.canonical_id
     UNION ALL
-    SELECT 0, h.type_id, h.value, NULL, NULL, 0, 0, false, false, NULL, NULL
+    SELECT 0, h.type_id, h.value, NULL, NULL, 0, false, 0, false, false, NULL, NULL
     FROM unnest(%(types)s::int[], %(values)s::text[]) AS w (type_id, value)
     JOIN profiles_heldjoin h ON h.value = w.value AND h.type_id = w.type_id AND h.state = 'shared'
-    ORDER BY 4 NULLS FIRST
+    ORDER BY 4 NULLS FIRST, 5 NULLS LAST, 1
 """
 _HELD = """
     SELECT m.canonical_id, i.type_id, i.value
@@ -132,11 +137,13 @@ def read_known(keys: Collection[Key], soft: Collection[Key]) -> Known:
             known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
         if soft:
             cursor.execute(_LINKS, _columns(soft))
-            for pk, type_id, value, start, end, member, root, *rest in cursor.fetchall():
+            for pk, type_id, value, start, end, member, is_gone, root, *rest in cursor.fetchall():
                 if pk == 0:
                     known.shared.add((type_id, value))
                     continue
-                interval = Interval(known.person(root, *rest), member, start, end, pk)
+                person = known.person(root, *rest)
+                person.is_gone = is_gone
+                interval = Interval(person, member, start, end, pk)
                 known.intervals.setdefault((type_id, value), []).append(interval)
     return known
 

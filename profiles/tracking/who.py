@@ -214,7 +214,8 @@ class Decider:
 
     def _is_current(self, claim: Claim, at: datetime.datetime) -> bool:
         intervals = self.known.intervals.get(claim.key)
-        return not intervals or intervals[-1].start is None or at >= intervals[-1].start
+        begun = intervals[-1].end or intervals[-1].start if intervals else None
+        return begun is None or at >= begun
 
     def _may_join(self, person: Person, other: Person) -> bool:
         """Two recognized people never (I7), locked ones neither (I11)."""
@@ -293,6 +294,9 @@ class Decider:
         ):
             self._clash(claim, landing, person, other, reason="value", people=len(hands))
             return
+        ended = intervals[-1].end
+        if ended is not None:  # whoever had it was deleted, then it was somebody's anew
+            intervals.append(Interval(other, member_id, ended, at))
         intervals[-1].end = at
         intervals.append(Interval(person, landing.member_id, at, None))
         self.known.intervals[claim.key] = intervals
