@@ -25,6 +25,7 @@ SAMPLES = {
     "<int:merge_id>": "1",
     "<int:address_id>": "1",
     "<int:delivery_id>": "1",
+    "<int:writekey_id>": "1",
     "<text:tag>": "vip",
     "<str:type>": "customer_id",
     "<text:value>": "C1",
