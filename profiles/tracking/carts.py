@@ -20,6 +20,8 @@ ORDERED = "ordercompleted"
 _KEY = ("sku", "variant", "quantity", "price")
 # The first half of the advisory locks that put calls about one cart one behind the other.
 _LOCK = 0x43415254
+# Carts share this many of them, so that no call, however long, fills the server's table of locks.
+_LOCKS = 1024
 
 Row = tuple[Item, int]
 
@@ -113,8 +115,8 @@ def _queue_up(touches: list[_Touch], source_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(%s, key) FROM"
-            " (SELECT DISTINCT hashtext(cart) AS key FROM unnest(%s::text[]) AS c (cart) ORDER BY key) AS keys",
-            [_LOCK, carts],
+            " (SELECT DISTINCT hashtext(cart) %% %s AS key FROM unnest(%s::text[]) AS c (cart) ORDER BY key) AS keys",
+            [_LOCK, _LOCKS, carts],
         )
 
 
