@@ -78,14 +78,21 @@ def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entr
         if isinstance(entry, Refusal):
             yield entry
             continue
-        yield read_item(
-            entry,
-            index=index,
-            received_at=received_at,
-            kind=_kind_of(raw, call),
-            sent_at=sent_at,
-            context=call.context,
-        )
+        kind = _kind_of(raw, call)
+        yield read_item(_whole(entry, call, sent_at), index=index, received_at=received_at, kind=kind)
+
+
+def _whole(raw: Any, call: Call, sent_at: Any) -> Any:
+    """The item with what its batch says for all: rejected, it is kept whole, and replayed by the same clock."""
+    if not isinstance(raw, dict):
+        return raw
+    if sent_at is not None and not raw.get("sentAt"):
+        raw["sentAt"] = sent_at
+    if call.context:
+        own = raw.get("context")
+        if own is None or isinstance(own, dict):
+            raw["context"] = {**call.context, **(own or {})}
+    return raw
 
 
 def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -17,9 +18,13 @@ from cdp.models import AuditEntry, Job, User
 from profiles.errors import Conflict, Forbidden, Invalid, NotFound
 from profiles.models import Event, Receipt
 from profiles.tracking import replay
+from profiles.tracking.body import parse
+from profiles.tracking.envelope import open_call, read_entries
 from profiles.tracking.receipts import Choice, read_choice, replays_of, waiting
+from profiles.tracking.receive import receive
 from profiles.tracking.repair import Repair
 from profiles.tracking.replay import dismiss, dismiss_many, replay_many, replay_receipt
+from profiles.tracking.shapes import Sender
 from tests.people import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
@@ -97,6 +102,31 @@ def test_a_single_calls_item_is_read_by_its_kind(actor: Actor) -> None:
     row = reject(source, {"anonymousId": "b-1", "traits": {"firstName": "Ann"}}, kind="identify")
     assert replay_receipt(receipt_id=row.pk, actor=actor).outcome == "applied"
     assert Event.objects.get(source=source).kind == "identify"
+
+
+def test_what_a_batch_said_for_all_is_replayed_with_each(actor: Actor) -> None:
+    """The sender's clock and the context stand around the items: a replay reads the item by them as well."""
+    source, now = make_source(), timezone.now()
+    hour = datetime.timedelta(hours=1)
+    item = {
+        "type": "track",
+        "anonymousId": "b",
+        "timestamp": (now - 3 * hour).isoformat(),
+        "messageId": "m-1",
+    }
+    body = {
+        "batch": [item],
+        "sentAt": (now - 2 * hour).isoformat(),
+        "context": {"userAgent": "x", "ip": "203.0.113.7"},
+    }
+    call = open_call(parse(orjson.dumps(body)), kind=None)
+    receive(list(read_entries(call, received_at=now)), sender=Sender(0, source, False))
+    row = waiting().get()
+    assert row.payload["context"] == body["context"]
+    replay_receipt(receipt_id=row.pk, payload={**row.payload, "event": "Viewed"}, actor=actor)
+    event = Event.objects.get(source=source)
+    assert abs(event.occurred_at - (now - hour)) < datetime.timedelta(seconds=5)
+    assert event.context["userAgent"] == "x"
 
 
 def test_what_cannot_be_replayed(actor: Actor, vic: User) -> None:
