@@ -92,6 +92,8 @@ def _visit(visits: _Day, orders: _Day, regulars: list[tuple[str, str]]) -> None:
     sku, name, _, price, variants = random.choice(PRODUCTS)[:5]
     seen = {"sku": sku, "name": name, "price": price}
     visits.tell(clock, "track", event="Product Viewed", properties=seen, **who)
+    if random.random() < 0.3:
+        visits.tell(clock - 0.005, "track", event="Size Guide Opened", properties={"sku": sku}, **who)
     if random.random() < 0.4:
         return
     cart = f"cart-{random.randint(10_000, 99_999)}"
