@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def _consent(event: Event, properties: Any, envelope: dict[str, Any], sees: bool
     return "Consent to", what, str(properties.get("state", ""))
 
 
-_SENTENCES = {
+_SENTENCES: dict[str, Callable[..., _Sentence]] = {
     Event.Kind.PAGE: _page,
     Event.Kind.SCREEN: _screen,
     Event.Kind.IDENTIFY: _identify,

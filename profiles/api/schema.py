@@ -115,7 +115,7 @@ class Event(Doc):
 
 
 class StoredEvent(Event):
-    message_id = serializers.CharField(help_text="As it was sent.")
+    message_id = serializers.CharField(help_text="As it was sent.")  # type: ignore[assignment]
     profile_id = serializers.IntegerField(help_text="The surviving profile.")
     user_id = serializers.CharField(allow_null=True)
     anonymous_id = serializers.CharField(allow_null=True)

@@ -163,11 +163,10 @@ def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ())
     if missing:
         rows = Event.objects.filter(source_id=source_id, message_id__in=missing).select_related("name")
         by_message |= {event.message_id: event for event in rows}
-    members = {receipt.profile_id for receipt in receipts} | {
-        event.profile_id for event in by_message.values()
-    }
-    people = _survivors(members - {None})
-    return [_call(receipt, by_message.get(ids.get(receipt.pk)), people) for receipt in receipts]
+    members = {event.profile_id for event in by_message.values()}
+    members |= {receipt.profile_id for receipt in receipts if receipt.profile_id is not None}
+    people = _survivors(members)
+    return [_call(row, by_message.get(ids[row.pk]) if row.pk in ids else None, people) for row in receipts]
 
 
 def _call(receipt: Receipt, event: Event | None, people: dict[int, int]) -> Call:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -91,7 +92,7 @@ def hours(source: Source) -> Chart | None:
         SELECT date_trunc('hour', received_at, %(zone)s), outcome = ANY(%(waiting)s), count(*) FROM profiles_receipt
         WHERE source_id = %(source)s AND received_at >= %(start)s GROUP BY 1, 2
     """
-    params: dict[str, object] = {"waiting": list(Receipt.WAITING), "source": source.pk, "start": starts[0]}
+    params: dict[str, Any] = {"waiting": list(Receipt.WAITING), "source": source.pk, "start": starts[0]}
     params["zone"] = timezone.get_current_timezone_name()
     try:
         with time_limit(_MILLISECONDS), connection.cursor() as cursor:

@@ -112,7 +112,7 @@ def _moment(name: str, said: Mapping[str, str]) -> datetime.datetime | None:
     try:
         found: datetime.datetime | None = MomentField().to_python(said.get(name, "").replace(" ", "+"))
     except ValidationError as error:
-        raise _invalid(name, said[name], error.message) from error
+        raise _invalid(name, said[name], str(error.message)) from error
     return found
 
 

@@ -157,7 +157,9 @@ _LABELS = {"message_id": "messageId", "kind": "call", "name": "event"}
 def _chips(params: QueryDict) -> list[tuple[str, str]]:
     """The filters in force in words; state and reason have chips of their own."""
     plain = without(params, *_PLACING, "state", "code")
-    return [(_LABELS.get(name, name.replace("_", " ")).capitalize(), value) for name, value in plain.items()]
+    return [
+        (_LABELS.get(name, name.replace("_", " ")).capitalize(), str(value)) for name, value in plain.items()
+    ]
 
 
 def _url(params: QueryDict, **changes: str) -> str:
