@@ -70,6 +70,24 @@ def occurred_at(*, received_at: datetime.datetime, timestamp: Any = None, sent_a
     return Moment(stamp, marks, bad)
 
 
+def stamp_of(original: Any, given: Any, *, sent_at: Any, received_at: datetime.datetime) -> Any:
+    """Which of an item's two times, ``originalTimestamp`` and ``timestamp``, says when it happened.
+
+    The first, where there is one. But some SDKs put there when the call was made, and what they were told of
+    the past into the second: that is believed, unless it is the first one as a server has corrected it.
+    """
+    if not original or not given:
+        return original or given
+    made, told = parse(original), parse(given)
+    if made is None or told is None or told >= made:
+        return original
+    sent = parse(sent_at)
+    if sent is None or -TOLERANCE < received_at - sent < TOLERANCE:
+        return given
+    corrected = abs((received_at - told) - (sent - made)) < TOLERANCE
+    return original if corrected else given
+
+
 def parse(raw: Any) -> datetime.datetime | None:
     """A time in any form SDKs send, in UTC; None when it is none. Without an offset it is UTC.
 

@@ -11,7 +11,7 @@ import re
 import uuid
 from typing import Any
 
-from profiles.tracking.clock import Moment, occurred_at
+from profiles.tracking.clock import Moment, occurred_at, stamp_of
 from profiles.tracking.names import KINDS
 from profiles.tracking.shapes import Item, Problem, Refusal
 
@@ -116,11 +116,13 @@ def _read(
     if kind == "group" and group_id is None:
         raise _Refused("missing_group_id", "A group call needs a groupId.", "/groupId", raw.get("groupId"))
     properties = _properties(raw, kind, around, problems)
-    timestamp = raw.get("originalTimestamp") or raw.get("timestamp")
     sent = raw.get("sentAt") or sent_at
+    timestamp = raw.get("timestamp")
+    if "originalTimestamp" in raw:
+        timestamp = stamp_of(raw["originalTimestamp"], timestamp, sent_at=sent, received_at=received_at)
     moment = occurred_at(received_at=received_at, timestamp=timestamp, sent_at=sent)
     for bad in moment.bad:
-        problems.append(_bad_time(raw, bad, sent))
+        problems.append(_bad_time(raw, bad, timestamp, sent))
     user_hash = around.get("userHash")
     ids = {
         "user_id": user_id,
@@ -326,14 +328,14 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
     return words
 
 
-def _bad_time(raw: dict[str, Any], name: str, sent: Any) -> Problem:
+def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> Problem:
     if name == "sentAt":
         return _problem(
             "bad_time", "/sentAt", sent, "sentAt is not a time, so the client's clock was taken as right."
         )
-    own = "originalTimestamp" if raw.get("originalTimestamp") else "timestamp"
+    own = "originalTimestamp" if raw.get("originalTimestamp") == timestamp else "timestamp"
     message = f"The {own} is not a time we can keep; when it arrived was taken instead."
-    return _problem("bad_time", f"/{own}", raw.get(own), message)
+    return _problem("bad_time", f"/{own}", timestamp, message)
 
 
 def _envelope(

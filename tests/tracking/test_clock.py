@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.clock import Moment, occurred_at, parse
+from profiles.tracking.clock import Moment, occurred_at, parse, stamp_of
 
 UTC = datetime.UTC
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -140,3 +140,20 @@ def test_never_raises_never_in_the_future_always_aware(timestamp: Any, sent_at: 
     told = occurred_at(received_at=NOW, timestamp=timestamp, sent_at=sent_at)
     assert told.at.tzinfo is not None
     assert datetime.datetime(1970, 1, 1, tzinfo=UTC) <= told.at <= NOW
+
+
+def test_a_time_told_of_the_past_goes_before_the_moment_of_the_call() -> None:
+    """Some SDKs send both: when they were called, and what they were told."""
+    arrived = datetime.datetime(2024, 6, 1, 12, tzinfo=datetime.UTC)
+    now, past, fast = "2024-06-01T12:00:00Z", "2023-01-01T08:00:00Z", "2024-06-01T14:00:00Z"
+
+    def chosen(original: object, given: object, sent_at: object) -> object:
+        return stamp_of(original, given, sent_at=sent_at, received_at=arrived)
+
+    assert chosen(now, past, now) == past
+    assert chosen(fast, past, fast) == past  # on a machine whose clock is two hours fast
+    assert chosen(fast, now, fast) == fast  # here the second is the first, corrected by a server
+    assert chosen(past, now, now) == past
+    assert chosen(now, None, now) == now
+    assert chosen(None, past, None) == past
+    assert chosen(now, "soon", now) == now

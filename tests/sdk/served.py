@@ -1,0 +1,79 @@
+"""The product as it is run, on the database of the tests: gunicorn in processes of its own, its broker away."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import connection
+
+from cdp.local import processes
+from cdp.local.children import tail
+from profiles.tracking.recent import forget_all
+
+
+def database_url() -> str:
+    """The test database's own address, for other processes."""
+    given, _, options = os.environ["DATABASE_URL"].partition("?")
+    url = given.rsplit("/", 1)[0] + "/" + str(connection.settings_dict["NAME"])
+    return f"{url}?{options}" if options else url
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """For a process of the product. Nobody answers at the address of its broker: tracking needs none."""
+    metrics = folder / "metrics"
+    metrics.mkdir(exist_ok=True)
+    return {
+        "CDP_LOCAL": "1",
+        "CDP_DATA": str(folder),
+        "DATABASE_URL": database_url(),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "TRACK_RATE_PER_MINUTE": "0",
+        "WEB_PROCESSES": "2",
+        **more,
+    }
+
+
+@contextmanager
+def product(folder: Path, **env: str) -> Iterator[str]:
+    """``http://127.0.0.1:<port>`` of a gunicorn that answers; gone afterwards."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
+        port = listening.getsockname()[1]
+        log = folder / "web.log"
+        web = processes.start_web(env=environment(folder, **env), log=log, listening=listening.fileno())
+        try:
+            _wait_for(port, log)
+            yield f"http://127.0.0.1:{port}"
+            assert web.poll() is None, tail(log, 40)
+        finally:
+            web.terminate()
+            web.wait(30)
+
+
+def _wait_for(port: int, log: Path) -> None:
+    """The socket listens already: the first answer comes when a process serves it."""
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    asking.request("GET", "/healthz")
+    assert asking.getresponse().status == 200, tail(log, 40)
+    asking.close()
+
+
+def steady_types() -> None:
+    """Gives the shipped identifier types the ids a running product remembers them by.
+
+    Emptying the database between tests makes them anew, with ids nothing else would ever change.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE profiles_identifiertype t SET id = 32000 + n.place"
+            " FROM (SELECT id, row_number() OVER (ORDER BY priority, name) AS place FROM profiles_identifiertype) n"
+            " WHERE n.id = t.id"
+        )
+    forget_all()
