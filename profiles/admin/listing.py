@@ -29,8 +29,9 @@ _PLACING = ("after", "before", "sort")
 _PINNED = 20
 # A page that cannot be read in this time asks to be narrowed.
 MILLISECONDS = 5000
-# A crowd is found by walking down the list; where that takes longer, it does not stand here.
-WALKING = 150
+# A crowd is found by walking down the list, which takes some ten milliseconds. Where it takes this long (and
+# the machine is not merely busy), the crowd stands far down, and gathering it is the lesser evil.
+WALKING = 500
 # Registered attributes the filter panel offers; any other works by its address.
 _ATTRIBUTES = 6
 

@@ -31,14 +31,18 @@ def client(big_base: None, db: None) -> Client:
 
 
 def times_of(client: Client, urls: Iterator[str]) -> list[float]:
-    taken = []
+    taken: list[float] = []
+    asked: list[str] = []
     for place in range(ROUNDS + 5):
         url = next(urls)
         started = time.perf_counter()
         response = client.get(url)
         if place >= 5:  # the first ones warm the caches
             taken.append(time.perf_counter() - started)
+            asked.append(url)
         assert response.status_code == 200, url
+    slowest = sorted(zip(taken, asked, strict=True), reverse=True)[:4]
+    print("slowest:", ", ".join(f"{url} {seconds * 1000:.0f} ms" for seconds, url in slowest))
     return taken
 
 
