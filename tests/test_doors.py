@@ -37,6 +37,7 @@ from profiles.models import (
     AttributeDefinition,
     DuplicatePair,
     EventSchema,
+    HeldJoin,
     IdentifierType,
     Receipt,
     Source,
@@ -113,6 +114,14 @@ class World:
             "profiles_eventschema": EventSchema.objects.create(name="Seen"),
             "profiles_address": address,
             "profiles_duplicatepair": pair,
+            "profiles_heldjoin": HeldJoin.objects.create(
+                source=builtin_source("web"),
+                reason="rate",
+                type=IdentifierType.objects.get(name="email"),
+                value="held@example.com",
+                profile=self.ann,
+                other=other,
+            ),
             "cdp_webhook": webhook,
             "cdp_delivery": delivery,
             "cdp_job": job,
@@ -203,6 +212,7 @@ class World:
             "imports": "imports_import",
             "receipts": "profiles_receipt",
             "event-schemas": "profiles_eventschema",
+            "held-joins": "profiles_heldjoin",
         }
         return (
             known.get(words.group(1), "")

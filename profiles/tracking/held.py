@@ -34,13 +34,14 @@ def held_joins(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
 
 
 def explain(held: HeldJoin, value: str) -> str:
-    """Why it was held, as a sentence; ``value`` as it may be shown."""
+    """Why it was held, as a sentence; ``value`` as it may be shown, empty where it stands beside the sentence."""
+    what = f"{held.type} {value}" if value else f"This {str(held.type).lower()}"
     if held.reason == HeldJoin.Reason.RATE:
         return (
             f"{held.source} had joined as many profiles as it may within an hour"
-            f" ({held.source.merges_per_hour:,}) when {held.type} {value} was to join these two."
+            f" ({held.source.merges_per_hour:,}) when {what if value else what.lower()} was to join these two."
         )
     return (
-        f"{held.type} {value} came with {held.people:,} people who are somebody else each."
+        f"{what} came with {held.people:,} people who are somebody else each."
         " That is usual for a shop's tablet, a family's computer or a value a program made up, not for one person."
     )

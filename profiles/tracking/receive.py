@@ -192,16 +192,13 @@ class _Call:
         return known
 
     def _limited(self, claims: Iterable[Claims], known: Known) -> set[Person]:
-        """People who may be given one more id: what they hold decides whether it is theirs."""
-        found: set[Person] = set()
-        for one in claims:
-            if all(claim.key in known.owners for claim in one.strong):
-                continue
-            for claim in one.leading + one.previous:
-                if (hit := known.owners.get(claim.key)) is not None:
-                    found.add(hit.person)
-                found |= {interval.person for interval in known.intervals.get(claim.key, ())}
-        return found
+        """People who may be given one more id: what they hold decides whether it is theirs.
+
+        That is everybody as soon as one strong id is new: an id that leads to it may be given within the call.
+        """
+        if all(claim.key in known.owners for one in claims for claim in one.strong):
+            return set()
+        return {person for person in known.people.values() if not person.is_gone}
 
     def _decide(self, claims: list[Claims], known: Known) -> Decided:
         decider = Decider(

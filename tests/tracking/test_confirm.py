@@ -29,6 +29,7 @@ from profiles.search import search
 from profiles.tracking.confirm import Confirmed, confirm_identifier, confirm_waiting
 from profiles.tracking.shapes import Sender
 from tests.api.caller import Caller, said
+from tests.imports.files import applied
 from tests.people import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender
 
@@ -226,6 +227,15 @@ def test_staff_and_sources_that_ask_for_no_confirmation_need_none(shop: Sender) 
     bob = holder("customer_id", "2")
     assert bob is not None
     assert (holder("email", "bob@example.com"), state(bob, "bob@example.com")) == (bob, (True, False, False))
+    assert violations() == []
+
+
+def test_a_file_confirms_nothing(shop: Sender) -> None:
+    who = visitor(shop)
+    job = applied(f"anonymous_id,email,city\nb1,{ANN},Oslo\n")
+    who.refresh_from_db()
+    assert (job.state, who.city, who.is_recognized) == ("done", "Oslo", False)
+    assert state(who) == (False, False, True)
     assert violations() == []
 
 

@@ -175,7 +175,7 @@ def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User,
     assert client.get(page).status_code == 403
     client.force_login(sam)  # looks, does not decide
     text = client.get(page).content.decode()
-    assert "Browser id tablet came with 3 people who are somebody else each." in text
+    assert "This browser id came with 3 people who are somebody else each." in text
     assert "Block browser id" not in text
     assert client.post(address, {"do": f"block:{held.pk}"}).status_code == 403
     client.force_login(ada)

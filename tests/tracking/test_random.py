@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from profiles.privacy.deletion import delete_profiles, restore_profile
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
+SOAK = int(os.environ.get("CDP_SOAK_EXAMPLES", "3000"))
 
 users = st.sampled_from([None, "u1", "u2", "u3"])
 browsers = st.sampled_from([None, "b1", "b2", "b3"])

@@ -212,6 +212,25 @@ def test_a_browser_is_not_passed_on_within_a_batch_before_its_first_owner(web: S
     assert set(rows) == {(ann.pk, False), (bob.pk, True)}
 
 
+def test_what_a_call_gives_somebody_is_not_the_next_ones(server: Sender) -> None:
+    """Both ids that lead to 1 are new in the call: what 1 holds already still keeps 2 and 3 apart."""
+    identify(server, userId="1")
+    call(
+        server,
+        {
+            "type": "identify",
+            "userId": "1",
+            "anonymousId": "b1",
+            "traits": {"email": "home@example.com"},
+            "timestamp": ago(hours=2),
+        },
+        {"type": "identify", "userId": "2", "anonymousId": "b1", "timestamp": ago(hours=1)},
+        {"type": "identify", "userId": "3", "traits": {"email": "home@example.com"}},
+    )
+    assert len({holder("customer_id", user).pk for user in "123"}) == 3
+    assert Merge.objects.count() == 0
+
+
 def test_an_adopting_call_can_say_no(server: Sender) -> None:
     track(server, "Looked", anonymousId="b1")
     identify(server, anonymousId="b1", userId="1", context={"adopt": False})

@@ -106,8 +106,8 @@ def _row(held: HeldJoin, sees: bool) -> Row:
     who, whom = held.profile.canonical, held.other.canonical
     return Row(
         held,
-        value := held.value if sees else mask_identifier(held.type.name, held.value),
-        explain(held, value),
+        held.value if sees else mask_identifier(held.type.name, held.value),
+        explain(held, ""),
         who if sees else mask_profile(who),
         whom if sees else mask_profile(whom),
         held.state == HeldJoin.State.OPEN,

@@ -1,0 +1,49 @@
+"""Held joins and what waits for confirmation, in a browser: wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cdp.models import User
+from profiles.models import HeldJoin
+from tests.tracking.calls import holder, identify, make_sender
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_held_joins_are_decided_on_a_phone_and_a_desk(
+    visit: Callable[..., Any], ada: User, settings: Any
+) -> None:
+    page = "/admin/profiles/heldjoin/"
+    for width in (1280, 390):
+        visit(ada, page, width=width).check()
+    settings.CDP_BREAKER_PEOPLE = 2
+    shop = make_sender("web", name="Online shop")
+    for user, name in (("1", "Ann"), ("2", "Bob"), ("3", "Cy")):
+        traits = {"firstName": name, "lastName": "Berg"}
+        identify(shop, anonymousId="f81d4fae-7dec-11d0-a765-00a0c91e6bf6", userId=user, traits=traits)
+    for width, dark in ((1280, False), (390, True)):
+        visit(ada, page, width=width, dark=dark).check()
+    seen = visit(ada, page)
+    seen.page.get_by_role("button", name="Shared device").first.click()
+    seen.page.get_by_text("is a shared device: it joins nobody from now on").wait_for()
+    seen.check()
+    assert set(HeldJoin.objects.values_list("state", flat=True)) == {"shared"}
+    visit(ada, f"{page}?state=decided", width=390).check()
+
+
+def test_what_waits_is_confirmed_on_the_card(visit: Callable[..., Any], ada: User) -> None:
+    shop = make_sender("web", needs_confirmation=True)
+    identify(shop, anonymousId="b1", traits={"email": "ann@example.com", "firstName": "Ann"})
+    person = holder("anonymous_id", "b1")
+    assert person is not None
+    card = f"/admin/profiles/profile/{person.pk}/change/"
+    visit(ada, card, width=390).check()
+    seen = visit(ada, card)
+    seen.check()
+    seen.page.get_by_role("button", name="Confirm E-mail").click()
+    seen.page.get_by_text("E-mail ann@example.com is confirmed.").wait_for()
+    assert holder("email", "ann@example.com") == person
