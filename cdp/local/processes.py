@@ -17,11 +17,13 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, "PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "cdp.settings", **extra}
 
 
-def start_web(*, env: Mapping[str, str], log: Path, listening: int) -> subprocess.Popen[bytes]:
+def start_web(
+    *, env: Mapping[str, str], log: Path, listening: int, app: str = "cdp.wsgi:application"
+) -> subprocess.Popen[bytes]:
     """gunicorn on an already listening socket (its file descriptor), so that a restart refuses nobody."""
     return spawn(
         [sys.executable, "-m", "gunicorn", "-c", "python:cdp.gunicorn", "--bind", f"fd://{listening}",
-         "cdp.wsgi:application"],
+         app],
         log=log,
         env=environment(env),
         cwd=PROJECT,

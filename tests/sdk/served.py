@@ -40,14 +40,17 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def product(folder: Path, **env: str) -> Iterator[str]:
+def product(folder: Path, *, app: str = "cdp.wsgi:application", **env: str) -> Iterator[str]:
     """``http://127.0.0.1:<port>`` of a gunicorn that answers; gone afterwards."""
+    folder.mkdir(exist_ok=True)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         port = listening.getsockname()[1]
         log = folder / "web.log"
-        web = processes.start_web(env=environment(folder, **env), log=log, listening=listening.fileno())
+        web = processes.start_web(
+            env=environment(folder, **env), log=log, listening=listening.fileno(), app=app
+        )
         try:
             _wait_for(port, log)
             yield f"http://127.0.0.1:{port}"

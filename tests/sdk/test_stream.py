@@ -10,7 +10,7 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,18 +104,21 @@ class Sender:
         self.told: Counter[str] = Counter()
         self.with_outcome = 0
         self.local = threading.local()
+        self.opened: list[http.client.HTTPConnection] = []
 
     def send(self, one: Sending) -> None:
         asking = getattr(self.local, "asking", None)
         if asking is None:
             asking = self.local.asking = http.client.HTTPConnection(self.host, timeout=120)
+            self.opened.append(asking)
         asking.request("POST", one.path, body=one.body, headers={"X-Write-Key": self.keys[one.is_web]})
         answer = asking.getresponse()
         content = orjson.loads(answer.read())
         self.statuses[answer.status] += 1
         assert answer.status in (200, 400), (content, one.body[:2000])
         if answer.status == 400:
-            assert content["code"] == "invalid_json", content
+            assert not one.is_readable
+            assert content["code"] == "invalid_encoding"
             return
         assert content["received"] == one.count
         assert content["received"] == content["accepted"] + content["duplicates"] + content["rejected"]
@@ -126,19 +129,23 @@ class Sender:
 
 
 @pytest.fixture
-def empty(served: str, transactional_db: None) -> Callable[[], Sender]:
+def empty(served: str, transactional_db: None) -> Iterator[Callable[[], Sender]]:
     """``empty()``: nothing but what ships in the database, and somebody who sends."""
+    made: list[Sender] = []
 
     def make() -> Sender:
         call_command("flush", verbosity=0, interactive=False)
         steady_types()
         keys = {
-            is_web: create_source(name=kind, kind=kind, actor=Actor.system()).write_key
+            is_web: create_source(name=f"{kind} shop", kind=kind, actor=Actor.system()).write_key
             for is_web, kind in ((True, "web"), (False, "server"))
         }
-        return Sender(served, keys)
+        made.append(Sender(served, keys))
+        return made[-1]
 
-    return make
+    yield make
+    for asking in [asking for sender in made for asking in sender.opened]:
+        asking.close()
 
 
 def in_order(sender: Sender, sendings: Iterable[Sending]) -> None:

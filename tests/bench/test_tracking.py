@@ -1,0 +1,281 @@
+"""Tracking over HTTP, against the same finished rows inserted without HTTP, and against the plain way.
+
+gunicorn runs in two processes as it does in production, on the big base. Everything is committed: the rows stay
+for the rest of the session, as more of the base.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from cdp.actors import Actor
+from cdp.local import processes
+from profiles.models import EventName
+from profiles.sources import NewSource, create_source
+from profiles.tracking.recent import forget_all
+from tests.bench.conftest import SCALE, percentile, scaled
+from tests.bench.finished import insert_seconds, own_connection
+from tests.bench.load import Client
+from tests.bench.people_file import write_people
+from tests.bench.traffic import Known, bodies, known_people
+from tests.sdk.served import database_url, environment, product
+
+pytestmark = [pytest.mark.bench, pytest.mark.django_db]
+
+ROUNDS = 3
+EVENTS = {1: 4_000, 20: 20_000, 100: 60_000}
+FLOOR = 0.5
+SLOWEST = 0.050
+
+
+def events_of(size: int) -> int:
+    return max(600 if size == 1 else 3_000, int(EVENTS[size] * min(1.0, SCALE * 4)))
+
+
+def committed(work: Callable[[], Any]) -> Any:
+    """What ``work`` gives on a connection of its own: other processes see what it wrote."""
+
+    def alone() -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(alone).result()
+
+
+def new_source() -> NewSource:
+    name = f"Bench {uuid.uuid4().hex[:8]}"
+    return committed(lambda: create_source(name=name, kind="server", actor=Actor.system()))
+
+
+@pytest.fixture
+def known(big_base: None, db: None) -> Known:
+    forget_all()
+    return known_people()
+
+
+@pytest.fixture
+def served(known: Known, tmp_path: Path) -> Iterator[str]:
+    with product(tmp_path / "ours") as address:
+        yield address
+
+
+@pytest.fixture
+def naive(known: Known, tmp_path: Path) -> Iterator[str]:
+    with product(tmp_path / "naive", app="tests.bench.naive:application") as address:
+        yield address
+
+
+class Seeds:
+    """A new one each time: no two rounds send the same."""
+
+    def __init__(self) -> None:
+        self.last = int(time.time())
+
+    def __call__(self) -> int:
+        self.last += 1
+        return self.last
+
+
+@pytest.fixture
+def seeds() -> Seeds:
+    return Seeds()
+
+
+def run_ours(address: str, batches: list[bytes]) -> tuple[float, NewSource]:
+    source = new_source()
+    client = Client(address, "/v1/batch", {"X-Write-Key": source.write_key})
+    try:
+        return client.flat_out(batches), source
+    finally:
+        client.close()
+
+
+def run_naive(address: str, events: int, size: int, known: Known, source_id: int) -> float:
+    """As many events, of the same length, each about a profile that is there; a profile is looked up per event."""
+    name = committed(lambda: EventName.objects.get_or_create(name="Product Viewed")[0].pk)
+    context = orjson.loads(bodies(1, events=1, size=1, known=known)[0])["batch"][0]["context"]
+    batches = [
+        orjson.dumps(
+            [
+                {
+                    "profile": known.low + (place * size + number) % (known.high - known.low),
+                    "name": name,
+                    "kind": "track",
+                    "occurred_at": "2024-06-01T10:00:00Z",
+                    "message_id": uuid.uuid4(),
+                    "source": source_id,
+                    "properties": {"sku": f"S-{number}", "price": 9.5, "quantity": 1},
+                    "context": context,
+                }
+                for number in range(size)
+            ]
+        )
+        for place in range(events // size)
+    ]
+    client = Client(address, "/events/", {"Content-Type": "application/json"})
+    try:
+        return client.flat_out(batches)
+    finally:
+        client.close()
+
+
+def test_events_per_second(
+    served: str, naive: str, known: Known, seeds: Seeds, report: Callable[..., None]
+) -> None:
+    run_ours(served, bodies(seeds(), events=500, size=20, known=known))
+    for size in EVENTS:
+        count = events_of(size)
+        ours, limit, plain = [], [], []
+        for _ in range(ROUNDS):
+            spent, source = run_ours(served, bodies(seeds(), events=count, size=size, known=known))
+            ours.append(count / spent)
+            limit.append(count / insert_seconds(source.source.pk, size=size))
+            fewer = count // 4
+            plain.append(fewer / run_naive(naive, fewer, size, known, source.source.pk))
+        to_limit = statistics.median(a / b for a, b in zip(ours, limit, strict=True))
+        to_plain = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
+        report(
+            f"tracking over HTTP, batches of {size} ({known.high - known.low + 1:,} people)",
+            measured=f"{statistics.median(ours):,.0f} events/s",
+            limit=f"unnest insert of the same rows {statistics.median(limit):,.0f}/s;"
+            f" DRF many=True + bulk_create {statistics.median(plain):,.0f}/s",
+            ratio=f"{to_limit:.2f} × of the limit, {to_plain:.1f} × DRF",
+            floor=f"≥ {FLOOR} × of the limit" if size == 100 else "",
+            holds=size != 100 or to_limit >= FLOOR,
+        )
+
+
+def test_answers_stay_quick_at_half_load_while_an_import_runs(
+    served: str, known: Known, seeds: Seeds, report: Callable[..., None], tmp_path: Path
+) -> None:
+    rows = scaled(1_000_000)
+    for size in (1, 20):
+        batches = bodies(seeds(), events=events_of(size), size=size, known=known)
+        rate = len(batches) / run_ours(served, batches)[0] / 2
+        alone = measure_at(served, known, seeds, size, rate, seconds=10 * min(1.0, SCALE * 4))
+        folder = tmp_path / f"import-{size}"
+        folder.mkdir()
+        with importing(write_people(folder / "people.csv", rows), folder) as running:
+            beside = measure_at(served, known, seeds, size, rate, seconds=60, until=running)
+        late = percentile(beside, 0.99)
+        report(
+            f"one request of {size} at half load ({rate:.0f}/s) while {rows:,} rows are imported (p50 / p99)",
+            measured=f"{percentile(beside, 0.5) * 1000:.0f} / {late * 1000:.0f} ms",
+            limit=f"without the import {percentile(alone, 0.5) * 1000:.0f} / {percentile(alone, 0.99) * 1000:.0f} ms",
+            ratio=f"{late / percentile(alone, 0.99):.1f} ×",
+            floor=f"p99 ≤ {SLOWEST * 1000:.0f} ms",
+            holds=late <= SLOWEST,
+        )
+
+
+def measure_at(
+    address: str,
+    known: Known,
+    seeds: Seeds,
+    size: int,
+    rate: float,
+    *,
+    seconds: float,
+    until: threading.Event | None = None,
+) -> list[float]:
+    """How long requests take when they come at a steady rate, for so long or ``until`` something ended."""
+    source = new_source()
+    client = Client(address, "/v1/batch", {"X-Write-Key": source.write_key}, connections=8)
+    try:
+        batches = bodies(seeds(), events=int(rate * seconds) * size, size=size, known=known)
+        return client.at_rate(batches, rate, until or threading.Event())
+    finally:
+        client.close()
+
+
+class importing:
+    """An import in a process of its own; the event is set when it ended."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path, self.folder, self.ended = path, folder, threading.Event()
+
+    def __enter__(self) -> threading.Event:
+        env = processes.environment(environment(self.folder, CELERY_BROKER_URL="memory://"))
+        self.log = (self.folder / "import.log").open("wb")
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.import_child", str(self.path), "fill_if_empty"],
+            env=env,
+            cwd=settings.BASE_DIR,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.watch = threading.Thread(target=lambda: (self.child.wait(), self.ended.set()))
+        self.watch.start()
+        return self.ended
+
+    def __exit__(self, *_: object) -> None:
+        self.watch.join()
+        self.log.close()
+        assert self.child.returncode == 0, (self.folder / "import.log").read_text()[-3000:]
+
+
+SMALL = "few_events"
+
+
+@pytest.fixture
+def small(known: Known, tmp_path: Path) -> Iterator[str]:
+    """The product on the same people with a hundredth of the events: its table of events is another one."""
+    with own_connection(autocommit=True) as own:
+        own.execute(f"DROP SCHEMA IF EXISTS {SMALL} CASCADE")
+        own.execute(f"CREATE SCHEMA {SMALL}")
+        own.execute(f"CREATE TABLE {SMALL}.profiles_event (LIKE public.profiles_event INCLUDING ALL)")
+        own.execute(
+            f"ALTER TABLE {SMALL}.profiles_event ADD FOREIGN KEY (profile_id) REFERENCES public.profiles_profile"
+            " DEFERRABLE INITIALLY DEFERRED"
+        )
+        names = (
+            "profile_id, name_id, kind, occurred_at, received_at, message_id, source_id, properties, context"
+        )
+        own.execute(
+            f"INSERT INTO {SMALL}.profiles_event ({names}) SELECT {names} FROM public.profiles_event LIMIT %s",
+            [scaled(100_000)],
+        )
+        own.execute(f"VACUUM ANALYZE {SMALL}.profiles_event")
+        url = database_url()
+        path = f"options=-csearch_path%3D{SMALL},public"
+        with product(tmp_path / "small", DATABASE_URL=f"{url}{'&' if '?' in url else '?'}{path}") as address:
+            yield address
+        own.execute(f"DROP SCHEMA {SMALL} CASCADE")
+
+
+def test_an_event_costs_the_same_however_many_there_are(
+    served: str, small: str, known: Known, seeds: Seeds, report: Callable[..., None]
+) -> None:
+    count = events_of(100) // 2
+    few, many = [], []
+    for place in range(ROUNDS + 1):
+        for address, figures in ((small, few), (served, many)):
+            spent, _ = run_ours(address, bodies(seeds(), events=count, size=100, known=known))
+            if place:  # the first round warms up
+                figures.append(spent / count)
+    ratio = statistics.median(b / a for a, b in zip(few, many, strict=True))
+    report(
+        f"cost of an event at {scaled(10_000_000):,} stored",
+        measured=f"{statistics.median(many) * 1e6:.0f} µs",
+        limit=f"at {scaled(100_000):,} stored {statistics.median(few) * 1e6:.0f} µs",
+        ratio=f"{ratio:.2f} ×",
+        floor="≤ 1.25 ×",
+        holds=ratio <= 1.25,
+    )
