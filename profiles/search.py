@@ -201,6 +201,13 @@ def _tsquery(text: str) -> str:
         return cursor.fetchone()[0] or ""
 
 
+def _coarse(tsquery: str) -> str:
+    """The query without words of one letter, where others are left: very many words begin with any letter,
+    and the index would read them all (“C-20417”)."""
+    words = tsquery.split(" & ")
+    return " & ".join([word for word in words if len(word) > len("'c':*")] or words)
+
+
 def _guess(tsquery: str) -> int:
     """About how many profiles have these words, told from ``SAMPLED`` pages, the same ones every time.
 
@@ -249,9 +256,12 @@ def _candidates(
     if tsquery:
         # A whole address that somebody has: people with the same provider in their address are not meant.
         known = " AND NOT EXISTS (SELECT FROM profiles_identifier WHERE value = ANY(%(exact)s))"
+        # IS TRUE keeps the second condition from the index.
         branches.append(
             "(SELECT id, 3, 'words', NULL, '', false FROM profiles_profile"
-            f" WHERE search @@ to_tsquery('simple', %(tsquery)s){known if '@' in text else ''} LIMIT %(limit)s)"
+            " WHERE search @@ to_tsquery('simple', %(coarse)s)"
+            " AND (search @@ to_tsquery('simple', %(tsquery)s)) IS TRUE"
+            f"{known if '@' in text else ''} LIMIT %(limit)s)"
         )
     sql = (
         "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name, f.waits"
@@ -263,6 +273,7 @@ def _candidates(
         "id": int(match[1]) if match else None,
         "exact": exact,
         "tsquery": tsquery,
+        "coarse": _coarse(tsquery),
         "limit": limit + 1,
         **{f"like{number}": pattern for number, pattern in enumerate(like)},
     }

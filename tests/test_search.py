@@ -174,6 +174,14 @@ def test_what_a_sample_calls_common_is_not_collected_and_yet_exact(
     assert len(search("AN-2").exact_ids) == 1
 
 
+def test_single_letters_count_but_are_not_asked_of_the_index(ann: Profile) -> None:
+    assert module._coarse("'20417':* & 'c':*") == "'20417':*"
+    assert module._coarse("'a':* & 'b':*") == "'a':* & 'b':*"
+    assert found("k kowalska") == found("kowalska a") == [ann.pk]
+    assert found("x kowalska") == []
+    assert found("a k") == [ann.pk]
+
+
 def test_the_same_few_queries_for_one_and_for_many(ann: Profile) -> None:
     with CaptureQueriesContext(connection) as one:
         search("kowalska")
