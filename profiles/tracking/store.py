@@ -253,10 +253,15 @@ def insert_identifiers(wanted: Sequence[Attach], final: dict[Any, Person], sourc
     A value somebody else takes at this moment breaks its constraint; then the call is done again.
     """
     rows: dict[tuple[int, str, int], tuple[Claim, bool, Attach]] = {}
+    # A value that went from one to the other leads by the last row only, also when the two were joined later.
+    last: dict[Any, int] = {}
+    for attach in wanted:
+        owner = final.get(attach.claim.key)
+        if attach.leads and owner is not None and owner.now() is attach.landing.person.now():
+            last[attach.claim.key] = member_of(attach)
     for attach in wanted:
         claim, member = attach.claim, member_of(attach)
-        owner = final.get(claim.key)
-        leads = attach.leads and owner is not None and owner.now() is attach.landing.person.now()
+        leads = attach.leads and last.get(claim.key) == member
         rows.setdefault((claim.spec.id, claim.value, member), (claim, leads, attach))
     if not rows:
         return set()

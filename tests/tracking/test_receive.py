@@ -231,6 +231,20 @@ def test_what_a_call_gives_somebody_is_not_the_next_ones(server: Sender) -> None
     assert Merge.objects.count() == 0
 
 
+def test_a_browser_that_changes_hands_between_people_joined_in_the_same_call(server: Sender) -> None:
+    identify(server, userId="1", anonymousId="b1")
+    identify(server, userId="2")
+    received = call(
+        server,
+        {"type": "track", "event": "A", "userId": "2", "anonymousId": "b2", "timestamp": ago(hours=3)},
+        {"type": "identify", "userId": "1", "anonymousId": "b2", "timestamp": ago(hours=2)},
+        {"type": "alias", "previousId": "b1", "userId": "2", "timestamp": ago(hours=1)},
+    )
+    assert [result.outcome for result in received.results] == ["applied", "applied", "merged"]
+    assert holder("anonymous_id", "b2") == holder("customer_id", "1") == holder("customer_id", "2")
+    assert Identifier.objects.filter(value="b2", resolves=True).count() == 1
+
+
 def test_an_adopting_call_can_say_no(server: Sender) -> None:
     track(server, "Looked", anonymousId="b1")
     identify(server, anonymousId="b1", userId="1", context={"adopt": False})
