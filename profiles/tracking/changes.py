@@ -14,8 +14,9 @@ from profiles.models import Change, Identifier, Profile, Source
 from profiles.tracking.people import Person
 from profiles.tracking.said import Said
 from profiles.tracking.shapes import Problem, Sender
-from profiles.tracking.store import Collision, member_of, update_people
+from profiles.tracking.store import Collision
 from profiles.tracking.who import Decided, Landing
+from profiles.tracking.write import member_of, update_people
 
 
 class Changes:

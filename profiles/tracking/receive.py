@@ -28,7 +28,7 @@ from profiles.identity.types import identifier_types
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import objection
-from profiles.tracking import carts, schemas, store
+from profiles.tracking import carts, schemas, store, write
 from profiles.tracking.changes import Changes
 from profiles.tracking.claims import Claims, claims_of, keys_of
 from profiles.tracking.consents import check_consent, record_consents
@@ -238,19 +238,19 @@ class _Call:
     def _carry_out(self, decided: Decided, known: Known) -> list[Landing]:
         changes = Changes(self.sender, self.said)
         new = [person for person in decided.new if person.joined is None]
-        store.insert_people(new, changes.of_new(decided), self.source.pk)
-        store.release_passed(decided)
+        write.insert_people(new, changes.of_new(decided), self.source.pk)
+        write.release_passed(decided)
         final = {key: hit.person for key, hit in known.owners.items()}
-        came = store.insert_identifiers(decided.attached, final, self.source.pk)
-        store.touch_identifiers(decided.touched)
-        store.keep_intervals({key: known.intervals[key] for key in decided.passed})
+        came = write.insert_identifiers(decided.attached, final, self.source.pk)
+        write.touch_identifiers(decided.touched)
+        write.keep_intervals({key: known.intervals[key] for key in decided.passed})
         events = self._insert_events(decided)
         self._join(decided, events)
         touched = changes.of_stored(decided, came)
         changes.tell(decided, came, events, actor=self.actor, source=self.source)
-        store.mark_seen({landing.person.now() for landing in decided.landings})
-        store.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
-        store.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
+        write.mark_seen({landing.person.now() for landing in decided.landings})
+        write.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
+        write.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
         record_consents(decided.landings, events, sender=self.sender, actor=self.actor)
         if not self.is_quiet:
             self._publish(new, touched)

@@ -1,8 +1,4 @@
-"""The SQL of one call: every table written set-based, in an order that keeps deadlocks rare.
-
-New profiles, then identifiers (in key order), then events; rows of people are locked last and in id order, and
-only of those that change. Merges go through the one merge verb.
-"""
+"""The SQL of one call's events and receipts, set-based."""
 
 from __future__ import annotations
 
@@ -13,11 +9,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from profiles.models import Profile
-from profiles.tracking.claims import Claim
-from profiles.tracking.people import Interval, Person, take_ids
 from profiles.tracking.shapes import Entry, Item, Result
-from profiles.tracking.who import Attach, Clash, Decided
 
 
 class Collision(Exception):
@@ -35,7 +27,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def _run(sql: str, params: dict[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+def run(sql: str, params: dict[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchall() if cursor.description else []
@@ -49,7 +41,7 @@ def stored_messages(source_id: int, items: Iterable[Item]) -> set[Any]:
     ids = [item.message_id for item in items]
     if not ids:
         return set()
-    rows = _run(
+    rows = run(
         "SELECT message_id FROM profiles_event WHERE source_id = %s AND message_id = ANY(%s)",
         [source_id, ids],
     )
@@ -61,7 +53,7 @@ def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
     wanted = sorted({text for text in texts if text})
     if not wanted:
         return set()
-    rows = _run(
+    rows = run(
         "SELECT message_id FROM profiles_receipt WHERE source_id = %s AND message_id = ANY(%s)"
         " AND outcome <> 'applied' AND payload IS NOT NULL",
         [source_id, wanted],
@@ -77,12 +69,12 @@ def event_name(item: Item) -> str:
 def name_ids(names: Iterable[str]) -> dict[str, int]:
     """The ids of event names, new ones made. One query, a second one for new names."""
     wanted = sorted(set(names))
-    found = dict(_run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%s)", [wanted]))
+    found = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%s)", [wanted]))
     missing = [name for name in wanted if name not in found]
     if missing:
         # DO UPDATE so that a name somebody else is just making is given back, too.
         found |= dict(
-            _run(
+            run(
                 "INSERT INTO profiles_eventname (name) SELECT unnest(%s::text[])"
                 " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING name, id",
                 [missing],
@@ -112,7 +104,7 @@ def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> dict[Any,
     names = name_ids(event_name(item) for item, _ in rows)
     items = [item for item, _ in rows]
     return dict(
-        _run(
+        run(
             _EVENTS,
             {
                 "source": source_id,
@@ -127,276 +119,6 @@ def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> dict[Any,
                 "envelope": [None if item.envelope is None else as_json(item.envelope) for item in items],
             },
         )
-    )
-
-
-# --- People ---------------------------------------------------------------------------------------------
-
-_COLUMNS = ", ".join(Profile.FIELDS)
-_RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for name in Profile.FIELDS)
-
-
-def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], source_id: int) -> None:
-    """Write new profiles; ``values`` by id are their columns and ``attributes``. Two queries."""
-    for person, pk in zip(people, take_ids(len(people)), strict=True):
-        person.id = pk
-    if not people:
-        return
-    rows = [
-        {
-            "id": person.id,
-            "attributes": {},
-            **values.get(id(person), {}),
-            "is_recognized": person.is_recognized,
-            "since": person.since,
-            "until": person.until,
-        }
-        for person in people
-    ]
-    _run(
-        f"""
-        INSERT INTO profiles_profile (id, canonical_id, status, source_id, is_recognized, first_seen_at,
-            last_seen_at, attributes, {_COLUMNS})
-        SELECT id, id, 'live', %(source)s, is_recognized, since, until, attributes, {_COLUMNS}
-        FROM jsonb_to_recordset(%(rows)s::jsonb) AS n (id bigint, is_recognized boolean, since timestamptz,
-            until timestamptz, attributes jsonb, {_RECORD})
-        """,
-        {"source": source_id, "rows": as_json(rows)},
-    )
-
-
-def update_people(rows: Sequence[dict[str, Any]]) -> None:
-    """Write back changed people whose rows are locked: every column, one statement."""
-    if not rows:
-        return
-    sets = ", ".join(f"{name} = d.{name}" for name in Profile.FIELDS)
-    _run(
-        f"""
-        UPDATE profiles_profile p SET {sets}, attributes = d.attributes,
-            is_recognized = p.is_recognized OR d.is_recognized, version = p.version + 1, updated_at = now()
-        FROM jsonb_to_recordset(%s::jsonb) AS d (id bigint, is_recognized boolean, attributes jsonb, {_RECORD})
-        WHERE p.id = d.id
-        """,
-        [as_json(list(rows))],
-    )
-
-
-_FRESH = datetime.timedelta(minutes=5)
-
-
-def mark_seen(people: Iterable[Person]) -> None:
-    """When people were last active, to five minutes: a write per event would double what an event costs."""
-    stale = [
-        person
-        for person in people
-        if not person.is_new
-        and person.since is not None
-        and person.until is not None
-        and (
-            person.last_seen_at is None
-            or person.first_seen_at is None
-            or person.until - person.last_seen_at > _FRESH
-            or person.since < person.first_seen_at
-        )
-    ]
-    if not stale:
-        return
-    _run(
-        """
-        WITH d AS (
-            SELECT p.id, s.since, s.until FROM profiles_profile p
-            JOIN unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS s (id, since, until) ON s.id = p.id
-            ORDER BY p.id FOR NO KEY UPDATE OF p
-        )
-        UPDATE profiles_profile p SET first_seen_at = least(p.first_seen_at, d.since),
-            last_seen_at = greatest(p.last_seen_at, d.until)
-        FROM d WHERE d.id = p.id
-        """,
-        [
-            [person.id for person in stale],
-            [person.since for person in stale],
-            [person.until for person in stale],
-        ],
-    )
-
-
-# --- Identifiers ----------------------------------------------------------------------------------------
-
-
-def member_of(attach: Attach) -> int:
-    """The row an identifier is kept on: the member that led here, or the person's own."""
-    return attach.landing.member_id or attach.landing.person.now().id
-
-
-_IDENTIFIERS = """
-    INSERT INTO profiles_identifier (type_id, value, raw, profile_id, source_id, resolves, is_verified,
-        is_pending, first_seen_at, last_seen_at)
-    SELECT type_id, value, raw, profile_id, %(source)s, resolves, is_verified, is_pending, at, at
-    FROM unnest(%(types)s::int[], %(values)s::text[], %(raws)s::text[], %(profiles)s::bigint[],
-        %(resolves)s::boolean[], %(verified)s::boolean[], %(pending)s::boolean[], %(ats)s::timestamptz[])
-        AS n (type_id, value, raw, profile_id, resolves, is_verified, is_pending, at)
-    ON CONFLICT (profile_id, type_id, value) DO UPDATE SET
-        resolves = profiles_identifier.resolves OR excluded.resolves,
-        is_pending = profiles_identifier.is_pending AND NOT excluded.resolves,
-        is_verified = profiles_identifier.is_verified OR excluded.is_verified,
-        last_seen_at = greatest(profiles_identifier.last_seen_at, excluded.last_seen_at)
-    WHERE (excluded.resolves AND NOT profiles_identifier.resolves)
-        OR (excluded.is_verified AND NOT profiles_identifier.is_verified)
-    RETURNING type_id, value, profile_id
-"""
-
-
-def insert_identifiers(wanted: Sequence[Attach], final: dict[Any, Person], source_id: int) -> set[Any]:
-    """Write identifiers; a value leads where it belongs at the end of the call. ``{(type, value, profile)}`` new.
-
-    A value that waits for confirmation waits no longer once a source that asks for none brings it, too.
-    A value somebody else takes at this moment breaks its constraint; then the call is done again.
-    """
-    rows: dict[tuple[int, str, int], tuple[Claim, bool, Attach]] = {}
-    # A value that went from one to the other leads by the last row only, also when the two were joined later.
-    last: dict[Any, int] = {}
-    for attach in wanted:
-        owner = final.get(attach.claim.key)
-        if attach.leads and owner is not None and owner.now() is attach.landing.person.now():
-            last[attach.claim.key] = member_of(attach)
-    for attach in wanted:
-        claim, member = attach.claim, member_of(attach)
-        leads = attach.leads and last.get(claim.key) == member
-        rows.setdefault((claim.spec.id, claim.value, member), (claim, leads, attach))
-    if not rows:
-        return set()
-    ordered = sorted(rows)
-    picked = [rows[key] for key in ordered]
-    return set(
-        _run(
-            _IDENTIFIERS,
-            {
-                "source": source_id,
-                "types": [kind for kind, _, _ in ordered],
-                "values": [value for _, value, _ in ordered],
-                "raws": [claim.raw[:320] if claim.raw != claim.value else "" for claim, _, _ in picked],
-                "profiles": [member for _, _, member in ordered],
-                "resolves": [leads for _, leads, _ in picked],
-                "verified": [claim.is_verified for claim, _, _ in picked],
-                "pending": [claim.is_pending for claim, _, _ in picked],
-                "ats": [attach.landing.claims.item.occurred_at for _, _, attach in picked],
-            },
-        )
-    )
-
-
-def release_passed(decided: Decided) -> None:
-    """Values that changed hands stop leading to whoever had them. One query."""
-    if decided.passed:
-        _run(
-            "UPDATE profiles_identifier i SET resolves = false FROM unnest(%s::int[], %s::text[]) AS w (type_id, value)"
-            " WHERE i.type_id = w.type_id AND i.value = w.value AND i.resolves",
-            [[kind for kind, _ in sorted(decided.passed)], [value for _, value in sorted(decided.passed)]],
-        )
-
-
-def touch_identifiers(touched: dict[int, tuple[datetime.datetime, bool]]) -> None:
-    """Seen again, or verified now. One query."""
-    if not touched:
-        return
-    ids = sorted(touched)
-    _run(
-        """
-        WITH d AS (
-            SELECT i.id, s.at, s.verified FROM profiles_identifier i
-            JOIN unnest(%s::bigint[], %s::timestamptz[], %s::boolean[]) AS s (id, at, verified) ON s.id = i.id
-            ORDER BY i.id FOR NO KEY UPDATE OF i
-        )
-        UPDATE profiles_identifier i SET last_seen_at = greatest(i.last_seen_at, d.at),
-            is_verified = i.is_verified OR d.verified
-        FROM d WHERE d.id = i.id
-        """,
-        [ids, [touched[pk][0] for pk in ids], [touched[pk][1] for pk in ids]],
-    )
-
-
-def keep_intervals(passed: dict[Any, list[Interval]]) -> None:
-    """Write the hands soft values went through: ends of old intervals, then new ones. Two queries."""
-    rows = [(key, one) for key, intervals in sorted(passed.items()) for one in intervals]
-    if not rows:
-        return
-    ended = [(one.row_id, one.end) for _, one in rows if one.row_id and one.end is not None]
-    _run(
-        "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%s::bigint[], %s::timestamptz[]) AS d (id, at)"
-        " WHERE l.id = d.id AND l.ended_at IS NULL",
-        [[pk for pk, _ in ended], [at for _, at in ended]],
-    )
-    new = [(key, one) for key, one in rows if not one.row_id]
-    _run(
-        "INSERT INTO profiles_linkinterval (type_id, value, profile_id, started_at, ended_at)"
-        " SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])",
-        [
-            [kind for (kind, _), _ in new],
-            [value for (_, value), _ in new],
-            [one.member_id or one.person.now().id for _, one in new],
-            [one.start for _, one in new],
-            [one.end for _, one in new],
-        ],
-    )
-
-
-# --- What stays apart -----------------------------------------------------------------------------------
-
-
-def suggest(clashes: Sequence[Clash], source_name: str) -> None:
-    """People who share a value but stay apart become duplicate suggestions (I7). One query."""
-    rows: dict[tuple[int, int], dict[str, Any]] = {}
-    for clash in clashes:
-        a, b = sorted((clash.person.now().id, clash.other.now().id))
-        if a != b:
-            rows.setdefault(
-                (a, b),
-                {
-                    "code": "shared_identifier",
-                    "type": clash.claim.spec.name,
-                    "value": clash.claim.value,
-                    "source": source_name,
-                    "text": f"Both came with the {clash.claim.spec.name} {clash.claim.value}.",
-                },
-            )
-    if rows:
-        pairs = sorted(rows)
-        _run(
-            "INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)"
-            " SELECT a, b, 'open', r::jsonb FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS d (a, b, r)"
-            " ON CONFLICT DO NOTHING",
-            [[a for a, _ in pairs], [b for _, b in pairs], [as_json([rows[pair]]) for pair in pairs]],
-        )
-
-
-def hold(clashes: Sequence[Clash], source_id: int) -> None:
-    """Joins the circuit breaker held, into its inbox; one asked for again is counted. One query."""
-    rows = {
-        (clash.claim.spec.id, clash.claim.value, clash.person.now().id, clash.other.now().id): clash
-        for clash in clashes
-        if clash.person.now() is not clash.other.now()
-    }
-    if not rows:
-        return
-    keys = sorted(rows)
-    _run(
-        """
-        INSERT INTO profiles_heldjoin (source_id, reason, type_id, value, profile_id, other_id, people, count, state)
-        SELECT %s, reason, type_id, value, profile_id, other_id, people, 1, 'open'
-        FROM unnest(%s::text[], %s::int[], %s::text[], %s::bigint[], %s::bigint[], %s::int[])
-            AS d (reason, type_id, value, profile_id, other_id, people)
-        ON CONFLICT (type_id, value, profile_id, other_id) WHERE state = 'open'
-        DO UPDATE SET count = profiles_heldjoin.count + 1, last_at = now()
-        """,
-        [
-            source_id,
-            [rows[key].reason for key in keys],
-            [kind for kind, *_ in keys],
-            [value for _, value, *_ in keys],
-            [person for *_, person, _ in keys],
-            [other for *_, other in keys],
-            [rows[key].people for key in keys],
-        ],
     )
 
 
@@ -421,7 +143,7 @@ def insert_receipts(
     replay_of: int | None,
 ) -> None:
     """One receipt per item; what was refused is kept whole. One query."""
-    _run(
+    run(
         _RECEIPTS,
         {
             "source": source_id,

@@ -76,8 +76,9 @@ class Bench:
     @contextmanager
     def built(cls, folder: Path, **env: str) -> Iterator[Bench]:
         """Servers with a migrated database, no workers yet; all processes gone afterwards."""
-        data = folder / "data"
+        data, metrics = folder / "data", folder / "metrics"
         data.mkdir()
+        metrics.mkdir()
         postgres = new_postgres(folder).start()
         redis = Redis(home=folder / "redis", sockets=folder, log=folder / "redis.log").start()
         ours = {
@@ -86,7 +87,7 @@ class Bench:
             "DATABASE_URL": postgres.url,
             "CELERY_BROKER_URL": redis.url,
             "SECRET_KEY": "for-the-faults-alone-0123456789-abcdefghijklmnopqrstuvwxyz",
-            "PROMETHEUS_MULTIPROC_DIR": "",
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
             "CDP_FAULTS_WORKER": "1",
             **env,
         }
