@@ -71,16 +71,15 @@ def insert_seconds(source_id: int, *, size: int) -> float:
     with own_connection() as own:
         rows = {table: _read(own, table, columns, source_id) for table, columns in TABLES.items()}
         _give_new_keys(own, rows)
-        batches = max(1, len(rows["profiles_event"]) // size)
         statements = {table: _insert(own, table, columns) for table, columns in TABLES.items()}
         own.commit()
         work = [
             [
-                (statements[table], list(map(list, zip(*part, strict=True))))
-                for table, them in rows.items()
-                if (part := them[len(them) * place // batches : len(them) * (place + 1) // batches])
+                (statements[table], list(map(list, zip(*them, strict=True))))
+                for table, them in batch.items()
+                if them
             ]
-            for place in range(batches)
+            for batch in _batches(rows, size)
         ]
         started = time.perf_counter()
         for batch in work:
@@ -88,6 +87,27 @@ def insert_seconds(source_id: int, *, size: int) -> float:
                 own.execute(statement, columns)
             own.commit()
         return time.perf_counter() - started
+
+
+def _batches(rows: dict[str, list[list[Any]]], size: int) -> list[dict[str, list[list[Any]]]]:
+    """Events in their order; people and their identifiers with the first event of theirs."""
+    place = {
+        table: columns.index("profile_id") for table, columns in TABLES.items() if "profile_id" in columns
+    }
+    place["profiles_profile"] = 0
+    batches: list[dict[str, list[list[Any]]]] = []
+    first: dict[int, int] = {}
+    for number, row in enumerate(rows["profiles_event"]):
+        if number % size == 0:
+            batches.append({table: [] for table in TABLES})
+        batches[-1]["profiles_event"].append(row)
+        first.setdefault(row[place["profiles_event"]], len(batches) - 1)
+    for table in ("profiles_profile", "profiles_identifier"):
+        for row in rows[table]:
+            batches[first.get(row[place[table]], 0)][table].append(row)
+    for number, row in enumerate(rows["profiles_receipt"]):
+        batches[min(number // size, len(batches) - 1)]["profiles_receipt"].append(row)
+    return batches
 
 
 def _read(own: Any, table: str, columns: tuple[str, ...], source_id: int) -> list[list[Any]]:
