@@ -66,9 +66,7 @@ class Receipt(models.Model):
             models.Index(
                 fields=["outcome", "-id"], name="receipt_by_outcome", condition=~Q(outcome="applied")
             ),
-            models.Index(
-                fields=["message_id"], name="receipt_by_message", condition=~Q(outcome="applied")
-            ),
+            models.Index(fields=["message_id"], name="receipt_by_message", condition=~Q(outcome="applied")),
             # The inbox, and what a GDPR export or an erasure has to look at.
             models.Index(
                 fields=["-id"],
@@ -86,9 +84,7 @@ class Receipt(models.Model):
             # Receipts of a span of time; costs next to nothing to keep, since rows come in by time.
             BrinIndex(fields=["received_at"], name="receipt_by_time", autosummarize=True),
             # What a rejected item became; also what deleting old receipts has to look at.
-            models.Index(
-                fields=["replay_of"], name="receipt_replays", condition=Q(replay_of__isnull=False)
-            ),
+            models.Index(fields=["replay_of"], name="receipt_replays", condition=Q(replay_of__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -105,7 +105,7 @@ def test_queries_do_not_grow_with_rows(dan: User, as_user: Login) -> None:
         source_url("change", source),
         reverse("admin:profiles_source_changelist"),
     ]
-    counts = []
+    counts: list[list[int]] = []
     send(source, {"type": "page", "anonymousId": "b"})
     for number in (1, 45):
         for _ in range(number):
@@ -299,7 +299,10 @@ def test_settings(dan: User, as_user: Login) -> None:
     page = source_url("settings", source)
     assert "An e-mail identifies" in text(client.get(page))
     for sent, said in (
-        ({"allowed_origins": "ftp://shop"}, "“ftp://shop” is no web address. Write it like https://shop.example.com."),
+        (
+            {"allowed_origins": "ftp://shop"},
+            "“ftp://shop” is no web address. Write it like https://shop.example.com.",
+        ),
         ({"name": "web"}, "There is a source “web” already."),
         ({"schema_mode": "odd"}, "Select a valid choice. odd is not one of the available choices."),
     ):

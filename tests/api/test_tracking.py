@@ -120,7 +120,8 @@ def test_events_without_personal_data(with_scopes: Callable[..., Caller]) -> Non
 
 
 def test_lists_ask_the_same_number_of_queries(api: Caller) -> None:
-    source, counts = make_source(), []
+    source = make_source()
+    counts: list[int] = []
     api.get("events/")  # the key's first use is noted
     for number in (1, 60):
         send(source, *({"type": "page", "anonymousId": f"b-{number}-{n}"} for n in range(number)))

@@ -221,9 +221,13 @@ class importing:
             stdout=self.log,
             stderr=self.log,
         )
-        self.watch = threading.Thread(target=lambda: (self.child.wait(), self.ended.set()))
+        self.watch = threading.Thread(target=self._wait)
         self.watch.start()
         return self.ended
+
+    def _wait(self) -> None:
+        self.child.wait()
+        self.ended.set()
 
     def __exit__(self, *_: object) -> None:
         self.watch.join()
@@ -264,7 +268,8 @@ def test_an_event_costs_the_same_however_many_there_are(
     served: str, small: str, known: Known, seeds: Seeds, report: Callable[..., None]
 ) -> None:
     count = events_of(100) // 2
-    few, many = [], []
+    few: list[float] = []
+    many: list[float] = []
     for place in range(ROUNDS + 1):
         for address, figures in ((small, few), (served, many)):
             spent, _ = run_ours(address, bodies(seeds(), events=count, size=100, known=known))

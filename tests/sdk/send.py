@@ -15,7 +15,7 @@ NAMES = {
     "groupId": "group_id",
     "messageId": "message_id",
 }
-failed = []
+failed: list[str] = []
 
 
 def make_client(name: str) -> Any:

@@ -123,7 +123,7 @@ def test_what_a_batch_said_for_all_is_replayed_with_each(actor: Actor) -> None:
     receive(list(read_entries(call, received_at=now)), sender=Sender(0, source, False))
     row = waiting().get()
     assert row.payload["context"] == body["context"]
-    replay_receipt(receipt_id=row.pk, payload={**row.payload, "event": "Viewed"}, actor=actor)
+    replay_receipt(receipt_id=row.pk, payload={**(row.payload or {}), "event": "Viewed"}, actor=actor)
     event = Event.objects.get(source=source)
     assert abs(event.occurred_at - (now - hour)) < datetime.timedelta(seconds=5)
     assert event.context["userAgent"] == "x"
