@@ -27,7 +27,7 @@ from profiles.privacy.deletion import delete_profiles, restore_profile
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
-SOAK = int(os.environ.get("CDP_SOAK_EXAMPLES", "3000"))
+SOAK = int(os.environ.get("CDP_SOAK_EXAMPLES", "1500"))
 
 users = st.sampled_from([None, "u1", "u2", "u3"])
 browsers = st.sampled_from([None, "b1", "b2", "b3"])
@@ -169,7 +169,7 @@ def test_a_batch_is_its_calls_one_by_one(conversation: Any, cuts: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=SOAK, deadline=None)
 @given(programs)
 def test_nothing_is_lost_and_nobody_torn_apart_long(program: Any) -> None:
     nothing_is_lost(program)
@@ -177,7 +177,7 @@ def test_nothing_is_lost_and_nobody_torn_apart_long(program: Any) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=SOAK, deadline=None)
 @given(conversations, st.integers(2, 9))
 def test_a_batch_is_its_calls_one_by_one_long(conversation: Any, cuts: int) -> None:
     batches_are_calls_one_by_one(conversation, cuts)
