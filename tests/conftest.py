@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -13,6 +14,13 @@ from django.test import Client
 from cdp.actors import Actor
 from cdp.models import User
 from profiles.builtin import builtin_source
+
+HOW_TO = (
+    "These tests need Chromium. Install it (Debian: apt install chromium, or: python -m playwright install chromium),"
+    " or set CHROMIUM to the path of one."
+)
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Playwright runs an event loop in this thread; Django's ORM in the same test is used between its steps.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
@@ -129,3 +137,19 @@ def two_connections(transactional_db: None) -> Callable[..., list[Any]]:
             return list(pool.map(alone, functions))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests of a process: Playwright cannot be started in it twice."""
+    from playwright.sync_api import Error, sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except Error:
+            pytest.skip(HOW_TO)
+        yield browser
+        browser.close()

@@ -17,11 +17,8 @@ from django.conf import settings
 
 from cdp.actors import Actor
 from profiles.sources import NewSource, create_source
-from tests.browser.conftest import chromium
 from tests.sdk.relay import Relay, relay_to
 from tests.sdk.served import product, steady_types
-
-__all__ = ["chromium"]
 
 HERE = Path(__file__).parent
 NEEDS_NODE = "These tests need Node.js 20 or newer with npm (Debian: apt install nodejs npm)."
