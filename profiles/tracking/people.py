@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from django.db import connection
-
 from profiles.models import Profile
 from profiles.tracking.claims import Key
+from profiles.tracking.sql import run
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +100,7 @@ class Known:
 _OWNERS = """
     SELECT i.type_id, i.value, i.id, i.profile_id, i.last_seen_at, i.is_verified,
         r.id, r.is_recognized, r.is_locked, r.first_seen_at, r.last_seen_at
-    FROM unnest(%(types)s::int[], %(values)s::text[]) AS w (type_id, value)
+    FROM unnest(%(types)b::int[], %(values)b::text[]) AS w (type_id, value)
     JOIN profiles_identifier i ON i.type_id = w.type_id AND i.value = w.value AND i.resolves
     JOIN profiles_profile m ON m.id = i.profile_id
     JOIN profiles_profile r ON r.id = m.canonical_id AND r.status = 'live'
@@ -109,20 +108,20 @@ _OWNERS = """
 _LINKS = """
     SELECT l.id, l.type_id, l.value, l.started_at, l.ended_at, l.profile_id,
         r.status <> 'live', r.id, r.is_recognized, r.is_locked, r.first_seen_at, r.last_seen_at
-    FROM unnest(%(types)s::int[], %(values)s::text[]) AS w (type_id, value)
+    FROM unnest(%(types)b::int[], %(values)b::text[]) AS w (type_id, value)
     JOIN profiles_linkinterval l ON l.value = w.value AND l.type_id = w.type_id
     JOIN profiles_profile m ON m.id = l.profile_id
     JOIN profiles_profile r ON r.id = m.canonical_id
     UNION ALL
     SELECT 0, h.type_id, h.value, NULL, NULL, 0, false, 0, false, false, NULL, NULL
-    FROM unnest(%(types)s::int[], %(values)s::text[]) AS w (type_id, value)
+    FROM unnest(%(types)b::int[], %(values)b::text[]) AS w (type_id, value)
     JOIN profiles_heldjoin h ON h.value = w.value AND h.type_id = w.type_id AND h.state = 'shared'
     ORDER BY 4 NULLS FIRST, 5 NULLS LAST, 1
 """
 _HELD = """
     SELECT m.canonical_id, i.type_id, i.value
     FROM profiles_identifier i JOIN profiles_profile m ON m.id = i.profile_id
-    WHERE i.resolves AND m.id IN (SELECT id FROM profiles_profile WHERE canonical_id = ANY(%s))
+    WHERE i.resolves AND m.id IN (SELECT id FROM profiles_profile WHERE canonical_id = ANY(%b::bigint[]))
 """
 
 
@@ -131,20 +130,17 @@ def read_known(keys: Collection[Key], soft: Collection[Key]) -> Known:
     known = Known()
     if not keys:
         return known
-    with connection.cursor() as cursor:
-        cursor.execute(_OWNERS, _columns(keys))
-        for type_id, value, pk, member, seen, verified, root, *rest in cursor.fetchall():
-            known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
-        if soft:
-            cursor.execute(_LINKS, _columns(soft))
-            for pk, type_id, value, start, end, member, is_gone, root, *rest in cursor.fetchall():
-                if pk == 0:
-                    known.shared.add((type_id, value))
-                    continue
-                person = known.person(root, *rest)
-                person.is_gone = is_gone
-                interval = Interval(person, member, start, end, pk)
-                known.intervals.setdefault((type_id, value), []).append(interval)
+    for type_id, value, pk, member, seen, verified, root, *rest in run(_OWNERS, _columns(keys)):
+        known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
+    if soft:
+        for pk, type_id, value, start, end, member, is_gone, root, *rest in run(_LINKS, _columns(soft)):
+            if pk == 0:
+                known.shared.add((type_id, value))
+                continue
+            person = known.person(root, *rest)
+            person.is_gone = is_gone
+            interval = Interval(person, member, start, end, pk)
+            known.intervals.setdefault((type_id, value), []).append(interval)
     return known
 
 
@@ -158,19 +154,16 @@ def read_values(people: Iterable[Person]) -> None:
     by_id = {person.id: person for person in people if person.id}
     if not by_id:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(_HELD, [list(by_id)])
-        for root, type_id, value in cursor.fetchall():
-            by_id[root].values[type_id].add(value)
+    for root, type_id, value in run(_HELD, [list(by_id)]):
+        by_id[root].values[type_id].add(value)
 
 
 def take_ids(count: int) -> list[int]:
     """Ids for new profiles, so that everything about them can be written at once. One query."""
     if not count:
         return []
-    table = Profile._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
-        )
-        return [pk for (pk,) in cursor.fetchall()]
+    rows = run(
+        f"SELECT nextval(pg_get_serial_sequence('{Profile._meta.db_table}', 'id')) FROM generate_series(1, %s)",
+        [count],
+    )
+    return [pk for (pk,) in rows]

@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Entry, Item, Result
+from profiles.tracking.sql import run
 
 
 class Collision(Exception):
@@ -27,12 +29,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def run(sql: str, params: dict[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchall() if cursor.description else []
-
-
 # --- Events ---------------------------------------------------------------------------------------------
 
 
@@ -41,9 +37,12 @@ def stored_messages(source_id: int, items: Iterable[Item]) -> set[Any]:
     ids = [item.message_id for item in items]
     if not ids:
         return set()
+    # Looked up one by one: of a source that is new the planner believes that it has next to no events, and
+    # would rather read all of them than look for some.
     rows = run(
-        "SELECT message_id FROM profiles_event WHERE source_id = %s AND message_id = ANY(%s)",
-        [source_id, ids],
+        "SELECT w.message_id FROM unnest(%b::uuid[]) AS w (message_id) CROSS JOIN LATERAL (SELECT FROM profiles_event e"
+        " WHERE e.source_id = %s AND e.message_id = w.message_id LIMIT 1) AS found",
+        [ids, source_id],
     )
     return {message_id for (message_id,) in rows}
 
@@ -54,7 +53,7 @@ def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
     if not wanted:
         return set()
     rows = run(
-        "SELECT message_id FROM profiles_receipt WHERE source_id = %s AND message_id = ANY(%s)"
+        "SELECT message_id FROM profiles_receipt WHERE source_id = %s AND message_id = ANY(%b::text[])"
         " AND outcome <> 'applied' AND payload IS NOT NULL",
         [source_id, wanted],
     )
@@ -66,21 +65,31 @@ def event_name(item: Item) -> str:
     return item.name if item.kind == "track" else item.kind
 
 
+# A name's id never changes once it is committed.
+_known_names: Recent[dict[str, int]] = Recent(dict)
+
+
 def name_ids(names: Iterable[str]) -> dict[str, int]:
-    """The ids of event names, new ones made. One query, a second one for new names."""
-    wanted = sorted(set(names))
-    found = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%s)", [wanted]))
-    missing = [name for name in wanted if name not in found]
+    """The ids of event names, new ones made. No query for names seen lately, two for new ones."""
+    known = _known_names()
+    wanted = set(names)
+    unknown = sorted(wanted - known.keys())
+    found: dict[str, int] = {}
+    if unknown:
+        found = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%b::text[])", [unknown]))
+        if not connection.savepoint_ids:  # inside of something larger, what was read may yet be undone
+            known.update(found)
+    missing = [name for name in unknown if name not in found]
     if missing:
         # DO UPDATE so that a name somebody else is just making is given back, too.
         found |= dict(
             run(
-                "INSERT INTO profiles_eventname (name) SELECT unnest(%s::text[])"
+                "INSERT INTO profiles_eventname (name) SELECT unnest(%b::text[])"
                 " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING name, id",
                 [missing],
             )
         )
-    return found
+    return {name: found.get(name) or known[name] for name in wanted}
 
 
 _EVENTS = """
@@ -88,9 +97,9 @@ _EVENTS = """
         properties, context, envelope)
     SELECT profile_id, name_id, kind, occurred_at, received_at, message_id, %(source)s,
         properties::jsonb, context::jsonb, envelope::jsonb
-    FROM unnest(%(profile_id)s::bigint[], %(name_id)s::bigint[], %(kind)s::text[],
-        %(occurred_at)s::timestamptz[], %(received_at)s::timestamptz[], %(message_id)s::uuid[],
-        %(properties)s::text[], %(context)s::text[], %(envelope)s::text[])
+    FROM unnest(%(profile_id)b::bigint[], %(name_id)b::bigint[], %(kind)b::text[],
+        %(occurred_at)b::timestamptz[], %(received_at)b::timestamptz[], %(message_id)b::uuid[],
+        %(properties)b::text[], %(context)b::text[], %(envelope)b::text[])
         AS e (profile_id, name_id, kind, occurred_at, received_at, message_id, properties, context, envelope)
     ON CONFLICT (source_id, message_id) DO NOTHING
     RETURNING message_id, id
@@ -127,10 +136,10 @@ def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> dict[Any,
 _RECEIPTS = """
     INSERT INTO profiles_receipt (source_id, received_at, kind, name, message_id, outcome, code, message,
         profile_id, payload, problems, replay_of_id, resolution)
-    SELECT %(source)s, %(at)s, kind, name, message_id, outcome, code, message, profile_id, payload::jsonb,
-        problems::jsonb, %(replay_of)s, ''
-    FROM unnest(%(kind)s::text[], %(name)s::text[], %(message_id)s::text[], %(outcome)s::text[], %(code)s::text[],
-        %(message)s::text[], %(profile_id)s::bigint[], %(payload)s::text[], %(problems)s::text[])
+    SELECT %(source)s, %(at)s::timestamptz, kind, name, message_id, outcome, code, message, profile_id, payload::jsonb,
+        problems::jsonb, %(replay_of)s::bigint, ''
+    FROM unnest(%(kind)b::text[], %(name)b::text[], %(message_id)b::text[], %(outcome)b::text[], %(code)b::text[],
+        %(message)b::text[], %(profile_id)b::bigint[], %(payload)b::text[], %(problems)b::text[])
         AS r (kind, name, message_id, outcome, code, message, profile_id, payload, problems)
 """
 

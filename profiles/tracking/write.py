@@ -13,7 +13,8 @@ from typing import Any
 from profiles.models import Profile
 from profiles.tracking.claims import Claim
 from profiles.tracking.people import Interval, Person, take_ids
-from profiles.tracking.store import as_json, run
+from profiles.tracking.sql import run
+from profiles.tracking.store import as_json
 from profiles.tracking.who import Attach, Clash, Decided
 
 _COLUMNS = ", ".join(Profile.FIELDS)
@@ -89,7 +90,7 @@ def mark_seen(people: Iterable[Person]) -> None:
         """
         WITH d AS (
             SELECT p.id, s.since, s.until FROM profiles_profile p
-            JOIN unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS s (id, since, until) ON s.id = p.id
+            JOIN unnest(%b::bigint[], %b::timestamptz[], %b::timestamptz[]) AS s (id, since, until) ON s.id = p.id
             ORDER BY p.id FOR NO KEY UPDATE OF p
         )
         UPDATE profiles_profile p SET first_seen_at = least(p.first_seen_at, d.since),
@@ -116,8 +117,8 @@ _IDENTIFIERS = """
     INSERT INTO profiles_identifier (type_id, value, raw, profile_id, source_id, resolves, is_verified,
         is_pending, first_seen_at, last_seen_at)
     SELECT type_id, value, raw, profile_id, %(source)s, resolves, is_verified, is_pending, at, at
-    FROM unnest(%(types)s::int[], %(values)s::text[], %(raws)s::text[], %(profiles)s::bigint[],
-        %(resolves)s::boolean[], %(verified)s::boolean[], %(pending)s::boolean[], %(ats)s::timestamptz[])
+    FROM unnest(%(types)b::int[], %(values)b::text[], %(raws)b::text[], %(profiles)b::bigint[],
+        %(resolves)b::boolean[], %(verified)b::boolean[], %(pending)b::boolean[], %(ats)b::timestamptz[])
         AS n (type_id, value, raw, profile_id, resolves, is_verified, is_pending, at)
     ON CONFLICT (profile_id, type_id, value) DO UPDATE SET
         resolves = profiles_identifier.resolves OR excluded.resolves,
@@ -173,7 +174,7 @@ def release_passed(decided: Decided) -> None:
     """Values that changed hands stop leading to whoever had them. One query."""
     if decided.passed:
         run(
-            "UPDATE profiles_identifier i SET resolves = false FROM unnest(%s::int[], %s::text[]) AS w (type_id, value)"
+            "UPDATE profiles_identifier i SET resolves = false FROM unnest(%b::int[], %b::text[]) AS w (type_id, value)"
             " WHERE i.type_id = w.type_id AND i.value = w.value AND i.resolves",
             [[kind for kind, _ in sorted(decided.passed)], [value for _, value in sorted(decided.passed)]],
         )
@@ -188,7 +189,7 @@ def touch_identifiers(touched: dict[int, tuple[datetime.datetime, bool]]) -> Non
         """
         WITH d AS (
             SELECT i.id, s.at, s.verified FROM profiles_identifier i
-            JOIN unnest(%s::bigint[], %s::timestamptz[], %s::boolean[]) AS s (id, at, verified) ON s.id = i.id
+            JOIN unnest(%b::bigint[], %b::timestamptz[], %b::boolean[]) AS s (id, at, verified) ON s.id = i.id
             ORDER BY i.id FOR NO KEY UPDATE OF i
         )
         UPDATE profiles_identifier i SET last_seen_at = greatest(i.last_seen_at, d.at),
@@ -206,14 +207,14 @@ def keep_intervals(passed: dict[Any, list[Interval]]) -> None:
         return
     ended = [(one.row_id, one.end) for _, one in rows if one.row_id and one.end is not None]
     run(
-        "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%s::bigint[], %s::timestamptz[]) AS d (id, at)"
+        "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%b::bigint[], %b::timestamptz[]) AS d (id, at)"
         " WHERE l.id = d.id AND l.ended_at IS NULL",
         [[pk for pk, _ in ended], [at for _, at in ended]],
     )
     new = [(key, one) for key, one in rows if not one.row_id]
     run(
         "INSERT INTO profiles_linkinterval (type_id, value, profile_id, started_at, ended_at)"
-        " SELECT * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])",
+        " SELECT * FROM unnest(%b::int[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[])",
         [
             [kind for (kind, _), _ in new],
             [value for (_, value), _ in new],
@@ -247,7 +248,7 @@ def suggest(clashes: Sequence[Clash], source_name: str) -> None:
         pairs = sorted(rows)
         run(
             "INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)"
-            " SELECT a, b, 'open', r::jsonb FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS d (a, b, r)"
+            " SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS d (a, b, r)"
             " ON CONFLICT DO NOTHING",
             [[a for a, _ in pairs], [b for _, b in pairs], [as_json([rows[pair]]) for pair in pairs]],
         )
@@ -267,7 +268,7 @@ def hold(clashes: Sequence[Clash], source_id: int) -> None:
         """
         INSERT INTO profiles_heldjoin (source_id, reason, type_id, value, profile_id, other_id, people, count, state)
         SELECT %s, reason, type_id, value, profile_id, other_id, people, 1, 'open'
-        FROM unnest(%s::text[], %s::int[], %s::text[], %s::bigint[], %s::bigint[], %s::int[])
+        FROM unnest(%b::text[], %b::int[], %b::text[], %b::bigint[], %b::bigint[], %b::int[])
             AS d (reason, type_id, value, profile_id, other_id, people)
         ON CONFLICT (type_id, value, profile_id, other_id) WHERE state = 'open'
         DO UPDATE SET count = profiles_heldjoin.count + 1, last_at = now()

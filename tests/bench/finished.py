@@ -146,7 +146,7 @@ def _insert(own: Any, table: str, columns: tuple[str, ...]) -> str:
         ).fetchall()
     )
     as_text = {"jsonb": "text", "character varying": "text"}
-    arrays = ", ".join(f"%s::{as_text.get(types[name], types[name])}[]" for name in columns)
+    arrays = ", ".join(f"%b::{as_text.get(types[name], types[name])}[]" for name in columns)
     said = ", ".join(f"{name}::jsonb" if types[name] == "jsonb" else name for name in columns)
     names = ", ".join(columns)
     return f"INSERT INTO {table} ({names}) SELECT {said} FROM unnest({arrays}) AS r ({names})"

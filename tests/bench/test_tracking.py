@@ -67,7 +67,8 @@ def new_source() -> NewSource:
 @pytest.fixture
 def known(big_base: None, db: None) -> Known:
     forget_all()
-    return known_people()
+    # Not in the test's own transaction: its locks would be in the way of other connections until the end.
+    return committed(known_people)
 
 
 @pytest.fixture
