@@ -6,6 +6,7 @@ for the rest of the session, as more of the base.
 
 from __future__ import annotations
 
+import gzip
 import statistics
 import subprocess
 import sys
@@ -27,12 +28,16 @@ from cdp.local import processes
 from profiles.models import EventName
 from profiles.sources import NewSource, create_source
 from profiles.tracking.recent import forget_all
+from profiles.tracking.snippet import build
 from tests.bench.conftest import SCALE, percentile, scaled
 from tests.bench.finished import insert_seconds, own_connection
 from tests.bench.load import Client
 from tests.bench.people_file import write_people
 from tests.bench.traffic import Known, bodies, known_people
+from tests.sdk.conftest import npm_sdks
 from tests.sdk.served import database_url, environment, product
+
+__all__ = ["npm_sdks"]
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db]
 
@@ -284,4 +289,17 @@ def test_an_event_costs_the_same_however_many_there_are(
         ratio=f"{ratio:.2f} ×",
         floor="≤ 1.25 ×",
         holds=ratio <= 1.25,
+    )
+
+
+def test_the_snippet_is_small(npm_sdks: Path, report: Callable[..., None]) -> None:
+    ours = len(gzip.compress((build.FOLDER / "cdp.min.js").read_bytes(), 9))
+    theirs = len(gzip.compress((npm_sdks / "@segment/analytics-next/dist/umd/standalone.js").read_bytes(), 9))
+    report(
+        "the snippet a page loads, gzipped",
+        measured=f"{ours:,} bytes",
+        limit=f"analytics-next {theirs:,} bytes",
+        ratio=f"{ours / theirs:.2f} ×",
+        floor="≤ 3,072 bytes",
+        holds=ours <= 3072,
     )
