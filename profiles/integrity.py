@@ -159,6 +159,18 @@ INVARIANTS = (
         _TRACKED_FIX,
     ),
     Invariant(
+        "every event has a name and a source",
+        "SELECT e.id FROM profiles_event e LEFT JOIN profiles_eventname n ON n.id = e.name_id"
+        " LEFT JOIN profiles_source s ON s.id = e.source_id WHERE n.id IS NULL OR s.id IS NULL",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "every identifier has a type and a source",
+        "SELECT i.id FROM profiles_identifier i LEFT JOIN profiles_identifiertype t ON t.id = i.type_id"
+        " LEFT JOIN profiles_source s ON s.id = i.source_id WHERE t.id IS NULL OR s.id IS NULL",
+        _TRACKED_FIX,
+    ),
+    Invariant(
         "every receipt has an outcome there is",
         "SELECT id FROM profiles_receipt"
         f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",

@@ -17,7 +17,17 @@ from profiles.builtin import builtin_source
 from profiles.editing import add_event
 from profiles.integrity import AUDIT, INVARIANTS, mend, violations
 from profiles.merging.merge import merge_profiles
-from profiles.models import Cart, Change, Identifier, IdentifierType, LinkInterval, Merge, Profile, Receipt
+from profiles.models import (
+    Cart,
+    Change,
+    Event,
+    Identifier,
+    IdentifierType,
+    LinkInterval,
+    Merge,
+    Profile,
+    Receipt,
+)
 from tests.people import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -182,3 +192,15 @@ def test_what_tracking_keeps_is_looked_at(three: list[Profile]) -> None:
     Cart.objects.update(superseded_by=None)
     Receipt.objects.create(source=source, kind="track", outcome="lost")
     assert noticed("every receipt has an outcome there is")
+
+
+@pytest.mark.usefixtures("three")
+def test_rows_of_small_tables_are_there_for_those_that_name_them() -> None:
+    """High-volume tables have no foreign key to them."""
+    named = Event.objects.values_list("name_id", flat=True).get()
+    Event.objects.update(name_id=32001)
+    assert names() == {"every event has a name and a source"}
+    Event.objects.update(name_id=named)
+    assert names() == set()
+    Identifier.objects.filter(value="ann@example.com").update(source_id=32001)
+    assert names() == {"every identifier has a type and a source"}

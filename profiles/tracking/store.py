@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from django.db import connection
+from django.db import transaction
 
 from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Entry, Item, Result
@@ -77,8 +77,8 @@ def name_ids(names: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     if unknown:
         found = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%b::text[])", [unknown]))
-        if not connection.savepoint_ids:  # inside of something larger, what was read may yet be undone
-            known.update(found)
+        # Not before the transaction ends: it may have made the name itself, and be undone.
+        transaction.on_commit(lambda: known.update(found))
     missing = [name for name in unknown if name not in found]
     if missing:
         # DO UPDATE so that a name somebody else is just making is given back, too.

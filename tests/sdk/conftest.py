@@ -18,7 +18,7 @@ from django.conf import settings
 from cdp.actors import Actor
 from profiles.sources import NewSource, create_source
 from tests.sdk.relay import Relay, relay_to
-from tests.sdk.served import product, steady_types
+from tests.sdk.served import keep_names, product, steady
 
 HERE = Path(__file__).parent
 NEEDS_NODE = "These tests need Node.js 20 or newer with npm (Debian: apt install nodejs npm)."
@@ -67,9 +67,10 @@ def served(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def relay(served: str, transactional_db: None) -> Iterator[Relay]:
-    steady_types()
+    steady()
     with relay_to(served) as between:
         yield between
+    keep_names()
 
 
 @pytest.fixture

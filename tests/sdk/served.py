@@ -13,6 +13,7 @@ from django.db import connection
 
 from cdp.local import processes
 from cdp.local.children import tail
+from profiles.models import EventName
 from profiles.tracking.recent import forget_all
 
 
@@ -68,8 +69,16 @@ def _wait_for(port: int, log: Path) -> None:
     asking.close()
 
 
-def steady_types() -> None:
-    """Gives the shipped identifier types the ids a running product remembers them by.
+_names: dict[str, int] = {}
+
+
+def keep_names() -> None:
+    """Before the database is emptied: which event names the running product may remember the ids of."""
+    _names.update(EventName.objects.values_list("name", "id"))
+
+
+def steady() -> None:
+    """Gives shipped identifier types and event names the ids a running product remembers them by.
 
     Emptying the database between tests makes them anew, with ids nothing else would ever change.
     """
@@ -78,5 +87,14 @@ def steady_types() -> None:
             "UPDATE profiles_identifiertype t SET id = 32000 + n.place"
             " FROM (SELECT id, row_number() OVER (ORDER BY priority, name) AS place FROM profiles_identifiertype) n"
             " WHERE n.id = t.id"
+        )
+        cursor.execute("DELETE FROM profiles_eventname WHERE name = ANY(%s)", [list(_names)])
+        cursor.execute(
+            "INSERT INTO profiles_eventname (name, id) SELECT * FROM unnest(%s::text[], %s::bigint[])",
+            [list(_names), list(_names.values())],
+        )
+        # A flush begins counting anew.
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('profiles_eventname', 'id'), greatest(max(id), 1)) FROM profiles_eventname"
         )
     forget_all()

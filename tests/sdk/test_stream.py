@@ -23,7 +23,7 @@ from django.db import connection
 from cdp.actors import Actor
 from profiles.models import Event, Receipt
 from profiles.sources import create_source
-from tests.sdk.served import steady_types
+from tests.sdk.served import keep_names, steady
 from tests.sdk.stream import Sending, stream
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("sdk")]
@@ -134,8 +134,9 @@ def empty(served: str, transactional_db: None) -> Iterator[Callable[[], Sender]]
     made: list[Sender] = []
 
     def make() -> Sender:
+        keep_names()
         call_command("flush", verbosity=0, interactive=False)
-        steady_types()
+        steady()
         keys = {
             is_web: create_source(name=f"{kind} shop", kind=kind, actor=Actor.system()).write_key
             for is_web, kind in ((True, "web"), (False, "server"))
@@ -144,6 +145,7 @@ def empty(served: str, transactional_db: None) -> Iterator[Callable[[], Sender]]
         return made[-1]
 
     yield make
+    keep_names()
     for asking in [asking for sender in made for asking in sender.opened]:
         asking.close()
 
