@@ -120,12 +120,13 @@ class Platform(Quiet):
             "Content_Type": "application/json",
             **headers,
         }
-        self.answer(status, json.dumps(body).encode(), **headers)
+        # Before the answer: who has seen the answer may look here at once.
         recorder.note(
             Call(
                 self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(raw), len(raw), status
             )
         )
+        self.answer(status, json.dumps(body).encode(), **headers)
 
 
 @dataclass
