@@ -24,6 +24,7 @@ from psycopg.errors import (
 from cdp import webhooks
 from cdp.actors import Actor
 from profiles.errors import Refused
+from profiles.identity import graph
 from profiles.identity.types import identifier_types
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
@@ -50,9 +51,9 @@ from profiles.tracking.shapes import (
 from profiles.tracking.who import Decided, Decider, Landing
 
 ATTEMPTS = 8
-# Calls that collided this often go one after another, so that each of them gets through.
+# A call that collided twice is repeated while no other is at work, so that each of them gets through.
 _ALONE_FROM = 3
-_ALONE_LOCK = 7_302_003
+_CALLS_LOCK = 7_302_003
 known_types = Recent(identifier_types)
 
 
@@ -82,8 +83,7 @@ def receive(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                if attempt >= _ALONE_FROM:
-                    _queue()
+                _enter(alone=attempt >= _ALONE_FROM)
                 return _Call(sender, is_quiet=is_quiet, replay_of=replay_of).run(entries, is_strict=is_strict)
         except (store.Collision, IntegrityError, OperationalError) as error:
             if not _is_race(error):
@@ -95,10 +95,17 @@ def receive(
     raise AssertionError("unreachable")
 
 
-def _queue() -> None:
-    """Before any row is touched; waits for other calls that collided, until their transactions end."""
+def _enter(*, alone: bool) -> None:
+    """Before any row is touched. Alone: once the calls at work have ended, with later ones and merges kept waiting.
+
+    One query that costs a fiftieth of a call; waiting in line, nobody can hold a row another one needs.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE_LOCK])
+        if not alone:
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_CALLS_LOCK])
+            return
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CALLS_LOCK])
+    graph.lock_graph()
 
 
 def _is_race(error: Exception) -> bool:
