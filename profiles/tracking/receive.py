@@ -286,7 +286,8 @@ class _Call:
                 said = "The same person did the same to the same cart within two seconds."
                 self._duplicate(item, "duplicate_cart_event", said)
             elif item.message_id not in events:
-                self._duplicate(item, "duplicate_message", "This messageId was received before.")
+                # Another call stored it since this one looked: what it says was decided on what is no longer so.
+                raise store.Collision(f"Message {item.message_text} was stored by another call meanwhile.")
         return events
 
     def _join(self, decided: Decided, events: dict[Any, int]) -> None:

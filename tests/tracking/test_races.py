@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from profiles.errors import Refused
 from profiles.integrity import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import Event, HeldJoin, Identifier, Merge, Profile, Receipt
+from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, Receipt
 from profiles.privacy.deletion import delete_profiles
+from profiles.tracking import store
 from profiles.tracking.breaker import decide_held
 from profiles.tracking.confirm import confirm_identifier
 from profiles.tracking.shapes import Received, Sender
@@ -89,6 +91,44 @@ def test_the_same_request_sent_at_once_has_one_effect(two_connections: Together,
         assert outcomes == Counter({"applied": 1, "duplicate": 2 * times - 1})
         assert events_of(known(f"u{times}")) == ["identify"]
     assert (Event.objects.count(), Profile.objects.count()) == (5, 5)
+
+
+def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
+    two_connections: Together, shop: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked before the first was committed, and would put back what a later call has changed since."""
+    identify(shop, userId="u1")
+    item = {"type": "identify", "userId": "u1", "messageId": str(uuid.uuid4()), "traits": {"city": "Oslo"}}
+    looked, committed = threading.Event(), threading.Event()
+    insert = store.insert_events
+    held: list[int] = []
+
+    def waits(source_id: int, rows: Any) -> Any:
+        if threading.get_ident() in held:
+            held.clear()
+            looked.set()
+            assert committed.wait(20)
+        return insert(source_id, rows)
+
+    monkeypatch.setattr(store, "insert_events", waits)
+
+    def copy() -> Received:
+        held.append(threading.get_ident())
+        return call(shop, item)
+
+    def first_and_newer() -> Received:
+        assert looked.wait(20)
+        call(shop, item)
+        newer = identify(shop, userId="u1", traits={"city": "Rome"})
+        assert newer.outcome == "applied"
+        committed.set()
+        return call(shop, item)
+
+    received = all_went_well(two_connections(copy, first_and_newer))
+    assert [one.results[0].outcome for one in received] == ["duplicate", "duplicate"]
+    assert known("u1").city == "Rome"
+    told = Change.objects.filter(profile=known("u1"), fields__has_key="city").order_by("id")
+    assert [row.fields["city"] for row in told] == [[None, "Oslo"], ["Oslo", "Rome"]]
 
 
 def test_batches_about_the_same_people_in_opposite_orders_both_arrive(

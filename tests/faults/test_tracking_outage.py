@@ -1,0 +1,121 @@
+"""The door while the broker or the database is away (FAULTS B1, B6, D2): nothing that was told is lost."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from playwright.sync_api import Browser
+
+from cdp.actors import Actor
+from cdp.local.processes import environment, start_web
+from profiles.integrity import violations
+from profiles.models import Event, Receipt
+from profiles.sources import create_source
+from tests.browser.sites import READY, WAITING, Site, SitePages, running, snippet, wait_for
+from tests.faults.harness import Bench, wait_until
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+
+
+@pytest.fixture
+def door(bench: Bench, tmp_path: Path) -> Iterator[str]:
+    """The address of a product on the bench's servers."""
+    bench.ready(beat=False)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        env = environment({**bench.env, "WEB_PROCESSES": "1"})
+        web = start_web(env=env, log=tmp_path / "web.log", listening=listening.fileno())
+        try:
+            wait_until(lambda: ask(address, "/healthz")[0] == 200, what="the door answers")
+            yield address
+        finally:
+            web.terminate()
+            web.wait(30)
+
+
+def ask(
+    address: str, path: str, body: dict[str, Any] | None = None, **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Status, headers and text of an answer, whatever it is."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address + path, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read().decode()
+
+
+def track(name: str) -> dict[str, Any]:
+    return {"anonymousId": "b1", "event": name, "messageId": f"m-{name}"}
+
+
+def test_the_door_needs_no_broker(bench: Bench, door: str) -> None:  # B1, B6
+    key = create_source(name="Shop", kind="server", actor=Actor.system()).write_key
+    with bench.redis.client() as client:
+        client.config_set("maxmemory", "1")
+        full = ask(door, "/v1/track", track("full"), X_Write_Key=key)
+        client.config_set("maxmemory", "256mb")
+    bench.redis.kill()
+    away = ask(door, "/v1/identify", {"userId": "u1", "messageId": "m-away"}, X_Write_Key=key)
+    assert (full[0], away[0]) == (200, 200), (full, away)
+    assert Receipt.objects.filter(message_id__in=["m-full", "m-away"], outcome="applied").count() == 2
+
+
+def test_what_was_told_while_the_database_was_away_arrives_once_it_is_back(
+    bench: Bench, door: str, chromium: Browser
+) -> None:  # D2
+    made = create_source(name="Site", kind="web", actor=Actor.system())
+    server = create_source(name="Server", kind="server", actor=Actor.system()).write_key
+    site, context = Site(), chromium.new_context()
+    with running(SitePages, site, "localhost") as pages:
+        site.address = pages.address
+        page = context.new_page()
+        site.put("/shop", "", snippet(door, made.write_key, page="off"))
+        page.goto(site.address + "/shop")
+        page.wait_for_function(READY)
+        page.evaluate("cdp.track('Before')")
+        wait_for(page, lambda: page.evaluate(WAITING) == 0)
+
+        connection.close()
+        bench.postgres.stop("immediate")
+        status, headers, text = ask(door, "/v1/track", track("refused"), X_Write_Key=server)
+        told = json.loads(text)
+        assert (status, told["code"]) == (503, "unavailable")
+        assert int(headers["Retry-After"]) > 0
+        status, headers, text = ask(door, "/admin/profiles/profile/")
+        assert status == 503
+        assert "Traceback" not in text
+        assert "psycopg" not in text
+        assert "connection" not in text
+        page.evaluate("cdp.track('During', {n: 1}); cdp.identify('u-7', {city: 'Oslo'}); cdp.flush()")
+        page.wait_for_timeout(1500)
+        assert page.evaluate(WAITING) == 2
+        # Somebody who leaves and comes back while it lasts.
+        page.goto(site.address + "/shop")
+        page.wait_for_function(READY)
+        assert page.evaluate(WAITING) == 2
+
+        bench.postgres.restart()
+        page.wait_for_function(f"({WAITING})() === 0", timeout=60_000)
+        status, _, text = ask(door, "/v1/track", track("refused"), X_Write_Key=server)
+        assert (status, json.loads(text)["accepted"]) == (200, 1)
+    context.close()
+
+    events = Event.objects.filter(source=made.source).select_related("name").order_by("occurred_at", "id")
+    assert [event.name.name for event in events] == ["Before", "During", "identify"]
+    assert len({event.profile_id for event in events}) == 1
+    during = events[1]
+    assert during.received_at > during.occurred_at
+    assert Event.objects.filter(name__name="refused").count() == 1
+    assert violations() == []
