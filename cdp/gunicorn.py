@@ -10,7 +10,7 @@ from typing import Any
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
-worker_class = "gthread"
+worker_class = "cdp.gunicorn_worker.EvenWorker"
 workers = int(os.environ.get("WEB_PROCESSES") or max(2, min(_CORES, 8)))
 threads = int(os.environ.get("WEB_THREADS") or 4)
 max_requests = 10_000

@@ -78,6 +78,12 @@ def is_heard(topic: str) -> bool:
     return Webhook.objects.filter(is_active=True, topics__contains=[topic]).exists()
 
 
+def heard_topics() -> frozenset[str]:
+    """What active webhooks listen to. One query, for doors that may remember it for some seconds."""
+    listening = Webhook.objects.filter(is_active=True).values_list("topics", flat=True)
+    return frozenset(topic for topics in listening for topic in topics)
+
+
 # --- Fan-out --------------------------------------------------------------------------------------------
 
 

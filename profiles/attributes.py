@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -25,6 +25,13 @@ from profiles.identity.normalize import (
 from profiles.models import AttributeDefinition, Profile
 
 CUSTOM = "attributes."
+
+
+class HasValues(Protocol):
+    """A profile, or what was read of one: the default attributes by name, and the others."""
+
+    attributes: Any
+
 
 LABELS = {
     "first_name": "First name",
@@ -163,7 +170,7 @@ def _unknown(key: str) -> str:
     return f"There is no attribute “{name}”. Custom attributes go under “attributes”."
 
 
-def get_value(profile: Profile, field: str) -> Any:
+def get_value(profile: HasValues, field: str) -> Any:
     """The stored value of a journal key on one row, JSON-ready. No query."""
     if field.startswith(CUSTOM):
         return profile.attributes.get(field.removeprefix(CUSTOM))
@@ -171,7 +178,7 @@ def get_value(profile: Profile, field: str) -> Any:
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def set_value(profile: Profile, field: str, value: Any) -> None:
+def set_value(profile: HasValues, field: str, value: Any) -> None:
     """Put a cleaned value on the instance (not saved); None clears it."""
     if not field.startswith(CUSTOM):
         if field == "birth_date" and value is not None:

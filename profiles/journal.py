@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from profiles.models import Change, Source
+import orjson
+
+from cdp.sql import run
+from profiles.models import Source
 
 if TYPE_CHECKING:
     from cdp.actors import Actor
@@ -38,31 +41,44 @@ class Entry:
     cause: Cause | None = None
 
 
-def record(*, entry: Entry, actor: Actor, source: Source, cause: Cause = REQUEST) -> Change:
+def record(*, entry: Entry, actor: Actor, source: Source, cause: Cause = REQUEST) -> None:
     """Write one entry. Call inside the transaction that writes the data."""
-    return record_many(entries=[entry], actor=actor, source=source, cause=cause)[0]
+    record_many(entries=[entry], actor=actor, source=source, cause=cause)
 
 
-def record_many(
-    *, entries: Iterable[Entry], actor: Actor, source: Source, cause: Cause = REQUEST
-) -> list[Change]:
+_CHANGES = """
+    INSERT INTO profiles_change (profile_id, via_id, kind, source_id, user_id, key_id, cause, cause_id, line, fields,
+        detail)
+    SELECT profile_id, nullif(via_id, profile_id), kind, %(source)s, %(user)s::bigint, %(key)s::bigint, cause,
+        cause_id, line, fields::jsonb, detail::jsonb
+    FROM unnest(%(profile)b::bigint[], %(via)b::bigint[], %(kind)b::text[], %(cause)b::text[], %(cause_id)b::bigint[],
+        %(line)b::int[], %(fields)b::text[], %(detail)b::text[])
+        AS c (profile_id, via_id, kind, cause, cause_id, line, fields, detail)
+"""
+
+
+def record_many(*, entries: Iterable[Entry], actor: Actor, source: Source, cause: Cause = REQUEST) -> None:
     """The bulk twin of ``record``: one INSERT for all entries."""
-    return Change.objects.bulk_create(
-        [
-            Change(
-                profile_id=entry.profile_id,
-                via_id=entry.via_id if entry.via_id != entry.profile_id else None,
-                kind=entry.kind,
-                source=source,
-                user_id=actor.user_id,
-                key_id=actor.key_id,
-                cause=(entry.cause or cause).kind,
-                cause_id=(entry.cause or cause).id,
-                line=(entry.cause or cause).line,
-                fields=entry.fields,
-                detail=entry.detail,
-            )
-            for entry in entries
-        ],
-        batch_size=5000,
+    rows = list(entries)
+    if not rows:
+        return
+    causes = [entry.cause or cause for entry in rows]
+    run(
+        _CHANGES,
+        {
+            "source": source.pk,
+            "user": actor.user_id,
+            "key": actor.key_id,
+            "profile": [entry.profile_id for entry in rows],
+            "via": [entry.via_id for entry in rows],
+            "kind": [str(entry.kind) for entry in rows],
+            "cause": [str(why.kind) for why in causes],
+            "cause_id": [why.id for why in causes],
+            "line": [why.line for why in causes],
+            "fields": [orjson.dumps(entry.fields, default=str).decode() for entry in rows],
+            "detail": [
+                None if entry.detail is None else orjson.dumps(entry.detail, default=str).decode()
+                for entry in rows
+            ],
+        },
     )

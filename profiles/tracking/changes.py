@@ -8,7 +8,6 @@ from typing import Any
 
 from cdp.actors import Actor
 from profiles.attributes import get_value, set_value
-from profiles.identity.graph import lock_profiles
 from profiles.journal import Cause, Entry, Fields, record_many
 from profiles.models import Change, Identifier, Profile, Source
 from profiles.tracking.people import Person
@@ -16,7 +15,7 @@ from profiles.tracking.said import Said
 from profiles.tracking.shapes import Problem, Sender
 from profiles.tracking.store import Collision
 from profiles.tracking.who import Decided, Landing
-from profiles.tracking.write import member_of, update_people
+from profiles.tracking.write import Held, hold_people, member_of, update_people
 
 
 class Changes:
@@ -55,7 +54,7 @@ class Changes:
         people = {landing.person.now() for landing in speaking} | given
         if not people:
             return {}
-        rows = lock_profiles(person.id for person in people)
+        rows = hold_people(person.id for person in people)
         for row in rows.values():
             if row.canonical_id != row.pk or row.status != Profile.Status.LIVE:
                 raise Collision(f"Profile #{row.pk} was merged or deleted meanwhile.")
@@ -95,7 +94,7 @@ class Changes:
         return frozenset(rows.values_list("profile__canonical_id", "type__name", "value"))
 
     def _apply(
-        self, said: Said, row: Profile, landing: Landing, verified: frozenset[tuple[int, str, str]]
+        self, said: Said, row: Profile | Held, landing: Landing, verified: frozenset[tuple[int, str, str]]
     ) -> Fields:
         """Put values on the row; ``{field: [old, new]}``. What arrives late only fills what is empty."""
         item = landing.claims.item
@@ -157,7 +156,7 @@ class Changes:
         record_many(entries=entries, actor=actor, source=source)
 
 
-def _columns(row: Profile) -> dict[str, Any]:
+def _columns(row: Profile | Held) -> dict[str, Any]:
     values = {name: get_value(row, name) for name in Profile.FIELDS}
     return {**values, "attributes": row.attributes}
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from cdp.sql import run
 from profiles.models import Profile
 from profiles.tracking.claims import Key
-from profiles.tracking.sql import run
 
 
 @dataclass(slots=True, eq=False)

@@ -55,6 +55,7 @@ ATTEMPTS = 8
 _ALONE_FROM = 3
 _CALLS_LOCK = 7_302_003
 known_types = Recent(identifier_types)
+heard_topics = Recent(webhooks.heard_topics)
 
 
 class StrictRefused(Exception):
@@ -305,11 +306,11 @@ class _Call:
                 raise store.Collision(refused.message) from refused
 
     def _publish(self, new: list[Person], touched: dict[int, list[str]]) -> None:
-        if new and webhooks.is_heard("profile.created"):
+        if new and "profile.created" in heard_topics():
             webhooks.publish_many(
                 "profile.created", items=[(person.id, {"profile_id": person.id}) for person in new]
             )
-        if touched and webhooks.is_heard("profile.updated"):
+        if touched and "profile.updated" in heard_topics():
             webhooks.publish_many(
                 "profile.updated",
                 items=[(pk, {"profile_id": pk, "fields": fields}) for pk, fields in sorted(touched.items())],

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from django.db import transaction
 
+from cdp.sql import run
 from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Entry, Item, Result
-from profiles.tracking.sql import run
 
 
 class Collision(Exception):

@@ -482,5 +482,5 @@ def test_plain_events_cost_the_same_for_one_and_a_hundred(
         call(server, {"type": "track", "event": "A", "anonymousId": "b0"})  # what is remembered for seconds
         with django_assert_num_queries(9):  # two are the transaction's
             call(server, *people[:count])
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(14):
         call(server, *[{"type": "identify", "anonymousId": f"c{n}", "userId": f"u{n}"} for n in range(100)])

@@ -1,8 +1,7 @@
-"""How tracking speaks to the database: parameters travel beside the statement, arrays in binary.
+"""Statements whose parameters travel beside them, arrays in binary: for what is written many rows at a time.
 
-Django writes parameters into the statement as text; for the arrays of a call's rows that costs twenty times what
-sending them as they are does, half of what a call costs in all. Write ``%b`` (``%(name)b``) for arrays, with
-their type: ``%b::text[]``.
+Django writes parameters into the statement as text; for the arrays of a tracking call's rows that costs twenty
+times what sending them as they are does. Write ``%b`` (``%(name)b``) for arrays, with their type: ``%b::text[]``.
 """
 
 from __future__ import annotations
