@@ -3,6 +3,7 @@
 Two or more processes with a few threads each; a process is replaced after some thousand requests.
 """
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -31,3 +32,10 @@ def child_exit(server: Any, worker: Any) -> None:
         from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(worker.pid)
+
+
+def post_worker_init(worker: Any) -> None:
+    """The application is loaded and stays: the collector of garbage need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -77,6 +77,7 @@ def machine_tuning(machine: Machine) -> dict[str, str]:
         "checkpoint_timeout": "15min",
         "wal_compression": "pglz",  # the wheel is built without lz4 and zstd
         "wal_buffers": "16MB",
+        "wal_writer_delay": "10ms",
         "max_connections": "200",
         "max_worker_processes": str(_between(8, machine.cores, 64)),
         "random_page_cost": "1.1",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cdp.local.children import spawn
+from cdp.local.children import spawn, step_back
 from cdp.local.machine import cores
 from cdp.local.places import PROJECT
 
@@ -43,9 +43,9 @@ def start_worker(
     """A Celery worker with a pool of processes. SIGTERM ends it after its tasks' chunks, SIGKILL at once.
 
     Its session is its own, so `os.killpg(process.pid, SIGKILL)` takes the pool with it. Tests that add
-    kinds of jobs name an `app` of theirs.
+    kinds of jobs name an `app` of theirs. People and SDKs wait for the web processes; jobs step back for them.
     """
-    return spawn(
+    worker = spawn(
         [sys.executable, "-m", "celery", "-A", app, "worker", "--concurrency",
          str(concurrency or cores()), "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle",
          "--loglevel", "INFO"],
@@ -53,6 +53,8 @@ def start_worker(
         env=environment(env),
         cwd=PROJECT,
     )  # fmt: skip
+    step_back(worker)
+    return worker
 
 
 def start_beat(*, env: Mapping[str, str], log: Path, schedule: Path) -> subprocess.Popen[bytes]:

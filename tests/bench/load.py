@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 
 class Client:
-    def __init__(self, address: str, path: str, headers: dict[str, str], *, connections: int = 4) -> None:
+    def __init__(self, address: str, path: str, headers: dict[str, str], *, connections: int = 8) -> None:
         self.host, self.path, self.headers = urlsplit(address).netloc, path, headers
         self.connections = connections
         self.local = threading.local()

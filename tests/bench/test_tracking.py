@@ -25,6 +25,7 @@ from django.db import connections
 
 from cdp.actors import Actor
 from cdp.local import processes
+from cdp.local.children import step_back
 from profiles.models import EventName
 from profiles.sources import NewSource, create_source
 from profiles.tracking.recent import forget_all
@@ -226,7 +227,9 @@ class importing:
             cwd=settings.BASE_DIR,
             stdout=self.log,
             stderr=self.log,
+            start_new_session=True,
         )
+        step_back(self.child)  # as a worker does
         self.watch = threading.Thread(target=self._wait)
         self.watch.start()
         return self.ended
