@@ -1,0 +1,88 @@
+"""All pairs of a base at once, in DuckDB: candidates by match keys, levels, scores. The same as ``Model.score``.
+
+Works on a table ``people`` (id, the columns of ``Traits``, keys) in the connection it is given; a scan fills it from
+PostgreSQL, the fit and the tests from anywhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from profiles.duplicates.keys import BLOCK
+from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.traits import COLUMNS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from profiles.duplicates.model import Model
+
+TYPES = {
+    "id": "BIGINT",
+    **{name: "INTEGER[]" if name == "first_groups" else "VARCHAR" for name in COLUMNS},
+    "keys": "BIGINT[]",
+}
+PEOPLE = f"CREATE TABLE people ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
+# A name nobody shares says at most this much more than the average one, a common one so much less.
+RAREST, COMMONEST = 4.0, -6.0
+
+
+def find_candidates(db: DuckDBPyConnection) -> None:
+    """``pair (l, r)``: every two that share a key not held by too many; ``crowd (key, holders)``: the keys that are."""
+    db.execute("CREATE OR REPLACE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE crowd AS SELECT key, count(*) AS holders FROM held GROUP BY key HAVING count(*) > {BLOCK}"
+    )
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE pair AS SELECT DISTINCT a.id AS l, b.id AS r"
+        f" FROM (SELECT key, list(id) AS ids FROM held GROUP BY key HAVING count(*) BETWEEN 2 AND {BLOCK}) block,"
+        " unnest(block.ids) AS a (id), unnest(block.ids) AS b (id) WHERE a.id < b.id"
+    )
+    db.execute("DROP TABLE held")
+
+
+def measure_rarity(db: DuckDBPyConnection) -> None:
+    """``rarity (field, value, bits)``: how much less common a name is than what two equal names have on average."""
+    parts = [
+        f"SELECT '{one.field}' AS field, {one.trait} AS value, count(*) AS n FROM people WHERE {one.trait} IS NOT NULL GROUP BY 2"
+        for one in COMPARISONS
+        if one.is_rarity_counted
+    ]
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE rarity AS WITH counted AS ({' UNION ALL '.join(parts)}),"
+        # The chance that two people taken at random have an equal name, and the commonness it stands for.
+        " whole AS (SELECT field, sum(n) AS n, sum(n * n) / pow(sum(n), 2) AS average FROM counted GROUP BY field)"
+        " SELECT field, value, round(least("
+        f"{RAREST}, greatest({COMMONEST}, log2(average / (counted.n / whole.n)))), 3) AS bits"
+        " FROM counted JOIN whole USING (field)"
+    )
+
+
+def compare(db: DuckDBPyConnection) -> None:
+    """``compared (l, r, one column of level numbers per field, bits of each name)`` of every candidate."""
+    rare = [one for one in COMPARISONS if one.is_rarity_counted]
+    columns = ", ".join(f"({one.sql})::TINYINT AS {one.field}" for one in COMPARISONS)
+    bits = ", ".join(
+        f"(SELECT bits FROM rarity WHERE field = '{one.field}' AND value = l.{one.trait}) AS {one.field}_bits"
+        for one in rare
+    )
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}"
+        " FROM pair JOIN people l ON l.id = pair.l JOIN people r ON r.id = pair.r"
+    )
+
+
+def score_sql(model: Model, people: int) -> str:
+    """An expression over ``compared``: the score in bits."""
+    parts = [repr(model.prior(people))]
+    for one in COMPARISONS:
+        cases = " ".join(
+            f"WHEN {place} THEN {weight!r}" for place, weight in enumerate(model.weights[one.field])
+        )
+        parts.append(f"CASE {one.field} {cases} ELSE 0.0 END")
+        if one.is_rarity_counted:
+            parts.append(
+                f"CASE WHEN {one.field} = 0 THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
+            )
+    parts += [f"CASE WHEN {one.sql} THEN {model.adjustments[one.name]!r} ELSE 0.0 END" for one in ADJUSTMENTS]
+    return " + ".join(parts)

@@ -1,0 +1,123 @@
+"""The one model: weights in bits for every level of every field, what two fields say together, and thresholds. Pure.
+
+Shipped as ``model.json``, fitted by ``training/fit.py``; nothing is trained at run time, so that a score means the
+same next week. To a base adapt only its size, how rare its names are, and (after some hundreds of decisions) the
+line from score to probability.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from math import log2
+from pathlib import Path
+from typing import Any
+
+from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.traits import Traits
+
+FILE = Path(__file__).with_name("model.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One line of an explanation: a field's level, or (``field`` empty) an adjustment, and its weight in bits."""
+
+    field: str
+    level: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels`` by field, -1 is unknown."""
+
+    score: float
+    levels: dict[str, int]
+    told: list[Told]
+
+    @property
+    def probability(self) -> float:
+        return 1 / (1 + 2 ** -max(-500.0, min(500.0, self.score)))
+
+
+@dataclass(frozen=True)
+class Rarity:
+    """How rare the names of a base are: bits an equal name adds or takes, by field and folded name."""
+
+    bits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    otherwise: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, field_name: str, value: str | None) -> float:
+        known = self.bits.get(field_name, {})
+        return known.get(value or "", self.otherwise.get(field_name, 0.0))
+
+
+@dataclass(frozen=True)
+class Model:
+    """``weights``: by field, one per level; ``rarity``: how much of a name's bits counts; ``base``: bits every pair
+    begins with in a base of ``people``; ``thresholds``: the score from which a pair is *probable* and *possible*.
+    """
+
+    version: str
+    weights: Mapping[str, tuple[float, ...]]
+    adjustments: Mapping[str, float]
+    rarity: Mapping[str, float]
+    base: float
+    people: int
+    growth: float
+    thresholds: Mapping[str, float]
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Model:
+        weights = {
+            comparison.field: tuple(
+                told["fields"][comparison.field]["levels"][name]["weight"] for name in comparison.names
+            )
+            for comparison in COMPARISONS
+        }
+        return cls(
+            version=told["version"],
+            weights=weights,
+            adjustments={one.name: told["adjustments"][one.name]["weight"] for one in ADJUSTMENTS},
+            rarity={name: one["rarity"] for name, one in told["fields"].items() if "rarity" in one},
+            base=told["prior"]["bits"],
+            people=told["prior"]["people"],
+            growth=told["prior"]["bits_per_doubling"],
+            thresholds=told["thresholds"],
+        )
+
+    def prior(self, people: int) -> float:
+        """Bits a pair begins with: the more people, the more of them look alike by chance."""
+        return self.base - self.growth * log2(max(people, 1000) / self.people)
+
+    def score(self, one: Traits, other: Traits, *, people: int, rarity: Rarity) -> Scored:
+        """How likely two are one person, and why. What ``bulk`` computes for many."""
+        levels = {comparison.field: comparison.level_of(one, other) for comparison in COMPARISONS}
+        told = []
+        for comparison in COMPARISONS:
+            level = levels[comparison.field]
+            if level < 0:
+                continue
+            weight = self.weights[comparison.field][level]
+            if comparison.is_rarity_counted and level == 0:
+                weight += self.rarity[comparison.field] * rarity.of(
+                    comparison.field, getattr(one, comparison.trait)
+                )
+            told.append(Told(comparison.field, comparison.names[level], weight))
+        for adjustment, places in self._places:
+            if all(levels[name] in wanted for name, wanted in places.items()):
+                told.append(Told("", adjustment, self.adjustments[adjustment]))
+        return Scored(self.prior(people) + sum(one.weight for one in told), levels, told)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
+        return [(one.name, {name: one.places(name) for name in one.when}) for one in ADJUSTMENTS]
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Model:
+    """The model this version of the product scores with."""
+    return Model.of(json.loads(FILE.read_text()))

@@ -1,0 +1,157 @@
+"""The shipped model: what it weighs, how it explains, and that many pairs are scored as one is."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import duckdb
+import pytest
+
+from profiles.duplicates import bulk
+from profiles.duplicates.keys import match_keys
+from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.model import FILE, Rarity, Scored, shipped
+from profiles.duplicates.training.fit import CLAMP, load
+from profiles.duplicates.training.people import make_people
+from profiles.duplicates.traits import read_traits
+
+ANN = {
+    "first_name": "Ann",
+    "last_name": "Brown",
+    "email": "ann.brown@web.de",
+    "phone": "+48600100200",
+    "birth_date": "1980-05-17",
+    "city": "Gdańsk",
+}
+
+
+def score(one: dict[str, Any], other: dict[str, Any]) -> Scored:
+    traits = (read_traits(one), read_traits(other))
+    there, back = (shipped().score(*pair, people=100_000, rarity=Rarity()) for pair in (traits, traits[::-1]))
+    assert there == back
+    return there
+
+
+def test_the_file_is_whole_and_its_weights_keep_their_order() -> None:
+    told = json.loads(FILE.read_text())
+    assert set(told["thresholds"]) == {"probable", "possible"}
+    assert told["thresholds"]["probable"] > told["thresholds"]["possible"]
+    for comparison in COMPARISONS:
+        levels = told["fields"][comparison.field]["levels"]
+        assert tuple(levels) == comparison.names
+        weights = [levels[name]["weight"] for name in comparison.names]
+        assert weights == sorted(weights, reverse=True), comparison.field
+        assert all(one["label"] for one in levels.values())
+    assert set(told["adjustments"]) == {one.name for one in ADJUSTMENTS}
+    assert all(abs(one["weight"]) <= CLAMP for one in told["adjustments"].values())
+
+
+def test_an_explanation_adds_up_and_names_its_levels() -> None:
+    other = {
+        **ANN,
+        "first_name": "Anna",
+        "birth_date": "1980-05-18",
+        "email": "sailor80@gmail.com",
+        "phone": "",
+    }
+    scored = score(ANN, other)
+    assert scored.score == pytest.approx(shipped().prior(100_000) + sum(one.weight for one in scored.told))
+    levels = {one.field: one.level for one in scored.told if one.field}
+    assert levels == {
+        "first_name": "nickname",
+        "last_name": "equal",
+        "email": "differs",
+        "birth_date": "slip",
+        "city": "equal",
+    }
+    assert {"name_and_date", "name_and_city"} <= {one.level for one in scored.told if not one.field}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "level"),
+    [
+        ({"first_name": "Brown", "last_name": "Ann"}, "first_name", "swapped"),
+        ({"first_name": "Ann Marie"}, "first_name", "part"),
+        ({"first_name": "A."}, "first_name", "initial"),
+        ({"first_name": "Bertha"}, "first_name", "differs"),
+        ({"last_name": "Brown-Kowalska"}, "last_name", "part"),
+        ({"last_name": "Brwon"}, "last_name", "slip"),
+        ({"last_name": None}, "last_name", "unknown"),
+        ({"email": "ann.brown@wbe.de"}, "email", "domain_slip"),
+        ({"email": "ann.borwn@web.de"}, "email", "slip"),
+        ({"email": "ann.brown@proton.me"}, "email", "mailbox"),
+        ({"phone": "600100200"}, "phone", "tail"),
+        ({"phone": "+48600100201"}, "phone", "slip"),
+        ({"birth_date": "1981-05-17"}, "birth_date", "slip"),
+        ({"birth_date": "1999-12-31"}, "birth_date", "differs"),
+    ],
+)
+def test_levels(changes: dict[str, Any], field: str, level: str) -> None:
+    found = score(ANN, {**ANN, **changes}).levels[field]
+    names = next(one.names for one in COMPARISONS if one.field == field)
+    assert (names[found] if found >= 0 else "unknown") == level
+
+
+def test_a_household_is_not_one_person() -> None:
+    """Families share surname, city, phone and e-mail together; that is what the adjustments are for."""
+    possible = shipped().thresholds["possible"]
+    husband = {**ANN, "first_name": "Robert", "birth_date": "1978-02-03"}
+    assert score(ANN, husband).score < possible
+    assert score(ANN, {**husband, "birth_date": None}).score < shipped().thresholds["probable"]
+    assert score(ANN, {**ANN, "email": "annbrown7@gmail.com"}).score > shipped().thresholds["probable"]
+
+
+def test_a_rare_name_says_more_than_a_common_one() -> None:
+    rarity = Rarity({"last_name": {"brown": -3.0, "pucllar": 2.5}})
+    common, rare = (
+        shipped().score(
+            read_traits({"last_name": name}), read_traits({"last_name": name}), people=1000, rarity=rarity
+        )
+        for name in ("Brown", "Pucllar")
+    )
+    assert rare.score - common.score == pytest.approx(5.5 * shipped().rarity["last_name"])
+
+
+@pytest.mark.parametrize("rows", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
+    people = make_people(rows=rows, seed=int(os.environ.get("PEOPLE_SEED", "901")))
+    db, model = load(people), shipped()
+    traits = [read_traits(row) for row in people.rows]
+    bits: dict[str, dict[str, float]] = {}
+    for field, value, number in db.execute("SELECT field, value, bits FROM rarity").fetchall():
+        bits.setdefault(field, {})[value] = number
+    fields = [one.field for one in COMPARISONS]
+    compared = db.execute(
+        f"SELECT l, r, {', '.join(fields)}, {bulk.score_sql(model, rows)} FROM compared"
+    ).fetchall()
+    assert len(compared) > rows
+    rarity = Rarity(bits)
+    for one, other, *levels, total in compared:
+        scored = model.score(traits[one - 1], traits[other - 1], people=rows, rarity=rarity)
+        assert list(scored.levels.values()) == levels, (people.rows[one - 1], people.rows[other - 1])
+        assert scored.score == pytest.approx(float(total), abs=1e-6)
+
+
+def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
+    db = duckdb.connect()
+    db.execute(bulk.PEOPLE)
+    crowd = [[number, [7, 1000 + number]] for number in range(bulk.BLOCK + 1)]
+    two = [[9001, [42]], [9002, [42]]]
+    db.executemany("INSERT INTO people (id, keys) VALUES (?, ?)", [*crowd, *two])
+    bulk.find_candidates(db)
+    assert db.execute("SELECT * FROM pair").fetchall() == [(9001, 9002)]
+    assert db.execute("SELECT * FROM crowd").fetchall() == [(7, bulk.BLOCK + 1)]
+
+
+def test_invented_people_follow_from_their_seed() -> None:
+    one, again, other = (make_people(rows=2_000, seed=seed) for seed in (5, 5, 6))
+    assert (one.rows, one.truth, one.traps) == (again.rows, again.truth, again.traps)
+    assert one.rows != other.rows
+    assert len(one.rows) == 2_000
+    assert all(low < high for low, high in one.truth)
+    # Who comes back shares a key with who they were nearly always.
+    keys = [set(match_keys(read_traits(row))) for row in one.rows]
+    found = sum(bool(keys[a - 1] & keys[b - 1]) for a, b in one.truth)
+    assert found / len(one.truth) > 0.9
