@@ -67,7 +67,7 @@ def spawn(
             output.close()
 
 
-def step_back(process: subprocess.Popen[bytes], by: int = 10) -> None:
+def step_back(process: subprocess.Popen[bytes], by: int = 5) -> None:
     """Let a program just started, and all it will start, have what others leave of the processor.
 
     Linux shares out processors by session first, where it is set to; then niceness counts for the session as a whole.
