@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 def door(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """The address of a product on the bench's servers."""
     bench.ready(beat=False)
+    bench.manage("collectstatic", "--noinput", "--verbosity", "0")
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
@@ -48,7 +49,8 @@ def ask(
 ) -> tuple[int, dict[str, str], str]:
     """Status, headers and text of an answer, whatever it is."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(address + path, data, headers)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(address + path, data, named)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
@@ -93,7 +95,9 @@ def test_what_was_told_while_the_database_was_away_arrives_once_it_is_back(
         told = json.loads(text)
         assert (status, told["code"]) == (503, "unavailable")
         assert int(headers["Retry-After"]) > 0
-        status, headers, text = ask(door, "/admin/profiles/profile/")
+        status, headers, text = ask(
+            door, "/admin/profiles/profile/", Cookie="sessionid=of-somebody-signed-in"
+        )
         assert status == 503
         assert "Traceback" not in text
         assert "psycopg" not in text
