@@ -99,7 +99,7 @@ def receive(
 def _enter(*, alone: bool) -> None:
     """Before any row is touched. Alone: once the calls at work have ended, with later ones and merges kept waiting.
 
-    One query that costs a fiftieth of a call; waiting in line, nobody can hold a row another one needs.
+    One query more for each call. Waiting in line, nobody can hold a row another one needs.
     """
     with connection.cursor() as cursor:
         if not alone:

@@ -88,13 +88,13 @@ def test_list_search_card(client: Client, report: Callable[..., None]) -> None:
         ("card of a very active person", (reverse(card, args=[busiest()]) for _ in iter(int, 1)), 0.150),
     ]
     for work, urls, floor in works:
-        first, taken = times_of(client, urls)
+        taken, again = times_of(client, urls)
         late = percentile(taken, 0.95)
         report(
             f"{work}, {Profile.objects.count():,} profiles (p50 / p95)",
             measured=f"{percentile(taken, 0.5) * 1000:.0f} / {late * 1000:.0f} ms",
-            limit="asked for the first time, parts of it from the disk"
-            f" {percentile(first, 0.5) * 1000:.0f} / {percentile(first, 0.95) * 1000:.0f} ms",
+            limit="the same pages asked again"
+            f" {percentile(again, 0.5) * 1000:.0f} / {percentile(again, 0.95) * 1000:.0f} ms",
             floor=f"p95 ≤ {floor * 1000:.0f} ms",
             holds=late <= floor,
         )
