@@ -35,6 +35,8 @@ _READ = frozenset(
         "linkinterval",
         "heldjoin",
         "cart",
+        "duplicatepair",
+        "duplicatecase",
     )
 )
 # What an API key's scope stands for, in the permissions staff roles are made of.
@@ -59,7 +61,18 @@ SCOPES: dict[str, frozenset[str]] = {
             "delete_profiletag",
         )
     },
-    "merge": _READ | {"profiles.merge_profile", "profiles.unmerge_profile"},
+    "merge": _READ
+    | {
+        f"profiles.{name}"
+        for name in (
+            "merge_profile",
+            "unmerge_profile",
+            "change_duplicatepair",
+            "change_duplicatecase",
+            "scan_duplicates",
+            "bulk_merge",
+        )
+    },
     "imports": frozenset(
         {
             "imports.view_import",

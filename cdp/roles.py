@@ -43,6 +43,8 @@ READ = _codes(
     "view_message",
     "view_consent",
     "view_duplicatepair",
+    "view_duplicatecase",
+    "view_duplicatepolicy",
     "view_tag",
     "view_profiletag",
     "view_attributedefinition",
@@ -69,7 +71,9 @@ EDIT_ONE = _codes(
     "delete_profiletag",
     "message_profile",
 )
-MERGE = _codes("profiles", "merge_profile", "unmerge_profile", "change_duplicatepair")
+MERGE = _codes("profiles", "merge_profile", "unmerge_profile", "change_duplicatepair", "change_duplicatecase")
+# Thousands of merges at once, the rules for merging without asking, and scans of everybody.
+MERGE_MANY = _codes("profiles", "bulk_merge", "scan_duplicates", "change_duplicatepolicy")
 IMPORT = (
     _codes("imports", "view_import", "add_import", "change_import", "undo_import")
     | _manage("imports", "savedmapping")
@@ -108,6 +112,7 @@ ROLES: dict[str, Role] = {
         READ
         | EDIT_ONE
         | MERGE
+        | MERGE_MANY
         | IMPORT
         | TRACK
         | DEFINE
@@ -152,6 +157,10 @@ RIGHTS: dict[str, str] = {
     "profiles.message_profile": "Send a message",
     "profiles.merge_profile": "Merge",
     "profiles.unmerge_profile": "Undo a merge",
+    "profiles.change_duplicatepair": "Decide about duplicates",
+    "profiles.scan_duplicates": "Scan everybody for duplicates",
+    "profiles.bulk_merge": "Merge many at once",
+    "profiles.change_duplicatepolicy": "Set the rules for duplicates",
     "imports.add_import": "Import",
     "imports.undo_import": "Undo an import",
     "profiles.export_profile": "Export one person",

@@ -2,7 +2,7 @@
 
 from profiles.models.consent import Consent
 from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
-from profiles.models.duplicate import DuplicatePair
+from profiles.models.duplicate import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.models.event import Event, EventName, EventSchema
 from profiles.models.identifier import Identifier
 from profiles.models.journal import Change
@@ -18,7 +18,9 @@ __all__ = [
     "Cart",
     "Change",
     "Consent",
+    "DuplicateCase",
     "DuplicatePair",
+    "DuplicatePolicy",
     "Event",
     "EventName",
     "EventSchema",
@@ -34,5 +36,6 @@ __all__ = [
     "Receipt",
     "Source",
     "Tag",
+    "Tier",
     "WriteKey",
 ]

@@ -40,6 +40,7 @@ class Merge(models.Model):
     class Meta:
         ordering = ["-id"]
         default_permissions = ("view",)
+        permissions = [("bulk_merge", "Can merge many people at once, and undo it")]
         constraints = [
             models.UniqueConstraint(
                 fields=["loser"], condition=Q(undone_at__isnull=True), name="merge_one_winner_per_loser"

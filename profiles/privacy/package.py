@@ -275,6 +275,9 @@ def possible_duplicates(subject: Subject) -> Iterator[dict[str, Any]]:
     for row in rows.select_related("user", "key").order_by("pk"):
         yield {
             "found_at": row.created_at,
+            "found_by": row.get_found_by_display(),
+            "how_sure": row.tier,
+            "likelihood_in_bits": round(row.score, 2),
             "decision": row.verdict,
             "decided_by": _who(row.user, row.key) if row.decided_at else None,
             "decided_at": row.decided_at,

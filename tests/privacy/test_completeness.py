@@ -181,6 +181,8 @@ def _plain(row: models.Model, field: models.Field[Any, Any], serial: int) -> tup
         return datetime.date(1931, 1, 1), "1931-01-01"
     if isinstance(field, models.IntegerField):
         return 7_000_000 + serial, str(7_000_000 + serial)
+    if isinstance(field, models.FloatField):
+        return float(serial), str(float(serial))
     if isinstance(field, models.UUIDField):
         value = f"6f1a5c1e-0000-4000-8000-{serial:012d}"
         return value, value
