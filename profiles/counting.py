@@ -30,16 +30,21 @@ class TypeCounts:
 
 
 def count_types(filters: ProfileFilter, *, is_filtered: bool) -> TypeCounts:
-    """Counts over the filter, whatever type it asks for. Two queries, limited in time."""
+    """Counts over the filter, whatever type it asks for. At most two queries, limited in time."""
     if not is_filtered:
         return count_base()
     if not filters.form.is_valid():
         return TypeCounts(Count(0), Count(0), Count(0))
+    if filters.found and filters.is_search_alone:
+        # The search has seen them all.
+        hits = filters.found.by_root.values()
+        known = sum(hit.is_recognized for hit in hits)
+        return TypeCounts(Count(len(hits)), Count(known), Count(len(hits) - known))
     roots = filters.without_type()
     is_crowd = bool(filters.found and filters.found.is_capped)
     # With the people found at hand the planner need not be asked how many they may be.
-    known = len(filters.found.by_root) if filters.found and not is_crowd else 0
-    guess = known or estimate(roots)
+    found_ones = len(filters.found.by_root) if filters.found and not is_crowd else 0
+    guess = found_ones or estimate(roots)
     if guess > GUESSED or is_crowd:
         return TypeCounts(Count(guess, is_exact=False))
     try:

@@ -180,6 +180,12 @@ class ProfileFilter(django_filters.FilterSet):
         finally:
             self._is_for_page = False
 
+    @property
+    def is_search_alone(self) -> bool:
+        """Whether the search box is all that chooses people (beside their type), and found them all."""
+        chosen = {name for name, value in self.form.cleaned_data.items() if value not in (None, "", [])}
+        return self.found is not None and not self.found.is_capped and chosen <= {"q", "type", "status"}
+
     def without_type(self) -> Roots:
         """Everybody the other filters match, for counting both types. Needs a valid form."""
         cleaned = self.form.cleaned_data

@@ -20,9 +20,10 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery
 from django.db import connection
-from django.db.models import BooleanField, F, Func, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, BooleanField, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.lookups import IsNull
 
 from profiles.identity.resolve import clean_pair
@@ -58,6 +59,7 @@ class Hit:
     value: str = ""
     name: str = ""
     is_pending: bool = False
+    is_recognized: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -109,11 +111,11 @@ class SearchResult:
     def condition(self) -> Q:
         """Exactly the people that match, as a condition on roots."""
         if not self.is_capped:
-            return Q(pk__in=list(self.by_root))
+            return _any_of(self.by_root)
         merged = Profile.objects.exclude(canonical_id=F("pk")).filter(self._words)
         held = Identifier.objects.filter(self._prefixed)
         # Arrays, which indexes can be asked for; subqueries would be compared with every row there is.
-        found = self._words | Q(pk__in=list(self.by_root)) | Q(_among(merged.values("canonical_id")))
+        found = self._words | _any_of(self.by_root) | Q(_among(merged.values("canonical_id")))
         return found | Q(_among(held.values("profile__canonical_id"))) if self.prefixes else found
 
     @property
@@ -123,7 +125,7 @@ class SearchResult:
         if not self.is_capped:
             return self.condition
         held = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
-        found = self._words | Q(pk__in=list(self.by_root))
+        found = self._words | _any_of(self.by_root)
         # Not EXISTS: that the planner would answer by reading every such identifier first.
         return (
             found | Q(IsNull(Subquery(held.order_by().values("pk")[:1]), False)) if self.prefixes else found
@@ -240,6 +242,7 @@ def _candidates(
     """Rows of (member, root, how, root's status, type, value, name …), best first, of each kind one more than
     ``limit`` at most. One query."""
     match = _ID.fullmatch(text)
+    columns = "id, canonical_id, status, is_recognized, first_name, last_name"
     like = [prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for prefix in prefixes]
     branches = [
         "(SELECT id AS member, 0 AS rank, 'id' AS how, NULL::int AS type_id, '' AS value, false AS waits"
@@ -253,27 +256,36 @@ def _candidates(
             for number in range(len(like))
         ),
     ]
+    words = coarse = ""
     if tsquery:
         # A whole address that somebody has: people with the same provider in their address are not meant.
         known = " AND NOT EXISTS (SELECT FROM profiles_identifier WHERE value = ANY(%(exact)s))"
         # IS TRUE keeps the second condition from the index.
-        branches.append(
-            "(SELECT id, 3, 'words', NULL, '', false FROM profiles_profile"
-            " WHERE search @@ to_tsquery('simple', %(coarse)s)"
-            " AND (search @@ to_tsquery('simple', %(tsquery)s)) IS TRUE"
+        finer = (
+            ""
+            if (coarse := _coarse(tsquery)) == tsquery
+            else (" AND (search @@ to_tsquery('simple', %(tsquery)s)) IS TRUE")
+        )
+        # The row is at hand: looking it up again would double what a thousand matches cost.
+        words = (
+            f" UNION ALL (SELECT {columns}, 3, 'words', NULL, '', false FROM profiles_profile"
+            f" WHERE search @@ to_tsquery('simple', %(coarse)s){finer}"
             f"{known if '@' in text else ''} LIMIT %(limit)s)"
         )
+    # Only a merged-away row has another one for a root; NULL is looked up nowhere.
     sql = (
-        "SELECT m.id, r.id, f.how, r.status, f.type_id, f.value, m.first_name, m.last_name, f.waits"
-        f" FROM ({' UNION ALL '.join(branches)}) f"
-        " JOIN profiles_profile m ON m.id = f.member JOIN profiles_profile r ON r.id = m.canonical_id"
-        " ORDER BY f.rank, f.waits, m.id <> r.id, m.id DESC"
+        "SELECT m.id, m.canonical_id, m.how, coalesce(r.status, m.status), m.type_id, m.value,"
+        " m.first_name, m.last_name, m.waits, coalesce(r.is_recognized, m.is_recognized)"
+        f" FROM (SELECT {columns}, f.rank, f.how, f.type_id, f.value, f.waits"
+        f" FROM ({' UNION ALL '.join(branches)}) f JOIN profiles_profile ON id = f.member{words}) m"
+        " LEFT JOIN profiles_profile r ON r.id = nullif(m.canonical_id, m.id)"
+        " ORDER BY m.rank, m.waits, m.id <> m.canonical_id, m.id DESC"
     )
     params: dict[str, Any] = {
         "id": int(match[1]) if match else None,
         "exact": exact,
         "tsquery": tsquery,
-        "coarse": _coarse(tsquery),
+        "coarse": coarse,
         "limit": limit + 1,
         **{f"like{number}": pattern for number, pattern in enumerate(like)},
     }
@@ -282,10 +294,19 @@ def _candidates(
         return cursor.fetchall()
 
 
+def _any_of(ids: Iterable[int]) -> Q:
+    """One parameter for them all: a thousand cost Django and the driver longer than the database."""
+    return Q(_in_array(Value(list(ids), output_field=ArrayField(BigIntegerField()))))
+
+
 def _among(ids: QuerySet[Any]) -> Func:
+    return _in_array(ArraySubquery(ids.order_by()))
+
+
+def _in_array(ids: Any) -> Func:
     return Func(
         F("pk"),
-        ArraySubquery(ids.order_by()),
+        ids,
         template="%(expressions)s)",
         arg_joiner=" = ANY (",
         output_field=BooleanField(),
@@ -293,9 +314,10 @@ def _among(ids: QuerySet[Any]) -> Func:
 
 
 def _hit(row: tuple[Any, ...], labels: dict[int, tuple[str, str]]) -> Hit:
-    member, root, how, _, type_id, value, first, last, waits = row
+    member, root, how, _, type_id, value, first, last, waits, is_recognized = row
     field, label = labels.get(type_id, ("", ""))
-    return Hit(root, member, how, field, label, value, " ".join(filter(None, (first, last))), waits)
+    name = " ".join(filter(None, (first, last)))
+    return Hit(root, member, how, field, label, value, name, waits, is_recognized)
 
 
 def _best(hits: list[Hit]) -> tuple[Hit, ...]:

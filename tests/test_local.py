@@ -151,6 +151,38 @@ def test_postgres_keeps_what_it_acknowledged() -> None:
         psycopg.connect(server.url)
 
 
+def test_a_postgres_that_repairs_itself_is_waited_for(tmp_path: Path) -> None:
+    """After a crash in a large import it repeats gigabytes, which takes minutes; its log says how far it got."""
+    server = new_postgres(tmp_path)
+    server.cluster.mkdir(exist_ok=True)
+    server.log.touch()
+    server.process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os, pathlib, sys, time\n"
+            "log, pid_file = map(pathlib.Path, sys.argv[1:])\n"
+            "for second in range(8):\n"
+            "    time.sleep(0.5)\n"
+            "    with log.open('a') as file: print('redo in progress', second, file=file)\n"
+            "pid_file.write_text(f'{os.getpid()}\\n' + 'x\\n' * 6 + 'ready')\n"
+            "time.sleep(60)\n",
+            server.log,
+            server.cluster / "postmaster.pid",
+        ]
+    )
+    try:
+        server.wait_until_ready(2)
+        (server.cluster / "postmaster.pid").unlink()
+        with pytest.raises(
+            LocalError, match="is not ready and has said nothing for 1 s. Read .*postgres.log"
+        ):
+            server.wait_until_ready(1)
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
 @pytest.mark.faults
 def test_a_pid_file_naming_a_stranger_does_not_stop_postgres() -> None:
     """After a reboot the number in a stale pid file is often somebody else's process."""

@@ -53,6 +53,8 @@ def _mb(value: int) -> str:
     return f"{value // MB}MB"
 
 
+# Settings that older versions of PostgreSQL refuse to start with, and the first one that knows them.
+SINCE = {"io_workers": 18}
 # No row's values in the server's log: no DETAIL ("Failing row contains …"), no statement text, no parameters.
 _QUIET = {
     "log_error_verbosity": "terse",
@@ -81,6 +83,10 @@ def machine_tuning(machine: Machine) -> dict[str, str]:
         "max_connections": "200",
         "max_worker_processes": str(_between(8, machine.cores, 64)),
         "random_page_cost": "1.1",
+        # Rows a search found lie all over the table: many are asked for at once. 3 and 16 by default took
+        # twice as long for a name that 800 people have, read from a disk of 0.3 ms.
+        "effective_io_concurrency": "32",
+        "io_workers": str(_between(6, machine.cores * 4, 32)),
         "jit": "off",
         "fsync": "on",
         "synchronous_commit": "on",

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cdp.local.children import how_it_ended, spawn, tail
+from cdp.local.machine import SINCE
 from cdp.local.places import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
 
 DATABASE = "cdp"
@@ -138,7 +139,8 @@ class Postgres:
         self._initialize()
         owned_folder(self.sockets, self.user)
         self._clear_leftovers()
-        options = self.settings | {
+        version = _major_version(self.programs, self.user)
+        options = {name: value for name, value in self.settings.items() if version >= SINCE.get(name, 0)} | {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
             "unix_socket_permissions": "0700",
@@ -154,16 +156,24 @@ class Postgres:
         return self.process
 
     def wait_until_ready(self, seconds: float = 60) -> None:
-        """Returns when the server takes connections. The server itself says so in its pid file."""
-        deadline = time.monotonic() + seconds
+        """Returns when the server takes connections. The server itself says so in its pid file.
+
+        After a crash it first repeats what the log of writes holds, which may take minutes and which it tells
+        about in its log: ``seconds`` is how long it may say nothing.
+        """
+        deadline, said = time.monotonic() + seconds, -1
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 ending = how_it_ended(self.process.returncode) if self.process else "was not started"
                 raise LocalError(f"PostgreSQL {ending}. The end of {self.log}:\n{tail(self.log)}")
             if self._says_ready():
                 return
+            if (size := self.log.stat().st_size) != said:
+                deadline, said = time.monotonic() + seconds, size
             time.sleep(0.02)
-        raise LocalError(f"PostgreSQL did not get ready in {seconds:.0f} s. Read {self.log}.")
+        raise LocalError(
+            f"PostgreSQL is not ready and has said nothing for {seconds:.0f} s. Read {self.log}."
+        )
 
     def _says_ready(self) -> bool:
         try:

@@ -86,6 +86,8 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
     plain = without(params, *_PLACING)
     is_live = status == Profile.Status.LIVE
     counts = count_types(filters, is_filtered=bool(plain) or not is_live)
+    actions = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
+    ticking = ("profiles.bulk_export", "profiles.merge_profile")
     context = {
         "title": "People" if is_live else "Deleted people",
         "rows": rows,
@@ -102,7 +104,8 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
         "filters_query": plain.urlencode(),
         "is_filtered": bool(plain),
         "problems": problems,
-        "actions": [action for action in ACTIONS.values() if request.user.has_perm(action.permission)],
+        "actions": actions,
+        "may_tick": bool(actions) or any(map(request.user.has_perm, ticking)),
         "params": params,
         "attribute_filters": _attribute_filters(params),
         "tags": list(Tag.objects.values_list("name", flat=True)[:300]),
