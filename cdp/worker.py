@@ -12,10 +12,18 @@ import threading
 from datetime import timedelta
 from typing import Any
 
-from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
+from cdp.courtesy import step_back_in_database
 from cdp.logs import request_id
 
 log = logging.getLogger("cdp.worker")
@@ -86,6 +94,11 @@ class Heart(threading.Thread):
     def stop(self) -> None:
         self.stopping.set()
         self.join(timeout=5)
+
+
+@worker_process_init.connect
+def give_way(**kwargs: Any) -> None:
+    step_back_in_database()
 
 
 _hearts: list[Heart] = []

@@ -1,6 +1,5 @@
 """Child processes that never outlive their parent, whatever kills it."""
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -65,16 +64,6 @@ def spawn(
     finally:
         if output:
             output.close()
-
-
-def step_back(process: subprocess.Popen[bytes], by: int = 5) -> None:
-    """Let a program just started, and all it will start, have what others leave of the processor.
-
-    Linux shares out processors by session first, where it is set to; then niceness counts for the session as a whole.
-    """
-    with contextlib.suppress(OSError):  # ended already, or not Linux: it is only a courtesy
-        os.setpriority(os.PRIO_PROCESS, process.pid, by)
-        Path(f"/proc/{process.pid}/autogroup").write_text(str(by))
 
 
 def how_it_ended(code: int) -> str:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cdp.local.children import spawn, step_back
+from cdp.courtesy import step_back
+from cdp.local.children import spawn
 from cdp.local.machine import cores
 from cdp.local.places import PROJECT
 
@@ -53,7 +54,7 @@ def start_worker(
         env=environment(env),
         cwd=PROJECT,
     )  # fmt: skip
-    step_back(worker)
+    step_back(worker.pid)
     return worker
 
 

@@ -24,8 +24,8 @@ from django.conf import settings
 from django.db import connections
 
 from cdp.actors import Actor
+from cdp.courtesy import step_back
 from cdp.local import processes
-from cdp.local.children import step_back
 from profiles.models import EventName
 from profiles.sources import NewSource, create_source
 from profiles.tracking.recent import forget_all
@@ -229,7 +229,7 @@ class importing:
             stderr=self.log,
             start_new_session=True,
         )
-        step_back(self.child)  # as a worker does
+        step_back(self.child.pid)  # as a worker does
         self.watch = threading.Thread(target=self._wait)
         self.watch.start()
         return self.ended
