@@ -6,10 +6,12 @@ PostgreSQL, the fit and the tests from anywhere else.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.tiers import RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.traits import COLUMNS
 
 if TYPE_CHECKING:
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
     from profiles.duplicates.model import Model
 
+ARRAYS = {"first_groups": "INTEGER[]", "emails": "VARCHAR[]", "phones": "VARCHAR[]"}
 TYPES = {
     "id": "BIGINT",
-    **{name: "INTEGER[]" if name == "first_groups" else "VARCHAR" for name in COLUMNS},
+    **{name: ARRAYS.get(name, "VARCHAR") for name in COLUMNS},
+    "ids": "BIGINT[]",
+    "singles": "BIGINT[]",
     "keys": "BIGINT[]",
 }
 PEOPLE = f"CREATE TABLE people ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
@@ -58,17 +63,30 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
     )
 
 
-def compare(db: DuckDBPyConnection) -> None:
-    """``compared (l, r, one column of level numbers per field, bits of each name)`` of every candidate."""
+def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
+    """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
     rare = [one for one in COMPARISONS if one.is_rarity_counted]
     columns = ", ".join(f"({one.sql})::TINYINT AS {one.field}" for one in COMPARISONS)
+    facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
     bits = ", ".join(
         f"(SELECT bits FROM rarity WHERE field = '{one.field}' AND value = l.{one.trait}) AS {one.field}_bits"
         for one in rare
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}"
+        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}, {facts}"
         " FROM pair JOIN people l ON l.id = pair.l JOIN people r ON r.id = pair.r"
+    )
+
+
+def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
+    """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
+    codes = ", ".join(
+        f"{code_sql(of)} AS {name}" for name, of in (("veto", VETOES), ("rule", RULES), ("tie", TIES))
+    )
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {tier_sql(model)} AS tier FROM"
+        f" (SELECT *, {score_sql(model, people)} AS score, {codes} FROM compared)"
+        " WHERE tier <> ''"
     )
 
 

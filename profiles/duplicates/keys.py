@@ -6,7 +6,7 @@ others. A key held by more than ``BLOCK`` profiles says too little, costs too mu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from profiles.duplicates.traits import Traits
@@ -14,12 +14,13 @@ from profiles.duplicates.traits import Traits
 BLOCK = 200
 
 
-def match_keys(traits: Traits) -> list[int]:
-    """The sorted hashes of a profile's keys."""
-    return sorted({_hash(text) for text in key_texts(traits)})
+def match_keys(traits: Traits, ids: Iterable[int] = ()) -> list[int]:
+    """The sorted hashes of a profile's keys; ``ids`` (of identifiers, see ``tiers.Side``) are keys themselves."""
+    return sorted({*map(hashed, key_texts(traits)), *ids})
 
 
-def _hash(text: str) -> int:
+def hashed(text: str) -> int:
+    """63 bits of a text, the same for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -27,8 +28,8 @@ def key_texts(traits: Traits) -> Iterator[str]:
     """The keys in words, as ``kind:part:part``."""
     first, last, date, city = traits.first, traits.last, traits.birth_date, traits.city
     mailbox, phone = traits.mailbox, traits.phone
-    if traits.email:
-        yield f"mail:{traits.email}"
+    for mail in traits.emails or filter(None, (traits.email,)):
+        yield f"mail:{mail}"
     if mailbox and len(mailbox) >= 5:
         yield f"box:{mailbox}"
     if mailbox and traits.domain and len(mailbox) >= 4:
@@ -36,8 +37,10 @@ def key_texts(traits: Traits) -> Iterator[str]:
         half = (len(mailbox) + 1) // 2
         yield f"mh:{traits.domain}:{mailbox[:half]}"
         yield f"mt:{traits.domain}:{mailbox[-half:]}"
+    for number in traits.phones or filter(None, (phone,)):
+        if len(number) >= 7:
+            yield f"tel:{number[-7:]}"
     if phone and len(phone) >= 7:
-        yield f"tel:{phone[-7:]}"
         yield f"ph:{phone[:-4]}:{last or first or ''}"
         yield f"pt:{phone[-4:]}:{last or first or ''}"
     if first and last:

@@ -101,6 +101,22 @@ def _equal(trait: str, label: str = "are equal") -> Level:
     )
 
 
+def _equal_any(trait: str, several: str) -> Level:
+    """Equal, or where somebody has several, any of them."""
+    left, right = f"l.{several}", f"r.{several}"
+    return Level(
+        "equal",
+        "are equal",
+        f"(l.{trait} = r.{trait} OR (len({left}) + len({right}) > 0 AND (list_contains({left}, r.{trait})"
+        f" OR list_contains({right}, l.{trait}) OR list_has_any({left}, {right}))))",
+        lambda a, b: not _all_of(a, trait, several).isdisjoint(_all_of(b, trait, several)),
+    )
+
+
+def _all_of(traits: Traits, trait: str, several: str) -> set[str]:
+    return {getattr(traits, trait), *getattr(traits, several)}
+
+
 def _slip(trait: str, shortest: int, label: str = "are one slip apart") -> Level:
     read = _text(trait)
     return Level("slip", label, _slip_sql(trait, shortest), lambda a, b: is_slip(read(a), read(b), shortest))
@@ -191,7 +207,7 @@ COMPARISONS = (
         "e-mail addresses",
         "email",
         (
-            _equal("email"),
+            _equal_any("email", "emails"),
             Level(
                 "domain_slip",
                 "have one mailbox at a mistyped domain",
@@ -224,7 +240,7 @@ COMPARISONS = (
         "phone numbers",
         "phone",
         (
-            _equal("phone"),
+            _equal_any("phone", "phones"),
             Level(
                 "tail",
                 "end in the same eight digits",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -52,7 +52,8 @@ class Traits:
     """What is compared; None is unknown. All text is folded; ``birth_date`` is ISO.
 
     ``first_groups``: nickname groups. ``last_head``: of a double name the first part. ``mailbox``: before the
-    "@", without "+tag"; ``phone``: digits with the country's code, where it is known.
+    "@", without "+tag"; ``phone``: digits with the country's code, where it is known. ``emails`` and ``phones``
+    are all of them where somebody has several, else empty.
     """
 
     first: str | None = None
@@ -67,6 +68,8 @@ class Traits:
     city: str | None = None
     street: str | None = None
     postcode: str | None = None
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -78,10 +81,21 @@ COLUMNS = tuple(field.name for field in fields(Traits))
 _TELLING = ("first", "last", "email", "phone", "birth_date", "street")
 
 
-def read_traits(values: Mapping[str, Any], *, region: str = "") -> Traits:
-    """The traits of a profile's default attributes (raw text is fine; what cannot be read is unknown)."""
+def read_traits(
+    values: Mapping[str, Any],
+    *,
+    region: str = "",
+    emails: Iterable[str] = (),
+    phones: Iterable[str] = (),
+) -> Traits:
+    """The traits of a profile's default attributes (raw text is fine; what cannot be read is unknown).
+
+    ``emails`` and ``phones``: further ones the person has.
+    """
     first, last = name(values.get("first_name")), name(values.get("last_name"))
-    mail = email(values.get("email"))
+    mails = _several(email(value) for value in (values.get("email"), *emails))
+    numbers = _several(phone(value, region) for value in (values.get("phone"), *phones))
+    mail = mails[0] if mails else None
     mailbox, _, domain = mail.partition("@") if mail else (None, "", None)
     return Traits(
         first=first,
@@ -91,12 +105,19 @@ def read_traits(values: Mapping[str, Any], *, region: str = "") -> Traits:
         email=mail,
         mailbox=mailbox,
         domain=domain,
-        phone=phone(values.get("phone"), region),
+        phone=numbers[0] if numbers else None,
         birth_date=birth_date(values.get("birth_date")),
         city=_words(values.get("city")),
         street=_words(values.get("street")),
         postcode=(_words(values.get("postcode")) or "").replace(" ", "") or None,
+        emails=tuple(sorted(mails)) if len(mails) > 1 else (),
+        phones=tuple(sorted(numbers)) if len(numbers) > 1 else (),
     )
+
+
+def _several(values: Iterable[str | None]) -> list[str]:
+    """Each once, in the order they came."""
+    return list(dict.fromkeys(filter(None, values)))
 
 
 @lru_cache(maxsize=65_536)

@@ -35,7 +35,10 @@ def load(people: People) -> duckdb.DuckDBPyConnection:
         for number, row in enumerate(people.rows, 1):
             traits = read_traits(row)
             told = {name: getattr(traits, name) for name in COLUMNS}
-            file.write(orjson.dumps({"id": number, **told, "keys": match_keys(traits)}) + b"\n")
+            file.write(
+                orjson.dumps({"id": number, **told, "ids": [], "singles": [], "keys": match_keys(traits)})
+                + b"\n"
+            )
         file.flush()
         db.execute(
             "INSERT INTO people SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?)",

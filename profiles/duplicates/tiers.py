@@ -1,0 +1,214 @@
+"""From a compared pair to a tier: guarded rules, vetoes and two thresholds, never blended (DUPLICATES.md). Pure.
+
+Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
+each other on 100,000 pairs. Equal e-mail is not equal person: a rule that makes a pair certain asks for a first
+name that agrees and a birth date that does not object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from profiles.duplicates.levels import BY_FIELD, DIFFERS, UNKNOWN
+from profiles.duplicates.model import Model, Scored
+from profiles.duplicates.traits import Traits
+
+CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible", "related", ""
+SINGLE_BITS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One person of a pair.
+
+    ``ids``: hashes (``keys.hashed``) of ``type:value`` of every hard identifier held, or written as an attribute
+    of that name; e-mail and phone are not among them, they follow the guarded rules. ``singles``: for each
+    identifier of a type a person has one of, ``single_of(type_id, value's hash)``.
+    """
+
+    traits: Traits
+    ids: frozenset[int] = frozenset()
+    singles: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """``tier`` is "" for a pair that is nothing. ``rule`` and ``veto`` are codes of RULES and VETOES, or ""."""
+
+    tier: str
+    rule: str = ""
+    veto: str = ""
+
+
+def single_of(type_id: int, value_hash: int) -> int:
+    """A type and a value in 63 bits; the same type is the same head."""
+    return (type_id << SINGLE_BITS) | (value_hash & ((1 << SINGLE_BITS) - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the conditions look at: level names by field, and what no level says."""
+
+    levels: Mapping[str, str]
+    same_id: bool
+    other_single: bool
+    same_initial: bool
+    across_eighteen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All of ``when`` hold (``{field: level names}``) and the fact named ``needs`` (or its opposite, ``not x``)."""
+
+    text: str
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+    def holds(self, facts: Facts) -> bool:
+        return all(facts.levels[name] in wanted for name, wanted in self.when.items()) and all(
+            not getattr(facts, need[4:]) if need.startswith("not ") else getattr(facts, need)
+            for need in self.needs
+        )
+
+    @property
+    def sql(self) -> str:
+        parts = [
+            f"{name} IN ({', '.join(map(str, _places(name, names)))})" for name, names in self.when.items()
+        ]
+        return " AND ".join([*parts, *self.needs]) or "true"
+
+
+def _places(name: str, levels: tuple[str, ...]) -> list[int]:
+    names = BY_FIELD[name].names
+    return [-1 if level == UNKNOWN else names.index(level) for level in levels]
+
+
+def _but(name: str, *left_out: str) -> tuple[str, ...]:
+    """Every level of a field, unknown among them, without some."""
+    return tuple(level for level in (UNKNOWN, *BY_FIELD[name].names) if level not in left_out)
+
+
+_FIRST_AGREES = ("equal", "part", "nickname", "slip")
+_NO_OTHER_DATE = _but("birth_date", DIFFERS)
+
+VETOES: dict[str, Condition] = {
+    "first_names": Condition(
+        "Their first names are known and unlike: two people.",
+        {"first_name": (DIFFERS,)},
+        ("not same_initial",),
+    ),
+    "birth_dates": Condition(
+        "Their birth dates are more than a slip apart: two people.", {"birth_date": (DIFFERS,)}
+    ),
+    "identifiers": Condition(
+        "They hold different values of an identifier of which a person has one.", needs=("other_single",)
+    ),
+    "minor": Condition("One is a minor and the other is not.", needs=("across_eighteen",)),
+}
+RULES: dict[str, Condition] = {
+    "same_id": Condition("Both have the same identifier, one of them as an attribute.", needs=("same_id",)),
+    "name_and_birth_date": Condition(
+        "Their full names and birth dates are equal.",
+        {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
+    ),
+    "email": Condition(
+        "Their e-mail addresses are equal, their first names agree, and no birth date objects.",
+        {"email": ("equal",), "first_name": _FIRST_AGREES, "birth_date": _NO_OTHER_DATE},
+    ),
+    "phone": Condition(
+        "Their phone numbers are equal, their first names agree, and neither last name nor birth date objects.",
+        {
+            "phone": ("equal",),
+            "first_name": _FIRST_AGREES,
+            "last_name": _but("last_name", DIFFERS, "alike"),
+            "birth_date": _NO_OTHER_DATE,
+        },
+    ),
+}
+# What people of one household or company share.
+TIES: dict[str, Condition] = {
+    "email": Condition("They share an e-mail address.", {"email": ("equal",)}),
+    "phone": Condition("They share a phone number.", {"phone": ("equal", "tail")}),
+    "address": Condition(
+        "They share an address and a last name.",
+        {"street": ("equal",), "postcode": ("equal",), "last_name": ("equal", "part")},
+    ),
+}
+
+
+def facts_of(one: Side, other: Side, scored: Scored, *, today: date) -> Facts:
+    levels = {
+        name: UNKNOWN if place < 0 else BY_FIELD[name].names[place] for name, place in scored.levels.items()
+    }
+    firsts = (one.traits.first or "", other.traits.first or "")
+    types = {single >> SINGLE_BITS for single in one.singles} & {
+        single >> SINGLE_BITS for single in other.singles
+    }
+    born, limit = (one.traits.birth_date, other.traits.birth_date), adult_since(today)
+    return Facts(
+        levels=levels,
+        same_id=not one.ids.isdisjoint(other.ids),
+        other_single=bool(types) and one.singles.isdisjoint(other.singles),
+        same_initial=bool(firsts[0]) and firsts[0][:1] == firsts[1][:1],
+        across_eighteen=None not in born and len({str(day) <= limit for day in born}) == 2,
+    )
+
+
+def facts_sql(today: date) -> dict[str, str]:
+    """The same facts as columns, over tables ``l`` and ``r``."""
+    both_types = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
+    limit = adult_since(today)
+    return {
+        "same_id": "(len(l.ids) > 0 AND len(r.ids) > 0 AND list_has_any(l.ids, r.ids))",
+        "other_single": "(len(l.singles) > 0 AND len(r.singles) > 0 AND NOT list_has_any(l.singles, r.singles)"
+        f" AND {both_types.format(SINGLE_BITS)})",
+        "same_initial": "coalesce(left(l.first, 1) = left(r.first, 1), false)",
+        "across_eighteen": f"coalesce((l.birth_date <= '{limit}') <> (r.birth_date <= '{limit}'), false)",
+    }
+
+
+def adult_since(today: date) -> str:
+    """The last birth date (ISO) of somebody who is eighteen."""
+    day = min(today.day, 28) if today.month == 2 else today.day
+    return date(today.year - 18, today.month, day).isoformat()
+
+
+def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: date) -> Classified:
+    """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
+    facts = facts_of(one, other, scored, today=today)
+    veto, rule, tie = (_first(conditions, facts) for conditions in (VETOES, RULES, TIES))
+    if veto:
+        return Classified(RELATED if tie else NOTHING, "", veto)
+    if rule:
+        return Classified(CERTAIN, rule)
+    if scored.score >= model.thresholds["probable"]:
+        return Classified(PROBABLE)
+    return Classified(POSSIBLE if scored.score >= model.thresholds["possible"] else NOTHING)
+
+
+def _first(conditions: Mapping[str, Condition], facts: Facts) -> str:
+    return next((code for code, condition in conditions.items() if condition.holds(facts)), "")
+
+
+def code_sql(conditions: Mapping[str, Condition]) -> str:
+    """The code of the first condition that holds, or ''."""
+    cases = " ".join(f"WHEN {condition.sql} THEN '{code}'" for code, condition in conditions.items())
+    return f"CASE {cases} ELSE '' END"
+
+
+def tier_sql(model: Model) -> str:
+    """Over columns ``veto``, ``rule``, ``tie`` and ``score``."""
+    return (
+        f"CASE WHEN veto <> '' THEN CASE WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
+        f" WHEN rule <> '' THEN '{CERTAIN}'"
+        f" WHEN score >= {model.thresholds['probable']!r} THEN '{PROBABLE}'"
+        f" WHEN score >= {model.thresholds['possible']!r} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"
+    )
+
+
+def in_words(rule: str, veto: str) -> str:
+    """Why a pair is certain, or may not be merged; "" when only its score speaks."""
+    condition = VETOES.get(veto) or RULES.get(rule)
+    return condition.text if condition else ""

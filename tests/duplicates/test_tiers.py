@@ -1,0 +1,144 @@
+"""Tiers: what makes a pair certain, what forbids a merge, and that many pairs are classified as one is."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from typing import Any
+
+import pytest
+
+from profiles.duplicates import bulk
+from profiles.duplicates.model import Rarity, shipped
+from profiles.duplicates.tiers import (
+    RULES,
+    VETOES,
+    Classified,
+    Side,
+    adult_since,
+    classify,
+    in_words,
+    single_of,
+)
+from profiles.duplicates.training.fit import load
+from profiles.duplicates.training.people import make_people
+from profiles.duplicates.traits import read_traits
+
+TODAY = date(2026, 2, 28)
+ANN: dict[str, Any] = {
+    "first_name": "Ann",
+    "last_name": "Brown",
+    "email": "ann.brown@web.de",
+    "phone": "+48600100200",
+    "birth_date": "1980-05-17",
+    "city": "Gdańsk",
+    "street": "Długa 7",
+    "postcode": "80-001",
+}
+
+
+def side(values: dict[str, Any], *, ids: tuple[int, ...] = (), singles: tuple[int, ...] = ()) -> Side:
+    emails = values.get("emails", ())
+    return Side(read_traits(values, emails=emails), frozenset(ids), frozenset(singles))
+
+
+def verdict(one: Side, other: Side) -> Classified:
+    def seen(a: Side, b: Side) -> Classified:
+        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=Rarity())
+        return classify(a, b, scored, model=shipped(), today=TODAY)
+
+    assert seen(one, other) == seen(other, one)
+    return seen(one, other)
+
+
+@pytest.mark.parametrize(
+    ("other", "tier", "rule", "veto"),
+    [
+        ({"phone": "", "birth_date": ""}, "certain", "email", ""),
+        ({"email": "", "birth_date": "", "first_name": "Annie"}, "certain", "phone", ""),
+        ({"email": "", "phone": ""}, "certain", "name_and_birth_date", ""),
+        ({"email": "x@web.de", "emails": ["ann.brown@web.de"], "birth_date": ""}, "certain", "email", ""),
+        # One household, not one person.
+        ({"first_name": "Robert", "birth_date": ""}, "related", "", "first_names"),
+        ({"birth_date": "1952-01-09"}, "related", "", "birth_dates"),
+        ({"first_name": "Robert", "email": "", "phone": "", "birth_date": ""}, "related", "", "first_names"),
+        (
+            {"first_name": "Robert", "last_name": "Smith", "email": "", "phone": "", "street": ""},
+            "",
+            "",
+            "first_names",
+        ),
+        # The same name in another town, and nothing else.
+        (
+            {"email": "", "phone": "", "birth_date": "", "city": "Łódź", "street": "", "postcode": ""},
+            "",
+            "",
+            "",
+        ),
+    ],
+)
+def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rule: str, veto: str) -> None:
+    seen = verdict(side(ANN), side({**ANN, **other}))
+    assert (seen.tier, seen.rule, seen.veto) == (tier, rule, veto) or (
+        tier == "" and seen.tier in ("", "possible")
+    )
+    assert in_words(seen.rule, seen.veto) == (VETOES[veto].text if veto else RULES[rule].text if rule else "")
+
+
+def test_identifiers_join_and_forbid() -> None:
+    shared, other = single_of(3, 111), single_of(3, 222)
+    stranger = {"first_name": "Ann", "city": "Łódź"}
+    assert verdict(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classified("certain", "same_id")
+    both = side(ANN, singles=(shared,)), side(ANN, singles=(other,))
+    assert verdict(*both) == Classified("related", "", "identifiers")
+    assert verdict(both[0], side(ANN, singles=(shared, other))).tier == "certain"
+    assert verdict(both[0], side(ANN, singles=(single_of(4, 222),))).tier == "certain"
+
+
+def test_a_minor_is_not_merged_with_an_adult() -> None:
+    assert adult_since(TODAY) == "2008-02-28"
+    one, child = side({**ANN, "birth_date": "2004-05-17"}), side({**ANN, "birth_date": "2014-05-17"})
+    assert verdict(one, child) == Classified("related", "", "minor")
+
+
+def test_a_leap_day_has_a_birthday_every_year() -> None:
+    assert adult_since(date(2028, 2, 29)) == "2010-02-28"
+
+
+@pytest.mark.parametrize("rows", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
+    people, model, chance = make_people(rows=rows, seed=77), shipped(), random.Random(7)
+    sides, told = [], []
+    for number, row in enumerate(people.rows, 1):
+        traits = read_traits(row)
+        if traits.email and number % 5 == 0:
+            traits = read_traits(row, emails=[f"second.{number // 3}@web.de"])
+        ids = frozenset(chance.sample(range(rows), 2)) if number % 3 == 0 else frozenset[int]()
+        singles = frozenset({single_of(number % 2 + 1, number // 4)}) if number % 3 else frozenset[int]()
+        sides.append(Side(traits, ids, singles))
+        told.append([list(ids), list(singles), list(traits.emails), number])
+    db = load(people)
+    db.executemany("UPDATE people SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
+    bulk.compare(db, today=TODAY)
+    bulk.classify(db, model, rows)
+    rarity: dict[str, dict[str, float]] = {}
+    for field, value, bits in db.execute("SELECT field, value, bits FROM rarity").fetchall():
+        rarity.setdefault(field, {})[value] = bits
+    found = {
+        (one, other): Classified(tier, "" if veto else rule if tier == "certain" else "", veto)
+        for one, other, tier, rule, veto in db.execute("SELECT l, r, tier, rule, veto FROM found").fetchall()
+    }
+    seen = set()
+    for one, other in db.execute("SELECT l, r FROM compared").fetchall():
+        a, b = sides[one - 1], sides[other - 1]
+        scored = model.score(a.traits, b.traits, people=rows, rarity=Rarity(rarity))
+        alone = classify(a, b, scored, model=model, today=TODAY)
+        assert found.get((one, other), Classified("")).tier == alone.tier, (
+            people.rows[one - 1],
+            people.rows[other - 1],
+        )
+        if alone.tier:
+            assert found[one, other] == alone
+            seen.add((alone.tier, alone.rule or alone.veto))
+    assert {tier for tier, _ in seen} == {"certain", "probable", "possible", "related"}
+    assert len(found) > 100
