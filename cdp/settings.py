@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE = {
     "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": CDP_JOB_SWEEP_SECONDS},
     "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
     "forget expired files and keys": {"task": "cdp.tasks.expire", "schedule": 600.0},
+    "compare who changed": {"task": "cdp.tasks.compare_changed", "schedule": 10.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
     "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},
 }

@@ -40,6 +40,14 @@ def deliver_webhooks() -> None:
 
 
 @shared_task
+def compare_changed() -> None:
+    """Compare anew whoever changed. Ten seconds apart, so nobody waits a minute."""
+    from profiles.duplicates import freshness
+
+    freshness.work_off()
+
+
+@shared_task
 def send_queued_mail() -> None:
     from cdp import mail
 

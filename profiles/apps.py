@@ -10,5 +10,6 @@ class ProfilesConfig(AppConfig):
         # Any process may work on a job or end one: bulk actions and exports are known everywhere.
         from profiles import bulk, exports  # noqa: F401
         from profiles.builtin import ensure_builtin
+        from profiles.duplicates import scan  # noqa: F401
 
         post_migrate.connect(ensure_builtin, sender=self)

@@ -7,10 +7,12 @@ PostgreSQL, the fit and the tests from anywhere else.
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.model import rounded
 from profiles.duplicates.tiers import RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.traits import COLUMNS
 
@@ -30,6 +32,69 @@ TYPES = {
 PEOPLE = f"CREATE TABLE people ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
 # A name nobody shares says at most this much more than the average one, a common one so much less.
 RAREST, COMMONEST = 4.0, -6.0
+
+
+# A value more people hold than one in ten thousand values is a crowd's; a family has up to 5, and nobody's has 20.
+FEWEST, LARGEST, SHARE = 5, 20, 0.9999
+SHARED = ("email", "phone")
+
+
+def read_rows(db: DuckDBPyConnection, path: Path) -> int:
+    """Fill ``people`` from a CSV file PostgreSQL wrote; how many."""
+    texts = {name: "VARCHAR" if kind.endswith("[]") else kind for name, kind in TYPES.items()}
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in texts.items())
+    # Arrays as PostgreSQL writes them, {1,2}, are lists in DuckDB with other brackets.
+    chosen = ", ".join(
+        f"CAST(replace(replace({name}, '{{', '['), '}}', ']') AS {kind}) AS {name}"
+        if kind.endswith("[]")
+        else name
+        for name, kind in TYPES.items()
+    )
+    db.execute(
+        f"INSERT INTO people SELECT {chosen} FROM read_csv(?, header = false, auto_detect = false,"
+        f" delim = ',', quote = '\"', escape = '\"', nullstr = '', columns = {{{columns}}})",
+        [str(path)],
+    )
+    return _count(db, "people")
+
+
+def leave_out_crowds(db: DuckDBPyConnection) -> None:
+    """``shared (field, value, holders, examples)``: values too many share, which are then nobody's any more."""
+    parts = " UNION ALL ".join(
+        f"SELECT '{field}' AS field, {field} AS value, count(*) AS holders, list(id ORDER BY id)[:100] AS examples"
+        f" FROM people WHERE {field} IS NOT NULL GROUP BY 2"
+        for field in SHARED
+    )
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE shared AS"
+        f" WITH counted AS (SELECT field, value, count(*) AS holders FROM ({_values_sql()}) GROUP BY 1, 2),"
+        f" most AS (SELECT field, least({LARGEST}, greatest({FEWEST}, quantile_disc(holders, {SHARE}))) AS allowed FROM counted GROUP BY 1)"
+        f" SELECT p.* FROM ({parts}) p JOIN most USING (field) WHERE p.holders > most.allowed"
+    )
+    for field, others in (("email", ("mailbox", "domain")), ("phone", ())):
+        gone = ", ".join(f"{name} = NULL" for name in (field, *others))
+        crowd = [
+            value for (value,) in db.execute("SELECT value FROM shared WHERE field = ?", [field]).fetchall()
+        ]
+        if crowd:
+            db.execute(f"UPDATE people SET {gone} WHERE list_contains(?, {field})", [crowd])
+            db.execute(
+                f"UPDATE people SET {field}s = list_filter({field}s, lambda x: NOT list_contains(?, x))"
+                f" WHERE len({field}s) > 0",
+                [crowd],
+            )
+
+
+def _values_sql() -> str:
+    return " UNION ALL ".join(
+        f"SELECT '{field}' AS field, {field} AS value FROM people WHERE {field} IS NOT NULL"
+        for field in SHARED
+    )
+
+
+def _count(db: DuckDBPyConnection, table: str) -> int:
+    ((count,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(count)
 
 
 def find_candidates(db: DuckDBPyConnection) -> None:
@@ -88,6 +153,51 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
         f" (SELECT *, {score_sql(model, people)} AS score, {codes} FROM compared)"
         " WHERE tier <> ''"
     )
+
+
+def write_found(db: DuckDBPyConnection, model: Model, folder: Path) -> dict[str, int]:
+    """``found``, key crowds, rarity and shared values as files; how many of each."""
+    db.execute(
+        "COPY (SELECT l, r, tier, round(score, 4), CASE WHEN tier = 'certain' THEN rule ELSE '' END, veto,"
+        f" {evidence_sql(model)} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
+    )
+    db.execute(
+        f"COPY (SELECT 'key', '', key, holders FROM crowd) TO '{folder / 'crowds.csv'}' (HEADER false, FORCE_QUOTE *)"
+    )
+    db.execute(
+        f"COPY (SELECT field, value, bits FROM rarity WHERE bits <> 0) TO '{folder / 'rarity.csv'}' (HEADER false, FORCE_QUOTE *)"
+    )
+    db.execute(f"COPY shared TO '{folder / 'shared.parquet'}' (FORMAT parquet)")
+    return {"pairs": _count(db, "found"), "candidates": _count(db, "pair"), "crowds": _count(db, "crowd")}
+
+
+def read_shared(path: Path) -> list[tuple[str, str, int, list[int]]]:
+    """What ``write_found`` said about values too many share."""
+    import duckdb
+
+    with duckdb.connect() as db:
+        return db.execute(
+            "SELECT field, value, holders, examples FROM read_parquet(?) ORDER BY 1, 2", [str(path)]
+        ).fetchall()
+
+
+def evidence_sql(model: Model) -> str:
+    """The explanation as JSON text, ``[[field, level, bits]]``, as ``candidates.Found.evidence`` writes it."""
+    told = []
+    for one in COMPARISONS:
+        cases = []
+        for place, (name, weight) in enumerate(zip(one.names, model.weights[one.field], strict=True)):
+            bits = str(rounded(weight))
+            if one.is_rarity_counted and place == 0:
+                rare = f"{model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0)"
+                bits = f"' || floor(({weight!r} + {rare}) * 100 + 0.5) / 100 || '"
+            cases.append(f"""WHEN {place} THEN '["{one.field}","{name}",{bits}]'""")
+        told.append(f"CASE {one.field} {' '.join(cases)} END")
+    told += [
+        f"""CASE WHEN {one.sql} THEN '["","{one.name}",{rounded(model.adjustments[one.name])}]' END"""
+        for one in ADJUSTMENTS
+    ]
+    return f"'[' || array_to_string(list_filter([{', '.join(told)}], lambda x: x IS NOT NULL), ',') || ']'"
 
 
 def score_sql(model: Model, people: int) -> str:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from math import log2
+from math import floor, log2
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,11 @@ class Model:
     @cached_property
     def _places(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
         return [(one.name, {name: one.places(name) for name in one.when}) for one in ADJUSTMENTS]
+
+
+def rounded(bits: float) -> float:
+    """To hundredths, halves up, as ``bulk`` rounds."""
+    return floor(bits * 100 + 0.5) / 100
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ from profiles.models.duplicate import DuplicateCase, DuplicatePair, DuplicatePol
 from profiles.models.event import Event, EventName, EventSchema
 from profiles.models.identifier import Identifier
 from profiles.models.journal import Change
+from profiles.models.matching import MatchBase, MatchCrowd, MatchQueue, MatchRarity, MatchRow
 from profiles.models.merge import Merge
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
@@ -28,6 +29,11 @@ __all__ = [
     "Identifier",
     "IdentifierType",
     "LinkInterval",
+    "MatchBase",
+    "MatchCrowd",
+    "MatchQueue",
+    "MatchRarity",
+    "MatchRow",
     "Merge",
     "Message",
     "Note",

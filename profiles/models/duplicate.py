@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -169,7 +170,8 @@ class DuplicateCase(models.Model):
         indexes = [
             models.Index(
                 fields=["kind", "-score", "-id"], name="duplicate_case_queue", condition=Q(state="open")
-            )
+            ),
+            GinIndex(fields=["members"], name="duplicate_case_members", condition=Q(state="open")),
         ]
 
     def __str__(self) -> str:

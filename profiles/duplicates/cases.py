@@ -1,0 +1,254 @@
+"""Groups of people linked by certain and probable pairs, reviewed as one case; and values too many share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, MatchCrowd, Profile, Tier
+
+# Three and more are a case; two are a pair.
+SMALLEST = 3
+# More are never merged without somebody having looked.
+LARGEST = 5
+# Who is named of those who share a value.
+NAMED = 100
+
+State, Kind = DuplicateCase.State, DuplicateCase.Kind
+_LINKS = "verdict = 'open' AND tier IN ('certain', 'probable')"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    pair_id: int
+    a: int
+    b: int
+    tier: str
+    score: float
+
+
+def refresh(roots: Sequence[int]) -> int:
+    """Bring the cases these people are, were or come to be in up to date; how many there are. Some queries."""
+    if not roots:
+        return 0
+    seeds = set(roots)
+    for members in DuplicateCase.objects.filter(
+        state=State.OPEN, kind=Kind.PEOPLE, members__overlap=list(roots)
+    ).values_list("members", flat=True):
+        seeds.update(members)
+    return _write(groups(_links_around(seeds)), among=seeds)
+
+
+def rebuild() -> int:
+    """The same for everybody."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id, a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKS}")
+        links = [Link(*row) for row in cursor.fetchall()]
+    return _write(groups(links), among=None)
+
+
+def _links_around(seeds: Iterable[int]) -> list[Link]:
+    """Every link of the groups these people are in. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH RECURSIVE circle (id) AS (
+                SELECT unnest(%s::bigint[])
+                UNION
+                SELECT n.id FROM circle c CROSS JOIN LATERAL (
+                    SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}
+                    UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKS}) n
+            )
+            SELECT p.id, p.a_id, p.b_id, p.tier, p.score FROM circle c
+            JOIN profiles_duplicatepair p ON p.a_id = c.id WHERE {_LINKS.replace("verdict", "p.verdict").replace("tier", "p.tier")}
+            """,
+            [sorted(seeds)],
+        )
+        return [Link(*row) for row in cursor.fetchall()]
+
+
+def groups(links: Sequence[Link]) -> list[list[Link]]:
+    """The links of each connected group of three or more. Pure."""
+    parent: dict[int, int] = {}
+
+    def top(one: int) -> int:
+        parent.setdefault(one, one)
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        return one
+
+    for link in links:
+        one, other = sorted((top(link.a), top(link.b)))
+        parent[other] = one
+    found: dict[int, list[Link]] = defaultdict(list)
+    for link in links:
+        found[top(link.a)].append(link)
+    return [group for _, group in sorted(found.items()) if len(members_of(group)) >= SMALLEST]
+
+
+def members_of(links: Sequence[Link]) -> list[int]:
+    return sorted({one for link in links for one in (link.a, link.b)})
+
+
+def weakest(links: Sequence[Link]) -> Link:
+    """The link that says least: the one to look at first."""
+    return min(links, key=lambda link: (link.tier != Tier.PROBABLE, link.score, link.pair_id))
+
+
+def halves(links: Sequence[Link], cut: Link) -> list[set[int]]:
+    """The group without one link: one set of members while it holds together, two where the link was a bridge."""
+    left = [link for link in links if link is not cut]
+    sets: list[set[int]] = [{one} for one in members_of(links)]
+    for link in left:
+        joined = [members for members in sets if link.a in members or link.b in members]
+        sets = [members for members in sets if members not in joined] + [set().union(*joined)]
+    return sets
+
+
+def _write(found: Sequence[Sequence[Link]], *, among: set[int] | None) -> int:
+    """Open, renew and close cases. Some queries for any number of groups."""
+    people = sorted({one for group in found for one in members_of(group)})
+    locked, apart = _objections(people)
+    cases = []
+    for group in found:
+        members, weak = members_of(group), weakest(group)
+        cases.append(
+            DuplicateCase(
+                kind=Kind.PEOPLE,
+                anchor=members[0],
+                members=members,
+                size=len(members),
+                tier=Tier.PROBABLE if any(link.tier == Tier.PROBABLE for link in group) else Tier.CERTAIN,
+                score=min(link.score for link in group),
+                weakest_id=weak.pair_id,
+                problem=problem(group, locked=locked, apart=apart),
+            )
+        )
+    _close(among, {case.anchor for case in cases})
+    _upsert(cases)
+    _name_pairs(cases, {link.pair_id: members_of(group)[0] for group in found for link in group}, among)
+    return len(cases)
+
+
+def problem(links: Sequence[Link], *, locked: set[int], apart: set[tuple[int, int]]) -> str:
+    """Why the group is not merged without a person, as a sentence; "" when it may be."""
+    members = members_of(links)
+    if held := [one for one in members if one in locked]:
+        return f"#{held[0]} is locked against merging."
+    between = [pair for pair in sorted(apart) if pair[0] in members and pair[1] in members]
+    if between:
+        return f"#{between[0][0]} and #{between[0][1]} are two people."
+    if len(members) > LARGEST:
+        return f"{len(members)} profiles are more than one person usually has."
+    weak = weakest(links)
+    if weak.tier == Tier.PROBABLE and min(map(len, halves(links, weak))) > 1:
+        return f"Two groups hang together by one link alone: #{weak.a} and #{weak.b}."
+    return ""
+
+
+def _objections(people: Sequence[int]) -> tuple[set[int], set[tuple[int, int]]]:
+    """Who is locked, and which two of them are known to be two people (a veto, or somebody said so). Two queries."""
+    if not people:
+        return set(), set()
+    locked = set(Profile.objects.filter(pk__in=people, is_locked=True).values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a_id, b_id FROM profiles_duplicatepair WHERE a_id = ANY(%(people)s) AND b_id = ANY(%(people)s)"
+            " AND (verdict = 'not_duplicate' OR veto <> '')",
+            {"people": list(people)},
+        )
+        return locked, set(cursor.fetchall())
+
+
+def _close(among: set[int] | None, kept: set[int | None]) -> None:
+    open_cases = DuplicateCase.objects.filter(state=State.OPEN, kind=Kind.PEOPLE).exclude(anchor__in=kept)
+    if among is not None:
+        open_cases = open_cases.filter(members__overlap=sorted(among))
+    open_cases.update(state=State.GONE, decided_at=Now(), updated_at=Now())
+
+
+def _upsert(cases: Sequence[DuplicateCase]) -> None:
+    if not cases:
+        return
+    columns = "kind, state, anchor, members, size, tier, score, weakest_id, problem, value"
+    updates = ", ".join(
+        f"{name} = excluded.{name}" for name in ("members", "size", "tier", "score", "weakest_id", "problem")
+    )
+    rows = [
+        (case.anchor, "{" + ",".join(map(str, case.members)) + "}", case.size, case.tier, case.score,
+         case.weakest_id, case.problem)
+        for case in cases
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO profiles_duplicatecase AS c ({columns})"
+            " SELECT 'people', 'open', anchor, members::bigint[], size, tier, score, weakest, problem, ''"
+            " FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bigint[], %s::text[])"
+            " AS d (anchor, members, size, tier, score, weakest, problem)"
+            " ON CONFLICT (anchor) WHERE kind = 'people' AND state = 'open'"
+            f" DO UPDATE SET {updates}, updated_at = now() WHERE (c.members, c.score, c.problem)"
+            " IS DISTINCT FROM (excluded.members, excluded.score, excluded.problem)",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
+
+
+def _name_pairs(cases: Sequence[DuplicateCase], anchors: dict[int, int], among: set[int] | None) -> None:
+    """Let each pair name its case, and pairs of no group none. Two statements."""
+    pairs = DuplicatePair.objects.filter(case__isnull=False).exclude(pk__in=anchors)
+    if among is not None:
+        pairs = pairs.filter(a_id__in=among) | pairs.filter(b_id__in=among)
+    pairs.update(case=None)
+    if not anchors:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE profiles_duplicatepair p SET case_id = c.id"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS d (pair, anchor) JOIN profiles_duplicatecase c"
+            " ON c.anchor = d.anchor AND c.state = 'open' AND c.kind = 'people'"
+            " WHERE p.id = d.pair AND p.case_id IS DISTINCT FROM c.id",
+            [list(anchors), list(anchors.values())],
+        )
+
+
+# --- Shared values ------------------------------------------------------------------------------------------
+
+
+def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
+    """One case for each ``(email|phone, value, holders, some of them)`` too many share; others close. How many.
+
+    A value somebody left as shared stays so; its count is renewed. Some queries.
+    """
+    types = {
+        row.normalizer: row.pk
+        for row in IdentifierType.objects.filter(normalizer__in=["email", "phone"]).order_by("-priority")
+    }
+    told = [(types.get(field), value, count, some[:NAMED]) for field, value, count, some in values]
+    MatchCrowd.objects.filter(key__isnull=True).delete()
+    MatchCrowd.objects.bulk_create(
+        [MatchCrowd(field=field, value=value, holders=count) for field, value, count, _ in values],
+        batch_size=5000,
+    )
+    known = {value for _, value, _, _ in told}
+    shared = DuplicateCase.objects.filter(kind=Kind.SHARED_VALUE)
+    shared.filter(state=State.OPEN).exclude(value__in=known).update(state=State.GONE, updated_at=Now())
+    if told:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO profiles_duplicatecase AS c (kind, state, type_id, value, size, members, tier, score, problem)"
+                " SELECT 'shared_value', 'open', type_id, value, size, members::bigint[], 'related', 0, ''"
+                " FROM unnest(%s::int[], %s::text[], %s::int[], %s::text[]) AS d (type_id, value, size, members)"
+                " ON CONFLICT (type_id, value) WHERE kind = 'shared_value' AND state IN ('open', 'shared')"
+                " DO UPDATE SET size = excluded.size, members = excluded.members, updated_at = now()",
+                [
+                    [type_id for type_id, *_ in told],
+                    [value for _, value, *_ in told],
+                    [count for *_, count, _ in told],
+                    ["{" + ",".join(map(str, some)) + "}" for *_, some in told],
+                ],
+            )
+    return len(told)

@@ -1,0 +1,116 @@
+"""What finding duplicates keeps beside people: each one as the comparison sees them, and whom to look at anew."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models.functions import Now
+
+
+class MatchRow(models.Model):
+    """One row is one live person as the comparison sees them (``profiles.duplicates.traits``), kept by the queue.
+
+    Whoever says nothing about a person (an anonymous visitor) has none. ``keys`` are what candidates share.
+    """
+
+    profile = models.OneToOneField("profiles.Profile", models.CASCADE, primary_key=True, related_name="+")
+    first = models.TextField(null=True)
+    first_groups = ArrayField(models.IntegerField(), default=list)
+    last = models.TextField(null=True)
+    last_head = models.TextField(null=True)
+    email = models.TextField(null=True)
+    mailbox = models.TextField(null=True)
+    domain = models.TextField(null=True)
+    phone = models.TextField(null=True)
+    birth_date = models.TextField(null=True)
+    city = models.TextField(null=True)
+    street = models.TextField(null=True)
+    postcode = models.TextField(null=True)
+    emails = ArrayField(models.TextField(), default=list)
+    phones = ArrayField(models.TextField(), default=list)
+    ids = ArrayField(models.BigIntegerField(), default=list)
+    singles = ArrayField(models.BigIntegerField(), default=list)
+    keys = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [GinIndex(fields=["keys"], name="match_row_keys")]
+
+    def __str__(self) -> str:
+        return f"#{self.profile_id}"
+
+
+class MatchQueue(models.Model):
+    """One row says that a profile changed in what comparisons look at. Written by triggers, emptied by workers."""
+
+    id = models.BigAutoField(primary_key=True)
+    profile_id = models.BigIntegerField()
+    queued_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"#{self.profile_id}"
+
+
+class MatchCrowd(models.Model):
+    """One row is a value or key that too many people share: it makes nobody a candidate and weighs nothing.
+
+    ``field`` is email or phone with its ``value``, or ``key`` with the number of a match key.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    field = models.CharField(max_length=5)
+    value = models.TextField(blank=True, default="")
+    key = models.BigIntegerField(null=True)
+    holders = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["key"], name="match_crowd_key_once"),
+            models.UniqueConstraint(
+                fields=["field", "value"], condition=models.Q(key__isnull=True), name="match_crowd_value_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value or self.key}: {self.holders}"
+
+
+class MatchRarity(models.Model):
+    """One row is a name and how much rarer it is than the average one, in bits, as the last scan counted."""
+
+    id = models.BigAutoField(primary_key=True)
+    field = models.CharField(max_length=20)
+    value = models.TextField()
+    bits = models.FloatField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["field", "value"], name="match_rarity_once")]
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.value}: {self.bits}"
+
+
+class MatchBase(models.Model):
+    """The one row about the last scan of everybody: how many people it compared, with which model, and when."""
+
+    people = models.PositiveIntegerField(default=0)
+    pairs = models.PositiveIntegerField(default=0)
+    model_version = models.CharField(max_length=20, default="")
+    job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, related_name="+")
+    scanned_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(name="match_base_one_row", condition=models.Q(pk=1))]
+
+    def __str__(self) -> str:
+        return f"{self.people} people"
+
+    @classmethod
+    def current(cls) -> "MatchBase":
+        """The row; an empty one while nobody has scanned."""
+        return cls.objects.filter(pk=1).first() or cls(pk=1)

@@ -1,0 +1,218 @@
+"""A scan of everybody, and what follows a change: pairs with reasons, cases, shared values; decisions stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from cdp.actors import Actor
+from cdp.jobs import run_to_end
+from cdp.models import User
+from profiles.builtin import builtin_source
+from profiles.duplicates import freshness
+from profiles.duplicates.explain import explain, in_words
+from profiles.duplicates.scan import start_scan
+from profiles.duplicates.training.people import make_people
+from profiles.editing import update_profile
+from profiles.errors import Forbidden
+from profiles.merging.merge import merge_profiles
+from profiles.merging.verdicts import set_verdict
+from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
+from profiles.privacy.deletion import delete_profiles
+
+pytestmark = pytest.mark.django_db
+ANN: dict[str, Any] = {
+    "first_name": "Ann",
+    "last_name": "Pucllar",
+    "email": "ann.pucllar@web.de",
+    "phone": "+48600100200",
+    "birth_date": "1980-05-17",
+    "city": "Gdańsk",
+}
+
+
+def person(**changes: Any) -> Profile:
+    return plain(**{name: value for name, value in {**ANN, **changes}.items() if value})
+
+
+def plain(**fields: Any) -> Profile:
+    """A profile as an import of contact values leaves it: no identifier, so that nothing joins it to another."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id'))")
+        number = cursor.fetchone()[0]
+    return Profile.objects.create(pk=number, canonical_id=number, source=builtin_source("api"), **fields)
+
+
+def scan() -> dict[str, Any]:
+    job = run_to_end(start_scan(actor=Actor.system()))
+    assert job.state == "done", job.problem
+    return job.result
+
+
+def told() -> list[tuple[int, int, str, str, str]]:
+    return list(
+        DuplicatePair.objects.order_by("a_id", "b_id").values_list("a_id", "b_id", "tier", "rule", "veto")
+    )
+
+
+@pytest.fixture
+def family() -> dict[str, int]:
+    ann = person()
+    again = person(email="", phone="", city="")
+    home = person(first_name="Robert", birth_date="1978-02-03")
+    other = person(
+        first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
+    )
+    return {"ann": ann.pk, "again": again.pk, "robert": home.pk, "zoe": other.pk}
+
+
+@pytest.mark.parametrize("way", ["scan", "queue"])
+def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
+    assert MatchQueue.objects.count() >= 4
+    if way == "scan":
+        result = scan()
+        assert (result["people"], result["pairs"], result["new"]) == (4, 2, 2)
+    else:
+        freshness.work_off()
+    ann, again, robert = family["ann"], family["again"], family["robert"]
+    assert told() == [
+        (ann, again, "certain", "name_and_birth_date", ""),
+        (ann, robert, "related", "", "first_names"),
+    ]
+    assert MatchQueue.objects.count() == 0
+    assert set(MatchRow.objects.values_list("pk", flat=True)) == set(family.values())
+    pair = DuplicatePair.objects.select_related("a", "b").get(a_id=ann, b_id=again)
+    words = in_words(explain(pair))
+    assert words.startswith("First names are equal +"), words
+    assert {"Birth dates are equal", "the same name and birth date"} <= {one.text for one in explain(pair)}
+    assert pair.found_by == ("scan" if way == "scan" else "change")
+
+
+def test_many_people_get_the_same_pairs_either_way() -> None:
+    people = make_people(rows=600, seed=31, share=1.0)
+    for row in people.rows:
+        plain(**{name: value for name, value in row.items() if value and name in ANN})
+    scan()
+
+    def seen() -> dict[Any, Any]:
+        rows = DuplicatePair.objects.values_list("a_id", "b_id", "tier", "rule", "veto", "score", "evidence")
+        return {row[:2]: row[2:] for row in rows}
+
+    bulk = seen()
+    assert len(bulk) > 50
+    MatchQueue.objects.bulk_create(
+        MatchQueue(profile_id=pk) for pk in MatchRow.objects.values_list("pk", flat=True)
+    )
+    freshness.work_off()
+    single = seen()
+    assert single.keys() == bulk.keys()
+    for pair, (*names, score, evidence) in bulk.items():
+        *again, score_again, evidence_again = single[pair]
+        assert (names, evidence) == (again, evidence_again)
+        assert score == pytest.approx(score_again, abs=1e-3)
+
+
+def test_decisions_outlive_a_scan(family: dict[str, int], by_staff: dict[str, Any]) -> None:
+    scan()
+    set_verdict(a_id=family["ann"], b_id=family["again"], verdict="not_duplicate", actor=by_staff["actor"])
+    assert scan()["new"] == 0
+    assert DuplicatePair.objects.get(a_id=family["ann"], b_id=family["again"]).verdict == "not_duplicate"
+    # Nor is it asked again about the person one of them became part of.
+    merge_profiles(winner_id=family["zoe"], loser_id=family["again"], **by_staff)
+    freshness.work_off()
+    assert not DuplicatePair.objects.filter(a_id=family["ann"], b_id=family["zoe"], verdict="open").exists()
+
+
+def test_what_no_longer_holds_goes_and_what_a_door_said_stays(
+    family: dict[str, int], by_staff: dict[str, Any]
+) -> None:
+    ann, zoe = family["ann"], family["zoe"]
+    DuplicatePair.objects.create(a_id=ann, b_id=zoe, reasons=[{"text": "Both came with the same cookie."}])
+    scan()
+    assert DuplicatePair.objects.get(a_id=ann, b_id=zoe).tier == "possible"
+    again = DuplicatePair.objects.get(a_id=ann, b_id=family["again"])
+    update_profile(
+        profile_id=family["again"],
+        values={"first_name": "Olaf", "last_name": "Berg", "birth_date": "1950-01-02"},
+        **by_staff,
+    )
+    freshness.work_off()
+    assert not DuplicatePair.objects.filter(pk=again.pk).exists()
+    assert DuplicatePair.objects.get(a_id=ann, b_id=zoe).reasons == [
+        {"text": "Both came with the same cookie."}
+    ]
+
+
+def test_the_deleted_are_compared_with_nobody(family: dict[str, int], by_staff: dict[str, Any]) -> None:
+    scan()
+    delete_profiles(profile_ids=[family["again"]], **by_staff)
+    freshness.work_off()
+    assert not MatchRow.objects.filter(pk=family["again"]).exists()
+    assert not DuplicatePair.objects.filter(a_id=family["ann"], b_id=family["again"], verdict="open").exists()
+
+
+def test_three_are_a_case_with_its_weakest_link(by_staff: dict[str, Any]) -> None:
+    ids = [person(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(3)]
+    assert scan()["cases"] == 1
+    case = DuplicateCase.objects.get()
+    assert (case.members, case.anchor, case.size, case.state, case.problem) == (ids, ids[0], 3, "open", "")
+    assert case.weakest is not None
+    assert case.pairs.count() == 3
+    Profile.objects.filter(pk=ids[1]).update(is_locked=True)
+    scan()
+    case.refresh_from_db()
+    assert case.problem == f"#{ids[1]} is locked against merging."
+    set_verdict(a_id=ids[0], b_id=ids[1], verdict="not_duplicate", actor=by_staff["actor"])
+    set_verdict(a_id=ids[1], b_id=ids[2], verdict="not_duplicate", actor=by_staff["actor"])
+    scan()
+    case.refresh_from_db()
+    assert (case.state, DuplicateCase.objects.filter(state="open").count()) == ("gone", 0)
+
+
+def test_one_junk_address_of_many_is_one_case_and_joins_nobody() -> None:
+    ids = [plain(first_name=f"Name{number}", email="shared.desk@web.de").pk for number in range(250)]
+    result = scan()
+    assert (result["shared_values"], result["cases"]) == (1, 0)
+    case = DuplicateCase.objects.get()
+    assert (case.kind, case.value, case.size, len(case.members)) == (
+        "shared_value",
+        "shared.desk@web.de",
+        250,
+        100,
+    )
+    assert case.type is not None
+    assert case.type.name == "email"
+    assert not DuplicatePair.objects.exists()
+    assert MatchCrowd.objects.filter(value="shared.desk@web.de", holders=250).exists()
+    Profile.objects.filter(pk__in=ids).update(email=None)
+    scan()
+    case.refresh_from_db()
+    assert (case.state, MatchCrowd.objects.exists()) == ("gone", False)
+
+
+def test_only_one_scan_at_a_time_and_only_who_may() -> None:
+    job = start_scan(actor=Actor.system())
+    assert start_scan(actor=Actor.system()).pk == job.pk
+    with pytest.raises(Forbidden, match="may not scan everybody for duplicates."):
+        start_scan(actor=Actor.of_user(User.objects.create(username="guest")))
+    assert run_to_end(job).state == "done"
+    assert MatchBase.current().job_id == job.pk
+
+
+def test_the_number_of_queries_does_not_grow_with_the_people() -> None:
+    def cost(count: int) -> int:
+        ids = [
+            person(email=f"n{count}.{number}@web.de", first_name=f"F{count}x{number}").pk
+            for number in range(count)
+        ]
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            freshness.refresh(ids)
+        return len(queries)
+
+    cost(4)
+    assert cost(4) == cost(60)
