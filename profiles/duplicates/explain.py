@@ -50,7 +50,8 @@ def _of_model(
     comparison = BY_FIELD[field]
     label = next((one.label for one in comparison.levels if one.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
-    one, other = (show(field, getattr(side, field)) for side in (a, b))
+    shown = comparison.shows or field
+    one, other = (show(shown, getattr(side, shown)) for side in (a, b))
     return Reason(
         field,
         comparison.label.capitalize(),

@@ -6,12 +6,14 @@ others. A key held by more than ``BLOCK`` profiles says too little, costs too mu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from profiles.duplicates.traits import Traits
 
 BLOCK = 200
+_NOT_PLAIN = re.compile("[^a-z0-9]")
 
 
 def match_keys(traits: Traits, ids: Iterable[int] = ()) -> list[int]:
@@ -27,26 +29,26 @@ def hashed(text: str) -> int:
 def key_texts(traits: Traits) -> Iterator[str]:
     """The keys in words, as ``kind:part:part``."""
     first, last, date, city = traits.first, traits.last, traits.birth_date, traits.city
-    mailbox, phone = traits.mailbox, traits.phone
+    mailbox, phone, name = traits.mailbox, traits.phone, last or first or ""
     for mail in traits.emails or filter(None, (traits.email,)):
         yield f"mail:{mail}"
-    if mailbox and len(mailbox) >= 5:
-        yield f"box:{mailbox}"
-    if mailbox and traits.domain and len(mailbox) >= 4:
-        # One slip in the mailbox leaves one of its halves.
-        half = (len(mailbox) + 1) // 2
-        yield f"mh:{traits.domain}:{mailbox[:half]}"
-        yield f"mt:{traits.domain}:{mailbox[-half:]}"
+    if mailbox and len(bare := _NOT_PLAIN.sub("", mailbox)) >= 5:
+        yield f"box:{bare}"
+    if mailbox and traits.domain and len(mailbox) >= 6:
+        # One slip in the first half of a mailbox; one in the second leaves "lm" below.
+        yield f"mt:{traits.domain}:{mailbox[-((len(mailbox) + 1) // 2) :]}"
     for number in traits.phones or filter(None, (phone,)):
         if len(number) >= 7:
             yield f"tel:{number[-7:]}"
     if phone and len(phone) >= 7:
-        yield f"ph:{phone[:-4]}:{last or first or ''}"
-        yield f"pt:{phone[-4:]}:{last or first or ''}"
+        yield f"ph:{phone[:-2]}:{name[:1]}"
+        yield f"pt:{phone[-5:]}:{(first or last or '')[:2]}"
     if first and last:
         # In either order, for names that stand in each other's place.
-        yield f"name:{':'.join(sorted((first, last)))}"
-        yield f"n3:{first[:3]}:{last[:3]}:{city or ''}"
+        yield f"name:{':'.join(sorted((first, traits.last_head or last)))}"
+        yield f"n3:{':'.join(sorted((first[:3], last[:3])))}:{city or ''}"
+        yield f"nl:{first[:2]}:{last}"
+        yield f"nf:{first}:{last[:4]}"
     if date:
         for part in (last and last[:3], first and first[:3], city, mailbox and mailbox[:4]):
             if part:
@@ -55,17 +57,12 @@ def key_texts(traits: Traits) -> Iterator[str]:
             # The date with a slip: its year, or its day and month, with the name.
             yield f"dn:{date[:4]}:{first[:2]}:{last[:4]}"
             yield f"dm:{date[5:]}:{first[:2]}:{last[:4]}"
-    if last:
-        if mailbox:
-            yield f"lm:{last}:{mailbox[:4]}"
-        if city and first:
-            yield f"lc:{last}:{city}:{first[:1]}"
-    if first and city and mailbox:
-        yield f"fc:{first}:{city}:{mailbox[:3]}"
-    if first and mailbox and len(mailbox) >= 4:
-        yield f"fm:{first}:{mailbox[:5]}"
+    if last and mailbox:
+        yield f"lm:{last[:5]}:{mailbox[:4]}"
+    if last and city and first:
+        yield f"lc:{last}:{city}:{first[:1]}"
     if traits.street and traits.postcode:
-        yield f"at:{traits.postcode}:{traits.street}:{(last or first or '')[:2]}"
+        yield f"at:{traits.postcode}:{traits.street}:{name[:2]}"
     if traits.postcode and last:
         yield f"pl:{traits.postcode}:{last[:4]}"
     if traits.postcode and first:

@@ -7,6 +7,7 @@ that one slip cannot fail stands before it: of two words one slip apart, either 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ class Level:
 class Comparison:
     """One field's levels, best first; the last is ``differs``. Unknown where either side says nothing.
 
-    ``rare``: the trait whose rarity adds to ``equal``.
+    ``is_rarity_counted``: how rare the trait is adds to ``equal``. ``known``: what must hold instead of both sides
+    having the trait. ``shows``: the field whose values an explanation shows, where it is not ``field``.
     """
 
     field: str
@@ -40,6 +42,9 @@ class Comparison:
     trait: str
     levels: tuple[Level, ...]
     is_rarity_counted: bool = False
+    known: Callable[[Traits, Traits], bool] | None = None
+    known_sql: str = ""
+    shows: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,11 +57,16 @@ class Comparison:
             f"WHEN {level.sql} THEN {place}" for place, level in enumerate(self.levels) if level.sql
         )
         unknown = f"l.{self.trait} IS NULL OR r.{self.trait} IS NULL"
+        if self.known_sql:
+            unknown = f"NOT {self.known_sql}"
         return f"CASE WHEN {unknown} THEN -1 {cases} ELSE {len(self.levels) - 1} END"
 
     def level_of(self, one: Traits, other: Traits) -> int:
         """The same number."""
-        if getattr(one, self.trait) is None or getattr(other, self.trait) is None:
+        if self.known:
+            if not self.known(one, other):
+                return -1
+        elif getattr(one, self.trait) is None or getattr(other, self.trait) is None:
             return -1
         return next(place for place, level in enumerate(self.levels) if level.holds(one, other))
 
@@ -134,9 +144,74 @@ def _differs(label: str = "differ") -> Level:
 _SWAPPED = Level(
     "swapped",
     "stand in each other's place",
-    "(l.first = r.last AND l.last = r.first)",
-    lambda a, b: a.first is not None and a.last is not None and (a.first, a.last) == (b.last, b.first),
+    "(jaro_winkler_similarity(l.first, r.last) >= 0.9 AND jaro_winkler_similarity(l.last, r.first) >= 0.9"
+    " AND greatest(jaro_winkler_similarity(l.first, r.last), jaro_winkler_similarity(l.last, r.first)) >= 1)",
+    lambda a, b: _is_swapped(a, b),
 )
+
+
+def _is_swapped(one: Traits, other: Traits) -> bool:
+    """One of the two exactly, the other perhaps with a slip."""
+    if None in (one.first, one.last, other.first, other.last):
+        return False
+    there = JaroWinkler.similarity(one.first or "", other.last or "", score_cutoff=0.9)
+    return there >= 0.9 and (
+        max(there, back := JaroWinkler.similarity(one.last or "", other.first or "")) >= 1 and back >= 0.9
+    )
+
+
+_NOT_LETTERS = re.compile("[^a-z]")
+
+
+def given_in_mailbox(traits: Traits) -> str:
+    """What is left of a mailbox's letters without the last name: a first name or its initial; "" for nothing."""
+    mailbox = traits.mailbox or ""
+    letters, last = _NOT_LETTERS.sub("", mailbox), (traits.last or "").replace(" ", "")
+    if len(last) >= 2 and last in letters:
+        return letters.replace(last, "")
+    return _NOT_LETTERS.sub("", mailbox.partition(".")[0])
+
+
+def _given_sql(side: str) -> str:
+    letters, last = (
+        f"regexp_replace({side}.mailbox, '[^a-z]', '', 'g')",
+        f"replace(coalesce({side}.last, ''), ' ', '')",
+    )
+    return (
+        f"CASE WHEN length({last}) >= 2 AND contains({letters}, {last}) THEN replace({letters}, {last}, '')"
+        f" ELSE regexp_replace(split_part({side}.mailbox, '.', 1), '[^a-z]', '', 'g') END"
+    )
+
+
+def _is_mailbox_told(one: Traits, other: Traits) -> bool:
+    """One first name is missing, and its owner's mailbox may say it."""
+    if (one.first is None) == (other.first is None):
+        return False
+    return bool(given_in_mailbox(one if one.first is None else other))
+
+
+# The mailbox's part of who has no first name, and the first name of who has one.
+_GIVEN_SQL = f"CASE WHEN l.first IS NULL THEN {_given_sql('l')} ELSE {_given_sql('r')} END"
+_NAMED_SQL = "replace(coalesce(l.first, r.first), ' ', '')"
+
+
+def _given_and_named(one: Traits, other: Traits) -> tuple[str, str]:
+    nameless, named = (one, other) if one.first is None else (other, one)
+    return given_in_mailbox(nameless), (named.first or "").replace(" ", "")
+
+
+def _is_given(one: Traits, other: Traits) -> bool:
+    given, named = _given_and_named(one, other)
+    return len(named) >= 2 and given.startswith(named)
+
+
+def _is_given_initial(one: Traits, other: Traits) -> bool:
+    given, named = _given_and_named(one, other)
+    return named.startswith(given)
+
+
+def _is_given_alike(one: Traits, other: Traits) -> bool:
+    return is_alike(*_given_and_named(one, other), 0.88)
 
 
 def _is_part(one: str, other: str) -> bool:
@@ -272,9 +347,44 @@ COMPARISONS = (
             _differs(),
         ),
     ),
-    Comparison("city", "cities", "city", (_equal("city"), _alike("city", 0.9), _differs())),
+    Comparison(
+        "city",
+        "cities",
+        "city",
+        (_equal("city"), _alike("city", 0.9), _differs()),
+        is_rarity_counted=True,
+    ),
     Comparison("street", "streets", "street", (_equal("street"), _alike("street", 0.9), _differs())),
     Comparison("postcode", "postcodes", "postcode", (_equal("postcode"), _slip("postcode", 4), _differs())),
+    Comparison(
+        "mailbox_name",
+        "a missing first name and the one",
+        "mailbox",
+        (
+            Level(
+                "name",
+                "in the mailbox are one",
+                f"(length({_NAMED_SQL}) >= 2 AND starts_with({_GIVEN_SQL}, {_NAMED_SQL}))",
+                _is_given,
+            ),
+            Level(
+                "initial",
+                "whose initial the mailbox has agree",
+                f"starts_with({_NAMED_SQL}, {_GIVEN_SQL})",
+                _is_given_initial,
+            ),
+            Level(
+                "alike",
+                "in the mailbox are alike",
+                f"jaro_winkler_similarity({_GIVEN_SQL}, {_NAMED_SQL}) >= 0.88",
+                _is_given_alike,
+            ),
+            _differs("in the mailbox differ"),
+        ),
+        known=_is_mailbox_told,
+        known_sql=f"((l.first IS NULL) <> (r.first IS NULL) AND coalesce({_GIVEN_SQL}, '') <> '')",
+        shows="email",
+    ),
 )
 BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}
 
@@ -378,5 +488,72 @@ ADJUSTMENTS = (
             "email": (UNKNOWN, DIFFERS, "alike"),
             "phone": (UNKNOWN, DIFFERS),
         },
+    ),
+    Adjustment(
+        "mailbox_is_theirs",
+        "one e-mail, and its mailbox has the other's first name",
+        {"email": _SAME_MAIL, "mailbox_name": ("name", "initial", "alike")},
+    ),
+    Adjustment(
+        "mailbox_is_anothers",
+        "one e-mail, whose mailbox has another first name: likely one household",
+        {"email": _SAME_MAIL, "mailbox_name": _DIFFERS},
+    ),
+    Adjustment(
+        "phone_mailbox_other",
+        "one phone, but a mailbox with another first name: likely one household",
+        {"phone": _SAME_PHONE, "mailbox_name": _DIFFERS, "email": (UNKNOWN, DIFFERS, "alike")},
+    ),
+    Adjustment(
+        "phone_mailbox_same",
+        "one phone, and a mailbox with the other's first name",
+        {
+            "phone": _SAME_PHONE,
+            "mailbox_name": ("name", "initial", "alike"),
+            "email": (UNKNOWN, DIFFERS, "alike"),
+        },
+    ),
+    Adjustment(
+        "married",
+        "the same first name and phone, but another last name",
+        {"first_name": _SAME_FIRST, "phone": _SAME_PHONE, "last_name": _DIFFERS},
+    ),
+    Adjustment(
+        "mail_and_date", "the same e-mail and birth date", {"email": _SAME_MAIL, "birth_date": _SAME_DATE}
+    ),
+    Adjustment(
+        "phone_and_date", "the same phone and birth date", {"phone": _SAME_PHONE, "birth_date": _SAME_DATE}
+    ),
+    Adjustment(
+        "namesake",
+        "the same name in the same city, but another e-mail and no birth date: perhaps a namesake",
+        {
+            "first_name": _SAME_FIRST,
+            "last_name": _SAME_LAST,
+            "city": ("equal", "alike"),
+            "email": (DIFFERS, "alike"),
+            "birth_date": _UNKNOWN,
+            "phone": (UNKNOWN, DIFFERS),
+        },
+    ),
+    Adjustment(
+        "name_other_phone",
+        "the same name, but another phone",
+        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "phone": _DIFFERS},
+    ),
+    Adjustment(
+        "mail_not_name",
+        "one e-mail, but another last name",
+        {"email": _SAME_MAIL, "last_name": _DIFFERS},
+    ),
+    Adjustment(
+        "one_address",
+        "the same name at the same street",
+        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "street": ("equal", "alike")},
+    ),
+    Adjustment(
+        "family_at_home",
+        "the same street, but another first name: likely one household",
+        {"street": ("equal", "alike"), "first_name": _DIFFERS},
     ),
 )

@@ -123,7 +123,9 @@ def _several(values: Iterable[str | None]) -> list[str]:
 @lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
     """Lower case, without accents; letters and digits of any alphabet, one space between words."""
-    decomposed = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
+    # Letters of other forms (Ǽ, ᴬ) show what they are only when taken apart, and may have to be lowered then.
+    lowered = unicodedata.normalize("NFKD", text).lower().translate(_LETTERS)
+    decomposed = unicodedata.normalize("NFKD", lowered)
     kept = "".join(char if char.isalnum() else " " for char in decomposed if not unicodedata.combining(char))
     return " ".join(kept.split())
 

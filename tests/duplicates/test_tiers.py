@@ -23,6 +23,7 @@ from profiles.duplicates.tiers import (
 from profiles.duplicates.training.fit import load
 from profiles.duplicates.training.people import make_people
 from profiles.duplicates.traits import read_traits
+from tests.duplicates.near import add_neighbours
 
 TODAY = date(2026, 2, 28)
 ANN: dict[str, Any] = {
@@ -105,7 +106,7 @@ def test_a_leap_day_has_a_birthday_every_year() -> None:
     assert adult_since(date(2028, 2, 29)) == "2010-02-28"
 
 
-@pytest.mark.parametrize("rows", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rows", [3_000, pytest.param(22_000, marks=pytest.mark.soak)])
 def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     people, model, chance = make_people(rows=rows, seed=77), shipped(), random.Random(7)
     sides, told = [], []
@@ -119,6 +120,7 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
         told.append([list(ids), list(singles), list(traits.emails), number])
     db = load(people)
     db.executemany("UPDATE people SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
+    add_neighbours(db)
     bulk.compare(db, today=TODAY)
     bulk.classify(db, model, rows)
     rarity: dict[str, dict[str, float]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from profiles.duplicates.keys import match_keys
@@ -24,6 +24,7 @@ def test_text_is_folded() -> None:
 
 
 @given(st.text(max_size=60))
+@example("Ǣ ᴬ ϒ Ǿ")
 def test_folding_is_idempotent(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
