@@ -48,6 +48,15 @@ def compare_changed() -> None:
 
 
 @shared_task
+def fit_duplicate_line() -> None:
+    """Learn from what people decided how likely a score is."""
+    from profiles.duplicates import calibration
+
+    if line := calibration.refit():
+        log.info("line fitted", extra={"slope": line.slope, "offset": line.offset, "count": line.decisions})
+
+
+@shared_task
 def send_queued_mail() -> None:
     from cdp import mail
 

@@ -103,11 +103,17 @@ def find_candidates(db: DuckDBPyConnection) -> None:
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE crowd AS SELECT key, count(*) AS holders FROM held GROUP BY key HAVING count(*) > {BLOCK}"
     )
+    # Most keys are one person's: counting them is cheap, making a list of each is not.
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE block AS SELECT list(id) AS ids FROM held"
+        f" SEMI JOIN (SELECT key FROM held GROUP BY key HAVING count(*) BETWEEN 2 AND {BLOCK}) USING (key) GROUP BY key"
+    )
     db.execute(
         "CREATE OR REPLACE TEMP TABLE pair AS SELECT DISTINCT a.id AS l, b.id AS r"
-        f" FROM (SELECT key, list(id) AS ids FROM held GROUP BY key HAVING count(*) BETWEEN 2 AND {BLOCK}) block,"
+        " FROM (SELECT DISTINCT list_sort(ids) AS ids FROM block) block,"
         " unnest(block.ids) AS a (id), unnest(block.ids) AS b (id) WHERE a.id < b.id"
     )
+    db.execute("DROP TABLE block")
     db.execute("DROP TABLE held")
 
 
@@ -133,14 +139,21 @@ def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     rare = [one for one in COMPARISONS if one.is_rarity_counted]
     columns = ", ".join(f"({one.sql})::TINYINT AS {one.field}" for one in COMPARISONS)
     facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
-    bits = ", ".join(
-        f"(SELECT bits FROM rarity WHERE field = '{one.field}' AND value = l.{one.trait}) AS {one.field}_bits"
+    bits = ", ".join(f"least(l.{one.field}_bits, r.{one.field}_bits) AS {one.field}_bits" for one in rare)
+    own = ", ".join(f"coalesce({one.field}_rare.bits, 0.0) AS {one.field}_bits" for one in rare)
+    joins = " ".join(
+        f"LEFT JOIN rarity {one.field}_rare ON {one.field}_rare.field = '{one.field}'"
+        f" AND {one.field}_rare.value = people.{one.trait}"
         for one in rare
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}, {facts}"
-        " FROM pair JOIN people l ON l.id = pair.l JOIN people r ON r.id = pair.r"
+        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {own} FROM people {joins}"
     )
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}, {facts}"
+        " FROM pair JOIN side l ON l.id = pair.l JOIN side r ON r.id = pair.r"
+    )
+    db.execute("DROP TABLE side")
 
 
 def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
@@ -188,7 +201,7 @@ def evidence_sql(model: Model) -> str:
         cases = []
         for place, (name, weight) in enumerate(zip(one.names, model.weights[one.field], strict=True)):
             bits = str(rounded(weight))
-            if one.is_rarity_counted and place == 0:
+            if name in one.rarity_levels:
                 rare = f"{model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0)"
                 bits = f"' || floor(({weight!r} + {rare}) * 100 + 0.5) / 100 || '"
             cases.append(f"""WHEN {place} THEN '["{one.field}","{name}",{bits}]'""")
@@ -210,7 +223,7 @@ def score_sql(model: Model, people: int) -> str:
         parts.append(f"CASE {one.field} {cases} ELSE 0.0 END")
         if one.is_rarity_counted:
             parts.append(
-                f"CASE WHEN {one.field} = 0 THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
+                f"CASE WHEN {one.field} IN ({one.rarity_places}) THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
             )
     parts += [f"CASE WHEN {one.sql} THEN {model.adjustments[one.name]!r} ELSE 0.0 END" for one in ADJUSTMENTS]
     return " + ".join(parts)

@@ -36,7 +36,7 @@ def key_texts(traits: Traits) -> Iterator[str]:
         yield f"box:{bare}"
     if mailbox and traits.domain and len(mailbox) >= 6:
         # One slip in the first half of a mailbox; one in the second leaves "lm" below.
-        yield f"mt:{traits.domain}:{mailbox[-((len(mailbox) + 1) // 2) :]}"
+        yield f"mt:{traits.domain}:{mailbox[-(len(mailbox) // 2 + 1) :]}"
     for number in traits.phones or filter(None, (phone,)):
         if len(number) >= 7:
             yield f"tel:{number[-7:]}"
@@ -47,7 +47,7 @@ def key_texts(traits: Traits) -> Iterator[str]:
         # In either order, for names that stand in each other's place.
         yield f"name:{':'.join(sorted((first, traits.last_head or last)))}"
         yield f"n3:{':'.join(sorted((first[:3], last[:3])))}:{city or ''}"
-        yield f"nl:{first[:2]}:{last}"
+        yield f"nl:{first[:3]}:{last}"
         yield f"nf:{first}:{last[:4]}"
     if date:
         for part in (last and last[:3], first and first[:3], city, mailbox and mailbox[:4]):
@@ -61,8 +61,9 @@ def key_texts(traits: Traits) -> Iterator[str]:
         yield f"lm:{last[:5]}:{mailbox[:4]}"
     if last and city and first:
         yield f"lc:{last}:{city}:{first[:1]}"
-    if traits.street and traits.postcode:
-        yield f"at:{traits.postcode}:{traits.street}:{name[:2]}"
+    if traits.street:
+        yield f"at:{traits.street}:{name[:2]}"
+        yield f"as:{traits.street}:{date or city or ''}"
     if traits.postcode and last:
         yield f"pl:{traits.postcode}:{last[:4]}"
     if traits.postcode and first:

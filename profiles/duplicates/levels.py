@@ -33,7 +33,7 @@ class Level:
 class Comparison:
     """One field's levels, best first; the last is ``differs``. Unknown where either side says nothing.
 
-    ``is_rarity_counted``: how rare the trait is adds to ``equal``. ``known``: what must hold instead of both sides
+    ``is_rarity_counted``: how rare the trait is (of two the commoner) adds to what makes it the same. ``known``: what must hold instead of both sides
     having the trait. ``shows``: the field whose values an explanation shows, where it is not ``field``.
     """
 
@@ -45,6 +45,17 @@ class Comparison:
     known: Callable[[Traits, Traits], bool] | None = None
     known_sql: str = ""
     shows: str = ""
+
+    @property
+    def rarity_levels(self) -> tuple[str, ...]:
+        """Of an initial nobody can tell how rare the name is, and of two names that differ it does not matter."""
+        counted = self.is_rarity_counted
+        return tuple(name for name in self.names if counted and name not in (DIFFERS, "initial", "swapped"))
+
+    @property
+    def rarity_places(self) -> str:
+        """Their numbers as SQL."""
+        return ", ".join(str(self.names.index(name)) for name in self.rarity_levels)
 
     @property
     def names(self) -> tuple[str, ...]:

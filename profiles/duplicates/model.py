@@ -102,10 +102,10 @@ class Model:
             if level < 0:
                 continue
             weight = self.weights[comparison.field][level]
-            if comparison.is_rarity_counted and level == 0:
-                weight += self.rarity[comparison.field] * rarity.of(
-                    comparison.field, getattr(one, comparison.trait)
-                )
+            if comparison.names[level] in comparison.rarity_levels:
+                values = (getattr(side, comparison.trait) for side in (one, other))
+                rare = min(rarity.of(comparison.field, value) for value in values)
+                weight += self.rarity[comparison.field] * rare
             told.append(Told(comparison.field, comparison.names[level], weight))
         for adjustment, places in self._places:
             if all(levels[name] in wanted for name, wanted in places.items()):

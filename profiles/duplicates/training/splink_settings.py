@@ -1,0 +1,99 @@
+"""The shipped model as settings Splink reads: the same score, on any of its backends (DuckDB, Spark).
+
+Splink takes ``people`` (``bulk.TYPES``) with ``id`` as ``unique_id`` and a column ``tf_<trait>`` of ``rarity_columns``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS, Comparison
+
+if TYPE_CHECKING:
+    from profiles.duplicates.model import Model
+
+# Splink weighs a level log2(m / u); only the ratio counts. It has to stay below 1 for the heaviest level.
+U = 2.0**-12
+_SIDE = re.compile(r"\b([lr])\.(\w+)")
+
+
+def splink_settings(model: Model, people: int) -> dict[str, Any]:
+    """Settings of a linker of the kind ``dedupe_only``."""
+    odds = 2 ** model.prior(people)
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "unique_id",
+        "probability_two_random_records_match": odds / (1 + odds),
+        "blocking_rules_to_generate_predictions": [
+            {"blocking_rule": "l.keys = r.keys", "arrays_to_explode": ["keys"]}
+        ],
+        "comparisons": [
+            *(_field(one, model) for one in COMPARISONS),
+            *(_together(name, sql, model.adjustments[name]) for name, sql in _adjustments()),
+        ],
+        "retain_intermediate_calculation_columns": False,
+        "retain_matching_columns": False,
+    }
+
+
+def rarity_columns() -> str:
+    """Columns for a SELECT over ``people``, with ``rarity`` filled by ``bulk.measure_rarity``."""
+    return ", ".join(
+        f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{one.field}' AND value = {one.trait}), 0))"
+        f" AS tf_{one.trait}"
+        for one in COMPARISONS
+        if one.is_rarity_counted
+    )
+
+
+def _columns(sql: str) -> str:
+    """``l.first`` is Splink's ``first_l``."""
+    return _SIDE.sub(r"\2_\1", sql)
+
+
+def _field(one: Comparison, model: Model) -> dict[str, Any]:
+    unknown = f"NOT {one.known_sql}" if one.known_sql else f"l.{one.trait} IS NULL OR r.{one.trait} IS NULL"
+    levels: list[dict[str, Any]] = [
+        {"sql_condition": _columns(unknown), "label_for_charts": "unknown", "is_null_level": True}
+    ]
+    for level, weight in zip(one.levels, model.weights[one.field], strict=True):
+        told = _level(_columns(level.sql) or "ELSE", f"{one.label} {level.label}", weight)
+        if level.name in one.rarity_levels:
+            told |= {
+                "tf_adjustment_column": one.trait,
+                "tf_adjustment_weight": model.rarity[one.field],
+                "disable_tf_exact_match_detection": True,
+            }
+        levels.append(told)
+    return {"output_column_name": one.field, "comparison_levels": levels}
+
+
+def _level(sql: str, label: str, weight: float) -> dict[str, Any]:
+    return {
+        "sql_condition": sql,
+        "label_for_charts": label,
+        "m_probability": U * 2**weight,
+        "u_probability": U,
+    }
+
+
+def _adjustments() -> list[tuple[str, str]]:
+    numbers = {one.field: f"({_columns(one.sql)})" for one in COMPARISONS}
+    return [
+        (
+            one.name,
+            " AND ".join(
+                f"{numbers[name]} IN ({', '.join(map(str, one.places(name)))})" for name in one.when
+            ),
+        )
+        for one in ADJUSTMENTS
+    ]
+
+
+def _together(name: str, sql: str, weight: float) -> dict[str, Any]:
+    label = next(one.label for one in ADJUSTMENTS if one.name == name)
+    return {
+        "output_column_name": name,
+        "comparison_levels": [_level(sql, label, weight), _level("ELSE", "otherwise", 0.0)],
+    }

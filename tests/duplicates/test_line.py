@@ -1,0 +1,107 @@
+"""What people decide moves the line from score to probability, gently and in order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp.models import AuditEntry, User
+from cdp.tasks import fit_duplicate_line
+from profiles.duplicates import calibration
+from profiles.duplicates.line import FEWEST, OFFSETS, SLOPES, fit_line
+from profiles.duplicates.model import shipped
+from profiles.models import DuplicatePair, DuplicatePolicy
+from tests.people import make_profile
+
+
+def decisions(slope: float, offset: float, count: int) -> list[tuple[float, bool]]:
+    dice = random.Random(4)
+    scores = [dice.uniform(-6, 6) for _ in range(count)]
+    return [(score, dice.random() < 1 / (1 + 2 ** -(slope * score + offset))) for score in scores]
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -2.0), (1.8, 1.5)])
+def test_the_line_people_decide_by_is_found(slope: float, offset: float) -> None:
+    line = fit_line(decisions(slope, offset, 4_000))
+    assert line is not None
+    assert line.slope == pytest.approx(slope, abs=0.15)
+    assert line.offset == pytest.approx(offset, abs=0.3)
+    assert line.decisions == 4_000
+
+
+def test_few_decisions_or_of_one_kind_say_nothing() -> None:
+    assert fit_line(decisions(1, 0, FEWEST - 1)) is None
+    assert fit_line([(1.0, True)] * 1_000 + [(-1.0, False)] * 19) is None
+    assert fit_line([(1.0, True)] * 180 + [(-1.0, False)] * 20) is not None
+
+
+def test_decisions_that_a_score_parts_and_ones_against_it_stay_within_limits() -> None:
+    parted = fit_line([(score / 10, score > 0) for score in range(-200, 200)])
+    against = fit_line([(score / 10, score < 0) for score in range(-200, 200)])
+    assert parted is not None
+    assert against is not None
+    assert 1 < parted.slope <= SLOPES[1]
+    assert against.slope == SLOPES[0]
+
+
+@given(
+    st.lists(st.tuples(st.floats(-60, 60), st.booleans()), min_size=200, max_size=260),
+)
+def test_any_decisions_give_a_rising_line_or_none(decided: list[tuple[float, bool]]) -> None:
+    line = fit_line(decided)
+    if line is not None:
+        assert SLOPES[0] <= line.slope <= SLOPES[1]
+        assert OFFSETS[0] <= line.offset <= OFFSETS[1]
+
+
+def decide(count: int, *, version: str, user: User | None) -> None:
+    profiles = [make_profile() for _ in range(30)]
+    pairs = [(a, b) for a in profiles for b in profiles if a.pk < b.pk][:count]
+    dice = random.Random(7)
+    verdict = DuplicatePair.Verdict
+    DuplicatePair.objects.bulk_create(
+        DuplicatePair(
+            a=a,
+            b=b,
+            score=(score := dice.uniform(-6, 6)),
+            verdict=verdict.MERGED if dice.random() < 1 / (1 + 2 ** -(score - 3)) else verdict.NOT_DUPLICATE,
+            model_version=version,
+            user=user,
+            decided_at=timezone.now(),
+        )
+        for a, b in pairs
+    )
+
+
+@pytest.mark.django_db
+def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
+    user = User.objects.create_user("reviewer")
+    decide(300, version="0", user=user)  # of another model
+    fit_duplicate_line()
+    assert DuplicatePolicy.current().line_decisions == 0
+    DuplicatePair.objects.update(model_version=shipped().version, user=None)  # nobody decided: a rule did
+    assert calibration.refit() is None
+    DuplicatePair.objects.update(user=user)
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        line = calibration.refit()
+    assert len(queries) < 10
+    assert line is not None
+    policy = DuplicatePolicy.current()
+    assert (policy.line_slope, policy.line_offset, policy.line_decisions) == (line.slope, line.offset, 300)
+    assert line.offset < -1
+    assert policy.fitted_at is not None
+    entry = AuditEntry.objects.get(action="duplicate.calibrate")
+    assert entry.detail == {"slope": line.slope, "offset": line.offset, "decisions": 300}
+    assert calibration.refit() is None
+    # A new model's scores mean something else: back to the shipped line.
+    DuplicatePair.objects.update(model_version="another")
+    assert calibration.refit() is not None
+    assert DuplicatePolicy.current().line_slope == 1.0

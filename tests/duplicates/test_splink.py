@@ -1,0 +1,50 @@
+"""Splink reads the shipped model and gives the same score, on DuckDB and so on its other backends."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from profiles.duplicates import bulk
+from profiles.duplicates.model import shipped
+from profiles.duplicates.training.fit import load
+from profiles.duplicates.training.people import make_people
+from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ROWS = 1_500
+
+
+def scored_by_splink(db: DuckDBPyConnection, people: int) -> dict[tuple[int, int], float]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the packages Splink imports
+        from splink import Linker
+        from splink.backends.duckdb import DuckDBAPI
+
+        db.execute(
+            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM people"
+        )
+        api = DuckDBAPI(connection=db)
+        linker = Linker(api.register("read_by_splink"), splink_settings(shipped(), people), log_level=40)
+        table = linker.inference.predict().physical_name
+    return {
+        (min(a, b), max(a, b)): score
+        for a, b, score in db.execute(
+            f"SELECT unique_id_l, unique_id_r, match_weight FROM {table}"
+        ).fetchall()
+    }
+
+
+def test_splink_reads_the_model_and_scores_the_same() -> None:
+    people = make_people(rows=ROWS, seed=31)
+    db, model = load(people), shipped()
+    found = scored_by_splink(db, ROWS)
+    ours = db.execute(f"SELECT l, r, {bulk.score_sql(model, ROWS)} FROM compared").fetchall()
+    assert len(ours) > 200
+    assert found.keys() >= {(a, b) for a, b, _ in ours}
+    for a, b, score in ours:
+        assert found[a, b] == pytest.approx(float(score), abs=1e-6)
