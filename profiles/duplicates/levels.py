@@ -155,8 +155,8 @@ def _differs(label: str = "differ") -> Level:
 _SWAPPED = Level(
     "swapped",
     "stand in each other's place",
-    "(jaro_winkler_similarity(l.first, r.last) >= 0.9 AND jaro_winkler_similarity(l.last, r.first) >= 0.9"
-    " AND greatest(jaro_winkler_similarity(l.first, r.last), jaro_winkler_similarity(l.last, r.first)) >= 1)",
+    "((l.first = r.last AND jaro_winkler_similarity(l.last, r.first) >= 0.9)"
+    " OR (l.last = r.first AND jaro_winkler_similarity(l.first, r.last) >= 0.9))",
     lambda a, b: _is_swapped(a, b),
 )
 
@@ -165,10 +165,8 @@ def _is_swapped(one: Traits, other: Traits) -> bool:
     """One of the two exactly, the other perhaps with a slip."""
     if None in (one.first, one.last, other.first, other.last):
         return False
-    there = JaroWinkler.similarity(one.first or "", other.last or "", score_cutoff=0.9)
-    return there >= 0.9 and (
-        max(there, back := JaroWinkler.similarity(one.last or "", other.first or "")) >= 1 and back >= 0.9
-    )
+    there, back = (one.first or "", other.last or ""), (one.last or "", other.first or "")
+    return (there[0] == there[1] and is_alike(*back, 0.9)) or (back[0] == back[1] and is_alike(*there, 0.9))
 
 
 _NOT_LETTERS = re.compile("[^a-z]")

@@ -115,16 +115,22 @@ RULES: dict[str, Condition] = {
         {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
     ),
     "email": Condition(
-        "Their e-mail addresses are equal, their first names agree, and no birth date objects.",
-        {"email": ("equal",), "first_name": _FIRST_AGREES, "birth_date": _NO_OTHER_DATE},
+        "Their e-mail addresses are equal, their first names agree, and no birth date or phone objects.",
+        {
+            "email": ("equal",),
+            "first_name": _FIRST_AGREES,
+            "birth_date": _NO_OTHER_DATE,
+            "phone": _but("phone", DIFFERS),
+        },
     ),
     "phone": Condition(
-        "Their phone numbers are equal, their first names agree, and neither last name nor birth date objects.",
+        "Their phone numbers are equal, their first names agree, and neither last name, birth date nor e-mail objects.",
         {
             "phone": ("equal",),
             "first_name": _FIRST_AGREES,
             "last_name": _but("last_name", DIFFERS, "alike"),
             "birth_date": _NO_OTHER_DATE,
+            "email": _but("email", DIFFERS),
         },
     ),
 }
