@@ -1,0 +1,125 @@
+"""Finding duplicates: how many are found and how surely, and how long it takes, beside Splink on the same people.
+
+Own invented people of unseen seeds; with ``CDP_PEOPLE`` naming folders (profiles.csv and truth.csv, separated by
+colons) those as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from profiles.duplicates import bulk
+from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.model import shipped
+from profiles.duplicates.training.fit import curve, load, matrix, scores_of
+from profiles.duplicates.training.people import People, make_people
+from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
+from tests.bench.conftest import scaled
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+pytestmark = pytest.mark.bench
+SHARES = {"heavy": (501, 1.0), "mild": (502, 0.3), "no": (503, 0.0)}
+
+
+def read_people(folder: Path) -> People:
+    with (folder / "profiles.csv").open(newline="", encoding="utf-8") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: int(row["profile_id"]))
+    with (folder / "truth.csv").open(newline="") as file:
+        pairs = [(int(a), int(b)) for a, b in list(csv.reader(file))[1:]]
+    return People([dict(row) for row in rows], {(min(pair), max(pair)) for pair in pairs})
+
+
+def everybody() -> dict[str, People]:
+    size = scaled(100_000)
+    found = {
+        f"{name} sharing": make_people(rows=size, seed=seed, share=share)
+        for name, (seed, share) in SHARES.items()
+    }
+    folders = filter(None, os.environ.get("CDP_PEOPLE", "").split(":"))
+    return found | {Path(folder).name: read_people(Path(folder)) for folder in folders}
+
+
+def f1_from(scores: Any, labels: Any, truth: int, threshold: float) -> float:
+    kept = scores >= threshold
+    return float(2 * labels[kept].sum() / (kept.sum() + truth))
+
+
+def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[str, float]:
+    """Splink's table of predictions and how long they took; trained by EM on levels alone, or with our weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the packages Splink imports
+        from splink import Linker, block_on
+        from splink.backends.duckdb import DuckDBAPI
+
+        db.execute(
+            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM people"
+        )
+        settings = splink_settings(shipped(), people)
+        if is_trained:
+            fields = {one.field for one in COMPARISONS} - {"mailbox_name"}
+            settings["comparisons"] = [
+                one for one in settings["comparisons"] if one["output_column_name"] in fields
+            ]
+        linker = Linker(DuckDBAPI(connection=db).register("read_by_splink"), settings, log_level=40)
+        if is_trained:
+            linker.training.estimate_u_using_random_sampling(max_pairs=1_000_000, seed=1)
+            for columns in (("first", "last"), ("birth_date",), ("email",)):
+                linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
+        started = time.perf_counter()
+        return linker.inference.predict().physical_name, time.perf_counter() - started
+
+
+def test_accuracy(report: Any) -> None:
+    model = shipped()
+    for name, people in everybody().items():
+        db, truth = load(people), len(people.truth)
+        _, labels, pairs = matrix(db, people.truth)
+        scores = scores_of(db, model, len(people.rows))
+        seen = curve(scores, labels, truth)
+        shipped_f1 = f1_from(scores, labels, truth, model.thresholds["possible"])
+        table, _ = splink(db, len(people.rows), is_trained=True)
+        told = db.execute(f"SELECT unique_id_l, unique_id_r, match_weight FROM {table}").fetchall()
+        hits = np.array([(min(a, b), max(a, b)) in people.truth for a, b, _ in told], float)
+        rival = curve(np.array([weight for *_, weight in told]), hits, truth)
+        report(
+            f"find duplicates of {len(people.rows):,} people, {name}",
+            measured=f"F1 {shipped_f1:.3f} (best {seen['best_f1']:.3f}), recall at precision .99 {seen['recall_at_99']:.3f},"
+            f" {len(pairs) / len(people.rows):.1f} candidates each with {seen['ceiling']:.3f} of the pairs",
+            limit=f"Splink EM: best F1 {rival['best_f1']:.3f}, {rival['recall_at_99']:.3f}",
+            ratio=f"{seen['best_f1'] / max(rival['best_f1'], 0.001):.2f} ×",
+            floor="F1 ≥ .88, recall ≥ .60",
+            holds=seen["best_f1"] >= 0.88 and seen["recall_at_99"] >= 0.60,
+        )
+
+
+def test_time(report: Any) -> None:
+    """From the loaded table to classified pairs, beside Splink with the same weights and keys."""
+    people, model = make_people(rows=scaled(1_000_000), seed=504), shipped()
+    db, size = load(people), len(people.rows)
+    db.execute("SET threads = 2")
+    db.execute("SET memory_limit = '1500MB'")
+    started = time.perf_counter()
+    bulk.find_candidates(db)
+    bulk.measure_rarity(db)
+    bulk.compare(db)
+    bulk.classify(db, model, size)
+    ours = time.perf_counter() - started
+    _, theirs = splink(db, size, is_trained=False)
+    report(
+        f"compare {size:,} people with each other",
+        measured=f"{ours:.1f} s",
+        limit=f"Splink with the same weights {theirs:.1f} s",
+        ratio=f"{ours / theirs:.2f} ×",
+        floor="≤ 1 ×",
+        holds=ours <= theirs,
+    )
