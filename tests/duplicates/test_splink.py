@@ -48,3 +48,11 @@ def test_splink_reads_the_model_and_scores_the_same() -> None:
     assert found.keys() >= {(a, b) for a, b, _ in ours}
     for a, b, score in ours:
         assert found[a, b] == pytest.approx(float(score), abs=1e-6)
+
+
+def test_settings_for_spark_call_nothing_only_duckdb_has() -> None:
+    told, here = (str(splink_settings(shipped(), ROWS, spark=spark)) for spark in (True, False))
+    for name in ("list_has_any(", "list_contains(", "jaro_winkler_similarity(", "starts_with(", " len("):
+        assert name not in told
+    assert "jaro_winkler_similarity(first_l, first_r)" in here
+    assert "jaro_winkler(first_l, first_r)" in told

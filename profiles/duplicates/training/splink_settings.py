@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
 # Splink weighs a level log2(m / u); only the ratio counts. It has to stay below 1 for the heaviest level.
 U = 2.0**-12
+# What Spark, and the functions Splink brings for it, call differently.
+_SPARK = (
+    ("list_has_any(", "arrays_overlap("),
+    ("list_contains(", "array_contains("),
+    ("len(", "size("),
+    ("jaro_winkler_similarity(", "jaro_winkler("),
+    ("starts_with(", "startswith("),
+    (", 'g')", ")"),
+)
 _SIDE = re.compile(r"\b([lr])\.(\w+)")
 
 
-def splink_settings(model: Model, people: int) -> dict[str, Any]:
-    """Settings of a linker of the kind ``dedupe_only``."""
+def splink_settings(model: Model, people: int, *, spark: bool = False) -> dict[str, Any]:
+    """Settings of a linker of the kind ``dedupe_only``, in DuckDB's SQL or Spark's."""
     odds = 2 ** model.prior(people)
-    return {
+    told: dict[str, Any] = {
         "link_type": "dedupe_only",
         "unique_id_column_name": "unique_id",
         "probability_two_random_records_match": odds / (1 + odds),
@@ -35,6 +44,12 @@ def splink_settings(model: Model, people: int) -> dict[str, Any]:
         "retain_intermediate_calculation_columns": False,
         "retain_matching_columns": False,
     }
+    if spark:
+        for comparison in told["comparisons"]:
+            for level in comparison["comparison_levels"]:
+                for ours, theirs in _SPARK:
+                    level["sql_condition"] = level["sql_condition"].replace(ours, theirs)
+    return told
 
 
 def rarity_columns() -> str:
