@@ -8,6 +8,7 @@ In production set at least SECRET_KEY, ALLOWED_HOSTS, DATABASE_URL, CELERY_BROKE
 import sys
 from pathlib import Path
 
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
 from environs import Env
@@ -145,6 +146,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
     "forget expired files and keys": {"task": "cdp.tasks.expire", "schedule": 600.0},
     "compare who changed": {"task": "cdp.tasks.compare_changed", "schedule": 10.0},
+    "compare everybody": {"task": "cdp.tasks.scan_duplicates", "schedule": crontab(hour=3, minute=20)},
     "learn from decisions": {"task": "cdp.tasks.fit_duplicate_line", "schedule": 86_400.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
     "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},

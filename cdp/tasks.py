@@ -8,6 +8,7 @@ from celery import shared_task
 from django.db import DatabaseError
 
 from cdp import audit, jobs, webhooks
+from cdp.actors import Actor
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,14 @@ def compare_changed() -> None:
     from profiles.duplicates import freshness
 
     freshness.work_off()
+
+
+@shared_task
+def scan_duplicates() -> None:
+    """Compare everybody once a day: how rare names are and what too many share changes with everybody."""
+    from profiles.duplicates.scan import start_scan
+
+    start_scan(actor=Actor.system())
 
 
 @shared_task

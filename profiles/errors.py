@@ -34,10 +34,17 @@ class RuleForbids(Refused):
 
 
 class Stale(Refused):
-    """Something changed since the person looked; they get a fresh look, nothing was applied."""
+    """Something changed since the person looked; they get a fresh look, nothing was applied.
+
+    ``fresh`` is what the API adds to its answer, so that a program need not ask again.
+    """
 
     code = "stale"
     status = 409
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.fresh: dict[str, Any] = {}
 
 
 class Conflict(Refused):

@@ -6,6 +6,7 @@
 """
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
@@ -180,6 +181,30 @@ def split_bar(*parts: Any) -> SafeString:
             ((part, label, number(count)) for label, count, part in triples),
         ),
     )
+
+
+@register.filter
+def tier_class(tier: Any) -> str:
+    """The color of how sure a suggestion is."""
+    return {"certain": "ok", "probable": "acc", "possible": "warn"}.get(str(tier), "mute")
+
+
+@register.filter
+def bits(weight: float) -> str:
+    """A weight with its sign: "+4.7", "−7.5"."""
+    return f"{weight:+.1f}".replace("-", "−")
+
+
+@register.filter
+def day_bars(days: Sequence[tuple[datetime.date, int, int]]) -> list[dict[str, Any]]:
+    """Bars of a small chart 140 × 28, from ``(day, merged, not duplicates)``; at least a line for each day."""
+    most = max((merged + apart for _, merged, apart in days), default=0) or 1
+    found = []
+    for place, (day, merged, apart) in enumerate(days):
+        height = max(1, round(28 * (merged + apart) / most))
+        title = f"{day.day} {day:%b}: {merged:,} merged, {apart:,} not duplicates"
+        found.append({"x": place * 10, "y": 28 - height, "height": height, "title": title})
+    return found
 
 
 @register.filter

@@ -15,17 +15,22 @@ from cdp import audit
 from cdp.actors import Actor
 from profiles.admin.activity import Entry, Reader
 from profiles.admin.door import card_url, door, may_see, render
+from profiles.admin.duplicates.listing import percent, shown_by
 from profiles.attributes import CUSTOM, Spec, attribute_specs, display, label_of
 from profiles.devices import devices_of
+from profiles.duplicates.explain import explain
+from profiles.duplicates.queue import with_people
 from profiles.identity.resolve import find_profile
 from profiles.models import (
     DuplicatePair,
+    DuplicatePolicy,
     Identifier,
     IdentifierType,
     Merge,
     Profile,
     Source,
     Tag,
+    Tier,
 )
 from profiles.privacy.masking import DOTS, mask, mask_profile, mask_view
 from profiles.provenance import Provenance, provenance_of
@@ -71,9 +76,10 @@ class Value:
 class Suspect:
     """Somebody who may be the same person, and why."""
 
-    pair_id: int
+    pair: DuplicatePair
     profile: Profile
     reasons: list[str]
+    percent: int
 
 
 @door("profiles.view_profile")
@@ -147,6 +153,7 @@ def _rights(request: HttpRequest, root: Profile) -> dict[str, bool]:
         "merge": ("profiles.merge_profile",),
         "unmerge": ("profiles.unmerge_profile",),
         "decide": ("profiles.change_duplicatepair",),
+        "review": ("profiles.view_duplicatepair",),
         "delete": ("profiles.delete_profile",),
     }
     may = {name: live and user.has_perms(codes) for name, codes in wanted.items()}
@@ -231,23 +238,27 @@ def _activity(request: HttpRequest, root: Profile, specs: dict[str, Spec]) -> di
 
 
 def _suspects(root: Profile, sees: bool) -> list[Suspect]:
-    """Open suggestions about this person or anybody merged into them. One query."""
+    """Who this person may be as well, the surest first; households are none. Two queries."""
     mine = Q(a__canonical_id=root.pk) | Q(b__canonical_id=root.pk)
     pairs = (
-        DuplicatePair.objects.filter(
-            mine, verdict__in=[DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER]
-        )
+        with_people(DuplicatePair.objects.all())
+        .filter(mine, verdict__in=[DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER])
         .exclude(a__canonical_id=F("b__canonical_id"))
-        .select_related("a__canonical", "b__canonical")
-        .order_by("-id")
+        .exclude(tier=Tier.RELATED)
+        .order_by("-score", "-id")
     )
-    found: dict[int, Suspect] = {}
+    policy, found = DuplicatePolicy.current(), {}
     for pair in pairs[: PAIRS_SHOWN * 4]:
         other = pair.b.canonical if pair.a.canonical_id == root.pk else pair.a.canonical
         if other.status == Profile.Status.LIVE and other.pk not in found:
             texts = [_reason(reason, sees) for reason in pair.reasons if isinstance(reason, dict)]
+            model = sorted(explain(pair, show=shown_by(sees)), key=lambda one: -abs(one.weight))
+            told = [one.text for one in model if one.field and one.weight]
             found[other.pk] = Suspect(
-                pair.pk, other if sees else mask_profile(other), [t for t in texts if t]
+                pair,
+                other if sees else mask_profile(other),
+                [text for text in (*texts, *told) if text],
+                percent(pair, policy),
             )
     return list(found.values())[:PAIRS_SHOWN]
 

@@ -5,6 +5,7 @@ from django.urls import URLPattern
 from cdp.api.routes import both
 from profiles.api import (
     definitions,
+    duplicates,
     events,
     held,
     merging,
@@ -47,6 +48,13 @@ urlpatterns: list[URLPattern] = [
     *both("v1/merges", merging.MergeList, "api-merges"),
     *both("v1/merges/<int:merge_id>", merging.MergeDetail, "api-merge"),
     *both("v1/merges/<int:merge_id>/unmerge", merging.Unmerge, "api-unmerge"),
+    *both("v1/duplicates", duplicates.DuplicateList, "api-duplicates"),
+    *both("v1/duplicates/scan", duplicates.DuplicateScan, "api-duplicates-scan"),
+    *both("v1/duplicates/<int:pk>", duplicates.DuplicateDetail, "api-duplicate"),
+    *both("v1/duplicates/<int:pk>/decide", duplicates.DuplicateDecide, "api-duplicate-decide"),
+    *both("v1/duplicate-cases", duplicates.CaseList, "api-duplicate-cases"),
+    *both("v1/duplicate-cases/<int:pk>", duplicates.CaseDetail, "api-duplicate-case"),
+    *both("v1/duplicate-cases/<int:pk>/decide", duplicates.CaseDecide, "api-duplicate-case-decide"),
     *both("v1/tags", tags.TagList, "api-tags"),
     *both("v1/tags/<int:pk>", tags.TagDetail, "api-tag"),
     *both("v1/tags/<int:pk>/merge", tags.TagMerge, "api-tag-merge"),

@@ -221,13 +221,18 @@ def _name_pairs(cases: Sequence[DuplicateCase], anchors: dict[int, int], among: 
 def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
     """One case for each ``(email|phone, value, holders, some of them)`` too many share; others close. How many.
 
-    A value somebody left as shared stays so; its count is renewed. Some queries.
+    A value somebody left as shared stays so; its count is renewed. A blocked one is no case. Some queries.
     """
     types = {
-        row.normalizer: row.pk
+        row.normalizer: row
         for row in IdentifierType.objects.filter(normalizer__in=["email", "phone"]).order_by("-priority")
     }
-    told = [(types.get(field), value, count, some[:NAMED]) for field, value, count, some in values]
+    blocked = {(field, value.lower()) for field, row in types.items() for value in row.blocked_values}
+    told = [
+        (types[field].pk if field in types else None, value, count, some[:NAMED])
+        for field, value, count, some in values
+        if (field, value.lower()) not in blocked
+    ]
     MatchCrowd.objects.filter(key__isnull=True).delete()
     MatchCrowd.objects.bulk_create(
         [MatchCrowd(field=field, value=value, holders=count) for field, value, count, _ in values],

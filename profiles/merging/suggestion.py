@@ -32,16 +32,16 @@ def suggest_winner(a_id: int, b_id: int) -> Suggestion:
     for wanted in (a_id, b_id):
         if wanted not in rows:
             raise NotFound(f"No profile “{wanted}”.")
-    winner, loser = sorted((rows[a_id], rows[b_id]), key=_rank)
+    winner, loser = sorted((rows[a_id], rows[b_id]), key=rank)
     for place, reason in enumerate(
         ("it has a valid e-mail", "it is a recognized person", "it was active first")
     ):
-        if _rank(winner)[place] != _rank(loser)[place]:
+        if rank(winner)[place] != rank(loser)[place]:
             return Suggestion(winner.pk, loser.pk, reason)
     return Suggestion(winner.pk, loser.pk, "it was here first")
 
 
-def _rank(profile: Profile) -> tuple[bool, bool, float, int]:
+def rank(profile: Profile) -> tuple[bool, bool, float, int]:
     first_active = profile.first_seen_at or profile.created_at or timezone.now()
     return (not _has_valid_email(profile), not profile.is_recognized, first_active.timestamp(), profile.pk)
 

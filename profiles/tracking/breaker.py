@@ -7,23 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import F, Max, Q
 from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
 from profiles.builtin import builtin_source
-from profiles.editing.identifiers import refresh_recognized
-from profiles.editing.locking import touch
+from profiles.editing.blocking import block_value, close_held, held_of, leading_row, tell_person
 from profiles.editing.people import create_profile
 from profiles.errors import Conflict, Invalid, NotFound, Refused, RuleForbids
 from profiles.identity import graph
-from profiles.journal import Entry, record
 from profiles.merging.merge import merge_profiles
 from profiles.merging.suggestion import suggest_winner
-from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Profile, Source
-from profiles.tracking.recent import forget_all
+from profiles.models import HeldJoin, Identifier, IdentifierType, LinkInterval, Profile, Source
 
 BLOCK, SHARED, MERGE, DISMISS = "block", "shared", "merge", "dismiss"
 STATES = {
@@ -109,47 +105,13 @@ def _door(actor: Actor) -> Source:
     return builtin_source("api" if actor.key is not None else "staff")
 
 
-def _close(rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor) -> list[int]:
-    ids = sorted(rows.filter(state=HeldJoin.State.OPEN).values_list("pk", flat=True))
-    HeldJoin.objects.filter(pk__in=ids).update(state=state, user=actor.user_id, decided_at=Now())
-    return ids
-
-
-def _of_value(held: HeldJoin) -> QuerySet[HeldJoin]:
-    return HeldJoin.objects.filter(type_id=held.type_id, value=held.value)
-
-
-def _leading(held: HeldJoin) -> Identifier | None:
-    """The row the value leads by, locked; at most one (I1)."""
-    rows = Identifier.objects.resolving().filter(type_id=held.type_id, value=held.value)
-    return rows.select_related("profile", "type").select_for_update(no_key=True, of=("self",)).first()
-
-
-def _tell(row: Identifier, what: str, actor: Actor) -> None:
-    """The person the value led to hears that it does no more."""
-    root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
-    refresh_recognized([root.pk])
-    touch(root)
-    entry = Entry(root.pk, Change.Kind.UPDATED, {what: [[], [str(row)]]}, via_id=row.profile_id)
-    record(entry=entry, actor=actor, source=_door(actor))
-
-
 # --- Block the value ---------------------------------------------------------------------------------------
 
 
 def _block(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=held.type_id)
-    if held.value.lower() not in (value.lower() for value in kind.blocked_values):
-        kind.blocked_values = [*kind.blocked_values, held.value.lower()]
-        kind.save(update_fields=["blocked_values"])
-    if (row := _leading(held)) is not None:
-        Identifier.objects.filter(pk=row.pk).update(resolves=False)
-        _tell(row, "blocked", actor)
-    # Other processes notice within seconds.
-    transaction.on_commit(forget_all)
-    decided = _close(_of_value(held), HeldJoin.State.BLOCKED, actor)
+    done = block_value(type_id=held.type_id, value=held.value, actor=actor)
     message = f"{held.type} {held.value} is blocked: it identifies nobody from now on."
-    return DecidedHeld(held.pk, HeldJoin.State.BLOCKED, decided, message)
+    return DecidedHeld(held.pk, HeldJoin.State.BLOCKED, done.held, message)
 
 
 # --- A shared device ---------------------------------------------------------------------------------------
@@ -160,12 +122,12 @@ def _share(held: HeldJoin, actor: Actor) -> DecidedHeld:
         raise RuleForbids(
             f"{held.type} {held.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
         )
-    row = _leading(held)
+    row = leading_row(held.type_id, held.value)
     profile_id = None
     if row is not None:
         root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
         profile_id = _take_over(held, row, actor) if root.is_recognized else root.pk
-    decided = _close(_of_value(held), HeldJoin.State.SHARED, actor)
+    decided = close_held(held_of(held.type_id, held.value), HeldJoin.State.SHARED, actor)
     message = f"{held.type} {held.value} is a shared device: it joins nobody from now on."
     return DecidedHeld(held.pk, HeldJoin.State.SHARED, decided, message, profile_id)
 
@@ -174,7 +136,7 @@ def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> int:
     """An anonymous profile of the device's own has the value from this moment on; the past stays where it is."""
     now = timezone.now()
     Identifier.objects.filter(pk=row.pk).update(resolves=False)
-    _tell(row, "shared", actor)
+    tell_person(row, "shared", actor)
     own = [(row.type.name, row.value)]
     mine = create_profile(values={}, identifiers=own, actor=actor, source=held.source).profile
     _pass_on(row, mine.pk, now)
@@ -206,10 +168,10 @@ def _merge(held: HeldJoin, actor: Actor) -> DecidedHeld:
         root = done.winner_id
         message = f"#{done.loser_id} was merged into #{root}."
     same = Q(profile__canonical_id=root, other__canonical_id=F("profile__canonical_id"))
-    decided = _close(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor)
+    decided = close_held(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor)
     return DecidedHeld(held.pk, HeldJoin.State.MERGED, decided, message, root)
 
 
 def _dismiss(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    decided = _close(HeldJoin.objects.filter(pk=held.pk), HeldJoin.State.DISMISSED, actor)
+    decided = close_held(HeldJoin.objects.filter(pk=held.pk), HeldJoin.State.DISMISSED, actor)
     return DecidedHeld(held.pk, HeldJoin.State.DISMISSED, decided, "Dismissed; nothing was changed.")

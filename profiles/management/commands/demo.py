@@ -4,9 +4,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from cdp.actors import Actor
+from cdp.jobs import run_to_end
 from profiles.demo.load import load_demo
 from profiles.demo.newsletter import import_newsletter
 from profiles.demo.traffic import load_traffic
+from profiles.duplicates.scan import start_scan
 
 
 class Command(BaseCommand):
@@ -30,4 +33,8 @@ class Command(BaseCommand):
         job = import_newsletter()
         self.stdout.write(
             f"Imported {job.name}: {job.counts['created']} created, {job.counts['updated']} updated."
+        )
+        scan = run_to_end(start_scan(actor=Actor.system()))
+        self.stdout.write(
+            f"Compared everybody: {scan.result['new']} pairs suggested, {scan.result['cases']} groups."
         )

@@ -1,0 +1,251 @@
+"""The queue of suggested pairs: tabs by tier, filters, figures, and what can be done with many (D2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from cdp.actors import Actor
+from cdp.models import Job, User
+from profiles.admin.door import back, by, door, may_see, render, write
+from profiles.admin.listing import without
+from profiles.duplicates import queue
+from profiles.duplicates.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide
+from profiles.duplicates.explain import explain, probability, score_of
+from profiles.duplicates.scan import KIND, PERMISSION, start_scan
+from profiles.duplicates.tiers import in_words
+from profiles.errors import Invalid, Refused
+from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
+from profiles.privacy.masking import mask, mask_profile
+
+FILTERS = ("source", "score", "days", "assignee", "profile")
+_PLACING = ("after", "before")
+SHOWN_REASONS = 4
+DECISIONS = {NOT_DUPLICATE: "not duplicates", LATER: "put off", REOPEN: "back in the queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A pair as the list shows it; ``why`` are ``(text, tone, bits)``, the heaviest first."""
+
+    pair: DuplicatePair
+    a: Profile
+    b: Profile
+    percent: int
+    rule: str
+    why: list[tuple[str, str, float]]
+    url: str
+
+
+def queue_url() -> str:
+    return reverse("admin:profiles_duplicatepair_changelist")
+
+
+def read_wanted(params: QueryDict) -> queue.Wanted:
+    """The filter an address asks for. Raises Invalid with one problem for each value that cannot be read."""
+    problems: list[dict[str, Any]] = []
+
+    def number(name: str, message: str, *, low: float = 0, high: float = 10**18) -> float | None:
+        raw = params.get(name, "").strip().replace(",", ".")
+        if not raw:
+            return None
+        try:
+            value = float(raw)
+        except ValueError:
+            value = -1
+        if not low <= value <= high:
+            problems.append({"field": name, "value": raw, "message": message})
+            return None
+        return value
+
+    percent = number("score", "“At least” is a percentage from 1 to 99.", low=1, high=99)
+    days = number("days", "“Known for” is a number of days.", high=10_000)
+    assignee = number("assignee", "Choose somebody from the list.")
+    profile = number("profile", "A profile is named by its number.")
+    if problems:
+        raise Invalid(problems)
+    policy = DuplicatePolicy.current() if percent else None
+    return queue.Wanted(
+        state=params.get("state", queue.OPEN),
+        tier=params.get("tier", ""),
+        source=params.get("source", ""),
+        score=score_of(percent / 100, policy) if percent and policy else None,
+        days=int(days or 0),
+        assignee=None if assignee is None else int(assignee),
+        profile=None if profile is None else int(profile),
+    )
+
+
+def query_of(params: QueryDict, **changes: str) -> str:
+    """The address's own filter with some of it changed; places in the list left out."""
+    plain = without(params, *_PLACING, *changes)
+    for name, value in changes.items():
+        if value:
+            plain[name] = value
+    return f"?{plain.urlencode()}"
+
+
+@door("profiles.view_duplicatepair")
+def pairs(request: HttpRequest) -> HttpResponse:
+    """One tier of the queue, the surest first."""
+    params, problems = request.GET, []
+    try:
+        wanted = read_wanted(params)
+        counts = queue.tier_counts(wanted)
+        if not wanted.tier and wanted.state != queue.DECIDED:
+            wanted = replace(wanted, tier=queue.first_tier(counts))
+        page = queue.page_of(wanted, after=params.get("after", ""), before=params.get("before", ""))
+    except Invalid as error:
+        problems = [problem["message"] for problem in error.problems]
+        wanted, page = queue.Wanted(tier=queue.TIERS[0]), queue.Page([])
+        counts = queue.tier_counts(queue.Wanted())
+    return render(request, "duplicates/queue.html", _context(request, wanted, page, counts, problems))
+
+
+def _context(
+    request: HttpRequest,
+    wanted: queue.Wanted,
+    page: queue.Page,
+    counts: list[queue.TierCount],
+    problems: list[str],
+) -> dict[str, Any]:
+    params, user = request.GET, request.user
+    may_decide = user.has_perm("profiles.change_duplicatepair")
+    everybody, mine = queue.decided_today(int(user.pk or 0))
+    return {
+        "title": "Duplicates",
+        "rows": rows_of(page.rows, params, sees=may_see(request)),
+        "tabs": [(one, query_of(params, tier=one.tier), one.tier == wanted.tier) for one in counts],
+        "states": [
+            (label, query_of(params, state=key, tier=""), key == wanted.state)
+            for key, label in queue.STATES.items()
+        ],
+        "wanted": wanted,
+        "params": params,
+        "problems": problems,
+        "is_filtered": any(params.get(name) for name in FILTERS),
+        "newer_url": query_of(params, before=page.before) if page.before else "",
+        "older_url": query_of(params, after=page.after) if page.after else "",
+        "review_url": review_url(wanted, params),
+        "sources": list(Source.objects.values_list("name", flat=True)),
+        "staff": list(User.objects.filter(is_active=True, is_staff=True).order_by("username")[:200]),
+        "may_decide": may_decide,
+        "may_tick": may_decide and bool(page.rows),
+        "decided_today": everybody,
+        "decided_by_me": mine,
+        "days": queue.decided_per_day(),
+        **frame(request),
+    }
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """What every page of this room shows: the last scan and how many cases wait. Three queries."""
+    base = MatchBase.objects.filter(pk=1).first()
+    cases = DuplicateCase.objects.filter(state="open")
+    return {
+        "base": base,
+        "scan_job": Job.objects.open().filter(kind=KIND).first(),
+        "may_scan": request.user.has_perm(PERMISSION),
+        "case_counts": {
+            kind: cases.filter(kind=kind)[: queue.COUNTED].count() for kind in ("people", "shared_value")
+        },
+    }
+
+
+def review_url(wanted: queue.Wanted, params: QueryDict, pair: DuplicatePair | None = None) -> str:
+    """Where the review of this filter begins, or of one pair within it."""
+    query = query_of(params, tier=wanted.tier)
+    if pair is None:
+        return reverse("admin:profiles_duplicatepair_next") + query
+    return reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query
+
+
+def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> list[Row]:
+    """No query beyond the policy's one."""
+    policy, rows = DuplicatePolicy.current(), []
+    for pair in found:
+        reasons = sorted(
+            explain(pair, show=shown_by(sees)), key=lambda one: (not one.field, -abs(one.weight))
+        )
+        one, other = pair.a.canonical, pair.b.canonical
+        rows.append(
+            Row(
+                pair,
+                one if sees else mask_profile(one),
+                other if sees else mask_profile(other),
+                percent(pair, policy),
+                in_words(pair.rule, pair.veto),
+                [(text_of(reason, sees), reason.tone, reason.weight) for reason in reasons[:SHOWN_REASONS]],
+                reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query_of(params),
+            )
+        )
+    return rows
+
+
+def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
+    """How likely the two are one, in whole percent; never 0 or 100, which nobody knows."""
+    return max(1, min(99, round(100 * probability(pair.score, policy))))
+
+
+def shown_by(sees: bool) -> Any:
+    def show(field: str, value: object) -> str:
+        return "" if value in (None, "") else str(value if sees else mask(field, value))
+
+    return show
+
+
+def text_of(reason: Any, sees: bool) -> str:
+    """What a door said names values; without *view PII* only what kind they are."""
+    return reason.text if sees or reason.label != "Seen at a door" else f"Same {reason.field or 'value'}"
+
+
+# --- With many ----------------------------------------------------------------------------------------------
+
+
+@write("profiles.view_duplicatepair", "profiles.change_duplicatepair")
+def act(request: HttpRequest) -> HttpResponse:
+    """Decide about the ticked pairs, or hand them to somebody."""
+    target = back(request) or queue_url()
+    ids = [int(raw) for raw in request.POST.getlist("ids") if raw.isdecimal() and len(raw) < 19][: queue.PAGE]
+    if not ids:
+        raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one pair first."}])
+    actor, action = Actor.of_request(request), request.POST.get("do", "")
+    if action == "assign":
+        raw = request.POST.get("to", "")
+        count = assign(pair_ids=ids, user_id=int(raw) if raw.isdecimal() else None, actor=actor)
+        messages.success(request, f"{_pairs(count)} {'assigned' if raw else 'assigned to nobody'}.")
+        return redirect(target)
+    if action not in DECISIONS:
+        raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the pairs."}])
+    _decide_each(request, ids, action)
+    return redirect(target)
+
+
+def _decide_each(request: HttpRequest, ids: list[int], action: str) -> None:
+    done = 0
+    for (
+        pair_id
+    ) in ids:  # a page at most, each a decision of its own: what is refused must not stop the others
+        try:
+            decide(pair_id=pair_id, verdict=action, **by(request))
+            done += 1
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+    if done:
+        messages.success(request, f"{_pairs(done)} {DECISIONS[action]}.")
+
+
+def _pairs(count: int) -> str:
+    return f"{count:,} pair{'' if count == 1 else 's'}"
+
+
+@write("profiles.view_duplicatepair", PERMISSION)
+def scan(request: HttpRequest) -> HttpResponse:
+    """Compare everybody now."""
+    job = start_scan(actor=Actor.of_request(request))
+    return redirect(reverse("admin:cdp_job_change", args=[job.pk]))

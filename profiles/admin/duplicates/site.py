@@ -1,0 +1,30 @@
+"""Where the pages about duplicates are, under the names the admin's links expect."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from profiles.admin.duplicates import groups, listing, review
+from profiles.admin.people import OwnPages
+from profiles.models import DuplicateCase, DuplicatePair
+
+
+class DuplicatePairAdmin(OwnPages):
+    pages = (
+        ("", listing.pairs, "changelist"),
+        ("act/", listing.act, "act"),
+        ("scan/", listing.scan, "scan"),
+        ("next/", review.start, "next"),
+        ("<int:pair_id>/change/", review.review, "review"),
+    )
+
+
+class DuplicateCaseAdmin(OwnPages):
+    pages = (
+        ("", groups.cases, "changelist"),
+        ("<int:case_id>/change/", groups.case, "change"),
+    )
+
+
+admin.site.register(DuplicatePair, DuplicatePairAdmin)
+admin.site.register(DuplicateCase, DuplicateCaseAdmin)

@@ -1,0 +1,412 @@
+"""Suggested duplicates from outside: the queue, decisions, cases, and a scan of everybody (D1, D2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import jobs as job_api
+from cdp.api import schema as api_schema
+from cdp.api.problems import BadParameter
+from cdp.api.shapes import IdField, Shape, TextField
+from cdp.models import Job
+from profiles.api.base import PeopleApi
+from profiles.duplicates.decide import LATER_DAYS, MERGE, VERDICTS, StalePair, decide, find_pair, state_of
+from profiles.duplicates.decide_case import (
+    block_shared,
+    find_case,
+    leave_shared,
+    merge_case,
+    people_of,
+    separate_case,
+)
+from profiles.duplicates.decide_case import state_of as state_of_case
+from profiles.duplicates.explain import explain, probability
+from profiles.duplicates.queue import with_people
+from profiles.duplicates.scan import PERMISSION, start_scan
+from profiles.duplicates.tiers import in_words
+from profiles.errors import Invalid
+from profiles.identity.resolve import find_profile
+from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
+from profiles.privacy import masking
+from profiles.reading import iso
+
+_ANY = "any"
+_FILTERS = [
+    OpenApiParameter(
+        "verdict", str, enum=[*DuplicatePair.Verdict.values, _ANY], default="open", description="Which pairs."
+    ),
+    OpenApiParameter("tier", str, enum=Tier.values, description="How sure; every tier when absent."),
+    OpenApiParameter("min_score", float, description="In bits, at least."),
+    OpenApiParameter("profile", str, description="Pairs of one person: an id or type:value."),
+    OpenApiParameter("source", str, description="Name of the source that made the later profile."),
+]
+DECISIONS_OF_CASES = ("merge", "separate", "block", "share")
+
+
+class ReasonRow(serializers.Serializer[Any]):
+    field = serializers.CharField(help_text="Empty for what two fields say together.")
+    a = serializers.CharField()
+    b = serializers.CharField()
+    weight = serializers.FloatField(help_text="In bits; above 0 speaks for one person.")
+    text = serializers.CharField()
+
+
+class PairRow(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    a = serializers.IntegerField(help_text="The surviving profile.")
+    b = serializers.IntegerField(help_text="The surviving profile.")
+    tier = serializers.CharField(help_text=", ".join(Tier.values))
+    score = serializers.FloatField(help_text="In bits: 0 is as likely as not, one more doubles the odds.")
+    probability = serializers.FloatField(help_text="By the line learned from this base's decisions.")
+    reasons = ReasonRow(many=True)
+    rule = serializers.CharField(help_text="What makes it certain, or forbids a merge; a sentence, or empty.")
+    verdict = serializers.CharField(help_text=", ".join(DuplicatePair.Verdict.values))
+    found_by = serializers.CharField(help_text=", ".join(DuplicatePair.FoundBy.values))
+    case_id = serializers.IntegerField(allow_null=True)
+    assignee = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    later_until = serializers.DateTimeField(allow_null=True)
+    state = serializers.CharField(help_text="Send it with a decision, to decide about just what you saw.")
+
+
+class DecidedPair(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    verdict = serializers.CharField()
+    message = serializers.CharField()
+    merge_id = serializers.IntegerField(allow_null=True)
+    winner_id = serializers.IntegerField(allow_null=True)
+    loser_id = serializers.IntegerField(allow_null=True)
+
+
+class DecidePairShape(Shape):
+    """What to do with a suggested pair."""
+
+    verdict = TextField(help_text=", ".join(VERDICTS))
+    winner_id = IdField(required=False, help_text="Who survives a merge; the suggested one when absent.")
+    choices = serializers.DictField(child=serializers.CharField(), required=False)
+    state = TextField(required=False, help_text="As the pair was shown; a 409 when it changed since.")
+    days = serializers.IntegerField(
+        required=False, help_text=f"How long *later* is; {LATER_DAYS} when absent."
+    )
+
+
+def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) -> dict[str, Any]:
+    """One pair of the contract; ``is_open`` shows personal data. No query when both people are loaded."""
+
+    def show(field: str, value: object) -> str:
+        return "" if value in (None, "") else str(value if is_open else masking.mask(field, value))
+
+    reasons = [
+        {
+            "field": one.field,
+            "a": one.a,
+            "b": one.b,
+            "weight": round(one.weight, 2),
+            "text": one.text if is_open or one.label != "Seen at a door" else f"Same {one.field or 'value'}",
+        }
+        for one in explain(pair, show=show)
+    ]
+    return {
+        "id": pair.pk,
+        "a": pair.a.canonical_id,
+        "b": pair.b.canonical_id,
+        "tier": pair.tier,
+        "score": round(pair.score, 2),
+        "probability": round(probability(pair.score, policy), 4),
+        "reasons": reasons,
+        "rule": in_words(pair.rule, pair.veto),
+        "verdict": pair.verdict,
+        "found_by": pair.found_by,
+        "case_id": pair.case_id,
+        "assignee": pair.assignee.get_username() if pair.assignee else None,
+        "created_at": iso(pair.created_at),
+        "decided_at": iso(pair.decided_at),
+        "later_until": iso(pair.later_until),
+        "state": state_of(pair),
+    }
+
+
+class DuplicateList(PeopleApi):
+    permissions = {"GET": "profiles.view_duplicatepair"}
+
+    @extend_schema(
+        operation_id="listDuplicates",
+        tags=["Duplicates"],
+        summary="Pairs that may be one person",
+        parameters=[*_FILTERS, *api_schema.PAGE],
+        responses={200: api_schema.page_of(PairRow), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Suggested pairs with what speaks for and against them, newest first; open ones unless `verdict` says
+        otherwise. `related` are households and companies: two people, never to be merged.
+        """
+        self.known_parameters("verdict", "tier", "min_score", "profile", "source", "count")
+        policy = DuplicatePolicy.current()
+        return self.page(
+            with_people(self._pairs()),
+            lambda rows: [pair_as_api(row, policy, is_open=self.shown.is_open) for row in rows],
+            counted=self._pairs(),
+        )
+
+    def _pairs(self) -> QuerySet[DuplicatePair]:
+        found, params = DuplicatePair.objects.all(), self.request.query_params
+        verdict = self._one_of("verdict", [*DuplicatePair.Verdict.values, _ANY]) or "open"
+        if verdict != _ANY:
+            found = found.filter(verdict=verdict)
+        if tier := self._one_of("tier", Tier.values):
+            found = found.filter(tier=tier)
+        if raw := params.get("min_score"):
+            try:
+                found = found.filter(score__gte=float(raw))
+            except ValueError:
+                raise BadParameter("min_score", "min_score is a number of bits, such as 3.5.", raw) from None
+        if ref := params.get("profile"):
+            root = find_profile(ref, live_only=False).root.pk
+            found = found.filter(Q(a__canonical=root) | Q(b__canonical=root))
+        if source := params.get("source"):
+            found = found.filter(b__source__name=source)
+        return found
+
+    def _one_of(self, name: str, known: Sequence[str]) -> str:
+        value: str = self.request.query_params.get(name, "")
+        if value and value not in known:
+            raise BadParameter(name, f"{name} is {', '.join(known)}.", value)
+        return value
+
+
+class DuplicateDetail(PeopleApi):
+    permissions = {"GET": "profiles.view_duplicatepair"}
+
+    @extend_schema(
+        operation_id="getDuplicate",
+        tags=["Duplicates"],
+        summary="One suggested pair",
+        responses={200: PairRow, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """The pair as it is now, decided or not; 409 when it was suggested once and is gone."""
+        return Response(pair_as_api(find_pair(pk), DuplicatePolicy.current(), is_open=self.shown.is_open))
+
+
+class DuplicateDecide(PeopleApi):
+    permissions = {"POST": ("profiles.view_duplicatepair", "profiles.change_duplicatepair")}
+
+    @extend_schema(
+        operation_id="decideDuplicate",
+        tags=["Duplicates"],
+        summary="Decide about a suggested pair",
+        parameters=api_schema.WRITE,
+        request=DecidePairShape,
+        responses={200: DecidedPair, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """`merge` joins the two (undo it with the merge's id). `not_duplicate` is remembered and respected by every
+        door. `later` brings the pair back in `days`. `open` takes `later` and `not_duplicate` back. A pair that was
+        merged, erased or, where `state` is sent, edited meanwhile is a 409 with `pair` as it is now.
+        """
+        body = self.body(DecidePairShape)
+        if body["verdict"] == MERGE:
+            self.require("profiles.merge_profile")
+        try:
+            done = decide(
+                pair_id=pk,
+                verdict=body["verdict"],
+                winner_id=body.get("winner_id"),
+                choices=body.get("choices"),
+                state=body.get("state"),
+                days=body.get("days") or LATER_DAYS,
+                **self.verb(),
+            )
+        except StalePair as stale:
+            pair = stale.pair and pair_as_api(
+                find_pair(pk), DuplicatePolicy.current(), is_open=self.shown.is_open
+            )
+            stale.fresh = {"pair": pair}
+            raise
+        return Response(
+            {
+                "id": done.pair_id,
+                "verdict": done.verdict,
+                "message": done.message,
+                "merge_id": done.merge_id,
+                "winner_id": done.winner_id,
+                "loser_id": done.loser_id,
+            }
+        )
+
+
+class DuplicateScan(PeopleApi):
+    permissions = {"POST": PERMISSION}
+
+    @extend_schema(
+        operation_id="scanForDuplicates",
+        tags=["Duplicates"],
+        summary="Compare everybody with everybody",
+        parameters=api_schema.WRITE,
+        request=None,
+        responses={202: job_api.JobDoc, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """Starts a job; while one is under way, answers with that. It finds and explains, and merges nobody."""
+        job = start_scan(actor=self.actor)
+        return Response(job_api.as_api(Job.objects.select_related("user", "key").get(pk=job.pk)), status=202)
+
+
+# --- Cases --------------------------------------------------------------------------------------------------
+
+
+class CaseRow(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    kind = serializers.CharField(help_text=", ".join(DuplicateCase.Kind.values))
+    state = serializers.CharField(help_text=", ".join(DuplicateCase.State.values))
+    members = serializers.ListField(child=serializers.IntegerField(), help_text="Up to 100 of them.")
+    size = serializers.IntegerField(help_text="How many profiles, also beyond those named.")
+    tier = serializers.CharField(help_text="Of its weakest link.")
+    score = serializers.FloatField()
+    weakest_id = serializers.IntegerField(allow_null=True, help_text="The pair to look at first.")
+    problem = serializers.CharField(
+        help_text="Why it is never merged without a person; empty when it may be."
+    )
+    type = serializers.CharField(allow_null=True)
+    value = serializers.CharField(help_text="What a shared value case is about.")
+    created_at = serializers.DateTimeField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+
+
+class DecideCaseShape(Shape):
+    """What to do with a case."""
+
+    decision = TextField(help_text="Of people: merge, separate. Of a shared value: block, share.")
+    winner_id = IdField(required=False, help_text="Who survives a merge.")
+    members = serializers.ListField(child=IdField(), required=False)
+    state = TextField(required=False, help_text="As GET answered; a 409 when somebody changed since.")
+
+
+class DecidedCaseAnswer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    state = serializers.CharField()
+    message = serializers.CharField()
+    winner_id = serializers.IntegerField(allow_null=True)
+    merge_ids = serializers.ListField(child=serializers.IntegerField())
+
+
+def case_as_api(case: DuplicateCase, *, is_open: bool) -> dict[str, Any]:
+    kind = case.type.name if case.type else None
+    value = case.value if is_open or not case.value else masking.mask_identifier(kind or "", case.value)
+    return {
+        "id": case.pk,
+        "kind": case.kind,
+        "state": case.state,
+        "members": case.members[:100],
+        "size": case.size,
+        "tier": case.tier,
+        "score": round(case.score, 2),
+        "weakest_id": case.weakest_id,
+        "problem": case.problem,
+        "type": kind,
+        "value": value,
+        "created_at": iso(case.created_at),
+        "decided_at": iso(case.decided_at),
+    }
+
+
+class CaseList(PeopleApi):
+    permissions = {"GET": "profiles.view_duplicatecase"}
+
+    @extend_schema(
+        operation_id="listDuplicateCases",
+        tags=["Duplicates"],
+        summary="Groups of people who may be one, and values too many share",
+        parameters=[
+            OpenApiParameter("kind", str, enum=DuplicateCase.Kind.values),
+            OpenApiParameter("state", str, enum=DuplicateCase.State.values, default="open"),
+            *api_schema.PAGE,
+        ],
+        responses={200: api_schema.page_of(CaseRow), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        self.known_parameters("kind", "state", "count")
+        params, found = request.query_params, DuplicateCase.objects.select_related("type")
+        state, kind = params.get("state", "open"), params.get("kind", "")
+        if state not in DuplicateCase.State.values:
+            raise BadParameter("state", f"state is {', '.join(DuplicateCase.State.values)}.", state)
+        if kind and kind not in DuplicateCase.Kind.values:
+            raise BadParameter("kind", f"kind is {', '.join(DuplicateCase.Kind.values)}.", kind)
+        found = found.filter(state=state, **({"kind": kind} if kind else {}))
+        return self.page(found, lambda rows: [case_as_api(row, is_open=self.shown.is_open) for row in rows])
+
+
+class CaseDetail(PeopleApi):
+    permissions = {"GET": "profiles.view_duplicatecase"}
+
+    @extend_schema(
+        operation_id="getDuplicateCase",
+        tags=["Duplicates"],
+        summary="One case",
+        responses={200: CaseRow, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """With `state_hash`, which a decision about just this takes."""
+        case = find_case(pk)
+        hashed = state_of_case(case, people_of(case)) if case.kind == DuplicateCase.Kind.PEOPLE else ""
+        return Response({**case_as_api(case, is_open=self.shown.is_open), "state_hash": hashed})
+
+
+class CaseDecide(PeopleApi):
+    permissions = {"POST": ("profiles.view_duplicatecase", "profiles.change_duplicatecase")}
+
+    @extend_schema(
+        operation_id="decideDuplicateCase",
+        tags=["Duplicates"],
+        summary="Decide about a case",
+        parameters=api_schema.WRITE,
+        request=DecideCaseShape,
+        responses={200: DecidedCaseAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """`merge` joins the members (all, or those named) into `winner_id`: all of them or, when one is refused,
+        nobody. `separate` remembers that all are different people. `block` makes a shared value identify nobody;
+        `share` leaves it and does not ask again.
+        """
+        body = self.body(DecideCaseShape)
+        done = self._decide(pk, body)
+        return Response(
+            {
+                "id": done.case_id,
+                "state": done.state,
+                "message": done.message if self.shown.is_open or done.state != "blocked" else "Blocked.",
+                "winner_id": done.winner_id,
+                "merge_ids": list(done.merge_ids),
+            }
+        )
+
+    def _decide(self, pk: int, body: dict[str, Any]) -> Any:
+        decision = body["decision"]
+        if decision == "merge":
+            self.require("profiles.merge_profile")
+            if not body.get("winner_id"):
+                raise Invalid([{"field": "winner_id", "value": None, "message": "Say who survives."}])
+            return merge_case(
+                case_id=pk,
+                winner_id=body["winner_id"],
+                members=body.get("members"),
+                state=body.get("state"),
+                **self.verb(),
+            )
+        if decision == "separate":
+            return separate_case(case_id=pk, state=body.get("state"), actor=self.actor)
+        if decision == "block":
+            self.require("profiles.change_identifiertype")
+            return block_shared(case_id=pk, actor=self.actor)
+        if decision == "share":
+            return leave_shared(case_id=pk, actor=self.actor)
+        message = f"Decide {', '.join(DECISIONS_OF_CASES)}; “{decision}” is none of them."
+        raise Invalid([{"field": "decision", "value": decision, "message": message}])

@@ -1,0 +1,217 @@
+"""Deciding about a pair: merge, not a duplicate, later, open again; and who looks at it (D2, I11)."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.models import User
+from profiles.duplicates import cases
+from profiles.duplicates.queue import with_people
+from profiles.errors import Invalid, NotFound, RuleForbids, Stale
+from profiles.identity import graph
+from profiles.merging.merge import apply_merge
+from profiles.merging.sentences import day, decider
+from profiles.merging.sides import hold_sides
+from profiles.merging.suggestion import suggest_winner
+from profiles.models import DuplicatePair, Profile, Source, Tier
+
+MERGE, NOT_DUPLICATE, LATER, REOPEN = "merge", "not_duplicate", "later", "open"
+VERDICTS = (MERGE, NOT_DUPLICATE, LATER, REOPEN)
+LATER_DAYS = 7
+MOST_DAYS = 365
+
+Verdict = DuplicatePair.Verdict
+
+
+class StalePair(Stale):
+    """The pair is no longer what somebody looked at. ``pair`` is how it is now, None when it is gone."""
+
+    def __init__(self, message: str, pair: DuplicatePair | None = None) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """``merge_id``, ``winner_id`` and ``loser_id`` are of a merge."""
+
+    pair_id: int
+    verdict: str
+    message: str
+    merge_id: int | None = None
+    winner_id: int | None = None
+    loser_id: int | None = None
+
+
+def find_pair(pair_id: int) -> DuplicatePair:
+    """A pair with both people. Raises NotFound; StalePair when there was one of this number. One query, or two."""
+    pair = with_people(DuplicatePair.objects.all()).filter(pk=pair_id).first()
+    if pair is not None:
+        return pair
+    with connection.cursor() as cursor:
+        # Numbers are given out once, so a smaller one was a pair's.
+        cursor.execute(
+            "SELECT %s <= (SELECT last_value FROM pg_sequences WHERE schemaname = current_schema()"
+            " AND sequencename = 'profiles_duplicatepair_id_seq')",
+            [pair_id],
+        )
+        was_there = cursor.fetchone()[0]
+    if was_there:
+        raise StalePair(
+            f"Pair {pair_id} is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
+        )
+    raise NotFound(f"There is no pair {pair_id}.")
+
+
+def state_of(pair: DuplicatePair) -> str:
+    """What somebody saw who looked at a pair: both people's versions and the verdict, as a short hash. No query."""
+    told = [(side.canonical_id, side.canonical.version, side.canonical.status) for side in (pair.a, pair.b)]
+    return hashlib.sha256(repr((pair.pk, pair.verdict, told)).encode()).hexdigest()[:16]
+
+
+@graph.retried
+@transaction.atomic
+def decide(
+    *,
+    pair_id: int,
+    verdict: str,
+    actor: Actor,
+    source: Source,
+    winner_id: int | None = None,
+    choices: Mapping[str, str] | None = None,
+    state: str | None = None,
+    days: int = LATER_DAYS,
+) -> Decided:
+    """Decide about a pair as it was when ``state`` (``state_of``) was told; None is whatever it is now.
+
+    *merge* joins the two, into ``winner_id`` or the suggested one. *later* brings it back after ``days``. *open*
+    takes *later* and *not a duplicate* back; a merge is taken back by undoing it.
+
+    Raises NotFound; Invalid for another word, winner or number of days; StalePair when one of the two was edited,
+    merged or erased since or somebody decided before; RuleForbids for a merge of a household, of somebody locked …
+    """
+    _check(verdict, days)
+    graph.lock_graph()
+    DuplicatePair.objects.select_for_update().filter(pk=pair_id).first()
+    pair = find_pair(pair_id)
+    check_fresh(pair, verdict, state)
+    if verdict == MERGE:
+        return _merge(pair, winner_id, choices, actor, source)
+    return _remember(pair, verdict, days, actor)
+
+
+def _check(verdict: str, days: int) -> None:
+    if verdict not in VERDICTS:
+        message = f"“{verdict}” is no decision: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
+        raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
+    if not 1 <= days <= MOST_DAYS:
+        message = f"A pair can be put off for 1 to {MOST_DAYS} days."
+        raise Invalid([{"field": "days", "value": days, "message": message}])
+
+
+def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
+    """StalePair when the pair cannot be decided so any more, or is not what ``state`` says."""
+    one, other = pair.a.canonical, pair.b.canonical
+    if pair.verdict == Verdict.MERGED or one.pk == other.pk:
+        who = f" by {decider(pair)} on {day(pair.decided_at)}" if pair.decided_at and _by(pair) else ""
+        raise StalePair(f"#{pair.a_id} and #{pair.b_id} were merged{who}: they are #{one.pk}.", pair)
+    if pair.verdict == Verdict.NOT_DUPLICATE and verdict != REOPEN:
+        when = f" on {day(pair.decided_at)}" if pair.decided_at else ""
+        raise StalePair(
+            f"{decider(pair).capitalize()} decided{when} that #{pair.a_id} and #{pair.b_id} are not duplicates.",
+            pair,
+        )
+    for side in (one, other):
+        if side.status != Profile.Status.LIVE:
+            raise StalePair(f"Profile #{side.pk} is {side.get_status_display().lower()} by now.", pair)
+    if state is not None and state != state_of(pair):
+        raise StalePair(
+            f"#{one.pk} or #{other.pk} changed since you looked. Nothing was done; look again.", pair
+        )
+
+
+def _by(pair: DuplicatePair) -> bool:
+    return pair.user_id is not None or pair.key_id is not None
+
+
+def _merge(
+    pair: DuplicatePair,
+    winner_id: int | None,
+    choices: Mapping[str, str] | None,
+    actor: Actor,
+    source: Source,
+) -> Decided:
+    if pair.tier == Tier.RELATED:
+        raise RuleForbids(
+            f"#{pair.a_id} and #{pair.b_id} look like two people of one household or company, which is never merged"
+            " from here. If they are one person after all, merge them from their card."
+        )
+    winner, loser = _sides(pair, winner_id)
+    done = apply_merge(hold_sides(winner, loser), choices=choices, actor=actor, source=source).merged
+    cases.refresh([done.winner_id, done.loser_id])
+    message = f"#{done.loser_id} was merged into #{done.winner_id}."
+    return Decided(pair.pk, Verdict.MERGED, message, done.merge_id, done.winner_id, done.loser_id)
+
+
+def _sides(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
+    roots = {pair.a_id: pair.a.canonical_id, pair.b_id: pair.b.canonical_id}
+    roots |= {root: root for root in roots.values()}
+    if winner_id is None:
+        best = suggest_winner(pair.a_id, pair.b_id)
+        return best.winner_id, best.loser_id
+    if winner_id not in roots:
+        message = f"The winner is #{pair.a.canonical_id} or #{pair.b.canonical_id}, not #{winner_id}."
+        raise Invalid([{"field": "winner_id", "value": winner_id, "message": message}])
+    winner = roots[winner_id]
+    return winner, next(root for root in roots.values() if root != winner)
+
+
+def _remember(pair: DuplicatePair, verdict: str, days: int, actor: Actor) -> Decided:
+    until = timezone.now() + datetime.timedelta(days=days) if verdict == LATER else None
+    is_open = verdict == REOPEN
+    DuplicatePair.objects.filter(pk=pair.pk).update(
+        verdict=verdict,
+        later_until=until,
+        user=None if is_open else actor.user_id,
+        key=None if is_open else actor.key_id,
+        decided_at=None if is_open else Now(),
+    )
+    cases.refresh([pair.a.canonical_id, pair.b.canonical_id])
+    audit.record(
+        "duplicate.verdict",
+        actor=actor,
+        subject=f"profile:{pair.a.canonical_id}",
+        detail={"pair": pair.pk, "other": pair.b.canonical_id, "verdict": verdict},
+    )
+    both = f"#{pair.a.canonical_id} and #{pair.b.canonical_id}"
+    said = {
+        NOT_DUPLICATE: f"{both} are remembered as not duplicates.",
+        LATER: f"{both} come back on {day(until) if until else ''}.",
+        REOPEN: f"{both} are back in the queue.",
+    }
+    return Decided(pair.pk, verdict, said[verdict])
+
+
+@transaction.atomic
+def assign(*, pair_ids: Sequence[int], user_id: int | None, actor: Actor) -> int:
+    """Say who looks at these pairs (None: nobody in particular); how many. Raises Invalid for who is not staff."""
+    if user_id is not None and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists():
+        raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose somebody who works here."}])
+    open_ones = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])
+    count = open_ones.update(assignee=user_id)
+    audit.record(
+        "duplicate.assign",
+        actor=actor,
+        subject="",
+        detail={"pairs": sorted(pair_ids)[:500], "assignee": user_id},
+    )
+    return count
