@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from cdp.models import User
-from profiles.builtin import builtin_source
 from profiles.duplicates import freshness
 from profiles.duplicates.explain import explain, in_words
 from profiles.duplicates.scan import start_scan
@@ -22,34 +21,9 @@ from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
 from profiles.privacy.deletion import delete_profiles
+from tests.duplicates.cast import ANN, person, plain, scan
 
 pytestmark = pytest.mark.django_db
-ANN: dict[str, Any] = {
-    "first_name": "Ann",
-    "last_name": "Pucllar",
-    "email": "ann.pucllar@web.de",
-    "phone": "+48600100200",
-    "birth_date": "1980-05-17",
-    "city": "Gdańsk",
-}
-
-
-def person(**changes: Any) -> Profile:
-    return plain(**{name: value for name, value in {**ANN, **changes}.items() if value})
-
-
-def plain(**fields: Any) -> Profile:
-    """A profile as an import of contact values leaves it: no identifier, so that nothing joins it to another."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id'))")
-        number = cursor.fetchone()[0]
-    return Profile.objects.create(pk=number, canonical_id=number, source=builtin_source("api"), **fields)
-
-
-def scan() -> dict[str, Any]:
-    job = run_to_end(start_scan(actor=Actor.system()))
-    assert job.state == "done", job.problem
-    return job.result
 
 
 def told() -> list[tuple[int, int, str, str, str]]:

@@ -1,0 +1,130 @@
+"""What waits for a decision: by tier and filter, in a steady order, page by page."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiles.duplicates import queue
+from profiles.duplicates.decide import decide
+from profiles.duplicates.queue import Wanted
+from profiles.errors import Invalid
+from profiles.models import DuplicatePair
+from profiles.privacy.deletion import delete_profiles
+from tests.duplicates.cast import person, plain, scan, twins
+
+pytestmark = pytest.mark.django_db
+CERTAIN = Wanted(tier="certain")
+
+
+def walk(wanted: Wanted, size: int, *, back: bool = False) -> list[int]:
+    """Every pair of a filter, page by page, from either end."""
+    found: list[int] = []
+    page = queue.page_of(wanted, size=size)
+    if back:
+        while page.after:
+            page = queue.page_of(wanted, after=page.after, size=size)
+    while True:
+        ids = [one.pk for one in page.rows]
+        found = ids + found if back else found + ids
+        cursor = page.before if back else page.after
+        if not cursor:
+            return found
+        page = (
+            queue.page_of(wanted, before=cursor, size=size)
+            if back
+            else queue.page_of(wanted, after=cursor, size=size)
+        )
+
+
+def test_pages_hold_every_pair_once_in_order_of_score() -> None:
+    twins(11)
+    everything = [
+        pk
+        for pk, _ in sorted(
+            DuplicatePair.objects.filter(tier="certain").values_list("pk", "score"),
+            key=lambda row: (-row[1], -row[0]),
+        )
+    ]
+    for size in (1, 3, 4, 11, 50):
+        assert walk(CERTAIN, size) == everything
+        assert walk(CERTAIN, size, back=True) == everything
+    seen, pair = [], queue.next_of(CERTAIN, None)
+    for _ in everything:
+        assert pair is not None
+        seen.append(pair.pk)
+        pair = queue.next_of(CERTAIN, pair)
+    assert seen == everything
+    assert pair is not None
+    assert pair.pk == everything[0]
+    last = DuplicatePair.objects.get(pk=everything[-1])
+    before = queue.previous_of(CERTAIN, last)
+    assert before is not None
+    assert before.pk == everything[-2]
+
+
+@given(text=st.text(max_size=30))
+def test_a_broken_place_is_the_beginning_or_a_place(text: str) -> None:
+    for state in queue.STATES:
+        queue.page_of(Wanted(state=state), after=text)
+
+
+def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
+    pairs = twins(3)
+    one, two, three = pairs
+    plain(source="staff", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
+    plain(source="import", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
+    scan()
+    ida = DuplicatePair.objects.exclude(pk__in=[pair.pk for pair in pairs]).get()
+    DuplicatePair.objects.filter(pk=one.pk).update(
+        assignee=sam, created_at=timezone.now() - datetime.timedelta(days=40)
+    )
+    decide(pair_id=two.pk, verdict="later", **by_staff)
+    decide(pair_id=three.pk, verdict="not_duplicate", **by_staff)
+
+    def ids(**wanted: Any) -> set[int]:
+        return {pair.pk for pair in queue.pairs(Wanted(**wanted))}
+
+    assert ids() == {one.pk, ida.pk}
+    assert ids(state="later") == {two.pk}
+    assert ids(state="decided") == {three.pk}
+    assert ids(source="import") == {ida.pk}
+    assert ids(assignee=sam.pk) == {one.pk}
+    assert ids(assignee=0) == {ida.pk}
+    assert ids(days=30) == {one.pk}
+    assert ids(profile=one.b_id) == {one.pk}
+    assert ids(score=one.score + 100) == set()
+    assert ids(tier="related") == set()
+    for wanted, said in (
+        (Wanted(state="x"), "The state is open, later, decided."),
+        (Wanted(tier="x"), "The tier is certain, probable, possible, related."),
+        (Wanted(source="x"), "There is no source “x”."),
+    ):
+        with pytest.raises(Invalid, match=said):
+            queue.pairs(wanted)
+    delete_profiles(profile_ids=[one.a_id], **by_staff)
+    assert ids() == {ida.pk}
+
+
+def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
+    pairs = twins(4)
+    person()
+    person(first_name="Robert", birth_date="1978-02-03")
+    scan()
+    counts = {one.tier: one.count for one in queue.tier_counts(Wanted())}
+    assert counts == {"certain": 4, "probable": 0, "possible": 0, "related": 1}
+    assert queue.first_tier(queue.tier_counts(Wanted())) == "certain"
+    decide(pair_id=pairs[0].pk, verdict="merge", **by_staff)
+    decide(pair_id=pairs[1].pk, verdict="not_duplicate", **by_staff)
+    days = queue.decided_per_day(3)
+    assert [(merged, apart) for _, merged, apart in days] == [(0, 0), (0, 0), (1, 1)]
+    assert days[-1][0] == timezone.localdate()
+    assert queue.decided_today(by_staff["actor"].user_id) == (2, 2)
+    assert queue.decided_today(0) == (2, 0)
+    assert [one.count for one in queue.tier_counts(replace(CERTAIN, state="decided"))] == [2, 0, 0, 0]
