@@ -28,8 +28,9 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 @pytest.fixture(autouse=True)
 def _own_files(settings: Any, tmp_path: Any) -> None:
-    """Uploads of a test stay in its own folder."""
+    """Uploads and working files of a test stay in its own folder: job 5 of one process is not job 5 of another."""
     settings.MEDIA_ROOT = tmp_path / "files"
+    settings.CDP_DATA = tmp_path
 
 
 @pytest.fixture(autouse=True)

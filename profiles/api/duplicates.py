@@ -28,7 +28,7 @@ from profiles.duplicates.decide_case import (
 )
 from profiles.duplicates.decide_case import state_of as state_of_case
 from profiles.duplicates.explain import explain, probability
-from profiles.duplicates.queue import with_people
+from profiles.duplicates.queue import sources_named, with_people
 from profiles.duplicates.scan import PERMISSION, start_scan
 from profiles.duplicates.tiers import in_words
 from profiles.errors import Invalid
@@ -45,7 +45,7 @@ _FILTERS = [
     OpenApiParameter("tier", str, enum=Tier.values, description="How sure; every tier when absent."),
     OpenApiParameter("min_score", float, description="In bits, at least."),
     OpenApiParameter("profile", str, description="Pairs of one person: an id or type:value."),
-    OpenApiParameter("source", str, description="Name of the source that made the later profile."),
+    OpenApiParameter("source", str, description="Name or id of the source that made the later profile."),
 ]
 DECISIONS_OF_CASES = ("merge", "separate", "block", "share")
 
@@ -172,7 +172,9 @@ class DuplicateList(PeopleApi):
             root = find_profile(ref, live_only=False).root.pk
             found = found.filter(Q(a__canonical=root) | Q(b__canonical=root))
         if source := params.get("source"):
-            found = found.filter(b__source__name=source)
+            if not sources_named(source).exists():
+                raise BadParameter("source", f"There is no source “{source}”.", source)
+            found = found.filter(b__source__in=sources_named(source))
         return found
 
     def _one_of(self, name: str, known: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ _DECIDED = (DuplicatePair.Verdict.MERGED, DuplicatePair.Verdict.NOT_DUPLICATE)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A filter of the queue. ``tier`` "" is every tier; ``source`` the name of whoever made the later profile.
+    """A filter of the queue. ``tier`` "" is every tier; ``source`` the name or id of the source that made the later profile.
 
     ``score`` is in bits and a lower limit, ``days`` how long a pair has been known at least, ``assignee`` a
     user's id or 0 for nobody's, ``profile`` a surviving profile.
@@ -59,7 +59,7 @@ def _rows(wanted: Wanted) -> QuerySet[DuplicatePair]:
     if wanted.tier:
         found = found.filter(tier=wanted.tier)
     if wanted.source:
-        found = found.filter(b__source__name=wanted.source)
+        found = found.filter(b__source__in=sources_named(wanted.source))
     if wanted.score is not None:
         found = found.filter(score__gte=wanted.score)
     if wanted.days:
@@ -77,10 +77,16 @@ def _check(wanted: Wanted) -> None:
         problems.append(_problem("state", wanted.state, f"The state is {', '.join(STATES)}."))
     if wanted.tier and wanted.tier not in Tier.values:
         problems.append(_problem("tier", wanted.tier, f"The tier is {', '.join(TIERS)}."))
-    if wanted.source and not Source.objects.filter(name=wanted.source).exists():
+    if wanted.source and not sources_named(wanted.source).exists():
         problems.append(_problem("source", wanted.source, f"There is no source “{wanted.source}”."))
     if problems:
         raise Invalid(problems)
+
+
+def sources_named(text: str) -> QuerySet[Source]:
+    """The source of this name or id, or none."""
+    is_id = text.isascii() and text.isdigit() and len(text) < 10
+    return Source.objects.filter(Q(name__iexact=text) | Q(pk=int(text)) if is_id else Q(name__iexact=text))
 
 
 def _problem(field: str, value: object, message: str) -> dict[str, object]:

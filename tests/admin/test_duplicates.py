@@ -72,7 +72,7 @@ def test_tabs_rows_and_filters(client_of_sam: Client) -> None:
         assert said in page, said
     related = shown(client_of_sam.get(QUEUE, {"tier": "related"}))
     assert "a household or a company" in related
-    assert "No pair fits" in shown(client_of_sam.get(QUEUE, {"source": "import"}))
+    assert "No pair fits" in shown(client_of_sam.get(QUEUE, {"source": "Import"}))
     for params, said in (
         ({"score": "a lot"}, "“At least” is a percentage from 1 to 99."),
         ({"days": "-1"}, "“Known for” is a number of days."),
@@ -213,7 +213,7 @@ def test_the_queue_costs_the_same_for_one_and_many(client_of_sam: Client) -> Non
     pair = DuplicatePair.objects.filter(tier="certain").first()
     assert pair is not None
     one = cost(review(pair))
-    twins(40, city="Lund")
+    twins(40, start=100)
     assert (cost(QUEUE), cost(review(pair))) == (few, one)
 
 

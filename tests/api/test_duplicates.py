@@ -58,14 +58,16 @@ def test_filters_and_what_they_refuse(api: Caller, pair: DuplicatePair) -> None:
         "tier=certain",
         "min_score=1",
         f"profile={pair.a_id}",
-        "source=api",
+        "source=API",
+        "source=2",
         "verdict=any",
     ):
         assert ids(query) == [pair.pk], query
-    for query in ("verdict=merged", "tier=possible", "min_score=99", "source=import"):
+    for query in ("verdict=merged", "tier=possible", "min_score=99", "source=Import"):
         assert ids(query) == [], query
     assert said(api.get("duplicates/?tier=sure")) == (400, "tier is certain, probable, possible, related.")
     assert said(api.get("duplicates/?min_score=high")) == (400, "min_score is a number of bits, such as 3.5.")
+    assert said(api.get("duplicates/?source=x")) == (400, "There is no source “x”.")
     assert said(api.get("duplicates/?score=3"))[0] == 400
     assert api.get("duplicates/?count=exact").data["count"] == 1
 
@@ -174,7 +176,7 @@ def test_a_page_costs_the_same_for_one_and_many(api: Caller) -> None:
     twins(1)
     cost()
     few = cost()
-    twins(60, city="Lund")
+    twins(60, start=100)
     assert len(api.get("duplicates/").data["results"]) == 50
     assert cost() == few
 

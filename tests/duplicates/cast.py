@@ -39,14 +39,13 @@ def scan() -> dict[str, Any]:
     return job.result
 
 
-def twins(count: int, **fields: Any) -> list[DuplicatePair]:
+def twins(count: int, *, start: int = 0) -> list[DuplicatePair]:
     """``count`` certain pairs, found by a scan; nobody is like anybody of another pair."""
-    for number in range(count):
+    for number in range(start, start + count):
         named = {
             "first_name": f"F{number}ana",
             "last_name": f"L{number}berg",
             "birth_date": f"19{50 + number % 50}-03-{1 + number % 28:02}",
-            **fields,
         }
         plain(**named, email=f"f{number}.l{number}@web.de")
         plain(**named, city="Oslo")

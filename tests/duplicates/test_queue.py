@@ -94,7 +94,7 @@ def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     assert ids() == {one.pk, ida.pk}
     assert ids(state="later") == {two.pk}
     assert ids(state="decided") == {three.pk}
-    assert ids(source="import") == {ida.pk}
+    assert ids(source="Import") == {ida.pk}
     assert ids(assignee=sam.pk) == {one.pk}
     assert ids(assignee=0) == {ida.pk}
     assert ids(days=30) == {one.pk}
