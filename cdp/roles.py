@@ -50,6 +50,7 @@ READ = _codes(
     "view_attributedefinition",
     "view_identifiertype",
     "view_source",
+    "view_sourcealarm",
     "view_eventschema",
     "view_linkinterval",
     "view_cart",
@@ -83,7 +84,7 @@ IMPORT = (
 LOOK_IN = _codes("profiles", "view_receipt", "view_heldjoin")
 TRACK = (
     LOOK_IN
-    | _codes("profiles", "change_receipt", "replay_receipt", "change_heldjoin")
+    | _codes("profiles", "change_receipt", "replay_receipt", "change_heldjoin", "change_sourcealarm")
     | _manage("profiles", "eventschema")
 )
 DEFINE = _manage("profiles", "tag", "attributedefinition", "identifiertype", "source")
@@ -178,6 +179,7 @@ RIGHTS: dict[str, str] = {
     "profiles.replay_receipt": "Repair and replay rejected items",
     "profiles.change_heldjoin": "Decide about held joins",
     "profiles.change_eventschema": "Manage event schemas",
+    "profiles.change_sourcealarm": "Acknowledge alarms about sources",
     "cdp.change_webhook": "Manage webhooks",
     "cdp.change_apikey": "Manage API keys",
     "cdp.change_user": "Manage logins and roles",

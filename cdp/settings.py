@@ -148,6 +148,10 @@ CELERY_BEAT_SCHEDULE = {
     "compare who changed": {"task": "cdp.tasks.compare_changed", "schedule": 10.0},
     "compare everybody": {"task": "cdp.tasks.scan_duplicates", "schedule": crontab(hour=3, minute=20)},
     "learn from decisions": {"task": "cdp.tasks.fit_duplicate_line", "schedule": 86_400.0},
+    # An hour's figures are there some minutes after it ends; a run with nothing new costs a millisecond.
+    "count what sources send": {"task": "cdp.tasks.count_sources", "schedule": 600.0},
+    "watch what sources send": {"task": "cdp.tasks.watch_sources", "schedule": 300.0},
+    "report duplicates": {"task": "cdp.tasks.send_duplicate_report", "schedule": 900.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
     "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},
 }

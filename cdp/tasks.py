@@ -66,6 +66,31 @@ def fit_duplicate_line() -> None:
 
 
 @shared_task
+def count_sources() -> None:
+    """What sources sent since the last time, into the scorecard's figures."""
+    from profiles.duplicates import hours
+
+    hours.count_new()
+
+
+@shared_task
+def watch_sources() -> None:
+    """Raise the alarm where a source began to send something else."""
+    from profiles.duplicates import alarm
+
+    for raised in alarm.watch():
+        log.warning("a source changed", extra={"source": raised.source_id, "kind": raised.signal})
+
+
+@shared_task
+def send_duplicate_report() -> None:
+    """The weekly report; asked every quarter of an hour, sent once a week."""
+    from profiles.duplicates import report
+
+    report.send_due()
+
+
+@shared_task
 def send_queued_mail() -> None:
     from cdp import mail
 
@@ -77,10 +102,18 @@ def expire() -> None:
     """Forget what is past its time. Each kind on its own: one that fails does not keep the others."""
     from cdp.api.writing import expire_idempotency_keys
     from imports.retention import expire_imports
+    from profiles.duplicates.hours import forget_hours
     from profiles.exports import forget_exports
     from profiles.tracking.retention import forget_receipts
 
-    forgets = (expire_idempotency_keys, expire_imports, forget_exports, forget_receipts, webhooks.forget_old)
+    forgets = (
+        expire_idempotency_keys,
+        expire_imports,
+        forget_exports,
+        forget_receipts,
+        forget_hours,
+        webhooks.forget_old,
+    )
     for forget in forgets:
         try:
             count = forget()

@@ -36,6 +36,7 @@ TOPICS: dict[str, str] = {
     "profile.deleted": "A person was deleted",
     "profile.restored": "A deleted person was brought back",
     "import.finished": "An import ended",
+    "source.changed": "A source began to send something else",
 }
 # What the button "Send a test" sends; nobody subscribes to it.
 TEST_TOPIC = "test"

@@ -17,7 +17,8 @@ from cdp.admin.charts import Chart, Series
 from cdp.admin.patience import within_patience
 from cdp.models import Job, User
 from imports.models import Import
-from profiles.models import Merge, Profile
+from profiles.duplicates import alarm, trend
+from profiles.models import Merge, Profile, SourceAlarm
 
 DAYS = 30
 SOURCES_SHOWN = 4
@@ -39,9 +40,12 @@ class Today:
     """What the page shows. None where the person may not see it or, for counts, where it took too long."""
 
     may_see_people: bool
+    may_see_duplicates: bool
     is_fresh: bool
     split: Split | None
     new_people: Chart | None
+    duplicates: tuple[Chart, Chart] | None
+    alarms: list[tuple[SourceAlarm, str]]
     imports: list[Import] | None
     jobs: list[Job] | None
     merges: list[Merge] | None
@@ -49,16 +53,20 @@ class Today:
 
 
 def today(user: Any) -> Today:
-    """Everything the first page shows to this person. At most six queries, whatever the size."""
+    """Everything the first page shows to this person. At most nine queries, whatever the size."""
     sees_people = user.has_perm("profiles.view_profile")
+    sees_duplicates = user.has_perm("profiles.view_duplicatepair")
     split = within_patience(_split) if sees_people else None
     imports = _last_imports() if user.has_perm("imports.view_import") else None
     is_fresh = split is not None and not split.total and not imports
     return Today(
         may_see_people=sees_people,
+        may_see_duplicates=sees_duplicates,
         is_fresh=is_fresh,
         split=split,
         new_people=within_patience(_new_people) if sees_people and not is_fresh else None,
+        duplicates=within_patience(_duplicates) if sees_duplicates and not is_fresh else None,
+        alarms=_alarms() if user.has_perm("profiles.view_sourcealarm") else [],
         imports=imports,
         jobs=_open_jobs(user),
         merges=_recent_merges() if user.has_perm("profiles.view_merge") else None,
@@ -89,6 +97,16 @@ def _new_people() -> Chart:
         labels=[f"{day.day} {day:%b}" for day in days],
         series=_by_source(rows, days),
     )
+
+
+def _duplicates() -> tuple[Chart, Chart]:
+    """Pairs found and pairs decided, by the day. Two queries over indexes by time."""
+    return trend.found_by_day(), trend.decided_by_day()
+
+
+def _alarms() -> list[tuple[SourceAlarm, str]]:
+    """Sources that changed what they send, until somebody has read it, with what to do about it."""
+    return [(one, alarm.fix_of(one)) for one in alarm.unread()[:ROWS]]
 
 
 def _by_source(rows: Iterable[tuple[Any, ...]], days: list[datetime.date]) -> list[Series]:

@@ -44,6 +44,7 @@ NAV: tuple[Group, ...] = (
                 "profiles.view_attributedefinition",
             ),
             Item("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
+            Item("Scorecard", "admin:profiles_scorecard", "profiles.view_sourcealarm"),
             Item("Rejected", "admin:profiles_receipt_changelist", "profiles.view_receipt"),
             Item("Event schemas", "admin:profiles_eventschema_changelist", "profiles.view_eventschema"),
             Item("Held joins", "admin:profiles_heldjoin_changelist", "profiles.view_heldjoin"),
@@ -63,6 +64,11 @@ NAV: tuple[Group, ...] = (
         "Settings",
         (
             Item("Identity", "admin:profiles_identifiertype_changelist", "profiles.view_identifiertype"),
+            Item(
+                "Duplicate rules",
+                "admin:profiles_duplicatepolicy_changelist",
+                "profiles.view_duplicatepolicy",
+            ),
             Item("Users", "admin:cdp_user_changelist", "cdp.view_user"),
             Item("Roles", "admin:auth_group_changelist", "auth.view_group"),
             Item("API keys", "admin:cdp_apikey_changelist", "cdp.view_apikey"),

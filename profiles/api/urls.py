@@ -14,6 +14,7 @@ from profiles.api import (
     privacy,
     receipts,
     schemas,
+    scorecard,
     sources,
     tags,
 )
@@ -74,6 +75,14 @@ urlpatterns: list[URLPattern] = [
     *both("v1/events", events.EventList, "api-events"),
     *both("v1/held-joins", held.HeldList, "api-held-joins"),
     *both("v1/held-joins/<int:pk>/decide", held.HeldDecide, "api-held-join-decide"),
+    *both("v1/scorecard", scorecard.Scorecard, "api-scorecard"),
+    *both("v1/scorecard/alarms", scorecard.AlarmList, "api-source-alarms"),
+    *both(
+        "v1/scorecard/alarms/<int:pk>/acknowledge",
+        scorecard.AlarmAcknowledge,
+        "api-source-alarm-acknowledge",
+    ),
+    *both("v1/duplicate-policy", scorecard.Policy, "api-duplicate-policy"),
     *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
     *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
     *both("v1/receipts/dismiss", receipts.DismissMany, "api-receipts-dismiss"),

@@ -10,6 +10,7 @@ from profiles.models.matching import MatchBase, MatchCrowd, MatchQueue, MatchRar
 from profiles.models.merge import Merge
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
+from profiles.models.scorecard import ScorecardState, SourceAlarm, SourceHour
 from profiles.models.tag import ProfileTag, Tag
 from profiles.models.tracking import Cart, HeldJoin, LinkInterval, Receipt
 
@@ -40,7 +41,10 @@ __all__ = [
     "Profile",
     "ProfileTag",
     "Receipt",
+    "ScorecardState",
     "Source",
+    "SourceAlarm",
+    "SourceHour",
     "Tag",
     "Tier",
     "WriteKey",

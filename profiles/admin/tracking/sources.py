@@ -18,6 +18,7 @@ from cdp.actors import Actor
 from profiles.admin.definitions import LinesField
 from profiles.admin.door import by, door, form_page, render, write
 from profiles.admin.tracking.connect import guides
+from profiles.duplicates import alarm, scorecard
 from profiles.errors import Conflict, Invalid, NotFound, Refused
 from profiles.models import IdentifierType, Source, WriteKey
 from profiles.sources import (
@@ -135,9 +136,9 @@ def _shown_once(
 
 @door("profiles.view_source")
 def source(request: HttpRequest, source_id: int) -> HttpResponse:
-    """What it sends and what is rejected, and its keys. At most nine queries."""
+    """What it sends and what is rejected, what makes duplicates, and its keys. At most eleven queries."""
     row = source_of(source_id)
-    context = frame(request, row, "change")
+    context = frame(request, row, "change") | _quality(request, row)
     if context["is_tracking"]:
         now = timezone.now()
         keys = list(row.write_keys.order_by("-pk"))
@@ -156,6 +157,17 @@ def source(request: HttpRequest, source_id: int) -> HttpResponse:
             "sees_receipts": True,
         }
     return render(request, "tracking/source.html", context)
+
+
+def _quality(request: HttpRequest, row: Source) -> dict[str, Any]:
+    """Its line of the scorecard and what changed, for who may see the scorecard. Two queries."""
+    if not request.user.has_perm("profiles.view_sourcealarm"):
+        return {}
+    return {
+        "card": scorecard.cards(30, sources=[row])[0],
+        "alarms": [(one, alarm.fix_of(one)) for one in alarm.unread(source_id=row.pk)],
+        "here": request.path,
+    }
 
 
 def _works(key: WriteKey, now: datetime.datetime) -> bool:

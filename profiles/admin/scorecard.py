@@ -1,0 +1,111 @@
+"""The scorecard: every source's figures, what changed, and where its duplicates are (D4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import NoReverseMatch, path, reverse
+from django.utils.safestring import SafeString
+
+from cdp.actors import Actor
+from cdp.admin.charts import sparkline
+from profiles.admin.door import back, door, render, write
+from profiles.admin.people import OwnPages
+from profiles.duplicates import alarm, scorecard
+from profiles.errors import Invalid
+from profiles.models import SourceAlarm
+
+PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
+# Read alarms stay in sight, a few of them: what happened last time.
+_READ_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One source's line with its drawing and the address of its duplicates ("" where there is no such page)."""
+
+    card: scorecard.Card
+    spark: SafeString
+    queue_url: str
+
+    @property
+    def is_bad(self) -> bool:
+        """More than one new profile in twenty is of somebody known already."""
+        return (self.card.figures.duplicates_per_1000 or 0) >= 50
+
+
+def page_url() -> str:
+    return reverse("admin:profiles_scorecard")
+
+
+@door(*PERMISSIONS)
+def page(request: HttpRequest) -> HttpResponse:
+    """Sources by how much is wrong with what they send, over 7, 30 or 90 days. Five queries for any number."""
+    try:
+        days = scorecard.days_of(request.GET.get("days"))
+    except Invalid as refusal:
+        messages.error(request, refusal.message)
+        return redirect(page_url())
+    found = scorecard.worst_first(scorecard.cards(days))
+    shown = [card for card in found if not card.figures.is_empty]
+    context = {
+        "title": "Scorecard",
+        "days": days,
+        "spans": scorecard.SPANS,
+        "rows": [_row(card) for card in shown],
+        "silent": [card.source for card in found if card.figures.is_empty],
+        "total": scorecard.total_of(shown),
+        "counted_to": scorecard.counted_to(),
+        "alarms": with_fixes(alarm.unread()[:50]),
+        "read": list(
+            SourceAlarm.objects.filter(acknowledged_at__isnull=False).select_related("source", "user", "key")[
+                :_READ_SHOWN
+            ]
+        ),
+        "here": request.get_full_path(),
+    }
+    return render(request, "scorecard/page.html", context)
+
+
+def _row(card: scorecard.Card) -> Row:
+    label = f"What was wrong by day, {sum(card.trend):,} in all, {card.trend[-1]:,} today"
+    return Row(card, sparkline(card.trend, label), queue_url(card.source.pk))
+
+
+def queue_url(source_id: int) -> str:
+    """Open duplicates whose newer side came from the source."""
+    try:
+        return f"{reverse('admin:profiles_duplicatepair_changelist')}?source={source_id}"
+    except NoReverseMatch:
+        return ""
+
+
+def with_fixes(alarms: Any) -> list[tuple[SourceAlarm, str]]:
+    """Each alarm with what to do about it."""
+    return [(one, alarm.fix_of(one)) for one in alarms]
+
+
+@write("profiles.view_sourcealarm", "profiles.change_sourcealarm")
+def acknowledge(request: HttpRequest, sourcealarm_id: int) -> HttpResponseBase:
+    done = alarm.acknowledge(alarm_id=sourcealarm_id, actor=Actor.of_request(request))
+    messages.success(request, f"Noted: the alarm about {done.source} is off the first page.")
+    return redirect(back(request) or page_url())
+
+
+class SourceAlarmAdmin(OwnPages):
+    pages = (
+        ("", page, "changelist"),
+        ("<int:sourcealarm_id>/acknowledge/", acknowledge, "acknowledge"),
+    )
+
+    def get_urls(self) -> list[Any]:
+        """The list page is the scorecard, under its own name as well."""
+        return [*super().get_urls(), path("", self.admin_site.admin_view(page), name="profiles_scorecard")]
+
+
+admin.site.register(SourceAlarm, SourceAlarmAdmin)

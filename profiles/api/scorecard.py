@@ -1,0 +1,234 @@
+"""The scorecard of sources, alarms about them, and the rules for duplicates, from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema as api_schema
+from cdp.api.problems import BadParameter
+from cdp.api.shapes import Shape
+from profiles.api.base import PeopleApi
+from profiles.duplicates import alarm, scorecard
+from profiles.duplicates.policy import change_policy
+from profiles.errors import Invalid
+from profiles.models import DuplicatePolicy, Source, SourceAlarm
+from profiles.reading import iso
+
+_SEES = ("profiles.view_sourcealarm", "profiles.view_source")
+
+
+class SourceName(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class CardRow(serializers.Serializer[Any]):
+    source = SourceName()  # type: ignore[assignment]
+    new_profiles = serializers.IntegerField()
+    duplicates = serializers.IntegerField(
+        help_text="Of the new profiles, those that are certainly or probably somebody known already, or were merged."
+    )
+    duplicates_per_1000 = serializers.FloatField(allow_null=True, help_text="null without new profiles.")
+    identifiers_as_attributes = serializers.IntegerField(help_text="Calls.")
+    events = serializers.IntegerField()
+    events_without_identity = serializers.IntegerField()
+    schema_violations = serializers.IntegerField()
+    late_identifies = serializers.IntegerField(help_text="Orders whose buyer was identified only afterwards.")
+    identify_calls = serializers.IntegerField()
+    update_calls = serializers.IntegerField()
+    trend = serializers.ListField(
+        child=serializers.IntegerField(), help_text="What was wrong on each day, today last."
+    )
+
+
+class AlarmRow(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    source = SourceName()  # type: ignore[assignment]
+    signal = serializers.CharField(help_text=", ".join(SourceAlarm.Signal.values))
+    sentence = serializers.CharField()
+    fix = serializers.CharField(help_text="What to do about it.")
+    began_at = serializers.DateTimeField(help_text="To the minute.")
+    usual = serializers.FloatField(help_text="The share before, 0 to 1.")
+    share = serializers.FloatField(help_text="The share in the hour last looked at, 0 to 1.")
+    calls = serializers.IntegerField(help_text="How many calls that share is of.")
+    created_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    acknowledged_at = serializers.DateTimeField(allow_null=True)
+
+
+class PolicyChanges(Shape):
+    """What is left out stays. The verb reads and checks the values."""
+
+    auto_merge = serializers.JSONField(required=False)
+    auto_merge_cap = serializers.JSONField(required=False)
+    report_to = serializers.JSONField(required=False)
+
+
+class Learned(serializers.Serializer[Any]):
+    slope = serializers.FloatField()
+    offset = serializers.FloatField()
+    decisions = serializers.IntegerField(help_text="0: as shipped.")
+    fitted_at = serializers.DateTimeField(allow_null=True)
+
+
+class PolicyRow(serializers.Serializer[Any]):
+    auto_merge = serializers.BooleanField(help_text="Whether certain pairs are merged without asking.")
+    auto_merge_cap = serializers.IntegerField(help_text="At most so many an hour, 1 to 10,000.")
+    report_to = serializers.ListField(child=serializers.EmailField())
+    reported_at = serializers.DateTimeField(allow_null=True)
+    line = Learned(help_text="A pair's probability is 1 / (1 + 2 ** -(slope * score + offset)).")
+
+
+class Scorecard(PeopleApi):
+    permissions = {"GET": _SEES}
+    ordering = ("id",)
+
+    @extend_schema(
+        operation_id="listScorecard",
+        tags=["Duplicates"],
+        summary="What each source sends and how much of it makes duplicates",
+        parameters=[OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30), *api_schema.PAGE],
+        responses={200: api_schema.page_of(CardRow), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """One row a source, over the last 7, 30 or 90 days, today included. `counted_to` is up to when."""
+        self.known_parameters("days", "count")
+        try:
+            days = scorecard.days_of(request.query_params.get("days"))
+        except Invalid as error:
+            problem = error.problems[0]
+            raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
+        answer = self.page(
+            Source.objects.all(), lambda rows: [_card(one) for one in scorecard.cards(days, sources=rows)]
+        )
+        answer.data |= {"days": days, "counted_to": iso(scorecard.counted_to())}
+        return answer
+
+
+class AlarmList(PeopleApi):
+    permissions = {"GET": _SEES}
+
+    @extend_schema(
+        operation_id="listSourceAlarms",
+        tags=["Duplicates"],
+        summary="Sources that began to send something else",
+        parameters=[
+            OpenApiParameter("acknowledged", bool, description="Only read ones, or only unread ones."),
+            OpenApiParameter("source", int, description="Id of a source."),
+            *api_schema.PAGE,
+        ],
+        responses={200: api_schema.page_of(AlarmRow), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Newest first, those that are over as well."""
+        self.known_parameters("acknowledged", "source", "count")
+        found = SourceAlarm.objects.select_related("source")
+        if "acknowledged" in request.query_params:
+            found = found.filter(acknowledged_at__isnull=not self.flag("acknowledged"))
+        source = self.number("source")
+        if source is not None:
+            found = found.filter(source_id=source)
+        return self.page(found, lambda rows: [_alarm(one) for one in rows])
+
+
+class AlarmAcknowledge(PeopleApi):
+    permissions = {"POST": ("profiles.view_sourcealarm", "profiles.change_sourcealarm")}
+
+    @extend_schema(
+        operation_id="acknowledgeSourceAlarm",
+        tags=["Duplicates"],
+        summary="Mark an alarm as read",
+        parameters=api_schema.WRITE,
+        request=None,
+        responses={200: AlarmRow, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """The same change is not told again. A second time changes nothing."""
+        return Response(_alarm(alarm.acknowledge(alarm_id=pk, actor=self.actor)))
+
+
+class Policy(PeopleApi):
+    permissions = {
+        "GET": "profiles.view_duplicatepolicy",
+        "PATCH": ("profiles.view_duplicatepolicy", "profiles.change_duplicatepolicy"),
+    }
+
+    @extend_schema(
+        operation_id="getDuplicatePolicy",
+        tags=["Duplicates"],
+        summary="The rules for duplicates",
+        responses={200: PolicyRow, **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(_policy(DuplicatePolicy.current()))
+
+    @extend_schema(
+        operation_id="changeDuplicatePolicy",
+        tags=["Duplicates"],
+        summary="Change the rules for duplicates",
+        parameters=api_schema.WRITE,
+        request=PolicyChanges,
+        responses={200: PolicyRow, **api_schema.WRITE_ERRORS},
+    )
+    def patch(self, request: Request) -> Response:
+        """What is left out stays."""
+        return Response(_policy(change_policy(changes=self.body(PolicyChanges), actor=self.actor)))
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {"id": source.pk, "name": source.name}
+
+
+def _card(card: scorecard.Card) -> dict[str, Any]:
+    figures = card.figures
+    return {
+        "source": _source(card.source),
+        "new_profiles": figures.new_profiles,
+        "duplicates": figures.duplicates,
+        "duplicates_per_1000": figures.duplicates_per_1000,
+        "identifiers_as_attributes": figures.attribute_ids,
+        "events": figures.events,
+        "events_without_identity": figures.unknown_events,
+        "schema_violations": figures.violations,
+        "late_identifies": figures.late_identifies,
+        "identify_calls": figures.identifies,
+        "update_calls": figures.updates,
+        "trend": card.trend,
+    }
+
+
+def _alarm(row: SourceAlarm) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "source": _source(row.source),
+        "signal": row.signal,
+        "sentence": row.sentence,
+        "fix": alarm.fix_of(row),
+        "began_at": iso(row.began_at),
+        "usual": row.usual,
+        "share": row.share,
+        "calls": row.calls,
+        "created_at": iso(row.created_at),
+        "ended_at": iso(row.ended_at),
+        "acknowledged_at": iso(row.acknowledged_at),
+    }
+
+
+def _policy(policy: DuplicatePolicy) -> dict[str, Any]:
+    return {
+        "auto_merge": policy.auto_merge,
+        "auto_merge_cap": policy.auto_merge_cap,
+        "report_to": policy.report_to,
+        "reported_at": iso(policy.reported_at),
+        "line": {
+            "slope": policy.line_slope,
+            "offset": policy.line_offset,
+            "decisions": policy.line_decisions,
+            "fitted_at": iso(policy.fitted_at),
+        },
+    }
