@@ -46,6 +46,7 @@ _CHAPTERS = {
     "Profiles": "People and what belongs to them.",
     "Merging": "Joining two profiles that are one person, and taking it back.",
     "Imports": "Files: upload, plan, apply, undo.",
+    "Duplicates": "Who may be one person, what was decided, and which sources make duplicates.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
     "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",
     "Jobs": "Long work.",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
@@ -18,7 +19,7 @@ from profiles.admin.door import back, door, render, write
 from profiles.admin.people import OwnPages
 from profiles.duplicates import alarm, scorecard
 from profiles.errors import Invalid
-from profiles.models import SourceAlarm
+from profiles.models import Source, SourceAlarm
 
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.
@@ -27,7 +28,7 @@ _READ_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One source's line with its drawing and the address of its duplicates ("" where there is no such page)."""
+    """One source's line with its drawing and the address of its duplicates."""
 
     card: scorecard.Card
     spark: SafeString
@@ -74,15 +75,12 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def _row(card: scorecard.Card) -> Row:
     label = f"What was wrong by day, {sum(card.trend):,} in all, {card.trend[-1]:,} today"
-    return Row(card, sparkline(card.trend, label), queue_url(card.source.pk))
+    return Row(card, sparkline(card.trend, label), queue_url(card.source))
 
 
-def queue_url(source_id: int) -> str:
+def queue_url(source: Source) -> str:
     """Open duplicates whose newer side came from the source."""
-    try:
-        return f"{reverse('admin:profiles_duplicatepair_changelist')}?source={source_id}"
-    except NoReverseMatch:
-        return ""
+    return f"{reverse('admin:profiles_duplicatepair_changelist')}?{urlencode({'source': source.name})}"
 
 
 def with_fixes(alarms: Any) -> list[tuple[SourceAlarm, str]]:

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -234,11 +234,8 @@ def fix_of(alarm: SourceAlarm) -> str:
 
 
 def page_url() -> str:
-    """The scorecard's address for a mail; the front page's while there is no such page."""
-    try:
-        return settings.CDP_URL.rstrip("/") + reverse("admin:profiles_scorecard")
-    except NoReverseMatch:
-        return str(settings.CDP_URL)
+    """The scorecard's address, for a mail."""
+    return settings.CDP_URL.rstrip("/") + reverse("admin:profiles_scorecard")
 
 
 # --- For people -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -164,7 +164,7 @@ def _sources() -> list[Bad]:
             card.source.name,
             card.figures.new_profiles,
             card.figures.duplicates,
-            link("admin:profiles_duplicatepair_changelist", source=card.source.pk),
+            link("admin:profiles_duplicatepair_changelist", source=card.source.name),
         )
         for card in scorecard.cards(7)
     ]
@@ -189,10 +189,7 @@ def worst(found: Sequence[Bad]) -> list[Bad]:
     return sorted(telling, key=lambda one: (-one.per_1000, one.name))[:WORST]
 
 
-def link(name: str, *args: int, **query: int) -> str:
-    """An address for a mail; empty where the product has no such page."""
-    try:
-        path = reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
+def link(name: str, *args: int, **query: str) -> str:
+    """An address for a mail."""
+    path = reverse(name, args=args)
     return settings.CDP_URL.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
