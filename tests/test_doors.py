@@ -23,6 +23,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from cdp.actors import SCOPES, Actor
 from cdp.api.keys import create_key
@@ -41,6 +42,7 @@ from profiles.models import (
     IdentifierType,
     Receipt,
     Source,
+    SourceAlarm,
     Tag,
     WriteKey,
 )
@@ -121,6 +123,16 @@ class World:
                 value="held@example.com",
                 profile=self.ann,
                 other=other,
+            ),
+            "profiles_sourcealarm": SourceAlarm.objects.create(
+                source=shop,
+                signal="update",
+                began_at=timezone.now(),
+                usual=0,
+                bound=0,
+                share=1,
+                calls=1,
+                sentence="a",
             ),
             "cdp_webhook": webhook,
             "cdp_delivery": delivery,
@@ -213,6 +225,7 @@ class World:
             "receipts": "profiles_receipt",
             "event-schemas": "profiles_eventschema",
             "held-joins": "profiles_heldjoin",
+            "scorecard": "profiles_sourcealarm",
         }
         return (
             known.get(words.group(1), "")

@@ -198,10 +198,8 @@ def _clock(at: datetime.datetime, now: datetime.datetime) -> str:
 def _tell(alarms: list[SourceAlarm]) -> None:
     """Webhook, mail and audit log, in the transaction that raised them."""
     webhooks.publish_many(TOPIC, items=[(None, payload(alarm)) for alarm in alarms])
-    actor = Actor.system()
-    for alarm in alarms:
-        detail = {"signal": alarm.signal, "share": round(alarm.share, 4), "usual": round(alarm.usual, 4)}
-        audit.record("source.alarm", actor=actor, subject=f"source:{alarm.source_id}", detail=detail)
+    subjects = [f"sourcealarm:{alarm.pk}" for alarm in alarms]
+    audit.record_many("source.alarm", actor=Actor.system(), subjects=subjects)
     to = DuplicatePolicy.current().report_to
     if to:
         context = {"alarms": [(alarm, fix_of(alarm)) for alarm in alarms], "url": page_url()}

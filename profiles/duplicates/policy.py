@@ -74,7 +74,10 @@ def _addresses(raw: Any) -> list[str]:
     """Each once, whatever its capitals."""
     if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
         raise ValueError("report_to is a list of e-mail addresses.")
-    found = list({one.strip().lower(): one.strip() for one in raw if one.strip()}.values())
+    by_spelling: dict[str, str] = {}
+    for one in filter(None, (one.strip() for one in raw)):
+        by_spelling.setdefault(one.lower(), one)
+    found = list(by_spelling.values())
     if len(found) > MOST_ADDRESSES:
         raise ValueError(f"The report goes to at most {MOST_ADDRESSES} addresses; these are {len(found)}.")
     for address in found:

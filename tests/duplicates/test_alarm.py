@@ -6,6 +6,8 @@ import datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from cdp.models import AuditEntry, Mail, OutboxMessage, User, Webhook
 from profiles.duplicates import alarm, shape
 from profiles.duplicates.shape import BY_CODE, SIGNALS, Usual
 from profiles.errors import NotFound
-from profiles.models import DuplicatePolicy, Receipt, Source, SourceAlarm, SourceHour
+from profiles.models import DuplicatePolicy, Receipt, Source, SourceHour
 from tests.tracking.rejected import make_source
 
 UPDATE, MISSING = BY_CODE["update"], BY_CODE["no_identify"]
@@ -188,7 +190,7 @@ def test_since_when_the_checkout_sends_update(checkout: Source, now: datetime.da
     )
     assert "Send identify again" in alarm.fix_of(raised)
     assert alarm.watch(now=now) == []
-    assert AuditEntry.objects.filter(action="source.alarm", subject=f"source:{checkout.pk}").count() == 1
+    assert AuditEntry.objects.filter(action="source.alarm", subject=f"sourcealarm:{raised.pk}").count() == 1
 
 
 def test_it_is_told_once_by_mail_and_webhook(checkout: Source, now: datetime.datetime) -> None:
@@ -272,14 +274,9 @@ def test_repeated_messages_and_replays_are_not_what_a_source_sends(
     assert alarm.watch(now=now) == []
 
 
-def test_the_same_queries_for_one_source_and_for_many(
-    db: None, now: datetime.datetime, django_assert_max_num_queries: Any
-) -> None:
-    from django.db import connection
-    from django.test.utils import CaptureQueriesContext
-
+def test_the_same_queries_for_one_source_and_for_many(db: None, now: datetime.datetime) -> None:
     counts = []
-    for many in (1, 20):
+    for many in (1, 1, 20):
         for _ in range(many):
             source = make_source()
             usually(source, now=now, items=60, events=20, identifies=39, updates=1)
@@ -287,6 +284,5 @@ def test_the_same_queries_for_one_source_and_for_many(
         with CaptureQueriesContext(connection) as caught:
             assert len(alarm.watch(now=now)) == many
         counts.append(len(caught))
-        # One audit row for each.
-        assert SourceAlarm.objects.filter(ended_at=None).count() >= many
-    assert counts[1] - counts[0] == 19
+    # The first time there is none to bring up to date.
+    assert counts[1] == counts[2] == counts[0] + 1
