@@ -98,7 +98,7 @@ def test_nothing_to_see_says_when_there_will_be(dan: User, as_user: Login) -> No
     ScorecardState.objects.create(pk=1, counted_to=timezone.now())
     assert "No source sent anything in these days." in words(as_user(dan).get(PAGE))
     answer = as_user(dan).get(f"{PAGE}?days=8", follow=True)
-    assert "days is 7, 30 or 90." in words(answer)
+    assert "Days is 7, 30 or 90." in words(answer)
 
 
 def test_the_drawing_has_no_style_script_or_id(dan: User, as_user: Login) -> None:

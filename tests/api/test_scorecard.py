@@ -69,7 +69,8 @@ def test_the_scorecard_has_a_row_for_every_source(api: Caller) -> None:
     assert api.get("scorecard/").data["days"] == 30
     first = api.get("scorecard/?page_size=2").data
     assert len(first["results"]) == 2
-    assert api.get(first["next"]).data["results"][0]["source"]["id"] > first["results"][-1]["source"]["id"]
+    rest = api.get(first["next"].partition("/api/v1/")[2]).data
+    assert rest["results"][0]["source"]["id"] > first["results"][-1]["source"]["id"]
 
 
 def test_what_cannot_be_read_is_a_400(api: Caller) -> None:
@@ -79,6 +80,7 @@ def test_what_cannot_be_read_is_a_400(api: Caller) -> None:
 
 
 def test_the_same_queries_for_one_source_and_for_a_hundred(api: Caller) -> None:
+    api.get("scorecard/")  # a key's first call is noted
     counts = []
     for many in (1, 99):
         for _ in range(many):
