@@ -102,7 +102,8 @@ SCOPES: dict[str, frozenset[str]] = {
             for model in ("tag", "attributedefinition", "identifiertype", "source", "eventschema")
         }
         | {f"profiles.{verb}" for verb in ("view_receipt", "change_receipt", "replay_receipt")}
-        | {"profiles.view_heldjoin", "profiles.change_heldjoin", "profiles.change_sourcealarm"}
+        | {"profiles.view_heldjoin", "profiles.change_heldjoin"}
+        | {"profiles.view_sourcealarm", "profiles.change_sourcealarm"}
         | {"profiles.view_duplicatepolicy", "profiles.change_duplicatepolicy"}
         | {f"cdp.{verb}_webhook" for verb in ("view", "add", "change", "delete")}
         | {"cdp.view_auditentry", "cdp.view_job"}

@@ -36,6 +36,7 @@ from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     AttributeDefinition,
+    DuplicateCase,
     DuplicatePair,
     EventSchema,
     HeldJoin,
@@ -116,6 +117,9 @@ class World:
             "profiles_eventschema": EventSchema.objects.create(name="Seen"),
             "profiles_address": address,
             "profiles_duplicatepair": pair,
+            "profiles_duplicatecase": DuplicateCase.objects.create(
+                anchor=self.ann.pk, members=[self.ann.pk, other.pk], size=2
+            ),
             "profiles_heldjoin": HeldJoin.objects.create(
                 source=builtin_source("web"),
                 reason="rate",
@@ -200,7 +204,11 @@ class World:
         for label in self.objects:
             if name == f"{label.partition('_')[2]}_id":
                 return self.pk(label)
-        named = {"key_id": "cdp_apikey", "pair_id": "profiles_duplicatepair"}
+        named = {
+            "key_id": "cdp_apikey",
+            "pair_id": "profiles_duplicatepair",
+            "case_id": "profiles_duplicatecase",
+        }
         if name in named:
             return self.pk(named[name])
         label = self._label(route)
@@ -225,6 +233,8 @@ class World:
             "receipts": "profiles_receipt",
             "event-schemas": "profiles_eventschema",
             "held-joins": "profiles_heldjoin",
+            "duplicates": "profiles_duplicatepair",
+            "duplicate-cases": "profiles_duplicatecase",
             "scorecard": "profiles_sourcealarm",
         }
         return (
