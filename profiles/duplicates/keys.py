@@ -14,6 +14,7 @@ from profiles.duplicates.traits import Traits
 
 BLOCK = 200
 _NOT_PLAIN = re.compile("[^a-z0-9]")
+_DIGITS = str.maketrans("", "", "0123456789")
 
 
 def match_keys(traits: Traits, ids: Iterable[int] = ()) -> list[int]:
@@ -57,14 +58,38 @@ def key_texts(traits: Traits) -> Iterator[str]:
             # The date with a slip: its year, or its day and month, with the name.
             yield f"dn:{date[:4]}:{first[:2]}:{last[:4]}"
             yield f"dm:{date[5:]}:{first[:2]}:{last[:4]}"
+            yield f"dq:{date[:7]}:{first}:{last[:1]}"
     if last and mailbox:
         yield f"lm:{last[:5]}:{mailbox[:4]}"
     if last and city and first:
         yield f"lc:{last}:{city}:{first[:1]}"
+    yield from _at_home(traits)
+
+
+def _at_home(traits: Traits) -> Iterator[str]:
+    """Keys of who says where they live; each name may stand in the other's place."""
+    names = [name for name in (traits.first, traits.last) if name]
+    date, postcode = traits.birth_date, traits.postcode
+    city = (traits.city or "").replace(" ", "")
     if traits.street:
-        yield f"at:{traits.street}:{name[:2]}"
-        yield f"as:{traits.street}:{date or city or ''}"
-    if traits.postcode and last:
-        yield f"pl:{traits.postcode}:{last[:4]}"
-    if traits.postcode and first:
-        yield f"pf:{traits.postcode}:{first[:3]}"
+        street = traits.street.replace(" ", "")
+        letters = street.translate(_DIGITS)
+        if city:
+            yield f"sc:{street}:{city}"
+        if postcode:
+            yield f"sp:{street}:{postcode}"
+        for name in names:
+            yield f"st:{street}:{name[:2]}"
+            if city:
+                # The house number left out, or another one.
+                yield f"sn:{letters}:{city}:{name[:1]}"
+        if traits.last:
+            yield f"sl:{letters[:5]}:{traits.last[:4]}"
+        house = "".join(filter(str.isdigit, traits.street))
+        if house and city and names:
+            yield f"hc:{house}:{city}:{names[0][:3]}"
+    if postcode:
+        for name in names:
+            yield f"pn:{postcode}:{name[:4]}"
+        if date:
+            yield f"pd:{postcode}:{date}"

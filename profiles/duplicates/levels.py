@@ -155,18 +155,19 @@ def _differs(label: str = "differ") -> Level:
 _SWAPPED = Level(
     "swapped",
     "stand in each other's place",
-    "((l.first = r.last AND jaro_winkler_similarity(l.last, r.first) >= 0.9)"
-    " OR (l.last = r.first AND jaro_winkler_similarity(l.first, r.last) >= 0.9))",
+    # The letters they begin with are asked first: hardly any two pass.
+    "(left(l.first, 1) = left(r.last, 1) AND left(l.last, 1) = left(r.first, 1)"
+    " AND jaro_winkler_similarity(l.first, r.last) >= 0.9 AND jaro_winkler_similarity(l.last, r.first) >= 0.9)",
     lambda a, b: _is_swapped(a, b),
 )
 
 
 def _is_swapped(one: Traits, other: Traits) -> bool:
-    """One of the two exactly, the other perhaps with a slip."""
+    """Both, each perhaps with a slip after its first letter."""
     if None in (one.first, one.last, other.first, other.last):
         return False
     there, back = (one.first or "", other.last or ""), (one.last or "", other.first or "")
-    return (there[0] == there[1] and is_alike(*back, 0.9)) or (back[0] == back[1] and is_alike(*there, 0.9))
+    return all(a[0] == b[0] and is_alike(a, b, 0.9) for a, b in (there, back))
 
 
 _NOT_LETTERS = re.compile("[^a-z]")
@@ -229,6 +230,43 @@ def _is_part(one: str, other: str) -> bool:
 
 def _is_initial(one: str, other: str) -> bool:
     return one[0] == other[0] and 1 in (len(one), len(other))
+
+
+def _is_parted(one: str, other: str) -> bool:
+    """Two of year, month and day are equal, the third is another altogether."""
+    return (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:]) >= 2
+
+
+_YEAR, _MONTH, _DAY = (
+    f"substring(l.birth_date, {start}, {length}) = substring(r.birth_date, {start}, {length})"
+    for start, length in ((1, 4), (6, 2), (9, 2))
+)
+
+_NOT_DIGITS = re.compile("[^0-9]")
+_HOUSE = str.maketrans("", "", "0123456789 ")
+
+
+def _is_one_street(one: str, other: str) -> bool:
+    here, there = one.translate(_HOUSE), other.translate(_HOUSE)
+    return bool(here) and is_alike(here, there, 0.88)
+
+
+def _is_one_house(one: str, other: str) -> bool:
+    """The same digits, and some."""
+    here, there = (_NOT_DIGITS.sub("", street) for street in (one, other))
+    return here == there != ""
+
+
+def _street_sql(side: str) -> str:
+    return f"translate({side}.street, '0123456789 ', '')"
+
+
+# What is left of a street when all that is not a digit is taken out of it.
+_LEFT_HOUSE, _RIGHT_HOUSE = (
+    f"translate({side}.street, translate({side}.street, '0123456789', ''), '')" for side in "lr"
+)
+_ONE_STREET_SQL = f"jaro_winkler_similarity({_street_sql('l')}, {_street_sql('r')}) >= 0.88"
+_ONE_HOUSE_SQL = f"({_LEFT_HOUSE} = {_RIGHT_HOUSE} AND {_LEFT_HOUSE} <> '')"
 
 
 def _is_day_for_month(one: str, other: str) -> bool:
@@ -353,6 +391,12 @@ COMPARISONS = (
                 lambda a, b: _is_day_for_month(a.birth_date or "", b.birth_date or ""),
             ),
             _slip("birth_date", 10),
+            Level(
+                "parted",
+                "share two of year, month and day",
+                f"(({_YEAR} AND {_MONTH}) OR ({_YEAR} AND {_DAY}) OR ({_MONTH} AND {_DAY}))",
+                lambda a, b: _is_parted(a.birth_date or "", b.birth_date or ""),
+            ),
             _differs(),
         ),
     ),
@@ -363,7 +407,41 @@ COMPARISONS = (
         (_equal("city"), _alike("city", 0.9), _differs()),
         is_rarity_counted=True,
     ),
-    Comparison("street", "streets", "street", (_equal("street"), _alike("street", 0.9), _differs())),
+    Comparison(
+        "street",
+        "streets",
+        "street",
+        (
+            Level(
+                "equal",
+                "are equal",
+                "replace(l.street, ' ', '') = replace(r.street, ' ', '')",
+                lambda a, b: (a.street or "").replace(" ", "") == (b.street or "").replace(" ", ""),
+            ),
+            Level(
+                "alike",
+                "are alike and have one house number",
+                f"({_ONE_HOUSE_SQL} AND {_ONE_STREET_SQL})",
+                lambda a, b: (
+                    _is_one_house(a.street or "", b.street or "")
+                    and _is_one_street(a.street or "", b.street or "")
+                ),
+            ),
+            Level(
+                "street",
+                "are alike, with different house numbers",
+                _ONE_STREET_SQL,
+                lambda a, b: _is_one_street(a.street or "", b.street or ""),
+            ),
+            Level(
+                "house",
+                "differ, but have one house number",
+                _ONE_HOUSE_SQL,
+                lambda a, b: _is_one_house(a.street or "", b.street or ""),
+            ),
+            _differs(),
+        ),
+    ),
     Comparison("postcode", "postcodes", "postcode", (_equal("postcode"), _slip("postcode", 4), _differs())),
     Comparison(
         "mailbox_name",

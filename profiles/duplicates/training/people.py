@@ -16,21 +16,21 @@ from importlib import import_module
 from itertools import accumulate, combinations
 from typing import Any
 
-from profiles.duplicates.nicknames import groups_of
+from profiles.duplicates.training.mistakes import (
+    COUNTRIES,
+    PAPER,
+    miscopy,
+    mistyped,
+    new_email,
+    new_phone,
+    nickname,
+    one_of,
+    spelled,
+    typo,
+    written,
+)
 from profiles.duplicates.traits import fold
 
-# Country: its share of the households, its dialling code, how a mobile number begins, how many digits follow.
-COUNTRIES = {
-    "en_US": (0.46, "1", "", 10),
-    "en_GB": (0.14, "44", "7", 9),
-    "de_DE": (0.12, "49", "15", 9),
-    "es_ES": (0.06, "34", "6", 8),
-    "fr_FR": (0.06, "33", "6", 8),
-    "pl_PL": (0.05, "48", "5", 8),
-    "cs_CZ": (0.05, "420", "7", 8),
-    "it_IT": (0.04, "39", "3", 9),
-    "nl_NL": (0.02, "31", "6", 8),
-}
 PROVIDERS = {
     "gmail.com": 42,
     "yahoo.com": 9,
@@ -45,13 +45,6 @@ PROVIDERS = {
     "wp.pl": 2,
     "": 10,  # the company's own
 }
-NEW_PROVIDERS = ("gmail.com", "outlook.com", "yahoo.com", "proton.me", "icloud.com")
-MISTYPED = {
-    "gmail.com": ("gmial.com", "gmail.co", "gmai.com", "gnail.com", "gamil.com"),
-    "yahoo.com": ("yaho.com", "yahoo.co", "yahooo.com"),
-    "hotmail.com": ("hotmial.com", "hotmail.co", "hotmai.com"),
-    "outlook.com": ("outlok.com", "outlook.co"),
-}
 JUNK = {
     "email": ("test@test.com", "none@none.com", "noemail@noemail.com", "a@a.com", "asdf@asdf.com", "n/a"),
     "phone": ("0000000000", "1234567890", "1111111111", "9999999999", "n/a", "+10000000000"),
@@ -59,6 +52,8 @@ JUNK = {
     "birth_date": ("1900-01-01", "1970-01-01", "2000-01-01", "1980-01-01"),
 }
 ROLES = ("info", "office", "sales", "contact", "admin", "bookings")
+# Households known by letter or at a counter only: no e-mail, no phone, nearly always a whole address.
+PAPER_SHARE = 0.08
 FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 
 
@@ -77,6 +72,7 @@ class Person:
     country: str
     household: int
     is_male: bool
+    is_on_paper: bool
 
 
 @dataclass(slots=True)
@@ -183,7 +179,7 @@ def make_people(*, rows: int, seed: int, share: float = 1.0, doubled: float = 0.
         if told[place] != base[place]:  # filled in with junk
             continue
         for _ in range(dice.choices((1, 2, 3), (70, 20, 10))[0]):
-            if copy := _copy(world, everybody[place], base[place]):
+            if copy := _copy(world, everybody[place], base[place], everybody):
                 more.append((place, copy))
     more = more[: rows - len(everybody)]
     return _shuffled(dice, told, more, traps)
@@ -218,6 +214,7 @@ def _household(world: World, number: int, size: int, companies: int) -> list[Per
     street = (
         f"{dice.choice(world.streets)} {dice.choice(('St', 'Road', 'Weg', 'ulica'))} {dice.randint(1, 199)}"
     )
+    is_on_paper = dice.random() < PAPER_SHARE
     members: list[Person] = []
     for place in range(size):
         is_male = dice.random() < 0.5
@@ -231,7 +228,7 @@ def _household(world: World, number: int, size: int, companies: int) -> list[Per
             born = date.fromisoformat(members[0].birth_date) + timedelta(9_700)
         mail = world.email(first, last, born.isoformat(), companies)
         values = (mail, world.phone(country), born.isoformat(), city, street, postcode)
-        members.append(Person(first, last, *values, country, number, is_male))
+        members.append(Person(first, last, *values, country, number, is_male, is_on_paper))
     return members
 
 
@@ -248,6 +245,8 @@ def _role_mail(world: World, people: list[Person], traps: list[tuple[int, int, s
 def _base_row(world: World, person: Person) -> dict[str, str]:
     """What is known of somebody at first."""
     dice = world.dice
+    if person.is_on_paper:
+        return {name: getattr(person, name) if name in PAPER and dice.random() < 0.95 else "" for name in FIELDS}
     chances = (0.93, 0.90, 0.86, 0.60, 0.48, 0.78, 0.45, 0.50)
     known = {
         name: getattr(person, name) if dice.random() < chance else ""
@@ -304,10 +303,12 @@ def _shuffled(
 # --- Coming back --------------------------------------------------------------------------------------------
 
 
-def _copy(world: World, person: Person, base: dict[str, str]) -> dict[str, str] | None:
+def _copy(world: World, person: Person, base: dict[str, str], everybody: Sequence[Person]) -> dict[str, str] | None:
     """The same person another time, with enough in common to be found; None when thirty tries had too little."""
+    another = world.dice.choice(everybody)
+    on_paper = person.is_on_paper or world.dice.random() < 0.05
     for _ in range(30):
-        row, shared = _another_row(world, person, base)
+        row, shared = _paper_row(world.dice, person, another) if on_paper else _another_row(world, person, base)
         named = bool(base["first_name"] and base["last_name"] and row["first_name"] and row["last_name"])
         dated = bool(base["birth_date"] and row["birth_date"])
         evidence = shared + named + dated + 0.5 * bool(base["city"] and row["city"])
@@ -315,6 +316,13 @@ def _copy(world: World, person: Person, base: dict[str, str]) -> dict[str, str] 
         if evidence >= 1.5:
             return {name: row[name] for name in FIELDS}
     return None
+
+
+def _paper_row(dice: random.Random, person: Person, another: Person) -> tuple[dict[str, str], int]:
+    """What a clerk typed in from a form; it shares no address on the net."""
+    row = {name: getattr(person, name) if name in PAPER and dice.random() < 0.96 else "" for name in FIELDS}
+    miscopy(dice, row, another)
+    return row, 0
 
 
 def _another_row(world: World, person: Person, base: dict[str, str]) -> tuple[dict[str, str], int]:
@@ -336,27 +344,27 @@ def _another_row(world: World, person: Person, base: dict[str, str]) -> tuple[di
     has_mail, has_phone = bool(base["email"]), bool(base["phone"])
     shared = 0
     if way == "spelled":
-        row["email"], shared = _spelled(dice, person.email), has_mail
+        row["email"], shared = spelled(dice, person.email), has_mail
         if dice.random() < 0.4:
             row["phone"] = (
-                _new_phone(dice, person.phone) if dice.random() < 0.2 else _written(dice, person.phone)
+                new_phone(dice, person.phone) if dice.random() < 0.2 else written(dice, person.phone)
             )
     elif way == "phone":
-        row["phone"], shared = _written(dice, person.phone), has_phone
-        row["email"] = _new_email(dice, person) if dice.random() < 0.6 else ""
+        row["phone"], shared = written(dice, person.phone), has_phone
+        row["email"] = new_email(dice, person) if dice.random() < 0.6 else ""
     elif way == "mistyped":
-        row["email"], shared = _mistyped(dice, person.email), has_mail
-        row["phone"] = _written(dice, person.phone) if dice.random() < 0.35 else ""
+        row["email"], shared = mistyped(dice, person.email), has_mail
+        row["phone"] = written(dice, person.phone) if dice.random() < 0.35 else ""
     elif way == "moved_on":
-        row["email"] = _new_email(dice, person)
-        row["phone"] = _new_phone(dice, person.phone) if dice.random() < 0.4 else ""
+        row["email"] = new_email(dice, person)
+        row["phone"] = new_phone(dice, person.phone) if dice.random() < 0.4 else ""
         row["birth_date"] = person.birth_date if dice.random() < 0.8 else ""
     elif way == "phone_typo":
-        row["phone"] = _typo(dice, person.phone) if dice.random() < 0.5 else _written(dice, person.phone)
-        row["email"], shared = _new_email(dice, person) if dice.random() < 0.3 else "", has_phone
+        row["phone"] = typo(dice, person.phone) if dice.random() < 0.5 else written(dice, person.phone)
+        row["email"], shared = new_email(dice, person) if dice.random() < 0.3 else "", has_phone
     else:
-        row["email"] = _mistyped(dice, person.email) if dice.random() < 0.5 else ""
-        row["phone"] = _written(dice, person.phone) if not row["email"] or dice.random() < 0.3 else ""
+        row["email"] = mistyped(dice, person.email) if dice.random() < 0.5 else ""
+        row["phone"] = written(dice, person.phone) if not row["email"] or dice.random() < 0.3 else ""
         shared = has_mail if row["email"] else has_phone
     _blur(world, row, person)
     return row, int(shared)
@@ -367,19 +375,19 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
     dice = world.dice
     first, last, born, city = row["first_name"], row["last_name"], row["birth_date"], row["city"]
     if first:
-        row["first_name"] = _one_of(
+        row["first_name"] = one_of(
             dice,
-            (12, lambda: _nickname(dice, first)),
-            (10, lambda: _typo(dice, first)),
+            (12, lambda: nickname(dice, first)),
+            (10, lambda: typo(dice, first)),
             (4, lambda: f"{first[0]}."),
             (8, lambda: fold(first)),
             (8, lambda: dice.choice((first.upper(), first.lower()))),
             (58, lambda: first),
         )
     if last:
-        row["last_name"] = _one_of(
+        row["last_name"] = one_of(
             dice,
-            (10, lambda: _typo(dice, last)),
+            (10, lambda: typo(dice, last)),
             (8, lambda: fold(last)),
             (6, lambda: dice.choice((last.upper(), last.lower()))),
             (3, lambda: world.rare(dice)),
@@ -389,7 +397,7 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
     if first and last and dice.random() < 0.03:
         row["first_name"], row["last_name"] = row["last_name"], row["first_name"]
     if born:
-        row["birth_date"] = _one_of(
+        row["birth_date"] = one_of(
             dice,
             (4, lambda: f"{born[:5]}{born[8:]}-{born[5:7]}" if int(born[8:]) <= 12 else born),
             (4, lambda: born[:-1] + dice.choice("123456789")),
@@ -397,9 +405,9 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
             (90, lambda: born),
         )
     if city:
-        row["city"] = _one_of(
+        row["city"] = one_of(
             dice,
-            (8, lambda: _typo(dice, city)),
+            (8, lambda: typo(dice, city)),
             (8, lambda: fold(city).upper()),
             (8, lambda: world.city[person.country](dice)),
             (76, lambda: city),
@@ -407,77 +415,4 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
     if row["city"] and fold(row["city"])[:3] != fold(person.city)[:3]:  # moved
         row["street"] = row["postcode"] = ""
     if row["street"] and dice.random() < 0.15:
-        row["street"] = _typo(dice, row["street"])
-
-
-def _one_of(dice: random.Random, *ways: tuple[int, Any]) -> str:
-    return dice.choices([way for _, way in ways], [weight for weight, _ in ways])[0]()
-
-
-def _typo(dice: random.Random, text: str) -> str:
-    if len(text) < 3:
-        return text
-    place = dice.randint(1, len(text) - 2)
-    letter = dice.choice(string.ascii_lowercase)
-    return dice.choice(
-        (
-            text[:place] + text[place + 1 :],
-            text[:place] + letter + text[place:],
-            text[:place] + letter + text[place + 1 :],
-            text[:place] + text[place + 1] + text[place] + text[place + 2 :],
-        )
-    )
-
-
-_NICKNAMES: dict[int, list[str]] = {}
-
-
-def _nickname(dice: random.Random, first: str) -> str:
-    from profiles.duplicates import nicknames
-
-    if not _NICKNAMES:
-        for name, groups in nicknames._GROUPS_OF.items():
-            for group in groups:
-                _NICKNAMES.setdefault(group, []).append(name)
-    groups = groups_of(fold(first))
-    return dice.choice(_NICKNAMES[dice.choice(groups)]).title() if groups else first
-
-
-def _written(dice: random.Random, phone: str) -> str:
-    code = next(one[1] for one in COUNTRIES.values() if phone.startswith(f"+{one[1]}"))
-    rest = phone[1 + len(code) :]
-    return dice.choice(
-        (
-            f"+{code} {rest[:3]} {rest[3:6]} {rest[6:]}",
-            f"00{code}{rest}",
-            f"+{code}-{rest[:3]}-{rest[3:6]}-{rest[6:]}",
-            f"+{code} ({rest[:3]}) {rest[3:]}",
-            phone,
-        )
-    )
-
-
-def _new_phone(dice: random.Random, phone: str) -> str:
-    return phone[:-7] + "".join(dice.choices(string.digits, k=7))
-
-
-def _spelled(dice: random.Random, address: str) -> str:
-    mailbox, _, domain = address.partition("@")
-    dotless = f"{mailbox.replace('.', '')}@{domain}" if domain == "gmail.com" else address
-    return dice.choice((address.upper(), f" {address.title()}", f"{mailbox}+shop@{domain}", dotless))
-
-
-def _mistyped(dice: random.Random, address: str) -> str:
-    mailbox, _, domain = address.partition("@")
-    if domain in MISTYPED and dice.random() < 0.5:
-        return f"{mailbox}@{dice.choice(MISTYPED[domain])}"
-    return f"{_typo(dice, mailbox)}@{domain}"
-
-
-def _new_email(dice: random.Random, person: Person) -> str:
-    given, family = fold(person.first_name).replace(" ", ""), fold(person.last_name).replace(" ", "")
-    form = (
-        f"{given}{family[: dice.randint(1, 6)]}{dice.randrange(9999)}",
-        f"{given}.{family}{dice.randrange(99)}",
-    )
-    return f"{dice.choice(form) if dice.random() < 0.3 else form[0]}@{dice.choice(NEW_PROVIDERS)}"
+        row["street"] = typo(dice, row["street"])

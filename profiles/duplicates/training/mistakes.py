@@ -1,0 +1,147 @@
+"""How people and clerks write the same thing another time: typos, nicknames, other spellings, other values."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import TYPE_CHECKING, Any
+
+from profiles.duplicates import nicknames
+from profiles.duplicates.traits import fold
+
+if TYPE_CHECKING:
+    from profiles.duplicates.training.people import Person
+
+# Country: its share of the households, its dialling code, how a mobile number begins, how many digits follow.
+COUNTRIES = {
+    "en_US": (0.46, "1", "", 10),
+    "en_GB": (0.14, "44", "7", 9),
+    "de_DE": (0.12, "49", "15", 9),
+    "es_ES": (0.06, "34", "6", 8),
+    "fr_FR": (0.06, "33", "6", 8),
+    "pl_PL": (0.05, "48", "5", 8),
+    "cs_CZ": (0.05, "420", "7", 8),
+    "it_IT": (0.04, "39", "3", 9),
+    "nl_NL": (0.02, "31", "6", 8),
+}
+NEW_PROVIDERS = ("gmail.com", "outlook.com", "yahoo.com", "proton.me", "icloud.com")
+MISTYPED = {
+    "gmail.com": ("gmial.com", "gmail.co", "gmai.com", "gnail.com", "gamil.com"),
+    "yahoo.com": ("yaho.com", "yahoo.co", "yahooo.com"),
+    "hotmail.com": ("hotmial.com", "hotmail.co", "hotmai.com"),
+    "outlook.com": ("outlok.com", "outlook.co"),
+}
+
+
+def one_of(dice: random.Random, *ways: tuple[int, Any]) -> str:
+    return dice.choices([way for _, way in ways], [weight for weight, _ in ways])[0]()
+
+
+def typo(dice: random.Random, text: str) -> str:
+    if len(text) < 3:
+        return text
+    place = dice.randint(1, len(text) - 2)
+    letter = dice.choice(string.ascii_lowercase)
+    return dice.choice(
+        (
+            text[:place] + text[place + 1 :],
+            text[:place] + letter + text[place:],
+            text[:place] + letter + text[place + 1 :],
+            text[:place] + text[place + 1] + text[place] + text[place + 2 :],
+        )
+    )
+
+
+_NICKNAMES: dict[int, list[str]] = {}
+
+
+def nickname(dice: random.Random, first: str) -> str:
+    if not _NICKNAMES:
+        for name, groups in nicknames._GROUPS_OF.items():
+            for group in groups:
+                _NICKNAMES.setdefault(group, []).append(name)
+    groups = nicknames.groups_of(fold(first))
+    return dice.choice(_NICKNAMES[dice.choice(groups)]).title() if groups else first
+
+
+def written(dice: random.Random, phone: str) -> str:
+    code = next(one[1] for one in COUNTRIES.values() if phone.startswith(f"+{one[1]}"))
+    rest = phone[1 + len(code) :]
+    return dice.choice(
+        (
+            f"+{code} {rest[:3]} {rest[3:6]} {rest[6:]}",
+            f"00{code}{rest}",
+            f"+{code}-{rest[:3]}-{rest[3:6]}-{rest[6:]}",
+            f"+{code} ({rest[:3]}) {rest[3:]}",
+            phone,
+        )
+    )
+
+
+def new_phone(dice: random.Random, phone: str) -> str:
+    return phone[:-7] + "".join(dice.choices(string.digits, k=7))
+
+
+def spelled(dice: random.Random, address: str) -> str:
+    mailbox, _, domain = address.partition("@")
+    dotless = f"{mailbox.replace('.', '')}@{domain}" if domain == "gmail.com" else address
+    return dice.choice((address.upper(), f" {address.title()}", f"{mailbox}+shop@{domain}", dotless))
+
+
+def mistyped(dice: random.Random, address: str) -> str:
+    mailbox, _, domain = address.partition("@")
+    if domain in MISTYPED and dice.random() < 0.5:
+        return f"{mailbox}@{dice.choice(MISTYPED[domain])}"
+    return f"{typo(dice, mailbox)}@{domain}"
+
+
+def new_email(dice: random.Random, person: Person) -> str:
+    given, family = fold(person.first_name).replace(" ", ""), fold(person.last_name).replace(" ", "")
+    form = (
+        f"{given}{family[: dice.randint(1, 6)]}{dice.randrange(9999)}",
+        f"{given}.{family}{dice.randrange(99)}",
+    )
+    return f"{dice.choice(form) if dice.random() < 0.3 else form[0]}@{dice.choice(NEW_PROVIDERS)}"
+
+
+# --- On paper: somebody reads a form out or types it in --------------------------------------------------------
+
+PAPER = ("first_name", "last_name", "birth_date", "city", "street", "postcode")
+
+
+def miscopy(dice: random.Random, row: dict[str, str], another: Person) -> None:
+    """What a clerk gets wrong in a row: one field or many, each slightly, altogether (``another``'s) or left out."""
+    for _ in range(dice.choices((0, 1, 2, 3, 4, 6, 8), (14, 24, 22, 16, 10, 8, 6))[0]):
+        name = dice.choice([name for name in PAPER if row[name]] or ["city"])
+        row[name] = one_of(
+            dice,
+            (76, lambda name=name: miskey(dice, row[name])),
+            (11, lambda name=name: getattr(another, name)),
+            (9, lambda: ""),
+            (4, lambda name=name: _shortened(row[name])),
+        )
+    if dice.random() < 0.06:
+        row["first_name"], row["last_name"] = row["last_name"], row["first_name"]
+
+
+def _shortened(text: str) -> str:
+    """A street without its house number, the first of several names."""
+    kept = " ".join(word for word in text.split() if not word.isdigit())
+    return kept if kept != text else text.partition(" ")[0]
+
+
+def miskey(dice: random.Random, text: str) -> str:
+    """A key too many, too few, the wrong one, two in the wrong order, a gap or none; digits stay digits."""
+    if len(text) < 2:
+        return text
+    places = [place for place, char in enumerate(text) if char != "-"]
+    place = dice.choice(places[:-1])
+    near = place + 1 if text[place + 1] != "-" or place + 2 >= len(text) else place + 2
+    letter = dice.choice(string.digits if text[place].isdigit() else string.ascii_lowercase)
+    swapped = [*text]
+    swapped[place], swapped[near] = swapped[near], swapped[place]
+    ways = [text[:place] + letter + text[place + 1 :], "".join(swapped)]
+    if "-" not in text and not text.isdigit():
+        ways += [text[:place] + text[place + 1 :], text[:place] + letter + text[place:]]
+        ways += [f"{text[:place]} {text[place:]}" if place else text, text.replace(" ", "", 1)]
+    return dice.choice(ways)
