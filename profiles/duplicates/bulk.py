@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiles.duplicates.keys import BLOCK
-from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS
 from profiles.duplicates.model import rounded
 from profiles.duplicates.tiers import RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
+from profiles.duplicates.together import (
+    ADJUSTMENTS,
+    DOUBLED,
+    DOUBLED_AT_FIRST,
+    FIRST_AGREES,
+    LEAST_SHARED,
+    MOST_SHARED,
+    SHARED_AT_FIRST,
+    SHARINGS,
+)
 from profiles.duplicates.traits import COLUMNS
 
 if TYPE_CHECKING:
@@ -154,6 +164,34 @@ def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
         " FROM pair JOIN side l ON l.id = pair.l JOIN side r ON r.id = pair.r"
     )
     db.execute("DROP TABLE side")
+    _measure_sharing(db)
+
+
+def _measure_sharing(db: DuckDBPyConnection) -> None:
+    """Rows of ``rarity`` under the field "shared": bits for how often who shares an address has one first name."""
+    first = BY_FIELD["first_name"]
+    agree = ", ".join(str(first.names.index(name)) for name in FIRST_AGREES)
+    differ = first.names.index(DIFFERS)
+    few, many = SHARED_AT_FIRST
+    parts = " UNION ALL ".join(
+        f"SELECT 'shared', '{one.name}', round(least({LEAST_SHARED}, greatest({MOST_SHARED}, log2("
+        f"(count(*) FILTER (first_name IN ({agree})) + {few}) / (count(*) FILTER (first_name = {differ}) + {many})"
+        f"))), 3) FROM compared WHERE {' AND '.join(f'{name} = 0' for name in one.when)}"
+        for one in SHARINGS
+    )
+    db.execute("DELETE FROM rarity WHERE field = 'shared'")
+    db.execute(f"INSERT INTO rarity {parts}")
+    few, many = DOUBLED_AT_FIRST
+    db.execute(
+        f"INSERT INTO rarity SELECT 'shared', '{DOUBLED}', round(least({LEAST_SHARED}, greatest({MOST_SHARED}, log2("
+        f"(twice + {few}) / (known + {many}) * {many / few!r}))), 3) FROM"
+        " (SELECT count(*) AS known FROM people WHERE first IS NOT NULL AND last IS NOT NULL AND birth_date IS NOT NULL),"
+        " (SELECT count(*) AS twice FROM compared WHERE first_name = 0 AND last_name = 0 AND birth_date = 0)"
+    )
+
+
+def _shared_sql(name: str, weight: float) -> str:
+    return f"({weight!r} * coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{name}'), 0.0))"
 
 
 def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
@@ -210,6 +248,9 @@ def evidence_sql(model: Model) -> str:
         f"""CASE WHEN {one.sql} THEN '["","{one.name}",{rounded(model.adjustments[one.name])}]' END"""
         for one in ADJUSTMENTS
     ]
+    for sharing in SHARINGS:
+        bits = f"floor({_shared_sql(sharing.name, model.shared[sharing.name])} * 100 + 0.5) / 100"
+        told.append(f"""CASE WHEN {sharing.sql} THEN '["","{sharing.name}",' || {bits} || ']' END""")
     return f"'[' || array_to_string(list_filter([{', '.join(told)}], lambda x: x IS NOT NULL), ',') || ']'"
 
 
@@ -226,4 +267,9 @@ def score_sql(model: Model, people: int) -> str:
                 f"CASE WHEN {one.field} IN ({one.rarity_places}) THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
             )
     parts += [f"CASE WHEN {one.sql} THEN {model.adjustments[one.name]!r} ELSE 0.0 END" for one in ADJUSTMENTS]
+    parts += [
+        f"CASE WHEN {one.sql} THEN {_shared_sql(one.name, model.shared[one.name])} ELSE 0.0 END"
+        for one in SHARINGS
+    ]
+    parts.append(_shared_sql(DOUBLED, model.shared[DOUBLED]))
     return " + ".join(parts)

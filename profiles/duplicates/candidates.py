@@ -16,6 +16,7 @@ from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
 from profiles.duplicates.rows import Row, side_of
 from profiles.duplicates.tiers import Classified, Side, classify
+from profiles.duplicates.together import SHARED
 from profiles.models import MatchBase, MatchCrowd, MatchRarity, MatchRow
 
 # One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
@@ -70,8 +71,10 @@ def read_base(sides: Iterable[Side]) -> Base:
     sides = list(sides)
     names = {one.field: {getattr(side.traits, one.trait) for side in sides} - {None} for one in counted}
     bits: dict[str, dict[str, float]] = defaultdict(dict)
-    wanted = {name for values in names.values() for name in values}
-    told = MatchRarity.objects.filter(field__in=names, value__in=wanted).values_list("field", "value", "bits")
+    wanted = {name for values in names.values() for name in values} | {*SHARED}
+    told = MatchRarity.objects.filter(field__in=[*names, "shared"], value__in=wanted).values_list(
+        "field", "value", "bits"
+    )
     for field, value, number in told:
         bits[field][value] = number
     values = {side.traits.email for side in sides} | {side.traits.phone for side in sides}

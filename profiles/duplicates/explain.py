@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, log2
 
-from profiles.duplicates.levels import ADJUSTMENTS, BY_FIELD, DIFFERS
+from profiles.duplicates.levels import BY_FIELD, DIFFERS
+from profiles.duplicates.together import LABELS
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
-
-_ADJUSTMENTS = {one.name: one.label for one in ADJUSTMENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def _of_model(
 ) -> Reason:
     if not field:
         return Reason(
-            "", "Together", "", "", weight, _ADJUSTMENTS.get(level, level), "good" if weight > 0 else "bad"
+            "", "Together", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
         )
     comparison = BY_FIELD[field]
     label = next((one.label for one in comparison.levels if one.name == level), level)

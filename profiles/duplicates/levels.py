@@ -50,7 +50,9 @@ class Comparison:
     def rarity_levels(self) -> tuple[str, ...]:
         """Of an initial nobody can tell how rare the name is, and of two names that differ it does not matter."""
         counted = self.is_rarity_counted
-        return tuple(name for name in self.names if counted and name not in (DIFFERS, "initial", "swapped"))
+        return tuple(
+            name for name in self.names if counted and name not in (DIFFERS, "initial", "swapped", "crossed")
+        )
 
     @property
     def rarity_places(self) -> str:
@@ -168,6 +170,12 @@ def _is_swapped(one: Traits, other: Traits) -> bool:
         return False
     there, back = (one.first or "", other.last or ""), (one.last or "", other.first or "")
     return all(a[0] == b[0] and is_alike(a, b, 0.9) for a, b in (there, back))
+
+
+def _is_crossed(one: Traits, other: Traits) -> bool:
+    """What is one's first name is the other's last."""
+    first, last = one.first or "", other.last or ""
+    return first[:1] == last[:1] != "" and is_alike(first, last, 0.9)
 
 
 _NOT_LETTERS = re.compile("[^a-z]")
@@ -301,6 +309,13 @@ COMPARISONS = (
             ),
             _slip("first", 3),
             _alike("first", 0.9),
+            Level(
+                "crossed",
+                "differ, but one has the other's last name",
+                "((left(l.first, 1) = left(r.last, 1) AND jaro_winkler_similarity(l.first, r.last) >= 0.9)"
+                " OR (left(l.last, 1) = left(r.first, 1) AND jaro_winkler_similarity(l.last, r.first) >= 0.9))",
+                lambda a, b: _is_crossed(a, b) or _is_crossed(b, a),
+            ),
             _differs(),
         ),
         is_rarity_counted=True,
@@ -474,173 +489,3 @@ COMPARISONS = (
     ),
 )
 BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}
-
-
-@dataclass(frozen=True, slots=True)
-class Adjustment:
-    """What two fields say together beyond what each says: all of ``when`` hold (``{field: level names}``)."""
-
-    name: str
-    label: str
-    when: dict[str, tuple[str, ...]]
-
-    @property
-    def sql(self) -> str:
-        """Over columns named like the fields, holding level numbers."""
-        return " AND ".join(f"{field} IN ({', '.join(map(str, self.places(field)))})" for field in self.when)
-
-    def places(self, field: str) -> tuple[int, ...]:
-        names = BY_FIELD[field].names
-        return tuple(-1 if name == UNKNOWN else names.index(name) for name in self.when[field])
-
-
-_SAME_FIRST = ("equal", "nickname", "part", "initial", "slip", "alike")
-_SAME_LAST = ("equal", "part", "slip", "alike")
-_SAME_MAIL = ("equal", "domain_slip", "slip", "mailbox")
-_SAME_PHONE = ("equal", "tail", "slip")
-_SAME_DATE = ("equal", "day_for_month", "slip")
-_DIFFERS = (DIFFERS,)
-_UNKNOWN = (UNKNOWN,)
-
-ADJUSTMENTS = (
-    Adjustment(
-        "mail_other_first",
-        "one e-mail, but another first name: likely one household",
-        {"email": _SAME_MAIL, "first_name": _DIFFERS},
-    ),
-    Adjustment(
-        "phone_other_first",
-        "one phone, but another first name: likely one household",
-        {"phone": _SAME_PHONE, "first_name": _DIFFERS},
-    ),
-    Adjustment(
-        "mail_other_date",
-        "one e-mail, but another birth date",
-        {"email": _SAME_MAIL, "birth_date": _DIFFERS},
-    ),
-    Adjustment(
-        "phone_other_date",
-        "one phone, but another birth date",
-        {"phone": _SAME_PHONE, "birth_date": _DIFFERS},
-    ),
-    Adjustment(
-        "mail_no_first",
-        "one e-mail, and a first name is missing",
-        {"email": _SAME_MAIL, "first_name": _UNKNOWN},
-    ),
-    Adjustment(
-        "phone_no_first",
-        "one phone, and a first name is missing",
-        {"phone": _SAME_PHONE, "first_name": _UNKNOWN},
-    ),
-    Adjustment(
-        "name_other_date",
-        "the same name, but another birth date: a namesake or a relative",
-        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "birth_date": _DIFFERS},
-    ),
-    Adjustment(
-        "name_and_city",
-        "the same name in the same city",
-        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "city": ("equal", "alike")},
-    ),
-    Adjustment(
-        "name_and_date",
-        "the same name and birth date",
-        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "birth_date": _SAME_DATE},
-    ),
-    Adjustment(
-        "first_and_mail", "the same first name and e-mail", {"first_name": _SAME_FIRST, "email": _SAME_MAIL}
-    ),
-    Adjustment(
-        "first_and_phone", "the same first name and phone", {"first_name": _SAME_FIRST, "phone": _SAME_PHONE}
-    ),
-    Adjustment(
-        "family",
-        "the same last name in the same city, but another first name: likely relatives",
-        {"last_name": ("equal",), "city": ("equal",), "first_name": _DIFFERS},
-    ),
-    Adjustment("mail_and_phone", "the same e-mail and phone", {"email": _SAME_MAIL, "phone": _SAME_PHONE}),
-    Adjustment(
-        "date_other_first",
-        "the same birth date, but another first name",
-        {"birth_date": ("equal",), "first_name": _DIFFERS},
-    ),
-    Adjustment(
-        "name_nothing_else",
-        "the same name, and nothing else to compare",
-        {
-            "first_name": _SAME_FIRST,
-            "last_name": _SAME_LAST,
-            "birth_date": _UNKNOWN,
-            "email": (UNKNOWN, DIFFERS, "alike"),
-            "phone": (UNKNOWN, DIFFERS),
-        },
-    ),
-    Adjustment(
-        "mailbox_is_theirs",
-        "one e-mail, and its mailbox has the other's first name",
-        {"email": _SAME_MAIL, "mailbox_name": ("name", "initial", "alike")},
-    ),
-    Adjustment(
-        "mailbox_is_anothers",
-        "one e-mail, whose mailbox has another first name: likely one household",
-        {"email": _SAME_MAIL, "mailbox_name": _DIFFERS},
-    ),
-    Adjustment(
-        "phone_mailbox_other",
-        "one phone, but a mailbox with another first name: likely one household",
-        {"phone": _SAME_PHONE, "mailbox_name": _DIFFERS, "email": (UNKNOWN, DIFFERS, "alike")},
-    ),
-    Adjustment(
-        "phone_mailbox_same",
-        "one phone, and a mailbox with the other's first name",
-        {
-            "phone": _SAME_PHONE,
-            "mailbox_name": ("name", "initial", "alike"),
-            "email": (UNKNOWN, DIFFERS, "alike"),
-        },
-    ),
-    Adjustment(
-        "married",
-        "the same first name and phone, but another last name",
-        {"first_name": _SAME_FIRST, "phone": _SAME_PHONE, "last_name": _DIFFERS},
-    ),
-    Adjustment(
-        "mail_and_date", "the same e-mail and birth date", {"email": _SAME_MAIL, "birth_date": _SAME_DATE}
-    ),
-    Adjustment(
-        "phone_and_date", "the same phone and birth date", {"phone": _SAME_PHONE, "birth_date": _SAME_DATE}
-    ),
-    Adjustment(
-        "namesake",
-        "the same name in the same city, but another e-mail and no birth date: perhaps a namesake",
-        {
-            "first_name": _SAME_FIRST,
-            "last_name": _SAME_LAST,
-            "city": ("equal", "alike"),
-            "email": (DIFFERS, "alike"),
-            "birth_date": _UNKNOWN,
-            "phone": (UNKNOWN, DIFFERS),
-        },
-    ),
-    Adjustment(
-        "name_other_phone",
-        "the same name, but another phone",
-        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "phone": _DIFFERS},
-    ),
-    Adjustment(
-        "mail_not_name",
-        "one e-mail, but another last name",
-        {"email": _SAME_MAIL, "last_name": _DIFFERS},
-    ),
-    Adjustment(
-        "one_address",
-        "the same name at the same street",
-        {"first_name": _SAME_FIRST, "last_name": _SAME_LAST, "street": ("equal", "alike")},
-    ),
-    Adjustment(
-        "family_at_home",
-        "the same street, but another first name: likely one household",
-        {"street": ("equal", "alike"), "first_name": _DIFFERS},
-    ),
-)

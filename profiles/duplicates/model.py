@@ -15,7 +15,8 @@ from math import floor, log2
 from pathlib import Path
 from typing import Any
 
-from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
 from profiles.duplicates.traits import Traits
 
 FILE = Path(__file__).with_name("model.json")
@@ -45,7 +46,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Rarity:
-    """How rare the names of a base are: bits an equal name adds or takes, by field and folded name."""
+    """What is common in a base: bits an equal name adds or takes, by field and folded name; under the field
+    "shared" bits two who share an address get, by the name of one of ``together.SHARINGS``.
+    """
 
     bits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     otherwise: Mapping[str, float] = field(default_factory=dict)
@@ -57,13 +60,15 @@ class Rarity:
 
 @dataclass(frozen=True)
 class Model:
-    """``weights``: by field, one per level; ``rarity``: how much of a name's bits counts; ``base``: bits every pair
+    """``weights``: by field, one per level; ``rarity`` and ``shared``: how much of
+    a name's bits and of sharing's counts; ``base``: bits every pair
     begins with in a base of ``people``; ``thresholds``: the score from which a pair is *probable* and *possible*.
     """
 
     version: str
     weights: Mapping[str, tuple[float, ...]]
     adjustments: Mapping[str, float]
+    shared: Mapping[str, float]
     rarity: Mapping[str, float]
     base: float
     people: int
@@ -82,6 +87,7 @@ class Model:
             version=told["version"],
             weights=weights,
             adjustments={one.name: told["adjustments"][one.name]["weight"] for one in ADJUSTMENTS},
+            shared={name: told["shared"][name]["weight"] for name in SHARED},
             rarity={name: one["rarity"] for name, one in told["fields"].items() if "rarity" in one},
             base=told["prior"]["bits"],
             people=told["prior"]["people"],
@@ -96,7 +102,7 @@ class Model:
     def score(self, one: Traits, other: Traits, *, people: int, rarity: Rarity) -> Scored:
         """How likely two are one person, and why. What ``bulk`` computes for many."""
         levels = {comparison.field: comparison.level_of(one, other) for comparison in COMPARISONS}
-        told = []
+        told: list[Told] = []
         for comparison in COMPARISONS:
             level = levels[comparison.field]
             if level < 0:
@@ -107,14 +113,21 @@ class Model:
                 rare = min(rarity.of(comparison.field, value) for value in values)
                 weight += self.rarity[comparison.field] * rare
             told.append(Told(comparison.field, comparison.names[level], weight))
-        for adjustment, places in self._places:
-            if all(levels[name] in wanted for name, wanted in places.items()):
-                told.append(Told("", adjustment, self.adjustments[adjustment]))
-        return Scored(self.prior(people) + sum(one.weight for one in told), levels, told)
+        for name, places in self._places:
+            if all(levels[one] in wanted for one, wanted in places.items()):
+                told.append(Told("", name, self._together(name, rarity)))
+        prior = self.prior(people) + self._together(DOUBLED, rarity)
+        return Scored(prior + sum(one.weight for one in told), levels, told)
+
+    def _together(self, name: str, rarity: Rarity) -> float:
+        if name in self.shared:
+            return self.shared[name] * rarity.of("shared", name)
+        return self.adjustments[name]
 
     @cached_property
     def _places(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
-        return [(one.name, {name: one.places(name) for name in one.when}) for one in ADJUSTMENTS]
+        every = (*ADJUSTMENTS, *SHARINGS)
+        return [(one.name, {name: one.places(name) for name in one.when}) for one in every]
 
 
 def rounded(bits: float) -> float:

@@ -19,7 +19,7 @@ import pytest
 from profiles.duplicates import bulk
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import shipped
-from profiles.duplicates.training.fit import curve, load, matrix, scores_of
+from profiles.duplicates.training.fit import curve, f1_from, load, matrix, scores_of
 from profiles.duplicates.training.people import People, make_people
 from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
 from tests.bench.conftest import scaled
@@ -47,11 +47,6 @@ def everybody() -> dict[str, People]:
     }
     folders = filter(None, os.environ.get("CDP_PEOPLE", "").split(":"))
     return found | {Path(folder).name: read_people(Path(folder)) for folder in folders}
-
-
-def f1_from(scores: Any, labels: Any, truth: int, threshold: float) -> float:
-    kept = scores >= threshold
-    return float(2 * labels[kept].sum() / (kept.sum() + truth))
 
 
 def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[str, float]:

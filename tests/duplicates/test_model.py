@@ -11,8 +11,9 @@ import pytest
 
 from profiles.duplicates import bulk
 from profiles.duplicates.keys import match_keys
-from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS
+from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import FILE, Rarity, Scored, shipped
+from profiles.duplicates.together import ADJUSTMENTS, SHARED
 from profiles.duplicates.training.fit import CLAMP, load
 from profiles.duplicates.training.people import make_people
 from profiles.duplicates.traits import read_traits
@@ -45,6 +46,7 @@ def test_the_file_is_whole_and_its_weights_keep_their_order() -> None:
         weights = [levels[name]["weight"] for name in comparison.names]
         assert weights == sorted(weights, reverse=True), comparison.field
         assert all(one["label"] for one in levels.values())
+    assert set(told["shared"]) == set(SHARED)
     assert set(told["adjustments"]) == {one.name for one in ADJUSTMENTS}
     assert all(abs(one["weight"]) <= CLAMP for one in told["adjustments"].values())
 

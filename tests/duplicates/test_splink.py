@@ -29,7 +29,9 @@ def scored_by_splink(db: DuckDBPyConnection, people: int) -> dict[tuple[int, int
             f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM people"
         )
         api = DuckDBAPI(connection=db)
-        linker = Linker(api.register("read_by_splink"), splink_settings(shipped(), people), log_level=40)
+        shared = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
+        settings = splink_settings(shipped(), people, shared=shared)
+        linker = Linker(api.register("read_by_splink"), settings, log_level=40)
         table = linker.inference.predict().physical_name
     return {
         (min(a, b), max(a, b)): score

@@ -126,7 +126,10 @@ class World:
         ]
         # A long tail, as a census has.
         self.rare = Drawn(rare, [1.0 / (place + 50) ** 0.6 for place in range(60_000)])
-        self.streets = sorted({name.split()[0] for name in every})
+        streets = sorted({name.split()[0] for name in every})
+        dice.shuffle(streets)
+        # Every town has a High Street.
+        self.street = Drawn(streets, [1.0 / (place + 5) for place in range(len(streets))])
         self.domains = Drawn(list(PROVIDERS), list(PROVIDERS.values()))
         self.countries = Drawn(list(COUNTRIES), [one[0] for one in COUNTRIES.values()])
         self.taken: set[str] = set()
@@ -160,12 +163,16 @@ class World:
         return address
 
 
-def make_people(*, rows: int, seed: int, share: float = 1.0, doubled: float = 0.05) -> People:
-    """``rows`` profiles, ``doubled`` of them further rows of somebody; ``share``: how often households share."""
+def make_people(
+    *, rows: int, seed: int, share: float = 1.0, doubled: float = 0.05, families: float = 1.0
+) -> People:
+    """``rows`` profiles, ``doubled`` of them further rows of somebody; ``share``: how often households share an
+    e-mail or phone; ``families``: how many of the households of several are as large as in a census.
+    """
     dice = random.Random(seed)  # noqa: S311  (nothing secret is drawn)
     world = World(dice)
     traps: list[tuple[int, int, str]] = []
-    everybody = list(_persons(world, int(rows * (1 - doubled)), share, traps))
+    everybody = list(_persons(world, int(rows * (1 - doubled)), share, families, traps))
     _role_mail(world, everybody, traps)
     base = [_base_row(world, person) for person in everybody]
     told = [dict(row) for row in base]
@@ -185,10 +192,14 @@ def make_people(*, rows: int, seed: int, share: float = 1.0, doubled: float = 0.
     return _shuffled(dice, told, more, traps)
 
 
-def _persons(world: World, count: int, share: float, traps: list[tuple[int, int, str]]) -> Iterator[Person]:
+def _persons(
+    world: World, count: int, share: float, families: float, traps: list[tuple[int, int, str]]
+) -> Iterator[Person]:
     made, household, companies = 0, 0, max(200, count // 60)
     while made < count:
         size = min(count - made, world.dice.choices((1, 2, 3, 4), (62, 20, 10, 8))[0])
+        if families < 1 and world.dice.random() >= families:
+            size = 1
         members = _household(world, household, size, companies)
         ids = range(made, made + size)
         for one, other in combinations(range(size), 2):
@@ -211,9 +222,7 @@ def _household(world: World, number: int, size: int, companies: int) -> list[Per
     country = world.countries(dice)
     family = world.rare(dice) if dice.random() < 0.5 else world.last[country](dice)
     city, postcode = world.city[country](dice), str(dice.randint(10_000, 99_999))
-    street = (
-        f"{dice.choice(world.streets)} {dice.choice(('St', 'Road', 'Weg', 'ulica'))} {dice.randint(1, 199)}"
-    )
+    street = f"{world.street(dice)} {dice.choice(('St', 'Road', 'Weg', 'ulica'))} {dice.randint(1, 199)}"
     is_on_paper = dice.random() < PAPER_SHARE
     members: list[Person] = []
     for place in range(size):
@@ -246,7 +255,9 @@ def _base_row(world: World, person: Person) -> dict[str, str]:
     """What is known of somebody at first."""
     dice = world.dice
     if person.is_on_paper:
-        return {name: getattr(person, name) if name in PAPER and dice.random() < 0.95 else "" for name in FIELDS}
+        return {
+            name: getattr(person, name) if name in PAPER and dice.random() < 0.95 else "" for name in FIELDS
+        }
     chances = (0.93, 0.90, 0.86, 0.60, 0.48, 0.78, 0.45, 0.50)
     known = {
         name: getattr(person, name) if dice.random() < chance else ""
@@ -303,12 +314,16 @@ def _shuffled(
 # --- Coming back --------------------------------------------------------------------------------------------
 
 
-def _copy(world: World, person: Person, base: dict[str, str], everybody: Sequence[Person]) -> dict[str, str] | None:
+def _copy(
+    world: World, person: Person, base: dict[str, str], everybody: Sequence[Person]
+) -> dict[str, str] | None:
     """The same person another time, with enough in common to be found; None when thirty tries had too little."""
     another = world.dice.choice(everybody)
     on_paper = person.is_on_paper or world.dice.random() < 0.05
     for _ in range(30):
-        row, shared = _paper_row(world.dice, person, another) if on_paper else _another_row(world, person, base)
+        row, shared = (
+            _paper_row(world.dice, person, another) if on_paper else _another_row(world, person, base)
+        )
         named = bool(base["first_name"] and base["last_name"] and row["first_name"] and row["last_name"])
         dated = bool(base["birth_date"] and row["birth_date"])
         evidence = shared + named + dated + 0.5 * bool(base["city"] and row["city"])

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.levels import ADJUSTMENTS, COMPARISONS, Comparison
+from profiles.duplicates.levels import COMPARISONS, Comparison
+from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, LABELS, SHARINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from profiles.duplicates.model import Model
 
 # Splink weighs a level log2(m / u); only the ratio counts. It has to stay below 1 for the heaviest level.
@@ -27,9 +30,16 @@ _SPARK = (
 _SIDE = re.compile(r"\b([lr])\.(\w+)")
 
 
-def splink_settings(model: Model, people: int, *, spark: bool = False) -> dict[str, Any]:
-    """Settings of a linker of the kind ``dedupe_only``, in DuckDB's SQL or Spark's."""
-    odds = 2 ** model.prior(people)
+def splink_settings(
+    model: Model, people: int, *, shared: Mapping[str, float] | None = None, spark: bool = False
+) -> dict[str, Any]:
+    """Settings of a linker of the kind ``dedupe_only``, in DuckDB's SQL or Spark's.
+
+    ``shared``: the base's bits of ``together.SHARINGS``, and ``DOUBLED``, as ``rarity`` has them.
+    """
+    bits = {name: weight * (shared or {}).get(name, 0.0) for name, weight in model.shared.items()}
+    weights = {**model.adjustments, **bits}
+    odds = 2 ** (model.prior(people) + bits[DOUBLED])
     told: dict[str, Any] = {
         "link_type": "dedupe_only",
         "unique_id_column_name": "unique_id",
@@ -39,7 +49,7 @@ def splink_settings(model: Model, people: int, *, spark: bool = False) -> dict[s
         ],
         "comparisons": [
             *(_field(one, model) for one in COMPARISONS),
-            *(_together(name, sql, model.adjustments[name]) for name, sql in _adjustments()),
+            *(_together(name, sql, weights[name]) for name, sql in _adjustments()),
         ],
         "retain_intermediate_calculation_columns": False,
         "retain_matching_columns": False,
@@ -102,13 +112,12 @@ def _adjustments() -> list[tuple[str, str]]:
                 f"{numbers[name]} IN ({', '.join(map(str, one.places(name)))})" for name in one.when
             ),
         )
-        for one in ADJUSTMENTS
+        for one in (*ADJUSTMENTS, *SHARINGS)
     ]
 
 
 def _together(name: str, sql: str, weight: float) -> dict[str, Any]:
-    label = next(one.label for one in ADJUSTMENTS if one.name == name)
     return {
         "output_column_name": name,
-        "comparison_levels": [_level(sql, label, weight), _level("ELSE", "otherwise", 0.0)],
+        "comparison_levels": [_level(sql, LABELS[name], weight), _level("ELSE", "otherwise", 0.0)],
     }
