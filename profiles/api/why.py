@@ -1,0 +1,214 @@
+"""Why two profiles are separate, and mending it, from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema as api_schema
+from cdp.api.shapes import Shape, TextField
+from profiles.api import schema
+from profiles.api.base import PeopleApi, reload
+from profiles.duplicates.why import (
+    Finding,
+    Fix,
+    FixPreview,
+    Two,
+    apply_fix,
+    find_two,
+    preview_fix,
+    two_of_pair,
+    why,
+)
+from profiles.duplicates.why.diagnose import seen_by
+from profiles.duplicates.why.fixes import NEEDS, TITLES
+from profiles.reading import iso
+
+_SEES = ("profiles.view_profile", "profiles.view_duplicatepair")
+_MENDS = (*_SEES, "profiles.change_duplicatepair")
+
+
+class SourceFixRow(serializers.Serializer[Any]):
+    text = serializers.CharField()
+    language = serializers.CharField(help_text="shell, javascript, json, or empty where there is nothing to copy")
+    code = serializers.CharField(help_text="The call or mapping to copy, with the values of the case.")
+
+
+class FixRow(serializers.Serializer[Any]):
+    code = serializers.CharField(help_text=", ".join(TITLES))
+    text = serializers.CharField()
+    joins = serializers.BooleanField(help_text="Whether the two are one profile afterwards.")
+    needs = serializers.ListField(child=serializers.CharField(), help_text="Permissions it asks for.")
+    source = SourceFixRow(allow_null=True)  # type: ignore[assignment]
+
+
+class FindingRow(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    text = serializers.CharField()
+    value = serializers.CharField(allow_null=True, help_text="Masked without the scope pii.")
+    stored_as = serializers.CharField(
+        allow_null=True,
+        help_text="hard_identifier, soft_identifier, pending_identifier, contact_value, attribute, event_property,"
+        " decision, lock",
+    )
+    profile_id = serializers.IntegerField(allow_null=True, help_text="Where it stands; the surviving profile.")
+    source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+    via = serializers.CharField(allow_null=True, help_text="The call, the file's row and column, the key.")
+    at = serializers.DateTimeField(allow_null=True)
+    fix = FixRow(allow_null=True)
+
+
+class WhyAnswer(serializers.Serializer[Any]):
+    a = serializers.IntegerField()
+    b = serializers.IntegerField()
+    findings = FindingRow(many=True)
+
+
+class FixAnswer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    joined = serializers.BooleanField()
+    merge_id = serializers.IntegerField(allow_null=True)
+    loser_id = serializers.IntegerField(allow_null=True)
+    profile = schema.Profile(help_text="The surviving profile.")
+
+
+class FixShape(Shape):
+    """Which of the offered fixes to carry out."""
+
+    code = TextField(help_text=", ".join(TITLES))
+    preview_hash = TextField(
+        required=False, help_text="From the dry run; a 409 when either side changed since."
+    )
+
+
+class _Why(PeopleApi):
+    permissions = {"GET": _SEES}
+
+    def answer(self, two: Two) -> Response:
+        found = why(two, see=seen_by(self.shown.is_open), base_url=settings.CDP_URL.rstrip("/"))
+        self.note_view(subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
+        return Response({"a": two.a.pk, "b": two.b.pk, "findings": [_finding(one) for one in found]})
+
+
+class _WhyFix(PeopleApi):
+    permissions = {"POST": _MENDS}
+
+    def mend(self, two: Two) -> Response:
+        body = self.body(FixShape)
+        if self.is_dry_run:
+            see = seen_by(self.shown.is_open)
+            return Response(self._preview(preview_fix(two, code=body["code"], see=see, **self.verb())))
+        done = apply_fix(
+            a_id=two.a.pk,
+            b_id=two.b.pk,
+            code=body["code"],
+            preview_hash=body.get("preview_hash"),
+            **self.verb(),
+        )
+        return Response(
+            {
+                "code": done.code,
+                "message": done.message,
+                "joined": done.joined,
+                "merge_id": done.merge_id,
+                "loser_id": done.loser_id,
+                "profile": self.shown.person(reload(done.profile_id)),
+            }
+        )
+
+    def _preview(self, preview: FixPreview) -> dict[str, Any]:
+        merge = self.shown.preview(preview.merge) if preview.merge else None
+        return {
+            "code": preview.code,
+            "text": preview.text,
+            "joins": preview.joins,
+            "steps": preview.steps,
+            "preview_hash": preview.merge.preview_hash if preview.merge else None,
+            "merge": merge,
+        }
+
+
+class PairWhy(_Why):
+    @extend_schema(
+        operation_id="whyIsPairSeparate",
+        tags=["Duplicates"],
+        summary="Why are the two of a pair separate?",
+        responses={200: WhyAnswer, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, pair_id: int) -> Response:
+        """What links the two and where it is stored, who wrote it so, and what mends the data and the source."""
+        return self.answer(two_of_pair(pair_id))
+
+
+class PairWhyFix(_WhyFix):
+    @extend_schema(
+        operation_id="fixPair",
+        tags=["Duplicates"],
+        summary="Carry out a fix for a pair",
+        parameters=api_schema.WRITE,
+        request=FixShape,
+        responses={200: FixAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pair_id: int) -> Response:
+        """With `dry_run=true` answers with `steps` and the preview of the merge. Fixes that join need the scope merge,
+        those that add an identifier profiles:write, too. Every join can be undone.
+        """
+        return self.mend(two_of_pair(pair_id))
+
+
+class ProfileWhy(_Why):
+    @extend_schema(
+        operation_id="whyAreProfilesSeparate",
+        tags=["Duplicates"],
+        summary="Why are two profiles separate?",
+        parameters=[schema.REF],
+        responses={200: WhyAnswer, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str, other: str) -> Response:
+        """Any two, each by id or `type:value`. One person is a 422."""
+        return self.answer(find_two(ref, other))
+
+
+class ProfileWhyFix(_WhyFix):
+    @extend_schema(
+        operation_id="fixProfiles",
+        tags=["Duplicates"],
+        summary="Carry out a fix for two profiles",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=FixShape,
+        responses={200: FixAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str, other: str) -> Response:
+        """As for a pair."""
+        return self.mend(find_two(ref, other))
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "text": one.text,
+        "value": one.value or None,
+        "stored_as": one.stored_as or None,
+        "profile_id": one.profile_id,
+        "source": one.source or None,
+        "via": one.via or None,
+        "at": iso(one.at),
+        "fix": _fix(one.fix) if one.fix else None,
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    source = fix.source
+    return {
+        "code": fix.code,
+        "text": fix.text,
+        "joins": fix.joins,
+        "needs": list(NEEDS[fix.code]),
+        "source": {"text": source.text, "language": source.language, "code": source.code} if source else None,
+    }

@@ -1,0 +1,255 @@
+"""Mending what was found: looked at first, then carried out by the verbs everybody uses, audited, undoable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from cdp import audit
+from cdp.actors import Actor
+from profiles.duplicates.why.apart import REOPEN, UNLOCK
+from profiles.duplicates.why.browsers import JOIN_BROWSERS, JOIN_HELD
+from profiles.duplicates.why.diagnose import Two, find_two, why
+from profiles.duplicates.why.shapes import Finding, Fix, See
+from profiles.duplicates.why.stored import CONFIRM, MERGE, NORMALIZE, PROMOTE
+from profiles.editing import attach_identifier, set_lock
+from profiles.errors import Forbidden, RuleForbids
+from profiles.identity import graph
+from profiles.identity.resolve import resolve
+from profiles.merging.merge import Merged, merge_profiles
+from profiles.merging.preview import Preview, preview_merge
+from profiles.merging.suggestion import suggest_winner
+from profiles.merging.verdicts import between, set_verdict
+from profiles.models import DuplicatePair, Source
+from profiles.tracking.breaker import MERGE as DECIDE_MERGE
+from profiles.tracking.breaker import decide_held
+from profiles.tracking.confirm import confirm_identifier
+
+KEEP_APART = "keep_apart"
+_MERGING = ("profiles.merge_profile",)
+_IDENTIFYING = (*_MERGING, "profiles.add_identifier")
+# What each fix is called and asks for.
+TITLES: dict[str, str] = {
+    PROMOTE: "Promote to identifier and join",
+    CONFIRM: "Confirm and join",
+    NORMALIZE: "Join the spellings",
+    JOIN_BROWSERS: "Join the browsers",
+    JOIN_HELD: "Join what was held",
+    MERGE: "Join the two",
+    UNLOCK: "Unlock",
+    REOPEN: "Take the decision back",
+    KEEP_APART: "Not duplicates",
+}
+NEEDS: dict[str, tuple[str, ...]] = {
+    PROMOTE: _IDENTIFYING,
+    CONFIRM: _IDENTIFYING,
+    NORMALIZE: _IDENTIFYING,
+    JOIN_BROWSERS: _MERGING,
+    JOIN_HELD: (*_MERGING, "profiles.change_heldjoin"),
+    MERGE: _MERGING,
+    UNLOCK: ("profiles.change_profile",),
+    REOPEN: ("profiles.change_duplicatepair",),
+    KEEP_APART: ("profiles.change_duplicatepair",),
+}
+# Two people on one device stay two: offered beside every joining fix.
+APART = Fix(
+    KEEP_APART, "Remember that these are two people; no import or call joins them from then on.", False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FixPreview:
+    """What a fix would do: ``steps`` in words, and the merge it makes, if it joins the two."""
+
+    code: str
+    title: str
+    text: str
+    joins: bool
+    steps: list[str]
+    merge: Preview | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedFix:
+    """What a fix did. ``profile_id`` is the surviving profile, of the first of the two when they stay apart."""
+
+    code: str
+    message: str
+    joined: bool
+    profile_id: int
+    merge_id: int | None = None
+    loser_id: int | None = None
+    steps: list[str] = field(default_factory=list)
+
+
+def may_apply(actor: Actor, code: str) -> bool:
+    return all(actor.can(permission) for permission in NEEDS[code])
+
+
+def _check_rights(actor: Actor, code: str) -> None:
+    for permission in NEEDS[code]:
+        if not actor.can(permission):
+            raise Forbidden(f"“{TITLES[code]}” needs the permission {permission}, which you do not have.")
+
+
+def _chosen(two: Two, code: str, see: See | None = None) -> list[Finding]:
+    """The findings this fix is offered for. Raises RuleForbids naming what is offered."""
+    found = why(two) if see is None else why(two, see=see)
+    chosen = [one for one in found if one.fix is not None and one.fix.code == code]
+    if chosen or code == KEEP_APART:
+        return chosen
+    offered = ", ".join(dict.fromkeys([*(one.fix.code for one in found if one.fix), KEEP_APART]))
+    raise RuleForbids(f"“{code}” mends nothing between #{two.a.pk} and #{two.b.pk}. Offered: {offered}.")
+
+
+def preview_fix(two: Two, *, code: str, see: See | None = None, actor: Actor, source: Source) -> FixPreview:
+    """What ``apply_fix`` would do; nothing is kept. ``see`` shows values in the sentences.
+
+    Raises what ``apply_fix`` raises.
+    """
+    chosen = _chosen(two, code, see)
+    _check_rights(actor, code)
+    fixes = [one.fix for one in chosen if one.fix is not None] or [APART]
+    steps = list(dict.fromkeys(fix.text for fix in fixes))
+    if not fixes[0].joins:
+        return FixPreview(code, TITLES[code], steps[0], False, steps)
+    best = suggest_winner(two.a.pk, two.b.pk)
+    merge = preview_merge(winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=source)
+    steps.append(f"#{best.loser_id} is joined into #{best.winner_id}; the old id keeps leading there.")
+    return FixPreview(code, TITLES[code], steps[0], True, steps, merge)
+
+
+@graph.retried
+@transaction.atomic
+def apply_fix(
+    *,
+    a_id: int,
+    b_id: int,
+    code: str,
+    actor: Actor,
+    source: Source,
+    preview_hash: str | None = None,
+) -> AppliedFix:
+    """Carry out one of the fixes that ``why`` offers for two people; one that joins them can be undone as a merge.
+
+    The two are found anew, so nothing is mended that no longer holds. All values that are mended by the same code
+    are mended together. Raises NotFound; RuleForbids (one person already, not offered, locked); Forbidden naming
+    the permission that is missing; Stale when ``preview_hash`` is no longer that of the two.
+    """
+    two = find_two(a_id, b_id)
+    chosen = _chosen(two, code)
+    _check_rights(actor, code)
+    if code in _APART:
+        done = _APART[code](two, chosen, actor, source)
+    else:
+        done = _join(two, code, chosen, actor=actor, source=source, preview_hash=preview_hash)
+    audit.record(
+        "duplicate.fix",
+        actor=actor,
+        subject=f"profile:{done.profile_id}",
+        detail={
+            "code": code,
+            "findings": sorted({one.code for one in chosen}),
+            "other": two.b.pk if done.profile_id == two.a.pk else two.a.pk,
+            "merge_id": done.merge_id,
+        },
+    )
+    return done
+
+
+# --- Joining ----------------------------------------------------------------------------------------------
+
+
+def _join(
+    two: Two, code: str, chosen: list[Finding], *, actor: Actor, source: Source, preview_hash: str | None
+) -> AppliedFix:
+    """Merge first, as the preview showed, then give the survivor what was found in the wrong place."""
+    best = suggest_winner(two.a.pk, two.b.pk)
+    merged = merge_profiles(
+        winner_id=best.winner_id,
+        loser_id=best.loser_id,
+        preview_hash=preview_hash,
+        actor=actor,
+        source=source,
+    )
+    steps = _settle(merged, code, chosen, actor, source)
+    message = f"#{merged.loser_id} was joined into #{merged.winner_id}."
+    return AppliedFix(
+        code, " ".join([message, *steps]), True, merged.winner_id, merged.merge_id, merged.loser_id, steps
+    )
+
+
+def _settle(merged: Merged, code: str, chosen: list[Finding], actor: Actor, source: Source) -> list[str]:
+    if code == JOIN_HELD:
+        return [
+            decide_held(held_id=held_id, decision=DECIDE_MERGE, actor=actor).message
+            for held_id in dict.fromkeys(one.held_id for one in chosen if one.held_id)
+        ]
+    if code not in (PROMOTE, CONFIRM, NORMALIZE):
+        return []
+    values = {(one.type, one.raw): one for one in chosen if one.type and one.raw}
+    hits = resolve(values)
+    steps = []
+    for (name, value), finding in values.items():
+        hit = hits.get((name, value))
+        if hit is not None and hit.root_id != merged.winner_id:
+            steps.append(f"One {name} leads to #{hit.root_id} and was left there.")
+        elif code == CONFIRM:
+            confirm_identifier(
+                profile_id=merged.winner_id,
+                type_name=name,
+                raw=value,
+                actor=actor,
+                source=source,
+                may_merge=False,
+            )
+        else:
+            # Kept where it was found, so that an undo gives it back there.
+            attach_identifier(
+                profile_id=merged.winner_id,
+                type_name=name,
+                raw=value,
+                via_id=finding.member_id,
+                actor=actor,
+                source=source,
+            )
+    return steps
+
+
+# --- Not joining --------------------------------------------------------------------------------------------
+
+
+def _unlock(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    ids = [one.profile_id for one in chosen if one.profile_id]
+    for profile_id in ids:
+        set_lock(profile_id=profile_id, is_locked=False, actor=actor, source=source)
+    named = " and ".join(f"#{profile_id}" for profile_id in ids)
+    return AppliedFix(UNLOCK, f"{named} can be merged again.", False, two.a.pk)
+
+
+def _reopen(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    # Any decision between profiles merged into them binds the two as well.
+    between(two.a.pk, two.b.pk).filter(verdict=DuplicatePair.Verdict.NOT_DUPLICATE).update(
+        verdict=DuplicatePair.Verdict.OPEN, user=actor.user_id, key=actor.key_id, decided_at=Now()
+    )
+    _decide(two, DuplicatePair.Verdict.OPEN, actor)
+    return AppliedFix(REOPEN, "The decision was taken back; the two are suggested again.", False, two.a.pk)
+
+
+def _keep_apart(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    _decide(two, DuplicatePair.Verdict.NOT_DUPLICATE, actor)
+    return AppliedFix(KEEP_APART, "Remembered: these are two people.", False, two.a.pk)
+
+
+def _decide(two: Two, verdict: str, actor: Actor) -> None:
+    set_verdict(a_id=two.a.pk, b_id=two.b.pk, verdict=verdict, actor=actor)
+
+
+_APART: dict[str, Callable[[Two, list[Finding], Actor, Source], AppliedFix]] = {
+    UNLOCK: _unlock,
+    REOPEN: _reopen,
+    KEEP_APART: _keep_apart,
+}

@@ -1,0 +1,235 @@
+"""What is read of two people, and what is found. Pure: no query in here."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.identity.types import TypeSpec
+from profiles.models import IdentifierType, Profile
+
+# Where a value stands, the strongest first. Only the first two lead anybody to a profile.
+HARD, SOFT = "hard_identifier", "soft_identifier"
+PENDING, CONTACT = "pending_identifier", "contact_value"
+ATTRIBUTE, PROPERTY = "attribute", "event_property"
+# What is no value: a decision somebody took, a lock, nothing.
+DECISION, LOCK, NOWHERE = "decision", "lock", ""
+STRENGTH = {HARD: 5, SOFT: 5, PENDING: 4, CONTACT: 3, ATTRIBUTE: 2, PROPERTY: 1}
+STORED_WORDS = {
+    HARD: "hard identifier",
+    SOFT: "soft identifier",
+    PENDING: "identifier waiting for confirmation",
+    CONTACT: "contact value",
+    ATTRIBUTE: "attribute",
+    PROPERTY: "event property",
+    DECISION: "decision",
+    LOCK: "lock",
+    NOWHERE: "",
+}
+
+# (identifier type, value) → the value as it may be shown.
+See = Callable[[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who wrote a value and how.
+
+    ``door`` is the source's; ``call`` and ``event`` the kind and name of a tracking call, with the ids it came
+    with; ``file``, ``line``, ``column`` of an import; ``who`` a login or (``is_key``) the name of an API key.
+    """
+
+    at: datetime.datetime | None
+    source: str
+    door: str
+    source_id: int = 0
+    cause: str = "request"
+    who: str = ""
+    is_key: bool = False
+    call: str = ""
+    event: str = ""
+    user_id: str = ""
+    anonymous_id: str = ""
+    sent: Any = None
+    import_id: int | None = None
+    file: str = ""
+    line: int | None = None
+    mapping: dict[str, Any] = field(default_factory=dict)
+    identifies_by_email: bool = True
+    needs_confirmation: bool = False
+
+    def column_to(self, *targets: str) -> str:
+        """The column of the import that goes to one of these targets, or ""."""
+        for column, entry in self.mapping.items():
+            to = entry if isinstance(entry, str) else entry.get("to", "") if isinstance(entry, dict) else ""
+            if to in targets:
+                return column
+        return ""
+
+    @property
+    def is_tracked(self) -> bool:
+        return bool(self.call)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One place of one person where a value stands.
+
+    ``type`` and ``value`` are the identifier it reads as (normalized); ``raw`` as it was written there. ``place``
+    is an identifier's type, a journal key (``email``, ``attributes.crm_id``) or a pointer (``/properties/mail``).
+    """
+
+    root_id: int
+    member_id: int
+    type: str
+    value: str
+    raw: str
+    stored_as: str
+    place: str
+    origin: Origin | None = None
+    is_verified: bool = False
+
+    @property
+    def leads(self) -> bool:
+        return self.stored_as in (HARD, SOFT)
+
+
+@dataclass(slots=True)
+class Side:
+    """One of the two people: the surviving profile, its traces, and what made it."""
+
+    root: Profile
+    traces: list[Trace] = field(default_factory=list)
+    made: Origin | None = None
+
+    @property
+    def id(self) -> int:
+        return self.root.pk
+
+    def held(self, *stored: str) -> list[Trace]:
+        return [trace for trace in self.traces if trace.stored_as in stored]
+
+    def of_type(self, name: str) -> list[str]:
+        """The values of one type that lead here."""
+        return [trace.value for trace in self.traces if trace.leads and trace.place == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """A soft identifier both people had, one after the other, or that was held from joining them.
+
+    ``kind``: hands (it changed hands between them), held (the circuit breaker waits), shared (called a shared device).
+    """
+
+    type: str
+    value: str
+    kind: str
+    first_id: int
+    then_id: int
+    at: datetime.datetime | None
+    source: str = ""
+    people: int = 0
+    held_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody or something decided about the two."""
+
+    verdict: str
+    who: str
+    at: datetime.datetime | None
+    veto: str = ""
+
+
+@dataclass(slots=True)
+class Case:
+    """Everything read about two people; the families of causes look at nothing else."""
+
+    a: Side
+    b: Side
+    types: dict[str, TypeSpec]
+    hands: list[Hand] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    vetoes: list[str] = field(default_factory=list)
+    region: str = ""
+    base_url: str = ""
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return (self.a, self.b)
+
+    def side(self, root_id: int) -> Side:
+        return self.a if root_id == self.a.id else self.b
+
+    def other(self, root_id: int) -> Side:
+        return self.b if root_id == self.a.id else self.a
+
+    def is_soft(self, name: str) -> bool:
+        spec = self.types.get(name)
+        return spec is not None and spec.row.strength == IdentifierType.Strength.SOFT
+
+    def label(self, name: str) -> str:
+        """“E-mail”, “Customer id”."""
+        spec = self.types.get(name)
+        return str(spec.row) if spec else name
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The same value at both people. ``weak`` is where it does not lead to its person; ``strong`` the other place."""
+
+    type: str
+    value: str
+    weak: Trace
+    strong: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFix:
+    """What to change where the data comes from; ``code`` is to be copied, ``language`` shell, javascript or json."""
+
+    text: str
+    language: str = ""
+    code: str = ""
+    import_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What mends the data (``code``, ``text``; ``joins``: the two are one afterwards) and the source (``source``)."""
+
+    code: str
+    text: str
+    joins: bool
+    source: SourceFix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason why two profiles are separate.
+
+    ``value`` as it may be shown; ``type``, ``place`` and ``raw`` are for whoever carries out the fix, and never
+    shown. ``source``, ``via`` and ``at`` say who wrote it, how, and when.
+    """
+
+    code: str
+    text: str
+    value: str = ""
+    stored_as: str = NOWHERE
+    profile_id: int | None = None
+    source: str = ""
+    via: str = ""
+    at: datetime.datetime | None = None
+    fix: Fix | None = None
+    type: str = ""
+    raw: str = ""
+    member_id: int | None = None
+    held_id: int | None = None
+    import_id: int | None = None
+
+    @property
+    def stored_words(self) -> str:
+        return STORED_WORDS[self.stored_as]
