@@ -188,6 +188,7 @@ class World:
     def _part(self, name: str, route: str) -> str:
         fixed = {
             "ref": self.pk("profiles_profile"),
+            "other": str(self.objects["profiles_duplicatepair"].b_id),
             "type": "email",
             "value": "ann@example.com",
             "tag": "vip",

@@ -223,6 +223,11 @@ def _line(row: FieldRow, choices: dict[str, str], sees: bool) -> Line:
     return Line(row, winner, loser, result, _said(row), css, chosen)
 
 
+def compared(preview: Preview, sees: bool) -> list[Line]:
+    """A preview's rows, ready to show, those that are the same on both sides left out."""
+    return [_line(row, {}, sees) for row in preview.fields if row.rule != "same"]
+
+
 def _said(row: FieldRow) -> str:
     """Why the result is what it is, where that is not plain to see."""
     if row.rule == "winner" and row.clash:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import path
 
 from cdp.admin.model_admin import CdpModelAdmin
-from profiles.admin import actions, bulk, card, edit, history, listing, merging
+from profiles.admin import actions, bulk, card, edit, history, listing, merging, why
 from profiles.models import Merge, Profile
 
 
@@ -59,6 +59,8 @@ class ProfileAdmin(OwnPages):
         ("<int:profile_id>/address/<int:address_id>/remove/", actions.address_remove, "address_remove"),
         ("<int:profile_id>/promote/", actions.promote, "promote"),
         ("<int:profile_id>/duplicate/<int:pair_id>/", actions.verdict, "verdict"),
+        ("<int:profile_id>/why/", why.profile_why, "why"),
+        ("<int:profile_id>/why/<ref:other>/", why.profile_why, "why"),
         ("<int:profile_id>/gdpr-export/", actions.gdpr_export, "gdpr_export"),
     )
 

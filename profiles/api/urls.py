@@ -17,6 +17,7 @@ from profiles.api import (
     scorecard,
     sources,
     tags,
+    why,
 )
 
 _ONE = "v1/profiles/<ref:ref>"
@@ -41,6 +42,8 @@ urlpatterns: list[URLPattern] = [
     *both(f"{_ONE}/lock", parts.Lock, "api-profile-lock"),
     *both(f"{_ONE}/unlock", parts.Unlock, "api-profile-unlock"),
     *both(f"{_ONE}/merge", merging.Merge, "api-profile-merge"),
+    *both(f"{_ONE}/why/<ref:other>/fix", why.ProfileWhyFix, "api-profile-why-fix"),
+    *both(f"{_ONE}/why/<ref:other>", why.ProfileWhy, "api-profile-why"),
     *both(f"{_ONE}/restore", people.Restore, "api-profile-restore"),
     *both(f"{_ONE}/gdpr-export", privacy.GdprExport, "api-profile-gdpr-export"),
     *both(_ONE, people.ProfileDetail, "api-profile"),
@@ -53,6 +56,8 @@ urlpatterns: list[URLPattern] = [
     *both("v1/duplicates/scan", duplicates.DuplicateScan, "api-duplicates-scan"),
     *both("v1/duplicates/<int:pk>", duplicates.DuplicateDetail, "api-duplicate"),
     *both("v1/duplicates/<int:pk>/decide", duplicates.DuplicateDecide, "api-duplicate-decide"),
+    *both("v1/duplicates/<int:pair_id>/why", why.PairWhy, "api-duplicate-why"),
+    *both("v1/duplicates/<int:pair_id>/why/fix", why.PairWhyFix, "api-duplicate-why-fix"),
     *both("v1/duplicate-cases", duplicates.CaseList, "api-duplicate-cases"),
     *both("v1/duplicate-cases/<int:pk>", duplicates.CaseDetail, "api-duplicate-case"),
     *both("v1/duplicate-cases/<int:pk>/decide", duplicates.CaseDecide, "api-duplicate-case-decide"),

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from profiles.admin.duplicates import groups, listing, review
 from profiles.admin.people import OwnPages
+from profiles.admin.why import pair_why
 from profiles.models import DuplicateCase, DuplicatePair
 
 
@@ -16,6 +17,7 @@ class DuplicatePairAdmin(OwnPages):
         ("scan/", listing.scan, "scan"),
         ("next/", review.start, "next"),
         ("<int:pair_id>/change/", review.review, "review"),
+        ("<int:pair_id>/why/", pair_why, "why"),
     )
 
 

@@ -202,7 +202,7 @@ def reset_on_logout(origin_source: str) -> SourceFix:
     )
 
 
-def map_identifier(case: Case, origin: Origin) -> SourceFix:
+def map_identifier(origin: Origin) -> SourceFix:
     """An import that named nobody."""
     columns = [
         column
@@ -212,4 +212,24 @@ def map_identifier(case: Case, origin: Origin) -> SourceFix:
     text = f"Map a column of “{origin.file}” to email or customer_id; rows without one make a new profile each time."
     return SourceFix(
         text, JSON, as_json({columns[0] if columns else "E-mail": {"to": EMAIL}}), import_id=origin.import_id
+    )
+
+
+def name_somebody(case: Case) -> SourceFix:
+    """Whoever makes people by the API or by hand without saying who they are."""
+    body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": "YOUR-CUSTOMER-ID"}]}
+    return SourceFix(
+        "Name an e-mail or a customer_id when somebody is added; without one every call makes somebody new.",
+        SHELL,
+        api_call(case, "POST", "profiles/?upsert=true", body),
+    )
+
+
+def one_id(case: Case, trace: Trace) -> SourceFix:
+    """One value came with two ids."""
+    origin = trace.origin
+    where = f"{place_of(trace)} of {origin.call}" if origin is not None and origin.is_tracked else trace.place
+    return SourceFix(
+        f"{where} came with two ids. Let the system it comes from give one person one id, and send the id with every"
+        f" {case.label(trace.type).lower()}."
     )

@@ -6,7 +6,7 @@ from profiles.duplicates.tiers import VETOES
 from profiles.duplicates.why import advice
 from profiles.duplicates.why.shapes import DECISION, HARD, LOCK, NOWHERE, Case, Finding, Fix, See
 from profiles.duplicates.why.stored import MERGE
-from profiles.duplicates.why.words import by_whom
+from profiles.duplicates.why.words import by_whom, via_of
 from profiles.merging.sentences import day
 from profiles.models import DuplicatePair, IdentifierType
 
@@ -83,7 +83,7 @@ def _other_ids(case: Case, see: See) -> list[Finding]:
                 stored_as=HARD,
                 profile_id=other.root_id,
                 source=origin.source if origin else "",
-                via=by_whom(other).partition(" (")[2].removesuffix(")"),
+                via=via_of(other),
                 at=origin.at if origin else None,
                 fix=Fix(
                     MERGE,

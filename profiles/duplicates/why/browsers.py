@@ -7,7 +7,7 @@ from typing import TypeGuard
 from profiles.duplicates.why import advice
 from profiles.duplicates.why.shapes import SOFT, Case, Finding, Fix, Hand, Origin, See, Side, Trace
 from profiles.duplicates.why.stored import MERGE
-from profiles.duplicates.why.words import by_whom, way_of
+from profiles.duplicates.why.words import by_whom, via_of, way_of
 from profiles.models import Change, Source
 
 JOIN_BROWSERS, JOIN_HELD = "join_browsers", "join_held"
@@ -160,7 +160,7 @@ def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
         stored_as=newest.stored_as,
         profile_id=newest.root_id,
         source=origin.source if origin else "",
-        via=by_whom(newest).partition(" (")[2].removesuffix(")"),
+        via=via_of(newest),
         at=origin.at if origin else None,
         fix=Fix(
             MERGE,
@@ -181,9 +181,9 @@ def _never_identified(case: Case, see: See) -> list[Finding]:
     unknown = [side for side in case.sides if not side.root.is_recognized]
     if not unknown:
         return []
-    rows = [_nameless_row(case, side, made) for side in unknown if _is_imported(made := side.made)]
-    if rows:
-        return rows
+    nameless = [_nameless(case, side, made) for side in unknown if _is_no_visitor(made := side.made)]
+    if nameless:
+        return nameless
     side = unknown[0]
     browsers = [next(iter(one.held(SOFT)), None) for one in case.sides]
     trace = browsers[case.sides.index(side)]
@@ -225,14 +225,19 @@ def _never_identified(case: Case, see: See) -> list[Finding]:
     ]
 
 
-def _is_imported(made: Origin | None) -> TypeGuard[Origin]:
-    return made is not None and made.cause == Change.Cause.IMPORT
+def _is_no_visitor(made: Origin | None) -> TypeGuard[Origin]:
+    """Made by a file, the API or staff: its browser id was made up, and says nothing."""
+    return made is not None and not made.is_tracked
 
 
-def _nameless_row(case: Case, side: Side, made: Origin) -> Finding:
+def _nameless(case: Case, side: Side, made: Origin) -> Finding:
+    is_row = made.cause == Change.Cause.IMPORT
+    text = f"#{side.id} was made without an identifier that leads to a person, so it could lead to nobody."
+    if is_row:
+        text = f"#{side.id} was made by a row of “{made.file}” that names no identifier, so it could lead to nobody."
     return Finding(
-        "row_without_identifier",
-        f"#{side.id} was made by a row of “{made.file}” that names no identifier, so it could lead to nobody.",
+        "row_without_identifier" if is_row else "made_without_identifier",
+        text,
         profile_id=side.id,
         source=made.source,
         via=way_of(made),
@@ -241,7 +246,7 @@ def _nameless_row(case: Case, side: Side, made: Origin) -> Finding:
             MERGE,
             f"If they are one person, join #{case.a.id} and #{case.b.id}.",
             True,
-            advice.map_identifier(case, made),
+            advice.map_identifier(made) if is_row else advice.name_somebody(case),
         ),
         import_id=made.import_id,
     )

@@ -153,6 +153,6 @@ def _by_key(side: Side, case: Case) -> dict[_Key, Trace]:
     return best
 
 
-def _rank(trace: Trace) -> tuple[int, bool]:
-    # An identifier of the type itself before an e-mail kept as another type's.
-    return (STRENGTH[trace.stored_as], trace.place == trace.type)
+def _rank(trace: Trace) -> tuple[int, bool, bool]:
+    # An identifier of the type itself before an e-mail kept as another type's; the usual spelling before others.
+    return (STRENGTH[trace.stored_as], trace.place == trace.type, trace.raw == trace.value)

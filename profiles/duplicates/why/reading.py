@@ -59,7 +59,7 @@ _EVENTS = """
 
 
 def read_case(a: Profile, b: Profile, *, base_url: str = "") -> Case:
-    """Everything about two surviving profiles that can say why they are two. Eight queries."""
+    """Everything about two surviving profiles that can say why they are two. Seven queries."""
     types = identifier_types()
     sides = {a.pk: Side(a), b.pk: Side(b)}
     for trace in _identifiers(sides):

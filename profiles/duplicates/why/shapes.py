@@ -29,6 +29,34 @@ STORED_WORDS = {
     NOWHERE: "",
 }
 
+# Every finding by its code, as a heading.
+TITLES = {
+    "update_not_identify": "Sent by update instead of identify",
+    "identifier_in_event": "An identifier in an event",
+    "import_column_attribute": "A column mapped to an attribute",
+    "id_in_attributes": "An identifier among the attributes",
+    "pending_identifier": "Waits to be confirmed",
+    "email_contact_only": "An e-mail that may not identify",
+    "identifier_clash": "Led to somebody else when it came",
+    "unsigned_user_id": "A userId without a signature",
+    "email_case": "One e-mail, two cases",
+    "email_as_other_id": "One e-mail, two types of identifier",
+    "phone_format": "One phone number, two formats",
+    "contact_type": "Shared, but may be several people's",
+    "email_changed": "Another e-mail, no id that stays",
+    "shared_device": "A browser several people use",
+    "held_join": "Held by the circuit breaker",
+    "browsers_never_identified": "Two browsers, never identified",
+    "browser_never_identified": "A browser that was never identified",
+    "row_without_identifier": "A row without an identifier",
+    "made_without_identifier": "Made without an identifier",
+    "different_ids": "Two ids of which a person has one",
+    "veto": "Something objects",
+    "locked": "Locked",
+    "decided_apart": "Decided: not duplicates",
+    "nothing_links": "Nothing links them",
+}
+
 # (identifier type, value) → the value as it may be shown.
 See = Callable[[str, str], str]
 
@@ -229,6 +257,10 @@ class Finding:
     member_id: int | None = None
     held_id: int | None = None
     import_id: int | None = None
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.code]
 
     @property
     def stored_words(self) -> str:

@@ -89,6 +89,8 @@ def _at(case: Case, link: Link, trace: Trace, other: Trace, see: See) -> Finding
     code, why = _cause(case, trace)
     if code == "email_contact_only" and trace.origin is not None:
         source = advice.let_email_identify(case, trace.origin)
+    if code == "identifier_clash":
+        source = advice.one_id(case, trace)
     if code == "unsigned_user_id":
         source = advice.sign_user_id(trace, shown(trace, see))
     fix = _promote(case, trace, other, see, source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from profiles.attributes import CUSTOM
-from profiles.duplicates.why.shapes import PROPERTY, Origin, See, Trace
+from profiles.duplicates.why.shapes import ATTRIBUTE, PROPERTY, Origin, See, Trace
 from profiles.models import Change
 
 
@@ -12,9 +12,15 @@ def place_of(trace: Trace) -> str:
     origin = trace.origin
     if trace.stored_as == PROPERTY:
         return trace.place.strip("/").replace("/", ".")
-    if origin is not None and origin.is_tracked:
+    if origin is None or not origin.is_tracked:
+        return trace.place
+    if trace.place == "anonymous_id":
+        return "anonymousId"
+    if origin.user_id and origin.user_id in (trace.raw, trace.value) and trace.stored_as != ATTRIBUTE:
+        return "userId"
+    if trace.stored_as == ATTRIBUTE or trace.place in ("email", "phone"):
         return f"traits.{_sent_name(trace)}"
-    return trace.place
+    return "context.externalIds"
 
 
 def _sent_name(trace: Trace) -> str:
@@ -51,11 +57,7 @@ def via_of(trace: Trace) -> str:
 
 def way_of(origin: Origin, *, place: str = "", column: str = "", to: str = "") -> str:
     if origin.is_tracked:
-        call = (
-            f"{origin.call} “{origin.event}”"
-            if origin.call in ("track", "page", "screen")
-            else f"{origin.call} call"
-        )
+        call = f"track “{origin.event}”" if origin.call == "track" else f"{origin.call} call"
         return ", ".join(filter(None, (call, place)))
     if origin.import_id is not None and origin.cause == Change.Cause.IMPORT:
         row = f"row {origin.line:,}" if origin.line else ""

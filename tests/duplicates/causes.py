@@ -1,0 +1,299 @@
+"""Ten ways one person becomes two, each through the doors data really comes by: tracking calls, the API, imports.
+
+``CAUSES[name]()`` plays one and gives the two profiles; nothing here inserts a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from cdp.actors import Actor
+from cdp.api.keys import create_key
+from profiles.identity.resolve import find_profile
+from profiles.models import Event, Identifier
+from profiles.sources import change_source, create_source
+from tests.api.caller import Caller
+from tests.imports.files import applied
+
+ANN = "ann@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a cause has to be told as: the finding and the profile it is about, in full."""
+
+    a: int
+    b: int
+    code: str
+    value: str
+    stored_as: str
+    profile_id: int
+    source: str
+    via: str
+    fix: str
+    copy: str
+
+
+def site(name: str = "Shop website", kind: str = "web", **settings: Any) -> Callable[..., Any]:
+    """A source and how to call it: ``send("track", anonymousId="b-1", event="Seen")``."""
+    made = create_source(name=name, kind=kind, actor=Actor.system())
+    if settings:
+        change_source(source_id=made.source.pk, changes=settings, actor=Actor.system())
+
+    def send(call: str, **said: Any) -> Any:
+        answer = Client(headers={"X-Write-Key": made.write_key}).post(
+            f"/v1/{call}", json.dumps(said), content_type="application/json"
+        )
+        assert (answer.status_code, answer.json().get("rejected")) == (200, 0), answer.content
+        return answer.json()
+
+    return send
+
+
+def shop_api(name: str = "shop backend") -> Caller:
+    return Caller(create_key(name=name, scopes=["profiles:write", "admin", "pii"], actor=Actor.system()))
+
+
+def made(answer: Any) -> int:
+    assert answer.status_code in (200, 201), answer.data
+    return int(answer.data["id"])
+
+
+def who(ref: str) -> int:
+    return find_profile(ref).root.pk
+
+
+def browser(value: str) -> int:
+    """The person a browser's last events are on; also when the browser changed hands."""
+    return who(f"anonymous_id:{value}")
+
+
+def update_instead_of_identify() -> Told:
+    send = site()
+    send("page", anonymousId="b-1")
+    send("update", anonymousId="b-1", traits={"email": ANN})
+    known = made(shop_api().post("profiles/", {"email": ANN, "first_name": "Ann"}))
+    visitor = browser("b-1")
+    return Told(
+        visitor,
+        known,
+        "update_not_identify",
+        ANN,
+        "contact_value",
+        visitor,
+        "Shop website",
+        "update call, traits.email",
+        "promote_identifier",
+        'cdp.push(["identify", {"email": "ann@example.com"}]);',
+    )
+
+
+def email_in_a_track() -> Told:
+    send = site()
+    send("track", anonymousId="b-1", event="Newsletter", properties={"mail": "Ann@Example.com"})
+    known = made(shop_api().post("profiles/", {"email": ANN}))
+    visitor = browser("b-1")
+    return Told(
+        visitor,
+        known,
+        "identifier_in_event",
+        ANN,
+        "event_property",
+        visitor,
+        "Shop website",
+        "track “Newsletter”, properties.mail",
+        "promote_identifier",
+        'cdp.push(["identify", {"email": "ann@example.com"}]);',
+    )
+
+
+def column_mapped_to_an_attribute() -> Told:
+    shop_api().post("attributes/", {"name": "contact_mail"})
+    job = applied(
+        f"Nr,Mail,Name\nC-7,{ANN},Ann\n",
+        name="crm.csv",
+        mapping={
+            "Nr": {"to": "customer_id"},
+            "Mail": {"to": "attributes.contact_mail"},
+            "Name": {"to": "first_name"},
+        },
+    )
+    site("Shop backend", "server")("identify", anonymousId="b-1", traits={"email": ANN})
+    row, known = who("customer_id:C-7"), who(f"email:{ANN}")
+    return Told(
+        row,
+        known,
+        "import_column_attribute",
+        ANN,
+        "attribute",
+        row,
+        "Import",
+        f"import #{job.pk} “crm.csv”, row 2, column “Mail” → attributes.contact_mail",
+        "promote_identifier",
+        '{"Mail": {"to": "email"}}',
+    )
+
+
+def email_in_another_case() -> Told:
+    send = site("Shop backend", "server")
+    send("identify", userId="Ann@Example.com")
+    applied(f"reference_no,first_name\n{ANN},Ann\n", mapping={"reference_no": {"to": "customer_id"}, "first_name": {"to": "first_name"}})
+    called, row = who("customer_id:Ann@Example.com"), who(f"customer_id:{ANN}")
+    return Told(
+        called,
+        row,
+        "email_case",
+        ANN,
+        "hard_identifier",
+        called,
+        "Shop backend",
+        "identify call, userId",
+        "normalize_identifier",
+        '"traits": {"email": "ann@example.com"}',
+    )
+
+
+def phone_in_two_formats() -> Told:
+    send = site("Shop backend", "server")
+    send("identify", userId="42", traits={"phone": "600 100 200"})
+    known = made(shop_api().post("profiles/", {"phone": "+48600100200", "email": ANN}))
+    called = who("customer_id:42")
+    return Told(
+        called,
+        known,
+        "phone_format",
+        "+48600100200",
+        "event_property",
+        called,
+        "Shop backend",
+        "identify call, traits.phone",
+        "normalize_identifier",
+        '"traits": {"phone": "+48600100200"}',
+    )
+
+
+def email_changed() -> Told:
+    send = site()
+    send("identify", anonymousId="b-1", traits={"email": "ann.old@example.com", "firstName": "Ann"})
+    send("identify", anonymousId="b-1", traits={"email": ANN, "firstName": "Ann"})
+    old, new = who("email:ann.old@example.com"), who(f"email:{ANN}")
+    return Told(
+        old,
+        new,
+        "email_changed",
+        ANN,
+        "hard_identifier",
+        new,
+        "Shop website",
+        "identify call, traits.email",
+        "merge_profiles",
+        'cdp.push(["identify", "YOUR-CUSTOMER-ID", {"email": "ann@example.com"}]);',
+    )
+
+
+def waits_for_double_opt_in() -> Told:
+    send = site("Newsletter", needs_confirmation=True)
+    send("identify", anonymousId="b-1", traits={"email": ANN})
+    known = made(shop_api().post("profiles/", {"email": ANN}))
+    visitor = browser("b-1")
+    return Told(
+        visitor,
+        known,
+        "pending_identifier",
+        ANN,
+        "pending_identifier",
+        visitor,
+        "Newsletter",
+        "identify call, traits.email",
+        "confirm_identifier",
+        '/api/v1/identifiers/confirm/" -d \'{"type": "email", "value": "ann@example.com"}\'',
+    )
+
+
+def two_browsers_never_identified() -> Told:
+    send = site()
+    send("page", anonymousId="b-1")
+    send("page", anonymousId="b-2")
+    one, other = browser("b-1"), browser("b-2")
+    return Told(
+        one,
+        other,
+        "browsers_never_identified",
+        "b-1",
+        "soft_identifier",
+        one,
+        "Shop website",
+        "page call, anonymousId",
+        "join_browsers",
+        'cdp.push(["identify", "YOUR-CUSTOMER-ID"',
+    )
+
+
+def id_under_attributes() -> Told:
+    api = shop_api()
+    api.post("attributes/", {"name": "crm_id"})
+    sent = made(api.post("profiles/", {"first_name": "Ann", "attributes": {"crm_id": "C-20417"}}))
+    site("Shop backend", "server")("identify", userId="C-20417")
+    known = who("customer_id:C-20417")
+    return Told(
+        sent,
+        known,
+        "id_in_attributes",
+        "C-20417",
+        "attribute",
+        sent,
+        "API",
+        "API key “shop backend”, attributes.crm_id",
+        "promote_identifier",
+        '{"identifiers": [{"type": "customer_id", "value": "C-20417"}]}',
+    )
+
+
+def shared_device() -> Told:
+    send = site("Tablet in the shop")
+    send("identify", anonymousId="t-1", userId="1", traits={"firstName": "Ann"})
+    send("identify", anonymousId="t-1", userId="2", traits={"firstName": "Bob"})
+    ann, bob = who("customer_id:1"), who("customer_id:2")
+    return Told(
+        ann,
+        bob,
+        "shared_device",
+        "t-1",
+        "soft_identifier",
+        bob,
+        "Tablet in the shop",
+        "identify call, anonymousId",
+        "join_browsers",
+        'cdp.push(["reset"]);',
+    )
+
+
+CAUSES: dict[str, Callable[[], Told]] = {
+    cause.__name__: cause
+    for cause in (
+        update_instead_of_identify,
+        email_in_a_track,
+        column_mapped_to_an_attribute,
+        email_in_another_case,
+        phone_in_two_formats,
+        email_changed,
+        waits_for_double_opt_in,
+        two_browsers_never_identified,
+        id_under_attributes,
+        shared_device,
+    )
+}
+
+
+def events_of(root: int) -> int:
+    return Event.objects.of_people(root).count()
+
+
+def leads_to(name: str, value: str) -> int | None:
+    row = Identifier.objects.resolving().filter(type__name=name, value=value).select_related("profile").first()
+    return row.profile.canonical_id if row else None
