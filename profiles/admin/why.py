@@ -15,7 +15,16 @@ from django.utils.html import format_html
 from cdp.actors import Actor
 from profiles.admin.door import by, card_url, form_page, may_see, render, root_of
 from profiles.admin.merging import compared, seen_by
-from profiles.duplicates.why import Finding, FixPreview, Two, apply_fix, find_two, preview_fix, two_of_pair, why
+from profiles.duplicates.why import (
+    Finding,
+    FixPreview,
+    Two,
+    apply_fix,
+    find_two,
+    preview_fix,
+    two_of_pair,
+    why,
+)
 from profiles.duplicates.why.diagnose import seen_by as see_for
 from profiles.duplicates.why.fixes import KEEP_APART, TITLES, may_apply
 from profiles.errors import Forbidden, RuleForbids, Stale
@@ -39,7 +48,7 @@ def pair_why(request: HttpRequest, pair_id: int) -> HttpResponse:
 
 
 @form_page("profiles.view_profile", "profiles.view_duplicatepair")
-def profile_why(request: HttpRequest, profile_id: int, other: str = "") -> HttpResponse:
+def profile_why(request: HttpRequest, profile_id: int, other: int = 0) -> HttpResponse:
     """Of any two. ``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
     if other:
         return _page(request, find_two(profile_id, other))

@@ -35,7 +35,9 @@ _MENDS = (*_SEES, "profiles.change_duplicatepair")
 
 class SourceFixRow(serializers.Serializer[Any]):
     text = serializers.CharField()
-    language = serializers.CharField(help_text="shell, javascript, json, or empty where there is nothing to copy")
+    language = serializers.CharField(
+        help_text="shell, javascript, json, or empty where there is nothing to copy"
+    )
     code = serializers.CharField(help_text="The call or mapping to copy, with the values of the case.")
 
 
@@ -56,7 +58,9 @@ class FindingRow(serializers.Serializer[Any]):
         help_text="hard_identifier, soft_identifier, pending_identifier, contact_value, attribute, event_property,"
         " decision, lock",
     )
-    profile_id = serializers.IntegerField(allow_null=True, help_text="Where it stands; the surviving profile.")
+    profile_id = serializers.IntegerField(
+        allow_null=True, help_text="Where it stands; the surviving profile."
+    )
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     via = serializers.CharField(allow_null=True, help_text="The call, the file's row and column, the key.")
     at = serializers.DateTimeField(allow_null=True)

@@ -34,7 +34,11 @@ def test_each_cause_is_told_for_a_pair_and_for_any_two(api: Caller, name: str) -
     assert (answer.data["a"], answer.data["b"]) == (told.a, told.b)
     assert all(one.keys() == KEYS for one in answer.data["findings"])
     (found,) = [one for one in answer.data["findings"] if one["code"] == told.code]
-    assert (found["value"], found["stored_as"], found["profile_id"]) == (told.value, told.stored_as, told.profile_id)
+    assert (found["value"], found["stored_as"], found["profile_id"]) == (
+        told.value,
+        told.stored_as,
+        told.profile_id,
+    )
     assert (found["source"], found["via"]) == (told.source, told.via)
     assert found["at"].endswith("Z")
     assert found["fix"].keys() == {"code", "text", "joins", "needs", "source"}
@@ -50,7 +54,8 @@ def test_each_fix_is_rehearsed_and_joins(api: Caller, name: str) -> None:
     path = f"profiles/{told.a}/why/{told.b}/fix/"
     rehearsed = api.post(f"{path}?dry_run=true", {"code": told.fix})
     assert rehearsed.status_code == 200, rehearsed.data
-    assert rehearsed.data["dry_run"] is True and rehearsed.data["joins"] is True
+    assert rehearsed.data["dry_run"] is True
+    assert rehearsed.data["joins"] is True
     assert rehearsed.data["merge"]["winner_id"] in (told.a, told.b)
     assert Merge.objects.count() == 0
     body = {"code": told.fix, "preview_hash": rehearsed.data["preview_hash"]}
@@ -70,7 +75,8 @@ def test_a_pair_is_fixed_by_its_number(api: Caller) -> None:
     done = api.post(f"duplicates/{pair}/why/fix/", {"code": "promote_identifier"})
     assert (done.status_code, done.data["joined"]) == (200, True)
     answer = api.get(f"duplicates/{pair}/why/")
-    assert said(answer)[0] == 422 and "are one person already" in said(answer)[1]
+    assert said(answer)[0] == 422
+    assert "are one person already" in said(answer)[1]
 
 
 def test_two_are_named_by_any_identifier(api: Caller) -> None:

@@ -142,7 +142,10 @@ def column_mapped_to_an_attribute() -> Told:
 def email_in_another_case() -> Told:
     send = site("Shop backend", "server")
     send("identify", userId="Ann@Example.com")
-    applied(f"reference_no,first_name\n{ANN},Ann\n", mapping={"reference_no": {"to": "customer_id"}, "first_name": {"to": "first_name"}})
+    applied(
+        f"reference_no,first_name\n{ANN},Ann\n",
+        mapping={"reference_no": {"to": "customer_id"}, "first_name": {"to": "first_name"}},
+    )
     called, row = who("customer_id:Ann@Example.com"), who(f"customer_id:{ANN}")
     return Told(
         called,
@@ -295,5 +298,7 @@ def events_of(root: int) -> int:
 
 
 def leads_to(name: str, value: str) -> int | None:
-    row = Identifier.objects.resolving().filter(type__name=name, value=value).select_related("profile").first()
+    row = (
+        Identifier.objects.resolving().filter(type__name=name, value=value).select_related("profile").first()
+    )
     return row.profile.canonical_id if row else None

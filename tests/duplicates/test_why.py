@@ -43,8 +43,10 @@ def test_each_cause_is_found_with_where_it_is_who_wrote_it_and_what_mends_it(nam
     assert (found.value, found.stored_as, found.profile_id) == (told.value, told.stored_as, told.profile_id)
     assert (found.source, found.via) == (told.source, told.via)
     assert found.at is not None
-    assert found.fix is not None and found.fix.code == told.fix
-    assert found.fix.source is not None and told.copy in found.fix.source.code
+    assert found.fix is not None
+    assert found.fix.code == told.fix
+    assert found.fix.source is not None
+    assert told.copy in found.fix.source.code
     turned = why(find_two(told.b, told.a))
     assert sorted(one.code for one in findings(told)) == sorted(one.code for one in turned)
 
@@ -53,18 +55,25 @@ def test_each_cause_is_found_with_where_it_is_who_wrote_it_and_what_mends_it(nam
 def test_the_offered_fix_joins_them_as_its_preview_says(name: str, by_staff: By) -> None:
     told = CAUSES[name]()
     preview = preview_fix(find_two(told.a, told.b), code=told.fix, **by_staff)
-    assert preview.merge is not None and preview.joins
+    assert preview.merge is not None
+    assert preview.joins
     done = apply_fix(
         a_id=told.a, b_id=told.b, code=told.fix, preview_hash=preview.merge.preview_hash, **by_staff
     )
     assert (done.profile_id, done.loser_id) == (preview.merge.winner_id, preview.merge.loser_id)
-    assert done.joined and done.message.startswith(f"#{done.loser_id} was joined into #{done.profile_id}.")
+    assert done.joined
+    assert done.message.startswith(f"#{done.loser_id} was joined into #{done.profile_id}.")
     assert find_profile(told.a).root.pk == find_profile(told.b).root.pk == done.profile_id
-    finding_type = {"phone_format": None, "browsers_never_identified": "anonymous_id", "shared_device": "anonymous_id"}
+    finding_type = {
+        "phone_format": None,
+        "browsers_never_identified": "anonymous_id",
+        "shared_device": "anonymous_id",
+    }
     kind = finding_type.get(told.code, "customer_id" if told.value.startswith("C-") else "email")
     assert kind is None or leads_to(kind, told.value) == done.profile_id
     entry = AuditEntry.objects.get(action="duplicate.fix")
-    assert entry.detail["code"] == told.fix and entry.detail["merge_id"] == done.merge_id
+    assert entry.detail["code"] == told.fix
+    assert entry.detail["merge_id"] == done.merge_id
     assert told.code in entry.detail["findings"]
     assert violations() == []
     with pytest.raises(RuleForbids, match="are one person already"):
@@ -90,7 +99,13 @@ def test_values_are_masked_everywhere(name: str) -> None:
         local = f"browser {told.value}"
     for one in masked:
         said = " ".join(
-            [one.text, one.value, one.via, one.fix.text if one.fix else "", one.fix.source.code if one.fix and one.fix.source else ""]
+            [
+                one.text,
+                one.value,
+                one.via,
+                one.fix.text if one.fix else "",
+                one.fix.source.code if one.fix and one.fix.source else "",
+            ]
         )
         assert told.value not in said, said
         assert f"{local}@" not in said.lower()
@@ -106,7 +121,8 @@ def test_the_sentences_say_where_the_value_is_on_both_sides() -> None:
         f"#{told.a} has the e-mail {ANN} only because update said so in traits.email; update recognizes nobody."
         f" #{told.b} has it as an identifier from API (API key “shop backend”, email)."
     )
-    assert found.fix is not None and found.fix.source is not None
+    assert found.fix is not None
+    assert found.fix.source is not None
     assert found.fix.text == (
         f"Make E-mail {ANN} an identifier of #{told.a}: it is joined with #{told.b}, and the value leads to both from"
         " then on."
@@ -120,7 +136,8 @@ def test_a_column_names_file_row_and_column() -> None:
     told = CAUSES["column_mapped_to_an_attribute"]()
     found = the(told)
     assert "only as attributes.contact_mail: column “Mail” of “crm.csv” was mapped to it." in found.text
-    assert found.fix is not None and found.fix.source is not None
+    assert found.fix is not None
+    assert found.fix.source is not None
     assert found.fix.source.text == (
         "In the mapping of “crm.csv”, send column “Mail” to email instead of attributes.contact_mail."
     )
@@ -162,7 +179,9 @@ def test_an_email_that_may_not_identify_names_the_switch() -> None:
     send("identify", anonymousId="b-1", traits={"email": ANN})
     known = made(shop_api().post("profiles/", {"email": ANN}))
     (found,) = why(find_two(browser("b-1"), known))
-    assert found.code == "email_contact_only" and found.fix is not None and found.fix.source is not None
+    assert found.code == "email_contact_only"
+    assert found.fix is not None
+    assert found.fix.source is not None
     assert '{"identifies_by_email": true}' in found.fix.source.code
 
 
@@ -171,7 +190,11 @@ def test_an_unsigned_user_id_is_told() -> None:
     send("track", anonymousId="b-1", event="Seen", userId="C-20417")
     site("Shop backend", "server")("identify", userId="C-20417")
     (found,) = why(find_two(browser("b-1"), who("customer_id:C-20417")))
-    assert (found.code, found.stored_as, found.via) == ("unsigned_user_id", "event_property", "track “Seen”, userId")
+    assert (found.code, found.stored_as, found.via) == (
+        "unsigned_user_id",
+        "event_property",
+        "track “Seen”, userId",
+    )
 
 
 def test_a_changed_email_is_seen_by_equal_names_as_well(by_staff: By) -> None:
@@ -194,7 +217,8 @@ def test_a_row_without_an_identifier_names_the_file() -> None:
     known = make_profile(email=ANN)
     (found,) = why(find_two(row.pk, known.pk))
     assert found.code == "row_without_identifier"
-    assert found.via.startswith("import #") and found.via.endswith("“fair.csv”, row 2")
+    assert found.via.startswith("import #")
+    assert found.via.endswith("“fair.csv”, row 2")
 
 
 def test_nothing_links_them(by_staff: By) -> None:
@@ -233,7 +257,8 @@ def test_a_suggested_pair_is_asked_by_its_number(by_staff: By) -> None:
     told = CAUSES["update_instead_of_identify"]()
     pair = set_verdict(a_id=told.a, b_id=told.b, verdict="open", actor=by_staff["actor"])
     two = two_of_pair(DuplicatePair.objects.get().pk)
-    assert {two.a.pk, two.b.pk} == {told.a, told.b} and pair.verdict == "open"
+    assert {two.a.pk, two.b.pk} == {told.a, told.b}
+    assert pair.verdict == "open"
     with pytest.raises(NotFound, match="There is no pair 0."):
         two_of_pair(0)
 
@@ -270,7 +295,9 @@ def test_rights_are_asked_by_the_verb(make_user: Callable[..., Any], by_staff: B
 
     told = CAUSES["update_instead_of_identify"]()
     mira = {**by_staff, "actor": Actor.of_user(make_user("mira", "marketer"))}
-    message = "“Promote to identifier and join” needs the permission profiles.merge_profile, which you do not have."
+    message = (
+        "“Promote to identifier and join” needs the permission profiles.merge_profile, which you do not have."
+    )
     with pytest.raises(Forbidden, match=message):
         apply_fix(a_id=told.a, b_id=told.b, code=told.fix, **mira)
     with pytest.raises(Forbidden, match=message):
