@@ -21,6 +21,7 @@ from profiles.merging.sides import Sides, hold_sides, members_count
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
 from profiles.privacy.consent import Current, current_consents
+from profiles.privacy.masking import mask_identifier
 from profiles.reading import PersonView, person_views
 
 
@@ -118,9 +119,11 @@ def preview_merge(
     choices: Mapping[str, str] | None = None,
     actor: Actor,
     source: Source,
+    sees: bool = True,
 ) -> Preview:
     """What ``merge_profiles`` with the same arguments would do; nothing is kept, told or left locked.
 
+    ``sees``: the warnings may name identifiers unmasked (the rows are masked by whoever shows them).
     The hash stands for both sides as they are now, whatever is chosen: any change of either but a new event
     makes it stale. Raises what the merge would.
     """
@@ -129,7 +132,7 @@ def preview_merge(
         sides = hold_sides(winner_id, loser_id)
         ids = (sides.winner.pk, sides.loser.pk)
         held, consents = _held(*ids), current_consents(ids)
-        warnings = _warnings(sides, held)
+        warnings = _warnings(sides, held, sees=sees)
         applied = apply_merge(sides, choices=choices, actor=actor, source=source)
         result = person_views([applied.merged.winner])[0]
     return Preview(
@@ -235,15 +238,15 @@ def _united(field: str, label: str, left: list[str], right: list[str]) -> FieldR
     return FieldRow(field, label, left, right, result, "same" if left == right else "union", both=True)
 
 
-def _warnings(sides: Sides, held: _Held) -> list[str]:
+def _warnings(sides: Sides, held: _Held, *, sees: bool) -> list[str]:
     """What somebody should think about before confirming. Two queries, one more for a busy loser."""
     winner, loser = sides.winner.pk, sides.loser.pk
     warnings = []
-    for (_, label, limit), by_root in held.identifiers.items():
+    for (name, label, limit), by_root in held.identifiers.items():
         both = [*by_root.get(winner, []), *by_root.get(loser, [])]
         values = list(dict.fromkeys(both))
         if limit is not None and len(values) > limit and by_root.get(winner) and by_root.get(loser):
-            shown = " and ".join(values)
+            shown = " and ".join(value if sees else mask_identifier(name, value) for value in values)
             warnings.append(
                 f"{label}: {shown}. One person has at most {limit}, so these may be different people."
             )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from profiles.duplicates.tiers import VETOES
-from profiles.duplicates.why import advice
-from profiles.duplicates.why.shapes import DECISION, HARD, LOCK, NOWHERE, Case, Finding, Fix, See
+from profiles.duplicates.why.shapes import DECISION, HARD, LOCK, NOWHERE, Case, Finding, Fix, See, SourceFix
 from profiles.duplicates.why.stored import MERGE
 from profiles.duplicates.why.words import by_whom, via_of
 from profiles.merging.sentences import day
@@ -90,7 +89,7 @@ def _other_ids(case: Case, see: See) -> list[Finding]:
                     f"Only if your system gave one person two ids: join #{one.root_id} and #{other.root_id}. Both ids"
                     " lead to them from then on.",
                     True,
-                    advice.SourceFix(
+                    SourceFix(
                         f"Give one person one {case.label(spec.name).lower()} in the system it comes from."
                     ),
                 ),
@@ -112,6 +111,6 @@ def nothing(case: Case) -> Finding:
             MERGE,
             "If you know that they are one person, join them after a look at the preview.",
             True,
-            advice.SourceFix("Send the same customer_id or e-mail from every system that knows the person."),
+            SourceFix("Send the same customer_id or e-mail from every system that knows the person."),
         ),
     )

@@ -130,10 +130,11 @@ def _names_differ(case: Case) -> bool:
 
 def _agree_but_email(case: Case, see: See) -> Finding | None:
     """The same without a browser: full names agree, e-mails differ, nothing that stays."""
-    names = [(side.root.first_name, side.root.last_name) for side in case.sides]
-    agree = all(all(name) for name in names) and [part.casefold() for part in names[0]] == [
-        part.casefold() for part in names[1]
-    ]
+    one, other = (
+        [(name or "").casefold() for name in (side.root.first_name, side.root.last_name)]
+        for side in case.sides
+    )
+    agree = all(one) and one == other
     return _changed(case, see) if agree and _is_one_who_changed(case) else None
 
 

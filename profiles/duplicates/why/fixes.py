@@ -117,7 +117,13 @@ def preview_fix(two: Two, *, code: str, see: See | None = None, actor: Actor, so
     if not fixes[0].joins:
         return FixPreview(code, TITLES[code], steps[0], False, steps)
     best = suggest_winner(two.a.pk, two.b.pk)
-    merge = preview_merge(winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=source)
+    merge = preview_merge(
+        winner_id=best.winner_id,
+        loser_id=best.loser_id,
+        actor=actor,
+        source=source,
+        sees=actor.can("profiles.view_pii"),
+    )
     steps.append(f"#{best.loser_id} is joined into #{best.winner_id}; the old id keeps leading there.")
     return FixPreview(code, TITLES[code], steps[0], True, steps, merge)
 
