@@ -152,6 +152,7 @@ CELERY_BEAT_SCHEDULE = {
     "count what sources send": {"task": "cdp.tasks.count_sources", "schedule": 600.0},
     "watch what sources send": {"task": "cdp.tasks.watch_sources", "schedule": 300.0},
     "report duplicates": {"task": "cdp.tasks.send_duplicate_report", "schedule": 900.0},
+    "merge certain pairs": {"task": "cdp.tasks.merge_certain_pairs", "schedule": 60.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
     "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},
 }

@@ -91,6 +91,15 @@ def send_duplicate_report() -> None:
 
 
 @shared_task
+def merge_certain_pairs() -> None:
+    """Start what the rule for certain pairs allows this hour; nothing while it is off."""
+    from profiles.merging.batches.rule import merge_certain
+
+    if batch := merge_certain():
+        log.info("merging certain pairs", extra={"batch": batch.pk, "pairs": batch.size})
+
+
+@shared_task
 def send_queued_mail() -> None:
     from cdp import mail
 

@@ -11,5 +11,6 @@ class ProfilesConfig(AppConfig):
         from profiles import bulk, exports  # noqa: F401
         from profiles.builtin import ensure_builtin
         from profiles.duplicates import scan  # noqa: F401
+        from profiles.merging.batches import apply, preview, undo  # noqa: F401
 
         post_migrate.connect(ensure_builtin, sender=self)

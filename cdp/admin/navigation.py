@@ -49,6 +49,7 @@ NAV: tuple[Group, ...] = (
             Item("Event schemas", "admin:profiles_eventschema_changelist", "profiles.view_eventschema"),
             Item("Held joins", "admin:profiles_heldjoin_changelist", "profiles.view_heldjoin"),
             Item("Merge history", "admin:profiles_merge_changelist", "profiles.view_merge"),
+            Item("Merges in bulk", "admin:profiles_mergebatch_changelist", "profiles.view_merge"),
             Item("Jobs", "admin:cdp_job_changelist", "cdp.view_job"),
         ),
     ),

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.urls import path
 
 from cdp.admin.model_admin import CdpModelAdmin
-from profiles.admin import actions, bulk, card, edit, history, listing, merging, why
-from profiles.models import Merge, Profile
+from profiles.admin import actions, batches, bulk, card, edit, history, listing, merging, why
+from profiles.models import Merge, MergeBatch, Profile
 
 
 class OwnPages(CdpModelAdmin):
@@ -72,5 +72,18 @@ class MergeAdmin(OwnPages):
     )
 
 
+class MergeBatchAdmin(OwnPages):
+    pages = (
+        ("", batches.batches, "changelist"),
+        ("add/", batches.upload, "add"),
+        ("<int:batch_id>/change/", batches.show, "change"),
+        ("<int:batch_id>/start/", batches.start, "start"),
+        ("<int:batch_id>/discard/", batches.discard, "discard"),
+        ("<int:batch_id>/undo/", batches.undo, "undo"),
+        ("<int:batch_id>/left-out.csv", batches.left_file, "left_csv"),
+    )
+
+
 admin.site.register(Profile, ProfileAdmin)
 admin.site.register(Merge, MergeAdmin)
+admin.site.register(MergeBatch, MergeBatchAdmin)

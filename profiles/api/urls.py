@@ -4,6 +4,7 @@ from django.urls import URLPattern
 
 from cdp.api.routes import both
 from profiles.api import (
+    batches,
     definitions,
     duplicates,
     events,
@@ -50,6 +51,11 @@ urlpatterns: list[URLPattern] = [
     *both("v1/identifiers/confirm", parts.ConfirmWaiting, "api-identifier-confirm"),
     *both("v1/resolve", people.Resolve, "api-resolve"),
     *both("v1/merges", merging.MergeList, "api-merges"),
+    *both("v1/merges/bulk", batches.MergeBulk, "api-merge-bulk"),
+    *both("v1/merges/batches", batches.BatchList, "api-merge-batches"),
+    *both("v1/merges/batches/<int:batch_id>", batches.BatchDetail, "api-merge-batch"),
+    *both("v1/merges/batches/<int:batch_id>/rows", batches.BatchRows, "api-merge-batch-rows"),
+    *both("v1/merges/batches/<int:batch_id>/undo", batches.BatchUndo, "api-merge-batch-undo"),
     *both("v1/merges/<int:merge_id>", merging.MergeDetail, "api-merge"),
     *both("v1/merges/<int:merge_id>/unmerge", merging.Unmerge, "api-unmerge"),
     *both("v1/duplicates", duplicates.DuplicateList, "api-duplicates"),

@@ -57,15 +57,15 @@ def roots_of(ids: Iterable[int]) -> dict[int, int]:
     return dict(Profile.objects.filter(pk__in=set(ids)).values_list("pk", "canonical_id"))
 
 
-def lock_profiles(ids: Iterable[int], *, members_of: int | None = None) -> dict[int, Profile]:
-    """These rows (and all members of one person), held until the transaction ends, as they are now. One query.
+def lock_profiles(ids: Iterable[int], *, members_of: Iterable[int] = ()) -> dict[int, Profile]:
+    """These rows (and all members of some people), held until the transaction ends, as they are now. One query.
 
     Merged rows before surviving ones, each in id order: whoever locked a profile that was merged away while
     they waited holds the merged row and goes on to the survivor, so nobody may wait for it the other way round.
     """
     wanted = Q(pk__in=set(ids))
-    if members_of is not None:
-        wanted |= Q(canonical_id=members_of)
+    if people := set(members_of):
+        wanted |= Q(canonical_id__in=people)
     is_root = Case(When(canonical_id=F("pk"), then=Value(1)), default=Value(0))
     rows = Profile.objects.filter(wanted).order_by(is_root, "pk").defer("search")
     return {row.pk: row for row in rows.select_for_update(no_key=True)}

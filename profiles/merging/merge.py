@@ -7,25 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
 from profiles.errors import Refused, RuleForbids, Stale
 from profiles.identity import graph
-from profiles.journal import REQUEST, Cause, Entry, record_many
+from profiles.journal import REQUEST, Cause, record_many
 from profiles.merging import verdicts
-from profiles.merging.fields import (
-    SEEN,
-    Outcome,
-    Values,
-    changed,
-    merged_values,
-    put_values,
-    row_values,
-    stored,
-    stored_value,
-)
+from profiles.merging.fields import Outcome, Values
+from profiles.merging.joining import Joined, audited, entries, join, merge_row, published
 from profiles.merging.sides import Sides, check_choices, hold_sides
 from profiles.models import Change, Merge, Profile, Source
 
@@ -110,68 +100,23 @@ def apply_merge(
     if cause.kind in _BOUND_BY_VERDICTS and (sentence := verdicts.objection(winner.pk, loser.pk)):
         raise RuleForbids(sentence)
     verdicts.overrule(winner.pk, loser.pk, actor=actor)
-    before, other = row_values(winner), row_values(loser)
-    outcomes = merged_values(before, other, picked)
-    fields = changed(before, {key: outcome.value for key, outcome in outcomes.items()})
+    joined = join(winner, loser, picked, sides.moved)
     graph.absorb(winner_id=winner.pk, loser_id=loser.pk)
-    _write_winner(winner, loser, {key: new for key, (_, new) in fields.items()})
-    merge = Merge.objects.create(
-        loser_id=loser.pk,
-        winner_id=winner.pk,
-        choices=picked,
-        before=stored({key: old for key, (old, _) in fields.items()}),
-        after=stored({key: new for key, (_, new) in fields.items()}),
-        moved=sides.moved,
-        user_id=actor.user_id,
-        key_id=actor.key_id,
-        source=source,
-        cause=cause.kind,
-        cause_id=cause.id,
-        job_id=job_id,
-    )
-    seen = {key: [stored_value(before[key]), stored_value(outcomes[key].value)] for key in SEEN}
-    told = {key: pair for key, pair in fields.items() if key not in SEEN}
-    _tell(merge, sides, told, seen, actor=actor, source=source, cause=cause)
-    merged = Merged(merge.pk, winner, winner.pk, loser.pk, sides.moved, told)
-    return Applied(merged, before, other, outcomes, sides)
+    winner.save(update_fields=joined.columns)
+    merge = merge_row(joined, actor=actor, source=source, cause=cause, job_id=job_id)
+    merge.save()
+    _tell(merge, joined, actor=actor, source=source, line=cause.line)
+    merged = Merged(merge.pk, winner, winner.pk, loser.pk, sides.moved, joined.told)
+    return Applied(merged, joined.before, joined.other, joined.outcomes, sides)
 
 
-def _write_winner(winner: Profile, loser: Profile, values: Values) -> None:
-    columns = put_values(winner, values)
-    # Whoever holds a main identifier on any member is recognized; both roots know it of their own members.
-    winner.is_recognized = winner.is_recognized or loser.is_recognized
-    winner.version += 1
-    winner.updated_at = timezone.now()
-    winner.save(update_fields=[*columns, "is_recognized", "version", "updated_at"])
-
-
-def _tell(
-    merge: Merge,
-    sides: Sides,
-    fields: dict[str, list[Any]],
-    seen: dict[str, list[Any]],
-    *,
-    actor: Actor,
-    source: Source,
-    cause: Cause,
-) -> None:
-    """Journal on both sides, audit, outbox. The winner's entry marks the merge's place in the journal."""
-    winner_id, loser_id = sides.winner.pk, sides.loser.pk
-    detail = {"merge_id": merge.pk, "moved": sides.moved}
-    entries = [
-        Entry(winner_id, Change.Kind.MERGED, fields, detail={**detail, "loser_id": loser_id, "seen": seen}),
-        Entry(loser_id, Change.Kind.MERGED, {}, detail={**detail, "winner_id": winner_id}),
-    ]
-    why = Cause(Change.Cause.MERGE, merge.pk, cause.line)
-    record_many(entries=entries, actor=actor, source=source, cause=why)
-    audit.record(
-        "profile.merge",
-        actor=actor,
-        subject=f"profile:{winner_id}",
-        detail={"merge_id": merge.pk, "loser_id": loser_id, "fields": sorted(fields), "moved": sides.moved},
-    )
-    payload = {"merge_id": merge.pk, "winner_id": winner_id, "loser_id": loser_id, "moved": sides.moved}
-    webhooks.publish("profile.merged", profile_id=winner_id, payload=payload)
+def _tell(merge: Merge, joined: Joined, *, actor: Actor, source: Source, line: int | None) -> None:
+    """Journal on both sides, audit, outbox."""
+    record_many(entries=entries(merge.pk, joined, line), actor=actor, source=source)
+    subject = f"profile:{joined.winner_id}"
+    audit.record("profile.merge", actor=actor, subject=subject, detail=audited(merge.pk, joined))
+    payload = published(merge.pk, joined)
+    webhooks.publish("profile.merged", profile_id=joined.winner_id, payload=payload)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from profiles.merging.fields import SIDES
 from profiles.models import AttributeDefinition, Profile
 
 # What stays on the member it arrived at and so comes over with the pointer.
-_TABLES = {
+TABLES = {
     "identifiers": "profiles_identifier",
     "tags": "profiles_profiletag",
     "addresses": "profiles_address",
@@ -26,6 +26,17 @@ _TABLES = {
     "messages": "profiles_message",
 }
 _MEMBERS = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = %({root})s)"
+
+
+ITSELF = "A profile cannot be merged into itself."
+
+
+def unknown(profile_id: int) -> str:
+    return f"No profile “{profile_id}”."
+
+
+def already_one(winner_id: int, loser_id: int, root_id: int) -> str:
+    return f"Profiles #{winner_id} and #{loser_id} are already merged: both are profile #{root_id}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +55,23 @@ def hold_sides(winner_id: int, loser_id: int) -> Sides:
     Raises NotFound, or RuleForbids for a merge with oneself, of one person, or of somebody locked or gone.
     """
     if winner_id == loser_id:
-        raise RuleForbids("A profile cannot be merged into itself.")
+        raise RuleForbids(ITSELF)
     graph.lock_graph()
     roots = graph.roots_of([winner_id, loser_id])
     for wanted in (winner_id, loser_id):
         if wanted not in roots:
-            raise NotFound(f"No profile “{wanted}”.")
+            raise NotFound(unknown(wanted))
     winner_root, loser_root = roots[winner_id], roots[loser_id]
     if winner_root == loser_root:
-        raise RuleForbids(
-            f"Profiles #{winner_id} and #{loser_id} are already merged: both are profile #{winner_root}."
-        )
-    rows = graph.lock_profiles([winner_root], members_of=loser_root)
+        raise RuleForbids(already_one(winner_id, loser_id, winner_root))
+    rows = graph.lock_profiles([winner_root], members_of=[loser_root])
     winner, loser = rows[winner_root], rows[loser_root]
     for profile in (winner, loser):
         check_mergeable(profile)
     parts = _parts(winner_root, loser_root)
-    moved = {name: parts.get((loser_root, name), ("0", ""))[0] for name in ("profiles", *_TABLES, "events")}
+    moved = {name: parts.get((loser_root, name), ("0", ""))[0] for name in ("profiles", *TABLES, "events")}
     state = [
-        [p.pk, p.version, *(parts.get((p.pk, name)) for name in ("profiles", *_TABLES))]
+        [p.pk, p.version, *(parts.get((p.pk, name)) for name in ("profiles", *TABLES))]
         for p in (winner, loser)
     ]
     digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()
@@ -71,14 +80,19 @@ def hold_sides(winner_id: int, loser_id: int) -> Sides:
 
 def check_mergeable(profile: Profile) -> None:
     """RuleForbids when this root may not be in a merge."""
+    if sentence := refusal(profile):
+        raise RuleForbids(sentence)
+
+
+def refusal(profile: Profile) -> str:
+    """Why this root may not be in a merge, or ""."""
     if profile.status == Profile.Status.DELETED:
-        raise RuleForbids(f"Profile #{profile.pk} is deleted. Restore it first.")
+        return f"Profile #{profile.pk} is deleted. Restore it first."
     if profile.status != Profile.Status.LIVE:
-        raise RuleForbids(
-            f"Profile #{profile.pk} is {profile.get_status_display().lower()} and cannot be merged."
-        )
+        return f"Profile #{profile.pk} is {profile.get_status_display().lower()} and cannot be merged."
     if profile.is_locked:
-        raise RuleForbids(f"Profile #{profile.pk} is locked against merging. Unlock it first.")
+        return f"Profile #{profile.pk} is locked against merging. Unlock it first."
+    return ""
 
 
 def _parts(winner_root: int, loser_root: int) -> dict[tuple[int, str], tuple[str, str]]:
@@ -95,7 +109,7 @@ def _parts(winner_root: int, loser_root: int) -> dict[tuple[int, str], tuple[str
         f"SELECT %({root})s::bigint, '{name}', count(*)::text, coalesce(max(id), 0)::text"
         f" FROM {table} WHERE profile_id = ANY({_MEMBERS.format(root=root)})"
         for root in SIDES
-        for name, table in _TABLES.items()
+        for name, table in TABLES.items()
     ]
     selects.append(
         "SELECT %(loser)s::bigint, 'events', count(*)::text, ''"
@@ -109,7 +123,7 @@ def _parts(winner_root: int, loser_root: int) -> dict[tuple[int, str], tuple[str
 def members_count(root_id: int) -> dict[str, int]:
     """What one person has of everything that stays on its members. One query."""
     parts = _parts(root_id, root_id)
-    return {name: int(parts.get((root_id, name), ("0", ""))[0]) for name in ("profiles", *_TABLES, "events")}
+    return {name: int(parts.get((root_id, name), ("0", ""))[0]) for name in ("profiles", *TABLES, "events")}
 
 
 def check_choices(choices: Mapping[str, Any], winner: Profile, loser: Profile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils import timezone
@@ -32,13 +33,33 @@ def suggest_winner(a_id: int, b_id: int) -> Suggestion:
     for wanted in (a_id, b_id):
         if wanted not in rows:
             raise NotFound(f"No profile “{wanted}”.")
-    winner, loser = sorted((rows[a_id], rows[b_id]), key=rank)
+    return better_of(rows[a_id], rows[b_id])
+
+
+def better_of(a: Profile, b: Profile) -> Suggestion:
+    """The same of two loaded profiles. Pure."""
+    winner, loser = sorted((a, b), key=rank)
     for place, reason in enumerate(
         ("it has a valid e-mail", "it is a recognized person", "it was active first")
     ):
         if rank(winner)[place] != rank(loser)[place]:
             return Suggestion(winner.pk, loser.pk, reason)
     return Suggestion(winner.pk, loser.pk, "it was here first")
+
+
+def suggest_winners(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """``(winner, loser)`` of many pairs of surviving profiles, in their order. One query.
+
+    A pair of whom one is gone stays as it is: whoever merges it says why it cannot be.
+    """
+    ids = {one for pair in pairs for one in pair}
+    rows = Profile.objects.only("email", "is_recognized", "first_seen_at", "created_at").in_bulk(ids)
+    chosen = []
+    for a_id, b_id in pairs:
+        a, b = rows.get(a_id), rows.get(b_id)
+        best = better_of(a, b) if a and b else Suggestion(a_id, b_id, "")
+        chosen.append((best.winner_id, best.loser_id))
+    return chosen
 
 
 def rank(profile: Profile) -> tuple[bool, bool, float, int]:

@@ -69,8 +69,11 @@ def objection(root_a: int, root_b: int) -> str:
         .order_by("-decided_at")
         .first()
     )
-    if row is None:
-        return ""
+    return sentence(row) if row else ""
+
+
+def sentence(row: DuplicatePair) -> str:
+    """Who said *not a duplicate*; ``user`` and ``key`` should be loaded with the pair."""
     when = f" on {day(row.decided_at)}" if row.decided_at else ""
     return f"{decider(row)} decided{when} that #{row.a_id} and #{row.b_id} are not duplicates."
 

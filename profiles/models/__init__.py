@@ -7,7 +7,7 @@ from profiles.models.event import Event, EventName, EventSchema
 from profiles.models.identifier import Identifier
 from profiles.models.journal import Change
 from profiles.models.matching import MatchBase, MatchCrowd, MatchQueue, MatchRarity, MatchRow
-from profiles.models.merge import Merge
+from profiles.models.merge import Merge, MergeBatch, MergeBatchRow
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
 from profiles.models.scorecard import ScorecardState, SourceAlarm, SourceHour
@@ -36,6 +36,8 @@ __all__ = [
     "MatchRarity",
     "MatchRow",
     "Merge",
+    "MergeBatch",
+    "MergeBatchRow",
     "Message",
     "Note",
     "Profile",

@@ -1,0 +1,112 @@
+"""Taking a whole batch back: every merge of it that is still in force, from the last to the first, as a job."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.jobs import Chunk, actor_of, handler, start_job
+from cdp.models import Job
+from profiles.errors import Conflict, Refused
+from profiles.journal import Cause
+from profiles.merging.batches.make import PERMISSION, check_may, find_batch
+from profiles.merging.batches.write import note
+from profiles.merging.unmerge import unmerge_profiles
+from profiles.models import Change, Merge, MergeBatch, MergeBatchRow
+
+KIND = "merges.undo"
+CHUNK = 25
+
+State, Outcome = MergeBatch.State, MergeBatchRow.Outcome
+# What an undo could not take back is tried again by the next.
+_IN_FORCE = (Outcome.MERGED, Outcome.KEPT)
+
+
+@transaction.atomic
+def undo_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
+    """Undo the merges of a batch that has ended, in the background. What cannot be undone is reported and stays.
+
+    Raises NotFound, Forbidden; Conflict for a batch that is under way, or of which nothing is merged.
+    """
+    check_may(actor)
+    batch = find_batch(batch_id, is_locked=True)
+    if batch.is_busy:
+        raise Conflict(f"“{batch}” is {batch.get_state_display().lower()}. Wait for its end, or cancel it.")
+    total = batch.rows.filter(outcome__in=_IN_FORCE).count()
+    if not total:
+        raise Conflict(f"Nothing of “{batch}” is merged, so there is nothing to undo.")
+    job = start_job(
+        kind=KIND,
+        actor=actor,
+        title=f"Undo: {batch.title}"[:200],
+        params={"batch": batch.pk},
+        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        total=total,
+        unit="merges",
+    )
+    batch.undo_job, batch.state = job, State.UNDOING
+    MergeBatch.objects.filter(pk=batch.pk).update(undo_job=job, state=State.UNDOING)
+    audit.record("merge.batch.undo", actor=actor, subject=f"merge_batch:{batch.pk}", detail={"job": job.pk})
+    return batch
+
+
+def _end(job: Job) -> None:
+    """Undone when every merge was tried; canceled half way, the rest can be undone by another try."""
+    batch = MergeBatch.objects.filter(undo_job=job)
+    if job.state == Job.State.DONE:
+        batch.update(state=State.UNDONE, undone_at=Now())
+    else:
+        batch.update(state=State.STOPPED)
+
+
+def _place(job: Job) -> str:
+    return f"merge {job.done + 1:,} of {job.total or 0:,}"
+
+
+@handler(KIND, on_end=_end, place=_place)
+def step(chunk: Chunk) -> bool:
+    """Some merges, the latest first. Each is a savepoint, so that one that is refused does not keep the others."""
+    size = CHUNK if chunk.tries == 1 else 1
+    batch = MergeBatch.objects.select_related("source").get(pk=chunk.params["batch"])
+    merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge")
+    if (before := chunk.cursor.get("before")) is not None:
+        merged = merged.filter(position__lt=before)
+    rows = list(merged.order_by("-position")[:size])
+    if not rows:
+        return False
+    with chunk.commit(cursor={"before": rows[-1].position}, done=len(rows)) as progress:
+        told = [_undo(row, chunk, batch) for row in rows]
+        note(told)
+        undone = sum(outcome == Outcome.UNDONE for _, outcome, *_ in told)
+        was = chunk.job.result
+        counts = {
+            "undone": was.get("undone", 0) + undone,
+            "kept": was.get("kept", 0) + len(told) - undone,
+        }
+        progress.result = counts
+        held = MergeBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+        held.counts, held.state = {**held.counts, **counts}, State.UNDOING
+        held.save(update_fields=["counts", "state"])
+    return len(rows) == size
+
+
+Told = tuple[int, str, str, str, int | None]
+
+
+def _undo(row: MergeBatchRow, chunk: Chunk, batch: MergeBatch) -> Told:
+    merge: Merge | None = row.merge
+    if merge is None:
+        return (row.pk, Outcome.KEPT, "", "The merge is no longer on record.", None)
+    if merge.undone_at is not None:
+        return (row.pk, Outcome.UNDONE, "", "It had been undone before.", None)
+    cause = Cause(Change.Cause.JOB, chunk.job.pk)
+    try:
+        done = unmerge_profiles(
+            merge_id=merge.pk, actor=actor_of(chunk.job), source=batch.source, cause=cause
+        )
+    except Refused as refusal:
+        return (row.pk, Outcome.KEPT, "", refusal.message[:500], None)
+    stays = ", ".join(f"{item['field']} ({item['reason']})" for item in done.kept)
+    return (row.pk, Outcome.UNDONE, "", f"Stays: {stays}"[:500] if stays else "", None)
