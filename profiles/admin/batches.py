@@ -79,7 +79,9 @@ def upload(request: HttpRequest) -> HttpResponse:
         return render(request, "batch/upload.html", context, status=refusal.status)
     if read.problems:
         count = len(read.problems)
-        messages.warning(request, f"{count:,} {plural('lines', count)} of the file named nobody and stay out.")
+        messages.warning(
+            request, f"{count:,} {plural('lines', count)} of the file named nobody and stay out."
+        )
     return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 
 
@@ -157,7 +159,9 @@ def _sample(batch: MergeBatch, sees: bool) -> list[tuple[MergeBatchRow, str, str
 @write(*_SEE, PERMISSION)
 def start(request: HttpRequest, batch_id: int) -> HttpResponseBase:
     batch = start_batch(batch_id=batch_id, actor=Actor.of_request(request))
-    messages.success(request, "Merging. You can leave this page; every merge can be undone, also all at once.")
+    messages.success(
+        request, "Merging. You can leave this page; every merge can be undone, also all at once."
+    )
     return redirect(url("change", batch))
 
 

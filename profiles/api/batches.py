@@ -116,8 +116,13 @@ class MergeBulk(PeopleApi):
             effects = [{"kind": "profile.merged", "count": seen["merges"]}]
             return Response({"preview": seen, "effects": effects}, status=202)
         batch = start_batch(batch_id=batch.pk, actor=self.actor, unseen=True)
-        job = Job.objects.select_related("user", "key").get(pk=batch.job_id)
-        return Response({**job_api.as_api(job), "batch_id": batch.pk}, status=202)
+        return _started(batch, batch.job)
+
+
+def _started(batch: MergeBatch, job: Job | None) -> Response:
+    assert job is not None  # noqa: S101
+    fresh = Job.objects.select_related("user", "key").get(pk=job.pk)
+    return Response({**job_api.as_api(fresh), "batch_id": batch.pk}, status=202)
 
 
 def _pairs(sent: Any) -> list[Pair]:
@@ -126,7 +131,9 @@ def _pairs(sent: Any) -> list[Pair]:
     if not isinstance(pairs, list):
         raise _bad("/pairs", "Send {“pairs”: [{“winner_id”, “loser_id”}]}.")
     if unknown := sent.keys() - {"pairs", "title"}:
-        raise _bad(f"/{min(unknown)}", f"There is no field “{min(unknown)}” here. Known fields: pairs, title.")
+        raise _bad(
+            f"/{min(unknown)}", f"There is no field “{min(unknown)}” here. Known fields: pairs, title."
+        )
     if not isinstance(sent.get("title", ""), str):
         raise _bad("/title", "Send a text.")
     if not pairs:
@@ -225,5 +232,4 @@ class BatchUndo(PeopleApi):
         way, or of which nothing is merged, is a 409.
         """
         batch = undo_batch(batch_id=batch_id, actor=self.actor)
-        job = Job.objects.select_related("user", "key").get(pk=batch.undo_job_id)
-        return Response({**job_api.as_api(job), "batch_id": batch.pk}, status=202)
+        return _started(batch, batch.undo_job)

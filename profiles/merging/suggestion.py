@@ -48,17 +48,25 @@ def better_of(a: Profile, b: Profile) -> Suggestion:
 
 
 def suggest_winners(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """``(winner, loser)`` of many pairs of surviving profiles, in their order. One query.
+    """``(winner, loser)`` of many pairs, as ids of their surviving profiles, in their order. One query.
 
     A pair of whom one is gone stays as it is: whoever merges it says why it cannot be.
     """
     ids = {one for pair in pairs for one in pair}
-    rows = Profile.objects.only("email", "is_recognized", "first_seen_at", "created_at").in_bulk(ids)
+    told = (
+        "canonical__email",
+        "canonical__is_recognized",
+        "canonical__first_seen_at",
+        "canonical__created_at",
+    )
+    people = Profile.objects.select_related("canonical").only("canonical_id", *told).in_bulk(ids)
     chosen = []
     for a_id, b_id in pairs:
-        a, b = rows.get(a_id), rows.get(b_id)
-        best = better_of(a, b) if a and b else Suggestion(a_id, b_id, "")
-        chosen.append((best.winner_id, best.loser_id))
+        if a_id in people and b_id in people:
+            best = better_of(people[a_id].canonical, people[b_id].canonical)
+            chosen.append((best.winner_id, best.loser_id))
+        else:
+            chosen.append((a_id, b_id))
     return chosen
 
 

@@ -29,7 +29,7 @@ def test_cells_name_people_in_many_ways(by_staff: dict[str, Any]) -> None:
     expected = [(2, ann, old)]
     assert lines(f"winner,loser\nANN@example.com,#{old}\n") == expected
     assert lines(f"\ufeffLoser;name;Winner\r\n#{old};x;email: Ann@Example.com\r\n\r\n") == expected
-    assert lines(f"winner\tloser\nold@example.com\tcustomer_id:77") == expected
+    assert lines("winner\tloser\nold@example.com\tcustomer_id:77") == expected
     assert lines(f"#{gone},77") == [(1, ann, old)]
 
 

@@ -26,7 +26,9 @@ def policy() -> DuplicatePolicy:
 def certain(count: int = 1, **values: Any) -> list[DuplicatePair]:
     fields = {"tier": "certain", "score": 20.0, "rule": "email", **values}
     return [
-        DuplicatePair.objects.create(a=make_profile(), b=make_profile(), **{**fields, "score": fields["score"] - n})
+        DuplicatePair.objects.create(
+            a=make_profile(), b=make_profile(), **{**fields, "score": fields["score"] - n}
+        )
         for n in range(count)
     ]
 
@@ -70,7 +72,9 @@ def test_so_many_an_hour_the_surest_first(policy: DuplicatePolicy, by_staff: dic
     batch = merge_certain()
     assert merge_certain() is None, "one at a time"
     work_off(batch)
-    assert list(Merge.objects.order_by("pk").values_list("loser_id", flat=True)) == [p.b_id for p in pairs[:3]]
+    assert list(Merge.objects.order_by("pk").values_list("loser_id", flat=True)) == [
+        p.b_id for p in pairs[:3]
+    ]
     assert merge_certain() is None, "three an hour"
     # Undoing does not make room, and what was undone is not merged again.
     assert batch is not None

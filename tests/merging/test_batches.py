@@ -84,7 +84,10 @@ def outcomes(batch: MergeBatch) -> list[tuple[str, str]]:
 
 def story() -> dict[str, list[Any]]:
     """Every row of every table a merge writes, in order, with merges by their turn instead of their number."""
-    turns = {pk: f"merge {turn}" for turn, pk in enumerate(Merge.objects.order_by("pk").values_list("pk", flat=True))}
+    turns = {
+        pk: f"merge {turn}"
+        for turn, pk in enumerate(Merge.objects.order_by("pk").values_list("pk", flat=True))
+    }
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table, key in _TABLES.items():
@@ -220,7 +223,11 @@ def test_the_look_says_what_will_happen(by_staff: By) -> None:
     bob, bo = make_profile(first_name="Bob"), make_profile(first_name="Bob")
     locked = make_profile()
     set_lock(profile_id=locked.pk, is_locked=True, **by_staff)
-    for pk, state, at in ((ann.pk, "granted", SPRING), (anna.pk, "withdrawn", SUMMER), (old.pk, "granted", SPRING)):
+    for pk, state, at in (
+        (ann.pk, "granted", SPRING),
+        (anna.pk, "withdrawn", SUMMER),
+        (old.pk, "granted", SPRING),
+    ):
         record_consent(profile_id=pk, channel="email", purpose="news", state=state, at=at, **by_staff)
     pairs = [(ann.pk, anna.pk), (anna.pk, old.pk), (bob.pk, bo.pk), (bo.pk, bob.pk), (bob.pk, locked.pk)]
     batch = batch_of(pairs, by_staff)
@@ -228,11 +235,10 @@ def test_the_look_says_what_will_happen(by_staff: By) -> None:
     before = checksums()
     seen = preview_batch(batch_id=batch.pk, actor=by_staff["actor"])
     assert seen.state == "ready"
-    assert checksums() | {"profiles_mergebatch": "", "profiles_mergebatchrow": ""} == before | {
-        "profiles_mergebatch": "",
-        "profiles_mergebatchrow": "",
-    }
-    assert {key: seen.preview[key] for key in ("merges", "people", "skipped", "fields", "filled", "consents")} == {
+    assert checksums() == before
+    assert {
+        key: seen.preview[key] for key in ("merges", "people", "skipped", "fields", "filled", "consents")
+    } == {
         "merges": 3,
         "people": 2,
         "skipped": {"one": 1, "locked": 1},
@@ -346,8 +352,10 @@ def test_what_cannot_be_made_or_started(by_staff: By, sam: User, monkeypatch: py
 
 
 def test_the_queues_pairs_get_the_suggested_winner(by_staff: By) -> None:
-    plain, mailed, known = make_profile(), make_profile(email="ann@example.com"), make_profile(
-        identifiers=[("customer_id", "1")]
+    plain, mailed, known = (
+        make_profile(),
+        make_profile(email="ann@example.com"),
+        make_profile(identifiers=[("customer_id", "1")]),
     )
     DuplicatePair.objects.create(a_id=plain.pk, b_id=mailed.pk, score=9)
     DuplicatePair.objects.create(a_id=plain.pk, b_id=known.pk, score=5)
@@ -376,7 +384,9 @@ def test_a_chunk_of_a_hundred_takes_as_many_queries_as_one_of_one(by_staff: By) 
         chunk = take(started.job_id)
         assert chunk is not None
         actor_of(chunk.job)
-        with CaptureQueriesContext(connection, ) as seen:
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
             assert applying.step(chunk) is False
         assert Merge.objects.filter(job=started.job_id).count() == count
         return len(seen)
@@ -392,7 +402,9 @@ def test_the_undo_of_a_batch_restores_every_table(by_staff: By) -> None:
     ensure_attributes()
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.unmerged"])
     people = [
-        make_profile(first_name=f"Ann {n}", city="Oslo" if n % 2 else None, likes=["tea", str(n)], tags=[f"t{n % 3}"])
+        make_profile(
+            first_name=f"Ann {n}", city="Oslo" if n % 2 else None, likes=["tea", str(n)], tags=[f"t{n % 3}"]
+        )
         for n in range(9)
     ]
     for one in people[::3]:
@@ -405,21 +417,20 @@ def test_the_undo_of_a_batch_restores_every_table(by_staff: By) -> None:
     undone = run(undo_batch(batch_id=done.pk, actor=by_staff["actor"]))
     assert (undone.state, undone.undone_at is not None) == ("undone", True)
     assert undone.counts == {"merged": 8, "skipped": 1, "undone": 8, "kept": 0}
-    after = checksums()
-    batches = {"profiles_mergebatch", "profiles_mergebatchrow", "profiles_matchqueue"}
-    assert {k: v for k, v in after.items() if k not in batches} == {
-        k: v for k, v in before.items() if k not in batches
-    }
+    assert checksums() == before
     assert violations() == []
     assert not Merge.objects.active().exists()
     assert OutboxMessage.objects.filter(topic="profile.unmerged").count() == 8
     assert set(DuplicatePair.objects.values_list("verdict", flat=True)) == {"not_duplicate"}
-    with pytest.raises(Conflict, match="^Nothing of “Merge 9 pairs” is merged, so there is nothing to undo.$"):
+    with pytest.raises(
+        Conflict, match="^Nothing of “Merge 9 pairs” is merged, so there is nothing to undo.$"
+    ):
         undo_batch(batch_id=done.pk, actor=by_staff["actor"])
 
 
 def test_the_undo_says_what_it_could_not_take_back_and_what_stays(by_staff: By) -> None:
-    ann, anna, bob, bo, cy, cyr = (make_profile(city=city).pk for city in (None, "Oslo", "Rome", "Rom", "B", "C"))
+    ann = make_profile(first_name="Ann").pk
+    anna, bob, bo, cy, cyr = (make_profile(city=city).pk for city in ("Oslo", "Rome", "Rom", "Bonn", "Köln"))
     done = merged([(ann, anna), (bob, bo), (cy, cyr)], by_staff)
     update_profile(profile_id=ann, values={"city": "Bergen"}, **by_staff)
     delete_profiles(profile_ids=[bob], reason="", **by_staff)
@@ -461,8 +472,7 @@ def test_a_batch_stopped_half_way_goes_back_as_far_as_it_came(
     assert (stopped.state, stopped.counts) == ("stopped", {"merged": 1, "skipped": 0})
     assert [outcome for outcome, _ in outcomes(stopped)] == ["merged", "waiting", "waiting"]
     run(undo_batch(batch_id=batch.pk, actor=by_staff["actor"]))
-    people_now = {k: v for k, v in checksums().items() if not k.startswith(("profiles_mergebatch", "profiles_matchqueue"))}
-    assert people_now == {k: v for k, v in before.items() if k in people_now}
+    assert checksums() == before
     assert MergeBatchRow.objects.filter(outcome="waiting").count() == 2
 
 

@@ -130,8 +130,11 @@ def edited(before: Any, old: Any, new: Any) -> Any:
     return kept + [item for item in new if item not in (old or []) and item not in kept]
 
 
-# Tables that tell what happened, and decisions about pairs: an undo adds to them.
-TELLING = {"profiles_change", "profiles_merge", "profiles_duplicatepair"}
+# Tables that tell what happened, decisions about pairs, and who is to be compared anew: an undo adds to them.
+TELLING = {
+    *("profiles_change", "profiles_merge", "profiles_mergebatch", "profiles_mergebatchrow"),
+    *("profiles_duplicatepair", "profiles_matchqueue"),
+}
 
 
 def checksums() -> dict[str, str]:

@@ -182,8 +182,8 @@ def _add_people(crowd: Crowd, roots: set[int], losers: set[int], *, is_locked: b
         people = Profile.objects.defer("search").in_bulk(roots)
     crowd.rows |= people
     members: dict[int, list[int]] = {root: [] for root in roots}
-    for pk, root in Profile.objects.filter(canonical_id__in=roots).order_by("pk").values_list(
-        "pk", "canonical_id"
+    for pk, root in (
+        Profile.objects.filter(canonical_id__in=roots).order_by("pk").values_list("pk", "canonical_id")
     ):
         members[root].append(pk)
         crowd.start[pk] = root
@@ -201,7 +201,9 @@ def _counted(members: dict[int, list[int]]) -> dict[int, dict[str, int]]:
             f"SELECT m.root, count(*), {sums} FROM unnest(%s::bigint[], %s::bigint[]) AS m (id, root) GROUP BY 1",
             [[pk for pk, _ in flat], [root for _, root in flat]],
         )
-        return {root: dict(zip(KINDS, map(int, numbers), strict=True)) for root, *numbers in cursor.fetchall()}
+        return {
+            root: dict(zip(KINDS, map(int, numbers), strict=True)) for root, *numbers in cursor.fetchall()
+        }
 
 
 def _set_objections(crowd: Crowd) -> None:

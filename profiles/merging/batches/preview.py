@@ -87,7 +87,7 @@ class Seen:
 
 def _together(*sides: Current) -> Current:
     now = timezone.now()
-    return decide(Decision(side.state, side.at, side.at or now, side.source) for side in sides)
+    return decide([Decision(side.state, side.at, side.at or now, side.source) for side in sides])
 
 
 @transaction.atomic
@@ -173,7 +173,7 @@ def _last_use(rows: Sequence[MergeBatchRow]) -> dict[int, int]:
 def _forget(crowd: Crowd, seen: Seen, last: dict[int, int], position: int) -> None:
     for root in [root for root in crowd.rows if last.get(root, 0) <= position]:
         for known in (crowd.rows, crowd.members, crowd.counts, crowd.against, seen.held):
-            known.pop(root, None)  # type: ignore[attr-defined]
+            known.pop(root, None)
 
 
 def _store(batch: MergeBatch, looked: _Looked) -> None:

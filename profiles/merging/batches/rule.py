@@ -67,19 +67,16 @@ def certain_pairs() -> QuerySet[DuplicatePair]:
     )
     fit = Q(status=Profile.Status.LIVE, is_locked=False)
     people = Profile.objects.filter(fit)
-    return (
-        DuplicatePair.objects.filter(
-            Exists(people.filter(pk=OuterRef("a_id"))),
-            Exists(people.filter(pk=OuterRef("b_id"))),
-            ~Exists(in_vain),
-            Q(case=None) | ~Q(case__state=DuplicateCase.State.OPEN) | Q(case__problem=""),
-            verdict=DuplicatePair.Verdict.OPEN,
-            tier=Tier.CERTAIN,
-            veto="",
-            assignee=None,
-        )
-        .order_by("-score", "-pk")
-    )
+    return DuplicatePair.objects.filter(
+        Exists(people.filter(pk=OuterRef("a_id"))),
+        Exists(people.filter(pk=OuterRef("b_id"))),
+        ~Exists(in_vain),
+        Q(case=None) | ~Q(case__state=DuplicateCase.State.OPEN) | Q(case__problem=""),
+        verdict=DuplicatePair.Verdict.OPEN,
+        tier=Tier.CERTAIN,
+        veto="",
+        assignee=None,
+    ).order_by("-score", "-pk")
 
 
 def _only_one() -> bool:

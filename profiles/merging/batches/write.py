@@ -122,7 +122,7 @@ def _tell(made: Sequence[tuple[int, Joined]], actor: Actor, source: Source) -> N
 def _note_outcomes(turns: Sequence[Turn], merge_ids: Sequence[int]) -> None:
     made = iter(merge_ids)
     outcome = MergeBatchRow.Outcome
-    rows = []
+    rows: list[tuple[int, str, str, str, int | None]] = []
     for turn in turns:
         if isinstance(turn.outcome, Skip):
             rows.append((turn.row.pk, outcome.SKIPPED, turn.outcome.code, turn.outcome.reason[:500], None))
