@@ -41,6 +41,7 @@ from profiles.models import (
     EventSchema,
     HeldJoin,
     IdentifierType,
+    MergeBatch,
     Receipt,
     Source,
     SourceAlarm,
@@ -116,6 +117,9 @@ class World:
             "profiles_receipt": Receipt.objects.create(source=shop, outcome="invalid", payload={}),
             "profiles_eventschema": EventSchema.objects.create(name="Seen"),
             "profiles_address": address,
+            "profiles_mergebatch": MergeBatch.objects.create(
+                title="a", origin="csv", size=0, state="ready", source=builtin_source("staff")
+            ),
             "profiles_duplicatepair": pair,
             "profiles_duplicatecase": DuplicateCase.objects.create(
                 anchor=self.ann.pk, members=[self.ann.pk, other.pk], size=2
@@ -209,6 +213,7 @@ class World:
             "key_id": "cdp_apikey",
             "pair_id": "profiles_duplicatepair",
             "case_id": "profiles_duplicatecase",
+            "batch_id": "profiles_mergebatch",
         }
         if name in named:
             return self.pk(named[name])

@@ -14,8 +14,10 @@ from cdp import audit
 from cdp.actors import Actor
 from profiles.admin.activity import plural
 from profiles.admin.door import by, door, form_page, may_see, render, write
+from profiles.admin.duplicates.listing import read_wanted
 from profiles.attributes import attribute_specs, label_of
-from profiles.errors import Refused
+from profiles.duplicates import queue
+from profiles.errors import Invalid, Refused
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.crowd import CODES
 from profiles.merging.batches.file import Read, read_pairs
@@ -23,7 +25,7 @@ from profiles.merging.batches.make import LIMIT, PERMISSION, find_batch, make_ba
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.report import left_csv, left_rows, tally
 from profiles.merging.batches.undo import undo_batch
-from profiles.models import MergeBatch, MergeBatchRow, Profile
+from profiles.models import MergeBatch, MergeBatchRow, Profile, Tier
 
 PAGE = 50
 # Shown on a page; the file has all.
@@ -53,6 +55,22 @@ def batches(request: HttpRequest) -> HttpResponse:
         "may_merge": request.user.has_perm(PERMISSION),
     }
     return render(request, "batch/list.html", context)
+
+
+# --- The duplicates queue ---------------------------------------------------------------------------------
+
+
+@write(*_SEE, "profiles.view_duplicatepair", PERMISSION)
+def of_queue(request: HttpRequest) -> HttpResponseBase:
+    """All pairs the queue's filter in the address lets through, the surest first. Related people never."""
+    wanted = read_wanted(request.GET)
+    if wanted.state == queue.DECIDED or wanted.tier == Tier.RELATED:
+        message = "Only pairs that wait for a decision can be merged, and related people are two."
+        raise Invalid([{"field": "tier", "value": wanted.tier, "message": message}])
+    pairs = queue.pairs(wanted).exclude(tier=Tier.RELATED).order_by("-score", "-pk")
+    what = f"{Tier(wanted.tier).label} duplicates" if wanted.tier else "Duplicates"
+    batch = make_batch(pairs, title=f"{what}, as filtered", **by(request))
+    return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 
 
 # --- A file of pairs --------------------------------------------------------------------------------------

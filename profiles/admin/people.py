@@ -76,6 +76,7 @@ class MergeBatchAdmin(OwnPages):
     pages = (
         ("", batches.batches, "changelist"),
         ("add/", batches.upload, "add"),
+        ("queue/", batches.of_queue, "queue"),
         ("<int:batch_id>/change/", batches.show, "change"),
         ("<int:batch_id>/start/", batches.start, "start"),
         ("<int:batch_id>/discard/", batches.discard, "discard"),

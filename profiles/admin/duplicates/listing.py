@@ -126,6 +126,7 @@ def _context(
             for key, label in queue.STATES.items()
         ],
         "wanted": wanted,
+        "shown_query": query_of(params, tier=wanted.tier, state=wanted.state),
         "params": params,
         "problems": problems,
         "is_filtered": any(params.get(name) for name in FILTERS),
