@@ -96,8 +96,8 @@ def members_of(links: Sequence[Link]) -> list[int]:
 
 
 def weakest(links: Sequence[Link]) -> Link:
-    """The link that says least: the one to look at first."""
-    return min(links, key=lambda link: (link.tier != Tier.PROBABLE, link.score, link.pair_id))
+    """The link that says least: the one to look at first. The same one whenever they are the same links."""
+    return min(links, key=lambda link: (link.tier != Tier.PROBABLE, link.score, link.a, link.b))
 
 
 def halves(links: Sequence[Link], cut: Link) -> list[set[int]]:
@@ -191,8 +191,8 @@ def _upsert(cases: Sequence[DuplicateCase]) -> None:
             " FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bigint[], %s::text[])"
             " AS d (anchor, members, size, tier, score, weakest, problem)"
             " ON CONFLICT (anchor) WHERE kind = 'people' AND state = 'open'"
-            f" DO UPDATE SET {updates}, updated_at = now() WHERE (c.members, c.score, c.problem)"
-            " IS DISTINCT FROM (excluded.members, excluded.score, excluded.problem)",
+            f" DO UPDATE SET {updates}, updated_at = now() WHERE (c.members, c.score, c.problem, c.weakest_id)"
+            " IS DISTINCT FROM (excluded.members, excluded.score, excluded.problem, excluded.weakest_id)",
             [list(column) for column in zip(*rows, strict=True)],
         )
 
@@ -240,12 +240,15 @@ def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
     )
     known = {value for _, value, _, _ in told}
     shared = DuplicateCase.objects.filter(kind=Kind.SHARED_VALUE)
-    shared.filter(state=State.OPEN).exclude(value__in=known).update(state=State.GONE, updated_at=Now())
+    shared.filter(state=State.OPEN).exclude(value__in=known).update(
+        state=State.GONE, value="", members=[], updated_at=Now()
+    )
     if told:
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO profiles_duplicatecase AS c (kind, state, type_id, value, size, members, tier, score, problem)"
-                " SELECT 'shared_value', 'open', type_id, value, size, members::bigint[], 'related', 0, ''"
+                " SELECT 'shared_value', 'open', type_id, value, size, ARRAY(SELECT one FROM unnest(members::bigint[]) one"
+                " JOIN profiles_matchrow m ON m.profile_id = one ORDER BY 1), 'related', 0, ''"
                 " FROM unnest(%s::int[], %s::text[], %s::int[], %s::text[]) AS d (type_id, value, size, members)"
                 " ON CONFLICT (type_id, value) WHERE kind = 'shared_value' AND state IN ('open', 'shared')"
                 " DO UPDATE SET size = excluded.size, members = excluded.members, updated_at = now()",

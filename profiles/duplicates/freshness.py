@@ -1,48 +1,102 @@
-"""Who changed is compared anew: the queue the triggers write, emptied by workers within seconds."""
+"""Who changed is compared anew: the queue the triggers write, emptied by workers within seconds.
+
+The few rows of an edit or a call never wait behind the thousands of an import. Those are left alone while imports
+are applied (they would be compared several times, and slow the import down), and when they have become many, one
+scan compares all of them at once. None waits longer than ``PATIENCE``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from profiles.duplicates import candidates, cases, pairs, rows
-from profiles.models import DuplicatePair, MatchQueue
+from cdp.actors import Actor
+from cdp.models import Job
+from profiles.duplicates import candidates, cases, pairs, rows, scan
+from profiles.models import DuplicatePair, MatchBase, MatchQueue
 
 BATCH = 200
-# A queue this long comes from an import: its people are compared by the scan it ends with, all at once.
-CROWDED = 20_000
+# A queue this long, or of this share of all people, comes from an import: a scan is faster than batches.
+CROWDED, CROWDED_SHARE = 20_000, 0.05
+# Entries of one transaction up to which it is somebody's edit, not an import's chunk.
+FEW = 50
+PATIENCE = timedelta(minutes=10)
+IMPORT = "import.apply"
 
 
 def work_off(*, batches: int = 50) -> int:
-    """Empty the queue, a batch in a transaction; how many people were looked at. Safe beside other workers."""
+    """Empty the queue, a batch in a transaction; how many people were looked at.
+
+    One worker at a time: of two, the second goes home.
+    """
+    wake_later()
+    few_only = not _are_many_due()
     done = 0
     for _ in range(batches):
-        count = _batch()
+        count = _batch(few_only=few_only)
         if count == 0:
             break
         done += count
-    wake_later()
     return done
 
 
 @transaction.atomic
-def _batch() -> int:
-    ids = _claim(BATCH)
+def _batch(*, few_only: bool) -> int:
+    if not pairs.hold_still(wait=False):
+        return 0
+    ids = _claim(BATCH, few_only=few_only)
     return len(refresh(ids)) if ids else 0
 
 
-def _claim(most: int) -> list[int]:
-    """Take entries off the queue; another worker's are passed over, and come back if this transaction fails."""
+def _claim(most: int, *, few_only: bool) -> list[int]:
+    """Take entries off the queue; they come back if this transaction fails."""
+    few = (
+        "SELECT q.id FROM profiles_matchqueue q JOIN (SELECT xact FROM profiles_matchqueue"
+        f" GROUP BY xact HAVING count(*) <= {FEW}) few USING (xact) ORDER BY q.id LIMIT %s"
+        " FOR UPDATE OF q SKIP LOCKED"
+    )
+    all_of_them = "SELECT id FROM profiles_matchqueue ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM profiles_matchqueue WHERE id IN (SELECT id FROM profiles_matchqueue ORDER BY id LIMIT %s"
-            " FOR UPDATE SKIP LOCKED) RETURNING profile_id",
+            f"DELETE FROM profiles_matchqueue WHERE id IN ({few if few_only else all_of_them}) RETURNING profile_id",
             [most],
         )
         return sorted({profile_id for (profile_id,) in cursor.fetchall()})
+
+
+def _are_many_due() -> bool:
+    """Whether what imports changed is for batches, now; starts a scan when it is for that. Some queries."""
+    limit = max(CROWDED, int(MatchBase.current().people * CROWDED_SHARE))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), clock_timestamp() - min(queued_at) FROM"
+            " (SELECT queued_at FROM profiles_matchqueue ORDER BY id LIMIT %s) q",
+            [limit + 1],
+        )
+        count, age = cursor.fetchone()
+    if count <= FEW:
+        return True
+    if age < PATIENCE and Job.objects.filter(kind=IMPORT, state=Job.State.RUNNING).exists():
+        return False
+    if count <= limit or not _may_scan():
+        return True
+    scan.start_scan(actor=Actor.system())
+    return False
+
+
+def _may_scan() -> bool:
+    """Not while somebody paused the last scan, nor right after one that failed or was called off."""
+    last = Job.objects.filter(kind=scan.KIND).order_by("-pk").first()
+    if last is None or last.state == Job.State.DONE:
+        return True
+    if last.finished_at is not None:
+        return last.finished_at < timezone.now() - timedelta(hours=1)
+    return last.state != Job.State.PAUSED
 
 
 def refresh(ids: Sequence[int]) -> list[int]:

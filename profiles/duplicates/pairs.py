@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.db import connection
 
@@ -10,7 +11,19 @@ from profiles.duplicates.candidates import Found
 from profiles.duplicates.model import shipped
 
 STAGED = "found_pair"
+_LOCK = 7_302_005
 COLUMNS = ("a_id", "b_id", "tier", "score", "rule", "veto", "evidence")
+
+
+def hold_still(*, wait: bool = True) -> bool:
+    """Be the only one who compares changed people until the transaction ends; False when somebody else is."""
+    with connection.cursor() as cursor:
+        if wait:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            return True
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        (is_ours,) = cursor.fetchone()
+    return bool(is_ours)
 
 
 def stage(found: Iterable[Found]) -> None:
@@ -55,8 +68,10 @@ def take_over(found_by: str, *, people: Sequence[int] | None = None) -> dict[str
                 (a_id, b_id, verdict, tier, score, rule, veto, evidence, model_version, found_by, scored_at)
             SELECT a_id, b_id, 'open', tier, score, rule, veto, evidence, %(version)s, %(by)s, now()
             FROM {STAGED} s
-            WHERE EXISTS (SELECT FROM profiles_profile p WHERE p.id = s.a_id AND p.status = 'live')
-              AND EXISTS (SELECT FROM profiles_profile p WHERE p.id = s.b_id AND p.status = 'live')
+            WHERE EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id
+                          WHERE p.id = s.a_id AND p.status = 'live')
+              AND EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id
+                          WHERE p.id = s.b_id AND p.status = 'live')
             ON CONFLICT (a_id, b_id) DO UPDATE SET tier = excluded.tier, score = excluded.score,
                 rule = excluded.rule, veto = excluded.veto, evidence = excluded.evidence,
                 model_version = excluded.model_version, scored_at = excluded.scored_at
@@ -78,13 +93,31 @@ def _withdraw(cursor: object, people: Sequence[int] | None) -> int:
         f"d.verdict IN ('open', 'later'){among}"
         f" AND NOT EXISTS (SELECT FROM {STAGED} s WHERE s.a_id = d.a_id AND s.b_id = d.b_id)"
     )
-    cursor.execute(  # type: ignore[attr-defined]
-        f"DELETE FROM profiles_duplicatepair d WHERE {gone} AND d.found_by IN ('scan', 'change')", params
-    )
-    withdrawn = int(cursor.rowcount)  # type: ignore[attr-defined]
+    withdrawn = _delete(f"{gone} AND d.found_by IN ('scan', 'change')", params)
     cursor.execute(  # type: ignore[attr-defined]
         "UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'"
         f" WHERE {gone} AND (d.tier <> 'possible' OR d.score <> 0)",
         params,
     )
     return withdrawn
+
+
+def remove(people: Sequence[int], *, decided: bool = False) -> int:
+    """Take away the pairs these are part of, those people decided about only with ``decided``. How many."""
+    undecided = "" if decided else "d.verdict IN ('open', 'later') AND "
+    return _delete(
+        f"{undecided}(d.a_id = ANY(%(people)s) OR d.b_id = ANY(%(people)s))", {"people": list(people)}
+    )
+
+
+def _delete(where: str, params: Mapping[str, Any]) -> int:
+    """Pairs ``d`` go, and cases no longer name them as their weakest link."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH gone AS (DELETE FROM profiles_duplicatepair d WHERE {where} RETURNING id), freed AS"
+            " (UPDATE profiles_duplicatecase c SET weakest_id = NULL FROM gone WHERE c.weakest_id = gone.id)"
+            " SELECT count(*) FROM gone",
+            params,
+        )
+        (count,) = cursor.fetchone()
+    return int(count)

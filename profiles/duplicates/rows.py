@@ -20,6 +20,8 @@ from profiles.models import IdentifierType, MatchRow
 
 STORED = (*COLUMNS, "ids", "singles", "keys")
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
+# Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
+ALGORITHM = 1
 # A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
 MOST_KEYS = 400
 
@@ -48,6 +50,15 @@ class _Held:
     phones: list[str] = field(default_factory=list)
     ids: set[int] = field(default_factory=set)
     singles: set[int] = field(default_factory=set)
+
+
+def version() -> int:
+    """What rows are built with, as a number: the algorithm, and the settings and identifier types it heeds. One query."""
+    types = [
+        (row.pk, row.name, row.strength, row.normalizer, row.max_per_profile)
+        for row in IdentifierType.objects.order_by("pk")
+    ]
+    return hashed(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {types}") & 0x7FFFFFFF
 
 
 def build(roots: Sequence[int]) -> list[Row]:
@@ -87,8 +98,9 @@ def _held(roots: Sequence[int], types: dict[str, TypeSpec]) -> dict[int, _Held]:
     found: dict[int, _Held] = defaultdict(_Held)
     with connection.cursor() as cursor:
         cursor.execute(
+            # What waits for its owner to confirm it is nobody's yet.
             "SELECT m.canonical_id, i.type_id, i.value, i.resolves FROM profiles_profile m"
-            " JOIN profiles_identifier i ON i.profile_id = m.id"
+            " JOIN profiles_identifier i ON i.profile_id = m.id AND NOT i.is_pending"
             " WHERE m.canonical_id = ANY(%s) AND i.type_id = ANY(%s) ORDER BY i.id",
             [list(roots), [pk for pk, spec in by_id.items() if _tells(spec)]],
         )
@@ -136,29 +148,32 @@ def roots_of(ids: Iterable[int]) -> list[int]:
 
 
 def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
-    """Make the table say ``rows`` about ``roots``. Three statements, in the caller's transaction."""
+    """Make the table say ``rows`` about ``roots``. Some statements, in the caller's transaction."""
     kept = {row.id for row in rows}
     gone = [root for root in roots if root not in kept]
-    columns = ", ".join(STORED)
+    written = (*STORED, "version")
+    columns, built_with = ", ".join(written), version()
     with connection.cursor() as cursor:
         if gone:
             cursor.execute("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%s)", [gone])
         if not rows:
             return
         cursor.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS match_new (LIKE profiles_matchrow) ON COMMIT DELETE ROWS"
+            "CREATE TEMP TABLE IF NOT EXISTS match_new (LIKE profiles_matchrow INCLUDING DEFAULTS)"
+            " ON COMMIT DELETE ROWS"
         )
         cursor.execute("DELETE FROM match_new")
         with cursor.copy(f"COPY match_new (profile_id, {columns}) FROM STDIN") as copy:
             for row in rows:
-                copy.write_row(row.stored)
-        updates = ", ".join(f"{name} = excluded.{name}" for name in STORED)
-        was = ", ".join(f"profiles_matchrow.{name}" for name in STORED)
-        now = ", ".join(f"excluded.{name}" for name in STORED)
+                copy.write_row([*row.stored, built_with])
+        updates = ", ".join(f"{name} = excluded.{name}" for name in written)
+        was = ", ".join(f"profiles_matchrow.{name}" for name in written)
+        now = ", ".join(f"excluded.{name}" for name in written)
         # What is as it was is not written: the index of keys is what costs here.
         cursor.execute(
             f"INSERT INTO profiles_matchrow (profile_id, {columns}) SELECT profile_id, {columns} FROM match_new"
-            f" ON CONFLICT (profile_id) DO UPDATE SET {updates} WHERE ({was}) IS DISTINCT FROM ({now})"
+            f" ON CONFLICT (profile_id) DO UPDATE SET {updates}, built_at = excluded.built_at"
+            f" WHERE ({was}) IS DISTINCT FROM ({now})"
         )
 
 

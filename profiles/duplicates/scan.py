@@ -1,16 +1,20 @@
 """Everybody against everybody: a job in four steps, each whole or not at all.
 
-1. *rows*: people without a match row get one, and the queue is worked off (chunks by id).
+1. *rows*: whom the queue names, then people without a match row or with an outdated one, in chunks.
 2. *compare*: the rows are copied into DuckDB, which finds, scores and classifies all pairs within bounded memory
-   and writes them to a file. Nothing in PostgreSQL changes, so a worker that dies begins this step anew.
-3. *store*: the file becomes pairs, in one transaction.
-4. *cases*: groups, and values too many share.
+   and writes them to files. Nothing in PostgreSQL changes, so a worker that dies begins this step anew.
+3. *store*: the files become pairs, crowds and values too many share, in one transaction; afterwards they are gone.
+4. *cases*: groups.
+
+Whoever changes between being copied and being stored goes back into the queue, and is compared again right after.
+The files of each try are in a folder of its own, so that a worker taken for dead never writes into its successor's.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +24,9 @@ from django.db import connection, transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.jobs import Chunk, handler, start_job
+from cdp.jobs import LEASE_SECONDS, Chunk, LeaseLost, handler, start_job
 from cdp.models import Job
+from cdp.worker import is_stopping
 from profiles.duplicates import bulk, cases, pairs, rows
 from profiles.duplicates.model import shipped
 from profiles.errors import Forbidden
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 KIND = "duplicates.scan"
 PERMISSION = "profiles.scan_duplicates"
 CHUNK = 5_000
+_TELLS = " OR ".join(
+    f"p.{name} IS NOT NULL" for name in ("first_name", "last_name", "email", "phone", "birth_date", "street")
+)
 MEMORY = "1500MB"
 _SCAN_LOCK = 7_302_004
 _STEPS = ("rows", "compare", "store", "cases")
@@ -59,10 +67,12 @@ def start_scan(*, actor: Actor) -> Job:
 
 
 def folder_of(job: Job) -> Path:
+    """Where a scan keeps its files while it runs."""
     return Path(settings.CDP_DATA) / "scans" / str(job.pk)
 
 
 def _forget(job: Job) -> None:
+    """Before the end is committed: whoever dies in between leaves nothing, and its successor needs no file."""
     shutil.rmtree(folder_of(job), ignore_errors=True)
 
 
@@ -78,7 +88,9 @@ def step(chunk: Chunk) -> bool:
 
 
 def _rows(chunk: Chunk) -> bool:
-    """People by id, ``CHUNK`` at a time: those without a row, and those the queue names."""
+    """The queue as it was when the scan began, then people by id; ``CHUNK`` at a time."""
+    if "after" not in chunk.cursor and _rows_of_queue(chunk):
+        return True
     after = chunk.cursor.get("after", 0)
     with chunk.commit() as progress, connection.cursor() as cursor:
         cursor.execute("SELECT id FROM profiles_profile WHERE id > %s ORDER BY id LIMIT %s", [after, CHUNK])
@@ -87,19 +99,12 @@ def _rows(chunk: Chunk) -> bool:
             progress.cursor = {"step": "compare"}
             return True
         cursor.execute(
-            "DELETE FROM profiles_matchqueue WHERE profile_id BETWEEN %s AND %s RETURNING profile_id",
-            [ids[0], ids[-1]],
-        )
-        changed = {one for (one,) in cursor.fetchall()}
-        cursor.execute(
             "SELECT p.id FROM profiles_profile p WHERE p.id BETWEEN %s AND %s AND p.status = 'live'"
-            " AND (p.is_recognized OR p.first_name IS NOT NULL OR p.last_name IS NOT NULL OR p.email IS NOT NULL"
-            " OR p.phone IS NOT NULL OR p.street IS NOT NULL)"
-            " AND NOT EXISTS (SELECT FROM profiles_matchrow m WHERE m.profile_id = p.id)",
-            [ids[0], ids[-1]],
+            f" AND (p.is_recognized OR {_TELLS}) AND NOT EXISTS"
+            " (SELECT FROM profiles_matchrow m WHERE m.profile_id = p.id AND m.version = %s)",
+            [ids[0], ids[-1], rows.version()],
         )
-        changed |= {one for (one,) in cursor.fetchall()}
-        roots = rows.roots_of(changed) if changed else []
+        roots = [one for (one,) in cursor.fetchall()]
         rows.store(roots, rows.build(roots))
         progress.cursor = {"step": "rows", "after": ids[-1]}
         progress.done = len(ids)
@@ -109,18 +114,65 @@ def _rows(chunk: Chunk) -> bool:
     return True
 
 
-def _compare(chunk: Chunk) -> bool:
-    folder = folder_of(chunk.job)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    _copy_rows(folder / "rows.csv")
-    chunk.keep_alive()
-    with _database(folder) as db:
-        result = compare_all(db, folder)
-    chunk.keep_alive()
-    with chunk.commit(cursor={"step": "store"}, result=result):
-        pass
+def _rows_of_queue(chunk: Chunk) -> bool:
+    """A chunk of the queue; False, and nothing committed, when what was in it at the beginning is done."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(id), 0) FROM profiles_matchqueue")
+        last = chunk.cursor.get("queued", cursor.fetchone()[0])
+        cursor.execute("SELECT FROM profiles_matchqueue WHERE id <= %s LIMIT 1", [last])
+        if not cursor.rowcount:
+            return False
+    with chunk.commit(cursor={"step": "rows", "queued": last}), connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM profiles_matchqueue WHERE id IN (SELECT id FROM profiles_matchqueue WHERE id <= %s"
+            " ORDER BY id LIMIT %s FOR UPDATE) RETURNING profile_id",
+            [last, CHUNK],
+        )
+        roots = rows.roots_of(one for (one,) in cursor.fetchall())
+        rows.store(roots, rows.build(roots))
     return True
+
+
+def _compare(chunk: Chunk) -> bool:
+    _forget(chunk.job)  # what a try that was killed left behind
+    folder = folder_of(chunk.job) / chunk.token.hex
+    folder.mkdir(parents=True)
+    try:
+        copied_at = _copy_rows(folder / "rows.csv")
+        chunk.keep_alive()
+        with _database(folder) as db:
+            result = _kept_alive(chunk, db, lambda: compare_all(db, folder))
+        if result is None:
+            return True
+        for name in ("rows.csv", "scan.duckdb"):
+            (folder / name).unlink()
+        cursor = {"step": "store", "folder": folder.name, "copied_at": copied_at}
+        with chunk.commit(cursor=cursor, result=result):
+            pass
+    except LeaseLost:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return True
+
+
+def _kept_alive(
+    chunk: Chunk, db: DuckDBPyConnection, work: Callable[[], dict[str, int]]
+) -> dict[str, int] | None:
+    """Do the work in a thread and keep the lease meanwhile; None when this worker is to stop.
+
+    Raises LeaseLost; then, as when stopping, the database's statement is broken off.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        try:
+            while wait([running], timeout=min(LEASE_SECONDS / 4, 2.0)).not_done:
+                if is_stopping():
+                    return None
+                chunk.keep_alive()
+        finally:
+            if not running.done():
+                db.interrupt()
+    return running.result()
 
 
 def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
@@ -136,12 +188,19 @@ def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
     return {"people": people, **bulk.write_found(db, model, folder)}
 
 
-def _copy_rows(path: Path) -> None:
+@transaction.atomic
+def _copy_rows(path: Path) -> str:
+    """Everybody's rows into a file; the moment up to which they hold what was changed."""
+    pairs.hold_still()  # no row is on its way that the file would miss
     columns = ", ".join(("profile_id", *rows.STORED))
     sql = f"COPY (SELECT {columns} FROM profiles_matchrow) TO STDOUT (FORMAT csv)"
-    with path.open("wb") as file, connection.cursor() as cursor, cursor.copy(sql) as copy:
-        for block in copy:
-            file.write(block)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()::text")
+        (copied_at,) = cursor.fetchone()
+        with path.open("wb") as file, cursor.copy(sql) as copy:
+            for block in copy:
+                file.write(block)
+    return str(copied_at)
 
 
 @contextmanager
@@ -161,20 +220,27 @@ def _database(folder: Path) -> Iterator[DuckDBPyConnection]:
 
 
 def _store(chunk: Chunk) -> bool:
-    folder = folder_of(chunk.job)
+    folder = folder_of(chunk.job) / chunk.cursor["folder"]
     if not (folder / "pairs.csv").exists():  # another machine's disk, or cleaned up: compare again
         with chunk.commit(cursor={"step": "compare"}):
             pass
         return True
     with chunk.commit(cursor={"step": "cases"}) as progress:
+        pairs.hold_still()
         pairs.create_stage()
         _load(folder / "pairs.csv", pairs.STAGED, pairs.COLUMNS)
-        progress.result = pairs.take_over(DuplicatePair.FoundBy.SCAN)
+        stored = pairs.take_over(DuplicatePair.FoundBy.SCAN)
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM profiles_matchrarity")
             cursor.execute("DELETE FROM profiles_matchcrowd WHERE key IS NOT NULL")
+            cursor.execute(
+                "INSERT INTO profiles_matchqueue (profile_id) SELECT profile_id FROM profiles_matchrow"
+                " WHERE built_at > %s ORDER BY 1",
+                [chunk.cursor["copied_at"]],
+            )
         _load(folder / "rarity.csv", "profiles_matchrarity", ("field", "value", "bits"))
         _load(folder / "crowds.csv", "profiles_matchcrowd", ("field", "value", "key", "holders"))
+        shared = cases.note_shared(bulk.read_shared(folder / "shared.parquet"))
         MatchBase.objects.update_or_create(
             pk=1,
             defaults={
@@ -185,6 +251,8 @@ def _store(chunk: Chunk) -> bool:
                 "scanned_at": chunk.job.created_at,
             },
         )
+        progress.result = {**stored, "shared_values": shared}
+    _forget(chunk.job)
     return True
 
 
@@ -196,9 +264,7 @@ def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
 
 
 def _cases(chunk: Chunk) -> bool:
-    folder = folder_of(chunk.job)
     with chunk.commit() as progress:
-        groups = cases.rebuild()
-        shared = cases.note_shared(bulk.read_shared(folder / "shared.parquet"))
-        progress.result = {"cases": groups, "shared_values": shared}
+        pairs.hold_still()
+        progress.result = {"cases": cases.rebuild()}
     return False

@@ -9,6 +9,7 @@ import django.db.models.functions.datetime
 import django.db.models.functions.text
 import django.db.models.lookups
 import profiles.models.definition
+import profiles.models.matching
 import profiles.models.search
 from django.conf import settings
 from django.db import migrations, models
@@ -54,6 +55,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('profile_id', models.BigIntegerField()),
                 ('queued_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('xact', models.BigIntegerField(db_default=profiles.models.matching.CurrentTransaction())),
             ],
             options={
                 'default_permissions': (),
@@ -278,6 +280,8 @@ class Migration(migrations.Migration):
                 ('ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
                 ('singles', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
                 ('keys', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
+                ('version', models.IntegerField(db_default=0, default=0)),
+                ('built_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='When it last became another.')),
             ],
             options={
                 'default_permissions': (),

@@ -3,6 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Func
 from django.db.models.functions import Now
 
 
@@ -10,6 +11,7 @@ class MatchRow(models.Model):
     """One row is one live person as the comparison sees them (``profiles.duplicates.traits``), kept by the queue.
 
     Whoever says nothing about a person (an anonymous visitor) has none. ``keys`` are what candidates share.
+    ``version`` is what rows were built with (``profiles.duplicates.rows.version``); a scan builds others anew.
     """
 
     profile = models.OneToOneField("profiles.Profile", models.CASCADE, primary_key=True, related_name="+")
@@ -30,6 +32,8 @@ class MatchRow(models.Model):
     ids = ArrayField(models.BigIntegerField(), default=list)
     singles = ArrayField(models.BigIntegerField(), default=list)
     keys = ArrayField(models.BigIntegerField(), default=list)
+    version = models.IntegerField(default=0, db_default=0)
+    built_at = models.DateTimeField(db_default=Now(), help_text="When it last became another.")
 
     class Meta:
         default_permissions = ()
@@ -39,12 +43,23 @@ class MatchRow(models.Model):
         return f"#{self.profile_id}"
 
 
+class CurrentTransaction(Func):
+    """The number of the transaction a statement is part of."""
+
+    function = "txid_current"
+    output_field = models.BigIntegerField()
+
+
 class MatchQueue(models.Model):
-    """One row says that a profile changed in what comparisons look at. Written by triggers, emptied by workers."""
+    """One row says that a profile changed in what comparisons look at. Written by triggers, emptied by workers.
+
+    ``xact`` tells the one row of a person's edit from the thousands of an import's chunk.
+    """
 
     id = models.BigAutoField(primary_key=True)
     profile_id = models.BigIntegerField()
     queued_at = models.DateTimeField(db_default=Now())
+    xact = models.BigIntegerField(db_default=CurrentTransaction())
 
     class Meta:
         default_permissions = ()
@@ -79,7 +94,10 @@ class MatchCrowd(models.Model):
 
 
 class MatchRarity(models.Model):
-    """One row is a name and how much rarer it is than the average one, in bits, as the last scan counted."""
+    """One row is a name and how much rarer it is than the average one, in bits, as the last scan counted.
+
+    Only names several people have; the value "" stands for all others.
+    """
 
     id = models.BigAutoField(primary_key=True)
     field = models.CharField(max_length=20)

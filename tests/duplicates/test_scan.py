@@ -146,6 +146,25 @@ def test_three_are_a_case_with_its_weakest_link(by_staff: dict[str, Any]) -> Non
     assert (case.state, DuplicateCase.objects.filter(state="open").count()) == ("gone", 0)
 
 
+@pytest.mark.parametrize("way", ["scan", "queue"])
+def test_a_case_outlives_its_weakest_link(way: str, by_staff: dict[str, Any]) -> None:
+    ids = [person(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(4)]
+    scan()
+    case = DuplicateCase.objects.get()
+    assert case.weakest is not None
+    gone = case.weakest.b_id
+    update_profile(
+        profile_id=gone,
+        values={"first_name": "Olaf", "last_name": "Berg", "birth_date": "1950-01-02", "city": "Oslo"},
+        **by_staff,
+    )
+    scan() if way == "scan" else freshness.work_off()
+    connection.check_constraints()
+    case.refresh_from_db()
+    assert (case.state, case.members) == ("open", [one for one in ids if one != gone])
+    assert case.weakest is not None
+
+
 def test_one_junk_address_of_many_is_one_case_and_joins_nobody() -> None:
     ids = [plain(first_name=f"Name{number}", email="shared.desk@web.de").pk for number in range(250)]
     result = scan()

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of imports, and how long until somebody went on."""
+"""kill -9 at random moments of imports and other jobs, and how long until somebody went on."""
 
 from __future__ import annotations
 
@@ -9,20 +9,30 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from threading import Event
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import OperationalError, connection, transaction
 
 from cdp.jobs import MAX_ATTEMPTS
 from cdp.models import Job
 from imports.models import Import
+from tests.faults import stories
 from tests.faults.harness import RESUMED_WITHIN, Bench, wait_until
-from tests.faults.stories import have_ended
+
+# An import stands for the two jobs it has, planning and applying.
+Works: TypeAlias = Sequence[Import] | Sequence[Job]
+_BELONGS: dict[type, str] = {Import: "(params ->> 'import')::bigint = ANY(%s)", Job: "id = ANY(%s)"}
+
+
+def have_ended(works: Works) -> bool:
+    imports = [one for one in works if isinstance(one, Import)]
+    jobs = Job.objects.open().filter(pk__in=[one.pk for one in works if isinstance(one, Job)])
+    return stories.have_ended(imports) and not jobs.exists()
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An import's job in the hands of a worker's process."""
+    """A job in the hands of a worker's process."""
 
     job_id: int
     token: Any
@@ -32,7 +42,10 @@ class Held:
 
 @dataclass
 class Gate:
-    """Keeps the applying of an import of this name from going past a line, so that kills meet it under way."""
+    """Keeps the applying of an import of this name from going past a line, so that kills meet it under way.
+
+    A scan for duplicates has a gate before the end of each step (``worker_app.SCAN_GATES``), at line 0.
+    """
 
     bench: Bench
     name: str
@@ -42,6 +55,15 @@ class Gate:
             "INSERT INTO faults_gate (name, line) VALUES (%s, %s)"
             " ON CONFLICT (name) DO UPDATE SET line = excluded.line",
             [self.name, line],
+        )
+
+    def is_reached(self) -> bool:
+        """Whether a worker waits there: its connection's last question was about this gate."""
+        asked = f"SELECT FROM faults_gate WHERE name = '{self.name}'%"
+        return bool(
+            self.bench.sql(
+                "SELECT pid FROM pg_stat_activity WHERE query LIKE %s AND datname = 'cdp'", [asked]
+            )
         )
 
     def lift(self) -> None:
@@ -73,7 +95,7 @@ class Kills:
 
 def kill_at_random(
     bench: Bench,
-    imports: Sequence[Import],
+    works: Works,
     *,
     kills: int,
     random: Random,
@@ -82,43 +104,43 @@ def kill_at_random(
     aims: Iterable[Callable[[], bool]] = (),
     after_each: Callable[[int], None] = lambda count: None,
 ) -> Kills:
-    """Kill workers that hold these imports, or their pools, ``kills`` times: each up to ``longest`` seconds
+    """Kill workers that hold these works, or their pools, ``kills`` times: each up to ``longest`` seconds
     after there was somebody to kill, the first ones as soon as ``aims`` say so.
 
-    A job (an import has two, planning and applying) that was hit ``at_most_each`` times is left in peace, and
-    nobody dies on the last try of a chunk, after which a job rightly gives up (P7). Returns once all imports
-    have ended; there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
+    A job that was hit ``at_most_each`` times is left in peace, and nobody dies on the last try of a chunk, after
+    which a job rightly gives up (P7). Returns once all works have ended;
+    there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
     """
     done = Kills()
     moments = iter(aims)
     while done.count < kills:
         wait_until(
-            lambda: _targets(bench, imports, done, at_most_each) or have_ended(imports),
+            lambda: _targets(bench, works, done, at_most_each) or have_ended(works),
             600,
             what="somebody to kill, or the end",
             every=0.1,
         )
-        if have_ended(imports):
+        if have_ended(works):
             break
         if moment := next(moments, None):
             wait_until(moment, what=f"the moment of kill {done.count + 1}")
         else:
             Event().wait(random.uniform(0, longest))
-        with _nobody_takes(imports):
-            if targets := _targets(bench, imports, done, at_most_each):
+        with _nobody_takes(works):
+            if targets := _targets(bench, works, done, at_most_each):
                 name = random.choice(sorted(targets))
                 _kill(bench, name, done, is_worker=random.random() < 0.5)
                 done.hits += [(held, _now()) for held in targets[name]]
                 after_each(done.count)
-    wait_until(lambda: have_ended(imports), 1200, what="the imports' end", every=0.1)
+    wait_until(lambda: have_ended(works), 1200, what="the end of them all", every=0.1)
     done.seconds = [_resumed_after(held, at) for held, at in done.hits]
     assert done.slowest <= RESUMED_WITHIN, str(done)
     return done
 
 
 @contextmanager
-def _nobody_takes(imports: Sequence[Import]) -> Iterator[None]:
-    """While this lasts, no worker takes a job of the imports, so that a kill hits what was looked at, no more."""
+def _nobody_takes(works: Works) -> Iterator[None]:
+    """While this lasts, no worker takes one of their jobs, so that a kill hits what was looked at, no more."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
         try:
@@ -126,21 +148,19 @@ def _nobody_takes(imports: Sequence[Import]) -> Iterator[None]:
                 cursor.execute(
                     "SELECT id FROM cdp_job WHERE state IN (%s, %s)"
                     " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
-                    " AND (params ->> 'import')::bigint = ANY(%s) FOR NO KEY UPDATE",
-                    [Job.State.QUEUED, Job.State.RUNNING, [one.pk for one in imports]],
+                    f" AND {_BELONGS[type(works[0])]} FOR NO KEY UPDATE",
+                    [Job.State.QUEUED, Job.State.RUNNING, [one.pk for one in works]],
                 )
         except OperationalError:
             pass  # somebody has been in a chunk for longer than their lease; that job cannot be taken either
         yield
 
 
-def _targets(
-    bench: Bench, imports: Sequence[Import], done: Kills, at_most_each: int
-) -> dict[str, list[Held]]:
-    """By worker what it holds of the imports; without workers that had better live on."""
+def _targets(bench: Bench, works: Works, done: Kills, at_most_each: int) -> dict[str, list[Held]]:
+    """By worker what it holds of them; without workers that had better live on."""
     hits = Counter(held.job_id for held, _ in done.hits)
     found: dict[str, list[Held]] = defaultdict(list)
-    for held in held_of(imports):
+    for held in held_of(works):
         if name := bench.holder_of(held.pid):
             found[name].append(held)
     return {
@@ -150,14 +170,14 @@ def _targets(
     }
 
 
-def held_of(imports: Sequence[Import]) -> list[Held]:
-    """Jobs of the imports that are held by a lease, and the process that took it."""
+def held_of(works: Works) -> list[Held]:
+    """Their jobs that are held by a lease, and the process that took it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT j.id, j.lease_token, j.attempts, t.pid"
             " FROM cdp_job j JOIN faults_taken t ON t.token = j.lease_token"
-            " WHERE j.state = %s AND (j.params ->> 'import')::bigint = ANY(%s) ORDER BY 1",
-            [Job.State.RUNNING, [one.pk for one in imports]],
+            f" WHERE j.state = %s AND {_BELONGS[type(works[0])]} ORDER BY 1",
+            [Job.State.RUNNING, [one.pk for one in works]],
         )
         return [Held(*row) for row in cursor]
 

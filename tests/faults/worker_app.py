@@ -7,6 +7,8 @@
   its own with 0.2 s between them: the two classic bugs, which a test of faults must be able to see.
 
 Each of them waits at that place as long as a gate of the import's name (``kills.Gate``) is before its lines.
+A scan for duplicates waits at the gates ``SCAN_GATES``: in each step's transaction with everything written, before
+DuckDB compares, and in the transaction that ends the job with its folder gone.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -26,6 +29,7 @@ from cdp.celery import app
 __all__ = ["app"]
 
 STEPS = "faults.steps"
+SCAN_GATES = ("scan-rows", "scan-duckdb", "scan-compare", "scan-store", "scan-cases", "scan-end")
 
 
 @import_modules.connect(weak=False)
@@ -36,6 +40,7 @@ def prepare(**kwargs: Any) -> None:
     _register_steps()
     _tell_takes()
     _plant()
+    _plant_scan()
     _shrink()
 
 
@@ -78,11 +83,53 @@ def _tell_takes() -> None:
 def _shrink() -> None:
     """Small files have several chunks, too."""
     from imports import apply, plan
+    from profiles.duplicates import scan
 
     if rows := int(os.environ.get("CDP_FAULTS_CHUNK_ROWS", "0")):
         apply.CHUNK_ROWS = rows
         plan.BATCH_ROWS = 4 * rows
+        scan.CHUNK = rows
         apply.SMALLER = plan.SMALLER = 10
+
+
+def _is_closed(name: str, line: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM faults_gate WHERE name = %s AND line < %s", [name, line])
+        return bool(cursor.rowcount)
+
+
+def _wait_at(name: str) -> None:
+    while _is_closed(name, 1):
+        Event().wait(0.02)
+
+
+def _plant_scan() -> None:
+    from cdp import jobs
+    from profiles.duplicates import bulk, scan
+
+    commit, compare, known = jobs.Chunk.commit, bulk.compare, jobs._handlers[scan.KIND]
+
+    @contextmanager
+    def gated(self: jobs.Chunk, **kwargs: Any) -> Iterator[jobs.Progress]:
+        at = self.cursor.get("step", "rows")
+        with commit(self, **kwargs) as progress:
+            yield progress
+            if self.job.kind == scan.KIND:
+                _wait_at(f"scan-{at}")
+
+    def gated_compare(*args: Any, **kwargs: Any) -> None:
+        _wait_at("scan-duckdb")
+        connection.close()  # this thread's own
+        compare(*args, **kwargs)
+
+    def gated_end(job: Any) -> None:
+        if known.on_end:
+            known.on_end(job)
+        _wait_at("scan-end")
+
+    jobs.Chunk.commit = gated  # type: ignore[method-assign,assignment]
+    bulk.compare = gated_compare
+    jobs._handlers[scan.KIND] = replace(known, on_end=gated_end)
 
 
 def _plant() -> None:
@@ -106,14 +153,10 @@ def _plant() -> None:
         Where no transaction keeps others away the lease does, so that nobody comes to wait here as well.
         """
         Event().wait(seconds)
-        with connection.cursor() as cursor:
-            while True:
-                cursor.execute("SELECT FROM faults_gate WHERE name = %s AND line < %s", [name, line])
-                if not cursor.rowcount:
-                    return
-                if not connection.in_atomic_block:
-                    chunk.keep_alive()
-                Event().wait(0.02)
+        while _is_closed(name, line):
+            if not connection.in_atomic_block:
+                chunk.keep_alive()
+            Event().wait(0.02)
 
     @contextmanager
     def planted(self: Chunk, **kwargs: Any) -> Iterator[Progress]:

@@ -1,0 +1,182 @@
+"""Random kill -9 over scans for duplicates: the same pairs and cases as in peace, and no files left (P1, P2, V7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from cdp.actors import Actor
+from cdp.models import Job
+from profiles.builtin import builtin_source
+from profiles.duplicates.scan import start_scan
+from profiles.duplicates.training.people import make_people
+from profiles.models import (
+    DuplicateCase,
+    DuplicatePair,
+    MatchBase,
+    MatchCrowd,
+    MatchQueue,
+    MatchRarity,
+    MatchRow,
+)
+from tests.faults.harness import Bench, wait_until
+from tests.faults.kills import Gate, Kills, kill_at_random
+from tests.faults.worker_app import SCAN_GATES
+
+pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
+
+PEOPLE = 3500
+FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a scan leaves behind, without ids of its own and times."""
+
+    pairs: dict[tuple[int, int], tuple[Any, ...]]
+    cases: list[tuple[Any, ...]]
+    shared: list[tuple[Any, ...]]
+    rarity: dict[tuple[str, str], float]
+    crowds: list[tuple[Any, ...]]
+    rows: int
+    people: int
+
+    @classmethod
+    def now(cls) -> Found:
+        pairs = DuplicatePair.objects.values_list(
+            "a_id", "b_id", "verdict", "tier", "score", "rule", "veto", "evidence", "case__anchor"
+        )
+        cases = DuplicateCase.objects.filter(state="open").order_by("kind", "anchor", "value")
+        return cls(
+            {row[:2]: (*row[2:],) for row in pairs},
+            list(
+                cases.filter(kind="people").values_list(
+                    "anchor", "members", "size", "tier", "score", "problem"
+                )
+            ),
+            list(cases.filter(kind="shared_value").values_list("value", "size", "members")),
+            {
+                (field, value): bits
+                for field, value, bits in MatchRarity.objects.values_list("field", "value", "bits")
+            },
+            sorted(MatchCrowd.objects.values_list("field", "value", "key", "holders"), key=str),
+            MatchRow.objects.count(),
+            MatchBase.current().people,
+        )
+
+
+def make_base() -> None:
+    """Invented people, and a desk whose address too many share."""
+    rows = [dict(row) for row in make_people(rows=PEOPLE, seed=61, share=1.0).rows]
+    for number in range(0, PEOPLE, 100):
+        rows[number]["email"] = "front.desk@hotel.example.net"
+    columns = ", ".join(FIELDS)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE profiles_profile CASCADE")
+        cursor.execute(f"CREATE TEMP TABLE told (id serial, {', '.join(f'{name} text' for name in FIELDS)})")
+        with cursor.copy(f"COPY told ({columns}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row([row.get(name) or None for name in FIELDS])
+        cursor.execute(
+            f"INSERT INTO profiles_profile (id, canonical_id, source_id, {columns})"
+            f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",
+            [builtin_source("import").pk],
+        )
+        cursor.execute("DROP TABLE told")
+
+
+def forget_findings() -> None:
+    """As if nobody had ever looked for duplicates."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "TRUNCATE profiles_duplicatepair, profiles_duplicatecase, profiles_matchrow, profiles_matchrarity,"
+            " profiles_matchcrowd, profiles_matchbase, profiles_matchqueue CASCADE"
+        )
+
+
+def scan() -> Job:
+    forget_findings()
+    return start_scan(actor=Actor.system())
+
+
+def ended(job: Job) -> Job:
+    def has_ended() -> bool:
+        job.refresh_from_db()
+        return not job.is_open
+
+    wait_until(has_ended, what=f"the end of scan {job.pk}")
+    return job
+
+
+def assert_whole(bench: Bench, job: Job, clean: Found) -> None:
+    ended(job)
+    assert (job.state, job.problem) == ("done", "")
+    assert job.result["people"] == clean.people
+    assert Found.now() == clean
+    assert not MatchQueue.objects.exists()
+    folders = Path(bench.env["CDP_DATA"]) / "scans"
+    assert [path.name for path in folders.rglob("*")] == []
+
+
+def undisturbed(bench: Bench) -> Found:
+    for name in [*bench.workers][1:]:
+        bench.kill_worker(name)
+    bench.ready("one")
+    make_base()
+    assert ended(scan()).state == "done"
+    clean = Found.now()
+    assert clean.people > PEOPLE * 0.9
+    assert len(clean.pairs) > 100
+    assert len(clean.cases) > 3
+    assert len(clean.shared) == 1
+    return clean
+
+
+@pytest.mark.timeout(300)
+def test_scan_kills(bench: Bench) -> None:
+    """One kill in each step, with everything written and nothing committed; then some at random."""
+    clean = undisturbed(bench)
+    gates = [Gate(bench, name) for name in SCAN_GATES]
+
+    def move_on(killed: int) -> None:
+        gates[killed - 1].lift()
+        if killed < len(gates):
+            gates[killed].hold_at(0)
+
+    gates[0].hold_at(0)
+    job = scan()
+    kills = kill_at_random(
+        bench,
+        [job],
+        kills=len(gates),
+        random=Random(5),
+        longest=0.5,
+        aims=[gate.is_reached for gate in gates],
+        after_each=move_on,
+    )
+    assert kills.count == len(gates)
+    assert_whole(bench, job, clean)
+    assert job.resumes >= 1
+    job = scan()
+    print(kills, kill_at_random(bench, [job], kills=3, random=Random(7), longest=1.5))
+    assert_whole(bench, job, clean)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_many_scan_kills(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """50 kills over as many scans as it takes."""
+    clean, random, told = undisturbed(bench), Random(11), Kills()
+    while told.count < 50:
+        job = scan()
+        kills = kill_at_random(bench, [job], kills=4, random=random, longest=2.5)
+        assert_whole(bench, job, clean)
+        told.count += kills.count
+        told.seconds += kills.seconds
+    with capsys.disabled():
+        print(f"{told.count} kills, slowest resume {told.slowest:.1f} s")
