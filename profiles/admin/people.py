@@ -59,7 +59,7 @@ class ProfileAdmin(OwnPages):
         ("<int:profile_id>/address/<int:address_id>/remove/", actions.address_remove, "address_remove"),
         ("<int:profile_id>/promote/", actions.promote, "promote"),
         ("<int:profile_id>/duplicate/<int:pair_id>/", actions.verdict, "verdict"),
-        ("<int:profile_id>/why/", why.profile_why, "why"),
+        ("<int:profile_id>/why/", why.choose, "why"),
         ("<int:profile_id>/why/<int:other>/", why.profile_why, "why"),
         ("<int:profile_id>/gdpr-export/", actions.gdpr_export, "gdpr_export"),
     )

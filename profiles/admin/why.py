@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.actors import Actor
-from profiles.admin.door import by, card_url, form_page, may_see, render, root_of
+from profiles.admin.door import by, card_url, door, form_page, may_see, render, root_of
 from profiles.admin.merging import compared, seen_by
 from profiles.duplicates.why import (
     Finding,
@@ -48,14 +48,17 @@ def pair_why(request: HttpRequest, pair_id: int) -> HttpResponse:
 
 
 @form_page("profiles.view_profile", "profiles.view_duplicatepair")
-def profile_why(request: HttpRequest, profile_id: int, other: int = 0) -> HttpResponse:
-    """Of any two. ``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
-    if other:
-        return _page(request, find_two(profile_id, other))
+def profile_why(request: HttpRequest, profile_id: int, other: int) -> HttpResponse:
+    """Of any two."""
+    return _page(request, find_two(profile_id, other))
+
+
+@door("profiles.view_profile", "profiles.view_duplicatepair")
+def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
+    """``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
     wanted = request.GET.get("with", "").strip()
     if wanted:
-        two = find_two(profile_id, wanted)
-        return redirect(why_url(two))
+        return redirect(why_url(find_two(profile_id, wanted)))
     root = root_of(profile_id)
     context = {"title": "Why are these two separate?", "root": seen_by(root, may_see(request))}
     return render(request, "duplicates/why_choose.html", context)
