@@ -26,7 +26,7 @@ from imports.upload import can_change, upload_import
 from profiles.admin.door import door, form_page, write
 from profiles.attributes import attribute_specs, display, label_of
 from profiles.builtin import builtin_source
-from profiles.duplicates.scorecard import import_card
+from profiles.duplicates.scorecard import import_cards
 from profiles.errors import NotFound, Refused
 from profiles.models import Profile
 from profiles.privacy.masking import DOTS, mask_fields
@@ -136,7 +136,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "problems": _problems(job, sees) if rows_there and counts else [],
         "changes": _changes(job, sees) if rows_there and job.counts else [],
         "has_rows": rows_there,
-        "card": import_card(job) if _has_card(request, job) else None,
+        "card": import_cards([job])[0] if _has_card(request, job) else None,
         "here": url("change", job),
     }
     return render(request, "show.html", context)

@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.admin.charts import sparkline
+from imports.models import Import
 from profiles.admin.door import back, door, render, write
 from profiles.admin.people import OwnPages
 from profiles.duplicates import alarm, scorecard
@@ -24,6 +25,7 @@ from profiles.models import Source, SourceAlarm
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.
 _READ_SHOWN = 10
+_IMPORTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def page_url() -> str:
 
 @door(*PERMISSIONS)
 def page(request: HttpRequest) -> HttpResponse:
-    """Sources by how much is wrong with what they send, over 7, 30 or 90 days. Five queries for any number."""
+    """Sources by how much is wrong with what they send, over 7, 30 or 90 days; the newest imports. Seven queries for any number."""
     try:
         days = scorecard.days_of(request.GET.get("days"))
     except Invalid as refusal:
@@ -62,6 +64,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "silent": [card.source for card in found if card.figures.is_empty],
         "total": scorecard.total_of(shown),
         "counted_to": scorecard.counted_to(),
+        "imports": scorecard.import_cards(_imports(request, days)),
         "alarms": with_fixes(alarm.unread()[:50]),
         "read": list(
             SourceAlarm.objects.filter(acknowledged_at__isnull=False).select_related("source", "user", "key")[
@@ -71,6 +74,13 @@ def page(request: HttpRequest) -> HttpResponse:
         "here": request.get_full_path(),
     }
     return render(request, "scorecard/page.html", context)
+
+
+def _imports(request: HttpRequest, days: int) -> list[Import]:
+    """The newest ones, for who may see imports."""
+    if not request.user.has_perm("imports.view_import"):
+        return []
+    return list(scorecard.recent_imports(days).defer("sample", "mapping", "headers")[:_IMPORTS_SHOWN])
 
 
 def _row(card: scorecard.Card) -> Row:

@@ -19,6 +19,7 @@ from profiles.errors import Invalid
 from profiles.models import DuplicatePolicy, Source, SourceAlarm
 from profiles.reading import iso
 
+_DAYS = OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30)
 _SEES = ("profiles.view_sourcealarm", "profiles.view_source")
 
 
@@ -44,6 +45,18 @@ class CardRow(serializers.Serializer[Any]):
     trend = serializers.ListField(
         child=serializers.IntegerField(), help_text="What was wrong on each day, today last."
     )
+
+
+class ImportCardRow(serializers.Serializer[Any]):
+    import_id = serializers.IntegerField()
+    name = serializers.CharField(help_text="The file's.")
+    new_profiles = serializers.IntegerField()
+    duplicates = serializers.IntegerField(allow_null=True, help_text="null: counting took too long.")
+    duplicates_per_1000 = serializers.FloatField(allow_null=True)
+    identifiers_as_attributes = serializers.ListField(child=serializers.CharField(), help_text="Columns.")
+    rows_without_identifier = serializers.IntegerField()
+    conflicts = serializers.IntegerField(help_text="Rows that lead to two people.")
+    applied_at = serializers.DateTimeField()
 
 
 class AlarmRow(serializers.Serializer[Any]):
@@ -92,21 +105,39 @@ class Scorecard(PeopleApi):
         operation_id="listScorecard",
         tags=["Duplicates"],
         summary="What each source sends and how much of it makes duplicates",
-        parameters=[OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30), *api_schema.PAGE],
+        parameters=[_DAYS, *api_schema.PAGE],
         responses={200: api_schema.page_of(CardRow), **api_schema.ERRORS},
     )
     def get(self, request: Request) -> Response:
         """One row a source, over the last 7, 30 or 90 days, today included. `counted_to` is up to when."""
         self.known_parameters("days", "count")
-        try:
-            days = scorecard.days_of(request.query_params.get("days"))
-        except Invalid as error:
-            problem = error.problems[0]
-            raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
+        days = _days(request)
         answer = self.page(
             Source.objects.all(), lambda rows: [_card(one) for one in scorecard.cards(days, sources=rows)]
         )
         answer.data |= {"days": days, "counted_to": iso(scorecard.counted_to())}
+        return answer
+
+
+class ImportScorecard(PeopleApi):
+    permissions = {"GET": "imports.view_import"}
+
+    @extend_schema(
+        operation_id="listImportScorecard",
+        tags=["Duplicates"],
+        summary="How much of what each import made are duplicates",
+        parameters=[_DAYS, *api_schema.PAGE],
+        responses={200: api_schema.page_of(ImportCardRow), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Imports of people applied in the last 7, 30 or 90 days, the newest first."""
+        self.known_parameters("days", "count")
+        days = _days(request)
+        answer = self.page(
+            scorecard.recent_imports(days).defer("sample", "mapping", "headers"),
+            lambda rows: [_import(one) for one in scorecard.import_cards(rows)],
+        )
+        answer.data |= {"days": days}
         return answer
 
 
@@ -180,6 +211,14 @@ class Policy(PeopleApi):
         return Response(_policy(change_policy(changes=self.body(PolicyChanges), actor=self.actor)))
 
 
+def _days(request: Request) -> int:
+    try:
+        return scorecard.days_of(request.query_params.get("days"))
+    except Invalid as error:
+        problem = error.problems[0]
+        raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
+
+
 def _source(source: Source) -> dict[str, Any]:
     return {"id": source.pk, "name": source.name}
 
@@ -199,6 +238,20 @@ def _card(card: scorecard.Card) -> dict[str, Any]:
         "identify_calls": figures.identifies,
         "update_calls": figures.updates,
         "trend": card.trend,
+    }
+
+
+def _import(card: scorecard.ImportCard) -> dict[str, Any]:
+    return {
+        "import_id": card.job.pk,
+        "name": card.job.name,
+        "new_profiles": card.created,
+        "duplicates": card.duplicates,
+        "duplicates_per_1000": card.duplicates_per_1000,
+        "identifiers_as_attributes": card.hidden,
+        "rows_without_identifier": card.without_identifier,
+        "conflicts": card.conflicts,
+        "applied_at": iso(card.job.applied_at),
     }
 
 

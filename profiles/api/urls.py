@@ -87,6 +87,7 @@ urlpatterns: list[URLPattern] = [
     *both("v1/held-joins", held.HeldList, "api-held-joins"),
     *both("v1/held-joins/<int:pk>/decide", held.HeldDecide, "api-held-join-decide"),
     *both("v1/scorecard", scorecard.Scorecard, "api-scorecard"),
+    *both("v1/scorecard/imports", scorecard.ImportScorecard, "api-import-scorecard"),
     *both("v1/scorecard/alarms", scorecard.AlarmList, "api-source-alarms"),
     *both(
         "v1/scorecard/alarms/<int:pk>/acknowledge",

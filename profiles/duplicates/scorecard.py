@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -153,6 +153,7 @@ class ImportCard:
     that nothing leads back to, ``conflicts`` rows that lead to two people.
     """
 
+    job: Import
     created: int
     duplicates: int | None
     hidden: list[str]
@@ -164,13 +165,25 @@ class ImportCard:
         return None if self.duplicates is None else per_1000(self.duplicates, self.created)
 
 
-def import_card(job: Import) -> ImportCard:
-    """The figures of one import that was applied. One query."""
-    found = import_duplicates([job.pk], milliseconds=_MILLISECONDS) if job.counts.get("created") else {}
+def recent_imports(days: int) -> QuerySet[Import]:
+    """Imports of people that were applied in these days, the newest first."""
+    start = timezone.now() - datetime.timedelta(days=days)
+    return Import.objects.filter(kind=Import.Kind.PROFILES, applied_at__gte=start).order_by("-pk")
+
+
+def import_cards(jobs: Sequence[Import]) -> list[ImportCard]:
+    """The figures of imports that were applied. One query for any number of them."""
+    made = [job.pk for job in jobs if job.counts.get("created")]
+    found = import_duplicates(made, milliseconds=_MILLISECONDS) if made else {}
+    return [_import_card(job, None if found is None else found.get(job.pk, 0)) for job in jobs]
+
+
+def _import_card(job: Import, duplicates: int | None) -> ImportCard:
     warnings: list[dict[str, Any]] = job.warnings
     return ImportCard(
+        job=job,
         created=job.counts.get("created", 0),
-        duplicates=None if found is None else found.get(job.pk, 0),
+        duplicates=duplicates if job.counts.get("created") else 0,
         hidden=[one["column"] for one in warnings if one.get("code") == "looks_like_identifier"],
         without_identifier=sum(one.get("count", 0) for one in warnings if one.get("code") == "no_identifier"),
         conflicts=job.counts.get("conflict", 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cdp.models import AuditEntry
-from profiles.models import DuplicatePolicy, ScorecardState, Source, SourceAlarm, SourceHour
+from imports.models import Import
+from profiles.builtin import builtin_source
+from profiles.models import (
+    Change,
+    DuplicatePair,
+    DuplicatePolicy,
+    ScorecardState,
+    Source,
+    SourceAlarm,
+    SourceHour,
+)
 from tests.api.caller import Caller, said
+from tests.people import make_profile
 from tests.tracking.rejected import make_source
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +104,41 @@ def test_the_same_queries_for_one_source_and_for_a_hundred(api: Caller) -> None:
                 assert api.get(path).status_code == 200
             counts.append(len(caught))
     assert counts[:2] == counts[2:]
+
+
+def test_the_scorecard_of_imports(api: Caller, with_scopes: Callable[..., Caller]) -> None:
+    source = builtin_source("import")
+    jobs = [
+        Import.objects.create(
+            name=f"{days}.csv",
+            size=1,
+            sha256="0",
+            state="done",
+            source=source,
+            applied_at=timezone.now() - datetime.timedelta(days=days),
+            counts={"created": 4, "conflict": 1},
+        )
+        for days in (1, 2, 40)
+    ]
+    old, new = make_profile(), make_profile(source="import")
+    Change.objects.filter(profile=new).update(cause="import", cause_id=jobs[0].pk)
+    DuplicatePair.objects.create(a=old, b=new, tier="certain")
+    answer = api.get("scorecard/imports/?days=30").data
+    assert (answer["days"], [row["name"] for row in answer["results"]]) == (30, ["2.csv", "1.csv"])
+    row = answer["results"][1]
+    assert row.pop("applied_at").endswith("Z")
+    assert row == {
+        "import_id": jobs[0].pk,
+        "name": "1.csv",
+        "new_profiles": 4,
+        "duplicates": 1,
+        "duplicates_per_1000": 250.0,
+        "identifiers_as_attributes": [],
+        "rows_without_identifier": 0,
+        "conflicts": 1,
+    }
+    assert with_scopes("imports").get("scorecard/imports/").status_code == 200
+    assert with_scopes("profiles:read", name="reader").get("scorecard/imports/").status_code == 403
 
 
 def test_alarms_are_listed_filtered_and_acknowledged_once(api: Caller) -> None:

@@ -268,9 +268,11 @@ def test_an_import_and_the_duplicates_it_brought() -> None:
     pair(ann, people[1], "possible")
     pair(people[2], people[3])
     pair(people[2], more[0], "probable")
-    card = scorecard.import_card(job)
+    card, second = scorecard.import_cards([job, other])
     assert (card.created, card.duplicates, card.duplicates_per_1000) == (4, 2, 500.0)
     assert (card.hidden, card.without_identifier, card.conflicts) == (["Mail"], 3, 2)
+    assert (second.duplicates, second.duplicates_per_1000) == (1, 500.0)
+    assert list(scorecard.recent_imports(7)) == [other, job]
     assert scorecard.import_duplicates([job.pk, other.pk]) == {job.pk: 2, other.pk: 1}
 
 
