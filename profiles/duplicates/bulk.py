@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from profiles.duplicates.keys import BLOCK
-from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS, given_sql
 from profiles.duplicates.model import rounded
 from profiles.duplicates.tiers import RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.together import (
@@ -42,6 +42,8 @@ TYPES = {
 PEOPLE = f"CREATE TABLE people ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
 # A name nobody shares says at most this much more than the average one, a common one so much less.
 RAREST, COMMONEST = 4.0, -6.0
+# A name that fewer hold is not written down, so that nothing is left of people who are erased; it counts as one of two.
+TOLD_FROM = 5
 
 
 # A value more people hold than one in ten thousand values is a crowd's; a family has up to 5, and nobody's has 20.
@@ -128,7 +130,10 @@ def find_candidates(db: DuckDBPyConnection) -> None:
 
 
 def measure_rarity(db: DuckDBPyConnection) -> None:
-    """``rarity (field, value, bits)``: how much less common a name is than what two equal names have on average."""
+    """``rarity (field, value, bits)``: how much less common a name is than what two equal names have on average.
+
+    The value "" stands for every name that fewer than ``TOLD_FROM`` people hold.
+    """
     parts = [
         f"SELECT '{one.field}' AS field, {one.trait} AS value, count(*) AS n FROM people WHERE {one.trait} IS NOT NULL GROUP BY 2"
         for one in COMPARISONS
@@ -138,26 +143,33 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
         f"CREATE OR REPLACE TEMP TABLE rarity AS WITH counted AS ({' UNION ALL '.join(parts)}),"
         # The chance that two people taken at random have an equal name, and the commonness it stands for.
         " whole AS (SELECT field, sum(n) AS n, sum(n * n) / pow(sum(n), 2) AS average FROM counted GROUP BY field)"
+        f", told AS (SELECT field, value, n FROM counted WHERE n >= {TOLD_FROM}"
+        " UNION ALL SELECT DISTINCT field, '', 2 FROM counted)"
         " SELECT field, value, round(least("
-        f"{RAREST}, greatest({COMMONEST}, log2(average / (counted.n / whole.n)))), 3) AS bits"
-        " FROM counted JOIN whole USING (field)"
+        f"{RAREST}, greatest({COMMONEST}, log2(average / (told.n / whole.n)))), 3) AS bits"
+        " FROM told JOIN whole USING (field)"
     )
 
 
 def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
     rare = [one for one in COMPARISONS if one.is_rarity_counted]
-    columns = ", ".join(f"({one.sql})::TINYINT AS {one.field}" for one in COMPARISONS)
+    columns = ", ".join(f"({_with_given(one.sql)})::TINYINT AS {one.field}" for one in COMPARISONS)
     facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
     bits = ", ".join(f"least(l.{one.field}_bits, r.{one.field}_bits) AS {one.field}_bits" for one in rare)
-    own = ", ".join(f"coalesce({one.field}_rare.bits, 0.0) AS {one.field}_bits" for one in rare)
+    own = ", ".join(
+        f"coalesce({one.field}_rare.bits, (SELECT bits FROM rarity WHERE field = '{one.field}' AND value = ''), 0.0)"
+        f" AS {one.field}_bits"
+        for one in rare
+    )
     joins = " ".join(
         f"LEFT JOIN rarity {one.field}_rare ON {one.field}_rare.field = '{one.field}'"
         f" AND {one.field}_rare.value = people.{one.trait}"
         for one in rare
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {own} FROM people {joins}"
+        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {given_sql('people')} AS given, {own}"
+        f" FROM people {joins}"
     )
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}, {facts}"
@@ -194,6 +206,13 @@ def _shared_sql(name: str, weight: float) -> str:
     return f"({weight!r} * coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{name}'), 0.0))"
 
 
+def _with_given(sql: str) -> str:
+    """What a mailbox says is worked out once for everybody, not for every pair."""
+    for side in ("l", "r"):
+        sql = sql.replace(f"({given_sql(side)})", f"{side}.given").replace(given_sql(side), f"{side}.given")
+    return sql
+
+
 def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
     codes = ", ".join(
@@ -216,7 +235,7 @@ def write_found(db: DuckDBPyConnection, model: Model, folder: Path) -> dict[str,
         f"COPY (SELECT 'key', '', key, holders FROM crowd) TO '{folder / 'crowds.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(
-        f"COPY (SELECT field, value, bits FROM rarity WHERE bits <> 0) TO '{folder / 'rarity.csv'}' (HEADER false, FORCE_QUOTE *)"
+        f"COPY (SELECT field, value, bits FROM rarity) TO '{folder / 'rarity.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(f"COPY shared TO '{folder / 'shared.parquet'}' (FORMAT parquet)")
     return {"pairs": _count(db, "found"), "candidates": _count(db, "pair"), "crowds": _count(db, "crowd")}

@@ -71,7 +71,7 @@ def read_base(sides: Iterable[Side]) -> Base:
     sides = list(sides)
     names = {one.field: {getattr(side.traits, one.trait) for side in sides} - {None} for one in counted}
     bits: dict[str, dict[str, float]] = defaultdict(dict)
-    wanted = {name for values in names.values() for name in values} | {*SHARED}
+    wanted = {"", *SHARED, *(name for values in names.values() for name in values)}
     told = MatchRarity.objects.filter(field__in=[*names, "shared"], value__in=wanted).values_list(
         "field", "value", "bits"
     )

@@ -46,16 +46,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Rarity:
-    """What is common in a base: bits an equal name adds or takes, by field and folded name; under the field
-    "shared" bits two who share an address get, by the name of one of ``together.SHARINGS``.
+    """What is common in a base: bits an equal name adds or takes, by field and folded name ("" stands for all names
+    that are not there); under the field "shared" bits two who share an address get, by the name of one of
+    ``together.SHARINGS``.
     """
 
     bits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    otherwise: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, field_name: str, value: str | None) -> float:
         known = self.bits.get(field_name, {})
-        return known.get(value or "", self.otherwise.get(field_name, 0.0))
+        return known.get(value or "", known.get("", 0.0))
 
 
 @dataclass(frozen=True)

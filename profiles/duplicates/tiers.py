@@ -168,9 +168,10 @@ def facts_sql(today: date) -> dict[str, str]:
     both_types = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
     limit = adult_since(today)
     return {
-        "same_id": "(len(l.ids) > 0 AND len(r.ids) > 0 AND list_has_any(l.ids, r.ids))",
-        "other_single": "(len(l.singles) > 0 AND len(r.singles) > 0 AND NOT list_has_any(l.singles, r.singles)"
-        f" AND {both_types.format(SINGLE_BITS)})",
+        # As cases, which look at the lists only where both have something in them.
+        "same_id": "CASE WHEN len(l.ids) = 0 OR len(r.ids) = 0 THEN false ELSE list_has_any(l.ids, r.ids) END",
+        "other_single": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
+        f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {both_types.format(SINGLE_BITS)} END",
         "same_initial": "coalesce(left(l.first, 1) = left(r.first, 1), false)",
         "across_eighteen": f"coalesce((l.birth_date <= '{limit}') <> (r.birth_date <= '{limit}'), false)",
     }

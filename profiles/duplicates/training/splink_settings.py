@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 U = 2.0**-12
 # What Spark, and the functions Splink brings for it, call differently.
 _SPARK = (
+    (" // 2", " div 2"),
     ("list_has_any(", "arrays_overlap("),
     ("list_contains(", "array_contains("),
     ("len(", "size("),
@@ -65,7 +66,8 @@ def splink_settings(
 def rarity_columns() -> str:
     """Columns for a SELECT over ``people``, with ``rarity`` filled by ``bulk.measure_rarity``."""
     return ", ".join(
-        f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{one.field}' AND value = {one.trait}), 0))"
+        f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{one.field}' AND value = {one.trait}),"
+        f" (SELECT bits FROM rarity WHERE field = '{one.field}' AND value = ''), 0))"
         f" AS tf_{one.trait}"
         for one in COMPARISONS
         if one.is_rarity_counted
