@@ -67,7 +67,7 @@ def find_pair(pair_id: int) -> DuplicatePair:
         was_there = cursor.fetchone()[0]
     if was_there:
         raise StalePair(
-            f"Pair {pair_id} is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
+            f"Pair {pair_id} is no longer suggested: one of the two was changed, merged, deleted or erased. Nothing was done."
         )
     raise NotFound(f"There is no pair {pair_id}.")
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
+from profiles.duplicates.forgetting import forget
 from profiles.editing.identifiers import refresh_recognized
 from profiles.errors import NotFound, RuleForbids, Stale
 from profiles.identity.graph import retried
@@ -83,6 +84,7 @@ def delete_profiles(
     Profile.objects.filter(pk__in=chosen).update(
         status=Profile.Status.DELETED, version=F("version") + 1, updated_at=Now()
     )
+    forget([pk for family in members.values() for pk in family])
     entries = [
         Entry(
             pk,

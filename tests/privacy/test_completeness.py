@@ -18,14 +18,20 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 
 from cdp.actors import Actor
+from cdp.jobs import run, run_to_end
 from cdp.models import ApiKey, AuditEntry, Delivery, Mail, OutboxMessage, User, Webhook
 from imports.models import Import, Row
 from imports.partitions import create_partition
+from profiles.duplicates import freshness
+from profiles.duplicates.forgetting import erase
+from profiles.duplicates.scan import start_scan
+from profiles.merging.verdicts import set_verdict
 from profiles.models import (
     Address,
     Cart,
     Change,
     Consent,
+    DuplicateCase,
     DuplicatePair,
     Event,
     EventName,
@@ -33,6 +39,8 @@ from profiles.models import (
     Identifier,
     IdentifierType,
     LinkInterval,
+    MatchCrowd,
+    MatchRarity,
     Merge,
     Message,
     Note,
@@ -43,6 +51,7 @@ from profiles.models import (
     Tag,
 )
 from profiles.privacy import left_out
+from profiles.privacy.deletion import delete_profiles
 from profiles.privacy.export import export_profile
 from tests.people import make_profile
 
@@ -279,3 +288,102 @@ def changed_text(case: Case, row: models.Model, values: dict[str, Any]) -> str:
         text = case.text()
         transaction.set_rollback(True)
     return text
+
+
+# --- What finding duplicates keeps ---------------------------------------------------------------------------
+
+_KEPT = (
+    *("profiles_matchrow", "profiles_matchrarity", "profiles_matchcrowd", "profiles_duplicatecase"),
+    *("profiles_duplicatepair", "cdp_job"),
+)
+# As values stand in rows: folded, whole or in parts.
+_MARKS = ("zyxwvut", "quorlington", "48600987654", "family.box")
+
+
+def kept_of(marks: tuple[str, ...] = _MARKS) -> set[str]:
+    """Tables of the duplicate finder with a row in which one of these texts stands anywhere."""
+    found = set()
+    with connection.cursor() as cursor:
+        for table in _KEPT:
+            cursor.execute(
+                f"SELECT count(*) FROM {table} t WHERE t::text ILIKE ANY(%s)", [[f"%{m}%" for m in marks]]
+            )
+            if cursor.fetchone()[0]:
+                found.add(table)
+    return found
+
+
+@pytest.fixture
+def look_alikes(tmp_path: Any, settings: Any) -> list[int]:
+    """Three rows of one person, suggested by a door and found by a scan, and a phone too many share."""
+    settings.CDP_DATA = str(tmp_path)
+    told = {"last_name": "Quorlington", "phone": "+48600987654", "birth_date": "1980-05-17"}
+    ids = [
+        make_profile(first_name="Zyxwvut", email=f"zyxwvut.{number}@web.de", **told).pk for number in range(3)
+    ]
+    desk = [make_profile(first_name=f"Name{n}").pk for n in range(3)]
+    Profile.objects.filter(pk__in=desk).update(email="family.box@web.de")
+    reason = {
+        "code": "value",
+        "type": "email",
+        "value": "zyxwvut.0@web.de",
+        "text": "Both have zyxwvut.0@web.de.",
+    }
+    DuplicatePair.objects.create(a_id=ids[0], b_id=ids[1], reasons=[reason])
+    MatchCrowd.objects.create(field="email", value="family.box@web.de", holders=6)
+    DuplicateCase.objects.create(
+        kind="shared_value",
+        type=IdentifierType.objects.get(name="email"),
+        value="family.box@web.de",
+        size=6,
+        members=desk,
+        tier="related",
+    )
+    freshness.work_off()
+    return [*ids, *desk]
+
+
+def test_nothing_is_left_of_the_deleted_where_duplicates_are_found(
+    look_alikes: list[int], by_staff: dict[str, Any], tmp_path: Any
+) -> None:
+    assert {"profiles_matchrow", "profiles_duplicatepair", "profiles_matchcrowd"} <= kept_of()
+    delete_profiles(profile_ids=look_alikes, **by_staff)
+    assert kept_of() == set()
+    connection.check_constraints()
+    freshness.work_off()
+    assert run_to_end(start_scan(actor=Actor.system())).state == "done"
+    assert kept_of() == set()
+    assert list(tmp_path.rglob("rows.csv")) == []
+
+
+def test_a_scan_writes_no_name_that_one_person_has(look_alikes: list[int], tmp_path: Any) -> None:
+    job = run_to_end(start_scan(actor=Actor.system()))
+    assert job.state == "done"
+    assert MatchRarity.objects.exists()
+    assert "profiles_matchrarity" not in kept_of()
+    assert all(isinstance(number, int) for number in job.result.values())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_who_is_deleted_while_a_scan_runs_is_not_written_by_it(
+    look_alikes: list[int], by_staff: dict[str, Any], tmp_path: Any
+) -> None:
+    job = start_scan(actor=Actor.system())
+    while job.cursor.get("step") != "store":
+        run(job.pk, slice_seconds=0)
+        job.refresh_from_db()
+    delete_profiles(profile_ids=look_alikes, **by_staff)
+    assert run_to_end(job).state == "done"
+    assert kept_of() == set()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_of_the_erased_no_decision_is_left_either(look_alikes: list[int], by_staff: dict[str, Any]) -> None:
+    ids = look_alikes[:3]
+    set_verdict(a_id=ids[0], b_id=ids[1], verdict="not_duplicate", actor=by_staff["actor"])
+    delete_profiles(profile_ids=ids, **by_staff)
+    assert DuplicatePair.objects.filter(a_id=ids[0], b_id=ids[1]).exists(), "a deletion can be taken back"
+    erase(ids)
+    assert kept_of(_MARKS[:3]) == set()
+    assert not DuplicatePair.objects.filter(a_id__in=ids).exists()
+    assert not DuplicateCase.objects.filter(members__overlap=ids).exists()
