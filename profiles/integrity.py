@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from cdp import audit
+from profiles.duplicates import soundness
 from profiles.models import Receipt
 
 
@@ -176,6 +177,7 @@ INVARIANTS = (
         f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",
         _TRACKED_FIX,
     ),
+    *(Invariant(*told) for told in soundness.INVARIANTS),
 )
 
 
@@ -190,9 +192,9 @@ _MENDING = (
 
 
 def mend() -> int:
-    """Derive again what is derived from other rows; how many rows were wrong. Three statements."""
+    """Derive again what is derived from other rows; how many rows were wrong. Some statements."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return sum(cursor.execute(sql).rowcount for sql in _MENDING)
+        return sum(cursor.execute(sql).rowcount for sql in _MENDING) + soundness.mend()
 
 
 def broken(invariant: Invariant) -> Violation | None:
@@ -203,6 +205,15 @@ def broken(invariant: Invariant) -> Violation | None:
         )
         count, ids = cursor.fetchone()
     return Violation(invariant.name, count, invariant.fix, ids) if count else None
+
+
+MATCH_ROWS = soundness.ROWS
+
+
+def broken_match_rows() -> Violation | None:
+    """A sample of how people are compared, built anew."""
+    found = soundness.differing_rows()
+    return Violation(MATCH_ROWS, len(found), soundness.ROWS_FIX, found[:10]) if found else None
 
 
 AUDIT = "the audit log is as it was written"
@@ -220,4 +231,5 @@ def broken_audit() -> Violation | None:
 def violations(invariants: Iterable[Invariant] = INVARIANTS) -> list[Violation]:
     """Everything that does not hold, in the order of the list; empty when all is well."""
     found = [broken(invariant) for invariant in invariants]
-    return [violation for violation in (*found, broken_audit()) if violation is not None]
+    rest = (broken_match_rows(), broken_audit())
+    return [violation for violation in (*found, *rest) if violation is not None]

@@ -14,16 +14,21 @@ from django.utils import timezone
 
 from cdp import audit
 from profiles.builtin import builtin_source
+from profiles.duplicates import freshness
 from profiles.editing import add_event
-from profiles.integrity import AUDIT, INVARIANTS, mend, violations
+from profiles.integrity import AUDIT, INVARIANTS, MATCH_ROWS, mend, violations
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     Cart,
     Change,
+    DuplicateCase,
+    DuplicatePair,
     Event,
     Identifier,
     IdentifierType,
     LinkInterval,
+    MatchQueue,
+    MatchRow,
     Merge,
     Profile,
     Receipt,
@@ -204,3 +209,63 @@ def test_rows_of_small_tables_are_there_for_those_that_name_them() -> None:
     assert names() == set()
     Identifier.objects.filter(value="ann@example.com").update(source_id=32001)
     assert names() == {"every identifier has a type and a source"}
+
+
+def twins(count: int) -> list[int]:
+    """So many profiles of one person, compared already: one case."""
+    told = {"first_name": "Ann", "last_name": "Pucllar", "birth_date": "1980-05-17"}
+    ids = [make_profile(**told, email=f"twin{number}@web.de").pk for number in range(count)]
+    freshness.work_off()
+    assert DuplicateCase.objects.get(state="open").members == ids
+    return ids
+
+
+def test_what_finding_duplicates_keeps_is_looked_at() -> None:
+    ids = twins(4)
+    assert names() == set()
+
+    def breaks(name: str, *sample: int) -> None:
+        (found,) = violations()
+        assert (found.name, found.sample_ids) == (name, [*sample])
+        assert "doctor --fix" in found.fix
+
+    MatchRow.objects.filter(pk=ids[0]).update(city="oslo", keys=[1])
+    breaks(MATCH_ROWS, ids[0])
+    assert mend() == 1
+    assert names() == set(), "marked as outdated, which is no fault"
+    freshness.refresh(ids)
+    assert names() == set()
+
+    case = DuplicateCase.objects.get(state="open")
+    DuplicateCase.objects.update(members=[*ids, ids[-1] + 1])
+    breaks("open cases are of live people, each linked to the others", case.pk)
+    assert mend() == 1
+    assert names() == set()
+    # Only pairs hold the last one in, and somebody took them away by hand.
+    DuplicatePair.objects.filter(b_id=ids[3]).update(case=None)
+    breaks("open cases are of live people, each linked to the others", case.pk)
+    assert mend() == 1
+    assert names() == set()
+
+
+def test_the_dead_are_not_compared() -> None:
+    ids = twins(3)
+    Identifier.objects.filter(profile_id=ids[2]).update(resolves=False)
+    update(status="deleted")(ids[2])
+    assert names() == set(), "the queue knows"
+    MatchQueue.objects.all().delete()
+    kept = {"people are compared while they are live, and as one", "open pairs are of two live people"}
+    assert names() == {*kept, MATCH_ROWS, "open cases are of live people, each linked to the others"}
+    assert mend() >= 4
+    assert names() == set()
+    assert list(DuplicatePair.objects.values_list("a_id", "b_id")) == [(ids[0], ids[1])]
+    assert not DuplicateCase.objects.filter(state="open").exists()
+
+
+def test_a_pair_of_one_person_is_noticed() -> None:
+    ann, bob = make_profile(first_name="Ann"), make_profile(first_name="Bob")
+    pair = DuplicatePair.objects.create(a=ann, b=bob)
+    update(status="merged", canonical=ann)(bob.pk)
+    MatchQueue.objects.all().delete()
+    found = {violation.name: violation.sample_ids for violation in violations()}
+    assert found["open pairs are of two live people"] == [pair.pk]

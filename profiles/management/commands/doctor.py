@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
 from cdp.health import readiness
-from profiles.integrity import AUDIT, INVARIANTS, Violation, mend, violations
+from profiles.integrity import AUDIT, INVARIANTS, MATCH_ROWS, Violation, mend, violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def check_services() -> list[Finding]:
 
 def check_data() -> list[Finding]:
     broken = {violation.name: violation for violation in violations()}
-    names = [*(invariant.name for invariant in INVARIANTS), AUDIT]
+    names = [*(invariant.name for invariant in INVARIANTS), MATCH_ROWS, AUDIT]
     return [_finding(name, broken.get(name)) for name in names]
 
 
