@@ -1,0 +1,97 @@
+"""`python -m tests.bench.scan_child scan|splink FOLDER`: duplicates of everybody in PostgreSQL, timed, in a process of its own.
+
+*splink* does by hand what a scan does: match rows out of PostgreSQL, Splink with the shipped weights on the same
+candidates, and its pairs back into a table.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import django
+
+django.setup()
+
+import duckdb  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from cdp.actors import Actor  # noqa: E402
+from cdp.jobs import Job, run  # noqa: E402
+from profiles.duplicates import bulk, rows  # noqa: E402
+from profiles.duplicates.model import shipped  # noqa: E402
+from profiles.duplicates.scan import MEMORY, start_scan  # noqa: E402
+from tests.bench.import_child import peak_memory  # noqa: E402
+
+
+def scan() -> dict[str, Any]:
+    """Seconds by step, and the job's result."""
+    job = start_scan(actor=Actor.system())
+    seconds: dict[str, float] = {}
+    while job.is_open:
+        step, started = job.cursor.get("step", "rows"), time.perf_counter()
+        run(job.pk, slice_seconds=0)
+        seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - started
+        job = Job.objects.get(pk=job.pk)
+    assert job.state == "done", job.problem
+    return {"seconds": seconds, "result": job.result}
+
+
+def by_splink(folder: Path) -> dict[str, Any]:
+    from tests.bench.test_duplicates import splink
+
+    started = time.perf_counter()
+    columns = ", ".join(("profile_id", *rows.STORED))
+    with (
+        (folder / "rows.csv").open("wb") as file,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY (SELECT {columns} FROM profiles_matchrow) TO STDOUT (FORMAT csv)") as copy,
+    ):
+        for block in copy:
+            file.write(block)
+    db = duckdb.connect(str(folder / "splink.duckdb"))
+    db.execute(f"SET memory_limit = '{MEMORY}'")
+    db.execute("SET threads = 2")
+    db.execute("SET preserve_insertion_order = false")
+    db.execute(bulk.PEOPLE)
+    people = bulk.read_rows(db, folder / "rows.csv")
+    bulk.leave_out_crowds(db)
+    bulk.measure_rarity(db)
+    # The same candidates: Splink itself would also join on keys thousands hold.
+    db.execute(
+        f"CREATE TEMP TABLE crowd AS SELECT key FROM (SELECT unnest(keys) AS key FROM people) GROUP BY key HAVING count(*) > {bulk.BLOCK}"
+    )
+    db.execute(
+        "UPDATE people SET keys = list_filter(keys, lambda x: NOT list_contains((SELECT coalesce(list(key), []) FROM crowd), x))"
+        " WHERE list_has_any(keys, (SELECT coalesce(list(key), []) FROM crowd))"
+    )
+    read = time.perf_counter() - started
+    table, predicting = splink(db, people, is_trained=False)
+    least = shipped().thresholds["possible"]
+    target = folder / "pairs.csv"
+    db.execute(
+        f"COPY (SELECT unique_id_l, unique_id_r, match_weight FROM {table} WHERE match_weight >= {least})"
+        f" TO '{target}' (HEADER false)"
+    )
+    ((candidates,),) = db.execute(f"SELECT count(*) FROM {table}").fetchall()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE predicted (a bigint, b bigint, score float8, PRIMARY KEY (a, b))")
+        with target.open("rb") as file, cursor.copy("COPY predicted FROM STDIN (FORMAT csv)") as copy:
+            while block := file.read(1 << 20):
+                copy.write(block)
+        cursor.execute("SELECT count(*) FROM predicted")
+        (pairs,) = cursor.fetchone()
+    seconds = {"all": time.perf_counter() - started, "read": read, "predict": predicting}
+    return {"seconds": seconds, "result": {"pairs": pairs, "candidates": candidates}}
+
+
+def main(mode: str, folder: str) -> None:
+    told = scan() if mode == "scan" else by_splink(Path(folder))
+    print(json.dumps({**told, "memory": peak_memory()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,130 @@
+"""A scan of a million people from PostgreSQL to stored, explained pairs, beside Splink with the same weights by hand;
+and one changed person to their updated pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+from profiles.builtin import builtin_source
+from profiles.duplicates import freshness
+from profiles.duplicates.training.people import FIELDS, make_people
+from profiles.models import DuplicatePair, MatchRow, Profile
+from tests.bench.conftest import percentile, scaled
+from tests.bench.test_import import database_url
+
+pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
+CHANGES = 400
+
+
+def fill(count: int) -> None:
+    """Invented people as an import of contact values leaves them: two or three rows of some, none joined yet."""
+    columns = ", ".join(FIELDS)
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE told (id serial, {', '.join(f'{name} text' for name in FIELDS)})")
+        with cursor.copy(f"COPY told ({columns}) FROM STDIN") as copy:
+            for row in make_people(rows=count, seed=504).rows:
+                copy.write_row([row[name] or None for name in FIELDS])
+        cursor.execute(
+            f"INSERT INTO profiles_profile (id, canonical_id, source_id, {columns})"
+            f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",
+            [builtin_source("import").pk],
+        )
+        cursor.execute("DROP TABLE told")
+        cursor.execute("VACUUM ANALYZE profiles_profile")
+
+
+def child(mode: str, folder: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.scan_child", mode, str(folder)],
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "cdp.settings",
+            "CDP_LOCAL": "1",
+            "CDP_DATA": str(folder),
+            "DATABASE_URL": database_url(),
+            "CELERY_BROKER_URL": "memory://",
+        },
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def test_scan(report: Any, tmp_path: Path) -> None:
+    count = scaled(1_000_000)
+    fill(count)
+    first = child("scan", tmp_path)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    again = child("scan", tmp_path)
+    rival = child("splink", tmp_path)
+    ours, theirs = sum(again["seconds"].values()), rival["seconds"]["all"]
+    parts = ", ".join(f"{step} {seconds:.1f}" for step, seconds in again["seconds"].items())
+    told = again["result"]
+    assert DuplicatePair.objects.count() == told["pairs"] > 0
+    report(
+        f"scan {count:,} people for duplicates: {told['pairs']:,} pairs of {told['candidates']:,} candidates, stored",
+        measured=f"{ours:.1f} s ({parts})",
+        limit=f"Splink, same weights, by hand {theirs:.1f} s ({rival['seconds']['predict']:.1f} predicting)",
+        ratio=f"{ours / theirs:.2f} ×",
+        floor="≤ 1.0 ×",
+        holds=ours <= theirs,
+    )
+    report(
+        "memory of that worker",
+        measured=f"{again['memory']:.0f} MB",
+        limit=f"Splink {rival['memory']:.0f} MB",
+        floor="≤ 2,048 MB",
+        holds=again["memory"] <= 2048,
+    )
+    rows = first["seconds"]["rows"]
+    report(
+        f"the first scan, which builds {count:,} match rows",
+        measured=f"{sum(first['seconds'].values()):.1f} s (rows {rows:.1f}, {count / rows:,.0f}/s)",
+        holds=True,
+    )
+    one_changed(report, count)
+
+
+def one_changed(report: Any, count: int) -> None:
+    """Somebody's name, street or phone changes; timed is what a worker does about it, commit included."""
+    dice = Random(9)
+    ids = list(MatchRow.objects.values_list("pk", flat=True))
+    seconds, found = [], 0
+    changes = (
+        {"city": "Utrecht"},
+        {"last_name": "Quillfeather"},
+        {"phone": "+48600100200"},
+        {"birth_date": "1977-03-04"},
+        {"street": "Hoofdstraat 3"},
+    )
+    for number, pk in enumerate(dice.sample(ids, CHANGES + 20)):
+        Profile.objects.filter(pk=pk).update(**changes[number % len(changes)])
+        started = time.perf_counter()
+        with transaction.atomic():
+            freshness.refresh([pk])
+        if number >= 20:
+            seconds.append(time.perf_counter() - started)
+        found += DuplicatePair.objects.filter(a_id=pk).count()
+    assert found > 0
+    middle, slowest = (percentile(seconds, share) * 1000 for share in (0.5, 0.99))
+    report(
+        f"one of {count:,} changed → pairs up to date (p50 / p99)",
+        measured=f"{middle:.1f} / {slowest:.1f} ms",
+        floor="p99 ≤ 10 ms",
+        holds=slowest <= 10,
+    )
