@@ -73,6 +73,8 @@ TABLES: dict[str, str] = {
     "profiles.MatchRarity": "How common names are.",
     "profiles.MatchRow": "The person's own values, which are told, in the form in which they are compared.",
     "profiles.ScorecardState": "Up to when calls were counted.",
+    "profiles.MergeBatch": "Many merges started together; each of them is told.",
+    "profiles.MergeBatchRow": "A step of many merges; each of them is told.",
     "profiles.Source": "Names of sources; told with each value.",
     "profiles.SourceAlarm": "About sources as a whole.",
     "profiles.SourceHour": "Counts of calls; the person's events are told.",
