@@ -143,7 +143,8 @@ def body(
 def _extra(exc: Refused) -> dict[str, Any]:
     """What a program needs to act on a refusal, such as the profile that holds the identifier, or the state now."""
     profile_id = getattr(exc, "profile_id", None)
-    return {**({} if profile_id is None else {"profile_id": profile_id}), **getattr(exc, "fresh", {})}
+    said = {} if profile_id is None else {"profile_id": profile_id}
+    return {**said, **getattr(exc, "fresh", {}), **getattr(exc, "extra", {})}
 
 
 def _located(item: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from profiles.timeline import Item
 
 # What was decided about an identifier, under which key the journal tells it.
 _DECIDED = {"confirmed": "confirmed", "blocked": "blocked", "shared": "told to be a shared device"}
+_TAKEN_BACK = {"blocked": "not blocked any more", "shared": "no shared device any more"}
 _MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address", "consents": "Consent"}
 
 
@@ -117,6 +118,8 @@ class Reader:
         for key, (old, new) in fields.items():
             if key in _DECIDED:
                 yield from (Part("Identifier", _shown(key, value), _DECIDED[key]) for value in new or [])
+                back = _TAKEN_BACK.get(key, f"not {key} any more")
+                yield from (Part("Identifier", _shown(key, value), back) for value in old or [])
                 continue
             if key in _MANY:
                 yield from (Part(_MANY[key], _shown(key, value), "added") for value in new or [])

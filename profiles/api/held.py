@@ -19,6 +19,7 @@ from profiles.privacy import masking
 from profiles.reading import iso
 from profiles.tracking.breaker import MERGE, STATES, decide_held
 from profiles.tracking.held import ALL, DECIDED, OPEN, explain, held_joins
+from profiles.tracking.reopen import reopen_held
 
 _FILTERS = [
     OpenApiParameter(
@@ -54,6 +55,20 @@ class DecidedAnswer(serializers.Serializer[Any]):
     message = serializers.CharField()
     profile_id = serializers.IntegerField(
         allow_null=True, help_text="The surviving profile of a merge, or the device's own."
+    )
+
+
+class ReopenedAnswer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    state = serializers.CharField(help_text="open; or dismissed, when it waits already as a newer join.")
+    was = serializers.CharField(help_text="What had been decided.")
+    reopened = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text="Every join that waits again, those decided along with it too.",
+    )
+    message = serializers.CharField()
+    profile_id = serializers.IntegerField(
+        allow_null=True, help_text="Whom the value leads to now, if it was changed."
     )
 
 
@@ -133,6 +148,35 @@ class HeldDecide(PeopleApi):
                 "state": done.state,
                 "decided": done.decided,
                 "message": said,
+                "profile_id": done.profile_id,
+            }
+        )
+
+
+class HeldReopen(PeopleApi):
+    permissions = {"POST": ("profiles.view_heldjoin", "profiles.change_heldjoin")}
+
+    @extend_schema(
+        operation_id="reopenHeldJoin",
+        tags=["Tracking"],
+        summary="Take back a decision about a held join",
+        parameters=api_schema.WRITE,
+        request=None,
+        responses={200: ReopenedAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """The join waits again: a blocked value is free, a shared one leads to whom it led to. One that is open is a
+        409. One that was merged is a 422 with `merge_id` and the address to `unmerge` it; after that it can be reopened.
+        """
+        done = reopen_held(held_id=pk, actor=self.actor)
+        is_plain = self.shown.is_open or done.was in (HeldJoin.State.MERGED, HeldJoin.State.DISMISSED)
+        return Response(
+            {
+                "id": done.held_id,
+                "state": OPEN if pk in done.reopened else HeldJoin.State.DISMISSED,
+                "was": done.was,
+                "reopened": done.reopened,
+                "message": done.message if is_plain else "The join waits again.",
                 "profile_id": done.profile_id,
             }
         )

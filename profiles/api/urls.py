@@ -95,6 +95,7 @@ urlpatterns: list[URLPattern] = [
         "api-source-alarm-acknowledge",
     ),
     *both("v1/duplicate-policy", scorecard.Policy, "api-duplicate-policy"),
+    *both("v1/held-joins/<int:pk>/reopen", held.HeldReopen, "api-held-join-reopen"),
     *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
     *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
     *both("v1/receipts/dismiss", receipts.DismissMany, "api-receipts-dismiss"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -19,10 +20,15 @@ from profiles.tracking.recent import forget_all
 
 @dataclass(frozen=True, slots=True)
 class BlockedValue:
-    """``held`` are the joins that waited because of it; ``profile_id`` is whom it led to until now."""
+    """``held`` are the joins that waited because of it; ``profile_id`` is whom it led to until now.
+
+    ``effects`` is what was changed, for taking it back: ``{"listed": bool, "identifier": id | None, "case":
+    [id, state before] | None}``; kept with the held joins.
+    """
 
     held: list[int]
     profile_id: int | None
+    effects: dict[str, Any] = field(default_factory=dict)
 
 
 def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
@@ -31,7 +37,8 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
     Whoever it led to hears of it; joins and cases that wait because of it are decided with it.
     """
     kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=type_id)
-    if value.lower() not in (known.lower() for known in kind.blocked_values):
+    is_new = value.lower() not in (known.lower() for known in kind.blocked_values)
+    if is_new:
         kind.blocked_values = [*kind.blocked_values, value.lower()]
         kind.save(update_fields=["blocked_values"])
     row = leading_row(type_id, value)
@@ -40,17 +47,39 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
         tell_person(row, "blocked", actor)
     # Other processes notice within seconds.
     transaction.on_commit(forget_all)
-    held = close_held(held_of(type_id, value), HeldJoin.State.BLOCKED, actor)
-    DuplicateCase.objects.filter(
+    # At most one (constraint duplicate_case_of_value_once).
+    cases = DuplicateCase.objects.filter(
         kind=DuplicateCase.Kind.SHARED_VALUE, type_id=type_id, value=value, state__in=["open", "shared"]
-    ).update(
+    )
+    case = cases.values_list("pk", "state").first()
+    effects = {"listed": is_new, "identifier": row.pk if row else None, "case": case}
+    held = close_held(held_of(type_id, value), HeldJoin.State.BLOCKED, actor, effects)
+    cases.update(
         state=DuplicateCase.State.BLOCKED,
         user=actor.user_id,
         key=actor.key_id,
         decided_at=Now(),
         updated_at=Now(),
     )
-    return BlockedValue(held, row.profile.canonical_id if row else None)
+    return BlockedValue(held, row.profile.canonical_id if row else None, effects)
+
+
+def unblock_value(*, type_id: int, value: str, effects: dict[str, Any]) -> None:
+    """Take a value off its type's list again, and the case that was decided with it is as before.
+
+    In the caller's transaction; whom it leads to then is the caller's to say. ``effects`` as ``block_value`` told.
+    """
+    kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=type_id)
+    kind.blocked_values = [known for known in kind.blocked_values if known.lower() != value.lower()]
+    kind.save(update_fields=["blocked_values"])
+    transaction.on_commit(forget_all)
+    State = DuplicateCase.State
+    pk, state = effects.get("case") or (None, "")
+    again = DuplicateCase.objects.filter(type_id=type_id, value=value, state__in=[State.OPEN, State.SHARED])
+    if pk is not None and not again.exists():
+        nobody = {"user": None, "key": None, "decided_at": None} if state == State.OPEN else {}
+        case = DuplicateCase.objects.filter(pk=pk, state=State.BLOCKED)
+        case.update(state=state, updated_at=Now(), **nobody)
 
 
 def leading_row(type_id: int, value: str) -> Identifier | None:
@@ -63,18 +92,23 @@ def held_of(type_id: int, value: str) -> QuerySet[HeldJoin]:
     return HeldJoin.objects.filter(type_id=type_id, value=value)
 
 
-def close_held(rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor) -> list[int]:
-    """Those of them that are open are decided; their ids."""
+def close_held(
+    rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor, effects: dict[str, Any] | None = None
+) -> list[int]:
+    """Those of them that are open are decided; their ids. ``effects`` is what to put back when it is taken back."""
     ids = sorted(rows.filter(state=HeldJoin.State.OPEN).values_list("pk", flat=True))
-    HeldJoin.objects.filter(pk__in=ids).update(state=state, user=actor.user_id, decided_at=Now())
+    HeldJoin.objects.filter(pk__in=ids).update(
+        state=state, user=actor.user_id, decided_at=Now(), effects=effects or {}
+    )
     return ids
 
 
-def tell_person(row: Identifier, what: str, actor: Actor) -> None:
-    """The person the value led to hears that it does no more (``what``: blocked, shared)."""
+def tell_person(row: Identifier, what: str, actor: Actor, *, is_taken_back: bool = False) -> None:
+    """The person a value led to hears that it does no more (``what``: blocked, shared); or that it does again."""
     root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
     refresh_recognized([root.pk])
     touch(root)
-    entry = Entry(root.pk, Change.Kind.UPDATED, {what: [[], [str(row)]]}, via_id=row.profile_id)
+    sides = [[str(row)], []] if is_taken_back else [[], [str(row)]]
+    entry = Entry(root.pk, Change.Kind.UPDATED, {what: sides}, via_id=row.profile_id)
     source = builtin_source("api" if actor.key is not None else "staff")
     record(entry=entry, actor=actor, source=source)

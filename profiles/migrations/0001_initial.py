@@ -446,6 +446,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('decided_at', models.DateTimeField(null=True)),
+                ('effects', models.JSONField(editable=False, help_text='Numbers of the rows the decision changed, so that it can be taken back.', null=True)),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='profiles.identifiertype')),
                 ('other', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='profiles.profile')),

@@ -124,6 +124,9 @@ class HeldJoin(models.Model):
 
     ``profile`` is where the call went, ``other`` whom the value leads to. A value decided as *shared* never
     joins anybody again; one that was blocked is among its type's blocked values.
+
+    ``effects`` of a decision: ``{"listed": bool, "identifier": id, "case"}`` when blocked, ``{"identifier", "profile",
+    "ended", "made": [ids]}`` when shared (``{}`` where the value led to nobody known), ``{"merge": id}``.
     """
 
     class Reason(models.TextChoices):
@@ -150,6 +153,11 @@ class HeldJoin(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_at = models.DateTimeField(db_default=Now(), editable=False)
     decided_at = models.DateTimeField(null=True)
+    effects = models.JSONField(
+        null=True,
+        editable=False,
+        help_text="Numbers of the rows the decision changed, so that it can be taken back.",
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -14,6 +14,7 @@ COLUMNS: dict[str, str] = {
     "profiles.DuplicatePair.assignee": "Which member of staff looks at it.",
     "profiles.DuplicatePair.later_until": "When staff wants to look at it again.",
     "profiles.DuplicatePair.scored_at": "When it was compared last; when it was found is told.",
+    "profiles.HeldJoin.effects": "Numbers of rows, for taking the decision back; the decision is told.",
     "profiles.HeldJoin.other": "The other person.",
     "profiles.Receipt.replay_of": "A number of the system; the first receipt is told, too.",
     "imports.Row.version": "Guards a plan against changes meanwhile.",

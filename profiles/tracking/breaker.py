@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Max, Q
@@ -66,15 +67,7 @@ def decide_held(*, held_id: int, decision: str, actor: Actor) -> DecidedHeld:
     if decision not in STATES:
         message = f"Decide {', '.join(STATES)}; “{decision}” is none of them."
         raise Invalid([{"field": "decision", "value": decision, "message": message}])
-    graph.lock_graph()  # before any row, as merging does
-    held = (
-        HeldJoin.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("type", "source", "user")
-        .filter(pk=held_id)
-        .first()
-    )
-    if held is None:
-        raise NotFound(f"There is no held join {held_id}.")
+    held = take_hold(held_id)
     if held.state != HeldJoin.State.OPEN:
         raise Conflict(f"Held join {held_id} was decided already: {held.get_state_display().lower()}.")
     done = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](held, actor)
@@ -101,7 +94,17 @@ def decide_many(*, held_ids: Iterable[int], decision: str, actor: Actor) -> Many
     return ManyDecided(decided, problems)
 
 
-def _door(actor: Actor) -> Source:
+def take_hold(held_id: int) -> HeldJoin:
+    """The held join, locked until the transaction ends, and the graph with it. Raises NotFound."""
+    graph.lock_graph()  # before any row, as merging does
+    rows = HeldJoin.objects.select_for_update(no_key=True, of=("self",))
+    held = rows.select_related("type", "source", "user").filter(pk=held_id).first()
+    if held is None:
+        raise NotFound(f"There is no held join {held_id}.")
+    return held
+
+
+def door_of(actor: Actor) -> Source:
     return builtin_source("api" if actor.key is not None else "staff")
 
 
@@ -123,34 +126,42 @@ def _share(held: HeldJoin, actor: Actor) -> DecidedHeld:
             f"{held.type} {held.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
         )
     row = leading_row(held.type_id, held.value)
-    profile_id = None
+    profile_id: int | None = None
+    effects: dict[str, Any] = {}
     if row is not None:
         root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
-        profile_id = _take_over(held, row, actor) if root.is_recognized else root.pk
-    decided = close_held(held_of(held.type_id, held.value), HeldJoin.State.SHARED, actor)
+        if root.is_recognized:
+            effects = _take_over(held, row, actor)
+        profile_id = effects.get("profile", root.pk)
+    decided = close_held(held_of(held.type_id, held.value), HeldJoin.State.SHARED, actor, effects)
     message = f"{held.type} {held.value} is a shared device: it joins nobody from now on."
     return DecidedHeld(held.pk, HeldJoin.State.SHARED, decided, message, profile_id)
 
 
-def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> int:
+def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> dict[str, Any]:
     """An anonymous profile of the device's own has the value from this moment on; the past stays where it is."""
     now = timezone.now()
     Identifier.objects.filter(pk=row.pk).update(resolves=False)
     tell_person(row, "shared", actor)
     own = [(row.type.name, row.value)]
     mine = create_profile(values={}, identifiers=own, actor=actor, source=held.source).profile
-    _pass_on(row, mine.pk, now)
-    return mine.pk
+    return {"identifier": row.pk, "profile": mine.pk, **_pass_on(row, mine.pk, now)}
 
 
-def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> None:
+def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> dict[str, Any]:
+    """Whose the value was ends now; which row ended, and which were made."""
     intervals = LinkInterval.objects.filter(type=row.type, value=row.value)
-    if not intervals.filter(ended_at=None).update(ended_at=now):
+    same = {"type": row.type, "value": row.value}
+    ended = intervals.filter(ended_at=None).first()
+    if ended is not None:
+        LinkInterval.objects.filter(pk=ended.pk).update(ended_at=now)
+        made = []
+    else:
         since = intervals.aggregate(last=Max("ended_at"))["last"]
-        LinkInterval.objects.create(
-            type=row.type, value=row.value, profile_id=row.profile_id, started_at=since, ended_at=now
-        )
-    LinkInterval.objects.create(type=row.type, value=row.value, profile_id=profile_id, started_at=now)
+        past = {"profile_id": row.profile_id, "started_at": since, "ended_at": now}
+        made = [LinkInterval.objects.create(**same, **past).pk]
+    made.append(LinkInterval.objects.create(**same, profile_id=profile_id, started_at=now).pk)
+    return {"ended": ended.pk if ended else None, "made": made}
 
 
 # --- Merge anyway, or nothing ------------------------------------------------------------------------------
@@ -159,16 +170,16 @@ def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> None:
 def _merge(held: HeldJoin, actor: Actor) -> DecidedHeld:
     roots = graph.roots_of([held.profile_id, held.other_id])
     root = roots[held.profile_id]
-    message = f"#{root} is one person by now; nothing was left to merge."
+    message, merge_id = f"#{root} is one person by now; nothing was left to merge.", None
     if root != roots[held.other_id]:
         best = suggest_winner(held.profile_id, held.other_id)
         done = merge_profiles(
-            winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=_door(actor)
+            winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=door_of(actor)
         )
-        root = done.winner_id
+        root, merge_id = done.winner_id, done.merge_id
         message = f"#{done.loser_id} was merged into #{root}."
     same = Q(profile__canonical_id=root, other__canonical_id=F("profile__canonical_id"))
-    decided = close_held(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor)
+    decided = close_held(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor, {"merge": merge_id})
     return DecidedHeld(held.pk, HeldJoin.State.MERGED, decided, message, root)
 
 

@@ -84,7 +84,7 @@ def receive(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                _enter(alone=attempt >= _ALONE_FROM)
+                enter(alone=attempt >= _ALONE_FROM)
                 return _Call(sender, is_quiet=is_quiet, replay_of=replay_of).run(entries, is_strict=is_strict)
         except (store.Collision, IntegrityError, OperationalError) as error:
             if not _is_race(error):
@@ -96,7 +96,7 @@ def receive(
     raise AssertionError("unreachable")
 
 
-def _enter(*, alone: bool) -> None:
+def enter(*, alone: bool) -> None:
     """Before any row is touched. Alone: once the calls at work have ended, with later ones and merges kept waiting.
 
     One query more for each call. Waiting in line, nobody can hold a row another one needs.

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.html import format_html
 
 from cdp.actors import Actor
 from profiles.admin.door import back, door, may_see, render, write
@@ -19,6 +20,7 @@ from profiles.privacy.masking import mask_identifier, mask_profile
 from profiles.tracking.breaker import DISMISS, MERGE, STATES, decide_held, decide_many
 from profiles.tracking.held import OPEN, explain, held_joins
 from profiles.tracking.held import STATES as LISTS
+from profiles.tracking.reopen import MergedAnyway, reopen_held
 
 PAGE = 50
 _PLACING = ("after", "before")
@@ -26,7 +28,7 @@ _PLACING = ("after", "before")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One join as the list shows it; ``is_one`` when the two are one person by now."""
+    """One join as the list shows it; ``is_one`` when the two are one person by now, ``merge_id`` of the decision."""
 
     held: HeldJoin
     value: str
@@ -36,6 +38,12 @@ class Row:
     is_open: bool
     is_soft: bool
     is_one: bool
+    merge_id: int | None
+
+    @property
+    def is_merged(self) -> bool:
+        """One person, by “merge anyway”: taken back by undoing the merge."""
+        return self.is_one and self.held.state == HeldJoin.State.MERGED
 
 
 def list_url() -> str:
@@ -68,6 +76,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "may_decide": may_decide,
         "may_merge": may_decide and request.user.has_perm("profiles.merge_profile"),
         "may_tick": may_decide and state == OPEN,
+        "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
     }
     return render(request, "tracking/held.html", context)
 
@@ -113,6 +122,7 @@ def _row(held: HeldJoin, sees: bool) -> Row:
         held.state == HeldJoin.State.OPEN,
         held.type.strength == IdentifierType.Strength.SOFT,
         who.pk == whom.pk,
+        (held.effects or {}).get("merge"),
     )
 
 
@@ -147,3 +157,30 @@ def decide(request: HttpRequest) -> HttpResponse:
         count = len(many.decided)
         messages.success(request, f"{count:,} join{'' if count == 1 else 's'} decided.")
     return redirect(target)
+
+
+@write("profiles.view_heldjoin", "profiles.change_heldjoin")
+def reopen(request: HttpRequest, heldjoin_id: int) -> HttpResponse:
+    """Take a decision back; of a merge, the way to its undo."""
+    target = back(request) or list_url()
+    try:
+        done = reopen_held(held_id=heldjoin_id, actor=Actor.of_request(request))
+    except MergedAnyway as refusal:
+        messages.error(request, _with_undo(request, refusal))
+        return redirect(target)
+    is_plain = may_see(request) or done.was in (HeldJoin.State.MERGED, HeldJoin.State.DISMISSED)
+    more = len(done.reopened) - 1
+    also = (
+        f" {more:,} more of the same decision {'waits' if more == 1 else 'wait'} again, too."
+        if more > 0
+        else ""
+    )
+    messages.success(request, (done.message if is_plain else "The join waits again.") + also)
+    return redirect(target)
+
+
+def _with_undo(request: HttpRequest, refusal: MergedAnyway) -> str:
+    if refusal.merge_id is None or not request.user.has_perm("profiles.unmerge_profile"):
+        return refusal.message
+    url = reverse("admin:profiles_merge_undo", args=[refusal.merge_id])
+    return format_html('{} <a href="{}">Undo merge {}</a>', refusal.message, url, str(refusal.merge_id))

@@ -23,6 +23,7 @@ class HeldJoinAdmin(OwnPages):
     pages = (
         ("", held.inbox, "changelist"),
         ("decide/", held.decide, "decide"),
+        ("<int:heldjoin_id>/reopen/", held.reopen, "reopen"),
     )
 
 
