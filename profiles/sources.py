@@ -20,7 +20,7 @@ from profiles.tracking.keys import digest_of
 
 _DOORS = {WriteKey.Kind.WEB: Source.Door.WEB, WriteKey.Kind.SERVER: Source.Door.API}
 _KINDS = "Write “web” or “server”."
-_TRACKING = (Source.Door.WEB, Source.Door.API)
+TRACKING = (Source.Door.WEB, Source.Door.API)
 MAX_OVERLAP_HOURS = 30 * 24
 MAX_ORIGINS = 100
 # The hours an old key goes on working, unless somebody says otherwise.
@@ -81,7 +81,7 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     (booleans), ``allowed_origins`` (list of web addresses), ``schema_mode``, ``merges_per_hour``.
     Raises NotFound; Invalid, naming every value that cannot be; Conflict for a name that is taken.
     """
-    source = _source(source_id)
+    source = hold_source(source_id)
     problems: list[Problem] = []
     values = {}
     for field, raw in changes.items():
@@ -112,10 +112,10 @@ def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
 
     Raises NotFound; Invalid for a kind that is none; RuleForbids for sources nobody sends to.
     """
-    source = _source(source_id)
+    source = hold_source(source_id)
     if kind not in WriteKey.Kind.values:
         raise Invalid([{"field": "kind", "value": kind, "message": _KINDS}])
-    if source.door not in _TRACKING:
+    if source.door not in TRACKING:
         raise RuleForbids(f"“{source.name}” takes no tracking calls, so it has no write keys.")
     made = _make_key(source, kind)
     audit.record("writekey.create", actor=actor, subject=f"writekey:{made.key.pk}", detail=_about(made.key))
@@ -160,7 +160,8 @@ def revoke_key(*, key_id: int, actor: Actor) -> WriteKey:
     return key
 
 
-def _source(source_id: int) -> Source:
+def hold_source(source_id: int) -> Source:
+    """The source, locked until the transaction ends. Raises NotFound."""
     source = Source.objects.select_for_update().filter(pk=source_id).first()
     if source is None:
         raise NotFound(f"There is no source #{source_id}.")

@@ -351,6 +351,11 @@ class Migration(migrations.Migration):
                 ('schema_mode', models.CharField(choices=[('observe', 'Observe: keep the event, note nothing'), ('warn', 'Warn: keep the event, list the violation'), ('quarantine', 'Quarantine: hold the event until it is repaired'), ('reject', 'Reject: refuse the event, keep it in the inbox')], default='observe', max_length=10, verbose_name='events that break their schema')),
                 ('merges_per_hour', models.PositiveIntegerField(default=1000, help_text='More than this are held in the inbox instead of carried out.', verbose_name='automatic merges an hour')),
                 ('hash_secret', models.CharField(default=profiles.models.definition.new_secret, editable=False, max_length=64)),
+                ('hash_secret_since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('hash_secret_used_at', models.DateTimeField(editable=False, help_text='To the hour.', null=True)),
+                ('old_hash_secret', models.CharField(blank=True, default='', editable=False, max_length=64)),
+                ('old_hash_secret_until', models.DateTimeField(editable=False, help_text='Empty: until it is revoked.', null=True)),
+                ('old_hash_secret_used_at', models.DateTimeField(editable=False, help_text='To the hour.', null=True)),
                 ('main_type', models.ForeignKey(blank=True, help_text='The identifier type its userId is kept as; empty for customer_id.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='profiles.identifiertype', verbose_name='userId is a')),
             ],
             options={

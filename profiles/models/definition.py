@@ -83,7 +83,15 @@ class Source(models.Model):
         default=1000,
         help_text="More than this are held in the inbox instead of carried out.",
     )
+    # Signs user ids. After a rotation the one before is taken, too, for a while (profiles/tracking/signing.py).
     hash_secret = models.CharField(max_length=64, default=new_secret, editable=False)
+    hash_secret_since = models.DateTimeField(db_default=Now(), editable=False)
+    hash_secret_used_at = models.DateTimeField(null=True, editable=False, help_text="To the hour.")
+    old_hash_secret = models.CharField(max_length=64, blank=True, default="", editable=False)
+    old_hash_secret_until = models.DateTimeField(
+        null=True, editable=False, help_text="Empty: until it is revoked."
+    )
+    old_hash_secret_used_at = models.DateTimeField(null=True, editable=False, help_text="To the hour.")
 
     class Meta:
         ordering = ["name"]

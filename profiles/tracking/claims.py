@@ -10,7 +10,7 @@ from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec
 from profiles.models import IdentifierType
 from profiles.tracking.shapes import BLOCKED_VALUE, INVALID, Item, Problem, Refusal, Sender
-from profiles.tracking.userhash import is_signed
+from profiles.tracking.userhash import signed_with
 
 Key = tuple[int, str]
 
@@ -49,7 +49,10 @@ class Claim:
 
 @dataclass(slots=True)
 class Claims:
-    """What one item claims. ``previous`` are the readings of alias's old id, likeliest first."""
+    """What one item claims. ``previous`` are the readings of alias's old id, likeliest first.
+
+    ``secret`` names the one its userId is signed with, empty for none.
+    """
 
     item: Item
     strong: list[Claim] = field(default_factory=list)
@@ -57,6 +60,7 @@ class Claims:
     contacts: list[Claim] = field(default_factory=list)
     previous: list[Claim] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    secret: str = ""
 
     @property
     def leading(self) -> list[Claim]:
@@ -124,7 +128,8 @@ class _Reading:
         item, source = self.item, self.sender.source
         if item.user_id is None:
             return
-        signed = item.user_hash is not None and is_signed(source, item.user_id, item.user_hash)
+        secret = signed_with(source, item.user_id, item.user_hash) if item.user_hash is not None else ""
+        self.claims.secret, signed = secret, bool(secret)
         if self.sender.is_web and not signed and (source.needs_user_hash or item.user_hash is not None):
             what = "does not belong to this userId" if item.user_hash is not None else "is missing"
             self.problem(

@@ -29,7 +29,7 @@ from profiles.identity.types import identifier_types
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import objection
-from profiles.tracking import carts, schemas, store, write
+from profiles.tracking import carts, schemas, store, userhash, write
 from profiles.tracking.changes import Changes
 from profiles.tracking.claims import Claims, claims_of, keys_of
 from profiles.tracking.consents import check_consent, record_consents
@@ -137,6 +137,9 @@ class _Call:
             known = self._known(claims)
             landings = self._carry_out(self._decide(claims, known), known)
         self._keep_receipts(entries, landings)
+        if secrets := {one.secret for one in claims if one.secret}:
+            # Afterwards: within, calls of one source would wait for one another.
+            transaction.on_commit(lambda: userhash.note_use(self.source, secrets), robust=True)
         return Received([self.results[entry.index] for entry in entries])
 
     # --- What is carried out ----------------------------------------------------------------------------

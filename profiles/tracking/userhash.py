@@ -4,15 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.utils import timezone
 
 from profiles.models import Source
+
+# The two secrets by their columns.
+CURRENT, OLD = "hash_secret", "old_hash_secret"
+_USED_AGAIN_AFTER = timedelta(hours=1)
 
 
 def sign_user(source: Source, user_id: str) -> str:
     """The ``context.userHash`` of a user id: HMAC-SHA-256 with the source's secret, in hexadecimal."""
-    return hmac.new(source.hash_secret.encode(), user_id.encode(), hashlib.sha256).hexdigest()
+    return _signature(source.hash_secret, user_id)
+
+
+def signed_with(source: Source, user_id: str, given: str) -> str:
+    """Which secret ``given`` is this user id's signature by: CURRENT, OLD while that one is taken, or "" for none.
+
+    Takes the same time for any wrong one.
+    """
+    said = given.strip().lower().encode()
+    found = ""
+    secrets = [(CURRENT, source.hash_secret)]
+    if takes_old(source):
+        secrets.append((OLD, source.old_hash_secret))
+    for name, secret in secrets:
+        if hmac.compare_digest(_signature(secret, user_id).encode(), said):
+            found = found or name
+    return found
 
 
 def is_signed(source: Source, user_id: str, given: str) -> bool:
-    """Whether ``given`` is the signature of this user id; takes the same time for any wrong one."""
-    return hmac.compare_digest(sign_user(source, user_id).encode(), given.strip().lower().encode())
+    return bool(signed_with(source, user_id, given))
+
+
+def takes_old(source: Source) -> bool:
+    """Whether the secret before the last rotation still counts."""
+    until = source.old_hash_secret_until
+    return bool(source.old_hash_secret) and (until is None or until > timezone.now())
+
+
+def note_use(source: Source, names: Iterable[str]) -> None:
+    """These secrets were signed with just now; one UPDATE an hour and secret, none in between."""
+    now = timezone.now()
+    for name in sorted(names):
+        column = f"{name}_used_at"
+        last = getattr(source, column)
+        if last is not None and now - last < _USED_AGAIN_AFTER:
+            continue
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        setattr(source, column, hour)
+        # Not of another secret: this process may not know of a rotation yet.
+        Source.objects.filter(pk=source.pk, **{name: getattr(source, name)}).update(**{column: hour})
+
+
+def _signature(secret: str, user_id: str) -> str:
+    return hmac.new(secret.encode(), user_id.encode(), hashlib.sha256).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from profiles.admin.people import OwnPages
-from profiles.admin.tracking import held, inbox, sources, watch
+from profiles.admin.tracking import held, inbox, secrets, sources, watch
 from profiles.models import HeldJoin, Receipt, Source
 
 
@@ -40,6 +40,8 @@ class SourceAdmin(OwnPages):
         ("<int:source_id>/live/rows/", watch.live_rows, "live_rows"),
         ("<int:source_id>/check-up/", watch.checkup, "checkup"),
         ("<int:source_id>/check-up/browser/", watch.checkup_browser, "checkup_browser"),
+        ("<int:source_id>/secret/rotate/", secrets.rotate, "secret_rotate"),
+        ("<int:source_id>/secret/revoke/", secrets.revoke, "secret_revoke"),
         ("<int:source_id>/key/", sources.key_add, "key_add"),
         ("<int:source_id>/key/<int:writekey_id>/rotate/", sources.key_rotate, "key_rotate"),
         ("<int:source_id>/key/<int:writekey_id>/revoke/", sources.key_revoke, "key_revoke"),

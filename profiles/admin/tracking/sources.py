@@ -17,6 +17,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from profiles.admin.definitions import LinesField
 from profiles.admin.door import by, door, form_page, render, write
+from profiles.admin.tracking import secrets
 from profiles.admin.tracking.connect import guides
 from profiles.duplicates import alarm, scorecard
 from profiles.errors import Conflict, Invalid, NotFound, Refused
@@ -278,6 +279,8 @@ def settings(request: HttpRequest, source_id: int) -> HttpResponse:
         for legend, text, group in SettingsForm.GROUPS
         if set(group) & set(form.fields)
     ]
+    if context["may_change"] and context["is_tracking"]:
+        context["secret"] = secrets.about(row)
     return render(request, "tracking/settings.html", {**context, "form": form})
 
 
