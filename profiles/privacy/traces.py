@@ -76,6 +76,11 @@ _SAID = (
     "payload #>> '{traits,phone}'",
 )
 
+_EXTERNAL = (
+    "EXISTS (SELECT FROM jsonb_path_query(once.payload, '$.context.externalIds[*].id') AS said (id)"
+    " WHERE lower(said.id #>> '{}') = ANY(%(values)s))"
+)
+
 
 def receipts(subject: Subject) -> Iterator[dict[str, Any]]:
     """Calls that were not simply carried out: repeats, clashes, and what was rejected.
@@ -112,9 +117,12 @@ def _rejected_about(subject: Subject) -> list[int]:
         return []
     said = " OR ".join(f"lower({place}) = ANY(%(values)s)" for place in _SAID)
     with connection.cursor() as cursor:
+        # Put into a new value once: of items that were too large, each look into it would decompress it anew.
         cursor.execute(
-            "SELECT id FROM profiles_receipt WHERE outcome = ANY(%(outcomes)s) AND payload IS NOT NULL"
-            f" AND jsonb_typeof(payload) = 'object' AND ({said})",
+            "SELECT r.id FROM profiles_receipt r"
+            " CROSS JOIN LATERAL (SELECT r.payload || '{}'::jsonb AS payload OFFSET 0) AS once"
+            " WHERE r.outcome = ANY(%(outcomes)s) AND jsonb_typeof(r.payload) = 'object'"
+            f" AND ({said.replace('payload', 'once.payload')} OR {_EXTERNAL})",
             {"values": values, "outcomes": list(Receipt.WAITING)},
         )
         return [pk for (pk,) in cursor.fetchall()]

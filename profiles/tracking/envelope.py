@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,7 +11,8 @@ import orjson
 from profiles.tracking import sanitize
 from profiles.tracking.answers import TurnedAway
 from profiles.tracking.items import read_item
-from profiles.tracking.shapes import Refusal
+from profiles.tracking.shapes import Problem, Refusal
+from profiles.tracking.shorten import shorten
 
 if TYPE_CHECKING:
     import datetime
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
 MAX_ITEMS = 2500
 MAX_ITEM_BYTES = 32 * 1024
+# A larger context of a batch is not kept with each of its items when these are too large with it.
+_MAX_KEPT_CONTEXT = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def open_call(parsed: Parsed, *, kind: str | None) -> Call:
 
 def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entry]:
     """Each item read, or refused with its reason; in order."""
-    sent_at = sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
+    sent_at = _sent_at(call)
     for index, raw in enumerate(call.items):
         entry = _prepared(raw, index, call)
         if isinstance(entry, Refusal):
@@ -80,6 +83,10 @@ def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entr
             continue
         kind = _kind_of(raw, call)
         yield read_item(_whole(entry, call, sent_at), index=index, received_at=received_at, kind=kind)
+
+
+def _sent_at(call: Call) -> Any:
+    return sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
 
 
 def _whole(raw: Any, call: Call, sent_at: Any) -> Any:
@@ -192,10 +199,10 @@ def _prepared(raw: Any, index: int, call: Call) -> Any:
                 raw = sanitize.clean(raw)
         except sanitize.TooDeep:
             message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
-            return _refused(raw, index, "too_deep", message)
+            return _refused(raw, index, call, "too_deep", message)
         size = size if size is not None else len(orjson.dumps(raw))
     if size + call.context_bytes > MAX_ITEM_BYTES:
-        return _refused(raw, index, "too_large", "This item is over 32 KB. Send less in its properties.")
+        return _too_large(raw, index, call, size)
     return raw
 
 
@@ -207,10 +214,30 @@ def _size(raw: Any) -> int | None:
         return None
 
 
-def _refused(raw: Any, index: int, code: str, message: str) -> Refusal:
+def _too_large(raw: Any, index: int, call: Call, size: int) -> Refusal:
+    """With as much of the item as is kept, and what its batch says for all, so that it can be mended and replayed."""
+    total = size + call.context_bytes
+    problems: list[Problem] = [
+        _problem("", "too_large", f"The item has {total:,} bytes; {MAX_ITEM_BYTES:,} are taken.")
+    ]
+    if call.context_bytes > _MAX_KEPT_CONTEXT:
+        message = f"The batch's context has {call.context_bytes:,} bytes, which count for every item; it is not kept here."
+        problems.append(_problem("/context", "too_large", message))
+        call = replace(call, context=None)
+    kept, told = shorten(_whole(raw, call, _sent_at(call)))
+    message = "This item is over 32 KB. Send less in its properties."
+    return replace(_refused(raw, index, call, "too_large", message), raw=kept, problems=(*problems, *told))
+
+
+def _problem(pointer: str, code: str, message: str) -> Problem:
+    return {"pointer": pointer, "value": None, "message": message, "code": code}
+
+
+def _refused(raw: Any, index: int, call: Call, code: str, message: str) -> Refusal:
     """Without the item itself, which is what is too much of it."""
     said = raw if isinstance(raw, dict) else {}
     kind, name, message_id = (_short(said.get(part)) for part in ("type", "event", "messageId"))
+    kind = _kind_of(raw, call) or kind
     return Refusal(index, code, message, None, kind[:20], name, message_id)
 
 

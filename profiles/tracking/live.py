@@ -21,6 +21,8 @@ BROWSER_CALLS = 200
 BROWSER_TIME = datetime.timedelta(hours=48)
 # Rejected items hold their browser's id in their payload alone; so many of the newest are looked through.
 _REJECTED_READ = 2_000
+# Of those that were too large, each of which may be a hundred times the size of another.
+_LARGE_READ = 50
 
 APPLIED = Receipt.Outcome.APPLIED
 REJECTED = frozenset(Receipt.WAITING)
@@ -137,14 +139,12 @@ def _not_applied(
     texts = [text for event in events for text in _message_texts(event)]
     beside = Receipt.objects.exclude(outcome=APPLIED).filter(source_id=source_id, message_id__in=texts)
     yield from beside.order_by("-pk")[:BROWSER_CALLS]
-    newest_rejected = (
-        Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True)
-        .order_by("-pk")
-        .values("pk")[:_REJECTED_READ]
-    )
+    waiting = Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True).order_by("-pk")
+    plain = waiting.exclude(code="too_large").values("pk")[:_REJECTED_READ]
+    large = waiting.filter(code="too_large").values("pk")[:_LARGE_READ]
     yield from Receipt.objects.filter(
         Q(payload__anonymousId=anonymous_id) | Q(payload__anonymous_id=anonymous_id),
-        pk__in=newest_rejected,
+        Q(pk__in=plain) | Q(pk__in=large),
         source_id=source_id,
         received_at__gte=since,
     ).order_by("-pk")[:BROWSER_CALLS]

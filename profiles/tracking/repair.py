@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from profiles.errors import Invalid
+from profiles.tracking.shorten import KEPT_BYTES
 
 MAX_REPAIRS = 10
 # As long as an event may be; the door refuses more as well.
 MAX_BYTES = 32 * 1024
+# Of the text somebody typed, with its blanks.
+_MAX_TEXT = 4 * KEPT_BYTES
 
 RENAME, SET, NUMBER = "rename", "set", "number"
 WORDS = {
@@ -54,9 +57,8 @@ class Repair:
 
 def read_payload(text: str) -> dict[str, Any]:
     """The item a person typed. Raises Invalid with ``line`` and ``column`` where the text stops being JSON."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MAX_BYTES:
-        raise _wrong(f"An item has at most {MAX_BYTES:,} bytes; this one has {size:,}.")
+    if (size := _bytes(text)) > _MAX_TEXT:
+        raise _too_large(size)
     try:
         found = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -71,10 +73,25 @@ def read_payload(text: str) -> dict[str, Any]:
 
 
 def check_payload(found: Any) -> dict[str, Any]:
-    """An item is an object; anything else is Invalid."""
+    """An item is an object of at most 32 KB, written without blanks; anything else is Invalid."""
+    if (size := measure(found)) > MAX_BYTES:
+        raise _too_large(size)
     if not isinstance(found, dict):
         raise _wrong("An item is a JSON object, written in curly brackets.")
     return found
+
+
+def measure(payload: Any) -> int:
+    """Bytes of an item written without blanks, as the door measures it."""
+    return _bytes(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _too_large(size: int) -> Invalid:
+    return _wrong(f"An item has at most {MAX_BYTES:,} bytes; this one has {size:,}.")
 
 
 def pretty(payload: Any) -> str:

@@ -20,7 +20,7 @@ from cdp.actors import Actor
 from cdp.jobs import Chunk, actor_of, handler, start_job
 from cdp.models import Job
 from profiles.bulk import pack, unpack
-from profiles.errors import Conflict, Forbidden, Invalid, NotFound
+from profiles.errors import Conflict, Forbidden, Invalid, NotFound, RuleForbids
 from profiles.models import Receipt, Source, WriteKey
 from profiles.tracking.items import read_item
 from profiles.tracking.receipts import (
@@ -31,9 +31,10 @@ from profiles.tracking.receipts import (
     is_waiting,
 )
 from profiles.tracking.receive import receive
-from profiles.tracking.repair import Repair, check_payload, read_repairs, repaired
+from profiles.tracking.repair import MAX_BYTES, Repair, check_payload, measure, read_repairs, repaired
 from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean
 from profiles.tracking.shapes import Entry, Refusal, Result, Sender
+from profiles.tracking.shorten import CUT
 
 PERMISSION = "profiles.replay_receipt"
 CHUNK = 50
@@ -45,7 +46,8 @@ def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, ac
     """Carry a rejected item out, with ``payload`` in its place when it was corrected.
 
     The result may be a rejection again; then its own receipt waits. Raises NotFound, Forbidden, Invalid for a
-    payload that is no item, Conflict when the receipt does not wait (any more).
+    payload that is no item or too large, RuleForbids for one that was too large and is not corrected, Conflict when
+    the receipt does not wait (any more).
     """
     _check(actor)
     receipt = _held([receipt_id]).get(receipt_id)
@@ -54,6 +56,8 @@ def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, ac
     _check_waiting(receipt)
     if payload is not None:
         payload = check_payload(payload)
+    if payload in (None, receipt.payload) and (why := not_as_it_is(receipt)):
+        raise RuleForbids(why)
     at = _first_received([receipt.pk])[receipt.pk]
     result = _carry_out(receipt, payload, _sender_of(receipt.source), at)
     _resolve([receipt.pk], REPLAYED, actor)
@@ -152,7 +156,7 @@ def _step(chunk: Chunk) -> bool:
     with chunk.commit(cursor={"next": start + len(part)}, done=len(part)) as progress:
         told = _resolve_part(part, chunk.params, actor_of(chunk.job))
         before = chunk.job.result
-        progress.result = {name: before.get(name, 0) + count for name, count in told.items()}
+        progress.result = before | {name: before.get(name, 0) + count for name, count in told.items()}
     return start + len(part) < len(ids)
 
 
@@ -171,20 +175,35 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
     senders = {source.pk: _sender_of(source) for source in {row.source for row in waiting}}
     at = _first_received([row.pk for row in waiting])
     applied = 0
-    for row in waiting:
+    ready = [row for row in waiting if not not_as_it_is(row)]
+    if len(ready) < len(waiting):
+        told["too_large"] = len(waiting) - len(ready)
+    for row in ready:
         payload = repaired(row.payload, repairs, kind=row.kind)
         applied += not _carry_out(row, payload, senders[row.source_id], at[row.pk]).is_rejected
-    _resolve([row.pk for row in waiting], REPLAYED, actor)
+    _resolve([row.pk for row in ready], REPLAYED, actor)
     audit.record_many(
         "receipt.replay",
         actor=actor,
-        subjects=[f"receipt:{row.pk}" for row in waiting],
+        subjects=[f"receipt:{row.pk}" for row in ready],
         detail={"repairs": len(repairs)},
     )
-    return {"accepted": applied, "rejected_again": len(waiting) - applied, **told}
+    return {"accepted": applied, "rejected_again": len(ready) - applied, **told}
 
 
 # --- One item ---------------------------------------------------------------------------------------------
+
+
+def not_as_it_is(receipt: Receipt) -> str:
+    """Why an item cannot go through the door uncorrected, which no repair of many at once changes; else empty."""
+    if receipt.code != "too_large":
+        return ""
+    if any(problem.get("code") == CUT for problem in receipt.problems or []):
+        return "Parts of this item were cut when it came in, so it cannot be replayed as it is. Correct it first."
+    size = measure(receipt.payload)
+    if size <= MAX_BYTES:
+        return ""
+    return f"This item has {size:,} bytes; {MAX_BYTES:,} are taken. Make it smaller, then replay it."
 
 
 def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> Result:

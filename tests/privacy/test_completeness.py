@@ -16,6 +16,7 @@ import pytest
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
+from django.test import Client
 
 from cdp.actors import Actor
 from cdp.jobs import run, run_to_end
@@ -53,6 +54,7 @@ from profiles.models import (
 from profiles.privacy import left_out
 from profiles.privacy.deletion import delete_profiles
 from profiles.privacy.export import export_profile
+from profiles.sources import create_source
 from tests.people import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -277,6 +279,31 @@ def _is_special(row: models.Model, field: models.Field[Any, Any]) -> bool:
     if isinstance(field, models.DateTimeField):
         return getattr(row, field.attname) is None
     return field.related_model is ApiKey
+
+
+def test_items_too_large_for_the_door_are_in_the_file(client: Client) -> None:
+    """They lead to nobody yet, and name the person somewhere in what was kept of them."""
+    made = create_source(name="Shop", kind="server", actor=Actor.system())
+    person = make_profile(email="root@example.com", identifiers=[("customer_id", "C-1")])
+    large: dict[str, Any] = {
+        "type": "track",
+        "event": "Seen",
+        "properties": {"html": "<p>canary</p>" * 50_000},
+    }
+    named: list[dict[str, Any]] = [
+        {"userId": "C-1"},
+        {"anonymousId": "b-9", "context": {"traits": {"email": "Root@example.com"}}},
+        {"anonymousId": "b-9", "context": {"externalIds": [{"type": "customer_id", "id": "C-1"}]}},
+        {"userId": "C-2"},
+    ]
+    batch = [{**large, **ids, "messageId": f"m-{place}"} for place, ids in enumerate(named)]
+    sent = client.post(
+        "/v1/batch", {"batch": batch}, "application/json", headers={"X-Write-Key": made.write_key}
+    )
+    assert sent.json()["rejected"] == 4
+    told = export_profile(profile_id=person.pk, actor=Actor.system())["calls"]
+    assert [receipt["message_id"] for receipt in told] == ["m-0", "m-1", "m-2"]
+    assert all("canary" in receipt["call"]["properties"]["html"] for receipt in told)
 
 
 def changed_text(case: Case, row: models.Model, values: dict[str, Any]) -> str:

@@ -495,7 +495,10 @@ def test_an_item_too_large_or_too_deep_is_rejected_and_the_batch_kept(server_key
         (5, "too_large", large),
     ]
     refused = shelf.items[1]
-    assert (refused.kind, refused.name, refused.message_text, refused.raw) == ("track", "Seen", "m-1", None)
+    assert (refused.kind, refused.name, refused.message_text) == ("track", "Seen", "m-1")
+    # Kept for the inbox; what is nested too deeply is not.
+    assert refused.raw == items[1]
+    assert [shelf.items[place].raw is None for place in (3, 4, 5)] == [True, True, False]
 
 
 def test_a_batchs_context_counts_for_every_item(server_key: str) -> None:

@@ -18,14 +18,22 @@ from cdp.actors import Actor
 from profiles.admin.door import door, form_page, may_see, render, write
 from profiles.admin.listing import without
 from profiles.bulk import pack, unpack
-from profiles.errors import Invalid, Refused
+from profiles.errors import Invalid, Refused, RuleForbids
 from profiles.limits import TooSlow, time_limit
 from profiles.models import Receipt, Source
 from profiles.privacy.masking import mask_text
 from profiles.tracking import receipts
 from profiles.tracking.receipts import STATES, WAITING, Choice
 from profiles.tracking.repair import WORDS, Repair, pretty, read_payload, read_repairs, repaired
-from profiles.tracking.replay import PERMISSION, dismiss, dismiss_many, freeze, replay_many, replay_receipt
+from profiles.tracking.replay import (
+    PERMISSION,
+    dismiss,
+    dismiss_many,
+    freeze,
+    not_as_it_is,
+    replay_many,
+    replay_receipt,
+)
 from profiles.tracking.shapes import Result
 
 PAGE = 50
@@ -37,6 +45,8 @@ _VALID_SECONDS = 3600
 # The signed list travels in the form; above this the form itself would be refused.
 _MAX_PACKED = 3_000_000
 _SAMPLE = 3
+# Characters of a sample.
+_GLANCE = 8_000
 _KINDS = ("track", "identify", "page", "screen", "group", "alias", "update", "consent")
 
 
@@ -185,7 +195,7 @@ def receipt(request: HttpRequest, receipt_id: int) -> HttpResponse:
     try:
         payload = read_payload(typed)
         result = replay_receipt(receipt_id=row.pk, payload=payload, actor=Actor.of_request(request))
-    except Invalid as error:
+    except (Invalid, RuleForbids) as error:
         return _show(request, row, typed=typed, wrong=error.message)
     return _tell(request, row, result)
 
@@ -254,6 +264,7 @@ def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong
         "waiting_outcomes": Receipt.WAITING,
         "may_edit": is_waiting and may_replay and sees,
         "may_replay": is_waiting and may_replay,
+        "not_as_it_is": not_as_it_is(row) if is_waiting else "",
         "replays": receipts.replays_of(row),
         "history": receipts.history_of(row),
     }
@@ -335,9 +346,14 @@ def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list
         before = receipts.payload_of(row, sees=may_see(request))
         after = repaired(before, repairs, kind=row.kind)
         told.append(
-            {"receipt": row, "before": pretty(before), "after": pretty(after), "differs": after != before}
+            {"receipt": row, "before": _glance(before), "after": _glance(after), "differs": after != before}
         )
     return told
+
+
+def _glance(payload: Any) -> str:
+    text = pretty(payload)
+    return text if len(text) <= _GLANCE else f"{text[:_GLANCE]}\n… {len(text) - _GLANCE:,} more characters"
 
 
 def _typed_repairs(request: HttpRequest) -> list[dict[str, str]]:

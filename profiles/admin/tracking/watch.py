@@ -17,6 +17,8 @@ from profiles.tracking.live import Call, masked, newest, of_browser
 COOKIE = "cdp_id"
 MAX_ID = 255
 _CALLS_SHOWN = 50
+# Characters of one call; an event has at most 32 KB.
+_SHOWN = 36_000
 
 
 @door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
@@ -89,4 +91,10 @@ def _own_id(request: HttpRequest) -> str:
 def shown(request: HttpRequest, calls: list[Call]) -> list[tuple[Call, str]]:
     """Each call with its payload as text, masked without the right to see personal data."""
     told = calls if may_see(request) else masked(calls)
-    return [(call, json.dumps(call.payload, ensure_ascii=False, indent=2)) for call in told]
+    return [(call, _text(call.payload)) for call in told]
+
+
+def _text(payload: dict[str, Any]) -> str:
+    """Fifty rows of items that were too large would be megabytes; their receipts show them whole."""
+    text = json.dumps(payload, ensure_ascii=False, indent=2)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters"
