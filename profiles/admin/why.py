@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from cdp import audit
 from cdp.actors import Actor
 from profiles.admin.door import by, card_url, door, form_page, may_see, render, root_of
 from profiles.admin.merging import compared, seen_by
@@ -102,6 +103,7 @@ def _show(request: HttpRequest, two: Two, *, code: str = "", status: int = 200) 
     sees = may_see(request)
     found = why(two, see=see_for(sees), base_url=f"{request.scheme}://{request.get_host()}")
     actor = Actor.of_request(request)
+    audit.record("profile.view", actor=actor, subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
     preview = _preview(request, two, code) if code else None
     context = {
         "title": "Why are these two separate?",

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from cdp.actors import Actor
-from cdp.models import User
+from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
 from profiles.identity.resolve import find_profile
 from profiles.merging.verdicts import set_verdict
@@ -159,6 +159,13 @@ def test_a_marketer_may_look_and_not_join(mira: User, as_user: Login) -> None:
     assert told.value in page
     assert "?fix=" not in page
     assert client.post(url(told), {"code": told.fix}).status_code == 403
+
+
+def test_a_look_is_in_the_audit_log(client_of_sam: Client) -> None:
+    told = CAUSES["update_instead_of_identify"]()
+    client_of_sam.get(url(told))
+    entry = AuditEntry.objects.filter(action="profile.view").latest("pk")
+    assert (entry.subject, entry.detail) == (f"profile:{told.a}", {"other": told.b})
 
 
 def test_nobody_else_comes_in(olga: User, as_user: Login) -> None:

@@ -18,7 +18,7 @@ from profiles.identity.resolve import find_profile
 from profiles.integrity import violations
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.merging.verdicts import set_verdict
-from profiles.models import DuplicatePair, Merge
+from profiles.models import DuplicatePair, HeldJoin, Merge
 from tests.duplicates.causes import ANN, CAUSES, Told, browser, leads_to, made, shop_api, site, who
 from tests.people import make_profile
 
@@ -219,6 +219,19 @@ def test_a_row_without_an_identifier_names_the_file() -> None:
     assert found.code == "row_without_identifier"
     assert found.via.startswith("import #")
     assert found.via.endswith("“fair.csv”, row 2")
+
+
+def test_a_join_the_circuit_breaker_held_is_told_and_answered(by_staff: By) -> None:
+    send = site("Shop backend", "server", merges_per_hour=1)
+    for number in (1, 2):
+        send("track", anonymousId=f"b-{number}", event="Seen")
+        send("track", userId=str(number), event="Seen")
+        send("identify", anonymousId=f"b-{number}", userId=str(number))
+    visitor, known = browser("b-2"), who("customer_id:2")
+    (found,) = why(find_two(visitor, known))
+    assert (found.code, found.value, found.source) == ("held_join", "b-2", "Shop backend")
+    done = apply_fix(a_id=visitor, b_id=known, code="join_held", **by_staff)
+    assert (done.joined, HeldJoin.objects.get().state) == (True, "merged")
 
 
 def test_nothing_links_them(by_staff: By) -> None:
