@@ -165,7 +165,8 @@ def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
         at=origin.at if origin else None,
         fix=Fix(
             MERGE,
-            f"Join #{other.id} and #{newest.root_id}: both e-mails lead to them from then on.",
+            f"Join #{other.id} and #{newest.root_id}: both e-mails lead to them from then on."
+            + (" If two people share that browser, mark them as not duplicates instead." if hand else ""),
             True,
             advice.stable_id(case, origin, value),
         ),
