@@ -24,6 +24,7 @@ from profiles.privacy.deletion import delete_profiles
 from profiles.tracking import store
 from profiles.tracking.breaker import decide_held
 from profiles.tracking.confirm import confirm_identifier
+from profiles.tracking.reopen import reopen_held
 from profiles.tracking.shapes import Received, Sender
 from tests.imports.files import planned
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, track
@@ -278,3 +279,27 @@ def test_a_held_join_is_decided_once(two_connections: Together, settings: Any) -
     all_went_well(results)
     assert f"Held join {held.pk} was decided already: shared device." in results
     assert Profile.objects.filter(is_recognized=False).count() == 1
+
+
+def test_a_shared_device_taken_back_while_it_sends(
+    two_connections: Together, shop: Sender, settings: Any
+) -> None:
+    """Every event is with somebody who is there: the device's own profile goes only when it is empty."""
+    settings.CDP_BREAKER_PEOPLE = 2
+    for user in ("1", "2", "3"):
+        identify(shop, anonymousId="tablet", userId=user)
+    held = HeldJoin.objects.first()
+    assert held is not None
+    for attempt in range(6):
+        device = decide_held(held_id=held.pk, decision="shared", **SYSTEM).profile_id
+        name = f"Looked {attempt}"
+        sent, done = two_connections(
+            lambda name=name: track(shop, name, anonymousId="tablet"),
+            lambda: reopen_held(held_id=held.pk, **SYSTEM),
+        )
+        assert sent.outcome == "applied", sent
+        assert done.was == "shared", done
+        root = Event.objects.get(name__name=name).profile.canonical
+        assert root.status == "live"
+        assert (root.pk == device) == done.message.endswith(f" meanwhile stays with #{device}.")
+    assert violations() == []
