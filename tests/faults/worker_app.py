@@ -81,11 +81,14 @@ def _tell_takes() -> None:
 
 
 def _shrink() -> None:
-    """Small files have several chunks, too."""
+    """Small files and batches have several chunks, too."""
     from imports import apply, plan
     from profiles.duplicates import scan
+    from profiles.merging.batches import apply as merging
+    from profiles.merging.batches import undo as unmerging
 
     if rows := int(os.environ.get("CDP_FAULTS_CHUNK_ROWS", "0")):
+        merging.CHUNK, unmerging.CHUNK = rows // 40, rows // 200
         apply.CHUNK_ROWS = rows
         plan.BATCH_ROWS = 4 * rows
         scan.CHUNK = rows
