@@ -72,6 +72,7 @@ _PROFILES = f"""
 
 # Counted for the source of the order, in the hour its buyer was identified: by the first identify after it, when
 # the profile the order arrived at held no id of a person by then and had not been joined to somebody who did.
+# LIMIT keeps the planner on the person's own events; it would else read everybody's identify calls of those days.
 _LATE = f"""
     SELECT o.source_id, {_BY_HOUR.format("t.received_at")} AS at, count(*) AS late_identifies
     FROM profiles_event t
@@ -91,12 +92,14 @@ _LATE = f"""
             SELECT FROM profiles_merge g WHERE g.loser_id = o.profile_id AND g.undone_at IS NULL
                 AND g.created_at <= o.received_at)
         AND NOT EXISTS (
-            SELECT FROM profiles_event e JOIN profiles_profile q ON q.id = e.profile_id
-            WHERE e.profile_id IN (
-                    SELECT r.id UNION ALL
-                    SELECT x.id FROM profiles_profile x WHERE x.canonical_id = r.id AND x.canonical_id <> x.id)
-                AND e.name_id = %(identify)s AND e.kind = 'identify' AND e.occurred_at > o.occurred_at
-                AND (e.occurred_at, e.id) < (t.occurred_at, t.id))
+            SELECT FROM (
+                SELECT r.id UNION ALL
+                SELECT x.id FROM profiles_profile x WHERE x.canonical_id = r.id AND x.canonical_id <> x.id
+            ) member CROSS JOIN LATERAL (
+                SELECT FROM profiles_event e
+                WHERE e.profile_id = member.id AND e.name_id = %(identify)s AND e.kind = 'identify'
+                    AND e.occurred_at > o.occurred_at AND (e.occurred_at, e.id) < (t.occurred_at, t.id)
+                LIMIT 1) AS earlier)
     GROUP BY 1, 2
 """
 
