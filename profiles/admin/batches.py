@@ -19,7 +19,6 @@ from profiles.attributes import attribute_specs, label_of
 from profiles.duplicates import queue
 from profiles.errors import Invalid, Refused
 from profiles.merging.batches.apply import discard_batch, start_batch
-from profiles.merging.batches.crowd import CODES
 from profiles.merging.batches.file import Read, read_pairs
 from profiles.merging.batches.make import LIMIT, PERMISSION, find_batch, make_batch
 from profiles.merging.batches.preview import preview_batch
@@ -95,11 +94,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     except Refused as refusal:
         context |= {"problem": refusal.message, "name": file.name}
         return render(request, "batch/upload.html", context, status=refusal.status)
-    if read.problems:
-        count = len(read.problems)
-        messages.warning(
-            request, f"{count:,} {plural('lines', count)} of the file named nobody and stay out."
-        )
+    if lines := len({problem.line for problem in read.problems}):
+        said = "line names nobody and stays out" if lines == 1 else "lines name nobody and stay out"
+        messages.warning(request, f"{lines:,} {said}.")
     return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 
 
@@ -155,7 +152,6 @@ def _preview(batch: MergeBatch) -> dict[str, Any]:
         "moved": [(plural(kind, n), n) for kind, n in seen["moved"].items() if n and kind != "profiles"],
         "fields": [(label_of(key, specs), n) for key, n in seen["fields"].items()],
         "filled": [(label_of(key, specs), n) for key, n in seen["filled"].items()],
-        "skipped": [(CODES.get(code, code), n) for code, n in seen["skipped"].items()],
     }
 
 
