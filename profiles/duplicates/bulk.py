@@ -10,10 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.duplicates.homes import find_homes
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS, given_sql
 from profiles.duplicates.model import rounded
-from profiles.duplicates.tiers import RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
+from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.together import (
     ADJUSTMENTS,
     DOUBLED,
@@ -153,6 +154,7 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
 
 def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
+    find_homes(db)
     rare = [one for one in COMPARISONS if one.is_rarity_counted]
     columns = ", ".join(f"({_with_given(one.sql)})::TINYINT AS {one.field}" for one in COMPARISONS)
     facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
@@ -216,7 +218,8 @@ def _with_given(sql: str) -> str:
 def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
     codes = ", ".join(
-        f"{code_sql(of)} AS {name}" for name, of in (("veto", VETOES), ("rule", RULES), ("tie", TIES))
+        f"{code_sql(of)} AS {name}"
+        for name, of in (("veto", VETOES), ("rule", RULES), ("tie", TIES), ("doubt", DOUBTS))
     )
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {tier_sql(model)} AS tier FROM"

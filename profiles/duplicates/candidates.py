@@ -11,6 +11,7 @@ import orjson
 from django.db import connection
 from django.utils import timezone
 
+from profiles.duplicates.homes import with_homes
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
@@ -99,6 +100,8 @@ def find(rows: Sequence[Row], *, also: Iterable[tuple[int, int]] = ()) -> list[F
         sides[known.pk] = side_of(known)
     base = read_base(sides.values())
     clean = {one: base.without_crowds(side) for one, side in sides.items()}
+    homes = with_homes({one: side.traits for one, side in clean.items()})
+    clean = {one: replace(side, traits=homes[one]) for one, side in clean.items()}
     model, today = shipped(), timezone.localdate()
     found = (
         compare(a, b, clean[a], clean[b], base=base, model=model, today=today)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, log2
 
-from profiles.duplicates.levels import BY_FIELD, DIFFERS
+from profiles.duplicates.levels import BY_FIELD, DIFFERS, NOTHING
 from profiles.duplicates.together import LABELS
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
@@ -50,7 +50,7 @@ def _of_model(
     label = next((one.label for one in comparison.levels if one.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
     shown = comparison.shows or field
-    one, other = (show(shown, getattr(side, shown)) for side in (a, b))
+    one, other = ("" if shown == NOTHING else show(shown, getattr(side, shown)) for side in (a, b))
     return Reason(
         field,
         comparison.label.capitalize(),

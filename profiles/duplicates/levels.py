@@ -18,6 +18,7 @@ from profiles.duplicates.traits import Traits
 
 UNKNOWN = "unknown"
 DIFFERS = "differs"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Comparison:
     """One field's levels, best first; the last is ``differs``. Unknown where either side says nothing.
 
     ``is_rarity_counted``: how rare the trait is (of two the commoner) adds to what makes it the same. ``known``: what must hold instead of both sides
-    having the trait. ``shows``: the field whose values an explanation shows, where it is not ``field``.
+    having the trait. ``shows``: the field whose values an explanation shows, where it is not ``field``; ``NOTHING`` for none.
     """
 
     field: str
@@ -494,6 +495,15 @@ COMPARISONS = (
         known=_is_mailbox_told,
         known_sql=f"((l.first IS NULL) <> (r.first IS NULL) AND coalesce({_GIVEN_SQL}, '') <> '')",
         shows="email",
+    ),
+    Comparison(
+        "home",
+        "what they share",
+        "homes",
+        (_differs("is also held by somebody with another first name"),),
+        known=lambda a, b: not set(a.homes).isdisjoint(b.homes),
+        known_sql="(len(l.homes) > 0 AND list_has_any(l.homes, r.homes))",
+        shows=NOTHING,
     ),
 )
 BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}

@@ -1,6 +1,7 @@
 """From a compared pair to a tier: guarded rules, vetoes and two thresholds, never blended (DUPLICATES.md). Pure.
 
-Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
+Where families share, two of one name at one e-mail may be two: what a household holds settles nothing without a birth
+date (DOUBTS). Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
 each other on 100,000 pairs. Equal e-mail is not equal person: a rule that makes a pair certain asks for a first
 name that agrees and a birth date that does not object.
 """
@@ -92,7 +93,7 @@ def _but(name: str, *left_out: str) -> tuple[str, ...]:
 
 # Not a slip: Kevin and Devin are brothers more often than one is mistyped; their score may still make it probable.
 _FIRST_AGREES = ("equal", "part", "nickname")
-_NO_OTHER_DATE = _but("birth_date", DIFFERS)
+_NO_OTHER_DATE = _but("birth_date", DIFFERS, "parted")
 
 VETOES: dict[str, Condition] = {
     "first_names": Condition(
@@ -115,10 +116,11 @@ RULES: dict[str, Condition] = {
         {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
     ),
     "email": Condition(
-        "Their e-mail addresses are equal, their first names agree, and no birth date or phone objects.",
+        "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone objects.",
         {
             "email": ("equal",),
             "first_name": _FIRST_AGREES,
+            "last_name": _but("last_name", DIFFERS, "alike"),
             "birth_date": _NO_OTHER_DATE,
             "phone": _but("phone", DIFFERS),
         },
@@ -132,6 +134,35 @@ RULES: dict[str, Condition] = {
             "birth_date": _NO_OTHER_DATE,
             "email": _but("email", DIFFERS),
         },
+    ),
+}
+# Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
+# date that agrees (and so the rule over it), or the same identifier, settles it.
+_NO_SAME_DATE = _but("birth_date", "equal", "day_for_month", "slip")
+DOUBTS: dict[str, Condition] = {
+    "home": Condition(
+        "What they share is also held by somebody with another first name, and no birth date tells them apart.",
+        {"home": (DIFFERS,), "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "mailboxes": Condition(
+        "They share a phone but have different mailboxes, and no birth date tells them apart.",
+        {
+            "phone": ("equal", "tail", "slip"),
+            "email": ("mailbox", "alike", DIFFERS),
+            "birth_date": _NO_SAME_DATE,
+        },
+        ("not same_id",),
+    ),
+    "mailbox_of_another": Condition(
+        "One first name is missing, and no birth date tells whose they share.",
+        {
+            "first_name": (UNKNOWN,),
+            "email": ("equal",),
+            "phone": ("equal", "tail"),
+            "birth_date": _NO_SAME_DATE,
+        },
+        ("not same_id",),
     ),
 }
 # What people of one household or company share.
@@ -189,9 +220,10 @@ def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: dat
     veto, rule, tie = (_first(conditions, facts) for conditions in (VETOES, RULES, TIES))
     if veto:
         return Classified(RELATED if tie else NOTHING, "", veto)
-    if rule:
+    is_in_doubt = bool(_first(DOUBTS, facts))
+    if rule and not is_in_doubt:
         return Classified(CERTAIN, rule)
-    if scored.score >= model.thresholds["probable"]:
+    if scored.score >= model.thresholds["probable"] and not is_in_doubt:
         return Classified(PROBABLE)
     return Classified(POSSIBLE if scored.score >= model.thresholds["possible"] else NOTHING)
 
@@ -207,11 +239,11 @@ def code_sql(conditions: Mapping[str, Condition]) -> str:
 
 
 def tier_sql(model: Model) -> str:
-    """Over columns ``veto``, ``rule``, ``tie`` and ``score``."""
+    """Over columns ``veto``, ``rule``, ``tie``, ``doubt`` and ``score``."""
     return (
         f"CASE WHEN veto <> '' THEN CASE WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
-        f" WHEN rule <> '' THEN '{CERTAIN}'"
-        f" WHEN score >= {model.thresholds['probable']!r} THEN '{PROBABLE}'"
+        f" WHEN rule <> '' AND doubt = '' THEN '{CERTAIN}'"
+        f" WHEN score >= {model.thresholds['probable']!r} AND doubt = '' THEN '{PROBABLE}'"
         f" WHEN score >= {model.thresholds['possible']!r} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"
     )
 

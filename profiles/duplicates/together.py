@@ -211,6 +211,21 @@ ADJUSTMENTS = (
         "whole_address", "the same street and postcode", {"street": _SAME_STREET, "postcode": ("equal",)}
     ),
     Adjustment(
+        "home_same_first",
+        "the same first name where somebody with another one lives too",
+        {"home": _DIFFERS, "first_name": _SAME_FIRST},
+    ),
+    Adjustment(
+        "home_unlike",
+        "different first names at what a household shares",
+        {"home": _DIFFERS, "first_name": _DIFFERS},
+    ),
+    Adjustment(
+        "home_same_date",
+        "the same birth date at what a household shares",
+        {"home": _DIFFERS, "birth_date": _SAME_DATE},
+    ),
+    Adjustment(
         "street_elsewhere",
         "streets of one name in different towns",
         {"street": _NEAR_STREET, "postcode": _DIFFERS, "city": (UNKNOWN, DIFFERS)},

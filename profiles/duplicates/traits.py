@@ -53,7 +53,7 @@ class Traits:
 
     ``first_groups``: nickname groups. ``last_head``: of a double name the first part. ``mailbox``: before the
     "@", without "+tag"; ``phone``: digits with the country's code, where it is known. ``emails`` and ``phones``
-    are all of them where somebody has several, else empty.
+    are all of them where somebody has several, else empty. ``homes``: those of them that are a household's.
     """
 
     first: str | None = None
@@ -70,6 +70,7 @@ class Traits:
     postcode: str | None = None
     emails: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -77,7 +78,8 @@ class Traits:
         return not any(getattr(self, name) for name in _TELLING)
 
 
-COLUMNS = tuple(field.name for field in fields(Traits))
+# What is known of one person alone; ``homes`` are told by the others (``homes.py``).
+COLUMNS = tuple(field.name for field in fields(Traits) if field.name != "homes")
 _TELLING = ("first", "last", "email", "phone", "birth_date", "street")
 
 

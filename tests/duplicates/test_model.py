@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from profiles.duplicates import bulk
+from profiles.duplicates.homes import with_homes
 from profiles.duplicates.keys import match_keys
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import FILE, Rarity, Scored, shipped
@@ -26,6 +27,7 @@ ANN = {
     "phone": "+48600100200",
     "birth_date": "1980-05-17",
     "city": "Gdańsk",
+    "street": "12 Rynek Główny",
 }
 
 
@@ -68,6 +70,7 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
         "email": "differs",
         "birth_date": "slip",
         "city": "equal",
+        "street": "equal",
     }
     assert {"name_and_date", "name_and_city"} <= {one.level for one in scored.told if not one.field}
 
@@ -89,6 +92,16 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
         ({"phone": "+48600100201"}, "phone", "slip"),
         ({"birth_date": "1981-05-17"}, "birth_date", "slip"),
         ({"birth_date": "1999-12-31"}, "birth_date", "differs"),
+        ({"birth_date": "1949-05-17"}, "birth_date", "parted"),
+        ({"first_name": "Brwn", "last_name": "Ann"}, "first_name", "swapped"),
+        ({"first_name": "Ewa", "last_name": "Ann"}, "first_name", "crossed"),
+        ({"street": "12 Rynek Glowny"}, "street", "equal"),
+        ({"street": "Rynek Główny 12"}, "street", "alike"),
+        ({"street": "12 Rynekglowny"}, "street", "equal"),
+        ({"street": "12 Rynek Glony"}, "street", "alike"),
+        ({"street": "21 Rynek Główny"}, "street", "street"),
+        ({"street": "12 Długa"}, "street", "house"),
+        ({"street": "3 Długa"}, "street", "differs"),
     ],
 )
 def test_levels(changes: dict[str, Any], field: str, level: str) -> None:
@@ -116,6 +129,39 @@ def test_a_mailbox_tells_a_missing_first_name() -> None:
     assert "mailbox_name" not in {one.field for one in score(ANN, ANN).told}
 
 
+def test_an_address_says_what_it_says_in_this_base() -> None:
+    """Where nobody shares, equal is the same; where families do, it is a household."""
+    one, other = (
+        read_traits({"last_name": "Brown", "street": "12 High St", "first_name": name})
+        for name in ("Ann", "Bob")
+    )
+    alone, family = (
+        shipped().score(
+            one, other, people=1000, rarity=Rarity({"shared": {"shared_home": bits, "doubled": 0.0}})
+        )
+        for bits in (4.0, -3.0)
+    )
+    assert alone.score - family.score == pytest.approx(7 * shipped().shared["shared_home"])
+    assert "shared_home" in {one.level for one in alone.told}
+    twice = shipped().score(one, other, people=1000, rarity=Rarity({"shared": {"doubled": 2.0}}))
+    once = shipped().score(one, other, people=1000, rarity=Rarity())
+    assert twice.score - once.score == pytest.approx(2 * shipped().shared["doubled"])
+
+
+def test_what_a_third_person_holds_too_is_a_households() -> None:
+    rows = (
+        {"first_name": name, "email": "browns@web.de", "last_name": "Brown"}
+        for name in ("Ann", "Anna", "Robert")
+    )
+    three = with_homes(dict(enumerate(map(read_traits, rows))))
+    assert {one.homes for one in three.values()} == {("browns@web.de",)}
+    two = with_homes({number: three[number] for number in (0, 1)})
+    assert {one.homes for one in two.values()} == {()}
+    shared, own = (shipped().score(of[0], of[1], people=1000, rarity=Rarity()) for of in (three, two))
+    assert own.score - shared.score > 2
+    assert {one.field for one in shared.told} - {one.field for one in own.told} == {"home"}
+
+
 def test_a_rare_name_says_more_than_a_common_one() -> None:
     rarity = Rarity({"last_name": {"brown": -3.0, "pucllar": 2.5}})
     common, rare = (
@@ -133,7 +179,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     db, model = load(people), shipped()
     add_neighbours(db)
     bulk.compare(db)
-    traits = [read_traits(row) for row in people.rows]
+    traits = with_homes({number: read_traits(row) for number, row in enumerate(people.rows, 1)})
     bits: dict[str, dict[str, float]] = {}
     for field, value, number in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         bits.setdefault(field, {})[value] = number
@@ -144,7 +190,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     assert len(compared) > 4.5 * rows
     rarity = Rarity(bits)
     for one, other, *levels, total in compared:
-        scored = model.score(traits[one - 1], traits[other - 1], people=rows, rarity=rarity)
+        scored = model.score(traits[one], traits[other], people=rows, rarity=rarity)
         assert list(scored.levels.values()) == levels, (people.rows[one - 1], people.rows[other - 1])
         assert scored.score == pytest.approx(float(total), abs=1e-6)
 

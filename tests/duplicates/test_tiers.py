@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 
 from profiles.duplicates import bulk
+from profiles.duplicates.homes import with_homes
 from profiles.duplicates.model import Rarity, shipped
 from profiles.duplicates.tiers import (
     RULES,
@@ -86,6 +88,27 @@ def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rul
     assert in_words(seen.rule, seen.veto) == (VETOES[veto].text if veto else RULES[rule].text if rule else "")
 
 
+def test_what_a_household_shares_needs_a_birth_date() -> None:
+    """Two Anns and a Robert at one e-mail may be three people."""
+    dateless = {**ANN, "birth_date": "", "phone": ""}
+    robert = side({**dateless, "first_name": "Robert"})
+
+    def together(one: Side, other: Side) -> Classified:
+        homes = with_homes({1: one.traits, 2: other.traits, 3: robert.traits})
+        return verdict(replace(one, traits=homes[1]), replace(other, traits=homes[2]))
+
+    assert together(side(dateless), side(dateless)).tier == "possible"
+    assert together(side(ANN), side(ANN)) == Classified("certain", "name_and_birth_date")
+    assert together(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classified("certain", "same_id")
+    assert verdict(side(dateless), side(dateless)) == Classified("certain", "email")
+
+
+def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
+    other = {**ANN, "email": "sailor80@gmail.com", "birth_date": ""}
+    assert verdict(side(ANN), side(other)).tier == "possible"
+    assert verdict(side(ANN), side({**other, "birth_date": "1980-05-18"})).tier == "probable"
+
+
 def test_identifiers_join_and_forbid() -> None:
     shared, other = single_of(3, 111), single_of(3, 222)
     stranger = {"first_name": "Ann", "city": "Łódź"}
@@ -118,6 +141,8 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
         singles = frozenset({single_of(number % 2 + 1, number // 4)}) if number % 3 else frozenset[int]()
         sides.append(Side(traits, ids, singles))
         told.append([list(ids), list(singles), list(traits.emails), number])
+    homes = with_homes({number: one.traits for number, one in enumerate(sides, 1)})
+    sides = [replace(one, traits=homes[number]) for number, one in enumerate(sides, 1)]
     db = load(people)
     db.executemany("UPDATE people SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
     add_neighbours(db)

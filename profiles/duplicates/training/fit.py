@@ -28,7 +28,7 @@ CLAMP = 9.0
 RIDGE = 2e-5
 # Bits by which a pair's chances fall when the base doubles: measured between 60,000 and 1,000,000 people.
 GROWTH = 0.6
-VERSION = "3"
+VERSION = "4"
 SIZE = 80_000
 # How bases differ: how often households share e-mails and phones, how many are families, how many people come twice.
 # What sharing and doubling say is learned from the differences.

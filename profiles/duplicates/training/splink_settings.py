@@ -80,6 +80,13 @@ def _columns(sql: str) -> str:
 
 
 def _field(one: Comparison, model: Model) -> dict[str, Any]:
+    if len(one.levels) == 1:  # Splink wants two
+        (weight,) = model.weights[one.field]
+        known = _level(_columns(one.known_sql), f"{one.label} {one.levels[0].label}", weight)
+        return {
+            "output_column_name": one.field,
+            "comparison_levels": [known, _level("ELSE", "otherwise", 0.0)],
+        }
     unknown = f"NOT {one.known_sql}" if one.known_sql else f"l.{one.trait} IS NULL OR r.{one.trait} IS NULL"
     levels: list[dict[str, Any]] = [
         {"sql_condition": _columns(unknown), "label_for_charts": "unknown", "is_null_level": True}
