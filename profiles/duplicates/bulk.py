@@ -50,6 +50,7 @@ TOLD_FROM = 5
 # A value more people hold than one in ten thousand values is a crowd's; a family has up to 5, and nobody's has 20.
 FEWEST, LARGEST, SHARE = 5, 20, 0.9999
 SHARED = ("email", "phone")
+_SHARED_BITS = "coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{}'), 0.0)"
 
 
 def read_rows(db: DuckDBPyConnection, path: Path) -> int:
@@ -113,21 +114,24 @@ def _count(db: DuckDBPyConnection, table: str) -> int:
 def find_candidates(db: DuckDBPyConnection) -> None:
     """``pair (l, r)``: every two that share a key not held by too many; ``crowd (key, holders)``: the keys that are."""
     db.execute("CREATE OR REPLACE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
+    # Most keys are one person's; the others are few enough to be joined with themselves.
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE crowd AS SELECT key, count(*) AS holders FROM held GROUP BY key HAVING count(*) > {BLOCK}"
-    )
-    # Most keys are one person's: counting them is cheap, making a list of each is not.
-    db.execute(
-        "CREATE OR REPLACE TEMP TABLE block AS SELECT list(id) AS ids FROM held"
-        f" SEMI JOIN (SELECT key FROM held GROUP BY key HAVING count(*) BETWEEN 2 AND {BLOCK}) USING (key) GROUP BY key"
+        "CREATE OR REPLACE TEMP TABLE counted AS SELECT key, count(*) AS holders FROM held GROUP BY key HAVING count(*) > 1"
     )
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE pair AS SELECT DISTINCT a.id AS l, b.id AS r"
-        " FROM (SELECT DISTINCT list_sort(ids) AS ids FROM block) block,"
-        " unnest(block.ids) AS a (id), unnest(block.ids) AS b (id) WHERE a.id < b.id"
+        f"CREATE OR REPLACE TEMP TABLE crowd AS SELECT key, holders FROM counted WHERE holders > {BLOCK}"
     )
-    db.execute("DROP TABLE block")
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE told AS SELECT key, id FROM held"
+        f" SEMI JOIN (SELECT key FROM counted WHERE holders <= {BLOCK}) USING (key)"
+    )
     db.execute("DROP TABLE held")
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE pair AS"
+        " SELECT DISTINCT a.id AS l, b.id AS r FROM told a JOIN told b ON a.key = b.key AND a.id < b.id"
+    )
+    db.execute("DROP TABLE told")
+    db.execute("DROP TABLE counted")
 
 
 def measure_rarity(db: DuckDBPyConnection) -> None:
@@ -205,7 +209,15 @@ def _measure_sharing(db: DuckDBPyConnection) -> None:
 
 
 def _shared_sql(name: str, weight: float) -> str:
-    return f"({weight!r} * coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{name}'), 0.0))"
+    return f"({weight!r} * {_SHARED_BITS.format(name)})"
+
+
+def _with_shared(db: DuckDBPyConnection, sql: str) -> str:
+    """Numbers in place of questions to ``rarity``, which cost more than all the rest of a score."""
+    known = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
+    for name in (*(one.name for one in SHARINGS), DOUBLED):
+        sql = sql.replace(_SHARED_BITS.format(name), f"{float(known.get(name, 0.0))!r}::DOUBLE")
+    return sql
 
 
 def _with_given(sql: str) -> str:
@@ -221,10 +233,11 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
         f"{code_sql(of)} AS {name}"
         for name, of in (("veto", VETOES), ("rule", RULES), ("tie", TIES), ("doubt", DOUBTS))
     )
+    # Materialized: a score asked for by its name would be worked out anew at each of five places.
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE found AS SELECT *, {tier_sql(model)} AS tier FROM"
-        f" (SELECT *, {score_sql(model, people)} AS score, {codes} FROM compared)"
-        " WHERE tier <> ''"
+        "CREATE OR REPLACE TEMP TABLE found AS WITH scored AS MATERIALIZED"
+        f" (SELECT *, {_with_shared(db, score_sql(model, people))} AS score, {codes} FROM compared)"
+        f" SELECT *, {tier_sql(model)} AS tier FROM scored WHERE tier <> ''"
     )
 
 
@@ -232,7 +245,7 @@ def write_found(db: DuckDBPyConnection, model: Model, folder: Path) -> dict[str,
     """``found``, key crowds, rarity and shared values as files; how many of each."""
     db.execute(
         "COPY (SELECT l, r, tier, round(score, 4), CASE WHEN tier = 'certain' THEN rule ELSE '' END, veto,"
-        f" {evidence_sql(model)} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
+        f" {_with_shared(db, evidence_sql(model))} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(
         f"COPY (SELECT 'key', '', key, holders FROM crowd) TO '{folder / 'crowds.csv'}' (HEADER false, FORCE_QUOTE *)"

@@ -16,31 +16,20 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from profiles.builtin import builtin_source
 from profiles.duplicates import freshness
-from profiles.duplicates.training.people import FIELDS, make_people
+from profiles.duplicates.training.people import make_people
 from profiles.models import DuplicatePair, MatchRow, Profile
 from tests.bench.conftest import percentile, scaled
 from tests.bench.test_import import database_url
+from tests.duplicates.invented import fill_profiles
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 CHANGES = 400
 
 
 def fill(count: int) -> None:
-    """Invented people as an import of contact values leaves them: two or three rows of some, none joined yet."""
-    columns = ", ".join(FIELDS)
+    fill_profiles(make_people(rows=count, seed=504).rows)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMP TABLE told (id serial, {', '.join(f'{name} text' for name in FIELDS)})")
-        with cursor.copy(f"COPY told ({columns}) FROM STDIN") as copy:
-            for row in make_people(rows=count, seed=504).rows:
-                copy.write_row([row[name] or None for name in FIELDS])
-        cursor.execute(
-            f"INSERT INTO profiles_profile (id, canonical_id, source_id, {columns})"
-            f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",
-            [builtin_source("import").pk],
-        )
-        cursor.execute("DROP TABLE told")
         cursor.execute("VACUUM ANALYZE profiles_profile")
 
 

@@ -12,7 +12,6 @@ from django.db import connection
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.builtin import builtin_source
 from profiles.duplicates.scan import start_scan
 from profiles.duplicates.training.people import make_people
 from profiles.models import (
@@ -24,6 +23,7 @@ from profiles.models import (
     MatchRarity,
     MatchRow,
 )
+from tests.duplicates.invented import fill_profiles
 from tests.faults.harness import Bench, wait_until
 from tests.faults.kills import Gate, Kills, kill_at_random
 from tests.faults.worker_app import SCAN_GATES
@@ -31,7 +31,6 @@ from tests.faults.worker_app import SCAN_GATES
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 PEOPLE = 3500
-FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 
 
 @dataclass(frozen=True)
@@ -75,19 +74,9 @@ def make_base() -> None:
     rows = [dict(row) for row in make_people(rows=PEOPLE, seed=61, share=1.0).rows]
     for number in range(0, PEOPLE, 100):
         rows[number]["email"] = "front.desk@hotel.example.net"
-    columns = ", ".join(FIELDS)
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE profiles_profile CASCADE")
-        cursor.execute(f"CREATE TEMP TABLE told (id serial, {', '.join(f'{name} text' for name in FIELDS)})")
-        with cursor.copy(f"COPY told ({columns}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row([row.get(name) or None for name in FIELDS])
-        cursor.execute(
-            f"INSERT INTO profiles_profile (id, canonical_id, source_id, {columns})"
-            f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",
-            [builtin_source("import").pk],
-        )
-        cursor.execute("DROP TABLE told")
+    fill_profiles(rows)
 
 
 def forget_findings() -> None:
