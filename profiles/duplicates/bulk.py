@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from profiles.duplicates.homes import find_homes
 from profiles.duplicates.keys import BLOCK
-from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS, given_sql
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS, OF_ONE
 from profiles.duplicates.model import rounded
 from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.together import (
@@ -160,7 +160,7 @@ def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
     find_homes(db)
     rare = [one for one in COMPARISONS if one.is_rarity_counted]
-    columns = ", ".join(f"({_with_given(one.sql)})::TINYINT AS {one.field}" for one in COMPARISONS)
+    columns = ", ".join(f"({_worked_out(one.sql)})::TINYINT AS {one.field}" for one in COMPARISONS)
     facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
     bits = ", ".join(f"least(l.{one.field}_bits, r.{one.field}_bits) AS {one.field}_bits" for one in rare)
     own = ", ".join(
@@ -168,13 +168,14 @@ def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
         f" AS {one.field}_bits"
         for one in rare
     )
+    once = ", ".join(f"{of('people')} AS {name}" for name, of in OF_ONE.items())
     joins = " ".join(
         f"LEFT JOIN rarity {one.field}_rare ON {one.field}_rare.field = '{one.field}'"
         f" AND {one.field}_rare.value = people.{one.trait}"
         for one in rare
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {given_sql('people')} AS given, {own}"
+        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {once}, {own}"
         f" FROM people {joins}"
     )
     db.execute(
@@ -220,10 +221,11 @@ def _with_shared(db: DuckDBPyConnection, sql: str) -> str:
     return sql
 
 
-def _with_given(sql: str) -> str:
-    """What a mailbox says is worked out once for everybody, not for every pair."""
+def _worked_out(sql: str) -> str:
+    """With the columns of ``side`` in place of the expressions they were worked out by."""
     for side in ("l", "r"):
-        sql = sql.replace(f"({given_sql(side)})", f"{side}.given").replace(given_sql(side), f"{side}.given")
+        for name, of in OF_ONE.items():
+            sql = sql.replace(of(side), f"{side}.{name}")
     return sql
 
 

@@ -278,10 +278,23 @@ def _street_sql(side: str) -> str:
     return f"translate({side}.street, '0123456789 ', '')"
 
 
-# What is left of a street when all that is not a digit is taken out of it.
-_LEFT_HOUSE, _RIGHT_HOUSE = (
-    f"translate({side}.street, translate({side}.street, '0123456789', ''), '')" for side in "lr"
-)
+def _house_sql(side: str) -> str:
+    """What is left of a street when all that is not a digit is taken out of it."""
+    return f"translate({side}.street, translate({side}.street, '0123456789', ''), '')"
+
+
+def _whole_street_sql(side: str) -> str:
+    return f"replace({side}.street, ' ', '')"
+
+
+# Expressions of one side alone; ``bulk`` works each out once for everybody, not for every pair.
+OF_ONE: dict[str, Callable[[str], str]] = {
+    "given": given_sql,
+    "street_name": _street_sql,
+    "house": _house_sql,
+    "whole_street": _whole_street_sql,
+}
+_LEFT_HOUSE, _RIGHT_HOUSE = _house_sql("l"), _house_sql("r")
 _ONE_STREET_SQL = f"jaro_winkler_similarity({_street_sql('l')}, {_street_sql('r')}) >= 0.88"
 _ONE_HOUSE_SQL = f"({_LEFT_HOUSE} = {_RIGHT_HOUSE} AND {_LEFT_HOUSE} <> '')"
 
@@ -439,7 +452,7 @@ COMPARISONS = (
             Level(
                 "equal",
                 "are equal",
-                "replace(l.street, ' ', '') = replace(r.street, ' ', '')",
+                f"{_whole_street_sql('l')} = {_whole_street_sql('r')}",
                 lambda a, b: (a.street or "").replace(" ", "") == (b.street or "").replace(" ", ""),
             ),
             Level(
