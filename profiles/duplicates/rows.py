@@ -21,7 +21,7 @@ from profiles.models import IdentifierType, MatchRow
 STORED = (*COLUMNS, "ids", "singles", "keys")
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
-ALGORITHM = 1
+ALGORITHM = 2
 # A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
 MOST_KEYS = 400
 
