@@ -22,6 +22,8 @@ STORED = (*COLUMNS, "ids", "singles", "keys")
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
 ALGORITHM = 2
+# So many are written by one statement; more through a table of their own.
+FEW = 10
 # A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
 MOST_KEYS = 400
 
@@ -158,6 +160,20 @@ def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
             cursor.execute("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%s)", [gone])
         if not rows:
             return
+        updates = ", ".join(f"{name} = excluded.{name}" for name in written)
+        was = ", ".join(f"profiles_matchrow.{name}" for name in written)
+        now = ", ".join(f"excluded.{name}" for name in written)
+        # What is as it was is not written: the index of keys is what costs here.
+        conflict = (
+            f" ON CONFLICT (profile_id) DO UPDATE SET {updates}, built_at = excluded.built_at"
+            f" WHERE ({was}) IS DISTINCT FROM ({now})"
+        )
+        into = f"INSERT INTO profiles_matchrow (profile_id, {columns})"
+        if len(rows) <= FEW:
+            places = f"({', '.join(['%s'] * (len(written) + 1))})"
+            values = [value for row in rows for value in (*row.stored, built_with)]
+            cursor.execute(f"{into} VALUES {', '.join([places] * len(rows))}{conflict}", values)
+            return
         cursor.execute(
             "CREATE TEMP TABLE IF NOT EXISTS match_new (LIKE profiles_matchrow INCLUDING DEFAULTS)"
             " ON COMMIT DELETE ROWS"
@@ -166,15 +182,7 @@ def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
         with cursor.copy(f"COPY match_new (profile_id, {columns}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row([*row.stored, built_with])
-        updates = ", ".join(f"{name} = excluded.{name}" for name in written)
-        was = ", ".join(f"profiles_matchrow.{name}" for name in written)
-        now = ", ".join(f"excluded.{name}" for name in written)
-        # What is as it was is not written: the index of keys is what costs here.
-        cursor.execute(
-            f"INSERT INTO profiles_matchrow (profile_id, {columns}) SELECT profile_id, {columns} FROM match_new"
-            f" ON CONFLICT (profile_id) DO UPDATE SET {updates}, built_at = excluded.built_at"
-            f" WHERE ({was}) IS DISTINCT FROM ({now})"
-        )
+        cursor.execute(f"{into} SELECT profile_id, {columns} FROM match_new{conflict}")
 
 
 def side_of(row: MatchRow) -> Side:
