@@ -48,13 +48,19 @@ def find_homes(db: DuckDBPyConnection) -> None:
     """Fill the column ``homes`` of ``people``."""
     db.execute("ALTER TABLE people ADD COLUMN IF NOT EXISTS homes VARCHAR[] DEFAULT []")
     db.execute("UPDATE people SET homes = [] WHERE len(homes) > 0")
+    every = " UNION ALL ".join(
+        f"SELECT id, {name} AS value FROM people WHERE {name} IS NOT NULL"
+        f" UNION ALL SELECT id, unnest({name}s) AS value FROM people WHERE len({name}s) > 0"
+        for name in ("email", "phone")
+    )
+    # Hardly any value is held by three: only those are looked at closely.
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE holds AS SELECT DISTINCT id, unnest(list_concat([email, phone], list_concat(emails, phones)))"
-        " AS value FROM people WHERE email IS NOT NULL OR phone IS NOT NULL"
+        f"CREATE OR REPLACE TEMP TABLE holds AS WITH every AS ({every}) SELECT DISTINCT id, value FROM every"
+        " SEMI JOIN (SELECT value FROM every GROUP BY value HAVING count(*) >= 3) USING (value)"
     )
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE holds AS SELECT holds.* FROM holds SEMI JOIN (SELECT value FROM holds"
-        f" WHERE value IS NOT NULL GROUP BY value HAVING count(*) BETWEEN 3 AND {LARGEST}) USING (value)"
+        "DELETE FROM holds WHERE value IN (SELECT value FROM holds GROUP BY value"
+        f" HAVING count(*) NOT BETWEEN 3 AND {LARGEST})"
     )
     db.execute(
         "CREATE OR REPLACE TEMP TABLE home AS SELECT DISTINCT a.value FROM holds a JOIN holds b"
