@@ -145,6 +145,7 @@ CELERY_BEAT_SCHEDULE = {
     "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": CDP_JOB_SWEEP_SECONDS},
     "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
     "forget expired files and keys": {"task": "cdp.tasks.expire", "schedule": 600.0},
+    "take over visits": {"task": "cdp.tasks.take_over_visits", "schedule": 10.0},
     "compare who changed": {"task": "cdp.tasks.compare_changed", "schedule": 10.0},
     "compare everybody": {"task": "cdp.tasks.scan_duplicates", "schedule": crontab(hour=3, minute=20)},
     "learn from decisions": {"task": "cdp.tasks.fit_duplicate_line", "schedule": 86_400.0},

@@ -41,6 +41,14 @@ def deliver_webhooks() -> None:
 
 
 @shared_task
+def take_over_visits() -> None:
+    """When people were last active, as the door noted it."""
+    from profiles.tracking import visits
+
+    visits.work_off()
+
+
+@shared_task
 def compare_changed() -> None:
     """Compare anew whoever changed. Ten seconds apart, so nobody waits a minute."""
     from profiles.duplicates import freshness

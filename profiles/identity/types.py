@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from django.conf import settings
@@ -24,18 +24,19 @@ class Blocked(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TypeSpec:
-    """One identifier type, ready to clean values with. ``row`` is the table's row."""
+    """One identifier type, ready to clean values with. ``row`` is the table's row.
+
+    ``id`` and ``name`` are the row's, kept here because a call asks for them dozens of times for each item.
+    """
 
     row: IdentifierType
     clean: Callable[[str], str]
+    id: int = field(init=False)
+    name: str = field(init=False)
 
-    @property
-    def id(self) -> int:
-        return self.row.pk
-
-    @property
-    def name(self) -> str:
-        return self.row.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", self.row.pk)
+        object.__setattr__(self, "name", self.row.name)
 
     @property
     def makes_recognized(self) -> bool:

@@ -12,7 +12,7 @@ from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
 from profiles.models.scorecard import ScorecardState, SourceAlarm, SourceHour
 from profiles.models.tag import ProfileTag, Tag
-from profiles.models.tracking import Cart, HeldJoin, LinkInterval, Receipt
+from profiles.models.tracking import Cart, HeldJoin, LinkInterval, Receipt, Visit
 
 __all__ = [
     "Address",
@@ -49,5 +49,6 @@ __all__ = [
     "SourceHour",
     "Tag",
     "Tier",
+    "Visit",
     "WriteKey",
 ]

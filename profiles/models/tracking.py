@@ -203,3 +203,25 @@ class Cart(models.Model):
 
     def __str__(self) -> str:
         return self.cart_id
+
+
+class Visit(models.Model):
+    """One row is a span in which somebody was active, noted by the door and taken over into their profile within seconds.
+
+    The profile itself has a dozen indexes, and a person who is active sends many calls: writing it once for all of
+    them, behind the door, costs a tenth. ``profile`` is the member the call arrived at, so that a merge undone
+    meanwhile gives a visit to whom it belongs.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    profile = models.ForeignKey(
+        "profiles.Profile", models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"#{self.profile_id} until {self.until}"

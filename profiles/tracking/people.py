@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cdp.sql import run
 from profiles.models import Profile
-from profiles.tracking.claims import Key
+from profiles.tracking.claims import Claims, Key
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +147,34 @@ def read_known(keys: Collection[Key], soft: Collection[Key]) -> Known:
 def _columns(keys: Iterable[Key]) -> dict[str, list[object]]:
     pairs = sorted(keys)
     return {"types": [kind for kind, _ in pairs], "values": [value for _, value in pairs]}
+
+
+def near_new_ids(claims: Iterable[Claims], known: Known) -> set[Person]:
+    """People whom items, ids and each other connect with a strong id that nobody has yet. No query."""
+    parent: dict[object, object] = {}
+
+    def top(one: object) -> object:
+        while (up := parent.setdefault(one, one)) is not one:
+            parent[one] = one = parent[up]
+        return one
+
+    new: list[object] = []
+    people: set[Person] = set()
+    for one in claims:
+        first: object = None
+        for claim in (*one.strong, *one.soft, *one.previous):
+            key = claim.key
+            hit = known.owners.get(key)
+            found = [hit.person] if hit else []
+            found += [interval.person for interval in known.intervals.get(key, ())]
+            people.update(found)
+            for node in (key, *found):
+                first = top(node) if first is None else first
+                parent[top(node)] = first
+        if any(claim.key not in known.owners for claim in one.strong):
+            new.append(first)
+    tops = {top(one) for one in new}
+    return {person for person in people if top(person) in tops}
 
 
 def read_values(people: Iterable[Person]) -> None:

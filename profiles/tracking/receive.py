@@ -29,11 +29,11 @@ from profiles.identity.types import identifier_types
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import objection
-from profiles.tracking import carts, schemas, store, userhash, write
+from profiles.tracking import carts, schemas, store, userhash, visits, write
 from profiles.tracking.changes import Changes
 from profiles.tracking.claims import Claims, claims_of, keys_of
 from profiles.tracking.consents import check_consent, record_consents
-from profiles.tracking.people import Known, Person, read_known, read_values
+from profiles.tracking.people import Known, Person, near_new_ids, read_known, read_values
 from profiles.tracking.recent import Recent
 from profiles.tracking.said import Said, identifier_like, read_traits
 from profiles.tracking.shapes import (
@@ -221,11 +221,10 @@ class _Call:
     def _limited(self, claims: Iterable[Claims], known: Known) -> set[Person]:
         """People who may be given one more id: what they hold decides whether it is theirs.
 
-        That is everybody as soon as one strong id is new: an id that leads to it may be given within the call.
+        That is everybody whom a chain of ids within the call leads to from a strong id that is new: what leads to
+        them may be given on the way.
         """
-        if all(claim.key in known.owners for one in claims for claim in one.strong):
-            return set()
-        return {person for person in known.people.values() if not person.is_gone}
+        return {person for person in near_new_ids(claims, known) if not person.is_gone}
 
     def _decide(self, claims: list[Claims], known: Known) -> Decided:
         decider = Decider(
@@ -259,7 +258,7 @@ class _Call:
         self._join(decided, events)
         touched = changes.of_stored(decided, came)
         changes.tell(decided, came, events, actor=self.actor, source=self.source)
-        write.mark_seen({landing.person.now() for landing in decided.landings})
+        visits.note((landing.person.now(), landing.member_id) for landing in decided.landings)
         write.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
         write.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
         record_consents(decided.landings, events, sender=self.sender, actor=self.actor)

@@ -101,45 +101,6 @@ def update_people(rows: Sequence[dict[str, Any]]) -> None:
     )
 
 
-_FRESH = datetime.timedelta(minutes=5)
-
-
-def mark_seen(people: Iterable[Person]) -> None:
-    """When people were last active, to five minutes: a write per event would double what an event costs."""
-    stale = [
-        person
-        for person in people
-        if not person.is_new
-        and person.since is not None
-        and person.until is not None
-        and (
-            person.last_seen_at is None
-            or person.first_seen_at is None
-            or person.until - person.last_seen_at > _FRESH
-            or person.since < person.first_seen_at
-        )
-    ]
-    if not stale:
-        return
-    run(
-        """
-        WITH d AS (
-            SELECT p.id, s.since, s.until FROM profiles_profile p
-            JOIN unnest(%b::bigint[], %b::timestamptz[], %b::timestamptz[]) AS s (id, since, until) ON s.id = p.id
-            ORDER BY p.id FOR NO KEY UPDATE OF p
-        )
-        UPDATE profiles_profile p SET first_seen_at = least(p.first_seen_at, d.since),
-            last_seen_at = greatest(p.last_seen_at, d.until)
-        FROM d WHERE d.id = p.id
-        """,
-        [
-            [person.id for person in stale],
-            [person.since for person in stale],
-            [person.until for person in stale],
-        ],
-    )
-
-
 # --- Identifiers ----------------------------------------------------------------------------------------
 
 
