@@ -22,6 +22,7 @@ from django.db import connection  # noqa: E402
 from cdp.actors import Actor  # noqa: E402
 from cdp.jobs import Job, run  # noqa: E402
 from profiles.duplicates import bulk, rows  # noqa: E402
+from profiles.duplicates.homes import find_homes  # noqa: E402
 from profiles.duplicates.model import shipped  # noqa: E402
 from profiles.duplicates.scan import MEMORY, start_scan  # noqa: E402
 from tests.bench.import_child import peak_memory  # noqa: E402
@@ -60,6 +61,7 @@ def by_splink(folder: Path) -> dict[str, Any]:
     people = bulk.read_rows(db, folder / "rows.csv")
     bulk.leave_out_crowds(db)
     bulk.measure_rarity(db)
+    find_homes(db)
     # The same candidates: Splink itself would also join on keys thousands hold.
     db.execute("CREATE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
     db.execute(f"CREATE TEMP TABLE crowd AS SELECT key FROM held GROUP BY key HAVING count(*) > {bulk.BLOCK}")
