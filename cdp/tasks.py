@@ -60,8 +60,10 @@ def compare_changed() -> None:
 def scan_duplicates() -> None:
     """Compare everybody once a day: how rare names are and what too many share changes with everybody."""
     from profiles.duplicates.scan import start_scan
+    from profiles.models import Profile
 
-    start_scan(actor=Actor.system())
+    if Profile.objects.live().exists():
+        start_scan(actor=Actor.system())
 
 
 @shared_task

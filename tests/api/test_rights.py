@@ -22,7 +22,10 @@ ROUTES = sorted(
 SAMPLES = {
     "<ref:ref>": "{id}",
     "<int:pk>": "1",
+    "<ref:other>": "{id}",
     "<int:merge_id>": "1",
+    "<int:pair_id>": "1",
+    "<int:batch_id>": "1",
     "<int:address_id>": "1",
     "<int:delivery_id>": "1",
     "<int:writekey_id>": "1",
