@@ -88,7 +88,7 @@ def build_history(
                 steps.append(waiting.pop(merge.pk))
                 seen[merge.pk] = {key: loaded(key, old) for key, (old, _) in _seen(change).items()}
         elif (member := _edited(change)) in rows and told:
-            steps.append(Edit(member, told, change))
+            steps += [Edit(member, edit, change) for edit in _edits(change, told, wanted)]
     # A merge the journal does not know of happened before everything it tells.
     early: list[Step] = list(waiting.values())
     base = {pk: {key: first[pk].get(key, row.get(key)) for key in wanted} for pk, row in rows.items()}
@@ -101,6 +101,18 @@ def _told(change: Change) -> Mapping[str, list[Any]]:
 
 def _seen(change: Change) -> Mapping[str, list[Any]]:
     return (change.detail or {}).get("seen") or {}
+
+
+def _edits(
+    change: Change, told: dict[str, list[Any]], wanted: frozenset[str]
+) -> Iterable[dict[str, list[Any]]]:
+    """The edits an entry stands for, as they were made: one, or those an undo gave back."""
+    made = (change.detail or {}).get("edits")
+    if not made:
+        return [told]
+    edits = [{key: pair for key, pair in edit.items() if key in wanted} for edit in made]
+    rest = {key: pair for key, pair in told.items() if not any(key in edit for edit in edits)}
+    return [edit for edit in (*edits, rest) if edit]
 
 
 def _edited(change: Change) -> int | None:

@@ -196,21 +196,30 @@ def _seen_in_events(root_id: int) -> dict[str, dict[int, datetime.datetime]]:
     }
 
 
-def _received(
-    history: History, without: Played, tree: _Tree
-) -> list[tuple[int | None, dict[str, list[Any]]]]:
-    """What lands on the loser without the merge, ``(via, fields)`` in order; neighbours by one via are one."""
-    found: list[tuple[int | None, dict[str, list[Any]]]] = []
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """What lands on the loser again: ``fields`` as they change its row, ``edits`` as they were made once."""
+
+    via: int | None
+    fields: dict[str, list[Any]]
+    edits: list[dict[str, list[Any]]]
+
+
+def _received(history: History, without: Played, tree: _Tree) -> list[_Returned]:
+    """What lands on the loser without the merge, in order; neighbours by one via are one."""
+    found: list[_Returned] = []
     since = history.steps.index(tree.merge)
     for place, (root, wrote) in without.landed.items():
         if place < since or root != tree.merge.loser_id:
             continue
-        via = history.steps[place].member_id  # type: ignore[union-attr]
-        if not found or found[-1][0] != via:
-            found.append((via, {}))
+        step = history.steps[place]
+        via = step.member_id  # type: ignore[union-attr]
+        if not found or found[-1].via != via:
+            found.append(_Returned(via, {}, []))
         for key, (old, new) in wrote.items():
-            told = found[-1][1].setdefault(key, [old, new])
+            told = found[-1].fields.setdefault(key, [old, new])
             told[1] = new
+        found[-1].edits.append({key: step.fields[key] for key in wrote if key not in SEEN})  # type: ignore[union-attr]
     return found
 
 
@@ -292,7 +301,7 @@ def _refresh(tree: _Tree) -> tuple[Profile, Profile]:
 def _tell(
     tree: _Tree,
     told: Mapping[int, dict[str, list[Any]]],
-    received: list[tuple[int | None, dict[str, list[Any]]]],
+    received: list[_Returned],
     done: Unmerged,
     *,
     actor: Actor,
@@ -307,9 +316,13 @@ def _tell(
         for pk in tree.chain
         if told[pk] or pk == done.winner_id
     ]
-    for via, fields in received or [(None, {})]:
-        shown = {key: pair for key, pair in fields.items() if key not in SEEN}
-        entries.append(Entry(done.loser_id, kind, shown, via_id=via, detail={**about, "side": "loser"}))
+    for back in received or [_Returned(None, {}, [])]:
+        shown = {key: pair for key, pair in back.fields.items() if key not in SEEN}
+        detail: dict[str, Any] = {**about, "side": "loser"}
+        if any(isinstance(new, list) for edit in back.edits for _, new in edit.values()):
+            # What an edit took out of a list is not to be seen in what it changed here.
+            detail["edits"] = back.edits
+        entries.append(Entry(done.loser_id, kind, shown, via_id=back.via, detail=detail))
     why = Cause(Change.Cause.UNMERGE, done.merge_id, cause.line)
     record_many(entries=entries, actor=actor, source=source, cause=why)
     audit.record(

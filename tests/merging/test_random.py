@@ -122,3 +122,20 @@ def test_merges_undone_in_any_order_leave_no_trace_long(start: Any, program: Any
 @given(rows, program_of_all)
 def test_after_an_undo_everybody_is_as_if_it_had_never_happened_long(start: Any, program: Any) -> None:
     edits_stay_where_they_belong(start, program)
+
+
+def test_what_a_person_took_out_of_a_list_stays_out_after_undoing_twice() -> None:
+    """Found by the long form: the second undo saw what the edit changed on the row, not what it took out."""
+    nothing = dict.fromkeys(("first_name", "city", "birth_date", "attributes.plan", "attributes.likes"))
+    start = [dict(nothing) for _ in range(4)]
+    start[1]["attributes.likes"], start[3]["attributes.likes"] = ["a", "b", "d"], ["d"]
+    program = [
+        ("merge", 2, 1, {}),
+        ("edit", 2, "attributes.likes", None, False),
+        ("merge", 0, 1, {}),
+        ("merge", 0, 3, {}),
+        ("edit", 1, "attributes.likes", ["a"], True),
+        ("undo", 1),
+        ("undo", 0),
+    ]
+    edits_stay_where_they_belong(start, program)
