@@ -71,7 +71,8 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     assert re.fullmatch(
         r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n"
         r"Received a day of tracking calls: \d+ applied, .*\d+ quarantined\.\n"
-        r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n",
+        r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n"
+        r"Compared everybody: \d+ pairs suggested, \d+ groups\.\n",
         said,
     )
     imported = Import.objects.get()

@@ -68,6 +68,7 @@ TABLES: dict[str, str] = {
     "profiles.EventName": "Names of events; the person's events are told.",
     "profiles.EventSchema": "How events of a name look; the person's events are told.",
     "profiles.IdentifierType": "Kinds of identifiers; the person's values are told.",
+    "profiles.Visit": "When somebody was active, for the seconds until their profile says so; the events are told.",
     "profiles.MatchBase": "About a scan of everybody.",
     "profiles.MatchCrowd": "Values so many people share that they say nothing about one.",
     "profiles.MatchQueue": "Numbers of profiles for work in progress.",

@@ -217,6 +217,7 @@ def test_what_can_never_be_read_is_not_sent_for_ever(opened: Any, platform: Reco
     platform.answers = [(400, {}, {"success": False, "code": "invalid_json", "message": "Not JSON."})]
     page.evaluate("cdp.track('Odd')")
     delivered(page)
+    wait_for(page, lambda: said(page, "answered"))
     assert said(page, "answered")[0]["code"] == "invalid_json"
     assert len(platform.calls) == 1
 

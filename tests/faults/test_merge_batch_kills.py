@@ -69,15 +69,15 @@ def held_at_the_end_of_a_chunk(bench: Bench) -> Iterator[int]:
 def kill_some_times(bench: Bench, job: Job) -> None:
     """Kill whoever holds the job at the end of a chunk, its pool and the whole worker by turns."""
     for turn in range(KILLS):
-        before = committed(job)
         with held_at_the_end_of_a_chunk(bench):
+            before = committed(job)
             if turn % 2:
                 bench.kill_worker("one")
             else:
                 bench.kill_children("one")
+        assert committed(job) == before, "nothing of the chunk stays"
         if turn % 2:
             bench.start_worker("one")
-        assert committed(job) == before, "nothing of the chunk stays"
         wait_until(lambda before=before: committed(job) > before, RESUMED_WITHIN, what="somebody went on")
     wait_until(lambda: not Job.objects.get(pk=job.pk).is_open, 300, what="the job's end")
 

@@ -25,7 +25,7 @@ from profiles.admin.duplicates.listing import (
     shown_by,
     text_of,
 )
-from profiles.attributes import display, get_value, label_of
+from profiles.attributes import attribute_specs, display, get_value, label_of
 from profiles.duplicates import queue
 from profiles.duplicates.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
 from profiles.duplicates.explain import Reason, explain
@@ -219,7 +219,7 @@ def _side(view: PersonView, winner_id: int, pair: DuplicatePair) -> dict[str, An
 
 def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> list[Line]:
     """Compared fields with their weights first, in the model's order; then what else either of them has."""
-    lines, told = [], set()
+    lines, told, specs = [], set(), attribute_specs()
     for reason in reasons:
         if not reason.field or reason.label == "Seen at a door":
             continue
@@ -231,7 +231,7 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
         values = [get_value(view.profile, field) for view in views]
         if any(value not in (None, "") for value in values):
             a, b = (display(field, value) if value not in (None, "") else "" for value in values)
-            lines.append(Line(label_of(field, {}), a, b))
+            lines.append(Line(label_of(field, specs), a, b))
     return lines
 
 
