@@ -384,6 +384,26 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     assert after_the_kill.process.returncode == 0
 
 
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_make_in_the_background_is_not_taken_for_an_interrupted_one(handler: signal.Handlers) -> None:
+    make = subprocess.Popen(
+        ["make", "-sf", "-"],
+        stdin=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, handler),
+        start_new_session=True,
+    )
+    try:
+        assert make.stdin is not None
+        make.stdin.write(b"all:\n\t@sleep 60\n")
+        make.stdin.close()
+        until(lambda: bool(children_of(make.pid)))
+        assert run.watched_make(make.pid) == (make.pid if handler == signal.SIG_DFL else None)
+        assert run.watched_make(None) is None
+    finally:
+        os.killpg(make.pid, signal.SIGKILL)
+        make.wait()
+
+
 class Running:
     def __init__(self, process: subprocess.Popen[str], said: str) -> None:
         self.process, self.said = process, said

@@ -45,7 +45,8 @@ def _run(place: Layout) -> int:
     make = _parent_make()
     if make:
         die_with_parent(signal.SIGTERM)
-    supervisor = Supervisor(say, also_end=lambda: make is not None and _was_interrupted(make))
+    watched = watched_make(make)
+    supervisor = Supervisor(say, also_end=lambda: watched is not None and _was_interrupted(watched))
     try:
         listening = _listen(int(os.environ.get("PORT") or 8000))
         servers = durable_servers(place)
@@ -228,6 +229,11 @@ def _parent_make() -> int | None:
     except OSError:
         return None
     return os.getppid() if name in ("make", "gmake") else None
+
+
+def watched_make(make: int | None) -> int | None:
+    """The make whose interruption can be seen: one started in the background of a script ignores SIGINT from the start."""
+    return make if make is not None and not _was_interrupted(make) else None
 
 
 def _was_interrupted(make: int) -> bool:
