@@ -25,6 +25,15 @@ def fill_profiles(rows: Iterable[Mapping[str, str]]) -> None:
             f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",
             [builtin_source("import").pk],
         )
+        cursor.execute(
+            "INSERT INTO profiles_change (profile_id, kind, source_id, cause, fields)"
+            " SELECT id, 'created', %s, 'import', '{}' FROM told",
+            [builtin_source("import").pk],
+        )
+        # Whoever is made next must not get a number that is taken.
+        cursor.execute(
+            "SELECT setval(pg_get_serial_sequence('profiles_profile', 'id'), (SELECT max(id) FROM profiles_profile))"
+        )
         cursor.execute("DROP TABLE told")
 
 

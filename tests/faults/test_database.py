@@ -54,7 +54,7 @@ def test_an_import_survives_a_worker_told_to_end(bench: Bench, clean: stories.St
     for process in processes:
         process.terminate()
     for process in processes:
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     work = stories.work_of(job)
     assert (work.state, work.lease_token) == ("queued", None)
     bench.start_worker("one")

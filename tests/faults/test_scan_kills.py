@@ -14,6 +14,7 @@ from cdp.actors import Actor
 from cdp.models import Job
 from profiles.duplicates.scan import start_scan
 from profiles.duplicates.training.people import make_people
+from profiles.identity.graph import retried
 from profiles.models import (
     DuplicateCase,
     DuplicatePair,
@@ -75,7 +76,8 @@ def make_base() -> None:
     for number in range(0, PEOPLE, 100):
         rows[number]["email"] = "front.desk@hotel.example.net"
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE profiles_profile CASCADE")
+        # Again when a worker that compares whoever changed at this moment was in the way.
+        retried(cursor.execute)("TRUNCATE profiles_profile CASCADE")
     fill_profiles(rows)
 
 
