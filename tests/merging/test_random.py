@@ -129,7 +129,7 @@ def test_what_a_person_took_out_of_a_list_stays_out_after_undoing_twice() -> Non
     nothing = dict.fromkeys(("first_name", "city", "birth_date", "attributes.plan", "attributes.likes"))
     start = [dict(nothing) for _ in range(4)]
     start[1]["attributes.likes"], start[3]["attributes.likes"] = ["a", "b", "d"], ["d"]
-    program = [
+    program: list[Any] = [
         ("merge", 2, 1, {}),
         ("edit", 2, "attributes.likes", None, False),
         ("merge", 0, 1, {}),
