@@ -52,3 +52,16 @@ def test_a_process_that_ended_is_no_trouble() -> None:
         child.wait()
     time.sleep(0.01)
     step_back(child.pid)
+
+
+def test_many_at_once_wait_for_each_other() -> None:
+    """Ordinary users may do so ten times a second; who is too quick is told to come again."""
+    children = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"]) for _ in range(3)]
+    try:
+        for child in children:
+            step_back(child.pid)
+        assert [niceness(child.pid) for child in children] == [NICENESS] * 3
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
