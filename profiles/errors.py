@@ -6,7 +6,8 @@ from typing import Any
 class Refused(Exception):
     """A request that was understood and is not carried out; nothing was changed.
 
-    ``message`` is a sentence for people, ``code`` a stable word for programs, ``status`` the HTTP status.
+    ``message`` is a sentence for people, ``code`` a stable word for programs, ``status`` the HTTP status;
+    ``extra`` is what the API adds for a program to act on it, such as the profile that holds the identifier.
     """
 
     code = "refused"
@@ -16,6 +17,7 @@ class Refused(Exception):
         super().__init__(message)
         self.message = message
         self.problems = problems or []
+        self.extra: dict[str, Any] = {}
 
 
 class NotFound(Refused):
@@ -34,17 +36,10 @@ class RuleForbids(Refused):
 
 
 class Stale(Refused):
-    """Something changed since the person looked; they get a fresh look, nothing was applied.
-
-    ``fresh`` is what the API adds to its answer, so that a program need not ask again.
-    """
+    """Something changed since the person looked; they get a fresh look, nothing was applied."""
 
     code = "stale"
     status = 409
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.fresh: dict[str, Any] = {}
 
 
 class Conflict(Refused):
@@ -60,6 +55,7 @@ class IdentifierTaken(Conflict):
         self.value = value
         self.profile_id = profile_id
         super().__init__(f"{type_name} {value} already belongs to profile #{profile_id}.")
+        self.extra = {"profile_id": profile_id}
 
 
 class Invalid(Refused):

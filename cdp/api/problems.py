@@ -61,7 +61,7 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None lets an unknown exception through to Django's own 500 (and its log)."""
     if isinstance(exc, Refused):
         errors = [_located(item) for item in exc.problems]
-        return _response(exc.status, exc.message, code=exc.code, errors=errors, extra=_extra(exc))
+        return _response(exc.status, exc.message, code=exc.code, errors=errors, extra=exc.extra)
     if isinstance(exc, exceptions.APIException):
         return _from_api_exception(exc)
     if isinstance(exc, Http404):
@@ -138,13 +138,6 @@ def body(
         "request_id": request_id.get(),
         **(extra or {}),
     }
-
-
-def _extra(exc: Refused) -> dict[str, Any]:
-    """What a program needs to act on a refusal, such as the profile that holds the identifier, or the state now."""
-    profile_id = getattr(exc, "profile_id", None)
-    said = {} if profile_id is None else {"profile_id": profile_id}
-    return {**said, **getattr(exc, "fresh", {}), **getattr(exc, "extra", {})}
 
 
 def _located(item: dict[str, Any]) -> dict[str, Any]:

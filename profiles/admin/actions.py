@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from cdp.actors import Actor
 from profiles.admin.door import by, root_of, to_card, write
+from profiles.duplicates.decide import decide_many
 from profiles.editing import (
     add_address,
     add_event,
@@ -25,7 +26,6 @@ from profiles.editing import (
 )
 from profiles.errors import Invalid, NotFound
 from profiles.merging.alternates import alternates
-from profiles.merging.verdicts import set_verdict
 from profiles.messaging import send_message
 from profiles.models import DuplicatePair
 from profiles.privacy.consent import record_consent
@@ -194,16 +194,14 @@ def promote(request: HttpRequest, profile_id: int) -> HttpResponse:
 @write("profiles.view_profile", "profiles.change_duplicatepair")
 def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse:
     """Remember a decision about a suggested duplicate."""
-    pair = DuplicatePair.objects.filter(pk=pair_id).first()
-    if pair is None:
-        raise NotFound("That suggestion is gone.")
-    decided = set_verdict(
-        a_id=pair.a_id,
-        b_id=pair.b_id,
-        verdict=request.POST.get("verdict", ""),
-        actor=Actor.of_request(request),
+    many = decide_many(
+        pair_ids=[pair_id], verdict=request.POST.get("verdict", ""), actor=Actor.of_request(request)
     )
-    messages.success(request, f"Remembered: {decided.get_verdict_display().lower()}.")
+    for problem in many.problems:
+        messages.error(request, problem)
+    for decided in many.decided:
+        said = DuplicatePair.Verdict(decided.verdict).label.lower()
+        messages.success(request, f"Remembered: {said}.")
     return to_card(profile_id)
 
 

@@ -15,7 +15,7 @@ from cdp import audit
 from cdp.actors import Actor
 from profiles.admin.activity import Entry, Reader
 from profiles.admin.door import card_url, door, may_see, render
-from profiles.admin.duplicates.listing import percent, shown_by
+from profiles.admin.duplicates.listing import percent
 from profiles.attributes import CUSTOM, Spec, attribute_specs, display, label_of
 from profiles.devices import devices_of
 from profiles.duplicates.explain import explain
@@ -32,7 +32,7 @@ from profiles.models import (
     Tag,
     Tier,
 )
-from profiles.privacy.masking import DOTS, mask, mask_profile, mask_view
+from profiles.privacy.masking import DOTS, mask_profile, mask_view
 from profiles.provenance import Provenance, provenance_of
 from profiles.reading import PersonView, person_view
 from profiles.timeline import Page, event_names, timeline
@@ -251,23 +251,16 @@ def _suspects(root: Profile, sees: bool) -> list[Suspect]:
     for pair in pairs[: PAIRS_SHOWN * 4]:
         other = pair.b.canonical if pair.a.canonical_id == root.pk else pair.a.canonical
         if other.status == Profile.Status.LIVE and other.pk not in found:
-            texts = [_reason(reason, sees) for reason in pair.reasons if isinstance(reason, dict)]
-            model = sorted(explain(pair, show=shown_by(sees)), key=lambda one: -abs(one.weight))
-            told = [one.text for one in model if one.field and one.weight]
+            reasons = sorted(explain(pair, sees=sees), key=lambda one: (not one.is_told, -abs(one.weight)))
+            told = [one for one in reasons if one.is_told or (one.field and one.weight)]
+            said = [one.text if sees or not one.is_told else f"{one.text} {one.a}".strip() for one in told]
             found[other.pk] = Suspect(
                 pair,
                 other if sees else mask_profile(other),
-                [text for text in (*texts, *told) if text],
+                [text for text in said if text],
                 percent(pair, policy),
             )
     return list(found.values())[:PAIRS_SHOWN]
-
-
-def _reason(reason: dict[str, Any], sees: bool) -> str:
-    if sees or not reason.get("value"):
-        return str(reason.get("text", ""))
-    kind = str(reason.get("type") or "value")
-    return f"same {kind}: {mask(kind, str(reason['value']))}"
 
 
 def _lineage(root: Profile) -> list[Merge]:

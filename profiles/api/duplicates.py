@@ -17,7 +17,7 @@ from cdp.api.problems import BadParameter
 from cdp.api.shapes import IdField, Shape, TextField
 from cdp.models import Job
 from profiles.api.base import PeopleApi
-from profiles.duplicates.decide import LATER_DAYS, MERGE, VERDICTS, StalePair, decide, find_pair, state_of
+from profiles.duplicates.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
 from profiles.duplicates.decide_case import (
     block_shared,
     find_case,
@@ -33,6 +33,7 @@ from profiles.duplicates.scan import PERMISSION, start_scan
 from profiles.duplicates.tiers import in_words
 from profiles.errors import Invalid
 from profiles.identity.resolve import find_profile
+from profiles.merging.verdicts import LATER_DAYS
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.privacy import masking
 from profiles.reading import iso
@@ -100,19 +101,15 @@ class DecidePairShape(Shape):
 
 def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) -> dict[str, Any]:
     """One pair of the contract; ``is_open`` shows personal data. No query when both people are loaded."""
-
-    def show(field: str, value: object) -> str:
-        return "" if value in (None, "") else str(value if is_open else masking.mask(field, value))
-
     reasons = [
         {
             "field": one.field,
             "a": one.a,
             "b": one.b,
             "weight": round(one.weight, 2),
-            "text": one.text if is_open or one.label != "Seen at a door" else f"Same {one.field or 'value'}",
+            "text": one.text,
         }
-        for one in explain(pair, show=show)
+        for one in explain(pair, sees=is_open)
     ]
     return {
         "id": pair.pk,
@@ -231,7 +228,7 @@ class DuplicateDecide(PeopleApi):
             pair = stale.pair and pair_as_api(
                 find_pair(pk), DuplicatePolicy.current(), is_open=self.shown.is_open
             )
-            stale.fresh = {"pair": pair}
+            stale.extra = {"pair": pair}
             raise
         return Response(
             {

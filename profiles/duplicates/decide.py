@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cdp import audit
@@ -18,16 +17,18 @@ from profiles.duplicates import cases
 from profiles.duplicates.queue import with_people
 from profiles.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.identity import graph
+from profiles.merging import verdicts
 from profiles.merging.merge import apply_merge
 from profiles.merging.sentences import day, decider
 from profiles.merging.sides import hold_sides
 from profiles.merging.suggestion import suggest_winner
+from profiles.merging.verdicts import LATER_DAYS
 from profiles.models import DuplicatePair, Profile, Source, Tier
 
 MERGE, NOT_DUPLICATE, LATER, REOPEN = "merge", "not_duplicate", "later", "open"
 VERDICTS = (MERGE, NOT_DUPLICATE, LATER, REOPEN)
-LATER_DAYS = 7
 MOST_DAYS = 365
+_GONE = "Pair {} is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
 
 Verdict = DuplicatePair.Verdict
 
@@ -101,17 +102,16 @@ def decide(
     """
     _check(verdict, days)
     graph.lock_graph()
-    DuplicatePair.objects.select_for_update().filter(pk=pair_id).first()
-    pair = find_pair(pair_id)
+    pair = _held([pair_id]).first() or find_pair(pair_id)
     check_fresh(pair, verdict, state)
     if verdict == MERGE:
         return _merge(pair, winner_id, choices, actor, source)
-    return _remember(pair, verdict, days, actor)
+    return _remember([pair], verdict, days, actor)[0]
 
 
 def _check(verdict: str, days: int) -> None:
     if verdict not in VERDICTS:
-        message = f"“{verdict}” is no decision: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
+        message = f"“{verdict}” is no verdict to set: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
         raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
     if not 1 <= days <= MOST_DAYS:
         message = f"A pair can be put off for 1 to {MOST_DAYS} days."
@@ -125,11 +125,7 @@ def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
         who = f" by {decider(pair)} on {day(pair.decided_at)}" if pair.decided_at and _by(pair) else ""
         raise StalePair(f"#{pair.a_id} and #{pair.b_id} were merged{who}: they are #{one.pk}.", pair)
     if pair.verdict == Verdict.NOT_DUPLICATE and verdict != REOPEN:
-        when = f" on {day(pair.decided_at)}" if pair.decided_at else ""
-        raise StalePair(
-            f"{decider(pair).capitalize()} decided{when} that #{pair.a_id} and #{pair.b_id} are not duplicates.",
-            pair,
-        )
+        raise StalePair(verdicts.sentence(pair), pair)
     for side in (one, other):
         if side.status != Profile.Status.LIVE:
             raise StalePair(f"Profile #{side.pk} is {side.get_status_display().lower()} by now.", pair)
@@ -175,30 +171,74 @@ def _sides(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
     return winner, next(root for root in roots.values() if root != winner)
 
 
-def _remember(pair: DuplicatePair, verdict: str, days: int, actor: Actor) -> Decided:
-    until = timezone.now() + datetime.timedelta(days=days) if verdict == LATER else None
-    is_open = verdict == REOPEN
-    DuplicatePair.objects.filter(pk=pair.pk).update(
-        verdict=verdict,
-        later_until=until,
-        user=None if is_open else actor.user_id,
-        key=None if is_open else actor.key_id,
-        decided_at=None if is_open else Now(),
-    )
-    cases.refresh([pair.a.canonical_id, pair.b.canonical_id])
-    audit.record(
+def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Actor) -> list[Decided]:
+    """Write a verdict that joins nobody on each of these pairs. Some queries for any number."""
+    roots = [(pair.a.canonical_id, pair.b.canonical_id) for pair in found]
+    if verdict == REOPEN:
+        verdicts.take_back(roots)
+    values = verdicts.written(verdict, actor=actor, days=days)
+    DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
+    cases.refresh(sorted({one for both in roots for one in both}))
+    audit.record_many(
         "duplicate.verdict",
         actor=actor,
-        subject=f"profile:{pair.a.canonical_id}",
-        detail={"pair": pair.pk, "other": pair.b.canonical_id, "verdict": verdict},
+        subjects=[f"profile:{root}" for root, _ in roots],
+        details=[
+            {"pair": pair.pk, "other": other, "verdict": verdict}
+            for pair, (_, other) in zip(found, roots, strict=True)
+        ],
     )
-    both = f"#{pair.a.canonical_id} and #{pair.b.canonical_id}"
-    said = {
-        NOT_DUPLICATE: f"{both} are remembered as not duplicates.",
-        LATER: f"{both} come back on {day(until) if until else ''}.",
-        REOPEN: f"{both} are back in the queue.",
-    }
-    return Decided(pair.pk, verdict, said[verdict])
+    told = []
+    for pair, (one, other) in zip(found, roots, strict=True):
+        said = {
+            NOT_DUPLICATE: "are remembered as not duplicates",
+            LATER: f"come back on {day(values['later_until'] or timezone.now())}",
+            REOPEN: "are back in the queue",
+        }[verdict]
+        told.append(Decided(pair.pk, verdict, f"#{one} and #{other} {said}."))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class ManyDecided:
+    """``problems`` says of each that was left as it is why."""
+
+    decided: list[Decided]
+    problems: list[str]
+
+
+@graph.retried
+@transaction.atomic
+def decide_many(
+    *, pair_ids: Sequence[int], verdict: str, actor: Actor, days: int = LATER_DAYS
+) -> ManyDecided:
+    """Put off, tell apart or open again several pairs; those that cannot be any more are told and the others go on.
+
+    Merging many is a batch (``profiles.merging.batches``). Raises Invalid. Some queries for any number of pairs.
+    """
+    _check(verdict, days)
+    if verdict == MERGE:
+        message = "Many pairs are merged as a batch, with a preview of the whole."
+        raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
+    graph.lock_graph()
+    found = {pair.pk: pair for pair in _held(pair_ids)}
+    good, problems = [], []
+    for pair_id in dict.fromkeys(pair_ids):
+        if pair_id not in found:
+            problems.append(_GONE.format(pair_id))
+            continue
+        try:
+            check_fresh(found[pair_id], verdict, None)
+            good.append(found[pair_id])
+        except StalePair as stale:
+            problems.append(stale.message)
+    return ManyDecided(_remember(good, verdict, days, actor) if good else [], problems)
+
+
+def _held(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
+    """These pairs, locked, with both people."""
+    rows = with_people(DuplicatePair.objects.filter(pk__in=pair_ids))
+    return rows.order_by("pk").select_for_update(of=("self",))
 
 
 @transaction.atomic

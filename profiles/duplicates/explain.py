@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, log2
 
 from profiles.duplicates.levels import BY_FIELD, DIFFERS, NOTHING
 from profiles.duplicates.together import LABELS
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
+from profiles.privacy.masking import mask, mask_text
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One line of an explanation. ``weight`` in bits: above 0 speaks for one person. ``field`` is "" for what two
     fields say together; ``tone`` is good, near or bad (same, alike, different), or "" where there is none.
+    ``is_told`` is what a door said when it suggested the pair: it weighs nothing.
     """
 
     field: str
@@ -24,24 +26,23 @@ class Reason:
     weight: float
     text: str
     tone: str
+    is_told: bool = False
 
 
-def explain(pair: DuplicatePair, *, show: Callable[[str, object], str] | None = None) -> list[Reason]:
+def explain(pair: DuplicatePair, *, sees: bool = True) -> list[Reason]:
     """What speaks for and against, in the order of the fields. No query when ``pair.a`` and ``pair.b`` are loaded.
 
-    ``show(field, value)`` turns a value into text (masks it for who may not see personal data).
+    Values are masked, also in what a door said, unless somebody ``sees`` personal data.
     """
-    told = [_of_model(pair.a, pair.b, *line, show=show or _plain) for line in pair.evidence]
-    return [*told, *(_of_door(reason) for reason in pair.reasons)]
+    told = [_of_model(pair.a, pair.b, *line, sees=sees) for line in pair.evidence]
+    return [*told, *(_of_door(reason, sees=sees) for reason in pair.reasons)]
 
 
-def _plain(_field: str, value: object) -> str:
-    return "" if value is None else str(value)
+def _shown(field: str, value: object, *, sees: bool) -> str:
+    return "" if value in (None, "") else str(value if sees else mask(field, value))
 
 
-def _of_model(
-    a: Profile, b: Profile, field: str, level: str, weight: float, *, show: Callable[[str, object], str]
-) -> Reason:
+def _of_model(a: Profile, b: Profile, field: str, level: str, weight: float, *, sees: bool) -> Reason:
     if not field:
         return Reason(
             "", "Together", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
@@ -50,7 +51,9 @@ def _of_model(
     label = next((one.label for one in comparison.levels if one.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
     shown = comparison.shows or field
-    one, other = ("" if shown == NOTHING else show(shown, getattr(side, shown)) for side in (a, b))
+    one, other = (
+        "" if shown == NOTHING else _shown(shown, getattr(side, shown), sees=sees) for side in (a, b)
+    )
     return Reason(
         field,
         comparison.label.capitalize(),
@@ -62,8 +65,13 @@ def _of_model(
     )
 
 
-def _of_door(reason: dict[str, str]) -> Reason:
-    return Reason(reason.get("type", ""), "Seen at a door", "", "", 0.0, reason.get("text", ""), "")
+def _of_door(reason: dict[str, str], *, sees: bool) -> Reason:
+    """Its sentence names the value both have; who may not see it is told which kind of value it is."""
+    kind, text = reason.get("type", ""), reason.get("text", "")
+    value = _shown(kind or "value", reason.get("value"), sees=sees)
+    if not sees:
+        text = f"Same {kind or 'value'}" if value else mask_text(text)
+    return Reason(kind, "Seen at a door", value, value, 0.0, text, "", is_told=True)
 
 
 def probability(score: float, policy: DuplicatePolicy) -> float:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+import datetime
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
@@ -14,13 +19,15 @@ from profiles.merging.sentences import day, decider
 from profiles.models import DuplicatePair
 
 Verdict = DuplicatePair.Verdict
+LATER_DAYS = 7
 
 
 @transaction.atomic
 def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> DuplicatePair:
     """Remember what somebody decided about two people (open, later, not_duplicate).
 
-    Kept for their surviving profiles. Raises NotFound, RuleForbids when both are one person already.
+    Kept for their surviving profiles; *open* takes back what was said about anybody merged into them, too.
+    Raises NotFound, RuleForbids when both are one person already.
     """
     if verdict not in (Verdict.OPEN, Verdict.LATER, Verdict.NOT_DUPLICATE):
         raise RuleForbids(f"“{verdict}” is no verdict to set: write open, later or not_duplicate.")
@@ -30,6 +37,8 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
             raise NotFound(f"No profile “{wanted}”.")
     if roots[a_id] == roots[b_id]:
         raise RuleForbids(f"Profiles #{a_id} and #{b_id} are one person: #{roots[a_id]}.")
+    if verdict == Verdict.OPEN:
+        take_back([(roots[a_id], roots[b_id])])
     pair = remember(roots[a_id], roots[b_id], verdict=verdict, actor=actor)
     audit.record(
         "duplicate.verdict",
@@ -43,14 +52,41 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
 def remember(a_id: int, b_id: int, *, verdict: str, actor: Actor) -> DuplicatePair:
     """Write one pair's verdict; whatever was decided before is overruled. One statement."""
     low, high = sorted((a_id, b_id))
-    pair = DuplicatePair(
-        a_id=low, b_id=high, verdict=verdict, user_id=actor.user_id, key_id=actor.key_id, decided_at=Now()
-    )
-    columns = ["verdict", "user", "key", "decided_at"]
+    values = written(verdict, actor=actor)
+    pair = DuplicatePair(a_id=low, b_id=high, **values)
     DuplicatePair.objects.bulk_create(
-        [pair], update_conflicts=True, unique_fields=["a", "b"], update_fields=columns
+        [pair], update_conflicts=True, unique_fields=["a", "b"], update_fields=list(values)
     )
     return pair
+
+
+def written(verdict: str, *, actor: Actor, days: int = LATER_DAYS) -> dict[str, Any]:
+    """What a verdict writes on a pair: *open* is nobody's decision, *later* ends after so many days."""
+    is_open = verdict == Verdict.OPEN
+    until = timezone.now() + datetime.timedelta(days=days) if verdict == Verdict.LATER else None
+    return {
+        "verdict": verdict,
+        "user_id": None if is_open else actor.user_id,
+        "key_id": None if is_open else actor.key_id,
+        "decided_at": None if is_open else Now(),
+        "later_until": until,
+    }
+
+
+def take_back(people: Iterable[tuple[int, int]]) -> None:
+    """Every *not a duplicate* between two surviving profiles, and anybody merged into them, is open. One statement."""
+    asked = list(people)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE profiles_duplicatepair d SET verdict = 'open', user_id = NULL, key_id = NULL, decided_at = NULL
+            FROM unnest(%s::bigint[], %s::bigint[]) AS asked (a, b)
+            JOIN profiles_profile x ON x.canonical_id IN (asked.a, asked.b)
+            JOIN profiles_profile y ON y.canonical_id = CASE x.canonical_id WHEN asked.a THEN asked.b ELSE asked.a END
+            WHERE d.a_id = x.id AND d.b_id = y.id AND d.verdict = 'not_duplicate'
+            """,
+            [[one for one, _ in asked], [other for _, other in asked]],
+        )
 
 
 def between(root_a: int, root_b: int) -> QuerySet[DuplicatePair]:
@@ -80,14 +116,12 @@ def sentence(row: DuplicatePair) -> str:
 
 def overrule(root_a: int, root_b: int, *, actor: Actor) -> None:
     """A person merges the two: every pair between them is answered. Before the pointers move. One statement."""
-    between(root_a, root_b).exclude(verdict=Verdict.MERGED).update(
-        verdict=Verdict.MERGED, user=actor.user_id, key=actor.key_id, decided_at=Now()
-    )
+    between(root_a, root_b).exclude(verdict=Verdict.MERGED).update(**written(Verdict.MERGED, actor=actor))
 
 
 def reopen_as_different(root_a: int, root_b: int, *, actor: Actor) -> None:
     """A merge is undone: the two are not duplicates, nor are pairs between them. After the pointers moved."""
     between(root_a, root_b).filter(verdict=Verdict.MERGED).update(
-        verdict=Verdict.NOT_DUPLICATE, user=actor.user_id, key=actor.key_id, decided_at=Now()
+        **written(Verdict.NOT_DUPLICATE, actor=actor)
     )
     remember(root_a, root_b, verdict=Verdict.NOT_DUPLICATE, actor=actor)

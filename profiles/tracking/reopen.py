@@ -33,13 +33,8 @@ class MergedAnyway(RuleForbids):
         super().__init__(
             f"Held join {held_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
         )
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """What a program needs to do it."""
-        if self.merge_id is None:
-            return {}
-        return {"merge_id": self.merge_id, "unmerge": f"/api/v1/merges/{self.merge_id}/unmerge/"}
+        if merge_id is not None:
+            self.extra = {"merge_id": merge_id, "unmerge": f"/api/v1/merges/{merge_id}/unmerge/"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.models import AuditEntry, User
 from profiles.duplicates import freshness
-from profiles.duplicates.decide import StalePair, assign, decide, find_pair, state_of
+from profiles.duplicates.decide import StalePair, assign, decide, decide_many, find_pair, state_of
 from profiles.duplicates.decide_case import (
     block_shared,
     leave_shared,
@@ -23,7 +25,9 @@ from profiles.duplicates.decide_case import state_of as state_of_case
 from profiles.editing import attach_identifier, update_profile
 from profiles.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.integrity import violations
+from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
+from profiles.merging.verdicts import objection
 from profiles.models import DuplicateCase, DuplicatePair, Identifier, IdentifierType, Merge, Profile
 from profiles.privacy.deletion import delete_profiles
 from tests.duplicates.cast import ANN, person, plain, scan, twins
@@ -87,7 +91,7 @@ def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff:
     pair.refresh_from_db()
     assert (pair.verdict, pair.later_until) == ("open", None)
     decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
-    with pytest.raises(StalePair, match=rf"Ada decided on .* that #{a} and #{b} are not duplicates\."):
+    with pytest.raises(StalePair, match=rf"ada decided on .* that #{a} and #{b} are not duplicates\."):
         decide(pair_id=pair.pk, verdict="merge", **by_staff)
     said = decide(pair_id=pair.pk, verdict="open", **by_staff).message
     assert said == f"#{a} and #{b} are back in the queue."
@@ -98,7 +102,9 @@ def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff:
 
 
 def test_what_is_no_decision(pair: DuplicatePair, by_staff: dict[str, Any]) -> None:
-    with pytest.raises(Invalid, match="“yes” is no decision: write merge, not_duplicate, later or open."):
+    with pytest.raises(
+        Invalid, match="“yes” is no verdict to set: write merge, not_duplicate, later or open."
+    ):
         decide(pair_id=pair.pk, verdict="yes", **by_staff)
     with pytest.raises(Invalid, match="A pair can be put off for 1 to 365 days."):
         decide(pair_id=pair.pk, verdict="later", days=0, **by_staff)
@@ -148,6 +154,45 @@ def test_two_who_decide_at_once(two_connections: Callable[..., list[Any]], trans
     assert (pair.verdict == "merged") == Merge.objects.exists()
     # These two came from nowhere (until a merge tells of them), which is all there is to object to.
     assert {one.name for one in violations()} <= {"the journal tells where every profile came from"}
+
+
+def test_many_are_decided_in_a_fixed_number_of_queries(by_staff: dict[str, Any]) -> None:
+    actor = by_staff["actor"]
+    pairs = twins(12)
+
+    def cost(*ids: int, verdict: str) -> tuple[int, list[str]]:
+        with CaptureQueriesContext(connection) as queries:
+            done = decide_many(pair_ids=ids, verdict=verdict, actor=actor)
+        assert [one.pair_id for one in done.decided] == [one for one in ids if one < 10**6]
+        return len(queries), done.problems
+
+    few, problems = cost(pairs[0].pk, verdict="not_duplicate")
+    assert problems == []
+    many = [pair.pk for pair in pairs[1:]]
+    assert cost(*many, verdict="not_duplicate") == (few, [])
+    assert cost(10**8, verdict="later")[1] == [
+        "Pair 100000000 is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
+    ]
+    assert set(DuplicatePair.objects.values_list("verdict", flat=True)) == {"not_duplicate"}
+    one, more = (cost(*ids, verdict="open")[0] for ids in (many[:1], many[1:]))
+    assert one == more
+    with pytest.raises(Invalid, match="Many pairs are merged as a batch, with a preview of the whole."):
+        decide_many(pair_ids=many, verdict="merge", actor=actor)
+
+
+def test_taking_back_reaches_whoever_was_merged_into_them(
+    pair: DuplicatePair, by_staff: dict[str, Any]
+) -> None:
+    """The decision was about profiles that are members by now; it binds the survivors, and is theirs to take back."""
+    decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
+    zoe = person(first_name="Zoe", email="z@web.de", phone="", birth_date="")
+    merge_profiles(winner_id=zoe.pk, loser_id=pair.b_id, **by_staff)
+    asked = DuplicatePair.objects.create(a_id=pair.a_id, b_id=zoe.pk, verdict="not_duplicate")
+    assert objection(pair.a_id, zoe.pk)
+    decide(pair_id=asked.pk, verdict="open", **by_staff)
+    assert objection(pair.a_id, zoe.pk) == ""
+    pair.refresh_from_db()
+    assert (pair.verdict, pair.user_id, pair.decided_at) == ("open", None, None)
 
 
 def test_assigning(pair: DuplicatePair, by_staff: dict[str, Any], sam: User) -> None:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from cdp.actors import Actor
 from profiles.admin.door import by, door, form_page, may_see, render
-from profiles.admin.duplicates.listing import frame, percent, query_of, shown_by
+from profiles.admin.duplicates.listing import frame, percent, query_of
 from profiles.duplicates.decide_case import (
     best_of,
     block_shared,
@@ -113,7 +113,7 @@ def _show(request: HttpRequest, found: DuplicateCase, *, status: int = 200) -> H
             (
                 link,
                 percent(link, policy),
-                [one for one in explain(link, show=shown_by(sees)) if one.field and one.tone][:6],
+                [one for one in explain(link, sees=sees) if one.field and one.tone][:6],
                 link.pk == found.weakest_id,
             )
             for link in links

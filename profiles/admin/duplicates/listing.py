@@ -12,16 +12,16 @@ from django.urls import reverse
 
 from cdp.actors import Actor
 from cdp.models import Job, User
-from profiles.admin.door import back, by, door, may_see, render, write
+from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.listing import without
 from profiles.duplicates import queue
-from profiles.duplicates.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide
+from profiles.duplicates.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
 from profiles.duplicates.explain import explain, probability, score_of
 from profiles.duplicates.scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.tiers import in_words
-from profiles.errors import Invalid, Refused
+from profiles.errors import Invalid
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
-from profiles.privacy.masking import mask, mask_profile
+from profiles.privacy.masking import mask_profile
 
 FILTERS = ("source", "score", "days", "assignee", "profile")
 _PLACING = ("after", "before")
@@ -170,9 +170,7 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
     """No query beyond the policy's one."""
     policy, rows = DuplicatePolicy.current(), []
     for pair in found:
-        reasons = sorted(
-            explain(pair, show=shown_by(sees)), key=lambda one: (not one.field, -abs(one.weight))
-        )
+        reasons = sorted(explain(pair, sees=sees), key=lambda one: (not one.field, -abs(one.weight)))
         one, other = pair.a.canonical, pair.b.canonical
         rows.append(
             Row(
@@ -181,7 +179,7 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
                 other if sees else mask_profile(other),
                 percent(pair, policy),
                 in_words(pair.rule, pair.veto),
-                [(text_of(reason, sees), reason.tone, reason.weight) for reason in reasons[:SHOWN_REASONS]],
+                [(reason.text, reason.tone, reason.weight) for reason in reasons[:SHOWN_REASONS]],
                 reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query_of(params),
             )
         )
@@ -191,18 +189,6 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
 def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
     """How likely the two are one, in whole percent; never 0 or 100, which nobody knows."""
     return max(1, min(99, round(100 * probability(pair.score, policy))))
-
-
-def shown_by(sees: bool) -> Any:
-    def show(field: str, value: object) -> str:
-        return "" if value in (None, "") else str(value if sees else mask(field, value))
-
-    return show
-
-
-def text_of(reason: Any, sees: bool) -> str:
-    """What a door said names values; without *view PII* only what kind they are."""
-    return reason.text if sees or reason.label != "Seen at a door" else f"Same {reason.field or 'value'}"
 
 
 # --- With many ----------------------------------------------------------------------------------------------
@@ -223,22 +209,12 @@ def act(request: HttpRequest) -> HttpResponse:
         return redirect(target)
     if action not in DECISIONS:
         raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the pairs."}])
-    _decide_each(request, ids, action)
+    many = decide_many(pair_ids=ids, verdict=action, actor=actor)
+    for problem in many.problems:
+        messages.error(request, problem)
+    if many.decided:
+        messages.success(request, f"{_pairs(len(many.decided))} {DECISIONS[action]}.")
     return redirect(target)
-
-
-def _decide_each(request: HttpRequest, ids: list[int], action: str) -> None:
-    done = 0
-    for (
-        pair_id
-    ) in ids:  # a page at most, each a decision of its own: what is refused must not stop the others
-        try:
-            decide(pair_id=pair_id, verdict=action, **by(request))
-            done += 1
-        except Refused as refusal:
-            messages.error(request, refusal.message)
-    if done:
-        messages.success(request, f"{_pairs(done)} {DECISIONS[action]}.")
 
 
 def _pairs(count: int) -> str:

@@ -22,8 +22,6 @@ from profiles.admin.duplicates.listing import (
     queue_url,
     read_wanted,
     review_url,
-    shown_by,
-    text_of,
 )
 from profiles.attributes import attribute_specs, display, get_value, label_of
 from profiles.duplicates import queue
@@ -33,7 +31,7 @@ from profiles.duplicates.tiers import in_words
 from profiles.errors import Invalid
 from profiles.merging.sentences import day, decider
 from profiles.merging.sides import members_count
-from profiles.merging.suggestion import suggest_winner
+from profiles.merging.suggestion import Suggestion, suggest_winner
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
 from profiles.privacy.masking import mask_view
 from profiles.reading import PersonView, person_views
@@ -146,10 +144,11 @@ def _said(request: HttpRequest, done: Any) -> str:
 def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> HttpResponse:
     sees, params = may_see(request), request.GET
     wanted = _with_tier(_read(request))
-    reasons = explain(pair, show=shown_by(sees))
+    reasons = explain(pair, sees=sees)
     one, other = pair.a.canonical, pair.b.canonical
     is_two = one.pk != other.pk
-    winner_id = _winner(params, pair) if is_two else one.pk
+    suggestion = suggest_winner(one.pk, other.pk) if is_two else None
+    winner_id = _winner(params, suggestion) if suggestion else one.pk
     views = person_views([one, other]) if is_two else person_views([one]) * 2
     shown = [view if sees else mask_view(view) for view in views]
     following, before = queue.next_of(wanted, pair), queue.previous_of(wanted, pair)
@@ -163,19 +162,19 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
     context = {
         "title": "Are these two one person?",
         "pair": pair,
-        "sides": [_side(view, winner_id, pair) for view in shown],
+        "sides": [_side(view, winner_id) for view in shown],
         "lines": lines_of(shown, reasons, sees=sees),
         "together": [
-            (_bar("", "", "", reason), text_of(reason, sees)) for reason in reasons if not reason.field
+            (_bar("", reason), reason.text) for reason in reasons if not (reason.field or reason.is_told)
         ],
-        "door_says": [text_of(reason, sees) for reason in reasons if reason.label == "Seen at a door"],
+        "door_says": [reason.text for reason in reasons if reason.is_told],
         "percent": percent(pair, policy),
         "policy": policy,
         "rule": in_words(pair.rule, pair.veto),
         "state": state_of(pair),
         "winner_id": winner_id,
         "loser_id": (other if winner_id == one.pk else one).pk,
-        "suggestion": suggest_winner(one.pk, other.pk) if is_two else None,
+        "suggestion": suggestion,
         "flip_url": query_of(params, winner=str((other if winner_id == one.pk else one).pk)),
         "next_url": review_url(wanted, _plain(params), following) if following else "",
         "previous_url": review_url(wanted, _plain(params), before) if before else "",
@@ -197,13 +196,12 @@ def _plain(params: QueryDict) -> QueryDict:
     return left
 
 
-def _winner(params: QueryDict, pair: DuplicatePair) -> int:
-    ids = (pair.a.canonical_id, pair.b.canonical_id)
-    asked = params.get("winner", "")
-    return int(asked) if asked in map(str, ids) else suggest_winner(*ids).winner_id
+def _winner(params: QueryDict, suggestion: Suggestion) -> int:
+    asked, ids = params.get("winner", ""), (suggestion.winner_id, suggestion.loser_id)
+    return int(asked) if asked in map(str, ids) else suggestion.winner_id
 
 
-def _side(view: PersonView, winner_id: int, pair: DuplicatePair) -> dict[str, Any]:
+def _side(view: PersonView, winner_id: int) -> dict[str, Any]:
     profile = view.profile
     return {
         "profile": profile,
@@ -221,10 +219,10 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
     """Compared fields with their weights first, in the model's order; then what else either of them has."""
     lines, told, specs = [], set(), attribute_specs()
     for reason in reasons:
-        if not reason.field or reason.label == "Seen at a door":
+        if not reason.field or reason.is_told:
             continue
         told.add(reason.field)
-        lines.append(_bar(reason.label, reason.a, reason.b, reason))
+        lines.append(_bar(reason.label, reason))
     for field in Profile.FIELDS:
         if field in told:
             continue
@@ -235,10 +233,10 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
     return lines
 
 
-def _bar(label: str, a: str, b: str, reason: Reason) -> Line:
+def _bar(label: str, reason: Reason) -> Line:
     share = min(abs(reason.weight), FULL) / FULL * 50
     start = 50.0 if reason.weight >= 0 else 50 - share
-    return Line(label, a, b, reason.tone, reason.text, reason.weight, start, share)
+    return Line(label, reason.a, reason.b, reason.tone, reason.text, reason.weight, start, share)
 
 
 def _decided(pair: DuplicatePair) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
@@ -22,7 +21,7 @@ from profiles.identity.resolve import resolve
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import Preview, preview_merge
 from profiles.merging.suggestion import suggest_winner
-from profiles.merging.verdicts import between, set_verdict
+from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicatePair, Source
 from profiles.tracking.breaker import MERGE as DECIDE_MERGE
 from profiles.tracking.breaker import decide_held
@@ -237,10 +236,6 @@ def _unlock(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> Ap
 
 
 def _reopen(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
-    # Any decision between profiles merged into them binds the two as well.
-    between(two.a.pk, two.b.pk).filter(verdict=DuplicatePair.Verdict.NOT_DUPLICATE).update(
-        verdict=DuplicatePair.Verdict.OPEN, user=actor.user_id, key=actor.key_id, decided_at=Now()
-    )
     _decide(two, DuplicatePair.Verdict.OPEN, actor)
     return AppliedFix(REOPEN, "The decision was taken back; the two are suggested again.", False, two.a.pk)
 
