@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from profiles.duplicates.homes import find_homes
 from profiles.duplicates.keys import BLOCK
-from profiles.duplicates.levels import BY_FIELD, COMPARISONS, DIFFERS, OF_ONE
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS
+from profiles.duplicates.measures import DIFFERS, OF_ONE
 from profiles.duplicates.model import rounded
 from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
 from profiles.duplicates.together import (

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, log2
 
-from profiles.duplicates.levels import BY_FIELD, DIFFERS, NOTHING
+from profiles.duplicates.levels import BY_FIELD
+from profiles.duplicates.measures import DIFFERS, NOTHING
 from profiles.duplicates.together import LABELS
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 from profiles.privacy.masking import mask, mask_text

@@ -10,7 +10,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from profiles.duplicates.levels import BY_FIELD, DIFFERS
+from profiles.duplicates.levels import BY_FIELD
+from profiles.duplicates.measures import DIFFERS
 from profiles.duplicates.traits import Traits
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from imports.models import Import
 from profiles.duplicates.hours import is_duplicate
+from profiles.duplicates.shape import Shape
 from profiles.errors import Invalid
 from profiles.limits import TooSlow, time_limit
 from profiles.models import ScorecardState, Source, SourceHour
@@ -26,16 +27,9 @@ _MILLISECONDS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Shape):
     """Counts over some time. ``trouble`` is the sum of what is wrong."""
 
-    items: int = 0
-    events: int = 0
-    identifies: int = 0
-    updates: int = 0
-    unknown_events: int = 0
-    attribute_ids: int = 0
-    violations: int = 0
     late_identifies: int = 0
     new_profiles: int = 0
     duplicates: int = 0

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from profiles.duplicates.levels import BY_FIELD, DIFFERS, UNKNOWN
+from profiles.duplicates.levels import BY_FIELD
+from profiles.duplicates.measures import DIFFERS, UNKNOWN
 from profiles.duplicates.model import Model, Scored
 from profiles.duplicates.traits import Traits
 

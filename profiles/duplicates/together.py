@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from profiles.duplicates.levels import BY_FIELD, DIFFERS, UNKNOWN
+from profiles.duplicates.levels import BY_FIELD
+from profiles.duplicates.measures import DIFFERS, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

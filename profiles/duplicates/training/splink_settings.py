@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.levels import COMPARISONS, Comparison
+from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.measures import Comparison
 from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, LABELS, SHARINGS
 
 if TYPE_CHECKING:
