@@ -83,4 +83,5 @@ def by_whom(trace: Trace) -> str:
     """“Shop website (update call, traits.email)”; what is known of it."""
     if trace.origin is None:
         return "an unknown source"
-    return f"{trace.origin.source} ({via_of(trace)})"
+    source, via = trace.origin.source, via_of(trace)
+    return via if via.startswith(source) else f"{source} ({via})"
