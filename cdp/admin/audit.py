@@ -19,6 +19,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.admin.model_admin import ReadOnlyAdmin
 from cdp.models import AuditEntry, User
+from cdp.numbers import row_id
 from cdp.templatetags.cdp import ago
 
 # What the page of a subject is called; a subject without one is shown as text.
@@ -172,8 +173,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def _detail(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        number = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
-        entry = AuditEntry.objects.filter(pk=number).first()
+        entry = AuditEntry.objects.filter(pk=row_id(object_id)).first()
         if entry is None:
             raise Http404(f"There is no audit entry #{object_id}.")
         context = {

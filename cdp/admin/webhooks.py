@@ -21,6 +21,7 @@ from cdp.admin.audit import subject_link
 from cdp.admin.model_admin import CdpModelAdmin, ReadOnlyAdmin
 from cdp.models import Delivery, Webhook
 from cdp.models.webhook import new_secret
+from cdp.numbers import row_id
 from cdp.templatetags.cdp import ago, state_badge
 
 RECENT = 15
@@ -231,8 +232,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return redirect("admin:cdp_delivery_change", delivery.pk)
 
     def _delivery(self, object_id: str) -> Delivery:
-        number = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
-        delivery = Delivery.objects.select_related("webhook", "message").filter(pk=number).first()
+        delivery = Delivery.objects.select_related("webhook", "message").filter(pk=row_id(object_id)).first()
         if delivery is None:
             raise Http404(f"There is no delivery #{object_id}.")
         return delivery

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from cdp.actors import Actor
+from cdp.numbers import row_id
 from cdp.templatetags.cdp import split_bar
 from imports.apply import apply_import
 from imports.downloads import may_see
@@ -76,9 +77,8 @@ def url(name: str, job: Import) -> str:
 @door("imports.view_import")
 def imports(request: HttpRequest) -> HttpResponse:
     rows = Import.objects.select_related("user", "key", "job").order_by("-pk")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
+    if before := row_id(request.GET.get("before")):
+        rows = rows.filter(pk__lt=before)
     page = list(rows[: PAGE + 1])
     context = {
         "title": "Imports",

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.numbers import row_id
 from profiles.admin.activity import plural
 from profiles.admin.door import by, door, form_page, may_see, render, write
 from profiles.admin.duplicates.listing import read_wanted
@@ -42,9 +43,8 @@ def url(name: str, batch: MergeBatch) -> str:
 def batches(request: HttpRequest) -> HttpResponse:
     """Every batch, newest first. One query."""
     rows = MergeBatch.objects.select_related("user", "key", "job", "undo_job").order_by("-pk")
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) < 19:
-        rows = rows.filter(pk__lt=int(before))
+    if before := row_id(request.GET.get("before")):
+        rows = rows.filter(pk__lt=before)
     page = list(rows[: PAGE + 1])
     context = {
         "title": "Merges in bulk",

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from cdp import audit
 from cdp.actors import Actor
 from cdp.models import Job
+from cdp.numbers import row_ids
 from profiles.admin.door import by, door, list_url, may_see, render, write
 from profiles.admin.forms import AttributesForm
 from profiles.admin.listing import filter_of
@@ -74,7 +75,7 @@ def _chosen(request: HttpRequest) -> list[int]:
             raise Invalid([{"field": "filters", "value": None, "message": problems[0]}])
         ids = freeze(filters.qs)
     else:
-        ticked = {int(raw) for raw in request.POST.getlist("ids") if raw.isdecimal() and len(raw) < 19}
+        ticked = row_ids(request.POST.getlist("ids"))
         ids = freeze(Profile.objects.live().filter(pk__in=ticked))
     if not ids:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one person first."}])

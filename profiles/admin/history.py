@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from cdp.numbers import row_id
 from profiles.admin.door import door, may_see, render
 from profiles.admin.merging import counted, seen_by
 from profiles.errors import NotFound
@@ -79,8 +80,7 @@ def _since(text: str) -> Any:
 
 
 def _key(request: HttpRequest, name: str) -> int | None:
-    raw = request.GET.get(name, "")
-    return int(raw) if raw.isdecimal() and len(raw) < 19 else None
+    return row_id(request.GET.get(name)) or None
 
 
 def _placed(request: HttpRequest, **place: int) -> str:

@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from cdp.numbers import row_ids
 from profiles.admin.activity import plural
 from profiles.admin.door import by, card_url, form_page, list_url, may_see, render, root_of, to_card
 from profiles.admin.listing import found_as
@@ -91,9 +92,7 @@ def wizard(request: HttpRequest) -> HttpResponse:
 
 
 def _ids(params: QueryDict) -> list[int]:
-    return list(
-        dict.fromkeys(int(raw) for raw in params.getlist("ids") if raw.isdecimal() and len(raw) < 19)
-    )[:50]
+    return row_ids(params.getlist("ids"))[:50]
 
 
 def _wizard_url() -> str:

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from cdp.numbers import row_id
 from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.people import OwnPages
 from profiles.admin.schema_rows import BLANK, Row, read_rows, rows_of, specs_of, tell
@@ -94,10 +95,10 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
 
 
 def _samples(request: HttpRequest, row: EventSchema, sees: bool) -> dict[str, Any]:
-    after = request.GET.get("after", "")
+    after = row_id(request.GET.get("after"))
     found = violations.breaking(row.name).select_related("source").defer("payload")
-    if after.isascii() and after.isdigit() and len(after) < 19:
-        found = found.filter(pk__lt=int(after))
+    if after:
+        found = found.filter(pk__lt=after)
     page = list(found[: SAMPLES + 1])
     return {
         "samples": violations.samples(page[:SAMPLES], sees=sees),

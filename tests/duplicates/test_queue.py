@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +129,23 @@ def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
     assert queue.decided_today(by_staff["actor"].user_id) == (2, 2)
     assert queue.decided_today(0) == (2, 0)
     assert [one.count for one in queue.tier_counts(replace(CERTAIN, state="decided"))] == [2, 0, 0, 0]
+
+
+def test_a_page_is_read_by_the_queues_index() -> None:
+    """Among many pairs a page must not sort or look through the tier."""
+    people = [plain(first_name=f"N{number}").pk for number in range(200)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO profiles_duplicatepair (a_id, b_id, tier, score)"
+            " SELECT a, b, CASE WHEN (a + b) %% 3 = 0 THEN 'certain' ELSE 'possible' END, (a * 7 + b) %% 997"
+            " FROM unnest(%s::bigint[]) a, unnest(%s::bigint[]) b WHERE a < b",
+            [people, people],
+        )
+        cursor.execute("ANALYZE profiles_duplicatepair, profiles_profile")
+    first = queue.page_of(CERTAIN)
+    place = queue.pairs(CERTAIN).filter(queue._beyond(CERTAIN, (500.0, 10**9), is_back=False))
+    for found in (queue.pairs(CERTAIN), place):
+        plan = str(found.order_by("-score", "-pk")[:51].explain())
+        assert "duplicate_pair_queue" in plan, plan
+        assert "Sort" not in plan, plan
+    assert len(first.rows) == queue.PAGE

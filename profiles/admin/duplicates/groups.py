@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from cdp.actors import Actor
+from cdp.numbers import row_id, row_ids
 from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import frame, percent, query_of
 from profiles.duplicates.decide_case import (
@@ -45,9 +46,8 @@ def cases(request: HttpRequest) -> HttpResponse:
     if kind not in KINDS:
         kind = "people"
     found = DuplicateCase.objects.filter(state="open", kind=kind).select_related("type", "weakest")
-    after = params.get("after", "")
-    if after.isdecimal() and len(after) < 19:
-        found = found.filter(pk__lt=int(after))
+    if after := row_id(params.get("after")):
+        found = found.filter(pk__lt=after)
     rows = list(found.order_by("-pk")[: PAGE + 1])
     more, rows = len(rows) > PAGE, rows[:PAGE]
     context = {
@@ -165,12 +165,10 @@ def _act(request: HttpRequest, found: DuplicateCase) -> HttpResponse:
     elif do == "merge":
         if not request.user.has_perm("profiles.merge_profile"):
             raise PermissionDenied
-        winner = sent.get("winner", "")
-        members = [int(raw) for raw in sent.getlist("members") if raw.isdecimal()]
         done = merge_case(
             case_id=found.pk,
-            winner_id=int(winner) if winner.isdecimal() else 0,
-            members=members,
+            winner_id=row_id(sent.get("winner")),
+            members=row_ids(sent.getlist("members")),
             state=state,
             **by(request),
         )

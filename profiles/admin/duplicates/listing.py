@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from cdp.actors import Actor
 from cdp.models import Job, User
+from cdp.numbers import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.listing import without
 from profiles.duplicates import queue
@@ -198,14 +199,14 @@ def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
 def act(request: HttpRequest) -> HttpResponse:
     """Decide about the ticked pairs, or hand them to somebody."""
     target = back(request) or queue_url()
-    ids = [int(raw) for raw in request.POST.getlist("ids") if raw.isdecimal() and len(raw) < 19][: queue.PAGE]
+    ids = row_ids(request.POST.getlist("ids"))[: queue.PAGE]
     if not ids:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one pair first."}])
     actor, action = Actor.of_request(request), request.POST.get("do", "")
     if action == "assign":
-        raw = request.POST.get("to", "")
-        count = assign(pair_ids=ids, user_id=int(raw) if raw.isdecimal() else None, actor=actor)
-        messages.success(request, f"{_pairs(count)} {'assigned' if raw else 'assigned to nobody'}.")
+        to = row_id(request.POST.get("to")) or None
+        count = assign(pair_ids=ids, user_id=to, actor=actor)
+        messages.success(request, f"{_pairs(count)} {'assigned' if to else 'assigned to nobody'}.")
         return redirect(target)
     if action not in DECISIONS:
         raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the pairs."}])

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.numbers import row_id
 from profiles.admin.door import by, card_url, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import (
     frame,
@@ -117,11 +118,10 @@ def _decide(request: HttpRequest, pair: DuplicatePair) -> HttpResponse:
         raise Invalid([{"field": "do", "value": verdict, "message": "Choose what to do with the pair."}])
     wanted = _with_tier(_read(request))
     following = queue.next_of(wanted, pair)
-    winner = sent.get("winner", "")
     done = decide(
         pair_id=pair.pk,
         verdict=verdict,
-        winner_id=int(winner) if winner.isdecimal() and verdict == MERGE else None,
+        winner_id=row_id(sent.get("winner")) or None if verdict == MERGE else None,
         state=sent.get("state") or "none",
         **by(request),
     )

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.actors import Actor
+from cdp.numbers import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.listing import without
 from profiles.errors import Invalid
@@ -84,7 +85,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 def _page(params: QueryDict) -> tuple[list[HeldJoin], str, str]:
     """A page by id, with the addresses of those around it. One query."""
     found = held_joins(state=params.get("state", OPEN), source=params.get("source", ""))
-    after, before = _number(params.get("after")), _number(params.get("before"))
+    after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
         rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
         newer, older, rows = len(rows) > PAGE, True, rows[:PAGE][::-1]
@@ -98,10 +99,6 @@ def _page(params: QueryDict) -> tuple[list[HeldJoin], str, str]:
         _url(params, before=str(rows[0].pk)) if newer else "",
         _url(params, after=str(rows[-1].pk)) if older else "",
     )
-
-
-def _number(raw: str | None) -> int:
-    return int(raw) if raw and raw.isascii() and raw.isdigit() and len(raw) < 19 else 0
 
 
 def _url(params: QueryDict, **changes: str) -> str:
@@ -137,7 +134,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     actor = Actor.of_request(request)
     target = back(request) or list_url()
     if one:
-        done = decide_held(held_id=_number(one), decision=action, actor=actor)
+        done = decide_held(held_id=row_id(one), decision=action, actor=actor)
         more = len(done.decided) - 1
         also = (
             f" {more:,} more of the same value {'was' if more == 1 else 'were'} decided with it."
@@ -147,7 +144,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         said = done.message if may_see(request) or action in (MERGE, DISMISS) else "Decided."
         messages.success(request, said + also)
         return redirect(target)
-    ids = [_number(raw) for raw in request.POST.getlist("ids")][:PAGE]
+    ids = row_ids(request.POST.getlist("ids"))[:PAGE]
     if not ids:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one join first."}])
     many = decide_many(held_ids=ids, decision=action, actor=actor)

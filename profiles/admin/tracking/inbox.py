@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.numbers import row_id, row_ids
 from profiles.admin.door import door, form_page, may_see, render, write
 from profiles.admin.listing import without
 from profiles.bulk import pack, unpack
@@ -118,7 +119,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
     """A page by id, with the addresses of those around it. One query."""
     found = receipts.chosen(choice).select_related("source").defer("payload", "problems")
-    after, before = _number(params.get("after")), _number(params.get("before"))
+    after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
         rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
         has_more, rows = len(rows) > PAGE, rows[:PAGE][::-1]
@@ -135,10 +136,6 @@ def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
         _url(params, before=str(rows[0].pk)) if newer else "",
         _url(params, after=str(rows[-1].pk)) if older else "",
     )
-
-
-def _number(raw: str | None) -> int:
-    return int(raw) if raw and raw.isascii() and raw.isdigit() and len(raw) < 19 else 0
 
 
 def _row(receipt: Receipt, sees: bool) -> Row:
@@ -299,7 +296,7 @@ def _chosen(request: HttpRequest) -> list[int]:
     if request.POST.get("everyone"):
         choice = receipts.read_choice(QueryDict(request.POST.get("filters", "")).dict())
         return freeze(choice=choice)
-    ticked = [int(raw) for raw in request.POST.getlist("ids") if raw.isdecimal() and len(raw) < 19]
+    ticked = row_ids(request.POST.getlist("ids"))
     if not ticked:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one item first."}])
     return freeze(ids=ticked)

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from cdp.numbers import row_id
 from profiles.admin.door import door, may_see, render
 from profiles.admin.tracking.sources import frame, source_of
 from profiles.tracking.checkup import checklist, flags_of
@@ -38,9 +39,7 @@ def live(request: HttpRequest, source_id: int) -> HttpResponse:
 def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
     """Only the rows behind ``?after=``, for the script; 204 when there are none."""
     source = source_of(source_id)
-    raw = request.GET.get("after", "")
-    after = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 19 else 0
-    calls = newest(source.pk, after=after)
+    calls = newest(source.pk, after=row_id(request.GET.get("after")))
     if not calls:
         return HttpResponse(status=204)
     context = {"calls": shown(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
