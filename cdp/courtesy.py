@@ -7,6 +7,7 @@ some milliseconds.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -34,6 +35,10 @@ def step_back(pid: int, by: int = NICENESS) -> None:
                 return
             except BlockingIOError:
                 time.sleep(_PAUSE)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                return  # the first session of the machine has no niceness of its own; each of its processes counts
     except (ProcessLookupError, FileNotFoundError):  # ended already, or not Linux: it is only a courtesy
         return
 

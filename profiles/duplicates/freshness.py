@@ -7,6 +7,7 @@ scan compares all of them at once. None waits longer than ``PATIENCE``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -26,22 +27,23 @@ CROWDED, CROWDED_SHARE = 20_000, 0.05
 # Entries of one transaction up to which it is somebody's edit, not an import's chunk.
 FEW = 50
 PATIENCE = timedelta(minutes=10)
+# How long a worker stays at it before others' jobs have their turn; half of the time between two calls.
+SLICE_SECONDS = 5.0
 IMPORT = "import.apply"
 
 
-def work_off(*, batches: int = 50) -> int:
-    """Empty the queue, a batch in a transaction; how many people were looked at.
+def work_off(*, seconds: float = SLICE_SECONDS) -> int:
+    """Empty the queue, a batch in a transaction, for so long; how many people were looked at.
 
     One worker at a time: of two, the second goes home.
     """
     wake_later()
-    few_only = not _are_many_due()
-    done = 0
-    for _ in range(batches):
-        count = _batch(few_only=few_only)
-        if count == 0:
-            break
+    many_too = _are_many_due()
+    done, deadline = 0, time.monotonic() + seconds
+    while count := _batch(few_only=True) or (_batch(few_only=False) if many_too else 0):
         done += count
+        if time.monotonic() > deadline:
+            break
     return done
 
 
@@ -50,7 +52,9 @@ def _batch(*, few_only: bool) -> int:
     if not pairs.hold_still(wait=False):
         return 0
     ids = _claim(BATCH, few_only=few_only)
-    return len(refresh(ids)) if ids else 0
+    if ids:
+        refresh(ids)
+    return len(ids)
 
 
 def _claim(most: int, *, few_only: bool) -> list[int]:

@@ -125,6 +125,21 @@ def test_an_edit_does_not_wait_behind_an_import() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_others_have_their_turn_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit is before what is left of an import; a worker leaves when its time is over, at the end of a batch."""
+    ann = make_profile(first_name="Ann", email=MAIL)
+    import_of(6)
+    MatchQueue.objects.create(profile_id=ann.pk, xact=8)
+    monkeypatch.setattr(freshness, "BATCH", 4)
+    assert freshness.work_off(seconds=0) == 1
+    assert set(MatchRow.objects.values_list("pk", flat=True)) == {ann.pk}
+    assert freshness.work_off(seconds=0) == 4
+    assert freshness.waiting() == 2
+    assert freshness.work_off() == 2
+    assert freshness.work_off() == 0
+
+
+@pytest.mark.usefixtures("small")
 def test_an_import_that_does_not_end_is_not_waited_for() -> None:
     import_of(6, ago=freshness.PATIENCE + timedelta(seconds=1))
     importing()

@@ -119,7 +119,7 @@ def test_the_sentences_say_where_the_value_is_on_both_sides() -> None:
     found = the(told)
     assert found.text == (
         f"#{told.a} has the e-mail {ANN} only because update said so in traits.email; update recognizes nobody."
-        f" #{told.b} has it as an identifier from API (API key “shop backend”, email)."
+        f" #{told.b} has it as an identifier from API key “shop backend”, email."
     )
     assert found.fix is not None
     assert found.fix.source is not None
