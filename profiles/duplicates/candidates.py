@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import orjson
 from django.db import connection
@@ -15,13 +16,34 @@ from profiles.duplicates.homes import with_homes
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
-from profiles.duplicates.rows import Row, side_of
+from profiles.duplicates.rows import READ, Row, side_of
 from profiles.duplicates.tiers import Classified, Side, classify
 from profiles.duplicates.together import SHARED
-from profiles.models import MatchBase, MatchCrowd, MatchRarity, MatchRow
+from profiles.models import MatchCrowd
 
 # One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
 MOST = 1000
+_COUNTED = [one for one in COMPARISONS if one.is_rarity_counted]
+_STORED = ", ".join(f"m.{name}" for name in READ)
+# Pairs doors and people suggested are compared whether they share a key or not.
+_SUGGESTED = (
+    "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change') AND d.{0} = ANY(%(people)s)"
+)
+_HITS = f"""
+    SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_STORED}
+    FROM (SELECT id, ARRAY(SELECT w.key FROM unnest(keys::bigint[]) AS w (key) WHERE NOT EXISTS (
+        SELECT FROM profiles_matchcrowd c WHERE c.key = w.key)) AS keys
+        FROM unnest(%(people)s::bigint[], %(keys)s::text[]) AS given (id, keys) OFFSET 0) q
+    CROSS JOIN LATERAL (
+        SELECT * FROM profiles_matchrow WHERE keys && q.keys AND profile_id <> q.id LIMIT %(most)s) m
+    UNION ALL
+    SELECT d.one, d.other, NULL, {_STORED} FROM (
+        SELECT d.a_id AS one, d.b_id AS other FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("a_id")}
+        UNION ALL SELECT d.b_id, d.a_id FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("b_id")}
+    ) d JOIN profiles_matchrow m ON m.profile_id = d.other"""
+
+# (one, who shares keys with them, these keys, and what ``side_of`` takes)
+Hit = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +88,47 @@ class Base:
 
 
 def read_base(sides: Iterable[Side]) -> Base:
-    """What comparing these people needs to know. Three queries."""
-    row = MatchBase.current()
-    counted = [one for one in COMPARISONS if one.is_rarity_counted]
-    sides = list(sides)
-    names = {one.field: {getattr(side.traits, one.trait) for side in sides} - {None} for one in counted}
-    bits: dict[str, dict[str, float]] = defaultdict(dict)
-    wanted = {"", *SHARED, *(name for values in names.values() for name in values)}
-    told = MatchRarity.objects.filter(field__in=[*names, "shared"], value__in=wanted).values_list(
-        "field", "value", "bits"
-    )
-    for field, value, number in told:
-        bits[field][value] = number
-    values = {side.traits.email for side in sides} | {side.traits.phone for side in sides}
-    values |= {one for side in sides for one in (*side.traits.emails, *side.traits.phones)}
-    crowds: dict[str, set[str]] = {"email": set(), "phone": set()}
-    shared = MatchCrowd.objects.filter(key__isnull=True, value__in=values - {None})
-    for field, value in shared.values_list("field", "value"):
-        crowds[field].add(value)
-    return Base(row.people, Rarity(bits), frozenset(crowds["email"]), frozenset(crowds["phone"]))
+    """What comparing these people needs to know. One query."""
+    told = {("shared", name) for name in ("", *SHARED)} | {(one.field, "") for one in _COUNTED}
+    contacts: set[str | None] = set()
+    for side in sides:
+        traits = side.traits
+        told.update((one.field, value) for one in _COUNTED if (value := getattr(traits, one.trait)))
+        contacts.update((traits.email, traits.phone), traits.emails, traits.phones)
+    people, bits, crowds = 0, defaultdict[str, dict[str, float]](dict), defaultdict[str, set[str]](set)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1 UNION ALL"
+            " SELECT field, value, bits FROM profiles_matchrarity"
+            " WHERE (field, value) IN (SELECT * FROM unnest(%s::text[], %s::text[])) UNION ALL"
+            " SELECT field, value, NULL FROM profiles_matchcrowd"
+            " WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%s)",
+            [[field for field, _ in told], [value for _, value in told], list(contacts - {None})],
+        )
+        for field, value, number in cursor.fetchall():
+            if field == "people":
+                people = int(number)
+            elif number is None:
+                crowds[field].add(value)
+            else:
+                bits[field][value] = number
+    return Base(people, Rarity(bits), frozenset(crowds["email"]), frozenset(crowds["phone"]))
 
 
-def find(rows: Sequence[Row], *, also: Iterable[tuple[int, int]] = ()) -> list[Found]:
-    """Every pair these people are part of. ``also``: pairs to compare whether they share a key or not.
+def find(rows: Sequence[Row]) -> list[Found]:
+    """Every pair these people are part of: with whom they share a key, and what doors and people suggested.
 
     A key of more than ``BLOCK`` people is noted as a crowd and joins nobody. Some queries, however many rows.
     """
-    sides = {row.id: row.side for row in rows}
-    pairs = {(min(pair), max(pair)) for pair in (*_sharing(rows), *also)}
-    missing = {one for pair in pairs for one in pair} - sides.keys()
-    columns = [field.name for field in MatchRow._meta.concrete_fields if field.name != "keys"]
-    for known in MatchRow.objects.filter(pk__in=missing).only(*columns):
-        sides[known.pk] = side_of(known)
+    if not rows:
+        return []
+    sides, pairs = _candidates(rows)
     base = read_base(sides.values())
     clean = {one: base.without_crowds(side) for one, side in sides.items()}
     homes = with_homes({one: side.traits for one, side in clean.items()})
     clean = {one: replace(side, traits=homes[one]) for one, side in clean.items()}
     model, today = shipped(), timezone.localdate()
-    found = (
-        compare(a, b, clean[a], clean[b], base=base, model=model, today=today)
-        for a, b in sorted(pairs)
-        if a in clean and b in clean
-    )
+    found = (compare(a, b, clean[a], clean[b], base=base, model=model, today=today) for a, b in sorted(pairs))
     return [one for one in found if one is not None]
 
 
@@ -118,62 +139,43 @@ def compare(a: int, b: int, one: Side, other: Side, *, base: Base, model: Model,
     return Found(a, b, scored.score, classified, tuple(scored.told)) if classified.tier else None
 
 
-def _sharing(rows: Sequence[Row]) -> set[tuple[int, int]]:
-    """Pairs of a changed person and whoever shares a key that is not a crowd's."""
-    wanted = {row.id: set(row.keys) for row in rows}
-    found: set[tuple[int, int]] = set()
-    crowds = _crowds(wanted)
+def _candidates(rows: Sequence[Row]) -> tuple[dict[int, Side], set[tuple[int, int]]]:
+    """Everybody to compare, and which two of them."""
+    sides = {row.id: row.side for row in rows}
+    pairs: set[tuple[int, int]] = set()
+    crowds: set[int] = set()
     for _ in range(3):
-        hits, full = _hits({one: sorted(keys - crowds) for one, keys in wanted.items()})
-        new = _note_crowds(hits, wanted, crowds)
+        hits, is_full = _hits(rows)
+        new = _note_crowds(hits)
         crowds |= new
-        if not (new and full):
+        if not (new and is_full):
             break
-    for one, others in hits.items():
-        for other, keys in others:
-            if not (wanted[one] & keys) <= crowds:
-                found.add((one, other))
-    return found
+    for one, other, shared, *stored in hits:
+        if shared is None or not crowds.issuperset(shared):
+            pairs.add((min(one, other), max(one, other)))
+            if other not in sides:
+                sides[other] = side_of(stored)
+    return sides, pairs
 
 
-def _crowds(wanted: dict[int, set[int]]) -> set[int]:
-    keys = list(set().union(*wanted.values())) if wanted else []
-    return {key for key in MatchCrowd.objects.filter(key__in=keys).values_list("key", flat=True) if key}
-
-
-def _hits(wanted: dict[int, list[int]]) -> tuple[dict[int, list[tuple[int, set[int]]]], bool]:
-    """Who shares a key with each, and whether anybody has more than are read. One query."""
-    told = [
-        [one, orjson.dumps(keys).decode().replace("[", "{").replace("]", "}")]
-        for one, keys in wanted.items()
-        if keys
-    ]
-    hits: dict[int, list[tuple[int, set[int]]]] = defaultdict(list)
-    if not told:
-        return hits, False
+def _hits(rows: Sequence[Row]) -> tuple[list[Hit], bool]:
+    """Who shares a key with each, and who was suggested (with None for the keys); whether anybody has more than are
+    read. One query."""
+    told = [orjson.dumps(row.keys).decode().replace("[", "{").replace("]", "}") for row in rows]
     with connection.cursor() as cursor:
         # The index of keys is asked once for each; its statistics would make the planner read everything.
         cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(
-            "SELECT q.id, m.profile_id, m.keys FROM unnest(%s::bigint[], %s::text[]) AS q (id, keys)"
-            " CROSS JOIN LATERAL (SELECT profile_id, keys FROM profiles_matchrow"
-            " WHERE keys && q.keys::bigint[] AND profile_id <> q.id LIMIT %s) m",
-            [[one for one, _ in told], [keys for _, keys in told], MOST],
-        )
-        for one, other, keys in cursor.fetchall():
-            hits[one].append((other, set(keys)))
+        cursor.execute(_HITS, {"people": [row.id for row in rows], "keys": told, "most": MOST})
+        hits = cursor.fetchall()
         cursor.execute("SET LOCAL enable_seqscan = on")
-    return hits, any(len(others) >= MOST for others in hits.values())
+    counts = Counter(one for one, _, shared, *_ in hits if shared is not None)
+    return hits, any(count >= MOST for count in counts.values())
 
 
-def _note_crowds(
-    hits: dict[int, list[tuple[int, set[int]]]], wanted: dict[int, set[int]], known: set[int]
-) -> set[int]:
+def _note_crowds(hits: Sequence[Hit]) -> set[int]:
     """Keys that turn out to be held by too many; remembered for the next change."""
-    found: dict[int, int] = {}
-    for one, others in hits.items():
-        counts = Counter(key for _, keys in others for key in keys & wanted[one])
-        found |= {key: count + 1 for key, count in counts.items() if count >= BLOCK and key not in known}
+    counts = Counter((one, key) for one, _, shared, *_ in hits for key in shared or ())
+    found = {key: count + 1 for (_, key), count in counts.items() if count >= BLOCK}
     if found:
         MatchCrowd.objects.bulk_create(
             [MatchCrowd(field="key", key=key, holders=count) for key, count in sorted(found.items())],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -35,15 +35,10 @@ def refresh(roots: Sequence[int]) -> int:
     """Bring the cases these people are, were or come to be in up to date; how many there are. Some queries."""
     if not roots:
         return 0
-    seeds, was_in = set(roots), False
-    for members in DuplicateCase.objects.filter(
-        state=State.OPEN, kind=Kind.PEOPLE, members__overlap=list(roots)
-    ).values_list("members", flat=True):
-        seeds.update(members)
-        was_in = True
-    found = groups(_links_around(seeds))
+    links, was_in = _links_around(roots)
+    found = groups(links)
     # Most people are in no case and come to be in none.
-    return _write(found, among=seeds) if found or was_in else 0
+    return _write(found, among=was_in.union(roots)) if found or was_in else 0
 
 
 def rebuild() -> int:
@@ -54,24 +49,29 @@ def rebuild() -> int:
     return _write(groups(links), among=None)
 
 
-def _links_around(seeds: Iterable[int]) -> list[Link]:
-    """Every link of the groups these people are in. One query."""
+def _links_around(people: Sequence[int]) -> tuple[list[Link], set[int]]:
+    """Every link of the groups these people are in, and the members of the cases they are in. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH RECURSIVE circle (id) AS (
-                SELECT unnest(%s::bigint[])
+            WITH RECURSIVE was AS MATERIALIZED (
+                SELECT unnest(members) AS id FROM profiles_duplicatecase
+                WHERE state = 'open' AND kind = 'people' AND members && %(people)s::bigint[]
+            ), circle (id) AS (
+                (SELECT unnest(%(people)s::bigint[]) UNION SELECT id FROM was)
                 UNION
                 SELECT n.id FROM circle c CROSS JOIN LATERAL (
                     SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}
                     UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKS}) n
             )
             SELECT p.id, p.a_id, p.b_id, p.tier, p.score FROM circle c
-            JOIN profiles_duplicatepair p ON p.a_id = c.id WHERE {_LINKS.replace("verdict", "p.verdict").replace("tier", "p.tier")}
+            CROSS JOIN LATERAL (SELECT * FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}) p
+            UNION ALL SELECT NULL, id, NULL, NULL, NULL FROM was
             """,
-            [sorted(seeds)],
+            {"people": list(people)},
         )
-        return [Link(*row) for row in cursor.fetchall()]
+        told = cursor.fetchall()
+    return [Link(*row) for row in told if row[0]], {row[1] for row in told if not row[0]}
 
 
 def groups(links: Sequence[Link]) -> list[list[Link]]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -111,19 +110,9 @@ def refresh(ids: Sequence[int]) -> list[int]:
     roots = rows.roots_of(ids)
     built = rows.build(roots)
     rows.store(roots, built)
-    pairs.stage(candidates.find(built, also=_suggested(roots)))
-    pairs.take_over(DuplicatePair.FoundBy.CHANGE, people=roots)
+    pairs.take_over(candidates.find(built), people=roots)
     cases.refresh(roots)
     return roots
-
-
-def _suggested(roots: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs doors and people suggested, which are compared whether they share a key or not."""
-    found = DuplicatePair.objects.filter(
-        Q(a_id__in=roots) | Q(b_id__in=roots),
-        verdict__in=[DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER],
-    ).exclude(found_by__in=[DuplicatePair.FoundBy.SCAN, DuplicatePair.FoundBy.CHANGE])
-    return list(found.values_list("a_id", "b_id"))
 
 
 def wake_later() -> int:

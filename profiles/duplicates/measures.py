@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
@@ -31,7 +32,7 @@ class Level:
     holds: Callable[[Traits, Traits], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Comparison:
     """One field's levels, best first; the last is ``differs``. Unknown where either side says nothing.
 
@@ -61,7 +62,7 @@ class Comparison:
         """Their numbers as SQL."""
         return ", ".join(str(self.names.index(name)) for name in self.rarity_levels)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         return tuple(level.name for level in self.levels)
 
@@ -83,7 +84,10 @@ class Comparison:
                 return -1
         elif getattr(one, self.trait) is None or getattr(other, self.trait) is None:
             return -1
-        return next(place for place, level in enumerate(self.levels) if level.holds(one, other))
+        for place, level in enumerate(self.levels):
+            if level.holds(one, other):
+                return place
+        return len(self.levels) - 1
 
 
 def is_slip(one: str, other: str, shortest: int) -> bool:

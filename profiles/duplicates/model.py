@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.measures import Comparison
 from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
 from profiles.duplicates.traits import Traits
 
@@ -101,21 +102,23 @@ class Model:
 
     def score(self, one: Traits, other: Traits, *, people: int, rarity: Rarity) -> Scored:
         """How likely two are one person, and why. What ``bulk`` computes for many."""
-        levels = {comparison.field: comparison.level_of(one, other) for comparison in COMPARISONS}
+        levels: dict[str, int] = {}
         told: list[Told] = []
-        for comparison in COMPARISONS:
-            level = levels[comparison.field]
+        holding = -1
+        for comparison, weights, rare_places, masks in self._fields:
+            level = levels[comparison.field] = comparison.level_of(one, other)
+            holding &= masks[level]
             if level < 0:
                 continue
-            weight = self.weights[comparison.field][level]
-            if comparison.names[level] in comparison.rarity_levels:
+            weight = weights[level]
+            if level in rare_places:
                 values = (getattr(side, comparison.trait) for side in (one, other))
                 rare = min(rarity.of(comparison.field, value) for value in values)
                 weight += self.rarity[comparison.field] * rare
             told.append(Told(comparison.field, comparison.names[level], weight))
-        for name, places in self._places:
-            if all(levels[one] in wanted for one, wanted in places.items()):
-                told.append(Told("", name, self._together(name, rarity)))
+        for place, adjustment in enumerate(_TOGETHER):
+            if holding >> place & 1:
+                told.append(Told("", adjustment.name, self._together(adjustment.name, rarity)))
         prior = self.prior(people) + self._together(DOUBLED, rarity)
         return Scored(prior + sum(one.weight for one in told), levels, told)
 
@@ -125,9 +128,26 @@ class Model:
         return self.adjustments[name]
 
     @cached_property
-    def _places(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
-        every = (*ADJUSTMENTS, *SHARINGS)
-        return [(one.name, {name: one.places(name) for name in one.when}) for one in every]
+    def _fields(self) -> list[tuple[Comparison, tuple[float, ...], frozenset[int], list[int]]]:
+        """Each comparison, its weights, the levels at which rarity counts, and by level (-1, unknown, at the end)
+        which of _TOGETHER may still hold, as bits."""
+        return [
+            (
+                one,
+                self.weights[one.field],
+                frozenset(map(one.names.index, one.rarity_levels)),
+                [_may_hold(one.field, level) for level in (*range(len(one.names)), -1)],
+            )
+            for one in COMPARISONS
+        ]
+
+
+_TOGETHER = (*ADJUSTMENTS, *SHARINGS)
+
+
+def _may_hold(field_name: str, level: int) -> int:
+    fitting = (field_name not in one.when or level in one.places(field_name) for one in _TOGETHER)
+    return sum(1 << place for place, fits in enumerate(fitting) if fits)
 
 
 def rounded(bits: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,16 +15,34 @@ from profiles.duplicates.tiers import Side, single_of
 from profiles.duplicates.traits import COLUMNS, Traits, read_traits
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, identifier_types
-from profiles.models import IdentifierType, MatchRow
+from profiles.models import IdentifierType
 
-STORED = (*COLUMNS, "ids", "singles", "keys")
+READ = (*COLUMNS, "ids", "singles")
+STORED = (*READ, "keys")
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
 ALGORITHM = 2
-# So many are written by one statement; more through a table of their own.
-FEW = 10
 # A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
 MOST_KEYS = 400
+# What people hold, by all their profiles, and say. What waits for its owner to confirm it is nobody's yet.
+_PEOPLE = f"""
+    SELECT p.id, held.types, held.values, held.resolves,
+        CASE WHEN attributes ?| %(names)s THEN attributes::text END, {", ".join(_FIELDS)}
+    FROM profiles_profile p CROSS JOIN LATERAL (
+        SELECT array_agg(type_id) AS types, array_agg(value) AS values, array_agg(resolves) AS resolves FROM (
+            SELECT i.type_id, i.value, i.resolves FROM profiles_profile m JOIN profiles_identifier i
+            ON i.profile_id = m.id AND NOT i.is_pending
+            WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)s) ORDER BY i.id) one) held
+    WHERE p.id = ANY(%(people)s) AND p.status = 'live' ORDER BY p.id"""
+_WRITTEN = ("profile_id", *STORED, "version")
+_STORE = f"""
+    INSERT INTO profiles_matchrow AS m ({", ".join(_WRITTEN)})
+    SELECT {", ".join(_WRITTEN)} FROM json_populate_recordset(NULL::profiles_matchrow, %s)
+    ON CONFLICT (profile_id) DO UPDATE
+    SET {", ".join(f"{name} = excluded.{name}" for name in _WRITTEN)}, built_at = excluded.built_at
+    -- What is as it was is not written: the index of keys is what costs here.
+    WHERE ({", ".join(f"m.{name}" for name in _WRITTEN)})
+        IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _WRITTEN)})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,7 @@ class Row:
     id: int
     side: Side
     keys: tuple[int, ...]
+    version: int
 
     @property
     def stored(self) -> list[Any]:
@@ -56,28 +74,30 @@ class _Held:
 
 def version() -> int:
     """What rows are built with, as a number: the algorithm, and the settings and identifier types it heeds. One query."""
-    types = [
-        (row.pk, row.name, row.strength, row.normalizer, row.max_per_profile)
-        for row in IdentifierType.objects.order_by("pk")
+    return _version_of(identifier_types())
+
+
+def _version_of(types: dict[str, TypeSpec]) -> int:
+    heeded = [
+        (spec.id, spec.name, spec.row.strength, spec.row.normalizer, spec.row.max_per_profile)
+        for spec in sorted(types.values(), key=lambda spec: spec.id)
     ]
-    return hashed(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {types}") & 0x7FFFFFFF
+    return hashed(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {heeded}") & 0x7FFFFFFF
 
 
 def build(roots: Sequence[int]) -> list[Row]:
-    """The rows of these people as they are now; none for who is not live or says nothing. Three queries."""
+    """The rows of these people as they are now; none for who is not live or says nothing. Two queries."""
     if not roots:
         return []
     types = identifier_types()
-    held = _held(roots, types)
-    rows = []
+    by_id = {spec.id: spec for spec in types.values() if _tells(spec)}
+    built_with, rows = _version_of(types), []
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT id, CASE WHEN attributes ?| %s THEN attributes::text END, {', '.join(_FIELDS)}"
-            " FROM profiles_profile WHERE id = ANY(%s) AND status = 'live' ORDER BY id",
-            [list(types), list(roots)],
-        )
-        for profile_id, attributes, *values in cursor.fetchall():
-            own = held[profile_id]
+        cursor.execute(_PEOPLE, {"types": list(by_id), "names": list(types), "people": list(roots)})
+        for profile_id, type_ids, held, resolving, attributes, *values in cursor.fetchall():
+            own = _Held()
+            for type_id, value, resolves in zip(type_ids or (), held or (), resolving or (), strict=True):
+                _add(own, by_id[type_id], value, resolves=resolves)
             if attributes:
                 _add_attributes(own, orjson.loads(attributes), types)
             traits = read_traits(
@@ -89,26 +109,9 @@ def build(roots: Sequence[int]) -> list[Row]:
             if traits.is_empty and not own.ids:
                 continue
             keys = match_keys(traits, own.ids)[:MOST_KEYS]
-            rows.append(
-                Row(profile_id, Side(traits, frozenset(own.ids), frozenset(own.singles)), tuple(keys))
-            )
+            side = Side(traits, frozenset(own.ids), frozenset(own.singles))
+            rows.append(Row(profile_id, side, tuple(keys), built_with))
     return rows
-
-
-def _held(roots: Sequence[int], types: dict[str, TypeSpec]) -> dict[int, _Held]:
-    by_id = {spec.id: spec for spec in types.values()}
-    found: dict[int, _Held] = defaultdict(_Held)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # What waits for its owner to confirm it is nobody's yet.
-            "SELECT m.canonical_id, i.type_id, i.value, i.resolves FROM profiles_profile m"
-            " JOIN profiles_identifier i ON i.profile_id = m.id AND NOT i.is_pending"
-            " WHERE m.canonical_id = ANY(%s) AND i.type_id = ANY(%s) ORDER BY i.id",
-            [list(roots), [pk for pk, spec in by_id.items() if _tells(spec)]],
-        )
-        for root, type_id, value, resolves in cursor.fetchall():
-            _add(found[root], by_id[type_id], value, resolves=resolves)
-    return found
 
 
 def _tells(spec: TypeSpec) -> bool:
@@ -150,45 +153,19 @@ def roots_of(ids: Iterable[int]) -> list[int]:
 
 
 def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
-    """Make the table say ``rows`` about ``roots``. Some statements, in the caller's transaction."""
+    """Make the table say ``rows`` about ``roots``. One statement, in the caller's transaction; two when people go."""
     kept = {row.id for row in rows}
     gone = [root for root in roots if root not in kept]
-    written = (*STORED, "version")
-    columns, built_with = ", ".join(written), version()
     with connection.cursor() as cursor:
         if gone:
             cursor.execute("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%s)", [gone])
-        if not rows:
-            return
-        updates = ", ".join(f"{name} = excluded.{name}" for name in written)
-        was = ", ".join(f"profiles_matchrow.{name}" for name in written)
-        now = ", ".join(f"excluded.{name}" for name in written)
-        # What is as it was is not written: the index of keys is what costs here.
-        conflict = (
-            f" ON CONFLICT (profile_id) DO UPDATE SET {updates}, built_at = excluded.built_at"
-            f" WHERE ({was}) IS DISTINCT FROM ({now})"
-        )
-        into = f"INSERT INTO profiles_matchrow (profile_id, {columns})"
-        if len(rows) <= FEW:
-            places = f"({', '.join(['%s'] * (len(written) + 1))})"
-            values = [value for row in rows for value in (*row.stored, built_with)]
-            cursor.execute(f"{into} VALUES {', '.join([places] * len(rows))}{conflict}", values)
-            return
-        cursor.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS match_new (LIKE profiles_matchrow INCLUDING DEFAULTS)"
-            " ON COMMIT DELETE ROWS"
-        )
-        cursor.execute("DELETE FROM match_new")
-        with cursor.copy(f"COPY match_new (profile_id, {columns}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row([*row.stored, built_with])
-        cursor.execute(f"{into} SELECT profile_id, {columns} FROM match_new{conflict}")
+        if rows:
+            told = [dict(zip(_WRITTEN, (*row.stored, row.version), strict=True)) for row in rows]
+            cursor.execute(_STORE, [orjson.dumps(told).decode()])
 
 
-def side_of(row: MatchRow) -> Side:
-    """A stored row as the comparison takes it."""
-    told: dict[str, Any] = {name: getattr(row, name) for name in COLUMNS}
-    plain: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
-    }
-    return Side(Traits(**plain), frozenset(row.ids), frozenset(row.singles))
+def side_of(stored: Sequence[Any]) -> Side:
+    """What ``READ`` selects, as the comparison takes it."""
+    told: list[Any]
+    *told, ids, singles = (tuple(value) if isinstance(value, list) else value for value in stored)
+    return Side(Traits(*told), frozenset(ids), frozenset(singles))

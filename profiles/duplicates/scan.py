@@ -30,7 +30,7 @@ from cdp.worker import is_stopping
 from profiles.duplicates import bulk, cases, pairs, rows
 from profiles.duplicates.model import shipped
 from profiles.errors import Forbidden
-from profiles.models import DuplicatePair, MatchBase
+from profiles.models import MatchBase
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -229,7 +229,7 @@ def _store(chunk: Chunk) -> bool:
         pairs.hold_still()
         pairs.create_stage()
         _load(folder / "pairs.csv", pairs.STAGED, pairs.COLUMNS)
-        stored = pairs.take_over(DuplicatePair.FoundBy.SCAN)
+        stored = pairs.take_over_staged()
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM profiles_matchrarity")
             cursor.execute("DELETE FROM profiles_matchcrowd WHERE key IS NOT NULL")

@@ -218,14 +218,11 @@ def adult_since(today: date) -> str:
 def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: date) -> Classified:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
     facts = facts_of(one, other, scored, today=today)
-    veto, rule, tie = (_first(conditions, facts) for conditions in (VETOES, RULES, TIES))
-    if veto:
-        return Classified(RELATED if tie else NOTHING, "", veto)
-    is_in_doubt = bool(_first(DOUBTS, facts))
-    if rule and not is_in_doubt:
-        return Classified(CERTAIN, rule)
-    if scored.score >= model.thresholds["probable"] and not is_in_doubt:
-        return Classified(PROBABLE)
+    if veto := _first(VETOES, facts):
+        return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
+    rule = _first(RULES, facts)
+    if (rule or scored.score >= model.thresholds["probable"]) and not _first(DOUBTS, facts):
+        return Classified(CERTAIN, rule) if rule else Classified(PROBABLE)
     return Classified(POSSIBLE if scored.score >= model.thresholds["possible"] else NOTHING)
 
 

@@ -21,7 +21,7 @@ from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
 from profiles.privacy.deletion import delete_profiles
-from tests.duplicates.cast import ANN, person, plain, scan
+from tests.duplicates.cast import ANN, person, plain, scan, twins
 
 pytestmark = pytest.mark.django_db
 
@@ -195,18 +195,15 @@ def test_only_one_scan_at_a_time_and_only_who_may() -> None:
     assert MatchBase.current().job_id == job.pk
 
 
-def test_the_number_of_queries_does_not_grow_with_the_people() -> None:
-    def cost(count: int) -> int:
-        ids = [
-            person(email=f"n{count}.{number}@web.de", first_name=f"F{count}x{number}").pk
-            for number in range(count)
-        ]
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
+def test_comparing_the_changed_takes_ten_queries_for_one_and_for_a_hundred() -> None:
+    twins(50)
+    everybody = list(MatchRow.objects.values_list("pk", flat=True))
+
+    def cost(ids: list[int]) -> int:
+        with CaptureQueriesContext(connection) as queries:
             freshness.refresh(ids)
         return len(queries)
 
-    cost(4)
-    few, many, more = cost(4), cost(20), cost(60)
-    assert few <= many == more
+    assert (len(everybody), cost(everybody[:1]), cost(everybody)) == (100, 10, 10)
+    Profile.objects.update(city="Oslo")
+    assert (cost(everybody[:1]), cost(everybody)) == (10, 10)
