@@ -140,6 +140,9 @@ RULES: dict[str, Condition] = {
 # Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
 # date that agrees (and so the rule over it), or the same identifier, settles it.
 _NO_SAME_DATE = _but("birth_date", "equal", "day_for_month", "slip")
+_SAME_MAIL = ("equal", "domain_slip", "slip")
+_NO_SAME_MAIL = _but("email", *_SAME_MAIL)
+_NO_SAME_PHONE = _but("phone", "equal", "tail", "slip")
 DOUBTS: dict[str, Condition] = {
     "home": Condition(
         "What they share is also held by somebody with another first name, and no birth date tells them apart.",
@@ -155,14 +158,28 @@ DOUBTS: dict[str, Condition] = {
         },
         ("not same_id",),
     ),
-    "mailbox_of_another": Condition(
-        "One first name is missing, and no birth date tells whose they share.",
+    "phones": Condition(
+        "They share an e-mail address but have different phones, and no birth date tells them apart.",
         {
-            "first_name": (UNKNOWN,),
-            "email": ("equal",),
-            "phone": ("equal", "tail"),
+            "email": _SAME_MAIL,
+            "phone": (DIFFERS,),
             "birth_date": _NO_SAME_DATE,
         },
+        ("not same_id",),
+    ),
+    "mailbox_of_another": Condition(
+        "One first name is missing, and no birth date tells whose the e-mail address is they share.",
+        {"first_name": (UNKNOWN,), "email": _SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "name_and_home": Condition(
+        "They share neither e-mail nor phone, and no birth date tells them apart: perhaps father and son.",
+        {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "twin": Condition(
+        "One first name is missing, and they share a home and a birth date but neither e-mail nor phone: perhaps twins.",
+        {"first_name": (UNKNOWN,), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
         ("not same_id",),
     ),
 }

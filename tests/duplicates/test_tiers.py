@@ -109,6 +109,32 @@ def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
     assert verdict(side(ANN), side({**other, "birth_date": "1980-05-18"})).tier == "probable"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # Father and son of one name: at one e-mail with two phones, and at one address.
+        ({}, {"phone": "+48600999888"}),
+        ({"email": ""}, {"phone": ""}),
+        # Somebody of the family at Ann's e-mail, whoever it is.
+        ({"phone": ""}, {"first_name": ""}),
+    ],
+)
+def test_without_a_birth_date_a_household_is_left_to_people(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    dateless = {**ANN, "birth_date": ""}
+    assert verdict(side({**ANN, **one}), side({**dateless, **other})).tier in ("possible", "")
+    assert verdict(side({**ANN, **one}, ids=(1,)), side({**dateless, **other}, ids=(1,))).rule == "same_id"
+
+
+def test_twins_are_left_to_people() -> None:
+    one, other = {**ANN, "email": "", "phone": ""}, {**ANN, "first_name": "", "email": "", "phone": ""}
+    assert verdict(side(one), side(other)).tier == "possible"
+    assert verdict(side({**one, "phone": ANN["phone"]}), side({**other, "phone": ANN["phone"]})).tier == (
+        "probable"
+    )
+
+
 def test_identifiers_join_and_forbid() -> None:
     shared, other = single_of(3, 111), single_of(3, 222)
     stranger = {"first_name": "Ann", "city": "Łódź"}
