@@ -97,6 +97,10 @@ DATABASES = {"default": env.dj_db_url("DATABASE_URL", "postgres:///cdp")}
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
+# Statements of cdp.sql are parsed and planned once for each connection. Off behind a pooler that lends a
+# connection for one transaction and keeps no prepared statements (PgBouncer before 1.21).
+if env.bool("DB_PREPARED_STATEMENTS", True):
+    DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 2
 # A bounded pool per web process: more requests than connections wait, then answer 503, never hang.
 DB_POOL_SIZE = env.int("DB_POOL_SIZE", 0)
 if DB_POOL_SIZE and not TESTING:
