@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cdp.sql import run
+from cdp.sql import ask
 from profiles.models import Source
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def record_many(*, entries: Iterable[Entry], actor: Actor, source: Source, cause
     if not rows:
         return
     causes = [entry.cause or cause for entry in rows]
-    run(
+    ask(
         _CHANGES,
         {
             "source": source.pk,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.db import connection
 
+from cdp.sql import ask, run
 from profiles.tracking.names import fold
 from profiles.tracking.shapes import Item
 
@@ -67,8 +67,8 @@ def _touches(rows: Sequence[Row]) -> list[_Touch]:
 # Everything stored about the carts around these times, on any row of the same person.
 _STORED = """
     WITH asked AS (
-        SELECT * FROM unnest(%(index)s::int[], %(profile)s::bigint[], %(name)s::text[], %(cart)s::text[],
-            %(at)s::timestamptz[]) AS a (index, profile_id, name, cart_id, at)
+        SELECT * FROM unnest(%(index)b::int[], %(profile)b::bigint[], %(name)b::text[], %(cart)b::text[],
+            %(at)b::timestamptz[]) AS a (index, profile_id, name, cart_id, at)
     )
     SELECT asked.index, event.properties
     FROM asked
@@ -112,28 +112,25 @@ def drop_doubles(rows: Sequence[Row], *, source_id: int) -> set[int]:
 
 def _queue_up(touches: list[_Touch], source_id: int) -> None:
     carts = sorted({f"{source_id}:{touch.cart_id}" for touch in touches})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, key) FROM"
-            " (SELECT DISTINCT hashtext(cart) %% %s AS key FROM unnest(%s::text[]) AS c (cart) ORDER BY key) AS keys",
-            [_LOCK, _LOCKS, carts],
-        )
+    ask(
+        "SELECT pg_advisory_xact_lock(%s, key) FROM"
+        " (SELECT DISTINCT hashtext(cart) %% %s AS key FROM unnest(%b::text[]) AS c (cart) ORDER BY key) AS keys",
+        [_LOCK, _LOCKS, carts],
+    )
 
 
 def _repeats_stored(touches: list[_Touch], source_id: int) -> set[int]:
     same = {touch.index: touch.same for touch in touches}
-    with connection.cursor() as cursor:
-        params: dict[str, Any] = {
-            "index": list(same),
-            "profile": [touch.profile_id for touch in touches],
-            "name": [touch.name for touch in touches],
-            "cart": [touch.cart_id for touch in touches],
-            "at": [touch.at for touch in touches],
-            "window": WINDOW,
-            "source": source_id,
-        }
-        cursor.execute(_STORED, params)
-        return {index for index, stored in cursor.fetchall() if _same(_loaded(stored)) == same[index]}
+    params: dict[str, Any] = {
+        "index": list(same),
+        "profile": [touch.profile_id for touch in touches],
+        "name": [touch.name for touch in touches],
+        "cart": [touch.cart_id for touch in touches],
+        "at": [touch.at for touch in touches],
+        "window": WINDOW,
+        "source": source_id,
+    }
+    return {index for index, stored in run(_STORED, params) if _same(_loaded(stored)) == same[index]}
 
 
 def _loaded(stored: Any) -> dict[str, Any]:
@@ -143,8 +140,8 @@ def _loaded(stored: Any) -> dict[str, Any]:
 _UPSERT = """
     INSERT INTO profiles_cart (profile_id, source_id, cart_id, state, started_at, last_event_at)
     SELECT profile_id, %(source)s, cart_id, state, started_at, last_event_at
-    FROM unnest(%(profile)s::bigint[], %(cart)s::text[], %(state)s::text[], %(first)s::timestamptz[],
-        %(last)s::timestamptz[]) AS c (profile_id, cart_id, state, started_at, last_event_at)
+    FROM unnest(%(profile)b::bigint[], %(cart)b::text[], %(state)b::text[], %(first)b::timestamptz[],
+        %(last)b::timestamptz[]) AS c (profile_id, cart_id, state, started_at, last_event_at)
     ORDER BY profile_id, cart_id
     ON CONFLICT (profile_id, cart_id) DO UPDATE SET
         started_at = least(profiles_cart.started_at, excluded.started_at),
@@ -154,7 +151,7 @@ _UPSERT = """
 # A cart gives way to the person's one that was started last; what was ordered stays ordered.
 _SUPERSEDE = """
     WITH person AS (
-        SELECT DISTINCT canonical_id AS id FROM profiles_profile WHERE id = ANY(%(profile)s)
+        SELECT DISTINCT canonical_id AS id FROM profiles_profile WHERE id = ANY(%(profile)b::bigint[])
     ), member AS (
         SELECT person.id AS person_id, person.id FROM person
         UNION ALL
@@ -205,6 +202,5 @@ def keep(rows: Sequence[Row], *, source_id: int) -> None:
         "first": [first for _, first, _ in values],
         "last": [last for _, _, last in values],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_UPSERT, params)
-        cursor.execute(_SUPERSEDE, {"profile": params["profile"]})
+    ask(_UPSERT, params)
+    ask(_SUPERSEDE, {"profile": params["profile"]})

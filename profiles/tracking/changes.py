@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cdp.actors import Actor
+from cdp.sql import Answer
 from profiles.attributes import get_value, set_value
 from profiles.journal import Cause, Entry, Fields, record_many
 from profiles.models import Change, Identifier, Profile, Source
@@ -40,12 +41,12 @@ class Changes:
 
     # --- People there already ---------------------------------------------------------------------------
 
-    def of_stored(self, decided: Decided, came: set[Any]) -> dict[int, list[str]]:
+    def of_stored(self, decided: Decided, came: Answer[set[Any]]) -> dict[int, list[str]]:
         """Apply what is said about stored people and lock them for it; ``{root: fields changed}``.
 
         Raises Collision when one of them was merged or deleted meanwhile.
         """
-        given = _given(decided, came)
+        given = _given(decided, came.value)
         speaking = [
             landing
             for landing in decided.landings
@@ -128,14 +129,14 @@ class Changes:
     def tell(
         self,
         decided: Decided,
-        came: set[Any],
-        events: dict[Any, int],
+        came: Answer[set[Any]],
+        events: Answer[dict[Any, int]],
         *,
         actor: Actor,
         source: Source,
     ) -> None:
         """One entry per item that changed somebody, caused by its event; a new person's are one creation."""
-        labels = _labels(decided, came)
+        labels = _labels(decided, came.value)
         created: dict[int, Entry] = {}
         entries: list[Entry] = []
         for landing in decided.landings:
@@ -143,16 +144,17 @@ class Changes:
             fields = dict(self.fields.get(index, {}))
             if labels.get(index):
                 fields["identifiers"] = [[], labels[index]]
-            cause = Cause(Change.Cause.EVENT, events.get(landing.claims.item.message_id))
-            if person.is_new:
-                first = created.get(person.id)
-                if first is None:
-                    first = created[person.id] = Entry(person.id, Change.Kind.CREATED, {}, cause=cause)
-                    entries.append(first)
+            if (first := created.get(person.id)) is not None:
                 _add(first.fields, fields)
-            elif fields:
-                via = landing.member_id or person.id
-                entries.append(Entry(person.id, Change.Kind.UPDATED, fields, via_id=via, cause=cause))
+            elif person.is_new or fields:
+                cause = Cause(Change.Cause.EVENT, events.value.get(landing.claims.item.message_id))
+                if person.is_new:
+                    entry = created[person.id] = Entry(person.id, Change.Kind.CREATED, {}, cause=cause)
+                    _add(entry.fields, fields)
+                else:
+                    via = landing.member_id or person.id
+                    entry = Entry(person.id, Change.Kind.UPDATED, fields, via_id=via, cause=cause)
+                entries.append(entry)
         record_many(entries=entries, actor=actor, source=source)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cdp.actors import Actor
+from cdp.sql import Answer
 from profiles.errors import Invalid
 from profiles.journal import Cause
 from profiles.privacy.consent import GRANTED, WITHDRAWN, clean_consent, current_consents, record_consent
@@ -40,12 +41,12 @@ def check_consent(claims: Claims, sender: Sender) -> Claims | Refusal:
 
 
 def record_consents(
-    landings: Iterable[Landing], events: dict[Any, int], *, sender: Sender, actor: Actor
+    landings: Iterable[Landing], events: Answer[dict[Any, int]], *, sender: Sender, actor: Actor
 ) -> None:
-    """Write the decisions of one call in their order, each through the ledger's own verb."""
+    """Write the decisions of one call's consent items in their order, each through the ledger's own verb."""
     for landing in landings:
         item = landing.claims.item
-        if item.kind != "consent" or item.message_id not in events:
+        if item.message_id not in events.value:
             continue
         words, person = _words(item), landing.person.now()
         channel, purpose, state = clean_consent(**words, at=None)
@@ -65,7 +66,7 @@ def record_consents(
             proof=_proof(item),
             actor=actor,
             source=sender.source,
-            cause=Cause("event", events[item.message_id]),
+            cause=Cause("event", events.value[item.message_id]),
             via_id=landing.member_id or None,
         )
 

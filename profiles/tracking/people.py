@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from cdp.sql import run
+from cdp.sql import Answer, Row, ask, run
 from profiles.models import Profile
 from profiles.tracking.claims import Claims, Key
 
@@ -125,15 +125,16 @@ _HELD = """
 """
 
 
-def read_known(keys: Collection[Key], soft: Collection[Key]) -> Known:
-    """Owners of the keys, and the history of the soft ones. Two queries, one without soft ids."""
-    known = Known()
-    if not keys:
-        return known
-    for type_id, value, pk, member, seen, verified, root, *rest in run(_OWNERS, _columns(keys)):
-        known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
-    if soft:
-        for pk, type_id, value, start, end, member, is_gone, root, *rest in run(_LINKS, _columns(soft)):
+def ask_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Known]:
+    """Owners of the keys, and the history of the soft ones. Two queries, one without soft ids, read when called."""
+    owners: Answer[list[Row]] | None = ask(_OWNERS, _columns(keys)) if keys else None
+    links: Answer[list[Row]] | None = ask(_LINKS, _columns(soft)) if soft else None
+
+    def read() -> Known:
+        known = Known()
+        for type_id, value, pk, member, seen, verified, root, *rest in owners.value if owners else ():
+            known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
+        for pk, type_id, value, start, end, member, is_gone, root, *rest in links.value if links else ():
             if pk == 0:
                 known.shared.add((type_id, value))
                 continue
@@ -141,7 +142,9 @@ def read_known(keys: Collection[Key], soft: Collection[Key]) -> Known:
             person.is_gone = is_gone
             interval = Interval(person, member, start, end, pk)
             known.intervals.setdefault((type_id, value), []).append(interval)
-    return known
+        return known
+
+    return read
 
 
 def _columns(keys: Iterable[Key]) -> dict[str, list[object]]:

@@ -10,6 +10,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -23,6 +24,7 @@ from psycopg.errors import (
 
 from cdp import webhooks
 from cdp.actors import Actor
+from cdp.sql import Answer, ask, together
 from profiles.errors import Refused
 from profiles.identity import graph
 from profiles.identity.types import identifier_types
@@ -33,7 +35,7 @@ from profiles.tracking import carts, schemas, store, userhash, visits, write
 from profiles.tracking.changes import Changes
 from profiles.tracking.claims import Claims, claims_of, keys_of
 from profiles.tracking.consents import check_consent, record_consents
-from profiles.tracking.people import Known, Person, near_new_ids, read_known, read_values
+from profiles.tracking.people import Known, Person, ask_known, near_new_ids, read_values
 from profiles.tracking.recent import Recent
 from profiles.tracking.said import Said, identifier_like, read_traits
 from profiles.tracking.shapes import (
@@ -84,8 +86,8 @@ def receive(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
-                enter(alone=attempt >= _ALONE_FROM)
-                return _Call(sender, is_quiet=is_quiet, replay_of=replay_of).run(entries, is_strict=is_strict)
+                call = _Call(sender, is_quiet=is_quiet, replay_of=replay_of, is_alone=attempt >= _ALONE_FROM)
+                return call.run(entries, is_strict=is_strict)
         except (store.Collision, IntegrityError, OperationalError) as error:
             if not _is_race(error):
                 raise
@@ -101,11 +103,10 @@ def enter(*, alone: bool) -> None:
 
     One query more for each call. Waiting in line, nobody can hold a row another one needs.
     """
-    with connection.cursor() as cursor:
-        if not alone:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_CALLS_LOCK])
-            return
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CALLS_LOCK])
+    if not alone:
+        ask("SELECT pg_advisory_xact_lock_shared(%s)", [_CALLS_LOCK])
+        return
+    ask("SELECT pg_advisory_xact_lock(%s)", [_CALLS_LOCK])
     graph.lock_graph()
 
 
@@ -115,28 +116,28 @@ def _is_race(error: Exception) -> bool:
 
 
 class _Call:
-    def __init__(self, sender: Sender, *, is_quiet: bool, replay_of: int | None) -> None:
+    def __init__(self, sender: Sender, *, is_quiet: bool, replay_of: int | None, is_alone: bool) -> None:
         self.sender, self.source = sender, sender.source
-        self.is_quiet, self.replay_of = is_quiet, replay_of
+        self.is_quiet, self.replay_of, self.is_alone = is_quiet, replay_of, is_alone
         self.actor = Actor.system()
         self.results: dict[int, Result] = {}
         self.problems: dict[int, list[Problem]] = defaultdict(list)
         self.refused: list[Refusal] = []
         self.said: dict[int, Said] = {}
+        self.doubles: set[int] = set()
 
     def run(self, entries: Sequence[Entry], *, is_strict: bool) -> Received:
         self.refused = [entry for entry in entries if isinstance(entry, Refusal)]
         items = self._checked([entry for entry in entries if isinstance(entry, Item)])
-        fresh = self._drop_seen(items)
-        claims = self._claims(fresh)
+        claims, known = self._fresh(items, self._read(items))
         if self.refused and is_strict:
             raise StrictRefused([_refused(refusal) for refusal in self.refused])
         self._refuse()
-        landings: list[Landing] = []
         if claims:
-            known = self._known(claims)
-            landings = self._carry_out(self._decide(claims, known), known)
-        self._keep_receipts(entries, landings)
+            read_values(self._limited(claims, known))
+            self._carry_out(entries, self._decide(claims, known), known)
+        else:
+            self._keep_receipts(entries, [])
         if secrets := {one.secret for one in claims if one.secret}:
             # Afterwards: within, calls of one source would wait for one another.
             transaction.on_commit(lambda: userhash.note_use(self.source, secrets), robust=True)
@@ -159,21 +160,11 @@ class _Call:
             kept.append(item)
         return kept
 
-    def _drop_seen(self, items: list[Item]) -> list[Item]:
-        seen = store.stored_messages(self.source.pk, items)
-        fresh = []
-        for item in items:
-            if item.message_id in seen:
-                self._duplicate(item, "duplicate_message", "This messageId was received before.")
-            else:
-                seen.add(item.message_id)
-                fresh.append(item)
-        return fresh
-
     def _duplicate(self, item: Item, code: str, message: str) -> None:
         self.results[item.index] = Result(item.index, item.message_text, DUPLICATE, code, message)
 
-    def _claims(self, items: list[Item]) -> list[Claims]:
+    def _read(self, items: list[Item]) -> list[Claims | Refusal]:
+        """Whom each item is about, in order. Nothing is asked of the database that it was not asked lately."""
         self.said = read_traits(items, self.sender)
         found = []
         for item in items:
@@ -181,14 +172,31 @@ class _Call:
             claims = claims_of(item, said.raw if said else {}, self.sender, known_types())
             if isinstance(claims, Claims) and item.kind == "consent":
                 claims = check_consent(claims, self.sender)
+            found.append(claims)
+        return found
+
+    def _fresh(self, items: list[Item], read: list[Claims | Refusal]) -> tuple[list[Claims], Known]:
+        """What goes on of what was read, without messages received before; and what is known about their ids."""
+        all_claims = [one for one in read if isinstance(one, Claims)]
+        soft = {claim.key for one in all_claims for claim in [*one.soft, *one.previous] if claim.is_soft}
+        with together():
+            enter(alone=self.is_alone)
+            stored = store.stored_messages(self.source.pk, items)
+            known = ask_known(keys_of(all_claims), soft)
+        seen, fresh = stored.value, []
+        for item, claims in zip(items, read, strict=True):
+            if item.message_id in seen:
+                self._duplicate(item, "duplicate_message", "This messageId was received before.")
+                continue
+            seen.add(item.message_id)
             if isinstance(claims, Refusal):
                 self.refused.append(claims)
                 continue
             self.problems[item.index] += claims.problems
-            if said is not None:
+            if (said := self.said.get(item.index)) is not None:
                 self.problems[item.index] += said.problems
-            found.append(claims)
-        return found
+            fresh.append(claims)
+        return fresh, known()
 
     def _refuse(self) -> None:
         """Give refusals their outcome; one that waits in the inbox already is not put there twice."""
@@ -211,12 +219,6 @@ class _Call:
                     held.add(refusal.message_text)
 
     # --- Who --------------------------------------------------------------------------------------------
-
-    def _known(self, claims: list[Claims]) -> Known:
-        soft = {claim.key for one in claims for claim in [*one.soft, *one.previous] if claim.is_soft}
-        known = read_known(keys_of(claims), soft)
-        read_values(self._limited(claims, known))
-        return known
 
     def _limited(self, claims: Iterable[Claims], known: Known) -> set[Person]:
         """People who may be given one more id: what they hold decides whether it is theirs.
@@ -245,57 +247,67 @@ class _Call:
 
     # --- Writing ----------------------------------------------------------------------------------------
 
-    def _carry_out(self, decided: Decided, known: Known) -> list[Landing]:
+    def _carry_out(self, entries: Sequence[Entry], decided: Decided, known: Known) -> None:
         changes = Changes(self.sender, self.said)
         new = [person for person in decided.new if person.joined is None]
-        write.insert_people(new, changes.of_new(decided), self.source.pk)
-        write.release_passed(decided)
-        final = {key: hit.person for key, hit in known.owners.items()}
-        came = write.insert_identifiers(decided.attached, final, self.source.pk)
-        write.touch_identifiers(decided.touched)
-        write.keep_intervals({key: known.intervals[key] for key in decided.passed})
-        events = self._insert_events(decided)
-        self._join(decided, events)
-        touched = changes.of_stored(decided, came)
-        changes.tell(decided, came, events, actor=self.actor, source=self.source)
-        visits.note((landing.person.now(), landing.member_id) for landing in decided.landings)
-        write.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
-        write.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
-        record_consents(decided.landings, events, sender=self.sender, actor=self.actor)
+        write.give_ids(new)
+        with ExitStack() as stack:
+            stack.enter_context(together())
+            write.insert_people(new, changes.of_new(decided), self.source.pk)
+            write.release_passed(decided)
+            final = {key: hit.person for key, hit in known.owners.items()}
+            came = write.insert_identifiers(decided.attached, final, self.source.pk)
+            write.touch_identifiers(decided.touched)
+            write.keep_intervals({key: known.intervals[key] for key in decided.passed})
+            events = self._insert_events(decided)
+            consents = [landing for landing in decided.landings if landing.claims.item.kind == "consent"]
+            if decided.joins or consents:
+                stack.close()  # other rooms' verbs write through the ORM
+            self._join(decided, events)
+            touched = changes.of_stored(decided, came)
+            changes.tell(decided, came, events, actor=self.actor, source=self.source)
+            visits.note((landing.person.now(), landing.member_id) for landing in decided.landings)
+            write.suggest([clash for clash in decided.clashes if not clash.reason], self.source.name)
+            write.hold([clash for clash in decided.clashes if clash.reason], self.source.pk)
+            record_consents(consents, events, sender=self.sender, actor=self.actor)
+            self.problems_of(changes, decided)
+            self._keep_receipts(entries, decided.landings)
+            self._assert_first(decided, events)
         if not self.is_quiet:
             self._publish(new, touched)
-        self.problems_of(changes, decided)
-        return decided.landings
 
-    def _insert_events(self, decided: Decided) -> dict[Any, int]:
+    def _insert_events(self, decided: Decided) -> Answer[dict[Any, int]]:
         rows = [
             (landing.claims.item, landing.member_id or landing.person.now().id)
             for landing in decided.landings
         ]
-        doubles = carts.drop_doubles(rows, source_id=self.source.pk)
-        rows = [row for row in rows if row[0].index not in doubles]
-        events = store.insert_events(self.source.pk, rows)
+        doubles = self.doubles = carts.drop_doubles(rows, source_id=self.source.pk)
+        events = store.insert_events(self.source.pk, [row for row in rows if row[0].index not in doubles])
         carts.keep(
             [
                 (landing.claims.item, landing.person.now().id)
                 for landing in decided.landings
-                if landing.claims.item.message_id in events
+                if landing.claims.item.index not in doubles
             ],
             source_id=self.source.pk,
         )
         for landing in decided.landings:
-            item = landing.claims.item
-            if item.index in doubles:
+            if landing.claims.item.index in doubles:
                 said = "The same person did the same to the same cart within two seconds."
-                self._duplicate(item, "duplicate_cart_event", said)
-            elif item.message_id not in events:
-                # Another call stored it since this one looked: what it says was decided on what is no longer so.
-                raise store.Collision(f"Message {item.message_text} was stored by another call meanwhile.")
+                self._duplicate(landing.claims.item, "duplicate_cart_event", said)
         return events
 
-    def _join(self, decided: Decided, events: dict[Any, int]) -> None:
+    def _assert_first(self, decided: Decided, events: Answer[dict[Any, int]]) -> None:
+        """Raises Collision when another call stored a message since this one looked: what it says was decided on
+        what is no longer so."""
+        for landing in decided.landings:
+            item = landing.claims.item
+            if item.message_id not in events.value and item.index not in self.doubles:
+                raise store.Collision(f"Message {item.message_text} was stored by another call meanwhile.")
+
+    def _join(self, decided: Decided, events: Answer[dict[Any, int]]) -> None:
         for join in decided.joins:
-            cause = Cause("event", events.get(join.landing.claims.item.message_id))
+            cause = Cause("event", events.value.get(join.landing.claims.item.message_id))
             try:
                 merge_profiles(
                     winner_id=join.winner.id,

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from django.db import transaction
 
-from cdp.sql import run
+from cdp.sql import Answer, ask, run
 from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Entry, Item, Result
 
@@ -32,19 +32,19 @@ def _plain(value: Any) -> Any:
 # --- Events ---------------------------------------------------------------------------------------------
 
 
-def stored_messages(source_id: int, items: Iterable[Item]) -> set[Any]:
+def stored_messages(source_id: int, items: Iterable[Item]) -> Answer[set[Any]]:
     """Which of these messages are there already. One query."""
     ids = [item.message_id for item in items]
     if not ids:
-        return set()
+        return Answer.of(set())
     # Looked up one by one: of a source that is new the planner believes that it has next to no events, and
     # would rather read all of them than look for some.
-    rows = run(
+    return ask(
         "SELECT w.message_id FROM unnest(%b::uuid[]) AS w (message_id) CROSS JOIN LATERAL (SELECT FROM profiles_event e"
         " WHERE e.source_id = %s AND e.message_id = w.message_id LIMIT 1) AS found",
         [ids, source_id],
+        read=lambda rows: {message_id for (message_id,) in rows},
     )
-    return {message_id for (message_id,) in rows}
 
 
 def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
@@ -106,28 +106,27 @@ _EVENTS = """
 """
 
 
-def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> dict[Any, int]:
+def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> Answer[dict[Any, int]]:
     """Write (item, member id) as events; ``{message id: event id}`` of those that were not there."""
     if not rows:
-        return {}
+        return Answer.of({})
     names = name_ids(event_name(item) for item, _ in rows)
     items = [item for item, _ in rows]
-    return dict(
-        run(
-            _EVENTS,
-            {
-                "source": source_id,
-                "profile_id": [member for _, member in rows],
-                "name_id": [names[event_name(item)] for item in items],
-                "kind": [item.kind for item in items],
-                "occurred_at": [item.occurred_at for item in items],
-                "received_at": [item.received_at for item in items],
-                "message_id": [item.message_id for item in items],
-                "properties": [as_json(item.properties) for item in items],
-                "context": [as_json(item.context) for item in items],
-                "envelope": [None if item.envelope is None else as_json(item.envelope) for item in items],
-            },
-        )
+    return ask(
+        _EVENTS,
+        {
+            "source": source_id,
+            "profile_id": [member for _, member in rows],
+            "name_id": [names[event_name(item)] for item in items],
+            "kind": [item.kind for item in items],
+            "occurred_at": [item.occurred_at for item in items],
+            "received_at": [item.received_at for item in items],
+            "message_id": [item.message_id for item in items],
+            "properties": [as_json(item.properties) for item in items],
+            "context": [as_json(item.context) for item in items],
+            "envelope": [None if item.envelope is None else as_json(item.envelope) for item in items],
+        },
+        read=dict,
     )
 
 
@@ -152,7 +151,7 @@ def insert_receipts(
     replay_of: int | None,
 ) -> None:
     """One receipt per item; what was refused is kept whole. One query."""
-    run(
+    ask(
         _RECEIPTS,
         {
             "source": source_id,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from django.db import connection, transaction
 
-from cdp.sql import run
+from cdp.sql import ask
 from profiles.identity import graph
 from profiles.tracking.people import Person
 
@@ -54,7 +54,7 @@ def note(visits: Iterable[tuple[Person, int]]) -> None:
         )
     }
     if stale:
-        run(
+        ask(
             "INSERT INTO profiles_visit (profile_id, since, until)"
             " SELECT * FROM unnest(%b::bigint[], %b::timestamptz[], %b::timestamptz[])",
             [list(column) for column in zip(*stale.values(), strict=True)],

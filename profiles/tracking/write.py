@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from cdp.sql import run
+from cdp.sql import Answer, ask, run
 from profiles.models import Profile
 from profiles.tracking.claims import Claim
 from profiles.tracking.people import Interval, Person, take_ids
@@ -24,10 +24,14 @@ _COLUMNS = ", ".join(Profile.FIELDS)
 _RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for name in Profile.FIELDS)
 
 
-def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], source_id: int) -> None:
-    """Write new profiles; ``values`` by id are their columns and ``attributes``. Two queries."""
+def give_ids(people: Sequence[Person]) -> None:
+    """One query, none without people."""
     for person, pk in zip(people, take_ids(len(people)), strict=True):
         person.id = pk
+
+
+def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], source_id: int) -> None:
+    """Write new profiles that have their ids; ``values`` by ``id()`` are their columns and ``attributes``. One query."""
     if not people:
         return
     rows = [
@@ -41,7 +45,7 @@ def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], s
         }
         for person in people
     ]
-    run(
+    ask(
         f"""
         INSERT INTO profiles_profile (id, canonical_id, status, source_id, is_recognized, first_seen_at,
             last_seen_at, attributes, {_COLUMNS})
@@ -90,7 +94,7 @@ def update_people(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
     sets = ", ".join(f"{name} = d.{name}" for name in Profile.FIELDS)
-    run(
+    ask(
         f"""
         UPDATE profiles_profile p SET {sets}, attributes = d.attributes,
             is_recognized = p.is_recognized OR d.is_recognized, version = p.version + 1, updated_at = now()
@@ -127,7 +131,9 @@ _IDENTIFIERS = """
 """
 
 
-def insert_identifiers(wanted: Sequence[Attach], final: dict[Any, Person], source_id: int) -> set[Any]:
+def insert_identifiers(
+    wanted: Sequence[Attach], final: dict[Any, Person], source_id: int
+) -> Answer[set[Any]]:
     """Write identifiers; a value leads where it belongs at the end of the call. ``{(type, value, profile)}`` new.
 
     A value that waits for confirmation waits no longer once a source that asks for none brings it, too.
@@ -145,31 +151,30 @@ def insert_identifiers(wanted: Sequence[Attach], final: dict[Any, Person], sourc
         leads = attach.leads and last.get(claim.key) == member
         rows.setdefault((claim.spec.id, claim.value, member), (claim, leads, attach))
     if not rows:
-        return set()
+        return Answer.of(set())
     ordered = sorted(rows)
     picked = [rows[key] for key in ordered]
-    return set(
-        run(
-            _IDENTIFIERS,
-            {
-                "source": source_id,
-                "types": [kind for kind, _, _ in ordered],
-                "values": [value for _, value, _ in ordered],
-                "raws": [claim.raw[:320] if claim.raw != claim.value else "" for claim, _, _ in picked],
-                "profiles": [member for _, _, member in ordered],
-                "resolves": [leads for _, leads, _ in picked],
-                "verified": [claim.is_verified for claim, _, _ in picked],
-                "pending": [claim.is_pending for claim, _, _ in picked],
-                "ats": [attach.landing.claims.item.occurred_at for _, _, attach in picked],
-            },
-        )
+    return ask(
+        _IDENTIFIERS,
+        {
+            "source": source_id,
+            "types": [kind for kind, _, _ in ordered],
+            "values": [value for _, value, _ in ordered],
+            "raws": [claim.raw[:320] if claim.raw != claim.value else "" for claim, _, _ in picked],
+            "profiles": [member for _, _, member in ordered],
+            "resolves": [leads for _, leads, _ in picked],
+            "verified": [claim.is_verified for claim, _, _ in picked],
+            "pending": [claim.is_pending for claim, _, _ in picked],
+            "ats": [attach.landing.claims.item.occurred_at for _, _, attach in picked],
+        },
+        read=set,
     )
 
 
 def release_passed(decided: Decided) -> None:
     """Values that changed hands stop leading to whoever had them. One query."""
     if decided.passed:
-        run(
+        ask(
             "UPDATE profiles_identifier i SET resolves = false FROM unnest(%b::int[], %b::text[]) AS w (type_id, value)"
             " WHERE i.type_id = w.type_id AND i.value = w.value AND i.resolves",
             [[kind for kind, _ in sorted(decided.passed)], [value for _, value in sorted(decided.passed)]],
@@ -181,7 +186,7 @@ def touch_identifiers(touched: dict[int, tuple[datetime.datetime, bool]]) -> Non
     if not touched:
         return
     ids = sorted(touched)
-    run(
+    ask(
         """
         WITH d AS (
             SELECT i.id, s.at, s.verified FROM profiles_identifier i
@@ -202,13 +207,13 @@ def keep_intervals(passed: dict[Any, list[Interval]]) -> None:
     if not rows:
         return
     ended = [(one.row_id, one.end) for _, one in rows if one.row_id and one.end is not None]
-    run(
+    ask(
         "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%b::bigint[], %b::timestamptz[]) AS d (id, at)"
         " WHERE l.id = d.id AND l.ended_at IS NULL",
         [[pk for pk, _ in ended], [at for _, at in ended]],
     )
     new = [(key, one) for key, one in rows if not one.row_id]
-    run(
+    ask(
         "INSERT INTO profiles_linkinterval (type_id, value, profile_id, started_at, ended_at)"
         " SELECT * FROM unnest(%b::int[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[])",
         [
@@ -242,7 +247,7 @@ def suggest(clashes: Sequence[Clash], source_name: str) -> None:
             )
     if rows:
         pairs = sorted(rows)
-        run(
+        ask(
             "INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)"
             " SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS d (a, b, r)"
             " ON CONFLICT DO NOTHING",
@@ -260,7 +265,7 @@ def hold(clashes: Sequence[Clash], source_id: int) -> None:
     if not rows:
         return
     keys = sorted(rows)
-    run(
+    ask(
         """
         INSERT INTO profiles_heldjoin (source_id, reason, type_id, value, profile_id, other_id, people, count, state)
         SELECT %s, reason, type_id, value, profile_id, other_id, people, 1, 'open'
