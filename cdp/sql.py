@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
 import orjson
@@ -23,6 +23,7 @@ from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg.types.datetime import TimestamptzLoader
 
 Row = tuple[Any, ...]
+Params = dict[str, Any] | Sequence[Any]
 T = TypeVar("T")
 # Typed for all databases; these are PostgreSQL's.
 _wrapper: Any = connection
@@ -73,12 +74,11 @@ def together() -> Iterator[None]:
             _local.pipeline = None
 
 
-def ask(
-    sql: str,
-    params: dict[str, Any] | Sequence[Any],
-    *,
-    read: Callable[[list[Row]], T] = list,  # type: ignore[assignment]
-) -> Answer[T]:
+@overload
+def ask(sql: str, params: Params) -> Answer[list[Row]]: ...
+@overload
+def ask(sql: str, params: Params, *, read: Callable[[list[Row]], T]) -> Answer[T]: ...
+def ask(sql: str, params: Params, *, read: Callable[[list[Row]], Any] = list) -> Answer[Any]:
     """Send a statement; its rows, as ``read`` makes them, when they are asked for. It is counted as a query."""
     if isinstance(params, dict):
         params = {name: _written(value) for name, value in params.items()}
@@ -94,7 +94,7 @@ def ask(
     return Answer(cursor, read)
 
 
-def run(sql: str, params: dict[str, Any] | Sequence[Any]) -> list[Row]:
+def run(sql: str, params: Params) -> list[Row]:
     """The rows a statement gives, none for one that gives none."""
     return ask(sql, params).value
 

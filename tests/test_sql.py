@@ -7,10 +7,12 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import DataError, IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.sql import run
+from cdp.sql import ask, run, together
+from profiles.models import IdentifierType
 
 pytestmark = pytest.mark.django_db
 
@@ -53,3 +55,38 @@ def test_a_time_is_read_in_utc() -> None:
         datetime.timedelta(0),
         uuid.UUID(int=7),
     )
+
+
+# --- Together ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_together_is_answered_in_any_order() -> None:
+    with together():
+        numbers = ask("SELECT generate_series(1, %s)", [3], read=lambda rows: [one for (one,) in rows])
+        written = ask("CREATE TEMP TABLE told ON COMMIT DROP AS SELECT %s::int AS one", [7])
+        told = ask("SELECT one FROM told", [])
+        assert told.value == [(7,)], "it sees what was sent before"
+        late = ask("SELECT %s::text", ["late"])
+    assert (numbers.value, written.value, late.value) == ([1, 2, 3], [], [("late",)])
+    assert run("SELECT 1", []) == [(1,)]
+
+
+def test_what_one_of_them_raises_is_raised_by_the_next_answer_or_at_the_end() -> None:
+    kind = IdentifierType.objects.values_list("name", flat=True)[0]
+    again = "INSERT INTO profiles_identifiertype (name) VALUES (%s)"
+    with pytest.raises(IntegrityError, match="null value|duplicate key"), transaction.atomic(), together():
+        ask(again, [kind])
+        ask("SELECT 1", []).value  # noqa: B018
+        raise AssertionError("unreachable")
+    with pytest.raises(DataError, match="invalid input syntax"), transaction.atomic(), together():
+        ask("SELECT %s::text::int", ["seven"])
+        ask("SELECT 1", [])
+    assert run("SELECT 1", []) == [(1,)], "the transaction around goes on"
+
+
+def test_a_statement_is_planned_once() -> None:
+    statement = "SELECT count(*) FROM unnest(%b::int[]) AS planned_once"
+    plans = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%% AS planned_once'"
+    for _ in range(5):
+        assert run(statement, [[1, 2, None]]) == [(3,)]
+    assert run(plans, []) == [(1,)]

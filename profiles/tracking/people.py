@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from cdp.sql import Answer, Row, ask, run
+from cdp.sql import ask, run
 from profiles.models import Profile
 from profiles.tracking.claims import Claims, Key
 
@@ -127,8 +127,8 @@ _HELD = """
 
 def ask_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Known]:
     """Owners of the keys, and the history of the soft ones. Two queries, one without soft ids, read when called."""
-    owners: Answer[list[Row]] | None = ask(_OWNERS, _columns(keys)) if keys else None
-    links: Answer[list[Row]] | None = ask(_LINKS, _columns(soft)) if soft else None
+    owners = ask(_OWNERS, _columns(keys)) if keys else None
+    links = ask(_LINKS, _columns(soft)) if soft else None
 
     def read() -> Known:
         known = Known()
