@@ -35,12 +35,14 @@ _HITS = f"""
         SELECT FROM profiles_matchcrowd c WHERE c.key = w.key)) AS keys
         FROM unnest(%(people)s::bigint[], %(keys)s::text[]) AS given (id, keys) OFFSET 0) q
     CROSS JOIN LATERAL (
-        SELECT * FROM profiles_matchrow WHERE keys && q.keys AND profile_id <> q.id LIMIT %(most)s) m
+        SELECT m.* FROM profiles_matchrow m JOIN profiles_profile p ON p.id = m.profile_id AND p.status = 'live'
+        WHERE m.keys && q.keys AND m.profile_id <> q.id LIMIT %(most)s) m
     UNION ALL
     SELECT d.one, d.other, NULL, {_STORED} FROM (
         SELECT d.a_id AS one, d.b_id AS other FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("a_id")}
         UNION ALL SELECT d.b_id, d.a_id FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("b_id")}
-    ) d JOIN profiles_matchrow m ON m.profile_id = d.other"""
+    ) d JOIN profiles_matchrow m ON m.profile_id = d.other
+    JOIN profiles_profile p ON p.id = d.other AND p.status = 'live'"""
 
 # (one, who shares keys with them, these keys, and what ``side_of`` takes)
 Hit = tuple[Any, ...]
@@ -57,9 +59,9 @@ class Found:
     told: tuple[Told, ...]
 
     @property
-    def evidence(self) -> str:
-        """As stored: ``[[field, level, bits]]``, JSON."""
-        return orjson.dumps([[one.field, one.level, rounded(one.weight)] for one in self.told]).decode()
+    def evidence(self) -> list[tuple[str, str, float]]:
+        """As stored: ``[[field, level, bits]]``."""
+        return [(one.field, one.level, rounded(one.weight)) for one in self.told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Base:
                 emails=tuple(one for one in traits.emails if one not in self.emails),
                 phones=tuple(one for one in traits.phones if one not in self.phones),
             )
-        return replace(side, traits=traits)
+        return side if traits is side.traits else replace(side, traits=traits)
 
 
 def read_base(sides: Iterable[Side]) -> Base:
@@ -126,7 +128,7 @@ def find(rows: Sequence[Row]) -> list[Found]:
     base = read_base(sides.values())
     clean = {one: base.without_crowds(side) for one, side in sides.items()}
     homes = with_homes({one: side.traits for one, side in clean.items()})
-    clean = {one: replace(side, traits=homes[one]) for one, side in clean.items()}
+    clean = {one: Side(homes[one], side.ids, side.singles) for one, side in clean.items()}
     model, today = shipped(), timezone.localdate()
     found = (compare(a, b, clean[a], clean[b], base=base, model=model, today=today) for a, b in sorted(pairs))
     return [one for one in found if one is not None]

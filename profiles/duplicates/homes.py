@@ -34,7 +34,10 @@ def with_homes(people: Mapping[int, Traits]) -> dict[int, Traits]:
         if 2 < len(ids) <= LARGEST and any(_is_unlike(people[a], people[b]) for a, b in combinations(ids, 2)):
             for one in ids:
                 homes[one].append(value)
-    return {one: replace(traits, homes=tuple(homes.get(one, ()))) for one, traits in people.items()}
+    return {
+        one: traits if traits.homes == (found := tuple(homes.get(one, ()))) else replace(traits, homes=found)
+        for one, traits in people.items()
+    }
 
 
 def _values(traits: Traits) -> set[str]:

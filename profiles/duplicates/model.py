@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import floor, log2
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.measures import Comparison
@@ -23,8 +23,7 @@ from profiles.duplicates.traits import Traits
 FILE = Path(__file__).with_name("model.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """One line of an explanation: a field's level, or (``field`` empty) an adjustment, and its weight in bits."""
 
     field: str
@@ -104,7 +103,7 @@ class Model:
         """How likely two are one person, and why. What ``bulk`` computes for many."""
         levels: dict[str, int] = {}
         told: list[Told] = []
-        holding = -1
+        holding = (1 << len(_TOGETHER)) - 1
         for comparison, weights, rare_places, masks in self._fields:
             level = levels[comparison.field] = comparison.level_of(one, other)
             holding &= masks[level]
@@ -112,15 +111,18 @@ class Model:
                 continue
             weight = weights[level]
             if level in rare_places:
-                values = (getattr(side, comparison.trait) for side in (one, other))
-                rare = min(rarity.of(comparison.field, value) for value in values)
-                weight += self.rarity[comparison.field] * rare
+                mine, others = (
+                    rarity.of(comparison.field, getattr(side, comparison.trait)) for side in (one, other)
+                )
+                weight += self.rarity[comparison.field] * min(mine, others)
             told.append(Told(comparison.field, comparison.names[level], weight))
-        for place, adjustment in enumerate(_TOGETHER):
-            if holding >> place & 1:
-                told.append(Told("", adjustment.name, self._together(adjustment.name, rarity)))
+        while holding:
+            lowest = holding & -holding
+            holding ^= lowest
+            name = _TOGETHER[lowest.bit_length() - 1].name
+            told.append(Told("", name, self._together(name, rarity)))
         prior = self.prior(people) + self._together(DOUBLED, rarity)
-        return Scored(prior + sum(one.weight for one in told), levels, told)
+        return Scored(prior + sum([one.weight for one in told]), levels, told)
 
     def _together(self, name: str, rarity: Rarity) -> float:
         if name in self.shared:

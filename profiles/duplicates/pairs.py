@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import orjson
 from django.db import connection
 
 from profiles.duplicates.candidates import Found
@@ -15,7 +16,8 @@ FoundBy = DuplicatePair.FoundBy
 
 STAGED = "found_pair"
 _LOCK = 7_302_005
-COLUMNS = ("a_id", "b_id", "tier", "score", "rule", "veto", "evidence")
+_TYPED = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
+COLUMNS = tuple(column.split()[0] for column in _TYPED.split(", "))
 
 
 def hold_still(*, wait: bool = True) -> bool:
@@ -32,82 +34,77 @@ def hold_still(*, wait: bool = True) -> bool:
 def create_stage() -> None:
     """An empty table for what a scan found, until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS {STAGED} (a_id bigint, b_id bigint, tier text, score float8,"
-            " rule text, veto text, evidence jsonb) ON COMMIT DELETE ROWS"
-        )
+        cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {STAGED} ({_TYPED}) ON COMMIT DELETE ROWS")
         cursor.execute(f"DELETE FROM {STAGED}")
 
 
 def take_over_staged() -> dict[str, int]:
     """Make the table say what a scan of everybody staged. Counts: new, changed, withdrawn."""
-    return _take_over(f"TABLE {STAGED}", FoundBy.SCAN, {})
+    alive = (
+        "EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id"
+        " WHERE p.id = {0} AND p.status = 'live')"
+    )
+    found = f"SELECT * FROM {STAGED} WHERE {alive.format('a_id')} AND {alive.format('b_id')}"
+    return _take_over(found, FoundBy.SCAN, "true", {})
 
 
 def take_over(found: Iterable[Found], *, people: Sequence[int]) -> dict[str, int]:
-    """Make the table say what was found of these people. The same counts."""
+    """Make the table say what was found of these people just now. The same counts."""
     told = [
-        (one.a, one.b, one.classified.tier, one.score, one.classified.rule, one.classified.veto, one.evidence)
+        {
+            "a_id": one.a,
+            "b_id": one.b,
+            "tier": one.classified.tier,
+            "score": one.score,
+            "rule": one.classified.rule,
+            "veto": one.classified.veto,
+            "evidence": one.evidence,
+        }
         for one in found
     ]
-    columns = [list(column) for column in zip(*told, strict=True)] or [[] for _ in COLUMNS]
-    return _take_over(_GIVEN, FoundBy.CHANGE, dict(zip(COLUMNS, columns, strict=True)), people=people)
+    params = {"found": orjson.dumps(told).decode(), "people": list(people)}
+    profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)s))"
+    given = f"SELECT * FROM json_to_recordset(%(found)s) AS given ({_TYPED})"
+    return _take_over(given, FoundBy.CHANGE, _OF.format(profiles), params)
 
 
-# Of ``people``, and of whatever profiles they are.
-_OF_PEOPLE = "(d.a_id = ANY(%(people)s) OR d.b_id = ANY(%(people)s))"
-_OF_THEIR_PROFILES = _OF_PEOPLE.replace(
-    "%(people)s", "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)s))"
-)
-_GIVEN = (
-    "SELECT a_id, b_id, tier, score, rule, veto, evidence::jsonb FROM unnest(%(a_id)s::bigint[], %(b_id)s::bigint[],"
-    " %(tier)s::text[], %(score)s::float8[], %(rule)s::text[], %(veto)s::text[], %(evidence)s::text[])"
-    f" AS given ({', '.join(COLUMNS)})"
-)
-
-
-def _take_over(
-    found: str, found_by: str, params: dict[str, Any], *, people: Sequence[int] | None = None
-) -> dict[str, int]:
-    """One statement about ``people`` (None: everybody). ``found`` selects COLUMNS.
+def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -> dict[str, int]:
+    """One statement. ``found`` selects COLUMNS, ``theirs`` is whose pairs ``d`` it is all about.
 
     A pair somebody decided about is not touched, nor is one between two people of whom any two profiles were
     called different. What only a search suggested goes when it no longer holds; what a door or a person
     suggested stays, as *possible*.
     """
-    theirs = "true" if people is None else _OF_PEOPLE
-    decided = "true" if people is None else _OF_THEIR_PROFILES
-    no_longer = (
-        f"d.verdict IN ('open', 'later') AND {theirs}"
-        " AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = d.a_id AND s.b_id = d.b_id)"
-    )
-    alive = (
-        "EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id"
-        " WHERE p.id = {0} AND p.status = 'live')"
-    )
     seen = ("tier", "score", "rule", "veto", "evidence", "model_version")
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH apart AS MATERIALIZED (
+            WITH theirs AS MATERIALIZED (
+                SELECT d.id, d.a_id, d.b_id, d.verdict, d.found_by IN ('scan', 'change') AS is_searched,
+                    d.tier <> 'possible' OR d.score <> 0 AS says FROM profiles_duplicatepair d WHERE {theirs}
+            ), apart AS (
                 SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
-                FROM profiles_duplicatepair d JOIN profiles_profile x ON x.id = d.a_id
-                JOIN profiles_profile y ON y.id = d.b_id WHERE d.verdict = 'not_duplicate' AND {decided}
+                FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
+                WHERE t.verdict = 'not_duplicate'
             ), staged AS MATERIALIZED (
                 SELECT * FROM ({found}) f
                 WHERE NOT EXISTS (SELECT FROM apart WHERE apart.a_id = f.a_id AND apart.b_id = f.b_id)
+            ), no_longer AS (
+                SELECT t.id, t.is_searched, t.says FROM theirs t WHERE t.verdict IN ('open', 'later')
+                AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = t.a_id AND s.b_id = t.b_id)
             ), gone AS (
-                DELETE FROM profiles_duplicatepair d WHERE {no_longer} AND d.found_by IN ('scan', 'change') RETURNING id
+                DELETE FROM profiles_duplicatepair d USING no_longer n
+                WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.is_searched RETURNING d.id
             ), freed AS (
                 {_FREE}
             ), stays AS (
                 UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'
-                WHERE {no_longer} AND d.found_by NOT IN ('scan', 'change') AND (d.tier <> 'possible' OR d.score <> 0)
+                FROM no_longer n
+                WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.says AND NOT n.is_searched
             ), written AS (
                 INSERT INTO profiles_duplicatepair AS d
                     ({", ".join(COLUMNS)}, verdict, model_version, found_by, scored_at)
-                SELECT {", ".join(COLUMNS)}, 'open', %(version)s, %(by)s, now() FROM staged s
-                WHERE {alive.format("s.a_id")} AND {alive.format("s.b_id")}
+                SELECT {", ".join(COLUMNS)}, 'open', %(version)s, %(by)s, now() FROM staged
                 ON CONFLICT (a_id, b_id) DO UPDATE SET
                     {", ".join(f"{name} = excluded.{name}" for name in seen)}, scored_at = excluded.scored_at
                 WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in seen)})
@@ -117,11 +114,12 @@ def _take_over(
             SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone)
             FROM written
             """,
-            {**params, "people": list(people or ()), "version": shipped().version, "by": found_by},
+            {**params, "version": shipped().version, "by": found_by},
         )
         return dict(zip(("new", "changed", "withdrawn"), cursor.fetchone(), strict=True))
 
 
+_OF = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"
 # Cases no longer name pairs that are ``gone`` as their weakest link.
 _FREE = "UPDATE profiles_duplicatecase c SET weakest_id = NULL FROM gone WHERE c.weakest_id = gone.id"
 
@@ -131,7 +129,7 @@ def remove(people: Sequence[int], *, decided: bool = False) -> int:
     undecided = "" if decided else "d.verdict IN ('open', 'later') AND "
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH gone AS (DELETE FROM profiles_duplicatepair d WHERE {undecided}{_OF_PEOPLE} RETURNING id),"
+            f"WITH gone AS (DELETE FROM profiles_duplicatepair d WHERE {undecided}{_OF.format('%(people)s')} RETURNING id),"
             f" freed AS ({_FREE}) SELECT count(*) FROM gone",
             {"people": list(people)},
         )

@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='duplicatecase',
             name='weakest',
-            field=models.ForeignKey(db_index=False, help_text='The suspicious link.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='profiles.duplicatepair'),
+            field=models.ForeignKey(help_text='The suspicious link.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='profiles.duplicatepair'),
         ),
         migrations.CreateModel(
             name='DuplicatePolicy',
@@ -748,7 +748,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='matchrow',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['keys'], name='match_row_keys'),
+            index=django.contrib.postgres.indexes.GinIndex(fields=['keys'], gin_pending_list_limit=256, name='match_row_keys'),
         ),
         migrations.AddIndex(
             model_name='linkinterval',

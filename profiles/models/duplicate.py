@@ -131,7 +131,6 @@ class DuplicateCase(models.Model):
         models.SET_NULL,
         null=True,
         related_name="+",
-        db_index=False,
         help_text="The suspicious link.",
     )
     problem = models.CharField(max_length=200, blank=True, default="")

@@ -37,7 +37,8 @@ class MatchRow(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [GinIndex(fields=["keys"], name="match_row_keys")]
+        # What waits to be put into the index is read by every search: little may wait.
+        indexes = [GinIndex(fields=["keys"], name="match_row_keys", gin_pending_list_limit=256)]
 
     def __str__(self) -> str:
         return f"#{self.profile_id}"
