@@ -14,7 +14,8 @@ from profiles.tracking.recent import Recent
 from profiles.tracking.shapes import Item, Problem
 
 
-@dataclass(frozen=True, slots=True)
+# Made for every item of a call. Nobody changes one; freezing it would take three times as long.
+@dataclass(slots=True)
 class Verdict:
     """``mode`` is what becomes of an item that breaks its schema: warn, quarantine or reject; "" for nothing."""
 
