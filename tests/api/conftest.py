@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from cdp.actors import Actor
-from cdp.api import throttling
 from cdp.api.keys import create_key
 from tests.api.caller import Caller
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts() -> Iterator[None]:
-    """Keys of different tests may have the same id; their counts must not add up."""
-    throttling._shares.clear()
-    yield
-    throttling._shares.clear()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from psycopg import errors as pg
 from cdp.actors import Actor
 from cdp.api import throttling
 from cdp.api.keys import revoke_key
+from cdp.api.throttling import _now as window_now
 from cdp.models import ApiKey, AuditEntry, User
 from profiles.models import Profile
 from tests.api.caller import Caller, said
@@ -192,7 +194,7 @@ def test_bad_host_is_a_problem_too(api: Caller) -> None:
 def test_rate_is_told_always_and_ends_in_a_429(
     api: Caller, stranger: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdp.api.throttling.time.time", lambda: 60 * 1000 + 20)
+    monkeypatch.setattr(throttling, "_now", lambda: (1000, 40))
     settings.API_RATE_PER_MINUTE = 3
     seen = [api.get("profiles/"), api.get("nothing"), api.post("profiles/", {"emial": 1})]
     assert [answer.status_code for answer in seen] == [200, 404, 400]
@@ -202,8 +204,14 @@ def test_rate_is_told_always_and_ends_in_a_429(
     assert said(over) == (429, "Request was throttled. Expected available in 40 seconds.")
     assert (over["Retry-After"], over["RateLimit-Remaining"]) == ("40", "0")
     assert stranger.get("profiles/")["RateLimit-Limit"] == "600"
-    monkeypatch.setattr("cdp.api.throttling.time.time", lambda: 60 * 1001)
+    monkeypatch.setattr(throttling, "_now", lambda: (1001, 60))
     assert api.get("profiles/").status_code == 200
+
+
+def test_rates_are_by_the_clocks_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for second, told in ((60_000, (1000, 60)), (60_020.5, (1000, 40)), (60_060, (1001, 60))):
+        monkeypatch.setattr(throttling, "time", SimpleNamespace(time=lambda second=second: second))
+        assert window_now() == told
 
 
 def test_processes_together_never_exceed_the_limit() -> None:

@@ -25,10 +25,8 @@ TEXT = "email,first_name,plan,birth_date\nann@example.com,Ann,pro,\nbob@example.
 @pytest.fixture
 def api(db: None) -> Caller:
     from cdp.actors import Actor
-    from cdp.api import throttling
     from cdp.api.keys import create_key
 
-    throttling._shares.clear()
     return Caller(create_key(name="shop", scopes=("imports", "pii"), actor=Actor.system()))
 
 

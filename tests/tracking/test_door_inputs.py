@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
-from cdp.api import throttling
 from profiles.models import Receipt
 from profiles.sources import create_source
 from tests.tracking.test_door import BATCHES, CALLS, KINDS
@@ -91,10 +89,8 @@ REFUSED = ("empty_body", "invalid_json", "invalid_encoding", "too_deep")
 
 
 @pytest.fixture
-def key() -> Iterator[str]:
-    throttling._shares.clear()
-    yield create_source(name="Backend", kind="server", actor=Actor.system()).write_key
-    throttling._shares.clear()
+def key() -> str:
+    return create_source(name="Backend", kind="server", actor=Actor.system()).write_key
 
 
 def send(address: str, key: str, data: bytes) -> dict[str, Any]:
