@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.duplicates.adjustment import PER_PEOPLE, Adjustment
 from profiles.duplicates.homes import find_homes
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import BY_FIELD, COMPARISONS
@@ -23,6 +24,8 @@ from profiles.duplicates.together import (
     FIRST_AGREES,
     LEAST_SHARED,
     MOST_SHARED,
+    OFTEN,
+    OFTEN_FROM,
     SHARED_AT_FIRST,
     SHARINGS,
 )
@@ -187,6 +190,9 @@ def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     _measure_sharing(db)
 
 
+_SHARING_OF = {one.name: one for one in SHARINGS}
+
+
 def _measure_sharing(db: DuckDBPyConnection) -> None:
     """Rows of ``rarity`` under the field "shared": bits for how often who shares an address has one first name."""
     first = BY_FIELD["first_name"]
@@ -199,8 +205,14 @@ def _measure_sharing(db: DuckDBPyConnection) -> None:
         f"))), 3) FROM compared WHERE {' AND '.join(f'{name} = 0' for name in one.when)}"
         for one in SHARINGS
     )
+    often = " UNION ALL ".join(
+        f"SELECT 'shared', '{name}', (count(*) FILTER (first_name = {differ}) >= greatest({OFTEN_FROM},"
+        f" count(*) FILTER (first_name IN ({agree}))))::DOUBLE FROM compared"
+        f" WHERE {' AND '.join(f'{field} = 0' for field in _SHARING_OF[of].when)}"
+        for name, of in OFTEN.items()
+    )
     db.execute("DELETE FROM rarity WHERE field = 'shared'")
-    db.execute(f"INSERT INTO rarity {parts}")
+    db.execute(f"INSERT INTO rarity {parts} UNION ALL {often}")
     few, many = DOUBLED_AT_FIRST
     db.execute(
         f"INSERT INTO rarity SELECT 'shared', '{DOUBLED}', round(least({LEAST_SHARED}, greatest({MOST_SHARED}, log2("
@@ -239,16 +251,23 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     # Materialized: a score asked for by its name would be worked out anew at each of five places.
     db.execute(
         "CREATE OR REPLACE TEMP TABLE found AS WITH scored AS MATERIALIZED"
-        f" (SELECT *, {_with_shared(db, score_sql(model, people))} AS score, {codes} FROM compared)"
+        f" (SELECT *, {_with_shared(db, score_sql(model, people))} AS score, {codes} FROM {_with_often(db)})"
         f" SELECT *, {tier_sql(model)} AS tier FROM scored WHERE tier <> ''"
     )
 
 
-def write_found(db: DuckDBPyConnection, model: Model, folder: Path) -> dict[str, int]:
+def _with_often(db: DuckDBPyConnection) -> str:
+    """``compared`` with the columns OFTEN, which are the same for everybody."""
+    known = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
+    columns = ", ".join(f"{'true' if known.get(name, 0.0) > 0 else 'false'} AS {name}" for name in OFTEN)
+    return f"(SELECT *, {columns} FROM compared)"
+
+
+def write_found(db: DuckDBPyConnection, model: Model, people: int, folder: Path) -> dict[str, int]:
     """``found``, key crowds, rarity and shared values as files; how many of each."""
     db.execute(
         "COPY (SELECT l, r, tier, round(score, 4), CASE WHEN tier = 'certain' THEN rule ELSE '' END, veto,"
-        f" {_with_shared(db, evidence_sql(model))} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
+        f" {_with_shared(db, evidence_sql(model, people))} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(
         f"COPY (SELECT 'key', '', key, holders FROM crowd) TO '{folder / 'crowds.csv'}' (HEADER false, FORCE_QUOTE *)"
@@ -270,7 +289,14 @@ def read_shared(path: Path) -> list[tuple[str, str, int, list[int]]]:
         ).fetchall()
 
 
-def evidence_sql(model: Model) -> str:
+def _adjusted_sql(one: Adjustment, model: Model, people: int) -> str:
+    weight = model.adjustments[one.name]
+    if one.by == PER_PEOPLE:
+        return repr(weight * model.doublings(people))
+    return f"{weight!r} * coalesce({one.by}_bits, 0.0)" if one.by else repr(weight)
+
+
+def evidence_sql(model: Model, people: int) -> str:
     """The explanation as JSON text, ``[[field, level, bits]]``, as ``candidates.Found.evidence`` writes it."""
     told = []
     for one in COMPARISONS:
@@ -282,10 +308,11 @@ def evidence_sql(model: Model) -> str:
                 bits = f"' || floor(({weight!r} + {rare}) * 100 + 0.5) / 100 || '"
             cases.append(f"""WHEN {place} THEN '["{one.field}","{name}",{bits}]'""")
         told.append(f"CASE {one.field} {' '.join(cases)} END")
-    told += [
-        f"""CASE WHEN {one.sql} THEN '["","{one.name}",{rounded(model.adjustments[one.name])}]' END"""
-        for one in ADJUSTMENTS
-    ]
+    for one_of in ADJUSTMENTS:
+        bits = str(rounded(model.adjustments[one_of.name]))
+        if one_of.by:
+            bits = f"' || floor(({_adjusted_sql(one_of, model, people)}) * 100 + 0.5) / 100 || '"
+        told.append(f"""CASE WHEN {one_of.sql} THEN '["","{one_of.name}",{bits}]' END""")
     for sharing in SHARINGS:
         bits = f"floor({_shared_sql(sharing.name, model.shared[sharing.name])} * 100 + 0.5) / 100"
         told.append(f"""CASE WHEN {sharing.sql} THEN '["","{sharing.name}",' || {bits} || ']' END""")
@@ -304,7 +331,9 @@ def score_sql(model: Model, people: int) -> str:
             parts.append(
                 f"CASE WHEN {one.field} IN ({one.rarity_places}) THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
             )
-    parts += [f"CASE WHEN {one.sql} THEN {model.adjustments[one.name]!r} ELSE 0.0 END" for one in ADJUSTMENTS]
+    parts += [
+        f"CASE WHEN {one.sql} THEN {_adjusted_sql(one, model, people)} ELSE 0.0 END" for one in ADJUSTMENTS
+    ]
     parts += [
         f"CASE WHEN {one.sql} THEN {_shared_sql(one.name, model.shared[one.name])} ELSE 0.0 END"
         for one in SHARINGS

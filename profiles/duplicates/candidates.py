@@ -18,7 +18,7 @@ from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
 from profiles.duplicates.rows import READ, Row, side_of
 from profiles.duplicates.tiers import Classified, Side, classify
-from profiles.duplicates.together import SHARED
+from profiles.duplicates.together import COUNTED
 from profiles.models import MatchCrowd
 
 # One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
@@ -91,7 +91,7 @@ class Base:
 
 def read_base(sides: Iterable[Side]) -> Base:
     """What comparing these people needs to know. One query."""
-    told = {("shared", name) for name in ("", *SHARED)} | {(one.field, "") for one in _COUNTED}
+    told = {("shared", name) for name in ("", *COUNTED)} | {(one.field, "") for one in _COUNTED}
     contacts: set[str | None] = set()
     for side in sides:
         traits = side.traits

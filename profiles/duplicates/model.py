@@ -15,11 +15,14 @@ from math import floor, log2
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.adjustment import PER_PEOPLE
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.measures import Comparison
-from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
+from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, OFTEN, SHARED, SHARINGS
 from profiles.duplicates.traits import Traits
 
+# In a small base hardly anybody is like another by chance: fewer people than this change nothing any more.
+LEAST_PEOPLE = 40_000
 FILE = Path(__file__).with_name("model.json")
 
 
@@ -33,11 +36,15 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels`` by field, -1 is unknown."""
+    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels`` by field, -1 is unknown.
+
+    ``often``: those of ``together.OFTEN`` that are so in this base.
+    """
 
     score: float
     levels: dict[str, int]
     told: list[Told]
+    often: frozenset[str] = frozenset()
 
     @property
     def probability(self) -> float:
@@ -97,7 +104,11 @@ class Model:
 
     def prior(self, people: int) -> float:
         """Bits a pair begins with: the more people, the more of them look alike by chance."""
-        return self.base - self.growth * log2(max(people, 1000) / self.people)
+        return self.base - self.growth * self.doublings(people)
+
+    def doublings(self, people: int) -> float:
+        """How often the people the model was fitted on have doubled in a base of so many."""
+        return doublings(people, self.people)
 
     def score(self, one: Traits, other: Traits, *, people: int, rarity: Rarity) -> Scored:
         """How likely two are one person, and why. What ``bulk`` computes for many."""
@@ -111,18 +122,21 @@ class Model:
                 continue
             weight = weights[level]
             if level in rare_places:
-                mine, others = (
-                    rarity.of(comparison.field, getattr(side, comparison.trait)) for side in (one, other)
-                )
-                weight += self.rarity[comparison.field] * min(mine, others)
+                weight += self.rarity[comparison.field] * _commoner(comparison, one, other, rarity)
             told.append(Told(comparison.field, comparison.names[level], weight))
         while holding:
             lowest = holding & -holding
             holding ^= lowest
-            name = _TOGETHER[lowest.bit_length() - 1].name
-            told.append(Told("", name, self._together(name, rarity)))
+            adjustment = _TOGETHER[lowest.bit_length() - 1]
+            weight = self._together(adjustment.name, rarity)
+            if adjustment.by == PER_PEOPLE:
+                weight *= self.doublings(people)
+            elif adjustment.by:
+                weight *= _commoner(BY_FIELD[adjustment.by], one, other, rarity)
+            told.append(Told("", adjustment.name, weight))
         prior = self.prior(people) + self._together(DOUBLED, rarity)
-        return Scored(prior + sum([one.weight for one in told]), levels, told)
+        often = frozenset([name for name in OFTEN if rarity.of("shared", name) > 0])
+        return Scored(prior + sum([one.weight for one in told]), levels, told, often)
 
     def _together(self, name: str, rarity: Rarity) -> float:
         if name in self.shared:
@@ -150,6 +164,17 @@ _TOGETHER = (*ADJUSTMENTS, *SHARINGS)
 def _may_hold(field_name: str, level: int) -> int:
     fitting = (field_name not in one.when or level in one.places(field_name) for one in _TOGETHER)
     return sum(1 << place for place, fits in enumerate(fitting) if fits)
+
+
+def doublings(people: int, since: int) -> float:
+    """How often ``since`` people have doubled in a base of ``people``."""
+    return log2(max(people, LEAST_PEOPLE) / since)
+
+
+def _commoner(comparison: Comparison, one: Traits, other: Traits, rarity: Rarity) -> float:
+    """Bits of the commoner of two names."""
+    trait, field_name = comparison.trait, comparison.field
+    return min(rarity.of(field_name, getattr(one, trait)), rarity.of(field_name, getattr(other, trait)))
 
 
 def rounded(bits: float) -> float:

@@ -185,7 +185,7 @@ def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
     bulk.measure_rarity(db)
     bulk.compare(db)
     bulk.classify(db, model, people)
-    return {"people": people, **bulk.write_found(db, model, folder)}
+    return {"people": people, **bulk.write_found(db, model, people, folder)}
 
 
 @transaction.atomic

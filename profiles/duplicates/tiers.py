@@ -58,6 +58,8 @@ class Facts:
     other_single: bool
     same_initial: bool
     across_eighteen: bool
+    often_email: bool = False
+    often_phone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,16 @@ DOUBTS: dict[str, Condition] = {
         {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
+    "often_email": Condition(
+        "Here an e-mail address is more often a family's than one person's, and no phone or birth date tells them apart.",
+        {"email": _SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_email"),
+    ),
+    "often_phone": Condition(
+        "Here a phone is more often a family's than one person's, and no e-mail or birth date tells them apart.",
+        {"phone": ("equal", "tail", "slip"), "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_phone"),
+    ),
     "twin": Condition(
         "One first name is missing, and they share a home and a birth date but neither e-mail nor phone: perhaps twins.",
         {"first_name": (UNKNOWN,), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
@@ -209,6 +221,8 @@ def facts_of(one: Side, other: Side, scored: Scored, *, today: date) -> Facts:
         other_single=bool(types) and one.singles.isdisjoint(other.singles),
         same_initial=bool(firsts[0]) and firsts[0][:1] == firsts[1][:1],
         across_eighteen=None not in born and len({str(day) <= limit for day in born}) == 2,
+        often_email="often_email" in scored.often,
+        often_phone="often_phone" in scored.often,
     )
 
 

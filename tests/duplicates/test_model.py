@@ -162,14 +162,29 @@ def test_what_a_third_person_holds_too_is_a_households() -> None:
     assert {one.field for one in shared.told} - {one.field for one in own.told} == {"home"}
 
 
+def test_a_rare_last_name_says_less_where_a_family_may_share_it() -> None:
+    def gained(**shared: str) -> float:
+        people = read_traits({"first_name": "Ann", "last_name": "Pucllar", **shared})
+        rare, usual = (
+            shipped().score(people, people, people=80_000, rarity=Rarity({"last_name": {"pucllar": bits}}))
+            for bits in (3.0, 0.0)
+        )
+        return rare.score - usual.score
+
+    assert gained(phone="+48600100200") < gained(birth_date="1980-05-17")
+
+
+def test_more_people_are_alike_by_chance() -> None:
+    one, other = read_traits(ANN), read_traits({**ANN, "email": "", "phone": "", "city": "Łódź"})
+    few, many = (shipped().score(one, other, people=size, rarity=Rarity()) for size in (80_000, 800_000))
+    near, far = (shipped().score(one, one, people=size, rarity=Rarity()) for size in (80_000, 800_000))
+    assert few.score - many.score > 2 * (near.score - far.score) > 0
+
+
 def test_a_rare_name_says_more_than_a_common_one() -> None:
     rarity = Rarity({"last_name": {"brown": -3.0, "pucllar": 2.5}})
-    common, rare = (
-        shipped().score(
-            read_traits({"last_name": name}), read_traits({"last_name": name}), people=1000, rarity=rarity
-        )
-        for name in ("Brown", "Pucllar")
-    )
+    people = [read_traits({"last_name": name, "birth_date": "1980-05-17"}) for name in ("Brown", "Pucllar")]
+    common, rare = (shipped().score(traits, traits, people=1000, rarity=rarity) for traits in people)
     assert rare.score - common.score == pytest.approx(5.5 * shipped().rarity["last_name"])
 
 

@@ -45,9 +45,9 @@ def side(values: dict[str, Any], *, ids: tuple[int, ...] = (), singles: tuple[in
     return Side(read_traits(values, emails=emails), frozenset(ids), frozenset(singles))
 
 
-def verdict(one: Side, other: Side) -> Classified:
+def verdict(one: Side, other: Side, rarity: Rarity | None = None) -> Classified:
     def seen(a: Side, b: Side) -> Classified:
-        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=Rarity())
+        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=rarity or Rarity())
         return classify(a, b, scored, model=shipped(), today=TODAY)
 
     assert seen(one, other) == seen(other, one)
@@ -125,6 +125,19 @@ def test_without_a_birth_date_a_household_is_left_to_people(
     dateless = {**ANN, "birth_date": ""}
     assert verdict(side({**ANN, **one}), side({**dateless, **other})).tier in ("possible", "")
     assert verdict(side({**ANN, **one}, ids=(1,)), side({**dateless, **other}, ids=(1,))).rule == "same_id"
+
+
+@pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
+def test_where_families_share_more_often_than_not_one_address_is_not_enough(
+    shared: str, missing: str
+) -> None:
+    one, other = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
+    here = Rarity({"shared": {f"often_{shared}": 1.0}})
+    assert verdict(side(one), side(other)) == Classified("certain", shared)
+    assert verdict(side(one), side(other), here).tier == "possible"
+    # Who shares both, or a birth date too, is one person here as well.
+    assert verdict(side(one), side(one), here) == Classified("certain", "email")
+    assert verdict(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
 
 
 def test_twins_are_left_to_people() -> None:

@@ -10,7 +10,7 @@ from profiles.duplicates import nicknames
 from profiles.duplicates.traits import fold
 
 if TYPE_CHECKING:
-    from profiles.duplicates.training.people import Person
+    from profiles.duplicates.training.world import Person
 
 # Country: its share of the households, its dialling code, how a mobile number begins, how many digits follow.
 COUNTRIES = {

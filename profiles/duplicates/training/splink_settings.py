@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.adjustment import PER_PEOPLE, Adjustment
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.measures import Comparison
-from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, LABELS, SHARINGS
+from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,12 @@ def splink_settings(
     ``shared``: the base's bits of ``together.SHARINGS``, and ``DOUBLED``, as ``rarity`` has them.
     """
     bits = {name: weight * (shared or {}).get(name, 0.0) for name, weight in model.shared.items()}
-    weights = {**model.adjustments, **bits}
+    doublings = model.doublings(people)
+    each = {
+        one.name: model.adjustments[one.name] * (doublings if one.by == PER_PEOPLE else 1.0)
+        for one in ADJUSTMENTS
+    }
+    weights = {**each, **bits}
     odds = 2 ** (model.prior(people) + bits[DOUBLED])
     told: dict[str, Any] = {
         "link_type": "dedupe_only",
@@ -51,7 +57,7 @@ def splink_settings(
         ],
         "comparisons": [
             *(_field(one, model) for one in COMPARISONS),
-            *(_together(name, sql, weights[name]) for name, sql in _adjustments()),
+            *(_together(one, sql, weights[one.name]) for one, sql in _adjustments()),
         ],
         "retain_intermediate_calculation_columns": False,
         "retain_matching_columns": False,
@@ -113,11 +119,11 @@ def _level(sql: str, label: str, weight: float) -> dict[str, Any]:
     }
 
 
-def _adjustments() -> list[tuple[str, str]]:
+def _adjustments() -> list[tuple[Adjustment, str]]:
     numbers = {one.field: f"({_columns(one.sql)})" for one in COMPARISONS}
     return [
         (
-            one.name,
+            one,
             " AND ".join(
                 f"{numbers[name]} IN ({', '.join(map(str, one.places(name)))})" for name in one.when
             ),
@@ -126,8 +132,12 @@ def _adjustments() -> list[tuple[str, str]]:
     ]
 
 
-def _together(name: str, sql: str, weight: float) -> dict[str, Any]:
-    return {
-        "output_column_name": name,
-        "comparison_levels": [_level(sql, LABELS[name], weight), _level("ELSE", "otherwise", 0.0)],
-    }
+def _together(one: Adjustment, sql: str, weight: float) -> dict[str, Any]:
+    told = _level(sql, one.label, weight)
+    if one.by in BY_FIELD:  # the weight counts once for each bit of a name's rarity
+        told = _level(sql, one.label, 0.0) | {
+            "tf_adjustment_column": BY_FIELD[one.by].trait,
+            "tf_adjustment_weight": weight,
+            "disable_tf_exact_match_detection": True,
+        }
+    return {"output_column_name": one.name, "comparison_levels": [told, _level("ELSE", "otherwise", 0.0)]}
