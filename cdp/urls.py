@@ -10,6 +10,8 @@ handler404 = "cdp.api.problems.not_found"
 handler500 = "cdp.middleware.server_error"
 
 urlpatterns = [
+    # First, since most calls are for it; and before the API, which answers 404 for what it does not know of /api/.
+    path("", include("profiles.tracking.urls")),
     path("", front.front, name="front"),
     path("llms.txt", front.llms, name="llms"),
     path("healthz", health.healthz, name="healthz"),
@@ -17,7 +19,5 @@ urlpatterns = [
     path("metrics", health.metrics_page, name="metrics"),
     path("csp-report/", health.csp_report, name="csp-report"),
     path("admin/", admin.site.urls),
-    # Before the API, which answers 404 for whatever of /api/ it does not know.
-    path("", include("profiles.tracking.urls")),
     path("api/", include("cdp.api.urls")),
 ]

@@ -36,12 +36,12 @@ def both(
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *both("v1/batch", door.batch, "track-batch"),
     *[
         pattern
         for word, kind in KINDS.items()
         for pattern in both(f"v1/{word}", door.single, f"track-{word}", {"kind": kind})
     ],
-    *both("v1/batch", door.batch, "track-batch"),
     *both("v1/b", door.batch, "track-b"),
     *both("beacon/v1/batch", door.batch, "track-beacon"),
     *both("v1/import", door.history, "track-import"),
