@@ -9,9 +9,9 @@ from datetime import date
 from typing import Any
 
 import orjson
-from django.db import connection
 from django.utils import timezone
 
+from cdp.sql import ask, run, together
 from profiles.duplicates.homes import with_homes
 from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import COMPARISONS
@@ -24,16 +24,20 @@ from profiles.models import MatchCrowd
 # One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
 MOST = 1000
 _COUNTED = [one for one in COMPARISONS if one.is_rarity_counted]
+_BASE = """
+    SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1
+    UNION ALL SELECT field, value, bits FROM profiles_matchrarity
+    WHERE (field, value) IN (SELECT * FROM unnest(%b::text[], %b::text[]))
+    UNION ALL SELECT field, value, NULL FROM profiles_matchcrowd
+    WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%b::text[])"""
 _STORED = ", ".join(f"m.{name}" for name in READ)
 # Pairs doors and people suggested are compared whether they share a key or not.
-_SUGGESTED = (
-    "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change') AND d.{0} = ANY(%(people)s)"
-)
+_SUGGESTED = "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change') AND d.{0} = ANY(%(people)b::bigint[])"
 _HITS = f"""
     SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_STORED}
     FROM (SELECT id, ARRAY(SELECT w.key FROM unnest(keys::bigint[]) AS w (key) WHERE NOT EXISTS (
         SELECT FROM profiles_matchcrowd c WHERE c.key = w.key)) AS keys
-        FROM unnest(%(people)s::bigint[], %(keys)s::text[]) AS given (id, keys) OFFSET 0) q
+        FROM unnest(%(people)b::bigint[], %(keys)b::text[]) AS given (id, keys) OFFSET 0) q
     CROSS JOIN LATERAL (
         SELECT m.* FROM profiles_matchrow m JOIN profiles_profile p ON p.id = m.profile_id AND p.status = 'live'
         WHERE m.keys && q.keys AND m.profile_id <> q.id LIMIT %(most)s) m
@@ -98,22 +102,14 @@ def read_base(sides: Iterable[Side]) -> Base:
         told.update((one.field, value) for one in _COUNTED if (value := getattr(traits, one.trait)))
         contacts.update((traits.email, traits.phone), traits.emails, traits.phones)
     people, bits, crowds = 0, defaultdict[str, dict[str, float]](dict), defaultdict[str, set[str]](set)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1 UNION ALL"
-            " SELECT field, value, bits FROM profiles_matchrarity"
-            " WHERE (field, value) IN (SELECT * FROM unnest(%s::text[], %s::text[])) UNION ALL"
-            " SELECT field, value, NULL FROM profiles_matchcrowd"
-            " WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%s)",
-            [[field for field, _ in told], [value for _, value in told], list(contacts - {None})],
-        )
-        for field, value, number in cursor.fetchall():
-            if field == "people":
-                people = int(number)
-            elif number is None:
-                crowds[field].add(value)
-            else:
-                bits[field][value] = number
+    asked = [[field for field, _ in told], [value for _, value in told], list(contacts - {None})]
+    for field, value, number in run(_BASE, asked):
+        if field == "people":
+            people = int(number)
+        elif number is None:
+            crowds[field].add(value)
+        else:
+            bits[field][value] = number
     return Base(people, Rarity(bits), frozenset(crowds["email"]), frozenset(crowds["phone"]))
 
 
@@ -164,12 +160,12 @@ def _hits(rows: Sequence[Row]) -> tuple[list[Hit], bool]:
     """Who shares a key with each, and who was suggested (with None for the keys); whether anybody has more than are
     read. One query."""
     told = [orjson.dumps(row.keys).decode().replace("[", "{").replace("]", "}") for row in rows]
-    with connection.cursor() as cursor:
+    with together():
         # The index of keys is asked once for each; its statistics would make the planner read everything.
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(_HITS, {"people": [row.id for row in rows], "keys": told, "most": MOST})
-        hits = cursor.fetchall()
-        cursor.execute("SET LOCAL enable_seqscan = on")
+        ask("SET LOCAL enable_seqscan = off", [])
+        asked = ask(_HITS, {"people": [row.id for row in rows], "keys": told, "most": MOST})
+        ask("SET LOCAL enable_seqscan = on", [])
+        hits = asked.value
     counts = Counter(one for one, _, shared, *_ in hits if shared is not None)
     return hits, any(count >= MOST for count in counts.values())
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models.functions import Now
 
+from cdp.sql import run
 from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, MatchCrowd, Profile, Tier
 
 # Three and more are a case; two are a pair.
@@ -51,26 +52,24 @@ def rebuild() -> int:
 
 def _links_around(people: Sequence[int]) -> tuple[list[Link], set[int]]:
     """Every link of the groups these people are in, and the members of the cases they are in. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH RECURSIVE was AS MATERIALIZED (
-                SELECT unnest(members) AS id FROM profiles_duplicatecase
-                WHERE state = 'open' AND kind = 'people' AND members && %(people)s::bigint[]
-            ), circle (id) AS (
-                (SELECT unnest(%(people)s::bigint[]) UNION SELECT id FROM was)
-                UNION
-                SELECT n.id FROM circle c CROSS JOIN LATERAL (
-                    SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}
-                    UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKS}) n
-            )
-            SELECT p.id, p.a_id, p.b_id, p.tier, p.score FROM circle c
-            CROSS JOIN LATERAL (SELECT * FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}) p
-            UNION ALL SELECT NULL, id, NULL, NULL, NULL FROM was
-            """,
-            {"people": list(people)},
+    told = run(
+        f"""
+        WITH RECURSIVE was AS MATERIALIZED (
+            SELECT unnest(members) AS id FROM profiles_duplicatecase
+            WHERE state = 'open' AND kind = 'people' AND members && %(people)b::bigint[]
+        ), circle (id) AS (
+            (SELECT unnest(%(people)b::bigint[]) UNION SELECT id FROM was)
+            UNION
+            SELECT n.id FROM circle c CROSS JOIN LATERAL (
+                SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}
+                UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKS}) n
         )
-        told = cursor.fetchall()
+        SELECT p.id, p.a_id, p.b_id, p.tier, p.score FROM circle c
+        CROSS JOIN LATERAL (SELECT * FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}) p
+        UNION ALL SELECT NULL, id, NULL, NULL, NULL FROM was
+        """,
+        {"people": list(people)},
+    )
     return [Link(*row) for row in told if row[0]], {row[1] for row in told if not row[0]}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
+from cdp.sql import run
 from profiles.duplicates.candidates import Found
 from profiles.duplicates.model import shipped
 from profiles.models import DuplicatePair
@@ -63,8 +64,8 @@ def take_over(found: Iterable[Found], *, people: Sequence[int]) -> dict[str, int
         for one in found
     ]
     params = {"found": orjson.dumps(told).decode(), "people": list(people)}
-    profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)s))"
-    given = f"SELECT * FROM json_to_recordset(%(found)s) AS given ({_TYPED})"
+    profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
+    given = f"SELECT * FROM json_to_recordset(%(found)s::json) AS given ({_TYPED})"
     return _take_over(given, FoundBy.CHANGE, _OF.format(profiles), params)
 
 
@@ -76,47 +77,46 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
     suggested stays, as *possible*.
     """
     seen = ("tier", "score", "rule", "veto", "evidence", "model_version")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH theirs AS MATERIALIZED (
-                SELECT d.id, d.a_id, d.b_id, d.verdict, d.found_by IN ('scan', 'change') AS is_searched,
-                    d.tier <> 'possible' OR d.score <> 0 AS says FROM profiles_duplicatepair d WHERE {theirs}
-            ), apart AS (
-                SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
-                FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
-                WHERE t.verdict = 'not_duplicate'
-            ), staged AS MATERIALIZED (
-                SELECT * FROM ({found}) f
-                WHERE NOT EXISTS (SELECT FROM apart WHERE apart.a_id = f.a_id AND apart.b_id = f.b_id)
-            ), no_longer AS (
-                SELECT t.id, t.is_searched, t.says FROM theirs t WHERE t.verdict IN ('open', 'later')
-                AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = t.a_id AND s.b_id = t.b_id)
-            ), gone AS (
-                DELETE FROM profiles_duplicatepair d USING no_longer n
-                WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.is_searched RETURNING d.id
-            ), freed AS (
-                {_FREE}
-            ), stays AS (
-                UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'
-                FROM no_longer n
-                WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.says AND NOT n.is_searched
-            ), written AS (
-                INSERT INTO profiles_duplicatepair AS d
-                    ({", ".join(COLUMNS)}, verdict, model_version, found_by, scored_at)
-                SELECT {", ".join(COLUMNS)}, 'open', %(version)s, %(by)s, now() FROM staged
-                ON CONFLICT (a_id, b_id) DO UPDATE SET
-                    {", ".join(f"{name} = excluded.{name}" for name in seen)}, scored_at = excluded.scored_at
-                WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in seen)})
-                    IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in seen)})
-                RETURNING xmax = 0 AS is_new
-            )
-            SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone)
-            FROM written
-            """,
-            {**params, "version": shipped().version, "by": found_by},
+    ((new, changed, withdrawn),) = run(
+        f"""
+        WITH theirs AS MATERIALIZED (
+            SELECT d.id, d.a_id, d.b_id, d.verdict, d.found_by IN ('scan', 'change') AS is_searched,
+                d.tier <> 'possible' OR d.score <> 0 AS says FROM profiles_duplicatepair d WHERE {theirs}
+        ), apart AS (
+            SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
+            FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
+            WHERE t.verdict = 'not_duplicate'
+        ), staged AS MATERIALIZED (
+            SELECT * FROM ({found}) f
+            WHERE NOT EXISTS (SELECT FROM apart WHERE apart.a_id = f.a_id AND apart.b_id = f.b_id)
+        ), no_longer AS (
+            SELECT t.id, t.is_searched, t.says FROM theirs t WHERE t.verdict IN ('open', 'later')
+            AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = t.a_id AND s.b_id = t.b_id)
+        ), gone AS (
+            DELETE FROM profiles_duplicatepair d USING no_longer n
+            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.is_searched RETURNING d.id
+        ), freed AS (
+            {_FREE}
+        ), stays AS (
+            UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'
+            FROM no_longer n
+            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.says AND NOT n.is_searched
+        ), written AS (
+            INSERT INTO profiles_duplicatepair AS d
+                ({", ".join(COLUMNS)}, verdict, model_version, found_by, scored_at)
+            SELECT {", ".join(COLUMNS)}, 'open', %(version)s, %(by)s, now() FROM staged
+            ON CONFLICT (a_id, b_id) DO UPDATE SET
+                {", ".join(f"{name} = excluded.{name}" for name in seen)}, scored_at = excluded.scored_at
+            WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in seen)})
+                IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in seen)})
+            RETURNING xmax = 0 AS is_new
         )
-        return dict(zip(("new", "changed", "withdrawn"), cursor.fetchone(), strict=True))
+        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone)
+        FROM written
+        """,
+        {**params, "version": shipped().version, "by": found_by},
+    )
+    return {"new": new, "changed": changed, "withdrawn": withdrawn}
 
 
 _OF = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import connection
 
+from cdp.sql import run
 from profiles.duplicates.keys import hashed, match_keys
 from profiles.duplicates.tiers import Side, single_of
 from profiles.duplicates.traits import COLUMNS, Traits, read_traits
@@ -27,13 +27,13 @@ MOST_KEYS = 400
 # What people hold, by all their profiles, and say. What waits for its owner to confirm it is nobody's yet.
 _PEOPLE = f"""
     SELECT p.id, held.types, held.values, held.resolves,
-        CASE WHEN attributes ?| %(names)s THEN attributes::text END, {", ".join(_FIELDS)}
+        CASE WHEN attributes ?| %(names)b::text[] THEN attributes::text END, {", ".join(_FIELDS)}
     FROM profiles_profile p CROSS JOIN LATERAL (
         SELECT array_agg(type_id) AS types, array_agg(value) AS values, array_agg(resolves) AS resolves FROM (
             SELECT i.type_id, i.value, i.resolves FROM profiles_profile m JOIN profiles_identifier i
             ON i.profile_id = m.id AND NOT i.is_pending
-            WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)s) ORDER BY i.id) one) held
-    WHERE p.id = ANY(%(people)s) AND p.status = 'live' ORDER BY p.id"""
+            WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)b::bigint[]) ORDER BY i.id) one) held
+    WHERE p.id = ANY(%(people)b::bigint[]) AND p.status = 'live' ORDER BY p.id"""
 _WRITTEN = ("profile_id", *STORED, "version")
 _STORE = f"""
     INSERT INTO profiles_matchrow AS m ({", ".join(_WRITTEN)})
@@ -92,25 +92,24 @@ def build(roots: Sequence[int]) -> list[Row]:
     types = identifier_types()
     by_id = {spec.id: spec for spec in types.values() if _tells(spec)}
     built_with, rows = _version_of(types), []
-    with connection.cursor() as cursor:
-        cursor.execute(_PEOPLE, {"types": list(by_id), "names": list(types), "people": list(roots)})
-        for profile_id, type_ids, held, resolving, attributes, *values in cursor.fetchall():
-            own = _Held()
-            for type_id, value, resolves in zip(type_ids or (), held or (), resolving or (), strict=True):
-                _add(own, by_id[type_id], value, resolves=resolves)
-            if attributes:
-                _add_attributes(own, orjson.loads(attributes), types)
-            traits = read_traits(
-                dict(zip(_FIELDS, values, strict=True)),
-                region=settings.CDP_PHONE_REGION,
-                emails=own.emails,
-                phones=own.phones,
-            )
-            if traits.is_empty and not own.ids:
-                continue
-            keys = match_keys(traits, own.ids)[:MOST_KEYS]
-            side = Side(traits, frozenset(own.ids), frozenset(own.singles))
-            rows.append(Row(profile_id, side, tuple(keys), built_with))
+    asked = {"types": list(by_id), "names": list(types), "people": list(roots)}
+    for profile_id, type_ids, held, resolving, attributes, *values in run(_PEOPLE, asked):
+        own = _Held()
+        for type_id, value, resolves in zip(type_ids or (), held or (), resolving or (), strict=True):
+            _add(own, by_id[type_id], value, resolves=resolves)
+        if attributes:
+            _add_attributes(own, orjson.loads(attributes), types)
+        traits = read_traits(
+            dict(zip(_FIELDS, values, strict=True)),
+            region=settings.CDP_PHONE_REGION,
+            emails=own.emails,
+            phones=own.phones,
+        )
+        if traits.is_empty and not own.ids:
+            continue
+        keys = match_keys(traits, own.ids)[:MOST_KEYS]
+        side = Side(traits, frozenset(own.ids), frozenset(own.singles))
+        rows.append(Row(profile_id, side, tuple(keys), built_with))
     return rows
 
 
@@ -146,9 +145,9 @@ def _add_attributes(own: _Held, attributes: dict[str, Any], types: dict[str, Typ
 def roots_of(ids: Iterable[int]) -> list[int]:
     """The surviving profiles of these, those that are gone included. One query."""
     wanted = list(set(ids))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT id, canonical_id FROM profiles_profile WHERE id = ANY(%s)", [wanted])
-        known = dict(cursor.fetchall())
+    known: dict[int, int] = dict(
+        run("SELECT id, canonical_id FROM profiles_profile WHERE id = ANY(%b::bigint[])", [wanted])
+    )
     return sorted({known.get(one, one) for one in wanted} | set(wanted))
 
 
@@ -156,12 +155,11 @@ def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
     """Make the table say ``rows`` about ``roots``. One statement, in the caller's transaction; two when people go."""
     kept = {row.id for row in rows}
     gone = [root for root in roots if root not in kept]
-    with connection.cursor() as cursor:
-        if gone:
-            cursor.execute("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%s)", [gone])
-        if rows:
-            told = [dict(zip(_WRITTEN, (*row.stored, row.version), strict=True)) for row in rows]
-            cursor.execute(_STORE, [orjson.dumps(told).decode()])
+    if gone:
+        run("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%b::bigint[])", [gone])
+    if rows:
+        told = [dict(zip(_WRITTEN, (*row.stored, row.version), strict=True)) for row in rows]
+        run(_STORE, [orjson.dumps(told).decode()])
 
 
 def side_of(stored: Sequence[Any]) -> Side:
