@@ -292,7 +292,8 @@ def read_shared(path: Path) -> list[tuple[str, str, int, list[int]]]:
 def _adjusted_sql(one: Adjustment, model: Model, people: int) -> str:
     weight = model.adjustments[one.name]
     if one.by == PER_PEOPLE:
-        return repr(weight * model.doublings(people))
+        # A plain literal of so many digits would be a decimal, which overflows when it is rounded.
+        return f"{weight * model.doublings(people)!r}::DOUBLE"
     return f"{weight!r} * coalesce({one.by}_bits, 0.0)" if one.by else repr(weight)
 
 

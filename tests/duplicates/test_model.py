@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -208,6 +209,15 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
         scored = model.score(traits[one], traits[other], people=rows, rarity=rarity)
         assert list(scored.levels.values()) == levels, (people.rows[one - 1], people.rows[other - 1])
         assert scored.score == pytest.approx(float(total), abs=1e-6)
+
+
+@pytest.mark.parametrize("people", [2_345, 49_999, 1_000_003])
+def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path) -> None:
+    db = load(make_people(rows=400, seed=31))
+    bulk.leave_out_crowds(db)
+    bulk.compare(db)
+    bulk.classify(db, shipped(), people)
+    assert bulk.write_found(db, shipped(), people, tmp_path)["pairs"] > 0
 
 
 def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
