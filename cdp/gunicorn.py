@@ -3,7 +3,6 @@
 Two or more processes with a few threads each; a process is replaced after some thousand requests.
 """
 
-import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The application is loaded and stays: the collector of garbage need not look through it again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    from cdp.memory import settle
+
+    settle()

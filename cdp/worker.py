@@ -25,6 +25,7 @@ from django.db.models.functions import Now
 
 from cdp.courtesy import step_back_in_database
 from cdp.logs import request_id
+from cdp.memory import settle
 
 log = logging.getLogger("cdp.worker")
 
@@ -97,7 +98,8 @@ class Heart(threading.Thread):
 
 
 @worker_process_init.connect
-def give_way(**kwargs: Any) -> None:
+def begin_to_work(**kwargs: Any) -> None:
+    settle()
     step_back_in_database()
 
 
