@@ -33,6 +33,12 @@ def child_exit(server: Any, worker: Any) -> None:
         multiprocess.mark_process_dead(worker.pid)
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """Linux shares out the processor by session first: one for all web processes is no more than one of the
+    database's. Beside an import calls then waited for their own process most of all."""
+    os.setsid()
+
+
 def post_worker_init(worker: Any) -> None:
     from cdp.memory import settle
 
