@@ -363,14 +363,18 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
 
     children = children_of(first.process.pid)
     assert len(children) == 5  # PostgreSQL, Redis, worker, beat, web
+    web = web_processes(children)
+    assert len(web) >= 2
+    assert {os.getsid(pid) for pid in web} == web, "each has a share of the processor of its own"
     first.process.send_signal(signal.SIGTERM)
     assert first.process.communicate(timeout=120)[0].rstrip().endswith("stopped")
     assert first.process.returncode == 0
-    assert not any(alive(child) for child in children)
+    assert not any(alive(child) for child in children | web)
 
     again = start_run(data, served)
     assert f"admin / {password}" in again.said
     children = children_of(again.process.pid)
+    web = web_processes(children)
     again.process.kill()
     again.process.wait()
     assert again.process.stdout is not None
@@ -379,6 +383,7 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     after_the_kill = start_run(data, served)
     assert f"admin / {password}" in after_the_kill.said
     assert not any(alive(child) for child in children)
+    until(lambda: not any(alive(pid) for pid in web))
     after_the_kill.process.send_signal(signal.SIGINT)
     after_the_kill.process.communicate(timeout=120)
     assert after_the_kill.process.returncode == 0
@@ -436,6 +441,12 @@ def children_of(pid: int) -> set[int]:
         for child in task.read_text().split()
         if alive(int(child))
     }
+
+
+def web_processes(children: set[int]) -> set[int]:
+    """Those that answer, of the one that starts them."""
+    started = (pid for pid in children if b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return {child for pid in started for child in children_of(pid)}
 
 
 def alive(pid: int) -> bool:
