@@ -23,7 +23,6 @@ def no_pauses_of_ours() -> Iterator[None]:
         gc.enable()
 
 
-
 class Client:
     def __init__(self, address: str, path: str, headers: dict[str, str], *, connections: int = 8) -> None:
         self.host, self.path, self.headers = urlsplit(address).netloc, path, headers

@@ -16,6 +16,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
+from cdp.memory import settle
 from profiles.duplicates import freshness
 from profiles.duplicates.training.people import make_people
 from profiles.models import DuplicatePair, MatchRow, Profile
@@ -91,6 +92,7 @@ def test_scan(report: Any, tmp_path: Path) -> None:
 
 def one_changed(report: Any, count: int) -> None:
     """Somebody's name, street or phone changes; timed is what a worker does about it, commit included."""
+    settle()  # as a worker does when it starts
     dice = Random(9)
     ids = list(MatchRow.objects.values_list("pk", flat=True))
     seconds, found = [], 0
