@@ -8,10 +8,11 @@ from __future__ import annotations
 from django.db import connection
 
 from imports.models import Import
+from profiles.duplicates.suggestions import KEEP
 
 
 def suggest_rivals(job: Import, *, upto: int | None = None) -> int:
-    """Suggest the pairs that written rows (up to a line) came to share an identifier with. How many are new.
+    """Suggest the pairs that written rows (up to a line) came to share an identifier with. How many were told of.
 
     For the transaction that ends the import; safe to repeat. A pair with a verdict keeps it, and who was
     deleted or merged together meanwhile is left alone. One pass over the rows and, where any of them shares
@@ -32,7 +33,7 @@ def suggest_rivals(job: Import, *, upto: int | None = None) -> int:
                 FROM sharing s LEFT JOIN profiles_change c ON s.profile_id IS NULL
                     AND c.cause = 'import' AND c.cause_id = %(import)s AND c.kind = 'created' AND c.line = s.line
             )
-            INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)
+            INSERT INTO profiles_duplicatepair AS d (a_id, b_id, verdict, reasons)
             SELECT DISTINCT ON (1, 2) least(h.canonical_id, p.canonical_id), greatest(h.canonical_id, p.canonical_id),
                 'open', jsonb_build_array(jsonb_build_object(
                     'code', 'shared_identifier', 'type', t.name, 'value', m.value, 'source', 'import',
@@ -45,7 +46,7 @@ def suggest_rivals(job: Import, *, upto: int | None = None) -> int:
             JOIN profiles_identifier i ON i.type_id = m.type_id AND i.value = m.value AND i.resolves
             JOIN profiles_profile p ON p.id = i.profile_id
             WHERE p.canonical_id <> h.canonical_id
-            ORDER BY 1, 2, m.line ON CONFLICT DO NOTHING
+            ORDER BY 1, 2, m.line {KEEP}
             """,
             {"import": job.pk, "upto": upto},
         )

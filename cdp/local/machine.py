@@ -70,8 +70,7 @@ _QUIET = {
 def machine_tuning(machine: Machine) -> dict[str, str]:
     """Settings for data that is kept: durable, and sized to share the machine with web and workers."""
     return _QUIET | {
-        # A fifth: the leaves of the big tables' indexes that every call reaches somewhere stay in it.
-        "shared_buffers": _mb(_between(128 * MB, machine.memory // 5, 8192 * MB)),
+        "shared_buffers": _mb(_between(128 * MB, machine.memory // 8, 4096 * MB)),
         "effective_cache_size": _mb(_between(256 * MB, machine.memory // 2, 65536 * MB)),
         "work_mem": _mb(_between(8 * MB, machine.memory // 512, 64 * MB)),
         "maintenance_work_mem": _mb(_between(64 * MB, machine.memory // 32, 1024 * MB)),

@@ -18,6 +18,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.models import Job
 from profiles.duplicates import candidates, cases, pairs, rows, scan
+from profiles.identity import graph
 from profiles.models import DuplicatePair, MatchBase, MatchQueue
 
 BATCH = 200
@@ -46,6 +47,7 @@ def work_off(*, seconds: float = SLICE_SECONDS) -> int:
     return done
 
 
+@graph.retried
 @transaction.atomic
 def _batch(*, few_only: bool) -> int:
     if not pairs.hold_still(wait=False):

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
+from profiles.duplicates.suggestions import suggest
 from profiles.editing.identifiers import (
     CleanIdentifier,
     check_limits,
@@ -23,7 +24,7 @@ from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.merging.merge import merge_profiles
 from profiles.merging.verdicts import objection
-from profiles.models import Change, DuplicatePair, Identifier, Profile, Source
+from profiles.models import Change, Identifier, Profile, Source
 
 APPLIED, MERGED, CONFLICT, UNCHANGED = "applied", "merged", "conflict", "unchanged"
 _ATTEMPTS = 3
@@ -232,7 +233,7 @@ def _keep_apart(
 
 
 def _suggest(root: Profile, other: Profile, row: Identifier, source: Source) -> None:
-    """Whoever decides about duplicates sees the two; a pair that is known already stays as it is."""
+    """Whoever decides about duplicates sees the two."""
     low, high = sorted((root.pk, other.pk))
     reason = {
         "code": "shared_identifier",
@@ -241,9 +242,7 @@ def _suggest(root: Profile, other: Profile, row: Identifier, source: Source) -> 
         "source": source.name,
         "text": f"Both hold the {row.type.name} {row.value}; #{root.pk} confirmed it.",
     }
-    DuplicatePair.objects.bulk_create(
-        [DuplicatePair(a_id=low, b_id=high, reasons=[reason])], ignore_conflicts=True
-    )
+    suggest({(low, high): reason})
 
 
 def _tell(root: Profile, row: Identifier, asking: _Asking) -> None:

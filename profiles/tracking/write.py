@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from cdp.sql import Answer, ask, run
+from profiles.duplicates import suggestions
 from profiles.models import Profile
 from profiles.tracking.claims import Claim
 from profiles.tracking.people import Interval, Person, take_ids
@@ -245,14 +246,7 @@ def suggest(clashes: Sequence[Clash], source_name: str) -> None:
                     "text": f"Both came with the {clash.claim.spec.name} {clash.claim.value}.",
                 },
             )
-    if rows:
-        pairs = sorted(rows)
-        ask(
-            "INSERT INTO profiles_duplicatepair (a_id, b_id, verdict, reasons)"
-            " SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS d (a, b, r)"
-            " ON CONFLICT DO NOTHING",
-            [[a for a, _ in pairs], [b for _, b in pairs], [as_json([rows[pair]]) for pair in pairs]],
-        )
+    suggestions.suggest(rows)
 
 
 def hold(clashes: Sequence[Clash], source_id: int) -> None:

@@ -222,7 +222,7 @@ def assert_whole(job: Import, prefix: str, clean: Story) -> None:
     story = story_of(job, prefix)
     assert job.state == "done", (job.state, job.problem)
     found = differences(story, clean)
-    assert not found, found
+    assert not found, (found, story.counts, clean.counts, story.totals, clean.totals)
     rows = len(story.outcomes)
     parts = sum(count for name, count in story.counts.items() if name != "rows")
     assert rows == story.counts["rows"] == parts, (rows, story.counts)

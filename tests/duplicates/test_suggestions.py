@@ -1,0 +1,58 @@
+"""What doors saw of two people is kept, whether a search found them before or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from profiles.duplicates.suggestions import MOST_REASONS, suggest
+from profiles.models import DuplicatePair
+from tests.people import make_profile
+
+pytestmark = pytest.mark.django_db
+
+Verdict, FoundBy = DuplicatePair.Verdict, DuplicatePair.FoundBy
+
+
+def told(value: str) -> dict[str, Any]:
+    text = f"Both came with the email {value}."
+    return {"code": "shared_identifier", "type": "email", "value": value, "source": "shop", "text": text}
+
+
+def pair_of(*, verdict: str = Verdict.OPEN) -> tuple[int, int]:
+    """Found by a search, so far suggested by nobody."""
+    one, other = sorted(make_profile(first_name="Ann").pk for _ in range(2))
+    DuplicatePair.objects.create(
+        a_id=one, b_id=other, verdict=verdict, tier="probable", score=9.0, found_by=FoundBy.CHANGE
+    )
+    return one, other
+
+
+def values_of(pair: tuple[int, int]) -> list[str]:
+    (reasons,) = DuplicatePair.objects.filter(a_id=pair[0], b_id=pair[1]).values_list("reasons", flat=True)
+    return [reason["value"] for reason in reasons]
+
+
+def test_a_pair_found_before_learns_the_reason_once_and_keeps_its_score() -> None:
+    known, decided = pair_of(), pair_of(verdict=Verdict.NOT_DUPLICATE)
+    one, other = sorted(make_profile(first_name="Bob").pk for _ in range(2))
+    for _ in range(2):
+        suggest({pair: told("a@web.de") for pair in (known, decided, (one, other))})
+    suggest({known: told("b@web.de")})
+    assert (values_of(known), values_of(decided), values_of((one, other))) == (
+        ["a@web.de", "b@web.de"],
+        [],
+        ["a@web.de"],
+    )
+    found = DuplicatePair.objects.filter(a_id=known[0]).values_list("tier", "score", "found_by")
+    assert list(found) == [("probable", 9.0, FoundBy.DOOR)]
+
+
+def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
+    pair = pair_of()
+    for number in range(MOST_REASONS + 3):
+        suggest({pair: told(f"{number}@web.de")})
+    assert len(values_of(pair)) == MOST_REASONS
+    with django_assert_num_queries(0):
+        suggest({})
