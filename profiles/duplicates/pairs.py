@@ -80,8 +80,7 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
     ((new, changed, withdrawn),) = run(
         f"""
         WITH theirs AS MATERIALIZED (
-            SELECT d.id, d.a_id, d.b_id, d.verdict, d.found_by IN ('scan', 'change') AS is_searched,
-                d.tier <> 'possible' OR d.score <> 0 AS says FROM profiles_duplicatepair d WHERE {theirs}
+            SELECT d.id, d.a_id, d.b_id, d.verdict FROM profiles_duplicatepair d WHERE {theirs}
         ), apart AS (
             SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
             FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
@@ -90,17 +89,19 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
             SELECT * FROM ({found}) f
             WHERE NOT EXISTS (SELECT FROM apart WHERE apart.a_id = f.a_id AND apart.b_id = f.b_id)
         ), no_longer AS (
-            SELECT t.id, t.is_searched, t.says FROM theirs t WHERE t.verdict IN ('open', 'later')
+            SELECT t.id FROM theirs t WHERE t.verdict IN ('open', 'later')
             AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = t.a_id AND s.b_id = t.b_id)
         ), gone AS (
             DELETE FROM profiles_duplicatepair d USING no_longer n
-            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.is_searched RETURNING d.id
+            -- Of the row as it is: a door may have suggested it since this statement began.
+            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by IN ('scan', 'change') RETURNING d.id
         ), freed AS (
             {_FREE}
         ), stays AS (
             UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'
             FROM no_longer n
-            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND n.says AND NOT n.is_searched
+            WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change')
+                AND (d.tier <> 'possible' OR d.score <> 0)
         ), written AS (
             INSERT INTO profiles_duplicatepair AS d
                 ({", ".join(COLUMNS)}, verdict, model_version, found_by, scored_at)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from cdp.sql import run
+from profiles.duplicates.pairs import take_over
 from profiles.duplicates.suggestions import MOST_REASONS, suggest
 from profiles.models import DuplicatePair
 from tests.people import make_profile
@@ -56,3 +61,25 @@ def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
     assert len(values_of(pair)) == MOST_REASONS
     with django_assert_num_queries(0):
         suggest({})
+
+
+def test_a_door_that_suggests_a_pair_while_a_search_takes_it_away_wins(two_connections: Any) -> None:
+    """The search's statement began before the door committed, and waits for it at the pair's row."""
+    pair = pair_of()
+    told_it = threading.Event()
+
+    def door() -> None:
+        with transaction.atomic():
+            suggest({pair: told("a@web.de")})
+            told_it.set()
+            deadline = time.monotonic() + 30
+            while not run("SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'", []):
+                assert time.monotonic() < deadline, "the search does not wait"
+
+    def search() -> dict[str, int]:
+        assert told_it.wait(30)
+        with transaction.atomic():
+            return take_over([], people=pair)
+
+    assert two_connections(door, search) == [None, {"new": 0, "changed": 0, "withdrawn": 0}]
+    assert values_of(pair) == ["a@web.de"]
