@@ -29,18 +29,24 @@ def step_back(pid: int, by: int = NICENESS) -> None:
     """
     try:
         os.setpriority(os.PRIO_PROCESS, pid, by)
-        for _ in range(_TRIES):
-            try:
-                Path(f"/proc/{pid}/autogroup").write_text(str(by))
-                return
-            except BlockingIOError:
-                time.sleep(_PAUSE)
-            except OSError as error:
-                if error.errno != errno.EINVAL:
-                    raise
-                return  # the first session of the machine has no niceness of its own; each of its processes counts
+        _step_back_session(pid, by)
     except (ProcessLookupError, FileNotFoundError):  # ended already, or not Linux: it is only a courtesy
         return
+
+
+def _step_back_session(pid: int, by: int) -> None:
+    for _ in range(_TRIES):
+        try:
+            Path(f"/proc/{pid}/autogroup").write_text(str(by))
+            return
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        except OSError as error:
+            if (
+                error.errno == errno.EINVAL
+            ):  # the machine's first session has none: each of its processes counts
+                return
+            raise
 
 
 def step_back_in_database() -> None:

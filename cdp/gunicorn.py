@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cdp.memory import settle
+
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
@@ -40,6 +42,4 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    from cdp.memory import settle
-
     settle()

@@ -11,8 +11,8 @@ from imports.models import Import
 from profiles.duplicates.suggestions import KEEP
 
 
-def suggest_rivals(job: Import, *, upto: int | None = None) -> int:
-    """Suggest the pairs that written rows (up to a line) came to share an identifier with. How many were told of.
+def suggest_rivals(job: Import, *, upto: int | None = None) -> None:
+    """Suggest the pairs that written rows (up to a line) came to share an identifier with.
 
     For the transaction that ends the import; safe to repeat. A pair with a verdict keeps it, and who was
     deleted or merged together meanwhile is left alone. One pass over the rows and, where any of them shares
@@ -50,4 +50,3 @@ def suggest_rivals(job: Import, *, upto: int | None = None) -> int:
             """,
             {"import": job.pk, "upto": upto},
         )
-        return int(cursor.rowcount)

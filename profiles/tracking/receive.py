@@ -124,7 +124,6 @@ class _Call:
         self.problems: dict[int, list[Problem]] = defaultdict(list)
         self.refused: list[Refusal] = []
         self.said: dict[int, Said] = {}
-        self.doubles: set[int] = set()
 
     def run(self, entries: Sequence[Entry], *, is_strict: bool) -> Received:
         self.refused = [entry for entry in entries if isinstance(entry, Refusal)]
@@ -259,7 +258,7 @@ class _Call:
             came = write.insert_identifiers(decided.attached, final, self.source.pk)
             write.touch_identifiers(decided.touched)
             write.keep_intervals({key: known.intervals[key] for key in decided.passed})
-            events = self._insert_events(decided)
+            events, doubles = self._insert_events(decided)
             consents = [landing for landing in decided.landings if landing.claims.item.kind == "consent"]
             if decided.joins or consents:
                 stack.close()  # other rooms' verbs write through the ORM
@@ -272,16 +271,17 @@ class _Call:
             record_consents(consents, events, sender=self.sender, actor=self.actor)
             self.problems_of(changes, decided)
             self._keep_receipts(entries, decided.landings)
-            self._assert_first(decided, events)
+            self._assert_first(decided, events, doubles)
         if not self.is_quiet:
             self._publish(new, touched)
 
-    def _insert_events(self, decided: Decided) -> Answer[dict[Any, int]]:
+    def _insert_events(self, decided: Decided) -> tuple[Answer[dict[Any, int]], set[int]]:
+        """Their ids by message; and the indexes of items that repeat another of their cart, which are none."""
         rows = [
             (landing.claims.item, landing.member_id or landing.person.now().id)
             for landing in decided.landings
         ]
-        doubles = self.doubles = carts.drop_doubles(rows, source_id=self.source.pk)
+        doubles = carts.drop_doubles(rows, source_id=self.source.pk)
         events = store.insert_events(self.source.pk, [row for row in rows if row[0].index not in doubles])
         carts.keep(
             [
@@ -295,14 +295,14 @@ class _Call:
             if landing.claims.item.index in doubles:
                 said = "The same person did the same to the same cart within two seconds."
                 self._duplicate(landing.claims.item, "duplicate_cart_event", said)
-        return events
+        return events, doubles
 
-    def _assert_first(self, decided: Decided, events: Answer[dict[Any, int]]) -> None:
+    def _assert_first(self, decided: Decided, events: Answer[dict[Any, int]], doubles: set[int]) -> None:
         """Raises Collision when another call stored a message since this one looked: what it says was decided on
         what is no longer so."""
         for landing in decided.landings:
             item = landing.claims.item
-            if item.message_id not in events.value and item.index not in self.doubles:
+            if item.message_id not in events.value and item.index not in doubles:
                 raise store.Collision(f"Message {item.message_text} was stored by another call meanwhile.")
 
     def _join(self, decided: Decided, events: Answer[dict[Any, int]]) -> None:
