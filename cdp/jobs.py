@@ -20,9 +20,6 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -34,183 +31,28 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
+from cdp.chunks import (
+    LEASE_SECONDS,
+    NOW,
+    Chunk,
+    Handler,
+    JobFailed,
+    LeaseLost,
+    NotAllowed,
+    Stopped,
+    actor_of,
+    handlers,
+    held,
+)
 from cdp.models import Job
 from cdp.worker import is_stopping
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
 SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
 # Jobs that wait behind others are woken again at every sweep; more at once would only fill the queue.
 SWEPT_AT_ONCE = 100
-# A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
-_LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
-_NOW = RawSQL("clock_timestamp()", [])
-
-
-class LeaseLost(Exception):
-    """Another worker holds the job now, or the job ended; whatever this chunk did is rolled back."""
-
-
-class Stopped(Exception):
-    """The job was paused, canceled or forbidden between two chunks."""
-
-
-class JobFailed(Exception):
-    """Raised by a step: the job ends as failed and shows this sentence."""
-
-
-class NotAllowed(JobFailed):
-    """Whoever started the job may not do this any more. Goes into the audit log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end.
-
-    ``place(job)`` says in words where the job stands ("line 17"), for when it cannot get past it.
-    """
-
-    kind: str
-    step: Callable[[Chunk], bool]
-    on_end: Callable[[Job], None] | None = None
-    place: Callable[[Job], str] | None = None
-
-
-_handlers: dict[str, Handler] = {}
-
-
-def handler(
-    kind: str,
-    *,
-    on_end: Callable[[Job], None] | None = None,
-    place: Callable[[Job], str] | None = None,
-) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
-    """Register the function that does one chunk of a kind of job.
-
-    ``on_end`` runs inside the transaction that ends the job (done, failed or canceled).
-    """
-
-    def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
-        _handlers[kind] = Handler(kind, step, on_end, place)
-        return step
-
-    return register
-
-
-@dataclass(slots=True)
-class Chunk:
-    """What a step works with: the job as last committed, and the door to commit through.
-
-    ``tries``: how often a worker began the chunk this take began with. More than 1 means that somebody died of
-    it or was interrupted; then work in smaller chunks until the next take.
-    """
-
-    job: Job
-    token: uuid.UUID
-    tries: int = 1
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return self.job.params
-
-    @property
-    def cursor(self) -> dict[str, Any]:
-        return self.job.cursor
-
-    @contextmanager
-    def commit(
-        self,
-        *,
-        cursor: dict[str, Any] | None = None,
-        done: int = 0,
-        total: int | None = None,
-        result: dict[str, Any] | None = None,
-        errors: list[Any] | None = None,
-    ) -> Iterator[Progress]:
-        """One transaction: check the lease, run the body, move the cursor.
-
-        ``done`` is added to the progress; ``result`` is merged into the job's result. The body may set the
-        same through the yielded ``Progress`` when it only knows them afterwards.
-        Raises LeaseLost or Stopped before the body runs; then nothing was written.
-        """
-        progress = Progress(cursor, done, total, result or {}, errors or [])
-        with transaction.atomic():
-            job = _held(self.job.pk, self.token)
-            _check_wishes(job)
-            yield progress
-            now = time.monotonic()
-            job.cursor = job.cursor if progress.cursor is None else progress.cursor
-            job.total = job.total if progress.total is None else progress.total
-            job.result = {**job.result, **progress.result}
-            job.errors = [*job.errors, *progress.errors][:1000]
-            job.done += progress.done
-            job.busy_seconds += now - self.started
-            job.attempts = 1  # the next chunk is begun by this very take
-            _write_progress(job)
-        self.started = now
-        self.job = job
-
-    def keep_alive(self) -> None:
-        """Push the lease out during a chunk that takes long outside a transaction."""
-        taken = Job.objects.filter(pk=self.job.pk, lease_token=self.token, state=Job.State.RUNNING)
-        if not taken.update(lease_until=_LEASE):
-            raise LeaseLost(self.job.pk)
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a chunk's body reports; lands in the job row in the same transaction."""
-
-    cursor: dict[str, Any] | None
-    done: int
-    total: int | None
-    result: dict[str, Any]
-    errors: list[Any]
-
-
-def _held(job_id: int, token: uuid.UUID) -> Job:
-    held = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
-    try:
-        return held.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
-    except Job.DoesNotExist:
-        raise LeaseLost(job_id) from None
-
-
-def _write_progress(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(
-        cursor=job.cursor,
-        total=job.total,
-        result=job.result,
-        errors=job.errors,
-        done=job.done,
-        busy_seconds=job.busy_seconds,
-        attempts=job.attempts,
-        progress_at=_NOW,
-        lease_until=_LEASE,
-    )
-
-
-def actor_of(job: Job) -> Actor:
-    """Who the job works for: the login or key that started it, as they are now."""
-    if job.user is not None:
-        return Actor.of_user(job.user)
-    if job.key is not None:
-        return Actor.of_key(job.key)
-    return Actor.system()
-
-
-def _check_wishes(job: Job) -> None:
-    if job.wish == Job.Wish.CANCEL:
-        raise Stopped(Job.State.CANCELED)
-    if job.wish == Job.Wish.PAUSE:
-        raise Stopped(Job.State.PAUSED)
-    if job.permission and not actor_of(job).can(job.permission):
-        raise NotAllowed(
-            f"{actor_of(job).name} may no longer do this. Stopped before the next step; what was done stays done."
-        )
 
 
 # --- Starting, pausing, ending ------------------------------------------------------------------------
@@ -281,7 +123,7 @@ def resume_job(*, job_id: int, actor: Actor) -> Job:
                 wish="",
                 problem="",
                 attempts=0,
-                wake_at=_NOW,
+                wake_at=NOW,
                 finished_at=None,
                 lease_token=None,
                 lease_until=None,
@@ -312,10 +154,10 @@ def _end_or_pause(job: Job, state: str, problem: str = "") -> None:
         problem=problem,
         lease_token=None,
         lease_until=None,
-        finished_at=_NOW if ended else None,
+        finished_at=NOW if ended else None,
     )
     job.refresh_from_db()
-    known = _handlers.get(job.kind)
+    known = handlers.get(job.kind)
     if ended and known and known.on_end:
         known.on_end(job)
 
@@ -359,7 +201,7 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     if chunk is None:
         log.info("job %s: not due, ended, or held by another worker", job_id)
         return False
-    known = _handlers.get(chunk.job.kind)
+    known = handlers.get(chunk.job.kind)
     try:
         if known is None:
             raise JobFailed(f"No worker here knows the job kind “{chunk.job.kind}”.")
@@ -407,7 +249,7 @@ def _release(chunk: Chunk) -> None:
 def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: bool = False) -> None:
     with transaction.atomic():
         try:
-            job = _held(chunk.job.pk, chunk.token)
+            job = held(chunk.job.pk, chunk.token)
         except LeaseLost:
             log.warning("job %s: ended elsewhere", chunk.job.pk)
             return

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.jobs import Chunk, JobFailed, actor_of, handler, start_job
+from cdp.chunks import Chunk, JobFailed, actor_of, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from imports.context import installed, read_mapping, shape_of
 from imports.models import Import

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.jobs import Chunk, JobFailed, handler, start_job
+from cdp.chunks import Chunk, JobFailed, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
 from imports import repeats
@@ -242,6 +243,6 @@ def _index(job: Import) -> None:
 
 
 def _actor(chunk: Chunk) -> Actor:
-    from cdp.jobs import actor_of
+    from cdp.chunks import actor_of
 
     return actor_of(chunk.job)

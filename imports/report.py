@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from cdp import audit, webhooks
-from cdp.jobs import actor_of
+from cdp.chunks import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import, Row

@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.jobs import Chunk, JobFailed, cancel_job, pause_job, resume_job
+from cdp.chunks import Chunk, JobFailed
+from cdp.jobs import cancel_job, pause_job, resume_job
 from cdp.models import Job
 from imports.models import Import
 from imports.partitions import has_rows

@@ -21,7 +21,8 @@ from django.db.models.functions import Now
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.jobs import Chunk, actor_of, handler, start_job
+from cdp.chunks import Chunk, actor_of, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from profiles import attributes, tagging
 from profiles.errors import Forbidden, Invalid, Refused

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from cdp import jobs
+from cdp import chunks, jobs
 from cdp.actors import Actor
-from cdp.jobs import Chunk, JobFailed, LeaseLost, cancel_job, pause_job, resume_job, run_to_end, start_job
+from cdp.chunks import Chunk, JobFailed, LeaseLost
+from cdp.jobs import cancel_job, pause_job, resume_job, run_to_end, start_job
 from cdp.models import Job
 from profiles.models import Tag
 
@@ -20,7 +21,7 @@ def counting() -> Iterator[dict[str, Any]]:
     """A kind of job that makes one tag per chunk; the test may set what happens before a chunk."""
     script: dict[str, Any] = {"before": lambda chunk: None, "ended": []}
 
-    @jobs.handler("test.count", on_end=lambda job: script["ended"].append(job.state))
+    @chunks.handler("test.count", on_end=lambda job: script["ended"].append(job.state))
     def step(chunk: Chunk) -> bool:
         at = chunk.cursor.get("at", 0)
         script["before"](chunk)
@@ -30,7 +31,7 @@ def counting() -> Iterator[dict[str, Any]]:
         return at + 1 < chunk.params["n"]
 
     yield script
-    del jobs._handlers["test.count"]
+    del chunks.handlers["test.count"]
 
 
 def start(n: int = 3, **kwargs: Any) -> Job:

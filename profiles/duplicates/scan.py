@@ -24,7 +24,8 @@ from django.db import connection, transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.jobs import LEASE_SECONDS, Chunk, LeaseLost, handler, start_job
+from cdp.chunks import LEASE_SECONDS, Chunk, LeaseLost, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
 from profiles.duplicates import bulk, cases, pairs, rows

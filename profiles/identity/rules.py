@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from cdp import audit, jobs
+from cdp import audit, chunks, jobs
 from cdp.actors import Actor
 from cdp.models import Job
 from profiles.builtin import PRESETS
@@ -101,8 +101,8 @@ def recheck_type(*, type_id: int, actor: Actor) -> Job | None:
     )
 
 
-@jobs.handler(KIND)
-def _recheck(chunk: jobs.Chunk) -> bool:
+@chunks.handler(KIND)
+def _recheck(chunk: chunks.Chunk) -> bool:
     """One chunk of values in id order: whether each leads to its profile, and whose holders are recognized."""
     kind = IdentifierType.objects.get(pk=chunk.params["type_id"])
     after = chunk.cursor.get("after", 0)

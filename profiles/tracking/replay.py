@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.jobs import Chunk, actor_of, handler, start_job
+from cdp.chunks import Chunk, actor_of, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from profiles.bulk import pack, unpack
 from profiles.errors import Conflict, Forbidden, Invalid, NotFound, RuleForbids

@@ -45,7 +45,7 @@ def prepare(**kwargs: Any) -> None:
 
 
 def _register_steps() -> None:
-    from cdp.jobs import Chunk, handler
+    from cdp.chunks import Chunk, handler
 
     @handler(STEPS)
     def step(chunk: Chunk) -> bool:
@@ -62,11 +62,11 @@ def _register_steps() -> None:
 
 def _tell_takes() -> None:
     """Write down which process took which lease, and when by the database's clock."""
-    from cdp import jobs
+    from cdp import chunks, jobs
 
     take = jobs.take
 
-    def telling(job_id: int) -> jobs.Chunk | None:
+    def telling(job_id: int) -> chunks.Chunk | None:
         with transaction.atomic():  # nobody holds a job whom the harness cannot see
             chunk = take(job_id)
             if chunk:
@@ -107,13 +107,13 @@ def _wait_at(name: str) -> None:
 
 
 def _plant_scan() -> None:
-    from cdp import jobs
+    from cdp import chunks
     from profiles.duplicates import bulk, scan
 
-    commit, compare, known = jobs.Chunk.commit, bulk.compare, jobs._handlers[scan.KIND]
+    commit, compare, known = chunks.Chunk.commit, bulk.compare, chunks.handlers[scan.KIND]
 
     @contextmanager
-    def gated(self: jobs.Chunk, **kwargs: Any) -> Iterator[jobs.Progress]:
+    def gated(self: chunks.Chunk, **kwargs: Any) -> Iterator[chunks.Progress]:
         at = self.cursor.get("step", "rows")
         with commit(self, **kwargs) as progress:
             yield progress
@@ -130,13 +130,13 @@ def _plant_scan() -> None:
             known.on_end(job)
         _wait_at("scan-end")
 
-    jobs.Chunk.commit = gated  # type: ignore[method-assign,assignment]
+    chunks.Chunk.commit = gated  # type: ignore[method-assign,assignment]
     bulk.compare = gated_compare
-    jobs._handlers[scan.KIND] = replace(known, on_end=gated_end)
+    chunks.handlers[scan.KIND] = replace(known, on_end=gated_end)
 
 
 def _plant() -> None:
-    from cdp.jobs import Chunk, Progress
+    from cdp.chunks import Chunk, Progress
     from imports import apply
     from imports.models import Import
 

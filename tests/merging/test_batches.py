@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
-from cdp.jobs import actor_of, cancel_job, run_to_end, take
+from cdp.chunks import actor_of
+from cdp.jobs import cancel_job, run_to_end, take
 from cdp.models import AuditEntry, Job, OutboxMessage, User, Webhook
 from profiles.builtin import builtin_source
 from profiles.editing import add_address, add_event, add_note, update_profile

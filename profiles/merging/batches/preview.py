@@ -15,7 +15,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from cdp.actors import Actor
-from cdp.jobs import Chunk, handler, start_job
+from cdp.chunks import Chunk, handler
+from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.sql import run
 from profiles.errors import Conflict

@@ -1,0 +1,189 @@
+"""What a step of long work is given, and how it registers: a chunk is one transaction, applied once or not at all.
+
+The rules are those of ``cdp.jobs``, which hands the chunks out.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.expressions import RawSQL
+
+from cdp.actors import Actor
+from cdp.models import Job
+
+LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
+# A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
+LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
+NOW = RawSQL("clock_timestamp()", [])
+
+
+class LeaseLost(Exception):
+    """Another worker holds the job now, or the job ended; whatever this chunk did is rolled back."""
+
+
+class Stopped(Exception):
+    """The job was paused, canceled or forbidden between two chunks."""
+
+
+class JobFailed(Exception):
+    """Raised by a step: the job ends as failed and shows this sentence."""
+
+
+class NotAllowed(JobFailed):
+    """Whoever started the job may not do this any more. Goes into the audit log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end.
+
+    ``place(job)`` says in words where the job stands ("line 17"), for when it cannot get past it.
+    """
+
+    kind: str
+    step: Callable[[Chunk], bool]
+    on_end: Callable[[Job], None] | None = None
+    place: Callable[[Job], str] | None = None
+
+
+handlers: dict[str, Handler] = {}
+
+
+def handler(
+    kind: str,
+    *,
+    on_end: Callable[[Job], None] | None = None,
+    place: Callable[[Job], str] | None = None,
+) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
+    """Register the function that does one chunk of a kind of job.
+
+    ``on_end`` runs inside the transaction that ends the job (done, failed or canceled).
+    """
+
+    def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
+        handlers[kind] = Handler(kind, step, on_end, place)
+        return step
+
+    return register
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What a step works with: the job as last committed, and the door to commit through.
+
+    ``tries``: how often a worker began the chunk this take began with. More than 1 means that somebody died of
+    it or was interrupted; then work in smaller chunks until the next take.
+    """
+
+    job: Job
+    token: uuid.UUID
+    tries: int = 1
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.job.params
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        return self.job.cursor
+
+    @contextmanager
+    def commit(
+        self,
+        *,
+        cursor: dict[str, Any] | None = None,
+        done: int = 0,
+        total: int | None = None,
+        result: dict[str, Any] | None = None,
+        errors: list[Any] | None = None,
+    ) -> Iterator[Progress]:
+        """One transaction: check the lease, run the body, move the cursor.
+
+        ``done`` is added to the progress; ``result`` is merged into the job's result. The body may set the
+        same through the yielded ``Progress`` when it only knows them afterwards.
+        Raises LeaseLost or Stopped before the body runs; then nothing was written.
+        """
+        progress = Progress(cursor, done, total, result or {}, errors or [])
+        with transaction.atomic():
+            job = held(self.job.pk, self.token)
+            _check_wishes(job)
+            yield progress
+            now = time.monotonic()
+            job.cursor = job.cursor if progress.cursor is None else progress.cursor
+            job.total = job.total if progress.total is None else progress.total
+            job.result = {**job.result, **progress.result}
+            job.errors = [*job.errors, *progress.errors][:1000]
+            job.done += progress.done
+            job.busy_seconds += now - self.started
+            job.attempts = 1  # the next chunk is begun by this very take
+            _write_progress(job)
+        self.started = now
+        self.job = job
+
+    def keep_alive(self) -> None:
+        """Push the lease out during a chunk that takes long outside a transaction."""
+        taken = Job.objects.filter(pk=self.job.pk, lease_token=self.token, state=Job.State.RUNNING)
+        if not taken.update(lease_until=LEASE):
+            raise LeaseLost(self.job.pk)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a chunk's body reports; lands in the job row in the same transaction."""
+
+    cursor: dict[str, Any] | None
+    done: int
+    total: int | None
+    result: dict[str, Any]
+    errors: list[Any]
+
+
+def held(job_id: int, token: uuid.UUID) -> Job:
+    held = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
+    try:
+        return held.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
+    except Job.DoesNotExist:
+        raise LeaseLost(job_id) from None
+
+
+def _write_progress(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(
+        cursor=job.cursor,
+        total=job.total,
+        result=job.result,
+        errors=job.errors,
+        done=job.done,
+        busy_seconds=job.busy_seconds,
+        attempts=job.attempts,
+        progress_at=NOW,
+        lease_until=LEASE,
+    )
+
+
+def actor_of(job: Job) -> Actor:
+    """Who the job works for: the login or key that started it, as they are now."""
+    if job.user is not None:
+        return Actor.of_user(job.user)
+    if job.key is not None:
+        return Actor.of_key(job.key)
+    return Actor.system()
+
+
+def _check_wishes(job: Job) -> None:
+    if job.wish == Job.Wish.CANCEL:
+        raise Stopped(Job.State.CANCELED)
+    if job.wish == Job.Wish.PAUSE:
+        raise Stopped(Job.State.PAUSED)
+    if job.permission and not actor_of(job).can(job.permission):
+        raise NotAllowed(
+            f"{actor_of(job).name} may no longer do this. Stopped before the next step; what was done stays done."
+        )
