@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from profiles.duplicates.adjustment import ONE_MAIL, SAME_DATE, SAME_PHONE
 from profiles.duplicates.levels import BY_FIELD
 from profiles.duplicates.measures import DIFFERS, UNKNOWN
 from profiles.duplicates.model import Model, Scored
@@ -141,10 +142,9 @@ RULES: dict[str, Condition] = {
 }
 # Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
 # date that agrees (and so the rule over it), or the same identifier, settles it.
-_NO_SAME_DATE = _but("birth_date", "equal", "day_for_month", "slip")
-_SAME_MAIL = ("equal", "domain_slip", "slip")
-_NO_SAME_MAIL = _but("email", *_SAME_MAIL)
-_NO_SAME_PHONE = _but("phone", "equal", "tail", "slip")
+_NO_SAME_DATE = _but("birth_date", *SAME_DATE)
+_NO_SAME_MAIL = _but("email", *ONE_MAIL)
+_NO_SAME_PHONE = _but("phone", *SAME_PHONE)
 DOUBTS: dict[str, Condition] = {
     "home": Condition(
         "What they share is also held by somebody with another first name, and no birth date tells them apart.",
@@ -163,7 +163,7 @@ DOUBTS: dict[str, Condition] = {
     "phones": Condition(
         "They share an e-mail address but have different phones, and no birth date tells them apart.",
         {
-            "email": _SAME_MAIL,
+            "email": ONE_MAIL,
             "phone": (DIFFERS,),
             "birth_date": _NO_SAME_DATE,
         },
@@ -171,7 +171,7 @@ DOUBTS: dict[str, Condition] = {
     ),
     "mailbox_of_another": Condition(
         "One first name is missing, and no birth date tells whose the e-mail address is they share.",
-        {"first_name": (UNKNOWN,), "email": _SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        {"first_name": (UNKNOWN,), "email": ONE_MAIL, "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
     "name_and_home": Condition(
@@ -181,12 +181,12 @@ DOUBTS: dict[str, Condition] = {
     ),
     "often_email": Condition(
         "Here an e-mail address is more often a family's than one person's, and no phone or birth date tells them apart.",
-        {"email": _SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        {"email": ONE_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id", "often_email"),
     ),
     "often_phone": Condition(
         "Here a phone is more often a family's than one person's, and no e-mail or birth date tells them apart.",
-        {"phone": ("equal", "tail", "slip"), "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        {"phone": SAME_PHONE, "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
         ("not same_id", "often_phone"),
     ),
     "twin": Condition(
