@@ -16,7 +16,7 @@ from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.measures import DIFFERS, OF_ONE
 from profiles.duplicates.model import rounded
-from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, facts_sql, tier_sql
+from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, decided_sql, facts_sql, tier_sql
 from profiles.duplicates.together import (
     ADJUSTMENTS,
     DOUBLED,
@@ -252,7 +252,8 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     db.execute(
         "CREATE OR REPLACE TEMP TABLE found AS WITH scored AS MATERIALIZED"
         f" (SELECT *, {_with_shared(db, score_sql(model, people))} AS score, {codes} FROM {_with_often(db)})"
-        f" SELECT *, {tier_sql(model)} AS tier FROM scored WHERE tier <> ''"
+        f", tiered AS (SELECT *, {tier_sql(model)} AS tier FROM scored)"
+        f" SELECT * REPLACE ({decided_sql(model)} AS rule) FROM tiered WHERE tier <> ''"
     )
 
 
@@ -266,7 +267,7 @@ def _with_often(db: DuckDBPyConnection) -> str:
 def write_found(db: DuckDBPyConnection, model: Model, people: int, folder: Path) -> dict[str, int]:
     """``found``, key crowds, rarity and shared values as files; how many of each."""
     db.execute(
-        "COPY (SELECT l, r, tier, round(score, 4), CASE WHEN tier = 'certain' THEN rule ELSE '' END, veto,"
+        "COPY (SELECT l, r, tier, round(score, 4), rule, veto,"
         f" {_with_shared(db, evidence_sql(model, people))} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(

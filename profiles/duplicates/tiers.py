@@ -38,7 +38,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """``tier`` is "" for a pair that is nothing. ``rule`` and ``veto`` are codes of RULES and VETOES, or ""."""
+    """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, or of DOUBTS where one
+    keeps it from being more than possible; ``veto`` one of VETOES; or ""."""
 
     tier: str
     rule: str = ""
@@ -251,10 +252,14 @@ def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: dat
     facts = facts_of(one, other, scored, today=today)
     if veto := _first(VETOES, facts):
         return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
-    rule = _first(RULES, facts)
-    if (rule or scored.score >= model.thresholds["probable"]) and not _first(DOUBTS, facts):
-        return Classified(CERTAIN, rule) if rule else Classified(PROBABLE)
-    return Classified(POSSIBLE if scored.score >= model.thresholds["possible"] else NOTHING)
+    rule, doubt = _first(RULES, facts), ""
+    if rule or scored.score >= model.thresholds["probable"]:
+        doubt = _first(DOUBTS, facts)
+        if not doubt:
+            return Classified(CERTAIN, rule) if rule else Classified(PROBABLE)
+    return (
+        Classified(POSSIBLE, doubt) if scored.score >= model.thresholds["possible"] else Classified(NOTHING)
+    )
 
 
 def _first(conditions: Mapping[str, Condition], facts: Facts) -> str:
@@ -277,7 +282,15 @@ def tier_sql(model: Model) -> str:
     )
 
 
+def decided_sql(model: Model) -> str:
+    """Over the same columns and ``tier``: the rule that makes it certain, or the doubt that makes it possible only."""
+    return (
+        f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN tier = '{POSSIBLE}'"
+        f" AND (rule <> '' OR score >= {model.thresholds['probable']!r}) THEN doubt ELSE '' END"
+    )
+
+
 def in_words(rule: str, veto: str) -> str:
-    """Why a pair is certain, or may not be merged; "" when only its score speaks."""
-    condition = VETOES.get(veto) or RULES.get(rule)
+    """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
+    condition = VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
     return condition.text if condition else ""

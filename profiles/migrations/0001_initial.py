@@ -144,7 +144,7 @@ class Migration(migrations.Migration):
                 ('verdict', models.CharField(choices=[('open', 'Open'), ('later', 'Later'), ('merged', 'Merged'), ('not_duplicate', 'Not a duplicate')], db_default='open', default='open', max_length=14)),
                 ('tier', models.CharField(choices=[('certain', 'Certain'), ('probable', 'Probable'), ('possible', 'Possible'), ('related', 'Related')], db_default='possible', default='possible', max_length=8)),
                 ('score', models.FloatField(db_default=0.0, default=0.0, help_text='In bits: 0 is as likely as not, one more doubles the odds.')),
-                ('rule', models.CharField(blank=True, db_default='', default='', help_text='What makes it certain.', max_length=40)),
+                ('rule', models.CharField(blank=True, db_default='', default='', help_text='What makes it certain, or why it is possible only.', max_length=40)),
                 ('veto', models.CharField(blank=True, db_default='', default='', help_text='What forbids a merge.', max_length=40)),
                 ('reasons', models.JSONField(db_default=[], default=list)),
                 ('evidence', models.JSONField(db_default=[], default=list)),

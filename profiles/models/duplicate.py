@@ -47,7 +47,11 @@ class DuplicatePair(models.Model):
         default=0.0, db_default=0.0, help_text="In bits: 0 is as likely as not, one more doubles the odds."
     )
     rule = models.CharField(
-        max_length=40, blank=True, default="", db_default="", help_text="What makes it certain."
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What makes it certain, or why it is possible only.",
     )
     veto = models.CharField(
         max_length=40, blank=True, default="", db_default="", help_text="What forbids a merge."
