@@ -186,7 +186,7 @@ def test_consent_as_it_stands_now(people: dict[str, int], by_staff: dict[str, An
 _MOMENTS = st.one_of(st.none(), st.integers(1, 4))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ledger=st.lists(
         st.tuples(st.sampled_from(["granted", "withdrawn"]), _MOMENTS, st.integers(1, 5)), max_size=5

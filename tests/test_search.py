@@ -206,14 +206,14 @@ def test_too_slow_is_a_crowd(ann: Profile, monkeypatch: pytest.MonkeyPatch) -> N
     assert search("").hits == ()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
 def test_any_text_is_answered(ann: Profile, text: str) -> None:
     result = search(text.encode("utf-8", "ignore").decode())
     assert everybody(result) <= {ann.pk}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(st.characters(whitelist_categories=("Lu", "Ll")), min_size=3, max_size=12),
     cut=st.integers(2, 12),

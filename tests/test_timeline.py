@@ -121,7 +121,7 @@ def test_merged_people_share_one_history_told_once(by_staff: dict[str, Any]) -> 
     assert [item.row.kind for item in timeline(bob.pk, kind="merge").items] == ["unmerged", "merged"]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.lists(
         st.tuples(st.booleans(), st.sampled_from(["event", "note"]), st.integers(0, 3)), max_size=14

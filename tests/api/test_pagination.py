@@ -89,7 +89,7 @@ def test_any_text_is_no_cursor(text: str) -> None:
         read_cursor(text, ("-id",))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 3), min_size=1, max_size=12),
     st.sampled_from([("-created_at", "-id"), ("created_at", "id"), ("-created_at", "id")]),

@@ -379,7 +379,7 @@ near_misses = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.sampled_from(sorted(n.KINDS)), near_misses)
 def test_any_text_has_one_normal_form_or_a_sentence(kind, raw):
     try:
@@ -395,14 +395,14 @@ def test_any_text_has_one_normal_form_or_a_sentence(kind, raw):
     assert sentence[0].isupper() or sentence.startswith("“")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.text("ab ,", min_size=1, max_size=5), max_size=4))
 def test_lists_come_back_from_their_cell(values):
     wanted = list(dict.fromkeys(value.strip() for value in values if value.strip()))
     assert n.items(n.join_items(wanted)) == wanted
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)), st.integers(10**3, 10**12))
 def test_the_quick_look_at_a_phone_number_agrees_with_the_library(code, national):
     raw = f"+{code}{national}"

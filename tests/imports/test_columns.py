@@ -461,7 +461,7 @@ cells = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.data())
 def test_cleaning_never_raises_and_always_stores(data):
     targets = [

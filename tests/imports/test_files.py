@@ -307,7 +307,7 @@ cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 tables = st.integers(1, 5).flatmap(
     lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), min_size=1, max_size=12)
 )
-quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 
 
 @quick

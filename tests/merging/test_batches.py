@@ -196,7 +196,7 @@ rows_of = st.lists(
 person = st.integers(0, 5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows_of, st.lists(st.tuples(person, person), min_size=1, max_size=8), st.integers(1, 3))
 def test_random_chains_are_the_same_whatever_the_chunk(rows: Any, program: Any, size: int) -> None:
     by = {"actor": Actor.system(), "source": builtin_source("staff")}

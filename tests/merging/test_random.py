@@ -96,13 +96,13 @@ program_of_all = st.lists(st.one_of(merges, merges, undos, edits, edits, visits)
 orders = st.lists(st.integers(0, 9), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows, program_of_merges, orders)
 def test_merges_undone_in_any_order_leave_no_trace(start: Any, program: Any, order: Any) -> None:
     undone_leaves_no_trace(start, program, order)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rows, program_of_all)
 def test_after_an_undo_everybody_is_as_if_it_had_never_happened(start: Any, program: Any) -> None:
     edits_stay_where_they_belong(start, program)
@@ -110,7 +110,7 @@ def test_after_an_undo_everybody_is_as_if_it_had_never_happened(start: Any, prog
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(rows, program_of_merges, orders)
 def test_merges_undone_in_any_order_leave_no_trace_long(start: Any, program: Any, order: Any) -> None:
     undone_leaves_no_trace(start, program, order)
@@ -118,7 +118,7 @@ def test_merges_undone_in_any_order_leave_no_trace_long(start: Any, program: Any
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(rows, program_of_all)
 def test_after_an_undo_everybody_is_as_if_it_had_never_happened_long(start: Any, program: Any) -> None:
     edits_stay_where_they_belong(start, program)

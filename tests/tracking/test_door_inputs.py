@@ -179,7 +179,6 @@ ITEMS = st.fixed_dictionaries(
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(items=st.lists(st.one_of(ITEMS, ANY), max_size=6), address=st.sampled_from(BATCHES))

@@ -155,13 +155,13 @@ def batches_are_calls_one_by_one(conversation: list[Any], cuts: int) -> None:
     assert told[0] == told[1]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(programs)
 def test_nothing_is_lost_and_nobody_torn_apart(program: Any) -> None:
     nothing_is_lost(program)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(conversations, st.integers(2, 9))
 def test_a_batch_is_its_calls_one_by_one(conversation: Any, cuts: int) -> None:
     batches_are_calls_one_by_one(conversation, cuts)
@@ -169,7 +169,7 @@ def test_a_batch_is_its_calls_one_by_one(conversation: Any, cuts: int) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=SOAK, deadline=None)
+@settings(max_examples=SOAK)
 @given(programs)
 def test_nothing_is_lost_and_nobody_torn_apart_long(program: Any) -> None:
     nothing_is_lost(program)
@@ -177,7 +177,7 @@ def test_nothing_is_lost_and_nobody_torn_apart_long(program: Any) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@settings(max_examples=SOAK, deadline=None)
+@settings(max_examples=SOAK)
 @given(conversations, st.integers(2, 9))
 def test_a_batch_is_its_calls_one_by_one_long(conversation: Any, cuts: int) -> None:
     batches_are_calls_one_by_one(conversation, cuts)
