@@ -107,6 +107,23 @@ def test_the_review_shows_both_and_the_weight_of_each_field(client_of_sam: Clien
     assert client_of_sam.get(f"{QUEUE}999999/change/").status_code == 404
 
 
+def test_the_bars_add_up_and_what_says_little_is_folded(client_of_sam: Client) -> None:
+    (first,) = twins(1)
+    told = [["first_name", "equal", 5.0], ["", "city_and_name", 0.7], ["", "one", 0.2], ["", "other", -0.3]]
+    DuplicatePair.objects.filter(pk=first.pk).update(evidence=told, score=1.0)
+    response = client_of_sam.get(review(first))
+    lines = [*response.context["lines"], *response.context["together"]]
+    assert round(sum(line.weight or 0 for line in lines), 6) == 1.0
+    assert [(line.label, round(line.weight, 6)) for line in response.context["together"]] == [
+        ("Together", 0.7),
+        ("Together", -0.1),
+        ("To begin with", -4.6),
+    ]
+    page = shown(response)
+    assert "<summary>2 that say little</summary><ul><li>one +0.2</li><li>other −0.3</li></ul>" in page
+    assert "most who have something in common are two people" in page
+
+
 def test_merge_goes_on_to_the_next_and_can_be_undone(client_of_sam: Client) -> None:
     first, second, third = sorted(twins(3), key=lambda pair: (-pair.score, -pair.pk))
     response = client_of_sam.get(f"{QUEUE}next/?tier=certain")

@@ -39,6 +39,8 @@ from profiles.reading import PersonView, person_views
 
 # What the bars of the waterfall are drawn to: more bits than one field says.
 FULL = 12.0
+# What says less is folded into one line with its like.
+MINOR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Line:
     weight: float | None = None
     start: float = 50.0
     width: float = 0.0
+    more: tuple[str, ...] = ()
 
 
 def _read(request: HttpRequest) -> queue.Wanted:
@@ -164,9 +167,7 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
         "pair": pair,
         "sides": [_side(view, winner_id) for view in shown],
         "lines": lines_of(shown, reasons, sees=sees),
-        "together": [
-            (_bar("", reason), reason.text) for reason in reasons if not (reason.field or reason.is_told)
-        ],
+        "together": together_of(reasons, pair.score),
         "door_says": [reason.text for reason in reasons if reason.is_told],
         "percent": percent(pair, policy),
         "policy": policy,
@@ -233,10 +234,37 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
     return lines
 
 
+def together_of(reasons: list[Reason], score: float) -> list[Line]:
+    """What fields say together, what says little as one line; and where every pair begins, so that the bars add up."""
+    told = [reason for reason in reasons if not (reason.field or reason.is_told)]
+    lines = [_bar("Together", reason) for reason in told if abs(reason.weight) >= MINOR]
+    if minor := [reason for reason in told if abs(reason.weight) < MINOR]:
+        text = f"{len(minor)} that say{'s' if len(minor) == 1 else ''} little"
+        more = tuple(f"{one.text} {one.weight:+.1f}".replace("-", "−") for one in minor)
+        lines.append(_line("Together", text, sum(one.weight for one in minor), more=more))
+    if weighed := [reason.weight for reason in reasons if not reason.is_told]:
+        lines.append(
+            _line("To begin with", "most who have something in common are two people", score - sum(weighed))
+        )
+    return lines
+
+
 def _bar(label: str, reason: Reason) -> Line:
-    share = min(abs(reason.weight), FULL) / FULL * 50
-    start = 50.0 if reason.weight >= 0 else 50 - share
-    return Line(label, reason.a, reason.b, reason.tone, reason.text, reason.weight, start, share)
+    return _line(label, reason.text, reason.weight, a=reason.a, b=reason.b, tone=reason.tone)
+
+
+def _line(
+    label: str,
+    text: str,
+    weight: float,
+    *,
+    a: str = "",
+    b: str = "",
+    tone: str = "",
+    more: tuple[str, ...] = (),
+) -> Line:
+    share = min(abs(weight), FULL) / FULL * 50
+    return Line(label, a, b, tone, text, weight, 50.0 if weight >= 0 else 50 - share, share, more)
 
 
 def _decided(pair: DuplicatePair) -> str:
