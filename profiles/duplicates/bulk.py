@@ -26,6 +26,7 @@ from profiles.duplicates.together import (
     MOST_SHARED,
     OFTEN,
     OFTEN_FROM,
+    OFTEN_SHARE,
     SHARED_AT_FIRST,
     SHARINGS,
 )
@@ -207,7 +208,7 @@ def _measure_sharing(db: DuckDBPyConnection) -> None:
     )
     often = " UNION ALL ".join(
         f"SELECT 'shared', '{name}', (count(*) FILTER (first_name = {differ}) >= greatest({OFTEN_FROM},"
-        f" count(*) FILTER (first_name IN ({agree}))))::DOUBLE FROM compared"
+        f" {OFTEN_SHARE} * count(*) FILTER (first_name IN ({differ}, {agree}))))::DOUBLE FROM compared"
         f" WHERE {' AND '.join(f'{field} = 0' for field in _SHARING_OF[of].when)}"
         for name, of in OFTEN.items()
     )

@@ -14,10 +14,10 @@ from django.utils import timezone
 from cdp.sql import ask, run, together
 from profiles.duplicates.homes import with_homes
 from profiles.duplicates.keys import BLOCK
-from profiles.duplicates.levels import COMPARISONS
+from profiles.duplicates.levels import COMPARISONS, Levels
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
 from profiles.duplicates.rows import READ, Row, side_of
-from profiles.duplicates.tiers import Classified, Side, classify
+from profiles.duplicates.tiers import Classified, Side, classify, is_nothing
 from profiles.duplicates.together import COUNTED
 from profiles.models import MatchCrowd
 
@@ -132,7 +132,10 @@ def find(rows: Sequence[Row]) -> list[Found]:
 
 def compare(a: int, b: int, one: Side, other: Side, *, base: Base, model: Model, today: date) -> Found | None:
     """One pair; None when it is nothing."""
-    scored = model.score(one.traits, other.traits, people=base.people, rarity=base.rarity)
+    levels = Levels(one.traits, other.traits)
+    if is_nothing(one, other, levels, today=today):
+        return None
+    scored = model.score(one.traits, other.traits, people=base.people, rarity=base.rarity, levels=levels)
     classified = classify(one, other, scored, model=model, today=today)
     return Found(a, b, scored.score, classified, tuple(scored.told)) if classified.tier else None
 

@@ -37,6 +37,7 @@ from profiles.duplicates.measures import (
     slip_sql,
     whole_street_sql,
 )
+from profiles.duplicates.traits import Traits
 
 COMPARISONS = (
     Comparison(
@@ -255,3 +256,20 @@ COMPARISONS = (
     ),
 )
 BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}
+
+
+class Levels(dict[str, int]):
+    """By field the number of the level two people have, -1 for unknown; worked out when it is asked for.
+
+    Most candidates are two people by their first names or birth dates alone, and need nothing else.
+    """
+
+    __slots__ = ("one", "other")
+
+    def __init__(self, one: Traits, other: Traits) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    def __missing__(self, field: str) -> int:
+        level = self[field] = BY_FIELD[field].level_of(self.one, self.other)
+        return level

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiles.duplicates.adjustment import PER_PEOPLE
-from profiles.duplicates.levels import BY_FIELD, COMPARISONS
+from profiles.duplicates.levels import BY_FIELD, COMPARISONS, Levels
 from profiles.duplicates.measures import Comparison
 from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, OFTEN, SHARED, SHARINGS
 from profiles.duplicates.traits import Traits
@@ -36,13 +36,13 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels`` by field, -1 is unknown.
+    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields.
 
     ``often``: those of ``together.OFTEN`` that are so in this base.
     """
 
     score: float
-    levels: dict[str, int]
+    levels: Levels
     told: list[Told]
     often: frozenset[str] = frozenset()
 
@@ -110,13 +110,18 @@ class Model:
         """How often the people the model was fitted on have doubled in a base of so many."""
         return doublings(people, self.people)
 
-    def score(self, one: Traits, other: Traits, *, people: int, rarity: Rarity) -> Scored:
-        """How likely two are one person, and why. What ``bulk`` computes for many."""
-        levels: dict[str, int] = {}
+    def score(
+        self, one: Traits, other: Traits, *, people: int, rarity: Rarity, levels: Levels | None = None
+    ) -> Scored:
+        """How likely two are one person, and why. What ``bulk`` computes for many.
+
+        ``levels``: those of the two, where somebody looked at some already.
+        """
+        levels = Levels(one, other) if levels is None else levels
         told: list[Told] = []
         holding = (1 << len(_TOGETHER)) - 1
         for comparison, weights, rare_places, masks in self._fields:
-            level = levels[comparison.field] = comparison.level_of(one, other)
+            level = levels[comparison.field]
             holding &= masks[level]
             if level < 0:
                 continue

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property, lru_cache
 
 from profiles.duplicates.adjustment import ONE_MAIL, SAME_DATE, SAME_PHONE
-from profiles.duplicates.levels import BY_FIELD
+from profiles.duplicates.levels import BY_FIELD, Levels
 from profiles.duplicates.measures import DIFFERS, UNKNOWN
 from profiles.duplicates.model import Model, Scored
 from profiles.duplicates.traits import Traits
@@ -53,9 +54,9 @@ def single_of(type_id: int, value_hash: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the conditions look at: level names by field, and what no level says."""
+    """What the conditions look at: the levels, and what no level says."""
 
-    levels: Mapping[str, str]
+    levels: Levels
     same_id: bool
     other_single: bool
     same_initial: bool
@@ -64,7 +65,7 @@ class Facts:
     often_phone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
     """All of ``when`` hold (``{field: level names}``) and the fact named ``needs`` (or its opposite, ``not x``)."""
 
@@ -73,13 +74,22 @@ class Condition:
     needs: tuple[str, ...] = ()
 
     def holds(self, facts: Facts) -> bool:
-        return all(facts.levels[name] in wanted for name, wanted in self.when.items()) and all(
-            not getattr(facts, need[4:]) if need.startswith("not ") else getattr(facts, need)
-            for need in self.needs
-        )
+        for name, wanted in self._places:
+            if facts.levels[name] not in wanted:
+                return False
+        return all(getattr(facts, fact) is wanted for fact, wanted in self._facts)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, frozenset[int]]]:
+        return [(name, frozenset(_places(name, names))) for name, names in self.when.items()]
+
+    @cached_property
+    def _facts(self) -> list[tuple[str, bool]]:
+        return [(need.removeprefix("not "), not need.startswith("not ")) for need in self.needs]
 
     @property
     def sql(self) -> str:
+        """Over columns named like the fields and the facts."""
         parts = [
             f"{name} IN ({', '.join(map(str, _places(name, names)))})" for name, names in self.when.items()
         ]
@@ -180,14 +190,44 @@ DOUBTS: dict[str, Condition] = {
         {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
+    "home_name": Condition(
+        "What they share is also held by somebody with another first name, and their own are not quite the same.",
+        {"home": (DIFFERS,), "first_name": _but("first_name", "equal", UNKNOWN, DIFFERS)},
+        ("not same_id",),
+    ),
     "often_email": Condition(
-        "Here an e-mail address is more often a family's than one person's, and no phone or birth date tells them apart.",
+        "Here families often share an e-mail address, and no phone or birth date tells them apart.",
         {"email": ONE_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id", "often_email"),
     ),
     "often_phone": Condition(
-        "Here a phone is more often a family's than one person's, and no e-mail or birth date tells them apart.",
+        "Here families often share a phone, and no e-mail or birth date tells them apart.",
         {"phone": SAME_PHONE, "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_phone"),
+    ),
+    "often_both": Condition(
+        "Here families often share both e-mail and phone, and no birth date tells them apart.",
+        {"email": ONE_MAIL, "phone": SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_email", "often_phone"),
+    ),
+    "nameless_email": Condition(
+        "Here families often share an e-mail address; a first name is missing, and no phone or mailbox says whose it is.",
+        {
+            "first_name": (UNKNOWN,),
+            "email": ONE_MAIL,
+            "phone": _NO_SAME_PHONE,
+            "mailbox_name": (UNKNOWN, DIFFERS),
+        },
+        ("not same_id", "often_email"),
+    ),
+    "nameless_phone": Condition(
+        "Here families often share a phone; a first name is missing, and no e-mail or mailbox says whose it is.",
+        {
+            "first_name": (UNKNOWN,),
+            "phone": SAME_PHONE,
+            "email": _NO_SAME_MAIL,
+            "mailbox_name": (UNKNOWN, DIFFERS),
+        },
         ("not same_id", "often_phone"),
     ),
     "twin": Condition(
@@ -196,6 +236,13 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
 }
+# Rules but this one are doubted where the score says less than possible: of a million people some have a common name
+# and were born on one day. Seven of a hundred such pairs are two people; they stay possible.
+_SURE_RULE = "same_id"
+UNLIKELY = "unlikely"
+_UNLIKELY_TEXT = (
+    "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
+)
 # What people of one household or company share.
 TIES: dict[str, Condition] = {
     "email": Condition("They share an e-mail address.", {"email": ("equal",)}),
@@ -207,24 +254,26 @@ TIES: dict[str, Condition] = {
 }
 
 
-def facts_of(one: Side, other: Side, scored: Scored, *, today: date) -> Facts:
-    levels = {
-        name: UNKNOWN if place < 0 else BY_FIELD[name].names[place] for name, place in scored.levels.items()
-    }
+def facts_of(
+    one: Side, other: Side, levels: Levels, *, today: date, often: frozenset[str] = frozenset()
+) -> Facts:
     firsts = (one.traits.first or "", other.traits.first or "")
-    types = {single >> SINGLE_BITS for single in one.singles} & {
-        single >> SINGLE_BITS for single in other.singles
-    }
     born, limit = (one.traits.birth_date, other.traits.birth_date), adult_since(today)
     return Facts(
         levels=levels,
         same_id=not one.ids.isdisjoint(other.ids),
-        other_single=bool(types) and one.singles.isdisjoint(other.singles),
-        same_initial=bool(firsts[0]) and firsts[0][:1] == firsts[1][:1],
+        other_single=_have_other_singles(one.singles, other.singles),
+        same_initial=firsts[0][:1] == firsts[1][:1] != "",
         across_eighteen=None not in born and len({str(day) <= limit for day in born}) == 2,
-        often_email="often_email" in scored.often,
-        often_phone="often_phone" in scored.often,
+        often_email="often_email" in often,
+        often_phone="often_phone" in often,
     )
+
+
+def _have_other_singles(one: frozenset[int], other: frozenset[int]) -> bool:
+    if not one or not other or not one.isdisjoint(other):
+        return False
+    return not {single >> SINGLE_BITS for single in one}.isdisjoint(single >> SINGLE_BITS for single in other)
 
 
 def facts_sql(today: date) -> dict[str, str]:
@@ -241,25 +290,34 @@ def facts_sql(today: date) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=8)
 def adult_since(today: date) -> str:
     """The last birth date (ISO) of somebody who is eighteen."""
     day = min(today.day, 28) if today.month == 2 else today.day
     return date(today.year - 18, today.month, day).isoformat()
 
 
+def is_nothing(one: Side, other: Side, levels: Levels, *, today: date) -> bool:
+    """Whether a veto holds and nothing ties the two: ``classify`` calls them nothing, whatever their score."""
+    facts = facts_of(one, other, levels, today=today)
+    return bool(_first(VETOES, facts)) and not _first(TIES, facts)
+
+
 def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: date) -> Classified:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
-    facts = facts_of(one, other, scored, today=today)
+    facts = facts_of(one, other, scored.levels, today=today, often=scored.often)
     if veto := _first(VETOES, facts):
         return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
-    rule, doubt = _first(RULES, facts), ""
+    rule, is_possible = _first(RULES, facts), scored.score >= model.thresholds["possible"]
     if rule or scored.score >= model.thresholds["probable"]:
         doubt = _first(DOUBTS, facts)
-        if not doubt:
-            return Classified(CERTAIN, rule) if rule else Classified(PROBABLE)
-    return (
-        Classified(POSSIBLE, doubt) if scored.score >= model.thresholds["possible"] else Classified(NOTHING)
-    )
+        if doubt:
+            return Classified(POSSIBLE, doubt) if is_possible else Classified(NOTHING)
+        if rule:
+            is_sure = is_possible or rule == _SURE_RULE
+            return Classified(CERTAIN, rule) if is_sure else Classified(POSSIBLE, UNLIKELY)
+        return Classified(PROBABLE)
+    return Classified(POSSIBLE if is_possible else NOTHING)
 
 
 def _first(conditions: Mapping[str, Condition], facts: Facts) -> str:
@@ -274,23 +332,28 @@ def code_sql(conditions: Mapping[str, Condition]) -> str:
 
 def tier_sql(model: Model) -> str:
     """Over columns ``veto``, ``rule``, ``tie``, ``doubt`` and ``score``."""
+    probable, possible = (f"score >= {model.thresholds[name]!r}" for name in ("probable", "possible"))
     return (
         f"CASE WHEN veto <> '' THEN CASE WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
-        f" WHEN rule <> '' AND doubt = '' THEN '{CERTAIN}'"
-        f" WHEN score >= {model.thresholds['probable']!r} AND doubt = '' THEN '{PROBABLE}'"
-        f" WHEN score >= {model.thresholds['possible']!r} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"
+        f" WHEN rule <> '' AND doubt = '' THEN CASE WHEN {possible} OR rule = '{_SURE_RULE}' THEN '{CERTAIN}'"
+        f" ELSE '{POSSIBLE}' END"
+        f" WHEN {probable} AND doubt = '' THEN '{PROBABLE}'"
+        f" WHEN {possible} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"
     )
 
 
 def decided_sql(model: Model) -> str:
     """Over the same columns and ``tier``: the rule that makes it certain, or the doubt that makes it possible only."""
     return (
-        f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN tier = '{POSSIBLE}'"
-        f" AND (rule <> '' OR score >= {model.thresholds['probable']!r}) THEN doubt ELSE '' END"
+        f"CASE WHEN tier = '{CERTAIN}' THEN rule"
+        f" WHEN tier = '{POSSIBLE}' AND rule <> '' AND doubt = '' THEN '{UNLIKELY}'"
+        f" WHEN tier = '{POSSIBLE}' AND (rule <> '' OR score >= {model.thresholds['probable']!r}) THEN doubt ELSE '' END"
     )
 
 
 def in_words(rule: str, veto: str) -> str:
     """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
+    if rule == UNLIKELY:
+        return _UNLIKELY_TEXT
     condition = VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
     return condition.text if condition else ""

@@ -221,9 +221,10 @@ SHARINGS = (
 # Before anything is counted people are taken to share: (agreeing, not agreeing) pairs of first names.
 SHARED_AT_FIRST = (5, 10)
 MOST_SHARED, LEAST_SHARED = -4.0, 5.0
-# Whether an e-mail or a phone two share is more often two people's than one's, in a base where so many pairs differ: there a
-# father and a son of one name are many enough to be kept apart (``tiers.DOUBTS``). Written as 1 or 0.
-OFTEN_FROM = 30
+# Whether families often share an e-mail or a phone: of the pairs who have it in common so many have unlike first
+# names, and they are this share. There fathers and sons of one name are many enough to be kept apart, one in a thousand
+# pairs (``tiers.DOUBTS``). Written as 1 or 0.
+OFTEN_FROM, OFTEN_SHARE = 30, 0.2
 OFTEN = {"often_email": "shared_email", "often_phone": "shared_phone"}
 # Bits every pair of a base gets: how many people have their name and birth date twice, beside 3 in a hundred.
 DOUBLED, DOUBLED_AT_FIRST = "doubled", (3, 100)

@@ -11,6 +11,7 @@ import pytest
 
 from profiles.duplicates import bulk
 from profiles.duplicates.homes import with_homes
+from profiles.duplicates.levels import Levels
 from profiles.duplicates.model import Rarity, shipped
 from profiles.duplicates.tiers import (
     RULES,
@@ -20,6 +21,7 @@ from profiles.duplicates.tiers import (
     adult_since,
     classify,
     in_words,
+    is_nothing,
     single_of,
 )
 from profiles.duplicates.training.fit import load
@@ -128,20 +130,71 @@ def test_without_a_birth_date_a_household_is_left_to_people(
 
 
 @pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
-def test_where_families_share_more_often_than_not_one_address_is_not_enough(
-    shared: str, missing: str
-) -> None:
+def test_where_families_often_share_one_address_is_not_enough(shared: str, missing: str) -> None:
     one, other = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
     assert verdict(side(one), side(other)) == Classified("certain", shared)
     doubted = verdict(side(one), side(other), here)
     assert doubted == Classified("possible", f"often_{shared}")
     assert in_words(doubted.rule, "").startswith(
-        f"Here {'an e-mail address' if shared == 'email' else 'a phone'} is more"
+        f"Here families often share {'an e-mail address' if shared == 'email' else 'a phone'}, and no"
     )
     # Who shares both, or a birth date too, is one person here as well.
     assert verdict(side(one), side(one), here) == Classified("certain", "email")
     assert verdict(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
+
+
+def test_where_families_often_share_both_a_birth_date_decides() -> None:
+    one, here = {**ANN, "birth_date": ""}, Rarity({"shared": {"often_email": 1.0, "often_phone": 1.0}})
+    assert verdict(side(one), side(one), here) == Classified("possible", "often_both")
+    assert verdict(side(ANN), side(ANN), here) == Classified("certain", "name_and_birth_date")
+    assert verdict(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classified("certain", "same_id")
+
+
+@pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
+def test_where_families_often_share_twins_without_first_names_are_left_to_people(
+    shared: str, missing: str
+) -> None:
+    """A mailbox that says the missing name tells them apart."""
+    one = {**ANN, "first_name": "", missing: ""}
+    if shared == "email":
+        one |= {"email": "pucllar1980@web.de"}
+    here = Rarity({"shared": {f"often_{shared}": 1.0}})
+    assert verdict(side(one), side(one)) == Classified("probable")
+    assert verdict(side(one), side(one), here) == Classified("possible", f"nameless_{shared}")
+    if shared == "email":
+        assert verdict(side(one), side({**one, "first_name": "Ann"}), here) == Classified(
+            "possible", "nameless_email"
+        )
+        assert verdict(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classified(
+            "probable"
+        )
+
+
+def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
+    robert = side({**ANN, "first_name": "Robert", "birth_date": "1950-01-02"})
+
+    def together(first: str) -> Classified:
+        one, other = side(ANN), side({**ANN, "first_name": first})
+        homes = with_homes({1: one.traits, 2: other.traits, 3: robert.traits})
+        return verdict(replace(one, traits=homes[1]), replace(other, traits=homes[2]))
+
+    assert together("Annie") == Classified("possible", "home_name")
+    assert together("Ann") == Classified("certain", "name_and_birth_date")
+
+
+def test_namesakes_born_on_one_day_are_left_to_people() -> None:
+    """Seven of a hundred are two people where name and date are all they have in common, and the name is common."""
+    one = {**ANN, "street": ""}
+    other = {**one, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
+    common = Rarity({name: {value: -6.0} for name, value in (("first_name", "ann"), ("last_name", "brown"))})
+    assert verdict(side(one), side(other)) == Classified("certain", "name_and_birth_date")
+    doubted = verdict(side(one), side(other), common)
+    assert doubted == Classified("possible", "unlikely")
+    assert in_words(doubted.rule, "") == (
+        "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
+    )
+    assert verdict(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classified("certain", "same_id")
 
 
 def test_twins_are_left_to_people() -> None:
@@ -203,6 +256,7 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
         a, b = sides[one - 1], sides[other - 1]
         scored = model.score(a.traits, b.traits, people=rows, rarity=Rarity(rarity))
         alone = classify(a, b, scored, model=model, today=TODAY)
+        assert not (alone.tier and is_nothing(a, b, Levels(a.traits, b.traits), today=TODAY))
         assert found.get((one, other), Classified("")).tier == alone.tier, (
             people.rows[one - 1],
             people.rows[other - 1],
