@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models.functions import Now
 
-from cdp.sql import run
-from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, MatchCrowd, Profile, Tier
+from cdp.sql import ask, run, together
+from profiles.models import DuplicateCase, IdentifierType, MatchCrowd, Tier
 
 # Three and more are a case; two are a pair.
 SMALLEST = 3
@@ -113,7 +113,7 @@ def halves(links: Sequence[Link], cut: Link) -> list[set[int]]:
 
 
 def _write(found: Sequence[Sequence[Link]], *, among: set[int] | None) -> int:
-    """Open, renew and close cases. Some queries for any number of groups."""
+    """Open, renew and close cases. Six statements for any number of groups, which wait for the database twice."""
     people = sorted({one for group in found for one in members_of(group)})
     locked, apart = _objections(people)
     cases = []
@@ -131,9 +131,11 @@ def _write(found: Sequence[Sequence[Link]], *, among: set[int] | None) -> int:
                 problem=problem(group, locked=locked, apart=apart),
             )
         )
-    _close(among, {case.anchor for case in cases})
-    _upsert(cases)
-    _name_pairs(cases, {link.pair_id: members_of(group)[0] for group in found for link in group}, among)
+    anchors = {link.pair_id: members_of(group)[0] for group in found for link in group}
+    with together():
+        _close([case.anchor for case in cases if case.anchor], among)
+        _upsert(cases)
+        _name_pairs(anchors, among)
     return len(cases)
 
 
@@ -157,21 +159,26 @@ def _objections(people: Sequence[int]) -> tuple[set[int], set[tuple[int, int]]]:
     """Who is locked, and which two of them are known to be two people (a veto, or somebody said so). Two queries."""
     if not people:
         return set(), set()
-    locked = set(Profile.objects.filter(pk__in=people, is_locked=True).values_list("pk", flat=True))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT a_id, b_id FROM profiles_duplicatepair WHERE a_id = ANY(%(people)s) AND b_id = ANY(%(people)s)"
-            " AND (verdict = 'not_duplicate' OR veto <> '')",
-            {"people": list(people)},
+    given = {"people": list(people)}
+    with together():
+        locked = ask(
+            "SELECT id FROM profiles_profile WHERE id = ANY(%(people)b::bigint[]) AND is_locked", given
         )
-        return locked, set(cursor.fetchall())
+        apart = ask(
+            "SELECT a_id, b_id FROM profiles_duplicatepair WHERE a_id = ANY(%(people)b::bigint[])"
+            " AND b_id = ANY(%(people)b::bigint[]) AND (verdict = 'not_duplicate' OR veto <> '')",
+            given,
+        )
+    return {one for (one,) in locked.value}, {(a, b) for a, b in apart.value}
 
 
-def _close(among: set[int] | None, kept: set[int | None]) -> None:
-    open_cases = DuplicateCase.objects.filter(state=State.OPEN, kind=Kind.PEOPLE).exclude(anchor__in=kept)
-    if among is not None:
-        open_cases = open_cases.filter(members__overlap=sorted(among))
-    open_cases.update(state=State.GONE, decided_at=Now(), updated_at=Now())
+def _close(kept: Sequence[int], among: set[int] | None) -> None:
+    ask(
+        "UPDATE profiles_duplicatecase SET state = 'gone', decided_at = now(), updated_at = now()"
+        " WHERE state = 'open' AND kind = 'people' AND (anchor = ANY(%(kept)b::bigint[])) IS NOT TRUE"
+        f" AND {'true' if among is None else 'members && %(among)b::bigint[]'}",
+        {"kept": list(kept), "among": sorted(among or ())},
+    )
 
 
 def _upsert(cases: Sequence[DuplicateCase]) -> None:
@@ -186,35 +193,33 @@ def _upsert(cases: Sequence[DuplicateCase]) -> None:
          case.weakest_id, case.problem)
         for case in cases
     ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO profiles_duplicatecase AS c ({columns})"
-            " SELECT 'people', 'open', anchor, members::bigint[], size, tier, score, weakest, problem, ''"
-            " FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bigint[], %s::text[])"
-            " AS d (anchor, members, size, tier, score, weakest, problem)"
-            " ON CONFLICT (anchor) WHERE kind = 'people' AND state = 'open'"
-            f" DO UPDATE SET {updates}, updated_at = now() WHERE (c.members, c.score, c.problem, c.weakest_id)"
-            " IS DISTINCT FROM (excluded.members, excluded.score, excluded.problem, excluded.weakest_id)",
-            [list(column) for column in zip(*rows, strict=True)],
-        )
+    ask(
+        f"INSERT INTO profiles_duplicatecase AS c ({columns})"
+        " SELECT 'people', 'open', anchor, members::bigint[], size, tier, score, weakest, problem, ''"
+        " FROM unnest(%b::bigint[], %b::text[], %b::int[], %b::text[], %b::float8[], %b::bigint[], %b::text[])"
+        " AS d (anchor, members, size, tier, score, weakest, problem)"
+        " ON CONFLICT (anchor) WHERE kind = 'people' AND state = 'open'"
+        f" DO UPDATE SET {updates}, updated_at = now() WHERE (c.members, c.score, c.problem, c.weakest_id)"
+        " IS DISTINCT FROM (excluded.members, excluded.score, excluded.problem, excluded.weakest_id)",
+        [list(column) for column in zip(*rows, strict=True)],
+    )
 
 
-def _name_pairs(cases: Sequence[DuplicateCase], anchors: dict[int, int], among: set[int] | None) -> None:
-    """Let each pair name its case, and pairs of no group none. Two statements."""
-    pairs = DuplicatePair.objects.filter(case__isnull=False).exclude(pk__in=anchors)
-    if among is not None:
-        pairs = pairs.filter(a_id__in=among) | pairs.filter(b_id__in=among)
-    pairs.update(case=None)
-    if not anchors:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE profiles_duplicatepair p SET case_id = c.id"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS d (pair, anchor) JOIN profiles_duplicatecase c"
-            " ON c.anchor = d.anchor AND c.state = 'open' AND c.kind = 'people'"
-            " WHERE p.id = d.pair AND p.case_id IS DISTINCT FROM c.id",
-            [list(anchors), list(anchors.values())],
-        )
+def _name_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
+    """Let each pair name its case, and pairs of no group none."""
+    of_them = "a_id = ANY(%(among)b::bigint[]) OR b_id = ANY(%(among)b::bigint[])"
+    ask(
+        "UPDATE profiles_duplicatepair SET case_id = NULL WHERE case_id IS NOT NULL AND id <> ALL(%(pairs)b::bigint[])"
+        f" AND ({'true' if among is None else of_them})",
+        {"pairs": list(anchors), "among": sorted(among or ())},
+    )
+    ask(
+        "UPDATE profiles_duplicatepair p SET case_id = c.id"
+        " FROM unnest(%b::bigint[], %b::bigint[]) AS d (pair, anchor) JOIN profiles_duplicatecase c"
+        " ON c.anchor = d.anchor AND c.state = 'open' AND c.kind = 'people'"
+        " WHERE p.id = d.pair AND p.case_id IS DISTINCT FROM c.id",
+        [list(anchors), list(anchors.values())],
+    )
 
 
 # --- Shared values ------------------------------------------------------------------------------------------

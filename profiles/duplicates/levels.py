@@ -57,7 +57,10 @@ COMPARISONS = (
                 "nickname",
                 "are forms of one name",
                 "list_has_any(l.first_groups, r.first_groups)",
-                lambda a, b: not set(a.first_groups).isdisjoint(b.first_groups),
+                lambda a, b: (
+                    bool(a.first_groups and b.first_groups)
+                    and not set(a.first_groups).isdisjoint(b.first_groups)
+                ),
             ),
             Level(
                 "initial",
@@ -250,7 +253,7 @@ COMPARISONS = (
         "what they share",
         "homes",
         (differs("is also held by somebody with another first name"),),
-        known=lambda a, b: not set(a.homes).isdisjoint(b.homes),
+        known=lambda a, b: bool(a.homes and b.homes) and not set(a.homes).isdisjoint(b.homes),
         known_sql="(len(l.homes) > 0 AND list_has_any(l.homes, r.homes))",
         shows=NOTHING,
     ),

@@ -84,10 +84,15 @@ class Comparison:
                 return -1
         elif getattr(one, self.trait) is None or getattr(other, self.trait) is None:
             return -1
-        for place, level in enumerate(self.levels):
-            if level.holds(one, other):
+        for place, holds in self._tests:
+            if holds(one, other):
                 return place
         return len(self.levels) - 1
+
+    @cached_property
+    def _tests(self) -> list[tuple[int, Callable[[Traits, Traits], bool]]]:
+        """Of all levels but the last, which always holds."""
+        return [(place, level.holds) for place, level in enumerate(self.levels[:-1])]
 
 
 def is_slip(one: str, other: str, shortest: int) -> bool:
@@ -144,7 +149,13 @@ def equal_any(trait: str, several: str) -> Level:
         "are equal",
         f"(l.{trait} = r.{trait} OR (len({left}) + len({right}) > 0 AND (list_contains({left}, r.{trait})"
         f" OR list_contains({right}, l.{trait}) OR list_has_any({left}, {right}))))",
-        lambda a, b: not _all_of(a, trait, several).isdisjoint(_all_of(b, trait, several)),
+        lambda a, b: (
+            getattr(a, trait) == getattr(b, trait)
+            or (
+                bool(getattr(a, several) or getattr(b, several))
+                and not _all_of(a, trait, several).isdisjoint(_all_of(b, trait, several))
+            )
+        ),
     )
 
 

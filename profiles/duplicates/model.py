@@ -34,7 +34,9 @@ class Told(NamedTuple):
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as ``Traits`` and ``tiers.Side`` are not: that makes each several times as expensive, and a changed
+# person has hundreds.
+@dataclass(slots=True)
 class Scored:
     """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields.
 
@@ -43,8 +45,13 @@ class Scored:
 
     score: float
     levels: Levels
-    told: list[Told]
+    lines: list[tuple[str, str, float]]
     often: frozenset[str] = frozenset()
+
+    @property
+    def told(self) -> list[Told]:
+        """The explanation; of most pairs nobody asks for it."""
+        return [Told(*line) for line in self.lines]
 
     @property
     def probability(self) -> float:
@@ -118,7 +125,7 @@ class Model:
         ``levels``: those of the two, where somebody looked at some already.
         """
         levels = Levels(one, other) if levels is None else levels
-        told: list[Told] = []
+        lines: list[tuple[str, str, float]] = []
         holding = (1 << len(_TOGETHER)) - 1
         for comparison, weights, rare_places, masks in self._fields:
             level = levels[comparison.field]
@@ -128,7 +135,7 @@ class Model:
             weight = weights[level]
             if level in rare_places:
                 weight += self.rarity[comparison.field] * _commoner(comparison, one, other, rarity)
-            told.append(Told(comparison.field, comparison.names[level], weight))
+            lines.append((comparison.field, comparison.names[level], weight))
         while holding:
             lowest = holding & -holding
             holding ^= lowest
@@ -138,10 +145,10 @@ class Model:
                 weight *= self.doublings(people)
             elif adjustment.by:
                 weight *= _commoner(BY_FIELD[adjustment.by], one, other, rarity)
-            told.append(Told("", adjustment.name, weight))
+            lines.append(("", adjustment.name, weight))
         prior = self.prior(people) + self._together(DOUBLED, rarity)
         often = frozenset([name for name in OFTEN if rarity.of("shared", name) > 0])
-        return Scored(prior + sum([one.weight for one in told]), levels, told, often)
+        return Scored(prior + sum([weight for _, _, weight in lines]), levels, lines, often)
 
     def _together(self, name: str, rarity: Rarity) -> float:
         if name in self.shared:

@@ -19,6 +19,7 @@ from profiles.models import IdentifierType
 
 READ = (*COLUMNS, "ids", "singles")
 STORED = (*READ, "keys")
+_LISTS = [READ.index(name) for name in ("first_groups", "emails", "phones")]
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
 ALGORITHM = 2
@@ -164,6 +165,8 @@ def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
 
 def side_of(stored: Sequence[Any]) -> Side:
     """What ``READ`` selects, as the comparison takes it."""
-    told: list[Any]
-    *told, ids, singles = (tuple(value) if isinstance(value, list) else value for value in stored)
-    return Side(Traits(*told), frozenset(ids), frozenset(singles))
+    told = list(stored)
+    for place in _LISTS:
+        told[place] = tuple(told[place])
+    *traits, ids, singles = told
+    return Side(Traits(*traits), frozenset(ids), frozenset(singles))

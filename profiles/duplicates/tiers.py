@@ -23,7 +23,7 @@ CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible
 SINGLE_BITS = 48
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Side:
     """One person of a pair.
 
@@ -52,7 +52,7 @@ def single_of(type_id: int, value_hash: int) -> int:
     return (type_id << SINGLE_BITS) | (value_hash & ((1 << SINGLE_BITS) - 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Facts:
     """What the conditions look at: the levels, and what no level says."""
 

@@ -47,7 +47,7 @@ _EXACT, _PATTERNS = frozenset(DEFAULT_BLOCKED), compile_patterns(DEFAULT_BLOCKED
 _DIGITS = re.compile(r"\D+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Traits:
     """What is compared; None is unknown. All text is folded; ``birth_date`` is ISO.
 
