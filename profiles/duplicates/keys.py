@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from profiles.duplicates.traits import Traits
 
-# Of a million people the pairs found are the same with 200, which compares a tenth more.
+# With 200, 31 more pairs of 148,000 are found among a million people, of a third more candidates.
 BLOCK = 100
 _NOT_PLAIN = re.compile("[^a-z0-9]")
 _DIGITS = str.maketrans("", "", "0123456789")
