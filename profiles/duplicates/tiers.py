@@ -190,6 +190,11 @@ DOUBTS: dict[str, Condition] = {
         {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
+    "mail_slip": Condition(
+        "Their e-mail addresses are a letter or a digit apart, and no phone or birth date says that it is a slip.",
+        {"email": ("slip",), "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
     "home_name": Condition(
         "What they share is also held by somebody with another first name, and their own are not quite the same.",
         {"home": (DIFFERS,), "first_name": _but("first_name", "equal", UNKNOWN, DIFFERS)},

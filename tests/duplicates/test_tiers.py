@@ -171,6 +171,17 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
         )
 
 
+def test_addresses_a_digit_apart_may_be_those_of_namesakes() -> None:
+    one = {**ANN, "email": "ann.brown88@web.de", "birth_date": "", "phone": ""}
+    other = {**one, "email": "ann.brown78@web.de"}
+    assert verdict(side(one), side(other)) == Classified("possible", "mail_slip")
+    phone = {"phone": ANN["phone"]}
+    assert verdict(side({**one, **phone}), side({**other, **phone})).tier in ("certain", "probable")
+    assert verdict(
+        side({**one, "birth_date": "1980-05-17"}), side({**other, "birth_date": "1980-05-17"})
+    ).tier == ("certain")
+
+
 def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
     robert = side({**ANN, "first_name": "Robert", "birth_date": "1950-01-02"})
 
