@@ -195,6 +195,11 @@ DOUBTS: dict[str, Condition] = {
         {"email": ("slip",), "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
+    "crossed": Condition(
+        "The first name of one is the last name of the other, and they share neither e-mail nor phone: perhaps twins.",
+        {"first_name": ("crossed",), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
+        ("not same_id",),
+    ),
     "home_name": Condition(
         "What they share is also held by somebody with another first name, and their own are not quite the same.",
         {"home": (DIFFERS,), "first_name": _but("first_name", "equal", UNKNOWN, DIFFERS)},

@@ -182,6 +182,16 @@ def test_addresses_a_digit_apart_may_be_those_of_namesakes() -> None:
     ).tier == ("certain")
 
 
+def test_a_last_name_for_a_first_name_is_not_enough() -> None:
+    """Charles Charles and Aurélie Charles may be twins."""
+    home = {"last_name": "Charles", "birth_date": "1972-05-27", "city": "Łódź", "postcode": "21203"}
+    one = {**home, "first_name": "Charles", "email": "charles.charles@gmx.de"}
+    other = {**home, "first_name": "Aurélie", "email": "aurelie.charles@gmail.com"}
+    assert verdict(side(one), side(other)) == Classified("possible", "crossed")
+    phone = {"phone": ANN["phone"]}
+    assert verdict(side({**one, **phone}), side({**other, **phone})) == Classified("probable")
+
+
 def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
     robert = side({**ANN, "first_name": "Robert", "birth_date": "1950-01-02"})
 
