@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.duplicates.scan import start_scan
+from profiles.duplicates.scan import KIND, start_scan
 from profiles.duplicates.training.people import make_people
 from profiles.identity.graph import retried
 from profiles.models import (
@@ -90,6 +90,9 @@ def forget_findings() -> None:
 
 
 def scan() -> Job:
+    forget_findings()
+    # A worker starts one by itself when other tests left a long queue; it may have looked before our people were there.
+    wait_until(lambda: not Job.objects.open().filter(kind=KIND).exists(), what="the end of another scan")
     forget_findings()
     return start_scan(actor=Actor.system())
 
