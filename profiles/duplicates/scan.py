@@ -125,8 +125,8 @@ def _rows_of_queue(chunk: Chunk) -> bool:
             return False
     with chunk.commit(cursor={"step": "rows", "queued": last}), connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM profiles_matchqueue WHERE id IN (SELECT id FROM profiles_matchqueue WHERE id <= %s"
-            " ORDER BY id LIMIT %s FOR UPDATE) RETURNING profile_id",
+            "WITH taken AS MATERIALIZED (SELECT id FROM profiles_matchqueue WHERE id <= %s ORDER BY id LIMIT %s FOR UPDATE)"
+            " DELETE FROM profiles_matchqueue q USING taken WHERE q.id = taken.id RETURNING q.profile_id",
             [last, CHUNK],
         )
         roots = rows.roots_of(one for (one,) in cursor.fetchall())
