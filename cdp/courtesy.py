@@ -42,11 +42,10 @@ def _step_back_session(pid: int, by: int) -> None:
         except BlockingIOError:
             time.sleep(_PAUSE)
         except OSError as error:
-            if (
-                error.errno == errno.EINVAL
-            ):  # the machine's first session has none: each of its processes counts
-                return
-            raise
+            # The machine's first session has no niceness of its own: there each of its processes counts.
+            if error.errno != errno.EINVAL:
+                raise
+            return
 
 
 def step_back_in_database() -> None:

@@ -17,7 +17,7 @@ from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import COMPARISONS, Levels
 from profiles.duplicates.model import Model, Rarity, Told, rounded, shipped
 from profiles.duplicates.rows import READ, Row, side_of
-from profiles.duplicates.tiers import Classified, Side, classify, is_nothing
+from profiles.duplicates.tiers import Classified, Side, classify, facts_of, is_nothing
 from profiles.duplicates.together import COUNTED
 from profiles.models import MatchCrowd
 
@@ -133,10 +133,11 @@ def find(rows: Sequence[Row]) -> list[Found]:
 def compare(a: int, b: int, one: Side, other: Side, *, base: Base, model: Model, today: date) -> Found | None:
     """One pair; None when it is nothing."""
     levels = Levels(one.traits, other.traits)
-    if is_nothing(one, other, levels, today=today):
+    facts = facts_of(one, other, levels, today=today, often=base.rarity.often)
+    if is_nothing(facts):
         return None
     scored = model.score(one.traits, other.traits, people=base.people, rarity=base.rarity, levels=levels)
-    classified = classify(one, other, scored, model=model, today=today)
+    classified = classify(facts, scored, model=model)
     return Found(a, b, scored.score, classified, tuple(scored.told)) if classified.tier else None
 
 

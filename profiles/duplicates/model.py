@@ -38,15 +38,11 @@ class Told(NamedTuple):
 # person has hundreds.
 @dataclass(slots=True)
 class Scored:
-    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields.
-
-    ``often``: those of ``together.OFTEN`` that are so in this base.
-    """
+    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields."""
 
     score: float
     levels: Levels
     lines: list[tuple[str, str, float]]
-    often: frozenset[str] = frozenset()
 
     @property
     def told(self) -> list[Told]:
@@ -70,6 +66,11 @@ class Rarity:
     def of(self, field_name: str, value: str | None) -> float:
         known = self.bits.get(field_name, {})
         return known.get(value or "", known.get("", 0.0))
+
+    @cached_property
+    def often(self) -> frozenset[str]:
+        """Those of ``together.OFTEN`` that are so in this base."""
+        return frozenset(name for name in OFTEN if self.of("shared", name) > 0)
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,7 @@ class Model:
                 weight *= _commoner(BY_FIELD[adjustment.by], one, other, rarity)
             lines.append(("", adjustment.name, weight))
         prior = self.prior(people) + self._together(DOUBLED, rarity)
-        often = frozenset([name for name in OFTEN if rarity.of("shared", name) > 0])
-        return Scored(prior + sum([weight for _, _, weight in lines]), levels, lines, often)
+        return Scored(prior + sum([weight for _, _, weight in lines]), levels, lines)
 
     def _together(self, name: str, rarity: Rarity) -> float:
         if name in self.shared:

@@ -74,13 +74,13 @@ class Condition:
     needs: tuple[str, ...] = ()
 
     def holds(self, facts: Facts) -> bool:
-        for name, wanted in self._places:
+        for name, wanted in self._levels:
             if facts.levels[name] not in wanted:
                 return False
         return all(getattr(facts, fact) is wanted for fact, wanted in self._facts)
 
     @cached_property
-    def _places(self) -> list[tuple[str, frozenset[int]]]:
+    def _levels(self) -> list[tuple[str, frozenset[int]]]:
         return [(name, frozenset(_places(name, names))) for name, names in self.when.items()]
 
     @cached_property
@@ -307,15 +307,13 @@ def adult_since(today: date) -> str:
     return date(today.year - 18, today.month, day).isoformat()
 
 
-def is_nothing(one: Side, other: Side, levels: Levels, *, today: date) -> bool:
+def is_nothing(facts: Facts) -> bool:
     """Whether a veto holds and nothing ties the two: ``classify`` calls them nothing, whatever their score."""
-    facts = facts_of(one, other, levels, today=today)
     return bool(_first(VETOES, facts)) and not _first(TIES, facts)
 
 
-def classify(one: Side, other: Side, scored: Scored, *, model: Model, today: date) -> Classified:
+def classify(facts: Facts, scored: Scored, *, model: Model) -> Classified:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
-    facts = facts_of(one, other, scored.levels, today=today, often=scored.often)
     if veto := _first(VETOES, facts):
         return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
     rule, is_possible = _first(RULES, facts), scored.score >= model.thresholds["possible"]

@@ -76,13 +76,13 @@ def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[st
         if is_trained:
             linker.training.estimate_u_using_random_sampling(max_pairs=1_000_000, seed=1)
             for columns in (("first", "last"), ("birth_date",), ("email",)):
-                if all(told(db, column) for column in columns):
+                if all(is_told(db, column) for column in columns):
                     linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
         started = time.perf_counter()
         return linker.inference.predict().physical_name, time.perf_counter() - started
 
 
-def told(db: DuckDBPyConnection, column: str) -> bool:
+def is_told(db: DuckDBPyConnection, column: str) -> bool:
     """Whether anybody says it: Splink refuses to train on what nobody does."""
     return bool(db.execute(f"SELECT count({column}) FROM people").fetchall()[0][0])
 

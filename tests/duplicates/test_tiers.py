@@ -20,6 +20,7 @@ from profiles.duplicates.tiers import (
     Side,
     adult_since,
     classify,
+    facts_of,
     in_words,
     is_nothing,
     single_of,
@@ -49,8 +50,10 @@ def side(values: dict[str, Any], *, ids: tuple[int, ...] = (), singles: tuple[in
 
 def verdict(one: Side, other: Side, rarity: Rarity | None = None) -> Classified:
     def seen(a: Side, b: Side) -> Classified:
-        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=rarity or Rarity())
-        return classify(a, b, scored, model=shipped(), today=TODAY)
+        here = rarity or Rarity()
+        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=here)
+        facts = facts_of(a, b, scored.levels, today=TODAY, often=here.often)
+        return classify(facts, scored, model=shipped())
 
     assert seen(one, other) == seen(other, one)
     return seen(one, other)
@@ -276,8 +279,9 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     for one, other in db.execute("SELECT l, r FROM compared").fetchall():
         a, b = sides[one - 1], sides[other - 1]
         scored = model.score(a.traits, b.traits, people=rows, rarity=Rarity(rarity))
-        alone = classify(a, b, scored, model=model, today=TODAY)
-        assert not (alone.tier and is_nothing(a, b, Levels(a.traits, b.traits), today=TODAY))
+        facts = facts_of(a, b, Levels(a.traits, b.traits), today=TODAY, often=Rarity(rarity).often)
+        is_ruled_out, alone = is_nothing(facts), classify(facts, scored, model=model)
+        assert not (alone.tier and is_ruled_out)
         assert found.get((one, other), Classified("")).tier == alone.tier, (
             people.rows[one - 1],
             people.rows[other - 1],
