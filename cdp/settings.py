@@ -94,7 +94,7 @@ INSTALLED_APPS.insert(0, "django.forms")
 
 # --- Database ------------------------------------------------------------------------------------
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", "postgres:///cdp")}
-DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
+DATABASES["default"]["ENGINE"] = "cdp.database"
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
 # Statements of cdp.sql are parsed and planned once for each connection. Off behind a pooler that lends a
@@ -111,8 +111,8 @@ if DB_POOL_SIZE and not TESTING:
     }
 elif not TESTING:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
-# A connection that broke while nobody used it is replaced before it is used, pooled or not.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = not TESTING
+# A connection that broke while nobody used it is replaced before it is used; a pool's by cdp.database.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = not TESTING and not DB_POOL_SIZE
 if TESTING:
     # The one session that may empty the audit log (cdp/migrations/0002): a test database is flushed.
     DATABASES["default"]["OPTIONS"]["options"] = "-c cdp.may_empty_audit=on"

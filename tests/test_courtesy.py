@@ -36,6 +36,9 @@ def test_a_server_process_of_this_machine_steps_back() -> None:
         try:
             allowed = os.geteuid() in (0, os.stat(f"/proc/{pid}").st_uid)
             assert niceness(pid) == (NICENESS if allowed else 0)
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW max_parallel_workers_per_gather")
+                assert (cursor.fetchone() == ("0",)) == allowed, "nor has it helpers, which would not"
         finally:
             connection.close()
     finally:

@@ -7,11 +7,11 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.sql import ask, run, together
+from cdp.sql import ask, commit_with_these, run, together
 from profiles.models import IdentifierType
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +90,46 @@ def test_a_statement_is_planned_once() -> None:
     for _ in range(5):
         assert run(statement, [[1, 2, None]]) == [(3,)]
     assert run(plans, []) == [(1,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_goes_out_with_the_statements_before_it() -> None:
+    ended: list[str] = []
+    make = "INSERT INTO profiles_eventname (name) VALUES (%s)"
+    with transaction.atomic():
+        transaction.on_commit(lambda: ended.append("committed"))
+        with together():
+            ask(make, ["Waved"])
+            commit_with_these()
+        assert _seen_by_others() == ["Waved"]
+        assert not ended
+    assert ended == ["committed"]
+    with pytest.raises(IntegrityError, match="duplicate key"), transaction.atomic():
+        transaction.on_commit(lambda: ended.append("never"))
+        with together():
+            ask(make, ["Nodded"])
+            ask(make, ["Waved"])
+            commit_with_these()
+    assert _seen_by_others() == ["Waved"]
+    assert ended == ["committed"]
+    assert run("SELECT 1", []) == [(1,)], "the connection goes on"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_waits_for_the_transaction_around() -> None:
+    with transaction.atomic():
+        with transaction.atomic(), together():
+            ask("INSERT INTO profiles_eventname (name) VALUES (%s)", ["Waved"])
+            commit_with_these()
+        assert _seen_by_others() == []
+    assert _seen_by_others() == ["Waved"]
+
+
+def _seen_by_others() -> list[str]:
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT name FROM profiles_eventname WHERE name IN ('Waved', 'Nodded')")
+            return [name for (name,) in cursor]
+    finally:
+        other.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,7 +24,7 @@ from psycopg.errors import (
 
 from cdp import webhooks
 from cdp.actors import Actor
-from cdp.sql import Answer, ask, together
+from cdp.sql import Answer, ask, commit_with_these, together
 from profiles.errors import Refused
 from profiles.identity import graph
 from profiles.identity.types import identifier_types
@@ -248,6 +248,7 @@ class _Call:
 
     def _carry_out(self, entries: Sequence[Entry], decided: Decided, known: Known) -> None:
         changes = Changes(self.sender, self.said)
+        heard = () if self.is_quiet else heard_topics()
         new = [person for person in decided.new if person.joined is None]
         write.give_ids(new)
         with ExitStack() as stack:
@@ -258,7 +259,7 @@ class _Call:
             came = write.insert_identifiers(decided.attached, final, self.source.pk)
             write.touch_identifiers(decided.touched)
             write.keep_intervals({key: known.intervals[key] for key in decided.passed})
-            events, doubles = self._insert_events(decided)
+            events = self._insert_events(decided)
             consents = [landing for landing in decided.landings if landing.claims.item.kind == "consent"]
             if decided.joins or consents:
                 stack.close()  # other rooms' verbs write through the ORM
@@ -271,12 +272,14 @@ class _Call:
             record_consents(consents, events, sender=self.sender, actor=self.actor)
             self.problems_of(changes, decided)
             self._keep_receipts(entries, decided.landings)
-            self._assert_first(decided, events, doubles)
-        if not self.is_quiet:
-            self._publish(new, touched)
+            told = _told(new, touched, heard)
+            if not told:
+                commit_with_these()
+        for topic, items in told.items():
+            webhooks.publish_many(topic, items=items)
 
-    def _insert_events(self, decided: Decided) -> tuple[Answer[dict[Any, int]], set[int]]:
-        """Their ids by message; and the indexes of items that repeat another of their cart, which are none."""
+    def _insert_events(self, decided: Decided) -> Answer[dict[Any, int]]:
+        """Their ids by message. Items that repeat another of their cart are none."""
         rows = [
             (landing.claims.item, landing.member_id or landing.person.now().id)
             for landing in decided.landings
@@ -295,15 +298,7 @@ class _Call:
             if landing.claims.item.index in doubles:
                 said = "The same person did the same to the same cart within two seconds."
                 self._duplicate(landing.claims.item, "duplicate_cart_event", said)
-        return events, doubles
-
-    def _assert_first(self, decided: Decided, events: Answer[dict[Any, int]], doubles: set[int]) -> None:
-        """Raises Collision when another call stored a message since this one looked: what it says was decided on
-        what is no longer so."""
-        for landing in decided.landings:
-            item = landing.claims.item
-            if item.message_id not in events.value and item.index not in doubles:
-                raise store.Collision(f"Message {item.message_text} was stored by another call meanwhile.")
+        return events
 
     def _join(self, decided: Decided, events: Answer[dict[Any, int]]) -> None:
         for join in decided.joins:
@@ -318,17 +313,6 @@ class _Call:
                 )
             except Refused as refused:  # locked, deleted or merged since it was read
                 raise store.Collision(refused.message) from refused
-
-    def _publish(self, new: list[Person], touched: dict[int, list[str]]) -> None:
-        if new and "profile.created" in heard_topics():
-            webhooks.publish_many(
-                "profile.created", items=[(person.id, {"profile_id": person.id}) for person in new]
-            )
-        if touched and "profile.updated" in heard_topics():
-            webhooks.publish_many(
-                "profile.updated",
-                items=[(pk, {"profile_id": pk, "fields": fields}) for pk, fields in sorted(touched.items())],
-            )
 
     def problems_of(self, changes: Changes, decided: Decided) -> None:
         for landing in decided.landings:
@@ -358,6 +342,19 @@ class _Call:
             received_at=timezone.now(),
             replay_of=self.replay_of,
         )
+
+
+def _told(
+    new: list[Person], touched: dict[int, list[str]], heard: Collection[str]
+) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    """What webhooks are told, by topic: nothing that nobody listens to."""
+    told: dict[str, list[tuple[int, dict[str, Any]]]] = {
+        "profile.created": [(person.id, {"profile_id": person.id}) for person in new],
+        "profile.updated": [
+            (pk, {"profile_id": pk, "fields": fields}) for pk, fields in sorted(touched.items())
+        ],
+    }
+    return {topic: items for topic, items in told.items() if items and topic in heard}
 
 
 def _refused(refusal: Refusal) -> Result:

@@ -101,13 +101,16 @@ _EVENTS = """
         %(occurred_at)b::timestamptz[], %(received_at)b::timestamptz[], %(message_id)b::uuid[],
         %(properties)b::text[], %(context)b::text[], %(envelope)b::text[])
         AS e (profile_id, name_id, kind, occurred_at, received_at, message_id, properties, context, envelope)
-    ON CONFLICT (source_id, message_id) DO NOTHING
     RETURNING message_id, id
 """
 
 
 def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> Answer[dict[Any, int]]:
-    """Write (item, member id) as events; ``{message id: event id}`` of those that were not there."""
+    """Write (item, member id) as events; ``{message id: event id}``.
+
+    IntegrityError when another call stored one of these messages since this one looked: what it says was decided on
+    what is no longer so.
+    """
     if not rows:
         return Answer.of({})
     names = name_ids(event_name(item) for item, _ in rows)

@@ -7,6 +7,9 @@ for the rest of the session, as more of the base.
 from __future__ import annotations
 
 import gzip
+import itertools
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -174,24 +177,38 @@ def test_events_per_second(
 def test_answers_stay_quick_at_half_load_while_an_import_runs(
     served: str, known: Known, seeds: Seeds, report: Callable[..., None], tmp_path: Path
 ) -> None:
+    """Three imports for each size, of other people each; each beside half of what was reached just before it."""
     rows = scaled(1_000_000)
+    others = itertools.count(1)
     for size in (1, 20):
-        batches = bodies(seeds(), events=events_of(size), size=size, known=known)
-        rate = len(batches) / run_ours(served, batches)[0] / 2
-        alone = measure_at(served, known, seeds, size, rate, seconds=10 * min(1.0, SCALE * 4))
-        folder = tmp_path / f"import-{size}"
-        folder.mkdir()
-        with importing(write_people(folder / "people.csv", rows), folder) as running:
-            beside = measure_at(served, known, seeds, size, rate, seconds=60, until=running)
-        late = percentile(beside, 0.99)
+        rates, alone, beside = [], [], []
+        for turn in range(ROUNDS):
+            folder = tmp_path / f"import-{size}-{turn}"
+            folder.mkdir()
+            file = write_people(folder / "people.csv", rows, others=next(others))
+            os.sync()  # the benchmark's own file is not what calls wait for
+            batches = bodies(seeds(), events=events_of(size), size=size, known=known)
+            rate = len(batches) / run_ours(served, batches)[0] / 2
+            rates.append(rate)
+            alone.append(measure_at(served, known, seeds, size, rate, seconds=10 * min(1.0, SCALE * 4)))
+            with importing(file, folder) as running:
+                beside.append(measure_at(served, known, seeds, size, rate, seconds=60, until=running))
+        (half, late), (half_alone, late_alone) = map(middle_of, (beside, alone))
+        each = ", ".join(f"{percentile(taken, 0.99) * 1000:.0f}" for taken in beside)
         report(
-            f"one request of {size} at half load ({rate:.0f}/s) while {rows:,} rows are imported (p50 / p99)",
-            measured=f"{percentile(beside, 0.5) * 1000:.0f} / {late * 1000:.0f} ms",
-            limit=f"without the import {percentile(alone, 0.5) * 1000:.0f} / {percentile(alone, 0.99) * 1000:.0f} ms",
-            ratio=f"{late / percentile(alone, 0.99):.1f} ×",
+            f"one request of {size} at half load ({statistics.median(rates):.0f}/s) while {rows:,} rows are imported"
+            f" (p50 / p99; median of {ROUNDS}: p99 {each})",
+            measured=f"{half * 1000:.0f} / {late * 1000:.0f} ms",
+            limit=f"without the import {half_alone * 1000:.0f} / {late_alone * 1000:.0f} ms",
+            ratio=f"{late / late_alone:.1f} ×",
             floor=f"p99 ≤ {SLOWEST * 1000:.0f} ms",
             holds=late <= SLOWEST,
         )
+
+
+def middle_of(rounds: list[list[float]]) -> tuple[float, float]:
+    """p50 and p99, each the median of the rounds: how fast a shared machine is changes within minutes."""
+    return tuple(statistics.median(percentile(taken, share) for taken in rounds) for share in (0.5, 0.99))
 
 
 def measure_at(
@@ -215,7 +232,7 @@ def measure_at(
 
 
 class importing:
-    """An import in a process of its own; the event is set when it ended."""
+    """An import in a process of its own, stopped when enough was seen of it; the event is set when it ended before."""
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder, self.ended = path, folder, threading.Event()
@@ -241,11 +258,28 @@ class importing:
         self.ended.set()
 
     def __exit__(self, *_: object) -> None:
+        if not (is_over := self.ended.is_set()):
+            os.killpg(self.child.pid, signal.SIGKILL)
         self.watch.join()
+        self._wait_for_database()
         self.log.close()
-        assert self.child.returncode == 0, (self.folder / "import.log").read_text()[-3000:]
+        assert self.child.returncode == (0 if is_over else -signal.SIGKILL), (
+            self.folder / "import.log"
+        ).read_text()[-3000:]
+
+    def _wait_for_database(self) -> None:
+        """Until nobody is at work there: a statement goes on for a while when its caller is gone."""
+        with own_connection(autocommit=True) as own:
+            deadline = time.monotonic() + 60
+            while own.execute(_AT_WORK).fetchone() != (0,):
+                assert time.monotonic() < deadline, "the database is still at work"
+                time.sleep(0.2)
 
 
+_AT_WORK = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active'"
+    " AND backend_type = 'client backend'"
+)
 SMALL = "few_events"
 
 
