@@ -50,7 +50,8 @@ class Answer(Generic[T]):
     def value(self) -> T:
         """Raises what the statement, or one sent before it, raised: Django's errors."""
         if not hasattr(self, "_value"):
-            if pipeline := getattr(_local, "pipeline", None):
+            # Not again for what came with the answer to another one.
+            if (pipeline := getattr(_local, "pipeline", None)) and self._cursor.pgresult is None:
                 with _wrapper.wrap_database_errors:
                     pipeline.sync()
             with self._cursor as cursor:

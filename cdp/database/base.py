@@ -20,7 +20,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection = super().get_new_connection(conn_params)
         while self.pool and not _is_usable(connection):
             connection.close()
-            connection._pool.putconn(connection)
+            self.pool.putconn(connection)
             connection = super().get_new_connection(conn_params)
         return connection
 

@@ -46,12 +46,16 @@ __all__ = ["npm_sdks"]
 pytestmark = [pytest.mark.bench, pytest.mark.django_db]
 
 ROUNDS = 5
-IMPORTS = 3
+IMPORTS = 3  # for each size of a request
 # Two servers take turns; between rounds each is anywhere between 0.9 and 1.3 of the other.
 TURNS = 8
 EVENTS = {1: 4_000, 20: 20_000, 100: 60_000}
 FLOOR = 0.5
 SLOWEST = 0.050
+_AT_WORK = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active'"
+    " AND backend_type = 'client backend'"
+)
 
 
 def events_of(size: int) -> int:
@@ -209,7 +213,8 @@ def test_answers_stay_quick_at_half_load_while_an_import_runs(
 
 def middle_of(rounds: list[list[float]]) -> tuple[float, float]:
     """p50 and p99, each the median of the rounds: how fast a shared machine is changes within minutes."""
-    return tuple(statistics.median(percentile(taken, share) for taken in rounds) for share in (0.5, 0.99))
+    half, late = (statistics.median(percentile(taken, share) for taken in rounds) for share in (0.5, 0.99))
+    return half, late
 
 
 def measure_at(
@@ -277,10 +282,6 @@ class importing:
                 time.sleep(0.2)
 
 
-_AT_WORK = (
-    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = 'active'"
-    " AND backend_type = 'client backend'"
-)
 SMALL = "few_events"
 
 
