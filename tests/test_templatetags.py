@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.templatetags.cdp import ago, badge_class, duration, number, sentence, split_bar, words
+from cdp.templatetags.cdp import ago, ago_by_hour, badge_class, duration, number, sentence, split_bar, words
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,14 @@ def test_ago(back: dict[str, int], said: str) -> None:
     assert f">{said}</time>" in html
     assert f'datetime="{at.isoformat(timespec="seconds")}"' in html
     assert at.strftime("%H:%M:%S UTC") in html
+
+
+def test_what_is_known_to_the_hour_is_told_by_it() -> None:
+    now = timezone.now()
+    assert ago_by_hour(now.replace(minute=0, second=0, microsecond=0)) == "this hour"
+    earlier = now - datetime.timedelta(hours=3)
+    assert ago_by_hour(earlier) == ago(earlier)
+    assert ago_by_hour(None) == ""
 
 
 def test_ago_of_long_ago_and_of_the_future() -> None:

@@ -136,6 +136,14 @@ def ago(at: datetime.datetime | None) -> SafeString | str:
     )
 
 
+@register.filter
+def ago_by_hour(at: datetime.datetime | None) -> SafeString | str:
+    """How long since, of what is known to the hour: what was noted in this one is no older than that."""
+    if at is not None and 0 <= (timezone.now() - at).total_seconds() < _HOUR:
+        return "this hour"
+    return ago(at)
+
+
 def _relative(local: datetime.datetime) -> str:
     now = timezone.localtime()
     seconds = (now - local).total_seconds()

@@ -70,6 +70,10 @@ def test_pages_are_clean(visit: Go, ada: User, shop: Source, width: int, dark: b
         f"/admin/profiles/profile/{person}/change/?kind=event",
     ):
         opened.open(path).check()
+    chart = opened.open(f"{source}/change/").page.locator(".chart")
+    right = "c => [c.querySelector('svg'), c].map(one => Math.round(one.getBoundingClientRect().right))"
+    drawn, seen = chart.evaluate(right)
+    assert drawn <= seen, "the newest hours are in view"
     opened.open(INBOX)
     opened.page.get_by_text("Filters").first.click()
     opened.check()
