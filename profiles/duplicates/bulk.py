@@ -16,7 +16,17 @@ from profiles.duplicates.keys import BLOCK
 from profiles.duplicates.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.measures import DIFFERS, OF_ONE
 from profiles.duplicates.model import rounded
-from profiles.duplicates.tiers import DOUBTS, RULES, TIES, VETOES, code_sql, decided_sql, facts_sql, tier_sql
+from profiles.duplicates.tiers import (
+    DESPITE,
+    DOUBTS,
+    RULES,
+    TIES,
+    VETOES,
+    code_sql,
+    decided_sql,
+    facts_sql,
+    tier_sql,
+)
 from profiles.duplicates.together import (
     ADJUSTMENTS,
     DOUBLED,
@@ -247,7 +257,13 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
     codes = ", ".join(
         f"{code_sql(of)} AS {name}"
-        for name, of in (("veto", VETOES), ("rule", RULES), ("tie", TIES), ("doubt", DOUBTS))
+        for name, of in (
+            ("veto", VETOES),
+            ("despite", DESPITE),
+            ("rule", RULES),
+            ("tie", TIES),
+            ("doubt", DOUBTS),
+        )
     )
     # Materialized: a score asked for by its name would be worked out anew at each of five places.
     db.execute(

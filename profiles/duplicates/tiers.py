@@ -1,7 +1,8 @@
 """From a compared pair to a tier: guarded rules, vetoes and two thresholds, never blended (DUPLICATES.md). Pure.
 
 Where families share, two of one name at one e-mail may be two: what a household holds settles nothing without a birth
-date (DOUBTS). Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
+date (DOUBTS). A veto keeps a pair from a merge in bulk; where so much else agrees that the score speaks for one person
+all the same, it is left to people to look at (DESPITE). Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
 each other on 100,000 pairs. Equal e-mail is not equal person: a rule that makes a pair certain asks for a first
 name that agrees and a birth date that does not object.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 
-from profiles.duplicates.adjustment import ONE_MAIL, SAME_DATE, SAME_PHONE
+from profiles.duplicates.adjustment import ONE_MAIL, SAME_DATE, SAME_PHONE, SAME_STREET
 from profiles.duplicates.levels import BY_FIELD, Levels
 from profiles.duplicates.measures import DIFFERS, UNKNOWN
 from profiles.duplicates.model import Model, Scored
@@ -39,8 +40,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, or of DOUBTS where one
-    keeps it from being more than possible; ``veto`` one of VETOES; or ""."""
+    """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, of DOUBTS where one keeps it from
+    being more than possible, or of DESPITE; ``veto`` one of VETOES; or ""."""
 
     tier: str
     rule: str = ""
@@ -246,6 +247,33 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
 }
+# Clerks mistake one name or one date for another: what one veto says and the score does not leaves a pair possible. Not
+# where both first names and birth dates object, nor at one e-mail or phone, where nine in ten are a household.
+_NO_CONTACT = {"email": _but("email", "equal"), "phone": _but("phone", "equal", "tail")}
+_NO_OTHER_FIRST = _but("first_name", DIFFERS)
+_ELSE = "but so much else agrees that they may be one person all the same."
+DESPITE: dict[str, Condition] = {
+    "despite_first_names": Condition(
+        f"Their first names are known and unlike, {_ELSE}",
+        {"first_name": (DIFFERS,), "birth_date": (*SAME_DATE, "parted"), **_NO_CONTACT},
+        ("not same_initial", "not other_single"),
+    ),
+    "despite_first_names_at_home": Condition(
+        f"Their first names are known and unlike and a birth date is missing, {_ELSE}",
+        {"first_name": (DIFFERS,), "birth_date": (UNKNOWN,), "street": SAME_STREET, **_NO_CONTACT},
+        ("not same_initial", "not other_single"),
+    ),
+    "despite_birth_dates": Condition(
+        f"Their birth dates are more than a slip apart, {_ELSE}",
+        {"birth_date": (DIFFERS,), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
+        ("not other_single",),
+    ),
+    "despite_minor": Condition(
+        f"One is a minor and the other is not, {_ELSE}",
+        {"birth_date": _but("birth_date", DIFFERS), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
+        ("across_eighteen", "not other_single"),
+    ),
+}
 # Rules but this one are doubted where the score says less than possible: of a million people some have a common name
 # and were born on one day. Seven of a hundred such pairs are two people; they stay possible.
 _SURE_RULE = "same_id"
@@ -308,15 +336,18 @@ def adult_since(today: date) -> str:
 
 
 def is_nothing(facts: Facts) -> bool:
-    """Whether a veto holds and nothing ties the two: ``classify`` calls them nothing, whatever their score."""
-    return bool(_first(VETOES, facts)) and not _first(TIES, facts)
+    """Whether ``classify`` calls them nothing whatever their score: a veto holds, and neither tie nor exception."""
+    return bool(_first(VETOES, facts)) and not _first(DESPITE, facts) and not _first(TIES, facts)
 
 
 def classify(facts: Facts, scored: Scored, *, model: Model) -> Classified:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
+    is_possible = scored.score >= model.thresholds["possible"]
     if veto := _first(VETOES, facts):
+        if is_possible and (despite := _first(DESPITE, facts)):
+            return Classified(POSSIBLE, despite, veto)
         return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
-    rule, is_possible = _first(RULES, facts), scored.score >= model.thresholds["possible"]
+    rule = _first(RULES, facts)
     if rule or scored.score >= model.thresholds["probable"]:
         doubt = _first(DOUBTS, facts)
         if doubt:
@@ -339,10 +370,11 @@ def code_sql(conditions: Mapping[str, Condition]) -> str:
 
 
 def tier_sql(model: Model) -> str:
-    """Over columns ``veto``, ``rule``, ``tie``, ``doubt`` and ``score``."""
+    """Over columns ``veto``, ``despite``, ``rule``, ``tie``, ``doubt`` and ``score``."""
     probable, possible = (f"score >= {model.thresholds[name]!r}" for name in ("probable", "possible"))
     return (
-        f"CASE WHEN veto <> '' THEN CASE WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
+        f"CASE WHEN veto <> '' THEN CASE WHEN despite <> '' AND {possible} THEN '{POSSIBLE}'"
+        f" WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
         f" WHEN rule <> '' AND doubt = '' THEN CASE WHEN {possible} OR rule = '{_SURE_RULE}' THEN '{CERTAIN}'"
         f" ELSE '{POSSIBLE}' END"
         f" WHEN {probable} AND doubt = '' THEN '{PROBABLE}'"
@@ -351,9 +383,9 @@ def tier_sql(model: Model) -> str:
 
 
 def decided_sql(model: Model) -> str:
-    """Over the same columns and ``tier``: the rule that makes it certain, or the doubt that makes it possible only."""
+    """Over the same columns and ``tier``: the rule that makes it certain, or what makes it possible only."""
     return (
-        f"CASE WHEN tier = '{CERTAIN}' THEN rule"
+        f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN veto <> '' THEN CASE WHEN tier = '{POSSIBLE}' THEN despite ELSE '' END"
         f" WHEN tier = '{POSSIBLE}' AND rule <> '' AND doubt = '' THEN '{UNLIKELY}'"
         f" WHEN tier = '{POSSIBLE}' AND (rule <> '' OR score >= {model.thresholds['probable']!r}) THEN doubt ELSE '' END"
     )
@@ -363,5 +395,5 @@ def in_words(rule: str, veto: str) -> str:
     """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
     if rule == UNLIKELY:
         return _UNLIKELY_TEXT
-    condition = VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
+    condition = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
     return condition.text if condition else ""

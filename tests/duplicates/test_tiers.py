@@ -14,6 +14,7 @@ from profiles.duplicates.homes import with_homes
 from profiles.duplicates.levels import Levels
 from profiles.duplicates.model import Rarity, shipped
 from profiles.duplicates.tiers import (
+    DESPITE,
     RULES,
     VETOES,
     Classified,
@@ -76,6 +77,20 @@ def verdict(one: Side, other: Side, rarity: Rarity | None = None) -> Classified:
             "",
             "first_names",
         ),
+        # One name or date is mistaken, and everything else of the two is one: for people to look at.
+        (
+            {"first_name": "Robert", "email": "", "phone": ""},
+            "possible",
+            "despite_first_names",
+            "first_names",
+        ),
+        (
+            {"birth_date": "1952-01-09", "email": "", "phone": ""},
+            "possible",
+            "despite_birth_dates",
+            "birth_dates",
+        ),
+        ({"first_name": "Robert", "birth_date": "1952-01-09", "email": ""}, "related", "", "first_names"),
         # The same name in another town, and nothing else.
         (
             {"email": "", "phone": "", "birth_date": "", "city": "Łódź", "street": "", "postcode": ""},
@@ -90,7 +105,8 @@ def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rul
     assert (seen.tier, seen.rule, seen.veto) == (tier, rule, veto) or (
         tier == "" and seen.tier in ("", "possible")
     )
-    assert in_words(seen.rule, seen.veto) == (VETOES[veto].text if veto else RULES[rule].text if rule else "")
+    told = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule)
+    assert in_words(seen.rule, seen.veto) == (told.text if told else "")
 
 
 def test_what_a_household_shares_needs_a_birth_date() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from profiles.duplicates.tiers import VETOES
 from profiles.duplicates.why.shapes import DECISION, HARD, LOCK, NOWHERE, Case, Finding, Fix, See, SourceFix
 from profiles.duplicates.why.stored import MERGE
 from profiles.duplicates.why.words import by_whom, via_of
@@ -51,12 +50,10 @@ def objections(case: Case, see: See, *, same: bool) -> list[Finding]:
     """
     found = [] if same else _other_ids(case, see)
     said = {one.code for one in found}
-    for veto in dict.fromkeys(case.vetoes):
+    for veto, text in case.vetoes.items():
         if veto == "identifiers" and said:
             continue
-        found.append(
-            Finding("veto", VETOES[veto].text, stored_as=NOWHERE, source="Comparison", via=f"veto {veto}")
-        )
+        found.append(Finding("veto", text, stored_as=NOWHERE, source="Comparison", via=f"veto {veto}"))
     return found
 
 

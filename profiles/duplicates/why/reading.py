@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from cdp.sql import run
 from profiles.attributes import CUSTOM
-from profiles.duplicates.tiers import VETOES
+from profiles.duplicates.tiers import VETOES, in_words
 from profiles.duplicates.why.origins import Key, loaded, origins_of
 from profiles.duplicates.why.shapes import (
     ATTRIBUTE,
@@ -78,7 +78,7 @@ def read_case(a: Profile, b: Profile, *, base_url: str = "") -> Case:
     )
     case.hands = [*_hands(sides), *_held(sides)]
     case.decisions = _decisions(sides)
-    case.vetoes = [one.veto for one in case.decisions if one.veto in VETOES]
+    case.vetoes = {one.veto: in_words(one.rule, one.veto) for one in case.decisions if one.veto in VETOES}
     return case
 
 
@@ -264,6 +264,7 @@ def _decisions(sides: Sequence[int] | dict[int, Side]) -> list[Decision]:
             row.user.get_username() if row.user else row.key.name if row.key else "somebody",
             row.decided_at,
             row.veto,
+            row.rule,
         )
         for row in rows.order_by("-decided_at", "-pk")[:20]
     ]

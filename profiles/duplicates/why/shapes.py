@@ -170,6 +170,7 @@ class Decision:
     who: str
     at: datetime.datetime | None
     veto: str = ""
+    rule: str = ""
 
 
 @dataclass(slots=True)
@@ -181,7 +182,8 @@ class Case:
     types: dict[str, TypeSpec]
     hands: list[Hand] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
-    vetoes: list[str] = field(default_factory=list)
+    # What objects, in words, by the veto's code.
+    vetoes: dict[str, str] = field(default_factory=dict)
     region: str = ""
     base_url: str = ""
 
