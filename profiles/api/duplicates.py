@@ -69,6 +69,9 @@ class PairRow(serializers.Serializer[Any]):
     reasons = ReasonRow(many=True)
     rule = serializers.CharField(help_text="What makes it certain, or forbids a merge; a sentence, or empty.")
     verdict = serializers.CharField(help_text=", ".join(DuplicatePair.Verdict.values))
+    through = serializers.IntegerField(
+        allow_null=True, help_text="The third profile both are likely to be, where little else ties the two."
+    )
     found_by = serializers.CharField(help_text=", ".join(DuplicatePair.FoundBy.values))
     case_id = serializers.IntegerField(allow_null=True)
     assignee = serializers.CharField(allow_null=True)
@@ -120,6 +123,7 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) 
         "probability": round(probability(pair.score, policy), 4),
         "reasons": reasons,
         "rule": in_words(pair.rule, pair.veto),
+        "through": pair.through_id,
         "verdict": pair.verdict,
         "found_by": pair.found_by,
         "case_id": pair.case_id,

@@ -54,13 +54,14 @@ Hit = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A pair that is something; ``a`` < ``b``."""
+    """A pair that is something; ``a`` < ``b``. ``through``: by way of whom, where it rests on a third person."""
 
     a: int
     b: int
     score: float
     classified: Classified
     told: tuple[Told, ...]
+    through: int | None = None
 
     @property
     def evidence(self) -> list[tuple[str, str, float]]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.duplicates import cases
+from profiles.duplicates import cases, through
 from profiles.duplicates.queue import with_people
 from profiles.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.identity import graph
@@ -178,7 +178,9 @@ def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Ac
         verdicts.take_back(roots)
     values = verdicts.written(verdict, actor=actor, days=days)
     DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
-    cases.refresh(sorted({one for both in roots for one in both}))
+    people = sorted({one for both in roots for one in both})
+    through.refresh(people)
+    cases.refresh(people)
     audit.record_many(
         "duplicate.verdict",
         actor=actor,

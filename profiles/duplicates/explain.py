@@ -8,6 +8,7 @@ from math import exp, log, log2
 
 from profiles.duplicates.levels import BY_FIELD
 from profiles.duplicates.measures import DIFFERS, NOTHING
+from profiles.duplicates.tiers import THROUGH
 from profiles.duplicates.together import LABELS
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 from profiles.privacy.masking import mask, mask_text
@@ -35,7 +36,12 @@ def explain(pair: DuplicatePair, *, sees: bool = True) -> list[Reason]:
 
     Values are masked, also in what a door said, unless somebody ``sees`` personal data.
     """
-    told = [_of_model(pair.a, pair.b, *line, sees=sees) for line in pair.evidence]
+    told = [
+        _of_third(pair.through_id, line[2])
+        if line[1] == THROUGH
+        else _of_model(pair.a, pair.b, *line, sees=sees)
+        for line in pair.evidence
+    ]
     return [*told, *(_of_door(reason, sees=sees) for reason in pair.reasons)]
 
 
@@ -64,6 +70,10 @@ def _of_model(a: Profile, b: Profile, field: str, level: str, weight: float, *, 
         f"{comparison.label} {label}".capitalize(),
         tone,
     )
+
+
+def _of_third(through_id: int | None, weight: float) -> Reason:
+    return Reason("", "By a third", "", "", weight, f"Both are likely #{through_id}", "good")
 
 
 def _of_door(reason: dict[str, str], *, sees: bool) -> Reason:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from profiles.duplicates import bulk, cases, pairs
-from profiles.models import MatchRow
+from profiles.duplicates import bulk, cases, pairs, through
+from profiles.models import DuplicatePair, MatchRow
 
 
 def forget(member_ids: Sequence[int]) -> None:
@@ -23,6 +23,7 @@ def forget(member_ids: Sequence[int]) -> None:
     _leave_crowds(ids)
     pairs.remove(ids)
     MatchRow.objects.filter(pk__in=ids).delete()
+    through.refresh(ids)
     cases.refresh(ids)
 
 
@@ -31,6 +32,7 @@ def erase(member_ids: Sequence[int]) -> None:
     ids = list(member_ids)
     forget(ids)
     pairs.remove(ids, decided=True)
+    DuplicatePair.objects.filter(through_id__in=ids).update(through=None)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE profiles_duplicatecase c SET updated_at = now(), anchor = CASE WHEN anchor = ANY(%(ids)s) THEN NULL"

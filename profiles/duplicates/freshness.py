@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.duplicates import candidates, cases, pairs, rows, scan
+from profiles.duplicates import candidates, cases, pairs, rows, scan, through
 from profiles.identity import graph
 from profiles.models import DuplicatePair, MatchBase, MatchQueue
 
@@ -115,6 +115,7 @@ def refresh(ids: Sequence[int]) -> list[int]:
     built = rows.build(roots)
     rows.store(roots, built)
     pairs.take_over(candidates.find(built), people=roots)
+    through.refresh(roots)
     cases.refresh(roots)
     return roots
 

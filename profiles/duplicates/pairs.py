@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -18,7 +18,12 @@ FoundBy = DuplicatePair.FoundBy
 STAGED = "found_pair"
 _LOCK = 7_302_005
 _TYPED = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
+# As a scan's file has them; what rests on a third person is derived afterwards.
 COLUMNS = tuple(column.split()[0] for column in _TYPED.split(", "))
+_WRITTEN = (*COLUMNS, "through_id")
+_TYPED += ", through_id bigint"
+# Pairs found by what the two say themselves; and whatever was decided, which nobody writes over.
+_OWN = "(d.through_id IS NULL OR d.verdict NOT IN ('open', 'later'))"
 
 
 def hold_still(*, wait: bool = True) -> bool:
@@ -46,11 +51,32 @@ def take_over_staged() -> dict[str, int]:
         " WHERE p.id = {0} AND p.status = 'live')"
     )
     found = f"SELECT * FROM {STAGED} WHERE {alive.format('a_id')} AND {alive.format('b_id')}"
-    return _take_over(found, FoundBy.SCAN, "true", {})
+    return _take_over(found, FoundBy.SCAN, _OWN, {})
 
 
 def take_over(found: Iterable[Found], *, people: Sequence[int]) -> dict[str, int]:
     """Make the table say what was found of these people just now. The same counts."""
+    params = {"found": _as_json(found), "people": list(people)}
+    profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
+    return _take_over(_GIVEN, FoundBy.CHANGE, f"{_OF.format(profiles)} AND {_OWN}", params)
+
+
+def take_over_bridged(found: Iterable[Found], *, among: Collection[tuple[int, int]] | None) -> int:
+    """The same for pairs that rest on a third person: of those ``among`` what is not found goes; None: of all. How many."""
+    told = list(found)
+    params: dict[str, Any] = {"found": _as_json(told)}
+    theirs = "d.through_id IS NOT NULL"
+    if among is not None:
+        params |= {"a": [a for a, _ in among], "b": [b for _, b in among]}
+        theirs += " AND (d.a_id, d.b_id) IN (SELECT * FROM unnest(%(a)b::bigint[], %(b)b::bigint[]))"
+    _take_over(_GIVEN, FoundBy.SCAN if among is None else FoundBy.CHANGE, theirs, params)
+    return len(told)
+
+
+_GIVEN = f"SELECT * FROM json_to_recordset(%(found)s::json) AS given ({_TYPED})"
+
+
+def _as_json(found: Iterable[Found]) -> str:
     told = [
         {
             "a_id": one.a,
@@ -60,23 +86,21 @@ def take_over(found: Iterable[Found], *, people: Sequence[int]) -> dict[str, int
             "rule": one.classified.rule,
             "veto": one.classified.veto,
             "evidence": one.evidence,
+            "through_id": one.through,
         }
         for one in found
     ]
-    params = {"found": orjson.dumps(told).decode(), "people": list(people)}
-    profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
-    given = f"SELECT * FROM json_to_recordset(%(found)s::json) AS given ({_TYPED})"
-    return _take_over(given, FoundBy.CHANGE, _OF.format(profiles), params)
+    return orjson.dumps(told).decode()
 
 
 def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -> dict[str, int]:
-    """One statement. ``found`` selects COLUMNS, ``theirs`` is whose pairs ``d`` it is all about.
+    """One statement. ``found`` selects ``_WRITTEN``, ``theirs`` is whose pairs ``d`` it is all about.
 
     A pair somebody decided about is not touched, nor is one between two people of whom any two profiles were
     called different. What only a search suggested goes when it no longer holds; what a door or a person
     suggested stays, as *possible*.
     """
-    seen = ("tier", "score", "rule", "veto", "evidence", "model_version")
+    seen = ("tier", "score", "rule", "veto", "evidence", "through_id", "model_version")
     ((new, changed, withdrawn),) = run(
         f"""
         WITH theirs AS MATERIALIZED (
@@ -98,14 +122,15 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
         ), freed AS (
             {_FREE}
         ), stays AS (
-            UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]'
+            UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]',
+                through_id = NULL
             FROM no_longer n
             WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change')
                 AND (d.tier <> 'possible' OR d.score <> 0)
         ), written AS (
             INSERT INTO profiles_duplicatepair AS d
-                ({", ".join(COLUMNS)}, verdict, model_version, found_by, scored_at)
-            SELECT {", ".join(COLUMNS)}, 'open', %(version)s, %(by)s, now() FROM staged
+                ({", ".join(_WRITTEN)}, verdict, model_version, found_by, scored_at)
+            SELECT {", ".join(_WRITTEN)}, 'open', %(version)s, %(by)s, now() FROM staged
             ON CONFLICT (a_id, b_id) DO UPDATE SET
                 {", ".join(f"{name} = excluded.{name}" for name in seen)}, scored_at = excluded.scored_at
             WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in seen)})

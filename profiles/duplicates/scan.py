@@ -4,7 +4,7 @@
 2. *compare*: the rows are copied into DuckDB, which finds, scores and classifies all pairs within bounded memory
    and writes them to files. Nothing in PostgreSQL changes, so a worker that dies begins this step anew.
 3. *store*: the files become pairs, crowds and values too many share, in one transaction; afterwards they are gone.
-4. *cases*: groups.
+4. *cases*: pairs that rest on a third person, and groups.
 
 Whoever changes between being copied and being stored goes back into the queue, and is compared again right after.
 The files of each try are in a folder of its own, so that a worker taken for dead never writes into its successor's.
@@ -28,7 +28,7 @@ from cdp.chunks import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
-from profiles.duplicates import bulk, cases, pairs, rows
+from profiles.duplicates import bulk, cases, pairs, rows, through
 from profiles.duplicates.model import shipped
 from profiles.errors import Forbidden
 from profiles.models import MatchBase
@@ -267,5 +267,5 @@ def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
 def _cases(chunk: Chunk) -> bool:
     with chunk.commit() as progress:
         pairs.hold_still()
-        progress.result = {"cases": cases.rebuild()}
+        progress.result = {"through": through.rebuild(), "cases": cases.rebuild()}
     return False

@@ -278,9 +278,12 @@ DESPITE: dict[str, Condition] = {
 # and were born on one day. Seven of a hundred such pairs are two people; they stay possible.
 _SURE_RULE = "same_id"
 UNLIKELY = "unlikely"
-_UNLIKELY_TEXT = (
-    "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
-)
+# Of pairs that rest on a third person (``through``).
+THROUGH = "through"
+_TEXTS = {
+    UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
+    THROUGH: "Both are likely one and the same third profile, though they say little of each other.",
+}
 # What people of one household or company share.
 TIES: dict[str, Condition] = {
     "email": Condition("They share an e-mail address.", {"email": ("equal",)}),
@@ -337,13 +340,18 @@ def adult_since(today: date) -> str:
 
 def is_nothing(facts: Facts) -> bool:
     """Whether ``classify`` calls them nothing whatever their score: a veto holds, and neither tie nor exception."""
-    return bool(_first(VETOES, facts)) and not _first(DESPITE, facts) and not _first(TIES, facts)
+    return bool(veto_of(facts)) and not _first(DESPITE, facts) and not _first(TIES, facts)
+
+
+def veto_of(facts: Facts) -> str:
+    """The code of the first veto that holds, or ""."""
+    return _first(VETOES, facts)
 
 
 def classify(facts: Facts, scored: Scored, *, model: Model) -> Classified:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
     is_possible = scored.score >= model.thresholds["possible"]
-    if veto := _first(VETOES, facts):
+    if veto := veto_of(facts):
         if is_possible and (despite := _first(DESPITE, facts)):
             return Classified(POSSIBLE, despite, veto)
         return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
@@ -393,7 +401,7 @@ def decided_sql(model: Model) -> str:
 
 def in_words(rule: str, veto: str) -> str:
     """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
-    if rule == UNLIKELY:
-        return _UNLIKELY_TEXT
+    if rule in _TEXTS:
+        return _TEXTS[rule]
     condition = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
     return condition.text if condition else ""

@@ -160,6 +160,7 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('a', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='profiles.profile')),
                 ('b', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='profiles.profile')),
+                ('through', models.ForeignKey(db_index=False, help_text='The third profile both are likely to be, where little else ties the two.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='profiles.profile')),
             ],
             options={
                 'ordering': ['-id'],
@@ -773,6 +774,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='duplicatepair',
             index=models.Index(fields=['created_at'], name='duplicate_pair_by_time'),
+        ),
+        migrations.AddIndex(
+            model_name='duplicatepair',
+            index=models.Index(condition=models.Q(('through__isnull', False)), fields=['through'], name='duplicate_pair_through'),
         ),
         migrations.AddConstraint(
             model_name='duplicatepair',

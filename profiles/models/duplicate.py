@@ -56,6 +56,14 @@ class DuplicatePair(models.Model):
     veto = models.CharField(
         max_length=40, blank=True, default="", db_default="", help_text="What forbids a merge."
     )
+    through = models.ForeignKey(
+        "profiles.Profile",
+        models.CASCADE,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="The third profile both are likely to be, where little else ties the two.",
+    )
     reasons = models.JSONField(default=list, db_default=[])
     evidence = models.JSONField(default=list, db_default=[])
     model_version = models.CharField(max_length=20, blank=True, default="", db_default="")
@@ -95,6 +103,9 @@ class DuplicatePair(models.Model):
                 fields=["decided_at"], name="duplicate_pair_decided", condition=Q(decided_at__isnull=False)
             ),
             models.Index(fields=["created_at"], name="duplicate_pair_by_time"),
+            models.Index(
+                fields=["through"], name="duplicate_pair_through", condition=Q(through__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ COLUMNS: dict[str, str] = {
     "profiles.DuplicatePair.b": "The other person of the pair.",
     "profiles.DuplicatePair.rule": "Compares with another person's values.",
     "profiles.DuplicatePair.veto": "Compares with another person's values.",
+    "profiles.DuplicatePair.through": "A third person's profile.",
     "profiles.DuplicatePair.evidence": "Compares with another person's values.",
     "profiles.DuplicatePair.model_version": "A number of the system.",
     "profiles.DuplicatePair.case": "A group of other people's profiles.",

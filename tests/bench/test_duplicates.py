@@ -19,11 +19,12 @@ import pytest
 from profiles.duplicates import bulk
 from profiles.duplicates.levels import COMPARISONS
 from profiles.duplicates.model import shipped
-from profiles.duplicates.training.fit import curve, f1_from, load, suggested
+from profiles.duplicates.training.fit import curve, f1_from, load
 from profiles.duplicates.training.people import People, make_people
 from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
 from tests.bench.conftest import scaled
 from tests.duplicates.febrl import read_febrl
+from tests.duplicates.suggested import suggested
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -92,7 +93,7 @@ def test_accuracy(report: Any) -> None:
     for name, people in everybody().items():
         db, truth = load(people), len(people.truth)
         candidates = len(db.execute("SELECT l FROM pair").fetchnumpy()["l"])
-        scores, labels = suggested(db, model, len(people.rows), people.truth)
+        scores, labels = suggested(db, len(people.rows), people.truth)
         seen = curve(scores, labels, truth)
         shipped_f1 = f1_from(scores, labels, truth, model.thresholds["possible"])
         table, _ = splink(db, len(people.rows), is_trained=True)

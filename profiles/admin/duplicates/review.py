@@ -172,6 +172,7 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
         "percent": percent(pair, policy),
         "policy": policy,
         "rule": in_words(pair.rule, pair.veto),
+        "through_url": card_url(pair.through_id) if pair.through_id else "",
         "state": state_of(pair),
         "winner_id": winner_id,
         "loser_id": (other if winner_id == one.pk else one).pk,
@@ -237,7 +238,7 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
 def together_of(reasons: list[Reason], score: float) -> list[Line]:
     """What fields say together, what says little as one line; and where every pair begins, so that the bars add up."""
     told = [reason for reason in reasons if not (reason.field or reason.is_told)]
-    lines = [_bar("Together", reason) for reason in told if abs(reason.weight) >= MINOR]
+    lines = [_bar(reason.label, reason) for reason in told if abs(reason.weight) >= MINOR]
     if minor := [reason for reason in told if abs(reason.weight) < MINOR]:
         text = f"{len(minor)} that say{'s' if len(minor) == 1 else ''} little"
         more = tuple(f"{one.text} {one.weight:+.1f}".replace("-", "−") for one in minor)

@@ -230,17 +230,6 @@ def scores_of(db: duckdb.DuckDBPyConnection, model: Model, people: int) -> Any:
     ).fetchnumpy()["score"]
 
 
-def suggested(
-    db: duckdb.DuckDBPyConnection, model: Model, people: int, truth: set[tuple[int, int]]
-) -> tuple[Any, Any]:
-    """Scores and labels of the pairs a queue offers for merging: certain, probable and possible."""
-    bulk.classify(db, model, people)
-    rows = db.execute("SELECT l, r, score FROM found WHERE tier <> 'related'").fetchnumpy()
-    both = zip(rows["l"], rows["r"], strict=True)
-    labels = np.fromiter(((int(a), int(b)) in truth for a, b in both), float, len(rows["l"]))
-    return rows["score"], labels
-
-
 def main() -> None:
     samples = []
     for sample in SAMPLES:
