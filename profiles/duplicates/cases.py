@@ -38,8 +38,9 @@ def refresh(roots: Sequence[int]) -> int:
         return 0
     links, was_in = _links_around(roots)
     found = groups(links)
-    # Most people are in no case and come to be in none.
-    return _write(found, among=was_in.union(roots)) if found or was_in else 0
+    # Most people are in no case and come to be in none. Whoever joins a group may have a smaller id than its anchor.
+    joined = (one for group in found for one in members_of(group))
+    return _write(found, among=was_in.union(roots, joined)) if found or was_in else 0
 
 
 def rebuild() -> int:

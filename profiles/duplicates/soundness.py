@@ -21,10 +21,12 @@ STRAY_ROWS = (
 STRAY_PAIRS = (
     "SELECT d.id FROM profiles_duplicatepair d JOIN profiles_profile a ON a.id = d.a_id"
     " JOIN profiles_profile b ON b.id = d.b_id JOIN profiles_profile x ON x.id = a.canonical_id"
-    " JOIN profiles_profile y ON y.id = b.canonical_id WHERE d.verdict IN ('open', 'later')"
+    " JOIN profiles_profile y ON y.id = b.canonical_id LEFT JOIN profiles_profile z ON z.id = d.through_id"
+    " WHERE d.verdict IN ('open', 'later')"
     " AND (x.status <> 'live' OR y.status <> 'live' OR x.id = y.id OR d.a_id >= d.b_id"
-    " OR (d.found_by IN ('scan', 'change') AND (x.id <> d.a_id OR y.id <> d.b_id)))"
-    f" AND NOT {_QUEUED.format('d.a_id')} AND NOT {_QUEUED.format('d.b_id')}"
+    " OR (d.found_by IN ('scan', 'change') AND (x.id <> d.a_id OR y.id <> d.b_id))"
+    " OR z.status <> 'live' OR z.canonical_id <> z.id)"
+    f" AND NOT {_QUEUED.format('d.a_id')} AND NOT {_QUEUED.format('d.b_id')} AND NOT {_QUEUED.format('d.through_id')}"
 )
 # Every member is reached from the first over open links of the case, and nobody else.
 STRAY_CASES = f"""
@@ -45,7 +47,7 @@ STRAY_CASES = f"""
 # Name, SQL that selects the id of everything that breaks it, and what to do.
 INVARIANTS = (
     ("people are compared while they are live, and as one", STRAY_ROWS, _FIX),
-    ("open pairs are of two live people", STRAY_PAIRS, _FIX),
+    ("open pairs are of two live people, and rest on a live one", STRAY_PAIRS, _FIX),
     ("open cases are of live people, each linked to the others", STRAY_CASES, _FIX),
 )
 ROWS = "people are compared by the values they have"

@@ -1,0 +1,306 @@
+"""Two who are both likely one third: found after a scan and after a change alike, explained, and gone with what they rest on."""
+
+from __future__ import annotations
+
+from datetime import date
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdp.jobs import run_to_end
+from profiles.duplicates import freshness, through
+from profiles.duplicates.decide import decide, find_pair
+from profiles.duplicates.explain import explain
+from profiles.duplicates.forgetting import erase
+from profiles.duplicates.model import shipped
+from profiles.duplicates.soundness import INVARIANTS
+from profiles.duplicates.through import MOST, Bridge, Link, bridges
+from profiles.duplicates.training.people import make_people
+from profiles.editing import update_profile
+from profiles.integrity import violations
+from profiles.merging.batches.apply import start_batch
+from profiles.merging.batches.make import make_batch
+from profiles.merging.batches.preview import preview_batch
+from profiles.merging.merge import merge_profiles
+from profiles.merging.verdicts import set_verdict
+from profiles.models import DuplicateCase, DuplicatePair, MatchQueue, MatchRow, Profile
+from profiles.privacy.deletion import delete_profiles
+from tests.duplicates.cast import ANN, person, plain, scan
+
+PROBABLE = shipped().thresholds["probable"]
+
+
+def link(a: int, b: int, score: float = 2.0, tier: str = "possible") -> Link:
+    return Link(a, b, tier, score)
+
+
+def test_by_the_likeliest_third_and_as_sure_as_the_weaker_link() -> None:
+    assert bridges([link(1, 2, 5.0), link(2, 3, 1.0)]) == [Bridge(1, 3, 2, 1.0)]
+    two_ways = [link(1, 2, 5.0), link(2, 3, 1.0), link(1, 4, 2.0), link(3, 4, 3.0)]
+    assert Bridge(1, 3, 4, 2.0) in bridges(two_ways)
+    assert bridges([*two_ways, link(1, 3, -1.0), link(2, 4)]) == []
+    # What makes a pair certain counts, whatever it scores.
+    assert bridges([link(1, 2, -2.0, "certain"), link(2, 3, 9.0)]) == [Bridge(1, 3, 2, PROBABLE)]
+    # Who may be everybody is nobody in between.
+    crowd = [link(0, other) for other in range(1, MOST + 2)]
+    assert bridges(crowd) == []
+    assert len(bridges(crowd[:-1])) == MOST * (MOST - 1) // 2
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda both: both[0] < both[1]),
+        st.sampled_from([-1.0, 0.5, 2.0, 7.0]),
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float], chance: Random) -> None:
+    links = [link(a, b, score) for (a, b), score in scores.items()]
+    found = bridges(links)
+    chance.shuffle(links)
+    assert bridges(links) == found
+    linked = {frozenset(both): score for both, score in scores.items()}
+
+    def best(a: int, b: int) -> float | None:
+        ways = [
+            min(linked[frozenset((a, c))], linked[frozenset((c, b))])
+            for c in range(1, 10)
+            if frozenset((a, c)) in linked and frozenset((c, b)) in linked and c not in (a, b)
+        ]
+        return max(ways) if ways and frozenset((a, b)) not in linked else None
+
+    wanted = {(a, b): bits for a, b in combinations(range(1, 10), 2) if (bits := best(a, b)) is not None}
+    assert {(one.a, one.b): one.bits for one in found} == wanted
+
+
+# --- Against the database --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ann() -> list[int]:
+    """Ann before she moved and married, in between, and after: the first and the last have a first name in common."""
+    return [
+        person(phone="", city="Gdańsk").pk,
+        person(birth_date="").pk,
+        person(last_name="Obara", email="obara.a@web.de", birth_date="", city="").pk,
+    ]
+
+
+def unsound() -> list[str]:
+    """What is broken of what finding duplicates keeps; these people came without a journal."""
+    names = {name for name, *_ in INVARIANTS}
+    return [one.name for one in violations() if one.name in names]
+
+
+def bridged() -> list[tuple[int, int, int | None]]:
+    return list(
+        DuplicatePair.objects.filter(rule="through", verdict="open")
+        .order_by("a_id", "b_id")
+        .values_list("a_id", "b_id", "through_id")
+    )
+
+
+def compare(way: str) -> None:
+    if way == "scan":
+        scan()
+        return
+    everybody = MatchRow.objects.values_list("pk", flat=True)
+    MatchQueue.objects.bulk_create(MatchQueue(profile_id=pk) for pk in everybody)
+    freshness.work_off()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", ["scan", "queue"])
+def test_it_is_possible_and_told_by_whom(way: str, ann: list[int]) -> None:
+    first, between, last = ann
+    compare(way)
+    assert bridged() == [(first, last, between)]
+    pair, weaker = (
+        DuplicatePair.objects.select_related("a", "b").get(a_id=one, b_id=last) for one in (first, between)
+    )
+    assert (pair.tier, pair.veto, pair.score) == ("possible", "", pytest.approx(weaker.score))
+    assert pair.found_by == ("scan" if way == "scan" else "change")
+    *_, by_third = explain(pair)
+    assert (by_third.label, by_third.text, by_third.tone) == (
+        "By a third",
+        f"Both are likely #{between}",
+        "good",
+    )
+    assert {"First names are equal", "Last names differ"} <= {one.text for one in explain(pair)}
+    # Found again it is the same one, to which somebody may have been assigned; and it makes no group.
+    compare("scan" if way == "queue" else "queue")
+    assert bridged() == [(first, last, between)]
+    assert DuplicatePair.objects.filter(pk=pair.pk).exists()
+    assert not DuplicateCase.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_change_of_whom_it_rests_on_takes_it_back(ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, between, last = ann
+    scan()
+    update_profile(profile_id=between, values={"phone": ""}, **by_staff)
+    freshness.work_off()
+    assert bridged() == []
+    update_profile(profile_id=between, values={"phone": "+48600100200"}, **by_staff)
+    freshness.work_off()
+    assert bridged() == [(first, last, between)]
+    # Once the two say it themselves, it rests on nobody.
+    update_profile(profile_id=first, values={"phone": "+48600100200"}, **by_staff)
+    freshness.work_off()
+    pair = DuplicatePair.objects.get(a_id=first, b_id=last)
+    assert (pair.through_id, pair.rule == "through") == (None, False)
+
+
+@pytest.mark.django_db
+def test_a_veto_between_the_two_stands(ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, _, last = ann
+    scan()
+    update_profile(profile_id=last, values={"birth_date": "1955-12-01"}, **by_staff)
+    freshness.work_off()
+    assert bridged() == []
+    scan()
+    assert not DuplicatePair.objects.filter(a_id=first, b_id=last).exists()
+
+
+@pytest.mark.django_db
+def test_it_goes_with_a_decision_and_comes_back_with_it(ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, between, last = ann
+    scan()
+    link_id = DuplicatePair.objects.get(a_id=between, b_id=last).pk
+    decide(pair_id=link_id, verdict="later", **by_staff)
+    assert len(bridged()) == 1
+    decide(pair_id=link_id, verdict="not_duplicate", **by_staff)
+    assert bridged() == []
+    decide(pair_id=link_id, verdict="open", **by_staff)
+    assert bridged() == [(first, last, between)]
+
+
+@pytest.mark.django_db
+def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, _, last = ann
+    scan()
+    pair = DuplicatePair.objects.get(a_id=first, b_id=last)
+    decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
+    scan()
+    compare("queue")
+    assert (find_pair(pair.pk).verdict, bridged()) == ("not_duplicate", [])
+    # Nor is the first asked about again by way of who was merged into the last.
+    other = person(
+        first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
+    ).pk
+    merge_profiles(winner_id=other, loser_id=last, **by_staff)
+    freshness.work_off()
+    assert all(last not in row and (first, other) != row[:2] for row in bridged())
+
+
+@pytest.mark.django_db
+def test_whoever_is_told_apart_before_is_not_suggested(ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, _, last = ann
+    set_verdict(a_id=first, b_id=last, verdict="not_duplicate", actor=by_staff["actor"])
+    scan()
+    assert bridged() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("gone", ["merged", "deleted", "erased"])
+def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, between, last = ann
+    scan()
+    if gone == "merged":
+        merge_profiles(winner_id=first, loser_id=between, **by_staff)
+    elif gone == "deleted":
+        delete_profiles(profile_ids=[between], **by_staff)
+    else:
+        pair = DuplicatePair.objects.get(a_id=first, b_id=last)
+        decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
+        erase([between])
+    freshness.work_off()
+    assert bridged() == []
+    assert not DuplicatePair.objects.filter(through_id=between).exists()
+    # The survivor has what the third had, so the two are found by what they say themselves.
+    own = DuplicatePair.objects.filter(a_id=first, b_id=last, verdict="open")
+    assert own.exists() == (gone == "merged")
+    assert unsound() == []
+
+
+@pytest.mark.django_db
+def test_a_door_may_say_so_too(ann: list[int]) -> None:
+    first, _, last = ann
+    said = [{"text": "Both came with the same cookie."}]
+    pair = DuplicatePair.objects.create(a_id=first, b_id=last, reasons=said)
+    scan()
+    pair.refresh_from_db()
+    assert (pair.through_id, pair.reasons, pair.score) == (None, said, 0)
+
+
+@pytest.mark.django_db
+def test_a_merge_of_all_three_in_bulk(ann: list[int], by_staff: dict[str, Any]) -> None:
+    scan()
+    batch = make_batch(DuplicatePair.objects.order_by("-score"), **by_staff)
+    batch = start_batch(
+        batch_id=preview_batch(batch_id=batch.pk, actor=by_staff["actor"]).pk, actor=by_staff["actor"]
+    )
+    assert batch.job is not None
+    assert run_to_end(batch.job).state == "done"
+    freshness.work_off()
+    assert Profile.objects.filter(status="live", pk__in=ann).count() == 1
+    assert not DuplicatePair.objects.filter(verdict="open").exists()
+    assert unsound() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", range(4))
+def test_after_each_change_they_are_what_all_links_make(seed: int, by_staff: dict[str, Any]) -> None:
+    chance = Random(seed)
+    rows = make_people(rows=120, seed=seed, share=1.0, doubled=0.4).rows
+    told = [{name: value for name, value in row.items() if value and name in ANN} for row in rows]
+    ids = [plain(**one).pk for one in told if one and is_date(one.get("birth_date", "1990-01-01"))]
+    scan()
+    was = set(bridged())
+    assert was
+    seen = 0
+    for _ in range(25):
+        _change(chance, ids, by_staff)
+        freshness.work_off()
+        now = bridged()
+        assert unsound() == []
+        through.rebuild()
+        assert now == bridged()
+        seen += set(now) != was
+        was = set(now)
+    assert seen
+
+
+def is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _change(chance: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
+    """Somebody who is linked, rather by way of a third, is edited, merged, deleted or told apart."""
+    pairs = list(DuplicatePair.objects.filter(verdict="open").order_by("pk"))
+    near = {pk for row in bridged() for pk in row}
+    pair = chance.choice([one for one in pairs if {one.a_id, one.b_id} & near] or pairs)
+    one, other = chance.sample([pair.a_id, pair.b_id], 2)
+    match chance.randrange(5):
+        case 0:
+            third = Profile.objects.get(pk=chance.choice(ids))
+            values = {name: getattr(third, name) or "" for name in ("phone", "email", "first_name")}
+            update_profile(profile_id=one, values=values, **by_staff)
+        case 1:
+            update_profile(
+                profile_id=one, values={chance.choice(("phone", "birth_date", "city")): ""}, **by_staff
+            )
+        case 2 if pair.tier != "related":
+            merge_profiles(winner_id=one, loser_id=other, **by_staff)
+        case 3:
+            delete_profiles(profile_ids=[one], **by_staff)
+        case _:
+            decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
