@@ -19,7 +19,7 @@ from cdp.actors import Actor
 from cdp.models import Job
 from profiles.duplicates import candidates, cases, pairs, rows, scan, through
 from profiles.identity import graph
-from profiles.models import DuplicatePair, MatchBase, MatchQueue
+from profiles.models import DuplicatePair, MatchBase, MatchQueue, Tier
 
 BATCH = 200
 # A queue this long, or of this share of all people, comes from an import: a scan is faster than batches.
@@ -109,13 +109,16 @@ def _may_scan() -> bool:
 def refresh(ids: Sequence[int]) -> list[int]:
     """Bring rows, pairs and cases of these people up to date, in the caller's transaction. Their surviving ids.
 
-    A fixed number of queries for any number of people.
+    A fixed number of queries for any number of people; fewer where nobody is linked to anybody.
     """
     roots = rows.roots_of(ids)
     built = rows.build(roots)
     rows.store(roots, built)
-    pairs.take_over(candidates.find(built), people=roots)
-    through.refresh(roots)
+    found = candidates.find(built)
+    taken = pairs.take_over(found, people=roots)
+    # Most people are linked to nobody, and were not.
+    if taken.before or any(one.classified.tier != Tier.RELATED for one in found):
+        through.refresh(roots)
     cases.refresh(roots)
     return roots
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -44,8 +44,17 @@ def create_stage() -> None:
         cursor.execute(f"DELETE FROM {STAGED}")
 
 
-def take_over_staged() -> dict[str, int]:
-    """Make the table say what a scan of everybody staged. Counts: new, changed, withdrawn."""
+class Taken(NamedTuple):
+    """How many pairs are new, changed and withdrawn; and how many were there before that were no household's."""
+
+    new: int
+    changed: int
+    withdrawn: int
+    before: int
+
+
+def take_over_staged() -> Taken:
+    """Make the table say what a scan of everybody staged."""
     alive = (
         "EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id"
         " WHERE p.id = {0} AND p.status = 'live')"
@@ -54,8 +63,8 @@ def take_over_staged() -> dict[str, int]:
     return _take_over(found, FoundBy.SCAN, _OWN, {})
 
 
-def take_over(found: Iterable[Found], *, people: Sequence[int]) -> dict[str, int]:
-    """Make the table say what was found of these people just now. The same counts."""
+def take_over(found: Iterable[Found], *, people: Sequence[int]) -> Taken:
+    """Make the table say what was found of these people just now."""
     params = {"found": _as_json(found), "people": list(people)}
     profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
     return _take_over(_GIVEN, FoundBy.CHANGE, f"{_OF.format(profiles)} AND {_OWN}", params)
@@ -93,7 +102,7 @@ def _as_json(found: Iterable[Found]) -> str:
     return orjson.dumps(told).decode()
 
 
-def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -> dict[str, int]:
+def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -> Taken:
     """One statement. ``found`` selects ``_WRITTEN``, ``theirs`` is whose pairs ``d`` it is all about.
 
     A pair somebody decided about is not touched, nor is one between two people of whom any two profiles were
@@ -101,10 +110,10 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
     suggested stays, as *possible*.
     """
     seen = ("tier", "score", "rule", "veto", "evidence", "through_id", "model_version")
-    ((new, changed, withdrawn),) = run(
+    (counts,) = run(
         f"""
         WITH theirs AS MATERIALIZED (
-            SELECT d.id, d.a_id, d.b_id, d.verdict FROM profiles_duplicatepair d WHERE {theirs}
+            SELECT d.id, d.a_id, d.b_id, d.verdict, d.tier FROM profiles_duplicatepair d WHERE {theirs}
         ), apart AS (
             SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
             FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
@@ -137,12 +146,13 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
                 IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in seen)})
             RETURNING xmax = 0 AS is_new
         )
-        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone)
+        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone),
+            (SELECT count(*) FROM theirs WHERE tier <> 'related')
         FROM written
         """,
         {**params, "version": shipped().version, "by": found_by},
     )
-    return {"new": new, "changed": changed, "withdrawn": withdrawn}
+    return Taken(*counts)
 
 
 _OF = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"

@@ -252,7 +252,8 @@ def _store(chunk: Chunk) -> bool:
                 "scanned_at": chunk.job.created_at,
             },
         )
-        progress.result = {**stored, "shared_values": shared}
+        counts = {"new": stored.new, "changed": stored.changed, "withdrawn": stored.withdrawn}
+        progress.result = {**counts, "shared_values": shared}
     _forget(chunk.job)
     return True
 

@@ -30,13 +30,12 @@ CHUNK = 2_000
 # What only a door suggested, with nothing that speaks for it, is no link.
 _LINKED = "verdict IN ('open', 'later') AND tier <> 'related' AND veto = '' AND through_id IS NULL AND evidence <> '[]'"
 _AROUND = f"""
-    WITH RECURSIVE members AS MATERIALIZED (
-        SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(roots)b::bigint[])
-        UNION SELECT unnest(%(roots)b::bigint[])
-    ), touched AS MATERIALIZED (
-        SELECT a_id, b_id FROM profiles_duplicatepair WHERE through_id IS NOT NULL AND (
-            through_id = ANY(ARRAY(SELECT id FROM members)) OR a_id = ANY(ARRAY(SELECT id FROM members))
-            OR b_id = ANY(ARRAY(SELECT id FROM members)))
+    WITH RECURSIVE touched AS MATERIALIZED (
+        SELECT a_id, b_id FROM profiles_duplicatepair WHERE through_id = ANY(%(roots)b::bigint[])
+        UNION SELECT a_id, b_id FROM profiles_duplicatepair
+            WHERE a_id = ANY(%(roots)b::bigint[]) AND through_id IS NOT NULL
+        UNION SELECT a_id, b_id FROM profiles_duplicatepair
+            WHERE b_id = ANY(%(roots)b::bigint[]) AND through_id IS NOT NULL
     ), circle (id, steps) AS (
         (SELECT unnest(%(roots)b::bigint[]), 0 UNION SELECT a_id, 0 FROM touched UNION SELECT b_id, 0 FROM touched)
         UNION
@@ -126,9 +125,9 @@ def compare(
 
 
 def refresh(roots: Sequence[int]) -> None:
-    """Bring the pairs these people are part of or in between of up to date. One query for who has no links.
+    """Bring the pairs these people are part of or in between of up to date; who was merged or is gone is named as well.
 
-    Whoever comes to have fewer than ``MOST`` links by somebody else's change is noticed by the next scan.
+    One query for who has no links, a fixed number for others. Whoever comes to have fewer than ``MOST`` links by somebody else's change is noticed by the next scan.
     """
     if not roots:
         return

@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 
 from cdp.sql import run
-from profiles.duplicates.pairs import take_over
+from profiles.duplicates.pairs import Taken, take_over
 from profiles.duplicates.suggestions import MOST_REASONS, suggest
 from profiles.models import DuplicatePair
 from tests.people import make_profile
@@ -76,10 +76,10 @@ def test_a_door_that_suggests_a_pair_while_a_search_takes_it_away_wins(two_conne
             while not run("SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'", []):
                 assert time.monotonic() < deadline, "the search does not wait"
 
-    def search() -> dict[str, int]:
+    def search() -> Taken:
         assert told_it.wait(30)
         with transaction.atomic():
             return take_over([], people=pair)
 
-    assert two_connections(door, search) == [None, {"new": 0, "changed": 0, "withdrawn": 0}]
+    assert two_connections(door, search) == [None, Taken(new=0, changed=0, withdrawn=0, before=1)]
     assert values_of(pair) == ["a@web.de"]

@@ -20,6 +20,7 @@ from profiles.duplicates.model import shipped
 from profiles.duplicates.soundness import INVARIANTS
 from profiles.duplicates.through import MOST, Bridge, Link, bridges
 from profiles.duplicates.training.people import make_people
+from profiles.duplicates.why.diagnose import two_of_pair, why
 from profiles.editing import update_profile
 from profiles.integrity import violations
 from profiles.merging.batches.apply import start_batch
@@ -131,6 +132,9 @@ def test_it_is_possible_and_told_by_whom(way: str, ann: list[int]) -> None:
         "good",
     )
     assert {"First names are equal", "Last names differ"} <= {one.text for one in explain(pair)}
+    findings = why(two_of_pair(pair.pk))
+    assert findings[0].code == "by_third"
+    assert findings[0].text.startswith(f"Both are likely #{between}, and say little of each other.")
     # Found again it is the same one, to which somebody may have been assigned; and it makes no group.
     compare("scan" if way == "queue" else "queue")
     assert bridged() == [(first, last, between)]

@@ -97,6 +97,23 @@ def _other_ids(case: Case, see: See) -> list[Finding]:
     return found
 
 
+def by_third(case: Case) -> list[Finding]:
+    """Whom both are likely to be, where the pair is suggested for that alone."""
+    return [
+        Finding(
+            "by_third",
+            f"Both are likely #{decision.through}, and say little of each other. Ask of each and #{decision.through}"
+            " why they are two; once both are merged with it, these are one.",
+            stored_as=NOWHERE,
+            source="Comparison",
+            via="comparison",
+        )
+        for decision in case.decisions
+        if decision.through is not None
+        and decision.verdict in (DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER)
+    ]
+
+
 def nothing(case: Case) -> Finding:
     """No value of one is at the other."""
     return Finding(

@@ -68,7 +68,7 @@ def findings_of(case: Case, see: Callable[[str, str], str]) -> list[Finding]:
     said = browsers.find(case, see, is_linked=is_linked)
     same = any(one.code in ("email_case", "email_as_other_id") for one in linked)
     objected = apart.objections(case, see, same=same)
-    found = [*apart.before(case), *linked, *said, *objected]
+    found = [*apart.before(case), *apart.by_third(case), *linked, *said, *objected]
     if not any((linked, said)) and not any(one.code == "different_ids" for one in objected):
         found.append(apart.nothing(case))
     return found

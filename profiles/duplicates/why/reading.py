@@ -265,6 +265,7 @@ def _decisions(sides: Sequence[int] | dict[int, Side]) -> list[Decision]:
             row.decided_at,
             row.veto,
             row.rule,
+            row.through_id,
         )
         for row in rows.order_by("-decided_at", "-pk")[:20]
     ]

@@ -54,6 +54,7 @@ TITLES = {
     "veto": "Something objects",
     "locked": "Locked",
     "decided_apart": "Decided: not duplicates",
+    "by_third": "Both are likely a third profile",
     "nothing_links": "Nothing links them",
 }
 
@@ -171,6 +172,7 @@ class Decision:
     at: datetime.datetime | None
     veto: str = ""
     rule: str = ""
+    through: int | None = None
 
 
 @dataclass(slots=True)
