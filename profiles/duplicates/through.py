@@ -15,7 +15,7 @@ from itertools import combinations
 
 from django.utils import timezone
 
-from cdp.sql import run
+from cdp.sql import ask, run, together
 from profiles.duplicates import pairs
 from profiles.duplicates.candidates import Base, Found, read_base
 from profiles.duplicates.levels import Levels
@@ -44,18 +44,19 @@ _AROUND = f"""
             UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKED}) n
         WHERE c.steps < 2
     ), near AS MATERIALIZED (SELECT DISTINCT id FROM circle)
-    SELECT p.a_id, p.b_id, p.tier, p.score FROM near
-    CROSS JOIN LATERAL (
-        SELECT * FROM profiles_duplicatepair WHERE a_id = near.id AND {_LINKED}
-        UNION SELECT * FROM profiles_duplicatepair WHERE b_id = near.id AND {_LINKED}) p
-    UNION SELECT a_id, b_id, NULL, NULL FROM touched"""
+    SELECT p.* FROM near CROSS JOIN LATERAL (
+        SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
+        WHERE a_id = near.id AND through_id IS NULL
+        UNION ALL SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
+        WHERE b_id = near.id AND through_id IS NULL) p
+    UNION ALL SELECT a_id, b_id, NULL, NULL, NULL FROM touched"""
 _ALL = f"SELECT a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKED}"
-# Neither found by what they say themselves, nor told apart by somebody, whichever of their profiles it was.
-_FREE = """
+_KNOWN = """
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b)
-    WHERE NOT EXISTS (
-        SELECT FROM profiles_duplicatepair p WHERE p.a_id = g.a AND p.b_id = g.b AND p.through_id IS NULL)
-    AND NOT EXISTS (
+    JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND p.through_id IS NULL"""
+# Told apart by somebody, whichever of their profiles it was.
+_APART = """
+    SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b) WHERE EXISTS (
         SELECT FROM profiles_profile x CROSS JOIN profiles_profile y JOIN profiles_duplicatepair p
         ON p.a_id = least(x.id, y.id) AND p.b_id = greatest(x.id, y.id) AND p.verdict = 'not_duplicate'
         WHERE x.canonical_id = g.a AND y.canonical_id = g.b)"""
@@ -132,37 +133,52 @@ def refresh(roots: Sequence[int]) -> None:
     if not roots:
         return
     told = run(_AROUND, {"roots": list(roots)})
-    touched = {(a, b) for a, b, tier, _ in told if tier is None}
+    touched = {(a, b) for a, b, tier, *_ in told if tier is None}
+    known = {(a, b) for a, b, tier, *_ in told if tier is not None}
+    links = {(a, b): Link(a, b, tier, score) for a, b, tier, score, is_link in told if is_link}
     theirs = set(roots)
     found = [
         one
-        for one in bridges(Link(*row) for row in told if row[2] is not None)
-        if (one.a, one.b) in touched or not theirs.isdisjoint((one.a, one.b, one.through))
+        for one in bridges(links.values())
+        if (both := (one.a, one.b)) not in known
+        and (both in touched or not theirs.isdisjoint((*both, one.through)))
     ]
     if found or touched:
-        pairs.take_over_bridged(_found(found), among=touched)
+        pairs.take_over_bridged(_compared(found), among=touched)
 
 
 def rebuild() -> int:
     """The same for everybody; how many there are."""
-    links = (Link(*row) for row in run(_ALL, []))
-    return pairs.take_over_bridged(_found(bridges(links)), among=None)
+    found = bridges(Link(*row) for row in run(_ALL, []))
+    free: list[Bridge] = []
+    for some in _chunks(found):
+        known = set(run(_KNOWN, _columns(some)))
+        free += [one for one in some if (one.a, one.b) not in known]
+    return pairs.take_over_bridged(_compared(free), among=None)
 
 
-def _found(found: Sequence[Bridge]) -> Iterator[Found]:
-    """Compared, some at a time. Three queries for each ``CHUNK``."""
+def _chunks(found: Sequence[Bridge]) -> Iterator[Sequence[Bridge]]:
+    return (found[start : start + CHUNK] for start in range(0, len(found), CHUNK))
+
+
+def _columns(found: Sequence[Bridge]) -> list[list[int]]:
+    return [[one.a for one in found], [one.b for one in found]]
+
+
+def _compared(found: Sequence[Bridge]) -> Iterator[Found]:
+    """Those that neither a person nor a veto objects to. Three queries for each ``CHUNK``."""
     model, today = shipped(), timezone.localdate()
-    for start in range(0, len(found), CHUNK):
-        some = {(one.a, one.b): one for one in found[start : start + CHUNK]}
-        free = run(_FREE, [[a for a, _ in some], [b for _, b in some]])
-        ids = sorted({one for both in free for one in both})
-        sides = {pk: side_of(stored) for pk, *stored in run(_SIDES, [ids])} if ids else {}
-        if not sides:
-            continue
+    for some in _chunks(found):
+        with together():
+            apart = ask(_APART, _columns(some))
+            ends = ask(_SIDES, [sorted({pk for one in some for pk in (one.a, one.b)})])
+        sides = {pk: side_of(stored) for pk, *stored in ends.value}
         base = read_base(sides.values())
         sides = {pk: base.without_crowds(side) for pk, side in sides.items()}
-        for a, b in sorted(free):
-            if a in sides and b in sides:
-                one = compare(some[a, b], sides, base=base, model=model, today=today)
-                if one is not None:
-                    yield one
+        objected = set(apart.value)
+        for bridge in some:
+            if (bridge.a, bridge.b) in objected or bridge.a not in sides or bridge.b not in sides:
+                continue
+            one = compare(bridge, sides, base=base, model=model, today=today)
+            if one is not None:
+                yield one
