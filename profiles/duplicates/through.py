@@ -128,7 +128,8 @@ def compare(
 def refresh(roots: Sequence[int]) -> None:
     """Bring the pairs these people are part of or in between of up to date; who was merged or is gone is named as well.
 
-    One query for who has no links, a fixed number for others. Whoever comes to have fewer than ``MOST`` links by somebody else's change is noticed by the next scan.
+    One query for who has no links, a fixed number for others. Whoever comes to have fewer than ``MOST`` links by somebody
+    else's change is noticed by the next scan.
     """
     if not roots:
         return
