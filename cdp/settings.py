@@ -257,7 +257,7 @@ USE_THOUSAND_SEPARATOR = True
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "cdp.api.ApiKeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "cdp.api.StaffSession",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["cdp.api.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["cdp.api.OrjsonRenderer"],

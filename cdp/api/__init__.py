@@ -22,7 +22,7 @@ This package's own names are what settings.REST_FRAMEWORK points at; views live 
 Django REST framework loads these names while it is itself being imported.
 """
 
-from cdp.api.authentication import ApiKeyAuthentication
+from cdp.api.authentication import ApiKeyAuthentication, StaffSession
 from cdp.api.codec import OrjsonRenderer, StrictJSONParser
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import HasScope
@@ -35,6 +35,7 @@ __all__ = [
     "KeyThrottle",
     "KeysetPagination",
     "OrjsonRenderer",
+    "StaffSession",
     "StrictJSONParser",
     "problem",
 ]

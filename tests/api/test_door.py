@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -99,6 +100,29 @@ def test_session_works_and_writes_need_the_csrf_token(sam: User, vic: User) -> N
     )
     User.objects.filter(pk=sam.pk).update(is_active=False)
     assert said(page.get("profiles/")) == (401, SIGN_IN)
+
+
+def test_a_browser_that_is_signed_in_writes_with_the_token(sam: User, ada: User) -> None:
+    """As pages do: a cookie, the token in a header, and a body that is read once."""
+    client = Client(enforce_csrf_checks=True)
+    client.get("/admin/login/")
+    token = client.cookies["csrftoken"].value
+    client.force_login(sam)
+    page = Caller(None, client)
+    made = page.post("profiles/", {"first_name": "Ann"}, X_CSRFToken=token)
+    assert made.status_code == 201, made.data
+    path = f"profiles/{made.data['id']}/"
+    assert page.patch(path, {"city": "Oslo"}, X_CSRFToken=token).status_code == 200
+    assert Profile.objects.get().city == "Oslo"
+    refused = "CSRF Failed: CSRF token missing."
+    assert said(page.post("profiles/", {"first_name": "Bob"})) == (403, refused)
+    form = {"csrfmiddlewaretoken": token, "file": io.BytesIO(b"email\n")}
+    client.force_login(ada)
+    assert client.post("/api/v1/imports/", form).status_code == 403
+    sent = client.post(
+        "/api/v1/imports/", {"file": io.BytesIO(b"email\nann@example.org\n")}, headers={"X-CSRFToken": token}
+    )
+    assert sent.status_code == 201, sent.content
 
 
 def test_unknown_addresses_and_methods_are_problems_and_never_redirect(api: Caller, stranger: Caller) -> None:
