@@ -251,8 +251,11 @@ def _suspects(root: Profile, sees: bool) -> list[Suspect]:
     for pair in pairs[: PAIRS_SHOWN * 4]:
         other = pair.b.canonical if pair.a.canonical_id == root.pk else pair.a.canonical
         if other.status == Profile.Status.LIVE and other.pk not in found:
-            reasons = sorted(explain(pair, sees=sees), key=lambda one: (not one.is_told, -abs(one.weight)))
-            told = [one for one in reasons if one.is_told or (one.field and one.weight)]
+            reasons = sorted(
+                explain(pair, sees=sees),
+                key=lambda one: (not (one.is_told or one.is_third), -abs(one.weight)),
+            )
+            told = [one for one in reasons if one.is_told or one.is_third or (one.field and one.weight)]
             said = [one.text if sees or not one.is_told else f"{one.text} {one.a}".strip() for one in told]
             found[other.pk] = Suspect(
                 pair,

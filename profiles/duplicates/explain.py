@@ -18,7 +18,8 @@ from profiles.privacy.masking import mask, mask_text
 class Reason:
     """One line of an explanation. ``weight`` in bits: above 0 speaks for one person. ``field`` is "" for what two
     fields say together; ``tone`` is good, near or bad (same, alike, different), or "" where there is none.
-    ``is_told`` is what a door said when it suggested the pair: it weighs nothing.
+    ``is_told`` is what a door said when it suggested the pair: it weighs nothing; ``is_third`` names whom both are
+    likely to be.
     """
 
     field: str
@@ -29,6 +30,7 @@ class Reason:
     text: str
     tone: str
     is_told: bool = False
+    is_third: bool = False
 
 
 def explain(pair: DuplicatePair, *, sees: bool = True) -> list[Reason]:
@@ -73,7 +75,7 @@ def _of_model(a: Profile, b: Profile, field: str, level: str, weight: float, *, 
 
 
 def _of_third(through_id: int | None, weight: float) -> Reason:
-    return Reason("", "By a third", "", "", weight, f"Both are likely #{through_id}", "good")
+    return Reason("", "By a third", "", "", weight, f"Both are likely #{through_id}", "good", is_third=True)
 
 
 def _of_door(reason: dict[str, str], *, sees: bool) -> Reason:

@@ -282,7 +282,7 @@ UNLIKELY = "unlikely"
 THROUGH = "through"
 _TEXTS = {
     UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
-    THROUGH: "Both are likely one and the same third profile, though they say little of each other.",
+    THROUGH: "Both are likely one and the same third profile, though these two have little in common.",
 }
 # What people of one household or company share.
 TIES: dict[str, Condition] = {

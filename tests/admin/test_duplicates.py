@@ -124,6 +124,22 @@ def test_the_bars_add_up_and_what_says_little_is_folded(client_of_sam: Client) -
     assert "most who have something in common are two people" in page
 
 
+def test_a_pair_by_way_of_a_third_names_it_everywhere(client_of_sam: Client) -> None:
+    first, between, last = (
+        person(phone=""),
+        person(birth_date=""),
+        person(last_name="Obara", email="obara.a@web.de", birth_date="", city=""),
+    )
+    scan()
+    pair = DuplicatePair.objects.get(a=first, b=last)
+    third = f"#{between.pk}"
+    page = shown(client_of_sam.get(review(pair)))
+    assert f'Both are likely <a href="/admin/profiles/profile/{between.pk}/change/">{third}</a>' in page
+    assert f'By a third</th><td colspan="2" class="words">Both are likely {third}</td>' in page
+    for address in (f"{QUEUE}?tier=possible", f"/admin/profiles/profile/{first.pk}/change/"):
+        assert f"Both are likely {third}" in shown(client_of_sam.get(address)), address
+
+
 def test_merge_goes_on_to_the_next_and_can_be_undone(client_of_sam: Client) -> None:
     first, second, third = sorted(twins(3), key=lambda pair: (-pair.score, -pair.pk))
     response = client_of_sam.get(f"{QUEUE}next/?tier=certain")

@@ -44,7 +44,7 @@ def test_the_list_explains_each_pair(api: Caller, pair: DuplicatePair) -> None:
         "First names are equal",
     )
     assert first["weight"] > 0
-    assert row["rule"] == "Their full names and birth dates are equal."
+    assert (row["rule"], row["through"]) == ("Their full names and birth dates are equal.", None)
     assert api.get(f"duplicates/{pair.pk}/").data == row
 
 

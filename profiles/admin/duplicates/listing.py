@@ -171,7 +171,9 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
     """No query beyond the policy's one."""
     policy, rows = DuplicatePolicy.current(), []
     for pair in found:
-        reasons = sorted(explain(pair, sees=sees), key=lambda one: (not one.field, -abs(one.weight)))
+        reasons = sorted(
+            explain(pair, sees=sees), key=lambda one: (not (one.field or one.is_third), -abs(one.weight))
+        )
         one, other = pair.a.canonical, pair.b.canonical
         rows.append(
             Row(
