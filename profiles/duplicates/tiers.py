@@ -163,6 +163,11 @@ DOUBTS: dict[str, Condition] = {
         {"home": (DIFFERS,), "birth_date": _NO_SAME_DATE},
         ("not same_id",),
     ),
+    "nameless_home": Condition(
+        "One first name is missing, and what they share is also held by somebody with another one: perhaps twins.",
+        {"home": (DIFFERS,), "first_name": (UNKNOWN,)},
+        ("not same_id",),
+    ),
     "mailboxes": Condition(
         "They share a phone but have different mailboxes, and no birth date tells them apart.",
         {

@@ -120,6 +120,9 @@ def test_what_a_household_shares_needs_a_birth_date() -> None:
 
     assert together(side(dateless), side(dateless)) == Classified("possible", "home")
     assert together(side(ANN), side(ANN)) == Classified("certain", "name_and_birth_date")
+    # A birth date tells father from son, but no twins of whom one has no name.
+    assert together(side({**ANN, "first_name": ""}), side(ANN)) == Classified("possible", "nameless_home")
+    assert verdict(side({**ANN, "first_name": ""}), side(ANN)).tier == "probable"
     assert together(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classified("certain", "same_id")
     assert verdict(side(dateless), side(dateless)) == Classified("certain", "email")
 
