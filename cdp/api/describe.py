@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from django.conf import settings
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
@@ -90,14 +90,9 @@ class KeyScheme(OpenApiAuthenticationExtension):
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class StaffSessionScheme(SessionScheme):
     target_class = "cdp.api.StaffSession"
-    name = "cookieAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {
-            "type": "apiKey",
-            "in": "cookie",
-            "name": settings.SESSION_COOKIE_NAME,
-            "description": "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`.",
-        }
+        told = "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`."
+        return {**super().get_security_definition(auto_schema), "description": told}

@@ -13,7 +13,7 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.duplicates import cases, through
+from profiles.duplicates import cases, derived
 from profiles.duplicates.queue import with_people
 from profiles.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.identity import graph
@@ -178,9 +178,7 @@ def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Ac
         verdicts.take_back(roots)
     values = verdicts.written(verdict, actor=actor, days=days)
     DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
-    people = sorted({one for both in roots for one in both})
-    through.refresh(people)
-    cases.refresh(people)
+    derived.refresh(sorted({one for both in roots for one in both}))
     audit.record_many(
         "duplicate.verdict",
         actor=actor,

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.duplicates import cases, through
+from profiles.duplicates import cases, derived
 from profiles.editing.blocking import block_value
 from profiles.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.identity import graph
@@ -114,8 +114,7 @@ def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> De
         later_until=None,
     )
     _close(case, State.NOT_DUPLICATES, actor)
-    through.refresh(ids)
-    cases.refresh(ids)
+    derived.refresh(ids)
     _tell(case, "separate", actor, {"pairs": count})
     message = f"All {len(ids)} are remembered as different people ({count} pairs)."
     return DecidedCase(case.pk, State.NOT_DUPLICATES, message)

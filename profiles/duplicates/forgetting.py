@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from profiles.duplicates import bulk, cases, pairs, through
+from profiles.duplicates import bulk, derived, pairs
 from profiles.models import DuplicatePair, MatchRow
 
 
@@ -23,8 +23,7 @@ def forget(member_ids: Sequence[int]) -> None:
     _leave_crowds(ids)
     pairs.remove(ids)
     MatchRow.objects.filter(pk__in=ids).delete()
-    through.refresh(ids)
-    cases.refresh(ids)
+    derived.refresh(ids)
 
 
 def erase(member_ids: Sequence[int]) -> None:

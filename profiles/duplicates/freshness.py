@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.duplicates import candidates, cases, pairs, rows, scan, through
+from profiles.duplicates import candidates, derived, pairs, rows, scan
 from profiles.identity import graph
 from profiles.models import DuplicatePair, MatchBase, MatchQueue, Tier
 
@@ -116,10 +116,9 @@ def refresh(ids: Sequence[int]) -> list[int]:
     rows.store(roots, built)
     found = candidates.find(built)
     taken = pairs.take_over(found, people=roots)
-    # Most people are linked to nobody, and were not.
+    # Most people are linked to nobody, and were not: nothing follows from them.
     if taken.before or any(one.classified.tier != Tier.RELATED for one in found):
-        through.refresh(roots)
-    cases.refresh(roots)
+        derived.refresh(roots)
     return roots
 
 

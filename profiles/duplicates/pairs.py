@@ -135,7 +135,7 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
                 through_id = NULL
             FROM no_longer n
             WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change')
-                AND (d.tier <> 'possible' OR d.score <> 0)
+                AND (d.tier <> 'possible' OR d.score <> 0 OR d.through_id IS NOT NULL)
         ), written AS (
             INSERT INTO profiles_duplicatepair AS d
                 ({", ".join(_WRITTEN)}, verdict, model_version, found_by, scored_at)

@@ -28,7 +28,7 @@ from cdp.chunks import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
-from profiles.duplicates import bulk, cases, pairs, rows, through
+from profiles.duplicates import bulk, cases, derived, pairs, rows
 from profiles.duplicates.model import shipped
 from profiles.errors import Forbidden
 from profiles.models import MatchBase
@@ -268,5 +268,5 @@ def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
 def _cases(chunk: Chunk) -> bool:
     with chunk.commit() as progress:
         pairs.hold_still()
-        progress.result = {"through": through.rebuild(), "cases": cases.rebuild()}
+        progress.result = derived.rebuild()
     return False

@@ -2,9 +2,9 @@
 
 Where families share, two of one name at one e-mail may be two: what a household holds settles nothing without a birth
 date (DOUBTS). A veto keeps a pair from a merge in bulk; where so much else agrees that the score speaks for one person
-all the same, it is left to people to look at (DESPITE). Each condition once as Python and once as DuckDB's SQL over the columns of ``bulk.compare``; tests hold both against
-each other on 100,000 pairs. Equal e-mail is not equal person: a rule that makes a pair certain asks for a first
-name that agrees and a birth date that does not object.
+all the same, it is left to people to look at (DESPITE). Each condition once as Python and once as DuckDB's SQL over the
+columns of ``bulk.compare``; tests hold both against each other on 100,000 pairs. Equal e-mail is not equal person: a rule
+that makes a pair certain asks for a first name that agrees and a birth date that does not object.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.duplicates import cases, through
+from profiles.duplicates import derived
 from profiles.duplicates.why.apart import REOPEN, UNLOCK
 from profiles.duplicates.why.browsers import JOIN_BROWSERS, JOIN_HELD
 from profiles.duplicates.why.diagnose import Two, find_two, why
@@ -247,10 +247,8 @@ def _keep_apart(two: Two, chosen: list[Finding], actor: Actor, source: Source) -
 
 
 def _decide(two: Two, verdict: str, actor: Actor) -> None:
-    people = [two.a.pk, two.b.pk]
     set_verdict(a_id=two.a.pk, b_id=two.b.pk, verdict=verdict, actor=actor)
-    through.refresh(people)
-    cases.refresh(people)
+    derived.refresh([two.a.pk, two.b.pk])
 
 
 _APART: dict[str, Callable[[Two, list[Finding], Actor, Source], AppliedFix]] = {
