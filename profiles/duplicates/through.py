@@ -27,7 +27,9 @@ from profiles.duplicates.tiers import CERTAIN, POSSIBLE, THROUGH, Classified, Si
 MOST = 20
 # How many are compared at a time.
 CHUNK = 2_000
-# What only a door suggested, with nothing that speaks for it, is no link.
+# What the two say themselves, or somebody decided. What only a door suggested, with nothing that speaks for it, may rest
+# on a third, and is no link itself.
+_OWN = "through_id IS NULL AND (evidence <> '[]' OR verdict NOT IN ('open', 'later'))"
 _LINKED = "verdict IN ('open', 'later') AND tier <> 'related' AND veto = '' AND through_id IS NULL AND evidence <> '[]'"
 _AROUND = f"""
     WITH RECURSIVE touched AS MATERIALIZED (
@@ -46,14 +48,14 @@ _AROUND = f"""
     ), near AS MATERIALIZED (SELECT DISTINCT id FROM circle)
     SELECT p.* FROM near CROSS JOIN LATERAL (
         SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
-        WHERE a_id = near.id AND through_id IS NULL
+        WHERE a_id = near.id AND {_OWN}
         UNION ALL SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
-        WHERE b_id = near.id AND through_id IS NULL) p
+        WHERE b_id = near.id AND {_OWN}) p
     UNION ALL SELECT a_id, b_id, NULL, NULL, NULL FROM touched"""
 _ALL = f"SELECT a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKED}"
-_KNOWN = """
+_KNOWN = f"""
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b)
-    JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND p.through_id IS NULL"""
+    JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND {_OWN}"""
 # Told apart by somebody, whichever of their profiles it was.
 _APART = """
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b) WHERE EXISTS (

@@ -18,6 +18,7 @@ from profiles.duplicates.explain import explain
 from profiles.duplicates.forgetting import erase
 from profiles.duplicates.model import shipped
 from profiles.duplicates.soundness import INVARIANTS
+from profiles.duplicates.suggestions import suggest
 from profiles.duplicates.through import MOST, Bridge, Link, bridges
 from profiles.duplicates.training.people import make_people
 from profiles.duplicates.why.diagnose import two_of_pair, why
@@ -232,13 +233,24 @@ def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict
 
 
 @pytest.mark.django_db
-def test_a_door_may_say_so_too(ann: list[int]) -> None:
-    first, _, last = ann
-    said = [{"text": "Both came with the same cookie."}]
-    pair = DuplicatePair.objects.create(a_id=first, b_id=last, reasons=said)
-    scan()
+@pytest.mark.parametrize("way", ["scan", "queue"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staff: dict[str, Any]) -> None:
+    first, between, last = ann
+    said = {"code": "clash", "text": "Both came with the same cookie."}
+    if is_first:
+        suggest({(first, last): said})
+    compare(way)
+    if not is_first:
+        suggest({(first, last): said})
+    pair = DuplicatePair.objects.get(a_id=first, b_id=last)
+    assert (pair.through_id, pair.reasons, pair.found_by) == (between, [said], "door")
+    assert pair.score > 0
+    # What it rested on goes; what the door saw stays.
+    update_profile(profile_id=between, values={"phone": "", "email": ""}, **by_staff)
+    freshness.work_off()
     pair.refresh_from_db()
-    assert (pair.through_id, pair.reasons, pair.score) == (None, said, 0)
+    assert (pair.through_id, pair.reasons, pair.score, pair.rule) == (None, [said], 0, "")
 
 
 @pytest.mark.django_db
