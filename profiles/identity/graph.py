@@ -17,6 +17,7 @@ from django.db.models import Case, F, IntegerField, Q, Value, When
 from django.db.models.functions import Now
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
+from cdp.sql import run
 from profiles.errors import Stale
 from profiles.models import Merge, Profile
 
@@ -72,34 +73,43 @@ def lock_profiles(ids: Iterable[int], *, members_of: Iterable[int] = ()) -> dict
 
 
 def absorb(*, winner_id: int, loser_id: int) -> int:
-    """Point the loser and everything merged into it at the winner; how many rows. One statement."""
+    """Point the loser and everything merged into it at the winner; how many rows. One statement.
+
+    The loser's row counts the change; rows merged into it before only point elsewhere.
+    """
+    is_loser = Q(pk=loser_id)
     return Profile.objects.filter(canonical_id=loser_id).update(
         canonical_id=winner_id,
         status=Value(Profile.Status.MERGED),
-        **_counted(loser_id),
+        version=Case(
+            When(is_loser, then=F("version") + 1), default=F("version"), output_field=IntegerField()
+        ),
+        updated_at=Case(When(is_loser, then=Now()), default=F("updated_at")),
     )
 
 
-def release(*, loser_id: int, side: Iterable[int]) -> None:
-    """Make ``loser_id`` the root of ``side`` (itself and what is merged into it) again. One statement."""
-    Profile.objects.filter(pk__in=list(side)).update(
-        canonical_id=loser_id,
-        status=Case(When(pk=loser_id, then=Value(Profile.Status.LIVE)), default=F("status")),
-        **_counted(loser_id),
+def release(sides: Mapping[int, Iterable[int]]) -> None:
+    """``{loser: its side}``: each loser is the root of itself and of what is merged into it again. One statement."""
+    of = {pk: loser for loser, side in sides.items() for pk in side}
+    run(
+        f"""
+        UPDATE profiles_profile p SET canonical_id = s.loser,
+            status = CASE WHEN p.id = s.loser THEN '{Profile.Status.LIVE}' ELSE p.status END,
+            version = p.version + (p.id = s.loser)::int,
+            updated_at = CASE WHEN p.id = s.loser THEN now() ELSE p.updated_at END
+        FROM unnest(%(id)b::bigint[], %(loser)b::bigint[]) AS s (id, loser) WHERE p.id = s.id
+        """,
+        {"id": list(of), "loser": list(of.values())},
     )
 
 
-def _counted(loser_id: int) -> dict[str, Case]:
-    """The loser's row counts the change; rows merged into it before only point elsewhere."""
-    version = Case(
-        When(pk=loser_id, then=F("version") + 1), default=F("version"), output_field=IntegerField()
-    )
-    return {"version": version, "updated_at": Case(When(pk=loser_id, then=Now()), default=F("updated_at"))}
-
-
-def active_merges(root_id: int) -> list[Merge]:
-    """The edges of one person's tree, oldest first. One query."""
-    return list(Merge.objects.active().filter(loser__canonical_id=root_id).order_by("pk"))
+def active_merges(root_ids: Iterable[int]) -> dict[int, list[Merge]]:
+    """The edges of these people's trees, oldest first. One query."""
+    edges = Merge.objects.active().filter(loser__canonical_id__in=list(root_ids))
+    found: dict[int, list[Merge]] = defaultdict(list)
+    for edge in edges.annotate(root_id=F("loser__canonical_id")).order_by("pk"):
+        found[edge.root_id].append(edge)
+    return found
 
 
 def side_of(loser_id: int, winner_of: Mapping[int, int]) -> set[int]:

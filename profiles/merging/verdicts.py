@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.sql import run
 from profiles.errors import NotFound, RuleForbids
 from profiles.identity import graph
 from profiles.merging.sentences import day, decider
@@ -39,7 +40,7 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
         raise RuleForbids(f"Profiles #{a_id} and #{b_id} are one person: #{roots[a_id]}.")
     if verdict == Verdict.OPEN:
         take_back([(roots[a_id], roots[b_id])])
-    pair = remember(roots[a_id], roots[b_id], verdict=verdict, actor=actor)
+    (pair,) = remember([(roots[a_id], roots[b_id])], verdict=verdict, actor=actor)
     audit.record(
         "duplicate.verdict",
         actor=actor,
@@ -49,15 +50,13 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
     return pair
 
 
-def remember(a_id: int, b_id: int, *, verdict: str, actor: Actor) -> DuplicatePair:
-    """Write one pair's verdict; whatever was decided before is overruled. One statement."""
-    low, high = sorted((a_id, b_id))
+def remember(people: Iterable[tuple[int, int]], *, verdict: str, actor: Actor) -> list[DuplicatePair]:
+    """Write the verdict of each pair; whatever was decided before is overruled. One statement."""
     values = written(verdict, actor=actor)
-    pair = DuplicatePair(a_id=low, b_id=high, **values)
-    DuplicatePair.objects.bulk_create(
-        [pair], update_conflicts=True, unique_fields=["a", "b"], update_fields=list(values)
+    pairs = [DuplicatePair(a_id=min(both), b_id=max(both), **values) for both in people]
+    return DuplicatePair.objects.bulk_create(
+        pairs, update_conflicts=True, unique_fields=["a", "b"], update_fields=list(values)
     )
-    return pair
 
 
 def written(verdict: str, *, actor: Actor, days: int = LATER_DAYS) -> dict[str, Any]:
@@ -73,20 +72,35 @@ def written(verdict: str, *, actor: Actor, days: int = LATER_DAYS) -> dict[str, 
     }
 
 
+_BETWEEN = """
+    UPDATE profiles_duplicatepair d
+    SET verdict = %(to)s::text, user_id = %(user)s::bigint, key_id = %(key)s::bigint,
+        decided_at = CASE WHEN %(to)s::text = 'open' THEN NULL ELSE now() END, later_until = NULL
+    FROM unnest(%(one)b::bigint[], %(other)b::bigint[]) AS asked (a, b)
+    JOIN profiles_profile x ON x.canonical_id IN (asked.a, asked.b)
+    JOIN profiles_profile y ON y.canonical_id = CASE x.canonical_id WHEN asked.a THEN asked.b ELSE asked.a END
+    WHERE d.a_id = x.id AND d.b_id = y.id AND d.verdict = %(was)s::text
+"""
+
+
+def _answer(people: Sequence[tuple[int, int]], *, was: str, to: str, actor: Actor | None) -> None:
+    """Every pair between two surviving profiles, and anybody merged into them, of one verdict gets another."""
+    run(
+        _BETWEEN,
+        {
+            "was": str(was),
+            "to": str(to),
+            "user": actor.user_id if actor else None,
+            "key": actor.key_id if actor else None,
+            "one": [one for one, _ in people],
+            "other": [other for _, other in people],
+        },
+    )
+
+
 def take_back(people: Iterable[tuple[int, int]]) -> None:
     """Every *not a duplicate* between two surviving profiles, and anybody merged into them, is open. One statement."""
-    asked = list(people)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE profiles_duplicatepair d SET verdict = 'open', user_id = NULL, key_id = NULL, decided_at = NULL
-            FROM unnest(%s::bigint[], %s::bigint[]) AS asked (a, b)
-            JOIN profiles_profile x ON x.canonical_id IN (asked.a, asked.b)
-            JOIN profiles_profile y ON y.canonical_id = CASE x.canonical_id WHEN asked.a THEN asked.b ELSE asked.a END
-            WHERE d.a_id = x.id AND d.b_id = y.id AND d.verdict = 'not_duplicate'
-            """,
-            [[one for one, _ in asked], [other for _, other in asked]],
-        )
+    _answer(list(people), was=Verdict.NOT_DUPLICATE, to=Verdict.OPEN, actor=None)
 
 
 def between(root_a: int, root_b: int) -> QuerySet[DuplicatePair]:
@@ -119,9 +133,8 @@ def overrule(root_a: int, root_b: int, *, actor: Actor) -> None:
     between(root_a, root_b).exclude(verdict=Verdict.MERGED).update(**written(Verdict.MERGED, actor=actor))
 
 
-def reopen_as_different(root_a: int, root_b: int, *, actor: Actor) -> None:
-    """A merge is undone: the two are not duplicates, nor are pairs between them. After the pointers moved."""
-    between(root_a, root_b).filter(verdict=Verdict.MERGED).update(
-        **written(Verdict.NOT_DUPLICATE, actor=actor)
-    )
-    remember(root_a, root_b, verdict=Verdict.NOT_DUPLICATE, actor=actor)
+def reopen_as_different(people: Iterable[tuple[int, int]], *, actor: Actor) -> None:
+    """Merges are undone: the two are not duplicates, nor are pairs between them. After the pointers moved."""
+    both = list(people)
+    _answer(both, was=Verdict.MERGED, to=Verdict.NOT_DUPLICATE, actor=actor)
+    remember(both, verdict=Verdict.NOT_DUPLICATE, actor=actor)

@@ -20,16 +20,17 @@ from cdp.models import AuditEntry, Job, OutboxMessage, User, Webhook
 from profiles.builtin import builtin_source
 from profiles.editing import add_address, add_event, add_note, update_profile
 from profiles.editing.extras import set_lock
-from profiles.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from profiles.errors import Conflict, Forbidden, Invalid, NotFound, Refused, RuleForbids
 from profiles.integrity import violations
 from profiles.journal import Cause
 from profiles.merging.batches import apply as applying
+from profiles.merging.batches import undo
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.make import Pair, make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.merging.merge import merge_profiles
-from profiles.merging.unmerge import unmerge_profiles
+from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
 from profiles.merging.verdicts import objection, set_verdict
 from profiles.models import Change, DuplicatePair, Merge, MergeBatch, MergeBatchRow, Profile
 from profiles.privacy.consent import record_consent
@@ -92,7 +93,8 @@ def story() -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table, key in _TABLES.items():
-            where = " WHERE action = 'profile.merge'" if table == "cdp_auditentry" else ""
+            told = " WHERE action IN ('profile.merge', 'profile.unmerge')"
+            where = told if table == "cdp_auditentry" else ""
             cursor.execute(f"SELECT to_jsonb(t)::text FROM {table} t{where} ORDER BY id")
             rows = [json.loads(text) for (text,) in cursor.fetchall()]
             found[table] = [_plain(row, key, turns) for row in rows]
@@ -101,7 +103,9 @@ def story() -> dict[str, list[Any]]:
 
 def _plain(row: dict[str, Any], key: str, turns: dict[int, str]) -> dict[str, Any]:
     kept = {name: value for name, value in row.items() if name not in _APART and (name != "id" or key)}
-    if row.get("cause") == "merge":
+    if "undone_at" in row:
+        kept["undone_at"] = row["undone_at"] is not None
+    if row.get("cause") in ("merge", "unmerge"):
         kept["cause_id"] = turns[row["cause_id"]]
     for name in ("detail", "payload"):
         if isinstance(kept.get(name), dict) and "merge_id" in kept[name]:
@@ -375,31 +379,46 @@ def test_the_queues_pairs_get_the_suggested_winner(by_staff: By) -> None:
 
 
 def test_a_chunk_of_a_hundred_takes_as_many_queries_as_one_of_one(by_staff: By) -> None:
-    Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.merged"])
+    topics = ["profile.merged", "profile.unmerged"]
+    Webhook.objects.create(name="crm", url="https://crm.example/", topics=topics)
 
-    def queries(count: int) -> int:
+    def queries(count: int) -> tuple[int, int]:
         pairs = [(make_profile().pk, make_profile().pk) for _ in range(count)]
         batch = batch_of(pairs, by_staff)
         preview_batch(batch_id=batch.pk, actor=by_staff["actor"])
         started = start_batch(batch_id=batch.pk, actor=by_staff["actor"])
-        chunk = take(started.job_id)
+        merging = counted(applying.step, started.job_id)
+        assert Merge.objects.active().filter(job=started.job_id).count() == count
+        MergeBatch.objects.filter(pk=batch.pk).update(state="done")
+        undoing = counted(undo.step, undo_batch(batch_id=batch.pk, actor=by_staff["actor"]).undo_job_id)
+        assert not Merge.objects.active().filter(job=started.job_id).exists()
+        return merging, undoing
+
+    def counted(step: Callable[[Any], bool], job_id: int | None) -> int:
+        assert job_id is not None
+        chunk = take(job_id)
         assert chunk is not None
         actor_of(chunk.job)
-        with CaptureQueriesContext(
-            connection,
-        ) as seen:
-            assert applying.step(chunk) is False
-        assert Merge.objects.filter(job=started.job_id).count() == count
+        with CaptureQueriesContext(connection) as seen:
+            assert step(chunk) is False
         return len(seen)
 
     queries(1)
-    assert queries(1) == queries(100) <= 32
+    few, many = queries(1), queries(100)
+    assert few == many
+    assert few[0] <= 32
+    assert few[1] <= 28
 
 
 # --- Undo -------------------------------------------------------------------------------------------------
 
 
-def test_the_undo_of_a_batch_restores_every_table(by_staff: By) -> None:
+@pytest.mark.parametrize(("chunk", "depth"), [(250, 25), (250, 1), (4, 2), (1, 1)])
+def test_the_undo_of_a_batch_restores_every_table(
+    by_staff: By, monkeypatch: pytest.MonkeyPatch, chunk: int, depth: int
+) -> None:
+    monkeypatch.setattr(undo, "CHUNK", chunk)
+    monkeypatch.setattr(undo, "DEPTH", depth)
     ensure_attributes()
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.unmerged"])
     people = [
@@ -427,6 +446,66 @@ def test_the_undo_of_a_batch_restores_every_table(by_staff: By) -> None:
         Conflict, match="^Nothing of “Merge 9 pairs” is merged, so there is nothing to undo.$"
     ):
         undo_batch(batch_id=done.pk, actor=by_staff["actor"])
+
+
+def test_an_undo_of_several_writes_what_undos_one_by_one_write(by_staff: By) -> None:
+    ensure_attributes()
+    Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.unmerged"])
+    ids = [
+        make_profile(first_name=f"Ann {n}", city="Oslo" if n % 2 else None, likes=["tea", str(n)]).pk
+        for n in range(8)
+    ]
+    a, b, c, d, e, f, g, h = ids
+    for pk in (b, d, f):
+        add_event(profile_id=pk, name="Page", **by_staff)
+    merges = [
+        merge_profiles(winner_id=winner, loser_id=loser, **by_staff).merge_id
+        for winner, loser in [(a, b), (c, d), (a, c), (e, f), (g, h)]
+    ]
+    DuplicatePair.objects.create(a_id=b, b_id=d, verdict="merged")
+    update_profile(profile_id=a, values={"city": "Bergen"}, via_id=d, **by_staff)
+    update_profile(profile_id=a, values={"attributes.likes": ["tea", "jam"]}, **by_staff)
+    update_profile(profile_id=e, values={"attributes.plan": "pro"}, via_id=f, **by_staff)
+    delete_profiles(profile_ids=[g], reason="", **by_staff)
+    chosen = [merges[0], merges[3], merges[4], merges[2], merges[0], 0]
+
+    def alone() -> list[Unmerged | Refused]:
+        told: list[Unmerged | Refused] = []
+        for merge_id in dict.fromkeys(chosen):
+            try:
+                told.append(unmerge_profiles(merge_id=merge_id, **by_staff))
+            except Refused as refused:
+                told.append(refused)
+        return told
+
+    def at_once() -> list[Unmerged | Refused]:
+        done = unmerge_many(merge_ids=chosen, **by_staff)
+        return [done[merge_id] for merge_id in dict.fromkeys(chosen)]
+
+    stories = []
+    for way in (alone, at_once):
+        with transaction.atomic():
+            said = [
+                (type(one), one.message)
+                if isinstance(one, Refused)
+                else (one.winner_id, one.loser_id, one.fields, one.kept, one.returned)
+                for one in way()
+            ]
+            assert violations() == []
+            told = story()
+            for pair in told["profiles_duplicatepair"]:
+                del pair["id"]
+            # Which of different people was first is another matter.
+            rows = {table: sorted(map(json.dumps, found)) for table, found in told.items()}
+            stories.append((said, rows))
+            transaction.set_rollback(True)
+    one, other = stories
+    assert one[0] == other[0]
+    for table in _TABLES:
+        assert one[1][table] == other[1][table], table
+    assert stories[0][0][2] == (RuleForbids, f"Profile #{g} is deleted. Restore it first.")
+    assert stories[0][0][4] == (NotFound, "There is no merge 0.")
+    assert len([row for row in stories[0][1]["profiles_change"] if "unmerge" in row]) == 6
 
 
 def test_the_undo_says_what_it_could_not_take_back_and_what_stays(by_staff: By) -> None:

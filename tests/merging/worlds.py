@@ -12,7 +12,7 @@ from profiles.builtin import builtin_source
 from profiles.editing import add_event, update_profile
 from profiles.errors import RuleForbids
 from profiles.merging.merge import merge_profiles
-from profiles.merging.unmerge import unmerge_profiles
+from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
 from profiles.models import AttributeDefinition, Profile
 from tests.people import make_profile
 
@@ -68,11 +68,17 @@ class World:
             return
         self.done.append(("merge", made.merge_id, made.winner_id, made.loser_id, choices))
 
-    def undo(self, which: int) -> None:
-        if active := self.active():
-            merge_id = active[which % len(active)]
-            unmerge_profiles(merge_id=merge_id, **self.by())
-            self.undone.add(merge_id)
+    def undo(self, *which: int) -> None:
+        """One alone, or several at once."""
+        if not (active := self.active()):
+            return
+        chosen = list(dict.fromkeys(active[one % len(active)] for one in which))
+        if len(chosen) == 1:
+            unmerge_profiles(merge_id=chosen[0], **self.by())
+        else:
+            done = unmerge_many(merge_ids=chosen, **self.by())
+            assert {pk for pk, told in done.items() if isinstance(told, Unmerged)} == set(chosen)
+        self.undone.update(chosen)
 
     def active(self) -> list[int]:
         return [step[1] for step in self.done if step[0] == "merge" and step[1] not in self.undone]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -14,11 +17,13 @@ from profiles.errors import Conflict, Refused
 from profiles.journal import Cause
 from profiles.merging.batches.make import PERMISSION, check_may, find_batch
 from profiles.merging.batches.write import note
-from profiles.merging.unmerge import unmerge_profiles
+from profiles.merging.unmerge import Unmerged, unmerge_many
 from profiles.models import Change, Merge, MergeBatch, MergeBatchRow
 
 KIND = "merges.undo"
-CHUNK = 25
+# The graph is held while a chunk is written, as when it was merged.
+CHUNK = 250
+DEPTH = 25
 
 State, Outcome = MergeBatch.State, MergeBatchRow.Outcome
 # What an undo could not take back is tried again by the next.
@@ -68,17 +73,18 @@ def _place(job: Job) -> str:
 
 @handler(KIND, on_end=_end, place=_place)
 def step(chunk: Chunk) -> bool:
-    """Some merges, the latest first. Each is a savepoint, so that one that is refused does not keep the others."""
+    """Some merges, the latest first, in the transaction that moves the cursor. What is refused does not keep the others."""
     size = CHUNK if chunk.tries == 1 else 1
     batch = MergeBatch.objects.select_related("source").get(pk=chunk.params["batch"])
-    merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge")
+    merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge__loser")
     if (before := chunk.cursor.get("before")) is not None:
         merged = merged.filter(position__lt=before)
-    rows = list(merged.order_by("-position")[:size])
-    if not rows:
+    found = list(merged.order_by("-position")[:size])
+    if not found:
         return False
+    rows = _not_too_deep(found)
     with chunk.commit(cursor={"before": rows[-1].position}, done=len(rows)) as progress:
-        told = [_undo(row, chunk, batch) for row in rows]
+        told = _undo(rows, chunk, batch)
         note(told)
         undone = sum(outcome == Outcome.UNDONE for _, outcome, *_ in told)
         was = chunk.job.result
@@ -90,24 +96,42 @@ def step(chunk: Chunk) -> bool:
         held = MergeBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
         held.counts, held.state = {**held.counts, **counts}, State.UNDOING
         held.save(update_fields=["counts", "state"])
-    return len(rows) == size
+    return len(found) == size or len(rows) < len(found)
+
+
+def _not_too_deep(rows: Sequence[MergeBatchRow]) -> Sequence[MergeBatchRow]:
+    """As far as nobody has more than ``DEPTH`` merges: one person's are undone one after another."""
+    of_person: Counter[int] = Counter()
+    for place, row in enumerate(rows):
+        if row.merge is not None:
+            of_person[person := row.merge.loser.canonical_id] += 1
+            if of_person[person] > DEPTH:
+                return rows[:place]
+    return rows
 
 
 Told = tuple[int, str, str, str, int | None]
 
 
-def _undo(row: MergeBatchRow, chunk: Chunk, batch: MergeBatch) -> Told:
-    merge: Merge | None = row.merge
-    if merge is None:
-        return (row.pk, Outcome.KEPT, "", "The merge is no longer on record.", None)
-    if merge.undone_at is not None:
-        return (row.pk, Outcome.UNDONE, "", "It had been undone before.", None)
+def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> list[Told]:
+    """What became of each, in their order."""
+    merges = {row.pk: row.merge for row in rows}
+    due = [merge.pk for merge in merges.values() if merge is not None and merge.undone_at is None]
     cause = Cause(Change.Cause.JOB, chunk.job.pk)
-    try:
-        done = unmerge_profiles(
-            merge_id=merge.pk, actor=actor_of(chunk.job), source=batch.source, cause=cause
-        )
-    except Refused as refusal:
-        return (row.pk, Outcome.KEPT, "", refusal.message[:500], None)
+    done = unmerge_many(merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause)
+    told: list[Told] = []
+    for pk, merge in merges.items():
+        outcome, reason = _said(merge, done.get(merge.pk) if merge else None)
+        told.append((pk, outcome, "", reason[:500], None))
+    return told
+
+
+def _said(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str]:
+    if merge is None:
+        return Outcome.KEPT, "The merge is no longer on record."
+    if done is None:
+        return Outcome.UNDONE, "It had been undone before."
+    if isinstance(done, Refused):
+        return Outcome.KEPT, done.message
     stays = ", ".join(f"{item['field']} ({item['reason']})" for item in done.kept)
-    return (row.pk, Outcome.UNDONE, "", f"Stays: {stays}"[:500] if stays else "", None)
+    return Outcome.UNDONE, f"Stays: {stays}" if stays else ""

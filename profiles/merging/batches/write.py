@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,16 +11,8 @@ from cdp.sql import run
 from profiles.journal import Cause, record_many
 from profiles.merging.batches.crowd import Crowd, Skip
 from profiles.merging.joining import Joined, audited, entries, merge_row, published
+from profiles.merging.saving import save_rows
 from profiles.models import DuplicatePair, Merge, MergeBatchRow, Profile, Source
-
-_COLUMNS = dict.fromkeys(Profile.FIELDS, "text") | {
-    "birth_date": "date",
-    "first_seen_at": "timestamptz",
-    "last_seen_at": "timestamptz",
-    "is_recognized": "boolean",
-    "version": "int",
-    "attributes": "jsonb",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +31,8 @@ def write_turns(
     merges: list[Merge] = []
     if done:
         _overrule(crowd, done, actor)
-        _save_winners(crowd, done)
+        # Each row once, whatever number of people it took in.
+        save_rows([crowd.rows[pk] for pk in sorted({one.winner_id for one in done})])
         _move_pointers(crowd, done)
         merges = Merge.objects.bulk_create(
             [merge_row(one, actor=actor, source=source, cause=cause, job_id=job_id) for one in done]
@@ -70,24 +62,6 @@ def _overrule(crowd: Crowd, done: Sequence[Joined], actor: Actor) -> None:
             "was": [was for _, was, _ in members],
             "root": [root for _, _, root in members],
         },
-    )
-
-
-def _save_winners(crowd: Crowd, done: Sequence[Joined]) -> None:
-    """The merged views, each row once whatever number of people it took in."""
-    rows = [crowd.rows[pk] for pk in sorted({one.winner_id for one in done})]
-    values = [
-        {"id": row.pk, **{name: getattr(row, name) for name in _COLUMNS if name != "attributes"}}
-        | {"attributes": row.attributes}
-        for row in rows
-    ]
-    kinds = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-    sets = ", ".join(f"{name} = v.{name}" for name in _COLUMNS)
-    run(
-        f"UPDATE profiles_profile p SET {sets}, updated_at = now()"
-        f" FROM json_to_recordset(%(rows)s::json) AS v (id bigint, {kinds}) WHERE p.id = v.id",
-        # Not orjson: an attribute may hold a number of more than 64 bits.
-        {"rows": json.dumps(values, default=str)},
     )
 
 
