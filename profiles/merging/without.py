@@ -71,7 +71,9 @@ def play_without(trees: Sequence[Tree]) -> list[Without]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plays:
+class _BothWays:
+    """A person's history, as it was and without the merge."""
+
     tree: Tree
     history: History
     actual: Played
@@ -123,20 +125,20 @@ def _members(trees: Sequence[Tree]) -> list[dict[int, Profile]]:
     return [tree.held | {pk: rows[pk] for pk in some} for tree, some in zip(trees, others, strict=True)]
 
 
-def _played(tree: Tree, history: History) -> _Plays:
+def _played(tree: Tree, history: History) -> _BothWays:
     actual = play(history)
     # The surprises but for newer visits on the chain: no journal tells whose they were, the events do.
     surprises = {
         pk: {key: value for key, value in found.items() if key not in SEEN or pk not in tree.chain}
         for pk, found in actual.surprises.items()
     }
-    return _Plays(tree, history, actual, play(history, without=tree.merge, surprises=surprises))
+    return _BothWays(tree, history, actual, play(history, without=tree.merge, surprises=surprises))
 
 
 # --- First and last seen ------------------------------------------------------------------------------
 
 
-def _correct_seen(plays: Sequence[_Plays]) -> None:
+def _correct_seen(plays: Sequence[_BothWays]) -> None:
     """Where first or last seen moved since, take it from each side's own events. At most one query."""
     moved = [(one, keys) for one in plays if (keys := _moved(one))]
     if not moved:
@@ -146,7 +148,7 @@ def _correct_seen(plays: Sequence[_Plays]) -> None:
         _correct(one, keys, seen)
 
 
-def _moved(one: _Plays) -> list[str]:
+def _moved(one: _BothWays) -> list[str]:
     actual = one.actual
     return [
         key
@@ -155,7 +157,9 @@ def _moved(one: _Plays) -> list[str]:
     ]
 
 
-def _correct(one: _Plays, keys: Sequence[str], seen: Mapping[str, Mapping[int, datetime.datetime]]) -> None:
+def _correct(
+    one: _BothWays, keys: Sequence[str], seen: Mapping[str, Mapping[int, datetime.datetime]]
+) -> None:
     tree, without, rows = one.tree, one.without, one.history.rows
     winner_of = {edge.loser_id: edge.winner_id for edge in tree.edges if edge.pk != tree.merge.pk}
     for pk in (*tree.chain, tree.merge.loser_id):
@@ -193,7 +197,7 @@ def _seen_in_events(root_ids: Sequence[int]) -> dict[str, dict[int, datetime.dat
 # --- What goes along, and what stays ------------------------------------------------------------------
 
 
-def _received(one: _Plays) -> list[Returned]:
+def _received(one: _BothWays) -> list[Returned]:
     """What lands on the loser without the merge, in order; neighbours by one via are one."""
     found: list[Returned] = []
     since = one.since
@@ -211,7 +215,7 @@ def _received(one: _Plays) -> list[Returned]:
     return found
 
 
-def _reasons(plays: Sequence[_Plays]) -> list[list[dict[str, str]]]:
+def _reasons(plays: Sequence[_BothWays]) -> list[list[dict[str, str]]]:
     """The fields each merge brought that stay on the survivor, with the reason. No query where nothing stays."""
     stays = [_stays(one) for one in plays]
     # Read for the few that are named, not for the whole journal.
@@ -225,7 +229,7 @@ def _reasons(plays: Sequence[_Plays]) -> list[list[dict[str, str]]]:
     return found
 
 
-def _stays(one: _Plays) -> list[tuple[str, Writer, Writer]]:
+def _stays(one: _BothWays) -> list[tuple[str, Writer, Writer]]:
     """``(field, who wrote it as it was, who without the merge)``."""
     tree, actual, without, new = one.tree, one.actual, one.without, one.new
     edge_to = {edge.loser_id: edge for edge in tree.edges}
