@@ -30,7 +30,8 @@ def secret_key_is_ours(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         Error(
             "SECRET_KEY is the default, which everybody can read in the source code.",
             hint="Set SECRET_KEY to 50 or more random characters: "
-            'python -c "import secrets; print(secrets.token_urlsafe(64))"',
+            'python -c "import secrets; print(secrets.token_urlsafe(64))". To try it out, start `make run` and'
+            " repeat this beside it, with the same CDP_DATA if you gave it one.",
             id="cdp.E001",
         )
     ]

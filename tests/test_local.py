@@ -291,19 +291,21 @@ def test_what_dies_is_said_once_and_started_again(tmp_path: Path) -> None:
     assert not any(alive(child) for child in children)
 
 
+def without_servers() -> dict[str, str]:
+    named = ("DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "CDP_DATA", "CDP_LOCAL", "SECRET_KEY")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in named and not name.startswith(("PYTEST", "COV", "DJANGO"))
+    }
+
+
 # --- the commands ----------------------------------------------------------------------------------------
 def local(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """`python -m cdp.local …` on nothing but what it brings along."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name
-        not in ("DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "CDP_DATA", "CDP_LOCAL", "SECRET_KEY")
-        and not name.startswith(("PYTEST", "COV"))
-    }
     return subprocess.Popen(
         [sys.executable, "-m", "cdp.local", *arguments],
-        env={**inherited, **environment},
+        env={**without_servers(), **environment},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -361,6 +363,15 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
         assert second.returncode == 1
         assert f"It is already running in {data} (process {first.process.pid})." in output
 
+    told = data / "run" / "environment"
+    assert told.stat().st_mode & 0o777 == 0o600
+    # A Python without our packages finds those that `make run` installed; no variable says where the database is.
+    created = beside(data, "-S", "manage.py", "apikey", "create", "shop", "--scopes", "profiles:read")
+    assert created.returncode == 0, created.stderr
+    key = created.stdout.splitlines()[-1]
+    assert ask(served, "/api/v1/profiles/", key) == 200
+    assert ask(served, "/api/v1/profiles/", "wrong") == 401
+
     children = children_of(first.process.pid)
     assert len(children) == 5  # PostgreSQL, Redis, worker, beat, web
     web = web_processes(children)
@@ -370,6 +381,10 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     assert first.process.communicate(timeout=120)[0].rstrip().endswith("stopped")
     assert first.process.returncode == 0
     assert not any(alive(child) for child in children | web)
+    assert not told.exists()
+    late = beside(data, "manage.py", "apikey", "list")
+    assert late.returncode == 1
+    assert "start `make run` and repeat this beside it" in " ".join(late.stderr.split())
 
     again = start_run(data, served)
     assert f"admin / {password}" in again.said
@@ -424,6 +439,27 @@ def start_run(data: Path, port: int) -> Running:
         if "Stop with" in line:
             return Running(process, said)
     raise AssertionError(f"It ended early with code {process.wait()}:\n{said}")
+
+
+def beside(data: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """`python …` in another terminal."""
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**without_servers(), "CDP_DATA": str(data)},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def ask(port: int, path: str, key: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def readiness(port: int) -> dict[str, str]:

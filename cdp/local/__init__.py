@@ -1,5 +1,5 @@
 """The local house: real PostgreSQL and Redis out of wheels, and the supervisor behind `make run`.
 
-Nothing here is imported in production. Nothing here imports Django: the servers must stand before
+Nothing here does anything in production. Nothing here imports Django: the servers must stand before
 settings can be read.
 """

@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from cdp.local import processes
+from cdp.local import beside, processes
 from cdp.local.children import die_with_parent, tail
 from cdp.local.places import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
 from cdp.local.servers import Servers, durable_servers
@@ -55,10 +55,11 @@ def _run(place: Layout) -> int:
         prepared = _prepare(supervisor, environment, place)
         if prepared is None:
             return 0
-        _start_product(supervisor, environment, place, listening)
-        ready = _wait_until_ready(supervisor, listening.getsockname()[1])
-        _introduce(place, environment, prepared["login"], ready)
-        supervisor.watch()
+        with beside.told(environment, place.data):
+            _start_product(supervisor, environment, place, listening)
+            ready = _wait_until_ready(supervisor, listening.getsockname()[1])
+            _introduce(place, environment, prepared["login"], ready)
+            supervisor.watch()
         return 0
     finally:
         if supervisor.services:
