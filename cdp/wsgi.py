@@ -2,6 +2,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from cdp.unread import ReadToTheEnd
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 
-application = get_wsgi_application()
+application = ReadToTheEnd(get_wsgi_application())
