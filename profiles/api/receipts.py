@@ -74,7 +74,9 @@ class ReasonShape(Shape):
 
 
 class ReplayShape(Shape):
-    """`{}` replays the item as it was sent; `payload` is the item corrected."""
+    """`{}` replays the item as it was sent; `payload` is the item corrected. That item alone, without `payload` around
+    it, is taken as well.
+    """
 
     payload = serializers.JSONField(required=False)
 
@@ -109,6 +111,12 @@ class ReplayManyShape(ManyShape):
 
 class DismissManyShape(ManyShape):
     reason = TextField(required=False, allow_blank=True, max_length=replay.MAX_REASON, default="")
+
+
+# What tells an item from an object around it.
+_OF_ITEMS = frozenset(
+    ("type", "event", "userId", "anonymousId", "messageId", "traits", "properties", "previousId", "groupId")
+)
 
 
 class ReceiptApi(PeopleApi):
@@ -210,8 +218,7 @@ class ReceiptReplay(ReceiptApi):
         """As if it came when it first came, onto the right person. The receipt is resolved; the replay has one of
         its own, which waits again when it was rejected again. What does not wait is a 409.
         """
-        body = self.body(ReplayShape)
-        result = replay.replay_receipt(receipt_id=pk, payload=body.get("payload"), actor=self.actor)
+        result = replay.replay_receipt(receipt_id=pk, payload=self._corrected(), actor=self.actor)
         made = receipts.replays_of(self.receipt())
         return Response(
             {
@@ -224,6 +231,11 @@ class ReceiptReplay(ReceiptApi):
                 "receipt_id": made[-1].pk if made else None,
             }
         )
+
+    def _corrected(self) -> Any:
+        sent = self.sent
+        is_item = isinstance(sent, dict) and "payload" not in sent and not _OF_ITEMS.isdisjoint(sent)
+        return sent if is_item else self.body(ReplayShape).get("payload")
 
 
 class ReceiptDismiss(ReceiptApi):

@@ -220,6 +220,10 @@ def test_replay(api: Caller) -> None:
     }
     assert said(api.post(path, {})) == (409, f"Item #{row.pk} was replayed already.")
     assert said(api.post("receipts/999999999/replay/", {}))[0] == 404
+    bare = api.post(
+        f"receipts/{reject(source).pk}/replay/", {"type": "track", "event": "Viewed", "userId": "C-1"}
+    )
+    assert (bare.data["outcome"], bare.data["profile_id"]) == ("applied", done.data["profile_id"])
     again = api.post(f"receipts/{reject(source).pk}/replay/")
     assert (again.status_code, again.data["outcome"], again.data["code"]) == (
         200,
