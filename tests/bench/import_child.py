@@ -46,7 +46,8 @@ def main(path: str, policy: str) -> None:
         work = run_to_end(verb(import_id=job.pk, actor=actor))
         seconds[name] = time.perf_counter() - started
         assert work.state == "done", (work.state, work.problem)
-    job.refresh_from_db()
+        job.refresh_from_db()
+        assert job.counts["failed"] == 0, "an import of refused rows tells nothing"
     memory = peak_memory()
     print(json.dumps({**seconds, "counts": job.counts, "memory": memory}))
 

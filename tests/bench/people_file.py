@@ -30,4 +30,5 @@ def _row(n: int, every: int, others: int) -> str:
     born = f"{1950 + n % 55}-{1 + n % 12:02}-{1 + n % 28:02}"
     own = f"{others}.{n}" if others else f"{n}"
     phone = f"+48{60 + others}{n:07}"
-    return f"R{own},{first},{last},{first.lower()}.{own}@example.com,{phone},{city},{country},{born},{TAGS[n % 5]}\n"
+    # Letters and digits only, as the type asks for.
+    return f"R{own.replace('.', 'X')},{first},{last},{first.lower()}.{own}@example.com,{phone},{city},{country},{born},{TAGS[n % 5]}\n"
