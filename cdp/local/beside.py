@@ -24,8 +24,10 @@ def told(environment: dict[str, str], data: Path) -> Iterator[None]:
     own = {name: text for name, text in os.environ.items() if name in _ALSO or name.startswith("CDP_")}
     chosen = {name: text for name, text in (own | environment).items() if name not in _NOT}
     file = _file(data)
-    file.unlink(missing_ok=True)  # of one that was killed
-    keep_secret(file, json.dumps(chosen))
+    fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)  # of one that was killed
+    keep_secret(fresh, json.dumps(chosen))
+    fresh.replace(file)  # nobody reads half of it
     try:
         yield
     finally:

@@ -13,8 +13,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection
-from django.db.models import Case, F, IntegerField, Q, Value, When
-from django.db.models.functions import Now
+from django.db.models import Case, F, Q, Value, When
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from cdp.sql import run
@@ -72,19 +71,19 @@ def lock_profiles(ids: Iterable[int], *, members_of: Iterable[int] = ()) -> dict
     return {row.pk: row for row in rows.select_for_update(no_key=True)}
 
 
-def absorb(*, winner_id: int, loser_id: int) -> int:
-    """Point the loser and everything merged into it at the winner; how many rows. One statement.
+def absorb(losers: Mapping[int, int]) -> None:
+    """``{loser: winner}``: each loser and everything merged into it points at its winner. One statement.
 
     The loser's row counts the change; rows merged into it before only point elsewhere.
     """
-    is_loser = Q(pk=loser_id)
-    return Profile.objects.filter(canonical_id=loser_id).update(
-        canonical_id=winner_id,
-        status=Value(Profile.Status.MERGED),
-        version=Case(
-            When(is_loser, then=F("version") + 1), default=F("version"), output_field=IntegerField()
-        ),
-        updated_at=Case(When(is_loser, then=Now()), default=F("updated_at")),
+    run(
+        f"""
+        UPDATE profiles_profile p
+        SET canonical_id = m.winner, status = '{Profile.Status.MERGED}', version = p.version + (p.id = m.loser)::int,
+            updated_at = CASE WHEN p.id = m.loser THEN now() ELSE p.updated_at END
+        FROM unnest(%(loser)b::bigint[], %(winner)b::bigint[]) AS m (loser, winner) WHERE p.canonical_id = m.loser
+        """,
+        {"loser": list(losers), "winner": list(losers.values())},
     )
 
 

@@ -101,7 +101,7 @@ def apply_merge(
         raise RuleForbids(sentence)
     verdicts.overrule(winner.pk, loser.pk, actor=actor)
     joined = join(winner, loser, picked, sides.moved)
-    graph.absorb(winner_id=winner.pk, loser_id=loser.pk)
+    graph.absorb({loser.pk: winner.pk})
     winner.save(update_fields=joined.columns)
     merge = merge_row(joined, actor=actor, source=source, cause=cause, job_id=job_id)
     merge.save()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db.models import F
+
 from profiles.errors import NotFound, Refused, RuleForbids
 from profiles.identity import graph
 from profiles.merging.sentences import day, undoer
@@ -43,7 +45,7 @@ def hold_trees(merge_ids: Sequence[int]) -> Held:
     """Hold each person these merges made, for the first of their merges. Four queries for any number."""
     graph.lock_graph()
     found = Merge.objects.filter(pk__in=merge_ids).select_related("undone_by", "undone_by_key")
-    merges = {merge.pk: merge for merge in found.select_related("loser")}
+    merges = {merge.pk: merge for merge in found.annotate(root_id=F("loser__canonical_id"))}
     refused: dict[int, Refused] = {}
     first: dict[int, int] = {}
     waiting = []
@@ -55,7 +57,7 @@ def hold_trees(merge_ids: Sequence[int]) -> Held:
             refused[merge_id] = RuleForbids(
                 f"Merge {merge_id} was already undone by {undoer(merge)} on {day(merge.undone_at)}."
             )
-        elif first.setdefault(merge.loser.canonical_id, merge_id) != merge_id:
+        elif first.setdefault(merge.root_id, merge_id) != merge_id:
             waiting.append(merge_id)
     trees = []
     for tree in _trees(first):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Now
 
 from cdp import audit
@@ -76,10 +77,10 @@ def step(chunk: Chunk) -> bool:
     """Some merges, the latest first, in the transaction that moves the cursor. What is refused does not keep the others."""
     size = CHUNK if chunk.tries == 1 else 1
     batch = MergeBatch.objects.select_related("source").get(pk=chunk.params["batch"])
-    merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge__loser")
+    merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge")
     if (before := chunk.cursor.get("before")) is not None:
         merged = merged.filter(position__lt=before)
-    found = list(merged.order_by("-position")[:size])
+    found = list(merged.annotate(person=F("merge__loser__canonical_id")).order_by("-position")[:size])
     if not found:
         return False
     rows = _not_too_deep(found)
@@ -101,12 +102,11 @@ def step(chunk: Chunk) -> bool:
 
 def _not_too_deep(rows: Sequence[MergeBatchRow]) -> Sequence[MergeBatchRow]:
     """As far as nobody has more than ``DEPTH`` merges: one person's are undone one after another."""
-    of_person: Counter[int] = Counter()
+    of_person: Counter[int | None] = Counter()
     for place, row in enumerate(rows):
-        if row.merge is not None:
-            of_person[person := row.merge.loser.canonical_id] += 1
-            if of_person[person] > DEPTH:
-                return rows[:place]
+        of_person[row.person] += 1  # type: ignore[attr-defined]
+        if of_person[row.person] > DEPTH:  # type: ignore[attr-defined]
+            return rows[:place]
     return rows
 
 

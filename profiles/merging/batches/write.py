@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from cdp import audit, webhooks
 from cdp.actors import Actor
 from cdp.sql import run
+from profiles.identity import graph
 from profiles.journal import Cause, record_many
 from profiles.merging.batches.crowd import Crowd, Skip
 from profiles.merging.joining import Joined, audited, entries, merge_row, published
 from profiles.merging.saving import save_rows
-from profiles.models import DuplicatePair, Merge, MergeBatchRow, Profile, Source
+from profiles.models import DuplicatePair, Merge, MergeBatchRow, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def write_turns(
         _overrule(crowd, done, actor)
         # Each row once, whatever number of people it took in.
         save_rows([crowd.rows[pk] for pk in sorted({one.winner_id for one in done})])
-        _move_pointers(crowd, done)
+        # Whom chains merged away points at who survives in the end.
+        graph.absorb({one.loser_id: crowd.top(one.loser_id) for one in done})
         merges = Merge.objects.bulk_create(
             [merge_row(one, actor=actor, source=source, cause=cause, job_id=job_id) for one in done]
         )
@@ -62,20 +64,6 @@ def _overrule(crowd: Crowd, done: Sequence[Joined], actor: Actor) -> None:
             "was": [was for _, was, _ in members],
             "root": [root for _, _, root in members],
         },
-    )
-
-
-def _move_pointers(crowd: Crowd, done: Sequence[Joined]) -> None:
-    """Losers and everybody merged into them before point at who survives in the end."""
-    losers = [one.loser_id for one in done]
-    run(
-        f"""
-        UPDATE profiles_profile p
-        SET canonical_id = m.root, status = '{Profile.Status.MERGED}', version = p.version + (p.id = m.was)::int,
-            updated_at = CASE WHEN p.id = m.was THEN now() ELSE p.updated_at END
-        FROM unnest(%(was)b::bigint[], %(root)b::bigint[]) AS m (was, root) WHERE p.canonical_id = m.was
-        """,
-        {"was": losers, "root": [crowd.top(pk) for pk in losers]},
     )
 
 
