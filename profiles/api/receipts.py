@@ -21,6 +21,7 @@ from profiles.models import Receipt
 from profiles.privacy import masking
 from profiles.reading import iso
 from profiles.tracking import receipts, replay
+from profiles.tracking.items import FIELDS
 from profiles.tracking.receipts import ALL, STATES, Choice
 from profiles.tracking.repair import read_repairs
 
@@ -111,12 +112,6 @@ class ReplayManyShape(ManyShape):
 
 class DismissManyShape(ManyShape):
     reason = TextField(required=False, allow_blank=True, max_length=replay.MAX_REASON, default="")
-
-
-# What tells an item from an object around it.
-_OF_ITEMS = frozenset(
-    ("type", "event", "userId", "anonymousId", "messageId", "traits", "properties", "previousId", "groupId")
-)
 
 
 class ReceiptApi(PeopleApi):
@@ -234,7 +229,7 @@ class ReceiptReplay(ReceiptApi):
 
     def _corrected(self) -> Any:
         sent = self.sent
-        is_item = isinstance(sent, dict) and "payload" not in sent and not _OF_ITEMS.isdisjoint(sent)
+        is_item = isinstance(sent, dict) and "payload" not in sent and not FIELDS.isdisjoint(sent)
         return sent if is_item else self.body(ReplayShape).get("payload")
 
 

@@ -24,7 +24,7 @@ _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
 _STATES = ("granted", "withdrawn")
 # Read into fields of the Item, or said by the call as a whole; the rest of an item goes into its envelope.
-_KNOWN = frozenset(
+FIELDS = frozenset(
     "type event name category userId anonymousId previousId groupId messageId properties traits context"
     " timestamp originalTimestamp sentAt receivedAt channel purpose state wording proof writeKey _metadata"
     " version".split()
@@ -357,8 +357,8 @@ def _envelope(
         envelope["timestamp"] = timestamp
         if sent is not None:
             envelope["sent_at"] = sent
-    if not raw.keys() <= _KNOWN:
-        rest = {name: raw[name] for name in raw.keys() - _KNOWN if raw[name] not in _NOTHING}
+    if not raw.keys() <= FIELDS:
+        rest = {name: raw[name] for name in raw.keys() - FIELDS if raw[name] not in _NOTHING}
         if rest:
             envelope["rest"] = rest
     return envelope or None
