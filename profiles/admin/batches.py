@@ -156,11 +156,10 @@ def _preview(batch: MergeBatch) -> dict[str, Any]:
 
 
 def _sample(batch: MergeBatch, sees: bool) -> list[tuple[MergeBatchRow, str, str]]:
-    """The first pairs that are or will be merged, with names for those who may see them. Two queries."""
+    """The first pairs that are, were or will be merged, with names for those who may see them. Two queries."""
     outcome = MergeBatchRow.Outcome
-    rows = list(
-        batch.rows.filter(outcome__in=[outcome.WAITING, outcome.MERGED]).order_by("position")[:SAMPLE]
-    )
+    shown = [outcome.WAITING, outcome.MERGED, outcome.UNDONE]
+    rows = list(batch.rows.filter(outcome__in=shown).order_by("position")[:SAMPLE])
     ids = {pk for row in rows for pk in (row.winner_id, row.loser_id)}
     people = Profile.objects.defer("search").in_bulk(ids)
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, User
+from profiles.editing import update_profile
 from profiles.editing.extras import set_lock
 from profiles.models import DuplicatePair, Merge, MergeBatch, Profile
 from tests.people import make_profile
@@ -78,13 +79,24 @@ def test_from_a_file_to_the_report_and_back(as_user: AsUser, dan: User, by_staff
         action="merge.batch.download", subject=f"merge_batch:{batch.pk}"
     ).exists()
 
+    update_profile(profile_id=ann.pk, values={"city": "Bergen"}, **by_staff)
     assert "<b>2 merges</b>" in page(client, address("undo", batch))
     client.post(address("undo", batch))
     batch.refresh_from_db()
     assert batch.undo_job is not None
     assert "Undoing, the latest merge first" in page(client, address("change", batch))
     run_to_end(batch.undo_job)
-    assert "Undo all…" not in page(client, address("change", batch))
+    report = page(client, address("change", batch))
+    assert "Undo all…" not in report
+    assert "Undo this one…" not in report
+    # What the page before promised: who is back, and what stays.
+    assert report.count('data-label="State">undone<') == 2
+    assert "Left out, or not back all the way" in report
+    assert "undone, but for what was changed since" in report
+    assert "Stays: city (changed by ada on " in report
+    file = client.get(address("left_csv", batch))
+    lines = b"".join(file).decode("utf-8-sig").splitlines()  # type: ignore[arg-type]
+    assert [line.split(",")[4:6] for line in lines[1:]] == [["undone", "stays"], ["skipped", "locked"]]
     assert Profile.objects.live().count() == 4
     assert "Pairs of pairs.csv" in page(client, LIST)
     again = client.get(address("undo", batch), follow=True).content.decode()

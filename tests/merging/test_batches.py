@@ -518,6 +518,7 @@ def test_the_undo_says_what_it_could_not_take_back_and_what_stays(by_staff: By) 
     undone = run(undo_batch(batch_id=done.pk, actor=by_staff["actor"]))
     assert undone.counts == {"merged": 3, "skipped": 0, "undone": 2, "kept": 1}
     said = outcomes(undone)
+    assert [row.code for row in undone.rows.all()] == ["stays", "", "before"]
     assert said[0][0] == "undone"
     assert said[0][1].startswith("Stays: city (changed by ada on ")
     assert said[1:] == [

@@ -19,7 +19,7 @@ from profiles.merging.sides import ITSELF, TABLES, already_one, refusal, unknown
 from profiles.models import DuplicatePair, MergeBatchRow, Profile
 
 KINDS = ("profiles", *TABLES, "events")
-# Why a pair is skipped, in words for a list of counts.
+# Why a pair is skipped, or not taken back all the way, in words for a list of counts.
 CODES = {
     "itself": "the same profile twice",
     "missing": "no such profile",
@@ -30,6 +30,8 @@ CODES = {
     "veto": "something speaks against it",
     "changed": "changed since the preview",
     "off": "automatic merging was switched off",
+    "stays": "undone, but for what was changed since",
+    "before": "undone before",
 }
 
 

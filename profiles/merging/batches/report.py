@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from profiles.exporting import BOM, as_csv
 from profiles.merging.batches.crowd import CODES
 from profiles.models import MergeBatch, MergeBatchRow
 
 Outcome = MergeBatchRow.Outcome
-# What somebody may have to look at: left out, or not taken back.
+# What somebody may have to look at: left out, not taken back, or taken back with something to say (a code).
 LEFT = (Outcome.SKIPPED, Outcome.KEPT)
 _HEADER = ("position", "line", "winner", "loser", "outcome", "code", "reason")
 _BLOCK = 2_000
@@ -20,7 +20,7 @@ _BLOCK = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """How many pairs were skipped, or could not be undone, for one reason; ``text`` for people."""
+    """How many pairs were skipped, could not be undone or were with a reserve, for one reason; ``text`` for people."""
 
     code: str
     text: str
@@ -45,14 +45,14 @@ def tally(batch: MergeBatch) -> Tally:
     reasons = []
     for outcome, code, count in groups:
         by_outcome[outcome] = by_outcome.get(outcome, 0) + count
-        if outcome in LEFT:
+        if outcome in LEFT or code:
             reasons.append(Reason(code, CODES.get(code, "could not be undone"), count))
     return Tally(by_outcome, sorted(reasons, key=lambda reason: (-reason.count, reason.code)))
 
 
 def left_rows(batch: MergeBatch) -> QuerySet[MergeBatchRow]:
-    """The pairs that were left out, in their order."""
-    return batch.rows.filter(outcome__in=LEFT).order_by("position")
+    """The pairs that were left out, or are not back all the way, in their order."""
+    return batch.rows.filter(Q(outcome__in=LEFT) | ~Q(code="")).order_by("position")
 
 
 def left_csv(batch: MergeBatch) -> Iterator[bytes]:

@@ -121,17 +121,17 @@ def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> lis
     done = unmerge_many(merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause)
     told: list[Told] = []
     for pk, merge in merges.items():
-        outcome, reason = _said(merge, done.get(merge.pk) if merge else None)
-        told.append((pk, outcome, "", reason[:500], None))
+        outcome, code, reason = _said(merge, done.get(merge.pk) if merge else None)
+        told.append((pk, outcome, code, reason[:500], None))
     return told
 
 
-def _said(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str]:
+def _said(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str, str]:
     if merge is None:
-        return Outcome.KEPT, "The merge is no longer on record."
+        return Outcome.KEPT, "", "The merge is no longer on record."
     if done is None:
-        return Outcome.UNDONE, "It had been undone before."
+        return Outcome.UNDONE, "before", "It had been undone before."
     if isinstance(done, Refused):
-        return Outcome.KEPT, done.message
+        return Outcome.KEPT, "", done.message
     stays = ", ".join(f"{item['field']} ({item['reason']})" for item in done.kept)
-    return Outcome.UNDONE, f"Stays: {stays}" if stays else ""
+    return (Outcome.UNDONE, "stays", f"Stays: {stays}") if stays else (Outcome.UNDONE, "", "")
