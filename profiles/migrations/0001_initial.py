@@ -841,11 +841,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='profile',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['search'], name='profile_search'),
+            index=django.contrib.postgres.indexes.GinIndex(fields=['search'], gin_pending_list_limit=128, name='profile_search'),
         ),
         migrations.AddIndex(
             model_name='profile',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(models.F('attributes'), name='jsonb_path_ops'), name='profile_attributes'),
+            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(models.F('attributes'), name='jsonb_path_ops'), gin_pending_list_limit=128, name='profile_attributes'),
         ),
         migrations.AddIndex(
             model_name='profile',
