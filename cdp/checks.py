@@ -67,6 +67,27 @@ def postgres_is_new_enough(
     return problems
 
 
+@register(Tags.database)
+def postgres_packs_no_pages_slowly(
+    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    for alias in databases or ():
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SHOW wal_compression")
+            packing = cursor.fetchone()[0]
+        if packing in ("pglz", "on"):
+            problems.append(
+                Advice(
+                    "PostgreSQL packs its log with pglz, which takes so much processor that calls wait after each"
+                    " checkpoint.",
+                    hint="Set wal_compression to lz4, or to off where your server was built without it.",
+                    id="cdp.W008",
+                )
+            )
+    return problems
+
+
 @register()
 def broker_is_durable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     scheme = urlsplit(settings.CELERY_BROKER_URL).scheme

@@ -95,5 +95,15 @@ def test_an_old_postgres_or_another_encoding_is_found(
     assert findings["cdp.E002"] == "Point DATABASE_URL at PostgreSQL 15 or newer."
 
 
+def test_a_slowly_packed_log_is_found(production: Any, db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL wal_compression = 'on'")
+        assert found(databases=["default"]) == {
+            "cdp.W008": "Set wal_compression to lz4, or to off where your server was built without it."
+        }
+        cursor.execute("SET LOCAL wal_compression = off")
+    assert found(databases=["default"]) == {}
+
+
 def latin_for_utf8(row: Any) -> Any:
     return ("LATIN1",) if row == ("UTF8",) else row

@@ -45,7 +45,8 @@ def test_settings_fit_the_machine() -> None:
     small = machine_tuning(Machine(memory=GB, cores=1, free_disk=4 * GB, shared_memory=64 * MB))
     large = machine_tuning(Machine(memory=64 * GB, cores=16, free_disk=500 * GB, shared_memory=32 * GB))
     assert (small["shared_buffers"], large["shared_buffers"]) == ("128MB", "4096MB")
-    assert (small["max_wal_size"], large["max_wal_size"]) == ("512MB", "8192MB")
+    assert (small["max_wal_size"], large["max_wal_size"]) == ("682MB", "8192MB")
+    assert [each["autovacuum_vacuum_cost_delay"] for each in (small, large)] == ["10ms", "2ms"]
     assert (small["dynamic_shared_memory_type"], large["dynamic_shared_memory_type"]) == ("mmap", "posix")
     for settings in (small, large):
         assert (settings["fsync"], settings["synchronous_commit"], settings["max_connections"]) == (
