@@ -374,7 +374,7 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     assert ask(served, "/api/v1/profiles/", "wrong") == 401
 
     children = children_of(first.process.pid)
-    assert len(children) == 5  # PostgreSQL, Redis, worker, beat, web
+    assert len(children) == 6  # PostgreSQL, its writeback, Redis, worker, beat, web
     web = web_processes(children)
     assert len(web) >= 2
     assert {os.getsid(pid) for pid in web} == web, "each has a share of the processor of its own"

@@ -11,10 +11,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
 
+from cdp.local import writeback
 from cdp.local.children import how_it_ended, spawn, tail
 from cdp.local.machine import SINCE
 from cdp.local.places import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
@@ -154,6 +156,15 @@ class Postgres:
             user=self.user.switch,
         )
         return self.process
+
+    def launch_writeback(self) -> subprocess.Popen[bytes]:
+        """Starts the program that keeps the disk from being flooded. As ourselves: root's project may be closed to others."""
+        return spawn(
+            [sys.executable, "-I", writeback.__file__, self.cluster],
+            log=self.log,
+            env=self._environment(),
+            death_signal=signal.SIGTERM,
+        )
 
     def wait_until_ready(self, seconds: float = 60) -> None:
         """Returns when the server takes connections. The server itself says so in its pid file.

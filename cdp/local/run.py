@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from cdp.local import beside, processes
+from cdp.local import beside, processes, writeback
 from cdp.local.children import die_with_parent, tail
 from cdp.local.places import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
 from cdp.local.servers import Servers, durable_servers
@@ -121,6 +121,8 @@ def _start_servers(supervisor: Supervisor, servers: Servers, place: Layout) -> N
         )
         supervisor.start(service)
         postgres.start_database()
+        if writeback.IS_NEEDED:
+            supervisor.start(Service("writeback", postgres.launch_writeback, postgres.log))
     if redis := servers.redis:
         supervisor.start(Service("redis", redis.launch, redis.log))
         redis.wait_until_ready()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cdp.local import writeback
 from cdp.local.machine import Machine, machine_tuning, throwaway_tuning
 from cdp.local.places import Layout, throwaway_folder
 from cdp.local.postgres import Postgres
@@ -86,16 +87,21 @@ def throwaway_servers(*, durable: bool = False) -> Iterator[dict[str, str]]:
         }
         Path(environment["CDP_DATA"]).mkdir(parents=True, exist_ok=True)
         servers: list[Postgres | Redis] = []
+        helper = None
         try:
             if not os.environ.get("DATABASE_URL"):
                 postgres = new_postgres(folder, durable=durable)
                 servers.append(postgres)
                 environment["DATABASE_URL"] = postgres.start().url
+                helper = postgres.launch_writeback() if durable and writeback.IS_NEEDED else None
             if not os.environ.get("CELERY_BROKER_URL"):
                 redis = Redis(home=folder / "redis", sockets=folder, log=folder / "redis.log")
                 servers.append(redis)
                 environment["CELERY_BROKER_URL"] = redis.start().url
             yield environment
         finally:
+            if helper:
+                helper.kill()
+                helper.wait()
             for server in servers:
                 server.stop("immediate") if isinstance(server, Postgres) else server.kill()
