@@ -53,10 +53,7 @@ def postgres_is_new_enough(
                     id="cdp.E002",
                 )
             )
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW server_encoding")
-            encoding = cursor.fetchone()[0]
-        if encoding != "UTF8":
+        if (encoding := _setting(alias, "server_encoding")) != "UTF8":
             problems.append(
                 Error(
                     f"The database is encoded in {encoding}, which cannot hold every name.",
@@ -68,24 +65,24 @@ def postgres_is_new_enough(
 
 
 @register(Tags.database)
-def postgres_packs_no_pages_slowly(
+def postgres_log_is_not_packed_slowly(
     app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    problems: list[CheckMessage] = []
-    for alias in databases or ():
-        with connections[alias].cursor() as cursor:
-            cursor.execute("SHOW wal_compression")
-            packing = cursor.fetchone()[0]
-        if packing in ("pglz", "on"):
-            problems.append(
-                Advice(
-                    "PostgreSQL packs its log with pglz, which takes so much processor that calls wait after each"
-                    " checkpoint.",
-                    hint="Set wal_compression to lz4, or to off where your server was built without it.",
-                    id="cdp.W008",
-                )
-            )
-    return problems
+    return [
+        Advice(
+            "PostgreSQL packs its log with pglz, which takes so much processor that calls wait after each checkpoint.",
+            hint="Set wal_compression to lz4, or to off where your server was built without it.",
+            id="cdp.W008",
+        )
+        for alias in databases or ()
+        if _setting(alias, "wal_compression") in ("pglz", "on")
+    ]
+
+
+def _setting(alias: str, name: str) -> str:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"SHOW {name}")
+        return str(cursor.fetchone()[0])
 
 
 @register()

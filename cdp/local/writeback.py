@@ -4,8 +4,8 @@ Linux keeps changed pages for half a minute and then writes them at once. Beside
 and whoever commits meanwhile waits for the disk some tenths of a second, as at the end of each checkpoint.
 PostgreSQL sees to that for pages it writes (its ``*_flush_after`` settings), but not for those its files grow by,
 and beside an import most do. On a server of one's own the administrator sets `vm.dirty_background_bytes`; on
-somebody's own machine nobody's files but ours are touched. Nothing is waited for and nothing made durable:
-that stays PostgreSQL's work.
+somebody's own machine nobody's files but ours are touched. Nothing is waited for and nothing made durable, and a write that
+fails is left for PostgreSQL's own fsync to be told of.
 
 Run by path, with nothing of the project imported: the least there is of a process.
 """
