@@ -17,7 +17,9 @@ from django.db import transaction
 from django.db.models.expressions import RawSQL
 
 from cdp.actors import Actor
+from cdp.courtesy import Rests
 from cdp.models import Job
+from cdp.worker import is_stopping
 
 LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
 # A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
@@ -87,6 +89,7 @@ class Chunk:
     token: uuid.UUID
     tries: int = 1
     started: float = field(default_factory=time.monotonic)
+    rests: Rests = field(default_factory=Rests)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -108,11 +111,15 @@ class Chunk:
     ) -> Iterator[Progress]:
         """One transaction: check the lease, run the body, move the cursor.
 
+        Before it a rest for what was worked so far, where others need the processor; after the last chunk there is none.
+
         ``done`` is added to the progress; ``result`` is merged into the job's result. The body may set the
         same through the yielded ``Progress`` when it only knows them afterwards.
         Raises LeaseLost or Stopped before the body runs; then nothing was written.
         """
         progress = Progress(cursor, done, total, result or {}, errors or [])
+        left = max(LEASE_SECONDS - (time.monotonic() - self.started), 0.0)
+        rested = self.rests.take(at_most=left / 4, unless=is_stopping)
         with transaction.atomic():
             job = held(self.job.pk, self.token)
             _check_wishes(job)
@@ -124,6 +131,7 @@ class Chunk:
             job.errors = [*job.errors, *progress.errors][:1000]
             job.done += progress.done
             job.busy_seconds += now - self.started
+            job.rested_seconds += rested
             job.attempts = 1  # the next chunk is begun by this very take
             _write_progress(job)
         self.started = now
@@ -163,6 +171,7 @@ def _write_progress(job: Job) -> None:
         errors=job.errors,
         done=job.done,
         busy_seconds=job.busy_seconds,
+        rested_seconds=job.rested_seconds,
         attempts=job.attempts,
         progress_at=NOW,
         lease_until=LEASE,

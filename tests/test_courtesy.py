@@ -6,13 +6,22 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.db import connection
-from django.db.backends.signals import connection_created
 
-from cdp.courtesy import NICENESS, step_back, step_back_in_database
+from cdp import courtesy
+from cdp.courtesy import (
+    NICENESS,
+    Rests,
+    Ticks,
+    share_to_rest,
+    step_back,
+    step_back_in_database,
+    stop_stepping_back,
+)
 
 
 def niceness(pid: int) -> int:
@@ -42,7 +51,7 @@ def test_a_server_process_of_this_machine_steps_back() -> None:
         finally:
             connection.close()
     finally:
-        connection_created.disconnect(dispatch_uid="step back in the database")
+        stop_stepping_back()
 
 
 def test_a_process_that_ended_is_no_trouble() -> None:
@@ -68,3 +77,63 @@ def test_many_at_once_wait_for_each_other() -> None:
         for child in children:
             child.kill()
             child.wait()
+
+
+@pytest.mark.parametrize(
+    ("others", "unused", "share"),
+    [
+        pytest.param(0, 33, 0.0, id="a job alone"),
+        pytest.param(10, 28, 0.0, id="few calls"),
+        pytest.param(42, 16, 0.0, id="many, and room for the job beside them"),
+        pytest.param(5, 0, 0.0, id="jobs in each other's way"),
+        pytest.param(15, 6, 0.0, id="where rests begin"),
+        pytest.param(30, 10, 0.6, id="in between"),
+        pytest.param(42, 6, 1.0, id="half of what the door can do"),
+        pytest.param(100, 0, 1.0, id="all of it"),
+    ],
+)
+def test_a_job_rests_the_longer_the_more_others_need(others: int, unused: int, share: float) -> None:
+    before = Ticks(1_000, 400, 300)
+    assert share_to_rest(before, Ticks(1_100, 400 + others, 300 + unused)) == pytest.approx(share)
+
+
+def test_a_machine_that_does_not_tell_is_never_short() -> None:
+    nothing = Ticks(0, 0, 0)
+    assert share_to_rest(nothing, nothing) == 0.0
+
+
+@pytest.fixture
+def crowd() -> Iterator[None]:
+    """Twice as many programs as processors that want all there is."""
+    line = [sys.executable, "-c", "while True: pass"]
+    children = [subprocess.Popen(line) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def work(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Only Linux tells whose time it is.")
+def test_a_job_rests_in_a_crowd(crowd: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests = Rests()
+    work(1.0)
+    assert rests.take(at_most=5.0, unless=lambda: False) == 0.0, "somebody waits for what this process does"
+
+    monkeypatch.setattr(courtesy, "_is_stepping_back", True)
+    rests = Rests()
+    assert rests.take(at_most=5.0, unless=lambda: False) == 0.0, "it has just begun"
+    work(1.0)
+    assert rests.take(at_most=0.3, unless=lambda: False) >= 0.3 * 0.9
+    work(1.0)
+    told_to_end = iter([False, False, True])
+    assert 0.0 < rests.take(at_most=5.0, unless=lambda: next(told_to_end)) < 5.0
+    work(1.0)
+    assert rests.take(at_most=5.0, unless=lambda: True) < 0.1

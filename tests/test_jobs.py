@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from cdp import chunks, jobs
 from cdp.actors import Actor
 from cdp.chunks import Chunk, JobFailed, LeaseLost
+from cdp.courtesy import Rests
 from cdp.jobs import cancel_job, pause_job, resume_job, run_to_end, start_job
 from cdp.models import Job
 from profiles.models import Tag
@@ -50,6 +51,23 @@ def test_runs_to_the_end_and_tells_how_far(db: None, counting: dict[str, Any]) -
     assert counting["ended"] == ["done"]
     assert jobs.run(job.pk) is False  # a stale message of a finished job does nothing
     assert Tag.objects.count() == 3
+
+
+def test_tells_how_long_it_rested(
+    db: None, counting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    def take(self: Rests, *, at_most: float, unless: Callable[[], bool]) -> float:
+        rests.append(at_most)
+        return 1.5
+
+    monkeypatch.setattr(Rests, "take", take)
+    job = run_to_end(start(3))
+    assert (job.state, job.rested_seconds) == ("done", 4.5)
+    # Whoever rests longer than its lease is thought dead.
+    assert len(rests) == 3
+    assert all(0 < at_most < chunks.LEASE_SECONDS / 2 for at_most in rests)
 
 
 def test_a_second_worker_is_refused_while_the_lease_holds(db: None, counting: dict[str, Any]) -> None:

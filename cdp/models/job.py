@@ -52,7 +52,10 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     progress_at = models.DateTimeField(null=True, help_text="When the last chunk was committed.")
     busy_seconds = models.FloatField(
-        default=0, help_text="Time spent in committed chunks; rate = done / this."
+        default=0, help_text="Time spent in committed chunks and on rests before them; rate = done / this."
+    )
+    rested_seconds = models.FloatField(
+        default=0, help_text="Of busy_seconds: rests while others needed the processor."
     )
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
