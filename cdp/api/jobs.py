@@ -27,6 +27,9 @@ class JobProgressDoc(serializers.Serializer[Any]):
     unit = serializers.CharField()
     rate = serializers.FloatField(allow_null=True, help_text="Units per second.")
     eta_seconds = serializers.IntegerField(allow_null=True)
+    rested_seconds = serializers.IntegerField(
+        help_text="Rests between chunks so far, as calls and pages needed the processor."
+    )
 
 
 class JobDoc(serializers.Serializer[Any]):
@@ -61,6 +64,7 @@ def as_api(job: Job) -> dict[str, Any]:
             "unit": job.unit,
             "rate": job.rate,
             "eta_seconds": job.eta_seconds,
+            "rested_seconds": round(job.rested_seconds),
         },
         "result": job.result,
         "errors": job.errors,

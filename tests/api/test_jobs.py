@@ -30,7 +30,15 @@ def test_job_has_the_shape_of_the_contract(api: Caller) -> None:
         "queued",
         "shop",
     )
-    assert shown["progress"] == {"done": 0, "total": 10, "unit": "rows", "rate": None, "eta_seconds": None}
+    progress = {
+        "done": 0,
+        "total": 10,
+        "unit": "rows",
+        "rate": None,
+        "eta_seconds": None,
+        "rested_seconds": 0,
+    }
+    assert shown["progress"] == progress
     assert [row["id"] for row in api.get("jobs/?state=queued&kind=test.count").data["results"]] == [job.pk]
     assert said(api.get("jobs/?state=lost"))[0] == 400
     assert said(api.get("jobs/999/")) == (404, "There is no job #999.")
