@@ -12,7 +12,10 @@ from playwright.sync_api import Browser, Page, Request
 
 from cdp.models import User
 
-AXE_OPTIONS = {"preload": False}  # its own fetching of style sheets would count as a refused request
+AXE_OPTIONS = {
+    "resultTypes": ["violations"],
+    "preload": False,
+}  # its own fetching of style sheets would count as a refused request
 
 
 @dataclass

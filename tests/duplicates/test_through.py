@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
 from itertools import combinations
 from random import Random
@@ -23,6 +24,7 @@ from profiles.duplicates.through import MOST, Bridge, Link, bridges
 from profiles.duplicates.training.people import make_people
 from profiles.duplicates.why.diagnose import two_of_pair, why
 from profiles.editing import update_profile
+from profiles.errors import IdentifierTaken, Invalid
 from profiles.integrity import violations
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.make import make_batch
@@ -301,7 +303,7 @@ def is_date(text: str) -> bool:
 
 def _change(chance: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
     """Somebody who is linked, rather by way of a third, is edited, merged, deleted or told apart."""
-    pairs = list(DuplicatePair.objects.filter(verdict="open").order_by("pk"))
+    pairs = list(DuplicatePair.objects.filter(verdict="open").order_by("a_id", "b_id"))
     near = {pk for row in bridged() for pk in row}
     pair = chance.choice([one for one in pairs if {one.a_id, one.b_id} & near] or pairs)
     one, other = chance.sample([pair.a_id, pair.b_id], 2)
@@ -309,7 +311,9 @@ def _change(chance: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
         case 0:
             third = Profile.objects.get(pk=chance.choice(ids))
             values = {name: getattr(third, name) or "" for name in ("phone", "email", "first_name")}
-            update_profile(profile_id=one, values=values, **by_staff)
+            # Some numbers have letters in them, and an edit before may have given the e-mail to somebody else.
+            with suppress(Invalid, IdentifierTaken):
+                update_profile(profile_id=one, values=values, **by_staff)
         case 1:
             update_profile(
                 profile_id=one, values={chance.choice(("phone", "birth_date", "city")): ""}, **by_staff
