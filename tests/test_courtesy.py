@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,38 +101,78 @@ def test_a_machine_that_does_not_tell_is_never_short() -> None:
     assert share_to_rest(nothing, nothing) == 0.0
 
 
+class Clock:
+    """Time that passes only when told, on a machine whose processors others use all of."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.others = 1.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def ticks(self) -> Ticks:
+        passed = round(self.seconds * 100)
+        return Ticks(passed, round(passed * self.others), round(passed * (1 - self.others)))
+
+
 @pytest.fixture
-def crowd() -> Iterator[None]:
-    """Twice as many programs as processors that want all there is."""
-    line = [sys.executable, "-c", "while True: pass"]
-    children = [subprocess.Popen(line) for _ in range(2 * len(os.sched_getaffinity(0)))]
-    try:
-        yield
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(courtesy, "time", clock)
+    monkeypatch.setattr(Ticks, "now", clock.ticks)
+    monkeypatch.setattr(courtesy, "_is_stepping_back", True)
+    return clock
 
 
-def work(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        pass
+def never() -> bool:
+    return False
+
+
+def test_a_job_rests_for_others_as_long_as_it_worked(clock: Clock) -> None:
+    rests = Rests()
+    clock.sleep(1.0)
+    assert rests.take(at_most=5.0, unless=never) == pytest.approx(1.0)
+    clock.sleep(2.0)
+    assert rests.take(at_most=5.0, unless=never) == pytest.approx(2.0), "the rest before is no work"
+    clock.sleep(20.0)
+    assert rests.take(at_most=5.0, unless=never) == pytest.approx(5.0)
+    clock.sleep(0.2)
+    assert rests.take(at_most=5.0, unless=never) == 0.0, "too short to tell whose time it was"
+    clock.sleep(0.3)
+    assert rests.take(at_most=5.0, unless=never) == pytest.approx(0.5), "what was too short counts now"
+
+
+def test_a_job_alone_or_awaited_does_not_rest(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.others = 0.0
+    rests = Rests()
+    clock.sleep(1.0)
+    assert rests.take(at_most=5.0, unless=never) == 0.0
+    clock.others = 1.0
+    monkeypatch.setattr(courtesy, "_is_stepping_back", False)
+    rests = Rests()
+    clock.sleep(1.0)
+    assert rests.take(at_most=5.0, unless=never) == 0.0, "somebody waits for what this process does"
+
+
+def test_a_worker_told_to_end_ends_the_rest(clock: Clock) -> None:
+    rests = Rests()
+    clock.sleep(1.0)
+    told = iter([False, False, True])
+    assert rests.take(at_most=5.0, unless=lambda: next(told)) == pytest.approx(0.2)
+    clock.sleep(1.0)
+    assert rests.take(at_most=5.0, unless=lambda: True) == 0.0
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Only Linux tells whose time it is.")
-def test_a_job_rests_in_a_crowd(crowd: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    rests = Rests()
-    work(1.0)
-    assert rests.take(at_most=5.0, unless=lambda: False) == 0.0, "somebody waits for what this process does"
-
-    monkeypatch.setattr(courtesy, "_is_stepping_back", True)
-    rests = Rests()
-    assert rests.take(at_most=5.0, unless=lambda: False) == 0.0, "it has just begun"
-    work(1.0)
-    assert rests.take(at_most=0.3, unless=lambda: False) >= 0.3 * 0.9
-    work(1.0)
-    told_to_end = iter([False, False, True])
-    assert 0.0 < rests.take(at_most=5.0, unless=lambda: next(told_to_end)) < 5.0
-    work(1.0)
-    assert rests.take(at_most=5.0, unless=lambda: True) < 0.1
+def test_linux_tells_whose_time_it_is() -> None:
+    before = Ticks.now()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        pass
+    after = Ticks.now()
+    assert after.others > before.others
+    assert after.total - before.total >= (after.others - before.others) + (after.unused - before.unused) > 0
