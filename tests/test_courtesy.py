@@ -168,6 +168,7 @@ def test_a_worker_told_to_end_ends_the_rest(clock: Clock) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="Only Linux tells whose time it is.")
+@pytest.mark.skipif(os.nice(0) > 0, reason="These tests stepped back themselves, so their time is nobody's.")
 def test_linux_tells_whose_time_it_is() -> None:
     before = Ticks.now()
     until = time.monotonic() + 0.5
@@ -175,4 +176,4 @@ def test_linux_tells_whose_time_it_is() -> None:
         pass
     after = Ticks.now()
     assert after.others > before.others
-    assert after.total - before.total >= (after.others - before.others) + (after.unused - before.unused) > 0
+    assert after.total - before.total >= (after.others - before.others) + (after.unused - before.unused)

@@ -12,10 +12,9 @@ from playwright.sync_api import Browser, Page, Request
 
 from cdp.models import User
 
-AXE_OPTIONS = {
-    "resultTypes": ["violations"],
-    "preload": False,
-}  # its own fetching of style sheets would count as a refused request
+# A report of what it has no objection to takes as long again; its own fetching of style sheets would count as a
+# refused request.
+AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
 
 
 @dataclass
