@@ -13,8 +13,8 @@ def main() -> None:
     python = VENV / "bin" / "python"
     if find_spec("django") is None and python.exists() and Path(sys.prefix).resolve() != VENV.resolve():
         os.execv(python, [str(python), *sys.argv])  # noqa: S606
-    from cdp.local.beside import join
-    from cdp.local.places import LocalError
+    from cdp.local.join_running import join
+    from cdp.local.paths import LocalError
 
     try:
         join()

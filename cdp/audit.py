@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.dispatch import receiver
 
-from cdp import chunks, jobs
+from cdp import job_steps, jobs
 from cdp.actors import Actor
 from cdp.logs import request_address, request_id
 from cdp.models import AuditEntry, Job, User
@@ -172,8 +172,8 @@ def verify(*, after: int = 0, previous: str = _GENESIS, limit: int | None = None
     return Verified(place, unsealed, digest)
 
 
-@chunks.handler("audit.verify")
-def _verify_some(chunk: chunks.Chunk) -> bool:
+@job_steps.handler("audit.verify")
+def _verify_some(chunk: job_steps.Chunk) -> bool:
     """The whole chain as a job: a log of years takes minutes."""
     found = verify(
         after=chunk.cursor.get("place", 0), previous=chunk.cursor.get("digest", _GENESIS), limit=20_000
@@ -182,7 +182,7 @@ def _verify_some(chunk: chunks.Chunk) -> bool:
     with chunk.commit(cursor={"place": found.sealed, "digest": found.head}, done=done) as progress:
         progress.result = {"sealed entries checked": found.sealed, "head": found.head}
     if not found.holds:
-        raise chunks.JobFailed(f"The chain breaks at entry #{found.broken_id}. {found.reason}")
+        raise job_steps.JobFailed(f"The chain breaks at entry #{found.broken_id}. {found.reason}")
     return done > 0
 
 

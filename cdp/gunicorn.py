@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cdp.memory import settle
+from cdp.gc_tuning import settle
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -31,7 +31,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
-from cdp.chunks import (
+from cdp.job_steps import (
     LEASE_SECONDS,
     NOW,
     Chunk,

@@ -265,7 +265,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["cdp.api.KeyThrottle"],
     "DEFAULT_PAGINATION_CLASS": "cdp.api.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "cdp.api.describe.EndpointSchema",
+    "DEFAULT_SCHEMA_CLASS": "cdp.api.openapi.EndpointSchema",
     "EXCEPTION_HANDLER": "cdp.api.problem",
     "URL_FORMAT_OVERRIDE": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -282,8 +282,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
-    "PREPROCESSING_HOOKS": ["cdp.api.describe.one_of_each"],
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "cdp.api.describe.with_guide"],
+    "PREPROCESSING_HOOKS": ["cdp.api.openapi.one_of_each"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "cdp.api.openapi.with_guide"],
 }
 
 # --- The product -----------------------------------------------------------------------------------

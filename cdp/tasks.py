@@ -43,23 +43,23 @@ def deliver_webhooks() -> None:
 @shared_task
 def take_over_visits() -> None:
     """When people were last active, as the door noted it."""
-    from profiles.tracking import visits
+    from profiles.tracking.ingest import last_seen
 
-    visits.work_off()
+    last_seen.work_off()
 
 
 @shared_task
 def compare_changed() -> None:
     """Compare anew whoever changed. Ten seconds apart, so nobody waits a minute."""
-    from profiles.duplicates import freshness
+    from profiles.duplicates.finding import match_queue
 
-    freshness.work_off()
+    match_queue.work_off()
 
 
 @shared_task
 def scan_duplicates() -> None:
     """Compare everybody once a day: how rare names are and what too many share changes with everybody."""
-    from profiles.duplicates.scan import start_scan
+    from profiles.duplicates.finding.full_scan import start_scan
     from profiles.models import Profile
 
     if Profile.objects.live().exists():
@@ -69,41 +69,41 @@ def scan_duplicates() -> None:
 @shared_task
 def fit_duplicate_line() -> None:
     """Learn from what people decided how likely a score is."""
-    from profiles.duplicates import calibration
+    from profiles.duplicates.review import fit_calibration
 
-    if line := calibration.refit():
+    if line := fit_calibration.refit():
         log.info("line fitted", extra={"slope": line.slope, "offset": line.offset, "count": line.decisions})
 
 
 @shared_task
 def count_sources() -> None:
     """What sources sent since the last time, into the scorecard's figures."""
-    from profiles.duplicates import hours
+    from profiles.quality import hourly_counts
 
-    hours.count_new()
+    hourly_counts.count_new()
 
 
 @shared_task
 def watch_sources() -> None:
     """Raise the alarm where a source began to send something else."""
-    from profiles.duplicates import alarm
+    from profiles.quality import alarms
 
-    for raised in alarm.watch():
+    for raised in alarms.watch():
         log.warning("a source changed", extra={"source": raised.source_id, "kind": raised.signal})
 
 
 @shared_task
 def send_duplicate_report() -> None:
     """The weekly report; asked every quarter of an hour, sent once a week."""
-    from profiles.duplicates import report
+    from profiles.quality import weekly_report
 
-    report.send_due()
+    weekly_report.send_due()
 
 
 @shared_task
 def merge_certain_pairs() -> None:
     """Start what the rule for certain pairs allows this hour; nothing while it is off."""
-    from profiles.merging.batches.rule import merge_certain
+    from profiles.duplicates.merge_certain import merge_certain
 
     if batch := merge_certain():
         log.info("merging certain pairs", extra={"batch": batch.pk, "pairs": batch.size})
@@ -119,11 +119,11 @@ def send_queued_mail() -> None:
 @shared_task
 def expire() -> None:
     """Forget what is past its time. Each kind on its own: one that fails does not keep the others."""
-    from cdp.api.writing import expire_idempotency_keys
+    from cdp.api.idempotency import expire_idempotency_keys
     from imports.retention import expire_imports
-    from profiles.duplicates.hours import forget_hours
-    from profiles.exports import forget_exports
-    from profiles.tracking.retention import forget_receipts
+    from profiles.bulk.exports import forget_exports
+    from profiles.quality.hourly_counts import forget_hours
+    from profiles.tracking.rejected.retention import forget_receipts
 
     forgets = (
         expire_idempotency_keys,

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from cdp import front, health
+from cdp import health, home
 
 handler400 = "cdp.api.problems.bad_request"
 handler404 = "cdp.api.problems.not_found"
@@ -11,9 +11,9 @@ handler500 = "cdp.middleware.server_error"
 
 urlpatterns = [
     # First, since most calls are for it; and before the API, which answers 404 for what it does not know of /api/.
-    path("", include("profiles.tracking.urls")),
-    path("", front.front, name="front"),
-    path("llms.txt", front.llms, name="llms"),
+    path("", include("profiles.tracking.http.urls")),
+    path("", home.front, name="front"),
+    path("llms.txt", home.llms, name="llms"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics_page, name="metrics"),

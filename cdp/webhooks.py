@@ -25,8 +25,8 @@ from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.http_client import Answer, post
 from cdp.models import Delivery, OutboxMessage, Webhook
-from cdp.outside import Answer, post
 
 TOPICS: dict[str, str] = {
     "profile.created": "A person was added",

@@ -24,8 +24,8 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from cdp.courtesy import step_back_in_database
+from cdp.gc_tuning import settle
 from cdp.logs import request_id
-from cdp.memory import settle
 
 log = logging.getLogger("cdp.worker")
 

@@ -2,7 +2,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from cdp.unread import ReadToTheEnd
+from cdp.drain_body import ReadToTheEnd
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 

@@ -15,17 +15,17 @@ from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.chunks import Chunk, JobFailed, actor_of, handler
+from cdp.errors import Conflict, Stale
+from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from imports.context import installed, read_mapping, shape_of
+from imports.apply_sql import TAKEN, Taken, Writer
+from imports.control import locked, take_up
+from imports.installation import installed, read_mapping, shape_of
 from imports.models import Import
 from imports.options import HOLD
 from imports.partitions import has_rows
 from imports.plan import SMALLER, same_bytes
-from imports.steering import locked, take_up
-from imports.write import TAKEN, Taken, Writer
-from profiles.errors import Conflict, Stale
 
 log = logging.getLogger(__name__)
 

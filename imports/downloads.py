@@ -12,15 +12,15 @@ from django.db import connection
 from django.utils.text import get_valid_filename
 
 from cdp.actors import Actor
-from imports.context import dialect_of
+from cdp.errors import NotFound
 from imports.files import FileRefused, read_rows
+from imports.installation import dialect_of
 from imports.models import Import
 from imports.report import REJECTED
-from profiles.attributes import attribute_specs, display, label_of
-from profiles.errors import NotFound
-from profiles.exporting import safe_cell
+from profiles.bulk.csv_rows import safe_cell
+from profiles.masking import DOTS, mask_fields
 from profiles.models import AttributeDefinition
-from profiles.privacy.masking import DOTS, mask_fields
+from profiles.values.attributes import attribute_specs, display, label_of
 
 PAGE = 2_000
 TEMPLATE = ("first_name", "last_name", "email", "country", "tags", "reference_id")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from imports.shape import APPEND, FILL, NEVER, OVERWRITE, Custom, Shape
+from imports.plan_spec import APPEND, FILL, NEVER, OVERWRITE, Custom, Shape
 from profiles.models import Profile
 
 # Between tags (and cleared fields) in one COPY column; no cleaned value can hold it.
@@ -288,7 +288,7 @@ def _tags_piece(policy: str) -> str:
     )
 
 
-# What holds now for the decision ``w.e`` = [channel, purpose, …] is about; as profiles.privacy.consent.decide.
+# What holds now for the decision ``w.e`` = [channel, purpose, …] is about; as profiles.consent.ledger.decide.
 _HOLDS_NOW = """
     (SELECT CASE WHEN count(*) = 0 THEN NULL
         WHEN max(x.at) FILTER (WHERE x.state = 'granted') > coalesce(

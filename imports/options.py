@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from cdp.errors import Invalid
 from imports.files import DELIMITERS, ENCODINGS
-from imports.shape import FILL, POLICIES
-from profiles.errors import Invalid
+from imports.plan_spec import FILL, POLICIES
 
 STRONGER, HOLD = "stronger", "hold"
 ON_CONFLICT = {

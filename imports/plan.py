@@ -16,23 +16,23 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.chunks import Chunk, JobFailed, handler
+from cdp.errors import Conflict, Stale
+from cdp.job_steps import Chunk, JobFailed, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
-from imports import repeats
+from imports import in_file_duplicates
 from imports.columns import Cleaner
-from imports.context import check_mapping, dialect_of, installed, read_mapping, shape_of
+from imports.control import locked, take_up
+from imports.copy_rows import BATCH_ROWS, Batch, read_batches
 from imports.files import Checkpoint, FileRefused
+from imports.installation import check_mapping, dialect_of, installed, read_mapping, shape_of
 from imports.match import copy_chunk, create_chunk, create_hits, insert_rows
 from imports.models import Import
 from imports.options import HOLD
 from imports.partitions import create_partition
-from imports.shape import Shape
-from imports.stage import BATCH_ROWS, Batch, read_batches
-from imports.steering import locked, take_up
+from imports.plan_spec import Shape
 from imports.upload import can_change
-from profiles.errors import Conflict, Stale
 
 KIND = "import.plan"
 PERMISSION = "imports.add_import"
@@ -99,7 +99,7 @@ def plan_step(chunk: Chunk) -> bool:
         _link(chunk, job, shape)
     elif phase == "label":
         with chunk.commit(cursor={"phase": "fold", "after": 0}):
-            repeats.label_components(job)
+            in_file_duplicates.label_components(job)
     elif phase == "fold":
         _fold(chunk, job, shape)
     else:
@@ -194,12 +194,14 @@ def write_batch(job: Import, shape: Shape, data: bytes) -> None:
 
 def _link(chunk: Chunk, job: Import, shape: Shape) -> None:
     part = chunk.cursor["part"]
-    parts = repeats.passes_for(chunk.cursor["rows"])
+    parts = in_file_duplicates.passes_for(chunk.cursor["rows"])
     with chunk.commit() as progress:
         if part == 0:
             with connection.cursor() as cursor:
                 cursor.execute(f"ANALYZE {job.partition} (line, outcome, profile_id, keys)")
-        found = chunk.cursor.get("links", 0) + repeats.find_links(job, shape, part=part, parts=parts)
+        found = chunk.cursor.get("links", 0) + in_file_duplicates.find_links(
+            job, shape, part=part, parts=parts
+        )
         if part + 1 < parts:
             progress.cursor = {**chunk.cursor, "part": part + 1, "links": found}
         else:
@@ -208,7 +210,7 @@ def _link(chunk: Chunk, job: Import, shape: Shape) -> None:
 
 def _fold(chunk: Chunk, job: Import, shape: Shape) -> None:
     with chunk.commit() as progress:
-        last = repeats.fold_next(job, shape, after=chunk.cursor["after"])
+        last = in_file_duplicates.fold_next(job, shape, after=chunk.cursor["after"])
         progress.cursor = {"phase": "finish"} if last is None else {"phase": "fold", "after": last}
 
 
@@ -243,6 +245,6 @@ def _index(job: Import) -> None:
 
 
 def _actor(chunk: Chunk) -> Actor:
-    from cdp.chunks import actor_of
+    from cdp.job_steps import actor_of
 
     return actor_of(chunk.job)

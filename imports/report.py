@@ -11,11 +11,11 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from cdp import audit, webhooks
-from cdp.chunks import actor_of
+from cdp.job_steps import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import, Row
-from imports.rivals import suggest_rivals
+from imports.shared_identifiers import suggest_rivals
 from profiles.models import IdentifierType
 
 OUTCOMES = tuple(Row.Outcome.values)

@@ -14,13 +14,13 @@ from django.template.defaultfilters import filesizeformat
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.errors import Refused, Stale
 from imports.columns import Context, advise, guess_mapping
-from imports.context import as_said, check_mapping, installed, read_mapping
+from imports.control import locked
 from imports.files import FileRefused, Sniffed, sniff
+from imports.installation import as_said, check_mapping, installed, read_mapping
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options
-from imports.steering import locked
-from profiles.errors import Refused, Stale
 from profiles.models import Source
 
 SAMPLE_ROWS = 20

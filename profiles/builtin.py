@@ -45,7 +45,7 @@ def ensure_builtin(**_: Any) -> None:
     """Create what is missing of the shipped sources, identifier types and event schemas."""
     from profiles.identity.normalize import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS
     from profiles.models import EventSchema, IdentifierType, Source
-    from profiles.tracking.shipped import SCHEMAS
+    from profiles.tracking.schemas.builtin import SCHEMAS
 
     with transaction.atomic():
         Source.objects.bulk_create(

@@ -13,7 +13,7 @@ from django.db.models.functions import Lower, Now
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.errors import Conflict, Invalid, NotFound
+from cdp.errors import Conflict, Invalid, NotFound
 from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record_many
 from profiles.models import Change, Profile, ProfileTag, Source, Tag

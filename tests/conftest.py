@@ -41,7 +41,7 @@ def _own_files(settings: Any, tmp_path: Any) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     """What the tracking door reads every few seconds alone is read anew by each test."""
-    from profiles.tracking.recent import forget_all
+    from cdp.ttl_cache import forget_all
 
     forget_all()
 

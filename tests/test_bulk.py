@@ -14,16 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
+from cdp.errors import Forbidden, Invalid, NotFound
 from cdp.jobs import cancel_job, run_to_end
 from cdp.models import AuditEntry, Job, User
-from profiles import bulk, exports
-from profiles.bulk import freeze, pack, run_bulk, unpack
-from profiles.errors import Forbidden, Invalid, NotFound
-from profiles.exporting import safe_cell, unsafe_cell
-from profiles.exports import file_of, forget_exports, open_export, start_export
+from profiles.bulk import actions, exports, freeze, pack, run_bulk, unpack
+from profiles.bulk.csv_rows import safe_cell, unsafe_cell
+from profiles.bulk.exports import file_of, forget_exports, open_export, start_export
 from profiles.models import AttributeDefinition, Change, Profile
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -35,8 +34,8 @@ def crowd() -> list[int]:
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "INLINE", 2)
-    monkeypatch.setattr(bulk, "CHUNK", 3)
+    monkeypatch.setattr(actions, "INLINE", 2)
+    monkeypatch.setattr(actions, "CHUNK", 3)
     monkeypatch.setattr(exports, "CHUNK", 3)
 
 

@@ -9,11 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from cdp.errors import Conflict, Invalid
 from cdp.models import ApiKey, AuditEntry
-from profiles.errors import Conflict, Invalid
 from profiles.models import Source, WriteKey
-from profiles.sources import create_source
-from tests.people import make_profile
+from profiles.tracking.sources.sources import create_source
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

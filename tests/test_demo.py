@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.db.models import F, Q
 
 from imports.models import Import
-from profiles.attributes import attribute_specs, clean_value, get_value
 from profiles.demo import load
 from profiles.demo.history import history_of
 from profiles.demo.people import make_people
 from profiles.demo.traffic import SHOP
 from profiles.identity.types import identifier_types
 from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, ProfileTag, Receipt
+from profiles.values.attributes import attribute_specs, clean_value, get_value
 
 RESERVED = re.compile(r"[a-z0-9._]+@((example\.(com|org|net))|[a-z]+\.example)")
 FICTION = re.compile(

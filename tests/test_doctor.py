@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from cdp import audit
 from profiles.builtin import builtin_source
-from profiles.duplicates import freshness
+from profiles.duplicates.finding import match_queue
 from profiles.editing import add_event
-from profiles.integrity import AUDIT, INVARIANTS, MATCH_ROWS, mend, violations
+from profiles.invariants import AUDIT, INVARIANTS, MATCH_ROWS, mend, violations
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     Cart,
@@ -33,7 +33,7 @@ from profiles.models import (
     Profile,
     Receipt,
 )
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -215,7 +215,7 @@ def twins(count: int) -> list[int]:
     """So many profiles of one person, compared already: one case."""
     told = {"first_name": "Ann", "last_name": "Pucllar", "birth_date": "1980-05-17"}
     ids = [make_profile(**told, email=f"twin{number}@web.de").pk for number in range(count)]
-    freshness.work_off()
+    match_queue.work_off()
     assert DuplicateCase.objects.get(state="open").members == ids
     return ids
 
@@ -233,7 +233,7 @@ def test_what_finding_duplicates_keeps_is_looked_at() -> None:
     breaks(MATCH_ROWS, ids[0])
     assert mend() == 1
     assert names() == set(), "marked as outdated, which is no fault"
-    freshness.refresh(ids)
+    match_queue.refresh(ids)
     assert names() == set()
 
     case = DuplicateCase.objects.get(state="open")

@@ -31,7 +31,7 @@ from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Web
 from cdp.roles import ROLES
 from imports.models import Import, SavedMapping
 from profiles.builtin import builtin_source
-from profiles.bulk import ACTIONS
+from profiles.bulk.actions import ACTIONS
 from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
@@ -48,7 +48,7 @@ from profiles.models import (
     Tag,
     WriteKey,
 )
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 # The mark makes sure that there is a test database before the world is made in it.
 pytestmark = pytest.mark.django_db
@@ -97,7 +97,7 @@ class World:
         webhook = Webhook.objects.create(name="a", url="https://203.0.113.1/", topics=["profile.merged"])
         message = OutboxMessage.objects.create(topic="profile.merged", payload={})
         delivery = Delivery.objects.create(webhook=webhook, message=message, state="dead")
-        job = Job.objects.create(kind="profiles.bulk", title="A job")
+        job = Job.objects.create(kind="profiles.bulk.actions", title="A job")
         attachment = {"name": "a.csv", "type": "text/csv", "content": "YQ=="}
         mail = Mail.objects.create(to=["a@example.com"], subject="a", text="a", attachments=[attachment])
         key = create_key(name="a key", scopes=["profiles:read"], actor=Actor.system()).key
@@ -263,9 +263,9 @@ def world(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) 
 @pytest.fixture(autouse=True)
 def _nothing_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The webhook's test button would call out."""
-    from cdp import outside, webhooks
+    from cdp import http_client, webhooks
 
-    monkeypatch.setattr(webhooks, "post", lambda *_, **__: outside.Answer(None, "Not sent by a test."))
+    monkeypatch.setattr(webhooks, "post", lambda *_, **__: http_client.Answer(None, "Not sent by a test."))
 
 
 def knock(client: Client, method: str, path: str) -> int:

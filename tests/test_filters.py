@@ -13,14 +13,14 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdp.errors import Invalid
 from profiles.builtin import builtin_source
-from profiles.errors import Invalid
-from profiles.filters import ProfileFilter
+from profiles.consent.ledger import current_consents, record_consent
+from profiles.finding.filters import ProfileFilter
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Change, Consent, DuplicatePair, Profile, Source
-from profiles.privacy.consent import current_consents, record_consent
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

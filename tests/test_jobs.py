@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from cdp import chunks, jobs
+from cdp import job_steps, jobs
 from cdp.actors import Actor
-from cdp.chunks import Chunk, JobFailed, LeaseLost
 from cdp.courtesy import Rests
+from cdp.job_steps import Chunk, JobFailed, LeaseLost
 from cdp.jobs import cancel_job, pause_job, resume_job, run_to_end, start_job
 from cdp.models import Job
 from profiles.models import Tag
@@ -22,7 +22,7 @@ def counting() -> Iterator[dict[str, Any]]:
     """A kind of job that makes one tag per chunk; the test may set what happens before a chunk."""
     script: dict[str, Any] = {"before": lambda chunk: None, "ended": []}
 
-    @chunks.handler("test.count", on_end=lambda job: script["ended"].append(job.state))
+    @job_steps.handler("test.count", on_end=lambda job: script["ended"].append(job.state))
     def step(chunk: Chunk) -> bool:
         at = chunk.cursor.get("at", 0)
         script["before"](chunk)
@@ -32,7 +32,7 @@ def counting() -> Iterator[dict[str, Any]]:
         return at + 1 < chunk.params["n"]
 
     yield script
-    del chunks.handlers["test.count"]
+    del job_steps.handlers["test.count"]
 
 
 def start(n: int = 3, **kwargs: Any) -> Job:
@@ -67,7 +67,7 @@ def test_tells_how_long_it_rested(
     assert (job.state, job.rested_seconds) == ("done", 4.5)
     # Whoever rests longer than its lease is thought dead.
     assert len(rests) == 3
-    assert all(0 < at_most < chunks.LEASE_SECONDS / 2 for at_most in rests)
+    assert all(0 < at_most < job_steps.LEASE_SECONDS / 2 for at_most in rests)
 
 
 def test_a_second_worker_is_refused_while_the_lease_holds(db: None, counting: dict[str, Any]) -> None:

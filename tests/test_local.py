@@ -21,7 +21,7 @@ import redis
 from cdp.local import run
 from cdp.local.children import how_it_ended, spawn
 from cdp.local.machine import MB, Machine, machine_tuning, throwaway_tuning
-from cdp.local.places import (
+from cdp.local.paths import (
     PROJECT,
     AlreadyHeld,
     LocalError,
@@ -104,7 +104,7 @@ def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
 
 def test_folders_of_killed_runs_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("cdp.local.places.may_walk", lambda folder, user: True)
+    monkeypatch.setattr("cdp.local.paths.may_walk", lambda folder, user: True)
     left_over, somebody_elses = tmp_path / "cdp-test-dead", tmp_path / "cdp-test-nolock"
     for folder in (left_over, somebody_elses):
         folder.mkdir()

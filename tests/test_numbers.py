@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.numbers import row_id, row_ids
+from cdp.ids import row_id, row_ids
 
 
 @given(st.text() | st.none())

@@ -8,10 +8,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from profiles.errors import Conflict, Invalid, NotFound
+from cdp.errors import Conflict, Invalid, NotFound
 from profiles.models import Change, Profile, Tag
 from profiles.tagging import count_people, delete_tag, merge_tags, rename_tag, tag_profiles, untag_profiles
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -36,7 +36,7 @@ def test_forgetting_goes_on_when_one_kind_fails(monkeypatch: pytest.MonkeyPatch)
         called.append("webhooks")
         return 0
 
-    monkeypatch.setattr("cdp.api.writing.expire_idempotency_keys", fails)
+    monkeypatch.setattr("cdp.api.idempotency.expire_idempotency_keys", fails)
     monkeypatch.setattr(webhooks, "forget_old", forget_old)
     tasks.expire()
     assert called == ["keys", "webhooks"]

@@ -12,16 +12,16 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdp.errors import Invalid
 from cdp.models import User
 from profiles.builtin import builtin_source
-from profiles.devices import describe, devices_of
 from profiles.editing import add_event, add_note, update_profile
-from profiles.errors import Invalid
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, Message, Note, Profile
-from profiles.timeline import Item, event_names, timeline
-from tests.people import make_profile
+from profiles.reading.devices import describe, devices_of
+from profiles.reading.timeline import Item, event_names, timeline
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

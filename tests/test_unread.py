@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cdp import unread
+from cdp import drain_body
 from tests.sdk.served import product
 
 MIB = 1024 * 1024
@@ -68,9 +68,9 @@ def test_chunks_without_an_end_in_sight_are_answered(address: tuple[str, int]) -
 
 def test_who_sends_without_end_is_cut_off_and_others_are_served(address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=60) as endless:
-        head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * unread.MOST}\r\n\r\n"
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * drain_body.MOST}\r\n\r\n"
         endless.sendall(head.encode())
         with pytest.raises(OSError):
-            for _ in range(2 * unread.MOST // MIB):
+            for _ in range(2 * drain_body.MOST // MIB):
                 endless.sendall(b" " * MIB)
     assert post(address, "/v1/batch", 10)[0] == 400

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from cdp import outside, webhooks
+from cdp import http_client, webhooks
 from cdp.actors import Actor
 from cdp.models import AuditEntry, Delivery, OutboxMessage, User, Webhook
 
@@ -319,8 +319,8 @@ PRIVATE = "“{}” is in a private network. Webhooks go to public addresses onl
     ],
 )
 def test_addresses_of_private_networks_are_refused(host: str) -> None:
-    with pytest.raises(outside.Forbidden) as refused:
-        outside.check_url(f"https://{host}/hook")
+    with pytest.raises(http_client.Forbidden) as refused:
+        http_client.check_url(f"https://{host}/hook")
     assert str(refused.value) == PRIVATE.format(host.strip("[]"))
 
 
@@ -339,10 +339,10 @@ def test_addresses_of_private_networks_are_refused(host: str) -> None:
     ],
 )
 def test_other_addresses_that_cannot_be_called_say_why(url: str, message: str) -> None:
-    with pytest.raises(outside.Forbidden) as refused:
-        outside.check_url(url)
+    with pytest.raises(http_client.Forbidden) as refused:
+        http_client.check_url(url)
     assert str(refused.value) == message
-    assert outside.check_url("https://example.com/hook").hostname == "example.com"
+    assert http_client.check_url("https://example.com/hook").hostname == "example.com"
 
 
 def names(**table: list[str]) -> Callable[..., list[Any]]:
@@ -361,8 +361,8 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", names(sneaky=numbers))
     monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("connected"))
-    answer = outside.post("https://sneaky.example.com/", b"{}", secret="s", headers={})
-    assert answer == outside.Answer(None, PRIVATE.format("sneaky.example.com"))
+    answer = http_client.post("https://sneaky.example.com/", b"{}", secret="s", headers={})
+    assert answer == http_client.Answer(None, PRIVATE.format("sneaky.example.com"))
 
 
 def test_the_number_that_was_checked_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,23 +374,23 @@ def test_the_number_that_was_checked_is_the_one_connected_to(monkeypatch: pytest
 
     monkeypatch.setattr(socket, "getaddrinfo", names(good=["93.184.216.34"]))
     monkeypatch.setattr(socket, "create_connection", connect)
-    answer = outside.post("https://good.example.com/", b"{}", secret="s", headers={})
+    answer = http_client.post("https://good.example.com/", b"{}", secret="s", headers={})
     assert dialed == [("93.184.216.34", 443)]
-    assert answer == outside.Answer(None, "The connection failed (ConnectionRefusedError).")
+    assert answer == http_client.Answer(None, "The connection failed (ConnectionRefusedError).")
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status = 302
-    answer = outside.post(receiver.url, b"{}", secret="s", headers={})
+    answer = http_client.post(receiver.url, b"{}", secret="s", headers={})
     assert answer.problem == "Answered 302; redirects are not followed. Enter the final address."
     assert len(receiver.got) == 1
 
 
 def test_loopback_alone_is_opened_by_the_setting(settings: Any) -> None:
     settings.CDP_WEBHOOK_ALLOW_LOOPBACK = True
-    outside.check_url("http://127.0.0.1:9/")
-    with pytest.raises(outside.Forbidden):
-        outside.check_url("https://10.0.0.1/")
+    http_client.check_url("http://127.0.0.1:9/")
+    with pytest.raises(http_client.Forbidden):
+        http_client.check_url("https://10.0.0.1/")
 
 
 def test_an_unknown_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,14 +398,14 @@ def test_an_unknown_name_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    answer = outside.post("https://nowhere.example.com/", b"{}", secret="s", headers={})
-    assert answer == outside.Answer(None, "The name in the address is unknown.")
+    answer = http_client.post("https://nowhere.example.com/", b"{}", secret="s", headers={})
+    assert answer == http_client.Answer(None, "The name in the address is unknown.")
 
 
 def test_somebody_who_never_answers_is_hung_up_on(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.CDP_WEBHOOK_ALLOW_LOOPBACK = True
-    monkeypatch.setattr(outside, "TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr(http_client, "TOTAL_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        answer = outside.post(url, b"{}", secret="s", headers={})
-    assert answer == outside.Answer(None, "The connection failed (RemoteDisconnected).")
+        answer = http_client.post(url, b"{}", secret="s", headers={})
+    assert answer == http_client.Answer(None, "The connection failed (RemoteDisconnected).")

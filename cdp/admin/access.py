@@ -19,10 +19,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from cdp.actors import SCOPES, Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.api.keys import create_key, revoke_key
+from cdp.errors import Invalid
 from cdp.models import ApiKey, User
 from cdp.roles import RIGHTS, ROLES
 from cdp.templatetags.cdp import ago
-from profiles.errors import Invalid
 
 SCOPE_WORDS = {
     "profiles:read": "Read people, masked unless “pii” is added",

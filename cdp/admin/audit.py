@@ -18,8 +18,8 @@ from django.views.decorators.http import require_GET, require_POST
 from cdp import audit
 from cdp.actors import Actor
 from cdp.admin.model_admin import ReadOnlyAdmin
+from cdp.ids import row_id
 from cdp.models import AuditEntry, User
-from cdp.numbers import row_id
 from cdp.templatetags.cdp import ago
 
 # What the page of a subject is called; a subject without one is shown as text.

@@ -1,7 +1,7 @@
 """The first page: how many people, who is new, what is running. Each panel only for who may see it.
 
 Every number is one set-based query over an index. Should a table have outgrown it, the query is cut off
-(cdp/admin/patience.py) and the panel says so, rather than the page hanging.
+(cdp/admin/query_timeout.py) and the panel says so, rather than the page hanging.
 """
 
 import datetime
@@ -14,11 +14,12 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from cdp.admin.charts import Chart, Series
-from cdp.admin.patience import within_patience
+from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
 from imports.models import Import
-from profiles.duplicates import alarm, trend
 from profiles.models import Merge, Profile, SourceAlarm
+from profiles.quality import alarms as alarm
+from profiles.quality import trend
 
 DAYS = 30
 SOURCES_SHOWN = 4

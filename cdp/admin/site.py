@@ -17,7 +17,7 @@ class CdpAdminSite(admin.AdminSite):
     enable_nav_sidebar = False
 
     def get_urls(self) -> list[Any]:
-        from cdp.admin import setup
+        from profiles.admin import setup
 
         return [
             path("setup/", self.admin_view(setup.setup), name="cdp_setup"),

@@ -15,13 +15,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
-from cdp import audit, outside, webhooks
+from cdp import audit, http_client, webhooks
 from cdp.actors import Actor
 from cdp.admin.audit import subject_link
 from cdp.admin.model_admin import CdpModelAdmin, ReadOnlyAdmin
+from cdp.ids import row_id
 from cdp.models import Delivery, Webhook
 from cdp.models.webhook import new_secret
-from cdp.numbers import row_id
 from cdp.templatetags.cdp import ago, state_badge
 
 RECENT = 15
@@ -49,8 +49,8 @@ class WebhookForm(forms.ModelForm):
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"]).strip()
         try:
-            outside.check_url(url)
-        except outside.Forbidden as error:
+            http_client.check_url(url)
+        except http_client.Forbidden as error:
             raise forms.ValidationError(str(error)) from error
         return url
 

@@ -5,7 +5,7 @@ To add an endpoint:
 1. Subclass ``cdp.api.views.ApiView`` and write ``get``/``post``/…; ``permissions`` names, per method, the staff
    permission it needs (``{"GET": "profiles.view_profile"}``); ``None`` admits any key or login. A method
    that is not named there is refused.
-2. Describe the body with a ``cdp.api.shapes.Shape`` and read it with ``self.body(MyShape)``: unknown fields and
+2. Describe the body with a ``cdp.api.request_bodies.Shape`` and read it with ``self.body(MyShape)``: unknown fields and
    wrong types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``.
 3. Call one verb with ``actor=self.actor, source=self.source``. Let it raise: every ``Refused`` becomes
    problem+json with its own status and sentence. Return ``Response(data, status=…)``.
@@ -23,7 +23,7 @@ Django REST framework loads these names while it is itself being imported.
 """
 
 from cdp.api.authentication import ApiKeyAuthentication, StaffSession
-from cdp.api.codec import OrjsonRenderer, StrictJSONParser
+from cdp.api.json import OrjsonRenderer, StrictJSONParser
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import HasScope
 from cdp.api.problems import problem

@@ -16,9 +16,9 @@ from cdp import audit, jobs
 from cdp.api import schema
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView, rows
+from cdp.errors import NotFound
 from cdp.models import Job
-from profiles.errors import NotFound
-from profiles.reading import iso
+from profiles.reading.profiles import iso
 
 
 class JobProgressDoc(serializers.Serializer[Any]):

@@ -12,8 +12,8 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import SCOPES, Actor
 from cdp.api.authentication import digest_of
+from cdp.errors import Invalid
 from cdp.models import ApiKey
-from profiles.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)

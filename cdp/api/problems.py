@@ -14,10 +14,10 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from cdp.api.codec import escape
+from cdp.api.json import escape
+from cdp.errors import Refused
 from cdp.logs import request_id
 from cdp.middleware import RETRY_SECONDS, is_collision, is_unavailable
-from profiles.errors import Refused
 
 MEDIA_TYPE = "application/problem+json"
 _TIMED_OUT = "57014"

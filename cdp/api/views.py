@@ -19,14 +19,14 @@ from rest_framework.views import APIView
 
 from cdp.actors import Actor
 from cdp.api import parameters
+from cdp.api.idempotency import carry_out
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require
 from cdp.api.problems import NOTHING_HERE, BadParameter, LengthRequired, TooLarge
-from cdp.api.shapes import Shape
+from cdp.api.request_bodies import Shape
 from cdp.api.throttling import KeyThrottle, Rate
-from cdp.api.writing import carry_out
+from cdp.errors import Invalid
 from profiles.builtin import builtin_source
-from profiles.errors import Invalid
 from profiles.models import Source
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -12,13 +12,13 @@ from rest_framework.response import Response
 from cdp import audit
 from cdp.api import schema
 from cdp.api.problems import BadParameter
-from cdp.api.shapes import Shape, TextField
+from cdp.api.request_bodies import Shape, TextField
 from cdp.api.views import ApiView, rows
+from cdp.errors import Invalid, NotFound
+from cdp.http_client import Forbidden, check_url
 from cdp.models import Delivery, Webhook
-from cdp.outside import Forbidden, check_url
 from cdp.webhooks import TOPICS, replay, send_test
-from profiles.errors import Invalid, NotFound
-from profiles.reading import iso
+from profiles.reading.profiles import iso
 
 
 class WebhookShape(Shape):

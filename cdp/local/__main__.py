@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from cdp.local import run
-from cdp.local.places import LocalError
+from cdp.local.paths import LocalError
 from cdp.local.servers import throwaway_servers
 
 USAGE = "Usage: python -m cdp.local [exec [--durable] -- command …]"

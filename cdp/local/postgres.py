@@ -19,7 +19,7 @@ from urllib.parse import quote
 from cdp.local import writeback
 from cdp.local.children import how_it_ended, spawn, tail
 from cdp.local.machine import SINCE
-from cdp.local.places import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
+from cdp.local.paths import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
 
 DATABASE = "cdp"
 SUPERUSER = "cdp"

@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command, get_commands
 
-from cdp.local.places import keep_secret
+from cdp.local.paths import keep_secret
 
 ADMIN = "admin"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cdp.courtesy import step_back
 from cdp.local.children import spawn
 from cdp.local.machine import cores
-from cdp.local.places import PROJECT
+from cdp.local.paths import PROJECT
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cdp.local.children import how_it_ended, spawn, tail
-from cdp.local.places import LocalError, fits_a_socket
+from cdp.local.paths import LocalError, fits_a_socket
 
 
 def find_server() -> Path:

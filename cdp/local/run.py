@@ -12,9 +12,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from cdp.local import beside, processes, writeback
+from cdp.local import join_running, processes, writeback
 from cdp.local.children import die_with_parent, tail
-from cdp.local.places import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
+from cdp.local.paths import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
 from cdp.local.servers import Servers, durable_servers
 from cdp.local.supervisor import Service, Supervisor
 
@@ -55,7 +55,7 @@ def _run(place: Layout) -> int:
         prepared = _prepare(supervisor, environment, place)
         if prepared is None:
             return 0
-        with beside.told(environment, place.data):
+        with join_running.told(environment, place.data):
             _start_product(supervisor, environment, place, listening)
             ready = _wait_until_ready(supervisor, listening.getsockname()[1])
             _introduce(place, environment, prepared["login"], ready)

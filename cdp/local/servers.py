@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cdp.local import writeback
 from cdp.local.machine import Machine, machine_tuning, throwaway_tuning
-from cdp.local.places import Layout, throwaway_folder
+from cdp.local.paths import Layout, throwaway_folder
 from cdp.local.postgres import Postgres
 from cdp.local.redis import Redis
 

@@ -1,5 +1,5 @@
 """Where staff take a file from upload to people: upload, columns, plan, apply, report."""
 
-from imports.admin import site
+from imports.admin import urls
 
-__all__ = ["site"]
+__all__ = ["urls"]

@@ -13,21 +13,21 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
 from cdp.actors import Actor
+from cdp.errors import Conflict, Invalid, Refused, Stale
 from imports.admin.pages import found, render, start_plan, url
 from imports.columns import Context, ambiguous_columns, column_keys
-from imports.context import installed
 from imports.downloads import may_see
 from imports.files import DELIMITERS, ENCODINGS
-from imports.mappings import clean_name, keep_mapping
+from imports.installation import installed
 from imports.models import Import, SavedMapping
 from imports.options import ON_CONFLICT
-from imports.shape import POLICIES
+from imports.plan_spec import POLICIES
+from imports.saved_mappings import clean_name, keep_mapping
 from imports.upload import advice_for, can_change, map_import, reread_import
 from profiles.admin.door import door, write
-from profiles.attributes import LABELS, define_attribute
-from profiles.errors import Conflict, Invalid, Refused, Stale
+from profiles.masking import DOTS
 from profiles.models import AttributeDefinition
-from profiles.privacy.masking import DOTS
+from profiles.values.attributes import LABELS, define_attribute
 
 SAMPLES = 3
 CONSTANTS = 2

@@ -13,11 +13,11 @@ from django.shortcuts import redirect
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.errors import NotFound
 from imports import downloads
 from imports.admin.pages import found, url
 from imports.models import Import
 from profiles.admin.door import door
-from profiles.errors import NotFound
 
 View = Callable[..., HttpResponseBase]
 

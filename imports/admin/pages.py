@@ -14,23 +14,23 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from cdp.actors import Actor
-from cdp.numbers import row_id
+from cdp.errors import NotFound, Refused
+from cdp.ids import row_id
 from cdp.templatetags.cdp import split_bar
 from imports.apply import apply_import
+from imports.control import cancel_import, pause_import, resume_import
 from imports.downloads import may_see
 from imports.models import Import, Row
 from imports.partitions import has_rows
 from imports.plan import plan_import
 from imports.report import problems
-from imports.steering import cancel_import, pause_import, resume_import
 from imports.upload import can_change, upload_import
 from profiles.admin.door import door, form_page, write
-from profiles.attributes import attribute_specs, display, label_of
 from profiles.builtin import builtin_source
-from profiles.duplicates.scorecard import import_cards
-from profiles.errors import NotFound, Refused
+from profiles.masking import DOTS, mask_fields
 from profiles.models import Profile
-from profiles.privacy.masking import DOTS, mask_fields
+from profiles.quality.scorecard import import_cards
+from profiles.values.attributes import attribute_specs, display, label_of
 
 PAGE = 50
 REJECTED_SHOWN = 50

@@ -15,18 +15,18 @@ from rest_framework.response import Response
 
 from cdp import audit
 from cdp.api import schema
-from cdp.api.codec import StrictJSONParser, parse
+from cdp.api.json import StrictJSONParser, parse
 from cdp.api.problems import BadParameter
-from cdp.api.shapes import IdField, Shape
+from cdp.api.request_bodies import IdField, Shape
 from cdp.api.views import ApiView
+from cdp.errors import Invalid, NotFound
 from imports import downloads
-from imports.api.answers import ImportDoc, detail, summary
+from imports.api.responses import ImportDoc, detail, summary
 from imports.apply import apply_import
+from imports.control import cancel_import, pause_import, resume_import
 from imports.models import Import
 from imports.plan import plan_import
-from imports.steering import cancel_import, pause_import, resume_import
 from imports.upload import map_import, upload_import
-from profiles.errors import Invalid, NotFound
 
 JOINED = ("job", "user", "key")
 

@@ -7,7 +7,7 @@ from itertools import islice
 from os import PathLike
 from typing import Any, BinaryIO, Self
 
-from imports.files import faults
+from imports.files import messages
 from imports.files.blocks import Block, BlockReader
 from imports.files.dialect import (
     MAX_CELL,
@@ -64,7 +64,7 @@ class RowReader:
         self._block: Block | None = None
         self._first_index = 0
         self._header_cells: list[str] = []
-        self._suspects = faults.TOTAL_CELLS
+        self._suspects = messages.TOTAL_CELLS
         try:
             self._read_header()
             if start:
@@ -135,7 +135,7 @@ class RowReader:
             elif self._found_header(block, skip):
                 return
         if skip and self._blocks.line + skip == self.dialect.header_line:
-            raise faults.no_such_line(self.dialect.header_line, self._blocks.line - 1)
+            raise messages.no_such_line(self.dialect.header_line, self._blocks.line - 1)
         raise FileRefused("The file is empty.")
 
     def _found_header(self, block: Block, start: int) -> bool:
@@ -152,14 +152,14 @@ class RowReader:
             fault = self._examine(block.lines[start : start + reader.line_num])
             if isinstance(fault, Unclosed) and not block.is_last and len(block.data) <= MAX_LINE:
                 return False
-            raise faults.header_unreadable(line, fault) from None
+            raise messages.header_unreadable(line, fault) from None
         end = start + reader.line_num
         self._check_header(block, start, end, cells)
         self.columns = len(cells)
         if self.dialect.has_header:
             self.headers = [" ".join(cell.split()) for cell in cells]
             self._header_cells = cells
-            self._suspects = faults.TOTAL_CELLS | {cells[0]}
+            self._suspects = messages.TOTAL_CELLS | {cells[0]}
         else:
             self.headers = [f"Column {number}" for number in range(1, self.columns + 1)]
             end = start
@@ -169,11 +169,11 @@ class RowReader:
     def _check_header(self, block: Block, start: int, end: int, cells: list[str]) -> None:
         line = block.line + start
         if len(cells) > MAX_COLUMNS:
-            raise faults.too_many_columns(line, len(cells))
+            raise messages.too_many_columns(line, len(cells))
         if bad := _BAD_CHARACTER.search("".join(cells)):
             if bad.group() == "\x00":
-                raise faults.header_control_character(line)
-            raise faults.header_not_utf8(line, *block.first_bad_byte(start, end))
+                raise messages.header_control_character(line)
+            raise messages.header_not_utf8(line, *block.first_bad_byte(start, end))
 
     # The rows
 
@@ -213,7 +213,7 @@ class RowReader:
                 return
             except csv.Error:
                 line = self._last_line = first + reader.line_num
-                yield faults.cell_too_long(line)
+                yield messages.cell_too_long(line)
 
     def _read_carefully(self, block: Block, index: int) -> Generator[Row | Problem, None, int]:
         """Returns how many lines are done: the next block begins with a record this one does not end."""
@@ -258,7 +258,7 @@ class RowReader:
                 if fault:
                     yield self._misquoted(fault, line, self._loosely(block.lines[start:end]))
                 else:
-                    yield faults.cell_too_long(line)
+                    yield messages.cell_too_long(line)
                 start = end
 
     def _inspect(self, block: Block, start: int, end: int, cells: list[str]) -> Problem | None:
@@ -292,13 +292,13 @@ class RowReader:
         """A quote of line `opened` is still open at `end`: refuses when it cannot close in time any more."""
         at_end = end == len(block.lines)
         if at_end and block.is_last:
-            raise faults.never_closed(block.line + opened)
+            raise messages.never_closed(block.line + opened)
         if end - opened > self.dialect.max_quoted_lines:
             if self._quote_follows(block, end):
-                raise faults.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
-            raise faults.never_closed(block.line + opened)
+                raise messages.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
+            raise messages.never_closed(block.line + opened)
         if at_end and len(block.data) > MAX_LINE:
-            raise faults.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
+            raise messages.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
 
     def _quote_follows(self, block: Block, end: int) -> bool:
         """Reads on to the end of the file if need be; the reader is of no use afterwards."""
@@ -317,7 +317,7 @@ class RowReader:
         for cell in cells:
             breaks = len(_LINE_BREAK.findall(cell))
             if breaks >= self.dialect.max_quoted_lines:
-                raise faults.too_many_lines(line, self.dialect.max_quoted_lines)
+                raise messages.too_many_lines(line, self.dialect.max_quoted_lines)
             line += breaks
 
     # Problems
@@ -328,27 +328,27 @@ class RowReader:
             self.blank_lines += 1
             return None
         if len(cells) != self.columns:
-            return faults.ragged(line, last_line, cells, self.columns, self.dialect.has_header)
+            return messages.ragged(line, last_line, cells, self.columns, self.dialect.has_header)
         if cells == self._header_cells:
-            return faults.repeated_header(line, cells)
-        if faults.is_totals(cells):
-            return faults.totals(line, self._name(0), cells)
+            return messages.repeated_header(line, cells)
+        if messages.is_totals(cells):
+            return messages.totals(line, self._name(0), cells)
         return Row(line, cells)
 
     def _bad_character(self, block: Block, start: int, end: int, cells: list[str]) -> Problem:
         index, cell = next((i, cell) for i, cell in enumerate(cells) if _BAD_CHARACTER.search(cell))
         line, column, kept = block.line + start, self._name(index), [escape(cell) for cell in cells]
         if "\x00" in cell:
-            return faults.control_character(line, column, cell, kept)
-        return faults.not_utf8(line, column, cell, kept, *block.first_bad_byte(start, end))
+            return messages.control_character(line, column, cell, kept)
+        return messages.not_utf8(line, column, cell, kept, *block.first_bad_byte(start, end))
 
     def _misquoted(self, fault: Unclosed | Continued | Bare, line: int, cells: list[str] | None) -> Problem:
         if isinstance(fault, Unclosed):
-            raise faults.never_closed(line + fault.line)
+            raise messages.never_closed(line + fault.line)
         if isinstance(fault, Continued) and fault.opened != fault.closed:
             # Whole rows may have gone into that cell. Which lines are rows would be a guess.
-            raise faults.never_closed(line + fault.opened, line + fault.closed)
-        return faults.bad_quote(fault, line, self._name(fault.cell), cells)
+            raise messages.never_closed(line + fault.opened, line + fault.closed)
+        return messages.bad_quote(fault, line, self._name(fault.cell), cells)
 
     def _loosely(self, lines: list[str]) -> list[str] | None:
         """The cells of a misquoted record as csv can make them out: for showing them, never for importing them."""

@@ -11,7 +11,7 @@ from math import log2
 from os import PathLike
 from typing import Any, BinaryIO
 
-from imports.files import faults
+from imports.files import messages
 from imports.files.content import refuse_binary, refuse_other_formats
 from imports.files.dialect import (
     DELIMITERS,
@@ -139,7 +139,7 @@ def _describe(
     header, has_header = _header(records, given)
     line, cells = records[header]
     if len(cells) > MAX_COLUMNS:
-        raise faults.too_many_columns(line, len(cells))
+        raise messages.too_many_columns(line, len(cells))
     data = [row for _, row in records[header + 1 if has_header else header :]]
     if not data and is_whole:
         raise FileRefused("The file has a header but no rows under it.", line=line)
@@ -225,7 +225,7 @@ def _header(records: list[tuple[int, list[str]]], given: dict[str, Any]) -> tupl
     if chosen := given.get("header_line"):
         index = next((i for i, (line, _) in enumerate(records) if line >= chosen), -1)
         if index < 0:
-            raise faults.no_such_line(chosen, records[-1][0])
+            raise messages.no_such_line(chosen, records[-1][0])
     if given.get("has_header") is not None:
         return index, bool(given["has_header"])
     return index, _looks_like_header(records[index][1])

@@ -13,18 +13,18 @@ from django.shortcuts import redirect
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.errors import Invalid, Refused
+from cdp.ids import row_ids
 from cdp.models import Job
-from cdp.numbers import row_ids
 from profiles.admin.door import by, door, list_url, may_see, render, write
 from profiles.admin.forms import AttributesForm
-from profiles.admin.listing import filter_of
-from profiles.attributes import attribute_specs
-from profiles.bulk import ACTIONS, INLINE, freeze, pack, run_bulk, unpack
-from profiles.errors import Invalid, Refused
-from profiles.exporting import BOM, as_csv, columns, header, rows
-from profiles.exports import KIND, file_of, open_export, start_export
+from profiles.admin.profile_list import filter_of
+from profiles.bulk.actions import ACTIONS, INLINE, freeze, pack, run_bulk, unpack
+from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
+from profiles.bulk.exports import KIND, file_of, open_export, start_export
+from profiles.masking import mask_profile
 from profiles.models import Profile, Tag
-from profiles.privacy.masking import mask_profile
+from profiles.values.attributes import attribute_specs
 
 EXPORT = "export"
 _PERMISSION = {
@@ -40,7 +40,7 @@ _VERBS = {
     "delete": "Delete",
     EXPORT: "Export",
 }
-_SALT = "profiles.bulk"
+_SALT = "profiles.bulk.actions"
 _VALID_SECONDS = 3600
 # The signed list travels in the form; above this the form itself would be refused.
 _MAX_PACKED = 3_000_000

@@ -13,14 +13,13 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.admin.activity import Entry, Reader
 from profiles.admin.door import card_url, door, may_see, render
 from profiles.admin.duplicates.listing import percent
-from profiles.attributes import CUSTOM, Spec, attribute_specs, display, label_of
-from profiles.devices import devices_of
-from profiles.duplicates.explain import explain
-from profiles.duplicates.queue import with_people
+from profiles.admin.timeline_text import Entry, Reader
+from profiles.duplicates.review.explain import explain
+from profiles.duplicates.review.queue import with_people
 from profiles.identity.resolve import find_profile
+from profiles.masking import DOTS, mask_profile, mask_view
 from profiles.models import (
     DuplicatePair,
     DuplicatePolicy,
@@ -32,10 +31,11 @@ from profiles.models import (
     Tag,
     Tier,
 )
-from profiles.privacy.masking import DOTS, mask_profile, mask_view
-from profiles.provenance import Provenance, provenance_of
-from profiles.reading import PersonView, person_view
-from profiles.timeline import Page, event_names, timeline
+from profiles.reading.devices import devices_of
+from profiles.reading.profiles import PersonView, person_view
+from profiles.reading.provenance import Provenance, provenance_of
+from profiles.reading.timeline import Page, event_names, timeline
+from profiles.values.attributes import CUSTOM, Spec, attribute_specs, display, label_of
 
 # Attributes shown as contact details; the others stand in their own panel.
 CONTACT = ("email", "phone", "street", "postcode", "city", "state", "country")

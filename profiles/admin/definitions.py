@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
-from cdp.admin.patience import within_patience
+from cdp.admin.query_timeout import within_patience
 from profiles.admin.resources import AttributeResource, DefinitionFiles
-from profiles.attributes import check_new_name
+from profiles.identity.change_rules import recheck_type
 from profiles.identity.normalize import BadValue, compile_patterns
-from profiles.identity.rules import recheck_type
 from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile
+from profiles.values.attributes import check_new_name
 
 
 class LinesField(forms.Field):

@@ -17,8 +17,8 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from cdp.actors import Actor
+from cdp.errors import NotFound, Refused
 from profiles.builtin import builtin_source
-from profiles.errors import NotFound, Refused
 from profiles.identity.resolve import find_profile
 from profiles.models import Profile
 

@@ -12,14 +12,14 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from cdp.errors import Invalid, Refused, Stale
 from profiles.admin.door import by, card_url, form_page, list_url, render, root_of, to_card, with_link
 from profiles.admin.forms import AttributesForm, read_seen, seen_of, texts_of
-from profiles.attributes import DEFAULTS, Spec, attribute_specs
 from profiles.editing import create_profile, update_profile
-from profiles.errors import Invalid, Refused, Stale
 from profiles.identity.types import identifier_types
 from profiles.models import Event, Identifier, Profile, Tag
-from profiles.privacy.deletion import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.values.attributes import DEFAULTS, Spec, attribute_specs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Forms over attributes: one field per default or registered attribute, with what its type needs to be typed.
 
-The forms only carry texts to and fro; what a value may be is decided by the verbs (profiles/attributes.py).
+The forms only carry texts to and fro; what a value may be is decided by the verbs (profiles/values/attributes.py).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 from django import forms
 
-from profiles.attributes import Spec, get_value
-from profiles.errors import Invalid
+from cdp.errors import Invalid
 from profiles.identity.normalize import country_choices
 from profiles.models import Profile
+from profiles.values.attributes import Spec, get_value
 
 _YES_NO = [("", "—"), ("true", "yes"), ("false", "no")]
 _HELP = {

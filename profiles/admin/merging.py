@@ -12,20 +12,20 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from cdp.numbers import row_ids
-from profiles.admin.activity import plural
+from cdp.errors import NotFound, Refused, Stale
+from cdp.ids import row_ids
 from profiles.admin.door import by, card_url, form_page, list_url, may_see, render, root_of, to_card
-from profiles.admin.listing import found_as
-from profiles.attributes import CUSTOM, display
-from profiles.errors import NotFound, Refused, Stale
+from profiles.admin.profile_list import found_as
+from profiles.admin.timeline_text import plural
+from profiles.finding.search import search
 from profiles.identity.resolve import find_profile
+from profiles.masking import DOTS, mask, mask_identifier, mask_profile
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import ConsentRow, FieldRow, Preview, preview_merge, preview_unmerge
-from profiles.merging.suggestion import suggest_winner
+from profiles.merging.suggest_winner import suggest_winner
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge, Profile
-from profiles.privacy.masking import DOTS, mask, mask_identifier, mask_profile
-from profiles.search import search
+from profiles.values.attributes import CUSTOM, display
 
 FOUND = 12
 CHOICE = "choice."

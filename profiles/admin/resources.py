@@ -13,9 +13,9 @@ from import_export.instance_loaders import ModelInstanceLoader
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.attributes import check_new_name
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition, Tag
+from profiles.values.attributes import check_new_name
 
 
 class DefinitionFiles(ImportExportMixin):

@@ -10,15 +10,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from cdp.numbers import row_id
+from cdp.errors import Invalid, Refused
+from cdp.ids import row_id
 from profiles.admin.door import by, door, form_page, may_see, render
-from profiles.admin.people import OwnPages
-from profiles.admin.schema_rows import BLANK, Row, read_rows, rows_of, specs_of, tell
-from profiles.errors import Invalid, Refused
+from profiles.admin.profile_urls import OwnPages
+from profiles.admin.schema_form_rows import BLANK, Row, read_rows, rows_of, specs_of, tell
 from profiles.models import EventSchema, Receipt, Source
-from profiles.tracking import learned, violations
-from profiles.tracking.contracts import LABELS
-from profiles.tracking.registry import change_schema, create_schema, delete_schema, find_schema
+from profiles.tracking.schemas import infer, violations
+from profiles.tracking.schemas.edit import change_schema, create_schema, delete_schema, find_schema
+from profiles.tracking.schemas.validator import LABELS
 
 SAMPLES = 20
 MODES = [
@@ -47,7 +47,7 @@ def schemas(request: HttpRequest) -> HttpResponse:
     context = {
         "title": "Event schemas",
         "rows": [(row, _sum(row), None if counts is None else counts.get(row.name, 0)) for row in rows],
-        "undescribed": learned.undescribed(),
+        "undescribed": infer.undescribed(),
         "may_add": request.user.has_perm("profiles.add_eventschema"),
     }
     return render(request, "eventschema/list.html", context)
@@ -67,7 +67,7 @@ def _sum(row: EventSchema) -> dict[str, Any]:
 def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     """What it asks for, what breaks it, and what browsers and servers send."""
     row, sees = find_schema(eventschema_id), may_see(request)
-    seen, compared = learned.learn_and_compare(row.name, specs=row.properties, sees=sees)
+    seen, compared = infer.learn_and_compare(row.name, specs=row.properties, sees=sees)
     shapes = {one.name: one for one in seen.properties}
     shapes |= {
         f"{one.name}[].{inner.name}": inner for one in seen.properties for inner in one.entries.values()
@@ -80,7 +80,7 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
             (one, shapes.get(one.name), LABELS.get(one.type, "Anything")) for one in rows_of(row.properties)
         ],
         "seen": seen,
-        "seen_in": learned.names_of(seen.sources),
+        "seen_in": infer.names_of(seen.sources),
         "unlisted": _unlisted(row, seen),
         "compared": compared,
         "may_change": request.user.has_perm("profiles.change_eventschema"),
@@ -108,7 +108,7 @@ def _samples(request: HttpRequest, row: EventSchema, sees: bool) -> dict[str, An
     }
 
 
-def _unlisted(row: EventSchema, seen: learned.Learned) -> list[learned.Property]:
+def _unlisted(row: EventSchema, seen: infer.Learned) -> list[infer.Property]:
     """Sent, but in the schema under no spelling."""
     listed = {*row.properties}
     for spec in row.properties.values():
@@ -127,7 +127,7 @@ def add(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("name", "").strip()
     rows: list[Row] = []
     if name:
-        rows = rows_of(learned.suggested_specs(learned.learn(name)))
+        rows = rows_of(infer.suggested_specs(infer.learn(name)))
     return _form(request, None, {"name": name, "description": "", "mode": ""}, rows)
 
 
@@ -230,14 +230,14 @@ def seen(request: HttpRequest) -> HttpResponse:
         return _adopt(request, name)
     if not name:
         raise Http404("Say which event: ?name=…")
-    if described := learned.schema_of(name):
+    if described := infer.schema_of(name):
         return redirect(schema_url(described.pk))
-    found, compared = learned.learn_and_compare(name, sees=may_see(request))
-    suggested = learned.suggested_specs(found)
+    found, compared = infer.learn_and_compare(name, sees=may_see(request))
+    suggested = infer.suggested_specs(found)
     context = {
         "title": name,
         "seen": found,
-        "seen_in": learned.names_of(found.sources),
+        "seen_in": infer.names_of(found.sources),
         "rows": [(one, suggested.get(one.name, {})) for one in found.properties],
         "compared": compared,
         "may_add": request.user.has_perm("profiles.add_eventschema"),
@@ -249,7 +249,7 @@ def _adopt(request: HttpRequest, name: str) -> HttpResponse:
     if not request.user.has_perm("profiles.add_eventschema"):
         raise PermissionDenied
     try:
-        made = learned.adopt(name=name, **by(request))
+        made = infer.adopt(name=name, **by(request))
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect("admin:profiles_eventschema_changelist")

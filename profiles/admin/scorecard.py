@@ -15,12 +15,13 @@ from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.admin.charts import sparkline
+from cdp.errors import Invalid
 from imports.models import Import
 from profiles.admin.door import back, door, render, write
-from profiles.admin.people import OwnPages
-from profiles.duplicates import alarm, scorecard
-from profiles.errors import Invalid
+from profiles.admin.profile_urls import OwnPages
 from profiles.models import Source, SourceAlarm
+from profiles.quality import alarms as alarm
+from profiles.quality import scorecard
 
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.

@@ -16,11 +16,11 @@ from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpChangeList, CdpModelAdmin
-from cdp.admin.patience import within_patience
+from cdp.admin.query_timeout import within_patience
+from cdp.errors import Refused
 from cdp.templatetags.cdp import number
 from profiles.admin.resources import DefinitionFiles, TagResource
 from profiles.builtin import builtin_source
-from profiles.errors import Refused
 from profiles.models import Profile, ProfileTag, Tag
 from profiles.tagging import count_people, delete_tag, merge_tags, rename_tag
 

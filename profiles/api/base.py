@@ -12,8 +12,8 @@ from cdp import audit
 from cdp.api.parameters import expected_version
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
-from profiles.api.answers import Shown
-from profiles.errors import Invalid
+from cdp.errors import Invalid
+from profiles.api.responses import Shown
 from profiles.identity.resolve import Found, find_profile
 from profiles.models import Profile
 

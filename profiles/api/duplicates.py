@@ -14,11 +14,14 @@ from rest_framework.response import Response
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
-from cdp.api.shapes import IdField, Shape, TextField
+from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.errors import Invalid
 from cdp.models import Job
+from profiles import masking
 from profiles.api.base import PeopleApi
-from profiles.duplicates.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
-from profiles.duplicates.decide_case import (
+from profiles.duplicates.finding.full_scan import PERMISSION, start_scan
+from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
+from profiles.duplicates.review.decide_cluster import (
     block_shared,
     find_case,
     leave_shared,
@@ -26,17 +29,14 @@ from profiles.duplicates.decide_case import (
     people_of,
     separate_case,
 )
-from profiles.duplicates.decide_case import state_of as state_of_case
-from profiles.duplicates.explain import explain, probability
-from profiles.duplicates.queue import sources_named, with_people
-from profiles.duplicates.scan import PERMISSION, start_scan
-from profiles.duplicates.tiers import in_words
-from profiles.errors import Invalid
+from profiles.duplicates.review.decide_cluster import state_of as state_of_case
+from profiles.duplicates.review.explain import explain, probability
+from profiles.duplicates.review.queue import sources_named, with_people
+from profiles.duplicates.scoring.tiers import in_words
 from profiles.identity.resolve import find_profile
-from profiles.merging.verdicts import LATER_DAYS
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
-from profiles.privacy import masking
-from profiles.reading import iso
+from profiles.pairs.verdicts import LATER_DAYS
+from profiles.reading.profiles import iso
 
 _ANY = "any"
 _FILTERS = [

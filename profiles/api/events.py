@@ -11,13 +11,13 @@ from rest_framework.response import Response
 from cdp import audit
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
+from cdp.errors import Invalid
 from profiles.api import schema
 from profiles.api.base import PeopleApi
-from profiles.errors import Invalid
 from profiles.identity.resolve import find_profile
 from profiles.models import Event, EventName, Profile, Source
-from profiles.tracking.items import message_uuid
-from profiles.tracking.receipts import source_named
+from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.rejected.receipts import source_named
 
 _FILTERS = [
     OpenApiParameter("source", str, description="Name or id of a source."),

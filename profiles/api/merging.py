@@ -9,10 +9,10 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.views import rows
-from profiles.api import answers, schema
+from cdp.errors import NotFound
+from profiles.api import responses, schema
 from profiles.api.base import PeopleApi, reload
-from profiles.api.shapes import MergeShape
-from profiles.errors import NotFound
+from profiles.api.request_bodies import MergeShape
 from profiles.identity.resolve import find_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge, preview_unmerge
@@ -105,7 +105,7 @@ class MergeList(PeopleApi):
         if ref := request.query_params.get("profile"):
             members = Profile.objects.members_of(find_profile(ref, live_only=False).root.pk).values("pk")
             merges = merges.filter(Q(winner_id__in=members) | Q(loser_id__in=members))
-        return self.page(merges, rows(answers.merge))
+        return self.page(merges, rows(responses.merge))
 
 
 class MergeDetail(PeopleApi):
@@ -121,4 +121,4 @@ class MergeDetail(PeopleApi):
         row = MergeRow.objects.select_related(*_JOINED).filter(pk=merge_id).first()
         if row is None:
             raise NotFound(f"There is no merge {merge_id}.")
-        return Response(answers.merge(row))
+        return Response(responses.merge(row))

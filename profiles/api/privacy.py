@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from cdp.api import schema as api_schema
 from profiles.api import schema
 from profiles.api.base import PeopleApi
-from profiles.privacy.export import stream_profile
+from profiles.privacy.gdpr_export import stream_profile
 
 
 class GdprExport(PeopleApi):

@@ -13,17 +13,17 @@ from cdp import audit
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
-from cdp.api.shapes import IdField, Shape, TextField
+from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.errors import Invalid
 from cdp.models import Job
+from profiles import masking
 from profiles.api.base import PeopleApi
-from profiles.errors import Invalid
 from profiles.models import Receipt
-from profiles.privacy import masking
-from profiles.reading import iso
-from profiles.tracking import receipts, replay
-from profiles.tracking.items import FIELDS
-from profiles.tracking.receipts import ALL, STATES, Choice
-from profiles.tracking.repair import read_repairs
+from profiles.reading.profiles import iso
+from profiles.tracking.parse.items import FIELDS
+from profiles.tracking.rejected import receipts, replay
+from profiles.tracking.rejected.receipts import ALL, STATES, Choice
+from profiles.tracking.rejected.repair import read_repairs
 
 MAX_IDS = 5_000
 _FILTERS = [

@@ -11,13 +11,13 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
-from cdp.api.shapes import Shape
+from cdp.api.request_bodies import Shape
+from cdp.errors import Invalid
 from profiles.api.base import PeopleApi
-from profiles.duplicates import alarm, scorecard
-from profiles.duplicates.policy import change_policy
-from profiles.errors import Invalid
 from profiles.models import DuplicatePolicy, Source, SourceAlarm
-from profiles.reading import iso
+from profiles.pairs.policy import change_policy
+from profiles.quality import alarms, scorecard
+from profiles.reading.profiles import iso
 
 _DAYS = OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30)
 _SEES = ("profiles.view_sourcealarm", "profiles.view_source")
@@ -180,7 +180,7 @@ class AlarmAcknowledge(PeopleApi):
     )
     def post(self, request: Request, pk: int) -> Response:
         """The same change is not told again. A second time changes nothing."""
-        return Response(_alarm(alarm.acknowledge(alarm_id=pk, actor=self.actor)))
+        return Response(_alarm(alarms.acknowledge(alarm_id=pk, actor=self.actor)))
 
 
 class Policy(PeopleApi):
@@ -261,7 +261,7 @@ def _alarm(row: SourceAlarm) -> dict[str, Any]:
         "source": _source(row.source),
         "signal": row.signal,
         "sentence": row.sentence,
-        "fix": alarm.fix_of(row),
+        "fix": alarms.fix_of(row),
         "began_at": iso(row.began_at),
         "usual": row.usual,
         "share": row.share,

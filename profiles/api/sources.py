@@ -10,12 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
-from cdp.api.shapes import Shape, TextField
+from cdp.api.request_bodies import Shape, TextField
+from cdp.errors import NotFound
 from profiles.api.definitions import DefinitionApi
-from profiles.errors import NotFound
 from profiles.models import Source, WriteKey
-from profiles.reading import iso
-from profiles.sources import (
+from profiles.reading.profiles import iso
+from profiles.tracking.sources.sources import (
     OVERLAP_HOURS,
     change_source,
     create_key,

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
-from cdp.api.shapes import Shape, TextField
+from cdp.api.request_bodies import Shape, TextField
 from profiles.api import schema
 from profiles.api.base import PeopleApi, reload
 from profiles.duplicates.why import (
@@ -27,7 +27,7 @@ from profiles.duplicates.why import (
 )
 from profiles.duplicates.why.diagnose import seen_by
 from profiles.duplicates.why.fixes import NEEDS, TITLES
-from profiles.reading import iso
+from profiles.reading.profiles import iso
 
 _SEES = ("profiles.view_profile", "profiles.view_duplicatepair")
 _MENDS = (*_SEES, "profiles.change_duplicatepair")

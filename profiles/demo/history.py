@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from profiles.demo.people import Person
-from profiles.demo.words import PAGES, PRODUCTS
+from profiles.demo.vocabulary import PAGES, PRODUCTS
 
 MINUTE = 1 / 1440
 Item = tuple[str, str, str, float, str, int]

@@ -17,7 +17,7 @@ from cdp.actors import Actor
 from profiles.builtin import SOURCES, builtin_source
 from profiles.demo.history import Act, history_of, spent
 from profiles.demo.people import PLANS, Person, make_people
-from profiles.demo.words import CATEGORIES, NOTES, TAGS
+from profiles.demo.vocabulary import CATEGORIES, NOTES, TAGS
 from profiles.models import (
     AttributeDefinition,
     Change,

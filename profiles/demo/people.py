@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from profiles.demo.words import CATEGORIES, LANDS, MAIL_DOMAINS, NICKNAMES, USER_AGENTS, Land
+from profiles.demo.vocabulary import CATEGORIES, LANDS, MAIL_DOMAINS, NICKNAMES, USER_AGENTS, Land
 
 DAYS = 120
 PLANS = ("Basic", "Plus", "Gold")

@@ -14,12 +14,12 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from cdp.actors import Actor
-from profiles.demo.words import PAGES, PRODUCTS, USER_AGENTS
+from profiles.demo.vocabulary import PAGES, PRODUCTS, USER_AGENTS
 from profiles.models import Identifier, Receipt, Source, WriteKey
-from profiles.sources import create_source
-from profiles.tracking.items import read_item
-from profiles.tracking.receive import receive
-from profiles.tracking.shapes import Sender
+from profiles.tracking.ingest.ingest import receive
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.sources.sources import create_source
 
 SEED = 7_026
 HOURS = 24

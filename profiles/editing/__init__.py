@@ -4,7 +4,7 @@ Every verb is atomic, locks the surviving profile first, writes the journal with
 does it (``actor``) and through which door (``source``).
 """
 
-from profiles.editing.extras import (
+from profiles.editing.additions import (
     add_address,
     add_event,
     add_note,
@@ -13,7 +13,7 @@ from profiles.editing.extras import (
     set_lock,
 )
 from profiles.editing.identifiers import attach_identifier, detach_identifier
-from profiles.editing.people import Created, Updated, create_profile, update_profile
+from profiles.editing.profiles import Created, Updated, create_profile, update_profile
 
 __all__ = [
     "Created",

@@ -10,12 +10,12 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
+from cdp.ttl_cache import forget_all
 from profiles.builtin import builtin_source
 from profiles.editing.identifiers import refresh_recognized
 from profiles.editing.locking import touch
 from profiles.journal import Entry, record
 from profiles.models import Change, DuplicateCase, HeldJoin, Identifier, IdentifierType, Profile
-from profiles.tracking.recent import forget_all
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.editing.locking import lock_root, touch
-from profiles.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.identity.graph import retried
 from profiles.identity.normalize import BadValue
 from profiles.identity.resolve import Pair, resolve

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from profiles.errors import NotFound, RuleForbids, Stale
+from cdp.errors import NotFound, RuleForbids, Stale
 from profiles.models import Change, Profile
 
 

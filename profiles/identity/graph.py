@@ -16,8 +16,8 @@ from django.db import OperationalError, connection
 from django.db.models import Case, F, Q, Value, When
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
+from cdp.errors import Stale
 from cdp.sql import run
-from profiles.errors import Stale
 from profiles.models import Merge, Profile
 
 _GRAPH_LOCK = 7_302_002

@@ -12,9 +12,9 @@ from profiles.identity.blocked import (
     compile_patterns,
     is_blocked,
 )
+from profiles.identity.countries import country, country_choices, country_name, language
 from profiles.identity.emails import email
 from profiles.identity.phones import phone
-from profiles.identity.places import country, country_choices, country_name, language
 from profiles.identity.text import MAX_TEXT, BadValue, folded, line, text
 from profiles.identity.values import (
     attribute,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from profiles.errors import NotFound
+from cdp.errors import NotFound
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, identifier_types
 from profiles.models import Identifier, Profile

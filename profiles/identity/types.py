@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from profiles.errors import Invalid
+from cdp.errors import Invalid
 from profiles.identity.normalize import BadValue, compile_patterns, is_blocked, normalizer
 from profiles.models import IdentifierType
 

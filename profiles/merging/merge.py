@@ -10,14 +10,14 @@ from django.db import transaction
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from profiles.errors import Refused, RuleForbids, Stale
+from cdp.errors import Refused, RuleForbids, Stale
 from profiles.identity import graph
 from profiles.journal import REQUEST, Cause, record_many
-from profiles.merging import verdicts
-from profiles.merging.fields import Outcome, Values
-from profiles.merging.joining import Joined, audited, entries, join, merge_row, published
-from profiles.merging.sides import Sides, check_choices, hold_sides
+from profiles.merging.locking import Sides, check_choices, hold_sides
+from profiles.merging.merge_plan import Joined, audited, entries, join, merge_row, published
 from profiles.models import Change, Merge, Profile, Source
+from profiles.pairs import verdicts
+from profiles.values.merged_fields import Outcome, Values
 
 # Doors where nobody looks: what a person decided about a pair binds them (I11).
 _BOUND_BY_VERDICTS = frozenset({Change.Cause.IMPORT, Change.Cause.EVENT})

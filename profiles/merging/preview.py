@@ -12,17 +12,17 @@ from django.db import transaction
 
 from cdp.actors import Actor
 from cdp.models import Webhook
-from profiles.attributes import Spec, attribute_specs, get_value, label_of
+from profiles.consent.ledger import Current, current_consents
 from profiles.identity import graph
-from profiles.merging import verdicts
-from profiles.merging.fields import SEEN, is_attribute, is_empty
+from profiles.masking import mask_identifier
+from profiles.merging.locking import Sides, hold_sides, members_count
 from profiles.merging.merge import Applied, apply_merge
-from profiles.merging.sides import Sides, hold_sides, members_count
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
-from profiles.privacy.consent import Current, current_consents
-from profiles.privacy.masking import mask_identifier
-from profiles.reading import PersonView, person_views
+from profiles.pairs import verdicts
+from profiles.reading.profiles import PersonView, person_views
+from profiles.values.attributes import Spec, attribute_specs, get_value, label_of
+from profiles.values.merged_fields import SEEN, is_attribute, is_empty
 
 
 @dataclass(frozen=True, slots=True)

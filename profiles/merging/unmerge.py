@@ -12,16 +12,16 @@ from django.utils import timezone
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
+from cdp.errors import Refused
 from profiles.editing.identifiers import refresh_recognized
-from profiles.errors import Refused
 from profiles.identity import graph
 from profiles.journal import REQUEST, Cause, Entry, record_many
-from profiles.merging import verdicts
-from profiles.merging.fields import SEEN, put_values, stored
-from profiles.merging.saving import save_rows
-from profiles.merging.trees import hold_trees
-from profiles.merging.without import Returned, Without, play_without
+from profiles.merging.merge_tree import hold_trees
+from profiles.merging.save_rows import save_rows
+from profiles.merging.undo_plan import Returned, Without, play_without
 from profiles.models import Change, Merge, Profile, Source
+from profiles.pairs import verdicts
+from profiles.values.merged_fields import SEEN, put_values, stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Source(models.Model):
         default=1000,
         help_text="More than this are held in the inbox instead of carried out.",
     )
-    # Signs user ids. After a rotation the one before is taken, too, for a while (profiles/tracking/signing.py).
+    # Signs user ids. After a rotation the one before is taken, too, for a while (profiles/tracking/sources/signing_secrets.py).
     hash_secret = models.CharField(max_length=64, default=new_secret, editable=False)
     hash_secret_since = models.DateTimeField(db_default=Now(), editable=False)
     hash_secret_used_at = models.DateTimeField(null=True, editable=False, help_text="To the hour.")

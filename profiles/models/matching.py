@@ -8,10 +8,10 @@ from django.db.models.functions import Now
 
 
 class MatchRow(models.Model):
-    """One row is one live person as the comparison sees them (``profiles.duplicates.traits``), kept by the queue.
+    """One row is one live person as the comparison sees them (``profiles.duplicates.scoring.features``), kept by the queue.
 
     Whoever says nothing about a person (an anonymous visitor) has none. ``keys`` are what candidates share.
-    ``version`` is what rows were built with (``profiles.duplicates.rows.version``); a scan builds others anew.
+    ``version`` is what rows were built with (``profiles.duplicates.finding.match_rows.version``); a scan builds others anew.
     """
 
     profile = models.OneToOneField("profiles.Profile", models.CASCADE, primary_key=True, related_name="+")

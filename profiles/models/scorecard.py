@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class SourceHour(models.Model):
-    """One row is what one source sent within one hour (UTC), counted once by profiles/duplicates/hours.py.
+    """One row is what one source sent within one hour (UTC), counted once by profiles/quality/hourly_counts.py.
 
     ``items`` are tracking calls with an outcome of their own (repeated messages and replays do not count).
     ``duplicates`` are those of ``new_profiles`` that turned out to be somebody known already.

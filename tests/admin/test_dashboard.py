@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from cdp.admin import dashboard
 from cdp.admin.charts import Chart, Series, _ticks
-from cdp.admin.patience import within_patience
+from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
 from imports.models import Import
 from profiles.builtin import builtin_source
 from profiles.models import Merge, Profile, Source
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 Login = Callable[[User], Client]
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job, User
 from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 Login = Callable[[User], Client]
 

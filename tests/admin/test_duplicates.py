@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from cdp.models import AuditEntry, Job, User
-from profiles.duplicates.decide import find_pair, state_of
+from profiles.duplicates.review.decide import find_pair, state_of
 from profiles.editing import update_profile
 from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, Merge
 from tests.duplicates.cast import ANN, person, plain, scan, twins

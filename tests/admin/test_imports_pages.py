@@ -23,7 +23,7 @@ from imports.models import Import, SavedMapping
 from imports.partitions import drop_partition
 from profiles.builtin import builtin_source
 from profiles.models import AttributeDefinition, Profile, ProfileTag
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -15,9 +15,9 @@ from django.urls import reverse
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, User
 from profiles.editing import update_profile
-from profiles.editing.extras import set_lock
+from profiles.editing.additions import set_lock
 from profiles.models import DuplicatePair, Merge, MergeBatch, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 AsUser = Callable[[User], Client]

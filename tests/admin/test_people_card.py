@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from cdp.models import AuditEntry, Mail, User
 from profiles.builtin import builtin_source
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_event, add_note, update_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
@@ -29,10 +30,9 @@ from profiles.models import (
     Note,
     Profile,
 )
-from profiles.privacy.consent import record_consent
-from profiles.privacy.deletion import delete_profiles
-from profiles.provenance import provenance_of
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.reading.provenance import provenance_of
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -360,7 +360,7 @@ def test_an_email_needs_consent(client_of_ada: Client, ann: Profile) -> None:
 
 
 def test_promoting_the_other_value(client_of_ada: Client, ann: Profile) -> None:
-    from profiles.merging.alternates import alternates
+    from profiles.values.alternates import alternates
 
     others = alternates([ann.pk])[ann.pk]
     index = next(place for place, other in enumerate(others) if other["field"] == "city")

@@ -14,8 +14,8 @@ from django.urls import reverse
 from cdp.models import User
 from profiles.editing import update_profile
 from profiles.models import AttributeDefinition, Change, Profile
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -15,15 +15,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cdp.jobs import run_to_end
+from cdp.limits import TooSlow
 from cdp.models import Job, User
-from profiles import counting, search
 from profiles.admin import bulk as bulk_pages
-from profiles.admin import listing, paging
-from profiles.limits import TooSlow
+from profiles.admin import list_pages, profile_list
+from profiles.finding import counting, search
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Profile
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +109,7 @@ def test_pages_show_everybody_once_both_ways(
     if sort == "seen":
         never = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
         expected.sort(key=lambda pk: (rows[pk] or never, pk), reverse=True)
-    monkeypatch.setattr(paging.page_of, "__kwdefaults__", {"after": "", "before": "", "size": 3})
+    monkeypatch.setattr(list_pages.page_of, "__kwdefaults__", {"after": "", "before": "", "size": 3})
     pages, url = [], f"{URL}?sort={sort}"
     while True:
         content = client_of_ada.get(url).content
@@ -197,13 +197,13 @@ def test_a_crowd_that_stands_far_down_the_list_is_gathered(
     walked = ids(client_of_ada.get(f"{URL}?q=and&sort={sort}").content)
     tries: list[dict[str, Any]] = []
 
-    def slow_at_first(people: Any, **place: Any) -> paging.Page:
+    def slow_at_first(people: Any, **place: Any) -> list_pages.Page:
         tries.append(place)
         if len(tries) == 1:
             raise TooSlow
-        return paging.page_of(people, **place)
+        return list_pages.page_of(people, **place)
 
-    monkeypatch.setattr(listing, "page_of", slow_at_first)
+    monkeypatch.setattr(profile_list, "page_of", slow_at_first)
     gathered = ids(client_of_ada.get(f"{URL}?q=and&sort={sort}").content)
     assert gathered == walked == crowd[::-1]
     assert len(tries) == 2
@@ -215,8 +215,8 @@ def test_a_search_that_takes_too_long_says_so(client_of_ada: Client, monkeypatch
             cursor.execute("SELECT pg_sleep(9)")
 
     make_profile()
-    monkeypatch.setattr(listing, "MILLISECONDS", 1)
-    monkeypatch.setattr(listing, "_read", slow)
+    monkeypatch.setattr(profile_list, "MILLISECONDS", 1)
+    monkeypatch.setattr(profile_list, "_read", slow)
     page = client_of_ada.get(URL + "?q=ann").content.decode()
     assert "This search takes too long. Narrow it with another word or filter." in page
 
@@ -271,7 +271,7 @@ def test_everybody_matching_is_frozen_when_counted(mira: User, as_user: Login) -
 
 
 def test_a_long_list_becomes_a_job(mira: User, as_user: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (bulk_pages, __import__("profiles.bulk", fromlist=["x"])):
+    for module in (bulk_pages, __import__("profiles.bulk.actions", fromlist=["x"])):
         monkeypatch.setattr(module, "INLINE", 1)
     client = as_user(mira)
     two = [make_profile().pk, make_profile().pk]

@@ -14,13 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cdp.models import User, Webhook
-from profiles.admin import history
+from profiles.admin import merge_history
+from profiles.consent.ledger import record_consent
 from profiles.editing import set_lock, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Merge, Profile
-from profiles.privacy.consent import record_consent
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -222,7 +222,7 @@ def test_history_filters_and_pages(
     client_of_sam: Client, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Nothing was merged yet" in shown(client_of_sam.get(HISTORY))
-    monkeypatch.setattr(history, "HISTORY", 2)
+    monkeypatch.setattr(merge_history, "HISTORY", 2)
     winner = make_profile(first_name="Ann", email="ann@example.com")
     merges = [merge_profiles(winner_id=winner.pk, loser_id=make_profile().pk, **by_staff) for _ in range(5)]
     other = merge_profiles(winner_id=make_profile().pk, loser_id=make_profile().pk, **by_staff)

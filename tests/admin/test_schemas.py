@@ -13,12 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from cdp.models import User
-from profiles.admin.schema_rows import read_rows, rows_of, specs_of
+from cdp.ttl_cache import forget_all
+from profiles.admin.schema_form_rows import read_rows, rows_of, specs_of
 from profiles.models import EventSchema
-from profiles.tracking.recent import forget_all
-from profiles.tracking.registry import create_schema
-from profiles.tracking.shipped import SCHEMAS
-from profiles.tracking.specs import clean_specs
+from profiles.tracking.schemas.builtin import SCHEMAS
+from profiles.tracking.schemas.edit import create_schema
+from profiles.tracking.schemas.specs import clean_specs
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from cdp.models import AuditEntry, User
 from profiles.models import Change, Profile, Tag
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 Login = Callable[[User], Client]
 

@@ -15,8 +15,8 @@ from django.urls import reverse
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job, User
 from profiles.models import Event, Receipt, Source, WriteKey
-from profiles.tracking.receipts import waiting
-from tests.people import make_profile
+from profiles.tracking.rejected.receipts import waiting
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdp import outside, webhooks
+from cdp import http_client, webhooks
 from cdp.models import AuditEntry, Delivery, OutboxMessage, User, Webhook
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def _permissions(*names: str) -> Any:
 
 def test_a_test_says_what_came_back(as_user: Any, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     hook = delivery().webhook
-    answers = iter([outside.Answer(200), outside.Answer(500, "Answered 500.")])
+    answers = iter([http_client.Answer(200), http_client.Answer(500, "Answered 500.")])
     monkeypatch.setattr(webhooks, "post", lambda *_, **__: next(answers))
     client = as_user(ada)
     said = [

@@ -16,10 +16,10 @@ from cdp.actors import Actor
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
 from profiles.identity.resolve import find_profile
-from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicatePair, Merge
+from profiles.pairs.verdicts import set_verdict
 from tests.duplicates.causes import CAUSES, Told, site
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 Login = Callable[[User], Client]

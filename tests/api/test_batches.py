@@ -13,7 +13,7 @@ from cdp.jobs import run_to_end
 from cdp.models import Job
 from profiles.models import Merge, MergeBatch, Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

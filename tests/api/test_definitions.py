@@ -9,7 +9,7 @@ import pytest
 from cdp.models import AuditEntry, Webhook
 from profiles.models import AttributeDefinition, IdentifierType, Source, Tag
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

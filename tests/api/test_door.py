@@ -21,7 +21,7 @@ from cdp.api.throttling import _now as window_now
 from cdp.models import ApiKey, AuditEntry, User
 from profiles.models import Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -191,7 +191,7 @@ def test_database_trouble_is_told_without_its_details(
     def fail(*_: Any, **__: Any) -> None:
         raise OperationalError("Failing row contains (ann@example.com)") from state("ann@example.com")
 
-    monkeypatch.setattr("profiles.api.people.create_profile", fail)
+    monkeypatch.setattr("profiles.api.profiles.create_profile", fail)
     answer = api.post("profiles/", {"first_name": "Ann"})
     assert said(answer) == (status, sentence)
     assert "Retry-After" in answer
@@ -204,7 +204,7 @@ def test_unknown_exception_is_a_500_problem_without_a_trace(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("profiles.api.people.create_profile", fail)
+    monkeypatch.setattr("profiles.api.profiles.create_profile", fail)
     api.client.raise_request_exception = False
     answer = api.post("profiles/", {"first_name": "Ann"})
     assert said(answer)[0] == 500

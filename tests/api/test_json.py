@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.api.codec import BadBody, OrjsonRenderer, parse
+from cdp.api.json import BadBody, OrjsonRenderer, parse
 from tests.api.caller import Caller, said
 
 CORPORA = os.environ.get("CDP_CORPORA")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from profiles.models import Merge, Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from cdp.api.pagination import _beyond, read_cursor, write_cursor
 from cdp.api.problems import BadParameter
 from profiles.models import Note, Profile
 from tests.api.caller import Caller
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from profiles.models import AttributeDefinition, Change, Event
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from cdp.models import AuditEntry
 from profiles.models import AttributeDefinition, Change, Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

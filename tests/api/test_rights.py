@@ -12,7 +12,7 @@ from cdp.roles import RIGHTS
 from profiles.models import Profile
 from tests.api.caller import Caller, said
 from tests.api.test_docs import METHODS, api_views
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 # Open to everybody: what the API looks like is no secret.
 PUBLIC = {"v1/schema/", "v1/docs/", "^"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cdp.ttl_cache import forget_all
 from profiles.models import EventSchema
-from profiles.tracking.recent import forget_all
 from tests.api.caller import Caller, said
 from tests.tracking.calls import call, make_sender
 

@@ -24,7 +24,7 @@ from profiles.models import (
     SourceHour,
 )
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source
 
 pytestmark = pytest.mark.django_db

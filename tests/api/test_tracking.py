@@ -18,9 +18,9 @@ from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job
 from profiles.merging.merge import merge_profiles
 from profiles.models import Event, Receipt
-from profiles.tracking.receipts import waiting
+from profiles.tracking.rejected.receipts import waiting
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
 pytestmark = pytest.mark.django_db

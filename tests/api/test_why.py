@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from cdp.actors import Actor
 from cdp.models import AuditEntry
 from profiles.identity.resolve import find_profile
-from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicatePair, Merge
+from profiles.pairs.verdicts import set_verdict
 from tests.api.caller import Caller, said
 from tests.duplicates.causes import ANN, CAUSES, Told, made, shop_api, site, who
 

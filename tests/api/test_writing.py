@@ -11,12 +11,12 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 from psycopg import errors as pg
 
-from cdp.api import writing
+from cdp.api import idempotency
 from cdp.models import AuditEntry, IdempotencyKey, OutboxMessage, Webhook
 from imports.models import Import
 from profiles.models import Change, Event, Note, Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 
 @pytest.mark.django_db
@@ -68,7 +68,7 @@ def test_refusal_is_saved_too_but_a_fault_is_not(api: Caller, monkeypatch: pytes
     assert (again.content, again["Content-Type"]) == (taken.content, "application/problem+json")
 
     with monkeypatch.context() as patch:
-        patch.setattr("profiles.api.people.create_profile", _shutdown)
+        patch.setattr("profiles.api.profiles.create_profile", _shutdown)
         assert said(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2"))[0] == 503
     assert api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2").status_code == 201
 
@@ -95,9 +95,9 @@ def test_key_that_is_none_is_refused(api: Caller, key: str) -> None:
 def test_answers_are_kept_for_a_day(api: Caller) -> None:
     api.post("profiles/", {"first_name": "Ann"}, Idempotency_Key="k1")
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24, minutes=30))
-    assert writing.expire_idempotency_keys() == 0
+    assert idempotency.expire_idempotency_keys() == 0
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=26))
-    assert writing.expire_idempotency_keys() == 1
+    assert idempotency.expire_idempotency_keys() == 1
 
 
 def test_key_in_flight_is_a_409_and_only_one_write_happens(
@@ -111,7 +111,7 @@ def test_key_in_flight_is_a_409_and_only_one_write_happens(
         return answer.status_code, answer.get("Idempotent-Replayed")
 
     with transaction.atomic():
-        assert writing._lock(f"key:{api.key.key.pk}", "k1")
+        assert idempotency._lock(f"key:{api.key.key.pk}", "k1")
         assert two_connections(post) == [(409, None)]
     outcomes = two_connections(*[post] * 8)
     assert Profile.objects.count() == 1
@@ -157,7 +157,7 @@ def test_collision_is_tried_again(api: Caller, monkeypatch: pytest.MonkeyPatch) 
             raise OperationalError from pg.DeadlockDetected()
         return create_profile(**kwargs)
 
-    monkeypatch.setattr("profiles.api.people.create_profile", collide)
+    monkeypatch.setattr("profiles.api.profiles.create_profile", collide)
     assert api.post("profiles/", {"first_name": "Ann"}).status_code == 201
     assert (len(tries), Profile.objects.count()) == (3, 1)
 
@@ -173,7 +173,7 @@ def test_dry_run_answers_the_same_and_changes_nothing(
         name="shop", url="https://example.com", topics=["profile.created", "profile.updated"]
     )
     fired: list[int] = []
-    monkeypatch.setattr("profiles.api.people.reload", _noting(fired))
+    monkeypatch.setattr("profiles.api.profiles.reload", _noting(fired))
     ann = make_profile(first_name="Ann", city="Oslo")
     before = _everything()
     made = api.post("profiles/?dry_run=true", {"first_name": "Bob", "tags": ["new"]}).data

@@ -21,10 +21,10 @@ from django.db import connection  # noqa: E402
 
 from cdp.actors import Actor  # noqa: E402
 from cdp.jobs import Job, run  # noqa: E402
-from profiles.duplicates import bulk, rows  # noqa: E402
-from profiles.duplicates.homes import find_homes  # noqa: E402
-from profiles.duplicates.model import shipped  # noqa: E402
-from profiles.duplicates.scan import MEMORY, start_scan  # noqa: E402
+from profiles.duplicates.finding import duckdb_compare, match_rows  # noqa: E402
+from profiles.duplicates.finding.full_scan import MEMORY, start_scan  # noqa: E402
+from profiles.duplicates.scoring.households import find_homes  # noqa: E402
+from profiles.duplicates.scoring.model import shipped  # noqa: E402
 from tests.bench.import_child import peak_memory  # noqa: E402
 
 
@@ -45,7 +45,7 @@ def by_splink(folder: Path) -> dict[str, Any]:
     from tests.bench.test_duplicates import splink
 
     started = time.perf_counter()
-    columns = ", ".join(("profile_id", *rows.STORED))
+    columns = ", ".join(("profile_id", *match_rows.STORED))
     with (
         (folder / "rows.csv").open("wb") as file,
         connection.cursor() as cursor,
@@ -57,14 +57,16 @@ def by_splink(folder: Path) -> dict[str, Any]:
     db.execute(f"SET memory_limit = '{MEMORY}'")
     db.execute("SET threads = 2")
     db.execute("SET preserve_insertion_order = false")
-    db.execute(bulk.PEOPLE)
-    people = bulk.read_rows(db, folder / "rows.csv")
-    bulk.leave_out_crowds(db)
-    bulk.measure_rarity(db)
+    db.execute(duckdb_compare.PEOPLE)
+    people = duckdb_compare.read_rows(db, folder / "rows.csv")
+    duckdb_compare.leave_out_crowds(db)
+    duckdb_compare.measure_rarity(db)
     find_homes(db)
     # The same candidates: Splink itself would also join on keys thousands hold.
     db.execute("CREATE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
-    db.execute(f"CREATE TEMP TABLE crowd AS SELECT key FROM held GROUP BY key HAVING count(*) > {bulk.BLOCK}")
+    db.execute(
+        f"CREATE TEMP TABLE crowd AS SELECT key FROM held GROUP BY key HAVING count(*) > {duckdb_compare.BLOCK}"
+    )
     db.execute(
         "UPDATE people SET keys = coalesce(left_over.keys, []) FROM (SELECT id, list(key) FILTER (crowd.key IS NULL) AS keys"
         " FROM held LEFT JOIN crowd USING (key) GROUP BY id HAVING count(crowd.key) > 0) left_over"

@@ -13,10 +13,10 @@ from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Webhook
 from profiles.builtin import SOURCES, builtin_source
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.batches import preview
 from profiles.merging.batches.apply import start_batch
-from profiles.merging.batches.make import make_batch
+from profiles.merging.batches.freeze import make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.merging.merge import merge_profiles

@@ -16,9 +16,9 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from cdp.memory import settle
-from profiles.duplicates import freshness
-from profiles.duplicates.training.people import make_people
+from cdp.gc_tuning import settle
+from profiles.duplicates.finding import match_queue
+from profiles.duplicates.training.synthetic_people import make_people
 from profiles.models import DuplicatePair, MatchRow, Profile
 from tests.bench.conftest import percentile, scaled
 from tests.bench.test_import import database_url
@@ -107,7 +107,7 @@ def one_changed(report: Any, count: int) -> None:
         Profile.objects.filter(pk=pk).update(**{field: value})
         started = time.perf_counter()
         with transaction.atomic():
-            freshness.refresh([pk])
+            match_queue.refresh([pk])
         if number >= 20:
             seconds.append(time.perf_counter() - started)
         found += DuplicatePair.objects.filter(a_id=pk).count()

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from profiles.duplicates import bulk
-from profiles.duplicates.levels import COMPARISONS
-from profiles.duplicates.model import shipped
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring.levels import COMPARISONS
+from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.fit import curve, f1_from, load
-from profiles.duplicates.training.people import People, make_people
 from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
+from profiles.duplicates.training.synthetic_people import People, make_people
 from tests.bench.conftest import scaled
 from tests.duplicates.febrl import read_febrl
 from tests.duplicates.suggested import suggested
@@ -144,10 +144,10 @@ def test_time(report: Any) -> None:
     db.execute("SET threads = 2")
     db.execute("SET memory_limit = '1500MB'")
     started = time.perf_counter()
-    bulk.find_candidates(db)
-    bulk.measure_rarity(db)
-    bulk.compare(db)
-    bulk.classify(db, model, size)
+    duckdb_compare.find_candidates(db)
+    duckdb_compare.measure_rarity(db)
+    duckdb_compare.compare(db)
+    duckdb_compare.classify(db, model, size)
     ours = time.perf_counter() - started
     _, theirs = splink(db, size, is_trained=False)
     report(

@@ -18,7 +18,7 @@ from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, EventName, Profile
 from tests.bench.conftest import percentile, scaled
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 

@@ -29,10 +29,10 @@ from django.db import connections
 from cdp.actors import Actor
 from cdp.courtesy import step_back
 from cdp.local import processes
+from cdp.ttl_cache import forget_all
 from profiles.models import EventName
-from profiles.sources import NewSource, create_source
-from profiles.tracking.recent import forget_all
 from profiles.tracking.snippet import build
+from profiles.tracking.sources.sources import NewSource, create_source
 from tests.bench.conftest import SCALE, percentile, scaled
 from tests.bench.finished import insert_seconds, own_connection
 from tests.bench.load import Client

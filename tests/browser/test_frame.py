@@ -9,7 +9,7 @@ import pytest
 
 from cdp.models import ApiKey, Job, Mail, User
 from profiles.models import AttributeDefinition, IdentifierType, Tag
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.browser
 

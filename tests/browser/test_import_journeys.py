@@ -14,7 +14,7 @@ from cdp.models import User
 from imports.models import Import
 from profiles.models import AttributeDefinition, Profile
 from tests.browser.journeys import SHAPES, check, download, tab_to, work
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.browser
 

@@ -11,9 +11,9 @@ import pytest
 
 from cdp.jobs import run_to_end
 from cdp.models import User
-from profiles.editing.extras import set_lock
+from profiles.editing.additions import set_lock
 from profiles.models import Merge, MergeBatch
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST = "/admin/profiles/mergebatch/"

@@ -13,12 +13,12 @@ from playwright.sync_api import expect
 from cdp.actors import Actor
 from cdp.models import User
 from profiles.builtin import builtin_source
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, DuplicatePair, Merge, Profile
-from profiles.privacy.consent import record_consent
-from profiles.privacy.deletion import delete_profiles
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.browser
 

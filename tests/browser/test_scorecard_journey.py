@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from cdp.models import User
 from profiles.models import DuplicatePair, DuplicatePolicy, ScorecardState, SourceAlarm, SourceHour
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source
 
 pytestmark = pytest.mark.django_db(transaction=True)

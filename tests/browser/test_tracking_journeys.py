@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from cdp.models import User
 from profiles.models import Event, Receipt, Source, WriteKey
-from profiles.tracking.receipts import waiting
+from profiles.tracking.rejected.receipts import waiting
 from tests.browser.journeys import SHAPES, work
 from tests.tracking.rejected import make_source, reject, send
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, expect
 from cdp.models import User
 from profiles.models import Merge, Profile
 from tests.browser.journeys import SHAPES, check, download, tab_to
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key
 from profiles.identity.resolve import find_profile
 from profiles.models import Event, Identifier
-from profiles.sources import change_source, create_source
+from profiles.tracking.sources.sources import change_source, create_source
 from tests.api.caller import Caller
 from tests.imports.files import applied
 

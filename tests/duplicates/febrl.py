@@ -6,7 +6,7 @@ import warnings
 from itertools import combinations
 from typing import Any
 
-from profiles.duplicates.training.people import People
+from profiles.duplicates.training.synthetic_people import People
 
 COLUMNS = {"first_name": "given_name", "last_name": "surname", "city": "suburb", "postcode": "postcode"}
 

@@ -8,7 +8,7 @@ from datetime import date
 from django.db import connection
 
 from profiles.builtin import builtin_source
-from profiles.duplicates.training.world import FIELDS
+from profiles.duplicates.training.vocabulary import FIELDS
 
 
 def fill_profiles(rows: Iterable[Mapping[str, str]]) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from profiles.duplicates import bulk
-from profiles.duplicates.candidates import Base
-from profiles.duplicates.model import Rarity, shipped
-from profiles.duplicates.rows import READ, side_of
-from profiles.duplicates.through import Link, bridges, compare
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.finding.incremental import Base
+from profiles.duplicates.finding.match_rows import READ, side_of
+from profiles.duplicates.finding.transitive import Link, bridges, compare
+from profiles.duplicates.scoring.model import Rarity, shipped
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def suggested(db: DuckDBPyConnection, people: int, truth: set[tuple[int, int]]) -> tuple[Any, Any]:
     """Scores and labels of the pairs that are certain, probable or possible; those by way of a third among them."""
-    bulk.classify(db, shipped(), people)
+    duckdb_compare.classify(db, shipped(), people)
     found = db.execute("SELECT l, r, tier, score, veto FROM found").fetchall()
     scores = {(a, b): score for a, b, tier, score, _ in found if tier != "related"}
     known = {(a, b) for a, b, *_ in found}

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
+from cdp.errors import NotFound
 from cdp.models import AuditEntry, Mail, OutboxMessage, User, Webhook
-from profiles.duplicates import alarm, shape
-from profiles.duplicates.shape import BY_CODE, SIGNALS, Usual
-from profiles.errors import NotFound
 from profiles.models import DuplicatePolicy, Receipt, Source, SourceHour
+from profiles.quality import alarms, change_detection
+from profiles.quality.change_detection import BY_CODE, SIGNALS, Usual
 from tests.tracking.rejected import make_source
 
 UPDATE, MISSING = BY_CODE["update"], BY_CODE["no_identify"]
@@ -32,51 +32,63 @@ hours = st.lists(part, max_size=60)
 
 
 @given(hours, part)
-def test_too_few_calls_never_raise_an_alarm(before: list[shape.Part], now: shape.Part) -> None:
-    usual = shape.usual_of(before)
-    assert (usual is None) == (sum(n for _, n in before) < shape.MIN_USUAL)
-    few = (min(now[0], shape.MIN_CALLS - 1), shape.MIN_CALLS - 1)
+def test_too_few_calls_never_raise_an_alarm(
+    before: list[change_detection.Part], now: change_detection.Part
+) -> None:
+    usual = change_detection.usual_of(before)
+    assert (usual is None) == (sum(n for _, n in before) < change_detection.MIN_USUAL)
+    few = (min(now[0], change_detection.MIN_CALLS - 1), change_detection.MIN_CALLS - 1)
     if usual is not None:
-        assert not any(shape.is_unusual(signal, usual, few) for signal in SIGNALS)
+        assert not any(change_detection.is_unusual(signal, usual, few) for signal in SIGNALS)
 
 
 @given(hours, st.integers(0, 100))
-def test_a_share_that_was_usual_before_is_no_alarm(before: list[shape.Part], index: int) -> None:
-    usual = shape.usual_of(before)
+def test_a_share_that_was_usual_before_is_no_alarm(before: list[change_detection.Part], index: int) -> None:
+    usual = change_detection.usual_of(before)
     if usual is None:
         return
     assert 0 <= usual.low <= usual.share <= usual.high <= 1
     for signal in SIGNALS:
         calls = 10_000
-        assert not shape.is_unusual(signal, usual, (round(usual.share * calls), calls))
-        assert not shape.is_unusual(signal, usual, (round(usual.high * calls), calls)) or not signal.rises
-        assert not shape.is_unusual(signal, usual, (round(usual.low * calls), calls)) or signal.rises
+        assert not change_detection.is_unusual(signal, usual, (round(usual.share * calls), calls))
+        assert (
+            not change_detection.is_unusual(signal, usual, (round(usual.high * calls), calls))
+            or not signal.rises
+        )
+        assert (
+            not change_detection.is_unusual(signal, usual, (round(usual.low * calls), calls)) or signal.rises
+        )
 
 
 @given(hours, part, st.integers(0, 5_000))
-def test_more_of_it_never_takes_an_alarm_back(before: list[shape.Part], now: shape.Part, more: int) -> None:
-    usual = shape.usual_of(before)
+def test_more_of_it_never_takes_an_alarm_back(
+    before: list[change_detection.Part], now: change_detection.Part, more: int
+) -> None:
+    usual = change_detection.usual_of(before)
     if usual is None or not now[1]:
         return
     hits, calls = now
     for signal in SIGNALS:
         worse = min(calls, hits + more) if signal.rises else max(0, hits - more)
-        if shape.is_unusual(signal, usual, now):
-            assert shape.is_unusual(signal, usual, (worse, calls))
+        if change_detection.is_unusual(signal, usual, now):
+            assert change_detection.is_unusual(signal, usual, (worse, calls))
             # The same share of more calls says it all the more.
-            assert shape.is_unusual(signal, usual, (hits * 2, calls * 2))
+            assert change_detection.is_unusual(signal, usual, (hits * 2, calls * 2))
 
 
-@given(st.lists(part.filter(lambda one: one[1] >= shape.MIN_CALLS), min_size=4, max_size=40), st.randoms())
-def test_the_order_of_full_hours_does_not_matter(before: list[shape.Part], random: Any) -> None:
+@given(
+    st.lists(part.filter(lambda one: one[1] >= change_detection.MIN_CALLS), min_size=4, max_size=40),
+    st.randoms(),
+)
+def test_the_order_of_full_hours_does_not_matter(before: list[change_detection.Part], random: Any) -> None:
     other = list(before)
     random.shuffle(other)
-    assert shape.usual_of(before) == shape.usual_of(other)
+    assert change_detection.usual_of(before) == change_detection.usual_of(other)
 
 
 @given(part, st.floats(0.5, 6))
-def test_wilson_holds_the_share(one: shape.Part, z: float) -> None:
-    low, high = shape.wilson(*one, z)
+def test_wilson_holds_the_share(one: change_detection.Part, z: float) -> None:
+    low, high = change_detection.wilson(*one, z)
     assert 0 <= low <= high <= 1
     if one[1]:
         assert low - 1e-9 <= one[0] / one[1] <= high + 1e-9
@@ -84,23 +96,23 @@ def test_wilson_holds_the_share(one: shape.Part, z: float) -> None:
 
 def test_one_bad_afternoon_does_not_hide_the_next_one() -> None:
     fortnight = [(2, 100)] * 330 + [(90, 100)] * 4
-    usual = shape.usual_of(fortnight)
+    usual = change_detection.usual_of(fortnight)
     assert usual is not None
-    assert shape.is_unusual(UPDATE, usual, (90, 100))
+    assert change_detection.is_unusual(UPDATE, usual, (90, 100))
 
 
 def test_a_nightly_batch_is_usual() -> None:
-    usual = shape.usual_of(([(2, 100)] * 23 + [(95, 100)]) * 14)
+    usual = change_detection.usual_of(([(2, 100)] * 23 + [(95, 100)]) * 14)
     assert usual is not None
-    assert not shape.is_unusual(UPDATE, usual, (95, 100))
+    assert not change_detection.is_unusual(UPDATE, usual, (95, 100))
 
 
 def test_what_is_missing_is_at_most_half_of_the_usual() -> None:
     usual = Usual(0.2, 0.18, 0.22)
-    assert shape.is_unusual(MISSING, usual, (0, 400))
-    assert shape.is_unusual(MISSING, usual, (10, 400))
-    assert not shape.is_unusual(MISSING, usual, (60, 400))
-    assert not shape.is_unusual(MISSING, usual, (0, 60))  # ten or so would have been expected
+    assert change_detection.is_unusual(MISSING, usual, (0, 400))
+    assert change_detection.is_unusual(MISSING, usual, (10, 400))
+    assert not change_detection.is_unusual(MISSING, usual, (60, 400))
+    assert not change_detection.is_unusual(MISSING, usual, (0, 60))  # ten or so would have been expected
 
 
 # --- The minute -------------------------------------------------------------------------------------------
@@ -119,23 +131,25 @@ def test_a_clean_change_is_found_to_the_minute(place: int, before: int, after: i
         )
         for at in range(60)
     ]
-    assert shape.began(signal, usual, minutes) == NOW + MINUTE * place
+    assert change_detection.began(signal, usual, minutes) == NOW + MINUTE * place
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), part), max_size=60))
-def test_the_minute_is_one_with_calls(seen: list[tuple[int, shape.Part]]) -> None:
+def test_the_minute_is_one_with_calls(seen: list[tuple[int, change_detection.Part]]) -> None:
     minutes = [(NOW + MINUTE * at, *one) for at, one in sorted(dict(seen).items())]
-    found = shape.began(UPDATE, Usual(0.1, 0.05, 0.2), minutes)
+    found = change_detection.began(UPDATE, Usual(0.1, 0.05, 0.2), minutes)
     with_calls = {at for at, _, n in minutes if n}
     assert found in with_calls if with_calls else found is None
 
 
 def test_the_sentence() -> None:
-    said = shape.sentence(UPDATE, source="Checkout", since="14:05", share=0.96, usual=0.031, calls=1240)
+    said = change_detection.sentence(
+        UPDATE, source="Checkout", since="14:05", share=0.96, usual=0.031, calls=1240
+    )
     assert said == (
         "Since 14:05 Checkout sends update where it sent identify: 96 % of 1,240 calls about a person, usually 3 %."
     )
-    assert [shape.percent(share) for share in (0, 0.0004, 0.004, 0.5, 1)] == [
+    assert [change_detection.percent(share) for share in (0, 0.0004, 0.004, 0.5, 1)] == [
         "0 %",
         "< 0.1 %",
         "0.4 %",
@@ -179,7 +193,7 @@ def checkout(db: None, now: datetime.datetime) -> Source:
 
 
 def test_since_when_the_checkout_sends_update(checkout: Source, now: datetime.datetime) -> None:
-    (raised,) = alarm.watch(now=now)
+    (raised,) = alarms.watch(now=now)
     since = now - MINUTE * 20
     assert (raised.source, raised.signal, raised.began_at) == (checkout, "update", since)
     clock = timezone.localtime(since)
@@ -188,16 +202,16 @@ def test_since_when_the_checkout_sends_update(checkout: Source, now: datetime.da
         f"Since {day}{clock:%H:%M} Checkout sends update where it sent identify:"
         " 100 % of 80 calls about a person, usually 2 %."
     )
-    assert "Send identify again" in alarm.fix_of(raised)
-    assert alarm.watch(now=now) == []
+    assert "Send identify again" in alarms.fix_of(raised)
+    assert alarms.watch(now=now) == []
     assert AuditEntry.objects.filter(action="source.alarm", subject=f"sourcealarm:{raised.pk}").count() == 1
 
 
 def test_it_is_told_once_by_mail_and_webhook(checkout: Source, now: datetime.datetime) -> None:
     DuplicatePolicy.objects.create(pk=1, report_to=["data@shop.example", "web@shop.example"])
     Webhook.objects.create(name="a", url="https://hooks.example.com/", topics=["source.changed"])
-    (raised,) = alarm.watch(now=now)
-    alarm.watch(now=now)
+    (raised,) = alarms.watch(now=now)
+    alarms.watch(now=now)
     assert [mail.to for mail in Mail.objects.order_by("pk")] == [["data@shop.example"], ["web@shop.example"]]
     mail = Mail.objects.earliest("pk")
     assert mail.subject == raised.sentence
@@ -214,35 +228,35 @@ def test_it_is_told_once_by_mail_and_webhook(checkout: Source, now: datetime.dat
 def test_it_ends_when_the_share_is_usual_again_and_may_come_back(
     checkout: Source, now: datetime.datetime
 ) -> None:
-    (raised,) = alarm.watch(now=now)
+    (raised,) = alarms.watch(now=now)
     later = now + datetime.timedelta(hours=2)
     calls(checkout, "identify", 40, later - MINUTE)
-    assert alarm.watch(now=later) == []
+    assert alarms.watch(now=later) == []
     raised.refresh_from_db()
     assert (raised.ended_at, raised.share) == (later, 0.0)
     again = later + datetime.timedelta(hours=2)
     calls(checkout, "update", 40, again - MINUTE)
-    (second,) = alarm.watch(now=again)
+    (second,) = alarms.watch(now=again)
     assert second.pk != raised.pk
 
 
 def test_what_was_read_is_not_told_again_and_is_usual_after_a_fortnight(
     checkout: Source, now: datetime.datetime, ada: User
 ) -> None:
-    (raised,) = alarm.watch(now=now)
-    done = alarm.acknowledge(alarm_id=raised.pk, actor=Actor.of_user(ada))
+    (raised,) = alarms.watch(now=now)
+    done = alarms.acknowledge(alarm_id=raised.pk, actor=Actor.of_user(ada))
     assert (done.user, done.ended_at) == (ada, None)
     read_at = done.acknowledged_at
-    assert alarm.acknowledge(alarm_id=raised.pk, actor=Actor.system()).acknowledged_at == read_at
+    assert alarms.acknowledge(alarm_id=raised.pk, actor=Actor.system()).acknowledged_at == read_at
     assert AuditEntry.objects.filter(action="source.alarm_read").count() == 1
-    assert list(alarm.unread()) == []
-    assert alarm.watch(now=now) == []
+    assert list(alarms.unread()) == []
+    assert alarms.watch(now=now) == []
     later = now + datetime.timedelta(days=15)
-    alarm.watch(now=later)
+    alarms.watch(now=later)
     raised.refresh_from_db()
     assert raised.ended_at == later
     with pytest.raises(NotFound, match="There is no alarm #0."):
-        alarm.acknowledge(alarm_id=0, actor=Actor.system())
+        alarms.acknowledge(alarm_id=0, actor=Actor.system())
 
 
 def test_each_signal_is_seen(db: None, now: datetime.datetime) -> None:
@@ -264,14 +278,16 @@ def test_each_signal_is_seen(db: None, now: datetime.datetime) -> None:
     calls(quiet, "track", 100, now - MINUTE * 3)
     fresh = make_source(name="fresh")
     calls(fresh, "update", 500, now - MINUTE * 3)
-    assert {(one.source.name, one.signal) for one in alarm.watch(now=now)} == {(name, name) for name in cases}
+    assert {(one.source.name, one.signal) for one in alarms.watch(now=now)} == {
+        (name, name) for name in cases
+    }
 
 
 def test_repeated_messages_and_replays_are_not_what_a_source_sends(
     checkout: Source, now: datetime.datetime
 ) -> None:
     Receipt.objects.filter(kind="update").update(outcome="duplicate")
-    assert alarm.watch(now=now) == []
+    assert alarms.watch(now=now) == []
 
 
 def test_the_same_queries_for_one_source_and_for_many(db: None, now: datetime.datetime) -> None:
@@ -282,7 +298,7 @@ def test_the_same_queries_for_one_source_and_for_many(db: None, now: datetime.da
             usually(source, now=now, items=60, events=20, identifies=39, updates=1)
             calls(source, "update", 60, now - MINUTE)
         with CaptureQueriesContext(connection) as caught:
-            assert len(alarm.watch(now=now)) == many
+            assert len(alarms.watch(now=now)) == many
         counts.append(len(caught))
     # The first time there is none to bring up to date.
     assert counts[1] == counts[2] == counts[0] + 1

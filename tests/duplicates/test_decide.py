@@ -11,25 +11,25 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import AuditEntry, User
-from profiles.duplicates import freshness
-from profiles.duplicates.decide import StalePair, assign, decide, decide_many, find_pair, state_of
-from profiles.duplicates.decide_case import (
+from profiles.duplicates.finding import match_queue
+from profiles.duplicates.review.decide import StalePair, assign, decide, decide_many, find_pair, state_of
+from profiles.duplicates.review.decide_cluster import (
     block_shared,
     leave_shared,
     merge_case,
     people_of,
     separate_case,
 )
-from profiles.duplicates.decide_case import state_of as state_of_case
+from profiles.duplicates.review.decide_cluster import state_of as state_of_case
 from profiles.editing import attach_identifier, update_profile
-from profiles.errors import Invalid, NotFound, RuleForbids, Stale
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.merging.verdicts import objection
 from profiles.models import DuplicateCase, DuplicatePair, Identifier, IdentifierType, Merge, Profile
-from profiles.privacy.deletion import delete_profiles
+from profiles.pairs.verdicts import objection
+from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import ANN, person, plain, scan, twins
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +87,7 @@ def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff:
     assert pair.later_until is not None
     assert 2 <= (pair.later_until - timezone.now()).days <= 3
     DuplicatePair.objects.filter(pk=pair.pk).update(later_until=timezone.now())
-    freshness.work_off()
+    match_queue.work_off()
     pair.refresh_from_db()
     assert (pair.verdict, pair.later_until) == ("open", None)
     decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
@@ -227,7 +227,7 @@ def test_a_group_is_merged_whole(case: DuplicateCase, by_staff: dict[str, Any]) 
     assert set(DuplicatePair.objects.values_list("verdict", flat=True)) == {"merged"}
     with pytest.raises(Stale, match=rf"Case {case.pk} is closed: merged\."):
         merge_case(case_id=case.pk, winner_id=winner, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert scan()["cases"] == 0
 
 
@@ -236,7 +236,7 @@ def test_a_part_of_a_group_is_merged_and_the_rest_stays(
 ) -> None:
     first, second, third, fourth = case.members
     merge_case(case_id=case.pk, winner_id=first, members=[first, second], **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     left = DuplicateCase.objects.get(state="open")
     assert left.members == [first, third, fourth]
 

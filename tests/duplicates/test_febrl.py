@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from profiles.duplicates.model import shipped
+from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.fit import f1_from, load
 from tests.duplicates.febrl import read_febrl
 from tests.duplicates.suggested import suggested

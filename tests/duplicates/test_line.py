@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from cdp.models import AuditEntry, User
 from cdp.tasks import fit_duplicate_line
-from profiles.duplicates import calibration
-from profiles.duplicates.line import FEWEST, OFFSETS, SLOPES, fit_line
-from profiles.duplicates.model import shipped
+from profiles.duplicates.review import fit_calibration
+from profiles.duplicates.scoring.calibration import FEWEST, OFFSETS, SLOPES, fit_line
+from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair, DuplicatePolicy
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 
 def decisions(slope: float, offset: float, count: int) -> list[tuple[float, bool]]:
@@ -86,12 +86,12 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     fit_duplicate_line()
     assert DuplicatePolicy.current().line_decisions == 0
     DuplicatePair.objects.update(model_version=shipped().version, user=None)  # nobody decided: a rule did
-    assert calibration.refit() is None
+    assert fit_calibration.refit() is None
     DuplicatePair.objects.update(user=user)
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        line = calibration.refit()
+        line = fit_calibration.refit()
     assert len(queries) < 10
     assert line is not None
     policy = DuplicatePolicy.current()
@@ -100,8 +100,8 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     assert policy.fitted_at is not None
     entry = AuditEntry.objects.get(action="duplicate.calibrate")
     assert entry.detail == {"slope": line.slope, "offset": line.offset, "decisions": 300}
-    assert calibration.refit() is None
+    assert fit_calibration.refit() is None
     # A new model's scores mean something else: back to the shipped line.
     DuplicatePair.objects.update(model_version="another")
-    assert calibration.refit() is not None
+    assert fit_calibration.refit() is not None
     assert DuplicatePolicy.current().line_slope == 1.0

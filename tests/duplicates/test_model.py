@@ -10,15 +10,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from profiles.duplicates import bulk
-from profiles.duplicates.homes import with_homes
-from profiles.duplicates.keys import match_keys
-from profiles.duplicates.levels import COMPARISONS
-from profiles.duplicates.model import FILE, Rarity, Scored, shipped
-from profiles.duplicates.together import ADJUSTMENTS, SHARED
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.finding.blocking_keys import match_keys
+from profiles.duplicates.scoring.features import read_traits
+from profiles.duplicates.scoring.households import with_homes
+from profiles.duplicates.scoring.interactions import ADJUSTMENTS, SHARED
+from profiles.duplicates.scoring.levels import COMPARISONS
+from profiles.duplicates.scoring.model import FILE, Rarity, Scored, shipped
 from profiles.duplicates.training.fit import CLAMP, load
-from profiles.duplicates.training.people import make_people
-from profiles.duplicates.traits import read_traits
+from profiles.duplicates.training.synthetic_people import make_people
 from tests.duplicates.near import add_neighbours
 
 ANN = {
@@ -194,14 +194,14 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     people = make_people(rows=rows, seed=int(os.environ.get("PEOPLE_SEED", "901")))
     db, model = load(people), shipped()
     add_neighbours(db)
-    bulk.compare(db)
+    duckdb_compare.compare(db)
     traits = with_homes({number: read_traits(row) for number, row in enumerate(people.rows, 1)})
     bits: dict[str, dict[str, float]] = {}
     for field, value, number in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         bits.setdefault(field, {})[value] = number
     fields = [one.field for one in COMPARISONS]
     compared = db.execute(
-        f"SELECT l, r, {', '.join(fields)}, {bulk.score_sql(model, rows)} FROM compared"
+        f"SELECT l, r, {', '.join(fields)}, {duckdb_compare.score_sql(model, rows)} FROM compared"
     ).fetchall()
     assert len(compared) > 4.5 * rows
     rarity = Rarity(bits)
@@ -214,21 +214,21 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
 @pytest.mark.parametrize("people", [2_345, 49_999, 1_000_003])
 def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path) -> None:
     db = load(make_people(rows=400, seed=31))
-    bulk.leave_out_crowds(db)
-    bulk.compare(db)
-    bulk.classify(db, shipped(), people)
-    assert bulk.write_found(db, shipped(), people, tmp_path)["pairs"] > 0
+    duckdb_compare.leave_out_crowds(db)
+    duckdb_compare.compare(db)
+    duckdb_compare.classify(db, shipped(), people)
+    assert duckdb_compare.write_found(db, shipped(), people, tmp_path)["pairs"] > 0
 
 
 def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
     db = duckdb.connect()
-    db.execute(bulk.PEOPLE)
-    crowd = [[number, [7, 1000 + number]] for number in range(bulk.BLOCK + 1)]
+    db.execute(duckdb_compare.PEOPLE)
+    crowd = [[number, [7, 1000 + number]] for number in range(duckdb_compare.BLOCK + 1)]
     two = [[9001, [42]], [9002, [42]]]
     db.executemany("INSERT INTO people (id, keys) VALUES (?, ?)", [*crowd, *two])
-    bulk.find_candidates(db)
+    duckdb_compare.find_candidates(db)
     assert db.execute("SELECT * FROM pair").fetchall() == [(9001, 9002)]
-    assert db.execute("SELECT * FROM crowd").fetchall() == [(7, bulk.BLOCK + 1)]
+    assert db.execute("SELECT * FROM crowd").fetchall() == [(7, duckdb_compare.BLOCK + 1)]
 
 
 def test_invented_people_follow_from_their_seed() -> None:

@@ -12,12 +12,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.duplicates import queue
-from profiles.duplicates.decide import decide
-from profiles.duplicates.queue import Wanted
-from profiles.errors import Invalid
+from cdp.errors import Invalid
+from profiles.duplicates.review import queue
+from profiles.duplicates.review.decide import decide
+from profiles.duplicates.review.queue import Wanted
 from profiles.models import DuplicatePair
-from profiles.privacy.deletion import delete_profiles
+from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import person, plain, scan, twins
 
 pytestmark = pytest.mark.django_db

@@ -10,15 +10,15 @@ import pytest
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Invalid
 from cdp.mail import send_queued
 from cdp.models import AuditEntry, Mail, User
 from imports.models import Import
 from profiles.builtin import builtin_source
-from profiles.duplicates import report, trend
-from profiles.duplicates.policy import change_policy
-from profiles.errors import Invalid
 from profiles.models import Change, DuplicatePair, DuplicatePolicy, SourceAlarm, SourceHour
-from tests.people import make_profile
+from profiles.pairs.policy import change_policy
+from profiles.quality import trend, weekly_report
+from tests.profile_factory import make_profile
 from tests.test_mail import Post, post  # noqa: F401  (a fixture)
 from tests.tracking.rejected import make_source
 
@@ -68,8 +68,8 @@ def test_the_report_arrives_with_counts_trend_and_the_worst(post: Post, ada: Use
         sentence="Since 14:05 Shop & Co sends update.",
     )
     change_policy(changes={"report_to": ["data@shop.example", "boss@shop.example"]}, actor=Actor.of_user(ada))
-    assert report.send_due(now=now) == 2
-    assert report.send_due(now=now) == 0
+    assert weekly_report.send_due(now=now) == 2
+    assert weekly_report.send_due(now=now) == 0
     assert send_queued() == 2
     assert post.letters.to == ["data@shop.example", "boss@shop.example"]
     message = post.letters.arrived[0]
@@ -105,9 +105,9 @@ def test_the_report_arrives_with_counts_trend_and_the_worst(post: Post, ada: Use
 
 
 def test_nobody_gets_a_report_nobody_asked_for() -> None:
-    assert report.send_due() == 0
+    assert weekly_report.send_due() == 0
     DuplicatePolicy.objects.create(pk=1)
-    assert report.send_due() == 0
+    assert weekly_report.send_due() == 0
     assert Mail.objects.count() == 0
 
 
@@ -132,12 +132,12 @@ def test_it_is_due_from_monday_at_seven(settings: Any, last: str | None, now: st
 
     with timezone.override(zone):
         policy = DuplicatePolicy(pk=1, report_to=["a@shop.example"], reported_at=last and at(last))
-        assert report.due(policy, at(now)) is is_due
+        assert weekly_report.due(policy, at(now)) is is_due
 
 
 def test_two_workers_send_one_report(two_connections: Any) -> None:
     DuplicatePolicy.objects.create(pk=1, report_to=["a@shop.example"])
-    sent = two_connections(report.send_due, report.send_due)
+    sent = two_connections(weekly_report.send_due, weekly_report.send_due)
     assert sorted(sent) == [0, 1]
     assert Mail.objects.count() == 1
 

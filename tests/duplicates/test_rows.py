@@ -8,20 +8,20 @@ import pytest
 
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
-from profiles.duplicates import freshness, rows
-from profiles.duplicates.keys import hashed, match_keys
-from profiles.duplicates.scan import start_scan
-from profiles.duplicates.training.people import make_people
-from profiles.duplicates.traits import read_traits
+from profiles.duplicates.finding import match_queue, match_rows
+from profiles.duplicates.finding.blocking_keys import hashed, match_keys
+from profiles.duplicates.finding.full_scan import start_scan
+from profiles.duplicates.scoring.features import read_traits
+from profiles.duplicates.training.synthetic_people import make_people
 from profiles.models import IdentifierType, MatchQueue, MatchRow
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 
 def test_keys_are_those_of_this_version() -> None:
     """Other keys do not meet the stored ones. Changed on purpose? Raise ``rows.ALGORITHM`` with this number."""
     people = make_people(rows=2_000, seed=5)
     seen = [(str(traits), match_keys(traits)) for traits in map(read_traits, people.rows)]
-    assert (rows.ALGORITHM, hashed(str(seen))) == (2, 7251609012585551372)
+    assert (match_rows.ALGORITHM, hashed(str(seen))) == (2, 7251609012585551372)
 
 
 @pytest.mark.django_db
@@ -46,25 +46,25 @@ def test_a_scan_builds_outdated_rows_anew(monkeypatch: pytest.MonkeyPatch) -> No
     scan()
     after = told()
     assert (after[ann.pk][:3], after[bob.pk]) == (before[ann.pk][:3], before[bob.pk])
-    was = rows.version()
-    monkeypatch.setattr(rows, "ALGORITHM", rows.ALGORITHM + 1)
-    assert rows.version() != was
+    was = match_rows.version()
+    monkeypatch.setattr(match_rows, "ALGORITHM", match_rows.ALGORITHM + 1)
+    assert match_rows.version() != was
     scan()
-    assert set(MatchRow.objects.values_list("version", flat=True)) == {rows.version()}
+    assert set(MatchRow.objects.values_list("version", flat=True)) == {match_rows.version()}
 
 
 @pytest.mark.django_db
 def test_the_version_heeds_what_rows_are_read_with(settings: Any) -> None:
-    seen = {rows.version()}
+    seen = {match_rows.version()}
     settings.CDP_PHONE_REGION = "SE"
-    seen.add(rows.version())
+    seen.add(match_rows.version())
     IdentifierType.objects.filter(name="customer_id").update(max_per_profile=7)
-    seen.add(rows.version())
+    seen.add(match_rows.version())
     assert len(seen) == 3
 
 
 @pytest.mark.django_db
 def test_rows_know_how_they_were_built() -> None:
     ann = make_profile(first_name="Ann", last_name="Brown")
-    freshness.refresh([ann.pk])
-    assert MatchRow.objects.get(pk=ann.pk).version == rows.version()
+    match_queue.refresh([ann.pk])
+    assert MatchRow.objects.get(pk=ann.pk).version == match_rows.version()

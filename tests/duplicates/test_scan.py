@@ -9,18 +9,18 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cdp.actors import Actor
+from cdp.errors import Forbidden
 from cdp.jobs import run_to_end
 from cdp.models import User
-from profiles.duplicates import freshness
-from profiles.duplicates.explain import explain, in_words
-from profiles.duplicates.scan import start_scan
-from profiles.duplicates.training.people import make_people
+from profiles.duplicates.finding import match_queue
+from profiles.duplicates.finding.full_scan import start_scan
+from profiles.duplicates.review.explain import explain, in_words
+from profiles.duplicates.training.synthetic_people import make_people
 from profiles.editing import update_profile
-from profiles.errors import Forbidden
 from profiles.merging.merge import merge_profiles
-from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
-from profiles.privacy.deletion import delete_profiles
+from profiles.pairs.verdicts import set_verdict
+from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import ANN, person, plain, scan, twins
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,7 @@ def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
         result = scan()
         assert (result["people"], result["pairs"], result["new"]) == (4, 2, 2)
     else:
-        freshness.work_off()
+        match_queue.work_off()
     ann, again, robert = family["ann"], family["again"], family["robert"]
     assert told() == [
         (ann, again, "certain", "name_and_birth_date", ""),
@@ -83,7 +83,7 @@ def test_many_people_get_the_same_pairs_either_way() -> None:
     MatchQueue.objects.bulk_create(
         MatchQueue(profile_id=pk) for pk in MatchRow.objects.values_list("pk", flat=True)
     )
-    freshness.work_off()
+    match_queue.work_off()
     single = seen()
     assert single.keys() == bulk.keys()
     for pair, (*names, score, evidence) in bulk.items():
@@ -99,7 +99,7 @@ def test_decisions_outlive_a_scan(family: dict[str, int], by_staff: dict[str, An
     assert DuplicatePair.objects.get(a_id=family["ann"], b_id=family["again"]).verdict == "not_duplicate"
     # Nor is it asked again about the person one of them became part of.
     merge_profiles(winner_id=family["zoe"], loser_id=family["again"], **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert not DuplicatePair.objects.filter(a_id=family["ann"], b_id=family["zoe"], verdict="open").exists()
 
 
@@ -116,7 +116,7 @@ def test_what_no_longer_holds_goes_and_what_a_door_said_stays(
         values={"first_name": "Olaf", "last_name": "Berg", "birth_date": "1950-01-02"},
         **by_staff,
     )
-    freshness.work_off()
+    match_queue.work_off()
     assert not DuplicatePair.objects.filter(pk=again.pk).exists()
     assert DuplicatePair.objects.get(a_id=ann, b_id=zoe).reasons == [
         {"text": "Both came with the same cookie."}
@@ -126,7 +126,7 @@ def test_what_no_longer_holds_goes_and_what_a_door_said_stays(
 def test_the_deleted_are_compared_with_nobody(family: dict[str, int], by_staff: dict[str, Any]) -> None:
     scan()
     delete_profiles(profile_ids=[family["again"]], **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert not MatchRow.objects.filter(pk=family["again"]).exists()
     assert not DuplicatePair.objects.filter(a_id=family["ann"], b_id=family["again"], verdict="open").exists()
 
@@ -161,7 +161,7 @@ def test_a_case_outlives_its_weakest_link(way: str, by_staff: dict[str, Any]) ->
         values={"first_name": "Olaf", "last_name": "Berg", "birth_date": "1950-01-02", "city": "Oslo"},
         **by_staff,
     )
-    scan() if way == "scan" else freshness.work_off()
+    scan() if way == "scan" else match_queue.work_off()
     connection.check_constraints()
     case.refresh_from_db()
     assert (case.state, case.members) == ("open", [one for one in ids if one != gone])
@@ -176,7 +176,7 @@ def test_whoever_joins_a_group_may_have_a_smaller_id_than_its_anchor(by_staff: d
     scan()
     assert DuplicateCase.objects.get().members == ids
     update_profile(profile_id=first.pk, values=ANN, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     case = DuplicateCase.objects.get(state="open")
     assert (case.anchor, case.members) == (first.pk, [first.pk, *ids])
 
@@ -217,7 +217,7 @@ def test_comparing_the_changed_takes_eleven_queries_for_one_and_for_a_hundred() 
 
     def cost(ids: list[int]) -> int:
         with CaptureQueriesContext(connection) as queries:
-            freshness.refresh(ids)
+            match_queue.refresh(ids)
         return len(queries)
 
     assert (len(everybody), cost(everybody[:1]), cost(everybody)) == (100, 11, 11)

@@ -9,10 +9,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from cdp.errors import Invalid
 from imports.models import Import
 from profiles.builtin import builtin_source
-from profiles.duplicates import hours, scorecard
-from profiles.errors import Invalid
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     Change,
@@ -24,7 +23,8 @@ from profiles.models import (
     Source,
     SourceHour,
 )
-from tests.people import make_profile
+from profiles.quality import hourly_counts, scorecard
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, send
 
 pytestmark = pytest.mark.django_db
@@ -34,11 +34,11 @@ HOUR = datetime.timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else is writing, so what came a moment ago can be counted."""
-    monkeypatch.setattr(hours, "MARGIN", datetime.timedelta())
+    monkeypatch.setattr(hourly_counts, "MARGIN", datetime.timedelta())
 
 
 def count(**later: float) -> int:
-    return hours.count_new(now=timezone.now() + datetime.timedelta(**later))
+    return hourly_counts.count_new(now=timezone.now() + datetime.timedelta(**later))
 
 
 def figures(source: Source, days: int = 7) -> scorecard.Figures:
@@ -97,16 +97,16 @@ def test_everything_is_counted_once_however_often_it_is_asked() -> None:
 def test_what_is_younger_than_the_margin_waits_and_the_past_is_caught_up_with_day_by_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hours, "MARGIN", datetime.timedelta(minutes=5))
+    monkeypatch.setattr(hourly_counts, "MARGIN", datetime.timedelta(minutes=5))
     shop, now = make_source(), timezone.now()
     for days in (0, 3, 40, 120):
         send(shop, {"type": "page", "anonymousId": "b-1"})
         Receipt.objects.filter(pk=Receipt.objects.latest("pk").pk).update(
             received_at=now - datetime.timedelta(days=days)
         )
-    assert hours.count_new(now=now) > 90
+    assert hourly_counts.count_new(now=now) > 90
     assert figures(shop, 90).items == 2  # not the one of a moment ago, nor the one older than the scorecard
-    hours.count_new(now=now + datetime.timedelta(minutes=6))
+    hourly_counts.count_new(now=now + datetime.timedelta(minutes=6))
     assert (figures(shop, 90).items, figures(shop, 30).items, figures(shop, 7).items) == (3, 2, 2)
 
 
@@ -114,7 +114,7 @@ def test_a_run_that_is_cut_short_goes_on_where_it_was() -> None:
     shop = make_source()
     send(shop, {"type": "page", "anonymousId": "b-1"})
     runs, now = 0, timezone.now()
-    while hours.count_new(now=now, seconds=0):
+    while hourly_counts.count_new(now=now, seconds=0):
         runs += 1
     assert 90 < runs < 110
     assert figures(shop).items == 1
@@ -205,7 +205,7 @@ def test_figures_nobody_goes_back_to_are_removed() -> None:
     shop = make_source()
     for days in (1, 95, 120):
         SourceHour.objects.create(source=shop, hour=now - datetime.timedelta(days=days), items=1)
-    assert hours.forget_hours() == 1
+    assert hourly_counts.forget_hours() == 1
     assert SourceHour.objects.count() == 2
 
 
@@ -294,9 +294,9 @@ def test_new_rows_are_read_by_their_time() -> None:
             "unit": "hour",
             "start": timezone.now() - HOUR,
             "end": timezone.now(),
-            "events": list(hours.EVENT_KINDS),
+            "events": list(hourly_counts.EVENT_KINDS),
         }
-        cursor.execute(f"EXPLAIN {hours.SHAPES}", params)
+        cursor.execute(f"EXPLAIN {hourly_counts.SHAPES}", params)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "receipt_by_time" in plan, plan
     assert "Seq Scan on profiles_receipt" not in plan, plan
@@ -306,6 +306,6 @@ def test_two_workers_count_everything_once(two_connections: Any) -> None:
     shop = make_source()
     send(shop, *({"type": "page", "anonymousId": f"b-{n}"} for n in range(5)))
     now = timezone.now()
-    two_connections(lambda: hours.count_new(now=now), lambda: hours.count_new(now=now))
+    two_connections(lambda: hourly_counts.count_new(now=now), lambda: hourly_counts.count_new(now=now))
     assert figures(shop).items == 5
     assert ScorecardState.objects.get().counted_to == now

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from profiles.duplicates import bulk
-from profiles.duplicates.model import shipped
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.fit import load
-from profiles.duplicates.training.people import make_people
 from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings
+from profiles.duplicates.training.synthetic_people import make_people
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -45,7 +45,7 @@ def test_splink_reads_the_model_and_scores_the_same() -> None:
     people = make_people(rows=ROWS, seed=31)
     db, model = load(people), shipped()
     found = scored_by_splink(db, ROWS)
-    ours = db.execute(f"SELECT l, r, {bulk.score_sql(model, ROWS)} FROM compared").fetchall()
+    ours = db.execute(f"SELECT l, r, {duckdb_compare.score_sql(model, ROWS)} FROM compared").fetchall()
     assert len(ours) > 200
     assert found.keys() >= {(a, b) for a, b, _ in ours}
     for a, b, score in ours:

@@ -10,10 +10,10 @@ import pytest
 from django.db import transaction
 
 from cdp.sql import run
-from profiles.duplicates.pairs import Taken, take_over
-from profiles.duplicates.suggestions import MOST_REASONS, suggest
+from profiles.duplicates.finding.store import Taken, take_over
 from profiles.models import DuplicatePair
-from tests.people import make_profile
+from profiles.pairs.suggestions import MOST_REASONS, suggest
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

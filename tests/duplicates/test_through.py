@@ -12,27 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdp.errors import IdentifierTaken, Invalid
 from cdp.jobs import run_to_end
-from profiles.duplicates import freshness, through
-from profiles.duplicates.decide import decide, find_pair
-from profiles.duplicates.explain import explain
-from profiles.duplicates.forgetting import erase
-from profiles.duplicates.model import shipped
-from profiles.duplicates.soundness import INVARIANTS
-from profiles.duplicates.suggestions import suggest
-from profiles.duplicates.through import MOST, Bridge, Link, bridges
-from profiles.duplicates.training.people import make_people
+from profiles.duplicates.finding import match_queue, transitive
+from profiles.duplicates.finding.delete import erase
+from profiles.duplicates.finding.invariants import INVARIANTS
+from profiles.duplicates.finding.transitive import MOST, Bridge, Link, bridges
+from profiles.duplicates.review.decide import decide, find_pair
+from profiles.duplicates.review.explain import explain
+from profiles.duplicates.scoring.model import shipped
+from profiles.duplicates.training.synthetic_people import make_people
 from profiles.duplicates.why.diagnose import two_of_pair, why
 from profiles.editing import update_profile
-from profiles.errors import IdentifierTaken, Invalid
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.batches.apply import start_batch
-from profiles.merging.batches.make import make_batch
+from profiles.merging.batches.freeze import make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.merge import merge_profiles
-from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicateCase, DuplicatePair, MatchQueue, MatchRow, Profile
-from profiles.privacy.deletion import delete_profiles
+from profiles.pairs.suggestions import suggest
+from profiles.pairs.verdicts import set_verdict
+from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import ANN, person, plain, scan
 
 PROBABLE = shipped().thresholds["probable"]
@@ -114,7 +114,7 @@ def compare(way: str) -> None:
         return
     everybody = MatchRow.objects.values_list("pk", flat=True)
     MatchQueue.objects.bulk_create(MatchQueue(profile_id=pk) for pk in everybody)
-    freshness.work_off()
+    match_queue.work_off()
 
 
 @pytest.mark.django_db
@@ -150,14 +150,14 @@ def test_a_change_of_whom_it_rests_on_takes_it_back(ann: list[int], by_staff: di
     first, between, last = ann
     scan()
     update_profile(profile_id=between, values={"phone": ""}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert bridged() == []
     update_profile(profile_id=between, values={"phone": "+48600100200"}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert bridged() == [(first, last, between)]
     # Once the two say it themselves, it rests on nobody.
     update_profile(profile_id=first, values={"phone": "+48600100200"}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     pair = DuplicatePair.objects.get(a_id=first, b_id=last)
     assert (pair.through_id, pair.rule == "through") == (None, False)
 
@@ -167,7 +167,7 @@ def test_a_veto_between_the_two_stands(ann: list[int], by_staff: dict[str, Any])
     first, _, last = ann
     scan()
     update_profile(profile_id=last, values={"birth_date": "1955-12-01"}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert bridged() == []
     scan()
     assert not DuplicatePair.objects.filter(a_id=first, b_id=last).exists()
@@ -200,7 +200,7 @@ def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any
         first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
     ).pk
     merge_profiles(winner_id=other, loser_id=last, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     assert all(last not in row and (first, other) != row[:2] for row in bridged())
 
 
@@ -225,7 +225,7 @@ def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict
         pair = DuplicatePair.objects.get(a_id=first, b_id=last)
         decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
         erase([between])
-    freshness.work_off()
+    match_queue.work_off()
     assert bridged() == []
     assert not DuplicatePair.objects.filter(through_id=between).exists()
     # The survivor has what the third had, so the two are found by what they say themselves.
@@ -250,7 +250,7 @@ def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staf
     assert pair.score > 0
     # What it rested on goes; what the door saw stays.
     update_profile(profile_id=between, values={"phone": "", "email": ""}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     pair.refresh_from_db()
     assert (pair.through_id, pair.reasons, pair.score, pair.rule) == (None, [said], 0, "")
 
@@ -264,7 +264,7 @@ def test_a_merge_of_all_three_in_bulk(ann: list[int], by_staff: dict[str, Any]) 
     )
     assert batch.job is not None
     assert run_to_end(batch.job).state == "done"
-    freshness.work_off()
+    match_queue.work_off()
     assert Profile.objects.filter(status="live", pk__in=ann).count() == 1
     assert not DuplicatePair.objects.filter(verdict="open").exists()
     assert unsound() == []
@@ -283,10 +283,10 @@ def test_after_each_change_they_are_what_all_links_make(seed: int, by_staff: dic
     seen = 0
     for _ in range(25):
         _change(chance, ids, by_staff)
-        freshness.work_off()
+        match_queue.work_off()
         now = bridged()
         assert unsound() == []
-        through.rebuild()
+        transitive.rebuild()
         assert now == bridged()
         seen += set(now) != was
         was = set(now)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from profiles.duplicates import bulk
-from profiles.duplicates.homes import with_homes
-from profiles.duplicates.levels import Levels
-from profiles.duplicates.model import Rarity, shipped
-from profiles.duplicates.tiers import (
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring.features import read_traits
+from profiles.duplicates.scoring.households import with_homes
+from profiles.duplicates.scoring.levels import Levels
+from profiles.duplicates.scoring.model import Rarity, shipped
+from profiles.duplicates.scoring.tiers import (
     DESPITE,
     RULES,
     VETOES,
@@ -27,8 +28,7 @@ from profiles.duplicates.tiers import (
     single_of,
 )
 from profiles.duplicates.training.fit import load
-from profiles.duplicates.training.people import make_people
-from profiles.duplicates.traits import read_traits
+from profiles.duplicates.training.synthetic_people import make_people
 from tests.duplicates.near import add_neighbours
 
 TODAY = date(2026, 2, 28)
@@ -285,8 +285,8 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     db = load(people)
     db.executemany("UPDATE people SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
     add_neighbours(db)
-    bulk.compare(db, today=TODAY)
-    bulk.classify(db, model, rows)
+    duckdb_compare.compare(db, today=TODAY)
+    duckdb_compare.classify(db, model, rows)
     rarity: dict[str, dict[str, float]] = {}
     for field, value, bits in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         rarity.setdefault(field, {})[value] = bits

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from profiles.duplicates.keys import match_keys
-from profiles.duplicates.nicknames import groups_of
-from profiles.duplicates.traits import Traits, fold, is_role, read_traits
+from profiles.duplicates.finding.blocking_keys import match_keys
+from profiles.duplicates.scoring.features import Traits, fold, is_role, read_traits
+from profiles.duplicates.scoring.nicknames import groups_of
 
 
 def read(**values: Any) -> Traits:

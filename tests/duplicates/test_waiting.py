@@ -13,14 +13,14 @@ from cdp.actors import Actor
 from cdp.jobs import run, run_to_end, start_job
 from cdp.models import Job
 from profiles.builtin import builtin_source
-from profiles.duplicates import freshness, scan
+from profiles.duplicates.finding import full_scan, match_queue
 from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicatePair, Identifier, IdentifierType, MatchQueue, MatchRow
-from profiles.privacy.deletion import delete_profiles, restore_profile
-from profiles.tracking.confirm import confirm_identifier
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.tracking.rejected.double_opt_in import confirm_identifier
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 MAIL = "ann.brown@web.de"
@@ -39,11 +39,11 @@ def test_a_confirmed_value_counts_from_then_on(by_staff: dict[str, Any]) -> None
     Identifier.objects.create(
         profile=ann, type=kind, value=MAIL, source=builtin_source("web"), resolves=False, is_pending=True
     )
-    freshness.work_off()
+    match_queue.work_off()
     assert MatchRow.objects.get(pk=ann.pk).email is None, "what waits is nobody's yet"
     confirm_identifier(profile_id=ann.pk, type_name="email", raw=MAIL, **by_staff)
     assert queued() == {ann.pk}
-    freshness.refresh([ann.pk])
+    match_queue.refresh([ann.pk])
     assert MatchRow.objects.get(pk=ann.pk).email == MAIL
 
 
@@ -98,15 +98,15 @@ def import_of(count: int, *, ago: timedelta = timedelta()) -> list[int]:
 
 
 def importing() -> Job:
-    job = start_job(kind=freshness.IMPORT, actor=Actor.system())
+    job = start_job(kind=match_queue.IMPORT, actor=Actor.system())
     Job.objects.filter(pk=job.pk).update(state=Job.State.RUNNING)
     return job
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "CROWDED", 8)
-    monkeypatch.setattr(freshness, "FEW", 3)
+    monkeypatch.setattr(match_queue, "CROWDED", 8)
+    monkeypatch.setattr(match_queue, "FEW", 3)
 
 
 @pytest.mark.usefixtures("small")
@@ -115,13 +115,13 @@ def test_an_edit_does_not_wait_behind_an_import() -> None:
     job = importing()
     ann = make_profile(first_name="Ann", email=MAIL)
     MatchQueue.objects.filter(profile_id=ann.pk).update(xact=8)
-    assert freshness.work_off() == 1
+    assert match_queue.work_off() == 1
     assert set(MatchRow.objects.values_list("pk", flat=True)) == {ann.pk}
-    assert freshness.waiting() == len(many)
+    assert match_queue.waiting() == len(many)
     Job.objects.filter(pk=job.pk).update(state=Job.State.DONE)
-    assert freshness.work_off() == len(many), "few enough for batches once it has ended"
-    assert freshness.waiting() == 0
-    assert not Job.objects.filter(kind=scan.KIND).exists()
+    assert match_queue.work_off() == len(many), "few enough for batches once it has ended"
+    assert match_queue.waiting() == 0
+    assert not Job.objects.filter(kind=full_scan.KIND).exists()
 
 
 @pytest.mark.usefixtures("small")
@@ -130,44 +130,44 @@ def test_others_have_their_turn_between_batches(monkeypatch: pytest.MonkeyPatch)
     ann = make_profile(first_name="Ann", email=MAIL)
     import_of(6)
     MatchQueue.objects.create(profile_id=ann.pk, xact=8)
-    monkeypatch.setattr(freshness, "BATCH", 4)
-    assert freshness.work_off(seconds=0) == 1
+    monkeypatch.setattr(match_queue, "BATCH", 4)
+    assert match_queue.work_off(seconds=0) == 1
     assert set(MatchRow.objects.values_list("pk", flat=True)) == {ann.pk}
-    assert freshness.work_off(seconds=0) == 4
-    assert freshness.waiting() == 2
-    assert freshness.work_off() == 2
-    assert freshness.work_off() == 0
+    assert match_queue.work_off(seconds=0) == 4
+    assert match_queue.waiting() == 2
+    assert match_queue.work_off() == 2
+    assert match_queue.work_off() == 0
 
 
 @pytest.mark.usefixtures("small")
 def test_an_import_that_does_not_end_is_not_waited_for() -> None:
-    import_of(6, ago=freshness.PATIENCE + timedelta(seconds=1))
+    import_of(6, ago=match_queue.PATIENCE + timedelta(seconds=1))
     importing()
-    assert freshness.work_off() == 6
+    assert match_queue.work_off() == 6
 
 
 @pytest.mark.usefixtures("small")
 def test_many_are_left_to_one_scan() -> None:
     many = import_of(12)
-    assert freshness.work_off() == freshness.work_off() == 0
-    job = Job.objects.get(kind=scan.KIND)
+    assert match_queue.work_off() == match_queue.work_off() == 0
+    job = Job.objects.get(kind=full_scan.KIND)
     assert (job.user, job.permission) == (None, "")
     assert run_to_end(job).state == "done"
-    assert freshness.waiting() == 0
+    assert match_queue.waiting() == 0
     assert set(MatchRow.objects.values_list("pk", flat=True)) == set(many)
-    assert freshness.work_off() == 0
-    assert Job.objects.filter(kind=scan.KIND).count() == 1
+    assert match_queue.work_off() == 0
+    assert Job.objects.filter(kind=full_scan.KIND).count() == 1
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("state", [Job.State.PAUSED, Job.State.FAILED, Job.State.CANCELED])
 def test_many_do_not_wait_for_a_scan_that_does_not_run(state: str) -> None:
     import_of(12)
-    freshness.work_off()
+    match_queue.work_off()
     ended = None if state == Job.State.PAUSED else timezone.now()
-    Job.objects.filter(kind=scan.KIND).update(state=state, finished_at=ended)
-    assert freshness.work_off() == 12
-    assert freshness.waiting() == 0
+    Job.objects.filter(kind=full_scan.KIND).update(state=state, finished_at=ended)
+    assert match_queue.work_off() == 12
+    assert match_queue.waiting() == 0
 
 
 def test_transactions_are_told_apart() -> None:
@@ -186,16 +186,16 @@ def test_who_changes_during_a_scan_is_compared_after_it(by_staff: dict[str, Any]
     same = {"last_name": "Pucllar", "birth_date": "1980-05-17"}
     one, other = (make_profile(first_name="Ann", **same) for _ in range(2))
     late = make_profile(first_name="Zoe", last_name="Quist")
-    freshness.work_off()
-    job = scan.start_scan(actor=by_staff["actor"])
+    match_queue.work_off()
+    job = full_scan.start_scan(actor=by_staff["actor"])
     while job.cursor.get("step") != "store":
         run(job.pk, slice_seconds=0)
         job.refresh_from_db()
     update_profile(profile_id=other.pk, values={"first_name": "Olaf", "birth_date": "1950-01-02"}, **by_staff)
     update_profile(profile_id=late.pk, values={"first_name": "Ann", **same}, **by_staff)
-    freshness.work_off()
+    match_queue.work_off()
     now = [(one.pk, late.pk)]
     assert list(DuplicatePair.objects.values_list("a_id", "b_id").filter(tier="certain")) == now
     assert run_to_end(job).state == "done"
-    freshness.work_off()
+    match_queue.work_off()
     assert list(DuplicatePair.objects.values_list("a_id", "b_id").filter(tier="certain")) == now

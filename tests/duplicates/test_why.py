@@ -9,18 +9,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from cdp.errors import Forbidden, NotFound, RuleForbids, Stale
 from cdp.models import AuditEntry
 from profiles.duplicates.why import Finding, apply_fix, find_two, preview_fix, two_of_pair, why
 from profiles.duplicates.why.diagnose import seen_by
 from profiles.editing import set_lock
-from profiles.errors import Forbidden, NotFound, RuleForbids, Stale
 from profiles.identity.resolve import find_profile
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.merging.verdicts import set_verdict
 from profiles.models import DuplicatePair, HeldJoin, Merge
+from profiles.pairs.verdicts import set_verdict
 from tests.duplicates.causes import ANN, CAUSES, Told, browser, leads_to, made, shop_api, site, who
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 By = dict[str, Any]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from cdp.errors import Invalid, NotFound
 from profiles.editing import add_address, add_event, add_note, remove_address, set_lock
-from profiles.errors import Invalid, NotFound
 from profiles.models import Change, Event
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from cdp.errors import IdentifierTaken, Invalid, NotFound, Stale
 from cdp.models import AuditEntry
 from profiles.editing import create_profile, update_profile
-from profiles.errors import IdentifierTaken, Invalid, NotFound, Stale
 from profiles.models import AttributeDefinition, Change, Identifier, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdp.local.places import throwaway_folder
+from cdp.local.paths import throwaway_folder
 from tests.faults.harness import QUICK, Bench
 
 

@@ -24,7 +24,7 @@ from django.db import connections
 from cdp.celery import app
 from cdp.local import processes
 from cdp.local.children import tail
-from cdp.local.places import PROJECT
+from cdp.local.paths import PROJECT
 from cdp.local.postgres import Postgres
 from cdp.local.redis import Redis
 from cdp.local.servers import new_postgres

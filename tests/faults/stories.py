@@ -20,7 +20,7 @@ from imports.models import Import
 from imports.plan import plan_import
 from imports.upload import upload_import
 from profiles.builtin import builtin_source
-from profiles.integrity import violations
+from profiles.invariants import violations
 from tests.faults.harness import Bench, wait_until
 
 HEADER = "reference_id,email,first_name,city,phone,tags,newsletter,proof\n"

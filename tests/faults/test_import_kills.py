@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cdp.local.places import throwaway_folder
+from cdp.local.paths import throwaway_folder
 from imports.models import Import
 from profiles.models import Change
 from tests.faults import stories

@@ -18,9 +18,9 @@ from django.db import connection
 from cdp.actors import Actor
 from cdp.models import AuditEntry, Job, OutboxMessage, Webhook
 from profiles.builtin import SOURCES, builtin_source
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.batches.apply import start_batch
-from profiles.merging.batches.make import Pair, make_batch
+from profiles.merging.batches.freeze import Pair, make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import Change, Merge, MergeBatch, Profile

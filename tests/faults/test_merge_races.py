@@ -16,21 +16,21 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Refused, RuleForbids, Stale
 from profiles.builtin import builtin_source
 from profiles.editing import add_event, add_note, attach_identifier, update_profile
-from profiles.editing.extras import set_lock
+from profiles.editing.additions import set_lock
 from profiles.editing.locking import lock_root
-from profiles.errors import Refused, RuleForbids, Stale
 from profiles.identity.graph import lock_profiles, retried
 from profiles.identity.resolve import find_profile
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import preview_merge
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Change, Event, EventName, Identifier, Merge, Note, Profile
 from profiles.tagging import tag_profiles
 from tests.merging.worlds import checksums
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

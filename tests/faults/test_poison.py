@@ -9,7 +9,7 @@ import pytest
 from cdp import jobs
 from cdp.actors import Actor
 from cdp.models import Job
-from imports import write
+from imports import apply_sql
 from imports.apply import apply_import
 from imports.columns import Cleaner
 from imports.models import Import
@@ -46,14 +46,14 @@ def said_of(line: int) -> str:
 
 
 def test_a_row_that_kills_while_it_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = write.Writer.write
+    real = apply_sql.Writer.write
 
-    def deadly(self: write.Writer, first: int, last: int) -> int:
+    def deadly(self: apply_sql.Writer, first: int, last: int) -> int:
         if first <= POISON <= last:
             raise SystemExit
         return real(self, first, last)
 
-    monkeypatch.setattr(write.Writer, "write", deadly)
+    monkeypatch.setattr(apply_sql.Writer, "write", deadly)
     job = planned(TEXT)
     work = apply_import(import_id=job.pk, actor=Actor.system())
     assert deaths_until_it_ends(work) <= 7

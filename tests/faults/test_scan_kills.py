@@ -12,8 +12,8 @@ from django.db import connection, transaction
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.duplicates.scan import KIND, start_scan
-from profiles.duplicates.training.people import make_people
+from profiles.duplicates.finding.full_scan import KIND, start_scan
+from profiles.duplicates.training.synthetic_people import make_people
 from profiles.identity.graph import retried
 from profiles.models import (
     DuplicateCase,

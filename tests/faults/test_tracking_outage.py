@@ -16,9 +16,9 @@ from playwright.sync_api import Browser
 
 from cdp.actors import Actor
 from cdp.local.processes import environment, start_web
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.models import Event, Receipt
-from profiles.sources import create_source
+from profiles.tracking.sources.sources import create_source
 from tests.browser.sites import READY, WAITING, Site, SitePages, running, snippet, wait_for
 from tests.faults.harness import Bench, wait_until
 

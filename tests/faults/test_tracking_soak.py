@@ -19,9 +19,9 @@ import pytest
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.local.processes import environment, start_web
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.models import Event, Identifier, Receipt
-from profiles.sources import create_source
+from profiles.tracking.sources.sources import create_source
 from tests.faults.harness import Bench, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.soak, pytest.mark.timeout(7200)]

@@ -45,7 +45,7 @@ def prepare(**kwargs: Any) -> None:
 
 
 def _register_steps() -> None:
-    from cdp.chunks import Chunk, handler
+    from cdp.job_steps import Chunk, handler
 
     @handler(STEPS)
     def step(chunk: Chunk) -> bool:
@@ -62,11 +62,11 @@ def _register_steps() -> None:
 
 def _tell_takes() -> None:
     """Write down which process took which lease, and when by the database's clock."""
-    from cdp import chunks, jobs
+    from cdp import job_steps, jobs
 
     take = jobs.take
 
-    def telling(job_id: int) -> chunks.Chunk | None:
+    def telling(job_id: int) -> job_steps.Chunk | None:
         with transaction.atomic():  # nobody holds a job whom the harness cannot see
             chunk = take(job_id)
             if chunk:
@@ -83,7 +83,7 @@ def _tell_takes() -> None:
 def _shrink() -> None:
     """Small files and batches have several chunks, too."""
     from imports import apply, plan
-    from profiles.duplicates import scan
+    from profiles.duplicates.finding import full_scan
     from profiles.merging.batches import apply as merging
     from profiles.merging.batches import undo as unmerging
 
@@ -91,7 +91,7 @@ def _shrink() -> None:
         merging.CHUNK, unmerging.CHUNK = rows // 40, rows // 200
         apply.CHUNK_ROWS = rows
         plan.BATCH_ROWS = 4 * rows
-        scan.CHUNK = rows
+        full_scan.CHUNK = rows
         apply.SMALLER = plan.SMALLER = 10
 
 
@@ -107,17 +107,21 @@ def _wait_at(name: str) -> None:
 
 
 def _plant_scan() -> None:
-    from cdp import chunks
-    from profiles.duplicates import bulk, scan
+    from cdp import job_steps
+    from profiles.duplicates.finding import duckdb_compare, full_scan
 
-    commit, compare, known = chunks.Chunk.commit, bulk.compare, chunks.handlers[scan.KIND]
+    commit, compare, known = (
+        job_steps.Chunk.commit,
+        duckdb_compare.compare,
+        job_steps.handlers[full_scan.KIND],
+    )
 
     @contextmanager
-    def gated(self: chunks.Chunk, **kwargs: Any) -> Iterator[chunks.Progress]:
+    def gated(self: job_steps.Chunk, **kwargs: Any) -> Iterator[job_steps.Progress]:
         at = self.cursor.get("step", "rows")
         with commit(self, **kwargs) as progress:
             yield progress
-            if self.job.kind == scan.KIND:
+            if self.job.kind == full_scan.KIND:
                 _wait_at(f"scan-{at}")
 
     def gated_compare(*args: Any, **kwargs: Any) -> None:
@@ -130,13 +134,13 @@ def _plant_scan() -> None:
             known.on_end(job)
         _wait_at("scan-end")
 
-    chunks.Chunk.commit = gated  # type: ignore[method-assign,assignment]
-    bulk.compare = gated_compare
-    chunks.handlers[scan.KIND] = replace(known, on_end=gated_end)
+    job_steps.Chunk.commit = gated  # type: ignore[method-assign,assignment]
+    duckdb_compare.compare = gated_compare
+    job_steps.handlers[full_scan.KIND] = replace(known, on_end=gated_end)
 
 
 def _plant() -> None:
-    from cdp.chunks import Chunk, Progress
+    from cdp.job_steps import Chunk, Progress
     from imports import apply
     from imports.models import Import
 

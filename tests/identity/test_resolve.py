@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from cdp.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.editing import attach_identifier, detach_identifier
-from profiles.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.identity.resolve import find_profile, resolve
 from profiles.models import Change, Identifier, IdentifierType, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

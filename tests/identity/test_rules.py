@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from cdp.actors import Actor
+from cdp.errors import Invalid
 from cdp.jobs import run_to_end
 from cdp.models import Job
-from profiles.errors import Invalid
-from profiles.identity import rules
-from profiles.identity.rules import Identity, choose_identity, current_identity, recheck_type
+from profiles.identity import change_rules
+from profiles.identity.change_rules import Identity, choose_identity, current_identity, recheck_type
 from profiles.models import Identifier, IdentifierType, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 SYSTEM = Actor.system()
 
@@ -23,7 +23,7 @@ def set_email(*, unique: bool) -> None:
 
 
 def recheck(monkeypatch: pytest.MonkeyPatch, chunk: int = 2) -> Job:
-    monkeypatch.setattr(rules, "CHUNK", chunk)
+    monkeypatch.setattr(change_rules, "CHUNK", chunk)
     job = recheck_type(type_id=IdentifierType.objects.get(name="email").pk, actor=SYSTEM)
     assert job is not None
     return run_to_end(job)

@@ -15,7 +15,7 @@ from cdp.models import Job
 from imports.models import Import
 from profiles.models import AttributeDefinition, Profile
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

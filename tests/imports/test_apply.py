@@ -12,23 +12,23 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Conflict, Stale
 from cdp.jobs import run, run_to_end
 from cdp.models import AuditEntry, Job, Mail, OutboxMessage, User, Webhook
 from imports import apply as applying
 from imports.apply import apply_import
+from imports.apply_sql import HELD, TAKEN
+from imports.control import cancel_import, pause_import, resume_import
 from imports.models import Import, Row
 from imports.partitions import has_rows
 from imports.report import problems
 from imports.retention import expire_imports
-from imports.steering import cancel_import, pause_import, resume_import
-from imports.write import HELD, TAKEN
 from profiles.editing import create_profile, update_profile
-from profiles.errors import Conflict, Stale
 from profiles.merging.merge import merge_profiles
 from profiles.models import DuplicatePair, Identifier, Profile
-from profiles.privacy.deletion import delete_profiles
+from profiles.privacy.delete import delete_profiles
 from tests.imports.files import applied, apply, outcomes, plan, planned, some, summed, upload
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +77,7 @@ def test_rows_whose_person_changed_are_held_and_listed(by_staff: dict[str, Any])
 
 
 def test_rows_of_a_merged_or_deleted_person_are_held(by_staff: dict[str, Any]) -> None:
-    from profiles.privacy.deletion import delete_profiles
+    from profiles.privacy.delete import delete_profiles
 
     ann, old = make_profile(email="ann@example.com"), make_profile(email="old@example.com")
     gone = make_profile(email="gone@example.com")

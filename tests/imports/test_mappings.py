@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cdp.actors import Actor
+from cdp.errors import Invalid
 from cdp.models import AuditEntry, User
-from imports.mappings import keep_mapping
 from imports.models import SavedMapping
-from profiles.errors import Invalid
+from imports.saved_mappings import keep_mapping
 from tests.imports.files import upload
 
 pytestmark = pytest.mark.django_db

@@ -12,12 +12,12 @@ import pytest
 from django.db import connection
 
 from imports.models import Row
+from profiles.consent.ledger import current_consents, record_consent
 from profiles.identity.types import identifier_types
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, DuplicatePair, Identifier, Profile, ProfileTag, Tag
-from profiles.privacy.consent import current_consents, record_consent
 from tests.imports.files import applied, apply, outcomes, planned, some, summed
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -381,14 +381,14 @@ def checksums() -> dict[str, Any]:
 @pytest.mark.parametrize("policy", ["fill_if_empty", "overwrite"])
 def test_apply_does_exactly_the_plan(seed: int, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from imports import apply as applying
-    from imports import repeats, stage
+    from imports import copy_rows, in_file_duplicates
     from profiles.models import IdentifierType
 
     IdentifierType.objects.create(name="card", priority=4)
-    monkeypatch.setattr(stage, "BATCH_ROWS", 37)
+    monkeypatch.setattr(copy_rows, "BATCH_ROWS", 37)
     monkeypatch.setattr(applying, "CHUNK_ROWS", 23)
-    monkeypatch.setattr(repeats, "FOLD_ROWS", 11)
-    monkeypatch.setattr(repeats, "ROWS_PER_PASS", 50)
+    monkeypatch.setattr(in_file_duplicates, "FOLD_ROWS", 11)
+    monkeypatch.setattr(in_file_duplicates, "ROWS_PER_PASS", 50)
     chance = random.Random(seed)
     options = {"policy": policy, "on_conflict": chance.choice(["stronger", "hold"])}
     applied(messy_csv(chance, 60), options=options)

@@ -15,11 +15,11 @@ from imports.models import Import, Row
 from imports.plan import plan_import
 from profiles.builtin import builtin_source
 from profiles.editing import create_profile, update_profile
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile
 from tests.imports.files import planned, summed, upload
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

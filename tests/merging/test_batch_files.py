@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from profiles.errors import Invalid
-from profiles.merging.batches.file import read_pairs
+from cdp.errors import Invalid
+from profiles.merging.batches.pair_file import read_pairs
 from profiles.merging.merge import merge_profiles
 from profiles.models import IdentifierType
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -14,29 +14,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
-from cdp.chunks import actor_of
+from cdp.errors import Conflict, Forbidden, Invalid, NotFound, Refused, RuleForbids
+from cdp.job_steps import actor_of
 from cdp.jobs import cancel_job, run_to_end, take
 from cdp.models import AuditEntry, Job, OutboxMessage, User, Webhook
 from profiles.builtin import builtin_source
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note, update_profile
-from profiles.editing.extras import set_lock
-from profiles.errors import Conflict, Forbidden, Invalid, NotFound, Refused, RuleForbids
-from profiles.integrity import violations
+from profiles.editing.additions import set_lock
+from profiles.invariants import violations
 from profiles.journal import Cause
 from profiles.merging.batches import apply as applying
 from profiles.merging.batches import undo
 from profiles.merging.batches.apply import discard_batch, start_batch
-from profiles.merging.batches.make import Pair, make_batch
+from profiles.merging.batches.freeze import Pair, make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
-from profiles.merging.verdicts import objection, set_verdict
 from profiles.models import Change, DuplicatePair, Merge, MergeBatch, MergeBatchRow, Profile
-from profiles.privacy.consent import record_consent
-from profiles.privacy.deletion import delete_profiles
+from profiles.pairs.verdicts import objection, set_verdict
+from profiles.privacy.delete import delete_profiles
 from tests.merging.worlds import checksums, ensure_attributes
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -335,7 +335,7 @@ def test_what_cannot_be_made_or_started(by_staff: By, sam: User, monkeypatch: py
         batch_of([(a, b)], by_sam)
     with pytest.raises(Invalid, match="^Choose at least one pair to merge.$"):
         batch_of([], by_staff)
-    monkeypatch.setattr("profiles.merging.batches.make.LIMIT", 1)
+    monkeypatch.setattr("profiles.merging.batches.freeze.LIMIT", 1)
     assert batch_of([(a, b), (a, b)], by_staff).size == 1
     with pytest.raises(Invalid, match="^These are more than 1 pairs. Narrow the choice, or split the file.$"):
         batch_of([(a, b), (b, c)], by_staff)
@@ -526,7 +526,7 @@ def test_the_undo_says_what_it_could_not_take_back_and_what_stays(by_staff: By) 
         ("undone", "It had been undone before."),
     ]
     # Restored, it can be taken back as well.
-    from profiles.privacy.deletion import restore_profile
+    from profiles.privacy.delete import restore_profile
 
     restore_profile(profile_id=bob, **by_staff)
     again = run(undo_batch(batch_id=done.pk, actor=by_staff["actor"]))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.merging.fields import combine, is_empty, loaded, stored_value
+from profiles.values.merged_fields import combine, is_empty, loaded, stored_value
 
 values = st.one_of(
     st.none(),

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
+from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import AuditEntry, OutboxMessage, Webhook
 from profiles.editing import add_event, add_note, update_profile
-from profiles.editing.extras import promote_alternate, set_lock
-from profiles.errors import Invalid, NotFound, RuleForbids, Stale
+from profiles.editing.additions import promote_alternate, set_lock
 from profiles.identity.resolve import find_profile
 from profiles.journal import Cause
-from profiles.merging.alternates import alternates
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import preview_merge
-from profiles.merging.suggestion import suggest_winner
-from profiles.merging.verdicts import set_verdict
+from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import AttributeDefinition, Change, DuplicatePair, Event, Identifier, Merge, Profile
-from profiles.reading import as_api, person_view
-from tests.people import make_profile
+from profiles.pairs.verdicts import set_verdict
+from profiles.reading.profiles import as_api, person_view
+from profiles.values.alternates import alternates
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

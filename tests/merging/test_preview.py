@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from cdp.errors import Invalid, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, Webhook
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_event
-from profiles.editing.extras import set_lock
-from profiles.errors import Invalid, RuleForbids
+from profiles.editing.additions import set_lock
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge
-from profiles.merging.verdicts import set_verdict
 from profiles.models import AttributeDefinition, Change, Merge, Profile
-from profiles.privacy.consent import record_consent
-from profiles.reading import as_api, person_view
+from profiles.pairs.verdicts import set_verdict
+from profiles.reading.profiles import as_api, person_view
 from tests.merging.worlds import checksums
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

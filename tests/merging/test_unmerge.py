@@ -9,19 +9,19 @@ import pytest
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, User, Webhook
 from profiles.builtin import builtin_source
 from profiles.editing import attach_identifier, update_profile
-from profiles.errors import NotFound, RuleForbids
 from profiles.identity.resolve import find_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_unmerge
-from profiles.merging.sentences import day
 from profiles.merging.unmerge import unmerge_profiles
+from profiles.merging.wording import day
 from profiles.models import AttributeDefinition, Change, DuplicatePair, Event, EventName, Merge, Profile
 from tests.merging.worlds import checksums
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

@@ -8,13 +8,13 @@ from typing import Any
 from django.db import connection
 
 from cdp.actors import Actor
+from cdp.errors import RuleForbids
 from profiles.builtin import builtin_source
 from profiles.editing import add_event, update_profile
-from profiles.errors import RuleForbids
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
 from profiles.models import AttributeDefinition, Profile
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 FIELDS = ("first_name", "city", "birth_date", "attributes.plan", "attributes.likes")
 Row = dict[str, Any]

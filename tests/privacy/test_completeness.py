@@ -1,7 +1,7 @@
 """The access package holds everything: each column of each table about a person is changed, and the file must tell.
 
 Nothing here lists columns: tables and columns come from Django's registry. What is missing from the file has to
-be declared, with its reason, in profiles/privacy/left_out.py, so that a new column cannot be forgotten.
+be declared, with its reason, in profiles/privacy/exempt_fields.py, so that a new column cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from cdp.jobs import run, run_to_end
 from cdp.models import ApiKey, AuditEntry, Delivery, Mail, OutboxMessage, User, Webhook
 from imports.models import Import, Row
 from imports.partitions import create_partition
-from profiles.duplicates import freshness
-from profiles.duplicates.forgetting import erase
-from profiles.duplicates.scan import start_scan
-from profiles.merging.verdicts import set_verdict
+from profiles.duplicates.finding import match_queue
+from profiles.duplicates.finding.delete import erase
+from profiles.duplicates.finding.full_scan import start_scan
 from profiles.models import (
     Address,
     Cart,
@@ -51,11 +50,12 @@ from profiles.models import (
     Source,
     Tag,
 )
-from profiles.privacy import left_out
-from profiles.privacy.deletion import delete_profiles
-from profiles.privacy.export import export_profile
-from profiles.sources import create_source
-from tests.people import make_profile
+from profiles.pairs.verdicts import set_verdict
+from profiles.privacy import exempt_fields
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.gdpr_export import export_profile
+from profiles.tracking.sources.sources import create_source
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 _serial = itertools.count(1001)
@@ -160,7 +160,7 @@ def personal_models() -> set[type[models.Model]]:
 def columns(case: Case) -> Iterator[tuple[models.Model, models.Field[Any, Any]]]:
     for model, row in case.rows.items():
         for field in model._meta.concrete_fields:
-            if not field.primary_key and f"{model._meta.label}.{field.name}" not in left_out.COLUMNS:
+            if not field.primary_key and f"{model._meta.label}.{field.name}" not in exempt_fields.COLUMNS:
                 yield row, field
 
 
@@ -231,9 +231,11 @@ def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any,
 def test_every_table_is_either_in_the_file_or_left_out_for_a_reason() -> None:
     about_people = {model._meta.label for model in personal_models()}
     known = {model._meta.label for model in Case().rows}
-    assert about_people - set(left_out.TABLES) == known
+    assert about_people - set(exempt_fields.TABLES) == known
     everything = {model._meta.label for model in apps.get_models()}
-    assert everything == known | set(left_out.TABLES), "declare the new table in profiles/privacy/left_out.py"
+    assert everything == known | set(exempt_fields.TABLES), (
+        "declare the new table in profiles/privacy/exempt_fields.py"
+    )
 
 
 def test_what_is_left_out_exists() -> None:
@@ -242,7 +244,7 @@ def test_what_is_left_out_exists() -> None:
         for model in apps.get_models()
         for field in model._meta.concrete_fields
     }
-    assert set(left_out.COLUMNS) - labels == set()
+    assert set(exempt_fields.COLUMNS) - labels == set()
 
 
 def test_every_column_shows_in_the_file() -> None:
@@ -366,7 +368,7 @@ def look_alikes(tmp_path: Any, settings: Any) -> list[int]:
         members=desk,
         tier="related",
     )
-    freshness.work_off()
+    match_queue.work_off()
     return [*ids, *desk]
 
 
@@ -377,7 +379,7 @@ def test_nothing_is_left_of_the_deleted_where_duplicates_are_found(
     delete_profiles(profile_ids=look_alikes, **by_staff)
     assert kept_of() == set()
     connection.check_constraints()
-    freshness.work_off()
+    match_queue.work_off()
     assert run_to_end(start_scan(actor=Actor.system())).state == "done"
     assert kept_of() == set()
     assert list(tmp_path.rglob("rows.csv")) == []

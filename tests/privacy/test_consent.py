@@ -11,11 +11,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdp.errors import Invalid, NotFound
 from cdp.models import AuditEntry
-from profiles.errors import Invalid, NotFound
+from profiles.consent.ledger import Decision, can_message, current_consents, decide, record_consent
 from profiles.models import Change, Consent, Profile
-from profiles.privacy.consent import Decision, can_message, current_consents, decide, record_consent
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 
 T0 = datetime.datetime(2026, 1, 1, tzinfo=UTC)
 LATER = T0 + timedelta(days=300)

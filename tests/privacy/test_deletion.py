@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, Webhook
 from profiles.editing import attach_identifier, detach_identifier
-from profiles.errors import NotFound, RuleForbids
 from profiles.identity.resolve import find_profile, resolve
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile
-from profiles.privacy.deletion import Taken, delete_profiles, restore_profile
-from tests.people import make_profile
+from profiles.privacy.delete import Taken, delete_profiles, restore_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

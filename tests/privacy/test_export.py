@@ -10,16 +10,16 @@ import pytest
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, User
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_event, add_note, update_profile
-from profiles.errors import NotFound, RuleForbids
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import AttributeDefinition, Event, EventName, Profile, Source
-from profiles.privacy.consent import record_consent
-from profiles.privacy.deletion import delete_profiles
-from profiles.privacy.export import export_profile, stream_profile
-from tests.people import make_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.gdpr_export import export_profile, stream_profile
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()

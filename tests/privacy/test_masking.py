@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.attributes import attribute_specs
-from profiles.models import AttributeDefinition, Profile
-from profiles.privacy.masking import (
+from profiles.masking import (
     mask,
     mask_fields,
     mask_identifier,
@@ -19,8 +17,10 @@ from profiles.privacy.masking import (
     mask_text,
     mask_view,
 )
-from profiles.reading import as_api, person_view
-from tests.people import make_profile
+from profiles.models import AttributeDefinition, Profile
+from profiles.reading.profiles import as_api, person_view
+from profiles.values.attributes import attribute_specs
+from tests.profile_factory import make_profile
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from profiles.models import Event, Receipt
-from profiles.tracking.clock import parse
+from profiles.tracking.parse.clock import parse
 from tests.sdk.relay import Relay
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias")

@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings
 
 from cdp.actors import Actor
-from profiles.sources import NewSource, create_source
+from profiles.tracking.sources.sources import NewSource, create_source
 from tests.sdk.relay import Relay, relay_to
 from tests.sdk.served import keep_names, product, steady
 

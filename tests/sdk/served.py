@@ -13,8 +13,8 @@ from django.db import connection
 
 from cdp.local import processes
 from cdp.local.children import tail
+from cdp.ttl_cache import forget_all
 from profiles.models import EventName
-from profiles.tracking.recent import forget_all
 
 
 def database_url() -> str:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from profiles.identity.resolve import find_profile
 from profiles.models import Event
-from profiles.sources import NewSource
+from profiles.tracking.sources.sources import NewSource
 from tests.browser.sites import Quiet, Site, running, wait_for
 from tests.sdk.arrived import check_arrival
 from tests.sdk.relay import CUT, REFUSE, Relay

@@ -14,7 +14,7 @@ import pytest
 
 from profiles.identity.resolve import find_profile
 from profiles.models import Event
-from profiles.sources import NewSource
+from profiles.tracking.sources.sources import NewSource
 from tests.sdk.arrived import KINDS, check_arrival, check_story, story
 from tests.sdk.conftest import HERE
 from tests.sdk.relay import CUT, REFUSE, TORN, Relay

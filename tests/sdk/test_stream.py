@@ -22,7 +22,7 @@ from django.db import connection
 
 from cdp.actors import Actor
 from profiles.models import Event, Receipt
-from profiles.sources import create_source
+from profiles.tracking.sources.sources import create_source
 from tests.sdk.served import keep_names, steady
 from tests.sdk.stream import Sending, stream
 

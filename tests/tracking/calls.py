@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from profiles.models import Event, Identifier, Profile, Receipt, Source, WriteKey
-from profiles.sources import create_source
-from profiles.tracking.items import read_item
-from profiles.tracking.receive import receive
-from profiles.tracking.shapes import Received, Result, Sender
+from profiles.tracking.ingest.ingest import receive
+from profiles.tracking.parse.item_types import Received, Result, Sender
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.sources.sources import create_source
 
 
 def make_sender(kind: str = "server", *, name: str = "", **settings: Any) -> Sender:

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from profiles.models import Receipt, Source, WriteKey
-from profiles.sources import create_source
-from profiles.tracking.items import read_item
-from profiles.tracking.receive import receive
-from profiles.tracking.shapes import Received, Sender
+from profiles.tracking.ingest.ingest import receive
+from profiles.tracking.parse.item_types import Received, Sender
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.sources.sources import create_source
 
 _serial = itertools.count(1)
 

@@ -17,8 +17,8 @@ from gunicorn.http.errors import InvalidChunkSize, NoMoreData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking import body
-from profiles.tracking.answers import TurnedAway
+from profiles.tracking.http import body
+from profiles.tracking.http.responses import TurnedAway
 
 MIB = 1024 * 1024
 

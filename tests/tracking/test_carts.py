@@ -15,8 +15,8 @@ from cdp.actors import Actor
 from profiles.builtin import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.models import Cart, Event, Receipt
-from profiles.tracking.shapes import Sender
-from tests.people import make_profile
+from profiles.tracking.parse.item_types import Sender
+from tests.profile_factory import make_profile
 from tests.tracking.calls import call, holder, identify, make_sender, track
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.clock import Moment, occurred_at, parse, stamp_of
+from profiles.tracking.parse.clock import Moment, occurred_at, parse, stamp_of
 
 UTC = datetime.UTC
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=UTC)

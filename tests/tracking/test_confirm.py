@@ -12,25 +12,25 @@ from django.urls import reverse
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, OutboxMessage, User
 from profiles.builtin import builtin_source
 from profiles.editing import attach_identifier, detach_identifier, set_lock
-from profiles.errors import Conflict, Forbidden, Invalid, NotFound
+from profiles.finding.search import search
+from profiles.identity.change_rules import recheck_type
 from profiles.identity.resolve import find_profile
-from profiles.identity.rules import recheck_type
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.merging.verdicts import set_verdict
 from profiles.models import Change, DuplicatePair, Identifier, IdentifierType, Merge, Profile
-from profiles.privacy.deletion import delete_profiles, restore_profile
-from profiles.search import search
-from profiles.tracking.confirm import Confirmed, confirm_identifier, confirm_waiting
-from profiles.tracking.shapes import Sender
+from profiles.pairs.verdicts import set_verdict
+from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.rejected.double_opt_in import Confirmed, confirm_identifier, confirm_waiting
 from tests.api.caller import Caller, said
 from tests.imports.files import applied
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.contracts import MAX_PROBLEMS, compiled
-from profiles.tracking.shipped import SCHEMAS
-from profiles.tracking.specs import clean_specs
+from profiles.tracking.schemas.builtin import SCHEMAS
+from profiles.tracking.schemas.specs import clean_specs
+from profiles.tracking.schemas.validator import MAX_PROBLEMS, compiled
 
 
 def told(specs: dict[str, Any], properties: dict[str, Any], name: str = "Added to Cart") -> list[str]:

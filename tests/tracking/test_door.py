@@ -18,13 +18,15 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
 
+from cdp import ttl_cache
 from cdp.actors import Actor
 from cdp.api import throttling
 from profiles.models import WriteKey
-from profiles.sources import change_source, create_key, create_source, revoke_key
-from profiles.tracking import door, receive, recent
-from profiles.tracking import urls as tracking_urls
-from profiles.tracking.shapes import (
+from profiles.tracking.http import urls as tracking_urls
+from profiles.tracking.http import views
+from profiles.tracking.ingest import ingest as receive
+from profiles.tracking.ingest.event_sql import Collision
+from profiles.tracking.parse.item_types import (
     APPLIED,
     DUPLICATE,
     MERGED,
@@ -35,7 +37,7 @@ from profiles.tracking.shapes import (
     Refusal,
     Result,
 )
-from profiles.tracking.store import Collision
+from profiles.tracking.sources.sources import change_source, create_key, create_source, revoke_key
 
 pytestmark = pytest.mark.django_db
 urlpatterns = [path("collect/", include(tracking_urls))]
@@ -214,7 +216,7 @@ def test_settings_are_not_posted_to(address: str, end: str) -> None:
 
 
 def test_the_door_works_alone_and_under_a_prefix(web_key: str) -> None:
-    with override_settings(ROOT_URLCONF="profiles.tracking.urls"):
+    with override_settings(ROOT_URLCONF="profiles.tracking.http.urls"):
         assert post("/v1/track", TRACK, web_key).status_code == 200
         assert Client().get(f"/v1/projects/{web_key}/settings").status_code == 200
     with override_settings(ROOT_URLCONF=__name__):
@@ -598,7 +600,7 @@ def test_a_key_that_cannot_be_looked_up_is_no_unknown_key(
     def refuse(_: str) -> None:
         raise database_error(OperationalError, psycopg.OperationalError("connection refused"))
 
-    monkeypatch.setattr(door.keys, "find_sender", refuse)
+    monkeypatch.setattr(views.keys, "find_sender", refuse)
     assert problem(post("/v1/track", TRACK, web_key)) == (503, "unavailable", AWAY)
     assert Client().get(f"/v1/projects/{web_key}/settings")["Retry-After"] == "5"
 
@@ -646,7 +648,7 @@ def test_a_call_costs_no_query_but_those_of_storing(web_key: str, django_assert_
         for _ in range(5):
             response = client.post("/v1/batch", json.dumps({"batch": [TRACK]}), content_type="text/plain")
             assert response.status_code == 200
-    recent.forget_all()
+    ttl_cache.forget_all()
     with django_assert_num_queries(1):
         client.post("/v1/batch", json.dumps({"batch": [TRACK]}), content_type="text/plain")
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from cdp.actors import Actor
 from profiles.models import Receipt
-from profiles.sources import create_source
+from profiles.tracking.sources.sources import create_source
 from tests.tracking.test_door import BATCHES, CALLS, KINDS
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from cdp.actors import Actor
 from profiles.models import Event, Identifier, Profile, Receipt
-from profiles.sources import create_source
-from tests.people import make_profile
+from profiles.tracking.sources.sources import create_source
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 

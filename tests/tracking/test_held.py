@@ -14,15 +14,15 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
-from profiles.errors import Conflict, Invalid, NotFound, RuleForbids
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Merge, Profile
-from profiles.tracking.breaker import decide_held, decide_many
-from profiles.tracking.shapes import Sender
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.rejected.decide_held import decide_held, decide_many
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_a_blocked_value_identifies_nobody(held: HeldJoin, web: Sender) -> None:
     told = Change.objects.latest("pk")
     assert (told.profile_id, told.fields) == (who("2").pk, {"blocked": [[], ["anonymous_id:tablet"]]})
     assert AuditEntry.objects.get(action="heldjoin.decide").detail["decided"] == 2
-    from profiles.tracking.recent import forget_all
+    from cdp.ttl_cache import forget_all
 
     forget_all()
     assert track(web, anonymousId="tablet").outcome == "blocked_value"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.items import message_uuid, read_item
-from profiles.tracking.names import KINDS
-from profiles.tracking.shapes import Item, Refusal
+from profiles.tracking.parse.item_types import Item, Refusal
+from profiles.tracking.parse.items import message_uuid, read_item
+from profiles.tracking.parse.trait_names import KINDS
 
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=datetime.UTC)
 UUID = "0190a3c4-7f1e-7c52-9b1a-1f2e3d4c5b6a"

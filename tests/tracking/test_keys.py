@@ -10,13 +10,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from cdp import ttl_cache
 from cdp.actors import Actor
+from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry
 from profiles.builtin import builtin_source
-from profiles.errors import Conflict, Invalid, NotFound, RuleForbids
 from profiles.models import IdentifierType, Source, WriteKey
-from profiles.sources import change_source, create_key, create_source, revoke_key, rotate_key
-from profiles.tracking import cors, keys, recent
+from profiles.tracking.sources import origins, write_keys
+from profiles.tracking.sources.sources import change_source, create_key, create_source, revoke_key, rotate_key
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
@@ -35,11 +36,11 @@ def end_now(key: WriteKey, **fields: Any) -> None:
 @pytest.mark.parametrize("kind", ["web", "server"])
 def test_a_key_leads_to_its_source_and_kind(kind: str) -> None:
     made = create_source(name="Shop", kind=kind, actor=SYSTEM)
-    sender = keys.find_sender(made.write_key)
+    sender = write_keys.find_sender(made.write_key)
     assert (sender.source, sender.is_web) == (made.source, kind == "web")
     assert sender.key_id == WriteKey.objects.get().pk
     for other in ("", made.write_key[:-1], made.write_key + "x", "\x00", "é", "x" * 200, "a\nb"):
-        assert keys.find_sender(other) is None
+        assert write_keys.find_sender(other) is None
 
 
 def test_a_key_is_looked_up_once_in_five_seconds(
@@ -47,28 +48,28 @@ def test_a_key_is_looked_up_once_in_five_seconds(
 ) -> None:
     made = create_source(name="Shop", kind="web", actor=SYSTEM)
     clock = [100.0]
-    monkeypatch.setattr(recent.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(ttl_cache.time, "monotonic", lambda: clock[0])
     with django_assert_num_queries(2):  # the key, and when it was used
-        keys.find_sender(made.write_key)
+        write_keys.find_sender(made.write_key)
     with django_assert_num_queries(0):
-        assert keys.find_sender(made.write_key).source == made.source
+        assert write_keys.find_sender(made.write_key).source == made.source
         clock[0] += 4.9
-        assert keys.find_sender(made.write_key).source == made.source
+        assert write_keys.find_sender(made.write_key).source == made.source
     end_now(WriteKey.objects.get(), revoked_at=timezone.now())
     clock[0] += 0.2
     with django_assert_num_queries(1):
-        assert keys.find_sender(made.write_key) is None
+        assert write_keys.find_sender(made.write_key) is None
 
 
 def test_when_a_key_was_used_is_known_to_the_hour(django_assert_num_queries: Any) -> None:
     made = create_source(name="Shop", kind="web", actor=SYSTEM)
-    keys.find_sender(made.write_key)
+    write_keys.find_sender(made.write_key)
     used = WriteKey.objects.get().last_used_at
     assert (used.minute, used.second, used.microsecond) == (0, 0, 0)
     assert timezone.now() - used < timedelta(hours=1)
-    keys.forget()
+    write_keys.forget()
     with django_assert_num_queries(1):
-        keys.find_sender(made.write_key)
+        write_keys.find_sender(made.write_key)
 
 
 def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends() -> None:
@@ -76,14 +77,14 @@ def test_a_rotated_key_works_beside_its_successor_until_the_overlap_ends() -> No
     old = WriteKey.objects.get()
     new = rotate_key(key_id=old.pk, overlap_hours=2, actor=SYSTEM)
     assert (new.key.kind, new.key.source) == ("server", made.source)
-    assert keys.find_sender(made.write_key).key_id == old.pk
-    assert keys.find_sender(new.write_key).key_id == new.key.pk
+    assert write_keys.find_sender(made.write_key).key_id == old.pk
+    assert write_keys.find_sender(new.write_key).key_id == new.key.pk
     old.refresh_from_db()
     assert timedelta(hours=1) < old.expires_at - timezone.now() <= timedelta(hours=2)
     end_now(old, expires_at=timezone.now() - timedelta(seconds=1))
-    keys.forget()
-    assert keys.find_sender(made.write_key) is None
-    assert keys.find_sender(new.write_key) is not None
+    write_keys.forget()
+    assert write_keys.find_sender(made.write_key) is None
+    assert write_keys.find_sender(new.write_key) is not None
     entry = AuditEntry.objects.get(action="writekey.rotate")
     assert entry.detail["old"] == old.pk
     assert new.write_key not in str(entry.detail)
@@ -93,23 +94,23 @@ def test_a_remembered_key_ends_with_its_overlap_to_the_second(monkeypatch: pytes
     made = create_source(name="Shop", kind="server", actor=SYSTEM)
     now = timezone.now()
     end_now(WriteKey.objects.get(), expires_at=now + timedelta(seconds=2))
-    assert keys.find_sender(made.write_key) is not None
-    assert keys.remembered(made.write_key) is not None
-    monkeypatch.setattr(keys.timezone, "now", lambda: now + timedelta(seconds=3))
-    assert keys.remembered(made.write_key) is None
+    assert write_keys.find_sender(made.write_key) is not None
+    assert write_keys.remembered(made.write_key) is not None
+    monkeypatch.setattr(write_keys.timezone, "now", lambda: now + timedelta(seconds=3))
+    assert write_keys.remembered(made.write_key) is None
 
 
 def test_rotating_without_overlap_ends_the_old_key_at_once() -> None:
     made = create_source(name="Shop", kind="server", actor=SYSTEM)
     rotate_key(key_id=WriteKey.objects.get().pk, overlap_hours=0, actor=SYSTEM)
-    assert keys.find_sender(made.write_key) is None
+    assert write_keys.find_sender(made.write_key) is None
 
 
 def test_a_revoked_key_is_over_and_revoking_twice_changes_nothing() -> None:
     made = create_source(name="Shop", kind="server", actor=SYSTEM)
-    assert keys.find_sender(made.write_key) is not None
+    assert write_keys.find_sender(made.write_key) is not None
     key = revoke_key(key_id=WriteKey.objects.get().pk, actor=SYSTEM)
-    assert keys.find_sender(made.write_key) is None
+    assert write_keys.find_sender(made.write_key) is None
     assert revoke_key(key_id=key.pk, actor=SYSTEM).revoked_at == key.revoked_at
     assert actions(f"writekey:{key.pk}") == ["writekey.revoke"]
 
@@ -133,8 +134,8 @@ def test_what_cannot_be_done_with_a_key_says_why() -> None:
 def test_a_source_may_have_keys_of_both_kinds_and_only_one_that_is_sent_to_has_any() -> None:
     made = create_source(name="Shop", kind="web", actor=SYSTEM)
     backend = create_key(source_id=made.source.pk, kind="server", actor=SYSTEM)
-    assert keys.find_sender(made.write_key).is_web
-    assert not keys.find_sender(backend.write_key).is_web
+    assert write_keys.find_sender(made.write_key).is_web
+    assert not write_keys.find_sender(backend.write_key).is_web
     assert actions(f"writekey:{backend.key.pk}") == ["writekey.create"]
     with pytest.raises(RuleForbids, match="“Staff” takes no tracking calls, so it has no write keys."):
         create_key(source_id=builtin_source("staff").pk, kind="web", actor=SYSTEM)
@@ -146,7 +147,7 @@ def test_a_source_may_have_keys_of_both_kinds_and_only_one_that_is_sent_to_has_a
 
 def test_settings_are_changed_told_and_obeyed() -> None:
     made = create_source(name="Shop", kind="web", actor=SYSTEM)
-    keys.find_sender(made.write_key)
+    write_keys.find_sender(made.write_key)
     phone = IdentifierType.objects.create(name="member_no")
     changes = {
         "name": "  Web   shop ",
@@ -170,7 +171,7 @@ def test_settings_are_changed_told_and_obeyed() -> None:
         "https://*.example.org",
         "http://localhost:8000",
     ]
-    assert keys.find_sender(made.write_key).source.needs_confirmation
+    assert write_keys.find_sender(made.write_key).source.needs_confirmation
     assert actions(f"source:{source.pk}") == ["source.create", "source.update"]
     again = change_source(
         source_id=source.pk, changes={"merges_per_hour": 5, "main_type": phone.pk}, actor=SYSTEM
@@ -226,7 +227,7 @@ def test_every_setting_that_cannot_be_is_named_and_none_is_changed() -> None:
     ],
 )
 def test_an_address_typed_by_hand_becomes_an_origin(raw: str, origin: str) -> None:
-    assert cors.clean_origin(raw) == origin
+    assert origins.clean_origin(raw) == origin
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_an_address_typed_by_hand_becomes_an_origin(raw: str, origin: str) -> No
 )
 def test_what_is_no_origin_is_refused(raw: str) -> None:
     with pytest.raises(ValueError):
-        cors.clean_origin(raw)
+        origins.clean_origin(raw)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_what_is_no_origin_is_refused(raw: str) -> None:
 )
 def test_origins_are_compared_whole(origin: str, is_allowed: bool) -> None:
     allowed = ["https://shop.example.com", "https://*.example.org"]
-    assert cors.is_allowed(origin, allowed) is is_allowed
+    assert origins.is_allowed(origin, allowed) is is_allowed
 
 
 def test_keys_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,10 +271,10 @@ def test_keys_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines("keys", "shop") == [f"#{first.pk}  {first.prefix}…  Shop  web  (never used)"]
     said, rotated = lines("rotate", str(first.pk), "--overlap", "1")
     assert re.fullmatch(rf"Key #\d+ of “Shop”; #{first.pk} works for 1 hours more:", said)
-    assert keys.find_sender(rotated).is_web
+    assert write_keys.find_sender(rotated).is_web
     added = lines("add-key", str(first.source_id), "--kind", "server")[-1]
-    assert not keys.find_sender(added).is_web
-    ended = keys.find_sender(added).key_id
+    assert not write_keys.find_sender(added).is_web
+    ended = write_keys.find_sender(added).key_id
     assert lines("revoke", str(ended)) == [f"Key #{ended} {added[:8]}… of “Shop” is revoked."]
     states = [line.split("  ")[-1] for line in lines("keys")]
     assert states[0].startswith("(works until ")

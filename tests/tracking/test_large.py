@@ -15,13 +15,13 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.errors import Invalid, RuleForbids
 from cdp.jobs import run_to_end
 from cdp.models import User
-from profiles.errors import Invalid, RuleForbids
 from profiles.models import Event, Receipt, Source
-from profiles.sources import create_source
-from profiles.tracking.receipts import waiting
-from profiles.tracking.replay import replay_many, replay_receipt
+from profiles.tracking.rejected.receipts import waiting
+from profiles.tracking.rejected.replay import replay_many, replay_receipt
+from profiles.tracking.sources.sources import create_source
 from tests.api.caller import Caller, said
 from tests.tracking.rejected import reject
 

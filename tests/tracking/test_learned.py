@@ -10,12 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from profiles.errors import Conflict, NotFound
+from cdp.errors import Conflict, NotFound
+from cdp.ttl_cache import forget_all
 from profiles.models import Receipt
-from profiles.tracking import learned, violations
-from profiles.tracking.recent import forget_all
-from profiles.tracking.registry import create_schema
-from profiles.tracking.shapes import Sender
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.schemas import infer, violations
+from profiles.tracking.schemas.edit import create_schema
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -40,9 +40,9 @@ def test_what_was_seen(by_system: dict[str, Any]) -> None:
         server,
         {"plan": "free", "price": "0", "tags": ["a"], "owner": {"email": "ann@example.com"}, "gone": None},
     )
-    found = learned.learn("Plan Chosen", sees=True)
+    found = infer.learn("Plan Chosen", sees=True)
     assert found.events == 4
-    assert learned.names_of(found.sources) == "Shop (3), Billing (1)"
+    assert infer.names_of(found.sources) == "Shop (3), Billing (1)"
     seen = {one.name: one for one in found.properties}
     assert [(one.name, one.share_words, one.type_words) for one in found.properties] == [
         ("plan", "all", "Text"),
@@ -55,12 +55,12 @@ def test_what_was_seen(by_system: dict[str, Any]) -> None:
     ]
     assert seen["plan"].samples in (["pro", "free"], ["free", "pro"])
     assert (seen["price"].type, seen["plan"].type) == ("", "string")
-    assert learned.learn("Never").events == 0
+    assert infer.learn("Never").events == 0
 
 
 def test_samples_are_masked(by_system: dict[str, Any]) -> None:
     send(make_sender("server"), {"email": "ann@example.com", "note": "call +48 600 100 200", "plan": "pro"})
-    open_, masked = (learned.learn("Plan Chosen", sees=sees) for sees in (True, False))
+    open_, masked = (infer.learn("Plan Chosen", sees=sees) for sees in (True, False))
     assert {one.name: one.samples for one in open_.properties}["email"] == ["ann@example.com"]
     assert {one.name: one.samples for one in masked.properties} == {
         "email": ["•••"],
@@ -77,7 +77,7 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
         {"cartId": "c", "product_sku": "x"},
         {"Plan-Name": "b"},
     )
-    found = {one.name: one.looks_like for one in learned.learn("Plan Chosen").properties}
+    found = {one.name: one.looks_like for one in infer.learn("Plan Chosen").properties}
     assert found == {
         "cart_id": "",
         "planName": "",
@@ -87,7 +87,7 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
     }
     # With a schema, its own names are what others are spellings of.
     specs = {"plan": {"type": "string", "aliases": ["planName"]}, "cartId": {"type": "string"}}
-    found = {one.name: one.looks_like for one in learned.learn("Plan Chosen", specs=specs).properties}
+    found = {one.name: one.looks_like for one in infer.learn("Plan Chosen", specs=specs).properties}
     assert found == {"cart_id": "cartId", "planName": "", "cartId": "", "product_sku": "", "Plan-Name": ""}
 
 
@@ -99,7 +99,7 @@ def test_adopting(by_staff: dict[str, Any]) -> None:
         *[{"cart_id": f"c{n}", "total": 5, "products": [entry, {"sku": "b"}]} for n in range(15)],
         *[{"cartId": "c", "total": 7.5, "products": [entry], "note": "x"}] * 10,
     )
-    made = learned.adopt(name="Plan Chosen", **by_staff).schema
+    made = infer.adopt(name="Plan Chosen", **by_staff).schema
     assert made.properties == {
         "cart_id": {"type": "string", "required": True, "aliases": ["cartId"]},
         "total": {"type": "number", "required": True},
@@ -112,9 +112,9 @@ def test_adopting(by_staff: dict[str, Any]) -> None:
     }
     assert (made.mode, made.version, made.description) == ("", 1, "Adopted from 25 events.")
     with pytest.raises(Conflict, match="There is a schema of “Plan Chosen” already"):
-        learned.adopt(name="Plan Chosen", **by_staff)
+        infer.adopt(name="Plan Chosen", **by_staff)
     with pytest.raises(NotFound, match="No event “Never” was seen yet"):
-        learned.adopt(name="Never", **by_staff)
+        infer.adopt(name="Never", **by_staff)
 
 
 def test_what_was_adopted_accepts_what_it_was_made_of(by_staff: dict[str, Any]) -> None:
@@ -124,7 +124,7 @@ def test_what_was_adopted_accepts_what_it_was_made_of(by_staff: dict[str, Any]) 
         {"a": 2.5, "b": "", "c": True, "d": [{"x": 1}], "h\u00e9": "y", "": 1, " i ": 1},
     ] * 15
     send(sender, *many)
-    made = learned.adopt(name="Plan Chosen", **by_staff).schema
+    made = infer.adopt(name="Plan Chosen", **by_staff).schema
     strict = make_sender("server", schema_mode="reject")
     assert made.properties["a"] == {"type": "number", "required": True}
     forget_all()
@@ -141,20 +141,20 @@ def test_names_without_a_schema(by_system: dict[str, Any]) -> None:
     send(sender, {}, name="Once")
     send(sender, {}, name="Product Viewed")
     call(sender, {"type": "page", "name": "Page", "userId": "1"}, {"type": "track", "event": "Refused"})
-    found = learned.undescribed()
+    found = infer.undescribed()
     assert [(one.name, one.events) for one in found] == [("Often", 2), ("Once", 1)]
 
 
 def test_browser_and_server_compared(by_system: dict[str, Any]) -> None:
     web, server = make_sender("web"), make_sender("server")
     send(web, *[{"total": 5, "order_id": "a", "page": "/x", "coupon": "s"}] * 4)
-    assert not learned.learn_and_compare("Plan Chosen", sees=True)[1].is_possible
+    assert not infer.learn_and_compare("Plan Chosen", sees=True)[1].is_possible
     send(
         server,
         *[{"total": "5", "order_id": "a", "tax": 1}] * 3,
         {"total": "5", "order_id": "a", "coupon": "s"},
     )
-    _, compared = learned.learn_and_compare("Plan Chosen", sees=True)
+    _, compared = infer.learn_and_compare("Plan Chosen", sees=True)
     assert (compared.web, compared.server, compared.differences, compared.is_possible) == (4, 4, 4, True)
     assert {row.name: (row.verdict, row.text) for row in compared.rows} == {
         "order_id": ("same", ""),
@@ -230,8 +230,8 @@ def test_queries_do_not_grow(broken: None) -> None:
     def queries() -> list[int]:
         counted = []
         for read in (
-            lambda: learned.learn("Plan Chosen"),
-            learned.undescribed,
+            lambda: infer.learn("Plan Chosen"),
+            infer.undescribed,
             lambda: violations.by_property("Plan Chosen", sees=True),
             lambda: violations.trend("Plan Chosen"),
             lambda: violations.counts(["Plan Chosen"]),

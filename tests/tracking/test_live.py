@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from profiles.models import Source, WriteKey
-from profiles.tracking.checkup import checklist, flags_of
-from profiles.tracking.live import Call, masked, newest, of_browser
-from profiles.tracking.rates import READ, _per, hours, rates
-from tests.people import make_profile
+from profiles.tracking.monitor.checklist import checklist, flags_of
+from profiles.tracking.monitor.live import Call, masked, newest, of_browser
+from profiles.tracking.monitor.rates import READ, _per, hours, rates
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
 pytestmark = pytest.mark.django_db

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from cdp.actors import Actor
+from cdp.errors import Refused
 from cdp.jobs import run_to_end
 from imports.apply import apply_import
 from profiles.builtin import builtin_source
 from profiles.editing import create_profile
-from profiles.errors import Refused
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, Receipt
-from profiles.privacy.deletion import delete_profiles
-from profiles.tracking import store
-from profiles.tracking.breaker import decide_held
-from profiles.tracking.confirm import confirm_identifier
-from profiles.tracking.reopen import reopen_held
-from profiles.tracking.shapes import Received, Sender
+from profiles.privacy.delete import delete_profiles
+from profiles.tracking.ingest import event_sql
+from profiles.tracking.parse.item_types import Received, Sender
+from profiles.tracking.rejected.decide_held import decide_held
+from profiles.tracking.rejected.double_opt_in import confirm_identifier
+from profiles.tracking.rejected.reopen_held import reopen_held
 from tests.imports.files import planned
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, track
 
@@ -101,7 +101,7 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
     identify(shop, userId="u1")
     item = {"type": "identify", "userId": "u1", "messageId": str(uuid.uuid4()), "traits": {"city": "Oslo"}}
     looked, committed = threading.Event(), threading.Event()
-    insert = store.insert_events
+    insert = event_sql.insert_events
     held: list[int] = []
 
     def waits(source_id: int, rows: Any) -> Any:
@@ -111,7 +111,7 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
             assert committed.wait(20)
         return insert(source_id, rows)
 
-    monkeypatch.setattr(store, "insert_events", waits)
+    monkeypatch.setattr(event_sql, "insert_events", waits)
 
     def copy() -> Received:
         held.append(threading.get_ident())

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdp.actors import Actor
+from cdp.errors import Refused
 from profiles.builtin import builtin_source
-from profiles.errors import Refused
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, Identifier, Merge, Profile, Receipt
-from profiles.privacy.deletion import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles, restore_profile
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db

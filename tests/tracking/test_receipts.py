@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from profiles.errors import Invalid, NotFound
+from cdp.errors import Invalid, NotFound
 from profiles.models import Receipt
-from profiles.tracking import receipts
-from profiles.tracking.receipts import (
+from profiles.tracking.rejected import receipts
+from profiles.tracking.rejected.receipts import (
     Choice,
     chosen,
     count_codes,

@@ -24,10 +24,10 @@ from profiles.models import (
     Receipt,
     Source,
 )
-from profiles.tracking.receive import StrictRefused
-from profiles.tracking.shapes import Sender
-from profiles.tracking.userhash import sign_user
-from tests.people import make_profile
+from profiles.tracking.ingest.ingest import StrictRefused
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.parse.user_hash import sign_user
+from tests.profile_factory import make_profile
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
 
 pytestmark = pytest.mark.django_db

@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.errors import Conflict, NotFound
 from cdp.models import AuditEntry, User
+from cdp.ttl_cache import forget_all
 from profiles.builtin import builtin_source
-from profiles.duplicates.decide_case import block_shared
+from profiles.duplicates.review.decide_cluster import block_shared
 from profiles.editing.identifiers import attach_identifier, detach_identifier
-from profiles.errors import Conflict, NotFound
-from profiles.integrity import violations
+from profiles.invariants import violations
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
     Change,
@@ -31,13 +32,12 @@ from profiles.models import (
     Merge,
     Profile,
 )
-from profiles.privacy.deletion import delete_profiles
-from profiles.tracking.breaker import decide_held
-from profiles.tracking.recent import forget_all
-from profiles.tracking.reopen import MergedAnyway, reopen_held
-from profiles.tracking.shapes import Sender
+from profiles.privacy.delete import delete_profiles
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.rejected.decide_held import decide_held
+from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held
 from tests.api.caller import Caller, said
-from tests.people import make_profile
+from tests.profile_factory import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender, track
 
 pytestmark = pytest.mark.django_db

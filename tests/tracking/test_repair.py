@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.errors import Invalid
-from profiles.tracking.repair import (
+from cdp.errors import Invalid
+from profiles.tracking.rejected.repair import (
     Repair,
     as_number,
     changes_any,

@@ -13,19 +13,19 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from cdp.jobs import run, run_to_end
 from cdp.models import AuditEntry, Job, User
-from profiles.errors import Conflict, Forbidden, Invalid, NotFound
 from profiles.models import Event, Receipt
-from profiles.tracking import replay
-from profiles.tracking.body import parse
-from profiles.tracking.envelope import open_call, read_entries
-from profiles.tracking.receipts import Choice, read_choice, replays_of, waiting
-from profiles.tracking.receive import receive
-from profiles.tracking.repair import Repair
-from profiles.tracking.replay import dismiss, dismiss_many, replay_many, replay_receipt
-from profiles.tracking.shapes import Sender
-from tests.people import make_profile
+from profiles.tracking.http.batch import open_call, read_entries
+from profiles.tracking.http.body import parse
+from profiles.tracking.ingest.ingest import receive
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.rejected import replay
+from profiles.tracking.rejected.receipts import Choice, read_choice, replays_of, waiting
+from profiles.tracking.rejected.repair import Repair
+from profiles.tracking.rejected.replay import dismiss, dismiss_many, replay_many, replay_receipt
+from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from profiles.models import Event, Receipt
-from profiles.tracking.retention import forget_receipts
+from profiles.tracking.rejected.retention import forget_receipts
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.sanitize import MAX_DEPTH, TooDeep, clean, is_fit
+from profiles.tracking.parse.sanitize import MAX_DEPTH, TooDeep, clean, is_fit
 
 # Surrogates and NUL far more often than chance would have them.
 TEXTS = st.text(st.one_of(st.characters(), st.sampled_from(["\x00", "\ud800", "\udfff", "a"])), max_size=8)

@@ -9,15 +9,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cdp.actors import Actor
+from cdp.errors import Conflict, Invalid, NotFound, RuleForbids, Stale
 from cdp.models import AuditEntry
+from cdp.ttl_cache import forget_all
 from profiles.builtin import ensure_builtin
-from profiles.errors import Conflict, Invalid, NotFound, RuleForbids, Stale
 from profiles.models import Event, EventSchema, Receipt
-from profiles.tracking import schemas
-from profiles.tracking.recent import forget_all
-from profiles.tracking.registry import change_schema, create_schema, delete_schema
-from profiles.tracking.replay import replay_receipt
-from profiles.tracking.shapes import Sender
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.rejected.replay import replay_receipt
+from profiles.tracking.schemas import enforce
+from profiles.tracking.schemas.edit import change_schema, create_schema, delete_schema
 from tests.tracking.calls import call, make_sender, track
 
 pytestmark = pytest.mark.django_db
@@ -106,16 +106,16 @@ def test_a_held_event_is_repaired_and_replayed(by_staff: dict[str, Any], by_syst
 def test_one_query_for_any_number_of_items_and_none_soon_after(by_system: dict[str, Any]) -> None:
     from django.utils import timezone
 
-    from profiles.tracking.items import read_item
+    from profiles.tracking.parse.items import read_item
 
     make(by_system)
     source = make_sender("server", schema_mode="warn").source
     raw = {"type": "track", "event": "Subscribed", "userId": "1"}
     items = [read_item(raw, index=place, received_at=timezone.now()) for place in range(50)]
     with CaptureQueriesContext(connection) as first:
-        verdicts = schemas.check(items, source=source)
+        verdicts = enforce.check(items, source=source)
     with CaptureQueriesContext(connection) as second:
-        schemas.check(items, source=source)
+        enforce.check(items, source=source)
     assert (len(first), len(second)) == (1, 0)
     assert [verdict.mode for verdict in verdicts] == ["warn"] * 50
 

@@ -10,8 +10,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiles.tracking.sanitize import MAX_DEPTH
-from profiles.tracking.shorten import KEPT_BYTES, shorten, size_of
+from profiles.tracking.parse.sanitize import MAX_DEPTH
+from profiles.tracking.parse.truncate import KEPT_BYTES, shorten, size_of
 
 _json = st.recursive(
     st.none()

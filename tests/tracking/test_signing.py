@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.errors import Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry, User
 from profiles.builtin import builtin_source
-from profiles.errors import Invalid, NotFound, RuleForbids
 from profiles.models import Identifier, Source
-from profiles.tracking.shapes import Sender
-from profiles.tracking.signing import revoke_old_secret, rotate_secret
-from profiles.tracking.userhash import is_signed, sign_user
+from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.parse.user_hash import is_signed, sign_user
+from profiles.tracking.sources.signing_secrets import revoke_old_secret, rotate_secret
 from tests.api.caller import Caller, said
 from tests.tracking.calls import identify, make_sender
 

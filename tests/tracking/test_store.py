@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 
 from profiles.models import EventName
-from profiles.tracking.store import name_ids
+from profiles.tracking.ingest.event_sql import name_ids
 
 
 @pytest.mark.django_db(transaction=True)

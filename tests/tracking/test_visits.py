@@ -11,7 +11,7 @@ from django.utils import timezone
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Profile, Visit
-from profiles.tracking import visits
+from profiles.tracking.ingest import last_seen
 from tests.tracking.calls import holder, identify, make_sender, track
 
 pytestmark = pytest.mark.django_db
@@ -43,8 +43,8 @@ def test_calls_of_one_person_are_taken_over_at_once() -> None:
     assert seen(one)[0] == first
     assert Visit.objects.count() > 0
     count = Visit.objects.count()
-    assert visits.work_off() == count
-    assert (Visit.objects.count(), visits.work_off()) == (0, 0)
+    assert last_seen.work_off() == count
+    assert (Visit.objects.count(), last_seen.work_off()) == (0, 0)
     assert seen(one) == (first, NOW - datetime.timedelta(days=3))
     track(shop, userId="1", timestamp=ago(days=3, minutes=-2))
     assert Visit.objects.count() == 0, "to five minutes is near enough"
@@ -61,7 +61,7 @@ def test_a_merge_meanwhile_decides_whose_visit_it_was(is_undone: bool, by_staff:
     track(shop, userId="2", timestamp=ago(days=2))
     if is_undone:
         unmerge_profiles(merge_id=done.merge_id, **by_staff)
-    visits.work_off()
+    last_seen.work_off()
     late = NOW - datetime.timedelta(days=2)
     assert (seen(one)[1], seen(two)[1] == late) == (before[1] if is_undone else late, is_undone)
 
@@ -72,7 +72,7 @@ def test_more_than_a_batch() -> None:
     one = person("1")
     Visit.objects.bulk_create(
         Visit(profile=one, since=NOW, until=NOW + datetime.timedelta(seconds=number))
-        for number in range(visits.BATCH + 3)
+        for number in range(last_seen.BATCH + 3)
     )
-    assert visits.work_off() == visits.BATCH + 3
-    assert seen(one)[1] == NOW + datetime.timedelta(seconds=visits.BATCH + 2)
+    assert last_seen.work_off() == last_seen.BATCH + 3
+    assert seen(one)[1] == NOW + datetime.timedelta(seconds=last_seen.BATCH + 2)

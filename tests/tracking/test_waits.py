@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from cdp.actors import Actor
-from profiles.sources import create_source
+from profiles.tracking.sources.sources import create_source
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cdp.actors import SCOPES, Actor
 from cdp.api.keys import create_key, revoke_key
+from cdp.errors import Invalid
 from cdp.models import ApiKey
-from profiles.errors import Invalid
 
 
 class Command(BaseCommand):

@@ -11,18 +11,18 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from cdp.actors import Actor
+from cdp.errors import Invalid
+from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
-from cdp.numbers import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
-from profiles.admin.listing import without
-from profiles.duplicates import queue
-from profiles.duplicates.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
-from profiles.duplicates.explain import explain, probability, score_of
-from profiles.duplicates.scan import KIND, PERMISSION, start_scan
-from profiles.duplicates.tiers import in_words
-from profiles.errors import Invalid
+from profiles.admin.profile_list import without
+from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
+from profiles.duplicates.review import queue
+from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
+from profiles.duplicates.review.explain import explain, probability, score_of
+from profiles.duplicates.scoring.tiers import in_words
+from profiles.masking import mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
-from profiles.privacy.masking import mask_profile
 
 FILTERS = ("source", "score", "days", "assignee", "profile")
 _PLACING = ("after", "before")

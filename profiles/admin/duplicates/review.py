@@ -14,7 +14,8 @@ from django.utils.html import format_html
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.numbers import row_id
+from cdp.errors import Invalid
+from cdp.ids import row_id
 from profiles.admin.door import by, card_url, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import (
     frame,
@@ -24,18 +25,17 @@ from profiles.admin.duplicates.listing import (
     read_wanted,
     review_url,
 )
-from profiles.attributes import attribute_specs, display, get_value, label_of
-from profiles.duplicates import queue
-from profiles.duplicates.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
-from profiles.duplicates.explain import Reason, explain
-from profiles.duplicates.tiers import in_words
-from profiles.errors import Invalid
-from profiles.merging.sentences import day, decider
-from profiles.merging.sides import members_count
-from profiles.merging.suggestion import Suggestion, suggest_winner
+from profiles.duplicates.review import queue
+from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
+from profiles.duplicates.review.explain import Reason, explain
+from profiles.duplicates.scoring.tiers import in_words
+from profiles.masking import mask_view
+from profiles.merging.locking import members_count
+from profiles.merging.suggest_winner import Suggestion, suggest_winner
+from profiles.merging.wording import day, decider
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
-from profiles.privacy.masking import mask_view
-from profiles.reading import PersonView, person_views
+from profiles.reading.profiles import PersonView, person_views
+from profiles.values.attributes import attribute_specs, display, get_value, label_of
 
 # What the bars of the waterfall are drawn to: more bits than one field says.
 FULL = 12.0

@@ -15,14 +15,17 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.errors import Conflict, Invalid, NotFound, Refused
 from profiles.admin.definitions import LinesField
 from profiles.admin.door import by, door, form_page, render, write
-from profiles.admin.tracking import secrets
+from profiles.admin.tracking import signing_secrets
 from profiles.admin.tracking.connect import guides
-from profiles.duplicates import alarm, scorecard
-from profiles.errors import Conflict, Invalid, NotFound, Refused
 from profiles.models import IdentifierType, Source, WriteKey
-from profiles.sources import (
+from profiles.quality import alarms, scorecard
+from profiles.tracking.monitor import rates
+from profiles.tracking.monitor.checklist import checklist
+from profiles.tracking.rejected import receipts
+from profiles.tracking.sources.sources import (
     MAX_OVERLAP_HOURS,
     change_source,
     create_key,
@@ -30,8 +33,6 @@ from profiles.sources import (
     revoke_key,
     rotate_key,
 )
-from profiles.tracking import rates, receipts
-from profiles.tracking.checkup import checklist
 
 TRACKING = (Source.Door.WEB, Source.Door.API)
 OVERLAPS = [(0, "at once"), (1, "in 1 hour"), (24, "in 24 hours"), (168, "in 7 days"), (720, "in 30 days")]
@@ -166,7 +167,7 @@ def _quality(request: HttpRequest, row: Source) -> dict[str, Any]:
         return {}
     return {
         "card": scorecard.cards(30, sources=[row])[0],
-        "alarms": [(one, alarm.fix_of(one)) for one in alarm.unread(source_id=row.pk)],
+        "alarms": [(one, alarms.fix_of(one)) for one in alarms.unread(source_id=row.pk)],
         "here": request.path,
     }
 
@@ -280,7 +281,7 @@ def settings(request: HttpRequest, source_id: int) -> HttpResponse:
         if set(group) & set(form.fields)
     ]
     if context["may_change"] and context["is_tracking"]:
-        context["secret"] = secrets.about(row)
+        context["secret"] = signing_secrets.about(row)
     return render(request, "tracking/settings.html", {**context, "form": form})
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import orjson
 from scipy.optimize import minimize
 
-from profiles.duplicates import bulk
-from profiles.duplicates.adjustment import PER_PEOPLE
-from profiles.duplicates.keys import match_keys
-from profiles.duplicates.levels import COMPARISONS
-from profiles.duplicates.model import FILE, Model, doublings
-from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
-from profiles.duplicates.training.people import People, make_people
-from profiles.duplicates.traits import COLUMNS, read_traits
+from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.finding.blocking_keys import match_keys
+from profiles.duplicates.scoring.features import COLUMNS, read_traits
+from profiles.duplicates.scoring.interactions import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
+from profiles.duplicates.scoring.level_groups import PER_PEOPLE
+from profiles.duplicates.scoring.levels import COMPARISONS
+from profiles.duplicates.scoring.model import FILE, Model, doublings
+from profiles.duplicates.training.synthetic_people import People, make_people
 
 LN2 = float(np.log(2))
 CLAMP = 9.0
@@ -56,7 +56,7 @@ GENEROSITY = 0.3
 def load(people: People) -> duckdb.DuckDBPyConnection:
     """A database with the table ``people`` and all candidates compared."""
     db = duckdb.connect()
-    db.execute(bulk.PEOPLE)
+    db.execute(duckdb_compare.PEOPLE)
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
         for number, row in enumerate(people.rows, 1):
             traits = read_traits(row)
@@ -68,11 +68,11 @@ def load(people: People) -> duckdb.DuckDBPyConnection:
         file.flush()
         db.execute(
             "INSERT INTO people SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?)",
-            [file.name, bulk.TYPES],
+            [file.name, duckdb_compare.TYPES],
         )
-    bulk.find_candidates(db)
-    bulk.measure_rarity(db)
-    bulk.compare(db)
+    duckdb_compare.find_candidates(db)
+    duckdb_compare.measure_rarity(db)
+    duckdb_compare.compare(db)
     return db
 
 
@@ -226,7 +226,7 @@ def f1_from(scores: Any, labels: Any, truth: int, threshold: float) -> float:
 
 def scores_of(db: duckdb.DuckDBPyConnection, model: Model, people: int) -> Any:
     return db.execute(
-        f"SELECT {bulk.score_sql(model, people)} AS score FROM compared ORDER BY l, r"
+        f"SELECT {duckdb_compare.score_sql(model, people)} AS score FROM compared ORDER BY l, r"
     ).fetchnumpy()["score"]
 
 

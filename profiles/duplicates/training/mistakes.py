@@ -6,11 +6,11 @@ import random
 import string
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates import nicknames
-from profiles.duplicates.traits import fold
+from profiles.duplicates.scoring import nicknames
+from profiles.duplicates.scoring.features import fold
 
 if TYPE_CHECKING:
-    from profiles.duplicates.training.world import Person
+    from profiles.duplicates.training.vocabulary import Person
 
 # Country: its share of the households, its dialling code, how a mobile number begins, how many digits follow.
 COUNTRIES = {

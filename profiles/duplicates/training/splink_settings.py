@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.adjustment import PER_PEOPLE, Adjustment
-from profiles.duplicates.levels import BY_FIELD, COMPARISONS
-from profiles.duplicates.measures import Comparison
-from profiles.duplicates.together import ADJUSTMENTS, DOUBLED, SHARINGS
+from profiles.duplicates.scoring.interactions import ADJUSTMENTS, DOUBLED, SHARINGS
+from profiles.duplicates.scoring.level_groups import PER_PEOPLE, Adjustment
+from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
+from profiles.duplicates.scoring.similarity import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from profiles.duplicates.model import Model
+    from profiles.duplicates.scoring.model import Model
 
 # Splink weighs a level log2(m / u); only the ratio counts. It has to stay below 1 for the heaviest level.
 U = 2.0**-12

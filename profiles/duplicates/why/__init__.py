@@ -1,8 +1,8 @@
 """Why two profiles are separate: what links them, where it is stored, who wrote it so, and what mends it (D3)."""
 
 from profiles.duplicates.why.diagnose import Two, find_two, two_of_pair, why
+from profiles.duplicates.why.findings import Finding, Fix, SourceFix
 from profiles.duplicates.why.fixes import AppliedFix, FixPreview, apply_fix, preview_fix
-from profiles.duplicates.why.shapes import Finding, Fix, SourceFix
 
 __all__ = [
     "AppliedFix",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from profiles.duplicates.why import advice
-from profiles.duplicates.why.shapes import SOFT, Case, Finding, Fix, Hand, Origin, See, Side, Trace
-from profiles.duplicates.why.stored import MERGE
-from profiles.duplicates.why.words import by_whom, via_of, way_of
+from profiles.duplicates.why import source_fixes
+from profiles.duplicates.why.findings import SOFT, Case, Finding, Fix, Hand, Origin, See, Side, Trace
+from profiles.duplicates.why.misplaced_values import MERGE
+from profiles.duplicates.why.wording import by_whom, via_of, way_of
 from profiles.models import Change, Source
 
 JOIN_BROWSERS, JOIN_HELD = "join_browsers", "join_held"
@@ -49,7 +49,7 @@ def _hand(case: Case, hand: Hand, see: See) -> Finding:
         f"Usually two people: mark them as not duplicates. If #{hand.first_id} and #{hand.then_id} are one person"
         " after all, join them; the browser leads to the one they become.",
         True,
-        advice.reset_on_logout(source),
+        source_fixes.reset_on_logout(source),
     )
     return Finding(
         "shared_device",
@@ -168,7 +168,7 @@ def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
             f"Join #{other.id} and #{newest.root_id}: both e-mails lead to them from then on."
             + (" If two people share that browser, mark them as not duplicates instead." if hand else ""),
             True,
-            advice.stable_id(case, origin, value),
+            source_fixes.stable_id(case, origin, value),
         ),
         type=EMAIL,
         raw=newest.value,
@@ -219,7 +219,7 @@ def _never_identified(case: Case, see: See) -> list[Finding]:
                 f"If you know that they are one person, join #{case.a.id} and #{case.b.id}: both browsers lead to them"
                 " from then on.",
                 True,
-                advice.identify_visitor(case, origin),
+                source_fixes.identify_visitor(case, origin),
             ),
             type=trace.type if trace else "",
             raw=trace.value if trace else "",
@@ -248,7 +248,7 @@ def _nameless(case: Case, side: Side, made: Origin) -> Finding:
             MERGE,
             f"If they are one person, join #{case.a.id} and #{case.b.id}.",
             True,
-            advice.map_identifier(made) if is_row else advice.name_somebody(case),
+            source_fixes.map_identifier(made) if is_row else source_fixes.name_somebody(case),
         ),
         import_id=made.import_id,
     )

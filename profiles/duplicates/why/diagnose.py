@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from profiles.duplicates.why import apart, browsers, stored
-from profiles.duplicates.why.links import links_of, read_types
-from profiles.duplicates.why.reading import read_case
-from profiles.duplicates.why.shapes import Case, Finding, See
-from profiles.errors import NotFound, RuleForbids
+from cdp.errors import NotFound, RuleForbids
+from profiles.duplicates.why import browsers, kept_apart, misplaced_values
+from profiles.duplicates.why.findings import Case, Finding, See
+from profiles.duplicates.why.load import read_case
+from profiles.duplicates.why.shared_values import links_of, read_types
 from profiles.identity.resolve import find_profile
+from profiles.masking import mask_identifier
 from profiles.models import DuplicatePair, Profile
-from profiles.privacy.masking import mask_identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def why(two: Two, *, see: See = _open, base_url: str = "") -> list[Finding]:
 def findings_of(case: Case, see: Callable[[str, str], str]) -> list[Finding]:
     """The findings of a case that was read. Pure."""
     links = links_of(case)
-    linked = stored.find(case, links, see)
+    linked = misplaced_values.find(case, links, see)
     # A phone or the like may be shared: it links, and still says little.
     is_linked = any(one.code != "contact_type" for one in linked)
     said = browsers.find(case, see, is_linked=is_linked)
     same = any(one.code in ("email_case", "email_as_other_id") for one in linked)
-    objected = apart.objections(case, see, same=same)
-    found = [*apart.before(case), *apart.by_third(case), *linked, *said, *objected]
+    objected = kept_apart.objections(case, see, same=same)
+    found = [*kept_apart.before(case), *kept_apart.by_third(case), *linked, *said, *objected]
     if not any((linked, said)) and not any(one.code == "different_ids" for one in objected):
-        found.append(apart.nothing(case))
+        found.append(kept_apart.nothing(case))
     return found

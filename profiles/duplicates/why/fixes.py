@@ -9,24 +9,24 @@ from django.db import transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.duplicates import derived
-from profiles.duplicates.why.apart import REOPEN, UNLOCK
+from cdp.errors import Forbidden, RuleForbids
+from profiles.duplicates.finding import derived
 from profiles.duplicates.why.browsers import JOIN_BROWSERS, JOIN_HELD
 from profiles.duplicates.why.diagnose import Two, find_two, why
-from profiles.duplicates.why.shapes import Finding, Fix, See
-from profiles.duplicates.why.stored import CONFIRM, MERGE, NORMALIZE, PROMOTE
+from profiles.duplicates.why.findings import Finding, Fix, See
+from profiles.duplicates.why.kept_apart import REOPEN, UNLOCK
+from profiles.duplicates.why.misplaced_values import CONFIRM, MERGE, NORMALIZE, PROMOTE
 from profiles.editing import attach_identifier, set_lock
-from profiles.errors import Forbidden, RuleForbids
 from profiles.identity import graph
 from profiles.identity.resolve import resolve
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import Preview, preview_merge
-from profiles.merging.suggestion import suggest_winner
-from profiles.merging.verdicts import set_verdict
+from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import DuplicatePair, Source
-from profiles.tracking.breaker import MERGE as DECIDE_MERGE
-from profiles.tracking.breaker import decide_held
-from profiles.tracking.confirm import confirm_identifier
+from profiles.pairs.verdicts import set_verdict
+from profiles.tracking.rejected.decide_held import MERGE as DECIDE_MERGE
+from profiles.tracking.rejected.decide_held import decide_held
+from profiles.tracking.rejected.double_opt_in import confirm_identifier
 
 KEEP_APART = "keep_apart"
 _MERGING = ("profiles.merge_profile",)

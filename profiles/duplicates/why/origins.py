@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from cdp.sql import run
-from profiles.duplicates.why.shapes import Origin
-from profiles.provenance import ENTRIES
+from profiles.duplicates.why.findings import Origin
+from profiles.reading.provenance import ENTRIES
 
 # (journal key, item): ("identifiers", "email:ann@example.com"), ("attributes.plan", "pro").
 Key = tuple[str, str]

@@ -9,7 +9,7 @@ from cdp.jobs import run_to_end
 from profiles.demo.load import load_demo
 from profiles.demo.newsletter import import_newsletter
 from profiles.demo.traffic import load_traffic
-from profiles.duplicates.scan import start_scan
+from profiles.duplicates.finding.full_scan import start_scan
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
 from cdp.health import readiness
-from profiles.integrity import AUDIT, INVARIANTS, MATCH_ROWS, Violation, mend, violations
+from profiles.invariants import AUDIT, INVARIANTS, MATCH_ROWS, Violation, mend, violations
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.chunks import Chunk, actor_of, handler
+from cdp.errors import Conflict
+from cdp.job_steps import Chunk, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from profiles.errors import Conflict
 from profiles.journal import Cause
-from profiles.merging.batches.crowd import Crowd, Skip, load
-from profiles.merging.batches.make import PERMISSION, check_may, find_batch
-from profiles.merging.batches.write import Turn, write_turns
+from profiles.merging.batches.batch_state import Crowd, Skip, load
+from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
+from profiles.merging.batches.save import Turn, write_turns
 from profiles.models import Change, DuplicatePolicy, MergeBatch, MergeBatchRow
 
 KIND = "merges.apply"

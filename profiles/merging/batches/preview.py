@@ -15,17 +15,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from cdp.actors import Actor
-from cdp.chunks import Chunk, handler
+from cdp.errors import Conflict
+from cdp.job_steps import Chunk, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.sql import run
-from profiles.errors import Conflict
-from profiles.merging.batches.crowd import KINDS, Crowd, Skip, add
-from profiles.merging.batches.make import PERMISSION, check_may, find_batch
-from profiles.merging.fields import is_empty
-from profiles.merging.joining import Joined
+from profiles.consent.ledger import Current, Decision, current_consents, decide
+from profiles.merging.batches.batch_state import KINDS, Crowd, Skip, add
+from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
+from profiles.merging.merge_plan import Joined
 from profiles.models import MergeBatch, MergeBatchRow, Profile
-from profiles.privacy.consent import Current, Decision, current_consents, decide
+from profiles.values.merged_fields import is_empty
 
 KIND = "merges.preview"
 # Looked at within the request; more in the background.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from profiles.exporting import BOM, as_csv
-from profiles.merging.batches.crowd import CODES
+from profiles.bulk.csv_rows import BOM, as_csv
+from profiles.merging.batches.batch_state import CODES
 from profiles.models import MergeBatch, MergeBatchRow
 
 Outcome = MergeBatchRow.Outcome

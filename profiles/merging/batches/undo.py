@@ -11,13 +11,13 @@ from django.db.models.functions import Now
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.chunks import Chunk, actor_of, handler
+from cdp.errors import Conflict, Refused
+from cdp.job_steps import Chunk, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from profiles.errors import Conflict, Refused
 from profiles.journal import Cause
-from profiles.merging.batches.make import PERMISSION, check_may, find_batch
-from profiles.merging.batches.write import note
+from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
+from profiles.merging.batches.save import note
 from profiles.merging.unmerge import Unmerged, unmerge_many
 from profiles.models import Change, Merge, MergeBatch, MergeBatchRow
 

@@ -1,0 +1,115 @@
+"""The rules for duplicates: one page, one row (D5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from cdp.actors import Actor
+from cdp.errors import Invalid
+from profiles.admin.definitions import LinesField
+from profiles.admin.door import form_page, render
+from profiles.admin.profile_urls import OwnPages
+from profiles.duplicates.review.explain import probability, score_of
+from profiles.duplicates.scoring import calibration
+from profiles.duplicates.scoring.model import shipped
+from profiles.models import DuplicatePolicy
+from profiles.pairs.policy import MOST_ADDRESSES, MOST_AN_HOUR, change_policy
+
+# The scores whose meaning the page shows, in bits.
+_SCORES = (-4, 0, 4, 8, 12)
+
+
+class PolicyForm(forms.Form):
+    """The verb checks the values; the form only reads them."""
+
+    auto_merge = forms.BooleanField(
+        required=False,
+        label="Merge certain pairs automatically",
+        help_text="Only pairs of the tier “certain”, never against a decision of a person, a lock or a veto."
+        " Every such merge is in the merge history and can be undone.",
+    )
+    auto_merge_cap = forms.IntegerField(
+        label="At most, an hour",
+        min_value=1,
+        max_value=MOST_AN_HOUR,
+        help_text="So that a broken source cannot join everybody before somebody has looked.",
+    )
+    report_to = LinesField(
+        label="Report to",
+        help_text=f"E-mail addresses, one a line, at most {MOST_ADDRESSES}. They get the weekly report (Mondays at"
+        " seven; a first one within the quarter of an hour) and the alarm when a source changes what it sends.",
+    )
+
+
+@form_page("profiles.view_duplicatepolicy")
+def page(request: HttpRequest) -> HttpResponse:
+    """The rules, to change with the right to; else to read. And what was learned from decisions."""
+    policy = DuplicatePolicy.current()
+    may_change = request.user.has_perm("profiles.change_duplicatepolicy")
+    form = PolicyForm(
+        request.POST or None, initial={name: getattr(policy, name) for name in PolicyForm.base_fields}
+    )
+    for field in form.fields.values():
+        field.disabled = not may_change
+    if request.method == "POST":
+        if not may_change:
+            raise PermissionDenied
+        if form.is_valid() and _save(request, form):
+            messages.success(request, "Saved.")
+            return redirect(reverse("admin:profiles_duplicatepolicy_changelist"))
+    context = {
+        "title": "Duplicate rules",
+        "form": form,
+        "policy": policy,
+        "may_change": may_change,
+        **_learned(policy),
+    }
+    return render(request, "scorecard/policy.html", context)
+
+
+def _save(request: HttpRequest, form: PolicyForm) -> bool:
+    try:
+        change_policy(changes=form.cleaned_data, actor=Actor.of_request(request))
+    except Invalid as refusal:
+        for problem in refusal.problems:
+            form.add_error(problem["field"] if problem["field"] in form.fields else None, problem["message"])
+        return False
+    return True
+
+
+def _learned(policy: DuplicatePolicy) -> dict[str, Any]:
+    """What the line from score to probability says now, beside what ships."""
+    plain = DuplicatePolicy()
+    return {
+        "scores": [
+            (
+                f"{score:+d}".replace("-", "−") if score else "0",
+                _percent(score, plain),
+                _percent(score, policy),
+            )
+            for score in _SCORES
+        ],
+        "even": f"{score_of(0.5, policy):+.1f}".replace("-", "−"),
+        "fewest": calibration.FEWEST,
+        "fewest_of_each": calibration.FEWEST_OF_EACH,
+        "model_version": shipped().version,
+    }
+
+
+def _percent(score: float, policy: DuplicatePolicy) -> str:
+    share = probability(score, policy) * 100
+    return f"{share:.1f} %" if share < 1 or share > 99 else f"{share:.0f} %"
+
+
+class DuplicatePolicyAdmin(OwnPages):
+    pages = (("", page, "changelist"),)
+
+
+admin.site.register(DuplicatePolicy, DuplicatePolicyAdmin)

@@ -1,0 +1,139 @@
+"""Why two profiles are separate: what was found, what mends it, a look at it before, and doing it (D3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Forbidden, RuleForbids, Stale
+from profiles.admin.door import by, card_url, door, form_page, may_see, render, root_of
+from profiles.admin.merging import compared, seen_by
+from profiles.duplicates.why import (
+    Finding,
+    FixPreview,
+    Two,
+    apply_fix,
+    find_two,
+    preview_fix,
+    two_of_pair,
+    why,
+)
+from profiles.duplicates.why.diagnose import seen_by as see_for
+from profiles.duplicates.why.fixes import KEEP_APART, TITLES, may_apply
+
+DECIDE = "profiles.change_duplicatepair"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A finding as the page shows it: may whoever looks carry the fix out, and how it is called."""
+
+    finding: Finding
+    title: str
+    may: bool
+
+
+@form_page("profiles.view_profile", "profiles.view_duplicatepair")
+def pair_why(request: HttpRequest, pair_id: int) -> HttpResponse:
+    """Of a suggested pair."""
+    return _page(request, two_of_pair(pair_id))
+
+
+@form_page("profiles.view_profile", "profiles.view_duplicatepair")
+def profile_why(request: HttpRequest, profile_id: int, other: int) -> HttpResponse:
+    """Of any two."""
+    return _page(request, find_two(profile_id, other))
+
+
+@door("profiles.view_profile", "profiles.view_duplicatepair")
+def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
+    """``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
+    wanted = request.GET.get("with", "").strip()
+    if wanted:
+        return redirect(why_url(find_two(profile_id, wanted)))
+    root = root_of(profile_id)
+    context = {"title": "Why are these two separate?", "root": seen_by(root, may_see(request))}
+    return render(request, "duplicates/why_choose.html", context)
+
+
+def why_url(two: Two) -> str:
+    return reverse("admin:profiles_profile_why", args=[two.a.pk, two.b.pk])
+
+
+def _page(request: HttpRequest, two: Two) -> HttpResponse:
+    if request.method != "POST":
+        return _show(request, two, code=request.GET.get("fix", ""))
+    if not request.user.has_perm(DECIDE):
+        raise PermissionDenied
+    code = request.POST.get("code", "")
+    try:
+        return _apply(request, two, code)
+    except Forbidden as refusal:
+        raise PermissionDenied(refusal.message) from refusal
+    except Stale as refusal:
+        messages.warning(request, refusal.message)
+        return _show(request, two, code=code, status=409)
+
+
+def _apply(request: HttpRequest, two: Two, code: str) -> HttpResponse:
+    # Without a hash nobody looked: any text differs from the state, so a fresh preview is shown.
+    seen = request.POST.get("preview_hash") or "none"
+    done = apply_fix(a_id=two.a.pk, b_id=two.b.pk, code=code, preview_hash=seen, **by(request))
+    if not done.joined:
+        messages.success(request, done.message)
+        return redirect(card_url(done.profile_id) if code == KEEP_APART else why_url(two))
+    said: Any = done.message
+    if request.user.has_perm("profiles.unmerge_profile"):
+        undo = reverse("admin:profiles_merge_undo", args=[done.merge_id])
+        said = format_html('{} <a href="{}">Undo…</a>', done.message, undo)
+    messages.success(request, said)
+    return redirect(card_url(done.profile_id))
+
+
+def _show(request: HttpRequest, two: Two, *, code: str = "", status: int = 200) -> HttpResponse:
+    sees = may_see(request)
+    found = why(two, see=see_for(sees), base_url=f"{request.scheme}://{request.get_host()}")
+    actor = Actor.of_request(request)
+    audit.record("profile.view", actor=actor, subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
+    preview = _preview(request, two, code) if code else None
+    context = {
+        "title": "Why are these two separate?",
+        "a": seen_by(two.a, sees),
+        "b": seen_by(two.b, sees),
+        "told": [_told(one, actor) for one in found],
+        "here": request.path,
+        "preview": preview,
+        "lines": compared(preview.merge, sees) if preview and preview.merge else [],
+        "may_decide": request.user.has_perm(DECIDE),
+        "may_see_imports": request.user.has_perm("imports.view_import"),
+        "is_decided": any(one.code == "decided_apart" for one in found),
+        "titles": TITLES,
+    }
+    return render(request, "duplicates/why.html", context, status=status)
+
+
+def _told(finding: Finding, actor: Actor) -> Told:
+    if finding.fix is None:
+        return Told(finding, "", False)
+    code = finding.fix.code
+    return Told(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
+
+
+def _preview(request: HttpRequest, two: Two, code: str) -> FixPreview | None:
+    """What the fix would do; a sentence instead where it cannot be carried out."""
+    try:
+        return preview_fix(two, code=code, see=see_for(may_see(request)), **by(request))
+    except Forbidden as refusal:
+        raise PermissionDenied(refusal.message) from refusal
+    except RuleForbids as refusal:
+        messages.error(request, refusal.message)
+        return None

@@ -1,0 +1,91 @@
+"""The history of merges: every one, newest first, filtered by person, time and state (M10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from cdp.errors import NotFound
+from cdp.ids import row_id
+from profiles.admin.door import door, may_see, render
+from profiles.admin.merging import counted, seen_by
+from profiles.identity.resolve import find_profile
+from profiles.models import Merge
+
+HISTORY = 50
+
+
+@door("profiles.view_profile", "profiles.view_merge")
+def history(request: HttpRequest) -> HttpResponse:
+    """Every merge, newest first (M10)."""
+    merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")
+    merges, problems = _narrowed(merges, request.GET)
+    after, before = _key(request, "after"), _key(request, "before")
+    if before is not None:
+        rows = list(merges.filter(pk__gt=before).order_by("pk")[: HISTORY + 1])
+        has_newer, has_older = len(rows) > HISTORY, True
+        rows = rows[:HISTORY][::-1]
+    else:
+        rows = list((merges if after is None else merges.filter(pk__lt=after)).order_by("-pk")[: HISTORY + 1])
+        has_newer, has_older = after is not None, len(rows) > HISTORY
+        rows = rows[:HISTORY]
+    sees = may_see(request)
+    for merge in rows:
+        merge.shown_winner, merge.shown_loser = seen_by(merge.winner, sees), seen_by(merge.loser, sees)
+        merge.came = counted({name: count for name, count in merge.moved.items() if name != "profiles"})
+    context = {
+        "title": "Merge history",
+        "rows": rows,
+        "params": request.GET,
+        "problems": problems,
+        "newer_url": _placed(request, before=rows[0].pk) if rows and has_newer else "",
+        "older_url": _placed(request, after=rows[-1].pk) if rows and has_older else "",
+        "is_filtered": any(request.GET.get(name) for name in ("profile", "since", "state")),
+        "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
+    }
+    return render(request, "merge_history.html", context)
+
+
+def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
+    problems = []
+    if ref := params.get("profile", "").strip():
+        try:
+            root = find_profile(ref, live_only=False).root
+        except NotFound as refusal:
+            return merges.none(), [refusal.message]
+        # Both ends: a merge that was undone leaves its loser a person of its own again.
+        mine = Q(winner__canonical_id=root.pk) | Q(loser__canonical_id=root.pk)
+        merges = merges.filter(mine | Q(winner_id=root.pk) | Q(loser_id=root.pk))
+    if since := params.get("since", "").strip():
+        moment = _since(since)
+        if moment is None:
+            problems.append(f"“{since[:40]}” is not a date. Write it like 2026-03-01.")
+        else:
+            merges = merges.filter(created_at__gte=moment)
+    if params.get("state") in ("active", "undone"):
+        merges = merges.filter(undone_at__isnull=params["state"] == "active")
+    return merges, problems
+
+
+def _since(text: str) -> Any:
+    try:
+        moment = parse_datetime(text if not parse_date(text) else f"{text}T00:00")
+    except ValueError:
+        return None
+    return moment if moment is None or timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+def _key(request: HttpRequest, name: str) -> int | None:
+    return row_id(request.GET.get(name)) or None
+
+
+def _placed(request: HttpRequest, **place: int) -> str:
+    params = request.GET.copy()
+    for name in ("after", "before"):
+        params.pop(name, None)
+    params.update({name: str(pk) for name, pk in place.items()})
+    return f"?{params.urlencode()}"

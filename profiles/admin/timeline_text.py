@@ -1,0 +1,168 @@
+"""Timeline entries as people read them: one sentence, where it came from, and the details behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.admin.event_text import tell
+from profiles.masking import DOTS, mask, mask_fields, mask_note
+from profiles.models import Change, Message, Note
+from profiles.reading.timeline import Item
+from profiles.values.attributes import Spec, display, label_of
+
+# What was decided about an identifier, under which key the journal tells it.
+_DECIDED = {"confirmed": "confirmed", "blocked": "blocked", "shared": "told to be a shared device"}
+_TAKEN_BACK = {"blocked": "not blocked any more", "shared": "no shared device any more"}
+_MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address", "consents": "Consent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of a change: “City changed **Warszawa → Kraków**”, “Tag **vip** added”."""
+
+    before: str
+    strong: str = ""
+    after: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """``dot`` is the color class; ``facts`` are shown behind “details”; ``undo_id`` is a merge to undo;
+    ``icon`` stands in the dot's place for the calls of tracking."""
+
+    item: Item
+    dot: str
+    parts: list[Part]
+    source: str
+    text: str = ""
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    merge_other: int | None = None
+    undo_id: int | None = None
+    icon: str = ""
+
+    @property
+    def import_id(self) -> int | None:
+        """The import that did it, where ``source`` names one."""
+        row = self.item.row
+        return row.cause_id if isinstance(row, Change) and row.cause == Change.Cause.IMPORT else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What telling an entry needs to know: the attributes, whether personal data shows, active merges."""
+
+    specs: dict[str, Spec]
+    sees: bool
+    undoable: frozenset[int] = frozenset()
+
+    def entries(self, items: Iterable[Item]) -> list[Entry]:
+        tell = {"event": self._event, "change": self._change, "note": self._note, "message": self._message}
+        return [tell[item.kind](item) for item in items]
+
+    def _event(self, item: Item) -> Entry:
+        told = tell(item.row, sees=self.sees)
+        parts = [Part(told.before, told.strong, told.after)]
+        return Entry(item, "", parts, " · ".join(told.where), facts=told.facts, icon=told.icon)
+
+    def _note(self, item: Item) -> Entry:
+        note: Note = item.row
+        text = note.text if self.sees else mask_note(note.text)
+        return Entry(item, "ok", [Part("Note")], _who(note.user, note.key), text=text)
+
+    def _message(self, item: Item) -> Entry:
+        message: Message = item.row
+        address = message.address if self.sees else mask("email", message.address)
+        state = message.mail.get_state_display().lower() if message.mail else "removed from the mailbox"
+        text = message.text if self.sees else mask_note(message.text)
+        subject = message.subject if self.sees else DOTS
+        facts = [("To", address), ("Purpose", message.purpose), ("Text", text)]
+        parts = [Part("E-mail", subject, f"· {state}")]
+        return Entry(item, "mail", parts, _who(message.user, None), facts=facts)
+
+    def _change(self, item: Item) -> Entry:
+        change: Change = item.row
+        fields = change.fields if self.sees else mask_fields(change.fields, self.specs)
+        detail = change.detail or {}
+        source = _door(change)
+        if change.kind in (Change.Kind.MERGED, Change.Kind.UNMERGED):
+            return self._merge(item, change, detail, source)
+        lines = list(self._lines(fields))
+        if change.kind == Change.Kind.CREATED:
+            facts = [(line.before, line.strong) for line in lines]
+            return Entry(item, "sys", [Part("Profile", "created")], source, facts=facts)
+        if change.kind != Change.Kind.UPDATED:
+            return Entry(
+                item, "sys", [Part(change.get_kind_display())], source, text=_reason(detail, self.sees)
+            )
+        return Entry(item, "sys", lines or [Part("Changed")], source)
+
+    def _merge(self, item: Item, change: Change, detail: dict[str, Any], source: str) -> Entry:
+        merge_id = detail.get("merge_id")
+        if change.kind == Change.Kind.MERGED:
+            moved = [
+                f"{count:,} {plural(name, count)}" for name, count in detail.get("moved", {}).items() if count
+            ]
+            into = detail.get("winner_id")
+            other = into or detail.get("loser_id")
+            text = "Merged into" if into else "Merged into this profile:"
+            undo = merge_id if merge_id in self.undoable and not into else None
+            said = " · ".join(filter(None, (source, ", ".join(moved))))
+            return Entry(item, "merge", [Part(text)], said, merge_other=other, undo_id=undo)
+        is_winner = detail.get("side") != "loser"
+        other = detail.get("loser_id" if is_winner else "winner_id")
+        return Entry(item, "merge", [Part("Merge undone; separate again:")], source, merge_other=other)
+
+    def _lines(self, fields: dict[str, list[Any]]) -> Iterator[Part]:
+        for key, (old, new) in fields.items():
+            if key in _DECIDED:
+                yield from (Part("Identifier", _shown(key, value), _DECIDED[key]) for value in new or [])
+                back = _TAKEN_BACK.get(key, f"not {key} any more")
+                yield from (Part("Identifier", _shown(key, value), back) for value in old or [])
+                continue
+            if key in _MANY:
+                yield from (Part(_MANY[key], _shown(key, value), "added") for value in new or [])
+                yield from (Part(_MANY[key], _shown(key, value), "removed") for value in old or [])
+                continue
+            label, before, after = label_of(key, self.specs), _display(key, old), _display(key, new)
+            if old in (None, ""):
+                yield Part(label, after, "set")
+            elif new in (None, ""):
+                yield Part(label, before, "cleared")
+            else:
+                yield Part(f"{label} changed", f"{before} → {after}")
+
+
+def _shown(key: str, value: Any) -> str:
+    text = str(value)
+    return text.replace("=", " ").replace("/", " ", 1) if key == "consents" else text
+
+
+def _display(key: str, value: Any) -> str:
+    return DOTS if value == DOTS else display(key, value)
+
+
+def _who(user: Any, key: Any) -> str:
+    return user.get_username() if user else key.name if key else "system"
+
+
+def _door(change: Change) -> str:
+    """“sam · Staff”, “import #88, row 1,204”, “job #5”."""
+    who = change.user.get_username() if change.user else change.key.name if change.key else ""
+    if change.cause == Change.Cause.IMPORT:
+        return f"import #{change.cause_id}" + (f", row {change.line:,}" if change.line else "")
+    parts = [who, change.source.name]
+    if change.cause == Change.Cause.JOB:
+        parts.append(f"job #{change.cause_id}")
+    return " · ".join(dict.fromkeys(filter(None, parts)))
+
+
+def _reason(detail: dict[str, Any], sees: bool) -> str:
+    reason = str(detail.get("reason") or "")
+    return reason if sees or not reason else mask_note(reason)
+
+
+def plural(name: str, count: int) -> str:
+    """The name of a kind of things for this many of them: names come in the plural."""
+    return name.removesuffix("s") if count == 1 and name.endswith("s") else name

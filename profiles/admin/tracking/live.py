@@ -1,0 +1,99 @@
+"""Watching calls come in: everything a source gets, or what one browser sends, with what is wrong about it (T8)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from cdp.ids import row_id
+from profiles.admin.door import door, may_see, render
+from profiles.admin.tracking.sources import frame, source_of
+from profiles.tracking.monitor.checklist import checklist, flags_of
+from profiles.tracking.monitor.live import Call, masked, newest, of_browser
+
+# The first-party cookie our snippet keeps a browser's id in (data-cookie), seen here on the same site.
+COOKIE = "cdp_id"
+MAX_ID = 255
+_CALLS_SHOWN = 50
+# Characters of one call; an event has at most 32 KB.
+_SHOWN = 36_000
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def live(request: HttpRequest, source_id: int) -> HttpResponse:
+    """The newest calls of a source. A script asks for more; without it, reloading does. At most five queries."""
+    source = source_of(source_id)
+    calls = newest(source.pk)
+    context = {
+        **frame(request, source, "live"),
+        "calls": shown(request, calls),
+        "newest_id": calls[0].receipt_id if calls else 0,
+    }
+    return render(request, "tracking/live.html", context)
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
+    """Only the rows behind ``?after=``, for the script; 204 when there are none."""
+    source = source_of(source_id)
+    calls = newest(source.pk, after=row_id(request.GET.get("after")))
+    if not calls:
+        return HttpResponse(status=204)
+    context = {"calls": shown(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
+    response = TemplateResponse(request, "admin/profiles/tracking/live_rows.html", context)
+    response["X-Newest"] = str(calls[0].receipt_id)
+    return response
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def checkup(request: HttpRequest, source_id: int) -> HttpResponse:
+    """What one browser sent and what looks wrong about it, beside the checklist of the whole source."""
+    source = source_of(source_id)
+    context = {
+        **frame(request, source, "checkup"),
+        **_browser(request, source_id),
+        "own_id": _own_id(request),
+        "checks": checklist(source),
+    }
+    return render(request, "tracking/checkup.html", context)
+
+
+@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+def checkup_browser(request: HttpRequest, source_id: int) -> HttpResponse:
+    """The part about the browser alone, for the script."""
+    source = source_of(source_id)
+    context = {**_browser(request, source.pk), "source": source}
+    return TemplateResponse(request, "admin/profiles/tracking/checkup_browser.html", context)
+
+
+def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
+    anonymous_id = request.GET.get("anonymous_id", "").strip().replace("\x00", "")[:MAX_ID]
+    calls = of_browser(source_id, anonymous_id) if anonymous_id else []
+    # Before masking: what is hidden from somebody may still be what is wrong.
+    flags = flags_of(calls)
+    return {
+        "anonymous_id": anonymous_id,
+        "calls": shown(request, calls[:_CALLS_SHOWN]),
+        "older": max(0, len(calls) - _CALLS_SHOWN),
+        "flags": flags,
+    }
+
+
+def _own_id(request: HttpRequest) -> str:
+    """This very browser's id, when the site that is tracked shares its address with this page."""
+    return request.COOKIES.get(COOKIE, "").strip()[:MAX_ID]
+
+
+def shown(request: HttpRequest, calls: list[Call]) -> list[tuple[Call, str]]:
+    """Each call with its payload as text, masked without the right to see personal data."""
+    told = calls if may_see(request) else masked(calls)
+    return [(call, _text(call.payload)) for call in told]
+
+
+def _text(payload: dict[str, Any]) -> str:
+    """Fifty rows of items that were too large would be megabytes; their receipts show them whole."""
+    text = json.dumps(payload, ensure_ascii=False, indent=2)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters"

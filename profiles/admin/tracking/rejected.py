@@ -1,0 +1,410 @@
+"""The Rejected inbox: what came in and was not carried out, one by one or many at once, repaired and replayed (T3)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Invalid, Refused, RuleForbids
+from cdp.ids import row_id, row_ids
+from cdp.limits import TooSlow, time_limit
+from profiles.admin.door import door, form_page, may_see, render, write
+from profiles.admin.profile_list import without
+from profiles.bulk.actions import pack, unpack
+from profiles.masking import mask_text
+from profiles.models import Receipt, Source
+from profiles.tracking.parse.item_types import Result
+from profiles.tracking.rejected import receipts
+from profiles.tracking.rejected.receipts import STATES, WAITING, Choice
+from profiles.tracking.rejected.repair import WORDS, Repair, pretty, read_payload, read_repairs, repaired
+from profiles.tracking.rejected.replay import (
+    PERMISSION,
+    dismiss,
+    dismiss_many,
+    freeze,
+    not_as_it_is,
+    replay_many,
+    replay_receipt,
+)
+
+PAGE = 50
+REPAIR_ROWS = 3
+_MILLISECONDS = 5_000
+_PLACING = ("after", "before")
+_SALT = "receipts.bulk"
+_VALID_SECONDS = 3600
+# The signed list travels in the form; above this the form itself would be refused.
+_MAX_PACKED = 3_000_000
+_SAMPLE = 3
+# Characters of a sample.
+_GLANCE = 8_000
+_KINDS = ("track", "identify", "page", "screen", "group", "alias", "update", "consent")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One receipt as the list shows it."""
+
+    receipt: Receipt
+    why: str
+    is_waiting: bool
+
+
+def list_url() -> str:
+    return reverse("admin:profiles_receipt_changelist")
+
+
+def receipt_url(receipt_id: int) -> str:
+    return reverse("admin:profiles_receipt_change", args=[receipt_id])
+
+
+# --- The list -------------------------------------------------------------------------------------------
+
+
+@door("profiles.view_receipt")
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits, newest first; by state, code, source, outcome, kind, event and day. Seven queries."""
+    params = request.GET
+    problems: list[str] = []
+    try:
+        choice = receipts.read_choice(params.dict())
+    except Invalid as error:
+        choice, problems = Choice(), [problem["message"] for problem in error.problems]
+    rows: list[Receipt] = []
+    newer = older = ""
+    if not problems:
+        try:
+            with time_limit(_MILLISECONDS):
+                rows, newer, older = _page(choice, params)
+        except TooSlow:
+            problems.append("This search takes too long. Narrow it with another filter.")
+    counts = receipts.count_codes(choice) if not problems else None
+    context = {
+        "title": "Rejected",
+        "rows": [_row(row, may_see(request)) for row in rows],
+        "counts": counts,
+        "codes": _codes(params, choice, counts),
+        "states": [(label, _url(params, state=key), key == choice.state) for key, label in STATES.items()],
+        "choice": choice,
+        "params": params,
+        "problems": problems,
+        "total": counts.total.number if counts else 0,
+        "is_filtered": not choice.is_plain,
+        "chips": _chips(params),
+        "filters_query": without(params, *_PLACING).urlencode(),
+        "newer_url": newer,
+        "older_url": older,
+        "may_replay": request.user.has_perm(PERMISSION) and choice.state == WAITING,
+        "sources": list(Source.objects.values_list("name", flat=True)),
+        "outcomes": [
+            (value, label)
+            for value, label in Receipt.Outcome.choices
+            if choice.state != WAITING or value in Receipt.WAITING
+        ],
+        "kinds": _KINDS,
+    }
+    return render(request, "tracking/inbox.html", context)
+
+
+def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
+    """A page by id, with the addresses of those around it. One query."""
+    found = receipts.chosen(choice).select_related("source").defer("payload", "problems")
+    after, before = row_id(params.get("after")), row_id(params.get("before"))
+    if before:
+        rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
+        has_more, rows = len(rows) > PAGE, rows[:PAGE][::-1]
+        newer, older = has_more, True
+    else:
+        found = found.filter(pk__lt=after) if after else found
+        rows = list(found.order_by("-pk")[: PAGE + 1])
+        has_more, rows = len(rows) > PAGE, rows[:PAGE]
+        newer, older = bool(after), has_more
+    if not rows:
+        return [], "", ""
+    return (
+        rows,
+        _url(params, before=str(rows[0].pk)) if newer else "",
+        _url(params, after=str(rows[-1].pk)) if older else "",
+    )
+
+
+def _row(receipt: Receipt, sees: bool) -> Row:
+    # The payload is not read along; in the inbox's own state every row has one.
+    is_open = receipt.resolved_at is None and receipt.outcome in Receipt.WAITING
+    why = receipts.sentence_of(receipt)
+    return Row(receipt, why if sees else mask_text(why), is_open)
+
+
+def _codes(
+    params: QueryDict, choice: Choice, counts: receipts.Counts | None
+) -> list[tuple[str, Any, str, bool]]:
+    """Chips: label, count, address, whether chosen."""
+    if counts is None:
+        return []
+    chips = [("Any reason", counts.total, _url(params, code=""), not choice.code)]
+    for one in counts.codes:
+        label = one.code.replace("_", " ") or "no code"
+        chips.append((label, one.count, _url(params, code=one.code), one.code == choice.code))
+    return chips
+
+
+_LABELS = {"message_id": "messageId", "kind": "call", "name": "event"}
+
+
+def _chips(params: QueryDict) -> list[tuple[str, str]]:
+    """The filters in force in words; state and reason have chips of their own."""
+    plain = without(params, *_PLACING, "state", "code")
+    return [
+        (_LABELS.get(name, name.replace("_", " ")).capitalize(), str(value)) for name, value in plain.items()
+    ]
+
+
+def _url(params: QueryDict, **changes: str) -> str:
+    plain = without(params, *_PLACING, *changes)
+    for name, value in changes.items():
+        if value:
+            plain[name] = value
+    return f"?{plain.urlencode()}"
+
+
+# --- One item -------------------------------------------------------------------------------------------
+
+
+@form_page("profiles.view_receipt")
+def receipt(request: HttpRequest, receipt_id: int) -> HttpResponse:
+    """One receipt: what is wrong with the item, the item itself to correct, and what became of it."""
+    row = receipts.get_receipt(receipt_id)
+    if request.method != "POST":
+        return _show(request, row)
+    if not (request.user.has_perm(PERMISSION) and may_see(request)):
+        raise PermissionDenied
+    typed = request.POST.get("payload", "")
+    try:
+        payload = read_payload(typed)
+        result = replay_receipt(receipt_id=row.pk, payload=payload, actor=Actor.of_request(request))
+    except (Invalid, RuleForbids) as error:
+        return _show(request, row, typed=typed, wrong=error.message)
+    return _tell(request, row, result)
+
+
+@write("profiles.view_receipt", PERMISSION)
+def replay(request: HttpRequest, receipt_id: int) -> HttpResponse:
+    """As it was sent: for what was only missing something on our side, a schema or a setting."""
+    row = receipts.get_receipt(receipt_id)
+    try:
+        result = replay_receipt(receipt_id=row.pk, actor=Actor.of_request(request))
+    except Refused as refusal:
+        return _back_to(request, refusal, row.pk)
+    return _tell(request, row, result)
+
+
+@write("profiles.view_receipt", PERMISSION)
+def dismiss_one(request: HttpRequest, receipt_id: int) -> HttpResponse:
+    row = receipts.get_receipt(receipt_id)
+    try:
+        count = dismiss(
+            receipt_ids=[row.pk], reason=request.POST.get("reason", ""), actor=Actor.of_request(request)
+        )
+    except Refused as refusal:
+        return _back_to(request, refusal, row.pk)
+    if count:
+        messages.success(request, f"Item #{row.pk} is dismissed. Its receipt stays.")
+    else:
+        messages.error(request, f"Item #{row.pk} does not wait any more.")
+    return redirect(receipt_url(row.pk))
+
+
+def _back_to(request: HttpRequest, refusal: Refused, receipt_id: int) -> HttpResponse:
+    messages.error(request, refusal.message)
+    return redirect(receipt_url(receipt_id))
+
+
+def _tell(request: HttpRequest, row: Receipt, result: Result) -> HttpResponse:
+    """To the replay's own receipt when it waits again, else back to this one."""
+    if result.is_rejected:
+        messages.error(request, f"Rejected again: {result.message or result.outcome}")
+        again = receipts.replays_of(row)
+        return redirect(receipt_url(again[-1].pk if again else row.pk))
+    said = Receipt.Outcome(result.outcome).label
+    messages.success(request, f"Replayed: {said[0].lower()}{said[1:]}.")
+    return redirect(receipt_url(row.pk))
+
+
+def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong: str = "") -> HttpResponse:
+    sees = may_see(request)
+    if sees and row.payload is not None:
+        audit.record("receipt.view", actor=Actor.of_request(request), subject=f"receipt:{row.pk}")
+    may_replay = request.user.has_perm(PERMISSION)
+    is_waiting = receipts.is_waiting(row)
+    payload = receipts.payload_of(row, sees=sees)
+    text = typed if typed is not None else pretty(payload)
+    context = {
+        "title": row.name or row.kind or "An item",
+        "receipt": row,
+        "why": _row(row, sees).why,
+        "item_problems": receipts.problems_of(row, sees=sees),
+        "payload": payload,
+        "text": text,
+        "lines": min(32, max(8, text.count("\n") + 2)),
+        "wrong": wrong,
+        "is_waiting": is_waiting,
+        "waiting_outcomes": Receipt.WAITING,
+        "may_edit": is_waiting and may_replay and sees,
+        "may_replay": is_waiting and may_replay,
+        "not_as_it_is": not_as_it_is(row) if is_waiting else "",
+        "replays": receipts.replays_of(row),
+        "history": receipts.history_of(row),
+    }
+    return render(request, "tracking/receipt.html", context, status=400 if wrong else 200)
+
+
+# --- Many at once ---------------------------------------------------------------------------------------
+
+_VERBS = {"replay": "Replay", "dismiss": "Dismiss"}
+
+
+@write("profiles.view_receipt", PERMISSION)
+def bulk(request: HttpRequest) -> HttpResponse:
+    """First call: those ticked, or all the filters show → the confirmation with the repairs.
+    Second call: the signed list and what to do → the job."""
+    action = request.POST.get("do", "")
+    if action not in _VERBS:
+        raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the items."}])
+    if "frozen" not in request.POST:
+        return _confirm(request, action, _chosen(request), problems=[])
+    ids = _thaw(request, action)
+    if "look" in request.POST:
+        return _confirm(request, action, ids, problems=_wrong_repairs(request))
+    try:
+        return _do(request, action, ids)
+    except Refused as refusal:
+        said = [problem["message"] for problem in refusal.problems] or [refusal.message]
+        return _confirm(request, action, ids, problems=said)
+
+
+def _chosen(request: HttpRequest) -> list[int]:
+    if request.POST.get("everyone"):
+        choice = receipts.read_choice(QueryDict(request.POST.get("filters", "")).dict())
+        return freeze(choice=choice)
+    ticked = row_ids(request.POST.getlist("ids"))
+    if not ticked:
+        raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one item first."}])
+    return freeze(ids=ticked)
+
+
+def _thaw(request: HttpRequest, action: str) -> list[int]:
+    """The list as it was counted, for this person and action alone, within the hour."""
+    expired = "This confirmation is too old or not yours. Choose the items again."
+    try:
+        held = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
+    except signing.BadSignature as error:
+        raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
+    if held["a"] != action or held["u"] != request.user.pk:
+        raise Invalid([{"field": "frozen", "value": None, "message": expired}])
+    return list(unpack(held["i"]))
+
+
+def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: list[str]) -> HttpResponse:
+    frozen = signing.dumps({"a": action, "u": request.user.pk, "i": pack(ids)}, salt=_SALT)
+    if len(frozen) > _MAX_PACKED:
+        message = f"{len(ids):,} items are too many at once. Narrow the list with a filter."
+        raise Invalid([{"field": "ids", "value": None, "message": message}])
+    count = f"{len(ids):,} item{'' if len(ids) == 1 else 's'}"
+    context = {
+        "title": f"{_VERBS[action]} {count}",
+        "action": action,
+        "count": len(ids),
+        "frozen": frozen,
+        "problems": problems,
+        "repairs": _typed_repairs(request),
+        "repair_words": WORDS,
+        "reason": request.POST.get("reason", ""),
+        "sample": _sample(request, ids, [] if problems else _repairs(request)),
+        "more": max(0, len(ids) - _SAMPLE),
+        "back": list_url(),
+    }
+    return render(request, "tracking/bulk.html", context, status=400 if problems else 200)
+
+
+def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list[dict[str, Any]]:
+    """The first items as they are and as the repairs would leave them."""
+    told = []
+    for row in Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"):
+        before = receipts.payload_of(row, sees=may_see(request))
+        after = repaired(before, repairs, kind=row.kind)
+        told.append(
+            {"receipt": row, "before": _glance(before), "after": _glance(after), "differs": after != before}
+        )
+    return told
+
+
+def _glance(payload: Any) -> str:
+    text = pretty(payload)
+    return text if len(text) <= _GLANCE else f"{text[:_GLANCE]}\n… {len(text) - _GLANCE:,} more characters"
+
+
+def _typed_repairs(request: HttpRequest) -> list[dict[str, str]]:
+    """The rows of the repair form as they were typed, always the same number of them."""
+    columns = [request.POST.getlist(name) for name in ("repair", "name", "value")]
+    rows = []
+    for index in range(REPAIR_ROWS):
+        do, name, value = (column[index] if index < len(column) else "" for column in columns)
+        rows.append({"do": do, "name": name, "value": value})
+    return rows
+
+
+def _repairs(request: HttpRequest) -> list[Repair]:
+    """The repairs of the form; rows without a choice say nothing. Raises Invalid."""
+    rows: list[dict[str, Any]] = [row for row in _typed_repairs(request) if row["do"]]
+    for row in rows:
+        if row["do"] == "set":
+            row["value"] = _typed(row["value"])
+    return read_repairs(rows)
+
+
+def _typed(text: str) -> Any:
+    """A value as people type it: numbers, true, false, lists and objects as JSON, all else as text."""
+    text = text.strip()
+    try:
+        # “007” and “NaN” are no JSON, so they are texts.
+        return json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return text
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _wrong_repairs(request: HttpRequest) -> list[str]:
+    try:
+        _repairs(request)
+    except Invalid as error:
+        return [problem["message"] for problem in error.problems]
+    return []
+
+
+def _do(request: HttpRequest, action: str, ids: list[int]) -> HttpResponse:
+    actor = Actor.of_request(request)
+    if action == "dismiss" and len(ids) <= PAGE:
+        count = dismiss(receipt_ids=ids, reason=request.POST.get("reason", ""), actor=actor)
+        messages.success(
+            request, f"{count:,} item{'' if count == 1 else 's'} dismissed. Their receipts stay."
+        )
+        return redirect(list_url())
+    if action == "dismiss":
+        job = dismiss_many(ids=ids, reason=request.POST.get("reason", ""), actor=actor)
+    else:
+        job = replay_many(ids=ids, repairs=_repairs(request), actor=actor)
+    messages.success(request, f"Started: {job.title}. You can leave this page.")
+    return redirect("admin:cdp_job_change", job.pk)

@@ -1,0 +1,427 @@
+"""What belongs to one person: history, events, notes, tags, consents, identifiers, addresses, the merge lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema as api_schema
+from cdp.api.pagination import link, page_size, read_cursor, write_cursor
+from cdp.api.views import rows
+from cdp.errors import Invalid
+from profiles import masking
+from profiles.api import responses, schema
+from profiles.api.base import PeopleApi, reload
+from profiles.api.profiles import decision
+from profiles.api.request_bodies import (
+    MAX_EVENT_BYTES,
+    AddressShape,
+    AttachShape,
+    ConfirmShape,
+    ConsentShape,
+    EventShape,
+    NoteShape,
+    PromoteShape,
+)
+from profiles.consent.ledger import current_consents, record_consent
+from profiles.editing import (
+    add_address,
+    add_event,
+    add_note,
+    attach_identifier,
+    detach_identifier,
+    promote_alternate,
+    remove_address,
+    set_lock,
+)
+from profiles.models import Consent, Event, Identifier, Note
+from profiles.reading.timeline import EVENT, timeline
+from profiles.tagging import tag_profiles, untag_profiles
+from profiles.tracking.rejected.double_opt_in import Confirmed, confirm_identifier, confirm_waiting
+
+# The timeline's own cursor travels inside our signed one.
+_PLACE = ("timeline",)
+
+
+class Timeline(PeopleApi):
+    """Everything that happened to one person."""
+
+    permissions = {"GET": "profiles.view_profile"}
+
+    @extend_schema(
+        operation_id="getTimeline",
+        tags=["Profiles"],
+        summary="Events and journal of a person",
+        parameters=[schema.REF, *schema.TIMELINE_FILTERS, *api_schema.PAGE[:2]],
+        responses={200: api_schema.page_of(schema.TimelineItem), **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """Newest first, over the person and everybody merged into them. `previous` is always null: a timeline
+        is read from now backwards.
+        """
+        self.known_parameters("kind", "name", "source")
+        return self.history(kind=request.query_params.get("kind", ""), to_row=self.shown.item)
+
+    def history(self, *, kind: str, to_row: Any) -> Response:
+        params = self.request.query_params
+        root = self.find().root
+        cursor = params.get("cursor")
+        page = timeline(
+            root.pk,
+            kind=kind,
+            name=params.get("name", ""),
+            source=params.get("source", ""),
+            older_than=str(read_cursor(cursor, _PLACE)[0][0]) if cursor else "",
+            limit=page_size(self.request),
+        )
+        older = write_cursor(_PLACE, [page.older], is_back=False) if page.older else None
+        self.note_view(subject=f"profile:{root.pk}", detail={"part": "timeline"})
+        return Response(
+            {
+                "next": link(self.request, older) if older else None,
+                "previous": None,
+                "results": [to_row(item) for item in page.items],
+            }
+        )
+
+
+class Events(Timeline):
+    """The events of one person."""
+
+    permissions = {"GET": "profiles.view_profile", "POST": "profiles.add_event"}
+
+    @extend_schema(
+        operation_id="listEvents",
+        tags=["Profiles"],
+        summary="Events of a person",
+        parameters=[schema.REF, *schema.TIMELINE_FILTERS[1:], *api_schema.PAGE[:2]],
+        responses={200: api_schema.page_of(schema.Event), **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """Newest first; `previous` is always null."""
+        self.known_parameters("name", "source")
+        return self.history(kind=EVENT, to_row=lambda item: self.shown.event(item.row))
+
+    @extend_schema(
+        operation_id="addEvent",
+        tags=["Profiles"],
+        summary="Add an event",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=EventShape,
+        responses={201: schema.Event, **api_schema.WRITE_ERRORS},
+        examples=schema.EVENT_EXAMPLES,
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """`occurred_at` is now when left out. A `message_id` sent before returns the event it made then."""
+        body = self.body(EventShape)
+        for field in ("properties", "context"):
+            size = len(orjson.dumps(body.get(field, {})))
+            if size > MAX_EVENT_BYTES:
+                message = f"At most {MAX_EVENT_BYTES:,} bytes of {field}; these are {size:,}."
+                raise Invalid([{"field": field, "value": None, "message": message}])
+        found = self.find()
+        made = add_event(profile_id=found.root.pk, via_id=found.via_id, **body, **self.verb())
+        event = Event.objects.select_related("name", "source").get(pk=made.pk)
+        return Response(self.shown.event(event), status=201)
+
+
+class Notes(PeopleApi):
+    """Remarks about one person."""
+
+    permissions = {"GET": "profiles.view_note", "POST": "profiles.add_note"}
+    ordering = ("-created_at", "-id")
+
+    @extend_schema(
+        operation_id="listNotes",
+        tags=["Profiles"],
+        summary="Notes on a person",
+        parameters=[schema.REF, *api_schema.PAGE],
+        responses={200: api_schema.page_of(schema.Note), **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        self.known_parameters("count")
+        root = self.find().root
+        self.note_view(subject=f"profile:{root.pk}", detail={"part": "notes"})
+        notes = Note.objects.filter(profile__canonical_id=root.pk).select_related("user", "key")
+        return self.page(notes, rows(self.shown.note))
+
+    @extend_schema(
+        operation_id="addNote",
+        tags=["Profiles"],
+        summary="Write a note",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=NoteShape,
+        responses={201: schema.Note, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        body = self.body(NoteShape)
+        found = self.find()
+        made = add_note(profile_id=found.root.pk, via_id=found.via_id, text=body["text"], **self.verb())
+        note = Note.objects.select_related("user", "key").get(pk=made.pk)
+        return Response(self.shown.note(note), status=201)
+
+
+class Tag(PeopleApi):
+    """One tag on one person."""
+
+    permissions = {"PUT": "profiles.add_profiletag", "DELETE": "profiles.delete_profiletag"}
+
+    @extend_schema(
+        operation_id="tagProfile",
+        tags=["Profiles"],
+        summary="Put a tag on",
+        parameters=[schema.REF, schema.TAG, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.Tagged, **api_schema.WRITE_ERRORS},
+    )
+    def put(self, request: Request, ref: str, tag: str) -> Response:
+        """An unknown tag is made. Doing it twice changes nothing."""
+        root = self.find().root
+        done = tag_profiles(profile_ids=[root.pk], tag_names=[tag], **self.verb())
+        tags = self.shown.person(root)["tags"]
+        return Response({"id": root.pk, "tags": tags, "changed": bool(done.changed)})
+
+    @extend_schema(
+        operation_id="untagProfile",
+        tags=["Profiles"],
+        summary="Take a tag off",
+        parameters=[schema.REF, schema.TAG, *api_schema.WRITE],
+        responses={204: None, **api_schema.WRITE_ERRORS},
+    )
+    def delete(self, request: Request, ref: str, tag: str) -> Response:
+        """A tag the person does not carry is taken off just as well."""
+        untag_profiles(profile_ids=[self.find().root.pk], tag_names=[tag], **self.verb())
+        return Response(status=204)
+
+
+class Consents(PeopleApi):
+    """The consent ledger of one person."""
+
+    permissions = {"GET": "profiles.view_consent", "POST": "profiles.add_consent"}
+
+    @extend_schema(
+        operation_id="listConsents",
+        tags=["Profiles"],
+        summary="Consent ledger of a person",
+        parameters=[schema.REF, *api_schema.PAGE],
+        responses={200: schema.ConsentPage, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """Every decision ever recorded, newest first; `current` is what holds now, per channel and purpose."""
+        self.known_parameters("count")
+        root = self.find().root
+        ledger = Consent.objects.filter(profile__canonical_id=root.pk).select_related("source")
+        answer = self.page(ledger, rows(responses.consent))
+        answer.data["current"] = responses.current_consents(current_consents([root.pk]).get(root.pk, {}))
+        return answer
+
+    @extend_schema(
+        operation_id="recordConsent",
+        tags=["Profiles"],
+        summary="Record a consent decision",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=ConsentShape,
+        responses={201: schema.RecordedConsent, **api_schema.WRITE_ERRORS},
+        examples=schema.CONSENT_EXAMPLES,
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """`at` is when the person decided: now when left out, `null` when nobody knows (which is never a yes)."""
+        found = self.find()
+        via_id = found.via_id if found.via_id != found.root.pk else None
+        body = decision(self.body(ConsentShape))
+        done = record_consent(profile_id=found.root.pk, via_id=via_id, **body, **self.verb())
+        row = Consent.objects.select_related("source").get(pk=done.consent.pk)
+        key = (row.channel, row.purpose)
+        current = responses.current_consents({key: done.current})[0]
+        return Response({**responses.consent(row), "current": current}, status=201)
+
+
+class IdentifierDetail(PeopleApi):
+    """One identifier of one person."""
+
+    permissions = {"PUT": "profiles.add_identifier", "DELETE": "profiles.delete_identifier"}
+
+    @extend_schema(
+        operation_id="attachIdentifier",
+        tags=["Profiles"],
+        summary="Give an identifier",
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
+        request=AttachShape,
+        responses={200: schema.Identifier, 201: schema.Identifier, **api_schema.WRITE_ERRORS},
+    )
+    def put(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
+        """201 when it is new to the person, 200 when they had it; a 409 names whom else it leads to."""
+        body = self.body(AttachShape)
+        found = self.find()
+        done = attach_identifier(
+            profile_id=found.root.pk,
+            via_id=found.via_id,
+            type_name=type,
+            raw=value,
+            is_verified=body["verified"],
+            **self.verb(),
+        )
+        row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
+        return Response(self.shown.identifier(row), status=201 if done.is_new else 200)
+
+    @extend_schema(
+        operation_id="detachIdentifier",
+        tags=["Profiles"],
+        summary="Take an identifier away",
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
+        responses={204: None, **api_schema.WRITE_ERRORS},
+    )
+    def delete(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
+        detach_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
+        return Response(status=204)
+
+
+class IdentifierConfirm(PeopleApi):
+    """An identifier that waits for its owner to confirm it."""
+
+    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
+
+    @extend_schema(
+        operation_id="confirmIdentifier",
+        tags=["Profiles"],
+        summary="Confirm an identifier",
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
+        """The last step of a double opt-in: the value is verified, and leads to the person. `outcome` is
+        `applied`, `merged` (it led to an anonymous profile, or this person was one), `conflict` (it leads to
+        somebody who stays apart) or `unchanged`. Needs the scopes profiles:write and merge.
+        """
+        done = confirm_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
+        return confirmed(self, done)
+
+
+class ConfirmWaiting(PeopleApi):
+    """Like above, for who knows the value and not the person."""
+
+    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
+
+    @extend_schema(
+        operation_id="confirmWaitingIdentifier",
+        tags=["Profiles"],
+        summary="Confirm an identifier at whoever waits for it",
+        parameters=api_schema.WRITE,
+        request=ConfirmShape,
+        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """404 when nobody waits for it; a 409 says how many when several people do."""
+        body = self.body(ConfirmShape)
+        done = confirm_waiting(type_name=body["type"], raw=body["value"], **self.verb())
+        return confirmed(self, done)
+
+
+def confirmed(view: PeopleApi, done: Confirmed) -> Response:
+    row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
+    shown = view.shown.identifier(row)
+    message = masking.mask_text(done.message.replace(row.value, shown["value"]))
+    said = {"message": done.message if view.shown.is_open else message, "merged": done.merged}
+    return Response({"outcome": done.outcome, **said, "profile_id": done.profile.pk, "identifier": shown})
+
+
+class Addresses(PeopleApi):
+    """Further postal addresses of one person."""
+
+    permissions = {"POST": "profiles.add_address"}
+
+    @extend_schema(
+        operation_id="addAddress",
+        tags=["Profiles"],
+        summary="Add a postal address",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=AddressShape,
+        responses={201: schema.Profile, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """Answers with the whole profile; its `addresses` hold the new one."""
+        found = self.find()
+        root = found.root
+        add_address(profile_id=root.pk, via_id=found.via_id, values=self.body(AddressShape), **self.verb())
+        return self.person_response(reload(root.pk), status=201)
+
+
+class AddressDetail(PeopleApi):
+    permissions = {"DELETE": "profiles.delete_address"}
+
+    @extend_schema(
+        operation_id="removeAddress",
+        tags=["Profiles"],
+        summary="Remove a postal address",
+        parameters=[schema.REF, *api_schema.WRITE],
+        responses={204: None, **api_schema.WRITE_ERRORS},
+    )
+    def delete(self, request: Request, ref: str, address_id: int) -> Response:
+        remove_address(profile_id=self.find().root.pk, address_id=address_id, **self.verb())
+        return Response(status=204)
+
+
+class Promote(PeopleApi):
+    """Values that lost in a merge."""
+
+    permissions = {"POST": "profiles.change_profile"}
+
+    @extend_schema(
+        operation_id="promoteAlternate",
+        tags=["Merging"],
+        summary="Make an alternate the person's value",
+        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
+        request=PromoteShape,
+        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """The present value becomes the alternate."""
+        body = self.body(PromoteShape)
+        done = promote_alternate(
+            profile_id=self.find().root.pk,
+            field=body["field"],
+            value=body["value"],
+            expected_version=self.expected_version(body),
+            **self.verb(),
+        )
+        return self.person_response(reload(done.profile.pk))
+
+
+class Lock(PeopleApi):
+    """“Do not merge”."""
+
+    permissions = {"POST": "profiles.change_profile"}
+    is_locked = True
+
+    @extend_schema(
+        operation_id="lockProfile",
+        tags=["Merging"],
+        summary="Lock a person against merging",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """Respected by every door until unlocked."""
+        root = set_lock(profile_id=self.find().root.pk, is_locked=self.is_locked, **self.verb())
+        return self.person_response(reload(root.pk))
+
+
+class Unlock(Lock):
+    is_locked = False
+
+    @extend_schema(
+        operation_id="unlockProfile",
+        tags=["Merging"],
+        summary="Allow merging again",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        return super().post(request, ref)

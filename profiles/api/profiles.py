@@ -1,0 +1,318 @@
+"""/profiles/ and /profiles/{ref}/, and resolve: the people themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.actors import Actor
+from cdp.api import schema as api_schema
+from cdp.api.problems import BadParameter
+from cdp.errors import Invalid
+from profiles import masking
+from profiles.api import schema
+from profiles.api.base import PeopleApi, pointed, reload
+from profiles.api.request_bodies import (
+    ChangesShape,
+    NewProfileShape,
+    ReasonShape,
+    ResolveShape,
+    attribute_values,
+)
+from profiles.api.upsert import upsert_profile
+from profiles.consent.ledger import record_consent
+from profiles.editing import add_address, attach_identifier, create_profile, update_profile
+from profiles.editing.locking import check_version, lock_root
+from profiles.finding.filters import ProfileFilter
+from profiles.identity.resolve import clean_pair, resolve
+from profiles.identity.types import get_type, identifier_types
+from profiles.models import Profile, ProfileTag
+from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.tagging import clean_tag_names, tag_profiles, untag_profiles
+from profiles.values.attributes import CUSTOM
+
+MAX_RESOLVED = 5_000
+
+
+class ProfileList(PeopleApi):
+    """People, newest first."""
+
+    permissions = {"GET": "profiles.view_profile", "POST": "profiles.add_profile"}
+
+    @extend_schema(
+        operation_id="listProfiles",
+        tags=["Profiles"],
+        summary="List and search people",
+        parameters=[*schema.PROFILE_FILTERS, *api_schema.PAGE],
+        responses={200: api_schema.page_of(schema.Profile), **api_schema.ERRORS},
+    )
+    def get(self, request: Request) -> Response:
+        """Surviving profiles, newest first. `q` is the search box: any identifier, name or part of one."""
+        if request.query_params.get("status") == Profile.Status.DELETED:
+            self.require("profiles.restore_profile")
+        try:
+            filters = ProfileFilter(request.query_params)
+            attributes = [name for name in request.query_params if name.startswith(CUSTOM)]
+            self.known_parameters(*filters.filters, *attributes, "count")
+            self.check_filters(filters)
+            people, counted = filters.page_qs.defer("search"), filters.qs
+        except Invalid as error:
+            problem = error.problems[0]
+            raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
+        found = self.page(people, self.shown.people, counted=counted)
+        if filters.found is not None:
+            self._explain(filters.found, found.data["results"])
+        self.note_view(detail={"profiles": len(found.data["results"])})
+        return found
+
+    def _explain(self, found: Any, rows: list[dict[str, Any]]) -> None:
+        """“Found as an old e-mail …”, when the reason cannot be seen in the row itself."""
+        for row in rows:
+            hit = found.by_root.get(row["id"])
+            row["found"] = hit.explain(self._mask) if hit else ""
+
+    def _mask(self, field: str, value: Any) -> Any:
+        return value if self.shown.is_open else masking.mask_identifier(field, str(value))
+
+    @extend_schema(
+        operation_id="createProfile",
+        tags=["Profiles"],
+        summary="Add a person",
+        parameters=[schema.UPSERT, *api_schema.WRITE],
+        request=NewProfileShape,
+        responses={201: schema.Profile, 200: schema.Profile, **api_schema.WRITE_ERRORS},
+        examples=schema.CREATE_EXAMPLES,
+    )
+    def post(self, request: Request) -> Response:
+        """An identifier that already leads to somebody is a 409 that names them; with `upsert=true` that person
+        is updated instead. `warnings` tells what was left out, such as a blocked identifier.
+        """
+        body = self.body(NewProfileShape)
+        values = attribute_values(body)
+        identifiers = [(item["type"], item["value"]) for item in body.get("identifiers", [])]
+        try:
+            root_id, is_new, warnings = self._write(body, values, identifiers)
+        except Invalid as error:
+            raise pointed(error, body.get("identifiers", [])) from error
+        for address in body.get("addresses", []):
+            add_address(profile_id=root_id, values=address, **self.verb())
+        for consent in body.get("consents", []):
+            record_consent(profile_id=root_id, **decision(consent), **self.verb())
+        extra = {"warnings": warnings} if warnings else {}
+        answer = self.person_response(reload(root_id), status=201 if is_new else 200, **extra)
+        if is_new:
+            answer["Location"] = request.build_absolute_uri(f"/api/v1/profiles/{root_id}/")
+        return answer
+
+    def _write(
+        self, body: dict[str, Any], values: dict[str, Any], identifiers: list[tuple[str, str]]
+    ) -> tuple[int, bool, list[str]]:
+        tags = body.get("tags", [])
+        if not self.flag("upsert"):
+            made = create_profile(values=values, identifiers=identifiers, tags=tags, **self.verb())
+            return made.profile.pk, True, made.warnings
+        self.require("profiles.change_profile")
+        version = self.expected_version(body)
+        return upsert_profile(
+            values=values, identifiers=identifiers, tags=tags, expected_version=version, **self.verb()
+        )
+
+
+class ProfileDetail(PeopleApi):
+    """One person by any id they have or had, or by `type:value`."""
+
+    permissions = {
+        "GET": "profiles.view_profile",
+        "PATCH": "profiles.change_profile",
+        "DELETE": "profiles.delete_profile",
+    }
+
+    @extend_schema(
+        operation_id="getProfile",
+        tags=["Profiles"],
+        summary="Read a person",
+        parameters=[schema.REF],
+        responses={200: schema.Profile, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """An id that was merged away answers with the surviving profile."""
+        root = self.find().root
+        self.note_view(subject=f"profile:{root.pk}")
+        return self.person_response(root)
+
+    @extend_schema(
+        operation_id="updateProfile",
+        tags=["Profiles"],
+        summary="Change a person",
+        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
+        request=ChangesShape,
+        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        examples=schema.UPDATE_EXAMPLES,
+    )
+    def patch(self, request: Request, ref: str) -> Response:
+        """Fields that are left out stay, `null` clears. `If-Match` (or `version`) refuses to overwrite a change
+        you have not seen.
+        """
+        found = self.find()
+        body = self.body(ChangesShape)
+        identifiers = body.get("identifiers", [])
+        try:
+            updated = update_profile(
+                profile_id=found.root.pk,
+                via_id=found.via_id if found.via_id != found.root.pk else None,
+                values=attribute_values(body),
+                expected_version=self.expected_version(body),
+                **self.verb(),
+            )
+            for item in identifiers:
+                attach_identifier(
+                    profile_id=updated.profile.pk, type_name=item["type"], raw=item["value"], **self.verb()
+                )
+        except Invalid as error:
+            raise pointed(error, identifiers) from error
+        if "tags" in body:
+            set_tags(updated.profile.pk, body["tags"], **self.verb())
+        return self.person_response(reload(updated.profile.pk))
+
+    @extend_schema(
+        operation_id="deleteProfile",
+        tags=["Profiles"],
+        summary="Delete a person",
+        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
+        responses={204: None, **api_schema.WRITE_ERRORS},
+    )
+    def delete(self, request: Request, ref: str) -> Response:
+        """Out of every list and look-up, with everybody merged into them; `restore/` brings them back."""
+        root = self.find().root
+        check_version(lock_root(root.pk), self.expected_version())
+        reason = self.body(ReasonShape)["reason"]
+        delete_profiles(profile_ids=[root.pk], reason=reason, **self.verb())
+        return Response(status=204)
+
+
+class Restore(PeopleApi):
+    """Bringing a deleted person back."""
+
+    permissions = {"POST": "profiles.restore_profile"}
+
+    @extend_schema(
+        operation_id="restoreProfile",
+        tags=["Profiles"],
+        summary="Bring a deleted person back",
+        parameters=[schema.REF, *api_schema.WRITE],
+        request=None,
+        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, ref: str) -> Response:
+        """By id: the identifiers of a deleted person lead nowhere. `taken` lists those that lead to somebody else
+        by now and stay as contact values.
+        """
+        done = restore_profile(profile_id=self.find(live_only=False).via_id, **self.verb())
+        taken = [
+            {"type": item.type, "value": self._value(item.type, item.value), "profile_id": item.profile_id}
+            for item in done.taken
+        ]
+        return self.person_response(reload(done.profile.pk), taken=taken)
+
+    def _value(self, type_name: str, value: str) -> str:
+        return value if self.shown.is_open else masking.mask_identifier(type_name, value)
+
+
+class Resolve(PeopleApi):
+    """Identifiers to profiles, thousands at a time."""
+
+    permissions = {"POST": "profiles.view_profile"}
+    reads = frozenset({"POST"})
+
+    @extend_schema(
+        operation_id="resolveIdentifiers",
+        tags=["Profiles"],
+        summary="Who do these identifiers lead to?",
+        request=ResolveShape,
+        responses={200: schema.Resolved, **api_schema.ERRORS},
+        examples=schema.RESOLVE_EXAMPLES,
+    )
+    def post(self, request: Request) -> Response:
+        """One result per identifier, in their order; `id` is null for nobody. `via` is the merged-away profile
+        that led there, if any. At most 5,000 in one call, in a constant number of queries.
+        """
+        asked = self._asked()
+        types = identifier_types()
+        pairs = [self._pair(index, item, types) for index, item in enumerate(asked)]
+        hits = resolve(pair for pair in pairs if pair)
+        by_id = _roots([item["id"] for item in asked if "id" in item])
+        results = []
+        for item, pair in zip(asked, pairs, strict=True):
+            member, root = by_id.get(item.get("id", 0), (0, None))
+            if pair is not None and (hit := hits.get(pair)):
+                member, root = hit.member_id, hit.root_id
+            results.append({"id": root, "via": [member] if root is not None and member != root else []})
+        return Response({"results": results})
+
+    def _asked(self) -> list[dict[str, Any]]:
+        """Checked by hand: a serializer per item would cost more than all the queries."""
+        data = self.sent
+        asked = data.get("identifiers") if isinstance(data, dict) else None
+        if not isinstance(asked, list):
+            raise _bad("/identifiers", "Send {“identifiers”: [{“type”, “value”} or {“id”}]}.")
+        if len(asked) > MAX_RESOLVED:
+            message = f"At most {MAX_RESOLVED:,} identifiers in one call; these are {len(asked):,}."
+            raise _bad("/identifiers", message)
+        for index, item in enumerate(asked):
+            if not _is_askable(item):
+                raise _bad(f"/identifiers/{index}", "Send {“type”, “value”} or {“id”}.")
+        return asked
+
+    def _pair(self, index: int, item: dict[str, Any], types: dict[str, Any]) -> tuple[str, str] | None:
+        if "id" in item:
+            return None
+        if item["type"] not in types:
+            try:
+                get_type(types, item["type"])
+            except Invalid as error:
+                raise _bad(f"/identifiers/{index}/type", error.message) from error
+        return clean_pair(types[item["type"]], str(item["value"]))
+
+
+def _bad(pointer: str, message: str) -> Invalid:
+    return Invalid([{"pointer": pointer, "message": message}])
+
+
+def _is_askable(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    if item.keys() == {"id"}:
+        return type(item["id"]) is int and 0 < item["id"] < 2**63
+    return (
+        item.keys() == {"type", "value"}
+        and isinstance(item["type"], str)
+        and type(item["value"]) in (str, int)
+    )
+
+
+def _roots(ids: list[int]) -> dict[int, tuple[int, int]]:
+    """``{id: (id, live root)}`` of the ids that are or were somebody. One query."""
+    if not ids:
+        return {}
+    rows = Profile.objects.filter(pk__in=ids, canonical__status=Profile.Status.LIVE)
+    return {pk: (pk, root) for pk, root in rows.values_list("pk", "canonical_id")}
+
+
+def decision(consent: dict[str, Any]) -> dict[str, Any]:
+    """A consent of a body as the ledger takes it: without ``at``, it was decided now."""
+    return {"proof": {}, "wording": "", **consent, "at": consent.get("at", timezone.now())}
+
+
+def set_tags(root_id: int, names: list[str], *, actor: Actor, source: Any) -> None:
+    """Exactly these tags: missing ones are put on, others taken off."""
+    wanted = {name.lower() for name in clean_tag_names(names)}
+    held = ProfileTag.objects.filter(profile__canonical_id=root_id).values_list("tag__name", flat=True)
+    gone = [name for name in set(held) if name.lower() not in wanted]
+    if gone:
+        untag_profiles(profile_ids=[root_id], tag_names=gone, actor=actor, source=source)
+    if names:
+        tag_profiles(profile_ids=[root_id], tag_names=names, actor=actor, source=source)

@@ -1,0 +1,139 @@
+"""The bodies people are written with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from cdp.api.request_bodies import IdentifierShape, IdField, RawField, Shape, TextField
+from profiles.models import Consent, Profile
+
+# More of these on one person in one call is a mistake in a loop somewhere.
+MAX_LISTED = 100
+MAX_EVENT_BYTES = 32 * 1024
+
+
+class ConsentShape(Shape):
+    """One decision. Without ``at`` it was taken now; ``null`` says that nobody knows when."""
+
+    channel = TextField(max_length=100)
+    purpose = TextField(max_length=100)
+    state = TextField(help_text=f"{' or '.join(Consent.State.values)}.")
+    at = serializers.DateTimeField(required=False, allow_null=True)
+    wording = TextField(required=False, max_length=200, allow_blank=True)
+    proof = serializers.DictField(required=False)
+
+
+class AddressShape(Shape):
+    """One further postal address; any of its lines."""
+
+    label = TextField(required=False, max_length=50, allow_blank=True)  # type: ignore[assignment]
+    street = TextField(required=False, max_length=300, allow_blank=True)
+    postcode = TextField(required=False, max_length=20, allow_blank=True)
+    city = TextField(required=False, max_length=200, allow_blank=True)
+    state = TextField(required=False, max_length=200, allow_blank=True)
+    country = TextField(required=False, max_length=100, allow_blank=True)
+
+
+class AttributesField(serializers.DictField):
+    """``{"plan": "pro"}``: registered custom attributes by name; null clears."""
+
+
+class ChangesShape(Shape):
+    """What PATCH takes. Fields left out stay; null clears. ``tags`` become exactly these, ``identifiers`` are added."""
+
+    first_name = RawField(help_text="Given name.")
+    last_name = RawField(help_text="Family name.")
+    email = RawField(help_text="Becomes an identifier as well.")
+    phone = RawField(help_text="Kept in E.164.")
+    street = RawField()
+    postcode = RawField()
+    city = RawField()
+    state = RawField(help_text="State or region.")
+    country = RawField(help_text="English name or ISO 3166 code; kept as alpha-2.")
+    birth_date = RawField(help_text="YYYY-MM-DD.")
+    gender = RawField()
+    language = RawField(help_text="For example en or pt-BR.")
+    attributes = AttributesField(required=False)
+    identifiers = IdentifierShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    tags = serializers.ListField(child=TextField(), required=False, max_length=MAX_LISTED)
+    version = serializers.IntegerField(
+        required=False, min_value=1, help_text="The version you looked at; a later one is a 409."
+    )
+
+
+class NewProfileShape(ChangesShape):
+    """What POST takes."""
+
+    consents = ConsentShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    addresses = AddressShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+
+
+def attribute_values(body: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a body as verbs take them: ``{"city": …, "attributes.plan": …}``."""
+    plain = {name: body[name] for name in Profile.FIELDS if name in body}
+    return plain | {f"attributes.{name}": value for name, value in body.get("attributes", {}).items()}
+
+
+class EventShape(Shape):
+    """One event. Sending the same ``message_id`` again has no second effect."""
+
+    name = TextField(max_length=255)
+    occurred_at = serializers.DateTimeField(required=False)
+    properties = serializers.DictField(required=False)
+    context = serializers.DictField(required=False)  # type: ignore[assignment]
+    message_id = serializers.UUIDField(required=False)
+
+
+class NoteShape(Shape):
+    text = TextField(help_text="1 to 10,000 characters.", allow_blank=True)
+
+
+class AttachShape(Shape):
+    verified = serializers.BooleanField(required=False, default=False)
+
+
+class ConfirmShape(Shape):
+    """The identifier that was confirmed, in any format."""
+
+    type = TextField()
+    value = TextField()
+
+
+class PromoteShape(Shape):
+    """A value of ``alternates`` that becomes the person's own."""
+
+    field = TextField()
+    value = RawField(required=True, allow_null=False)
+    version = serializers.IntegerField(required=False, min_value=1)
+
+
+class ReasonShape(Shape):
+    reason = TextField(required=False, max_length=500, allow_blank=True, default="")
+
+
+class MergeShape(Shape):
+    loser_id = IdField()
+    choices = serializers.DictField(
+        child=serializers.ChoiceField(choices=["winner", "loser"]),
+        required=False,
+        help_text='Field to side: {"first_name": "loser", "attributes.plan": "winner"}.',
+    )
+    preview_hash = TextField(
+        required=False, help_text="From the dry run; a 409 when either side changed since."
+    )
+
+
+class ResolveItem(Shape):
+    """``{"type", "value"}`` or ``{"id"}``."""
+
+    type = TextField(required=False)
+    value = TextField(required=False)
+    id = IdField(required=False)
+
+
+class ResolveShape(Shape):
+    """Up to 5,000 in one call."""
+
+    identifiers = ResolveItem(many=True)

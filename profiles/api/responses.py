@@ -1,0 +1,219 @@
+"""People and what belongs to them as the API shows them, masked for callers without *view PII*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cdp.actors import Actor
+from profiles import masking
+from profiles.merging.preview import FieldRow, Preview, UnmergePreview
+from profiles.models import Change, Consent, Event, Identifier, Merge, Note, Profile
+from profiles.reading.profiles import PersonView, as_api, identifier_as_api, iso, person_views
+from profiles.reading.timeline import Item
+from profiles.values.attributes import Spec, attribute_specs
+
+
+class Shown:
+    """What one caller may see; asks for permissions and attribute definitions once per answer."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.is_open = actor.can("profiles.view_pii")
+        self.specs: dict[str, Spec] = {} if self.is_open else attribute_specs()
+
+    def people(self, roots: Sequence[Profile]) -> list[dict[str, Any]]:
+        """Profiles of a page of roots; the same few queries for one and for five hundred."""
+        return [self.view(view) for view in person_views(roots)]
+
+    def person(self, root: Profile) -> dict[str, Any]:
+        return self.people([root])[0]
+
+    def view(self, view: PersonView) -> dict[str, Any]:
+        return as_api(view if self.is_open else masking.mask_view(view, self.specs))
+
+    def value(self, field: str, value: Any) -> Any:
+        return value if self.is_open else masking.mask(field, value, self.specs)
+
+    def identifier(self, row: Identifier) -> dict[str, Any]:
+        shown = identifier_as_api(row)
+        if not self.is_open:
+            shown["value"] = masking.mask_identifier(row.type.name, row.value)
+        return shown
+
+    def event(self, event: Event) -> dict[str, Any]:
+        properties, context = event.properties, event.context
+        if not self.is_open:
+            properties, context = masking.mask_json(properties), masking.mask_json(context)
+        return {
+            "id": event.pk,
+            "name": event.name.name,
+            "kind": event.kind,
+            "profile_id": event.profile_id,
+            "occurred_at": iso(event.occurred_at),
+            "received_at": iso(event.received_at),
+            "message_id": str(event.message_id),
+            "source": event.source.name,
+            "properties": properties,
+            "context": context,
+        }
+
+    def stored_event(self, event: Any) -> dict[str, Any]:
+        """An event with what was sent around it; ``person_id`` (by_canonical) is joined in."""
+        envelope = event.envelope or {}
+        ids = {name: envelope.get(name) for name in ("user_id", "anonymous_id")}
+        if not self.is_open:
+            ids = {name: value and masking.mask_identifier(name, str(value)) for name, value in ids.items()}
+        return {
+            **self.event(event),
+            **ids,
+            "message_id": str(envelope.get("message_id") or event.message_id),
+            "profile_id": event.person_id,
+            "marks": envelope.get("marks") or [],
+        }
+
+    def change(self, change: Change) -> dict[str, Any]:
+        fields = change.fields if self.is_open else masking.mask_fields(change.fields, self.specs)
+        return {
+            "id": change.pk,
+            "change": change.kind,
+            "profile_id": change.profile_id,
+            "via_id": change.via_id,
+            "at": iso(change.at),
+            "fields": fields,
+            "actor": who(change),
+            "source": change.source.name,
+            "cause": change.cause,
+            "cause_id": change.cause_id,
+            "line": change.line,
+        }
+
+    def note(self, note: Note) -> dict[str, Any]:
+        return {
+            "id": note.pk,
+            "profile_id": note.profile_id,
+            "text": note.text if self.is_open else masking.mask_note(note.text),
+            "actor": who(note),
+            "created_at": iso(note.created_at),
+        }
+
+    def item(self, item: Item) -> dict[str, Any]:
+        """One entry of the timeline: the row's own fields under its kind's common head."""
+        head = {"kind": item.kind, "id": item.id, "at": iso(item.at), "profile_id": item.profile_id}
+        if item.kind == "event":
+            return {**self.event(item.row), "event_kind": item.row.kind, **head}
+        if item.kind == "change":
+            return {**self.change(item.row), **head}
+        if item.kind == "note":
+            return {**self.note(item.row), **head}
+        message = item.row
+        subject = message.subject if self.is_open else masking.mask_note(message.subject)
+        return {**head, "channel": message.channel, "purpose": message.purpose, "subject": subject}
+
+    # --- merging -------------------------------------------------------------------------------------
+
+    def preview(self, preview: Preview) -> dict[str, Any]:
+        return {
+            "preview_hash": preview.preview_hash,
+            "winner_id": preview.winner_id,
+            "loser_id": preview.loser_id,
+            "fields": [self._field(row) for row in preview.fields],
+            "consents": [
+                {
+                    "channel": row.channel,
+                    "purpose": row.purpose,
+                    "winner": row.winner,
+                    "winner_at": iso(row.winner_at),
+                    "loser": row.loser,
+                    "loser_at": iso(row.loser_at),
+                    "result": row.result,
+                    "rule": row.rule,
+                }
+                for row in preview.consents
+            ],
+            "moved": preview.moved,
+            "segments": preview.segments,
+            "webhooks": preview.webhooks,
+            "warnings": preview.warnings,
+            "result": self.view(preview.result),
+        }
+
+    def unmerge_preview(self, preview: UnmergePreview) -> dict[str, Any]:
+        fields = [
+            {
+                "field": row.field,
+                "now": self.value(row.field, row.now),
+                "winner": self.value(row.field, row.winner),
+                "loser": self.value(row.field, row.loser),
+            }
+            for row in preview.fields
+        ]
+        return {
+            "merge_id": preview.merge_id,
+            "winner": self.view(preview.winner),
+            "loser": self.view(preview.loser),
+            "kept": preview.kept,
+            "fields": fields,
+            "moved": preview.moved,
+            "webhooks": preview.webhooks,
+        }
+
+    def _field(self, row: FieldRow) -> dict[str, Any]:
+        sides = {"winner": row.winner, "loser": row.loser, "result": row.result}
+        shown = {side: self._side(row.field, value) for side, value in sides.items()}
+        return {"field": row.field, "label": row.label, **shown, "rule": row.rule, "choosable": row.choosable}
+
+    def _side(self, field: str, value: Any) -> Any:
+        name = field.removeprefix("identifiers.")
+        if self.is_open or name == field:
+            return self.value(field, value)
+        return [masking.mask_identifier(name, item) for item in value or []]
+
+
+def who(row: Any) -> str | None:
+    """The actor's name as people know it: a login, a key, or nobody (the system)."""
+    if row.user is not None:
+        return str(row.user.get_username())
+    return row.key.name if row.key is not None else None
+
+
+def consent(row: Consent) -> dict[str, Any]:
+    """One row of the ledger. No personal data beyond the decision itself."""
+    return {
+        "id": row.pk,
+        "channel": row.channel,
+        "purpose": row.purpose,
+        "state": row.state,
+        "at": iso(row.at),
+        "wording": row.wording,
+        "proof": row.proof,
+        "source": row.source.name,
+        "recorded_at": iso(row.recorded_at),
+    }
+
+
+def current_consents(current: Mapping[tuple[str, str], Any]) -> list[dict[str, Any]]:
+    return [
+        {"channel": channel, "purpose": purpose, "state": now.state, "at": iso(now.at), "source": now.source}
+        for (channel, purpose), now in sorted(current.items())
+    ]
+
+
+def merge(row: Merge) -> dict[str, Any]:
+    """One merge as history; expects winner, loser, users, keys and source joined in."""
+    undone_by = row.undone_by.get_username() if row.undone_by else None
+    return {
+        "id": row.pk,
+        "merge_id": row.pk,
+        "winner_id": row.winner_id,
+        "loser_id": row.loser_id,
+        "survivor_id": row.loser.canonical_id,
+        "choices": row.choices,
+        "moved": row.moved,
+        "actor": who(row),
+        "source": row.source.name,
+        "cause": row.cause,
+        "cause_id": row.cause_id,
+        "created_at": iso(row.created_at),
+        "undone_at": iso(row.undone_at),
+        "undone_by": undone_by or (row.undone_by_key.name if row.undone_by_key else None),
+    }

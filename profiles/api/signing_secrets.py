@@ -1,0 +1,110 @@
+"""The secret a source's server signs user ids with, from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cdp.api import schema as api_schema
+from cdp.api.request_bodies import Shape
+from profiles.api.sources import SourceApi
+from profiles.models import Source
+from profiles.reading.profiles import iso
+from profiles.tracking.parse.user_hash import takes_old
+from profiles.tracking.sources.signing_secrets import OVERLAP_DAYS, revoke_old_secret, rotate_secret
+
+_SHOWN = 6
+
+
+class OldSecretRow(serializers.Serializer[Any]):
+    prefix = serializers.CharField(help_text="How it begins.")
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the hour.")
+    expires_at = serializers.DateTimeField(allow_null=True, help_text="null: until it is revoked.")
+
+
+class SecretRow(serializers.Serializer[Any]):
+    prefix = serializers.CharField(help_text="How it begins.")
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the hour.")
+    old = OldSecretRow(allow_null=True, help_text="The one before, while it is taken as well.")
+    secret = serializers.CharField(required=False, help_text="In the answer to a rotation only.")
+
+
+class RotateSecretShape(Shape):
+    overlap_days = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=OVERLAP_DAYS,
+        help_text="How long the old secret is taken: 0 to 365; null until it is revoked.",
+    )
+
+
+def _row(source: Source, secret: str = "") -> dict[str, Any]:
+    old = None
+    if takes_old(source):
+        old = {
+            "prefix": source.old_hash_secret[:_SHOWN],
+            "last_used_at": iso(source.old_hash_secret_used_at),
+            "expires_at": iso(source.old_hash_secret_until),
+        }
+    shown = {
+        "prefix": source.hash_secret[:_SHOWN],
+        "created_at": iso(source.hash_secret_since),
+        "last_used_at": iso(source.hash_secret_used_at),
+        "old": old,
+    }
+    return {**shown, "secret": secret} if secret else shown
+
+
+class SecretDetail(SourceApi):
+    permissions = {"GET": ("profiles.view_source", "profiles.change_source")}
+
+    @extend_schema(
+        operation_id="getSigningSecret",
+        tags=["Definitions"],
+        summary="The signing secret of a source",
+        responses={200: SecretRow, **api_schema.ERRORS},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """When it was made and last used, and the old one while that is taken. The secret itself is not in it."""
+        return Response(_row(self.row()))
+
+
+class SecretRotate(SourceApi):
+    permissions = {"POST": ("profiles.view_source", "profiles.change_source")}
+
+    @extend_schema(
+        operation_id="rotateSigningSecret",
+        tags=["Definitions"],
+        summary="Rotate the signing secret of a source",
+        parameters=api_schema.WRITE,
+        request=RotateSecretShape,
+        responses={201: SecretRow, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """A new secret, which is in this answer; the old one is taken for `overlap_days`. While one from before is
+        taken, a 422: revoke that first.
+        """
+        days = self.body(RotateSecretShape)["overlap_days"]
+        done = rotate_secret(source_id=pk, overlap_days=days, actor=self.actor)
+        return Response(_row(done.source, done.secret), status=201)
+
+
+class SecretRevoke(SourceApi):
+    permissions = {"POST": ("profiles.view_source", "profiles.change_source")}
+
+    @extend_schema(
+        operation_id="revokeOldSigningSecret",
+        tags=["Definitions"],
+        summary="Revoke the old signing secret of a source",
+        parameters=api_schema.WRITE,
+        request=None,
+        responses={200: SecretRow, **api_schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """What it signed counts no more within five seconds. Without an old one that is taken, a 422."""
+        return Response(_row(revoke_old_secret(source_id=pk, actor=self.actor)))

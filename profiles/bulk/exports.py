@@ -1,0 +1,120 @@
+"""Exporting many people to a CSV file: a job that appends to one file, and the file's short life (X10)."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Forbidden, NotFound
+from cdp.job_steps import Chunk, JobFailed, actor_of, handler
+from cdp.jobs import start_job
+from cdp.models import Job
+from profiles.bulk.actions import pack, unpack
+from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
+
+KIND = "profiles.export"
+CHUNK = 1000
+KEPT_DAYS = 7
+
+
+@transaction.atomic
+def start_export(*, profile_ids: Sequence[int], actor: Actor) -> Job:
+    """Write these people to a file in the background. Raises Forbidden without the right to export many."""
+    if not actor.can("profiles.bulk_export"):
+        raise Forbidden(f"{actor.name} may not export many people.")
+    job = start_job(
+        kind=KIND,
+        actor=actor,
+        title=f"Export {len(profile_ids):,} people",
+        params={"ids": pack(profile_ids)},
+        permission="profiles.bulk_export",
+        total=len(profile_ids),
+        unit="people",
+    )
+    audit.record(
+        "profile.bulk_export", actor=actor, subject=f"job:{job.pk}", detail={"people": len(profile_ids)}
+    )
+    return job
+
+
+def file_of(job: Job) -> Path:
+    """Where the job's file is: named by the job's number alone, outside everything that is served."""
+    return Path(settings.MEDIA_ROOT) / "exports" / f"people-{job.pk}.csv"
+
+
+def open_export(*, job_id: int, actor: Actor) -> Path:
+    """The finished file, for whoever started the export and may still export. Audited.
+
+    Raises NotFound (also for somebody else's), Forbidden.
+    """
+    job = Job.objects.filter(pk=job_id, kind=KIND).first()
+    if job is None or (job.user_id, job.key_id) != (actor.user_id, actor.key_id):
+        raise NotFound(f"There is no export {job_id}.")
+    if not actor.can("profiles.bulk_export"):
+        raise Forbidden(f"{actor.name} may not export many people.")
+    if job.state != Job.State.DONE or not file_of(job).exists():
+        raise NotFound(f"Export {job_id} is not ready, or its file is gone after {KEPT_DAYS} days.")
+    audit.record("profile.bulk_export.download", actor=actor, subject=f"job:{job_id}")
+    return file_of(job)
+
+
+def forget_exports(*, days: int = KEPT_DAYS) -> int:
+    """Remove files older than ``days``; the number removed."""
+    folder = Path(settings.MEDIA_ROOT) / "exports"
+    limit = (timezone.now() - datetime.timedelta(days=days)).timestamp()
+    gone = 0
+    for path in folder.glob("people-*.csv") if folder.exists() else ():
+        # Another worker may be removing the same file right now.
+        if path.exists() and path.stat().st_mtime < limit:
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+def _remove_unfinished(job: Job) -> None:
+    """A file that was not finished is never downloaded."""
+    if job.state != Job.State.DONE:
+        file_of(job).unlink(missing_ok=True)
+
+
+@handler(KIND, on_end=_remove_unfinished)
+def _step(chunk: Chunk) -> bool:
+    """Append one chunk. The cursor holds how long the file was after the last one that counts: whatever a
+    killed worker wrote behind that is cut off."""
+    ids = unpack(chunk.params["ids"])
+    start, size = chunk.cursor.get("next", 0), chunk.cursor.get("bytes", 0)
+    part = ids[start : start + CHUNK]
+    specs = columns()
+    with chunk.commit(done=len(part)) as progress:
+        actor = actor_of(chunk.job)
+        lines = rows(part, specs, may_see=actor.can("profiles.view_pii"))
+        content = (BOM + as_csv([header(specs)]) if start == 0 else b"") + as_csv(lines)
+        progress.cursor = {"next": start + len(part), "bytes": size + len(content)}
+        progress.result = {"people_written": chunk.job.result.get("people_written", 0) + len(lines)}
+        _append(file_of(chunk.job), content, at=size)
+    return start + len(part) < len(ids)
+
+
+def _append(path: Path, content: bytes, *, at: int) -> None:
+    """Put the bytes at this place and on the disk, and cut off whatever was behind it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(handle).st_size < at:
+                raise JobFailed("The beginning of the export's file is gone. Start the export again.")
+            os.ftruncate(handle, at)
+            os.pwrite(handle, content, at)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise JobFailed(f"The export's file could not be written: {error.strerror}.") from error

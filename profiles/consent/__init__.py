@@ -1,0 +1,1 @@
+"""Consent: the append-only ledger, and messages that are only sent with consent."""

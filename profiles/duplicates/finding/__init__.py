@@ -1,0 +1,1 @@
+"""All profiles, or a few changed ones → candidate pairs, stored with their scores."""

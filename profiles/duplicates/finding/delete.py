@@ -1,0 +1,71 @@
+"""What finding duplicates keeps of people goes when they are deleted or erased. Set-based, in the caller's transaction.
+
+Names are kept only where several have them (``bulk.TOLD_FROM``), results of jobs are counts, and the files of a scan
+go with it; so there is nothing else to look for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connection
+
+from profiles.duplicates.finding import derived, duckdb_compare, store
+from profiles.models import DuplicatePair, MatchRow
+
+
+def forget(member_ids: Sequence[int]) -> None:
+    """These profiles are deleted: nobody is compared with them, and no pair waits for a decision.
+
+    Decided pairs stay. When somebody comes back they are compared anew. A fixed number of statements.
+    """
+    ids = list(member_ids)
+    _leave_crowds(ids)
+    store.remove(ids)
+    MatchRow.objects.filter(pk__in=ids).delete()
+    derived.refresh(ids)
+
+
+def erase(member_ids: Sequence[int]) -> None:
+    """These profiles are erased for ever: decided pairs go as well, and closed cases no longer name them."""
+    ids = list(member_ids)
+    forget(ids)
+    store.remove(ids, decided=True)
+    DuplicatePair.objects.filter(through_id__in=ids).update(through=None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE profiles_duplicatecase c SET updated_at = now(), anchor = CASE WHEN anchor = ANY(%(ids)s) THEN NULL"
+            " ELSE anchor END, members = ARRAY(SELECT one FROM unnest(c.members) one WHERE one <> ALL(%(ids)s))"
+            " WHERE members && %(ids)s::bigint[]",
+            {"ids": ids},
+        )
+
+
+def _leave_crowds(ids: list[int]) -> None:
+    """Values too many share have fewer holders; what only a few share is no crowd's any more, and not kept."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH gone AS MATERIALIZED (
+                SELECT field, value, count(*) AS n FROM (
+                    SELECT 'email' AS field, unnest(emails || email) AS value, profile_id FROM profiles_matchrow
+                    WHERE profile_id = ANY(%(ids)s)
+                    UNION SELECT 'phone', unnest(phones || phone), profile_id FROM profiles_matchrow
+                    WHERE profile_id = ANY(%(ids)s)) held
+                WHERE value IS NOT NULL GROUP BY 1, 2
+            ), fewer AS (
+                UPDATE profiles_matchcrowd c SET holders = c.holders - n FROM gone
+                WHERE c.key IS NULL AND c.field = gone.field AND c.value = gone.value AND c.holders - n > %(few)s
+            ), few AS (
+                DELETE FROM profiles_matchcrowd c USING gone
+                WHERE c.key IS NULL AND c.field = gone.field AND c.value = gone.value AND c.holders - n <= %(few)s
+            )
+            UPDATE profiles_duplicatecase c SET updated_at = now(), size = greatest(c.size - n, 0),
+                state = CASE WHEN c.size - n > %(few)s THEN c.state ELSE 'gone' END,
+                value = CASE WHEN c.size - n > %(few)s THEN c.value ELSE '' END,
+                members = CASE WHEN c.size - n > %(few)s
+                    THEN ARRAY(SELECT one FROM unnest(c.members) one WHERE one <> ALL(%(ids)s)) ELSE '{}' END
+            FROM gone WHERE c.kind = 'shared_value' AND c.state IN ('open', 'shared') AND c.value = gone.value
+            """,
+            {"ids": ids, "few": duckdb_compare.FEWEST},
+        )

@@ -1,0 +1,272 @@
+"""Everybody against everybody: a job in four steps, each whole or not at all.
+
+1. *rows*: whom the queue names, then people without a match row or with an outdated one, in chunks.
+2. *compare*: the rows are copied into DuckDB, which finds, scores and classifies all pairs within bounded memory
+   and writes them to files. Nothing in PostgreSQL changes, so a worker that dies begins this step anew.
+3. *store*: the files become pairs, crowds and values too many share, in one transaction; afterwards they are gone.
+4. *cases*: pairs that rest on a third person, and groups.
+
+Whoever changes between being copied and being stored goes back into the queue, and is compared again right after.
+The files of each try are in a folder of its own, so that a worker taken for dead never writes into its successor's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Forbidden
+from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
+from cdp.jobs import start_job
+from cdp.models import Job
+from cdp.worker import is_stopping
+from profiles.duplicates.finding import clusters, derived, duckdb_compare, match_rows, store
+from profiles.duplicates.scoring.model import shipped
+from profiles.models import MatchBase
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+KIND = "duplicates.scan"
+PERMISSION = "profiles.scan_duplicates"
+CHUNK = 5_000
+_TELLS = " OR ".join(
+    f"p.{name} IS NOT NULL" for name in ("first_name", "last_name", "email", "phone", "birth_date", "street")
+)
+MEMORY = "1500MB"
+_SCAN_LOCK = 7_302_004
+_STEPS = ("rows", "compare", "store", "cases")
+
+
+@transaction.atomic
+def start_scan(*, actor: Actor) -> Job:
+    """Compare everybody in the background; while a scan is under way, that one. Raises Forbidden."""
+    if not actor.can(PERMISSION):
+        raise Forbidden(f"{actor.name} may not scan everybody for duplicates.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SCAN_LOCK])
+    if running := Job.objects.open().filter(kind=KIND).first():
+        return running
+    job = start_job(
+        kind=KIND,
+        actor=actor,
+        title="Scan everybody for duplicates",
+        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        unit="people",
+    )
+    audit.record("duplicate.scan", actor=actor, subject=f"job:{job.pk}", detail={})
+    return job
+
+
+def folder_of(job: Job) -> Path:
+    """Where a scan keeps its files while it runs."""
+    return Path(settings.CDP_DATA) / "scans" / str(job.pk)
+
+
+def _forget(job: Job) -> None:
+    """Before the end is committed: whoever dies in between leaves nothing, and its successor needs no file."""
+    shutil.rmtree(folder_of(job), ignore_errors=True)
+
+
+def _place(job: Job) -> str:
+    return f"step “{job.cursor.get('step', _STEPS[0])}”"
+
+
+@handler(KIND, on_end=_forget, place=_place)
+def step(chunk: Chunk) -> bool:
+    """One chunk of whatever step the job is at."""
+    at = chunk.cursor.get("step", _STEPS[0])
+    return {"rows": _rows, "compare": _compare, "store": _store, "cases": _cases}[at](chunk)
+
+
+def _rows(chunk: Chunk) -> bool:
+    """The queue as it was when the scan began, then people by id; ``CHUNK`` at a time."""
+    if "after" not in chunk.cursor and _rows_of_queue(chunk):
+        return True
+    after = chunk.cursor.get("after", 0)
+    with chunk.commit() as progress, connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM profiles_profile WHERE id > %s ORDER BY id LIMIT %s", [after, CHUNK])
+        ids = [one for (one,) in cursor.fetchall()]
+        if not ids:
+            progress.cursor = {"step": "compare"}
+            return True
+        cursor.execute(
+            "SELECT p.id FROM profiles_profile p WHERE p.id BETWEEN %s AND %s AND p.status = 'live'"
+            f" AND (p.is_recognized OR {_TELLS}) AND NOT EXISTS"
+            " (SELECT FROM profiles_matchrow m WHERE m.profile_id = p.id AND m.version = %s)",
+            [ids[0], ids[-1], match_rows.version()],
+        )
+        roots = [one for (one,) in cursor.fetchall()]
+        match_rows.store(roots, match_rows.build(roots))
+        progress.cursor = {"step": "rows", "after": ids[-1]}
+        progress.done = len(ids)
+        if chunk.job.total is None:
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'profiles_profile'::regclass")
+            progress.total = max(cursor.fetchone()[0], len(ids))
+    return True
+
+
+def _rows_of_queue(chunk: Chunk) -> bool:
+    """A chunk of the queue; False, and nothing committed, when what was in it at the beginning is done."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(id), 0) FROM profiles_matchqueue")
+        last = chunk.cursor.get("queued", cursor.fetchone()[0])
+        cursor.execute("SELECT FROM profiles_matchqueue WHERE id <= %s LIMIT 1", [last])
+        if not cursor.rowcount:
+            return False
+    with chunk.commit(cursor={"step": "rows", "queued": last}), connection.cursor() as cursor:
+        cursor.execute(
+            "WITH taken AS MATERIALIZED (SELECT id FROM profiles_matchqueue WHERE id <= %s ORDER BY id LIMIT %s FOR UPDATE)"
+            " DELETE FROM profiles_matchqueue q USING taken WHERE q.id = taken.id RETURNING q.profile_id",
+            [last, CHUNK],
+        )
+        roots = match_rows.roots_of(one for (one,) in cursor.fetchall())
+        match_rows.store(roots, match_rows.build(roots))
+    return True
+
+
+def _compare(chunk: Chunk) -> bool:
+    _forget(chunk.job)  # what a try that was killed left behind
+    folder = folder_of(chunk.job) / chunk.token.hex
+    folder.mkdir(parents=True)
+    try:
+        copied_at = _copy_rows(folder / "rows.csv")
+        chunk.keep_alive()
+        with _database(folder) as db:
+            result = _kept_alive(chunk, db, lambda: compare_all(db, folder))
+        if result is None:
+            return True
+        for name in ("rows.csv", "scan.duckdb"):
+            (folder / name).unlink()
+        cursor = {"step": "store", "folder": folder.name, "copied_at": copied_at}
+        with chunk.commit(cursor=cursor, result=result):
+            pass
+    except LeaseLost:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return True
+
+
+def _kept_alive(
+    chunk: Chunk, db: DuckDBPyConnection, work: Callable[[], dict[str, int]]
+) -> dict[str, int] | None:
+    """Do the work in a thread and keep the lease meanwhile; None when this worker is to stop.
+
+    Raises LeaseLost; then, as when stopping, the database's statement is broken off.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        try:
+            while wait([running], timeout=min(LEASE_SECONDS / 4, 2.0)).not_done:
+                if is_stopping():
+                    return None
+                chunk.keep_alive()
+        finally:
+            if not running.done():
+                db.interrupt()
+    return running.result()
+
+
+def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
+    """``rows.csv`` in, ``pairs.csv``, ``crowds.csv``, ``rarity.csv`` and ``shared.parquet`` out. Counts."""
+    model = shipped()
+    db.execute(duckdb_compare.PEOPLE)
+    people = duckdb_compare.read_rows(db, folder / "rows.csv")
+    duckdb_compare.leave_out_crowds(db)
+    duckdb_compare.find_candidates(db)
+    duckdb_compare.measure_rarity(db)
+    duckdb_compare.compare(db)
+    duckdb_compare.classify(db, model, people)
+    return {"people": people, **duckdb_compare.write_found(db, model, people, folder)}
+
+
+@transaction.atomic
+def _copy_rows(path: Path) -> str:
+    """Everybody's rows into a file; the moment up to which they hold what was changed."""
+    store.hold_still()  # no row is on its way that the file would miss
+    columns = ", ".join(("profile_id", *match_rows.STORED))
+    sql = f"COPY (SELECT {columns} FROM profiles_matchrow) TO STDOUT (FORMAT csv)"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()::text")
+        (copied_at,) = cursor.fetchone()
+        with path.open("wb") as file, cursor.copy(sql) as copy:
+            for block in copy:
+                file.write(block)
+    return str(copied_at)
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[DuckDBPyConnection]:
+    """A database of its own on disk, so that what does not fit into memory goes there."""
+    import duckdb  # 30 MB that only a worker which scans needs
+
+    db = duckdb.connect(str(folder / "scan.duckdb"))
+    try:
+        db.execute(f"SET memory_limit = '{MEMORY}'")
+        db.execute("SET threads = 2")
+        db.execute("SET preserve_insertion_order = false")
+        db.execute(f"SET temp_directory = '{folder / 'spill'}'")
+        yield db
+    finally:
+        db.close()
+
+
+def _store(chunk: Chunk) -> bool:
+    folder = folder_of(chunk.job) / chunk.cursor["folder"]
+    if not (folder / "pairs.csv").exists():  # another machine's disk, or cleaned up: compare again
+        with chunk.commit(cursor={"step": "compare"}):
+            pass
+        return True
+    with chunk.commit(cursor={"step": "cases"}) as progress:
+        store.hold_still()
+        store.create_stage()
+        _load(folder / "pairs.csv", store.STAGED, store.COLUMNS)
+        stored = store.take_over_staged()
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM profiles_matchrarity")
+            cursor.execute("DELETE FROM profiles_matchcrowd WHERE key IS NOT NULL")
+            cursor.execute(
+                "INSERT INTO profiles_matchqueue (profile_id) SELECT profile_id FROM profiles_matchrow"
+                " WHERE built_at > %s ORDER BY 1",
+                [chunk.cursor["copied_at"]],
+            )
+        _load(folder / "rarity.csv", "profiles_matchrarity", ("field", "value", "bits"))
+        _load(folder / "crowds.csv", "profiles_matchcrowd", ("field", "value", "key", "holders"))
+        shared = clusters.note_shared(duckdb_compare.read_shared(folder / "shared.parquet"))
+        MatchBase.objects.update_or_create(
+            pk=1,
+            defaults={
+                "people": chunk.job.result["people"],
+                "pairs": chunk.job.result["pairs"],
+                "model_version": shipped().version,
+                "job_id": chunk.job.pk,
+                "scanned_at": chunk.job.created_at,
+            },
+        )
+        counts = {"new": stored.new, "changed": stored.changed, "withdrawn": stored.withdrawn}
+        progress.result = {**counts, "shared_values": shared}
+    _forget(chunk.job)
+    return True
+
+
+def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
+    sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT csv)"
+    with path.open("rb") as file, connection.cursor() as cursor, cursor.copy(sql) as copy:
+        while block := file.read(1 << 20):
+            copy.write(block)
+
+
+def _cases(chunk: Chunk) -> bool:
+    with chunk.commit() as progress:
+        store.hold_still()
+        progress.result = derived.rebuild()
+    return False

@@ -1,0 +1,85 @@
+"""The rule that merges *certain* pairs without asking: off as shipped, capped per hour, undone like any batch."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from cdp.actors import Actor
+from profiles.builtin import builtin_source
+from profiles.merging.batches.apply import start_batch
+from profiles.merging.batches.freeze import make_batch
+from profiles.models import (
+    DuplicateCase,
+    DuplicatePair,
+    DuplicatePolicy,
+    Merge,
+    MergeBatch,
+    MergeBatchRow,
+    Profile,
+    Tier,
+)
+
+_LOCK = 7_302_006
+# A pair the rule could not merge is not tried again for so long.
+RESTED = datetime.timedelta(days=1)
+HOUR = datetime.timedelta(hours=1)
+
+
+@transaction.atomic
+def merge_certain() -> MergeBatch | None:
+    """Start a batch of as many certain pairs as the hour still allows; None when it is off or there is nothing.
+
+    While a batch of the rule is under way there is no second one. Safe to call twice at once.
+    """
+    policy = DuplicatePolicy.current()
+    if not policy.auto_merge or not _only_one():
+        return None
+    mine = MergeBatch.objects.filter(origin=MergeBatch.Origin.RULE)
+    if mine.filter(state=MergeBatch.State.MERGING, job__state__in=["queued", "running", "paused"]).exists():
+        return None
+    since = Merge.objects.filter(created_at__gt=Now() - HOUR, job__in=mine.values("job"))
+    left = policy.auto_merge_cap - since.count()
+    if left <= 0:
+        return None
+    pairs = certain_pairs()[:left]
+    if not pairs.exists():
+        return None
+    who = {"actor": Actor.system(), "source": builtin_source("system")}
+    batch = make_batch(pairs, title="Certain pairs, merged automatically", origin="rule", **who)
+    return start_batch(batch_id=batch.pk, actor=who["actor"], unseen=True)
+
+
+def certain_pairs() -> QuerySet[DuplicatePair]:
+    """Open certain pairs nothing speaks against, the surest first.
+
+    Not among them: pairs with a veto, in a case somebody has to look at, of which one is locked or gone, which
+    somebody took upon themselves, or which the rule tried in vain within a day.
+    """
+    in_vain = MergeBatchRow.objects.filter(
+        pair=OuterRef("pk"),
+        outcome=MergeBatchRow.Outcome.SKIPPED,
+        batch__origin=MergeBatch.Origin.RULE,
+        batch__created_at__gt=Now() - RESTED,
+    )
+    fit = Q(status=Profile.Status.LIVE, is_locked=False)
+    people = Profile.objects.filter(fit)
+    return DuplicatePair.objects.filter(
+        Exists(people.filter(pk=OuterRef("a_id"))),
+        Exists(people.filter(pk=OuterRef("b_id"))),
+        ~Exists(in_vain),
+        Q(case=None) | ~Q(case__state=DuplicateCase.State.OPEN) | Q(case__problem=""),
+        verdict=DuplicatePair.Verdict.OPEN,
+        tier=Tier.CERTAIN,
+        veto="",
+        assignee=None,
+    ).order_by("-score", "-pk")
+
+
+def _only_one() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,1 @@
+"""The queue people decide in: pages of pairs, decisions, explanations in words."""

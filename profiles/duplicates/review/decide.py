@@ -1,0 +1,257 @@
+"""Deciding about a pair: merge, not a duplicate, later, open again; and who looks at it (D2, I11)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Invalid, NotFound, RuleForbids, Stale
+from cdp.models import User
+from profiles.duplicates.finding import clusters, derived
+from profiles.duplicates.review.queue import with_people
+from profiles.identity import graph
+from profiles.merging.locking import hold_sides
+from profiles.merging.merge import apply_merge
+from profiles.merging.suggest_winner import suggest_winner
+from profiles.merging.wording import day, decider
+from profiles.models import DuplicatePair, Profile, Source, Tier
+from profiles.pairs import verdicts
+from profiles.pairs.verdicts import LATER_DAYS
+
+MERGE, NOT_DUPLICATE, LATER, REOPEN = "merge", "not_duplicate", "later", "open"
+VERDICTS = (MERGE, NOT_DUPLICATE, LATER, REOPEN)
+MOST_DAYS = 365
+_GONE = "Pair {} is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
+
+Verdict = DuplicatePair.Verdict
+
+
+class StalePair(Stale):
+    """The pair is no longer what somebody looked at. ``pair`` is how it is now, None when it is gone."""
+
+    def __init__(self, message: str, pair: DuplicatePair | None = None) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """``merge_id``, ``winner_id`` and ``loser_id`` are of a merge."""
+
+    pair_id: int
+    verdict: str
+    message: str
+    merge_id: int | None = None
+    winner_id: int | None = None
+    loser_id: int | None = None
+
+
+def find_pair(pair_id: int) -> DuplicatePair:
+    """A pair with both people. Raises NotFound; StalePair when there was one of this number. One query, or two."""
+    pair = with_people(DuplicatePair.objects.all()).filter(pk=pair_id).first()
+    if pair is not None:
+        return pair
+    with connection.cursor() as cursor:
+        # Numbers are given out once, so a smaller one was a pair's.
+        cursor.execute(
+            "SELECT %s <= (SELECT last_value FROM pg_sequences WHERE schemaname = current_schema()"
+            " AND sequencename = 'profiles_duplicatepair_id_seq')",
+            [pair_id],
+        )
+        was_there = cursor.fetchone()[0]
+    if was_there:
+        raise StalePair(
+            f"Pair {pair_id} is no longer suggested: one of the two was changed, merged, deleted or erased. Nothing was done."
+        )
+    raise NotFound(f"There is no pair {pair_id}.")
+
+
+def state_of(pair: DuplicatePair) -> str:
+    """What somebody saw who looked at a pair: both people's versions and the verdict, as a short hash. No query."""
+    told = [(side.canonical_id, side.canonical.version, side.canonical.status) for side in (pair.a, pair.b)]
+    return hashlib.sha256(repr((pair.pk, pair.verdict, told)).encode()).hexdigest()[:16]
+
+
+@graph.retried
+@transaction.atomic
+def decide(
+    *,
+    pair_id: int,
+    verdict: str,
+    actor: Actor,
+    source: Source,
+    winner_id: int | None = None,
+    choices: Mapping[str, str] | None = None,
+    state: str | None = None,
+    days: int = LATER_DAYS,
+) -> Decided:
+    """Decide about a pair as it was when ``state`` (``state_of``) was told; None is whatever it is now.
+
+    *merge* joins the two, into ``winner_id`` or the suggested one. *later* brings it back after ``days``. *open*
+    takes *later* and *not a duplicate* back; a merge is taken back by undoing it.
+
+    Raises NotFound; Invalid for another word, winner or number of days; StalePair when one of the two was edited,
+    merged or erased since or somebody decided before; RuleForbids for a merge of a household, of somebody locked …
+    """
+    _check(verdict, days)
+    graph.lock_graph()
+    pair = _held([pair_id]).first() or find_pair(pair_id)
+    check_fresh(pair, verdict, state)
+    if verdict == MERGE:
+        return _merge(pair, winner_id, choices, actor, source)
+    return _remember([pair], verdict, days, actor)[0]
+
+
+def _check(verdict: str, days: int) -> None:
+    if verdict not in VERDICTS:
+        message = f"“{verdict}” is no verdict to set: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
+        raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
+    if not 1 <= days <= MOST_DAYS:
+        message = f"A pair can be put off for 1 to {MOST_DAYS} days."
+        raise Invalid([{"field": "days", "value": days, "message": message}])
+
+
+def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
+    """StalePair when the pair cannot be decided so any more, or is not what ``state`` says."""
+    one, other = pair.a.canonical, pair.b.canonical
+    if pair.verdict == Verdict.MERGED or one.pk == other.pk:
+        who = f" by {decider(pair)} on {day(pair.decided_at)}" if pair.decided_at and _by(pair) else ""
+        raise StalePair(f"#{pair.a_id} and #{pair.b_id} were merged{who}: they are #{one.pk}.", pair)
+    if pair.verdict == Verdict.NOT_DUPLICATE and verdict != REOPEN:
+        raise StalePair(verdicts.sentence(pair), pair)
+    for side in (one, other):
+        if side.status != Profile.Status.LIVE:
+            raise StalePair(f"Profile #{side.pk} is {side.get_status_display().lower()} by now.", pair)
+    if state is not None and state != state_of(pair):
+        raise StalePair(
+            f"#{one.pk} or #{other.pk} changed since you looked. Nothing was done; look again.", pair
+        )
+
+
+def _by(pair: DuplicatePair) -> bool:
+    return pair.user_id is not None or pair.key_id is not None
+
+
+def _merge(
+    pair: DuplicatePair,
+    winner_id: int | None,
+    choices: Mapping[str, str] | None,
+    actor: Actor,
+    source: Source,
+) -> Decided:
+    if pair.tier == Tier.RELATED:
+        raise RuleForbids(
+            f"#{pair.a_id} and #{pair.b_id} look like two people of one household or company, which is never merged"
+            " from here. If they are one person after all, merge them from their card."
+        )
+    winner, loser = _sides(pair, winner_id)
+    done = apply_merge(hold_sides(winner, loser), choices=choices, actor=actor, source=source).merged
+    clusters.refresh([done.winner_id, done.loser_id])
+    message = f"#{done.loser_id} was merged into #{done.winner_id}."
+    return Decided(pair.pk, Verdict.MERGED, message, done.merge_id, done.winner_id, done.loser_id)
+
+
+def _sides(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
+    roots = {pair.a_id: pair.a.canonical_id, pair.b_id: pair.b.canonical_id}
+    roots |= {root: root for root in roots.values()}
+    if winner_id is None:
+        best = suggest_winner(pair.a_id, pair.b_id)
+        return best.winner_id, best.loser_id
+    if winner_id not in roots:
+        message = f"The winner is #{pair.a.canonical_id} or #{pair.b.canonical_id}, not #{winner_id}."
+        raise Invalid([{"field": "winner_id", "value": winner_id, "message": message}])
+    winner = roots[winner_id]
+    return winner, next(root for root in roots.values() if root != winner)
+
+
+def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Actor) -> list[Decided]:
+    """Write a verdict that joins nobody on each of these pairs. Some queries for any number."""
+    roots = [(pair.a.canonical_id, pair.b.canonical_id) for pair in found]
+    if verdict == REOPEN:
+        verdicts.take_back(roots)
+    values = verdicts.written(verdict, actor=actor, days=days)
+    DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
+    derived.refresh(sorted({one for both in roots for one in both}))
+    audit.record_many(
+        "duplicate.verdict",
+        actor=actor,
+        subjects=[f"profile:{root}" for root, _ in roots],
+        details=[
+            {"pair": pair.pk, "other": other, "verdict": verdict}
+            for pair, (_, other) in zip(found, roots, strict=True)
+        ],
+    )
+    told = []
+    for pair, (one, other) in zip(found, roots, strict=True):
+        said = {
+            NOT_DUPLICATE: "are remembered as not duplicates",
+            LATER: f"come back on {day(values['later_until'] or timezone.now())}",
+            REOPEN: "are back in the queue",
+        }[verdict]
+        told.append(Decided(pair.pk, verdict, f"#{one} and #{other} {said}."))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class ManyDecided:
+    """``problems`` says of each that was left as it is why."""
+
+    decided: list[Decided]
+    problems: list[str]
+
+
+@graph.retried
+@transaction.atomic
+def decide_many(
+    *, pair_ids: Sequence[int], verdict: str, actor: Actor, days: int = LATER_DAYS
+) -> ManyDecided:
+    """Put off, tell apart or open again several pairs; those that cannot be any more are told and the others go on.
+
+    Merging many is a batch (``profiles.merging.batches``). Raises Invalid. Some queries for any number of pairs.
+    """
+    _check(verdict, days)
+    if verdict == MERGE:
+        message = "Many pairs are merged as a batch, with a preview of the whole."
+        raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
+    graph.lock_graph()
+    found = {pair.pk: pair for pair in _held(pair_ids)}
+    good, problems = [], []
+    for pair_id in dict.fromkeys(pair_ids):
+        if pair_id not in found:
+            problems.append(_GONE.format(pair_id))
+            continue
+        try:
+            check_fresh(found[pair_id], verdict, None)
+            good.append(found[pair_id])
+        except StalePair as stale:
+            problems.append(stale.message)
+    return ManyDecided(_remember(good, verdict, days, actor) if good else [], problems)
+
+
+def _held(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
+    """These pairs, locked, with both people."""
+    rows = with_people(DuplicatePair.objects.filter(pk__in=pair_ids))
+    return rows.order_by("pk").select_for_update(of=("self",))
+
+
+@transaction.atomic
+def assign(*, pair_ids: Sequence[int], user_id: int | None, actor: Actor) -> int:
+    """Say who looks at these pairs (None: nobody in particular); how many. Raises Invalid for who is not staff."""
+    if user_id is not None and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists():
+        raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose somebody who works here."}])
+    open_ones = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])
+    count = open_ones.update(assignee=user_id)
+    audit.record(
+        "duplicate.assign",
+        actor=actor,
+        subject="",
+        detail={"pairs": sorted(pair_ids)[:500], "assignee": user_id},
+    )
+    return count

@@ -1,0 +1,237 @@
+"""The queue of pairs to decide about: what is in it, in which order, page by page (D2). Keyset, index-backed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from django.db import connection
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from cdp.errors import Invalid
+from profiles.models import DuplicatePair, Source, Tier
+
+OPEN, LATER, DECIDED = "open", "later", "decided"
+STATES = {OPEN: "To review", LATER: "Later", DECIDED: "Decided"}
+# Surest first; never blended (D1).
+TIERS = (Tier.CERTAIN, Tier.PROBABLE, Tier.POSSIBLE, Tier.RELATED)
+# More are not counted for a tab.
+COUNTED = 10_000
+PAGE = 50
+_DECIDED = (DuplicatePair.Verdict.MERGED, DuplicatePair.Verdict.NOT_DUPLICATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A filter of the queue. ``tier`` "" is every tier; ``source`` the name or id of the source that made the later profile.
+
+    ``score`` is in bits and a lower limit, ``days`` how long a pair has been known at least, ``assignee`` a
+    user's id or 0 for nobody's, ``profile`` a surviving profile.
+    """
+
+    state: str = OPEN
+    tier: str = ""
+    source: str = ""
+    score: float | None = None
+    days: int = 0
+    assignee: int | None = None
+    profile: int | None = None
+
+
+def pairs(wanted: Wanted) -> QuerySet[DuplicatePair]:
+    """The pairs a filter lets through, of people who are there and still two. Raises Invalid for an unknown word."""
+    found = _rows(wanted)
+    if wanted.state == DECIDED:
+        return found
+    there = found.filter(a__canonical__status="live", b__canonical__status="live")
+    return there.exclude(a__canonical=F("b__canonical"))
+
+
+def _rows(wanted: Wanted) -> QuerySet[DuplicatePair]:
+    _check(wanted)
+    if wanted.state == DECIDED:
+        found = DuplicatePair.objects.filter(verdict__in=_DECIDED, decided_at__isnull=False)
+    else:
+        # The first condition is the index's own.
+        found = DuplicatePair.objects.filter(Q(verdict__in=[OPEN, LATER]), verdict=wanted.state)
+    if wanted.tier:
+        found = found.filter(tier=wanted.tier)
+    if wanted.source:
+        found = found.filter(b__source__in=sources_named(wanted.source))
+    if wanted.score is not None:
+        found = found.filter(score__gte=wanted.score)
+    if wanted.days:
+        found = found.filter(created_at__lte=timezone.now() - datetime.timedelta(days=wanted.days))
+    if wanted.assignee is not None:
+        found = found.filter(assignee=wanted.assignee or None)
+    if wanted.profile is not None:
+        found = found.filter(Q(a__canonical=wanted.profile) | Q(b__canonical=wanted.profile))
+    return found
+
+
+def _check(wanted: Wanted) -> None:
+    problems = []
+    if wanted.state not in STATES:
+        problems.append(_problem("state", wanted.state, f"The state is {', '.join(STATES)}."))
+    if wanted.tier and wanted.tier not in Tier.values:
+        problems.append(_problem("tier", wanted.tier, f"The tier is {', '.join(TIERS)}."))
+    if wanted.source and not sources_named(wanted.source).exists():
+        problems.append(_problem("source", wanted.source, f"There is no source “{wanted.source}”."))
+    if problems:
+        raise Invalid(problems)
+
+
+def sources_named(text: str) -> QuerySet[Source]:
+    """The source of this name or id, or none."""
+    is_id = text.isascii() and text.isdigit() and len(text) < 10
+    return Source.objects.filter(Q(name__iexact=text) | Q(pk=int(text)) if is_id else Q(name__iexact=text))
+
+
+def _problem(field: str, value: object, message: str) -> dict[str, object]:
+    return {"field": field, "value": value, "message": message}
+
+
+# --- Pages --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``before`` and ``after`` are cursors, empty where the list ends."""
+
+    rows: list[DuplicatePair]
+    before: str = ""
+    after: str = ""
+
+
+def page_of(wanted: Wanted, *, after: str = "", before: str = "", size: int = PAGE) -> Page:
+    """One page of one tier (of all where none is asked for), the surest first; decided ones latest first.
+
+    A broken cursor counts as none. One query; ``a``, ``b`` and their surviving profiles are loaded.
+    """
+    is_back, place = bool(before), _place(before or after, wanted)
+    found = with_people(pairs(wanted))
+    if place is not None:
+        found = found.filter(_beyond(wanted, place, is_back=is_back))
+    rows = list(found.order_by(*_order(wanted, is_back=is_back))[: size + 1])
+    has_more, rows = len(rows) > size, rows[:size]
+    if is_back:
+        rows.reverse()
+    if not rows:
+        return Page([])
+    first = cursor_of(rows[0], wanted) if (has_more if is_back else place) else ""
+    last = cursor_of(rows[-1], wanted) if (has_more or is_back) else ""
+    return Page(rows, first, last)
+
+
+def with_people(found: QuerySet[DuplicatePair]) -> QuerySet[DuplicatePair]:
+    deferred = [f"{side}__{path}search" for side in "ab" for path in ("", "canonical__")]
+    return found.select_related("a__canonical", "b__canonical", "assignee", "user", "key").defer(*deferred)
+
+
+def next_of(wanted: Wanted, pair: DuplicatePair | None) -> DuplicatePair | None:
+    """The one to look at after ``pair``; the first one when that was the last, or there was none."""
+    if pair is not None and (rows := page_of(wanted, after=cursor_of(pair, wanted), size=1).rows):
+        return rows[0]
+    rows = [one for one in page_of(wanted, size=2).rows if pair is None or one.pk != pair.pk]
+    return rows[0] if rows else None
+
+
+def previous_of(wanted: Wanted, pair: DuplicatePair) -> DuplicatePair | None:
+    rows = page_of(wanted, before=cursor_of(pair, wanted), size=1).rows
+    return rows[0] if rows else None
+
+
+def cursor_of(pair: DuplicatePair, wanted: Wanted) -> str:
+    if wanted.state == DECIDED:
+        return f"{pair.decided_at.timestamp() if pair.decided_at else 0:.6f}_{pair.pk}"
+    return f"{pair.score!r}_{pair.pk}"
+
+
+def _place(text: str, wanted: Wanted) -> tuple[object, int] | None:
+    first, _, last = text.rpartition("_")
+    try:
+        number, pk = float(first), min(int(last), 2**63 - 1)
+        if wanted.state != DECIDED:
+            return number, pk
+        return datetime.datetime.fromtimestamp(number, tz=datetime.UTC), pk
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _field(wanted: Wanted) -> str:
+    return "decided_at" if wanted.state == DECIDED else "score"
+
+
+def _order(wanted: Wanted, *, is_back: bool) -> tuple[str, str]:
+    field = _field(wanted)
+    return (field, "pk") if is_back else (f"-{field}", "-pk")
+
+
+def _beyond(wanted: Wanted, place: tuple[object, int], *, is_back: bool) -> Q:
+    field, side, (value, pk) = _field(wanted), "gt" if is_back else "lt", place
+    # The first condition is what the index is entered with; the rest settles equal scores.
+    tie = Q(**{f"{field}__{side}": value}) | Q(**{f"pk__{side}": pk})
+    return Q(**{f"{field}__{side}e": value}) & tie
+
+
+# --- Figures ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TierCount:
+    """``is_more`` when there are more than were counted."""
+
+    tier: str
+    label: str
+    count: int
+    is_more: bool
+
+
+def tier_counts(wanted: Wanted) -> list[TierCount]:
+    """How many pairs of each tier the filter lets through, ``COUNTED`` at most. One query for each tier.
+
+    Entries of the index alone are counted: pairs of somebody deleted a moment ago are among them.
+    """
+    counts = []
+    for tier in TIERS:
+        count = _rows(replace(wanted, tier=tier)).order_by()[: COUNTED + 1].count()
+        counts.append(TierCount(tier, tier.label, min(count, COUNTED), count > COUNTED))
+    return counts
+
+
+def first_tier(counts: Sequence[TierCount]) -> str:
+    """The surest tier that holds anything."""
+    return next((one.tier for one in counts if one.count), TIERS[0])
+
+
+def decided_per_day(days: int = 14) -> list[tuple[datetime.date, int, int]]:
+    """``(day, merged, not duplicates)`` of the last days, oldest first, days without any among them. One query."""
+    today = timezone.localdate()
+    since = today - datetime.timedelta(days=days - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (decided_at AT TIME ZONE %s)::date, count(*) FILTER (WHERE verdict = 'merged'),"
+            " count(*) FILTER (WHERE verdict = 'not_duplicate') FROM profiles_duplicatepair"
+            " WHERE decided_at >= %s GROUP BY 1",
+            [timezone.get_current_timezone_name(), timezone.make_aware(_midnight(since))],
+        )
+        found = {day: (merged, apart) for day, merged, apart in cursor.fetchall()}
+    return [
+        (day, *found.get(day, (0, 0)))
+        for day in (since + datetime.timedelta(days=offset) for offset in range(days))
+    ]
+
+
+def _midnight(day: datetime.date) -> datetime.datetime:
+    return datetime.datetime.combine(day, datetime.time.min)
+
+
+def decided_today(user_id: int) -> tuple[int, int]:
+    """How many were decided today, by everybody and by one. One query."""
+    start = timezone.make_aware(_midnight(timezone.localdate()))
+    told = DuplicatePair.objects.filter(decided_at__gte=start, verdict__in=_DECIDED).aggregate(
+        everybody=Count("pk"), mine=Count("pk", filter=Q(user=user_id))
+    )
+    return told["everybody"], told["mine"]

@@ -1,0 +1,1 @@
+"""Two profiles → a score, a likelihood and a tier. Pure."""

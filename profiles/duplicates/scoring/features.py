@@ -1,0 +1,194 @@
+"""A profile as the comparison sees it: each value in a form in which what people type differently is equal. Pure.
+
+Values that say nothing about a person (junk names and addresses, dates a form fills in) are left out, and so are
+addresses of a role ("info@"): several people write from them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from profiles.duplicates.scoring.nicknames import groups_of
+from profiles.identity.blocked import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS, compile_patterns, is_blocked
+from profiles.identity.emails import email as clean_email
+from profiles.identity.phones import phone as clean_phone
+from profiles.identity.text import BadValue
+
+_LETTERS = str.maketrans(
+    {"ł": "l", "ß": "ss", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"}
+)
+_JUNK_NAMES = frozenset(
+    "anonymous asdf customer first firstname guest last lastname name na nan nil none null qwerty test tester"
+    " undefined unknown user x xx xxx".split()
+) | {"n a", "not available", "test user", "first name", "last name"}
+_JUNK_MAILBOXES = frozenset(
+    "a aa aaa abc asdf blank customer email example fake guest mail na no noemail nomail none nope noreply null"
+    " qwerty test testing unknown user x xx xxx".split()
+)
+_JUNK_DOMAINS = frozenset(
+    "a.com aa.com asdf.com example.com example.org none.com test.com unknown.com".split()
+)
+ROLES = frozenset(
+    "accounting accounts admin administrator billing bookings buchhaltung biuro careers contact contacto contact-us"
+    " customerservice enquiries finance hello help helpdesk hr info infos information inquiries invoice invoices"
+    " jobs kontakt mail marketing no-reply noreply office orders postmaster press purchasing reception reservations"
+    " root sales secretary sekretariat service services shop sprzedaz support team webmaster zamowienia".split()
+)
+# Providers for which dots in a mailbox mean nothing.
+_DOTLESS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
+# What date pickers and old systems write for "unknown".
+_JUNK_DATES = frozenset({"1900-01-01", "1901-01-01", "1970-01-01", "1980-01-01", "1990-01-01", "2000-01-01"})
+_EXACT, _PATTERNS = frozenset(DEFAULT_BLOCKED), compile_patterns(DEFAULT_BLOCKED_PATTERNS)
+_DIGITS = re.compile(r"\D+")
+
+
+@dataclass(slots=True)
+class Traits:
+    """What is compared; None is unknown. All text is folded; ``birth_date`` is ISO.
+
+    ``first_groups``: nickname groups. ``last_head``: of a double name the first part. ``mailbox``: before the
+    "@", without "+tag"; ``phone``: digits with the country's code, where it is known. ``emails`` and ``phones``
+    are all of them where somebody has several, else empty. ``homes``: those of them that are a household's.
+    """
+
+    first: str | None = None
+    first_groups: tuple[int, ...] = ()
+    last: str | None = None
+    last_head: str | None = None
+    email: str | None = None
+    mailbox: str | None = None
+    domain: str | None = None
+    phone: str | None = None
+    birth_date: str | None = None
+    city: str | None = None
+    street: str | None = None
+    postcode: str | None = None
+    emails: tuple[str, ...] = ()
+    phones: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing about a person is known."""
+        return not any(getattr(self, name) for name in _TELLING)
+
+
+# What is known of one person alone; ``homes`` are told by the others (``homes.py``).
+COLUMNS = tuple(field.name for field in fields(Traits) if field.name != "homes")
+_TELLING = ("first", "last", "email", "phone", "birth_date", "street")
+
+
+def read_traits(
+    values: Mapping[str, Any],
+    *,
+    region: str = "",
+    emails: Iterable[str] = (),
+    phones: Iterable[str] = (),
+) -> Traits:
+    """The traits of a profile's default attributes (raw text is fine; what cannot be read is unknown).
+
+    ``emails`` and ``phones``: further ones the person has.
+    """
+    first, last = name(values.get("first_name")), name(values.get("last_name"))
+    mails = _several(email(value) for value in (values.get("email"), *emails))
+    numbers = _several(phone(value, region) for value in (values.get("phone"), *phones))
+    mail = mails[0] if mails else None
+    mailbox, _, domain = mail.partition("@") if mail else (None, "", None)
+    return Traits(
+        first=first,
+        first_groups=tuple(groups_of(first.partition(" ")[0])) if first else (),
+        last=last,
+        last_head=last.partition(" ")[0] if last else None,
+        email=mail,
+        mailbox=mailbox,
+        domain=domain,
+        phone=numbers[0] if numbers else None,
+        birth_date=birth_date(values.get("birth_date")),
+        city=_words(values.get("city")),
+        street=_words(values.get("street")),
+        postcode=(_words(values.get("postcode")) or "").replace(" ", "") or None,
+        emails=tuple(sorted(mails)) if len(mails) > 1 else (),
+        phones=tuple(sorted(numbers)) if len(numbers) > 1 else (),
+    )
+
+
+def _several(values: Iterable[str | None]) -> list[str]:
+    """Each once, in the order they came."""
+    return list(dict.fromkeys(filter(None, values)))
+
+
+@lru_cache(maxsize=65_536)
+def fold(text: str) -> str:
+    """Lower case, without accents; letters and digits of any alphabet, one space between words."""
+    # Letters of other forms (Ǽ, ᴬ) show what they are only when taken apart, and may have to be lowered then.
+    lowered = unicodedata.normalize("NFKD", text).lower().translate(_LETTERS)
+    decomposed = unicodedata.normalize("NFKD", lowered)
+    kept = "".join(char if char.isalnum() else " " for char in decomposed if not unicodedata.combining(char))
+    return " ".join(kept.split())
+
+
+def _words(value: object) -> str | None:
+    return (fold(str(value)) or None) if value else None
+
+
+def name(value: object) -> str | None:
+    """A given or family name; None for what stands there in place of one."""
+    folded = _words(value)
+    if folded is None or folded in _JUNK_NAMES or not any(char.isalpha() for char in folded):
+        return None
+    return folded
+
+
+def email(value: object) -> str | None:
+    """The mailbox's one address; None for addresses of nobody and of a role."""
+    if not value or is_blocked(str(value), _EXACT, _PATTERNS):
+        return None
+    try:
+        mailbox, _, domain = clean_email(str(value)).partition("@")
+    except BadValue:
+        return None
+    mailbox = mailbox.partition("+")[0] or mailbox
+    if mailbox in ROLES or (mailbox in _JUNK_MAILBOXES and _is_nobodys(mailbox, domain)):
+        return None
+    if plain := _DOTLESS.get(domain):
+        mailbox, domain = mailbox.replace(".", ""), plain
+    return f"{mailbox}@{domain}"
+
+
+def is_role(value: object) -> bool:
+    """Whether an address belongs to a function of a company rather than to a person."""
+    return bool(value) and str(value).strip().lower().partition("@")[0].partition("+")[0] in ROLES
+
+
+def _is_nobodys(mailbox: str, domain: str) -> bool:
+    """ "test@test.com", "customer@example.com", "no@email.com": a mailbox nobody has, at a domain like it."""
+    return domain in _JUNK_DOMAINS or domain.partition(".")[0] in _JUNK_MAILBOXES
+
+
+def phone(value: object, region: str = "") -> str | None:
+    """Digits, with the country's code where it can be told; None for runs and sequences of digits."""
+    if not value:
+        return None
+    raw = str(value)
+    try:
+        digits = clean_phone(raw, region)[1:]
+    except BadValue:
+        digits = _DIGITS.sub("", raw).lstrip("0")
+        if not 7 <= len(digits) <= 15:
+            return None
+    tail = digits[-7:]
+    if len(set(tail)) == 1 or tail in "01234567890" or tail in "98765432109":
+        return None
+    return digits
+
+
+def birth_date(value: object) -> str | None:
+    if not value:
+        return None
+    text = str(value)[:10]
+    return None if text in _JUNK_DATES or len(text) != 10 else text

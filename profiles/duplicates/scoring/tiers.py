@@ -1,0 +1,412 @@
+"""From a compared pair to a tier: guarded rules, vetoes and two thresholds, never blended (DUPLICATES.md). Pure.
+
+Where families share, two of one name at one e-mail may be two: what a household holds settles nothing without a birth
+date (DOUBTS). A veto keeps a pair from a merge in bulk; where so much else agrees that the score speaks for one person
+all the same, it is left to people to look at (DESPITE). Each condition once as Python and once as DuckDB's SQL over the
+columns of ``bulk.compare``; tests hold both against each other on 100,000 pairs. Equal e-mail is not equal person: a rule
+that makes a pair certain asks for a first name that agrees and a birth date that does not object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+
+from profiles.duplicates.scoring.features import Traits
+from profiles.duplicates.scoring.level_groups import ONE_MAIL, SAME_DATE, SAME_PHONE, SAME_STREET
+from profiles.duplicates.scoring.levels import BY_FIELD, Levels
+from profiles.duplicates.scoring.model import Model, Scored
+from profiles.duplicates.scoring.similarity import DIFFERS, UNKNOWN
+
+CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible", "related", ""
+SINGLE_BITS = 48
+
+
+@dataclass(slots=True)
+class Side:
+    """One person of a pair.
+
+    ``ids``: hashes (``keys.hashed``) of ``type:value`` of every hard identifier held, or written as an attribute
+    of that name; e-mail and phone are not among them, they follow the guarded rules. ``singles``: for each
+    identifier of a type a person has one of, ``single_of(type_id, value's hash)``.
+    """
+
+    traits: Traits
+    ids: frozenset[int] = frozenset()
+    singles: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, of DOUBTS where one keeps it from
+    being more than possible, or of DESPITE; ``veto`` one of VETOES; or ""."""
+
+    tier: str
+    rule: str = ""
+    veto: str = ""
+
+
+def single_of(type_id: int, value_hash: int) -> int:
+    """A type and a value in 63 bits; the same type is the same head."""
+    return (type_id << SINGLE_BITS) | (value_hash & ((1 << SINGLE_BITS) - 1))
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the conditions look at: the levels, and what no level says."""
+
+    levels: Levels
+    same_id: bool
+    other_single: bool
+    same_initial: bool
+    across_eighteen: bool
+    often_email: bool = False
+    often_phone: bool = False
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All of ``when`` hold (``{field: level names}``) and the fact named ``needs`` (or its opposite, ``not x``)."""
+
+    text: str
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+    def holds(self, facts: Facts) -> bool:
+        for name, wanted in self._levels:
+            if facts.levels[name] not in wanted:
+                return False
+        return all(getattr(facts, fact) is wanted for fact, wanted in self._facts)
+
+    @cached_property
+    def _levels(self) -> list[tuple[str, frozenset[int]]]:
+        return [(name, frozenset(_places(name, names))) for name, names in self.when.items()]
+
+    @cached_property
+    def _facts(self) -> list[tuple[str, bool]]:
+        return [(need.removeprefix("not "), not need.startswith("not ")) for need in self.needs]
+
+    @property
+    def sql(self) -> str:
+        """Over columns named like the fields and the facts."""
+        parts = [
+            f"{name} IN ({', '.join(map(str, _places(name, names)))})" for name, names in self.when.items()
+        ]
+        return " AND ".join([*parts, *self.needs]) or "true"
+
+
+def _places(name: str, levels: tuple[str, ...]) -> list[int]:
+    names = BY_FIELD[name].names
+    return [-1 if level == UNKNOWN else names.index(level) for level in levels]
+
+
+def _but(name: str, *left_out: str) -> tuple[str, ...]:
+    """Every level of a field, unknown among them, without some."""
+    return tuple(level for level in (UNKNOWN, *BY_FIELD[name].names) if level not in left_out)
+
+
+# Not a slip: Kevin and Devin are brothers more often than one is mistyped; their score may still make it probable.
+_FIRST_AGREES = ("equal", "part", "nickname")
+_NO_OTHER_DATE = _but("birth_date", DIFFERS, "parted")
+
+VETOES: dict[str, Condition] = {
+    "first_names": Condition(
+        "Their first names are known and unlike: two people.",
+        {"first_name": (DIFFERS,)},
+        ("not same_initial",),
+    ),
+    "birth_dates": Condition(
+        "Their birth dates are more than a slip apart: two people.", {"birth_date": (DIFFERS,)}
+    ),
+    "identifiers": Condition(
+        "They hold different values of an identifier of which a person has one.", needs=("other_single",)
+    ),
+    "minor": Condition("One is a minor and the other is not.", needs=("across_eighteen",)),
+}
+RULES: dict[str, Condition] = {
+    "same_id": Condition("Both have the same identifier, one of them as an attribute.", needs=("same_id",)),
+    "name_and_birth_date": Condition(
+        "Their full names and birth dates are equal.",
+        {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
+    ),
+    "email": Condition(
+        "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone objects.",
+        {
+            "email": ("equal",),
+            "first_name": _FIRST_AGREES,
+            "last_name": _but("last_name", DIFFERS, "alike"),
+            "birth_date": _NO_OTHER_DATE,
+            "phone": _but("phone", DIFFERS),
+        },
+    ),
+    "phone": Condition(
+        "Their phone numbers are equal, their first names agree, and neither last name, birth date nor e-mail objects.",
+        {
+            "phone": ("equal",),
+            "first_name": _FIRST_AGREES,
+            "last_name": _but("last_name", DIFFERS, "alike"),
+            "birth_date": _NO_OTHER_DATE,
+            "email": _but("email", DIFFERS),
+        },
+    ),
+}
+# Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
+# date that agrees (and so the rule over it), or the same identifier, settles it.
+_NO_SAME_DATE = _but("birth_date", *SAME_DATE)
+_NO_SAME_MAIL = _but("email", *ONE_MAIL)
+_NO_SAME_PHONE = _but("phone", *SAME_PHONE)
+DOUBTS: dict[str, Condition] = {
+    "home": Condition(
+        "What they share is also held by somebody with another first name, and no birth date tells them apart.",
+        {"home": (DIFFERS,), "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "nameless_home": Condition(
+        "One first name is missing, and what they share is also held by somebody with another one: perhaps twins.",
+        {"home": (DIFFERS,), "first_name": (UNKNOWN,)},
+        ("not same_id",),
+    ),
+    "mailboxes": Condition(
+        "They share a phone but have different mailboxes, and no birth date tells them apart.",
+        {
+            "phone": ("equal", "tail", "slip"),
+            "email": ("mailbox", "alike", DIFFERS),
+            "birth_date": _NO_SAME_DATE,
+        },
+        ("not same_id",),
+    ),
+    "phones": Condition(
+        "They share an e-mail address but have different phones, and no birth date tells them apart.",
+        {
+            "email": ONE_MAIL,
+            "phone": (DIFFERS,),
+            "birth_date": _NO_SAME_DATE,
+        },
+        ("not same_id",),
+    ),
+    "mailbox_of_another": Condition(
+        "One first name is missing, and no birth date tells whose the e-mail address is they share.",
+        {"first_name": (UNKNOWN,), "email": ONE_MAIL, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "name_and_home": Condition(
+        "They share neither e-mail nor phone, and no birth date tells them apart: perhaps father and son.",
+        {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "mail_slip": Condition(
+        "Their e-mail addresses are a letter or a digit apart, and no phone or birth date says that it is a slip.",
+        {"email": ("slip",), "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id",),
+    ),
+    "crossed": Condition(
+        "The first name of one is the last name of the other, and they share neither e-mail nor phone: perhaps twins.",
+        {"first_name": ("crossed",), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
+        ("not same_id",),
+    ),
+    "home_name": Condition(
+        "What they share is also held by somebody with another first name, and their own are not quite the same.",
+        {"home": (DIFFERS,), "first_name": _but("first_name", "equal", UNKNOWN, DIFFERS)},
+        ("not same_id",),
+    ),
+    "often_email": Condition(
+        "Here families often share an e-mail address, and no phone or birth date tells them apart.",
+        {"email": ONE_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_email"),
+    ),
+    "often_phone": Condition(
+        "Here families often share a phone, and no e-mail or birth date tells them apart.",
+        {"phone": SAME_PHONE, "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_phone"),
+    ),
+    "often_both": Condition(
+        "Here families often share both e-mail and phone, and no birth date tells them apart.",
+        {"email": ONE_MAIL, "phone": SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        ("not same_id", "often_email", "often_phone"),
+    ),
+    "nameless_email": Condition(
+        "Here families often share an e-mail address; a first name is missing, and no phone or mailbox says whose it is.",
+        {
+            "first_name": (UNKNOWN,),
+            "email": ONE_MAIL,
+            "phone": _NO_SAME_PHONE,
+            "mailbox_name": (UNKNOWN, DIFFERS),
+        },
+        ("not same_id", "often_email"),
+    ),
+    "nameless_phone": Condition(
+        "Here families often share a phone; a first name is missing, and no e-mail or mailbox says whose it is.",
+        {
+            "first_name": (UNKNOWN,),
+            "phone": SAME_PHONE,
+            "email": _NO_SAME_MAIL,
+            "mailbox_name": (UNKNOWN, DIFFERS),
+        },
+        ("not same_id", "often_phone"),
+    ),
+    "twin": Condition(
+        "One first name is missing, and they share a home and a birth date but neither e-mail nor phone: perhaps twins.",
+        {"first_name": (UNKNOWN,), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
+        ("not same_id",),
+    ),
+}
+# Clerks mistake one name or one date for another: what one veto says and the score does not leaves a pair possible. Not
+# where both first names and birth dates object, nor at one e-mail or phone, where nine in ten are a household.
+_NO_CONTACT = {"email": _but("email", "equal"), "phone": _but("phone", "equal", "tail")}
+_NO_OTHER_FIRST = _but("first_name", DIFFERS)
+_ELSE = "but so much else agrees that they may be one person all the same."
+DESPITE: dict[str, Condition] = {
+    "despite_first_names": Condition(
+        f"Their first names are known and unlike, {_ELSE}",
+        {"first_name": (DIFFERS,), "birth_date": (*SAME_DATE, "parted"), **_NO_CONTACT},
+        ("not same_initial", "not other_single"),
+    ),
+    "despite_first_names_at_home": Condition(
+        f"Their first names are known and unlike and a birth date is missing, {_ELSE}",
+        {"first_name": (DIFFERS,), "birth_date": (UNKNOWN,), "street": SAME_STREET, **_NO_CONTACT},
+        ("not same_initial", "not other_single"),
+    ),
+    "despite_birth_dates": Condition(
+        f"Their birth dates are more than a slip apart, {_ELSE}",
+        {"birth_date": (DIFFERS,), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
+        ("not other_single",),
+    ),
+    "despite_minor": Condition(
+        f"One is a minor and the other is not, {_ELSE}",
+        {"birth_date": _but("birth_date", DIFFERS), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
+        ("across_eighteen", "not other_single"),
+    ),
+}
+# Rules but this one are doubted where the score says less than possible: of a million people some have a common name
+# and were born on one day. Seven of a hundred such pairs are two people; they stay possible.
+_SURE_RULE = "same_id"
+UNLIKELY = "unlikely"
+# Of pairs that rest on a third person (``through``).
+THROUGH = "through"
+_TEXTS = {
+    UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
+    THROUGH: "Both are likely one and the same third profile, though these two have little in common.",
+}
+# What people of one household or company share.
+TIES: dict[str, Condition] = {
+    "email": Condition("They share an e-mail address.", {"email": ("equal",)}),
+    "phone": Condition("They share a phone number.", {"phone": ("equal", "tail")}),
+    "address": Condition(
+        "They share an address and a last name.",
+        {"street": ("equal",), "postcode": ("equal",), "last_name": ("equal", "part")},
+    ),
+}
+
+
+def facts_of(
+    one: Side, other: Side, levels: Levels, *, today: date, often: frozenset[str] = frozenset()
+) -> Facts:
+    firsts = (one.traits.first or "", other.traits.first or "")
+    born, limit = (one.traits.birth_date, other.traits.birth_date), adult_since(today)
+    return Facts(
+        levels=levels,
+        same_id=not one.ids.isdisjoint(other.ids),
+        other_single=_have_other_singles(one.singles, other.singles),
+        same_initial=firsts[0][:1] == firsts[1][:1] != "",
+        across_eighteen=None not in born and len({str(day) <= limit for day in born}) == 2,
+        often_email="often_email" in often,
+        often_phone="often_phone" in often,
+    )
+
+
+def _have_other_singles(one: frozenset[int], other: frozenset[int]) -> bool:
+    if not one or not other or not one.isdisjoint(other):
+        return False
+    return not {single >> SINGLE_BITS for single in one}.isdisjoint(single >> SINGLE_BITS for single in other)
+
+
+def facts_sql(today: date) -> dict[str, str]:
+    """The same facts as columns, over tables ``l`` and ``r``."""
+    both_types = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
+    limit = adult_since(today)
+    return {
+        # As cases, which look at the lists only where both have something in them.
+        "same_id": "CASE WHEN len(l.ids) = 0 OR len(r.ids) = 0 THEN false ELSE list_has_any(l.ids, r.ids) END",
+        "other_single": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
+        f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {both_types.format(SINGLE_BITS)} END",
+        "same_initial": "coalesce(left(l.first, 1) = left(r.first, 1), false)",
+        "across_eighteen": f"coalesce((l.birth_date <= '{limit}') <> (r.birth_date <= '{limit}'), false)",
+    }
+
+
+@lru_cache(maxsize=8)
+def adult_since(today: date) -> str:
+    """The last birth date (ISO) of somebody who is eighteen."""
+    day = min(today.day, 28) if today.month == 2 else today.day
+    return date(today.year - 18, today.month, day).isoformat()
+
+
+def is_nothing(facts: Facts) -> bool:
+    """Whether ``classify`` calls them nothing whatever their score: a veto holds, and neither tie nor exception."""
+    return bool(veto_of(facts)) and not _first(DESPITE, facts) and not _first(TIES, facts)
+
+
+def veto_of(facts: Facts) -> str:
+    """The code of the first veto that holds, or ""."""
+    return _first(VETOES, facts)
+
+
+def classify(facts: Facts, scored: Scored, *, model: Model) -> Classified:
+    """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
+    is_possible = scored.score >= model.thresholds["possible"]
+    if veto := veto_of(facts):
+        if is_possible and (despite := _first(DESPITE, facts)):
+            return Classified(POSSIBLE, despite, veto)
+        return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
+    rule = _first(RULES, facts)
+    if rule or scored.score >= model.thresholds["probable"]:
+        doubt = _first(DOUBTS, facts)
+        if doubt:
+            return Classified(POSSIBLE, doubt) if is_possible else Classified(NOTHING)
+        if rule:
+            is_sure = is_possible or rule == _SURE_RULE
+            return Classified(CERTAIN, rule) if is_sure else Classified(POSSIBLE, UNLIKELY)
+        return Classified(PROBABLE)
+    return Classified(POSSIBLE if is_possible else NOTHING)
+
+
+def _first(conditions: Mapping[str, Condition], facts: Facts) -> str:
+    return next((code for code, condition in conditions.items() if condition.holds(facts)), "")
+
+
+def code_sql(conditions: Mapping[str, Condition]) -> str:
+    """The code of the first condition that holds, or ''."""
+    cases = " ".join(f"WHEN {condition.sql} THEN '{code}'" for code, condition in conditions.items())
+    return f"CASE {cases} ELSE '' END"
+
+
+def tier_sql(model: Model) -> str:
+    """Over columns ``veto``, ``despite``, ``rule``, ``tie``, ``doubt`` and ``score``."""
+    probable, possible = (f"score >= {model.thresholds[name]!r}" for name in ("probable", "possible"))
+    return (
+        f"CASE WHEN veto <> '' THEN CASE WHEN despite <> '' AND {possible} THEN '{POSSIBLE}'"
+        f" WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
+        f" WHEN rule <> '' AND doubt = '' THEN CASE WHEN {possible} OR rule = '{_SURE_RULE}' THEN '{CERTAIN}'"
+        f" ELSE '{POSSIBLE}' END"
+        f" WHEN {probable} AND doubt = '' THEN '{PROBABLE}'"
+        f" WHEN {possible} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"
+    )
+
+
+def decided_sql(model: Model) -> str:
+    """Over the same columns and ``tier``: the rule that makes it certain, or what makes it possible only."""
+    return (
+        f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN veto <> '' THEN CASE WHEN tier = '{POSSIBLE}' THEN despite ELSE '' END"
+        f" WHEN tier = '{POSSIBLE}' AND rule <> '' AND doubt = '' THEN '{UNLIKELY}'"
+        f" WHEN tier = '{POSSIBLE}' AND (rule <> '' OR score >= {model.thresholds['probable']!r}) THEN doubt ELSE '' END"
+    )
+
+
+def in_words(rule: str, veto: str) -> str:
+    """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
+    if rule in _TEXTS:
+        return _TEXTS[rule]
+    condition = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)
+    return condition.text if condition else ""

@@ -1,0 +1,130 @@
+"""What invented people are made of: names, cities, streets, addresses of nine countries, drawn by their weights.
+
+Names come from Faker's lists, weighted as there.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import accumulate
+from typing import Any
+
+from profiles.duplicates.scoring.features import fold
+from profiles.duplicates.training.mistakes import COUNTRIES
+
+PROVIDERS = {
+    "gmail.com": 42,
+    "yahoo.com": 9,
+    "hotmail.com": 9,
+    "outlook.com": 8,
+    "icloud.com": 7,
+    "web.de": 3,
+    "gmx.de": 3,
+    "seznam.cz": 3,
+    "orange.fr": 2,
+    "libero.it": 2,
+    "wp.pl": 2,
+    "": 10,  # the company's own
+}
+FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
+
+
+@dataclass(slots=True)
+class Person:
+    """Everything true of somebody; a row knows a part of it."""
+
+    first_name: str
+    last_name: str
+    email: str
+    phone: str
+    birth_date: str
+    city: str
+    street: str
+    postcode: str
+    country: str
+    household: int
+    is_male: bool
+    is_on_paper: bool
+
+
+class Drawn:
+    """Something drawn by its weights."""
+
+    def __init__(self, items: Sequence[Any], weights: Sequence[float]) -> None:
+        self.items, self.sums = list(items), list(accumulate(weights))
+
+    def __call__(self, dice: random.Random) -> Any:
+        return dice.choices(self.items, cum_weights=self.sums)[0]
+
+
+def _names(provider: Any, kind: str) -> Drawn:
+    found = getattr(provider, kind, None) or getattr(provider, kind.rpartition("_")[0])
+    if isinstance(found, dict):
+        return Drawn(list(found), list(found.values()))
+    ordered = list(dict.fromkeys(found))
+    return Drawn(ordered, [1.0 / (place + 20) for place in range(len(ordered))])
+
+
+class World:
+    """Names, cities and streets to draw from."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.male, self.female, self.last, self.city = {}, {}, {}, {}
+        for country in COUNTRIES:
+            provider = import_module(f"faker.providers.person.{country}").Provider
+            self.male[country] = _names(provider, "first_names_male")
+            self.female[country] = _names(provider, "first_names_female")
+            self.last[country] = _names(provider, "last_names")
+            parts = self.last[country].items
+            cities = [
+                f"{dice.choice(parts)}{dice.choice(('ton', 'burg', 'stadt', 'ville', ' Hills'))}"
+                for _ in range(400)
+            ]
+            self.city[country] = Drawn(cities, [1.0 / (place + 3) for place in range(400)])
+        every = sorted({name for drawn in self.last.values() for name in drawn.items if len(name) > 3})
+        rare = [
+            dice.choice(every)[: dice.randint(2, 5)] + dice.choice(every)[dice.randint(2, 3) :].lower()
+            for _ in range(60_000)
+        ]
+        # A long tail, as a census has.
+        self.rare = Drawn(rare, [1.0 / (place + 50) ** 0.6 for place in range(60_000)])
+        streets = sorted({name.split()[0] for name in every})
+        dice.shuffle(streets)
+        # Every town has a High Street.
+        self.street = Drawn(streets, [1.0 / (place + 5) for place in range(len(streets))])
+        self.domains = Drawn(list(PROVIDERS), list(PROVIDERS.values()))
+        self.countries = Drawn(list(COUNTRIES), [one[0] for one in COUNTRIES.values()])
+        self.taken: set[str] = set()
+
+    def phone(self, country: str) -> str:
+        _, code, start, digits = COUNTRIES[country]
+        first = str(self.dice.randint(2, 9))
+        return f"+{code}{start}{first}{''.join(self.dice.choices(string.digits, k=digits - 1))}"
+
+    def email(self, first: str, last: str, born: str, companies: int) -> str:
+        """One nobody else has, also where dots do not count."""
+        given, family = fold(first).replace(" ", ""), fold(last).replace(" ", "")
+        domain = self.domains(self.dice) or f"co{self.dice.randrange(companies)}.com"
+        number = self.dice.randint(1, 999)
+        form = Drawn(
+            (
+                f"{given}.{family}",
+                f"{given[:1]}.{family}",
+                f"{given}{family}",
+                f"{given}.{family}{born[2:4]}",
+                f"{family}{given[:1]}{number}",
+                f"{given}{number}{born[:4]}",
+            ),
+            (38, 12, 14, 16, 10, 10),
+        )(self.dice)
+        mailbox, more = form, 1
+        while (address := f"{mailbox}@{domain}").replace(".", "") in self.taken:
+            more += 1
+            mailbox = f"{form}{more + number}"
+        self.taken.add(address.replace(".", ""))
+        return address

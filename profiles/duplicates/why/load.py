@@ -1,0 +1,271 @@
+"""Two people as the tables have them: where each value stands, and who wrote it. A fixed number of queries."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from cdp.sql import run
+from profiles.duplicates.scoring.tiers import VETOES, in_words
+from profiles.duplicates.why.findings import (
+    ATTRIBUTE,
+    CONTACT,
+    HARD,
+    PENDING,
+    PROPERTY,
+    SOFT,
+    Case,
+    Decision,
+    Hand,
+    Origin,
+    Side,
+    Trace,
+)
+from profiles.duplicates.why.origins import Key, loaded, origins_of
+from profiles.identity.types import identifier_types
+from profiles.models import DuplicatePair, HeldJoin, Identifier, LinkInterval, Profile
+from profiles.values.attributes import CUSTOM
+
+# Of each profile so many of the newest events are looked at, and so many of those that hold something are read.
+EVENTS, READ = 2_000, 200
+# What looks as if it could say who somebody is, in the text of an event.
+_LOOKS = r"@|phone|mobile|tel"
+_MAX_PATTERNS = 200
+# Nested objects of an event are read so deep.
+DEPTH = 3
+
+_EVENTS = """
+    SELECT m.canonical_id, m.id, e.kind, n.name, e.occurred_at, s.name, s.door, s.id, e.properties,
+        e.context -> 'traits', e.envelope
+    FROM profiles_profile m CROSS JOIN LATERAL (
+        SELECT * FROM (
+            SELECT * FROM profiles_event WHERE profile_id = m.id ORDER BY occurred_at DESC, id DESC LIMIT %(events)s
+        ) newest
+        WHERE newest.properties::text ~* %(looks)s OR newest.context ->> 'traits' ~* %(looks)s
+            OR newest.properties::text ILIKE ANY(%(values)b::text[])
+            OR newest.envelope ->> 'user_id' = ANY(%(ids)b::text[])
+        ORDER BY newest.occurred_at DESC LIMIT %(read)s
+    ) e
+    JOIN profiles_eventname n ON n.id = e.name_id JOIN profiles_source s ON s.id = e.source_id
+    WHERE m.canonical_id = ANY(%(roots)b::bigint[])
+    ORDER BY e.occurred_at DESC LIMIT 2000
+"""
+
+
+def read_case(a: Profile, b: Profile, *, base_url: str = "") -> Case:
+    """Everything about two surviving profiles that can say why they are two. Seven queries."""
+    types = identifier_types()
+    sides = {a.pk: Side(a), b.pk: Side(b)}
+    for trace in _identifiers(sides):
+        sides[trace.root_id].traces.append(trace)
+    for side in sides.values():
+        side.traces += _attributes(side.root)
+    for trace in _events(sides):
+        sides[trace.root_id].traces.append(trace)
+    _tell_origins(sides)
+    case = Case(
+        sides[a.pk],
+        sides[b.pk],
+        types,
+        region=settings.CDP_PHONE_REGION,
+        base_url=base_url or settings.CDP_URL.rstrip("/"),
+    )
+    case.hands = [*_hands(sides), *_held(sides)]
+    case.decisions = _decisions(sides)
+    case.vetoes = {one.veto: in_words(one.rule, one.veto) for one in case.decisions if one.veto in VETOES}
+    return case
+
+
+def _identifiers(sides: dict[int, Side]) -> Iterable[Trace]:
+    rows = Identifier.objects.of_people(*sides).select_related("type", "source", "profile")
+    for row in rows.defer("profile__search").order_by("type__priority", "pk"):
+        soft = row.type.strength == row.type.Strength.SOFT
+        stored = SOFT if soft else HARD
+        if not row.resolves:
+            stored = PENDING if row.is_pending else CONTACT
+        yield Trace(
+            root_id=row.profile.canonical_id,
+            member_id=row.profile_id,
+            type=row.type.name,
+            value=row.value,
+            raw=row.raw or row.value,
+            stored_as=stored,
+            place=row.type.name,
+            # Until the journal says more.
+            origin=Origin(row.first_seen_at, row.source.name, row.source.door, row.source_id),
+            is_verified=row.is_verified,
+        )
+
+
+def _attributes(root: Profile) -> Iterable[Trace]:
+    """E-mail and phone, and every text or number among the custom attributes; these read as no type yet."""
+    for name in ("email", "phone"):
+        if value := getattr(root, name):
+            yield Trace(root.pk, root.pk, name, value, value, ATTRIBUTE, name)
+    for name, value in root.attributes.items():
+        for text in _texts(value):
+            yield Trace(root.pk, root.pk, "", text, text, ATTRIBUTE, CUSTOM + name)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return []
+    if isinstance(value, (str, int)):
+        return [str(value)] if str(value).strip() else []
+    if isinstance(value, float) and value.is_integer():
+        return [str(int(value))]
+    return [text for one in value for text in _texts(one)] if isinstance(value, list) else []
+
+
+def _events(sides: dict[int, Side]) -> Iterable[Trace]:
+    """Texts in events that may say who it is, the newest of equal ones first. One query."""
+    wanted = {
+        text
+        for side in sides.values()
+        for trace in side.held(HARD, PENDING, CONTACT)
+        for text in (trace.value, trace.raw)
+    }
+    patterns = sorted(wanted)[:_MAX_PATTERNS]
+    rows = run(
+        _EVENTS,
+        {
+            "roots": [*sides],
+            "events": EVENTS,
+            "read": READ,
+            "looks": _LOOKS,
+            "values": [f"%{_escaped(text)}%" for text in patterns if len(text) > 2],
+            "ids": patterns,
+        },
+    )
+    seen = set()
+    for root, member, kind, name, at, source, door, source_id, *said in rows:
+        properties, traits, envelope = map(loaded, said)
+        around = envelope or {}
+        origin = Origin(
+            at,
+            source,
+            door,
+            source_id,
+            cause="event",
+            call=kind,
+            event=name,
+            user_id=str(around.get("user_id") or ""),
+            anonymous_id=str(around.get("anonymous_id") or ""),
+            sent=properties,
+        )
+        box = "traits" if kind in ("identify", "update", "group") else "properties"
+        places = [*_leaves(properties, f"/{box}"), *_leaves(traits, "/context/traits")]
+        if origin.user_id in wanted:
+            places.append(("/userId", origin.user_id))
+        for place, text in places:
+            if (key := (root, kind, name, place, text)) not in seen:
+                seen.add(key)
+                yield Trace(root, member, "", text, text, PROPERTY, place, origin)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _leaves(value: Any, place: str, depth: int = DEPTH) -> list[tuple[str, str]]:
+    """(pointer, text) of the texts and whole numbers in an object."""
+    if isinstance(value, dict) and depth:
+        return [leaf for name, one in value.items() for leaf in _leaves(one, f"{place}/{name}", depth - 1)]
+    if isinstance(value, list) and depth:
+        return [leaf for one in value[:20] for leaf in _leaves(one, place, depth - 1)]
+    return [(place, text) for text in _texts(value)] if not isinstance(value, (dict, list)) else []
+
+
+# --- Who wrote it ---------------------------------------------------------------------------------------
+
+
+def _tell_origins(sides: dict[int, Side]) -> None:
+    """Put the journal's origin on identifiers and attributes, and on the people themselves. One query."""
+    wanted = {_key(trace) for side in sides.values() for trace in side.traces if trace.stored_as != PROPERTY}
+    found = origins_of([*sides], wanted)
+    for root_id, side in sides.items():
+        side.made = found.get((root_id, "", ""))
+        side.traces = [_with_origin(trace, found) for trace in side.traces]
+
+
+def _key(trace: Trace) -> Key:
+    if trace.stored_as == ATTRIBUTE:
+        return (trace.place, trace.raw)
+    return ("identifiers", f"{trace.type}:{trace.value}")
+
+
+def _with_origin(trace: Trace, found: dict[tuple[int, str, str], Origin]) -> Trace:
+    if trace.stored_as == PROPERTY:
+        return trace
+    origin = found.get((trace.root_id, *_key(trace)))
+    return trace if origin is None else replace(trace, origin=origin)
+
+
+# --- What stands between them ---------------------------------------------------------------------------
+
+
+def _hands(sides: dict[int, Side]) -> list[Hand]:
+    """Soft identifiers that both had, one after the other. One query."""
+    rows = (
+        LinkInterval.objects.filter(profile__canonical_id__in=sides)
+        .order_by("pk")
+        .values_list("type__name", "value", "profile__canonical_id", "started_at")
+    )
+    by_value: dict[tuple[str, str], list[tuple[int, datetime.datetime | None]]] = defaultdict(list)
+    for name, value, root, start in rows[:2000]:
+        by_value[name, value].append((root, start))
+    found = []
+    for (name, value), held in by_value.items():
+        roots = list(dict.fromkeys(root for root, _ in held))
+        if len(roots) == 2:
+            at = next((start for root, start in held if root == roots[1] and start), None)
+            found.append(Hand(name, value, "hands", roots[0], roots[1], at, people=2))
+    return found
+
+
+def _held(sides: dict[int, Side]) -> list[Hand]:
+    """Joins of the two that the circuit breaker held. One query."""
+    a, b = sides
+    rows = HeldJoin.objects.filter(
+        Q(profile__canonical_id=a, other__canonical_id=b) | Q(profile__canonical_id=b, other__canonical_id=a),
+        state__in=[HeldJoin.State.OPEN, HeldJoin.State.SHARED],
+    ).select_related("type", "source", "profile", "other")
+    return [
+        Hand(
+            row.type.name,
+            row.value,
+            "held" if row.state == HeldJoin.State.OPEN else "shared",
+            row.other.canonical_id,
+            row.profile.canonical_id,
+            row.last_at,
+            row.source.name,
+            row.people,
+            row.pk,
+        )
+        for row in rows.defer("profile__search", "other__search")[:20]
+    ]
+
+
+def _decisions(sides: Sequence[int] | dict[int, Side]) -> list[Decision]:
+    """What is known and decided about the pair, the newest first. One query."""
+    a, b = sides
+    rows = DuplicatePair.objects.filter(
+        Q(a__canonical_id=a, b__canonical_id=b) | Q(a__canonical_id=b, b__canonical_id=a)
+    ).select_related("user", "key")
+    return [
+        Decision(
+            row.verdict,
+            row.user.get_username() if row.user else row.key.name if row.key else "somebody",
+            row.decided_at,
+            row.veto,
+            row.rule,
+            row.through_id,
+        )
+        for row in rows.order_by("-decided_at", "-pk")[:20]
+    ]

@@ -1,0 +1,1 @@
+"""Finding profiles: the search box, the filters of lists, counting what they show."""

@@ -1,0 +1,287 @@
+"""The filters of people, one set for the admin's list, the API and bulk actions (P5).
+
+Every filter is a condition on surviving profiles that looks at all their members: a tag, an identifier, an
+import or a source on a merged-away row counts for the person. Each is one subquery; none joins, so nothing
+is ever listed twice and no DISTINCT is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from cdp.errors import Invalid
+from profiles.finding.search import SearchResult, search
+from profiles.identity.normalize import BadValue, country
+from profiles.identity.resolve import clean_pair
+from profiles.identity.types import get_type, identifier_types
+from profiles.models import Change, Consent, DuplicatePair, Identifier, Profile, ProfileTag, Source
+from profiles.values.attributes import CUSTOM, DEFAULTS, Spec, attribute_specs, clean_value
+
+Roots = QuerySet[Profile]
+
+
+class MomentField(forms.Field):
+    """ISO 8601 moment, or a day meaning its midnight; without a zone in the site's time zone."""
+
+    def to_python(self, value: Any) -> Any:
+        if not value:
+            return None
+        try:
+            moment = parse_datetime(f"{value}T00:00" if parse_date(value) else value)
+        except ValueError:
+            moment = None
+        if moment is None:
+            raise ValidationError(
+                f"“{value}” is not a date. Write it like 2026-03-01 or 2026-03-01T14:30:00Z."
+            )
+        return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+
+
+class CountryField(forms.CharField):
+    def to_python(self, value: Any) -> str:
+        raw = super().to_python(value)
+        try:
+            return country(raw) if raw else ""
+        except BadValue as error:
+            raise ValidationError(str(error)) from error
+
+
+class ManyField(forms.Field):
+    """A parameter that may be repeated."""
+
+    widget = forms.SelectMultiple
+
+    def to_python(self, value: Any) -> list[str]:
+        return [part for part in ([value] if isinstance(value, str) else value or []) if part]
+
+
+class MomentFilter(django_filters.Filter):
+    field_class = MomentField
+
+
+class CountryFilter(django_filters.Filter):
+    field_class = CountryField
+
+
+class TextFilter(django_filters.Filter):
+    field_class = forms.CharField
+
+
+class ManyFilter(django_filters.Filter):
+    field_class = ManyField
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        return self.method(qs, value) if value else qs
+
+
+class AttributeFilter(django_filters.Filter):
+    """``attributes.<name>=value`` on the merged view; the value is cleaned as the attribute's type asks."""
+
+    field_class = forms.CharField
+
+    def __init__(self, spec: Spec, **kwargs: Any) -> None:
+        super().__init__(label=spec.label, **kwargs)
+        self.spec = spec
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        if value in (None, ""):
+            return qs
+        try:
+            clean = clean_value(self.spec, [value] if self.spec.type == "list" else value)
+        except BadValue as error:
+            raise Invalid([{"field": self.field_name, "value": value, "message": str(error)}]) from error
+        if self.spec.is_custom:
+            return qs.filter(attributes__contains={self.spec.name: clean})
+        if self.spec.type in ("text", "gender"):
+            return qs.filter(**{f"{self.spec.name}__iexact": clean})
+        return qs.filter(**{self.spec.name: clean})
+
+
+TYPES = [("recognized", "Recognized"), ("anonymous", "Anonymous")]
+# What the list can show. Merged-away people are never listed: they lead to their winner.
+STATUSES = [("live", "Live"), ("deleted", "Deleted")]
+
+
+class ProfileFilter(django_filters.FilterSet):
+    """Surviving profiles by any of API.md's filters. ``queryset`` is ``Profile.objects.all()`` or narrower.
+
+    ``qs`` is exactly the people that match; ``page_qs`` is the same set for a page of a list, which for
+    very common search words looks at surviving rows only (see profiles/finding/search.py). ``found`` tells why.
+    Raises Invalid for an attribute value that is none; other bad values are errors of ``form``.
+    """
+
+    q = TextFilter(method="by_search", label="Search")
+    type = django_filters.ChoiceFilter(choices=TYPES, method="by_type", label="Type")
+    tag = ManyFilter(method="by_tags", label="Tag")
+    country = CountryFilter(field_name="country", label="Country")
+    source = TextFilter(method="by_source", label="Source")
+    created_at_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="Created since")
+    created_at_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Created before")
+    last_seen_at_after = MomentFilter(field_name="last_seen_at", lookup_expr="gte", label="Seen since")
+    last_seen_at_before = MomentFilter(field_name="last_seen_at", lookup_expr="lt", label="Not seen since")
+    identifier = TextFilter(method="by_identifier", label="Identifier")
+    consent = TextFilter(method="by_consent", label="Consent")
+    locked = django_filters.BooleanFilter(field_name="is_locked", label="Locked against merging")
+    duplicates = django_filters.BooleanFilter(method="by_duplicates", label="Possible duplicates")
+    status = django_filters.ChoiceFilter(choices=STATUSES, method="keep", label="Status", null_label=None)
+
+    class Meta:
+        model = Profile
+        fields: list[str] = []
+
+    @classmethod
+    def get_filters(cls) -> Any:
+        # “import” cannot be an attribute's name in Python.
+        filters = super().get_filters()
+        filters["import"] = django_filters.NumberFilter(method="by_import", label="Import")
+        return filters
+
+    def __init__(self, data: Any = None, queryset: Any = None, **kwargs: Any) -> None:
+        super().__init__(data, Profile.objects.all() if queryset is None else queryset, **kwargs)
+        self.found: SearchResult | None = None
+        self._is_for_page = False
+        wanted = [name for name in self.data if name.startswith(CUSTOM)]
+        if wanted:
+            self._add_attributes(wanted)
+
+    def _add_attributes(self, wanted: list[str]) -> None:
+        specs = attribute_specs()
+        for name in wanted:
+            spec = specs.get(name) or DEFAULTS.get(name.removeprefix(CUSTOM))
+            if spec is None:
+                plain = name.removeprefix(CUSTOM)
+                message = f"There is no attribute “{plain}”."
+                raise Invalid([{"field": name, "value": plain, "message": message}])
+            added = AttributeFilter(spec, field_name=name)
+            added.parent = self
+            self.filters[name] = added
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        status = self.form.cleaned_data.get("status") or Profile.Status.LIVE
+        # Live and deleted people are roots by constraint and by the verbs; saying so again
+        # (canonical = id) makes the planner expect one row in two hundred and choose badly.
+        return super().filter_queryset(queryset.filter(status=status))
+
+    @property
+    def page_qs(self) -> Roots:
+        """For pages of a list; see the class. Runs the search box's own queries when there is a ``q``."""
+        self.form.is_valid()
+        self._is_for_page = True
+        try:
+            return self.filter_queryset(self.queryset.all())
+        finally:
+            self._is_for_page = False
+
+    @property
+    def is_search_alone(self) -> bool:
+        """Whether the search box is all that chooses people (beside their type), and found them all."""
+        chosen = {name for name, value in self.form.cleaned_data.items() if value not in (None, "", [])}
+        return self.found is not None and not self.found.is_capped and chosen <= {"q", "type", "status"}
+
+    def without_type(self) -> Roots:
+        """Everybody the other filters match, for counting both types. Needs a valid form."""
+        cleaned = self.form.cleaned_data
+        try:
+            self.form.cleaned_data = {**cleaned, "type": ""}
+            return self.page_qs
+        finally:
+            self.form.cleaned_data = cleaned
+
+    def keep(self, queryset: Roots, name: str, value: Any) -> Roots:
+        return queryset
+
+    def by_search(self, queryset: Roots, name: str, value: str) -> Roots:
+        if self.found is None:
+            status = self.form.cleaned_data.get("status") or Profile.Status.LIVE
+            self.found = search(value, status=status)
+        if not self.found.text:
+            return queryset
+        return queryset.filter(self.found.page_condition if self._is_for_page else self.found.condition)
+
+    def by_type(self, queryset: Roots, name: str, value: str) -> Roots:
+        return queryset.filter(is_recognized=value == "recognized")
+
+    def by_tags(self, queryset: Roots, name: str, value: list[str]) -> Roots:
+        """Carries each of the tags, whatever its case."""
+        for tag in value:
+            links = ProfileTag.objects.filter(tag__name__iexact=tag)
+            queryset = queryset.filter(pk__in=links.values("profile__canonical_id"))
+        return queryset
+
+    def by_source(self, queryset: Roots, name: str, value: str) -> Roots:
+        """Made through this source (name or id), or joined by somebody who was."""
+        sources = (
+            Source.objects.filter(pk=int(value))
+            if value.isdigit()
+            else Source.objects.filter(name__iexact=value)
+        )
+        ids = list(sources.values_list("pk", flat=True))
+        merged = Profile.objects.exclude(canonical_id=F("pk")).filter(source_id__in=ids)
+        return queryset.filter(Q(source_id__in=ids) | Q(pk__in=merged.values("canonical_id")))
+
+    def by_duplicates(self, queryset: Roots, name: str, value: bool) -> Roots:
+        """May be the same person as somebody else: a suggestion nobody has decided yet."""
+        open_pairs = DuplicatePair.objects.filter(
+            verdict=DuplicatePair.Verdict.OPEN,
+            a__canonical__status=Profile.Status.LIVE,
+            b__canonical__status=Profile.Status.LIVE,
+        ).exclude(a__canonical_id=F("b__canonical_id"))
+        found = Q(pk__in=open_pairs.values("a__canonical_id")) | Q(
+            pk__in=open_pairs.values("b__canonical_id")
+        )
+        return queryset.filter(found if value else ~found)
+
+    def by_import(self, queryset: Roots, name: str, value: Any) -> Roots:
+        """Made or changed by this import."""
+        changes = Change.objects.filter(cause=Change.Cause.IMPORT, cause_id=int(value))
+        return queryset.filter(pk__in=changes.values("profile__canonical_id"))
+
+    def by_identifier(self, queryset: Roots, name: str, value: str) -> Roots:
+        """Holds ``type:value`` (in any format), as an identifier or a contact value."""
+        type_name, _, raw = value.partition(":")
+        try:
+            pair = clean_pair(get_type(identifier_types(), type_name), raw.strip())
+        except Invalid as error:
+            raise Invalid([{**error.problems[0], "field": "identifier"}]) from error
+        if pair is None:
+            return queryset.none()
+        held = Identifier.objects.filter(type__name=pair[0], value=pair[1])
+        return queryset.filter(pk__in=held.values("profile__canonical_id"))
+
+    def by_consent(self, queryset: Roots, name: str, value: str) -> Roots:
+        """``channel[/purpose][:granted|withdrawn]`` as it stands now; ``granted`` when left out."""
+        pair, _, state = value.partition(":")
+        channel, _, purpose = pair.partition("/")
+        if state not in ("", *Consent.State.values):
+            message = f"“{state}” is not a state of a consent. Write granted or withdrawn."
+            raise Invalid([{"field": "consent", "value": value, "message": message}])
+        granted = Q(pk__in=_granted(channel, purpose))
+        if state != Consent.State.WITHDRAWN:
+            return queryset.filter(granted)
+        asked = Consent.objects.filter(**_of(channel, purpose))
+        return queryset.filter(~granted, pk__in=asked.values("profile__canonical_id"))
+
+
+def _of(channel: str, purpose: str) -> dict[str, str]:
+    return {"channel": channel.strip().lower(), **({"purpose": purpose.strip().lower()} if purpose else {})}
+
+
+def _granted(channel: str, purpose: str) -> QuerySet[Any]:
+    """Ids of people who said yes and still do: the set-based twin of ``profiles.consent.ledger.decide``."""
+    same = Consent.objects.filter(
+        profile__canonical_id=OuterRef("profile__canonical_id"),
+        channel=OuterRef("channel"),
+        purpose=OuterRef("purpose"),
+    )
+    # A no of unknown time counts as taken when it was recorded; at the same instant the no wins.
+    later_no = same.filter(state=Consent.State.WITHDRAWN).annotate(latest=Coalesce("at", "recorded_at"))
+    yes = Consent.objects.filter(**_of(channel, purpose), state=Consent.State.GRANTED, at__isnull=False)
+    return yes.filter(~Exists(later_no.filter(latest__gte=OuterRef("at")))).values("profile__canonical_id")

@@ -1,0 +1,235 @@
+"""What must hold of the data at any moment, as SQL over whole tables (DESIGN §3, FAULTS V1-V7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+
+from cdp import audit
+from profiles.duplicates.finding import invariants as soundness
+from profiles.models import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """``sql`` selects the id of everything that breaks it, one column, each id once."""
+
+    name: str
+    sql: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """``sample_ids`` are up to ten of the ``count`` rows; ``fix`` is what to do about it."""
+
+    name: str
+    count: int
+    fix: str
+    sample_ids: list[int] = field(default_factory=list)
+
+
+_ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
+_JOURNAL_FIX = (
+    "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
+)
+_TRACKED_FIX = "Something wrote to the tables by hand. Put these rows right, or restore them from a backup."
+_MENDABLE = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
+_MAIN = (
+    "SELECT p.canonical_id FROM profiles_identifier i"
+    " JOIN profiles_identifiertype t ON t.id = i.type_id AND t.is_main AND t.is_unique AND t.strength = 'hard'"
+    " JOIN profiles_profile p ON p.id = i.profile_id WHERE i.resolves"
+)
+
+INVARIANTS = (
+    Invariant(
+        "pointers lead straight to a surviving profile",
+        "SELECT p.id FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE p.canonical_id <> p.id AND (root.canonical_id <> root.id OR root.status = 'merged')",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "only merged, deleted or erased profiles point elsewhere",
+        "SELECT id FROM profiles_profile"
+        " WHERE (status = 'merged') <> (canonical_id <> id) AND NOT (status IN ('deleted', 'erased'))",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "each merged profile has one active merge, and nobody else has",
+        "SELECT p.id FROM profiles_profile p FULL JOIN"
+        " (SELECT loser_id FROM profiles_merge WHERE undone_at IS NULL) m ON m.loser_id = p.id"
+        " WHERE (p.canonical_id <> p.id) IS DISTINCT FROM (m.loser_id IS NOT NULL)",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "an active merge joins two profiles of one person",
+        "SELECT m.id FROM profiles_merge m JOIN profiles_profile l ON l.id = m.loser_id"
+        " JOIN profiles_profile w ON w.id = m.winner_id"
+        " WHERE m.undone_at IS NULL AND l.canonical_id <> w.canonical_id",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "active merges lead up to the surviving profile, without a circle",
+        "WITH RECURSIVE up AS (SELECT id AS pk, canonical_id AS root FROM profiles_profile WHERE canonical_id = id"
+        " AND id IN (SELECT winner_id FROM profiles_merge WHERE undone_at IS NULL)"
+        " UNION SELECT m.loser_id, up.root FROM profiles_merge m JOIN up ON up.pk = m.winner_id"
+        " WHERE m.undone_at IS NULL)"
+        " SELECT p.id FROM profiles_profile p LEFT JOIN up ON up.pk = p.id AND up.root = p.canonical_id"
+        " WHERE p.canonical_id <> p.id AND up.pk IS NULL",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "recognized people hold a main identifier, anonymous ones none",
+        f"SELECT p.id FROM profiles_profile p LEFT JOIN (SELECT DISTINCT canonical_id FROM ({_MAIN}) held) main"
+        " ON main.canonical_id = p.id"
+        " WHERE p.status = 'live' AND p.is_recognized <> (main.canonical_id IS NOT NULL)",
+        _MENDABLE,
+    ),
+    Invariant(
+        "an identifier leads to one profile",
+        "SELECT min(id) FROM profiles_identifier WHERE resolves GROUP BY type_id, value HAVING count(*) > 1",
+        "The unique index identifier_leads_to_one_profile is missing or broken; REINDEX it.",
+    ),
+    Invariant(
+        "identifiers of deleted and erased people lead nowhere",
+        "SELECT i.id FROM profiles_identifier i JOIN profiles_profile p ON p.id = i.profile_id"
+        " JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE i.resolves AND root.status IN ('deleted', 'erased', 'anonymized')",
+        "Restore the person and delete them again.",
+    ),
+    Invariant(
+        "contact-only identifiers lead nowhere",
+        "SELECT i.id FROM profiles_identifier i JOIN profiles_identifiertype t ON t.id = i.type_id"
+        " WHERE i.resolves AND NOT t.is_unique",
+        _MENDABLE,
+    ),
+    Invariant(
+        "every event counts for exactly one surviving profile",
+        "SELECT e.id FROM profiles_event e LEFT JOIN profiles_profile p ON p.id = e.profile_id"
+        " LEFT JOIN profiles_profile root ON root.id = p.canonical_id AND root.canonical_id = root.id"
+        " WHERE root.id IS NULL",
+        _ROOT_FIX,
+    ),
+    Invariant(
+        "the journal tells where every profile came from",
+        "SELECT p.id FROM profiles_profile p"
+        " WHERE NOT EXISTS (SELECT FROM profiles_change c WHERE c.profile_id = p.id)",
+        _JOURNAL_FIX,
+    ),
+    Invariant(
+        "the journal tells every active merge",
+        "SELECT m.id FROM profiles_merge m WHERE m.undone_at IS NULL AND NOT EXISTS (SELECT FROM profiles_change c"
+        " WHERE c.cause = 'merge' AND c.cause_id = m.id AND c.profile_id = m.winner_id AND c.kind = 'merged')",
+        _JOURNAL_FIX,
+    ),
+    Invariant(
+        "what waits for confirmation leads nowhere",
+        "SELECT id FROM profiles_identifier WHERE resolves AND is_pending",
+        _MENDABLE,
+    ),
+    Invariant(
+        "a shared browser belonged to one person at a time",
+        "SELECT DISTINCT b.id FROM profiles_linkinterval a JOIN profiles_linkinterval b"
+        " ON b.type_id = a.type_id AND b.value = a.value AND b.id > a.id"
+        " AND coalesce(a.started_at, '-infinity') < coalesce(b.ended_at, 'infinity')"
+        " AND coalesce(b.started_at, '-infinity') < coalesce(a.ended_at, 'infinity')"
+        " AND a.started_at IS DISTINCT FROM a.ended_at AND b.started_at IS DISTINCT FROM b.ended_at",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "the time a shared browser belonged to somebody ends after it began, and one time at most is open",
+        "SELECT id FROM profiles_linkinterval WHERE ended_at < started_at UNION"
+        " SELECT max(id) FROM profiles_linkinterval WHERE ended_at IS NULL"
+        " GROUP BY type_id, value HAVING count(*) > 1",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "shared browsers and carts belong to people who were not erased",
+        "SELECT p.id FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE root.status IN ('erased', 'anonymized')"
+        " AND (EXISTS (SELECT FROM profiles_linkinterval l WHERE l.profile_id = p.id)"
+        " OR EXISTS (SELECT FROM profiles_cart c WHERE c.profile_id = p.id))",
+        "Erase the person again.",
+    ),
+    Invariant(
+        "open carts gave way to no other, and none to itself",
+        "SELECT id FROM profiles_cart WHERE superseded_by_id = id"
+        " OR (state = 'open' AND superseded_by_id IS NOT NULL)",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "every event has a name and a source",
+        "SELECT e.id FROM profiles_event e LEFT JOIN profiles_eventname n ON n.id = e.name_id"
+        " LEFT JOIN profiles_source s ON s.id = e.source_id WHERE n.id IS NULL OR s.id IS NULL",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "every identifier has a type and a source",
+        "SELECT i.id FROM profiles_identifier i LEFT JOIN profiles_identifiertype t ON t.id = i.type_id"
+        " LEFT JOIN profiles_source s ON s.id = i.source_id WHERE t.id IS NULL OR s.id IS NULL",
+        _TRACKED_FIX,
+    ),
+    Invariant(
+        "every receipt has an outcome there is",
+        "SELECT id FROM profiles_receipt"
+        f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",
+        _TRACKED_FIX,
+    ),
+    *(Invariant(*told) for told in soundness.INVARIANTS),
+)
+
+
+# Derived facts, derived again; each sets only rows that are wrong.
+_MENDING = (
+    "UPDATE profiles_identifier i SET resolves = false FROM profiles_identifiertype t"
+    " WHERE t.id = i.type_id AND i.resolves AND NOT t.is_unique",
+    "UPDATE profiles_identifier SET resolves = false WHERE resolves AND is_pending",
+    "UPDATE profiles_profile p SET is_recognized = NOT is_recognized"
+    f" WHERE status = 'live' AND is_recognized <> (id IN ({_MAIN}))",
+)
+
+
+def mend() -> int:
+    """Derive again what is derived from other rows; how many rows were wrong. Some statements."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        return sum(cursor.execute(sql).rowcount for sql in _MENDING) + soundness.mend()
+
+
+def broken(invariant: Invariant) -> Violation | None:
+    """One invariant held against the whole database. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*), (array_agg(id ORDER BY id))[1:10] FROM ({invariant.sql}) found (id)"
+        )
+        count, ids = cursor.fetchone()
+    return Violation(invariant.name, count, invariant.fix, ids) if count else None
+
+
+MATCH_ROWS = soundness.ROWS
+
+
+def broken_match_rows() -> Violation | None:
+    """A sample of how people are compared, built anew."""
+    found = soundness.differing_rows()
+    return Violation(MATCH_ROWS, len(found), soundness.ROWS_FIX, found[:10]) if found else None
+
+
+AUDIT = "the audit log is as it was written"
+
+
+def broken_audit() -> Violation | None:
+    """The chain of the audit log, recomputed in constant memory."""
+    verified = audit.verify()
+    if verified.holds:
+        return None
+    fix = f"{verified.reason} Compare with the chain's heads in the process logs and with a backup."
+    return Violation(AUDIT, 1, fix, [verified.broken_id or 0])
+
+
+def violations(invariants: Iterable[Invariant] = INVARIANTS) -> list[Violation]:
+    """Everything that does not hold, in the order of the list; empty when all is well."""
+    found = [broken(invariant) for invariant in invariants]
+    rest = (broken_match_rows(), broken_audit())
+    return [violation for violation in (*found, *rest) if violation is not None]

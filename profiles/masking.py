@@ -1,0 +1,180 @@
+"""Personal data as somebody without *view PII* sees it: enough to tell people apart, not enough to reach them.
+
+Every list, card, answer and file asks this module; nothing else decides what is personal. Masked values are
+for showing only and never saved: what is masked is a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any
+
+import phonenumbers
+
+from profiles.values.attributes import CUSTOM, Spec
+
+if TYPE_CHECKING:
+    from profiles.models import Address, Identifier, Profile
+    from profiles.reading.profiles import PersonView
+
+DOTS = "•••"
+
+# Said of many people at once, so shown to everybody.
+OPEN_FIELDS = frozenset(
+    {"city", "state", "country", "gender", "language", "locked", "status", "tags", "consents"}
+)
+# Journal keys with lists of ``type:value``.
+_IDENTIFIERS = frozenset({"identifiers", "confirmed", "blocked", "shared"})
+
+_MAIL = re.compile(r"[^\s@<>,;:\"']+@[^\s@<>,;:\"']+\.[^\s@<>,;:\"']+")
+_PHONE = re.compile(r"(?<![\w.])\+?\d[\d\s().-]{6,}\d(?!\w)")
+# Names of event properties and keys that hold somebody's data whatever the value looks like.
+_PERSONAL_KEY = re.compile(
+    r"e?mail|phone|mobile|name|street|address|postcode|zip|birth|ip|user_?id|customer_?id|anonymous_?id|token",
+    re.IGNORECASE,
+)
+# Names of things, not of people.
+_THING_KEY = re.compile(
+    r"(product|event|campaign|category|brand|coupon|page|plan|list|item)_?\w*", re.IGNORECASE
+)
+
+
+def mask(field: str, value: Any, specs: dict[str, Spec] | None = None) -> Any:
+    """A value as it may be shown: ``field`` is a journal key (``email``, ``attributes.plan``) or ``notes``.
+
+    Custom attributes are masked unless ``specs`` says they are not personal. None stays None.
+    """
+    if value is None or value in ("", []):
+        return value
+    if field in _IDENTIFIERS or field == "addresses":
+        return [_mask_listed(field, item) for item in value] if isinstance(value, list) else DOTS
+    if field in OPEN_FIELDS:
+        return value
+    if field.startswith(CUSTOM):
+        spec = specs.get(field) if specs else None
+        return value if spec is not None and spec.sensitivity == "none" else DOTS
+    masker = _MASKERS.get(field)
+    return masker(str(value)) if masker else DOTS
+
+
+def mask_identifier(type_name: str, value: str) -> str:
+    """``a•••@e•••.com``, ``+48 ••• ••• 123``, the first characters of anything else."""
+    return _MASKERS.get(type_name, _first)(value)
+
+
+def mask_fields(fields: dict[str, list[Any]], specs: dict[str, Spec] | None = None) -> dict[str, list[Any]]:
+    """A journal entry's ``{field: [old, new]}``, each side masked."""
+    return {field: [mask(field, side, specs) for side in sides] for field, sides in fields.items()}
+
+
+def mask_text(text: str) -> str:
+    """Free text without e-mail addresses and phone numbers. Names in it cannot be told; see ``mask_note``."""
+    return _PHONE.sub(DOTS, _MAIL.sub(DOTS, text))
+
+
+def mask_note(text: str) -> str:
+    """Notes and messages are about one person through and through: only their length shows."""
+    words = len(text.split())
+    return f"{DOTS} ({words} word{'' if words == 1 else 's'})"
+
+
+def mask_json(value: Any, key: str = "") -> Any:
+    """Event properties and context: values under personal names hidden, addresses and numbers in texts too."""
+    if isinstance(value, dict):
+        return {name: mask_json(inner, name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [mask_json(inner, key) for inner in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if _PERSONAL_KEY.search(key) and not _THING_KEY.fullmatch(key):
+        return DOTS
+    return mask_text(value) if isinstance(value, str) else value
+
+
+def mask_profile(profile: Profile, specs: dict[str, Spec] | None = None) -> Profile:
+    """A copy with every attribute masked; ``name`` and ``initials`` follow. Not to be saved."""
+    shown = copy.copy(profile)
+    for field in profile.FIELDS:
+        # A masked date is text; the copy is only shown.
+        setattr(shown, field, mask(field, getattr(profile, field)))
+    shown.attributes = {name: mask(CUSTOM + name, value, specs) for name, value in profile.attributes.items()}
+    return shown
+
+
+def mask_view(view: PersonView, specs: dict[str, Spec] | None = None) -> PersonView:
+    """A copy of a person as everybody without *view PII* sees them. No query."""
+    shown = copy.copy(view)
+    shown.profile = mask_profile(view.profile, specs)
+    shown.identifiers = [_mask_row(row) for row in view.identifiers]
+    shown.addresses = [_mask_address(row) for row in view.addresses]
+    shown.alternates = [
+        {**other, "value": mask(other["field"], other["value"], specs)} for other in view.alternates
+    ]
+    return shown
+
+
+def _mask_row(identifier: Identifier) -> Identifier:
+    shown = copy.copy(identifier)
+    shown.value = mask_identifier(identifier.type.name, identifier.value)
+    shown.raw = ""
+    return shown
+
+
+def _mask_address(address: Address) -> Address:
+    shown = copy.copy(address)
+    shown.street = DOTS if address.street else ""
+    shown.postcode = _postcode(address.postcode) if address.postcode else ""
+    return shown
+
+
+def _mask_listed(field: str, item: Any) -> str:
+    """An item of a many-valued field of the journal: ``type:value``, or an address in one line."""
+    if field in _IDENTIFIERS and isinstance(item, str) and ":" in item:
+        name, _, value = item.partition(":")
+        return f"{name}:{mask_identifier(name, value)}"
+    return DOTS
+
+
+def _first(value: str) -> str:
+    return value[:2] + DOTS if len(value) > 3 else DOTS
+
+
+def _initial(value: str) -> str:
+    return value[0] + DOTS
+
+
+def _email(value: str) -> str:
+    local, at, domain = value.rpartition("@")
+    if not at or not local:
+        return DOTS
+    name, _, ending = domain.rpartition(".")
+    return f"{local[0]}{DOTS}@{name[:1]}{DOTS}.{ending}"
+
+
+def _phone(value: str) -> str:
+    try:
+        code = f"+{phonenumbers.parse(value).country_code} "
+    except phonenumbers.NumberParseException:
+        code = ""
+    digits = "".join(char for char in value if char.isdigit())
+    return f"{code}{DOTS} {DOTS} {digits[-3:]}" if len(digits) > 6 else DOTS
+
+
+def _postcode(value: str) -> str:
+    return value[:2] + DOTS
+
+
+def _birth_date(value: str) -> str:
+    """The year stays: age groups are what lists are filtered by."""
+    return value[:4] + "-••-••"
+
+
+_MASKERS = {
+    "first_name": _initial,
+    "last_name": _initial,
+    "email": _email,
+    "phone": _phone,
+    "postcode": _postcode,
+    "birth_date": _birth_date,
+}

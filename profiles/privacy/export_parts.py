@@ -1,0 +1,418 @@
+"""What the file for an access request holds, part by part.
+
+A new table or column about people must show up here or be declared in profiles/privacy/exempt_fields.py with its reason;
+tests/privacy/test_completeness.py enumerates the models and plants a mark in every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from cdp.models import AuditEntry, Delivery, OutboxMessage
+from imports.models import Import, Row
+from profiles.consent.ledger import current_consents
+from profiles.models import (
+    Address,
+    Change,
+    Consent,
+    DuplicatePair,
+    Event,
+    Identifier,
+    Merge,
+    Message,
+    Note,
+    Profile,
+    ProfileTag,
+)
+from profiles.privacy.tracking_parts import browsers, carts, held_joins, receipts
+from profiles.values.alternates import alternates
+from profiles.values.attributes import Spec, attribute_specs, display, label_of, values_of
+
+CHUNK = 1000
+
+
+@dataclass
+class Subject:
+    """The person: the surviving profile and the ids of everybody merged into it (itself included)."""
+
+    root: Profile
+    members: list[int]
+
+    @cached_property
+    def specs(self) -> dict[str, Spec]:
+        return attribute_specs()
+
+    @cached_property
+    def undone(self) -> set[int]:
+        """Merges with somebody else that were taken back: what came over then is not this person's."""
+        return set(_merges(self).filter(undone_at__isnull=False).values_list("pk", flat=True))
+
+
+Part = Callable[[Subject], dict[str, Any] | Iterable[dict[str, Any]]]
+
+
+def _who(user: Any, key: Any) -> str:
+    return user.get_username() if user else key.name if key else "system"
+
+
+def _profile(row: Profile) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "belongs_to": row.canonical_id,
+        "status": row.status,
+        "type": row.type,
+        "locked_against_merging": row.is_locked,
+        "source": row.source.name,
+        "version": row.version,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "first_seen_at": row.first_seen_at,
+        "last_seen_at": row.last_seen_at,
+        "values": values_of(row),
+    }
+
+
+def person(subject: Subject) -> dict[str, Any]:
+    return _profile(subject.root)
+
+
+def attributes(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Every present value with its source, and when it was first and last set, from the journal.
+
+    A value that came by a merge has the source it came from to the record that was merged.
+    """
+    now = values_of(subject.root)
+    first: dict[str, Any] = {}
+    own: dict[str, Change] = {}
+    others: dict[str, Change] = {}
+    for change in _changes(subject).exclude(cause__in=("merge", "unmerge")).iterator(CHUNK):
+        told = own if change.profile_id == subject.root.pk else others
+        for key in change.fields.keys() & now.keys():
+            new = change.fields[key][1]
+            if new is not None:
+                first[key] = min(first.get(key, change.at), change.at)
+            if new == now[key]:
+                told[key] = change
+    for key, value in now.items():
+        last = own.get(key) or others.get(key)
+        yield {
+            "name": key,
+            "label": label_of(key, subject.specs),
+            "value": value,
+            "reads": display(key, value),
+            "source": last.source.name if last else subject.root.source.name,
+            "set_by": _who(last.user, last.key) if last else None,
+            "first_set_at": first.get(key),
+            "last_set_at": last.at if last else None,
+        }
+
+
+def other_values(subject: Subject) -> Iterable[dict[str, Any]]:
+    return alternates([subject.root.pk]).get(subject.root.pk, [])
+
+
+def merged_profiles(subject: Subject) -> Iterator[dict[str, Any]]:
+    rows = Profile.objects.filter(pk__in=subject.members).exclude(pk=subject.root.pk)
+    for row in rows.select_related("source").defer("search").order_by("pk"):
+        yield _profile(row)
+
+
+def identifiers(subject: Subject) -> Iterator[dict[str, Any]]:
+    rows = Identifier.objects.filter(profile_id__in=subject.members).select_related("type", "source")
+    for row in rows.order_by("type__priority", "pk"):
+        yield {
+            "type": row.type.name,
+            "value": row.value,
+            "as_sent": row.raw or row.value,
+            "profile_id": row.profile_id,
+            "leads_to_this_person": row.resolves,
+            "verified": row.is_verified,
+            "waits_for_confirmation": row.is_pending,
+            "source": row.source.name,
+            "first_seen_at": row.first_seen_at,
+            "last_seen_at": row.last_seen_at,
+        }
+
+
+def addresses(subject: Subject) -> Iterator[dict[str, Any]]:
+    for row in Address.objects.filter(profile_id__in=subject.members).select_related("source").order_by("pk"):
+        yield {
+            "label": row.label,
+            "street": row.street,
+            "postcode": row.postcode,
+            "city": row.city,
+            "state": row.state,
+            "country": row.country,
+            "profile_id": row.profile_id,
+            "source": row.source.name,
+            "added_at": row.created_at,
+        }
+
+
+def tags(subject: Subject) -> Iterator[dict[str, Any]]:
+    rows = ProfileTag.objects.filter(profile_id__in=subject.members).select_related("tag", "source")
+    for row in rows.order_by("tag__name", "pk"):
+        yield {
+            "tag": row.tag.name,
+            "means": row.tag.description,
+            "profile_id": row.profile_id,
+            "source": row.source.name,
+            "added_at": row.added_at,
+        }
+
+
+def consents(subject: Subject) -> dict[str, Any]:
+    now = current_consents([subject.root.pk]).get(subject.root.pk, {})
+    rows = (
+        Consent.objects.filter(profile_id__in=subject.members).select_related("source", "user").order_by("pk")
+    )
+    return {
+        "now": [
+            {"channel": channel, "purpose": purpose, "state": one.state, "at": one.at, "source": one.source}
+            for (channel, purpose), one in sorted(now.items())
+        ],
+        "decisions": [
+            {
+                "channel": row.channel,
+                "purpose": row.purpose,
+                "state": row.state,
+                "decided_at": row.at,
+                "wording": row.wording,
+                "proof": row.proof,
+                "source": row.source.name,
+                "recorded_by": _who(row.user, None),
+                "recorded_at": row.recorded_at,
+                "profile_id": row.profile_id,
+            }
+            for row in rows
+        ],
+    }
+
+
+def events(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Oldest first, read in chunks: there may be hundreds of thousands."""
+    rows = Event.objects.filter(profile_id__in=subject.members).select_related("name", "source")
+    for row in rows.order_by("occurred_at", "pk").iterator(CHUNK):
+        yield {
+            "name": row.name.name,
+            "kind": row.kind,
+            "occurred_at": row.occurred_at,
+            "received_at": row.received_at,
+            "message_id": row.message_id,
+            "source": row.source.name,
+            "properties": row.properties,
+            "context": row.context,
+            "rest_of_the_call": row.envelope,
+            "profile_id": row.profile_id,
+        }
+
+
+def notes(subject: Subject) -> Iterator[dict[str, Any]]:
+    rows = Note.objects.filter(profile_id__in=subject.members).select_related("user", "key")
+    for row in rows.order_by("created_at", "pk"):
+        yield {
+            "text": row.text,
+            "written_by": _who(row.user, row.key),
+            "written_at": row.created_at,
+            "profile_id": row.profile_id,
+        }
+
+
+def messages(subject: Subject) -> Iterator[dict[str, Any]]:
+    rows = Message.objects.filter(profile_id__in=subject.members).select_related("user", "mail")
+    for row in rows.order_by("created_at", "pk"):
+        mail = row.mail
+        yield {
+            "channel": row.channel,
+            "purpose": row.purpose,
+            "address": row.address,
+            "subject": row.subject,
+            "text": row.text,
+            "sent_by": _who(row.user, None),
+            "written_at": row.created_at,
+            "profile_id": row.profile_id,
+            "mail": mail
+            and {"to": mail.to, "from": mail.sender, "state": mail.state, "sent_at": mail.sent_at},
+        }
+
+
+def _merges(subject: Subject) -> QuerySet[Merge]:
+    return Merge.objects.filter(Q(loser_id__in=subject.members) | Q(winner_id__in=subject.members))
+
+
+def merges(subject: Subject) -> Iterator[dict[str, Any]]:
+    """A merge that was taken back joined somebody else: that it happened is told, their values are not."""
+    rows = _merges(subject).select_related("user", "key", "source", "undone_by", "undone_by_key")
+    for row in rows.order_by("pk"):
+        told: dict[str, Any] = {
+            "merged_at": row.created_at,
+            "merged_by": _who(row.user, row.key),
+            "source": row.source.name,
+            "cause": {"kind": row.cause, "id": row.cause_id},
+            "moved": row.moved,
+            "undone_at": row.undone_at,
+            "undone_by": _who(row.undone_by, row.undone_by_key),
+        }
+        if row.undone_at is None:
+            told |= {
+                "profile_id": row.loser_id,
+                "into": row.winner_id,
+                "choices": row.choices,
+                "values_before": row.before,
+                "values_after": row.after,
+            }
+        yield told
+
+
+def possible_duplicates(subject: Subject) -> Iterator[dict[str, Any]]:
+    """That somebody looked like this person, and what staff decided; not who it is."""
+    rows = DuplicatePair.objects.filter(Q(a_id__in=subject.members) | Q(b_id__in=subject.members))
+    for row in rows.select_related("user", "key").order_by("pk"):
+        yield {
+            "found_at": row.created_at,
+            "found_by": row.get_found_by_display(),
+            "how_sure": row.tier,
+            "likelihood_in_bits": round(row.score, 2),
+            "decision": row.verdict,
+            "decided_by": _who(row.user, row.key) if row.decided_at else None,
+            "decided_at": row.decided_at,
+            "profile_id": row.a_id if row.a_id in subject.members else row.b_id,
+        }
+
+
+def _changes(subject: Subject) -> QuerySet[Change]:
+    rows = Change.objects.filter(profile_id__in=subject.members).select_related("source", "user", "key")
+    return rows.order_by("at", "pk")
+
+
+def history(subject: Subject) -> Iterator[dict[str, Any]]:
+    """The journal, oldest first. Of a merge that was taken back only the names of fields are told."""
+    for row in _changes(subject).iterator(CHUNK):
+        is_foreign = row.cause in ("merge", "unmerge") and row.cause_id in subject.undone
+        yield {
+            "at": row.at,
+            "what": row.kind,
+            "changes": dict.fromkeys(row.fields, "another person’s") if is_foreign else row.fields,
+            "details": None if is_foreign else row.detail,
+            "by": _who(row.user, row.key),
+            "source": row.source.name,
+            "cause": {"kind": row.cause, "id": row.cause_id, "line": row.line},
+            "profile_id": row.profile_id,
+            "through": row.via_id,
+        }
+
+
+def imports(subject: Subject) -> Iterator[dict[str, Any]]:
+    """The files that had this person in them, with the cleaned rows while those are kept.
+
+    Found by the journal (import and line), and by the rows that lead to a member: those tables are read
+    through, which takes about a second per ten million rows, and are dropped with the file's retention.
+    """
+    lines: dict[int, set[int]] = {}
+    told = Change.objects.filter(profile_id__in=subject.members, cause="import", cause_id__isnull=False)
+    for import_id, line in told.values_list("cause_id", "line"):
+        lines.setdefault(int(import_id or 0), set()).update([line] if line else [])
+    rows: dict[int, list[dict[str, Any]]] = {}
+    by_line = Q(pk__in=[])
+    for import_id, numbers in lines.items():
+        by_line |= Q(import_id=import_id) & (Q(line__in=numbers) | Q(head__in=numbers))
+    for row in Row.objects.filter(by_line | Q(profile_id__in=subject.members)).order_by("import_id", "line"):
+        rows.setdefault(row.import_id, []).append(_row(row))
+    for job in (
+        Import.objects.filter(pk__in={*lines, *rows}).select_related("user", "key", "source").order_by("pk")
+    ):
+        yield {
+            "file": job.name,
+            "uploaded_at": job.created_at,
+            "applied_at": job.applied_at,
+            "uploaded_by": _who(job.user, job.key),
+            "source": job.source.name,
+            "import": job.pk,
+            "state": job.state,
+            "lines": sorted({*lines.get(job.pk, ()), *(row["line"] for row in rows.get(job.pk, ()))}),
+            "rows": rows.get(job.pk, []),
+        }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    values = {name: value for name in Profile.FIELDS if (value := getattr(row, name)) is not None}
+    return {
+        "line": row.line,
+        "outcome": row.outcome,
+        "profile_id": row.profile_id,
+        "values": values,
+        "attributes": row.attributes,
+        "identifiers": row.keys,
+        "identifiers_as_sent": row.raws,
+        "tags": row.tags,
+        "consents": row.consents,
+        "cleared": row.clears,
+        "changes": row.diff,
+        "problems": row.problems,
+        "warnings": row.notices,
+    }
+
+
+def access(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Who looked at, changed, exported or deleted this person. Index look-ups by subject."""
+    subjects = [f"profile:{member}" for member in subject.members]
+    for entry in AuditEntry.objects.filter(subject__in=subjects).order_by("pk").iterator(CHUNK):
+        yield {
+            "at": entry.at,
+            "who": entry.actor,
+            "did": entry.action,
+            "to": entry.subject,
+            "details": entry.detail,
+        }
+
+
+def told_outside(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Other systems that were told about changes, as long as the messages are kept (30 days)."""
+    rows = OutboxMessage.objects.filter(profile_id__in=subject.members)
+    sent: dict[int, list[dict[str, Any]]] = {}
+    for row in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):
+        sent.setdefault(row.message_id, []).append(
+            {"to": row.webhook.name, "state": row.state, "delivered_at": row.delivered_at}
+        )
+    for message in rows.order_by("pk"):
+        yield {
+            "what": message.topic,
+            "at": message.created_at,
+            "said": message.payload,
+            "profile_id": message.profile_id,
+            "sent": sent.get(message.pk, []),
+        }
+
+
+# Name in the file → what it says about the part, and what makes it.
+SECTIONS: dict[str, tuple[str, Part]] = {
+    "person": ("The person as known now.", person),
+    "attributes": ("Each value with where it came from and since when.", attributes),
+    "other_values": ("Values that other records of this person had.", other_values),
+    "merged_profiles": ("Records merged into this one, with their own values.", merged_profiles),
+    "identifiers": (
+        "What the person is recognized by: addresses, numbers, browsers; old ones too.",
+        identifiers,
+    ),
+    "addresses": ("Further postal addresses.", addresses),
+    "tags": ("Labels staff or systems put on the person.", tags),
+    "consents": ("What the person agreed to or refused, now and before, with proof.", consents),
+    "events": ("What the person did: visits, orders and so on.", events),
+    "calls": ("Calls about the person that were rejected, repeated or unclear.", receipts),
+    "carts": ("Shopping carts.", carts),
+    "browsers": ("Browsers that several people used: when they were this person's.", browsers),
+    "held_joins": ("When a value seemed to join the person with somebody else.", held_joins),
+    "notes": ("Remarks staff wrote.", notes),
+    "messages": ("Messages sent to the person.", messages),
+    "merges": ("When records were found to be the same person.", merges),
+    "possible_duplicates": ("When somebody looked like the same person.", possible_duplicates),
+    "imports": ("Files that had this person in them.", imports),
+    "history": ("Every change, with old and new value.", history),
+    "access": ("Who looked at or changed the data.", access),
+    "told_outside": ("Other systems that were told about changes.", told_outside),
+}

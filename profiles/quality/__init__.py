@@ -1,0 +1,1 @@
+"""Data quality per source: hourly counts, scorecard, change alarms, weekly report."""

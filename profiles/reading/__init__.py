@@ -1,0 +1,1 @@
+"""Profiles as pages and the API read them: merged view, timeline, provenance, devices."""

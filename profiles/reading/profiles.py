@@ -1,0 +1,138 @@
+"""People as everybody reads them: the merged view of a page of roots, in a constant number of queries.
+
+The card, the API, a merge's result and the GDPR export all show a person from here.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.consent.ledger import Current, current_consents
+from profiles.models import Address, Identifier, Profile, ProfileTag, Tag
+from profiles.values.attributes import get_value
+
+
+@dataclass(slots=True)
+class PersonView:
+    """One surviving profile with what all its members hold. ``profile`` carries the merged attributes."""
+
+    profile: Profile
+    identifiers: list[Identifier] = field(default_factory=list)
+    tags: list[Tag] = field(default_factory=list)
+    addresses: list[Address] = field(default_factory=list)
+    consents: dict[tuple[str, str], Current] = field(default_factory=dict)
+    alternates: list[dict[str, Any]] = field(default_factory=list)
+    merged_ids: list[int] = field(default_factory=list)
+
+    @property
+    def id(self) -> int:
+        return self.profile.pk
+
+
+def person_views(roots: Sequence[Profile]) -> list[PersonView]:
+    """The views of these surviving profiles, in their order. Six queries for any number of them."""
+    from profiles.values.alternates import alternates
+
+    ids = [root.pk for root in roots]
+    views = {root.pk: PersonView(root) for root in roots}
+    owner = dict(Profile.objects.members_of(*ids).exclude(pk__in=ids).values_list("pk", "canonical_id"))
+    for member, root in sorted(owner.items()):
+        views[root].merged_ids.append(member)
+    members = [*ids, *owner]
+    held = Identifier.objects.filter(profile_id__in=members).select_related("type", "source")
+    for identifier in held.order_by("type__priority", "type__name", "first_seen_at", "id"):
+        views[owner.get(identifier.profile_id, identifier.profile_id)].identifiers.append(identifier)
+    for root, tags in _tags(members, owner).items():
+        views[root].tags = tags
+    for address in Address.objects.filter(profile_id__in=members):
+        views[owner.get(address.profile_id, address.profile_id)].addresses.append(address)
+    for root, consents in current_consents(ids).items():
+        views[root].consents = consents
+    for root, others in alternates(ids).items():
+        views[root].alternates = others
+    return list(views.values())
+
+
+def person_view(root: Profile) -> PersonView:
+    """The view of one surviving profile."""
+    return person_views([root])[0]
+
+
+def _tags(members: Iterable[int], owner: dict[int, int]) -> dict[int, list[Tag]]:
+    found: dict[int, dict[int, Tag]] = defaultdict(dict)
+    links = (
+        ProfileTag.objects.filter(profile_id__in=list(members)).select_related("tag").order_by("tag__name")
+    )
+    for link in links:
+        found[owner.get(link.profile_id, link.profile_id)].setdefault(link.tag_id, link.tag)
+    return {root: list(tags.values()) for root, tags in found.items()}
+
+
+def iso(moment: datetime.datetime | None) -> str | None:
+    """ISO 8601 in UTC, as every answer of the API writes times."""
+    if moment is None:
+        return None
+    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def as_api(view: PersonView) -> dict[str, Any]:
+    """The profile of the HTTP contract. No query."""
+    profile = view.profile
+    return {
+        "id": profile.pk,
+        "type": profile.type,
+        **{name: get_value(profile, name) for name in Profile.FIELDS},
+        "attributes": profile.attributes,
+        "identifiers": [identifier_as_api(identifier) for identifier in view.identifiers],
+        "tags": [tag.name for tag in view.tags],
+        "addresses": [address_as_api(address) for address in view.addresses],
+        "consents": [
+            {
+                "channel": channel,
+                "purpose": purpose,
+                "state": current.state,
+                "at": iso(current.at),
+                "source": current.source,
+            }
+            for (channel, purpose), current in sorted(view.consents.items())
+        ],
+        "segments": [],
+        "aggregates": {},
+        "alternates": view.alternates,
+        "merged_ids": view.merged_ids,
+        "locked": profile.is_locked,
+        "version": profile.version,
+        "created_at": iso(profile.created_at),
+        "updated_at": iso(profile.updated_at),
+        "first_seen_at": iso(profile.first_seen_at),
+        "last_seen_at": iso(profile.last_seen_at),
+    }
+
+
+def identifier_as_api(identifier: Identifier) -> dict[str, Any]:
+    return {
+        "type": identifier.type.name,
+        "value": identifier.value,
+        "source": identifier.source.name,
+        "verified": identifier.is_verified,
+        "resolves": identifier.resolves,
+        "pending": identifier.is_pending,
+        "first_seen_at": iso(identifier.first_seen_at),
+        "last_seen_at": iso(identifier.last_seen_at),
+    }
+
+
+def address_as_api(address: Address) -> dict[str, Any]:
+    return {
+        "id": address.pk,
+        "label": address.label,
+        "street": address.street,
+        "postcode": address.postcode,
+        "city": address.city,
+        "state": address.state,
+        "country": address.country,
+    }

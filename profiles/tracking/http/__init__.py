@@ -1,0 +1,1 @@
+"""The tracking HTTP API: request body → batch → ingest → response. Plain Django views."""

@@ -1,0 +1,252 @@
+"""What is around the items of a call: which form it has, whose key it names; and what SDKs ask for first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from profiles.tracking.http.responses import TurnedAway
+from profiles.tracking.parse import sanitize
+from profiles.tracking.parse.item_types import Problem, Refusal
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.parse.truncate import shorten
+
+if TYPE_CHECKING:
+    import datetime
+
+    from django.http import HttpRequest
+
+    from profiles.tracking.http.body import Parsed
+    from profiles.tracking.parse.item_types import Entry, Sender
+
+KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
+MAX_ITEMS = 2500
+MAX_ITEM_BYTES = 32 * 1024
+# A larger context of a batch is not kept with each of its items when these are too large with it.
+_MAX_KEPT_CONTEXT = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A parsed body: its items as sent, what it says about all of them, and the write key in it, if any."""
+
+    items: list[Any]
+    write_key: str
+    kind: str | None
+    sent_at: Any = None
+    context: dict[str, Any] | None = None
+    context_bytes: int = 0
+    has_fit_texts: bool = False
+    is_small: bool = False
+
+
+def open_call(parsed: Parsed, *, kind: str | None) -> Call:
+    """The items of a body: an object with a ``batch``, a bare list, or one item by itself.
+
+    ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises TurnedAway.
+    """
+    about: dict[str, Any] = {}
+    if isinstance(parsed.value, list):
+        items = parsed.value
+    elif isinstance(parsed.value, dict):
+        items, about = _items_of(parsed.value)
+    else:
+        raise TurnedAway(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
+    if len(items) > MAX_ITEMS:
+        message = f"The batch has {len(items):,} items; {MAX_ITEMS:,} are taken. Send smaller batches."
+        raise TurnedAway(413, "too_many_items", message)
+    context, size = _context_of(about)
+    first = items[0] if items and isinstance(items[0], dict) else {}
+    key = about.get("writeKey") or first.get("writeKey") or ""
+    return Call(
+        items,
+        write_key=key if isinstance(key, str) else "",
+        kind=kind,
+        sent_at=about.get("sentAt"),
+        context=context,
+        context_bytes=size,
+        has_fit_texts=parsed.has_fit_texts,
+        is_small=parsed.size + size <= MAX_ITEM_BYTES,
+    )
+
+
+def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entry]:
+    """Each item read, or refused with its reason; in order."""
+    sent_at = _sent_at(call)
+    for index, raw in enumerate(call.items):
+        entry = _prepared(raw, index, call)
+        if isinstance(entry, Refusal):
+            yield entry
+            continue
+        kind = _kind_of(raw, call)
+        yield read_item(_whole(entry, call, sent_at), index=index, received_at=received_at, kind=kind)
+
+
+def _sent_at(call: Call) -> Any:
+    return sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
+
+
+def _whole(raw: Any, call: Call, sent_at: Any) -> Any:
+    """The item with what its batch says for all: rejected, it is kept whole, and replayed by the same clock."""
+    if not isinstance(raw, dict):
+        return raw
+    if sent_at is not None and not raw.get("sentAt"):
+        raw["sentAt"] = sent_at
+    if call.context:
+        own = raw.get("context")
+        if own is None or isinstance(own, dict):
+            raw["context"] = {**call.context, **(own or {})}
+    return raw
+
+
+def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
+    """The settings of analytics-next: one integration, ourselves. No metrics, no plugins loaded from elsewhere."""
+    prefix = request.path.partition("/v1/projects/")[0]
+    host = f"{request.get_host()}{prefix}/v1"
+    protocol = "https" if request.is_secure() else "http"
+    everything = {"__default": {"enabled": True, "integrations": {}}}
+    return {
+        "integrations": {
+            "Segment.io": {
+                "apiKey": write_key,
+                "apiHost": host,
+                "protocol": protocol,
+                "type": "browser",
+                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+                "bundlingStatus": "bundled",
+                "addBundledMetadata": False,
+                "unbundledIntegrations": [],
+                "maybeBundledConfigIds": {},
+                "retryQueue": True,
+            }
+        },
+        "plan": {"track": everything, "identify": everything, "group": everything},
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "enabledMiddleware": {},
+        "middlewareSettings": {"routingRules": []},
+        "remotePlugins": [],
+        "legacyVideoPluginsEnabled": False,
+        # Its own statistics would otherwise be posted to its maker.
+        "metrics": {"sampleRate": 0, "host": host, "protocol": protocol},
+    }
+
+
+def rudder_config(sender: Sender, write_key: str) -> dict[str, Any]:
+    """The source configuration of the RudderStack SDKs: enabled, without destinations, reporting nothing."""
+    source = sender.source
+    created = source.created_at.isoformat()
+    off = {"enabled": False}
+    return {
+        "isHosted": True,
+        "source": {
+            "id": f"source-{source.pk}",
+            "name": source.name,
+            "writeKey": write_key,
+            "enabled": True,
+            "workspaceId": "workspace",
+            "sourceDefinitionId": "web",
+            "config": {"statsCollection": {"errors": off, "metrics": off}},
+            "destinations": [],
+            "connections": [],
+            "dataplanes": {},
+            "liveEventsConfig": {"eventUpload": False, "eventUploadTS": 0},
+            "transient": False,
+            "deleted": False,
+            "secretVersion": None,
+            "createdAt": created,
+            "updatedAt": created,
+        },
+        "consentManagementMetadata": {"providers": []},
+    }
+
+
+def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    if "batch" not in parsed:
+        return [parsed], {"writeKey": parsed.get("writeKey")}
+    items = parsed["batch"]
+    if not isinstance(items, list):
+        raise TurnedAway(400, "invalid_batch", "“batch” is not a list of items.")
+    return items, parsed
+
+
+def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
+    """A batch's own context, sanitized, with its size: it counts for every item it is merged into."""
+    context = about.get("context")
+    if not isinstance(context, dict) or not context:
+        return None, 0
+    try:
+        sanitize.clean(context, depth=sanitize.MAX_DEPTH - 1)
+    except (sanitize.TooDeep, RecursionError) as error:
+        raise TurnedAway(400, "too_deep", "The batch's context nests more than 40 levels.") from error
+    return context, len(orjson.dumps(context))
+
+
+def _prepared(raw: Any, index: int, call: Call) -> Any:
+    """The item sanitized and without its write key, or a Refusal."""
+    if isinstance(raw, dict):
+        raw.pop("writeKey", None)
+        if call.is_small and call.has_fit_texts and sanitize.is_fit(raw):
+            return raw
+    # Measured before it is walked through: a million keys are not.
+    size = _size(raw)
+    if size is None or size + call.context_bytes <= MAX_ITEM_BYTES:
+        try:
+            if not (call.has_fit_texts and isinstance(raw, dict) and sanitize.is_fit(raw)):
+                raw = sanitize.clean(raw)
+        except sanitize.TooDeep:
+            message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
+            return _refused(raw, index, call, "too_deep", message)
+        size = size if size is not None else len(orjson.dumps(raw))
+    if size + call.context_bytes > MAX_ITEM_BYTES:
+        return _too_large(raw, index, call, size)
+    return raw
+
+
+def _size(raw: Any) -> int | None:
+    """Bytes of the item as compact JSON; None while something is in it that only sanitizing makes JSON."""
+    try:
+        return len(orjson.dumps(raw))
+    except TypeError:
+        return None
+
+
+def _too_large(raw: Any, index: int, call: Call, size: int) -> Refusal:
+    """With as much of the item as is kept, and what its batch says for all, so that it can be mended and replayed."""
+    total = size + call.context_bytes
+    problems: list[Problem] = [
+        _problem("", "too_large", f"The item has {total:,} bytes; {MAX_ITEM_BYTES:,} are taken.")
+    ]
+    if call.context_bytes > _MAX_KEPT_CONTEXT:
+        message = f"The batch's context has {call.context_bytes:,} bytes, which count for every item; it is not kept here."
+        problems.append(_problem("/context", "too_large", message))
+        call = replace(call, context=None)
+    kept, told = shorten(_whole(raw, call, _sent_at(call)))
+    message = "This item is over 32 KB. Send less in its properties."
+    return replace(_refused(raw, index, call, "too_large", message), raw=kept, problems=(*problems, *told))
+
+
+def _problem(pointer: str, code: str, message: str) -> Problem:
+    return {"pointer": pointer, "value": None, "message": message, "code": code}
+
+
+def _refused(raw: Any, index: int, call: Call, code: str, message: str) -> Refusal:
+    """Without the item itself, which is what is too much of it."""
+    said = raw if isinstance(raw, dict) else {}
+    kind, name, message_id = (_short(said.get(part)) for part in ("type", "event", "messageId"))
+    kind = _kind_of(raw, call) or kind
+    return Refusal(index, code, message, None, kind[:20], name, message_id)
+
+
+def _short(value: Any) -> str:
+    return str(sanitize.clean(value))[:255] if isinstance(value, str | int) else ""
+
+
+def _kind_of(raw: Any, call: Call) -> str | None:
+    """The path's kind; in a batch sent to a single call's address the item's own goes first."""
+    if call.kind is None or len(call.items) == 1:
+        return call.kind
+    return None if isinstance(raw, dict) and raw.get("type") else call.kind

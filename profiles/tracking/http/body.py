@@ -1,0 +1,172 @@
+"""A call's body: read, decompressed and parsed, each within its limit.
+
+Content-Type is not looked at: SDKs send JSON as ``text/plain`` (no preflight) and gzipped JSON as form data.
+Nor is Content-Encoding believed where the bytes say otherwise: proxies decompress and leave the header.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.http import UnreadablePostError
+from gunicorn.http.errors import ParseException
+
+from profiles.tracking.http.responses import TurnedAway
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+MAX_BYTES = 4 * 1024 * 1024
+_LIMIT = "4 MiB"
+# A gzip stream may be several behind one another; a body of a million empty ones would take minutes.
+_MAX_MEMBERS = 16
+_BOM = b"\xef\xbb\xbf"
+_NUL = b"\\u0000"
+_GZIP = b"\x1f\x8b"
+_RAW_DEFLATE = -zlib.MAX_WBITS
+_PLAIN = ("", "identity", "gzip", "x-gzip", "deflate")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A body's JSON. ``has_fit_texts``: no text in it needs sanitizing; ``size`` is in bytes of JSON."""
+
+    value: Any
+    has_fit_texts: bool
+    size: int
+
+
+def read_json(request: HttpRequest) -> Parsed:
+    """The parsed body, not yet sanitized: lone surrogates and infinite numbers may be in it.
+
+    Raises TurnedAway: 400, 411, 413 or 415.
+    """
+    raw = read(request)
+    return parse(inflate(raw, request.headers.get("Content-Encoding", "")))
+
+
+def read(request: HttpRequest) -> bytes:
+    """The bytes as sent, at most 4 MiB; a length announced beyond that is refused unread."""
+    environ = request.META
+    try:
+        announced = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        announced = 0
+    if announced > MAX_BYTES:
+        raise _too_large("The body")
+    # Django hands out as many bytes as were announced; mobile SDKs send chunks and announce nothing.
+    stream: Any = request
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        if not environ.get("wsgi.input_terminated"):
+            raise TurnedAway(411, "length_required", "Send the body with its Content-Length.")
+        stream = environ["wsgi.input"]
+    try:
+        raw: bytes = stream.read(MAX_BYTES + 1)
+    except (UnreadablePostError, OSError, ParseException) as error:
+        raise _unreadable() from error
+    if len(raw) > MAX_BYTES:
+        raise _too_large("The body")
+    if len(raw) < announced and stream is request:
+        raise _unreadable()
+    return raw
+
+
+def inflate(raw: bytes, encoding: str = "") -> bytes:
+    """The body decompressed, by what its first bytes say: gzip, zlib, or as it is.
+
+    ``encoding`` decides only where bytes cannot: raw deflate has no mark. Never more than 4 MiB come into being.
+    """
+    if raw.startswith(_GZIP):
+        return _decompress(raw, wbits=zlib.MAX_WBITS | 16)
+    if _is_zlib(raw):
+        return _decompress(raw, wbits=zlib.MAX_WBITS)
+    names = [name.strip() for name in encoding.lower().split(",")]
+    if "deflate" in names and raw and raw.lstrip()[:1] not in (b"{", b"["):
+        return _decompress(raw, wbits=_RAW_DEFLATE)
+    for name in names:
+        if name not in _PLAIN and raw.lstrip()[:1] not in (b"{", b"["):
+            message = f"Content-Encoding {name[:40]} is not understood. Send gzip, deflate or none."
+            raise TurnedAway(415, "unknown_encoding", message)
+    return raw
+
+
+def parse(data: bytes) -> Parsed:
+    """What the JSON says. NaN, Infinity and numbers too large become null or an infinite float, not an error."""
+    data = data.removeprefix(_BOM)
+    try:
+        return Parsed(orjson.loads(data), _NUL not in data, len(data))
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):
+            raise _too_deep() from error
+    return Parsed(_parse_tolerantly(data), False, len(data))
+
+
+def _parse_tolerantly(data: bytes) -> Any:
+    """orjson refuses NaN, 1e400 and half surrogate pairs, which JavaScript and Python SDKs do send."""
+    if not data.strip():
+        raise TurnedAway(400, "empty_body", "The body is empty. Send a JSON object.")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        message = f"The body is not UTF-8: byte {error.start + 1} cannot be read."
+        raise TurnedAway(400, "invalid_encoding", message) from error
+    try:
+        return json.loads(text, parse_constant=_null, parse_int=_whole_number)
+    except RecursionError as error:
+        raise _too_deep() from error
+    except json.JSONDecodeError as error:
+        message = f"The body is not JSON at line {error.lineno}, column {error.colno}."
+        raise TurnedAway(400, "invalid_json", message) from error
+
+
+def _null(_: str) -> None:
+    """NaN, Infinity and -Infinity."""
+
+
+def _whole_number(digits: str) -> int | None:
+    """None for what is beyond 64 bits by far; Python takes quadratic time to read long ones."""
+    return int(digits) if len(digits) <= 25 else None
+
+
+def _is_zlib(raw: bytes) -> bool:
+    """RFC 1950: the method is 8, and the first two bytes divide by 31. No JSON begins so."""
+    return len(raw) > 2 and raw[0] & 0x0F == 8 and raw[0] >> 4 <= 7 and (raw[0] << 8 | raw[1]) % 31 == 0
+
+
+def _decompress(raw: bytes, *, wbits: int) -> bytes:
+    found = bytearray()
+    rest = raw
+    for _ in range(_MAX_MEMBERS):
+        stream = zlib.decompressobj(wbits)
+        try:
+            found += stream.decompress(rest, MAX_BYTES + 1 - len(found))
+        except zlib.error as error:
+            raise _broken() from error
+        if len(found) > MAX_BYTES:
+            raise _too_large("The body, decompressed,")
+        if not stream.eof:
+            raise _broken()
+        rest = stream.unused_data.lstrip(b"\x00")
+        if not rest:
+            return bytes(found)
+    raise _broken()
+
+
+def _unreadable() -> TurnedAway:
+    return TurnedAway(400, "unreadable_body", "The body ended before its end. Send the call again.")
+
+
+def _broken() -> TurnedAway:
+    return TurnedAway(400, "invalid_compression", "The body is compressed and cannot be decompressed.")
+
+
+def _too_large(what: str) -> TurnedAway:
+    return TurnedAway(413, "body_too_large", f"{what} is over {_LIMIT}. Send smaller batches.")
+
+
+def _too_deep() -> TurnedAway:
+    return TurnedAway(400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken.")

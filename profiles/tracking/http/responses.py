@@ -1,0 +1,125 @@
+"""What the tracking door answers: one shape when it took a call, problem+json when it did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.http import HttpResponse
+
+from cdp.api.problems import MEDIA_TYPE, body
+from profiles.tracking.parse.item_types import APPLIED, CONFLICT, DUPLICATE, MERGED, SUPPRESSED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from profiles.tracking.parse.item_types import Result
+
+_PLACED = (APPLIED, MERGED, CONFLICT)
+
+
+class TurnedAway(Exception):
+    """A call that is not taken at all; nothing of it was stored.
+
+    ``code`` is a stable word for programs, ``message`` a sentence for people. Both are strings on every error:
+    SDKs read them, and retry for ever what they cannot read.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: dict[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+        self.extra = extra or {}
+
+
+def problem(error: TurnedAway) -> HttpResponse:
+    """RFC 9457, plus ``code`` and ``message``."""
+    content = body(
+        error.status, error.message, code=error.code, extra={"message": error.message, **error.extra}
+    )
+    return _json(content, status=error.status, content_type=MEDIA_TYPE, headers=error.headers)
+
+
+def taken(results: Sequence[Result], *, with_receipts: bool) -> HttpResponse:
+    """200: what became of the items. Without receipts it says the same of known and unknown people.
+
+    People who were erased are dropped and counted as accepted: a public key must not learn who they are.
+    """
+    content: dict[str, Any] = {"success": True, **counts(results)}
+    if with_receipts:
+        content["receipts"] = [_receipt(result) for result in results]
+    return _json(content, status=200, content_type="application/json")
+
+
+def counts(results: Sequence[Result]) -> dict[str, Any]:
+    """``received`` is the sum of the three others; ``errors`` names each rejected item."""
+    rejected = [result for result in results if result.is_rejected]
+    duplicates = sum(result.outcome == DUPLICATE for result in results)
+    return {
+        "received": len(results),
+        "accepted": len(results) - duplicates - len(rejected),
+        "duplicates": duplicates,
+        "rejected": len(rejected),
+        "errors": [
+            {
+                "index": result.index,
+                "messageId": result.message_id,
+                "code": result.code or result.outcome,
+                "message": result.message,
+            }
+            for result in rejected
+        ],
+    }
+
+
+def strictly_refused(refused: Sequence[Result], *, total: int) -> TurnedAway:
+    """X-Strict-Mode: one item that cannot be taken turns the whole call of ``total`` items away."""
+    message = f"{len(refused)} of {total} items cannot be taken, and X-Strict-Mode is on: nothing was stored."
+    extra = {
+        "success": False,
+        "received": total,
+        "accepted": 0,
+        "duplicates": 0,
+        "rejected": len(refused),
+        "errors": counts(refused)["errors"],
+    }
+    return TurnedAway(400, "strict_refused", message, extra=extra)
+
+
+def settings_answer(content: dict[str, Any]) -> HttpResponse:
+    """What an SDK asks for when it starts. A minute in caches: a page asks again with every view."""
+    return _json(
+        content,
+        status=200,
+        content_type="application/json",
+        headers={"Cache-Control": "public, max-age=60"},
+    )
+
+
+def _receipt(result: Result) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "index": result.index,
+        "messageId": result.message_id,
+        "outcome": result.outcome,
+    }
+    if result.outcome in _PLACED and result.profile_id is not None:
+        row["profile_id"] = result.profile_id
+    elif result.outcome not in (*_PLACED, DUPLICATE, SUPPRESSED):
+        row["code"] = result.code or result.outcome
+    return row
+
+
+def _json(
+    content: dict[str, Any], *, status: int, content_type: str, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    return HttpResponse(orjson.dumps(content), status=status, content_type=content_type, headers=headers)

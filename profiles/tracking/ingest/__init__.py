@@ -1,0 +1,1 @@
+"""Checked items → profiles, identifiers, events and receipts, in one transaction per call."""

@@ -1,0 +1,1 @@
+"""What arrives right now: rates, live calls, the checklist of an integration."""

@@ -1,0 +1,237 @@
+"""Calls as they come in: of one source, or of one browser, each with what became of it (T8)."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from profiles.masking import mask_identifier, mask_json, mask_text
+from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
+from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.rejected.receipts import sentence_of
+
+PAGE = 50
+BROWSER_CALLS = 200
+# A browser is looked at while somebody tries it out; older calls are on the person's card.
+BROWSER_TIME = datetime.timedelta(hours=48)
+# Rejected items hold their browser's id in their payload alone; so many of the newest are looked through.
+_REJECTED_READ = 2_000
+# Of those that were too large, each of which may be a hundred times the size of another.
+_LARGE_READ = 50
+
+APPLIED = Receipt.Outcome.APPLIED
+REJECTED = frozenset(Receipt.WAITING)
+
+KIND_WORDS = {**dict(Event.Kind.choices), "": "Call"}
+
+
+@dataclass(slots=True)
+class Call:
+    """One item of a tracking call with its outcome. ``receipt_id`` 0: only the event is known.
+
+    ``person_id`` is the surviving profile. ``properties`` and ``context`` are None where nothing was kept.
+    """
+
+    receipt_id: int
+    at: datetime.datetime
+    kind: str
+    name: str
+    outcome: str
+    message: str = ""
+    code: str = ""
+    message_id: str = ""
+    person_id: int | None = None
+    event_id: int | None = None
+    occurred_at: datetime.datetime | None = None
+    properties: Any = None
+    context: Any = None
+    envelope: dict[str, Any] = field(default_factory=dict)
+    is_waiting: bool = False
+
+    @property
+    def kind_words(self) -> str:
+        return str(KIND_WORDS.get(self.kind, self.kind))
+
+    @property
+    def outcome_words(self) -> str:
+        return str(Receipt.Outcome(self.outcome).label)
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.outcome in REJECTED
+
+    @property
+    def user_id(self) -> str:
+        return str(self.envelope.get("user_id") or "")
+
+    @property
+    def anonymous_id(self) -> str:
+        return str(self.envelope.get("anonymous_id") or "")
+
+    @property
+    def marks(self) -> list[str]:
+        return list(self.envelope.get("marks") or [])
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What was sent, as far as it is kept."""
+        parts = {
+            "user_id": self.user_id or None,
+            "anonymous_id": self.anonymous_id or None,
+            "properties": self.properties,
+            "context": self.context,
+        }
+        return {name: part for name, part in parts.items() if part not in (None, {}, "")}
+
+
+def newest(source_id: int, *, after: int = 0, limit: int = PAGE) -> list[Call]:
+    """The newest calls of a source, the latest first; only those behind receipt ``after``. Three queries."""
+    receipts = Receipt.objects.filter(source_id=source_id)
+    if after:
+        receipts = receipts.filter(pk__gt=after)
+    return _calls(list(receipts.order_by("-pk")[:limit]), source_id)
+
+
+def of_browser(source_id: int, anonymous_id: str) -> list[Call]:
+    """What one browser sent to a source in the last two days, the latest first, rejected items too.
+
+    A constant number of queries: whose browser it is or was, their events, receipts, and rejected items.
+    """
+    since = timezone.now() - BROWSER_TIME
+    roots = _people_of(anonymous_id)
+    events = list(
+        Event.objects.of_people(*roots)
+        .filter(source_id=source_id, occurred_at__gte=since, envelope__anonymous_id=anonymous_id)
+        .select_related("name")
+        .order_by("-occurred_at", "-pk")[:BROWSER_CALLS]
+    )
+    members = {event.profile_id for event in events}
+    found = {receipt.pk: receipt for receipt in _not_applied(source_id, events, anonymous_id, since)}
+    told = _calls(list(found.values()), source_id, known=events)
+    seen = {call.event_id for call in told}
+    people = _survivors(members)
+    told += [_of_event(event, people) for event in events if event.pk not in seen]
+    return sorted(told, key=lambda call: (call.at, call.receipt_id, call.event_id or 0), reverse=True)[
+        :BROWSER_CALLS
+    ]
+
+
+def _people_of(anonymous_id: str) -> list[int]:
+    """Everybody who holds the browser's id or held it, as surviving profiles. Two queries."""
+    held = Identifier.objects.filter(type__name="anonymous_id", value=anonymous_id)
+    past = LinkInterval.objects.filter(type__name="anonymous_id", value=anonymous_id)
+    ids = {
+        *held.values_list("profile__canonical_id", flat=True)[:100],
+        *past.values_list("profile__canonical_id", flat=True)[:100],
+    }
+    return sorted(ids)
+
+
+def _not_applied(
+    source_id: int, events: Sequence[Event], anonymous_id: str, since: datetime.datetime
+) -> Iterable[Receipt]:
+    """Receipts worth telling beside the events: merges, clashes and repeats of these, and rejected items."""
+    texts = [text for event in events for text in _message_texts(event)]
+    beside = Receipt.objects.exclude(outcome=APPLIED).filter(source_id=source_id, message_id__in=texts)
+    yield from beside.order_by("-pk")[:BROWSER_CALLS]
+    waiting = Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True).order_by("-pk")
+    plain = waiting.exclude(code="too_large").values("pk")[:_REJECTED_READ]
+    large = waiting.filter(code="too_large").values("pk")[:_LARGE_READ]
+    yield from Receipt.objects.filter(
+        Q(payload__anonymousId=anonymous_id) | Q(payload__anonymous_id=anonymous_id),
+        Q(pk__in=plain) | Q(pk__in=large),
+        source_id=source_id,
+        received_at__gte=since,
+    ).order_by("-pk")[:BROWSER_CALLS]
+
+
+def _message_texts(event: Event) -> list[str]:
+    said = (event.envelope or {}).get("message_id")
+    return [str(said)] if said else [str(event.message_id)]
+
+
+def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ()) -> list[Call]:
+    """Receipts with their events and people. Two queries; one when the events are known."""
+    ids = {receipt.pk: message_uuid(receipt.message_id) for receipt in receipts if receipt.message_id}
+    by_message = {event.message_id: event for event in known}
+    missing = [one for pk, one in ids.items() if one not in by_message]
+    if missing:
+        rows = Event.objects.filter(source_id=source_id, message_id__in=missing).select_related("name")
+        by_message |= {event.message_id: event for event in rows}
+    members = {event.profile_id for event in by_message.values()}
+    members |= {receipt.profile_id for receipt in receipts if receipt.profile_id is not None}
+    people = _survivors(members)
+    return [_call(row, by_message.get(ids[row.pk]) if row.pk in ids else None, people) for row in receipts]
+
+
+def _call(receipt: Receipt, event: Event | None, people: dict[int, int]) -> Call:
+    told = Call(
+        receipt_id=receipt.pk,
+        at=receipt.received_at,
+        kind=receipt.kind,
+        name=receipt.name,
+        outcome=receipt.outcome,
+        message=sentence_of(receipt) if receipt.outcome != APPLIED else receipt.message,
+        code=receipt.code,
+        message_id=receipt.message_id,
+        is_waiting=receipt.payload is not None and receipt.resolved_at is None,
+    )
+    member = receipt.profile_id or (event.profile_id if event else None)
+    told.person_id = people.get(member or 0, member)
+    raw = receipt.payload
+    if isinstance(raw, dict):
+        told.properties = raw.get("traits") or raw.get("properties")
+        told.context = raw.get("context")
+        told.envelope = {
+            "user_id": raw.get("userId") or raw.get("user_id"),
+            "anonymous_id": raw.get("anonymousId") or raw.get("anonymous_id"),
+        }
+    elif event is not None:
+        _fill(told, event)
+    return told
+
+
+def _of_event(event: Event, people: dict[int, int]) -> Call:
+    told = Call(
+        receipt_id=0,
+        at=event.received_at,
+        kind=event.kind,
+        name=event.name.name,
+        outcome=APPLIED,
+        message_id=_message_texts(event)[0],
+        person_id=people.get(event.profile_id, event.profile_id),
+    )
+    _fill(told, event)
+    return told
+
+
+def _fill(told: Call, event: Event) -> None:
+    told.event_id, told.occurred_at = event.pk, event.occurred_at
+    told.kind, told.name = event.kind, told.name or event.name.name
+    told.properties, told.context = event.properties, event.context
+    told.envelope = event.envelope or {}
+
+
+def _survivors(members: Iterable[int]) -> dict[int, int]:
+    """``{member: surviving profile}``. One query; none for nobody."""
+    wanted = list(members)
+    if not wanted:
+        return {}
+    return dict(Profile.objects.filter(pk__in=wanted).values_list("pk", "canonical_id"))
+
+
+def masked(calls: Iterable[Call]) -> list[Call]:
+    """For somebody without the right to see personal data. Changes the calls given."""
+    told = list(calls)
+    for call in told:
+        call.properties, call.context = mask_json(call.properties), mask_json(call.context)
+        ids = {"user_id": call.user_id, "anonymous_id": call.anonymous_id}
+        hidden = {name: mask_identifier(name, value) for name, value in ids.items() if value}
+        call.envelope = {**call.envelope, **hidden}
+        call.message = mask_text(call.message)
+    return told

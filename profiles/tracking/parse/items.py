@@ -1,0 +1,384 @@
+"""One raw item of a call into an Item, or a Refusal that says why. Pure: no query, no setting.
+
+An item is refused when it does not say what it is or whom it is about; a value that is merely wrong is left
+out, with a problem, and the item goes on.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import uuid
+from typing import Any
+
+from profiles.tracking.parse.clock import Moment, occurred_at, stamp_of
+from profiles.tracking.parse.item_types import Item, Problem, Refusal
+from profiles.tracking.parse.trait_names import KINDS
+
+MAX_TEXT = 255
+# Of message ids that are not UUIDs. Never change it: a repeated call would no longer be known as one.
+NAMESPACE = uuid.UUID("6c1f0a52-93a4-5d0e-8b57-0f6f2f6d7c11")
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+_KINDS = frozenset(KINDS)
+_WITH_TRAITS = frozenset({"identify", "update", "group"})
+_STATES = ("granted", "withdrawn")
+# Read into fields of the Item, or said by the call as a whole; the rest of an item goes into its envelope.
+FIELDS = frozenset(
+    "type event name category userId anonymousId previousId groupId messageId properties traits context"
+    " timestamp originalTimestamp sentAt receivedAt channel purpose state wording proof writeKey _metadata"
+    " version".split()
+)
+_NOTHING: tuple[Any, ...] = (None, "", {}, [])
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, message: str, pointer: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.pointer, self.value = code, message, pointer, value
+
+
+def message_uuid(text: str) -> uuid.UUID:
+    """What a message id is kept as: a canonical UUID as itself, any other text as a UUID made from it."""
+    if _CANONICAL.fullmatch(text):
+        return uuid.UUID(int=int(text.replace("-", ""), 16))
+    return uuid.uuid5(NAMESPACE, text)
+
+
+def read_item(
+    raw: Any,
+    *,
+    index: int,
+    received_at: datetime.datetime,
+    kind: str | None = None,
+    sent_at: Any = None,
+    context: dict[str, Any] | None = None,
+) -> Item | Refusal:
+    """What one sanitized item says. Never raises.
+
+    ``kind`` is the path's; without it the item's ``type``. ``sent_at`` and ``context`` are the batch's: the
+    item's own win, context name by name. ``received_at`` is when the call arrived (for a replay, the first
+    time). Refusal codes: not_an_object, unknown_type, bad_message_id, bad_id, id_too_long, missing_event_name,
+    name_too_long, missing_identifier, missing_group_id, bad_consent.
+    """
+    if not isinstance(raw, dict):
+        return Refusal(index, "not_an_object", "This item is not a JSON object.", raw)
+    text = ""
+    name = ""
+    said = kind
+    try:
+        said = _kind(raw, kind)
+        text, message_id = _message_id(raw.get("messageId"))
+        name = _name(raw, said)
+        return _read(raw, index, said, name, text, message_id, received_at, sent_at, context)
+    except _Refused as refused:
+        problem = {
+            "pointer": refused.pointer,
+            "value": shown(refused.value),
+            "message": refused.message,
+            "code": refused.code,
+        }
+        return Refusal(
+            index,
+            refused.code,
+            refused.message,
+            raw,
+            kind=said or shown_text(raw.get("type"), 20),
+            name=name or shown_text(raw.get("event"), MAX_TEXT),
+            message_text=text or shown_text(raw.get("messageId"), MAX_TEXT),
+            problems=(problem,) if refused.pointer else (),
+        )
+
+
+def _read(
+    raw: dict[str, Any],
+    index: int,
+    kind: str,
+    name: str,
+    text: str,
+    message_id: uuid.UUID,
+    received_at: datetime.datetime,
+    sent_at: Any,
+    context: dict[str, Any] | None,
+) -> Item:
+    problems: list[Problem] = []
+    around = _context(raw.get("context"), context, problems)
+    user_id = _id(raw.get("userId"), "userId")
+    anonymous_id = _id(raw.get("anonymousId"), "anonymousId")
+    external = around.get("externalIds")
+    external_ids = _external_ids(external, problems) if external else ()
+    previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
+    group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
+    if user_id is None and anonymous_id is None and (not external_ids or kind == "alias"):
+        raise _nobody(kind)
+    if kind == "alias" and previous_id is None:
+        raise _nobody(kind)
+    if kind == "group" and group_id is None:
+        raise _Refused("missing_group_id", "A group call needs a groupId.", "/groupId", raw.get("groupId"))
+    properties = _properties(raw, kind, around, problems)
+    sent = raw.get("sentAt") or sent_at
+    timestamp = raw.get("timestamp")
+    if "originalTimestamp" in raw:
+        timestamp = stamp_of(raw["originalTimestamp"], timestamp, sent_at=sent, received_at=received_at)
+    moment = occurred_at(received_at=received_at, timestamp=timestamp, sent_at=sent)
+    for bad in moment.bad:
+        problems.append(_bad_time(raw, bad, timestamp, sent))
+    user_hash = around.get("userHash")
+    ids = {
+        "user_id": user_id,
+        "anonymous_id": anonymous_id,
+        "previous_id": previous_id,
+        "group_id": group_id,
+    }
+    return Item(
+        index=index,
+        kind=kind,
+        name=name,
+        message_id=message_id,
+        message_text=text,
+        user_id=user_id,
+        anonymous_id=anonymous_id,
+        previous_id=previous_id,
+        group_id=group_id,
+        external_ids=external_ids,
+        user_hash=user_hash if isinstance(user_hash, str) and user_hash else None,
+        properties=properties,
+        context=around,
+        occurred_at=moment.at,
+        received_at=received_at,
+        envelope=_envelope(raw, text, message_id, ids, timestamp, sent, moment),
+        raw=raw,
+        problems=tuple(problems),
+    )
+
+
+def _kind(raw: dict[str, Any], kind: str | None) -> str:
+    said = kind or raw.get("type")
+    if isinstance(said, str):
+        if said in _KINDS:
+            return said
+        if (lowered := said.strip().lower()) in _KINDS:
+            return lowered
+    known = ", ".join(KINDS)
+    if said is None or said == "":
+        raise _Refused("unknown_type", f"This item has no “type”. Give one of {known}.", "/type", said)
+    message = f"“{shown_text(said, 40)}” is not a type of call. Give one of {known}."
+    raise _Refused("unknown_type", message, "/type", said)
+
+
+def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
+    if raw is None or raw == "":
+        made = uuid.uuid4()
+        return str(made), made
+    if not isinstance(raw, str):
+        raise _Refused("bad_message_id", "The messageId is not a text.", "/messageId", raw)
+    if len(raw) > MAX_TEXT:
+        message = f"The messageId has {len(raw):,} characters; {MAX_TEXT} are taken."
+        raise _Refused("bad_message_id", message, "/messageId", raw)
+    return raw, message_uuid(raw)
+
+
+def _name(raw: dict[str, Any], kind: str) -> str:
+    if kind == "track":
+        name, pointer = _text(raw.get("event")), "/event"
+        if not name:
+            raise _Refused(
+                "missing_event_name",
+                "A track call needs the event's name in “event”.",
+                pointer,
+                raw.get("event"),
+            )
+    elif kind in ("page", "screen"):
+        name, pointer = _text(raw.get("name")), "/name"
+        properties = raw.get("properties")
+        if not name and isinstance(properties, dict):
+            name, pointer = _text(properties.get("name")), "/properties/name"
+    else:
+        return ""
+    if len(name) > MAX_TEXT:
+        message = f"The event's name has {len(name):,} characters; {MAX_TEXT} are taken."
+        raise _Refused("name_too_long", message, pointer, name)
+    return name
+
+
+def _text(raw: Any) -> str:
+    """A name's text, trimmed; a number as text, anything else as none."""
+    if isinstance(raw, str):
+        return raw.strip()
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        return _number(raw) or ""
+    return ""
+
+
+def _number(raw: float) -> str | None:
+    """42 and 42.0 are the id 42; what is not finite or beyond any id is none."""
+    if isinstance(raw, int):
+        return str(raw) if raw.bit_length() <= 64 else None
+    if raw != raw or abs(raw) >= 2**64:
+        return None
+    return str(int(raw)) if raw.is_integer() else repr(raw)
+
+
+def _id(raw: Any, name: str) -> str | None:
+    if raw is None:
+        return None
+    if type(raw) is not str:
+        value = _number(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+        if value is None:
+            raise _Refused("bad_id", f"The {name} is neither a text nor a number.", f"/{name}", raw)
+        return value
+    if len(raw) > MAX_TEXT:
+        message = f"The {name} has {len(raw):,} characters; {MAX_TEXT} are taken."
+        raise _Refused("id_too_long", message, f"/{name}", raw)
+    return raw if raw and not raw.isspace() else None
+
+
+def _nobody(kind: str) -> _Refused:
+    if kind == "alias":
+        message = "An alias call needs a previousId and a userId (or anonymousId)."
+    else:
+        message = "Give a userId, an anonymousId or one of context.externalIds."
+    return _Refused("missing_identifier", message)
+
+
+def _external_ids(raw: Any, problems: list[Problem]) -> tuple[tuple[str, str, bool], ...]:
+    """``[{"type", "id", "verified"?}]``; entries that are not are left out, with a problem."""
+    if not isinstance(raw, list):
+        problems.append(
+            _problem(
+                "bad_external_id",
+                "/context/externalIds",
+                raw,
+                "externalIds is not a list, so it was not used.",
+            )
+        )
+        return ()
+    found = []
+    for place, entry in enumerate(raw):
+        pointer = f"/context/externalIds/{place}"
+        kind = entry.get("type") if isinstance(entry, dict) else None
+        if not isinstance(kind, str) or not kind:
+            message = "This external id has no “type” and “id”, so it was not used."
+            problems.append(_problem("bad_external_id", pointer, entry, message))
+            continue
+        value = _id(entry.get("id"), f"context/externalIds/{place}/id")
+        if value is not None:
+            found.append((kind, value, entry.get("verified") is True))
+    return tuple(found)
+
+
+def _context(own: Any, batch: dict[str, Any] | None, problems: list[Problem]) -> dict[str, Any]:
+    if own is not None and not isinstance(own, dict):
+        problems.append(
+            _problem("bad_context", "/context", own, "“context” is not an object, so it was not used.")
+        )
+        own = None
+    if not batch:
+        return own or {}
+    return {**batch, **own} if own else dict(batch)
+
+
+def _properties(
+    raw: dict[str, Any], kind: str, context: dict[str, Any], problems: list[Problem]
+) -> dict[str, Any]:
+    """The properties of an event, the traits of identify, update and group, the words of a consent."""
+    if kind == "alias":
+        return _object(raw, "properties", problems) if "properties" in raw else {}
+    if kind == "consent":
+        return _consent(raw)
+    if kind not in _WITH_TRAITS:
+        properties = _object(raw, "properties", problems)
+        category = raw.get("category")
+        if category and "category" not in properties and kind != "track":
+            properties = {**properties, "category": category}
+        return properties
+    traits = _object(raw, "traits", problems)
+    # Some SDKs send what identify is told in the context alone; on other calls it is a copy of old news.
+    if kind == "identify" and isinstance(told := context.get("traits"), dict):
+        traits = {**told, **traits}
+    return traits
+
+
+def _object(raw: dict[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:
+    value = raw.get(name)
+    if isinstance(value, dict):
+        return value
+    if value not in (None, "", []):
+        problems.append(
+            _problem(f"bad_{name}", f"/{name}", value, f"“{name}” is not an object, so it was not used.")
+        )
+    return {}
+
+
+def _consent(raw: dict[str, Any]) -> dict[str, Any]:
+    inner = raw.get("properties")
+    said = {**(inner if isinstance(inner, dict) else {}), **raw}
+    words: dict[str, Any] = {}
+    for name, limit in (("channel", 30), ("purpose", 60)):
+        value = _text(said.get(name))
+        if not 0 < len(value) <= limit:
+            message = f"A consent needs a “{name}” of 1 to {limit} characters."
+            raise _Refused("bad_consent", message, f"/{name}", said.get(name))
+        words[name] = value
+    state = said.get("state")
+    if state not in _STATES:
+        raise _Refused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", state)
+    words["state"] = state
+    words.update({name: said[name] for name in ("wording", "proof") if said.get(name) not in _NOTHING})
+    return words
+
+
+def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> Problem:
+    if name == "sentAt":
+        return _problem(
+            "bad_time", "/sentAt", sent, "sentAt is not a time, so the client's clock was taken as right."
+        )
+    own = "originalTimestamp" if raw.get("originalTimestamp") == timestamp else "timestamp"
+    message = f"The {own} is not a time we can keep; when it arrived was taken instead."
+    return _problem("bad_time", f"/{own}", timestamp, message)
+
+
+def _envelope(
+    raw: dict[str, Any],
+    text: str,
+    message_id: uuid.UUID,
+    ids: dict[str, str | None],
+    timestamp: Any,
+    sent: Any,
+    moment: Moment,
+) -> dict[str, Any] | None:
+    """The rest of the item as it was sent; the client's times only where another one was kept."""
+    envelope: dict[str, Any] = {name: value for name, value in ids.items() if value is not None}
+    if text != str(message_id):
+        envelope["message_id"] = text
+    if moment.marks:
+        envelope["marks"] = list(moment.marks)
+    if timestamp is not None and (moment.bad or moment.marks):
+        envelope["timestamp"] = timestamp
+        if sent is not None:
+            envelope["sent_at"] = sent
+    if not raw.keys() <= FIELDS:
+        rest = {name: raw[name] for name in raw.keys() - FIELDS if raw[name] not in _NOTHING}
+        if rest:
+            envelope["rest"] = rest
+    return envelope or None
+
+
+def _problem(code: str, pointer: str, value: Any, message: str) -> Problem:
+    return {"pointer": pointer, "value": shown(value), "message": message, "code": code}
+
+
+def shown(value: Any) -> Any:
+    """A value as a problem names it: short, and never an object or a list."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return shown_text(value, MAX_TEXT)
+
+
+def shown_text(value: Any, limit: int) -> str:
+    if isinstance(value, str):
+        return value[:limit]
+    if value is None:
+        return ""
+    kind = {dict: "an object", list: "a list", bool: "a yes or no"}.get(type(value))
+    return kind or str(value)[:limit]

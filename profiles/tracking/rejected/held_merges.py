@@ -1,0 +1,47 @@
+"""Looking at joins the circuit breaker held: which, and in plain words why."""
+
+from __future__ import annotations
+
+from django.db.models import F, Q, QuerySet
+
+from cdp.errors import Invalid
+from profiles.models import HeldJoin
+
+OPEN, DECIDED, ALL = "open", "decided", "all"
+STATES = {OPEN: "Open", DECIDED: "Decided", ALL: "All"}
+
+
+def held_joins(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
+    """The joins of a state, newest first, with everything a row shows; Invalid for another state.
+
+    ``state`` is open, decided, all or one of the model's; ``source`` a source's name or id.
+    """
+    rows = HeldJoin.objects.select_related("type", "source", "user", "profile__canonical", "other__canonical")
+    if state == DECIDED:
+        rows = rows.exclude(state=HeldJoin.State.OPEN)
+    elif state in HeldJoin.State.values:
+        rows = rows.filter(state=state)
+    elif state != ALL:
+        known = ", ".join([DECIDED, ALL, *HeldJoin.State.values])
+        message = f"“{state}” is no state. Known states: {known}."
+        raise Invalid([{"field": "state", "value": state, "message": message}])
+    if source:
+        named = Q(source__name=source)
+        if source.isascii() and source.isdigit() and len(source) < 10:
+            named |= Q(source_id=int(source))
+        rows = rows.filter(named)
+    return rows.annotate(person=F("profile__canonical_id"), person_other=F("other__canonical_id"))
+
+
+def explain(held: HeldJoin, value: str) -> str:
+    """Why it was held, as a sentence; ``value`` as it may be shown, empty where it stands beside the sentence."""
+    what = f"{held.type} {value}" if value else f"This {str(held.type).lower()}"
+    if held.reason == HeldJoin.Reason.RATE:
+        return (
+            f"{held.source} had joined as many profiles as it may within an hour"
+            f" ({held.source.merges_per_hour:,}) when {what if value else what.lower()} was to join these two."
+        )
+    return (
+        f"{what} came with {held.people:,} people who are somebody else each."
+        " That is usual for a shop's tablet, a family's computer or a value a program made up, not for one person."
+    )

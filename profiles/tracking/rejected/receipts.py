@@ -1,0 +1,292 @@
+"""What became of each item: the Rejected inbox and every other receipt, chosen, counted and told in words (T3)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from cdp.errors import Invalid, NotFound
+from cdp.limits import Count, TooSlow, time_limit
+from cdp.models import AuditEntry
+from profiles.finding.filters import MomentField
+from profiles.masking import mask_json, mask_text
+from profiles.models import Event, Receipt, Source
+
+WAITING, RESOLVED, ALL = "waiting", "resolved", "all"
+STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every receipt"}
+REPLAYED, DISMISSED = "replayed", "dismissed"
+# Counting this many takes some 10 ms; beyond it a list says “more than”.
+COUNTED = 10_000
+CODES_SHOWN = 12
+_MILLISECONDS = 1_500
+# An applied item's receipt is written in the transaction that stores its event.
+_NEARBY = datetime.timedelta(seconds=5)
+
+# What a code means, where a receipt has no sentence of its own.
+CODES = {
+    "not_an_object": "The item is not a JSON object.",
+    "unknown_type": "The item is of a type nobody knows.",
+    "missing_event_name": "A track call without the name of its event.",
+    "missing_identifier": "Nothing says whom it is about: no userId, no anonymousId, no externalIds.",
+    "missing_group_id": "A group call without a groupId.",
+    "too_large": "The item is larger than 32 KB.",
+    "too_deep": "The item is nested too deeply.",
+    "bad_message_id": "The messageId is not a text of at most 255 characters.",
+    "id_too_long": "An id is longer than 255 characters.",
+    "schema_violation": "The event breaks its schema.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which receipts: empty fields choose all. ``day`` is a day in the site's time zone."""
+
+    state: str = WAITING
+    source_id: int | None = None
+    outcome: str = ""
+    code: str = ""
+    kind: str = ""
+    name: str = ""
+    message_id: str = ""
+    after: datetime.datetime | None = None
+    before: datetime.datetime | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but the state is asked for."""
+        return self == Choice(state=self.state)
+
+    def but(self, **changes: Any) -> Choice:
+        return Choice(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **changes})
+
+
+def read_choice(params: Mapping[str, str], *, state: str = WAITING) -> Choice:
+    """A choice from an address: ``source`` (name or id), ``received_at_after``, ``day`` … Raises Invalid."""
+    said = {key: str(value).strip() for key, value in params.items() if str(value).strip()}
+    asked = said.get("state", state)
+    if asked not in STATES:
+        raise _invalid("state", asked, f"“{asked}” is not a state. Known states: {', '.join(STATES)}.")
+    outcome = said.get("outcome", "")
+    if outcome and outcome not in Receipt.Outcome.values:
+        known = ", ".join(Receipt.Outcome.values)
+        raise _invalid("outcome", outcome, f"“{outcome}” is not an outcome. Known outcomes: {known}.")
+    after, before = _moment("received_at_after", said), _moment("received_at_before", said)
+    if day := _day(said.get("day", "")):
+        after, before = day, day + datetime.timedelta(days=1)
+    return Choice(
+        state=asked,
+        source_id=_source_id(said.get("source", "")),
+        outcome=outcome,
+        code=said.get("code", "")[:40],
+        kind=said.get("kind", "")[:20],
+        name=said.get("name", "")[:255],
+        message_id=said.get("message_id", "")[:255],
+        after=after,
+        before=before,
+    )
+
+
+def source_named(said: str) -> Source:
+    """The source with this id or name, in any case. Raises Invalid."""
+    match = Source.objects.filter(name__iexact=said).first()
+    if match is None and said.isascii() and said.isdigit() and len(said) < 6:
+        match = Source.objects.filter(pk=int(said)).first()
+    if match is None:
+        raise _invalid("source", said, f"There is no source “{said[:60]}”.")
+    return match
+
+
+def _source_id(said: str) -> int | None:
+    return source_named(said).pk if said else None
+
+
+def _moment(name: str, said: Mapping[str, str]) -> datetime.datetime | None:
+    try:
+        found: datetime.datetime | None = MomentField().to_python(said.get(name, "").replace(" ", "+"))
+    except ValidationError as error:
+        raise _invalid(name, said[name], str(error.message)) from error
+    return found
+
+
+def _day(said: str) -> datetime.datetime | None:
+    if not said:
+        return None
+    try:
+        day = datetime.date.fromisoformat(said)
+        return timezone.make_aware(datetime.datetime.combine(day, datetime.time.min))
+    except (ValueError, OverflowError) as error:
+        raise _invalid("day", said, f"“{said[:30]}” is not a day. Write it like 2026-03-01.") from error
+
+
+def _invalid(field: str, value: str, message: str) -> Invalid:
+    return Invalid([{"field": field, "value": value[:100], "message": message}])
+
+
+# --- Which receipts -------------------------------------------------------------------------------------
+
+
+def waiting() -> QuerySet[Receipt]:
+    """The Rejected inbox: not carried out, and waiting for somebody (partial index ``receipt_waiting``)."""
+    return Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True)
+
+
+def chosen(choice: Choice) -> QuerySet[Receipt]:
+    """The receipts of a choice, unordered. Paged by id, newest first, every filter stays a bounded read."""
+    found = Receipt.objects.all()
+    if choice.state == WAITING:
+        found = waiting()
+    elif choice.state == RESOLVED:
+        found = found.filter(resolved_at__isnull=False)
+    plain = {
+        "source_id": choice.source_id,
+        "outcome": choice.outcome,
+        "code": choice.code,
+        "kind": choice.kind,
+        "name": choice.name,
+        "received_at__gte": choice.after,
+        "received_at__lt": choice.before,
+    }
+    found = found.filter(**{name: value for name, value in plain.items() if value not in (None, "")})
+    return found.filter(_of_message(choice)) if choice.message_id else found
+
+
+def _of_message(choice: Choice) -> Q:
+    """Receipts of one message: those not applied by their partial index, the applied ones through their event.
+
+    An index over every message id would be paid for by every event; receipts and events share their time.
+    Three queries.
+    """
+    same = Receipt.objects.filter(message_id=choice.message_id)
+    found = list(same.exclude(outcome=Receipt.Outcome.APPLIED).values_list("pk", flat=True)[:1000])
+    if choice.state != WAITING:
+        spans = Q(pk__in=[])
+        for at in events_of_message(choice.message_id).values_list("received_at", flat=True)[:20]:
+            spans |= Q(received_at__gte=at - _NEARBY, received_at__lte=at + _NEARBY)
+        applied = same.filter(spans, outcome=Receipt.Outcome.APPLIED)
+        found += applied.order_by().values_list("pk", flat=True)[:1000]
+    return Q(pk__in=found)
+
+
+def events_of_message(message_id: str) -> QuerySet[Event]:
+    """The events a message id (as it was sent) became: one look-up per source in the unique index."""
+    from profiles.tracking.parse.items import message_uuid
+
+    sources = list(Source.objects.values_list("pk", flat=True))
+    return Event.objects.filter(source_id__in=sources, message_id=message_uuid(message_id))
+
+
+# --- How many -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How many receipts of a choice have one code; not exact when the choice was cut off at ``COUNTED``."""
+
+    code: str
+    count: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """``total`` of a choice and its most frequent codes. ``is_capped``: among the newest ``COUNTED`` only."""
+
+    total: Count
+    codes: list[CodeCount]
+    is_capped: bool = False
+
+
+def count_codes(choice: Choice) -> Counts:
+    """Counts by code over a choice, whatever code it asks for. One query over at most ``COUNTED`` rows."""
+    newest = chosen(choice.but(code="")).order_by("-id").values("id", "code")[: COUNTED + 1]
+    sql, params = newest.query.sql_with_params()
+    try:
+        with time_limit(_MILLISECONDS), connection.cursor() as cursor:
+            cursor.execute(
+                f'SELECT "code", count(*) FROM ({sql}) newest GROUP BY 1 ORDER BY 2 DESC, 1', params
+            )
+            rows: list[tuple[str, int]] = cursor.fetchall()
+    except TooSlow:
+        return Counts(Count(0, is_exact=False), [], is_capped=True)
+    total = sum(count for _, count in rows)
+    is_capped = total > COUNTED
+    shown = [CodeCount(code, Count(count, is_exact=not is_capped)) for code, count in rows[:CODES_SHOWN]]
+    return Counts(Count(min(total, COUNTED), is_exact=not is_capped), shown, is_capped)
+
+
+# --- One of them ----------------------------------------------------------------------------------------
+
+
+def get_receipt(receipt_id: int) -> Receipt:
+    """One receipt with its source and whoever resolved it. Raises NotFound."""
+    found = Receipt.objects.select_related("source", "resolved_by").filter(pk=receipt_id).first()
+    if found is None:
+        raise NotFound(f"There is no receipt #{receipt_id}.")
+    return found
+
+
+def is_waiting(receipt: Receipt) -> bool:
+    return receipt.payload is not None and receipt.resolved_at is None
+
+
+def sentence_of(receipt: Receipt) -> str:
+    """Why, in words; the code itself when nothing better is known."""
+    return receipt.message or CODES.get(receipt.code, "") or receipt.code.replace("_", " ").capitalize()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an item: where in it, the value there, and what to say about it."""
+
+    where: str
+    value: str
+    message: str
+
+
+def problems_of(receipt: Receipt, *, sees: bool) -> list[Problem]:
+    """Every problem in words; values masked without the right to see personal data."""
+    told = []
+    for one in receipt.problems or []:
+        if not isinstance(one, dict):
+            continue
+        pointer = str(one.get("pointer") or one.get("field") or "")
+        value = one.get("value")
+        if value is not None and not sees:
+            value = mask_json(value, pointer.rpartition("/")[2])
+        shown = (
+            ""
+            if value is None
+            else value
+            if isinstance(value, str)
+            else json.dumps(value, ensure_ascii=False)
+        )
+        message = str(one.get("message", ""))
+        told.append(Problem(in_words(pointer), shown[:300], message if sees else mask_text(message)))
+    return told
+
+
+def in_words(pointer: str) -> str:
+    """``/properties/products/0/sku`` as people write it: ``properties.products.0.sku``."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/") if part]
+    return ".".join(parts)
+
+
+def payload_of(receipt: Receipt, *, sees: bool) -> Any:
+    return receipt.payload if sees else mask_json(receipt.payload)
+
+
+def replays_of(receipt: Receipt) -> list[Receipt]:
+    """What became of it when it was replayed, oldest first. One query."""
+    return list(Receipt.objects.filter(replay_of=receipt).order_by("pk")[:20])
+
+
+def history_of(receipt: Receipt) -> list[AuditEntry]:
+    """Who replayed or dismissed it, with the reason. One query."""
+    return list(AuditEntry.objects.filter(subject=f"receipt:{receipt.pk}").order_by("pk")[:50])

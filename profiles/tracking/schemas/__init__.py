@@ -1,0 +1,1 @@
+"""Event schemas: written, inferred from traffic, enforced, and their violations."""

@@ -1,0 +1,407 @@
+"""What events of a name really look like: learned from the newest ones, compared between browser and server,
+adopted as a schema (T5). Every read is bounded.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+from cdp.actors import Actor
+from cdp.errors import NotFound
+from cdp.limits import TooSlow, time_limit
+from profiles.builtin import builtin_source
+from profiles.masking import mask_json
+from profiles.models import Event, EventName, EventSchema, Source
+from profiles.tracking.parse.clock import parse
+from profiles.tracking.parse.trait_names import fold
+from profiles.tracking.schemas.builtin import SCHEMAS
+from profiles.tracking.schemas.edit import SavedSchema, create_schema
+from profiles.tracking.schemas.specs import MAX_NAME, MAX_PROPERTIES
+from profiles.tracking.schemas.validator import LABELS, TYPES, Specs
+
+# Events of a name that are looked at, in all and of one source.
+READ = 4_000
+READ_OF_SOURCE = 1_000
+SAMPLES = 3
+# Seen in so many of them, a property is one that belongs to the event.
+_ALWAYS = 0.995
+_ENOUGH = 20
+# So many of its values decide a property's type; the others are what the schema is there to find.
+_MOSTLY = 0.9
+_MILLISECONDS = 2_000
+_PREFIXES = ("product", "item", "article", "order", "cart")
+
+# Other spellings of what the shipped schemas call things, by name.
+_KNOWN: dict[str, str] = {
+    fold(alias): name
+    for _, specs in SCHEMAS.values()
+    for name, spec in specs.items()
+    for alias in (name, *spec.get("aliases", ()))
+}
+
+
+@dataclass(slots=True)
+class Property:
+    """One property as it was seen. ``seen`` counts events that had a value, ``of`` all that were looked at."""
+
+    name: str
+    of: int = 0
+    seen: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    samples: list[Any] = field(default_factory=list)
+    looks_like: str = ""
+    entries: dict[str, Property] = field(default_factory=dict)
+    entries_seen: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.seen / self.of if self.of else 0.0
+
+    @property
+    def share_words(self) -> str:
+        """“all”, “97 %”, “< 1 %”."""
+        if self.seen == self.of:
+            return "all"
+        percent = self.share * 100
+        return "< 1 %" if percent < 1 else f"{min(99, round(percent))} %"
+
+    @property
+    def type(self) -> str:
+        """What most of its values are; empty when they are mixed."""
+        if not self.types:
+            return ""
+        common, number = self.types.most_common(1)[0]
+        return common if number >= _MOSTLY * self.types.total() else ""
+
+    @property
+    def type_words(self) -> str:
+        """“Number”, or “Number 60 %, Text 40 %”."""
+        total = self.types.total()
+        if len(self.types) < 2:
+            return ", ".join(LABELS[kind] for kind in self.types)
+        return ", ".join(
+            f"{LABELS[kind]} {max(1, round(number * 100 / total))} %"
+            for kind, number in self.types.most_common()
+        )
+
+    def add(self, value: Any) -> None:
+        if value is None or value == "":
+            return
+        self.seen += 1
+        kind = type_of(value)
+        self.types[kind] += 1
+        if kind == "array":
+            self._add_entries(value)
+        elif len(self.samples) < SAMPLES and kind != "object" and value not in self.samples:
+            self.samples.append(value)
+
+    def _add_entries(self, entries: list[Any]) -> None:
+        for entry in entries[:50]:
+            if isinstance(entry, dict):
+                self.entries_seen += 1
+                _add_all(self.entries, entry)
+
+    def finish(self, of: int) -> None:
+        self.of = of
+        for inner in self.entries.values():
+            inner.finish(self.entries_seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the newest events of a name look like; ``sources`` says how many came from which."""
+
+    name: str
+    events: int
+    properties: list[Property]
+    sources: list[tuple[Source, int]]
+    since: datetime.datetime | None = None
+
+
+def type_of(value: Any) -> str:
+    """The type of a value as schemas call it; a text that is a time is ``datetime``."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, list):
+        return "array"
+    if isinstance(value, dict):
+        return "object"
+    is_time = value[4:5] == "-" and value[10:11] in ("T", " ") and parse(value) is not None
+    return "datetime" if is_time else "string"
+
+
+def _add_all(found: dict[str, Property], properties: dict[str, Any]) -> None:
+    for name, value in properties.items():
+        if name not in found:
+            if len(found) == MAX_PROPERTIES:
+                continue
+            found[name] = Property(name)
+        found[name].add(value)
+
+
+_Row = tuple[int, dict[str, Any], datetime.datetime]  # source id, properties, when
+
+# --- Reading --------------------------------------------------------------------------------------------
+
+
+def _newest(name: str) -> list[_Row]:
+    """(source id, properties, time) of the newest track calls of the name. Two queries."""
+    name_id = EventName.objects.filter(name=name).values_list("pk", flat=True).first()
+    if name_id is None:
+        return []
+    rows = Event.objects.filter(name_id=name_id, kind=Event.Kind.TRACK).order_by("-occurred_at")
+    taken: Counter[int] = Counter()
+    found = []
+    for row in rows.values_list("source_id", "properties", "occurred_at")[:READ]:
+        taken[row[0]] += 1
+        if taken[row[0]] <= READ_OF_SOURCE and isinstance(row[1], dict):
+            found.append(row)
+    return found
+
+
+def _shape(rows: Iterable[_Row], *, sees: bool = True) -> dict[str, Property]:
+    found: dict[str, Property] = {}
+    number = 0
+    for _, properties, _ in rows:
+        number += 1
+        _add_all(found, properties)
+    for one in found.values():
+        one.finish(number)
+        if not sees:
+            one.samples = [mask_json(sample, one.name) for sample in one.samples]
+    return found
+
+
+def learn(name: str, *, specs: Specs | None = None, sees: bool = False) -> Learned:
+    """What the newest events of a name look like, most common properties first.
+
+    Up to 1,000 events of each source. ``specs`` are the properties known already, for telling aliases;
+    ``sees``: samples unmasked. Three queries at most.
+    """
+    return _learned(name, _newest(name), specs or {}, sees=sees)
+
+
+def learn_and_compare(name: str, *, specs: Specs | None = None, sees: bool) -> tuple[Learned, Comparison]:
+    """The same, and how browsers and servers differ in it. Three queries at most."""
+    rows = _newest(name)
+    found = _learned(name, rows, specs or {}, sees=sees)
+    return found, _comparison(rows, {source.pk for source, _ in found.sources if _is_web(source)})
+
+
+def _is_web(source: Source) -> bool:
+    return source.door == Source.Door.WEB
+
+
+def _learned(name: str, rows: Sequence[_Row], specs: Specs, *, sees: bool) -> Learned:
+    found = _shape(rows, sees=sees)
+    _tell_aliases(found, specs)
+    numbers = Counter(row[0] for row in rows)
+    sources = Source.objects.in_bulk(list(numbers)) if numbers else {}
+    return Learned(
+        name,
+        len(rows),
+        sorted(found.values(), key=lambda one: (-one.seen, one.name)),
+        [(sources[pk], number) for pk, number in numbers.most_common() if pk in sources],
+        min((row[2] for row in rows), default=None),
+    )
+
+
+def _tell_aliases(found: dict[str, Property], specs: Specs) -> None:
+    """Which properties are other spellings of one that is known or seen more often."""
+    known = {fold(name): name for name in specs}
+    listed = {alias for spec in specs.values() for alias in spec.get("aliases", ())}
+    by_use = sorted(found.values(), key=lambda one: (-one.seen, one.name))
+    plain = {fold(one.name): one.name for one in reversed(by_use)}
+    for one in by_use:
+        if one.name in specs or one.name in listed:
+            continue
+        one.looks_like = _looks_like(one, known, plain)
+
+
+def _looks_like(one: Property, known: dict[str, str], plain: dict[str, str]) -> str:
+    folded = fold(one.name)
+    usual = _KNOWN.get(folded, "")
+    if not known:
+        # Of spellings that differ in case and separators alone, the one that is sent most.
+        found = usual or (plain[folded] if folded else "")
+        return found if found != one.name else ""
+    for spelling in (fold(usual), folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES)):
+        # A product's id or name is not the event's.
+        if spelling in known and spelling not in ("id", "name"):
+            return known[spelling]
+    return ""
+
+
+# --- What has no schema ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Undescribed:
+    """An event name that is sent and has no schema. ``events`` of the newest 20,000 receipts."""
+
+    name: str
+    events: int
+    last_at: datetime.datetime
+
+
+def undescribed(limit: int = 50) -> list[Undescribed] | None:
+    """Event names among the newest calls that have no schema, the most frequent first. One query.
+
+    None where finding out takes too long.
+    """
+    sql = """
+        SELECT newest.name, count(*), max(newest.received_at)
+        FROM (
+            SELECT name, kind, outcome, received_at FROM profiles_receipt ORDER BY id DESC LIMIT 20000
+        ) newest
+        WHERE newest.kind = 'track' AND newest.name <> '' AND newest.outcome IN ('applied', 'merged', 'conflict')
+            AND NOT EXISTS (SELECT 1 FROM profiles_eventschema s WHERE s.name = newest.name)
+        GROUP BY newest.name ORDER BY count(*) DESC, newest.name LIMIT %s
+    """
+    try:
+        with time_limit(_MILLISECONDS), connection.cursor() as cursor:
+            cursor.execute(sql, [limit])
+            return [Undescribed(*row) for row in cursor.fetchall()]
+    except TooSlow:
+        return None
+
+
+# --- Adopting -------------------------------------------------------------------------------------------
+
+
+def suggested_specs(learned: Learned) -> Specs:
+    """A schema as events are: types most values have, required what (nearly) all have, spellings united."""
+    by_name = {one.name: one for one in learned.properties if len(one.name) <= MAX_NAME}
+    specs: Specs = {}
+    aliases: dict[str, list[str]] = {}
+    for one in by_name.values():
+        if one.looks_like:
+            aliases.setdefault(one.looks_like, []).append(one.name)
+    for name, one in by_name.items():
+        if not one.looks_like and name == name.strip() and name:
+            specs[name] = _spec(one)
+    for target, spellings in aliases.items():
+        # The usual name may itself never have been sent.
+        spec = specs.setdefault(target, _spec(max((by_name[one] for one in spellings), key=_often)))
+        taken = {alias for other in specs.values() for alias in other.get("aliases", ())}
+        spec["aliases"] = [one for one in spellings if one not in specs and one not in taken]
+        parts = [by_name[one] for one in (target, *spellings) if one in by_name]
+        if learned.events >= _ENOUGH and sum(one.seen for one in parts) >= _ALWAYS * learned.events:
+            spec["required"] = True
+    return specs
+
+
+def _often(one: Property) -> int:
+    return one.seen
+
+
+def _spec(one: Property) -> dict[str, Any]:
+    spec: dict[str, Any] = {"type": one.type} if one.type in TYPES else {}
+    if one.of >= _ENOUGH and one.share >= _ALWAYS:
+        spec["required"] = True
+    if one.type == "array" and one.entries:
+        spec["items"] = {
+            inner.name: _spec_of_entry(inner)
+            for inner in one.entries.values()
+            if inner.name == inner.name.strip() and 0 < len(inner.name) <= MAX_NAME
+        }
+    return spec
+
+
+def _spec_of_entry(inner: Property) -> dict[str, Any]:
+    spec = _spec(inner)
+    spec.pop("items", None)
+    return spec
+
+
+def adopt(*, name: str, actor: Actor, source: Source | None = None) -> SavedSchema:
+    """Make a schema of what events of the name look like now; it follows its sources' modes.
+
+    Raises NotFound where none was seen, Conflict where they have a schema.
+    """
+    learned = learn(name)
+    if not learned.events:
+        raise NotFound(f"No event “{name}” was seen yet.")
+    return create_schema(
+        name=name,
+        properties=suggested_specs(learned),
+        description=f"Adopted from {learned.events:,} event{'' if learned.events == 1 else 's'}.",
+        actor=actor,
+        source=source or builtin_source("staff"),
+    )
+
+
+# --- Browser against server -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One property on both sides; ``verdict`` is same, types, share, web or server (sent there alone)."""
+
+    name: str
+    web: Property | None
+    server: Property | None
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    web: int
+    server: int
+    rows: list[Compared]
+
+    @property
+    def is_possible(self) -> bool:
+        return bool(self.web and self.server)
+
+    @property
+    def differences(self) -> int:
+        return sum(row.verdict != "same" for row in self.rows)
+
+
+def _comparison(rows: Sequence[_Row], web_ids: set[int]) -> Comparison:
+    web_rows = [row for row in rows if row[0] in web_ids]
+    server_rows = [row for row in rows if row[0] not in web_ids]
+    web, server = _shape(web_rows), _shape(server_rows)
+    names = sorted({*web, *server}, key=lambda one: (-_seen(web, one) - _seen(server, one), one))
+    found = [_compared(one, web.get(one), server.get(one)) for one in names]
+    return Comparison(len(web_rows), len(server_rows), found)
+
+
+def _seen(side: dict[str, Property], name: str) -> float:
+    return side[name].share if name in side else 0.0
+
+
+def _compared(name: str, web: Property | None, server: Property | None) -> Compared:
+    if web is None or not web.seen:
+        return Compared(name, None, server, "server", "Only the server sends it.")
+    if server is None or not server.seen:
+        return Compared(name, web, None, "web", "Only the browser sends it.")
+    if web.type != server.type:
+        text = f"The browser sends {_words(web)}, the server {_words(server)}."
+        return Compared(name, web, server, "types", text)
+    if abs(web.share - server.share) > 0.1:
+        return Compared(name, web, server, "share", "One of them leaves it out more often.")
+    return Compared(name, web, server, "same", "")
+
+
+def _words(one: Property) -> str:
+    return TYPES[one.type] if one.type else "different types"
+
+
+def schema_of(name: str) -> EventSchema | None:
+    return EventSchema.objects.filter(name=name).first()
+
+
+def names_of(sources: Sequence[tuple[Source, int]]) -> str:
+    """“Shop website (1,000), Order system (12)”."""
+    return ", ".join(f"{source.name} ({number:,})" for source, number in sources)

@@ -1,0 +1,1 @@
+"""Sources that send data: settings, origins, write keys, signing secrets."""

@@ -1,0 +1,103 @@
+"""The secret a source's server signs user ids with: rotated with an overlap, the old one revoked.
+
+Pages that were rendered before a rotation, and servers that do not have the new secret yet, go on signing with the
+old one; each secret tells when it was used last, so that one can see when nobody needs the old one any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from cdp import audit
+from cdp.actors import Actor
+from cdp.errors import Invalid, RuleForbids
+from profiles.models import Source
+from profiles.models.definition import new_secret
+from profiles.tracking.parse.user_hash import takes_old
+from profiles.tracking.sources import write_keys
+from profiles.tracking.sources.sources import TRACKING, hold_source
+
+OVERLAP_DAYS = 7
+MAX_OVERLAP_DAYS = 365
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """``message`` says until when the old secret is taken."""
+
+    source: Source
+    secret: str
+    message: str
+
+
+@transaction.atomic
+def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, actor: Actor) -> Rotated:
+    """A new secret at once; the one so far is taken for ``overlap_days`` more (0: not any more, None: until revoked).
+
+    Every process obeys within five seconds. Raises NotFound; Invalid for days outside 0 to 365; RuleForbids for a
+    source nobody sends to, and while a secret from before the last rotation is still taken.
+    """
+    source = hold_source(source_id)
+    if source.door not in TRACKING:
+        raise RuleForbids(f"“{source.name}” takes no tracking calls, so nothing is signed for it.")
+    if overlap_days is not None and not 0 <= overlap_days <= MAX_OVERLAP_DAYS:
+        message = (
+            f"Write a number of days from 0 to {MAX_OVERLAP_DAYS}, or nothing for “until it is revoked”."
+        )
+        raise Invalid([{"field": "overlap_days", "value": overlap_days, "message": message}])
+    if takes_old(source):
+        raise RuleForbids(
+            f"The secret before this one is still taken {until(source)}. Revoke it first, then rotate again."
+        )
+    now = timezone.now()
+    # One that is not taken any more is not kept either.
+    source.old_hash_secret, source.hash_secret = "" if overlap_days == 0 else source.hash_secret, new_secret()
+    source.old_hash_secret_used_at, source.hash_secret_used_at = source.hash_secret_used_at, None
+    source.old_hash_secret_until = None if overlap_days is None else now + timedelta(days=overlap_days)
+    source.hash_secret_since = now
+    _save(source, "source.secret.rotate", {"overlap_days": overlap_days}, actor)
+    old = f"is taken {until(source)}" if takes_old(source) else "is not taken any more"
+    return Rotated(source, source.hash_secret, f"The new secret counts from now on. The old one {old}.")
+
+
+@transaction.atomic
+def revoke_old_secret(*, source_id: int, actor: Actor) -> Source:
+    """What is signed with the secret before the last rotation counts no more, within five seconds.
+
+    Raises NotFound; RuleForbids when none is taken.
+    """
+    source = hold_source(source_id)
+    if not takes_old(source):
+        raise RuleForbids(f"“{source.name}” takes one secret only; no old one is left to revoke.")
+    source.old_hash_secret, source.old_hash_secret_until = "", timezone.now()
+    _save(source, "source.secret.revoke", {}, actor)
+    return source
+
+
+def until(source: Source) -> str:
+    """Until when the old secret is taken, as part of a sentence."""
+    end = source.old_hash_secret_until
+    if end is None:
+        return "until it is revoked"
+    return f"until {date_format(timezone.localtime(end), 'j M Y, H:i')}"
+
+
+_FIELDS = (
+    "hash_secret",
+    "hash_secret_since",
+    "hash_secret_used_at",
+    "old_hash_secret",
+    "old_hash_secret_until",
+    "old_hash_secret_used_at",
+)
+
+
+def _save(source: Source, action: str, detail: dict[str, int | None], actor: Actor) -> None:
+    source.save(update_fields=_FIELDS)
+    audit.record(action, actor=actor, subject=f"source:{source.pk}", detail=detail)
+    write_keys.forget()
