@@ -1,6 +1,6 @@
 """The tracking door's contract: every path, slash and method, three kinds of keys, exact bodies, limits, CORS.
 
-Storing is played by ``Shelf``; tests/tracking/test_door_storing.py goes all the way.
+Storing is played by ``Shelf``; tests/tracking/test_views_storing.py goes all the way.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Our own cases always run; the public corpus where CDP_CORPORA names the folder it lies in:
 
-    CDP_CORPORA=dir pytest tests/tracking/test_door_inputs.py    # dir/json-test-suite/test_parsing/*.json
+    CDP_CORPORA=dir pytest tests/tracking/test_views_inputs.py    # dir/json-test-suite/test_parsing/*.json
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from cdp.actors import Actor
 from profiles.models import Receipt
 from profiles.tracking.sources.sources import create_source
-from tests.tracking.test_door import BATCHES, CALLS, KINDS
+from tests.tracking.test_views import BATCHES, CALLS, KINDS
 
 pytestmark = pytest.mark.django_db
 

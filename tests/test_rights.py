@@ -1,8 +1,8 @@
-"""Who gets through which door: every address × every role × every method, against tests/doors.json.
+"""Who gets through which door: every address × every role × every method, against tests/rights.json.
 
 Addresses come from the resolver, so a new one fails here until somebody looked at who may use it:
 
-    DOORS=write pytest tests/test_doors.py    # then review the diff of tests/doors.json
+    DOORS=write pytest tests/test_rights.py    # then review the diff of tests/rights.json
 
 The table lists who gets in; everybody else must be turned away (login page, 401, 403, or a 404 that somebody
 with the right does not get). What is tried is rolled back, so the order says nothing.
@@ -52,7 +52,7 @@ from tests.profile_factory import make_profile
 
 # The mark makes sure that there is a test database before the world is made in it.
 pytestmark = pytest.mark.django_db
-TABLE = Path(__file__).with_name("doors.json")
+TABLE = Path(__file__).with_name("rights.json")
 METHODS = ("GET", "POST")
 API_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 USERS = ("anonymous", "olga", *ROLES, "superuser")
@@ -218,7 +218,7 @@ class World:
         if name in named:
             return self.pk(named[name])
         label = self._label(route)
-        assert label, f"tell tests/test_doors.py what <{name}> of {route} is"
+        assert label, f"tell tests/test_rights.py what <{name}> of {route} is"
         return self.pk(label)
 
     def _label(self, route: str) -> str:
