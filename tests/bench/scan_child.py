@@ -21,8 +21,9 @@ from django.db import connection  # noqa: E402
 
 from cdp.actors import Actor  # noqa: E402
 from cdp.jobs import Job, run  # noqa: E402
-from profiles.duplicates.finding import duckdb_compare, match_rows  # noqa: E402
+from profiles.duplicates.finding import match_rows  # noqa: E402
 from profiles.duplicates.finding.full_scan import MEMORY, start_scan  # noqa: E402
+from profiles.duplicates.scoring import duckdb_compare  # noqa: E402
 from profiles.duplicates.scoring.households import find_homes  # noqa: E402
 from profiles.duplicates.scoring.model import shipped  # noqa: E402
 from tests.bench.import_child import peak_memory  # noqa: E402

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.fit import curve, f1_from, load

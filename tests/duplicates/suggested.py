@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from profiles.duplicates.finding import duckdb_compare
 from profiles.duplicates.finding.incremental import Base
 from profiles.duplicates.finding.match_rows import READ, side_of
 from profiles.duplicates.finding.transitive import Link, bridges, compare
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.model import Rarity, shipped
 
 if TYPE_CHECKING:

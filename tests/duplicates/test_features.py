@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from profiles.duplicates.finding.blocking_keys import match_keys
-from profiles.duplicates.scoring.features import Traits, fold, is_role, read_traits
+from profiles.duplicates.scoring.features import Traits, fold, is_role, match_keys, read_traits
 from profiles.duplicates.scoring.nicknames import groups_of
 
 

@@ -9,9 +9,8 @@ import pytest
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from profiles.duplicates.finding import match_queue, match_rows
-from profiles.duplicates.finding.blocking_keys import hashed, match_keys
 from profiles.duplicates.finding.full_scan import start_scan
-from profiles.duplicates.scoring.features import read_traits
+from profiles.duplicates.scoring.features import hashed, match_keys, read_traits
 from profiles.duplicates.training.synthetic_people import make_people
 from profiles.models import IdentifierType, MatchQueue, MatchRow
 from tests.profile_factory import make_profile

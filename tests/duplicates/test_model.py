@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from profiles.duplicates.finding import duckdb_compare
-from profiles.duplicates.finding.blocking_keys import match_keys
-from profiles.duplicates.scoring.features import read_traits
+from profiles.duplicates.scoring import duckdb_compare
+from profiles.duplicates.scoring.features import match_keys, read_traits
 from profiles.duplicates.scoring.households import with_homes
-from profiles.duplicates.scoring.interactions import ADJUSTMENTS, SHARED
+from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.interactions import SHARED
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import FILE, Rarity, Scored, shipped
 from profiles.duplicates.training.fit import CLAMP, load

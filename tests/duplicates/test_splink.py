@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.fit import load
 from profiles.duplicates.training.splink_settings import rarity_columns, splink_settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from profiles.duplicates.finding import duckdb_compare
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.features import read_traits
 from profiles.duplicates.scoring.households import with_homes
 from profiles.duplicates.scoring.levels import Levels

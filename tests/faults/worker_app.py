@@ -108,7 +108,8 @@ def _wait_at(name: str) -> None:
 
 def _plant_scan() -> None:
     from cdp import job_steps
-    from profiles.duplicates.finding import duckdb_compare, full_scan
+    from profiles.duplicates.finding import full_scan
+    from profiles.duplicates.scoring import duckdb_compare
 
     commit, compare, known = (
         job_steps.Chunk.commit,

@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from cdp.sql import ask, run, together
+from profiles.duplicates.finding import transitive
 from profiles.models import DuplicateCase, IdentifierType, MatchCrowd, Tier
 
 # Three and more are a case; two are a pair.
@@ -49,6 +50,20 @@ def rebuild() -> int:
         cursor.execute(f"SELECT id, a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKS}")
         links = [Link(*row) for row in cursor.fetchall()]
     return _write(groups(links), among=None)
+
+
+def refresh_derived(roots: Sequence[int]) -> None:
+    """Bring what follows from these profiles' pairs up to date: transitive pairs, then cases.
+
+    In the caller's transaction. A fixed number of queries for any number of profiles.
+    """
+    transitive.refresh(roots)
+    refresh(roots)
+
+
+def rebuild_derived() -> dict[str, int]:
+    """The same for every profile; how many transitive pairs and how many cases there are."""
+    return {"through": transitive.rebuild(), "cases": rebuild()}
 
 
 def _links_around(people: Sequence[int]) -> tuple[list[Link], set[int]]:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
-from profiles.duplicates.finding import derived, duckdb_compare, store
+from profiles.duplicates.finding import clusters, store
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.models import DuplicatePair, MatchRow
 
 
@@ -23,7 +24,7 @@ def forget(member_ids: Sequence[int]) -> None:
     _leave_crowds(ids)
     store.remove(ids)
     MatchRow.objects.filter(pk__in=ids).delete()
-    derived.refresh(ids)
+    clusters.refresh_derived(ids)
 
 
 def erase(member_ids: Sequence[int]) -> None:

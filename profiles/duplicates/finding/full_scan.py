@@ -29,7 +29,8 @@ from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.worker import is_stopping
-from profiles.duplicates.finding import clusters, derived, duckdb_compare, match_rows, store
+from profiles.duplicates.finding import clusters, match_rows, store
+from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import MatchBase
 
@@ -268,5 +269,5 @@ def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
 def _cases(chunk: Chunk) -> bool:
     with chunk.commit() as progress:
         store.hold_still()
-        progress.result = derived.rebuild()
+        progress.result = clusters.rebuild_derived()
     return False

@@ -12,8 +12,8 @@ import orjson
 from django.utils import timezone
 
 from cdp.sql import ask, run, together
-from profiles.duplicates.finding.blocking_keys import BLOCK
 from profiles.duplicates.finding.match_rows import READ, Row, side_of
+from profiles.duplicates.scoring.features import BLOCK
 from profiles.duplicates.scoring.households import with_homes
 from profiles.duplicates.scoring.interactions import COUNTED
 from profiles.duplicates.scoring.levels import COMPARISONS, Levels

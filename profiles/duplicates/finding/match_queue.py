@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.duplicates.finding import derived, full_scan, incremental, match_rows, store
+from profiles.duplicates.finding import clusters, full_scan, incremental, match_rows, store
 from profiles.identity import graph
 from profiles.models import DuplicatePair, MatchBase, MatchQueue, Tier
 
@@ -118,7 +118,7 @@ def refresh(ids: Sequence[int]) -> list[int]:
     taken = store.take_over(found, people=roots)
     # Most people are linked to nobody, and were not: nothing follows from them.
     if taken.before or any(one.classified.tier != Tier.RELATED for one in found):
-        derived.refresh(roots)
+        clusters.refresh_derived(roots)
     return roots
 
 

@@ -10,8 +10,7 @@ import orjson
 from django.conf import settings
 
 from cdp.sql import run
-from profiles.duplicates.finding.blocking_keys import hashed, match_keys
-from profiles.duplicates.scoring.features import COLUMNS, Traits, read_traits
+from profiles.duplicates.scoring.features import COLUMNS, Traits, hashed, match_keys, read_traits
 from profiles.duplicates.scoring.tiers import Side, single_of
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, identifier_types

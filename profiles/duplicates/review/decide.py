@@ -14,7 +14,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import User
-from profiles.duplicates.finding import clusters, derived
+from profiles.duplicates.finding import clusters
 from profiles.duplicates.review.queue import with_people
 from profiles.identity import graph
 from profiles.merging.locking import hold_sides
@@ -178,7 +178,7 @@ def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Ac
         verdicts.take_back(roots)
     values = verdicts.written(verdict, actor=actor, days=days)
     DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
-    derived.refresh(sorted({one for both in roots for one in both}))
+    clusters.refresh_derived(sorted({one for both in roots for one in both}))
     audit.record_many(
         "duplicate.verdict",
         actor=actor,

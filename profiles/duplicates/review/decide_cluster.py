@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
-from profiles.duplicates.finding import clusters, derived
+from profiles.duplicates.finding import clusters
 from profiles.editing.blocking import block_value
 from profiles.identity import graph
 from profiles.journal import REQUEST
@@ -114,7 +114,7 @@ def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> De
         later_until=None,
     )
     _close(case, State.NOT_DUPLICATES, actor)
-    derived.refresh(ids)
+    clusters.refresh_derived(ids)
     _tell(case, "separate", actor, {"pairs": count})
     message = f"All {len(ids)} are remembered as different people ({count} pairs)."
     return DecidedCase(case.pk, State.NOT_DUPLICATES, message)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, log2
 
-from profiles.duplicates.scoring.interactions import LABELS
+from profiles.duplicates.scoring.interaction_terms import LABELS
 from profiles.duplicates.scoring.levels import BY_FIELD
 from profiles.duplicates.scoring.similarity import DIFFERS, NOTHING
 from profiles.duplicates.scoring.tiers import THROUGH

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from profiles.duplicates.scoring.features import Traits
 from profiles.duplicates.scoring.similarity import (
+    DIFFERS,
     GIVEN_SQL,
     NAMED_SQL,
     NOTHING,
@@ -14,6 +15,7 @@ from profiles.duplicates.scoring.similarity import (
     ONE_STREET_SQL,
     PARTED_SQL,
     SWAPPED,
+    UNKNOWN,
     Comparison,
     Level,
     alike,
@@ -276,3 +278,22 @@ class Levels(dict[str, int]):
     def __missing__(self, field: str) -> int:
         level = self[field] = BY_FIELD[field].level_of(self.one, self.other)
         return level
+
+
+# --- Levels that count as the same, or as another ------------------------------------------------------------
+
+SAME_FIRST = ("equal", "nickname", "part", "initial", "slip", "alike")
+SAME_LAST = ("equal", "part", "slip", "alike")
+SAME_MAIL = ("equal", "domain_slip", "slip", "mailbox")
+SAME_PHONE = ("equal", "tail", "slip")
+SAME_DATE = ("equal", "day_for_month", "slip")
+SAME_STREET = ("equal", "alike")
+NEAR_STREET = (*SAME_STREET, "street")
+ONE_HOME: dict[str, tuple[str, ...]] = {"street": NEAR_STREET, "postcode": ("equal", "slip", UNKNOWN)}
+IS_OTHER = (DIFFERS,)
+IS_UNKNOWN = (UNKNOWN,)
+EQUAL = ("equal",)
+CROSSED = ("swapped", "crossed")
+ONE_MAIL = ("equal", "domain_slip", "slip")
+NO_MAIL = (UNKNOWN, "alike", DIFFERS)
+NO_PHONE = (UNKNOWN, DIFFERS)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiles.duplicates.scoring.features import Traits
-from profiles.duplicates.scoring.interactions import ADJUSTMENTS, DOUBLED, OFTEN, SHARED, SHARINGS
-from profiles.duplicates.scoring.level_groups import PER_PEOPLE
+from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.interactions import DOUBLED, OFTEN, PER_PEOPLE, SHARED, SHARINGS
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS, Levels
 from profiles.duplicates.scoring.similarity import Comparison
 

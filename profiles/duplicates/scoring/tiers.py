@@ -15,8 +15,7 @@ from datetime import date
 from functools import cached_property, lru_cache
 
 from profiles.duplicates.scoring.features import Traits
-from profiles.duplicates.scoring.level_groups import ONE_MAIL, SAME_DATE, SAME_PHONE, SAME_STREET
-from profiles.duplicates.scoring.levels import BY_FIELD, Levels
+from profiles.duplicates.scoring.levels import BY_FIELD, ONE_MAIL, SAME_DATE, SAME_PHONE, SAME_STREET, Levels
 from profiles.duplicates.scoring.model import Model, Scored
 from profiles.duplicates.scoring.similarity import DIFFERS, UNKNOWN
 

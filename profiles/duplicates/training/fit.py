@@ -15,11 +15,10 @@ import numpy as np
 import orjson
 from scipy.optimize import minimize
 
-from profiles.duplicates.finding import duckdb_compare
-from profiles.duplicates.finding.blocking_keys import match_keys
-from profiles.duplicates.scoring.features import COLUMNS, read_traits
-from profiles.duplicates.scoring.interactions import ADJUSTMENTS, DOUBLED, SHARED, SHARINGS
-from profiles.duplicates.scoring.level_groups import PER_PEOPLE
+from profiles.duplicates.scoring import duckdb_compare
+from profiles.duplicates.scoring.features import COLUMNS, match_keys, read_traits
+from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.interactions import DOUBLED, PER_PEOPLE, SHARED, SHARINGS
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import FILE, Model, doublings
 from profiles.duplicates.training.synthetic_people import People, make_people

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.scoring.interactions import ADJUSTMENTS, DOUBLED, SHARINGS
-from profiles.duplicates.scoring.level_groups import PER_PEOPLE, Adjustment
+from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.interactions import DOUBLED, PER_PEOPLE, SHARINGS, Adjustment
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.similarity import Comparison
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids
-from profiles.duplicates.finding import derived
+from profiles.duplicates.finding import clusters
 from profiles.duplicates.why.browsers import JOIN_BROWSERS, JOIN_HELD
 from profiles.duplicates.why.diagnose import Two, find_two, why
 from profiles.duplicates.why.findings import Finding, Fix, See
@@ -248,7 +248,7 @@ def _keep_apart(two: Two, chosen: list[Finding], actor: Actor, source: Source) -
 
 def _decide(two: Two, verdict: str, actor: Actor) -> None:
     set_verdict(a_id=two.a.pk, b_id=two.b.pk, verdict=verdict, actor=actor)
-    derived.refresh([two.a.pk, two.b.pk])
+    clusters.refresh_derived([two.a.pk, two.b.pk])
 
 
 _APART: dict[str, Callable[[Two, list[Finding], Actor, Source], AppliedFix]] = {

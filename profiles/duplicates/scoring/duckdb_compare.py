@@ -10,11 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profiles.duplicates.finding.blocking_keys import BLOCK
-from profiles.duplicates.scoring.features import COLUMNS
+from profiles.duplicates.scoring.features import BLOCK, COLUMNS
 from profiles.duplicates.scoring.households import find_homes
+from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
 from profiles.duplicates.scoring.interactions import (
-    ADJUSTMENTS,
     DOUBLED,
     DOUBLED_AT_FIRST,
     FIRST_AGREES,
@@ -23,10 +22,11 @@ from profiles.duplicates.scoring.interactions import (
     OFTEN,
     OFTEN_FROM,
     OFTEN_SHARE,
+    PER_PEOPLE,
     SHARED_AT_FIRST,
     SHARINGS,
+    Adjustment,
 )
-from profiles.duplicates.scoring.level_groups import PER_PEOPLE, Adjustment
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.model import rounded
 from profiles.duplicates.scoring.similarity import DIFFERS, OF_ONE
