@@ -1,12 +1,15 @@
-"""Celery only wakes workers: the truth about long work is a Job row (cdp/jobs.py).
+"""The Celery application: tasks and beat schedules from every app's ``tasks.py``.
 
-A lost, late or doubled message is harmless, so there is no result backend, arguments are ids
-only, and the beat schedule below is static and idempotent.
+Celery only wakes workers; the truth about long work is a Job row (cdp/jobs.py). A lost, late or doubled
+message is harmless, so there is no result backend, arguments are ids only, and beat's schedule is static.
 """
 
 import os
+from importlib import import_module
+from typing import Any
 
 from celery import Celery
+from django.utils.module_loading import module_has_submodule
 
 from cdp import broker
 
@@ -16,3 +19,27 @@ broker.install()
 app = Celery("cdp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# While all workers are away the clock goes on; what it asked for an hour ago nobody needs any more.
+_TICK_EXPIRES_SECONDS = 3600
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """The ``BEAT_SCHEDULE`` of every app's ``tasks.py``, each tick with an expiry. Needs Django set up."""
+    from django.apps import apps
+
+    schedule: dict[str, dict[str, Any]] = {}
+    for config in apps.get_app_configs():
+        if config.module is None or not module_has_submodule(config.module, "tasks"):
+            continue
+        tasks = import_module(f"{config.name}.tasks")
+        for name, entry in getattr(tasks, "BEAT_SCHEDULE", {}).items():
+            if name in schedule:
+                raise ValueError(f"Two apps schedule “{name}”.")
+            schedule[name] = {**entry, "options": {"expires": _TICK_EXPIRES_SECONDS}}
+    return schedule
+
+
+@app.on_after_finalize.connect
+def _set_beat_schedule(sender: Celery, **kwargs: Any) -> None:
+    sender.conf.beat_schedule = beat_schedule()

@@ -8,7 +8,6 @@ In production set at least SECRET_KEY, ALLOWED_HOSTS, DATABASE_URL, CELERY_BROKE
 import sys
 from pathlib import Path
 
-from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
 from environs import Env
@@ -145,25 +144,6 @@ CDP_JOB_LEASE_SECONDS = env.float("CDP_JOB_LEASE_SECONDS", 30.0)
 CDP_JOB_SLICE_SECONDS = env.float("CDP_JOB_SLICE_SECONDS", 40.0)
 CDP_JOB_SWEEP_SECONDS = env.float("CDP_JOB_SWEEP_SECONDS", 10.0)
 CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", str(CDP_DATA / "beat"))
-CELERY_BEAT_SCHEDULE = {
-    "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": CDP_JOB_SWEEP_SECONDS},
-    "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
-    "forget expired files and keys": {"task": "cdp.tasks.expire", "schedule": 600.0},
-    "take over visits": {"task": "cdp.tasks.take_over_visits", "schedule": 10.0},
-    "compare who changed": {"task": "cdp.tasks.compare_changed", "schedule": 10.0},
-    "compare everybody": {"task": "cdp.tasks.scan_duplicates", "schedule": crontab(hour=3, minute=20)},
-    "learn from decisions": {"task": "cdp.tasks.fit_duplicate_line", "schedule": 86_400.0},
-    # An hour's figures are there some minutes after it ends; a run with nothing new costs a millisecond.
-    "count what sources send": {"task": "cdp.tasks.count_sources", "schedule": 600.0},
-    "watch what sources send": {"task": "cdp.tasks.watch_sources", "schedule": 300.0},
-    "report duplicates": {"task": "cdp.tasks.send_duplicate_report", "schedule": 900.0},
-    "merge certain pairs": {"task": "cdp.tasks.merge_certain_pairs", "schedule": 60.0},
-    "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},
-    "send queued mail": {"task": "cdp.tasks.send_queued_mail", "schedule": 10.0},
-}
-# While all workers are away the clock goes on; what it asked for an hour ago nobody needs any more.
-for _entry in CELERY_BEAT_SCHEDULE.values():
-    _entry["options"] = {"expires": 3600}
 
 # --- Mail ------------------------------------------------------------------------------------------
 # Without EMAIL_URL mail is kept in the local mailbox, a page inside the admin.

@@ -19,5 +19,8 @@ urlpatterns = [
     path("metrics", health.metrics_page, name="metrics"),
     path("csp-report/", health.csp_report, name="csp-report"),
     path("admin/", admin.site.urls),
+    path("api/", include("profiles.api.urls")),
+    path("api/", include("imports.api.urls")),
+    # Last: it answers 404 for every address under /api/ that is none.
     path("api/", include("cdp.api.urls")),
 ]

@@ -13,7 +13,7 @@ was committed. A beat task fans messages out into one ``Delivery`` per webhook t
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
@@ -28,16 +28,18 @@ from cdp.actors import Actor
 from cdp.http_client import Answer, post
 from cdp.models import Delivery, OutboxMessage, Webhook
 
-TOPICS: dict[str, str] = {
-    "profile.created": "A person was added",
-    "profile.updated": "A person's values changed",
-    "profile.merged": "Two profiles became one",
-    "profile.unmerged": "A merge was undone",
-    "profile.deleted": "A person was deleted",
-    "profile.restored": "A deleted person was brought back",
-    "import.finished": "An import ended",
-    "source.changed": "A source began to send something else",
-}
+# Topic → what it means to people, in the order webhooks list them. Apps add theirs.
+TOPICS: dict[str, str] = {}
+
+
+def register_topics(topics: Mapping[str, str]) -> None:
+    """Add an app's topics. Raises ValueError for one that is there already."""
+    for topic, meaning in topics.items():
+        if topic in TOPICS:
+            raise ValueError(f"The topic “{topic}” is registered twice.")
+        TOPICS[topic] = meaning
+
+
 # What the button "Send a test" sends; nobody subscribes to it.
 TEST_TOPIC = "test"
 

@@ -7,10 +7,8 @@ class ProfilesConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        # Any process may work on a job or end one: bulk actions and exports are known everywhere.
+        from profiles import plugins
         from profiles.builtin import ensure_builtin
-        from profiles.bulk import exports  # noqa: F401
-        from profiles.duplicates.finding import full_scan  # noqa: F401
-        from profiles.merging.batches import apply, preview, undo  # noqa: F401
 
+        plugins.register()
         post_migrate.connect(ensure_builtin, sender=self)

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-
 from django.db import connection, transaction
 
-from cdp import audit
+from cdp.invariants import Invariant, Violation, invariants, register_invariants, repairs
 from profiles.duplicates.finding import invariants as soundness
 from profiles.models import Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Invariant:
-    """``sql`` selects the id of everything that breaks it, one column, each id once."""
-
-    name: str
-    sql: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """``sample_ids`` are up to ten of the ``count`` rows; ``fix`` is what to do about it."""
-
-    name: str
-    count: int
-    fix: str
-    sample_ids: list[int] = field(default_factory=list)
-
 
 _ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
 _JOURNAL_FIX = (
@@ -197,16 +174,6 @@ def mend() -> int:
         return sum(cursor.execute(sql).rowcount for sql in _MENDING) + soundness.mend()
 
 
-def broken(invariant: Invariant) -> Violation | None:
-    """One invariant held against the whole database. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT count(*), (array_agg(id ORDER BY id))[1:10] FROM ({invariant.sql}) found (id)"
-        )
-        count, ids = cursor.fetchone()
-    return Violation(invariant.name, count, invariant.fix, ids) if count else None
-
-
 MATCH_ROWS = soundness.ROWS
 
 
@@ -216,20 +183,8 @@ def broken_match_rows() -> Violation | None:
     return Violation(MATCH_ROWS, len(found), soundness.ROWS_FIX, found[:10]) if found else None
 
 
-AUDIT = "the audit log is as it was written"
-
-
-def broken_audit() -> Violation | None:
-    """The chain of the audit log, recomputed in constant memory."""
-    verified = audit.verify()
-    if verified.holds:
-        return None
-    fix = f"{verified.reason} Compare with the chain's heads in the process logs and with a backup."
-    return Violation(AUDIT, 1, fix, [verified.broken_id or 0])
-
-
-def violations(invariants: Iterable[Invariant] = INVARIANTS) -> list[Violation]:
-    """Everything that does not hold, in the order of the list; empty when all is well."""
-    found = [broken(invariant) for invariant in invariants]
-    rest = (broken_match_rows(), broken_audit())
-    return [violation for violation in (*found, *rest) if violation is not None]
+def register() -> None:
+    """Offer all of them to the doctor."""
+    register_invariants(*INVARIANTS)
+    invariants.register(MATCH_ROWS, broken_match_rows)
+    repairs.register("profiles", mend)

@@ -13,10 +13,11 @@ from django.db import connection
 from django.utils import timezone
 
 from cdp import audit
+from cdp.invariants import AUDIT, repair, violations
 from profiles.builtin import builtin_source
 from profiles.duplicates.finding import match_queue
 from profiles.editing import add_event
-from profiles.invariants import AUDIT, INVARIANTS, MATCH_ROWS, mend, violations
+from profiles.invariants import INVARIANTS, MATCH_ROWS
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     Cart,
@@ -42,7 +43,7 @@ pytestmark = pytest.mark.django_db
 def _no_services(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the data is looked at here; the services have tests of their own."""
     monkeypatch.setattr(
-        "profiles.management.commands.doctor.readiness",
+        "cdp.management.commands.doctor.readiness",
         lambda: {"database": "ok", "broker": "does not answer"},
     )
 
@@ -97,7 +98,7 @@ def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
 
     Profile.objects.filter(pk=root).update(is_recognized=False)
     breaks(5)
-    assert mend() == 1
+    assert repair() == 1
 
     last = Merge.objects.get(loser_id=leaf)
     Merge.objects.filter(pk=last.pk).update(undone_at="2026-01-01T00:00:00Z")
@@ -113,7 +114,7 @@ def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
     phone = IdentifierType.objects.get(name="phone")
     Identifier.objects.create(type=phone, value="+48123", profile_id=leaf, source_id=1, resolves=True)
     breaks(8)
-    assert mend() == 1
+    assert repair() == 1
 
     Profile.objects.filter(pk=root).update(status="deleted")
     assert names() == {INVARIANTS[7].name}
@@ -171,7 +172,7 @@ def test_what_tracking_keeps_is_looked_at(three: list[Profile]) -> None:
 
     Identifier.objects.filter(value="ann@example.com").update(is_pending=True)
     assert noticed("what waits for confirmation leads nowhere")
-    assert mend() == 1  # others of them lead to her still
+    assert repair() == 1  # others of them lead to her still
     Identifier.objects.filter(value="ann@example.com").update(is_pending=False)
 
     spans = [(None, noon), (noon, noon), (noon, noon + hour), (noon + hour, None)]
@@ -231,7 +232,7 @@ def test_what_finding_duplicates_keeps_is_looked_at() -> None:
 
     MatchRow.objects.filter(pk=ids[0]).update(city="oslo", keys=[1])
     breaks(MATCH_ROWS, ids[0])
-    assert mend() == 1
+    assert repair() == 1
     assert names() == set(), "marked as outdated, which is no fault"
     match_queue.refresh(ids)
     assert names() == set()
@@ -239,12 +240,12 @@ def test_what_finding_duplicates_keeps_is_looked_at() -> None:
     case = DuplicateCase.objects.get(state="open")
     DuplicateCase.objects.update(members=[*ids, ids[-1] + 1])
     breaks("open cases are of live people, each linked to the others", case.pk)
-    assert mend() == 1
+    assert repair() == 1
     assert names() == set()
     # Only pairs hold the last one in, and somebody took them away by hand.
     DuplicatePair.objects.filter(b_id=ids[3]).update(case=None)
     breaks("open cases are of live people, each linked to the others", case.pk)
-    assert mend() == 1
+    assert repair() == 1
     assert names() == set()
 
 
@@ -259,7 +260,7 @@ def test_the_dead_are_not_compared() -> None:
         "open pairs are of two live people, and rest on a live one",
     }
     assert names() == {*kept, MATCH_ROWS, "open cases are of live people, each linked to the others"}
-    assert mend() >= 4
+    assert repair() >= 4
     assert names() == set()
     assert list(DuplicatePair.objects.values_list("a_id", "b_id")) == [(ids[0], ids[1])]
     assert not DuplicateCase.objects.filter(state="open").exists()

@@ -25,10 +25,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from cdp.actors import SCOPES, Actor
+from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Webhook
-from cdp.roles import ROLES
+from cdp.rights import ROLES, SCOPES
 from imports.models import Import, SavedMapping
 from profiles.builtin import builtin_source
 from profiles.bulk.actions import ACTIONS

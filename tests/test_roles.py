@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 
-from cdp.actors import SCOPES
 from cdp.models import User
-from cdp.roles import RIGHTS, ROLES, ensure_roles
+from cdp.rights import RIGHTS, ROLES, SCOPES, ensure_roles
 
 pytestmark = pytest.mark.django_db
 

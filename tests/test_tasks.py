@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from django.conf import settings
 from django.db import OperationalError
 
-from cdp import tasks, webhooks
+from cdp import tasks
+from cdp.celery import beat_schedule
 from cdp.jobs import start_job
 from cdp.models import AuditEntry, Job
+from cdp.retention import expiry
 
 pytestmark = pytest.mark.django_db
-SCHEDULED = sorted(entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values())
+SCHEDULED = sorted(entry["task"] for entry in beat_schedule().values())
 
 
 @pytest.mark.parametrize("name", SCHEDULED)
@@ -25,21 +26,31 @@ def test_every_scheduled_task_exists_and_rests_when_there_is_nothing_to_do(name:
     assert not Job.objects.exists()
 
 
-def test_forgetting_goes_on_when_one_kind_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expiry_function_that_fails_does_not_keep_the_others() -> None:
     called: list[str] = []
 
     def fails() -> int:
-        called.append("keys")
+        called.append("fails")
         raise OperationalError
 
-    def forget_old() -> int:
-        called.append("webhooks")
-        return 0
+    def works() -> int:
+        called.append("works")
+        return 1
 
-    monkeypatch.setattr("cdp.api.idempotency.expire_idempotency_keys", fails)
-    monkeypatch.setattr(webhooks, "forget_old", forget_old)
-    tasks.expire()
-    assert called == ["keys", "webhooks"]
+    expiry.register("fails", fails, order=1)
+    expiry.register("works", works, order=2)
+    try:
+        tasks.expire()
+    finally:
+        expiry.unregister("fails")
+        expiry.unregister("works")
+    assert called == ["fails", "works"]
+
+
+def test_beat_runs_the_schedule_of_every_app_and_lets_ticks_expire() -> None:
+    assert current_app.conf.beat_schedule == beat_schedule()
+    assert {"cdp.tasks.sweep_jobs", "profiles.tasks.compare_changed"} <= set(SCHEDULED)
+    assert all(entry["options"]["expires"] for entry in beat_schedule().values())
 
 
 def test_a_job_that_wants_more_is_woken_again(

@@ -16,12 +16,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cdp.actors import SCOPES, Actor
+from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey, User
-from cdp.roles import RIGHTS, ROLES
+from cdp.rights import RIGHTS, ROLES, SCOPES, app_labels
 from cdp.templatetags.cdp import ago
 
 SCOPE_WORDS = {
@@ -182,11 +182,10 @@ class RightsField(forms.ModelMultipleChoiceField):
     """The permissions that mean something here, as check boxes; the tables nobody opens need none."""
 
     widget = forms.CheckboxSelectMultiple(attrs={"class": "columns"})
-    apps = ("profiles", "imports", "cdp", "auth")
     inner = ("permission", "worker", "outboxmessage", "idempotencykey", "ratewindow")
 
     def __init__(self, **kwargs: Any) -> None:
-        rights = Permission.objects.filter(content_type__app_label__in=self.apps)
+        rights = Permission.objects.filter(content_type__app_label__in=[*app_labels(), "auth"])
         shown = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
         super().__init__(
             shown.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs

@@ -20,20 +20,18 @@ from cdp.actors import Actor
 from cdp.admin.model_admin import ReadOnlyAdmin
 from cdp.ids import row_id
 from cdp.models import AuditEntry, User
+from cdp.registry import Registry
 from cdp.templatetags.cdp import ago
 
-# What the page of a subject is called; a subject without one is shown as text.
-_PAGES = {
-    "profile": "admin:profiles_profile_change",
-    "import": "admin:imports_import_change",
+# Kind of subject → the admin page it has; a subject without one is shown as text. Apps add theirs.
+subject_pages: Registry[str] = Registry("The page of the audit subject")
+for _kind, _page in {
     "job": "admin:cdp_job_change",
     "user": "admin:cdp_user_change",
     "key": "admin:cdp_apikey_change",
     "webhook": "admin:cdp_webhook_change",
-    "tag": "admin:profiles_tag_change",
-    "source": "admin:profiles_source_change",
-    "merge": "admin:profiles_merge_change",
-}
+}.items():
+    subject_pages.register(_kind, _page)
 _MOST_USERS = 200
 
 
@@ -196,10 +194,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 def subject_link(subject: str) -> SafeString | str:
     """``profile:7`` as a link to its page where there is one."""
     kind, _, number = subject.partition(":")
-    if kind not in _PAGES or not number.isdigit():
+    if kind not in subject_pages or not number.isdigit():
         return subject
     try:
-        url = reverse(_PAGES[kind], args=[number])
+        url = reverse(subject_pages[kind], args=[number])
     except NoReverseMatch:
         return subject
     return format_html('<a href="{}">{} #{}</a>', url, kind, number)

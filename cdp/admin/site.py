@@ -1,12 +1,33 @@
 """The site: our frame around the stock admin, with a dashboard as its first page."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+
+from cdp.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraPage:
+    """A page of the admin that belongs to no model."""
+
+    route: str
+    view: Callable[..., HttpResponseBase]
+    name: str
+
+    def pattern(self, site: admin.AdminSite) -> Any:
+        return path(self.route, site.admin_view(self.view), name=self.name)
+
+
+# Apps add theirs, by the name of their URL.
+extra_pages: Registry[ExtraPage] = Registry("The admin page")
 
 
 class CdpAdminSite(admin.AdminSite):
@@ -17,12 +38,7 @@ class CdpAdminSite(admin.AdminSite):
     enable_nav_sidebar = False
 
     def get_urls(self) -> list[Any]:
-        from profiles.admin import setup
-
-        return [
-            path("setup/", self.admin_view(setup.setup), name="cdp_setup"),
-            *super().get_urls(),
-        ]
+        return [*(page.pattern(self) for page in extra_pages), *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Without the stock list of apps and the recent actions: the menu is by task (navigation.py)."""

@@ -7,7 +7,7 @@ To add an endpoint:
    that is not named there is refused.
 2. Describe the body with a ``cdp.api.request_bodies.Shape`` and read it with ``self.body(MyShape)``: unknown fields and
    wrong types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``.
-3. Call one verb with ``actor=self.actor, source=self.source``. Let it raise: every ``Refused`` becomes
+3. Call one verb with ``actor=self.actor`` (in ``profiles.api``: ``**self.verb()``, which adds the source). Let it raise: every ``Refused`` becomes
    problem+json with its own status and sentence. Return ``Response(data, status=…)``.
 4. Lists: ``return self.page(queryset, to_rows)``, where ``to_rows(list of rows)`` serializes a page in a constant
    number of queries; ``ordering = ("-id",)`` on the view is the keyset and must end in a unique column.

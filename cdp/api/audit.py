@@ -14,7 +14,7 @@ from cdp.api import schema
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView, rows
 from cdp.models import AuditEntry
-from profiles.reading.profiles import iso
+from cdp.times import iso
 
 
 class EntryDoc(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """``?dry_run=true``: the very same handler in a transaction that is rolled back, and what it would have done.
 
-The effects are read from the database before the roll-back, never guessed: journal entries and messages
-to the outside from their rows, everything else from PostgreSQL's own counters of the transaction.
+The effects are read from the database before the roll-back, never guessed: webhook messages and what apps
+registered (``effect_readers``) from their rows, everything else from PostgreSQL's own counters of the transaction.
 Callbacks that wait for the commit never run, so nothing is woken, mailed or delivered.
 """
 
@@ -17,7 +17,8 @@ from django.db.models import Max, Model
 
 from cdp.actors import Actor
 from cdp.models import OutboxMessage
-from profiles.models import Change
+from cdp.registry import Registry
+from cdp.rights import app_labels
 
 # A visible row whose writer is "in progress" was written by this very transaction (or a savepoint of it).
 _MINE = (
@@ -25,25 +26,39 @@ _MINE = (
     "::text::xid8) = 'in progress'"
 )
 # Told in more detail, or no effect a caller asked about.
-_NOT_COUNTED = frozenset({"profiles.change", "cdp.outboxmessage", "cdp.auditentry", "cdp.idempotencykey"})
+_NOT_COUNTED = frozenset({"cdp.outboxmessage", "cdp.auditentry", "cdp.idempotencykey"})
 _COUNTS = "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_xact_user_tables"
+
+Effect = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EffectReader:
+    """Describes new rows of one append-only model in more detail than "n rows created"."""
+
+    model: type[Model]
+    describe: Callable[[Model, Actor], Effect]
+
+
+# Apps add readers for their models; whoever is described here is not counted as rows as well.
+effect_readers: Registry[EffectReader] = Registry("The effect reader")
 
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    change: int
-    message: int
+    newest: dict[type[Model], int]
     counts: dict[str, tuple[int, int, int]]
 
 
-def rehearse(run: Callable[[], Any], *, actor: Actor) -> tuple[Any, list[dict[str, Any]]]:
+def rehearse(run: Callable[[], Any], *, actor: Actor) -> tuple[Any, list[Effect]]:
     """The handler's answer and its effects; nothing stays. Errors come out as they would in earnest."""
     with transaction.atomic():
-        before = _Before(_newest(Change), _newest(OutboxMessage), _counts())
+        models: list[type[Model]] = [*(reader.model for reader in effect_readers), OutboxMessage]
+        before = _Before({model: _newest(model) for model in models}, _counts())
         answer = run()
         # Foreign keys are checked at the commit; here that moment is now.
         connection.check_constraints()
-        effects = [*_changes(before, actor), *_messages(before), *_rows(before)]
+        effects = [*_described(before, actor), *_messages(before), *_rows(before)]
         transaction.set_rollback(True)
     return answer, effects
 
@@ -63,27 +78,22 @@ def _mine(model: type[Model], newer_than: int) -> Any:
     return rows.extra(where=[_MINE.format(table=model._meta.db_table)])  # noqa: S610  (our own constant)
 
 
-def _changes(before: _Before, actor: Actor) -> list[dict[str, Any]]:
-    """The journal entries; old and new values only for those who may see them."""
-    may_see = actor.can("profiles.view_pii")
+def _described(before: _Before, actor: Actor) -> list[Effect]:
     return [
-        {
-            "kind": f"profile.{change.kind}",
-            "profile_id": change.profile_id,
-            "fields": change.fields if may_see else sorted(change.fields),
-        }
-        for change in _mine(Change, before.change)
+        reader.describe(row, actor)
+        for reader in effect_readers
+        for row in _mine(reader.model, before.newest[reader.model])
     ]
 
 
-def _messages(before: _Before) -> list[dict[str, Any]]:
+def _messages(before: _Before) -> list[Effect]:
     return [
         {"kind": "webhook", "topic": message.topic, "profile_id": message.profile_id}
-        for message in _mine(OutboxMessage, before.message)
+        for message in _mine(OutboxMessage, before.newest[OutboxMessage])
     ]
 
 
-def _rows(before: _Before) -> list[dict[str, Any]]:
+def _rows(before: _Before) -> list[Effect]:
     """How many rows of what were created, changed and deleted."""
     names = {model._meta.db_table: model._meta for model in apps.get_models() if _is_counted(model)}
     effects = []
@@ -97,7 +107,9 @@ def _rows(before: _Before) -> list[dict[str, Any]]:
 
 
 def _is_counted(model: type[Model]) -> bool:
+    described = {reader.model for reader in effect_readers}
     return (
-        model._meta.app_label in {"cdp", "profiles", "imports"}
+        model._meta.app_label in app_labels()
+        and model not in described
         and model._meta.label_lower not in _NOT_COUNTED
     )

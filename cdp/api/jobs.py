@@ -18,7 +18,7 @@ from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView, rows
 from cdp.errors import NotFound
 from cdp.models import Job
-from profiles.reading.profiles import iso
+from cdp.times import iso
 
 
 class JobProgressDoc(serializers.Serializer[Any]):

@@ -10,10 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from cdp import audit
-from cdp.actors import SCOPES, Actor
+from cdp.actors import Actor
 from cdp.api.authentication import digest_of
 from cdp.errors import Invalid
 from cdp.models import ApiKey
+from cdp.rights import SCOPES
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 
-from cdp.actors import SCOPES, Actor
+from cdp.actors import Actor
+from cdp.rights import SCOPES
 
 if TYPE_CHECKING:
     from rest_framework.request import Request

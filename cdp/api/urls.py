@@ -1,4 +1,4 @@
-"""Every address under /api/. Each capability lists its own; whatever matches none is a 404 as problem+json."""
+"""The platform's addresses under /api/, included last: what no app answers is a 404 as problem+json."""
 
 from django.urls import URLPattern, re_path
 
@@ -6,13 +6,11 @@ from cdp.api import audit, jobs, webhooks
 from cdp.api.docs import DocsView, SchemaView
 from cdp.api.routes import both
 from cdp.api.views import NothingHere
-from imports.api.urls import urlpatterns as imports
-from profiles.api.urls import urlpatterns as people
 
 _JOB = "v1/jobs/<int:pk>"
 _WEBHOOK = "v1/webhooks/<int:pk>"
 
-platform: list[URLPattern] = [
+urlpatterns: list[URLPattern] = [
     *both("v1/jobs", jobs.JobList, "api-jobs"),
     *both(_JOB, jobs.JobDetail, "api-job"),
     *both(f"{_JOB}/pause", jobs.Pause, "api-job-pause"),
@@ -26,11 +24,5 @@ platform: list[URLPattern] = [
     *both(f"{_WEBHOOK}/deliveries/<int:delivery_id>/replay", webhooks.DeliveryReplay, "api-delivery-replay"),
     *both("v1/schema", SchemaView, "api-schema"),
     *both("v1/docs", DocsView, "api-docs"),
-]
-
-urlpatterns: list[URLPattern] = [
-    *people,
-    *imports,
-    *platform,
     re_path(r"^", NothingHere.as_view(), name="api-nothing"),
 ]

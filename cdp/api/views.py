@@ -26,8 +26,6 @@ from cdp.api.problems import NOTHING_HERE, BadParameter, LengthRequired, TooLarg
 from cdp.api.request_bodies import Shape
 from cdp.api.throttling import KeyThrottle, Rate
 from cdp.errors import Invalid
-from profiles.builtin import builtin_source
-from profiles.models import Source
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Row = TypeVar("Row")
@@ -67,10 +65,6 @@ class ApiView(RateHeaders):
     @cached_property
     def actor(self) -> Actor:
         return Actor.of_request(self.request)
-
-    @cached_property
-    def source(self) -> Source:
-        return builtin_source("api")
 
     def require(self, permission: str) -> None:
         """Demand a further permission that depends on the body; a 403 names it."""

@@ -17,8 +17,8 @@ from cdp.api.views import ApiView, rows
 from cdp.errors import Invalid, NotFound
 from cdp.http_client import Forbidden, check_url
 from cdp.models import Delivery, Webhook
+from cdp.times import iso
 from cdp.webhooks import TOPICS, replay, send_test
-from profiles.reading.profiles import iso
 
 
 class WebhookShape(Shape):

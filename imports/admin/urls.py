@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import path
 
 from cdp.admin import CdpModelAdmin
+from cdp.admin.audit import subject_pages
 from imports.admin import columns, files, pages
 from imports.models import Import
 
@@ -44,3 +45,4 @@ class ImportAdmin(CdpModelAdmin):
 
 
 admin.site.register(Import, ImportAdmin)
+subject_pages.register("import", "admin:imports_import_change")

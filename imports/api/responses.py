@@ -8,13 +8,13 @@ from rest_framework import serializers
 
 from cdp.actors import Actor
 from cdp.errors import Invalid
+from cdp.times import iso
 from imports.downloads import may_see
 from imports.installation import installed, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.report import OUTCOMES, problems
 from profiles.masking import DOTS
-from profiles.reading.profiles import iso
 
 PROBLEMS_SHOWN = 100
 NO_COUNTS = dict.fromkeys(("rows", *OUTCOMES), 0)

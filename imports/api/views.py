@@ -27,6 +27,7 @@ from imports.control import cancel_import, pause_import, resume_import
 from imports.models import Import
 from imports.plan import plan_import
 from imports.upload import map_import, upload_import
+from profiles.builtin import builtin_source
 
 JOINED = ("job", "user", "key")
 
@@ -124,7 +125,7 @@ class ImportList(ImportApi):
             mapping=_json(fields, "mapping"),
             options=_json(fields, "options"),
             actor=self.actor,
-            source=self.source,
+            source=builtin_source("api"),
         )
         plan_import(import_id=done.job.pk, actor=self.actor)
         self.kwargs["pk"] = done.job.pk

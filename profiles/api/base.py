@@ -14,12 +14,22 @@ from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
 from profiles.api.responses import Shown
+from profiles.builtin import builtin_source
 from profiles.identity.resolve import Found, find_profile
-from profiles.models import Profile
+from profiles.models import Profile, Source
 
 
-class PeopleApi(ApiView):
-    """The base of every view here."""
+class ProfilesApiView(ApiView):
+    """The base of every view whose verbs change profiles or what staff define."""
+
+    @cached_property
+    def source(self) -> Source:
+        """The built-in source “API”, which every verb called from here names."""
+        return builtin_source("api")
+
+
+class PeopleApi(ProfilesApiView):
+    """The base of every view of profiles."""
 
     @cached_property
     def shown(self) -> Shown:

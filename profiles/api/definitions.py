@@ -20,10 +20,10 @@ from cdp.api import schema as api_schema
 from cdp.api.request_bodies import Shape, TextField
 from cdp.api.views import ApiView
 from cdp.errors import Invalid, NotFound, RuleForbids
+from cdp.times import iso
 from profiles.admin.definitions import AttributeForm, IdentifierTypeForm, has_values, is_used
 from profiles.identity.change_rules import recheck_type
 from profiles.models import AttributeDefinition, IdentifierType
-from profiles.reading.profiles import iso
 
 
 def save_form(form_class: Any, values: dict[str, Any], instance: models.Model | None = None) -> Any:

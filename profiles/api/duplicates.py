@@ -17,6 +17,7 @@ from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import IdField, Shape, TextField
 from cdp.errors import Invalid
 from cdp.models import Job
+from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PeopleApi
 from profiles.duplicates.finding.full_scan import PERMISSION, start_scan
@@ -36,7 +37,6 @@ from profiles.duplicates.scoring.tiers import in_words
 from profiles.identity.resolve import find_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
-from profiles.reading.profiles import iso
 
 _ANY = "any"
 _FILTERS = [

@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from cdp.api import schema as api_schema
 from cdp.api.parameters import expected_version
 from cdp.api.request_bodies import Shape, TextField
+from cdp.times import iso
 from profiles.api.definitions import DefinitionApi
 from profiles.models import EventSchema, Receipt, Source
-from profiles.reading.profiles import iso
 from profiles.tracking.schemas.edit import MAX_NAME, change_schema, create_schema, delete_schema
 from profiles.tracking.schemas.infer import adopt
 from profiles.tracking.schemas.violations import breaking, samples

@@ -13,10 +13,10 @@ from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import Shape, TextField
 from cdp.errors import Invalid
+from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PeopleApi
 from profiles.models import HeldJoin
-from profiles.reading.profiles import iso
 from profiles.tracking.rejected.decide_held import MERGE, STATES, decide_held
 from profiles.tracking.rejected.held_merges import ALL, DECIDED, OPEN, explain, held_joins
 from profiles.tracking.rejected.reopen_held import reopen_held

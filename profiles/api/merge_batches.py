@@ -17,13 +17,13 @@ from cdp.api.request_bodies import IdField, Shape, TextField
 from cdp.api.views import rows
 from cdp.errors import Invalid
 from cdp.models import Job
+from cdp.times import iso
 from profiles.api.base import PeopleApi
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import PERMISSION, Pair, find_batch, make_batch
 from profiles.merging.batches.preview import preview_of
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import MergeBatch, MergeBatchRow
-from profiles.reading.profiles import iso
 
 MAX_PAIRS = 10_000
 _JOINED = ("job", "undo_job", "user", "key")

@@ -16,10 +16,10 @@ from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import IdField, Shape, TextField
 from cdp.errors import Invalid
 from cdp.models import Job
+from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PeopleApi
 from profiles.models import Receipt
-from profiles.reading.profiles import iso
 from profiles.tracking.parse.items import FIELDS
 from profiles.tracking.rejected import receipts, replay
 from profiles.tracking.rejected.receipts import ALL, STATES, Choice

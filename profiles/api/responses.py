@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdp.actors import Actor
+from cdp.times import iso
 from profiles import masking
 from profiles.merging.preview import FieldRow, Preview, UnmergePreview
 from profiles.models import Change, Consent, Event, Identifier, Merge, Note, Profile
-from profiles.reading.profiles import PersonView, as_api, identifier_as_api, iso, person_views
+from profiles.reading.profiles import PersonView, as_api, identifier_as_api, person_views
 from profiles.reading.timeline import Item
 from profiles.values.attributes import Spec, attribute_specs
 

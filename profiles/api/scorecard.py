@@ -13,11 +13,11 @@ from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import Shape
 from cdp.errors import Invalid
+from cdp.times import iso
 from profiles.api.base import PeopleApi
 from profiles.models import DuplicatePolicy, Source, SourceAlarm
 from profiles.pairs.policy import change_policy
 from profiles.quality import alarms, scorecard
-from profiles.reading.profiles import iso
 
 _DAYS = OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30)
 _SEES = ("profiles.view_sourcealarm", "profiles.view_source")

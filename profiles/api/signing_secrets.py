@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import Shape
+from cdp.times import iso
 from profiles.api.sources import SourceApi
 from profiles.models import Source
-from profiles.reading.profiles import iso
 from profiles.tracking.parse.user_hash import takes_old
 from profiles.tracking.sources.signing_secrets import OVERLAP_DAYS, revoke_old_secret, rotate_secret
 

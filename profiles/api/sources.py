@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import Shape, TextField
 from cdp.errors import NotFound
+from cdp.times import iso
 from profiles.api.definitions import DefinitionApi
 from profiles.models import Source, WriteKey
-from profiles.reading.profiles import iso
 from profiles.tracking.sources.sources import (
     OVERLAP_HOURS,
     change_source,

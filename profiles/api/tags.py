@@ -11,10 +11,10 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.times import iso
 from profiles.admin.tags import TagForm, people_by_tag
 from profiles.api.definitions import DefinitionApi, save_form
 from profiles.models import Tag
-from profiles.reading.profiles import iso
 from profiles.tagging import delete_tag, merge_tags, rename_tag
 
 

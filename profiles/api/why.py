@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import Shape, TextField
+from cdp.times import iso
 from profiles.api import schema
 from profiles.api.base import PeopleApi, reload
 from profiles.duplicates.why import (
@@ -27,7 +28,6 @@ from profiles.duplicates.why import (
 )
 from profiles.duplicates.why.diagnose import seen_by
 from profiles.duplicates.why.fixes import NEEDS, TITLES
-from profiles.reading.profiles import iso
 
 _SEES = ("profiles.view_profile", "profiles.view_duplicatepair")
 _MENDS = (*_SEES, "profiles.change_duplicatepair")

@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cdp.times import iso
 from profiles.masking import mask_view
 from profiles.models import Profile
-from profiles.reading.profiles import PersonView, iso, person_views
+from profiles.reading.profiles import PersonView, person_views
 from profiles.values.attributes import CUSTOM, Spec, attribute_specs
 
 # What spreadsheets begin a formula with, the full-width forms they fold to it, and characters they skip first.

@@ -5,12 +5,12 @@ The card, the API, a merge's result and the GDPR export all show a person from h
 
 from __future__ import annotations
 
-import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdp.times import iso
 from profiles.consent.ledger import Current, current_consents
 from profiles.models import Address, Identifier, Profile, ProfileTag, Tag
 from profiles.values.attributes import get_value
@@ -70,13 +70,6 @@ def _tags(members: Iterable[int], owner: dict[int, int]) -> dict[int, list[Tag]]
     for link in links:
         found[owner.get(link.profile_id, link.profile_id)].setdefault(link.tag_id, link.tag)
     return {root: list(tags.values()) for root, tags in found.items()}
-
-
-def iso(moment: datetime.datetime | None) -> str | None:
-    """ISO 8601 in UTC, as every answer of the API writes times."""
-    if moment is None:
-        return None
-    return moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
 def as_api(view: PersonView) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from cdp.actors import SCOPES
 from cdp.admin.access import SCOPE_WORDS
 from cdp.models import ApiKey, User
+from cdp.rights import SCOPES
 
 Login = Callable[[User], Client]
 

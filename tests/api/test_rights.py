@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdp.actors import SCOPES
-from cdp.roles import RIGHTS
+from cdp.rights import RIGHTS, SCOPES
 from profiles.models import Profile
 from tests.api.caller import Caller, said
 from tests.api.test_docs import METHODS, api_views

@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 
 from cdp.actors import Actor
+from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Webhook
 from profiles.builtin import SOURCES, builtin_source
-from profiles.invariants import violations
 from profiles.merging.batches import preview
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp.models import AuditEntry, User
-from cdp.tasks import fit_duplicate_line
 from profiles.duplicates.review import fit_calibration
 from profiles.duplicates.scoring.calibration import FEWEST, OFFSETS, SLOPES, fit_line
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair, DuplicatePolicy
+from profiles.tasks import calibrate_duplicates
 from tests.profile_factory import make_profile
 
 
@@ -83,7 +83,7 @@ def decide(count: int, *, version: str, user: User | None) -> None:
 def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     user = User.objects.create_user("reviewer")
     decide(300, version="0", user=user)  # of another model
-    fit_duplicate_line()
+    calibrate_duplicates()
     assert DuplicatePolicy.current().line_decisions == 0
     DuplicatePair.objects.update(model_version=shipped().version, user=None)  # nobody decided: a rule did
     assert fit_calibration.refit() is None

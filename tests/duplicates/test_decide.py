@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
+from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from profiles.duplicates.finding import match_queue
 from profiles.duplicates.review.decide import StalePair, assign, decide, decide_many, find_pair, state_of
@@ -24,7 +25,6 @@ from profiles.duplicates.review.decide_cluster import (
 )
 from profiles.duplicates.review.decide_cluster import state_of as state_of_case
 from profiles.editing import attach_identifier, update_profile
-from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicateCase, DuplicatePair, Identifier, IdentifierType, Merge, Profile

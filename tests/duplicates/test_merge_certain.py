@@ -8,11 +8,11 @@ import pytest
 from django.db.models.functions import Now
 
 from cdp.jobs import run_to_end
-from cdp.tasks import merge_certain_pairs
 from profiles.duplicates.merge_certain import merge_certain
 from profiles.editing.additions import set_lock
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Merge, MergeBatch
+from profiles.tasks import merge_certain_pairs
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp.errors import IdentifierTaken, Invalid
+from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from profiles.duplicates.finding import match_queue, transitive
 from profiles.duplicates.finding.delete import erase
@@ -24,7 +25,6 @@ from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.synthetic_people import make_people
 from profiles.duplicates.why.diagnose import two_of_pair, why
 from profiles.editing import update_profile
-from profiles.invariants import violations
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch
 from profiles.merging.batches.preview import preview_batch

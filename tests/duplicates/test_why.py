@@ -10,12 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cdp.errors import Forbidden, NotFound, RuleForbids, Stale
+from cdp.invariants import violations
 from cdp.models import AuditEntry
 from profiles.duplicates.why import Finding, apply_fix, find_two, preview_fix, two_of_pair, why
 from profiles.duplicates.why.diagnose import seen_by
 from profiles.editing import set_lock
 from profiles.identity.resolve import find_profile
-from profiles.invariants import violations
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicatePair, HeldJoin, Merge
 from profiles.pairs.verdicts import set_verdict

@@ -15,12 +15,12 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db import connection
 
 from cdp.actors import Actor
+from cdp.invariants import violations
 from cdp.models import Job, Mail, User
 from imports.models import Import
 from imports.plan import plan_import
 from imports.upload import upload_import
 from profiles.builtin import builtin_source
-from profiles.invariants import violations
 from tests.faults.harness import Bench, wait_until
 
 HEADER = "reference_id,email,first_name,city,phone,tags,newsletter,proof\n"

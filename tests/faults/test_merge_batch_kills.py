@@ -16,9 +16,9 @@ import pytest
 from django.db import connection
 
 from cdp.actors import Actor
+from cdp.invariants import violations
 from cdp.models import AuditEntry, Job, OutboxMessage, Webhook
 from profiles.builtin import SOURCES, builtin_source
-from profiles.invariants import violations
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import Pair, make_batch
 from profiles.merging.batches.preview import preview_batch

@@ -17,13 +17,13 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.errors import Refused, RuleForbids, Stale
+from cdp.invariants import violations
 from profiles.builtin import builtin_source
 from profiles.editing import add_event, add_note, attach_identifier, update_profile
 from profiles.editing.additions import set_lock
 from profiles.editing.locking import lock_root
 from profiles.identity.graph import lock_profiles, retried
 from profiles.identity.resolve import find_profile
-from profiles.invariants import violations
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import preview_merge
 from profiles.merging.unmerge import Unmerged, unmerge_profiles

@@ -15,8 +15,8 @@ from django.db import connection
 from playwright.sync_api import Browser
 
 from cdp.actors import Actor
+from cdp.invariants import violations
 from cdp.local.processes import environment, start_web
-from profiles.invariants import violations
 from profiles.models import Event, Receipt
 from profiles.tracking.sources.sources import create_source
 from tests.browser.sites import READY, WAITING, Site, SitePages, running, snippet, wait_for

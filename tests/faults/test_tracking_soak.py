@@ -18,8 +18,8 @@ import pytest
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
+from cdp.invariants import violations
 from cdp.local.processes import environment, start_web
-from profiles.invariants import violations
 from profiles.models import Event, Identifier, Receipt
 from profiles.tracking.sources.sources import create_source
 from tests.faults.harness import Bench, wait_until

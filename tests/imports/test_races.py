@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cdp.actors import Actor
+from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from imports import apply as applying
 from imports.apply import apply_import
@@ -15,7 +16,6 @@ from imports.models import Import, Row
 from imports.plan import plan_import
 from profiles.builtin import builtin_source
 from profiles.editing import create_profile, update_profile
-from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile
 from tests.imports.files import planned, summed, upload

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cdp.actors import Actor
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound, Refused, RuleForbids
+from cdp.invariants import violations
 from cdp.job_steps import actor_of
 from cdp.jobs import cancel_job, run_to_end, take
 from cdp.models import AuditEntry, Job, OutboxMessage, User, Webhook
@@ -22,7 +23,6 @@ from profiles.builtin import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note, update_profile
 from profiles.editing.additions import set_lock
-from profiles.invariants import violations
 from profiles.journal import Cause
 from profiles.merging.batches import apply as applying
 from profiles.merging.batches import undo

@@ -11,7 +11,7 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiles.invariants import violations
+from cdp.invariants import violations
 from profiles.models import Event, Merge, Profile
 from tests.merging.worlds import FIELDS, World, checksums
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound
+from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, OutboxMessage, User
 from profiles.builtin import builtin_source
@@ -20,7 +21,6 @@ from profiles.editing import attach_identifier, detach_identifier, set_lock
 from profiles.finding.search import search
 from profiles.identity.change_rules import recheck_type
 from profiles.identity.resolve import find_profile
-from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, DuplicatePair, Identifier, IdentifierType, Merge, Profile

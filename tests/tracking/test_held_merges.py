@@ -15,9 +15,9 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
+from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
-from profiles.invariants import violations
 from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Merge, Profile
 from profiles.tracking.parse.item_types import Sender
 from profiles.tracking.rejected.decide_held import decide_held, decide_many

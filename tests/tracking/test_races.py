@@ -12,11 +12,11 @@ import pytest
 
 from cdp.actors import Actor
 from cdp.errors import Refused
+from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from imports.apply import apply_import
 from profiles.builtin import builtin_source
 from profiles.editing import create_profile
-from profiles.invariants import violations
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, Receipt

@@ -15,12 +15,12 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Conflict, NotFound
+from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from cdp.ttl_cache import forget_all
 from profiles.builtin import builtin_source
 from profiles.duplicates.review.decide_cluster import block_shared
 from profiles.editing.identifiers import attach_identifier, detach_identifier
-from profiles.invariants import violations
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
     Change,

@@ -5,10 +5,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cdp.actors import SCOPES, Actor
+from cdp.actors import Actor
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey
+from cdp.rights import SCOPES
 
 
 class Command(BaseCommand):

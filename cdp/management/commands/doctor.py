@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
 from cdp.health import readiness
-from profiles.invariants import AUDIT, INVARIANTS, MATCH_ROWS, Violation, mend, violations
+from cdp.invariants import Violation, invariants, repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        mended = mend() if options["fix"] else 0
+        mended = repair() if options["fix"] else 0
         findings = [*check_settings(), *check_services(), *check_data()]
         broken = [finding for finding in findings if finding.state == "broken"]
         if options["json"]:
@@ -94,9 +94,7 @@ def check_services() -> list[Finding]:
 
 
 def check_data() -> list[Finding]:
-    broken = {violation.name: violation for violation in violations()}
-    names = [*(invariant.name for invariant in INVARIANTS), MATCH_ROWS, AUDIT]
-    return [_finding(name, broken.get(name)) for name in names]
+    return [_finding(name, check()) for name, check in invariants.items()]
 
 
 def _finding(name: str, violation: Violation | None) -> Finding:

@@ -1,0 +1,150 @@
+"""Roles, API scopes and the names of permissions: apps register what theirs mean → groups after each migrate.
+
+A role is an ordinary group, so an admin may change it or add others. After each migrate, missing groups are
+made and permissions that are new to this database are handed to the groups they ship with; nothing an
+admin took away or added is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.apps import apps
+from django.db import transaction
+
+_NO_CODES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """``summary`` is the sentence the help page and the user form show."""
+
+    summary: str
+    permissions: frozenset[str] = _NO_CODES
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one app adds: permissions (``app.codename``) by role, by API scope, and in words."""
+
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+# The shipped roles; apps add their permissions.
+ROLES: dict[str, Role] = {
+    "viewer": Role("Sees people and their history with personal data masked. Changes nothing."),
+    "support": Role(
+        "Finds one person, sees everything about them, edits, merges and un-merges, answers access requests."
+    ),
+    "marketer": Role("Reads and edits people, manages tags, changes many people at once, exports lists."),
+    "data admin": Role(
+        "Imports files and undoes imports, repairs what tracking rejected, manages attributes, identity rules,"
+        " sources, event schemas and webhooks, deletes and restores people, one or many."
+    ),
+    "privacy officer": Role(
+        "Answers access and deletion requests, records consents, erases people, reads the audit log."
+    ),
+}
+# What an API key's scope stands for, in the permissions roles are made of.
+SCOPES: dict[str, frozenset[str]] = dict.fromkeys(
+    (
+        "profiles:read",
+        "profiles:write",
+        "merge",
+        "imports",
+        "exports",
+        "segments",
+        "privacy",
+        "pii",
+        "admin",
+    ),
+    _NO_CODES,
+)
+# The rights a person can be given, in the words of the help page.
+RIGHTS: dict[str, str] = {}
+
+_registered: dict[str, Rights] = {}
+
+
+def register_rights(app: str, rights: Rights) -> None:
+    """Add an app's permissions to the shipped roles, the scopes and the words. Once per app.
+
+    Raises ValueError for a role or scope that is not shipped, and for an app that registers twice.
+    """
+    if app in _registered:
+        raise ValueError(f"The rights of “{app}” are registered twice.")
+    for kind, known, named in (("role", ROLES, rights.roles), ("scope", SCOPES, rights.scopes)):
+        if unknown := named.keys() - known.keys():
+            raise ValueError(f"“{min(unknown)}” is no {kind}. There are {', '.join(known)}.")
+    _registered[app] = rights
+    for name, codes in rights.roles.items():
+        ROLES[name] = replace(ROLES[name], permissions=ROLES[name].permissions | codes)
+    for name, codes in rights.scopes.items():
+        SCOPES[name] |= codes
+    RIGHTS.update(rights.labels)
+
+
+def app_labels() -> tuple[str, ...]:
+    """The apps whose permissions mean something here, in the order they registered."""
+    return tuple(_registered)
+
+
+def codes(app: str, *names: str) -> frozenset[str]:
+    """``codes("profiles", "view_pii")`` → ``{"profiles.view_pii"}``."""
+    return frozenset(f"{app}.{name}" for name in names)
+
+
+def manage(app: str, *models: str) -> frozenset[str]:
+    """View, add, change and delete of these models."""
+    return frozenset(
+        f"{app}.{verb}_{model}" for verb in ("view", "add", "change", "delete") for model in models
+    )
+
+
+def ensure_roles(*, using: str = "default", **_: Any) -> None:
+    """Make missing groups; give new permissions to the groups they ship with. Idempotent.
+
+    Connected to post_migrate: called before Django made the permissions of the apps migrated after ours,
+    hence the call to ``create_permissions`` here.
+    """
+    from django.contrib.auth.management import create_permissions
+    from django.contrib.auth.models import Group
+
+    with transaction.atomic(using):
+        before = _permission_ids(using)
+        for label in app_labels():
+            create_permissions(apps.get_app_config(label), verbosity=0, using=using)
+        after = _permission_ids(using)
+        for name, role in ROLES.items():
+            group, is_new = Group.objects.using(using).get_or_create(name=name)
+            grant = role.permissions if is_new else role.permissions - before.keys()
+            group.permissions.add(*(after[code] for code in sorted(grant)))
+
+
+def _permission_ids(using: str) -> dict[str, int]:
+    from django.contrib.auth.models import Permission
+
+    rows = Permission.objects.using(using).filter(content_type__app_label__in=app_labels())
+    named = rows.values_list("content_type__app_label", "codename", "pk")
+    return {f"{app}.{codename}": pk for app, codename, pk in named}
+
+
+PLATFORM = Rights(
+    roles={
+        "marketer": codes("cdp", "view_job", "change_job"),
+        "data admin": manage("cdp", "webhook")
+        | codes("cdp", "view_delivery", "change_delivery", "view_job", "change_job", "view_mail"),
+        "privacy officer": codes("cdp", "view_auditentry", "view_job", "change_job"),
+    },
+    scopes={"admin": manage("cdp", "webhook") | codes("cdp", "view_auditentry", "view_job")},
+    labels={
+        "cdp.change_webhook": "Manage webhooks",
+        "cdp.change_apikey": "Manage API keys",
+        "cdp.change_user": "Manage logins and roles",
+        "cdp.view_auditentry": "Read the audit log",
+    },
+)

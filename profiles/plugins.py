@@ -1,0 +1,40 @@
+"""What ``profiles`` offers at the platform's places to plug in; its admin pages are registered in ``profiles.admin``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cdp import retention, webhooks
+from cdp.actors import Actor
+from cdp.api import dry_run
+from cdp.rights import register_rights
+
+
+def register() -> None:
+    """Called once, when the app is ready."""
+    # Any process may work on a job or end one: their handlers are known everywhere.
+    from profiles import invariants, rights, topics
+    from profiles.bulk import exports
+    from profiles.duplicates.finding import full_scan  # noqa: F401
+    from profiles.merging.batches import apply, preview, undo  # noqa: F401
+    from profiles.models import Change
+    from profiles.quality import hourly_counts
+    from profiles.tracking.rejected.retention import forget_receipts
+
+    register_rights("profiles", rights.RIGHTS)
+    webhooks.register_topics(topics.TOPICS)
+    invariants.register()
+    retention.expiry.register("exports", exports.forget_exports)
+    retention.expiry.register("receipts", forget_receipts)
+    retention.expiry.register("hourly counts", hourly_counts.forget_hours)
+    dry_run.effect_readers.register("changes", dry_run.EffectReader(Change, _describe_change))
+
+
+def _describe_change(change: Any, actor: Actor) -> dict[str, Any]:
+    """A journal entry; old and new values only for those who may see them."""
+    can_view_pii = actor.can("profiles.view_pii")
+    return {
+        "kind": f"profile.{change.kind}",
+        "profile_id": change.profile_id,
+        "fields": change.fields if can_view_pii else sorted(change.fields),
+    }
