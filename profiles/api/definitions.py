@@ -18,10 +18,10 @@ from rest_framework.response import Response
 from cdp import audit
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import Shape, TextField
-from cdp.api.views import ApiView
 from cdp.errors import Invalid, NotFound, RuleForbids
 from cdp.times import iso
 from profiles.admin.definitions import AttributeForm, IdentifierTypeForm, has_values, is_used
+from profiles.api.base import ProfilesApiView
 from profiles.identity.change_rules import recheck_type
 from profiles.models import AttributeDefinition, IdentifierType
 
@@ -55,7 +55,7 @@ def refuse_fixed(instance: Any, values: dict[str, Any], fixed: tuple[str, ...], 
             raise RuleForbids(f"The {name} of “{instance}” cannot be changed: {why}")
 
 
-class DefinitionApi(ApiView):
+class DefinitionApi(ProfilesApiView):
     """The base of a manager: ``model`` rows, shown by ``show``."""
 
     model: type[Any]
