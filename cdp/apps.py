@@ -21,7 +21,7 @@ class CdpConfig(AppConfig):
 
 
 class CdpAdminConfig(admin_apps.AdminConfig):
-    """Puts our AdminSite (navigation by task, dashboard) where the stock one would be."""
+    """Puts our AdminSite (navigation by task, Today) where the stock one would be."""
 
     default = False
     default_site = "cdp.admin.CdpAdminSite"

@@ -13,16 +13,17 @@ _all: list[Recent] = []
 
 
 class Recent(Generic[T]):
-    """What ``read`` gave within the last ``SECONDS``. A change by staff holds everywhere after that time."""
+    """What ``read`` gave within the last ``seconds``. A change by staff holds everywhere after that time."""
 
-    def __init__(self, read: Callable[[], T]) -> None:
+    def __init__(self, read: Callable[[], T], *, seconds: float = SECONDS) -> None:
         self._read = read
+        self._seconds = seconds
         self._kept: tuple[float, T] | None = None
         _all.append(self)
 
     def __call__(self) -> T:
         now = time.monotonic()
-        if self._kept is None or now - self._kept[0] > SECONDS:
+        if self._kept is None or now - self._kept[0] > self._seconds:
             self._kept = (now, self._read())
         return self._kept[1]
 

@@ -85,6 +85,41 @@ class Chart:
         return mark_safe(ET.tostring(root, encoding="unicode"))  # noqa: S308
 
 
+    def small_svg(self) -> SafeString:
+        """The same bars without axes, to stand under a number; the labels stand below as text."""
+        chart = pygal.StackedBar(
+            width=300,
+            height=80,
+            css=[],
+            js=[],
+            explicit_size=False,
+            margin=0,
+            spacing=0,
+            show_legend=False,
+            show_x_labels=False,
+            show_y_labels=False,
+            show_x_guides=False,
+            show_y_guides=False,
+            disable_xml_declaration=True,
+            formatter=lambda value: f"{value:,.0f}",
+            range=(0, max((total for _, _, total in self.rows), default=0) or 1),
+        )
+        chart.x_labels = list(self.labels)
+        for one in self.series:
+            chart.add(one.name, list(one.values))
+        root = ET.fromstring(chart.render())  # noqa: S314  (our own drawing, not somebody's file)
+        _clean(root, [one.name for one in self.series])
+        root.set("role", "img")
+        root.set("aria-label", f"{self.title}: {self.total:,}. The table below has every number.")
+        root.set("preserveAspectRatio", "none")
+        return mark_safe(ET.tostring(root, encoding="unicode"))  # noqa: S308
+
+    @property
+    def ends(self) -> tuple[str, str, str]:
+        """The first, the middle and the last label."""
+        return self.labels[0], self.labels[len(self.labels) // 2], self.labels[-1]
+
+
 def sparkline(values: Sequence[int], label: str) -> SafeString:
     """A line the height of a table's row, for a page full of them. ``label`` is what it says to who cannot see it."""
     chart = pygal.Line(

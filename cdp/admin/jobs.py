@@ -17,8 +17,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cdp import audit, jobs
 from cdp.actors import Actor
-from cdp.admin.dashboard import open_jobs_for
 from cdp.admin.model_admin import ReadOnlyAdmin
+from cdp.admin.today import open_jobs_for
 from cdp.models import Job
 from cdp.templatetags.cdp import ago, state_badge
 

@@ -1,82 +1,54 @@
-"""The menu, by task and not by model: one register, computed per person from what they may do."""
+"""The menu: eight tasks, each with tabs that apps registered → what this person may open.
 
-from collections.abc import Sequence
+Tasks are fixed, tabs are not: ``register_tab("people", Tab("Everybody", "admin:…", "profiles.view_profile"))``.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from cdp.admin import attention
+from cdp.registry import Registry
+
+# Key → label, in the order of the menu. A task without a tab that a person may open is not in their menu.
+TASKS = {
+    "people": "People",
+    "duplicates": "Duplicates",
+    "segments": "Segments",
+    "imports": "Imports & exports",
+    "sources": "Sources",
+    "privacy": "Privacy",
+    "settings": "Settings",
+}
+HOME = "admin:index"
+
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """``permission`` may be several, any of which is enough. An item whose page does not exist is not shown."""
+class Tab:
+    """``permission`` may be several, any of which is enough. ``section`` groups the tabs of a task with many."""
 
     label: str
     url_name: str
     permission: str | tuple[str, ...]
+    section: str = ""
+    query: str = ""
     is_local_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    title: str
-    items: tuple[Item, ...]
+_tabs: dict[str, Registry[Tab]] = {task: Registry("The tab") for task in TASKS}
 
 
-NAV: tuple[Group, ...] = (
-    Group(
-        "",
-        (
-            Item("People", "admin:profiles_profile_changelist", "profiles.view_profile"),
-            Item("Duplicates", "admin:profiles_duplicatepair_changelist", "profiles.view_duplicatepair"),
-            Item("Segments", "admin:segments_segment_changelist", "segments.view_segment"),
-        ),
-    ),
-    Group(
-        "Data",
-        (
-            Item("Imports & exports", "admin:imports_import_changelist", "imports.view_import"),
-            Item("Tags", "admin:profiles_tag_changelist", "profiles.view_tag"),
-            Item(
-                "Attributes",
-                "admin:profiles_attributedefinition_changelist",
-                "profiles.view_attributedefinition",
-            ),
-            Item("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
-            Item("Scorecard", "admin:profiles_scorecard", "profiles.view_sourcealarm"),
-            Item("Rejected", "admin:profiles_receipt_changelist", "profiles.view_receipt"),
-            Item("Event schemas", "admin:profiles_eventschema_changelist", "profiles.view_eventschema"),
-            Item("Held joins", "admin:profiles_heldjoin_changelist", "profiles.view_heldjoin"),
-            Item("Merge history", "admin:profiles_merge_changelist", "profiles.view_merge"),
-            Item("Merges in bulk", "admin:profiles_mergebatch_changelist", "profiles.view_merge"),
-            Item("Jobs", "admin:cdp_job_changelist", "cdp.view_job"),
-        ),
-    ),
-    Group(
-        "Trust",
-        (
-            Item("Deleted people", "admin:profiles_profile_deleted", "profiles.restore_profile"),
-            Item("Audit log", "admin:cdp_auditentry_changelist", "cdp.view_auditentry"),
-            Item("Mailbox", "admin:cdp_mail_changelist", "cdp.view_mail"),
-        ),
-    ),
-    Group(
-        "Settings",
-        (
-            Item("Identity", "admin:profiles_identifiertype_changelist", "profiles.view_identifiertype"),
-            Item(
-                "Duplicate rules",
-                "admin:profiles_duplicatepolicy_changelist",
-                "profiles.view_duplicatepolicy",
-            ),
-            Item("Users", "admin:cdp_user_changelist", "cdp.view_user"),
-            Item("Roles", "admin:auth_group_changelist", "auth.view_group"),
-            Item("API keys", "admin:cdp_apikey_changelist", "cdp.view_apikey"),
-            Item("Webhooks", "admin:cdp_webhook_changelist", "cdp.view_webhook"),
-        ),
-    ),
-)
+def register_tab(task: str, tab: Tab, *, order: int = 100) -> None:
+    """Add a page to a task. Raises KeyError for a task there is not."""
+    _tabs[task].register(tab.label, tab, order=order)
+
+
+def unregister_tab(task: str, label: str) -> None:
+    _tabs[task].unregister(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,56 +59,82 @@ class Link:
     url: str
     is_current: bool
     is_page: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    title: str
-    links: tuple[Link, ...]
+    section: str = ""
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
-    sections: tuple[Section, ...]
+    """``tabs`` are those of the task that is open; none where it has a single page."""
+
+    tasks: tuple[Link, ...]
+    tabs: tuple[Link, ...]
+    task_label: str
     people_url: str
 
 
-def navigation(request: HttpRequest, register: Sequence[Group] = NAV) -> Navigation:
-    """What this person sees. No query beyond the permissions Django already keeps on the user."""
-    home = reverse("admin:index")
-    today = Link("Today", home, request.path == home, is_page=True)
-    sections = [
-        Section(group.title, tuple(link for item in group.items if (link := _link(item, request))))
-        for group in register
-    ]
-    first, *rest = sections
-    people = NAV[0].items[0]
+def navigation(request: HttpRequest) -> Navigation:
+    """What this person may open. No query beyond the permissions Django keeps on the user and what waits."""
+    allowed = {task: [(tab, url) for tab in _tabs[task] if (url := _url(tab, request))] for task in TASKS}
+    current = _current(request.path, allowed)
+    waiting = attention.waiting_by_task(request.user)
+    home = reverse(HOME)
+    tasks = [Link("Today", home, request.path == home, request.path == home, waiting=sum(waiting.values()))]
+    tabs: tuple[Link, ...] = ()
+    for task, pages in allowed.items():
+        if not pages:
+            continue
+        first = pages[0][1]
+        is_open = current is not None and current[0] == task
+        is_page = request.path == first.partition("?")[0]
+        tasks.append(Link(TASKS[task], first, is_open, is_page, waiting=waiting.get(task, 0)))
+        if is_open and len(pages) > 1:
+            tabs = tuple(
+                Link(
+                    tab.label, url, (task, tab.label) == current, request.get_full_path() == url, tab.section
+                )
+                for tab, url in pages
+            )
     return Navigation(
-        sections=(
-            Section(first.title, (today, *first.links)),
-            *(section for section in rest if section.links),
-        ),
-        people_url=_url(people.url_name) if _may(people, request) else "",
+        tasks=tuple(tasks),
+        tabs=tabs,
+        task_label=TASKS[current[0]] if current else "",
+        people_url=allowed["people"][0][1] if allowed["people"] else "",
     )
 
 
-def _link(item: Item, request: HttpRequest) -> Link | None:
-    url = _url(item.url_name) if _may(item, request) else ""
-    if not url:
-        return None
-    return Link(item.label, url, request.path.startswith(url), request.path == url)
+def _current(path: str, allowed: dict[str, list[tuple[Tab, str]]]) -> tuple[str, str] | None:
+    """Task and tab of the longest address that the open page is or lies below."""
+    best, best_length = None, 0
+    for task, pages in allowed.items():
+        for tab, url in pages:
+            address = url.partition("?")[0]
+            if path.startswith(address) and len(address) > best_length:
+                best, best_length = (task, tab.label), len(address)
+    return best
 
 
-def _may(item: Item, request: HttpRequest) -> bool:
-    if item.is_local_only and not settings.CDP_LOCAL:
-        return False
-    wanted = (item.permission,) if isinstance(item.permission, str) else item.permission
-    return any(request.user.has_perm(permission) for permission in wanted)
-
-
-def _url(name: str) -> str:
-    """Empty while the page does not exist: its part of the product is not there yet."""
+def _url(tab: Tab, request: HttpRequest) -> str:
+    """Empty where the person may not open it, or its part of the product is not installed."""
+    if tab.is_local_only and not settings.CDP_LOCAL:
+        return ""
+    wanted = (tab.permission,) if isinstance(tab.permission, str) else tab.permission
+    if not any(request.user.has_perm(permission) for permission in wanted):
+        return ""
     try:
-        return reverse(name)
+        return reverse(tab.url_name) + tab.query
     except NoReverseMatch:
         return ""
+
+
+_PLATFORM = (
+    ("privacy", Tab("Audit log", "admin:cdp_auditentry_changelist", "cdp.view_auditentry"), 30),
+    ("settings", Tab("Users", "admin:cdp_user_changelist", "cdp.view_user", "Access"), 200),
+    ("settings", Tab("Roles", "admin:auth_group_changelist", "auth.view_group", "Access"), 201),
+    ("settings", Tab("API keys", "admin:cdp_apikey_changelist", "cdp.view_apikey", "Access"), 202),
+    ("settings", Tab("Webhooks", "admin:cdp_webhook_changelist", "cdp.view_webhook", "System"), 300),
+    ("settings", Tab("Mailbox", "admin:cdp_mail_changelist", "cdp.view_mail", "System"), 301),
+    ("settings", Tab("Jobs", "admin:cdp_job_changelist", "cdp.view_job", "System"), 302),
+)
+for _task, _tab, _order in _PLATFORM:
+    register_tab(_task, _tab, order=_order)

@@ -1,4 +1,4 @@
-"""The site: our frame around the stock admin, with a dashboard as its first page."""
+"""The site: our frame around the stock admin, with Today as its first page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,12 +52,12 @@ class CdpAdminSite(admin.AdminSite):
         }
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
-        from cdp.admin import dashboard
+        from cdp.admin import today
 
         context = {
             **self.each_context(request),
             "title": self.index_title,
-            "today": dashboard.today(request.user),
+            "today": today.today(request.user),
             **(extra_context or {}),
         }
         request.current_app = self.name

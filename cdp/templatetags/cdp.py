@@ -77,6 +77,15 @@ def number(value: Any) -> str:
 
 
 @register.filter
+def percent(share: float | None) -> str:
+    """0.614 as “61 %”, 0.004 as “0.4 %”; an empty string for None."""
+    if share is None:
+        return ""
+    whole = 100 * share
+    return f"{whole:.0f} %" if whole >= 1 or not whole else f"{whole:.1f} %"
+
+
+@register.filter
 def plain(value: Any) -> str:
     """An id as it is, without separators."""
     return "" if value is None else str(value)

@@ -10,7 +10,8 @@ from django.urls import path
 
 from cdp.admin import CdpModelAdmin
 from cdp.admin.audit import subject_pages
-from imports.admin import columns, files, pages
+from cdp.admin.navigation import Tab, register_tab
+from imports.admin import columns, files, pages, today
 from imports.models import Import
 
 
@@ -46,3 +47,5 @@ class ImportAdmin(CdpModelAdmin):
 
 admin.site.register(Import, ImportAdmin)
 subject_pages.register("import", "admin:imports_import_change")
+register_tab("imports", Tab("Imports", "admin:imports_import_changelist", "imports.view_import"))
+today.register()

@@ -1,9 +1,48 @@
-"""What the pages of ``profiles`` add to the admin's frame: pages without a model, links of audit subjects."""
+"""What the pages of ``profiles`` add to the admin's frame: tabs of the menu, parts of the first page, further pages."""
 
 from cdp.admin.audit import subject_pages
+from cdp.admin.navigation import Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
+from profiles.admin import today
 from profiles.admin.setup import setup
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
 for kind in ("profile", "tag", "source", "merge"):
     subject_pages.register(kind, f"admin:profiles_{kind}_change")
+
+_PAIRS, _CASES = "admin:profiles_duplicatepair_changelist", "admin:profiles_duplicatecase_changelist"
+_SEE_DUPLICATES = "profiles.view_duplicatepair"
+_TABS = {
+    "people": (
+        Tab("Everybody", "admin:profiles_profile_changelist", "profiles.view_profile"),
+        Tab("Deleted", "admin:profiles_profile_deleted", "profiles.restore_profile"),
+    ),
+    "duplicates": (
+        Tab("To review", _PAIRS, _SEE_DUPLICATES),
+        Tab("Groups", _CASES, "profiles.view_duplicatecase"),
+        Tab("Waiting merges", "admin:profiles_heldjoin_changelist", "profiles.view_heldjoin"),
+        Tab("History", "admin:profiles_merge_changelist", "profiles.view_merge"),
+        Tab("Bulk", "admin:profiles_mergebatch_changelist", "profiles.view_merge"),
+        Tab("Rules", "admin:profiles_duplicatepolicy_changelist", "profiles.view_duplicatepolicy"),
+    ),
+    "sources": (
+        Tab("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
+        Tab("Quality", "admin:profiles_scorecard", "profiles.view_sourcealarm"),
+        Tab("Rejected", "admin:profiles_receipt_changelist", "profiles.view_receipt"),
+        Tab("Event schemas", "admin:profiles_eventschema_changelist", "profiles.view_eventschema"),
+    ),
+    "settings": (
+        Tab("Identity", "admin:profiles_identifiertype_changelist", "profiles.view_identifiertype", "Data"),
+        Tab(
+            "Attributes",
+            "admin:profiles_attributedefinition_changelist",
+            "profiles.view_attributedefinition",
+            "Data",
+        ),
+        Tab("Tags", "admin:profiles_tag_changelist", "profiles.view_tag", "Data"),
+    ),
+}
+for task, tabs in _TABS.items():
+    for order, tab in enumerate(tabs, 10):
+        register_tab(task, tab, order=order)
+today.register()
