@@ -84,7 +84,6 @@ class Chart:
         # pygal escapes the labels it draws; what is put in by us went through ElementTree as well.
         return mark_safe(ET.tostring(root, encoding="unicode"))  # noqa: S308
 
-
     def small_svg(self) -> SafeString:
         """The same bars without axes, to stand under a number; the labels stand below as text."""
         chart = pygal.StackedBar(

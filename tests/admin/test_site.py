@@ -14,24 +14,42 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from cdp.admin.model_admin import BoundedPaginator, CdpModelAdmin
-from cdp.admin.navigation import NAV, Item, navigation
-from cdp.admin.navigation import Group as Section
+from cdp.admin.navigation import Link, Tab, navigation, register_tab, unregister_tab
 from cdp.models import AuditEntry, Job, User
 from profiles.models import Tag
 
 Login = Callable[[User], Client]
 
 
-def menu_of(user: User) -> list[str]:
+def links_of(user: User) -> list[Link]:
+    """Every task and every tab a person may open."""
+    links: list[Link] = []
     request = RequestFactory().get("/admin/")
     request.user = user
-    return [link.label for section in navigation(request).sections for link in section.links]
+    for task in navigation(request).tasks:
+        opened = RequestFactory().get(task.url)
+        opened.user = user
+        links += [task, *navigation(opened).tabs]
+    return links
+
+
+def menu_of(user: User) -> list[str]:
+    return [link.label for link in links_of(user)]
 
 
 def test_menu_shows_what_a_person_may_open(ada: User, vic: User, olga: User) -> None:
-    assert {"Today", "Tags", "Attributes", "Identity", "Jobs", "Mailbox", "API keys", "Users"} <= set(
-        menu_of(ada)
-    )
+    request = RequestFactory().get("/admin/")
+    request.user = ada
+    assert [task.label for task in navigation(request).tasks] == [
+        "Today",
+        "People",
+        "Duplicates",
+        "Imports & exports",
+        "Sources",
+        "Privacy",
+        "Settings",
+    ]
+    assert {"Tags", "Attributes", "Identity", "Jobs", "Mailbox", "API keys", "Users"} <= set(menu_of(ada))
     assert {"Tags", "Attributes", "Identity"} <= set(menu_of(vic))
     assert not {"Jobs", "Mailbox", "API keys", "Users", "Roles"} & set(menu_of(vic))
     assert menu_of(olga) == ["Today"]
@@ -40,32 +58,47 @@ def test_menu_shows_what_a_person_may_open(ada: User, vic: User, olga: User) -> 
 def test_menu_leaves_out_pages_that_do_not_exist(ada: User) -> None:
     request = RequestFactory().get("/admin/cdp/job/7/change/")
     request.user = ada
-    register = [Section("", (Item("Moon", "admin:moon_list", "cdp.view_job"), *NAV[1].items))]
-    links = navigation(request, register).sections[0].links
-    assert "Moon" not in [link.label for link in links]
-    jobs = next(link for link in links if link.label == "Jobs")
-    assert (jobs.is_current, jobs.is_page) == (True, False)
+    register_tab("segments", Tab("Moon", "admin:moon_list", "cdp.view_job"))
+    try:
+        found = navigation(request)
+    finally:
+        unregister_tab("segments", "Moon")
+    assert "Segments" not in [task.label for task in found.tasks]
+    jobs = next(tab for tab in found.tabs if tab.label == "Jobs")
+    assert (jobs.is_current, jobs.is_page, jobs.section) == (True, False, "System")
+    settings = next(task for task in found.tasks if task.label == "Settings")
+    assert (settings.is_current, settings.is_page) == (True, False)
+
+
+def test_tabs_of_another_app_stand_in_their_task(ada: User) -> None:
+    register_tab("segments", Tab("Stub", "admin:cdp_job_changelist", "cdp.view_job", query="?x=1"), order=1)
+    try:
+        request = RequestFactory().get("/admin/")
+        request.user = ada
+        tasks = navigation(request).tasks
+    finally:
+        unregister_tab("segments", "Stub")
+    assert ("Segments", reverse("admin:cdp_job_changelist") + "?x=1") in [
+        (task.label, task.url) for task in tasks
+    ]
+    with pytest.raises(KeyError):
+        register_tab("moon", Tab("Moon", "admin:index", "cdp.view_job"))
 
 
 def test_every_page_of_the_menu_opens(
     ada: User, as_user: Login, django_assert_max_num_queries: object
 ) -> None:
     client = as_user(ada)
-    request = RequestFactory().get("/admin/")
-    request.user = ada
-    for section in navigation(request).sections:
-        for link in section.links:
-            page = client.get(link.url)
-            assert page.status_code == 200, link.label
-            assert 'aria-current="page"' in page.content.decode(), link.label
+    for link in links_of(ada):
+        page = client.get(link.url)
+        assert page.status_code == 200, link.label
+        assert 'aria-current="page"' in page.content.decode(), link.label
 
 
 def test_no_page_carries_inline_style_or_script(ada: User, as_user: Login) -> None:
     """What the content security policy would refuse."""
     client = as_user(ada)
-    request = RequestFactory().get("/admin/")
-    request.user = ada
-    urls = [link.url for section in navigation(request).sections for link in section.links]
+    urls = [link.url for link in links_of(ada)]
     for url in [
         *urls,
         reverse("admin:profiles_tag_add"),
