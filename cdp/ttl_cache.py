@@ -27,6 +27,10 @@ class Recent(Generic[T]):
             self._kept = (now, self._read())
         return self._kept[1]
 
+    def keep(self, value: T) -> None:
+        """As if it had just been read."""
+        self._kept = (time.monotonic(), value)
+
     def forget(self) -> None:
         self._kept = None
 

@@ -40,10 +40,12 @@ def _own_files(settings: Any, tmp_path: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    """What the tracking door reads every few seconds alone is read anew by each test."""
+    """What is read every few seconds alone is read anew by each test; the menu's counts would cost its first page."""
+    from cdp.admin import attention
     from cdp.ttl_cache import forget_all
 
     forget_all()
+    attention.counts.keep({})
 
 
 @pytest.fixture(autouse=True)

@@ -37,32 +37,36 @@ class Item:
     since: datetime.datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Provider:
-    """Items of one kind, for people with ``permission``; ``task`` is the menu entry they belong to."""
+    """Items of one kind, for people with ``permission``; ``task`` is the menu entry they belong to.
 
-    def __init__(
-        self,
-        *,
-        permission: str,
-        task: str,
-        items: Callable[[], list[Item]],
-        count: Callable[[], int],
-    ) -> None:
-        self.permission = permission
-        self.task = task
-        self.items = items
-        self.count = Recent(lambda: within_patience(count) or 0, seconds=SECONDS)
+    ``count`` reads at most ``MOST`` rows of an index.
+    """
+
+    permission: str
+    task: str
+    items: Callable[[], list[Item]]
+    count: Callable[[], int]
 
 
 providers: Registry[Provider] = Registry("The provider of what needs somebody")
 
 
+def _read_counts() -> dict[str, int]:
+    """Every provider's count by name; none of them where one takes too long."""
+    return within_patience(lambda: {name: provider.count() for name, provider in providers.items()}) or {}
+
+
+counts: Recent[dict[str, int]] = Recent(_read_counts, seconds=SECONDS)
+
+
 def waiting_by_task(user: Any) -> Counter[str]:
     """``{task: number of things that wait}`` of what this person may act on."""
     waiting: Counter[str] = Counter()
-    for provider in providers:
+    for name, provider in providers.items():
         if user.has_perm(provider.permission):
-            waiting[provider.task] += min(provider.count(), MOST)
+            waiting[provider.task] += counts().get(name, 0)
     return waiting
 
 

@@ -128,6 +128,7 @@ def test_the_worst_stands_first_and_counts_in_the_menu(ada: User, vic: User, as_
         ("bad", "Since 14:05 Checkout sends update where it sent identify."),
         ("info", "1 rejected item can be repaired"),
     ]
+    attention.counts.forget()
     page = as_user(ada).get("/admin/").content.decode()
     assert 'Sources<span class="waiting"><span aria-hidden="true">2</span>' in page
     assert today.today(vic).items[0].title == items[0].title, "viewers see alarms"
@@ -154,6 +155,7 @@ def test_a_provider_of_another_app_can_fill_every_part(ada: User) -> None:
             "stub", today.Part("Stub", "profiles.view_profile", lambda user, value=value: value)
         )
     try:
+        attention.counts.forget()
         page = today.today(ada)
         assert page.items == [item]
         assert attention.waiting_by_task(ada)["segments"] == 1
