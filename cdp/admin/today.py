@@ -141,8 +141,6 @@ def open_jobs_for(user: Any) -> Q:
 def _latest_jobs(user: Any) -> list[Job]:
     """What runs or waits first, then what ended last."""
     visible = Job.objects.filter(open_jobs_for(user)).select_related("user")
-    running = list(Job.objects.open().filter(open_jobs_for(user)).select_related("user")[:JOBS])
-    if len(running) < JOBS:
-        ended = visible.filter(finished_at__isnull=False).order_by("-id")
-        running += list(ended[: JOBS - len(running)])
-    return running
+    running = list(visible.filter(state__in=Job.OPEN)[:JOBS])
+    ended = list(visible.exclude(state__in=Job.OPEN)[:JOBS])
+    return [*running, *ended][:JOBS]
