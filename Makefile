@@ -31,7 +31,7 @@ soak: install-dev
 	@$(PY) -m cdp.local exec -- $(PY) -m pytest -m soak --timeout 7200 $(TESTS)
 
 bench: install-dev
-	@$(PY) -m cdp.local exec --durable -- $(PY) -m pytest -m bench --timeout 7200 -s -p no:randomly $(TESTS)
+	@LOG_LEVEL=WARNING $(PY) -m cdp.local exec --durable -- $(PY) -m pytest -v -m bench --timeout 7200 -p no:randomly $(TESTS)
 
 lint: install-dev
 	$(PY) -m ruff check .

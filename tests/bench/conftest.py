@@ -1,23 +1,25 @@
-"""`make bench`: every figure is a ratio to a limit measured in the same run, printed as one table at the end.
+"""Benchmark figures → one table at the end of `make bench`, and a failed test for each row below its floor.
 
-Sizes are cut down with ``BENCH_SCALE`` (1 is the full size: a million profiles, ten million events).
+Every figure is a ratio to a limit measured in the same run. ``BENCH_SCALE`` cuts sizes down (1 is the full size: a
+million profiles, ten million events).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.db import connection
 
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
 
 
 @dataclass(frozen=True)
-class Row:
-    """``measured`` and ``limit`` are words with units; ``ratio`` may be empty; ``floor`` is what must hold."""
+class BenchRow:
+    """``measured`` and ``limit`` are text with units; ``ratio`` may be empty; ``floor`` is what must hold."""
 
     work: str
     measured: str
@@ -27,7 +29,7 @@ class Row:
     holds: bool
 
 
-_rows: list[Row] = []
+_rows: list[BenchRow] = []
 
 
 def scaled(count: int) -> int:
@@ -41,9 +43,26 @@ def report() -> Callable[..., None]:
     def add(
         work: str, *, measured: str, limit: str = "", ratio: str = "", floor: str = "", holds: bool
     ) -> None:
-        _rows.append(Row(work, measured, limit, ratio, floor, holds))
+        _rows.append(BenchRow(work, measured, limit, ratio, floor, holds))
 
     return add
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """A benchmark that reported a row below its floor fails, after it has reported all of its rows."""
+    before = len(_rows)
+    result = yield
+    fail_below_floor(_rows[before:])
+    return result
+
+
+def fail_below_floor(rows: list[BenchRow]) -> None:
+    if missed := [row for row in rows if not row.holds]:
+        pytest.fail(
+            "\n".join(f"below its floor ({row.floor}): {row.work}: {row.measured}" for row in missed),
+            pytrace=False,
+        )
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -59,6 +78,12 @@ def big_base(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock():
         fill_profiles(scaled(1_000_000))
         fill_events(scaled(10_000_000))
+
+
+def empty_base() -> None:
+    """Deletes the big base with all that belongs to profiles, for benchmarks that begin with empty tables."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE profiles_profile CASCADE")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -91,20 +91,20 @@ def insert_seconds(source_id: int, *, size: int) -> float:
 
 def _batches(rows: dict[str, list[list[Any]]], size: int) -> list[dict[str, list[list[Any]]]]:
     """Events in their order; people and their identifiers with the first event of theirs."""
-    place = {
+    index_of = {
         table: columns.index("profile_id") for table, columns in TABLES.items() if "profile_id" in columns
     }
-    place["profiles_profile"] = 0
+    index_of["profiles_profile"] = 0
     batches: list[dict[str, list[list[Any]]]] = []
     first: dict[int, int] = {}
     for number, row in enumerate(rows["profiles_event"]):
         if number % size == 0:
             batches.append({table: [] for table in TABLES})
         batches[-1]["profiles_event"].append(row)
-        first.setdefault(row[place["profiles_event"]], len(batches) - 1)
+        first.setdefault(row[index_of["profiles_event"]], len(batches) - 1)
     for table in ("profiles_profile", "profiles_identifier"):
         for row in rows[table]:
-            batches[first.get(row[place[table]], 0)][table].append(row)
+            batches[first.get(row[index_of[table]], 0)][table].append(row)
     for number, row in enumerate(rows["profiles_receipt"]):
         batches[min(number // size, len(batches) - 1)]["profiles_receipt"].append(row)
     return batches
@@ -112,8 +112,10 @@ def _batches(rows: dict[str, list[list[Any]]], size: int) -> list[dict[str, list
 
 def _read(own: Any, table: str, columns: tuple[str, ...], source_id: int) -> list[list[Any]]:
     json = {"properties", "context", "envelope", "payload", "problems", "attributes"}
-    said = ", ".join(f"{name}::text" if name in json else name for name in columns)
-    rows = own.execute(f"SELECT {said} FROM {table} WHERE source_id = %s ORDER BY id", [source_id]).fetchall()
+    selected = ", ".join(f"{name}::text" if name in json else name for name in columns)
+    rows = own.execute(
+        f"SELECT {selected} FROM {table} WHERE source_id = %s ORDER BY id", [source_id]
+    ).fetchall()
     return [list(row) for row in rows]
 
 
@@ -128,14 +130,16 @@ def _give_new_keys(own: Any, rows: dict[str, list[list[Any]]]) -> None:
     for row in people:
         row[0] = row[1] = ids[row[0]]
     for table, columns in TABLES.items():
-        place = {name: number for number, name in enumerate(columns)}
+        index_of = {name: number for number, name in enumerate(columns)}
         for row in rows[table]:
             if table != "profiles_profile":
-                row[place["profile_id"]] = ids.get(row[place["profile_id"]], row[place["profile_id"]])
+                row[index_of["profile_id"]] = ids.get(
+                    row[index_of["profile_id"]], row[index_of["profile_id"]]
+                )
             if table == "profiles_event":
-                row[place["message_id"]] = uuid.uuid4()
+                row[index_of["message_id"]] = uuid.uuid4()
             if table == "profiles_identifier":
-                row[place["value"]] = f"{uuid.uuid4()}{row[place['value']]}"[:255]
+                row[index_of["value"]] = f"{uuid.uuid4()}{row[index_of['value']]}"[:255]
 
 
 def _insert(own: Any, table: str, columns: tuple[str, ...]) -> str:
@@ -147,6 +151,6 @@ def _insert(own: Any, table: str, columns: tuple[str, ...]) -> str:
     )
     as_text = {"jsonb": "text", "character varying": "text"}
     arrays = ", ".join(f"%b::{as_text.get(types[name], types[name])}[]" for name in columns)
-    said = ", ".join(f"{name}::jsonb" if types[name] == "jsonb" else name for name in columns)
+    selected = ", ".join(f"{name}::jsonb" if types[name] == "jsonb" else name for name in columns)
     names = ", ".join(columns)
-    return f"INSERT INTO {table} ({names}) SELECT {said} FROM unnest({arrays}) AS r ({names})"
+    return f"INSERT INTO {table} ({names}) SELECT {selected} FROM unnest({arrays}) AS r ({names})"

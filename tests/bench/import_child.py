@@ -14,7 +14,6 @@ django.setup()
 from django.core.files.uploadedfile import TemporaryUploadedFile  # noqa: E402
 
 from cdp.actors import Actor  # noqa: E402
-from cdp.courtesy import step_back_in_database  # noqa: E402
 from cdp.jobs import run_to_end  # noqa: E402
 from imports.apply import apply_import  # noqa: E402
 from imports.plan import plan_import  # noqa: E402
@@ -29,7 +28,6 @@ def peak_memory() -> float:
 
 
 def main(path: str, policy: str) -> None:
-    step_back_in_database()  # as a worker does
     actor = Actor.system()
     size = 0
     with TemporaryUploadedFile("people.csv", "text/csv", 0, None) as file, open(path, "rb") as source:

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+UNCOUNTED = 100
+
 
 @contextmanager
 def no_pauses_of_ours() -> Iterator[None]:
@@ -51,18 +53,18 @@ class Client:
     def at_rate(self, bodies: Sequence[bytes], per_second: float, stop: threading.Event) -> list[float]:
         """Seconds from when each was due to its answer, so that a stall counts for all it delays.
 
-        The first hundred are not counted: the server opens its connections and plans its statements with them.
+        The first ``UNCOUNTED`` are not counted: the server opens its connections and plans its statements with them.
         """
         taken: list[float] = []
-        first_bodies, bodies = bodies[:100], bodies[100:]
+        first_bodies, bodies = bodies[:UNCOUNTED], bodies[UNCOUNTED:]
 
         def run(first: int) -> None:
-            for place in range(first, len(bodies), self.connections):
+            for index in range(first, len(bodies), self.connections):
                 if stop.is_set():
                     return
-                due = begin + place / per_second
+                due = begin + index / per_second
                 time.sleep(max(0.0, due - time.perf_counter()))
-                self.post(bodies[place])
+                self.post(bodies[index])
                 taken.append(time.perf_counter() - due)
 
         with no_pauses_of_ours(), ThreadPoolExecutor(self.connections) as pool:

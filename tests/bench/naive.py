@@ -19,7 +19,7 @@ from profiles.models import Event  # noqa: E402
 
 class EventListSerializer(serializers.ListSerializer):
     def create(self, validated_data: list[dict[str, Any]]) -> list[Event]:
-        return Event.objects.bulk_create([Event(**one) for one in validated_data])
+        return Event.objects.bulk_create([Event(**fields) for fields in validated_data])
 
 
 class EventSerializer(serializers.ModelSerializer):

@@ -95,8 +95,8 @@ def by_splink(folder: Path) -> dict[str, Any]:
 
 
 def main(mode: str, folder: str) -> None:
-    told = scan() if mode == "scan" else by_splink(Path(folder))
-    print(json.dumps({**told, "memory": peak_memory()}))
+    result = scan() if mode == "scan" else by_splink(Path(folder))
+    print(json.dumps({**result, "memory": peak_memory()}))
 
 
 if __name__ == "__main__":

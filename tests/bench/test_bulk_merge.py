@@ -22,7 +22,7 @@ from profiles.merging.batches.undo import undo_batch
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, DuplicatePair, Merge, MergeBatch, Profile
-from tests.bench.conftest import scaled
+from tests.bench.conftest import empty_base, scaled
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 
@@ -72,6 +72,7 @@ def test_ten_thousand_pairs(report: Callable[..., None], monkeypatch: pytest.Mon
     monkeypatch.setattr(preview, "INLINE", 0)
     count, alone = scaled(10_000), 200
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.merged"])
+    empty_base()
     people(count + alone, first=1_000)
     by: Any = {"actor": Actor.system(), "source": builtin_source("staff")}
     ids = DuplicatePair.objects.order_by("pk").values_list("pk", flat=True)

@@ -64,11 +64,11 @@ def test_scan(report: Any, tmp_path: Path) -> None:
     rival = child("splink", tmp_path)
     ours, theirs = sum(again["seconds"].values()), rival["seconds"]["all"]
     parts = ", ".join(f"{step} {seconds:.1f}" for step, seconds in again["seconds"].items())
-    told = again["result"]
-    assert DuplicatePair.objects.count() == told["pairs"] + told["through"] > 0
+    result = again["result"]
+    assert DuplicatePair.objects.count() == result["pairs"] + result["through"] > 0
     report(
-        f"scan {count:,} people for duplicates: {told['pairs']:,} pairs of {told['candidates']:,} candidates"
-        f" and {told['through']:,} by way of a third, stored",
+        f"scan {count:,} people for duplicates: {result['pairs']:,} pairs of {result['candidates']:,} candidates"
+        f" and {result['through']:,} by way of a third, stored",
         measured=f"{ours:.1f} s ({parts})",
         limit=f"Splink, same weights, by hand {theirs:.1f} s ({rival['seconds']['predict']:.1f} predicting)",
         ratio=f"{ours / theirs:.2f} ×",
@@ -88,16 +88,16 @@ def test_scan(report: Any, tmp_path: Path) -> None:
         measured=f"{sum(first['seconds'].values()):.1f} s (rows {rows:.1f}, {count / rows:,.0f}/s)",
         holds=True,
     )
-    one_changed(report, count)
+    change_profiles(report, count)
 
 
-def one_changed(report: Any, count: int) -> None:
+def change_profiles(report: Any, count: int) -> None:
     """Somebody gets another's city, last name, birth date or street, or a phone nobody had (one of so many people to
     share one would be a crowd); timed is what a worker does about it, commit included."""
     settle()  # as a worker does when it starts
     dice = Random(9)
     ids = list(MatchRow.objects.values_list("pk", flat=True))
-    seconds, found = [], 0
+    seconds, pairs = [], 0
     fields = ("city", "last_name", "phone", "birth_date", "street")
     for number, pk in enumerate(dice.sample(ids, CHANGES + 20)):
         field = fields[number % len(fields)]
@@ -110,8 +110,8 @@ def one_changed(report: Any, count: int) -> None:
             match_queue.refresh([pk])
         if number >= 20:
             seconds.append(time.perf_counter() - started)
-        found += DuplicatePair.objects.filter(a_id=pk).count()
-    assert found > 0
+        pairs += DuplicatePair.objects.filter(a_id=pk).count()
+    assert pairs > 0
     middle, slowest = (percentile(seconds, share) * 1000 for share in (0.5, 0.99))
     report(
         f"one of {count:,} changed → pairs up to date (p50 / p99)",

@@ -47,13 +47,13 @@ def read_people(folder: Path) -> People:
 
 def everybody() -> dict[str, People]:
     size = scaled(100_000)
-    found = {
+    bases = {
         f"{name} sharing": make_people(rows=size, seed=seed, share=share)
         for name, (seed, share) in SHARES.items()
     }
     folders = filter(None, os.environ.get("CDP_PEOPLE", "").split(":"))
-    found |= {f"FEBRL {number}": read_febrl(number) for number in (1, 2)}
-    return found | {Path(folder).name: read_people(Path(folder)) for folder in folders}
+    bases |= {f"FEBRL {number}": read_febrl(number) for number in (1, 2)}
+    return bases | {Path(folder).name: read_people(Path(folder)) for folder in folders}
 
 
 def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[str, float]:
@@ -69,22 +69,24 @@ def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[st
         shared = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
         settings = splink_settings(shipped(), people, shared=shared)
         if is_trained:
-            fields = {one.field for one in COMPARISONS} - {"mailbox_name", "home"}
+            fields = {comparison.field for comparison in COMPARISONS} - {"mailbox_name", "home"}
             settings["comparisons"] = [
-                one for one in settings["comparisons"] if one["output_column_name"] in fields
+                comparison
+                for comparison in settings["comparisons"]
+                if comparison["output_column_name"] in fields
             ]
         linker = Linker(DuckDBAPI(connection=db).register("read_by_splink"), settings, log_level=40)
         if is_trained:
             linker.training.estimate_u_using_random_sampling(max_pairs=1_000_000, seed=1)
             for columns in (("first", "last"), ("birth_date",), ("email",)):
-                if all(is_told(db, column) for column in columns):
+                if all(has_values(db, column) for column in columns):
                     linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
         started = time.perf_counter()
         return linker.inference.predict().physical_name, time.perf_counter() - started
 
 
-def is_told(db: DuckDBPyConnection, column: str) -> bool:
-    """Whether anybody says it: Splink refuses to train on what nobody does."""
+def has_values(db: DuckDBPyConnection, column: str) -> bool:
+    """Whether any row has a value: Splink refuses to train on an empty column."""
     return bool(db.execute(f"SELECT count({column}) FROM people").fetchall()[0][0])
 
 
@@ -97,9 +99,9 @@ def test_accuracy(report: Any) -> None:
         seen = curve(scores, labels, truth)
         shipped_f1 = f1_from(scores, labels, truth, model.thresholds["possible"])
         table, _ = splink(db, len(people.rows), is_trained=True)
-        told = db.execute(f"SELECT unique_id_l, unique_id_r, match_weight FROM {table}").fetchall()
-        hits = np.array([(min(a, b), max(a, b)) in people.truth for a, b, _ in told], float)
-        rival = curve(np.array([weight for *_, weight in told]), hits, truth)
+        predictions = db.execute(f"SELECT unique_id_l, unique_id_r, match_weight FROM {table}").fetchall()
+        hits = np.array([(min(a, b), max(a, b)) in people.truth for a, b, _ in predictions], float)
+        rival = curve(np.array([weight for *_, weight in predictions]), hits, truth)
         report(
             f"find duplicates of {len(people.rows):,} people, {name}",
             measured=f"F1 {shipped_f1:.3f} (best {seen['best_f1']:.3f}), recall at precision .99 {seen['recall_at_99']:.3f},"
@@ -116,7 +118,7 @@ def test_accuracy(report: Any) -> None:
             ),
         )
         if people.traps:
-            report_traps(report, name, people, db, rival=(told, rival["best_at"]))
+            report_traps(report, name, people, db, rival=(predictions, rival["best_at"]))
 
 
 def report_traps(

@@ -22,7 +22,7 @@ from django.db import connection
 from psycopg import sql
 
 from profiles.models import Profile
-from tests.bench.conftest import scaled
+from tests.bench.conftest import empty_base, scaled
 from tests.bench.people_file import write_people
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
@@ -152,14 +152,8 @@ def import_export_rate(path: Path, rows: int) -> float:
     return rows / (time.perf_counter() - started)
 
 
-def empty_tables() -> None:
-    """Others' base goes: the COPY of the import's rows is into empty tables, so the import begins with such."""
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE profiles_profile CASCADE")
-
-
 def test_a_million_rows(report: Callable[..., None], tmp_path: Path) -> None:
-    empty_tables()
+    empty_base()  # the COPY of the import's rows is into empty tables, too
     rows = scaled(1_000_000)
     new = write_people(tmp_path / "new.csv", rows)
     done = run_import(new)

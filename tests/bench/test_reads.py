@@ -34,8 +34,6 @@ def times_of(client: Client, urls: Iterator[str]) -> tuple[list[float], list[flo
     """Seconds of each page asked for the first time, and once more when what it needs is in memory."""
     asked = [next(urls) for _ in range(ROUNDS)]
     first, again = ([_seconds(client, url) for url in asked] for _ in range(2))
-    slowest = sorted(zip(again, asked, strict=True), reverse=True)[:4]
-    print("slowest:", ", ".join(f"{url} {seconds * 1000:.0f} ms" for seconds, url in slowest))
     return first, again
 
 
