@@ -1,6 +1,6 @@
 """The Celery application: tasks and beat schedules from every app's ``tasks.py``.
 
-Celery only wakes workers; the truth about long work is a Job row (cdp/jobs.py). A lost, late or doubled
+Celery only starts workers on jobs; the truth about long work is a Job row (cdp/jobs.py). A lost, late or doubled
 message is harmless, so there is no result backend, arguments are ids only, and beat's schedule is static.
 """
 
@@ -11,17 +11,15 @@ from typing import Any
 from celery import Celery
 from django.utils.module_loading import module_has_submodule
 
-from cdp import broker
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 
-broker.install()
 app = Celery("cdp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# While all workers are away the clock goes on; what it asked for an hour ago nobody needs any more.
-_TICK_EXPIRES_SECONDS = 3600
+# Of ticks at a time of day. Others expire with their interval: while workers are away or busy beat goes on, and a tick
+# is worth nothing once the next one is there.
+_DAILY_TICK_EXPIRES_SECONDS = 3600.0
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
@@ -36,7 +34,9 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
         for name, entry in getattr(tasks, "BEAT_SCHEDULE", {}).items():
             if name in schedule:
                 raise ValueError(f"Two apps schedule “{name}”.")
-            schedule[name] = {**entry, "options": {"expires": _TICK_EXPIRES_SECONDS}}
+            interval = entry["schedule"]
+            expires = interval if isinstance(interval, float) else _DAILY_TICK_EXPIRES_SECONDS
+            schedule[name] = {**entry, "options": {"expires": expires}}
     return schedule
 
 

@@ -1,4 +1,4 @@
-"""What a client still sends after it was answered: a call that is refused for its size or its key is not read by anybody.
+"""What a client still sends after its request was refused → read and thrown away, so that the client gets the response.
 
 A connection that is closed on unread bytes is reset, and a client in the middle of sending learns of a broken pipe where it
 should learn of a 413 or a 401; SDKs send such a call again for ever. Gunicorn reads 64 KiB of it and gives up.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The server's own share, for which nothing has to be done here.
 SMALL = 64 * 1024
-# Whoever sends more, or so slowly, is cut off after all: a thread is held meanwhile.
+# Whoever sends more, or so slowly, is cut off after all: a thread is occupied meanwhile.
 MOST, SECONDS = 32 * 1024 * 1024, 20.0
 _PIECE = 64 * 1024
 
@@ -62,5 +62,5 @@ def _forget(stream: Any) -> None:
         while left > 0 and time.monotonic() < deadline and (piece := stream.read(_PIECE)):
             left -= len(piece)
     except (OSError, ParseException):
-        # The client went away, or what it sent is no HTTP: there is nobody to tell, and the server closes.
+        # The client went away, or what it sent is no HTTP: there is nobody to answer, and the server closes.
         return

@@ -1,4 +1,4 @@
-"""What a verb refuses, in words for people. The admin shows ``message``; the API makes problem+json of it."""
+"""Exceptions of verbs: a sentence for people, a code and a pointer → the admin's message, the API's problem+json."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ class Refused(Exception):
     """A request that was understood and is not carried out; nothing was changed.
 
     ``message`` is a sentence for people, ``code`` a stable word for programs, ``status`` the HTTP status;
-    ``extra`` is what the API adds for a program to act on it, such as the profile that holds the identifier.
+    ``extra`` is what the API adds for a program to act on it, such as the profile that has the identifier.
     """
 
     code = "refused"
@@ -59,7 +59,7 @@ class IdentifierTaken(Conflict):
 
 
 class Invalid(Refused):
-    """Values that cannot be kept; ``problems`` holds ``{"field", "value", "message"}`` for each."""
+    """Values that cannot be kept; ``problems`` has ``{"field", "value", "message"}`` for each."""
 
     code = "invalid"
     status = 400

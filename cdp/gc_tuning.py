@@ -1,4 +1,4 @@
-"""Python's collector of garbage in processes that live long."""
+"""Settings of Python's garbage collector for processes that live long."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from cdp.gc_tuning import settle
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
-worker_class = "cdp.gunicorn_worker.EvenWorker"
+worker_class = "gthread"
 workers = int(os.environ.get("WEB_PROCESSES") or max(2, min(_CORES, 8)))
 threads = int(os.environ.get("WEB_THREADS") or 4)
 # Against what libraries may leak. While its successor starts, a second and more beside an import, the others answer
-# alone: after 10,000 requests each, that was twice a minute at a busy door, and its slowest calls took 0.7 s.
+# alone: after 10,000 requests each, that was twice a minute under load, and the slowest calls took 0.7 s.
 max_requests = 500_000
 max_requests_jitter = 250_000
 timeout = 120
@@ -35,12 +35,6 @@ def child_exit(server: Any, worker: Any) -> None:
         from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(worker.pid)
-
-
-def post_fork(server: Any, worker: Any) -> None:
-    """Linux shares out the processor by session first: one for all web processes is no more than one of the
-    database's. Beside an import calls then waited for their own process most of all."""
-    os.setsid()
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,4 +1,4 @@
-"""What gunicorn itself logs, without people: paths and query strings may hold e-mail addresses and ids."""
+"""gunicorn's own log records → lines without paths, query strings and addresses, which may contain personal data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DiscreetLogger(Logger):
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
-        if not any(isinstance(one, WithoutPaths) for one in self.error_log.filters):
+        if not any(isinstance(filter_, WithoutPaths) for filter_ in self.error_log.filters):
             self.error_log.addFilter(WithoutPaths())
         for handler in self.error_log.handlers:
             handler.setFormatter(PlainFormatter(self.error_fmt, self.datefmt))

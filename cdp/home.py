@@ -1,4 +1,4 @@
-"""The addresses somebody types who knows nothing yet: the front door, and an index for machines that read."""
+"""`/` → redirect to the admin; `/llms.txt` → an index of the product for programs that read."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Send `Authorization: Bearer <api key>`; a key is made under Settings, API keys, 
 
 
 @require_safe
-def front(request: HttpRequest) -> HttpResponse:
+def to_admin(request: HttpRequest) -> HttpResponse:
     """People who open the bare address come to work."""
     return redirect("admin:index")
 
 
 @require_safe
 def llms(request: HttpRequest) -> HttpResponse:
-    """What there is, in one page of plain text (the llms.txt convention). Holds nobody's data."""
+    """What there is, in one page of plain text (the llms.txt convention). Contains nobody's data."""
     text = _INDEX.format(url=settings.CDP_URL.rstrip("/"))
     return HttpResponse(text, content_type="text/plain; charset=utf-8")

@@ -1,7 +1,7 @@
-"""The one way out: a signed POST to an address on a public network. No Django model, no redirect, no surprise.
+"""A URL and a JSON body → a signed POST to an address on a public network, and its answer.
 
-An address is what an outsider typed, so every name is looked up here, each of its numbers must be public,
-and the connection goes to the very number that was checked (a second look-up could answer differently).
+An address is what an outsider typed, so every name is looked up here, each of its IP addresses must be public,
+and the connection goes to the very address that was checked (a second look-up could answer differently).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Forbidden(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``status`` is None when nobody answered; ``problem`` says why it does not count, empty when it does."""
+    """``status`` is None when there was no answer; ``problem`` is why it does not count, empty when it does."""
 
     status: int | None
     problem: str = ""
@@ -43,7 +43,7 @@ class Answer:
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an address that may be called as far as its text tells; raises Forbidden.
+    """The parts of an address that may be called, judging by its text; raises Forbidden.
 
     Names are looked up only when something is sent.
     """
@@ -60,18 +60,18 @@ def check_url(url: str) -> SplitResult:
     if any(ord(char) < 33 or ord(char) == 127 for char in url.strip()):
         raise Forbidden("There is a space or a control character in the address.")
     try:
-        number = ip_address(parts.hostname)
+        address = ip_address(parts.hostname)
     except ValueError:
         if parts.hostname.rstrip(".") == "localhost" and not settings.CDP_WEBHOOK_ALLOW_LOOPBACK:
             raise Forbidden(_private(parts.hostname)) from None
     else:
-        check_number(number, parts.hostname)
+        check_address(address, parts.hostname)
     return parts
 
 
-def check_number(number: IPv4Address | IPv6Address, host: str) -> None:
-    """Raises Forbidden unless the number belongs to the public internet (loopback too where settings say so)."""
-    inner = _embedded(number)
+def check_address(address: IPv4Address | IPv6Address, host: str) -> None:
+    """Raises Forbidden unless the address belongs to the public internet (loopback too where settings say so)."""
+    inner = _embedded(address)
     if settings.CDP_WEBHOOK_ALLOW_LOOPBACK and inner.is_loopback:
         return
     if not inner.is_global or inner.is_multicast or inner.is_reserved or inner.is_unspecified:
@@ -82,38 +82,38 @@ def _private(host: str) -> str:
     return f"“{host}” is in a private network. Webhooks go to public addresses only."
 
 
-def _embedded(number: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 number inside an IPv6 one (mapped, 6to4, Teredo, NAT64): that is where packets end up."""
-    if isinstance(number, IPv4Address):
-        return number
-    if number.ipv4_mapped is not None:
-        return number.ipv4_mapped
-    if number.sixtofour is not None:
-        return number.sixtofour
-    if number.teredo is not None:
-        return number.teredo[1]
-    if int(number) >> 32 == int(_NAT64) >> 32:
-        return IPv4Address(int(number) & 0xFFFFFFFF)
-    return number
+def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside an IPv6 one (mapped, 6to4, Teredo, NAT64): that is where packets end up."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if int(address) >> 32 == int(_NAT64) >> 32:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def look_up(host: str, port: int) -> str:
-    """The number to connect to. Every number of the name must be allowed, not only the first."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    numbers = [str(entry[4][0]) for entry in found]
-    for number in numbers:
+    """The IP address to connect to. Every address of the name must be allowed, not only the first."""
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(answer[4][0]) for answer in answers]
+    for address in addresses:
         # A scope id (fe80::1%eth0) only ever belongs to a local address.
-        check_number(ip_address(number.partition("%")[0]), host)
-    return numbers[0]
+        check_address(ip_address(address.partition("%")[0]), host)
+    return addresses[0]
 
 
 class _PinnedHTTP(http.client.HTTPConnection):
-    """Connects to a number that was checked, whatever the name says by now."""
+    """Connects to an IP address that was checked, whatever the name says by now."""
 
-    number = ""
+    address = ""
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self.number, self.port), CONNECT_SECONDS)
+        self.sock = socket.create_connection((self.address, self.port), CONNECT_SECONDS)
         self.sock.settimeout(ANSWER_SECONDS)
 
 
@@ -141,14 +141,14 @@ def post(url: str, body: bytes, *, secret: str, headers: dict[str, str]) -> Answ
     try:
         parts = check_url(url)
         kind = _PinnedHTTPS if parts.scheme == "https" else _PinnedHTTP
-        line = kind(parts.hostname or "", parts.port or kind.default_port)
-        line.number = look_up(line.host, line.port)
+        connection = kind(parts.hostname or "", parts.port or kind.default_port)
+        connection.address = look_up(connection.host, connection.port)
     except Forbidden as error:
         return Answer(None, str(error))
     except (OSError, UnicodeError):
         return Answer(None, "The name in the address is unknown.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _exchange(line, target, body, {**headers, **_own_headers(secret, body)})
+    return _exchange(connection, target, body, {**headers, **_own_headers(secret, body)})
 
 
 def _own_headers(secret: str, body: bytes) -> dict[str, str]:
@@ -159,14 +159,14 @@ def _own_headers(secret: str, body: bytes) -> dict[str, str]:
     }
 
 
-def _exchange(line: _PinnedHTTP, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+def _exchange(connection: _PinnedHTTP, target: str, body: bytes, headers: dict[str, str]) -> Answer:
     # A receiver that drips one byte at a time would never run into the socket's own timeout.
-    timer = Timer(TOTAL_SECONDS, _hang_up, [line])
+    timer = Timer(TOTAL_SECONDS, _hang_up, [connection])
     timer.daemon = True
     timer.start()
     try:
-        line.request("POST", target, body=body, headers=headers)
-        status = line.getresponse().status
+        connection.request("POST", target, body=body, headers=headers)
+        status = connection.getresponse().status
     except ssl.SSLCertVerificationError:
         return Answer(None, "The certificate is not valid for this address.")
     except TimeoutError:
@@ -175,7 +175,7 @@ def _exchange(line: _PinnedHTTP, target: str, body: bytes, headers: dict[str, st
         return Answer(None, f"The connection failed ({type(error).__name__}).")
     finally:
         timer.cancel()
-        line.close()
+        connection.close()
     if 200 <= status < 300:
         return Answer(status)
     if 300 <= status < 400:
@@ -183,10 +183,10 @@ def _exchange(line: _PinnedHTTP, target: str, body: bytes, headers: dict[str, st
     return Answer(status, f"Answered {status}.")
 
 
-def _hang_up(line: _PinnedHTTP) -> None:
+def _hang_up(connection: _PinnedHTTP) -> None:
     """Wakes the thread that waits on the socket."""
-    if line.sock is not None:
+    if connection.sock is not None:
         try:
-            line.sock.shutdown(socket.SHUT_RDWR)
+            connection.sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # closed meanwhile, which is what we wanted

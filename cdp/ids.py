@@ -1,4 +1,4 @@
-"""Numbers of rows as they come in addresses and forms."""
+"""Text from a URL or form → a row's id, or 0 for what is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def row_id(text: str | None) -> int:
-    """The id a text says; 0, which no row has, for what is none or more than a column holds."""
+    """The id in a text; 0, which no row has, for what is none or too big for the column."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 

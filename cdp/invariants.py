@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from cdp import audit
+from cdp import audit_chain
 from cdp.registry import Registry
 
 
@@ -67,7 +67,7 @@ def repair() -> int:
 
 def check_audit() -> Violation | None:
     """The chain of the audit log, recomputed in constant memory."""
-    verified = audit.verify()
+    verified = audit_chain.verify()
     if verified.holds:
         return None
     fix = f"{verified.reason} Compare with the chain's heads in the process logs and with a backup."

@@ -1,6 +1,6 @@
-"""What a step of long work is given, and how it registers: a chunk is one transaction, applied once or not at all.
+"""A job's chunk, as its kind's registered step gets it → one transaction, applied once or not at all.
 
-The rules are those of ``cdp.jobs``, which hands the chunks out.
+``cdp.jobs`` runs the steps.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from django.db import transaction
 from django.db.models.expressions import RawSQL
 
 from cdp.actors import Actor
-from cdp.courtesy import Rests
 from cdp.models import Job
-from cdp.worker import is_stopping
 
 LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
-# A permission or pause is honoured before the next chunk; a worker gone silent is replaced after its lease.
+# How long a worker may be silent before another one takes the job.
 LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
 NOW = RawSQL("clock_timestamp()", [])
 
 
 class LeaseLost(Exception):
-    """Another worker holds the job now, or the job ended; whatever this chunk did is rolled back."""
+    """Another worker has the lease now, or the job ended; whatever this chunk did is rolled back."""
 
 
 class Stopped(Exception):
@@ -36,7 +34,7 @@ class Stopped(Exception):
 
 
 class JobFailed(Exception):
-    """Raised by a step: the job ends as failed and shows this sentence."""
+    """Raised by a step: the job ends as failed, with this sentence as its problem."""
 
 
 class NotAllowed(JobFailed):
@@ -45,15 +43,15 @@ class NotAllowed(JobFailed):
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``step(chunk)`` does one chunk and says whether there is more; ``on_end(job)`` runs once, whatever the end.
+    """``step(chunk)`` does one chunk and returns whether there is more; ``on_end(job)`` runs once, whatever the end.
 
-    ``place(job)`` says in words where the job stands ("line 17"), for when it cannot get past it.
+    ``position(job)`` describes how far the job is ("line 17"), for the problem of one that cannot get past it.
     """
 
     kind: str
     step: Callable[[Chunk], bool]
     on_end: Callable[[Job], None] | None = None
-    place: Callable[[Job], str] | None = None
+    position: Callable[[Job], str] | None = None
 
 
 handlers: dict[str, Handler] = {}
@@ -63,7 +61,7 @@ def handler(
     kind: str,
     *,
     on_end: Callable[[Job], None] | None = None,
-    place: Callable[[Job], str] | None = None,
+    position: Callable[[Job], str] | None = None,
 ) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
     """Register the function that does one chunk of a kind of job.
 
@@ -71,7 +69,7 @@ def handler(
     """
 
     def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
-        handlers[kind] = Handler(kind, step, on_end, place)
+        handlers[kind] = Handler(kind, step, on_end, position)
         return step
 
     return register
@@ -79,17 +77,16 @@ def handler(
 
 @dataclass(slots=True)
 class Chunk:
-    """What a step works with: the job as last committed, and the door to commit through.
+    """What a step works with: the job as last committed, and ``commit``.
 
-    ``tries``: how often a worker began the chunk this take began with. More than 1 means that somebody died of
-    it or was interrupted; then work in smaller chunks until the next take.
+    ``tries``: how often a worker began the chunk this take began with. More than 1 means that a worker was killed or
+    interrupted in it; then work in smaller chunks until the next take.
     """
 
     job: Job
     token: uuid.UUID
     tries: int = 1
     started: float = field(default_factory=time.monotonic)
-    rests: Rests = field(default_factory=Rests)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -111,17 +108,13 @@ class Chunk:
     ) -> Iterator[Progress]:
         """One transaction: check the lease, run the body, move the cursor.
 
-        Before it a rest for what was worked so far, where others need the processor; after the last chunk there is none.
-
         ``done`` is added to the progress; ``result`` is merged into the job's result. The body may set the
         same through the yielded ``Progress`` when it only knows them afterwards.
         Raises LeaseLost or Stopped before the body runs; then nothing was written.
         """
         progress = Progress(cursor, done, total, result or {}, errors or [])
-        left = max(LEASE_SECONDS - (time.monotonic() - self.started), 0.0)
-        rested = self.rests.take(at_most=left / 4, unless=is_stopping)
         with transaction.atomic():
-            job = held(self.job.pk, self.token)
+            job = locked_job(self.job.pk, self.token)
             _check_wishes(job)
             yield progress
             now = time.monotonic()
@@ -131,7 +124,6 @@ class Chunk:
             job.errors = [*job.errors, *progress.errors][:1000]
             job.done += progress.done
             job.busy_seconds += now - self.started
-            job.rested_seconds += rested
             job.attempts = 1  # the next chunk is begun by this very take
             _write_progress(job)
         self.started = now
@@ -146,7 +138,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Progress:
-    """What a chunk's body reports; lands in the job row in the same transaction."""
+    """What a chunk's body reports; written to the job row in the same transaction."""
 
     cursor: dict[str, Any] | None
     done: int
@@ -155,10 +147,11 @@ class Progress:
     errors: list[Any]
 
 
-def held(job_id: int, token: uuid.UUID) -> Job:
-    held = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
+def locked_job(job_id: int, token: uuid.UUID) -> Job:
+    """The job's row, locked. Raises LeaseLost unless ``token`` is the lease it runs under."""
+    locked = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
     try:
-        return held.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
+        return locked.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
     except Job.DoesNotExist:
         raise LeaseLost(job_id) from None
 
@@ -171,7 +164,6 @@ def _write_progress(job: Job) -> None:
         errors=job.errors,
         done=job.done,
         busy_seconds=job.busy_seconds,
-        rested_seconds=job.rested_seconds,
         attempts=job.attempts,
         progress_at=NOW,
         lease_until=LEASE,

@@ -1,17 +1,17 @@
-"""Long work: a Job row is the truth, Celery only wakes workers.
+"""A kind of work and its parameters → a Job row that workers run chunk by chunk until it is done, failed or canceled.
 
-Whatever kind of work it is — import, bulk action, export — runs by the same rules:
+The row is the truth; Celery's messages only start workers on it. Imports, bulk actions and exports all run by the same
+rules:
 
-- The row is committed before anybody is woken; a broker that is down does not fail the request
-  (``sweep`` wakes the job later).
-- One worker holds a job by a lease with a fencing token and the database's clock. A lease that ran out
-  is anyone's to take.
-- Work goes in chunks. A chunk's transaction first checks the lease, what people wish (pause, cancel)
-  and that whoever started it may still do it, then writes its data and moves the cursor. So a chunk is
-  applied once or not at all, whatever is killed.
-- A worker works at most ``SLICE_SECONDS`` on one message and then wakes the job anew, far below any
-  broker's redelivery time.
-- A worker that was told to end finishes its chunk and gives the lease back.
+- The row is committed before its message is sent; a broker that is down does not fail the request
+  (``sweep`` enqueues the job later).
+- One worker has a job by a lease with a fencing token and the database's clock. Any worker may take a job whose
+  lease ran out.
+- A chunk's transaction first checks the lease, whether to pause or cancel, and that whoever started the job may still
+  do it, then writes its data and moves the cursor. So a chunk is applied once or not at all, whatever is killed.
+- A worker works at most ``SLICE_SECONDS`` on one message and then enqueues the job anew, far below any broker's
+  redelivery time.
+- A worker that is stopping finishes its chunk and releases the lease.
 - A chunk begun ``MAX_ATTEMPTS`` times without progress fails the job with a reason; it never loops for ever.
 """
 
@@ -23,12 +23,13 @@ import uuid
 from typing import Any
 
 import psycopg
+from celery import current_app
 from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.db import connection, transaction
-from django.db.models import F
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
+from kombu.exceptions import ChannelError, OperationalError
 
 from cdp.actors import Actor
 from cdp.job_steps import (
@@ -42,16 +43,16 @@ from cdp.job_steps import (
     Stopped,
     actor_of,
     handlers,
-    held,
+    locked_job,
 )
 from cdp.models import Job
-from cdp.worker import is_stopping
+from cdp.shutdown import is_stopping
 
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
-# Jobs that wait behind others are woken again at every sweep; more at once would only fill the queue.
+# Jobs that wait behind others are enqueued again at every sweep; more at once would only fill the queue.
 SWEPT_AT_ONCE = 100
 
 
@@ -68,7 +69,7 @@ def start_job(
     total: int | None = None,
     unit: str = "rows",
 ) -> Job:
-    """Write the job down and wake a worker once the transaction is committed."""
+    """Create the job, and enqueue it once the transaction is committed."""
     job = Job.objects.create(
         kind=kind,
         params=params or {},
@@ -79,26 +80,24 @@ def start_job(
         user_id=actor.user_id,
         key_id=actor.key_id,
     )
-    wake_on_commit(job.pk)
+    enqueue_on_commit(job)
     return job
 
 
-def wake_on_commit(job_id: int) -> None:
-    transaction.on_commit(lambda: wake(job_id), robust=True)
+def enqueue_on_commit(job: Job) -> None:
+    transaction.on_commit(lambda: enqueue(job), robust=True)
 
 
-def wake(job_id: int) -> bool:
-    """Tell some worker about the job. A broker that is down or full is logged; the sweeper will wake it."""
-    from kombu.exceptions import ChannelError, OperationalError
+def enqueue(job: Job) -> bool:
+    """Send the job's message to a worker: those of people to ``jobs``, those nobody started to ``housekeeping``.
 
-    from cdp.tasks import run_job
-
+    A broker that is down or full is logged; the sweeper will enqueue the job.
+    """
+    queue = "jobs" if job.user_id or job.key_id else "housekeeping"
     try:
-        run_job.delay(job_id)
+        current_app.send_task("cdp.tasks.run_job", [job.pk], queue=queue)
     except (OperationalError, ChannelError, OSError) as error:
-        log.warning(
-            "job %s: not told to the broker, the sweeper will wake it (%s)", job_id, type(error).__name__
-        )
+        log.warning("job %s: not enqueued, the sweeper will do it (%s)", job.pk, type(error).__name__)
         return False
     return True
 
@@ -109,7 +108,7 @@ def pause_job(*, job_id: int, actor: Actor) -> Job:
 
 
 def cancel_job(*, job_id: int, actor: Actor) -> Job:
-    """Ask to stop for good. What committed chunks wrote stays; the job says how far it came."""
+    """Ask to stop for good. What committed chunks wrote stays; the job's row has how far it came."""
     return _wish(job_id, Job.Wish.CANCEL, Job.State.CANCELED)
 
 
@@ -128,7 +127,7 @@ def resume_job(*, job_id: int, actor: Actor) -> Job:
                 lease_token=None,
                 lease_until=None,
             )
-            wake_on_commit(job_id)
+            enqueue_on_commit(job)
         elif job.state == Job.State.RUNNING:
             Job.objects.filter(pk=job_id).update(wish="")
         job.refresh_from_db()
@@ -166,7 +165,7 @@ def _end_or_pause(job: Job, state: str, problem: str = "") -> None:
 
 
 def take(job_id: int) -> Chunk | None:
-    """Take the lease when the job is due and nobody holds it; None otherwise. One statement decides.
+    """Take the lease when the job is due and nobody has it; None otherwise. One statement decides.
 
     Never waits: whoever has the row locked is in the middle of a chunk, or just taking it.
     """
@@ -196,24 +195,24 @@ def take(job_id: int) -> Chunk | None:
 
 
 def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
-    """Work on the job for one slice. True when it wants to be woken again at once."""
+    """Work on the job for one slice. True when it is to be enqueued again at once."""
     chunk = take(job_id)
     if chunk is None:
-        log.info("job %s: not due, ended, or held by another worker", job_id)
+        log.info("job %s: not due, ended, or leased by another worker", job_id)
         return False
     known = handlers.get(chunk.job.kind)
     try:
         if known is None:
             raise JobFailed(f"No worker here knows the job kind “{chunk.job.kind}”.")
         if chunk.job.attempts > MAX_ATTEMPTS:
-            place = known.place(chunk.job) if known.place else f"{chunk.job.done:,} {chunk.job.unit}"
+            position = known.position(chunk.job) if known.position else f"{chunk.job.done:,} {chunk.job.unit}"
             raise JobFailed(
-                f"Stopped after {MAX_ATTEMPTS} tries without progress at {place}."
+                f"Stopped after {MAX_ATTEMPTS} tries without progress at {position}."
                 " Every try was interrupted; see the worker's log, then resume."
             )
         return _work(chunk, known, slice_seconds)
     except LeaseLost:
-        log.warning("job %s: lease lost, left to its new holder", job_id)
+        log.warning("job %s: lease lost, left to its new worker", job_id)
     except Stopped as stop:
         _finish(chunk, str(stop.args[0]))
     except JobFailed as failure:
@@ -249,16 +248,16 @@ def _release(chunk: Chunk) -> None:
 def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: bool = False) -> None:
     with transaction.atomic():
         try:
-            job = held(chunk.job.pk, chunk.token)
+            job = locked_job(chunk.job.pk, chunk.token)
         except LeaseLost:
             log.warning("job %s: ended elsewhere", chunk.job.pk)
             return
         _end_or_pause(job, state, problem)
         if forbidden:
-            _tell_forbidden(job)
+            _record_forbidden(job)
 
 
-def _tell_forbidden(job: Job) -> None:
+def _record_forbidden(job: Job) -> None:
     from cdp import audit
 
     detail = {"kind": job.kind, "permission": job.permission, "done": job.done}
@@ -287,16 +286,15 @@ def _back_off(chunk: Chunk, error: Exception) -> None:
 
 
 def sweep() -> int:
-    """Wake every job that is due and held by nobody. Called by beat and by each starting worker."""
+    """Enqueue every job that is due and leased by nobody. Called by beat and by each starting worker."""
     due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
     free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
-    ids = list(free.order_by(F("id")).values_list("pk", flat=True)[:SWEPT_AT_ONCE])
-    woken = 0
-    for job_id in ids:
-        if not wake(job_id):
+    sent = 0
+    for job in free.order_by("id").only("pk", "user_id", "key_id")[:SWEPT_AT_ONCE]:
+        if not enqueue(job):
             break  # a broker that is away is not waited for once per job
-        woken += 1
-    return woken
+        sent += 1
+    return sent
 
 
 def run_to_end(job: Job) -> Job:

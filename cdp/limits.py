@@ -1,4 +1,4 @@
-"""Reads that must end soon: a time limit on a query, and counts that are exact when cheap."""
+"""A query and a time limit → its rows, or a count that is exact when that is cheap."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def estimate(queryset: QuerySet[Any]) -> int:
     """The planner's guess at the number of rows, to two digits. Never runs the query."""
     plan = queryset.order_by().values("pk").explain(format="json")
     if not plan:
-        # Django knows that nobody can match and asks nothing.
+        # Django knows that no row can match and sends no query.
         return 0
     rows = int(json.loads(plan)[0]["Plan"]["Plan Rows"])
     scale = 10 ** max(0, len(str(rows)) - 2)

@@ -1,4 +1,4 @@
-"""Structured logs without personal data: one JSON object per line, tied together by the request's id.
+"""Log records → one JSON object per line, tied together by the request's id, without personal data.
 
 What keeps people out of the log: paths are logged as routes, never with their values
 (cdp.middleware, ``hide_path``, cdp.gunicorn_log); extras are logged only when they are plain scalars; e-mail addresses are masked in
@@ -41,21 +41,21 @@ def scrub(text: str) -> str:
 
 
 def database_message(error: BaseException) -> str | None:
-    """What a database error says apart from anybody's values; None when it is not one.
+    """A database error's message without values; None when it is not one.
 
     Works for psycopg's errors and for Django's, which wrap them.
     """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if not isinstance(cause, psycopg.Error) or cause.diag.message_primary is None:
         return None
-    said = _QUOTED_VALUE.sub("[value withheld]", cause.diag.message_primary)
+    message = _QUOTED_VALUE.sub("[value withheld]", cause.diag.message_primary)
     if constraint := cause.diag.constraint_name:
-        said = f"{said} (constraint {constraint})"
-    return scrub(f"{cause.sqlstate} {said}")
+        message = f"{message} (constraint {constraint})"
+    return scrub(f"{cause.sqlstate} {message}")
 
 
 def format_exception(error: BaseException) -> str:
-    """A traceback whose messages carry nobody's data."""
+    """A traceback whose messages contain no personal data."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -81,7 +81,7 @@ def hide_path(record: logging.LogRecord) -> None:
 def _without_path(text: str, route: str) -> str:
     if text.startswith("/"):
         return route
-    return _REQUEST_LINE.sub(lambda line: f"{line[1]} {route} {line[2]}", text)
+    return _REQUEST_LINE.sub(lambda match: f"{match[1]} {route} {match[2]}", text)
 
 
 class ContextFilter(logging.Filter):
@@ -97,23 +97,23 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, request id, and plain extras."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": scrub(self._message(record)),
         }
         if identifier := getattr(record, "request_id", ""):
-            line["request_id"] = identifier
+            entry["request_id"] = identifier
         for name, value in vars(record).items():
             if name not in _STANDARD and isinstance(value, str | int | float | bool):
-                line[name] = scrub(value) if isinstance(value, str) else value
+                entry[name] = scrub(value) if isinstance(value, str) else value
         if record.exc_info and record.exc_info[1]:
-            line["exception"] = format_exception(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False)
+            entry["exception"] = format_exception(record.exc_info[1])
+        return json.dumps(entry, ensure_ascii=False)
 
     def _message(self, record: logging.LogRecord) -> str:
-        """The message, a database error among its arguments said without its values."""
+        """The message, a database error among its arguments without its values."""
         if isinstance(record.args, tuple):
             record.args = tuple(
                 (database_message(part) or str(part)) if isinstance(part, BaseException) else part

@@ -1,4 +1,4 @@
-"""Mail: queued in the transaction that has something to tell, sent by workers, kept as a record.
+"""A mail queued in the transaction that causes it → sent by a worker, and kept as a record.
 
 A mail is a row first, so it is neither lost with a broker nor sent for work that was rolled back. Without
 EMAIL_URL nothing is sent: rows stay in the local mailbox, a page inside the admin.
@@ -58,7 +58,7 @@ def queue_mail(
 
     One each, so that an address the server refuses fails alone and a retry never reaches the others
     a second time. Sent within about ten seconds, tried for 24 hours; `state` and `problem` of the
-    returned rows tell what became of them. Line breaks in the subject become spaces.
+    returned rows have what became of them. Line breaks in the subject become spaces.
     """
     state = Mail.State.QUEUED if settings.EMAIL_URL else Mail.State.KEPT
     return Mail.objects.bulk_create(
@@ -121,7 +121,7 @@ def _claim() -> Mail | None:
 
 
 def _send_next(connection: BaseEmailBackend) -> str | None:
-    """Sends one mail and says its state afterwards; None when none is due."""
+    """Sends one mail and returns its state afterwards; None when none is due."""
     away: _ServerAway | None = None
     with transaction.atomic():
         mail = _claim()
@@ -155,7 +155,7 @@ def _put_off(mail: Mail, reason: str) -> None:
 
 
 def _deliver(mail: Mail, connection: BaseEmailBackend) -> None:
-    """Hands the mail to the server, or raises what it said in one of our three words."""
+    """Hands the mail to the server, or raises its reply as one of our three errors."""
     try:
         message = _compose(mail, connection)
         message.message()  # headers that cannot be written show here, before the server is bothered
@@ -165,8 +165,8 @@ def _deliver(mail: Mail, connection: BaseEmailBackend) -> None:
         connection.open()
         message.send()
     except smtplib.SMTPRecipientsRefused as refusal:
-        code, said = next(iter(refusal.recipients.values()))
-        _raise_for(code, f"The mail server refused {', '.join(mail.to)}: {code} {_text(said)}", refusal)
+        code, reply = next(iter(refusal.recipients.values()))
+        _raise_for(code, f"The mail server refused {', '.join(mail.to)}: {code} {_text(reply)}", refusal)
     except smtplib.SMTPAuthenticationError as refusal:
         raise _ServerAway(
             f"The mail server refused our login: {refusal.smtp_code} {_text(refusal.smtp_error)}. "
@@ -191,8 +191,8 @@ def _raise_for(code: int, sentence: str, cause: Exception) -> None:
     raise _NotNow(sentence) from cause
 
 
-def _text(said: bytes | str) -> str:
-    return " ".join((said.decode(errors="replace") if isinstance(said, bytes) else said).split())[:500]
+def _text(reply: bytes | str) -> str:
+    return " ".join((reply.decode(errors="replace") if isinstance(reply, bytes) else reply).split())[:500]
 
 
 def _close(connection: BaseEmailBackend) -> None:

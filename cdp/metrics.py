@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. Nobody's data is in a label: routes are patterns, never paths."""
+"""Counters for Prometheus. No label contains personal data: routes are patterns, never paths."""
 
 from prometheus_client import Counter, Histogram
 

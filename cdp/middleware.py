@@ -1,4 +1,4 @@
-"""What happens around every request: an id, a log line, a count; and an honest answer without a database."""
+"""A request → the same with an id, a log line and a count; 503 while the database is away."""
 
 import logging
 import re
@@ -30,7 +30,7 @@ class RequestContext:
     """Gives the request an id (the caller's, where it sent a sane one), logs and counts it.
 
     The id is in every log line, on audit rows, and comes back as ``X-Request-ID``. What is logged of
-    the address is its route, since a path may hold an e-mail address.
+    the address is its route, since a path may contain an e-mail address.
     """
 
     def __init__(self, get_response: GetResponse) -> None:

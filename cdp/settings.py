@@ -11,6 +11,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
 from environs import Env
+from kombu import Exchange, Queue
 
 env = Env()
 
@@ -93,7 +94,6 @@ INSTALLED_APPS.insert(0, "django.forms")
 
 # --- Database ------------------------------------------------------------------------------------
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", "postgres:///cdp")}
-DATABASES["default"]["ENGINE"] = "cdp.database"
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"]["connect_timeout"] = 5
 # Statements of cdp.sql are parsed and planned once for each connection. Off behind a pooler that lends a
@@ -110,32 +110,40 @@ if DB_POOL_SIZE and not TESTING:
     }
 elif not TESTING:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
-# A connection that broke while nobody used it is replaced before it is used; a pool's by cdp.database.
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = not TESTING and not DB_POOL_SIZE
+# A connection that broke while nobody used it is replaced before it is used, at the cost of an empty statement.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = not TESTING
 if TESTING:
     # The one session that may empty the audit log (cdp/migrations/0002): a test database is flushed.
     DATABASES["default"]["OPTIONS"]["options"] = "-c cdp.may_empty_audit=on"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Celery: wakes workers, holds no truth ---------------------------------------------------------
+# --- Celery: starts workers on jobs, whose rows are the truth ---------------------------------------------------------
+# What people start has a queue of its own (cdp.jobs picks it by who started a job); beat's tasks and the jobs they
+# start go to `housekeeping`. A worker without --queues takes from both.
+CELERY_TASK_QUEUES = tuple(Queue(name, Exchange(name), name) for name in ("jobs", "housekeeping"))
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
+CELERY_TASK_ROUTES = {"cdp.tasks.run_job": {"queue": "jobs"}}
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 CELERY_TASK_IGNORE_RESULT = True
+# A worker takes a message only when it has a process for it.
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # For ever; by default a worker leaves after an hour without broker.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A Redis that is full or refuses to write counts as a lost connection: come back, try again.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 if CELERY_BROKER_URL.startswith(("redis", "rediss")):
-    # Above the longest task (a task works at most 60 s, then re-enqueues itself).
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "visibility_timeout": 300,
+        # Redis keeps no copy of a message that a worker took: whatever a killed worker leaves behind the sweeper finds.
+        # Putting copies back when the connection breaks ends a worker whose Redis is away (kombu 5.7).
+        "ack_emulation": False,
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
     }
@@ -199,7 +207,7 @@ CONTENT_SECURITY_POLICY = {
 HTTPS = env.bool("HTTPS", not (CDP_LOCAL or DEBUG or TESTING))
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
 SECURE_SSL_REDIRECT = HTTPS
-# SDKs repeat a redirected POST as GET: the tracking door answers plain HTTP with a 403 instead.
+# SDKs repeat a redirected POST as GET: tracking views answer plain HTTP with a 403 instead.
 _TRACKING = r"^(?:v1/|beacon/|api/s/|sourceConfig/?$)"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", _TRACKING]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -262,7 +270,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
-    "PREPROCESSING_HOOKS": ["cdp.api.openapi.one_of_each"],
+    "PREPROCESSING_HOOKS": ["cdp.api.openapi.without_duplicate_slashes"],
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "cdp.api.openapi.with_guide"],
 }
 
@@ -274,7 +282,7 @@ CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
 # Receipts of tracking calls go after so many days; events stay, and so do rejected items nobody dealt with.
 CDP_RECEIPT_KEEP_DAYS = env.int("CDP_RECEIPT_KEEP_DAYS", 90)
-# Circuit breaker (I10): a value that would lead to this many recognized people is held for somebody to look at.
+# Circuit breaker: a value that would lead to this many recognized people is queued for review.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)
 # Traits nobody registered become attributes until there are this many; then they stay in their events.
 CDP_ADOPTED_ATTRIBUTES = env.int("CDP_ADOPTED_ATTRIBUTES", 200)

@@ -1,10 +1,8 @@
-"""Statements whose parameters travel beside them, arrays in binary: for what is written many rows at a time.
+"""SQL with lists as parameters → rows, for tables that are written many rows at a time.
 
-Django writes parameters into the statement as text; for the arrays of a tracking call's rows that costs twenty
-times what sending them as they are does. Write ``%b`` (``%(name)b``) for arrays, with their type: ``%b::text[]``.
-
-Statements that need nothing of each other go out ``together``: waiting for the database once costs a fraction of
-waiting for each, above all while others keep the machine busy.
+Django writes parameters into the text of a statement. Here they travel beside it, as psycopg's own ``Cursor`` sends
+them, and a list goes as one array: for the rows of a tracking call a twentieth of the cost. Write ``%b``
+(``%(name)b``) for arrays, with their type: ``%b::text[]``.
 """
 
 from __future__ import annotations
@@ -18,21 +16,20 @@ from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
 import orjson
+import psycopg
 from django.db import connection
-from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg.types.datetime import TimestamptzLoader
 
 Row = tuple[Any, ...]
 Params = dict[str, Any] | Sequence[Any]
 T = TypeVar("T")
-# Typed for all databases; these are PostgreSQL's.
+# Typed for all databases; this is PostgreSQL's.
 _wrapper: Any = connection
-_Cursor: Any = ServerBindingCursor
 _local = threading.local()
 
 
 class Answer(Generic[T]):
-    """What a statement gives, waited for when ``value`` is asked for."""
+    """The result of a statement, waited for when ``value`` is read."""
 
     __slots__ = ("_cursor", "_read", "_value")
 
@@ -41,7 +38,7 @@ class Answer(Generic[T]):
 
     @classmethod
     def of(cls, value: T) -> Answer[T]:
-        """Known without asking."""
+        """An answer that is known without a statement."""
         answer = cls(None, lambda rows: value)
         answer._value = value
         return answer
@@ -50,7 +47,7 @@ class Answer(Generic[T]):
     def value(self) -> T:
         """Raises what the statement, or one sent before it, raised: Django's errors."""
         if not hasattr(self, "_value"):
-            # Not again for what came with the answer to another one.
+            # The result may have come already, together with an earlier one.
             if (pipeline := getattr(_local, "pipeline", None)) and self._cursor.pgresult is None:
                 with _wrapper.wrap_database_errors:
                     pipeline.sync()
@@ -61,12 +58,17 @@ class Answer(Generic[T]):
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Within, statements of this module are sent without waiting for the one before; answers in any order.
+    """Within, statements of this module are sent without waiting for the one before (psycopg's pipeline mode).
 
-    What one of them raises is raised by the next answer asked for, or at the end. Not for the ORM: it would take
-    every UPDATE for one of no rows.
+    Measured: tracking calls of 1 and 20 events are 1.2 times as many a second as without, those of 100 as many.
+    Answers may be read in any order. What a statement raises is raised by the next answer read, or at the end. Not
+    for the ORM, which would take every UPDATE for one of no rows. Where libpq is too old for pipelines, statements
+    are sent one by one.
     """
     connection.ensure_connection()
+    if not psycopg.capabilities.has_pipeline():
+        yield
+        return
     with _wrapper.wrap_database_errors, _wrapper.connection.pipeline() as pipeline:
         _local.pipeline = pipeline
         try:
@@ -75,39 +77,28 @@ def together() -> Iterator[None]:
             _local.pipeline = None
 
 
-def commit_with_these() -> None:
-    """Within ``together``: COMMIT goes out behind the statements sent before, and is skipped when one of them fails.
-
-    Call it when nothing is left to write: waiting for the commit alone costs as much as all of them. Django's own
-    commit then finds it done, and runs what is to be run ``on_commit``. Within a savepoint nothing is sent.
-    """
-    if not _wrapper.savepoint_ids:
-        with _wrapper.wrap_database_errors:
-            _wrapper.connection.execute("COMMIT", prepare=False)
-
-
 @overload
 def ask(sql: str, params: Params) -> Answer[list[Row]]: ...
 @overload
 def ask(sql: str, params: Params, *, read: Callable[[list[Row]], T]) -> Answer[T]: ...
 def ask(sql: str, params: Params, *, read: Callable[[list[Row]], Any] = list) -> Answer[Any]:
-    """Send a statement; its rows, as ``read`` makes them, when they are asked for. It is counted as a query."""
+    """Send a statement. The answer's value is what ``read`` makes of its rows. It counts as a query of Django's."""
     if isinstance(params, dict):
-        params = {name: _written(value) for name, value in params.items()}
+        params = {name: _as_array(value) for name, value in params.items()}
     else:
-        params = [_written(value) for value in params]
+        params = [_as_array(value) for value in params]
     connection.ensure_connection()
-    # What connection.cursor() does, around the other kind of cursor.
-    plain = _Cursor(connection.connection)
+    cursor: Any = psycopg.Cursor(_wrapper.connection)
     # Django's own reads times in Python; connections speak UTC, so there is nothing for it to do.
-    plain.adapters.register_loader("timestamptz", TimestamptzLoader)
-    cursor = _wrapper._prepare_cursor(plain)
-    cursor.execute(sql, params)
-    return Answer(cursor, read)
+    cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    wrapped = wrap(cursor)
+    wrapped.execute(sql, params)
+    return Answer(wrapped, read)
 
 
 def run(sql: str, params: Params) -> list[Row]:
-    """The rows a statement gives, none for one that gives none."""
+    """The rows a statement returns, [] for one that returns none."""
     return ask(sql, params).value
 
 
@@ -115,8 +106,8 @@ def run(sql: str, params: Params) -> list[Row]:
 _FOREIGN = re.compile(rb'\\[^"\\]')
 
 
-def _written(value: Any) -> Any:
-    """A list as PostgreSQL writes arrays, made at once rather than element by element; others as they are."""
+def _as_array(value: Any) -> Any:
+    """A list as PostgreSQL writes arrays, made at once rather than element by element; other values as they are."""
     if type(value) is not list or not value:
         return value
     kinds = set(map(type, value))
@@ -128,15 +119,15 @@ def _written(value: Any) -> Any:
     kind = kinds.pop()
     if kind is str:
         # JSON's way of quoting is PostgreSQL's, but for control characters.
-        told = orjson.dumps(value)
-        return value if _FOREIGN.search(told) else f"{{{told[1:-1].decode()}}}"
+        quoted = orjson.dumps(value)
+        return value if _FOREIGN.search(quoted) else f"{{{quoted[1:-1].decode()}}}"
     write = _WRITERS.get(kind)
-    return f"{{{','.join(['NULL' if one is None else write(one) for one in value])}}}" if write else value
+    return f"{{{','.join(['NULL' if item is None else write(item) for item in value])}}}" if write else value
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
     int: str,
     datetime: datetime.isoformat,
-    UUID: lambda one: one.hex,
-    bool: lambda one: "t" if one else "f",
+    UUID: lambda value: value.hex,
+    bool: lambda value: "t" if value else "f",
 }

@@ -7,7 +7,8 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from cdp import audit, jobs, mail, retention, webhooks
+from cdp import audit_chain, jobs, mail, retention, webhooks
+from cdp.models import Job
 
 log = logging.getLogger(__name__)
 
@@ -16,21 +17,21 @@ log = logging.getLogger(__name__)
 def run_job(job_id: int) -> None:
     """Work on the job for one slice, then pass it on."""
     if jobs.run(job_id):
-        jobs.wake(job_id)
+        jobs.enqueue(Job.objects.only("user_id", "key_id").get(pk=job_id))
 
 
 @shared_task
 def sweep_jobs() -> None:
-    """Wake what is due and held by nobody."""
-    if woken := jobs.sweep():
-        log.info("woke %d jobs", woken)
+    """Enqueue the jobs that are due and leased by no worker."""
+    if count := jobs.sweep():
+        log.info("enqueued %d jobs", count)
 
 
 @shared_task
 def seal_audit() -> None:
     """Chain new rows of the audit log, at most a minute's worth of work."""
     for _ in range(10):
-        if audit.seal() == 0:
+        if audit_chain.seal() == 0:
             return
 
 
@@ -51,7 +52,7 @@ def expire() -> None:
 
 
 BEAT_SCHEDULE = {
-    "wake stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": settings.CDP_JOB_SWEEP_SECONDS},
+    "enqueue stalled jobs": {"task": "cdp.tasks.sweep_jobs", "schedule": settings.CDP_JOB_SWEEP_SECONDS},
     "seal the audit log": {"task": "cdp.tasks.seal_audit", "schedule": 60.0},
     "delete what is past its time": {"task": "cdp.tasks.expire", "schedule": 600.0},
     "deliver webhooks": {"task": "cdp.tasks.deliver_webhooks", "schedule": 10.0},

@@ -1,4 +1,4 @@
-"""Small tables every call needs, read again at most every few seconds by each process."""
+"""A function that reads a small table → its result, read again at most every few seconds by each process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _all: list[Recent] = []
 
 
 class Recent(Generic[T]):
-    """What ``read`` gave within the last ``seconds``. A change by staff holds everywhere after that time."""
+    """What ``read`` returned within the last ``seconds``: after that time a change by staff is effective in every process."""
 
     def __init__(self, read: Callable[[], T], *, seconds: float = SECONDS) -> None:
         self._read = read
@@ -37,5 +37,5 @@ class Recent(Generic[T]):
 
 def forget_all() -> None:
     """Read everything anew: after a change in this process, and between tests."""
-    for one in _all:
-        one.forget()
+    for cache in _all:
+        cache.forget()

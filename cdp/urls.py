@@ -12,7 +12,7 @@ handler500 = "cdp.middleware.server_error"
 urlpatterns = [
     # First, since most calls are for it; and before the API, which answers 404 for what it does not know of /api/.
     path("", include("profiles.tracking.http.urls")),
-    path("", home.front, name="front"),
+    path("", home.to_admin, name="front"),
     path("llms.txt", home.llms, name="llms"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

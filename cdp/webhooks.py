@@ -1,13 +1,13 @@
-"""Telling systems outside what happened: a transactional outbox, fanned out and delivered in order.
+"""A change of a profile → messages to other systems: a transactional outbox, delivered in order.
 
-A verb writes an ``OutboxMessage`` in its own transaction (``publish``), so that what is told is exactly what
+A verb writes an ``OutboxMessage`` in its own transaction (``publish``), so that what is sent is exactly what
 was committed. A beat task fans messages out into one ``Delivery`` per webhook that listens, and sends those.
 
 - At least once: a worker that dies after sending sends again. ``CDP-Message`` carries the message's id.
 - In order per profile and webhook: a delivery waits while an earlier one of the same profile is waiting.
 - Tried ten times over about two days, then *given up*: later ones flow on, and staff can replay it.
-- Nothing is written while no active webhook listens to the topic; a webhook hears what is committed after
-  it was made and switched on. Importing a million people costs no outbox row when nobody listens.
+- Nothing is written while no active webhook listens to the topic; a webhook gets what is committed after
+  it was made and switched on. Importing a million people costs no outbox row when no webhook listens.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ BACK_OFF = (10, 30, 120, 600, 1800, 3600, 4 * 3600, 8 * 3600, 12 * 3600, 20 * 36
 MAX_ATTEMPTS = len(BACK_OFF)
 KEPT = datetime.timedelta(days=30)
 
-# A round takes at most PER_ROUND / THREADS * outside.TOTAL_SECONDS = 60 s, so it is recorded before its
-# leases end. A webhook gets a part of the round only: a slow one holds up nobody else for long.
+# A round takes at most PER_ROUND / THREADS * http_client.TOTAL_SECONDS = 60 s, so it is recorded before its
+# leases end. A webhook gets a part of the round only: a slow one delays no other for long.
 LEASE_SECONDS = 120
 PER_WEBHOOK = 10
 PER_ROUND = 40
@@ -61,7 +61,7 @@ _FAN_OUT_LOCK = 7_302_102
 
 
 def publish(topic: str, *, profile_id: int | None, payload: dict[str, Any]) -> None:
-    """Tell whoever listens, once the calling transaction commits. One query when nobody does."""
+    """Send to the webhooks that listen, once the calling transaction commits. One query when none does."""
     publish_many(topic, items=[(profile_id, payload)])
 
 
@@ -82,7 +82,7 @@ def is_heard(topic: str) -> bool:
 
 
 def heard_topics() -> frozenset[str]:
-    """What active webhooks listen to. One query, for doors that may remember it for some seconds."""
+    """What active webhooks listen to. One query; callers may cache it for some seconds."""
     listening = Webhook.objects.filter(is_active=True).values_list("topics", flat=True)
     return frozenset(topic for topics in listening for topic in topics)
 
@@ -212,7 +212,7 @@ def _send(letter: Letter) -> Answer:
 
 
 def _send_all(letters: Sequence[Letter]) -> None:
-    """Send side by side (a slow receiver holds up nobody else), then record every outcome in one UPDATE.
+    """Send side by side (a slow receiver delays no other), then record every outcome in one UPDATE.
 
     The threads only talk to the network; the database is this thread's.
     """
@@ -291,7 +291,7 @@ def send_test(*, webhook_id: int, actor: Actor) -> Delivery:
 
 
 def forget_old(*, limit: int = 10_000) -> int:
-    """Remove messages older than 30 days that nobody waits for any more, with their deliveries."""
+    """Remove messages older than 30 days that no delivery waits for any more, with their deliveries."""
     old = OutboxMessage.objects.filter(is_fanned_out=True, created_at__lt=Now() - KEPT)
     ids = list(
         old.exclude(deliveries__state=Delivery.State.WAITING)

@@ -1,13 +1,10 @@
-"""What a Celery worker does besides tasks: a sign of life, waking what was left lying, hearing that it
-shall end, and an id on every line its tasks log.
+"""Celery's signals → a row that says a worker lives, jobs left behind enqueued at its start, a request id per task.
 
-The sign of life is a row, fresh as long as the main process lives, not only while it has work. It comes
-from a thread, so that a pool busy with long chunks does not look dead, and a database that is away does
-not hold up the worker.
+The row is fresh as long as the main process lives, not only while it has work. A thread writes it, so that a pool busy
+with long chunks does not look dead, and a database that is away does not delay the worker.
 """
 
 import logging
-import mmap
 import threading
 from datetime import timedelta
 from typing import Any
@@ -18,12 +15,10 @@ from celery.signals import (
     worker_process_init,
     worker_ready,
     worker_shutdown,
-    worker_shutting_down,
 )
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from cdp.courtesy import step_back_in_database
 from cdp.gc_tuning import settle
 from cdp.logs import request_id
 
@@ -32,21 +27,8 @@ log = logging.getLogger("cdp.worker")
 EVERY_SECONDS = 10.0
 FORGOTTEN_AFTER = timedelta(days=1)
 
-# One byte the worker's process shares with its pool, which hears of no SIGTERM: 1 when it shall end.
-_stopping = mmap.mmap(-1, 1)
 
-
-def is_stopping() -> bool:
-    """Whether this worker was told to end, so that long work should give way at the next good moment."""
-    return _stopping[0] == 1
-
-
-@worker_shutting_down.connect
-def tell_the_pool(**kwargs: Any) -> None:
-    _stopping[0] = 1
-
-
-def wake_left_over() -> None:
+def enqueue_left_over() -> None:
     """Jobs whose worker died while nobody was there to notice, beat included."""
     from cdp import jobs
 
@@ -54,7 +36,7 @@ def wake_left_over() -> None:
 
 
 def beat(name: str) -> None:
-    """Says that the worker lives, and forgets those that were killed long ago."""
+    """Write that the worker lives, and delete rows of those killed long ago."""
     from cdp.models import Worker
 
     Worker.objects.update_or_create(
@@ -64,7 +46,7 @@ def beat(name: str) -> None:
 
 
 class Heart(threading.Thread):
-    """Wakes what was left lying, beats until told to stop, then takes the worker's row away."""
+    """Enqueues jobs left behind, beats until stopped, then deletes the worker's row."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name="heart", daemon=True)
@@ -72,14 +54,14 @@ class Heart(threading.Thread):
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        self._quietly(wake_left_over)
+        self._quietly(enqueue_left_over)
         stopped = False
         while not stopped:
             self._quietly(lambda: beat(self.worker))
             stopped = self.stopping.wait(EVERY_SECONDS)
-        self._quietly(self._take_away)
+        self._quietly(self._delete_row)
 
-    def _take_away(self) -> None:
+    def _delete_row(self) -> None:
         from cdp.models import Worker
 
         Worker.objects.filter(name=self.worker).delete()
@@ -90,7 +72,7 @@ class Heart(threading.Thread):
         except DatabaseError as error:
             log.warning("no sign of life to the database: %s", type(error).__name__)
         finally:
-            connection.close()  # held for milliseconds, not between beats
+            connection.close()  # needed for milliseconds, not between beats
 
     def stop(self) -> None:
         self.stopping.set()
@@ -100,7 +82,6 @@ class Heart(threading.Thread):
 @worker_process_init.connect
 def begin_to_work(**kwargs: Any) -> None:
     settle()
-    step_back_in_database()
 
 
 _hearts: list[Heart] = []

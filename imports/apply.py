@@ -88,7 +88,7 @@ def place(job: Job) -> str:
     return f"line {_bounds(applied, job.cursor.get('line', 0), 1)[0]:,}"
 
 
-@handler(KIND, on_end=ended, place=place)
+@handler(KIND, on_end=ended, position=place)
 def apply_step(chunk: Chunk) -> bool:
     job = take_up(chunk, Import.State.APPLYING)
     if not has_rows(job):

@@ -20,7 +20,7 @@ from cdp.errors import Conflict, Stale
 from cdp.job_steps import Chunk, JobFailed, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from cdp.worker import is_stopping
+from cdp.shutdown import is_stopping
 from imports import in_file_duplicates
 from imports.columns import Cleaner
 from imports.control import locked, take_up
@@ -86,7 +86,7 @@ def place(job: Job) -> str:
     return f"line {job.cursor['at']['line']:,}" if "at" in job.cursor else "the first line"
 
 
-@handler(KIND, on_end=ended, place=place)
+@handler(KIND, on_end=ended, position=place)
 def plan_step(chunk: Chunk) -> bool:
     job = take_up(chunk, Import.State.PLANNING)
     context = installed(job.options)

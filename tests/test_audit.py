@@ -7,7 +7,7 @@ from django.contrib.auth import authenticate
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client, RequestFactory
 
-from cdp import audit
+from cdp import audit, audit_chain
 from cdp.actors import Actor
 from cdp.logs import request_address, request_id
 from cdp.models import AuditEntry, User
@@ -63,19 +63,23 @@ def test_many_subjects_are_one_statement(django_assert_num_queries: Any) -> None
 
 def test_sealing_chains_every_row_once_and_goes_on_where_it_stopped() -> None:
     write(5)
-    assert (audit.seal(limit=3), audit.seal(limit=3), audit.seal()) == (3, 2, 0)
+    assert (audit_chain.seal(limit=3), audit_chain.seal(limit=3), audit_chain.seal()) == (3, 2, 0)
     write(2)
     seal_audit()
     places = list(AuditEntry.objects.order_by("pk").values_list("sealed", flat=True))
     assert places == [1, 2, 3, 4, 5, 6, 7]
-    found = audit.verify()
-    assert found.holds
-    assert (found.sealed, found.unsealed, found.head) == (7, 0, AuditEntry.objects.get(sealed=7).digest)
+    verified = audit_chain.verify()
+    assert verified.holds
+    assert (verified.sealed, verified.unsealed, verified.head) == (
+        7,
+        0,
+        AuditEntry.objects.get(sealed=7).digest,
+    )
 
 
 def test_verify_counts_what_is_not_sealed_yet() -> None:
     write(2)
-    assert audit.verify() == audit.Verified(0, 2, "0" * 64)
+    assert audit_chain.verify() == audit_chain.Verified(0, 2, "0" * 64)
 
 
 def unguarded(sql: str, *params: Any) -> None:
@@ -106,12 +110,12 @@ def unguarded(sql: str, *params: Any) -> None:
 )
 def test_verify_names_the_first_row_that_does_not_fit(tampering: str, reason: str) -> None:
     write(5)
-    audit.seal()
+    audit_chain.seal()
     third = AuditEntry.objects.get(sealed=3).pk
-    assert audit.verify().holds
+    assert audit_chain.verify().holds
     unguarded(tampering)
-    found = audit.verify()
-    assert (found.holds, found.broken_id, found.reason) == (False, third, reason)
+    verified = audit_chain.verify()
+    assert (verified.holds, verified.broken_id, verified.reason) == (False, third, reason)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +129,10 @@ def test_verify_names_the_first_row_that_does_not_fit(tampering: str, reason: st
 )
 def test_the_database_refuses_to_change_or_remove_a_row(statement: str) -> None:
     write(1)
-    audit.seal()
+    audit_chain.seal()
     with pytest.raises(IntegrityError, match="The audit log is append-only"), transaction.atomic():
         connection.cursor().execute(statement)
-    assert audit.verify().holds
+    assert audit_chain.verify().holds
 
 
 def test_the_database_refuses_to_empty_the_log() -> None:
@@ -145,16 +149,16 @@ def test_the_database_refuses_to_empty_the_log() -> None:
 
 def test_a_row_cannot_be_sealed_twice() -> None:
     write(1)
-    audit.seal()
+    audit_chain.seal()
     with pytest.raises(IntegrityError), transaction.atomic():
         connection.cursor().execute("UPDATE cdp_auditentry SET sealed = 5, digest = 'other'")
 
 
 def test_two_sealers_at_once_make_one_chain(two_connections: Any) -> None:
     write(200)
-    counts = two_connections(audit.seal, audit.seal)
+    counts = two_connections(audit_chain.seal, audit_chain.seal)
     assert sum(counts) == 200
-    assert audit.verify() == audit.Verified(200, 0, AuditEntry.objects.get(sealed=200).digest)
+    assert audit_chain.verify() == audit_chain.Verified(200, 0, AuditEntry.objects.get(sealed=200).digest)
 
 
 def test_logins_logouts_and_failed_logins_are_recorded(ada: User) -> None:

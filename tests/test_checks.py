@@ -29,7 +29,7 @@ def production(settings: Any, tmp_path: Path) -> Any:
     return settings
 
 
-def found(**kwargs: Any) -> dict[str, str]:
+def findings_of(**kwargs: Any) -> dict[str, str]:
     """Our own findings: id and hint."""
     return {
         str(message.id): str(message.hint)
@@ -39,7 +39,7 @@ def found(**kwargs: Any) -> dict[str, str]:
 
 
 def test_a_complete_production_has_no_findings(production: Any) -> None:
-    assert found() == {}
+    assert findings_of() == {}
 
 
 @pytest.mark.parametrize(
@@ -62,35 +62,35 @@ def test_a_wrong_setting_is_found_and_the_fix_named(
     production: Any, setting: str, value: Any, identifier: str, fix: str
 ) -> None:
     setattr(production, setting, value)
-    findings = found()
+    findings = findings_of()
     assert list(findings) == [identifier]
     assert fix in findings[identifier]
 
 
 def test_the_default_key_is_fine_where_tests_run(production: Any) -> None:
     production.SECRET_KEY, production.TESTING = production.DEFAULT_SECRET_KEY, True
-    assert found() == {}
+    assert findings_of() == {}
 
 
 def test_a_data_folder_that_cannot_be_written_is_found(
     production: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     production.CDP_DATA = tmp_path / "not" / "there" / "yet"
-    assert found() == {}
+    assert findings_of() == {}
     monkeypatch.setattr("cdp.checks.os.access", lambda folder, mode: folder != tmp_path)
-    assert list(found()) == ["cdp.E007"]
+    assert list(findings_of()) == ["cdp.E007"]
 
 
 def test_an_old_postgres_or_another_encoding_is_found(
     production: Any, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert found(databases=["default"]) == {}
+    assert findings_of(databases=["default"]) == {}
 
     monkeypatch.setitem(connections["default"].__dict__, "pg_version", 140_011)
     with connection.cursor() as cursor:
         real = type(cursor.cursor).fetchone
     monkeypatch.setattr(type(cursor.cursor), "fetchone", lambda self: latin_for_utf8(real(self)))
-    findings = found(databases=["default"])
+    findings = findings_of(databases=["default"])
     assert sorted(findings) == ["cdp.E002", "cdp.E003"]
     assert findings["cdp.E002"] == "Point DATABASE_URL at PostgreSQL 15 or newer."
 
@@ -98,11 +98,11 @@ def test_an_old_postgres_or_another_encoding_is_found(
 def test_a_slowly_packed_log_is_found(production: Any, db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL wal_compression = 'on'")
-        assert found(databases=["default"]) == {
+        assert findings_of(databases=["default"]) == {
             "cdp.W008": "Set wal_compression to lz4, or to off where your server was built without it."
         }
         cursor.execute("SET LOCAL wal_compression = off")
-    assert found(databases=["default"]) == {}
+    assert findings_of(databases=["default"]) == {}
 
 
 def latin_for_utf8(row: Any) -> Any:

@@ -67,13 +67,13 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     monkeypatch.setattr(load, "ANONYMOUS", 20)
     monkeypatch.setattr(load, "TWINS", 30)
     call_command("demo")
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert re.fullmatch(
         r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n"
         r"Received a day of tracking calls: \d+ applied, .*\d+ quarantined\.\n"
         r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n"
         r"Compared everybody: \d+ pairs suggested, \d+ groups\.\n",
-        said,
+        output,
     )
     imported = Import.objects.get()
     assert (imported.state, imported.counts["rows"], imported.counts["failed"]) == ("done", 100, 3)
@@ -96,18 +96,22 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
         # An e-mail sent with update is kept for contact; a tablet in a store changed hands.
         is_odd = row.value == "store-tablet-1" or row.value.startswith("visitor")
         assert row.resolves == row.type.is_unique or is_odd
-    told = Change.objects.filter(kind="created").values_list("profile_id", flat=True)
-    assert sorted(told) == sorted(Profile.objects.values_list("pk", flat=True))
+    created = Change.objects.filter(kind="created").values_list("profile_id", flat=True)
+    assert sorted(created) == sorted(Profile.objects.values_list("pk", flat=True))
     assert not Event.objects.filter(occurred_at__gt=F("received_at")).exists()
     assert not Profile.objects.filter(Q(last_seen_at__lt=F("first_seen_at"))).exists()
     assert Merge.objects.active().exclude(cause="event").count() == load.MERGED
     assert ProfileTag.objects.filter(tag__name="VIP").exists()
 
     newest = list(Profile.objects.live().order_by("-pk")[:50])
-    bare = [one.pk for one in newest if not (one.is_recognized and one.first_name and one.email)]
+    bare = [
+        profile.pk
+        for profile in newest
+        if not (profile.is_recognized and profile.first_name and profile.email)
+    ]
     assert bare == []
-    assert len({(one.first_name, one.last_name) for one in newest}) > 45
-    assert sum(bool(one.city) for one in newest) > 30
+    assert len({(profile.first_name, profile.last_name) for profile in newest}) > 45
+    assert sum(bool(profile.city) for profile in newest) > 30
     old = Profile.objects.filter(pk__lt=Profile.objects.filter(is_recognized=True).order_by("pk")[0].pk)
     assert old.count() == 20  # the visitors
 

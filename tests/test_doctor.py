@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from cdp import audit
+from cdp import audit_chain
 from cdp.invariants import AUDIT, repair, violations
 from profiles.builtin import builtin_source
 from profiles.duplicates.finding import match_queue
@@ -68,7 +68,7 @@ def names() -> set[str]:
 
 @pytest.mark.usefixtures("three")
 def test_a_sound_database_is_clean() -> None:
-    audit.seal()
+    audit_chain.seal()
     assert violations() == []
     out = StringIO()
     call_command("doctor", stdout=out, no_color=True)
@@ -82,9 +82,9 @@ def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
     root, middle, leaf = (person.pk for person in three)
 
     def breaks(*expected: int) -> None:
-        found = {violation.name: violation for violation in violations()}
-        assert found.keys() == {INVARIANTS[place].name for place in expected}
-        for violation in found.values():
+        by_name = {violation.name: violation for violation in violations()}
+        assert by_name.keys() == {INVARIANTS[index].name for index in expected}
+        for violation in by_name.values():
             assert (violation.count, violation.fix != "", len(violation.sample_ids)) == (1, True, 1)
 
     # A pointer to a merged profile; then the edge up is no longer between members of one person.
@@ -107,8 +107,8 @@ def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
     Merge.objects.filter(pk=last.pk).update(undone_at=None)
     top = Merge.objects.get(loser_id=middle)
     Merge.objects.filter(pk=top.pk).update(winner_id=leaf)
-    found = {violation.name: violation.count for violation in violations()}
-    assert found[INVARIANTS[4].name] == 2
+    counts = {violation.name: violation.count for violation in violations()}
+    assert counts[INVARIANTS[4].name] == 2
     Merge.objects.filter(pk=top.pk).update(winner_id=root)
 
     phone = IdentifierType.objects.get(name="phone")
@@ -128,7 +128,7 @@ def test_each_invariant_notices_what_breaks_it(three: list[Profile]) -> None:
 
 def test_a_changed_audit_log_is_noticed(by_staff: dict[str, Any]) -> None:
     make_profile(actor=by_staff["actor"])
-    audit.seal()
+    audit_chain.seal()
     assert violations() == []
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE cdp_auditentry DISABLE TRIGGER USER")
@@ -145,9 +145,9 @@ def test_the_command_says_what_to_do_and_fails(three: list[Profile]) -> None:
     with pytest.raises(CommandError, match="^1 thing is broken.$") as failed:
         call_command("doctor", "--json", stdout=out)
     assert failed.value.returncode == 1
-    told = json.loads(out.getvalue())
-    assert told["ok"] is False
-    (finding,) = [finding for finding in told["findings"] if finding["state"] == "broken"]
+    report = json.loads(out.getvalue())
+    assert report["ok"] is False
+    (finding,) = [finding for finding in report["findings"] if finding["state"] == "broken"]
     assert finding == {
         "part": "Data",
         "name": "recognized people hold a main identifier, anonymous ones none",
@@ -214,8 +214,8 @@ def test_rows_of_small_tables_are_there_for_those_that_name_them() -> None:
 
 def twins(count: int) -> list[int]:
     """So many profiles of one person, compared already: one case."""
-    told = {"first_name": "Ann", "last_name": "Pucllar", "birth_date": "1980-05-17"}
-    ids = [make_profile(**told, email=f"twin{number}@web.de").pk for number in range(count)]
+    traits = {"first_name": "Ann", "last_name": "Pucllar", "birth_date": "1980-05-17"}
+    ids = [make_profile(**traits, email=f"twin{number}@web.de").pk for number in range(count)]
     match_queue.work_off()
     assert DuplicateCase.objects.get(state="open").members == ids
     return ids
@@ -226,9 +226,9 @@ def test_what_finding_duplicates_keeps_is_looked_at() -> None:
     assert names() == set()
 
     def breaks(name: str, *sample: int) -> None:
-        (found,) = violations()
-        assert (found.name, found.sample_ids) == (name, [*sample])
-        assert "doctor --fix" in found.fix
+        (violation,) = violations()
+        assert (violation.name, violation.sample_ids) == (name, [*sample])
+        assert "doctor --fix" in violation.fix
 
     MatchRow.objects.filter(pk=ids[0]).update(city="oslo", keys=[1])
     breaks(MATCH_ROWS, ids[0])
@@ -271,5 +271,5 @@ def test_a_pair_of_one_person_is_noticed() -> None:
     pair = DuplicatePair.objects.create(a=ann, b=bob)
     update(status="merged", canonical=ann)(bob.pk)
     MatchQueue.objects.all().delete()
-    found = {violation.name: violation.sample_ids for violation in violations()}
-    assert found["open pairs are of two live people, and rest on a live one"] == [pair.pk]
+    sample_ids = {violation.name: violation.sample_ids for violation in violations()}
+    assert sample_ids["open pairs are of two live people, and rest on a live one"] == [pair.pk]

@@ -38,11 +38,11 @@ def post(address: tuple[str, int], path: str, size: int, **headers: str) -> tupl
 
 def test_a_refused_call_is_answered_whatever_it_goes_on_to_send(address: tuple[str, int]) -> None:
     for keep in ("keep-alive", "close"):
-        status, told = post(address, "/v1/batch", 6 * MIB, Connection=keep, **{"X-Write-Key": "wrong"})
-        assert (status, "unknown_write_key" in told) == (401, True)
+        status, answer = post(address, "/v1/batch", 6 * MIB, Connection=keep, **{"X-Write-Key": "wrong"})
+        assert (status, "unknown_write_key" in answer) == (401, True)
         assert post(address, "/api/v1/imports/", 20 * MIB, Connection=keep)[0] == 401
-    status, told = post(address, "/v1/batch", 6 * MIB)
-    assert (status, '"code":"body_too_large"' in told) == (413, True)
+    status, answer = post(address, "/v1/batch", 6 * MIB)
+    assert (status, '"code":"body_too_large"' in answer) == (413, True)
     # The next call on the same connection begins where this one ended.
     connection = http.client.HTTPConnection(*address, timeout=60)
     for _ in range(2):

@@ -86,7 +86,7 @@ def test_a_database_that_is_away_is_named(
     assert failing["migrations"] == failing["worker"] == "unknown while the database does not answer"
 
 
-def test_metrics_tell_jobs_mails_and_workers(client: Client, db: None, settings: Any) -> None:
+def test_metrics_count_jobs_mails_and_workers(client: Client, db: None, settings: Any) -> None:
     settings.EMAIL_URL = "smtp://mail.example.com"
     worker.beat("worker@here")
     queue_mail(to=["ann@shop.example"], subject="Hello", text="Hello")

@@ -8,9 +8,9 @@ from cdp.ids import row_id, row_ids
 
 @given(st.text() | st.none())
 def test_any_text_is_an_id_or_none(text: str | None) -> None:
-    found = row_id(text)
-    assert 0 <= found < 2**63
-    assert found == 0 or (text is not None and found == int(text))
+    number = row_id(text)
+    assert 0 <= number < 2**63
+    assert number == 0 or (text is not None and number == int(text))
 
 
 @given(st.lists(st.integers(1, 10**18 - 1)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import DatabaseError
+from kombu.exceptions import OperationalError
 
 from cdp import job_steps, jobs
 from cdp.actors import Actor
-from cdp.courtesy import Rests
 from cdp.job_steps import Chunk, JobFailed, LeaseLost
 from cdp.jobs import cancel_job, pause_job, resume_job, run_to_end, start_job
 from cdp.models import Job
@@ -51,23 +52,6 @@ def test_runs_to_the_end_and_tells_how_far(db: None, counting: dict[str, Any]) -
     assert counting["ended"] == ["done"]
     assert jobs.run(job.pk) is False  # a stale message of a finished job does nothing
     assert Tag.objects.count() == 3
-
-
-def test_tells_how_long_it_rested(
-    db: None, counting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rests: list[float] = []
-
-    def take(self: Rests, *, at_most: float, unless: Callable[[], bool]) -> float:
-        rests.append(at_most)
-        return 1.5
-
-    monkeypatch.setattr(Rests, "take", take)
-    job = run_to_end(start(3))
-    assert (job.state, job.rested_seconds) == ("done", 4.5)
-    # Whoever rests longer than its lease is thought dead.
-    assert len(rests) == 3
-    assert all(0 < at_most < job_steps.LEASE_SECONDS / 2 for at_most in rests)
 
 
 def test_a_second_worker_is_refused_while_the_lease_holds(db: None, counting: dict[str, Any]) -> None:
@@ -142,20 +126,20 @@ def test_an_unexpected_error_ends_the_job_and_shows_no_data(
 def test_pause_resume_cancel(db: None, counting: dict[str, Any]) -> None:
     job = start(3)
 
-    def pause_after_one(chunk: Chunk) -> None:
+    def pause_after_first(chunk: Chunk) -> None:
         if chunk.cursor.get("at") == 1:
             pause_job(job_id=job.pk, actor=Actor.system())
 
-    counting["before"] = pause_after_one
+    counting["before"] = pause_after_first
     job = run_to_end(job)
     assert (job.state, job.done) == ("paused", 1)
     counting["before"] = lambda chunk: None
     job = run_to_end(resume_job(job_id=job.pk, actor=Actor.system()))
     assert (job.state, job.done) == ("done", 3)
-    other = start(2)
-    assert cancel_job(job_id=other.pk, actor=Actor.system()).state == "canceled"
+    second = start(2)
+    assert cancel_job(job_id=second.pk, actor=Actor.system()).state == "canceled"
     assert counting["ended"] == ["done", "canceled"]
-    assert jobs.run(other.pk) is False
+    assert jobs.run(second.pk) is False
 
 
 def test_a_job_stops_when_its_starter_loses_the_right(db: None, counting: dict[str, Any], mira: Any) -> None:
@@ -181,20 +165,28 @@ def test_a_job_stops_when_its_starter_loses_the_right(db: None, counting: dict[s
 def test_a_broker_that_is_down_does_not_fail_the_request(
     transactional_db: None, counting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kombu.exceptions import OperationalError
-
-    from cdp.tasks import run_job
-
-    def down(*args: object) -> None:
+    def down(*args: object, **kwargs: object) -> None:
         raise OperationalError("Connection refused")
 
-    monkeypatch.setattr(run_job, "delay", down)
+    monkeypatch.setattr(current_app, "send_task", down)
     job = start(1)
     assert job.state == "queued"
-    woken: list[int] = []
-    monkeypatch.setattr(run_job, "delay", woken.append)
+    assert jobs.sweep() == 0
+    sent: list[Any] = []
+    monkeypatch.setattr(current_app, "send_task", lambda *args, queue: sent.append((*args, queue)))
     assert jobs.sweep() == 1
-    assert woken == [job.pk]
+    assert sent == [("cdp.tasks.run_job", [job.pk], "housekeeping")]
+
+
+def test_what_people_start_has_a_queue_of_its_own(
+    transactional_db: None, counting: dict[str, Any], mira: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues: list[str] = []
+    monkeypatch.setattr(current_app, "send_task", lambda *args, queue: queues.append(queue))
+    start_job(kind="test.count", actor=Actor.of_user(mira), params={"n": 1})
+    start_job(kind="test.count", actor=Actor.system(), params={"n": 1})
+    assert jobs.sweep() == 2
+    assert queues == ["jobs", "housekeeping"] * 2
 
 
 def test_five_messages_at_once_do_the_work_once(two_connections: Any, counting: dict[str, Any]) -> None:

@@ -23,13 +23,13 @@ from cdp.local.children import how_it_ended, spawn
 from cdp.local.machine import MB, Machine, machine_tuning, throwaway_tuning
 from cdp.local.paths import (
     PROJECT,
-    AlreadyHeld,
+    AlreadyLocked,
     LocalError,
     OsUser,
     fits_a_socket,
-    held,
     keep_secret,
     layout,
+    locked,
     may_walk,
     postgres_user,
     throwaway_folder,
@@ -64,11 +64,11 @@ def test_throwaway_servers_skip_the_disk_but_not_the_commit() -> None:
 def test_sockets_move_when_the_path_is_too_long(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     assert not fits_a_socket(deep)
-    place = layout(deep)
-    assert fits_a_socket(place.postgres_sockets)
-    assert layout(deep).postgres_sockets == place.postgres_sockets  # the same one again, as recorded
-    assert place.postgres_sockets.parent.stat().st_mode & 0o077 in (0, 0o011)
-    place.postgres_sockets.parent.rmdir()  # the temp folder was cleaned up
+    paths = layout(deep)
+    assert fits_a_socket(paths.postgres_sockets)
+    assert layout(deep).postgres_sockets == paths.postgres_sockets  # the same one again, as recorded
+    assert paths.postgres_sockets.parent.stat().st_mode & 0o077 in (0, 0o011)
+    paths.postgres_sockets.parent.rmdir()  # the temp folder was cleaned up
     again = layout(deep).postgres_sockets
     assert again.parent.is_dir()
     again.parent.rmdir()
@@ -94,11 +94,11 @@ def test_root_hands_postgres_to_somebody_else(tmp_path: Path) -> None:
     assert bool(user.switch) is (os.geteuid() == 0)
 
 
-def test_a_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
+def test_a_lock_names_the_process_that_has_it(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with held(lock, "process 42"), pytest.raises(AlreadyHeld, match="process 42"), held(lock):
+    with locked(lock, "process 42"), pytest.raises(AlreadyLocked, match="process 42"), locked(lock):
         pass
-    with held(lock):
+    with locked(lock):
         pass
 
 
@@ -176,7 +176,7 @@ def test_a_postgres_that_repairs_itself_is_waited_for(tmp_path: Path) -> None:
         server.wait_until_ready(2)
         (server.cluster / "postmaster.pid").unlink()
         with pytest.raises(
-            LocalError, match="is not ready and has said nothing for 1 s. Read .*postgres.log"
+            LocalError, match="is not ready and has logged nothing for 1 s. Read .*postgres.log"
         ):
             server.wait_until_ready(1)
     finally:
@@ -245,7 +245,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     until(lambda: not alive(child))
 
 
-def test_endings_are_told_in_words() -> None:
+def test_endings_are_described() -> None:
     assert how_it_ended(3) == "exited with code 3"
     killed = spawn(["sleep", "600"])
     killed.kill()
@@ -264,7 +264,7 @@ supervisor = Supervisor(lambda text: print(text, flush=True))
 # The stubborn one ignores SIGTERM and must be killed.
 for name, command in (("first", "sleep 600"), ("stubborn", "trap '' TERM; while :; do sleep 1; done")):
     launch = lambda command=command: spawn(["sh", "-c", "exec " + command if "trap" not in command else command])
-    supervisor.start(Service(name, launch, log, patience=0.5))
+    supervisor.start(Service(name, launch, log, grace_seconds=0.5))
 print(" ".join(str(service.process.pid) for service in supervisor.services), flush=True)
 supervisor.watch()
 supervisor.stop()
@@ -272,7 +272,7 @@ print("stopped", flush=True)
 """
 
 
-def test_what_dies_is_said_once_and_started_again(tmp_path: Path) -> None:
+def test_what_dies_is_reported_once_and_started_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     supervisor = subprocess.Popen(
         [sys.executable, "-c", SUPERVISED, str(log)], stdout=subprocess.PIPE, text=True, cwd=PROJECT
@@ -346,17 +346,17 @@ def data() -> Iterator[Path]:
 
 @pytest.mark.faults
 @pytest.mark.timeout(600)
-def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
+def test_run_serves_until_stopped_and_keeps_its_data(data: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         first = start_run(data, port)
-        (address,) = re.findall(r"http://127\.0\.0\.1:(\d+)", first.said)
+        (address,) = re.findall(r"http://127\.0\.0\.1:(\d+)", first.output)
         served = int(address)
-        assert f"port {port} is taken; using {served}" in first.said
+        assert f"port {port} is taken; using {served}" in first.output
         password = (data / "admin-password").read_text().strip()
-        assert f"admin / {password}" in first.said
+        assert f"admin / {password}" in first.output
         assert readiness(served) == dict.fromkeys(("database", "migrations", "broker", "worker"), "ok")
 
         second = local(CDP_DATA=str(data), PORT=str(port))
@@ -364,8 +364,8 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
         assert second.returncode == 1
         assert f"It is already running in {data} (process {first.process.pid})." in output
 
-    told = data / "run" / "environment"
-    assert told.stat().st_mode & 0o777 == 0o600
+    environment = data / "run" / "environment"
+    assert environment.stat().st_mode & 0o777 == 0o600
     # A Python without our packages finds those that `make run` installed; no variable says where the database is.
     created = beside(data, "-S", "manage.py", "apikey", "create", "shop", "--scopes", "profiles:read")
     assert created.returncode == 0, created.stderr
@@ -374,21 +374,23 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     assert ask(served, "/api/v1/profiles/", "wrong") == 401
 
     children = children_of(first.process.pid)
-    assert len(children) == 6  # PostgreSQL, its writeback, Redis, worker, beat, web
+    assert len(children) == 6  # PostgreSQL, Redis, two workers, beat, web
+    here = os.getpriority(os.PRIO_PROCESS, first.process.pid)
+    niceness = sorted(os.getpriority(os.PRIO_PROCESS, pid) - here for pid in children)
+    assert niceness == [0, 0, 0, 0, min(10, 19 - here), min(10, 19 - here)], "workers alone step back"
     web = web_processes(children)
     assert len(web) >= 2
-    assert {os.getsid(pid) for pid in web} == web, "each has a share of the processor of its own"
     first.process.send_signal(signal.SIGTERM)
     assert first.process.communicate(timeout=120)[0].rstrip().endswith("stopped")
     assert first.process.returncode == 0
     assert not any(alive(child) for child in children | web)
-    assert not told.exists()
+    assert not environment.exists()
     late = beside(data, "manage.py", "apikey", "list")
     assert late.returncode == 1
     assert "start `make run` and repeat this beside it" in " ".join(late.stderr.split())
 
     again = start_run(data, served)
-    assert f"admin / {password}" in again.said
+    assert f"admin / {password}" in again.output
     children = children_of(again.process.pid)
     web = web_processes(children)
     again.process.kill()
@@ -397,7 +399,7 @@ def test_run_serves_until_told_to_end_and_keeps_its_data(data: Path) -> None:
     again.process.stdout.close()
 
     after_the_kill = start_run(data, served)
-    assert f"admin / {password}" in after_the_kill.said
+    assert f"admin / {password}" in after_the_kill.output
     assert not any(alive(child) for child in children)
     until(lambda: not any(alive(pid) for pid in web))
     after_the_kill.process.send_signal(signal.SIGINT)
@@ -426,20 +428,20 @@ def test_a_make_in_the_background_is_not_taken_for_an_interrupted_one(handler: s
 
 
 class Running:
-    def __init__(self, process: subprocess.Popen[str], said: str) -> None:
-        self.process, self.said = process, said
+    def __init__(self, process: subprocess.Popen[str], output: str) -> None:
+        self.process, self.output = process, output
 
 
 def start_run(data: Path, port: int) -> Running:
     """Starts it and reads what it says until it has introduced itself."""
     process = local(CDP_DATA=str(data), PORT=str(port), CDP_DEMO="0")
     assert process.stdout is not None
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if "Stop with" in line:
-            return Running(process, said)
-    raise AssertionError(f"It ended early with code {process.wait()}:\n{said}")
+            return Running(process, output)
+    raise AssertionError(f"It ended early with code {process.wait()}:\n{output}")
 
 
 def beside(data: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -33,9 +33,9 @@ def written(
         "cdp.test", logging.INFO, __file__, 1, message, args, exc_info, extra=dict(extra)
     )
     ContextFilter().filter(record)
-    line = JsonFormatter().format(record)
-    assert "\n" not in line
-    return dict(json.loads(line))
+    entry = JsonFormatter().format(record)
+    assert "\n" not in entry
+    return dict(json.loads(entry))
 
 
 def database_error(statement: str, *values: object) -> DatabaseError:
@@ -46,22 +46,22 @@ def database_error(statement: str, *values: object) -> DatabaseError:
 
 def test_a_line_names_time_level_logger_request_and_plain_extras() -> None:
     token = request_id.set("0123456789abcdef")
-    line = written("woke %d jobs", 3, kind="import", ms=1.5, request=object(), to=["ann@shop.example"])
+    entry = written("woke %d jobs", 3, kind="import", ms=1.5, request=object(), to=["ann@shop.example"])
     request_id.reset(token)
-    assert line["message"] == "woke 3 jobs"
-    assert (line["level"], line["logger"], line["request_id"]) == ("INFO", "cdp.test", "0123456789abcdef")
-    assert (line["kind"], line["ms"]) == ("import", 1.5)
-    assert str(line["time"]).endswith("+00:00")
-    assert not {"request", "to"} & set(line)
+    assert entry["message"] == "woke 3 jobs"
+    assert (entry["level"], entry["logger"], entry["request_id"]) == ("INFO", "cdp.test", "0123456789abcdef")
+    assert (entry["kind"], entry["ms"]) == ("import", 1.5)
+    assert str(entry["time"]).endswith("+00:00")
+    assert not {"request", "to"} & set(entry)
     assert "request_id" not in written("outside a request")
 
 
 def test_mail_addresses_are_masked_wherever_they_stand() -> None:
-    line = written(
+    entry = written(
         "mail to %s", "Ann.O'Hara+x@shop.example", path="/api/v1/profiles/email:ann%40shop.example/"
     )
-    assert line["message"] == "mail to [e-mail]"
-    assert line["path"] == "/api/v1/profiles/email:[e-mail]/"
+    assert entry["message"] == "mail to [e-mail]"
+    assert entry["path"] == "/api/v1/profiles/email:[e-mail]/"
     assert scrub("build 2@main failed at 12:30") == "build 2@main failed at 12:30"
 
 
@@ -81,15 +81,15 @@ def test_a_failing_row_never_reaches_the_log() -> None:
     error = database_error("INSERT INTO person VALUES (2, %s)", "Miriam\nDETAIL: Secretova")
     assert "Secretova" in str(error)  # PostgreSQL does say it
 
-    line = written("could not store: %s", error, error=error)
-    text = json.dumps(line)
+    entry = written("could not store: %s", error, error=error)
+    text = json.dumps(entry)
     assert "Secretova" not in text
     assert "Miriam" not in text
-    assert line["message"] == (
+    assert entry["message"] == (
         'could not store: 23514 new row for relation "person" violates check constraint "person_name_check" '
         "(constraint person_name_check)"
     )
-    assert "IntegrityError: 23514 new row" in str(line["exception"])
+    assert "IntegrityError: 23514 new row" in str(entry["exception"])
 
 
 @pytest.mark.django_db
@@ -155,12 +155,12 @@ def test_paths_of_failed_requests_are_logged_as_routes(caplog: pytest.LogCapture
         for path in PATHS:
             assert Client().get(path).status_code >= 400
         assert Client(enforce_csrf_checks=True).post(f"/admin/login/?next=/{CANARY}/", {}).status_code == 403
-    said = [(record.name, record.getMessage()) for record in caplog.records]
-    assert ("django.request", "Unauthorized: api/v1/profiles/<ref:ref>/") in said
-    assert ("django.request", "Not Found: (no route)") in said
-    assert ("django.security.csrf", "Forbidden (CSRF cookie not set.): admin/login/") in said
+    messages = [(record.name, record.getMessage()) for record in caplog.records]
+    assert ("django.request", "Unauthorized: api/v1/profiles/<ref:ref>/") in messages
+    assert ("django.request", "Not Found: (no route)") in messages
+    assert ("django.security.csrf", "Forbidden (CSRF cookie not set.): admin/login/") in messages
     lines = [JsonFormatter().format(record) for record in caplog.records]
-    assert CANARY not in "\n".join([*lines, *(text for _, text in said)])
+    assert CANARY not in "\n".join([*lines, *(text for _, text in messages)])
 
 
 def test_the_development_server_names_no_path() -> None:
@@ -193,7 +193,7 @@ def gunicorn_says(tmp_path: Path) -> Iterator[tuple[DiscreetLogger, Callable[[],
 
 
 def test_gunicorn_names_no_path(gunicorn_says: tuple[DiscreetLogger, Callable[[], str]]) -> None:
-    logger, said = gunicorn_says
+    logger, messages = gunicorn_says
     path = PATHS[0]
     environ = {
         "REQUEST_METHOD": "GET",
@@ -213,7 +213,7 @@ def test_gunicorn_names_no_path(gunicorn_says: tuple[DiscreetLogger, Callable[[]
         logger.exception("Error handling request %s %s", "GET", path)
     refused = "Invalid request from ip={ip}: {error}".format  # as gunicorn does
     logger.warning(refused(ip="::1", error=InvalidRequestLine(f"GET {path}")))
-    text = said()
+    text = messages()
     assert "Error handling request GET (path withheld)\n" in text
     assert "ValueError: [e-mail]" in text
     assert "Invalid request from ip=::1: Invalid HTTP request line: (withheld)\n" in text

@@ -104,12 +104,12 @@ def test_a_masked_person_shows_nothing_anywhere_and_the_row_is_untouched() -> No
         "birth_date": "1990-02-28",
     }
     ann = make_profile(identifiers=[("customer_id", "CUSTOMER-77")], plan="pro", allergy="peanuts", **secrets)
-    shown = as_api(mask_view(person_view(ann), attribute_specs()))
-    text = repr(shown)
+    masked = as_api(mask_view(person_view(ann), attribute_specs()))
+    text = repr(masked)
     for value in [*secrets.values(), "CUSTOMER-77", "peanuts"]:
         assert value not in text
-    assert shown["attributes"] == {"plan": "pro", "allergy": "•••"}
-    assert (shown["id"], shown["type"]) == (ann.pk, "recognized")
+    assert masked["attributes"] == {"plan": "pro", "allergy": "•••"}
+    assert (masked["id"], masked["type"]) == (ann.pk, "recognized")
     masked = mask_view(person_view(ann)).profile
     assert masked.name == "A••• N•••"
     assert masked.initials == "AN"

@@ -68,8 +68,10 @@ _APPS = re.compile(r"\^\(\?P<app_label>[^)]*\)/\$")
 
 def routes() -> list[str]:
     """Every address of the product, once: with its trailing slash where it answers with and without."""
-    found = set(_walk(get_resolver()))
-    return sorted(route for route in found if f"{route}/" not in found and not _NOWHERE.fullmatch(route))
+    routes_found = set(_walk(get_resolver()))
+    return sorted(
+        route for route in routes_found if f"{route}/" not in routes_found and not _NOWHERE.fullmatch(route)
+    )
 
 
 def _walk(resolver: URLResolver, prefix: str = "") -> Iterator[str]:

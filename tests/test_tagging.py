@@ -20,7 +20,7 @@ def tags_of(profile: Profile) -> list[str]:
     return sorted(profile.tag_links.values_list("tag__name", flat=True))
 
 
-def test_tagging_is_told_to_those_it_changed(by_staff: dict[str, Any]) -> None:
+def test_tagging_is_published_for_those_it_changed(by_staff: dict[str, Any]) -> None:
     ann, bob = make_profile(tags=["VIP"]), make_profile()
     done = tag_profiles(profile_ids=[ann.pk, bob.pk], tag_names=["vip", " club  card"], **by_staff)
     assert (done.asked, done.changed) == (2, 2)

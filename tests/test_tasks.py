@@ -19,7 +19,7 @@ SCHEDULED = sorted(entry["task"] for entry in beat_schedule().values())
 
 
 @pytest.mark.parametrize("name", SCHEDULED)
-def test_every_scheduled_task_exists_and_rests_when_there_is_nothing_to_do(name: str) -> None:
+def test_every_scheduled_task_exists_and_does_nothing_when_there_is_nothing_to_do(name: str) -> None:
     current_app.loader.import_default_modules()
     current_app.tasks[name]()
     assert not AuditEntry.objects.exists()
@@ -47,18 +47,34 @@ def test_an_expiry_function_that_fails_does_not_keep_the_others() -> None:
     assert called == ["fails", "works"]
 
 
-def test_beat_runs_the_schedule_of_every_app_and_lets_ticks_expire() -> None:
+def test_beat_runs_the_schedule_of_every_app() -> None:
     assert current_app.conf.beat_schedule == beat_schedule()
     assert {"cdp.tasks.sweep_jobs", "profiles.tasks.compare_changed"} <= set(SCHEDULED)
-    assert all(entry["options"]["expires"] for entry in beat_schedule().values())
 
 
-def test_a_job_that_wants_more_is_woken_again(
+def test_ticks_go_to_housekeeping_and_expire_with_their_interval() -> None:
+    for entry in beat_schedule().values():
+        assert current_app.amqp.router.route({}, entry["task"])["queue"].name == "housekeeping"
+        interval = entry["schedule"] if isinstance(entry["schedule"], float) else 3600
+        assert entry["options"] == {"expires": interval}
+
+
+def test_each_queue_gets_its_own_messages_only() -> None:
+    """A queue without an exchange and key of its own gets those of the default queue, and a copy of its messages."""
+    assert {
+        name: (queue.exchange.name, queue.routing_key) for name, queue in current_app.amqp.queues.items()
+    } == {
+        "jobs": ("jobs", "jobs"),
+        "housekeeping": ("housekeeping", "housekeeping"),
+    }
+
+
+def test_a_job_with_more_to_do_is_enqueued_again(
     monkeypatch: pytest.MonkeyPatch, by_system: dict[str, Any]
 ) -> None:
     job = start_job(kind="nobody knows this kind", actor=by_system["actor"])
-    woken: list[int] = []
-    monkeypatch.setattr("cdp.jobs.wake", woken.append)
+    enqueued: list[Job] = []
+    monkeypatch.setattr("cdp.jobs.enqueue", enqueued.append)
     monkeypatch.setattr("cdp.jobs.run", lambda job_id: True)
     tasks.run_job(job.pk)
-    assert woken == [job.pk]
+    assert enqueued == [job]

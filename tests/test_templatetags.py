@@ -12,11 +12,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.templatetags.cdp import ago, ago_by_hour, badge_class, duration, number, sentence, split_bar, words
+from cdp.templatetags.cdp import ago, ago_by_hour, badge_class, duration, label, number, sentence, split_bar
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (None, ""),
         (0, "0 s"),
@@ -28,16 +28,16 @@ from cdp.templatetags.cdp import ago, ago_by_hour, badge_class, duration, number
         (-3, "0 s"),
     ],
 )
-def test_duration(seconds: float | None, said: str) -> None:
-    assert duration(seconds) == said
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(None, ""), (1204881, "1,204,881"), (-5, "-5"), (2.25, "2.2"), (61204.4, "61,204"), ("<b>", "<b>")],
 )
-def test_number(value: object, said: str) -> None:
-    assert number(value) == said
+def test_number(value: object, text: str) -> None:
+    assert number(value) == text
 
 
 def test_ids_take_no_separators() -> None:
@@ -46,7 +46,7 @@ def test_ids_take_no_separators() -> None:
 
 
 @pytest.mark.parametrize(
-    ("back", "said"),
+    ("back", "text"),
     [
         ({"seconds": 3}, "just now"),
         ({"seconds": 40}, "40 s ago"),
@@ -56,10 +56,10 @@ def test_ids_take_no_separators() -> None:
         ({"days": 3}, "3 days ago"),
     ],
 )
-def test_ago(back: dict[str, int], said: str) -> None:
+def test_ago(back: dict[str, int], text: str) -> None:
     at = timezone.now() - datetime.timedelta(**back)
     html = ago(at)
-    assert f">{said}</time>" in html
+    assert f">{text}</time>" in html
     assert f'datetime="{at.isoformat(timespec="seconds")}"' in html
     assert at.strftime("%H:%M:%S UTC") in html
 
@@ -83,7 +83,7 @@ def test_states_have_a_color_and_unknown_ones_none() -> None:
 
 
 def test_problems_as_sentences() -> None:
-    assert words("duplicate_in_file") == "Duplicate in file"
+    assert label("duplicate_in_file") == "Duplicate in file"
     assert sentence({"line": 4, "message": "Not a date."}) == "line 4: Not a date."
     assert sentence({"detail": "Gone."}) == "Gone."
     assert sentence("Gone.") == "Gone."

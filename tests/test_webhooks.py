@@ -1,4 +1,4 @@
-"""What is committed is told outside: once it is committed, in order, signed, and never into private networks."""
+"""Webhooks: delivered once the change is committed, in order, signed, and never into private networks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Receiver:
         Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
-    def told(self) -> list[tuple[str, Any]]:
+    def received(self) -> list[tuple[str, Any]]:
         return [(json.loads(body)["topic"], json.loads(body)["data"].get("n")) for _, body in self.got]
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_written_while_nobody_listens(django_assert_num_queries: Any)
     assert OutboxMessage.objects.count() == 1
 
 
-def test_what_is_rolled_back_is_not_told() -> None:
+def test_what_is_rolled_back_is_not_delivered() -> None:
     listen()
     with pytest.raises(RuntimeError), transaction.atomic():
         webhooks.publish("profile.created", profile_id=1, payload={})
@@ -104,8 +104,8 @@ def test_each_active_webhook_gets_the_topics_it_asked_for_once() -> None:
     webhooks.publish("profile.created", profile_id=1, payload={})
     webhooks.publish("profile.merged", profile_id=1, payload={})
     assert (webhooks.fan_out(), webhooks.fan_out()) == (2, 0)
-    found = Delivery.objects.order_by("pk").values_list("webhook_id", "message__topic")
-    assert sorted(found) == sorted(
+    deliveries = Delivery.objects.order_by("pk").values_list("webhook_id", "message__topic")
+    assert sorted(deliveries) == sorted(
         [
             (all_topics.pk, "profile.created"),
             (all_topics.pk, "profile.merged"),
@@ -164,11 +164,11 @@ def test_messages_of_one_profile_arrive_in_order_even_when_the_first_fails(recei
     webhooks.publish("profile.updated", profile_id=2, payload={"n": 100})
     receiver.status = 500
     webhooks.deliver_due()
-    assert sorted(n for _, n in receiver.told) == [0, 100], "the later ones wait behind the first"
+    assert sorted(n for _, n in receiver.received) == [0, 100], "the later ones wait behind the first"
     receiver.status, receiver.got = 200, []
     make_due()
     webhooks.deliver_due()
-    assert [n for _, n in receiver.told if n != 100] == [0, 1, 2]
+    assert [n for _, n in receiver.received if n != 100] == [0, 1, 2]
     assert not Delivery.objects.exclude(state="delivered").exists()
 
 
@@ -178,7 +178,7 @@ def test_a_webhook_that_fails_holds_up_no_other(receiver: Receiver) -> None:
     webhooks.publish("profile.updated", profile_id=1, payload={"n": 1})
     webhooks.publish("profile.updated", profile_id=1, payload={"n": 2})
     webhooks.deliver_due()
-    assert [n for _, n in receiver.told] == [1, 2]
+    assert [n for _, n in receiver.received] == [1, 2]
 
 
 def test_failures_are_tried_again_later_and_later_and_then_given_up(receiver: Receiver) -> None:
@@ -232,7 +232,7 @@ def test_what_a_dead_worker_had_taken_is_sent_after_its_lease(receiver: Receiver
     assert webhooks.deliver_due() == 0, "held by the lease, and the second waits behind the first"
     make_due()
     webhooks.deliver_due()
-    assert [n for _, n in receiver.told] == [1, 2]
+    assert [n for _, n in receiver.received] == [1, 2]
 
 
 def test_a_late_answer_does_not_overwrite_the_next_try(receiver: Receiver) -> None:
@@ -271,7 +271,7 @@ def test_a_test_is_sent_at_once_and_not_again(receiver: Receiver, ada: User) -> 
     webhook = listen(receiver.url, is_active=False)
     sent = webhooks.send_test(webhook_id=webhook.pk, actor=Actor.of_user(ada))
     assert (sent.state, sent.status) == ("delivered", 200)
-    assert receiver.told == [("test", None)]
+    assert receiver.received == [("test", None)]
     receiver.status = 404
     failed = webhooks.send_test(webhook_id=webhook.pk, actor=Actor.of_user(ada))
     assert (failed.state, failed.status, failed.problem) == ("dead", 404, "Answered 404.")
@@ -355,11 +355,11 @@ def names(**table: list[str]) -> Callable[..., list[Any]]:
     return look_up
 
 
-@pytest.mark.parametrize("numbers", [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["169.254.169.254"]])
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["169.254.169.254"]])
 def test_a_name_that_leads_into_a_private_network_is_not_called(
-    monkeypatch: pytest.MonkeyPatch, numbers: list[str]
+    monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", names(sneaky=numbers))
+    monkeypatch.setattr(socket, "getaddrinfo", names(sneaky=addresses))
     monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("connected"))
     answer = http_client.post("https://sneaky.example.com/", b"{}", secret="s", headers={})
     assert answer == http_client.Answer(None, PRIVATE.format("sneaky.example.com"))

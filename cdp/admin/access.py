@@ -1,4 +1,4 @@
-"""Who may come in: staff logins, roles, and the API keys of other systems."""
+"""Admin pages of staff logins, roles and API keys."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from cdp.models import ApiKey, User
 from cdp.rights import RIGHTS, ROLES, SCOPES, app_labels
 from cdp.templatetags.cdp import ago
 
-SCOPE_WORDS = {
+SCOPE_DESCRIPTIONS = {
     "profiles:read": "Read people, masked unless “pii” is added",
     "profiles:write": "Add and change people, their tags, identifiers and events",
     "merge": "Merge profiles and undo merges",
@@ -48,12 +48,12 @@ class ApiKeyForm(forms.Form):
     )
 
     def __init__(self, actor: Actor, data: Any = None) -> None:
-        """Offers the scopes whose rights the maker has: nobody hands on more than they hold."""
+        """Offers the scopes whose rights the maker has: nobody grants more than they have."""
         super().__init__(data)
         field = self.fields["scopes"]
         assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101
         field.choices = [
-            (scope, f"{scope} · {SCOPE_WORDS[scope]}")
+            (scope, f"{scope} · {SCOPE_DESCRIPTIONS[scope]}")
             for scope, permissions in SCOPES.items()
             if all(actor.can(permission) for permission in permissions)
         ]
@@ -62,7 +62,7 @@ class ApiKeyForm(forms.Form):
 class ApiKeyAdmin(CdpModelAdmin):
     """A key's secret is shown once, right after it is made; a key is never changed, only revoked."""
 
-    list_display = ("name", "prefix_shown", "scopes_shown", "created", "used", "state_shown")
+    list_display = ("name", "prefix_display", "scopes_display", "created", "used", "state_display")
     ordering = ("-pk",)
     list_select_related = ("created_by",)
     actions = None
@@ -82,11 +82,11 @@ class ApiKeyAdmin(CdpModelAdmin):
         return False
 
     @admin.display(description="Begins with")
-    def prefix_shown(self, key: ApiKey) -> str:
+    def prefix_display(self, key: ApiKey) -> str:
         return f"{key.prefix}…"
 
     @admin.display(description="May")
-    def scopes_shown(self, key: ApiKey) -> str:
+    def scopes_display(self, key: ApiKey) -> str:
         return "everything" if set(key.scopes) == set(SCOPES) else ", ".join(key.scopes)
 
     @admin.display(description="Made")
@@ -98,7 +98,7 @@ class ApiKeyAdmin(CdpModelAdmin):
         return ago(key.last_used_at) or "never"
 
     @admin.display(description="State")
-    def state_shown(self, key: ApiKey) -> SafeString:
+    def state_display(self, key: ApiKey) -> SafeString:
         state, color = ("revoked", "bad") if key.revoked_at else ("active", "ok")
         return format_html('<span class="badge {}">{}</span>', color, state)
 
@@ -143,7 +143,7 @@ class ApiKeyAdmin(CdpModelAdmin):
         )
         if key is None:
             raise Http404(f"There is no API key #{object_id}.")
-        scopes = [(scope, SCOPE_WORDS.get(scope, "")) for scope in key.scopes]
+        scopes = [(scope, SCOPE_DESCRIPTIONS.get(scope, "")) for scope in key.scopes]
         return self._page(
             request, "detail.html", key.name, key=key, scopes=scopes, may_revoke=self._may_revoke(request)
         )
@@ -166,7 +166,7 @@ class ApiKeyAdmin(CdpModelAdmin):
 
 
 class RolesField(forms.ModelMultipleChoiceField):
-    """Roles as check boxes, each with the sentence that says what it is for."""
+    """Roles as check boxes, each with a sentence on what it is for."""
 
     widget = forms.CheckboxSelectMultiple
 
@@ -179,16 +179,16 @@ class RolesField(forms.ModelMultipleChoiceField):
 
 
 class RightsField(forms.ModelMultipleChoiceField):
-    """The permissions that mean something here, as check boxes; the tables nobody opens need none."""
+    """The permissions that mean something here, as check boxes; tables without a page need none."""
 
     widget = forms.CheckboxSelectMultiple(attrs={"class": "columns"})
     inner = ("permission", "worker", "outboxmessage", "idempotencykey", "ratewindow")
 
     def __init__(self, **kwargs: Any) -> None:
         rights = Permission.objects.filter(content_type__app_label__in=[*app_labels(), "auth"])
-        shown = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
+        rights_listed = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
         super().__init__(
-            shown.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs
+            rights_listed.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs
         )
 
     def label_from_instance(self, permission: Permission) -> str:

@@ -1,4 +1,4 @@
-"""The audit log: who did or looked at what, searchable, and the check that nobody rewrote it."""
+"""Admin pages of the audit log: searchable, with a button that verifies its chain."""
 
 import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
 
-from cdp import audit
+from cdp import audit_chain
 from cdp.actors import Actor
 from cdp.admin.model_admin import ReadOnlyAdmin
 from cdp.ids import row_id
@@ -106,7 +106,7 @@ class WhenFilter(admin.SimpleListFilter):
 
 
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("when", "actor", "action", "about", "told", "origin")
+    list_display = ("when", "actor", "action", "about", "details", "origin")
     list_display_links = ("when",)
     list_filter = (WhatFilter, WhoFilter, WhenFilter)
     list_select_related = ()
@@ -145,7 +145,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return subject_link(entry.subject)
 
     @admin.display(description="Details")
-    def told(self, entry: AuditEntry) -> SafeString | str:
+    def details(self, entry: AuditEntry) -> SafeString | str:
         text = ", ".join(
             f"{key}: {_short(value)}" for key, value in entry.detail.items() if value not in ("", None)
         )
@@ -187,7 +187,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def check_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        job = audit.start_verifying(actor=Actor.of_request(request))
+        job = audit_chain.start_verifying(actor=Actor.of_request(request))
         return redirect("admin:cdp_job_change", job.pk)
 
 

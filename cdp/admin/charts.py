@@ -1,4 +1,4 @@
-"""Charts that a strict CSP lets through: pygal draws, every color comes from the theme's classes.
+"""Series of numbers → charts that a strict CSP allows: pygal draws, the theme's classes color.
 
 pygal puts a style sheet, a script and inline styles into its SVG; they are taken out, what they showed on
 hover becomes a plain <title>. The same numbers stand beside each chart as a table.
@@ -47,12 +47,12 @@ class Chart:
 
     @property
     def total(self) -> int:
-        return sum(one.total for one in self.series)
+        return sum(series.total for series in self.series)
 
     @property
     def rows(self) -> list[tuple[str, list[int], int]]:
         """For the table: label, a value for each series, their sum."""
-        columns = list(zip(*(one.values for one in self.series), strict=True))
+        columns = list(zip(*(series.values for series in self.series), strict=True))
         return [
             (label, list(values), sum(values)) for label, values in zip(self.labels, columns, strict=True)
         ]
@@ -75,10 +75,10 @@ class Chart:
         )
         chart.x_labels = list(self.labels)
         chart.x_labels_major = list(self.labels[:: max(1, len(self.labels) // 6)])
-        for one in self.series:
-            chart.add(one.name, list(one.values))
+        for series in self.series:
+            chart.add(series.name, list(series.values))
         root = ET.fromstring(chart.render())  # noqa: S314  (our own drawing, not somebody's file)
-        _clean(root, [one.name for one in self.series])
+        _clean(root, [series.name for series in self.series])
         root.set("role", "img")
         root.set("aria-label", f"{self.title}: {self.total:,}. The table below has every number.")
         # pygal escapes the labels it draws; what is put in by us went through ElementTree as well.
@@ -120,7 +120,7 @@ class Chart:
 
 
 def sparkline(values: Sequence[int], label: str) -> SafeString:
-    """A line the height of a table's row, for a page full of them. ``label`` is what it says to who cannot see it."""
+    """A sparkline the height of a table's row. ``label`` is its text for screen readers."""
     chart = pygal.Line(
         css=[],
         js=[],
@@ -170,9 +170,9 @@ def _name_bars(group: ET.Element, name: str) -> None:
     for bar in group.iter(f"{_SVG}g"):
         if bar.get("class") != "bar":
             continue
-        said = {desc.get("class", ""): desc.text or "" for desc in bar.findall(f"{_SVG}desc")}
+        descriptions = {desc.get("class", ""): desc.text or "" for desc in bar.findall(f"{_SVG}desc")}
         for desc in bar.findall(f"{_SVG}desc"):
             bar.remove(desc)
         title = ET.Element(f"{_SVG}title")
-        title.text = f"{said.get('x_label', '')}: {name} {said.get('value', '')}"
+        title.text = f"{descriptions.get('x_label', '')}: {name} {descriptions.get('value', '')}"
         bar.insert(0, title)

@@ -1,4 +1,4 @@
-"""Jobs: what is running, how far it is, and the switches to pause, resume and cancel it."""
+"""Admin pages of jobs: what is running, how far it is; pause, resume and cancel."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ from cdp.admin.today import open_jobs_for
 from cdp.models import Job
 from cdp.templatetags.cdp import ago, state_badge
 
-ERRORS_SHOWN = 100
+MAX_ERRORS_LISTED = 100
 
 Verb = Callable[..., Job]
 
@@ -30,7 +30,7 @@ Verb = Callable[..., Job]
 class JobAdmin(ReadOnlyAdmin):
     """All jobs with the right to change jobs, otherwise one's own; whoever started a job may steer it."""
 
-    list_display = ("name", "state_shown", "progress", "started_by", "created")
+    list_display = ("name", "state_display", "progress", "started_by", "created")
     list_display_links = ("name",)
     list_filter = ("state",)
     list_select_related = ("user", "key")
@@ -54,7 +54,7 @@ class JobAdmin(ReadOnlyAdmin):
         return str(job)
 
     @admin.display(description="State")
-    def state_shown(self, job: Job) -> SafeString:
+    def state_display(self, job: Job) -> SafeString:
         return state_badge(job)
 
     @admin.display(description="Progress")
@@ -114,8 +114,8 @@ class JobAdmin(ReadOnlyAdmin):
             "facts": [
                 (key, value) for key, value in job.result.items() if isinstance(value, str | int | float)
             ],
-            "errors": job.errors[:ERRORS_SHOWN],
-            "more_errors": max(0, len(job.errors) - ERRORS_SHOWN),
+            "errors": job.errors[:MAX_ERRORS_LISTED],
+            "more_errors": max(0, len(job.errors) - MAX_ERRORS_LISTED),
         }
         return TemplateResponse(request, "admin/cdp/job/detail.html", context)
 
@@ -137,7 +137,7 @@ class JobAdmin(ReadOnlyAdmin):
             actor = Actor.of_request(request)
             job = verb(job_id=job.pk, actor=actor)
             audit.record(f"job.{name}", actor=actor, subject=f"job:{job.pk}")
-            messages.success(request, _said(name, job))
+            messages.success(request, _describe_action(name, job))
             return redirect(_back(request) or reverse("admin:cdp_job_change", args=[job.pk]))
 
         return view
@@ -155,7 +155,7 @@ def _back(request: HttpRequest) -> str:
     return target if is_ours else ""
 
 
-def _said(name: str, job: Job) -> str:
+def _describe_action(name: str, job: Job) -> str:
     if job.wish:
         doing = "pauses" if job.wish == Job.Wish.PAUSE else "stops"
         return f"The job {doing} after the step it is in."

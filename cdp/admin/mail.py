@@ -1,4 +1,4 @@
-"""The mailbox: what was sent, what waits, and on a local installation what would have been sent."""
+"""Admin pages of mail: sent, waiting, and on a local installation what would have been sent."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ from cdp.templatetags.cdp import ago, state_badge
 
 
 class MailAdmin(ReadOnlyAdmin):
-    list_display = ("subject", "recipients", "state_shown", "created")
+    list_display = ("subject", "recipients", "state_display", "created")
     list_filter = ("state",)
     search_fields = ("subject", "to")
     page_title = "Mailbox"
@@ -32,7 +32,7 @@ class MailAdmin(ReadOnlyAdmin):
         return f"{mail.to[0] if mail.to else 'nobody'}{more}"
 
     @admin.display(description="State")
-    def state_shown(self, mail: Mail) -> SafeString:
+    def state_display(self, mail: Mail) -> SafeString:
         return state_badge(mail)
 
     @admin.display(description="When")

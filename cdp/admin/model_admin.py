@@ -1,4 +1,4 @@
-"""What every list and form of the admin starts from: pages that stay quick on tables of any size."""
+"""The base of every ModelAdmin: lists and forms that stay quick on tables of any size."""
 
 from functools import cached_property
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.models import AuditEntry
 
-# Nothing is counted beyond this; a list that holds more says "more than 10,000".
+# Nothing is counted beyond this; a longer list displays "more than 10,000".
 COUNT_LIMIT = 10_000
 MAX_ROWS = 100
 
@@ -26,7 +26,7 @@ MAX_ROWS = 100
 class BoundedPaginator(Paginator):
     """Never counts more than it must: the table's own estimate when nothing is filtered, else up to a limit.
 
-    ``count_text`` says what kind of number it is: exact, "≈ 1,204,000" or "more than 10,000".
+    ``count_text`` is the number and its kind: exact, "≈ 1,204,000" or "more than 10,000".
     """
 
     object_list: models.QuerySet[Any]
@@ -54,7 +54,7 @@ class BoundedPaginator(Paginator):
         return self._counted[0] <= COUNT_LIMIT
 
     def _estimate(self) -> int:
-        """Rows of the whole table as the planner knows them; 0 where that says nothing about this list."""
+        """Rows of the whole table as the planner knows them; 0 where that is not this list's number."""
         if self.object_list.query.where:
             return 0
         with connections[self.object_list.db].cursor() as cursor:
@@ -151,7 +151,7 @@ class CdpModelAdmin(admin.ModelAdmin):
 
     Give ``list_select_related`` the relations a list shows; keep ``ordering`` by ``-pk`` for keyset pages;
     no list filter over a many-valued relation or over all values of a column (both read the whole table).
-    ``empty`` is what an empty list says: title, sentence, and optionally a link's url name and label.
+    ``empty`` is the text of an empty list: title, sentence, and optionally a link's url name and label.
     ``noun`` and ``nouns`` name the rows where the model's own name is not what people say.
     """
 
@@ -182,11 +182,11 @@ class CdpModelAdmin(admin.ModelAdmin):
         """Only relations the list shows are read along; ``True`` would follow every one that is not null."""
         if self.list_select_related is not True:
             return self.list_select_related
-        shown = set(self.get_list_display(request))
+        displayed = set(self.get_list_display(request))
         return tuple(
             field.name
             for field in self.opts.fields
-            if isinstance(field, models.ForeignKey) and field.name in shown
+            if isinstance(field, models.ForeignKey) and field.name in displayed
         )
 
     def get_autocomplete_fields(self, request: HttpRequest) -> Any:
@@ -256,7 +256,7 @@ class CdpModelAdmin(admin.ModelAdmin):
         return f"{self.opts.model_name}:{obj.pk}"
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """What the audit log holds about one row, newest first. Needs the right to read the log."""
+        """The audit log's entries about one row, newest first. Needs the right to read the log."""
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             raise Http404(f"There is no {self.opts.verbose_name} {object_id}.")

@@ -1,4 +1,4 @@
-"""Numbers that are nice to have: cut off rather than waited for."""
+"""A query for a page → its result, or None when it takes longer than a page should wait."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Webhooks: who outside is told about what, what became of each message, and sending it again."""
+"""Admin pages of webhooks: topics, deliveries and their answers, and sending a message again."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ RECENT = 15
 
 
 class WebhookForm(forms.ModelForm):
-    # Not a URLField: outside.check_url says what is wrong in our words, and nothing is guessed.
+    # Not a URLField: http_client.check_url has our sentence for what is wrong, and nothing is guessed.
     url = forms.CharField(
         max_length=500,
         label="Address",
@@ -36,7 +36,7 @@ class WebhookForm(forms.ModelForm):
         widget=forms.TextInput(attrs={"class": "vTextField", "inputmode": "url"}),
     )
     topics = forms.MultipleChoiceField(
-        choices=[(topic, f"{topic} · {words}") for topic, words in webhooks.TOPICS.items()],
+        choices=[(topic, f"{topic} · {description}") for topic, description in webhooks.TOPICS.items()],
         widget=forms.CheckboxSelectMultiple,
         label="Tell about",
         error_messages={"required": "Choose at least one topic."},
@@ -58,7 +58,7 @@ class WebhookForm(forms.ModelForm):
 class WebhookAdmin(CdpModelAdmin):
     form = WebhookForm
     empty_value_display = ""
-    list_display = ("name", "url_shown", "topics_shown", "is_active", "last_told", "trouble")
+    list_display = ("name", "url_display", "topics_display", "is_active", "last_delivery", "trouble")
     list_filter = ("is_active",)
     ordering = ("name",)
     actions = None
@@ -78,20 +78,22 @@ class WebhookAdmin(CdpModelAdmin):
         return (
             super()
             .get_queryset(request)
-            .annotate(told_at=Subquery(latest), has_dead=Exists(mine.filter(state=Delivery.State.DEAD)))
+            .annotate(
+                last_delivered_at=Subquery(latest), has_dead=Exists(mine.filter(state=Delivery.State.DEAD))
+            )
         )
 
     @admin.display(description="Address")
-    def url_shown(self, webhook: Webhook) -> SafeString:
+    def url_display(self, webhook: Webhook) -> SafeString:
         return format_html('<span class="clip" title="{}">{}</span>', webhook.url, webhook.url)
 
     @admin.display(description="Tells about")
-    def topics_shown(self, webhook: Webhook) -> str:
+    def topics_display(self, webhook: Webhook) -> str:
         return "everything" if set(webhook.topics) >= set(webhooks.TOPICS) else ", ".join(webhook.topics)
 
     @admin.display(description="Last delivered")
-    def last_told(self, webhook: Any) -> SafeString | str:
-        return ago(webhook.told_at) or "never"
+    def last_delivery(self, webhook: Any) -> SafeString | str:
+        return ago(webhook.last_delivered_at) or "never"
 
     @admin.display(description="Trouble")
     def trouble(self, webhook: Any) -> SafeString | str:
@@ -155,7 +157,7 @@ class WebhookAdmin(CdpModelAdmin):
 class DeliveryAdmin(ReadOnlyAdmin):
     """What became of each message; given-up ones can be sent again."""
 
-    list_display = ("topic", "webhook", "about", "state_shown", "tries", "said", "when")
+    list_display = ("topic", "webhook", "about", "state_display", "tries", "last_answer", "when")
     list_filter = ("state", "webhook")
     list_select_related = ("webhook", "message")
     empty_value_display = ""
@@ -184,7 +186,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return subject_link(f"profile:{delivery.profile_id}") if delivery.profile_id else ""
 
     @admin.display(description="State")
-    def state_shown(self, delivery: Delivery) -> SafeString:
+    def state_display(self, delivery: Delivery) -> SafeString:
         return state_badge(delivery)
 
     @admin.display(description="Tries")
@@ -192,7 +194,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return delivery.attempts
 
     @admin.display(description="Last answer")
-    def said(self, delivery: Delivery) -> str:
+    def last_answer(self, delivery: Delivery) -> str:
         return delivery.problem or (str(delivery.status) if delivery.status else "")
 
     @admin.display(description="When")

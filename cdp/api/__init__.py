@@ -1,4 +1,4 @@
-"""The REST door: who may come in, what a request may look like, how answers and errors look.
+"""The REST API's building blocks: authentication, permissions, requests, responses and errors.
 
 To add an endpoint:
 

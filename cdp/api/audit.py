@@ -1,4 +1,4 @@
-"""The audit log, read from outside."""
+"""`/api/v1/audit/` → rows of the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is calling: an API key in the Authorization header, or somebody who is signed in."""
+"""A request → its caller: an API key in the Authorization header, or signed-in staff."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a key. Keys hold 256 random bits, so a plain SHA-256 cannot be guessed backwards."""
+    """What is kept of a key. Keys have 256 random bits, so a plain SHA-256 cannot be guessed backwards."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description and the pages that show it, served from this very installation."""
+"""The OpenAPI description and the pages that display it, served from this very installation."""
 
 from __future__ import annotations
 

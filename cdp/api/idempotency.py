@@ -1,8 +1,8 @@
-"""How a write is carried out: in one transaction, repeated when it collided, answered once per key.
+"""A write and its Idempotency-Key → one transaction, repeated after a collision, answered once per key.
 
 The saved answer of an ``Idempotency-Key`` is committed by the same transaction as the write itself. So
 there is no moment in which a killed process leaves a write without its answer, or a key "in flight" for
-ever; what is in flight is held by an advisory lock, which PostgreSQL lets go of when the process dies.
+ever; what is in flight has an advisory lock, which PostgreSQL releases when the process dies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 KEPT = timedelta(hours=25)
-# May be answered otherwise when sent again: who asks and how often says nothing about the write.
+# May be answered otherwise when sent again: the caller and its number of calls are no part of the write.
 _NOT_SAVED = frozenset({401, 403, 429})
 _SAVED_HEADERS = ("Location", "ETag", "Content-Disposition")
 IN_FLIGHT = (
@@ -71,7 +71,7 @@ def in_one_transaction(run: Callable[[], Any]) -> Any:
 
 
 def _as_rehearsal(answer: Any, effects: list[dict[str, Any]]) -> Response:
-    """The same shape, saying that nothing was done; a 204 becomes a 200 to hold the effects."""
+    """The same answer with ``dry_run``; a 204 becomes a 200 with the effects as its body."""
     data = getattr(answer, "data", None)
     if not isinstance(data, dict):
         data = {} if data is None else {"results": data}
@@ -113,7 +113,7 @@ def _answer_or_problem(view: ApiView, run: Callable[[], Any]) -> Any:
 
 
 def _lock(owner: str, key: str) -> bool:
-    """Hold (owner, key) until this transaction ends; False when another connection holds it."""
+    """Lock (owner, key) until this transaction ends; False when another connection has the lock."""
     digest = hashlib.sha256(f"idempotency {owner} {key}".encode()).digest()
     number = int.from_bytes(digest[:8], "big", signed=True)
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Long work seen from outside: how far it is, and the switches to pause, resume and cancel it."""
+"""`/api/v1/jobs/` → jobs with their progress; pause, resume and cancel."""
 
 from __future__ import annotations
 
@@ -27,9 +27,6 @@ class JobProgressDoc(serializers.Serializer[Any]):
     unit = serializers.CharField()
     rate = serializers.FloatField(allow_null=True, help_text="Units per second.")
     eta_seconds = serializers.IntegerField(allow_null=True)
-    rested_seconds = serializers.IntegerField(
-        help_text="Rests between chunks so far, as calls and pages needed the processor."
-    )
 
 
 class JobDoc(serializers.Serializer[Any]):
@@ -64,7 +61,6 @@ def as_api(job: Job) -> dict[str, Any]:
             "unit": job.unit,
             "rate": job.rate,
             "eta_seconds": job.eta_seconds,
-            "rested_seconds": round(job.rested_seconds),
         },
         "result": job.result,
         "errors": job.errors,
@@ -81,17 +77,17 @@ class JobApi(ApiView):
     """Everybody sees and steers the jobs they started; others' with the right to see or change jobs."""
 
     def visible(self) -> QuerySet[Job]:
-        found = Job.objects.select_related("user", "key")
+        visible = Job.objects.select_related("user", "key")
         if self.actor.can("cdp.view_job"):
-            return found
+            return visible
         own = Q(key_id=self.actor.key_id) if self.actor.key else Q(user_id=self.actor.user_id)
-        return found.filter(own)
+        return visible.filter(own)
 
     def job(self) -> Job:
-        found = self.visible().filter(pk=self.kwargs["pk"]).first()
-        if found is None:
+        job = self.visible().filter(pk=self.kwargs["pk"]).first()
+        if job is None:
             raise NotFound(f"There is no job #{self.kwargs['pk']}.")
-        return found
+        return job
 
     def is_own(self, job: Job) -> bool:
         return (job.user_id, job.key_id) == (self.actor.user_id, self.actor.key_id)
@@ -113,14 +109,14 @@ class JobList(JobApi):
     )
     def get(self, request: Request) -> Response:
         """Your own; all of them with the scope `admin`."""
-        found = self.visible()
+        visible = self.visible()
         if state := request.query_params.get("state"):
             if state not in Job.State.values:
                 raise BadParameter("state", f"state is one of {', '.join(Job.State.values)}.", state)
-            found = found.filter(state=state)
+            visible = visible.filter(state=state)
         if kind := request.query_params.get("kind"):
-            found = found.filter(kind=kind)
-        return self.page(found, rows(as_api))
+            visible = visible.filter(kind=kind)
+        return self.page(visible, rows(as_api))
 
 
 class JobDetail(JobApi):

@@ -1,4 +1,4 @@
-"""JSON in and out. What cannot be kept as it was sent is refused here, with a pointer to the place."""
+"""Bytes of JSON → values, and back. What could not be stored as it was sent is refused, with a pointer to it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def parse(raw: bytes) -> Any:
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:
         raise BadBody(f"The body holds more than {MAX_VALUES:,} values. Send it in several requests.")
     try:
-        # The strict reader judges the text; the standard one then tells about doubled keys.
+        # The strict reader judges the text; the standard one then finds doubled keys.
         orjson.loads(raw)
         value = json.loads(raw, object_pairs_hook=_object, parse_int=_integer)
     except orjson.JSONDecodeError as error:
@@ -130,7 +130,7 @@ def _inspect(value: Any) -> None:
         elif isinstance(item, (dict, list)):
             if depth > MAX_DEPTH:
                 raise BadBody(f"The body is nested deeper than {MAX_DEPTH} levels.", pointer)
-            todo.extend((child, place, depth + 1) for child, place in _children(item, pointer))
+            todo.extend((child, at, depth + 1) for child, at in _children(item, pointer))
 
 
 def _is_plain_float(number: float) -> bool:
@@ -143,8 +143,8 @@ def _children(item: dict[str, Any] | list[Any], pointer: str) -> Iterator[tuple[
             yield child, f"{pointer}/{index}"
         return
     if isinstance(item, _Doubled):
-        place = f"{pointer}/{escape(item.key)}"
-        raise BadBody(f"The key “{item.key}” appears twice in one object.", place)
+        at = f"{pointer}/{escape(item.key)}"
+        raise BadBody(f"The key “{item.key}” appears twice in one object.", at)
     for key, child in item.items():
         if "\x00" in key:
             _refuse_key(pointer)

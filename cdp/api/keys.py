@@ -1,4 +1,4 @@
-"""Making and revoking API keys."""
+"""A name and scopes → an API key, whose secret is returned once; and its revocation."""
 
 from __future__ import annotations
 

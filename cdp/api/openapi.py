@@ -1,4 +1,4 @@
-"""How the OpenAPI description is made; named in settings.REST_FRAMEWORK and SPECTACULAR_SETTINGS.
+"""The endpoints → the OpenAPI description; hooks named in settings.REST_FRAMEWORK and SPECTACULAR_SETTINGS.
 
 Django REST framework loads this while views are being defined, so nothing here imports a view.
 """
@@ -14,7 +14,7 @@ from drf_spectacular.openapi import AutoSchema
 
 
 class EndpointSchema(AutoSchema):
-    """Says about an endpoint what its own method's docstring says; a base class's is about the code."""
+    """Describes an endpoint by its own method's docstring; a base class's is about the code."""
 
     def get_description(self) -> str:  # type: ignore[override]
         method = getattr(self.view, self.method.lower(), None)
@@ -69,8 +69,8 @@ def with_guide(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     return result
 
 
-def one_of_each(endpoints: list[Any]) -> list[Any]:
-    """Preprocessing hook: of two addresses that differ by the trailing slash, tell about one. Files have none."""
+def without_duplicate_slashes(endpoints: list[Any]) -> list[Any]:
+    """Preprocessing hook: of two paths that differ by the trailing slash, keep one. Paths of files have none."""
     return [endpoint for endpoint in endpoints if endpoint[0].endswith("/") is not _is_file(endpoint[0])]
 
 
@@ -94,5 +94,5 @@ class StaffSessionScheme(SessionScheme):
     target_class = "cdp.api.StaffSession"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        told = "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`."
-        return {**super().get_security_definition(auto_schema), "description": told}
+        description = "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`."
+        return {**super().get_security_definition(auto_schema), "description": description}

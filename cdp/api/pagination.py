@@ -1,4 +1,4 @@
-"""Lists in pages by keyset: as quick on page 10,000 as on the first, and steady while rows come and go."""
+"""A queryset → a page by keyset: as quick on page 10,000 as on the first, and steady while rows come and go."""
 
 from __future__ import annotations
 

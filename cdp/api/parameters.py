@@ -1,4 +1,4 @@
-"""Reading query parameters and conditional headers; what cannot be read is a 400 that names it."""
+"""Query parameters and conditional headers → values; a 400 that names the parameter where it cannot be read."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ def moment(request: Request, name: str) -> datetime.datetime | None:
     if raw is None or raw == "":
         return None
     # An unescaped "+" in an address reads as a space.
-    found = read_moment(raw.replace(" ", "+"))
-    if found is None:
+    value = read_moment(raw.replace(" ", "+"))
+    if value is None:
         raise BadParameter(name, f"{name} is a time such as 2024-05-01T12:00:00Z.", raw)
-    return found
+    return value
 
 
 def read_moment(raw: str) -> datetime.datetime | None:
     """An aware time, or None when the text is not one."""
     try:
-        found = parse_datetime(raw)
-        if found is None:
+        value = parse_datetime(raw)
+        if value is None:
             day = parse_date(raw)
-            found = datetime.datetime.combine(day, datetime.time()) if day else None
+            value = datetime.datetime.combine(day, datetime.time()) if day else None
     except ValueError:
         return None
-    if found is None:
+    if value is None:
         return None
-    return found if timezone.is_aware(found) else found.replace(tzinfo=datetime.UTC)
+    return value if timezone.is_aware(value) else value.replace(tzinfo=datetime.UTC)
 
 
 def expected_version(request: Request, given: int | None = None) -> int | None:

@@ -1,4 +1,4 @@
-"""What a caller may do, in the same permissions staff roles are made of."""
+"""A caller and a permission → allowed or refused, in the permissions that staff roles are made of."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def require(actor: Actor, permission: str) -> None:
 def _missing(actor: Actor, permission: str) -> str:
     if actor.key is None:
         return f"Your role does not include the permission {permission}."
-    scopes = [name for name, held in SCOPES.items() if permission in held]
+    scopes = [name for name, permissions in SCOPES.items() if permission in permissions]
     if not scopes:
         return f"No scope of an API key includes the permission {permission}."
     return f"The API key “{actor.name}” needs the scope {' or '.join(scopes)} for this."

@@ -1,4 +1,4 @@
-"""Every error under /api/ as RFC 9457 problem+json: what is wrong, where, and what to do."""
+"""Every error under /api/ → RFC 9457 problem+json: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request bodies: their shape, checked before a verb sees them, and the same thing in the schema."""
+"""Serializers of request bodies: checked before a verb is called, and described in the schema."""
 
 from __future__ import annotations
 

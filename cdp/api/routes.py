@@ -9,7 +9,7 @@ from django.urls import URLPattern, path, register_converter
 
 
 class RefConverter:
-    """How a profile is named in an address: an id, or ``type:value``, whose value may hold slashes."""
+    """How a profile is named in an address: an id, or ``type:value``, whose value may contain slashes."""
 
     regex = r"(?:[a-z][a-z0-9_]*:.+?|[^/]+)"
 
@@ -21,7 +21,7 @@ class RefConverter:
 
 
 class TextConverter(RefConverter):
-    """A value that may hold slashes."""
+    """A value that may contain slashes."""
 
     regex = r".+?"
 

@@ -1,4 +1,4 @@
-"""What endpoints' descriptions share: parameters, errors, page shapes.
+"""What descriptions of endpoints share: parameters, errors, pages.
 
 Serializers here and in each capability's ``schema`` module describe answers; they never produce them.
 """

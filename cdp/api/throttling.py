@@ -3,7 +3,7 @@
 The count lives in PostgreSQL, because several web processes on several machines answer for one key and
 the product needs no second store. To not write a row per request, each process reserves a block of one
 hundredth of the limit at a time and hands it out from memory: the limit is never exceeded, a caller
-may at worst lose what other processes hold reserved (1 % each), and a hundred writes a minute is all a
+may at worst lose what other processes have reserved (1 % each), and a hundred writes a minute is all a
 key can cause. Callers without a valid key or login are counted in memory alone, by address: a flood of
 them must not reach the database.
 """
@@ -91,7 +91,7 @@ def count(owner: str, limit: int) -> Rate:
 
 
 def count_stranger(address: str) -> Rate:
-    """One request of nobody known, in this process's memory only."""
+    """One request of an unknown caller, in this process's memory only."""
     window, reset = _now()
     with _lock:
         share = _share(f"address:{address}", window, STRANGERS_PER_MINUTE)

@@ -1,4 +1,4 @@
-"""Webhooks, managed from outside: who is told what, and what became of it."""
+"""`/api/v1/webhooks/` → webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def _delivery(row: Delivery) -> dict[str, Any]:
 
 class WebhookApi(ApiView):
     def row(self) -> Webhook:
-        found = Webhook.objects.filter(pk=self.kwargs["pk"]).first()
-        if found is None:
+        webhook = Webhook.objects.filter(pk=self.kwargs["pk"]).first()
+        if webhook is None:
             raise NotFound(f"There is no webhook #{self.kwargs['pk']}.")
-        return found
+        return webhook
 
     def save(self, row: Webhook, values: dict[str, Any], verb: str) -> Webhook:
         if "url" in values:
@@ -207,12 +207,12 @@ class DeliveryList(WebhookApi):
         responses={200: schema.page_of(DeliveryRow), **schema.ERRORS},
     )
     def get(self, request: Request, pk: int) -> Response:
-        found = Delivery.objects.filter(webhook=self.row()).select_related("message")
+        deliveries = Delivery.objects.filter(webhook=self.row()).select_related("message")
         if state := request.query_params.get("state"):
             if state not in Delivery.State.values:
                 raise BadParameter("state", f"state is one of {', '.join(Delivery.State.values)}.", state)
-            found = found.filter(state=state)
-        return self.page(found, rows(_delivery))
+            deliveries = deliveries.filter(state=state)
+        return self.page(deliveries, rows(_delivery))
 
 
 class DeliveryReplay(WebhookApi):
@@ -227,8 +227,8 @@ class DeliveryReplay(WebhookApi):
         responses={200: DeliveryRow, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, pk: int, delivery_id: int) -> Response:
-        found = Delivery.objects.filter(webhook=self.row(), pk=delivery_id).select_related("message")
-        if not found.exists():
+        deliveries = Delivery.objects.filter(webhook=self.row(), pk=delivery_id).select_related("message")
+        if not deliveries.exists():
             raise NotFound(f"This webhook has no delivery #{delivery_id}.")
         replay(delivery_ids=[delivery_id], actor=self.actor)
-        return Response(_delivery(found.get()))
+        return Response(_delivery(deliveries.get()))

@@ -1,6 +1,5 @@
-"""The command line of the local house.
+"""The command line: `python -m cdp.local` runs the product.
 
-`python -m cdp.local` runs the product.
 `python -m cdp.local exec [--durable] -- command …` runs a command against throw-away servers (where
 DATABASE_URL and CELERY_BROKER_URL name none) and ends with its code; `--durable` tunes them as `make run`
 does, for figures that mean something.
@@ -25,7 +24,7 @@ def execute(command: list[str], *, durable: bool) -> int:
         while True:
             try:
                 return process.wait()
-            except KeyboardInterrupt:  # from a terminal the command heard it as well, and twice does no harm
+            except KeyboardInterrupt:  # from a terminal the command got it as well, and twice does no harm
                 process.send_signal(signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""Commands beside `make run`: `manage.py apikey create …` in the same folder works on what is served there."""
+"""The environment of `make run` → commands beside it: `manage.py apikey create …` works on what is served there."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cdp.local.paths import PROJECT, LocalError, keep_secret
 
-# What the environment of `make run` may have said beside what it chose itself.
+# Variables `make run` may have been started with, beside those it sets itself.
 _ALSO = ("DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "DEFAULT_FROM_EMAIL", "ALLOWED_HOSTS")
 # Of the served processes alone.
 _NOT = ("PROMETHEUS_MULTIPROC_DIR",)
@@ -19,7 +19,7 @@ def _file(data: Path) -> Path:
 
 
 @contextmanager
-def told(environment: dict[str, str], data: Path) -> Iterator[None]:
+def environment_file(environment: dict[str, str], data: Path) -> Iterator[None]:
     """While within, commands beside this process find its environment; readable by its owner alone."""
     own = {name: text for name, text in os.environ.items() if name in _ALSO or name.startswith("CDP_")}
     chosen = {name: text for name, text in (own | environment).items() if name not in _NOT}
@@ -40,10 +40,10 @@ def join() -> None:
         return
     file = _file(Path(os.environ.get("CDP_DATA") or PROJECT / "var"))
     try:
-        found = json.loads(file.read_text())
+        environment = json.loads(file.read_text())
     except FileNotFoundError:
         return
     except PermissionError:
         raise LocalError(f"{file} belongs to another user. Run this as whoever runs make run.") from None
-    for name, text in found.items():
+    for name, text in environment.items():
         os.environ.setdefault(name, text)

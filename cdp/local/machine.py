@@ -1,4 +1,4 @@
-"""What the machine offers, and what PostgreSQL is told to make of it."""
+"""The machine's memory, cores and disk → PostgreSQL's settings."""
 
 import os
 import shutil

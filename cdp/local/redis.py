@@ -28,7 +28,7 @@ def find_server() -> Path:
 class Redis:
     """One Redis that keeps every message: written to its append-only file, and never evicted when full.
 
-    Celery's messages carry ids alone, so 256 MB hold millions of them.
+    Celery's messages carry ids alone, so 256 MB are enough for millions of them.
     """
 
     def __init__(self, *, home: Path, sockets: Path, log: Path, maxmemory: str = "256mb") -> None:
@@ -102,7 +102,7 @@ class Redis:
                 continue  # it went while we asked
 
     def stop(self, seconds: float = 10) -> None:
-        """Stops it; what it holds is in its file."""
+        """Stops it; its data is in its file."""
         if self.process is None:
             return
         self.process.terminate()
@@ -118,6 +118,6 @@ class Redis:
             self.process.wait()
 
     def wipe(self) -> None:
-        """Removes everything it held; for a stopped one."""
+        """Removes all of its data; for a stopped one."""
         for file in self.home.glob("appendonly*"):
             file.unlink()

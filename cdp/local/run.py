@@ -10,11 +10,13 @@ import socket
 import sys
 import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from cdp.local import join_running, processes, writeback
+from cdp.local import join_running, processes
 from cdp.local.children import die_with_parent, tail
-from cdp.local.paths import PROJECT, AlreadyHeld, Layout, LocalError, held, keep_secret, layout
+from cdp.local.machine import cores
+from cdp.local.paths import PROJECT, AlreadyLocked, Layout, LocalError, keep_secret, layout, locked
 from cdp.local.servers import Servers, durable_servers
 from cdp.local.supervisor import Service, Supervisor
 
@@ -30,18 +32,18 @@ def say(text: str) -> None:
 
 def run() -> int:
     """Runs the product; 0 when it was asked to end, 1 when it could not start."""
-    place = layout(Path(os.environ.get("CDP_DATA") or PROJECT / "var"))
+    paths = layout(Path(os.environ.get("CDP_DATA") or PROJECT / "var"))
     try:
-        with held(place.run / "lock", f"process {os.getpid()}"):
-            return _run(place)
-    except AlreadyHeld as other:
+        with locked(paths.run / "lock", f"process {os.getpid()}"):
+            return _run(paths)
+    except AlreadyLocked as other:
         raise LocalError(
-            f"It is already running in {place.data} ({other}). "
+            f"It is already running in {paths.data} ({other}). "
             "Stop that one, or give this one a folder of its own: CDP_DATA=other make run"
         ) from None
 
 
-def _run(place: Layout) -> int:
+def _run(paths: Layout) -> int:
     make = _parent_make()
     if make:
         die_with_parent(signal.SIGTERM)
@@ -49,16 +51,16 @@ def _run(place: Layout) -> int:
     supervisor = Supervisor(say, also_end=lambda: watched is not None and _was_interrupted(watched))
     try:
         listening = _listen(int(os.environ.get("PORT") or 8000))
-        servers = durable_servers(place)
-        environment = _environment(place, servers, listening.getsockname()[1])
-        _start_servers(supervisor, servers, place)
-        prepared = _prepare(supervisor, environment, place)
+        servers = durable_servers(paths)
+        environment = _environment(paths, servers, listening.getsockname()[1])
+        _start_servers(supervisor, servers, paths)
+        prepared = _prepare(supervisor, environment, paths)
         if prepared is None:
             return 0
-        with join_running.told(environment, place.data):
-            _start_product(supervisor, environment, place, listening)
+        with join_running.environment_file(environment, paths.data):
+            _start_product(supervisor, environment, paths, listening)
             ready = _wait_until_ready(supervisor, listening.getsockname()[1])
-            _introduce(place, environment, prepared["login"], ready)
+            _introduce(paths, environment, prepared["login"], ready)
             supervisor.watch()
         return 0
     finally:
@@ -71,7 +73,7 @@ def _run(place: Layout) -> int:
 
 # --- the parts, in order -----------------------------------------------------------------------------
 def _listen(port: int) -> socket.socket:
-    """A listening socket on the port, or on the next free one, which it says."""
+    """A listening socket on the port, or on the next free one, with a message."""
     for candidate in range(port, min(port + PORTS_TO_TRY, 65536)):
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,11 +91,11 @@ def _listen(port: int) -> socket.socket:
     raise LocalError(f"No free port from {port} on. Choose another: PORT=9000 make run")
 
 
-def _environment(place: Layout, servers: Servers, port: int) -> dict[str, str]:
-    key = place.data / "secret-key"
+def _environment(paths: Layout, servers: Servers, port: int) -> dict[str, str]:
+    key = paths.data / "secret-key"
     if not key.exists():
         keep_secret(key, secrets.token_urlsafe(64))
-    metrics = place.run / "metrics"
+    metrics = paths.run / "metrics"
     metrics.mkdir(mode=0o700, exist_ok=True)
     for old in metrics.glob("*.db"):  # counters start afresh with the processes
         old.unlink()
@@ -104,11 +106,11 @@ def _environment(place: Layout, servers: Servers, port: int) -> dict[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return chosen | {"CDP_DATA": str(place.data)} | servers.environment
+    return chosen | {"CDP_DATA": str(paths.data)} | servers.environment
 
 
-def _start_servers(supervisor: Supervisor, servers: Servers, place: Layout) -> None:
-    _roll_logs(place.logs)
+def _start_servers(supervisor: Supervisor, servers: Servers, paths: Layout) -> None:
+    _roll_logs(paths.logs)
     if postgres := servers.postgres:
         first = not (postgres.cluster / "PG_VERSION").exists()
         say("creating the PostgreSQL cluster …" if first else "starting PostgreSQL …")
@@ -117,22 +119,20 @@ def _start_servers(supervisor: Supervisor, servers: Servers, place: Layout) -> N
             postgres.launch,
             postgres.log,
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
-            patience=30,
+            grace_seconds=30,
         )
         supervisor.start(service)
         postgres.start_database()
-        if writeback.IS_NEEDED:
-            supervisor.start(Service("writeback", postgres.launch_writeback, postgres.log))
     if redis := servers.redis:
         supervisor.start(Service("redis", redis.launch, redis.log))
         redis.wait_until_ready()
 
 
-def _prepare(supervisor: Supervisor, environment: dict[str, str], place: Layout) -> dict[str, str] | None:
+def _prepare(supervisor: Supervisor, environment: dict[str, str], paths: Layout) -> dict[str, str] | None:
     """Migrations, demo people, login, static files. None when somebody pressed Ctrl-C meanwhile."""
-    first = not (place.run / "prepared").exists()
+    first = not (paths.run / "prepared").exists()
     say("preparing the database …" + (" the first time takes a moment" if first else ""))
-    log = place.logs / "prepare.log"
+    log = paths.logs / "prepare.log"
     log.unlink(missing_ok=True)
     process = processes.start_prepare(env=environment, log=log)
     while process.poll() is None:
@@ -144,28 +144,28 @@ def _prepare(supervisor: Supervisor, environment: dict[str, str], place: Layout)
     if process.returncode:
         raise LocalError(f"The database could not be prepared. The end of {log}:\n{tail(log, 25)}")
     answer: dict[str, str] = json.loads(tail(log, 1))
-    (place.run / "prepared").touch()
+    (paths.run / "prepared").touch()
     return answer
 
 
 def _start_product(
-    supervisor: Supervisor, environment: dict[str, str], place: Layout, listening: socket.socket
+    supervisor: Supervisor, environment: dict[str, str], paths: Layout, listening: socket.socket
 ) -> None:
-    logs = place.logs
-    # Stopped in the opposite order: web, beat, worker.
-    supervisor.start(
-        Service(
-            "worker",
-            lambda: processes.start_worker(env=environment, log=logs / "worker.log"),
-            logs / "worker.log",
-            stop_signals=(signal.SIGTERM, signal.SIGQUIT),
-            patience=15,
+    logs = paths.logs
+    # Stopped in the opposite order: web, beat, workers.
+    # Two workers, so that what people start never waits for the night's comparison of everybody, and the other way
+    # round; both by `nice` (see processes.NICE), behind the web processes.
+    for name, queue, concurrency in (("worker", "jobs", cores()), ("housekeeping", "housekeeping", 2)):
+        log = logs / f"{name}.log"
+        launch = partial(
+            processes.start_worker, env=environment, log=log, name=name, queues=queue, concurrency=concurrency
         )
-    )
+        stop_signals = (signal.SIGTERM, signal.SIGQUIT)
+        supervisor.start(Service(name, launch, log, stop_signals=stop_signals, grace_seconds=15))
     supervisor.start(
         Service(
             "beat",
-            lambda: processes.start_beat(env=environment, log=logs / "beat.log", schedule=place.run / "beat"),
+            lambda: processes.start_beat(env=environment, log=logs / "beat.log", schedule=paths.run / "beat"),
             logs / "beat.log",
         )
     )
@@ -180,7 +180,7 @@ def _start_product(
 
 
 def _wait_until_ready(supervisor: Supervisor, port: int) -> str:
-    """What /readyz says in the end: nothing when all is well, else what is missing."""
+    """/readyz's last answer: "" when all is well, else what is missing."""
     deadline = time.monotonic() + READY_SECONDS
     answer = "the web process does not answer"
     while time.monotonic() < deadline and not supervisor.ending:
@@ -204,13 +204,13 @@ def _ask_readiness(port: int) -> str:
     return "; ".join(wrong) or "ok"
 
 
-def _introduce(place: Layout, environment: dict[str, str], login: str, missing: str) -> None:
-    databases = "" if place.cluster.parent == place.data else f" (PostgreSQL in {place.cluster})"
+def _introduce(paths: Layout, environment: dict[str, str], login: str, missing: str) -> None:
+    databases = "" if paths.cluster.parent == paths.data else f" (PostgreSQL in {paths.cluster})"
     print(
         f"\n  Customer data platform   {environment['CDP_URL']}\n"
         f"  Log in as                {login}\n"
-        f"  Data                     {place.data}{databases}\n"
-        f"  Logs                     {place.logs}\n"
+        f"  Data                     {paths.data}{databases}\n"
+        f"  Logs                     {paths.logs}\n"
         f"  Stop with                Ctrl-C\n",
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""Puts the local servers in place where the environment names no others, and fills the environment."""
+"""Starts PostgreSQL and Redis where the environment names none → the environment to reach them."""
 
 import os
 import secrets
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cdp.local import writeback
 from cdp.local.machine import Machine, machine_tuning, throwaway_tuning
 from cdp.local.paths import Layout, throwaway_folder
 from cdp.local.postgres import Postgres
@@ -23,21 +22,21 @@ class Servers:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def durable_servers(place: Layout) -> Servers:
+def durable_servers(paths: Layout) -> Servers:
     """For `make run`: data is kept and durable. Not started yet."""
     postgres = redis = None
     environment = {}
     if not os.environ.get("DATABASE_URL"):
         postgres = Postgres(
-            cluster=place.cluster,
-            sockets=place.postgres_sockets,
-            log=place.logs / "postgres.log",
-            settings=machine_tuning(Machine.here(place.data)),
-            copies=place.programs,
+            cluster=paths.cluster,
+            sockets=paths.postgres_sockets,
+            log=paths.logs / "postgres.log",
+            settings=machine_tuning(Machine.here(paths.data)),
+            copies=paths.programs,
         )
         environment["DATABASE_URL"] = postgres.url
     if not os.environ.get("CELERY_BROKER_URL"):
-        redis = Redis(home=place.redis, sockets=place.redis_sockets, log=place.logs / "redis.log")
+        redis = Redis(home=paths.redis, sockets=paths.redis_sockets, log=paths.logs / "redis.log")
         environment["CELERY_BROKER_URL"] = redis.url
     return Servers(postgres, redis, environment)
 
@@ -87,21 +86,16 @@ def throwaway_servers(*, durable: bool = False) -> Iterator[dict[str, str]]:
         }
         Path(environment["CDP_DATA"]).mkdir(parents=True, exist_ok=True)
         servers: list[Postgres | Redis] = []
-        helper = None
         try:
             if not os.environ.get("DATABASE_URL"):
                 postgres = new_postgres(folder, durable=durable)
                 servers.append(postgres)
                 environment["DATABASE_URL"] = postgres.start().url
-                helper = postgres.launch_writeback() if durable and writeback.IS_NEEDED else None
             if not os.environ.get("CELERY_BROKER_URL"):
                 redis = Redis(home=folder / "redis", sockets=folder, log=folder / "redis.log")
                 servers.append(redis)
                 environment["CELERY_BROKER_URL"] = redis.start().url
             yield environment
         finally:
-            if helper:
-                helper.kill()
-                helper.wait()
             for server in servers:
                 server.stop("immediate") if isinstance(server, Postgres) else server.kill()

@@ -21,14 +21,14 @@ class Service:
     """One process to keep alive.
 
     `launch` starts it and returns without waiting; `stop_signals` are sent one after the other, each
-    given `patience` seconds, before SIGKILL.
+    given `grace_seconds` seconds, before SIGKILL.
     """
 
     name: str
     launch: Callable[[], subprocess.Popen[bytes]]
     log: Path
     stop_signals: tuple[int, ...] = (signal.SIGTERM,)
-    patience: float = 10
+    grace_seconds: float = 10
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0
     deaths: int = 0
@@ -47,13 +47,13 @@ class Supervisor:
         self.services: list[Service] = []
         self.ending = 0  # how often we were asked to
         self.also_end = also_end
-        self._wake_read, self._wake_write = os.pipe()
-        for end in (self._wake_read, self._wake_write):
+        self._signal_read, self._signal_write = os.pipe()
+        for end in (self._signal_read, self._signal_write):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._signal_write, warn_on_full_buffer=False)
         for number in ENDING_SIGNALS:
             signal.signal(number, self._end)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to wake up
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # only to end a sleep
 
     def _end(self, number: int, frame: object) -> None:
         self.ending += 1
@@ -63,10 +63,10 @@ class Supervisor:
         service.start()
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps, but wakes when a child dies or somebody asks us to end."""
-        select.select([self._wake_read], [], [], max(0.0, seconds))
+        """Sleeps until a child dies or a signal asks to end, at most so long."""
+        select.select([self._signal_read], [], [], max(0.0, seconds))
         try:
-            os.read(self._wake_read, 4096)
+            os.read(self._signal_read, 4096)
         except BlockingIOError:
             return
 
@@ -117,7 +117,7 @@ class Supervisor:
             service.process.send_signal(number)
             sent = time.monotonic()
             while service.process.poll() is None:
-                left = sent + (1 if hurried() else service.patience) - time.monotonic()
+                left = sent + (1 if hurried() else service.grace_seconds) - time.monotonic()
                 if left <= 0:
                     break
                 self.sleep(min(left, 0.5))

@@ -1,4 +1,4 @@
-"""The platform's own tables: who acts (users, keys), what runs (jobs), what is remembered (audit, mail, webhooks)."""
+"""The platform's own tables: users and keys, jobs and workers, audit log, mail and webhooks."""
 
 from cdp.models.access import ApiKey, IdempotencyKey, RateWindow, User
 from cdp.models.audit import AuditEntry

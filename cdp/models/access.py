@@ -1,4 +1,4 @@
-"""Who may come in: staff logins and API keys."""
+"""Staff logins and API keys."""
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField

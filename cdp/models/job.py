@@ -10,9 +10,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """One row is one piece of long work, and the truth about it; Celery only wakes workers.
+    """One row is one piece of long work, and the truth about it; Celery's messages only start workers on it.
 
-    A worker holds the row by a lease (``lease_token`` until ``lease_until``, by the database's clock).
+    A worker has the row by a lease (``lease_token`` until ``lease_until``, by the database's clock).
     Each chunk's transaction checks the lease, writes its data and moves ``cursor``, so that whatever is
     killed, a chunk is applied once or not at all. See cdp/jobs.py for the verbs.
     """
@@ -52,10 +52,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     progress_at = models.DateTimeField(null=True, help_text="When the last chunk was committed.")
     busy_seconds = models.FloatField(
-        default=0, help_text="Time spent in committed chunks and on rests before them; rate = done / this."
-    )
-    rested_seconds = models.FloatField(
-        default=0, help_text="Of busy_seconds: rests while others needed the processor."
+        default=0, help_text="Time spent in committed chunks; rate = done / this."
     )
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)

@@ -10,7 +10,7 @@ def new_secret() -> str:
 
 
 class Webhook(models.Model):
-    """One row is one address outside that wants to be told."""
+    """One row is one address of another system that subscribed to topics."""
 
     name = models.CharField(max_length=100)
     url = models.URLField(max_length=500, help_text="https address on a public network.")
@@ -31,7 +31,7 @@ class Webhook(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """One row is one thing that happened and is to be told outside, written by the transaction that did it."""
+    """One row is one thing that happened and is to be sent to webhooks, written by the transaction that did it."""
 
     topic = models.CharField(max_length=40)
     profile_id = models.BigIntegerField(null=True, help_text="Deliveries of one profile keep their order.")

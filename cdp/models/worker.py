@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 class WorkerQuerySet(models.QuerySet["Worker"]):
     def live(self) -> "WorkerQuerySet":
-        """Those heard of lately, by the database's clock."""
+        """Those whose row is fresh, by the database's clock."""
         return self.filter(seen_at__gt=Now() - Worker.SILENCE)
 
 

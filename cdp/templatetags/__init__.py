@@ -1,1 +1,1 @@
-"""What templates say about times, numbers and states."""
+"""Tags and filters for templates."""

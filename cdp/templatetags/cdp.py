@@ -172,7 +172,7 @@ def _relative(local: datetime.datetime) -> str:
 
 @register.simple_tag
 def avatar(initials: str, size: str = "") -> SafeString:
-    """Initials in a circle; said nothing of to screen readers, the name stands beside it."""
+    """Initials in a circle, hidden from screen readers: the name is beside it."""
     return format_html('<span class="av {}" aria-hidden="true">{}</span>', size, str(initials)[:2])
 
 
@@ -221,28 +221,28 @@ def bits(weight: float) -> str:
 def day_bars(days: Sequence[tuple[datetime.date, int, int]]) -> list[dict[str, Any]]:
     """Bars of a small chart 140 × 28, from ``(day, merged, not duplicates)``; at least a line for each day."""
     most = max((merged + apart for _, merged, apart in days), default=0) or 1
-    found = []
-    for place, (day, merged, apart) in enumerate(days):
+    bars = []
+    for index, (day, merged, apart) in enumerate(days):
         height = max(1, round(28 * (merged + apart) / most))
         title = f"{day.day} {day:%b}: {merged:,} merged, {apart:,} not duplicates"
-        found.append({"x": place * 10, "y": 28 - height, "height": height, "title": title})
-    return found
+        bars.append({"x": index * 10, "y": 28 - height, "height": height, "title": title})
+    return bars
 
 
 @register.filter
-def words(key: str) -> str:
+def label(key: str) -> str:
     """``duplicate_in_file`` as "Duplicate in file"."""
     return str(key).replace("_", " ").capitalize()
 
 
 @register.filter
 def sentence(problem: Any) -> str:
-    """A stored problem as one line: where it is, if that is known, and what it says."""
+    """A stored problem as one line: its position, if that is known, and its message."""
     if not isinstance(problem, dict):
         return str(problem)
     where = [f"{name} {problem[name]}" for name in ("line", "column", "profile") if problem.get(name)]
-    said = problem.get("message") or problem.get("detail") or ""
-    return ": ".join(part for part in (", ".join(where), str(said)) if part)
+    message = problem.get("message") or problem.get("detail") or ""
+    return ": ".join(part for part in (", ".join(where), str(message)) if part)
 
 
 @register.filter

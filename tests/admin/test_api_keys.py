@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from cdp.admin.access import SCOPE_WORDS
+from cdp.admin.access import SCOPE_DESCRIPTIONS
 from cdp.models import ApiKey, User
 from cdp.rights import SCOPES
 
@@ -17,7 +17,7 @@ Login = Callable[[User], Client]
 
 
 def test_every_scope_is_explained() -> None:
-    assert set(SCOPE_WORDS) == set(SCOPES)
+    assert set(SCOPE_DESCRIPTIONS) == set(SCOPES)
 
 
 def test_the_secret_is_shown_once(ada: User, as_user: Login) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from cdp import audit
+from cdp import audit, audit_chain
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job, User
@@ -23,7 +23,7 @@ def log(sam: User, mira: User) -> None:
     audit.record("export.start", actor=Actor.of_user(mira), subject="job:7", detail={"profiles": 900})
 
 
-def found(client: Any, query: str) -> list[str]:
+def actions_found(client: Any, query: str) -> list[str]:
     page = client.get(f"{LIST}?{query}")
     assert page.status_code == 200
     return [entry.action for entry in page.context["cl"].result_list if entry.action != "login"]
@@ -48,11 +48,11 @@ def found(client: Any, query: str) -> list[str]:
 def test_entries_are_found_by_what_one_would_type(
     query: str, actions: list[str], log: None, as_user: Any, ada: User
 ) -> None:
-    assert found(as_user(ada), query) == actions
+    assert actions_found(as_user(ada), query) == actions
 
 
 def test_entries_are_filtered_by_who_did_it(log: None, as_user: Any, ada: User, mira: User) -> None:
-    assert found(as_user(ada), f"who={mira.pk}") == ["export.start"]
+    assert actions_found(as_user(ada), f"who={mira.pk}") == ["export.start"]
 
 
 def test_the_list_costs_the_same_for_one_entry_and_a_hundred(
@@ -74,7 +74,7 @@ def test_an_entry_shows_all_of_itself_and_is_escaped(as_user: Any, ada: User) ->
         subject="profile:5",
         detail={"reason": "<script>alert(1)</script>"},
     )
-    audit.seal()
+    audit_chain.seal()
     text = as_user(ada).get(f"{LIST}{entry.pk}/change/").content.decode()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script>alert(1)" not in text
@@ -85,7 +85,7 @@ def test_an_entry_shows_all_of_itself_and_is_escaped(as_user: Any, ada: User) ->
 
 def test_the_check_runs_as_a_job_and_says_what_is_wrong(as_user: Any, ada: User) -> None:
     audit.record_many("profile.view", actor=Actor.system(), subjects=["profile:1"] * 5)
-    audit.seal()
+    audit_chain.seal()
     client = as_user(ada)
     assert client.post(f"{LIST}check/").status_code == 302
     job = run_to_end(Job.objects.latest("pk"))

@@ -30,14 +30,7 @@ def test_job_has_the_shape_of_the_contract(api: Caller) -> None:
         "queued",
         "shop",
     )
-    progress = {
-        "done": 0,
-        "total": 10,
-        "unit": "rows",
-        "rate": None,
-        "eta_seconds": None,
-        "rested_seconds": 0,
-    }
+    progress = {"done": 0, "total": 10, "unit": "rows", "rate": None, "eta_seconds": None}
     assert shown["progress"] == progress
     assert [row["id"] for row in api.get("jobs/?state=queued&kind=test.count").data["results"]] == [job.pk]
     assert said(api.get("jobs/?state=lost"))[0] == 400

@@ -53,8 +53,8 @@ def wait_until(
     """What ``condition`` gives as soon as it is true; AssertionError when it is not by then."""
     deadline = monotonic() + seconds
     while True:
-        if found := condition():
-            return found
+        if result := condition():
+            return result
         if monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what or condition.__name__}")
         Event().wait(every)
@@ -156,7 +156,7 @@ class Bench:
         for name in [*self.workers]:
             if name not in workers or self.workers[name].poll() is not None:
                 self.kill_worker(name)
-        if len(self.beats) != beat or any(one.poll() is not None for one in self.beats):
+        if len(self.beats) != beat or any(beat.poll() is not None for beat in self.beats):
             self.stop_beats()
             if beat:
                 self.start_beat()
@@ -236,11 +236,11 @@ class Bench:
 
     def open_transactions(self) -> list[int]:
         """Process ids of the database's backends that are inside a transaction."""
-        found = self.sql(
+        rows = self.sql(
             "SELECT pid FROM pg_stat_activity WHERE datname = 'cdp' AND xact_start IS NOT NULL"
             " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
-        return [pid for (pid,) in found]
+        return [pid for (pid,) in rows]
 
     # --- Jobs -------------------------------------------------------------------------------------------
 

@@ -25,14 +25,14 @@ _BELONGS: dict[type, str] = {Import: "(params ->> 'import')::bigint = ANY(%s)", 
 
 
 def have_ended(works: Works) -> bool:
-    imports = [one for one in works if isinstance(one, Import)]
-    jobs = Job.objects.open().filter(pk__in=[one.pk for one in works if isinstance(one, Job)])
+    imports = [work for work in works if isinstance(work, Import)]
+    jobs = Job.objects.open().filter(pk__in=[work.pk for work in works if isinstance(work, Job)])
     return stories.have_ended(imports) and not jobs.exists()
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A job in the hands of a worker's process."""
+class Lease:
+    """A job's lease, and the worker process that has it."""
 
     job_id: int
     token: Any
@@ -50,7 +50,7 @@ class Gate:
     bench: Bench
     name: str
 
-    def hold_at(self, line: int) -> None:
+    def close_at(self, line: int) -> None:
         self.bench.sql(
             "INSERT INTO faults_gate (name, line) VALUES (%s, %s)"
             " ON CONFLICT (name) DO UPDATE SET line = excluded.line",
@@ -76,7 +76,7 @@ class Kills:
 
     count: int = 0
     of_workers: int = 0
-    hits: list[tuple[Held, datetime]] = field(default_factory=list)
+    hits: list[tuple[Lease, datetime]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -108,8 +108,8 @@ def kill_at_random(
     after there was somebody to kill, the first ones as soon as ``aims`` say so.
 
     A job that was hit ``at_most_each`` times is left in peace, and nobody dies on the last try of a chunk, after
-    which a job rightly gives up (P7). Returns once all works have ended;
-    there may have been fewer kills by then. AssertionError when somebody was not back in time (V7).
+    which a job rightly gives up. Returns once all works have ended;
+    there may have been fewer kills by then. AssertionError when somebody was not back in time.
     """
     done = Kills()
     moments = iter(aims)
@@ -130,10 +130,10 @@ def kill_at_random(
             if targets := _targets(bench, works, done, at_most_each):
                 name = random.choice(sorted(targets))
                 _kill(bench, name, done, is_worker=random.random() < 0.5)
-                done.hits += [(held, _now()) for held in targets[name]]
+                done.hits += [(lease, _now()) for lease in targets[name]]
                 after_each(done.count)
     wait_until(lambda: have_ended(works), 1200, what="the end of them all", every=0.1)
-    done.seconds = [_resumed_after(held, at) for held, at in done.hits]
+    done.seconds = [_resumed_after(lease, at) for lease, at in done.hits]
     assert done.slowest <= RESUMED_WITHIN, str(done)
     return done
 
@@ -149,37 +149,37 @@ def _nobody_takes(works: Works) -> Iterator[None]:
                     "SELECT id FROM cdp_job WHERE state IN (%s, %s)"
                     " AND (lease_until IS NULL OR lease_until < clock_timestamp())"
                     f" AND {_BELONGS[type(works[0])]} FOR NO KEY UPDATE",
-                    [Job.State.QUEUED, Job.State.RUNNING, [one.pk for one in works]],
+                    [Job.State.QUEUED, Job.State.RUNNING, [work.pk for work in works]],
                 )
         except OperationalError:
             pass  # somebody has been in a chunk for longer than their lease; that job cannot be taken either
         yield
 
 
-def _targets(bench: Bench, works: Works, done: Kills, at_most_each: int) -> dict[str, list[Held]]:
+def _targets(bench: Bench, works: Works, done: Kills, at_most_each: int) -> dict[str, list[Lease]]:
     """By worker what it holds of them; without workers that had better live on."""
-    hits = Counter(held.job_id for held, _ in done.hits)
-    found: dict[str, list[Held]] = defaultdict(list)
-    for held in held_of(works):
-        if name := bench.holder_of(held.pid):
-            found[name].append(held)
+    hits = Counter(lease.job_id for lease, _ in done.hits)
+    by_worker: dict[str, list[Lease]] = defaultdict(list)
+    for lease in leases_of(works):
+        if name := bench.holder_of(lease.pid):
+            by_worker[name].append(lease)
     return {
-        name: all_held
-        for name, all_held in found.items()
-        if all(held.attempts < MAX_ATTEMPTS and hits[held.job_id] < at_most_each for held in all_held)
+        name: leases
+        for name, leases in by_worker.items()
+        if all(lease.attempts < MAX_ATTEMPTS and hits[lease.job_id] < at_most_each for lease in leases)
     }
 
 
-def held_of(works: Works) -> list[Held]:
+def leases_of(works: Works) -> list[Lease]:
     """Their jobs that are held by a lease, and the process that took it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT j.id, j.lease_token, j.attempts, t.pid"
             " FROM cdp_job j JOIN faults_taken t ON t.token = j.lease_token"
             f" WHERE j.state = %s AND {_BELONGS[type(works[0])]} ORDER BY 1",
-            [Job.State.RUNNING, [one.pk for one in works]],
+            [Job.State.RUNNING, [work.pk for work in works]],
         )
-        return [Held(*row) for row in cursor]
+        return [Lease(*row) for row in cursor]
 
 
 def _kill(bench: Bench, name: str, done: Kills, *, is_worker: bool) -> None:
@@ -201,14 +201,14 @@ def _now() -> datetime:
     return now
 
 
-def _resumed_after(held: Held, killed_at: datetime) -> float:
+def _resumed_after(lease: Lease, killed_at: datetime) -> float:
     """Seconds until the job was taken again; 0 when its end was committed with the killed one's last breath."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce((SELECT min(at) FROM faults_taken WHERE job_id = %(job)s AND at >= %(at)s),"
             " (SELECT finished_at FROM cdp_job WHERE id = %(job)s))",
-            {"job": held.job_id, "at": killed_at},
+            {"job": lease.job_id, "at": killed_at},
         )
         (at,) = cursor.fetchone()
-    assert at is not None, f"nobody went on with job {held.job_id}"
+    assert at is not None, f"nobody went on with job {lease.job_id}"
     return max(0.0, float((at - killed_at).total_seconds()))

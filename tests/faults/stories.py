@@ -202,7 +202,7 @@ def story_of(job: Import, prefix: str) -> Story:
 
 def differences(story: Story, clean: Story) -> dict[str, int]:
     """How many lines have another outcome, and how many people, journal rows are missing or too many."""
-    found = {
+    counts = {
         "outcomes": sum(
             story.outcomes.get(line) != clean.outcomes.get(line)
             for line in story.outcomes.keys() | clean.outcomes.keys()
@@ -214,15 +214,15 @@ def differences(story: Story, clean: Story) -> dict[str, int]:
         "counts": int(story.counts != clean.counts),
         "totals": int(story.totals != clean.totals),
     }
-    return {name: count for name, count in found.items() if count}
+    return {name: count for name, count in counts.items() if count}
 
 
 def assert_whole(job: Import, prefix: str, clean: Story) -> None:
     """V2, V7 and the data's own rules: each row once, exactly as in peace, one summary, nothing half."""
     story = story_of(job, prefix)
     assert job.state == "done", (job.state, job.problem)
-    found = differences(story, clean)
-    assert not found, (found, story.counts, clean.counts, story.totals, clean.totals)
+    differing = differences(story, clean)
+    assert not differing, (differing, story.counts, clean.counts, story.totals, clean.totals)
     rows = len(story.outcomes)
     parts = sum(count for name, count in story.counts.items() if name != "rows")
     assert rows == story.counts["rows"] == parts, (rows, story.counts)

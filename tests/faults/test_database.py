@@ -1,4 +1,4 @@
-"""PostgreSQL crashes or drops a connection in the middle of an import (FAULTS D1, D3; P4 for imports)."""
+"""PostgreSQL crashes or drops a connection in the middle of an import."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clean(bench: Bench) -> stories.Story:
     return stories.in_peace(bench, ROWS)
 
 
-def test_an_import_survives_a_crash_of_the_database(bench: Bench, clean: stories.Story) -> None:  # D1
+def test_an_import_survives_a_crash_of_the_database(bench: Bench, clean: stories.Story) -> None:
     job = stories.start("pgcrash", ROWS, user=stories.staff(), mode="slow-0.1")
     midway(job, "apply")
     connection.close()
@@ -37,7 +37,7 @@ def test_an_import_survives_a_crash_of_the_database(bench: Bench, clean: stories
     stories.assert_whole(job, "pgcrash", clean)
 
 
-def test_an_import_survives_a_lost_connection(bench: Bench, clean: stories.Story) -> None:  # D3
+def test_an_import_survives_a_lost_connection(bench: Bench, clean: stories.Story) -> None:
     job = stories.start("pgkill", ROWS, user=stories.staff(), mode="slow-0.15")
     midway(job, "apply")
     (victim,) = wait_until(bench.open_transactions, what="a chunk's transaction")[:1]
@@ -46,7 +46,7 @@ def test_an_import_survives_a_lost_connection(bench: Bench, clean: stories.Story
     stories.assert_whole(job, "pgkill", clean)
 
 
-def test_an_import_survives_a_worker_told_to_end(bench: Bench, clean: stories.Story) -> None:  # P4
+def test_an_import_survives_the_shutdown_of_its_worker(bench: Bench, clean: stories.Story) -> None:
     job = stories.start("deploy", ROWS, user=stories.staff(), mode="slow-0.15")
     midway(job, "apply")
     processes = list(bench.workers.values())

@@ -1,4 +1,4 @@
-"""Random kill -9 over imports: nothing lost, nothing doubled, resumed in time (FAULTS P1, P2, V2, V7).
+"""Random kill -9 over imports: nothing lost, nothing doubled, resumed in time.
 
 The same harness is shown to see the two classic bugs, so that its silence means something.
 """
@@ -23,7 +23,7 @@ from tests.faults.kills import Gate, kill_at_random
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 
-def only_one_worker(bench: Bench) -> None:
+def run_single_worker(bench: Bench) -> None:
     for name in [*bench.workers][1:]:
         bench.kill_worker(name)
     bench.ready("one")
@@ -32,13 +32,13 @@ def only_one_worker(bench: Bench) -> None:
 def test_import_kills(bench: Bench) -> None:
     """The gate moves on with each kill, so that the import cannot end before all of them."""
     rows, wanted = 4000, 4
-    only_one_worker(bench)
+    run_single_worker(bench)
     ada = stories.staff()
     clean = stories.in_peace(bench, rows)
     gate = Gate(bench, stories.file_name("kills", "slow-0.02"))
 
     def move_on(killed: int) -> None:
-        gate.hold_at(rows * (killed + 1) // (wanted + 1)) if killed < wanted else gate.lift()
+        gate.close_at(rows * (killed + 1) // (wanted + 1)) if killed < wanted else gate.lift()
 
     move_on(0)
     job = stories.start("kills", rows, user=ada, mode="slow-0.02")
@@ -51,7 +51,7 @@ def test_import_kills(bench: Bench) -> None:
 def test_the_kills_show_a_cursor_that_moves_apart_from_its_chunk(bench: Bench) -> None:
     """One kill meets both imports between their two commits, where the gate holds them; another is random."""
     rows, bugs = 4000, ("early", "late")
-    only_one_worker(bench)
+    run_single_worker(bench)
     ada = stories.staff()
     clean = stories.in_peace(bench, rows)
     gates = [Gate(bench, stories.file_name(bug, f"{bug}-0.05")) for bug in bugs]
@@ -62,7 +62,7 @@ def test_the_kills_show_a_cursor_that_moves_apart_from_its_chunk(bench: Bench) -
 
     for bug, gate in zip(bugs, gates, strict=True):
         stories.know_people(bug, rows, ada)
-        gate.hold_at(0)
+        gate.close_at(0)
     planted = {bug: stories.send(bug, rows, user=ada, mode=f"{bug}-0.05") for bug in bugs}
     kills = kill_at_random(
         bench,

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a bulk merge and of its undo: no merge lost, none done twice (FAULTS P1, V3, V7).
+"""kill -9 in the middle of a bulk merge and of its undo: no merge lost, none done twice.
 
 A lock keeps the worker at the last statement of a chunk, when all its merges are written and nothing is committed:
 the moment in which a cursor that moved apart from its chunk would show.
@@ -25,7 +25,7 @@ from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import Change, Merge, MergeBatch, Profile
 from tests.faults.harness import RESUMED_WITHIN, Bench, wait_until
-from tests.faults.test_import_kills import only_one_worker
+from tests.faults.test_import_kills import run_single_worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
@@ -51,17 +51,17 @@ def rows_of(ids: list[int]) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def held_at_the_end_of_a_chunk(bench: Bench) -> Iterator[int]:
+def paused_at_the_end_of_a_chunk(bench: Bench) -> Iterator[int]:
     """While this lasts, a worker waits with a chunk written and not committed; gives its backend's process id."""
     with psycopg.connect(bench.postgres.url) as lock:
         lock.execute("LOCK TABLE profiles_mergebatchrow IN SHARE MODE")
 
         def waiting() -> int:
-            found = bench.sql(
+            rows = bench.sql(
                 "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
                 " AND query ILIKE '%UPDATE profiles_mergebatchrow%' AND pid <> pg_backend_pid()"
             )
-            return int(found[0][0]) if found else 0
+            return int(rows[0][0]) if rows else 0
 
         yield wait_until(waiting, what="a worker at the end of a chunk")
 
@@ -69,7 +69,7 @@ def held_at_the_end_of_a_chunk(bench: Bench) -> Iterator[int]:
 def kill_some_times(bench: Bench, job: Job) -> None:
     """Kill whoever holds the job at the end of a chunk, its pool and the whole worker by turns."""
     for turn in range(KILLS):
-        with held_at_the_end_of_a_chunk(bench):
+        with paused_at_the_end_of_a_chunk(bench):
             before = committed(job)
             if turn % 2:
                 bench.kill_worker("one")
@@ -88,7 +88,7 @@ def committed(job: Job) -> int:
 
 @pytest.mark.timeout(900)
 def test_a_killed_bulk_merge_goes_on_without_repeating_or_losing_one(bench: Bench) -> None:
-    only_one_worker(bench)
+    run_single_worker(bench)
     Webhook.objects.create(
         name="crm", url="https://203.0.113.1/", topics=["profile.merged", "profile.unmerged"]
     )
@@ -96,7 +96,7 @@ def test_a_killed_bulk_merge_goes_on_without_repeating_or_losing_one(bench: Benc
     before = rows_of(ids)
     chains = [ids[start : start + LONG] for start in range(0, len(ids), LONG)]
     # The first of each chain is the survivor of all; turns are mixed so that chains span chunks.
-    pairs = [Pair(chain[place], chain[place + 1]) for place in reversed(range(LONG - 1)) for chain in chains]
+    pairs = [Pair(chain[index], chain[index + 1]) for index in reversed(range(LONG - 1)) for chain in chains]
     by: Any = {"actor": Actor.system(), "source": builtin_source("staff")}
     batch = make_batch(pairs, **by)
     preview_batch(batch_id=batch.pk, actor=by["actor"])

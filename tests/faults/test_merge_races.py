@@ -1,4 +1,4 @@
-"""Merges against merges, edits, events and dying connections (FAULTS R1, R2, R3, R6, R10, D3, D4)."""
+"""Merges against merges, edits, events and dying connections."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_a_killed_connection_leaves_a_whole_merge_or_none() -> None:
     inner = merging(b, c)().merge_id
     connection.ensure_connection()
     for verb in (merging(a, b), lambda: unmerge_profiles(merge_id=inner, **by())):
-        before, told = checksums(), Change.objects.count()
+        before, changes = checksums(), Change.objects.count()
         statement = 0
         while True:
             statement += 1
@@ -269,7 +269,7 @@ def test_a_killed_connection_leaves_a_whole_merge_or_none() -> None:
             except OperationalError:
                 connection.close()
                 assert checksums() == before
-                assert Change.objects.count() == told
+                assert Change.objects.count() == changes
                 continue
             assert seen["statements"] < statement
             break
@@ -290,49 +290,49 @@ class Crowd:
         self.made: Counter[str] = Counter()
 
     def act(self, luck: random.Random, serial: str) -> None:
-        one, other = luck.sample(self.ids, 2)
+        a, b = luck.sample(self.ids, 2)
         kind = luck.choices(
             ["merge", "undo", "edit", "event", "raw", "note", "tag", "identifier", "lock"], _ODDS
         )[0]
         # An edit that followed pointers through two merges at once may lose a deadlock; its door repeats it.
-        retried(getattr(self, kind))(one, other, luck, serial)
+        retried(getattr(self, kind))(a, b, luck, serial)
         self.made[kind] += 1
 
-    def merge(self, one: int, other: int, luck: random.Random, serial: str) -> None:
+    def merge(self, a: int, b: int, luck: random.Random, serial: str) -> None:
         hashed = None
         if luck.random() < 0.3:
-            hashed = preview_merge(winner_id=one, loser_id=other, **by()).preview_hash
-        merge_profiles(winner_id=one, loser_id=other, preview_hash=hashed, **by())
+            hashed = preview_merge(winner_id=a, loser_id=b, **by()).preview_hash
+        merge_profiles(winner_id=a, loser_id=b, preview_hash=hashed, **by())
 
-    def undo(self, one: int, other: int, luck: random.Random, serial: str) -> None:
+    def undo(self, a: int, b: int, luck: random.Random, serial: str) -> None:
         merges = list(Merge.objects.active().values_list("pk", flat=True))
         if merges:
             unmerge_profiles(merge_id=luck.choice(merges), **by())
 
-    def edit(self, one: int, other: int, luck: random.Random, serial: str) -> None:
+    def edit(self, a: int, b: int, luck: random.Random, serial: str) -> None:
         values = {luck.choice(["city", "first_name", "state"]): luck.choice([None, "x", "y", serial])}
-        update_profile(profile_id=one, values=values, via_id=one, **by())
+        update_profile(profile_id=a, values=values, via_id=a, **by())
 
-    def event(self, one: int, other: int, luck: random.Random, serial: str) -> None:
-        add_event(profile_id=one, name="Page", **by())
+    def event(self, a: int, b: int, luck: random.Random, serial: str) -> None:
+        add_event(profile_id=a, name="Page", **by())
 
-    def raw(self, one: int, other: int, luck: random.Random, serial: str) -> None:
+    def raw(self, a: int, b: int, luck: random.Random, serial: str) -> None:
         """As tracking will: no lock, on the member."""
         name, now = EventName.objects.get(name="Raw"), timezone.now()
-        Event.objects.create(profile_id=one, name=name, occurred_at=now, message_id=uuid.uuid4(), source_id=5)
+        Event.objects.create(profile_id=a, name=name, occurred_at=now, message_id=uuid.uuid4(), source_id=5)
 
-    def note(self, one: int, other: int, luck: random.Random, serial: str) -> None:
-        add_note(profile_id=one, text=serial, **by())
+    def note(self, a: int, b: int, luck: random.Random, serial: str) -> None:
+        add_note(profile_id=a, text=serial, **by())
 
-    def tag(self, one: int, other: int, luck: random.Random, serial: str) -> None:
-        tag_profiles(profile_ids=[one, other], tag_names=[luck.choice("abc")], **by())
+    def tag(self, a: int, b: int, luck: random.Random, serial: str) -> None:
+        tag_profiles(profile_ids=[a, b], tag_names=[luck.choice("abc")], **by())
 
-    def identifier(self, one: int, other: int, luck: random.Random, serial: str) -> None:
-        attach_identifier(profile_id=one, type_name="anonymous_id", raw=f"browser-{serial}", **by())
+    def identifier(self, a: int, b: int, luck: random.Random, serial: str) -> None:
+        attach_identifier(profile_id=a, type_name="anonymous_id", raw=f"browser-{serial}", **by())
 
-    def lock(self, one: int, other: int, luck: random.Random, serial: str) -> None:
+    def lock(self, a: int, b: int, luck: random.Random, serial: str) -> None:
         for is_locked in (True, False):
-            set_lock(profile_id=one, is_locked=is_locked, **by())
+            set_lock(profile_id=a, is_locked=is_locked, **by())
 
 
 _ODDS = [28, 14, 16, 8, 10, 6, 8, 8, 2]

@@ -1,4 +1,4 @@
-"""A row that kills whoever touches it is found in few deaths and named (FAULTS P7); everything before it is done."""
+"""A row that kills whoever touches it is found in few deaths and named; everything before it is done."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def deaths_until_it_ends(job: Job) -> int:
     raise AssertionError("a crash loop")
 
 
-def said_of(line: int) -> str:
+def problem_at(line: int) -> str:
     return (
         f"Stopped after 3 tries without progress at line {line}."
         " Every try was interrupted; see the worker's log, then resume."
@@ -57,7 +57,7 @@ def test_a_row_that_kills_while_it_is_applied(monkeypatch: pytest.MonkeyPatch) -
     job = planned(TEXT)
     work = apply_import(import_id=job.pk, actor=Actor.system())
     assert deaths_until_it_ends(work) <= 7
-    assert (work.state, work.problem, work.done) == ("failed", said_of(POISON), POISON - 2)
+    assert (work.state, work.problem, work.done) == ("failed", problem_at(POISON), POISON - 2)
     job.refresh_from_db()
     assert (job.state, job.counts["created"], job.counts["not_applied"]) == (
         "failed",
@@ -79,7 +79,7 @@ def test_a_row_that_kills_while_it_is_planned(monkeypatch: pytest.MonkeyPatch) -
     job = upload(TEXT)
     work = plan_import(import_id=job.pk, actor=Actor.system())
     assert deaths_until_it_ends(work) <= 7
-    assert (work.state, work.problem) == ("failed", said_of(POISON))
+    assert (work.state, work.problem) == ("failed", problem_at(POISON))
     job.refresh_from_db()
-    assert (job.state, job.problem) == (Import.State.FAILED, said_of(POISON))
+    assert (job.state, job.problem) == (Import.State.FAILED, problem_at(POISON))
     assert not Profile.objects.exists()

@@ -1,4 +1,4 @@
-"""Killed, told to end, gone and doubled: workers and the clock (FAULTS P1-P4, P6-P8, B4)."""
+"""Workers and beat killed, stopped, gone and doubled: each job is done once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.faults.worker_app import STEPS
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 
-def test_a_killed_pool_child_is_followed_by_another(bench: Bench) -> None:  # P1
+def test_a_killed_pool_child_is_followed_by_another(bench: Bench) -> None:
     bench.ready("one")
     job = at_step(start(), 2)
     os.kill(job.result["pid"], signal.SIGKILL)
@@ -27,7 +27,7 @@ def test_a_killed_pool_child_is_followed_by_another(bench: Bench) -> None:  # P1
     assert job.resumes == 1
 
 
-def test_another_worker_takes_over_from_a_killed_one(bench: Bench) -> None:  # P2
+def test_another_worker_takes_over_from_a_killed_one(bench: Bench) -> None:
     bench.ready("one", "two")
     job = at_step(start(), 2)
     bench.kill_worker(bench.holder_of(job.result["pid"]))
@@ -35,11 +35,11 @@ def test_another_worker_takes_over_from_a_killed_one(bench: Bench) -> None:  # P
     assert job.resumes == 1
 
 
-def test_without_workers_and_clock_a_starting_worker_finds_the_work(bench: Bench) -> None:  # P3, P8
+def test_without_workers_and_clock_a_starting_worker_finds_the_work(bench: Bench) -> None:
     bench.ready("one", beat=False)
     job = at_step(start(), 2)
     bench.kill_workers()
-    never_sent = Job.objects.create(kind=STEPS, params={"n": 2}, total=2)  # P6
+    never_sent = Job.objects.create(kind=STEPS, params={"n": 2}, total=2)
     wait_until(lambda: bench.sql("SELECT lease_until < now() FROM cdp_job WHERE id = %s", [job.pk])[0][0])
     job.refresh_from_db()
     assert job.state == "running"  # nobody is there to say otherwise; readiness and the page tell it waits
@@ -48,7 +48,7 @@ def test_without_workers_and_clock_a_starting_worker_finds_the_work(bench: Bench
     assert_done_once(bench, never_sent)
 
 
-def test_a_told_worker_ends_its_chunk_and_gives_the_job_back(bench: Bench) -> None:  # P4
+def test_a_stopping_worker_ends_its_chunk_and_releases_the_job(bench: Bench) -> None:
     bench.ready("one", "two")
     job = at_step(start(n=20), 2)
     process = bench.workers.pop(bench.holder_of(job.result["pid"]))
@@ -59,13 +59,13 @@ def test_a_told_worker_ends_its_chunk_and_gives_the_job_back(bench: Bench) -> No
     assert bench.holder_of(job.result["pid"])  # whoever ended it is still here
 
 
-def test_a_job_the_broker_never_heard_of_starts(bench: Bench) -> None:  # P6
+def test_a_job_the_broker_never_heard_of_starts(bench: Bench) -> None:
     bench.ready("one")
     job = Job.objects.create(kind=STEPS, params={"n": 3}, total=3)
     assert_done_once(bench, job)
 
 
-def test_a_step_that_kills_workers_ends_its_job_and_no_other(bench: Bench) -> None:  # P7
+def test_a_step_that_kills_workers_ends_its_job_and_no_other(bench: Bench) -> None:
     bench.ready("one")
     before = sum(bench.log_of(name).count("exited prematurely") for name in bench.workers)
     poisoned = start(n=5, pause=0, poison=2)
@@ -83,7 +83,7 @@ def test_a_step_that_kills_workers_ends_its_job_and_no_other(bench: Bench) -> No
     assert deaths - before <= 10
 
 
-def test_two_clocks_do_no_double_work(bench: Bench) -> None:  # P8
+def test_two_clocks_do_no_double_work(bench: Bench) -> None:
     bench.ready("one", "two")
     bench.start_beat()
     jobs = [start(n=4, pause=0.05) for _ in range(6)]
@@ -92,7 +92,7 @@ def test_two_clocks_do_no_double_work(bench: Bench) -> None:  # P8
         assert job.resumes == 0
 
 
-def test_the_same_message_many_times_is_one_run(bench: Bench) -> None:  # B4, B5
+def test_the_same_message_many_times_is_one_run(bench: Bench) -> None:
     bench.ready("one", "two")
     job = start(n=6)
     for _ in range(5):
@@ -101,20 +101,22 @@ def test_the_same_message_many_times_is_one_run(bench: Bench) -> None:  # B4, B5
     assert job.resumes == 0
     gone = Job.objects.create(kind=STEPS, params={"n": 1}, state="done")
     Job.objects.filter(pk=gone.pk).delete()
-    told = {name: len(bench.log_of(name)) for name in bench.workers}
+    logged = {name: len(bench.log_of(name)) for name in bench.workers}
     run_job.delay(job.pk)
     run_job.delay(gone.pk)
 
-    def said() -> bool:
-        new = "".join(bench.log_of(name)[told[name] :] for name in bench.workers)
-        return all(f"job {pk}: not due, ended, or held by another worker" in new for pk in (job.pk, gone.pk))
+    def are_logged() -> bool:
+        new = "".join(bench.log_of(name)[logged[name] :] for name in bench.workers)
+        return all(
+            f"job {pk}: not due, ended, or leased by another worker" in new for pk in (job.pk, gone.pk)
+        )
 
-    wait_until(said, what="a line for each stale message")
+    wait_until(are_logged, what="a line for each stale message")
     assert bench.steps_of(job.pk) == list(range(6))
     assert bench.steps_of(gone.pk) == []
 
 
-def test_who_is_deactivated_stops_before_the_next_chunk(bench: Bench) -> None:  # R12
+def test_who_is_deactivated_stops_before_the_next_chunk(bench: Bench) -> None:
     bench.ready("one")
     mira = staff("mira")
     job = start_job(

@@ -1,4 +1,4 @@
-"""Random kill -9 over scans for duplicates: the same pairs and cases as in peace, and no files left (P1, P2, V7)."""
+"""Random kill -9 over scans for duplicates: the same pairs and cases as in peace, and no files left."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PEOPLE = 3500
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """What a scan leaves behind, without ids of its own and times."""
 
     pairs: dict[tuple[int, int], tuple[Any, ...]]
@@ -47,7 +47,7 @@ class Found:
     people: int
 
     @classmethod
-    def now(cls) -> Found:
+    def now(cls) -> Findings:
         pairs = DuplicatePair.objects.values_list(
             "a_id", "b_id", "verdict", "tier", "score", "rule", "veto", "evidence", "case__anchor"
         )
@@ -106,23 +106,23 @@ def ended(job: Job) -> Job:
     return job
 
 
-def assert_whole(bench: Bench, job: Job, clean: Found) -> None:
+def assert_whole(bench: Bench, job: Job, clean: Findings) -> None:
     ended(job)
     assert (job.state, job.problem) == ("done", "")
     assert job.result["people"] == clean.people
-    assert Found.now() == clean
+    assert Findings.now() == clean
     assert not MatchQueue.objects.exists()
     folders = Path(bench.env["CDP_DATA"]) / "scans"
     assert [path.name for path in folders.rglob("*")] == []
 
 
-def undisturbed(bench: Bench) -> Found:
+def undisturbed(bench: Bench) -> Findings:
     for name in [*bench.workers][1:]:
         bench.kill_worker(name)
     bench.ready("one")
     make_base()
     assert ended(scan()).state == "done"
-    clean = Found.now()
+    clean = Findings.now()
     assert clean.people > PEOPLE * 0.9
     assert len(clean.pairs) > 100
     assert len(clean.cases) > 3
@@ -139,9 +139,9 @@ def test_scan_kills(bench: Bench) -> None:
     def move_on(killed: int) -> None:
         gates[killed - 1].lift()
         if killed < len(gates):
-            gates[killed].hold_at(0)
+            gates[killed].close_at(0)
 
-    gates[0].hold_at(0)
+    gates[0].close_at(0)
     job = scan()
     kills = kill_at_random(
         bench,
@@ -164,12 +164,12 @@ def test_scan_kills(bench: Bench) -> None:
 @pytest.mark.timeout(3600)
 def test_many_scan_kills(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """50 kills over as many scans as it takes."""
-    clean, random, told = undisturbed(bench), Random(11), Kills()
-    while told.count < 50:
+    clean, random, kills_so_far = undisturbed(bench), Random(11), Kills()
+    while kills_so_far.count < 50:
         job = scan()
         kills = kill_at_random(bench, [job], kills=4, random=random, longest=2.5)
         assert_whole(bench, job, clean)
-        told.count += kills.count
-        told.seconds += kills.seconds
+        kills_so_far.count += kills.count
+        kills_so_far.seconds += kills.seconds
     with capsys.disabled():
-        print(f"{told.count} kills, slowest resume {told.slowest:.1f} s")
+        print(f"{kills_so_far.count} kills, slowest resume {kills_so_far.slowest:.1f} s")

@@ -1,4 +1,4 @@
-"""The door while the broker or the database is away (FAULTS B1, B6, D2): nothing that was told is lost."""
+"""Tracking while the broker or the database is away: nothing that was sent is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
 
 @pytest.fixture
-def door(bench: Bench, tmp_path: Path) -> Iterator[str]:
+def address(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """The address of a product on the bench's servers."""
     bench.ready(beat=False)
     bench.manage("collectstatic", "--noinput", "--verbosity", "0")
@@ -62,28 +62,28 @@ def track(name: str) -> dict[str, Any]:
     return {"anonymousId": "b1", "event": name, "messageId": f"m-{name}"}
 
 
-def test_the_door_needs_no_broker(bench: Bench, door: str) -> None:  # B1, B6
+def test_tracking_needs_no_broker(bench: Bench, address: str) -> None:
     key = create_source(name="Shop", kind="server", actor=Actor.system()).write_key
     with bench.redis.client() as client:
         client.config_set("maxmemory", "1")
-        full = ask(door, "/v1/track", track("full"), X_Write_Key=key)
+        full = ask(address, "/v1/track", track("full"), X_Write_Key=key)
         client.config_set("maxmemory", "256mb")
     bench.redis.kill()
-    away = ask(door, "/v1/identify", {"userId": "u1", "messageId": "m-away"}, X_Write_Key=key)
+    away = ask(address, "/v1/identify", {"userId": "u1", "messageId": "m-away"}, X_Write_Key=key)
     assert (full[0], away[0]) == (200, 200), (full, away)
     assert Receipt.objects.filter(message_id__in=["m-full", "m-away"], outcome="applied").count() == 2
 
 
-def test_what_was_told_while_the_database_was_away_arrives_once_it_is_back(
-    bench: Bench, door: str, chromium: Browser
-) -> None:  # D2
+def test_what_was_sent_while_the_database_was_away_arrives_once_it_is_back(
+    bench: Bench, address: str, chromium: Browser
+) -> None:
     made = create_source(name="Site", kind="web", actor=Actor.system())
     server = create_source(name="Server", kind="server", actor=Actor.system()).write_key
     site, context = Site(), chromium.new_context()
     with running(SitePages, site, "localhost") as pages:
         site.address = pages.address
         page = context.new_page()
-        site.put("/shop", "", snippet(door, made.write_key, page="off"))
+        site.put("/shop", "", snippet(address, made.write_key, page="off"))
         page.goto(site.address + "/shop")
         page.wait_for_function(READY)
         page.evaluate("cdp.track('Before')")
@@ -91,12 +91,12 @@ def test_what_was_told_while_the_database_was_away_arrives_once_it_is_back(
 
         connection.close()
         bench.postgres.stop("immediate")
-        status, headers, text = ask(door, "/v1/track", track("refused"), X_Write_Key=server)
-        told = json.loads(text)
-        assert (status, told["code"]) == (503, "unavailable")
+        status, headers, text = ask(address, "/v1/track", track("refused"), X_Write_Key=server)
+        problem = json.loads(text)
+        assert (status, problem["code"]) == (503, "unavailable")
         assert int(headers["Retry-After"]) > 0
         status, headers, text = ask(
-            door, "/admin/profiles/profile/", Cookie="sessionid=of-somebody-signed-in"
+            address, "/admin/profiles/profile/", Cookie="sessionid=of-somebody-signed-in"
         )
         assert status == 503
         assert "Traceback" not in text
@@ -112,7 +112,7 @@ def test_what_was_told_while_the_database_was_away_arrives_once_it_is_back(
 
         bench.postgres.restart()
         page.wait_for_function(f"({WAITING})() === 0", timeout=60_000)
-        status, _, text = ask(door, "/v1/track", track("refused"), X_Write_Key=server)
+        status, _, text = ask(address, "/v1/track", track("refused"), X_Write_Key=server)
         assert (status, json.loads(text)["accepted"]) == (200, 1)
     context.close()
 

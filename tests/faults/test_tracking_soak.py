@@ -51,41 +51,41 @@ def an_item(dice: random.Random) -> dict[str, Any]:
 
 def a_client(address: str, write_key: str, api_key: str, seed: int) -> Counter[str]:
     """Sends its share; every tenth batch twice, and merges and undoes in between. What was answered, counted."""
-    dice, said = random.Random(seed), Counter[str]()
+    dice, counts = random.Random(seed), Counter[str]()
     merges: list[int] = []
     for turn in range(ITEMS // CLIENTS // BATCH):
         body = json.dumps({"batch": [an_item(dice) for _ in range(BATCH)]}).encode()
         for _ in range(2 if turn % 10 == 0 else 1):
-            told = post(address, write_key, body)
-            said["sent"] += BATCH
+            answer = post(address, write_key, body)
+            counts["sent"] += BATCH
             for name in ("received", "accepted", "duplicates", "rejected"):
-                said[name] += told.get(name, 0)
+                counts[name] += answer.get(name, 0)
         if turn % 2:
-            join_or_part(address, api_key, dice, merges, said)
-    return said
+            join_or_part(address, api_key, dice, merges, counts)
+    return counts
 
 
 def join_or_part(
-    address: str, api_key: str, dice: random.Random, merges: list[int], said: Counter[str]
+    address: str, api_key: str, dice: random.Random, merges: list[int], counts: Counter[str]
 ) -> None:
     """One merge of two people, or the undo of one of this client's; a refusal is an answer, too."""
     if merges and dice.random() < 0.5:
         merge_id = merges.pop(dice.randrange(len(merges)))
-        if ask(address, f"merges/{merge_id}/unmerge/", api_key, {}, said):
-            said["unmerged"] += 1
+        if ask(address, f"merges/{merge_id}/unmerge/", api_key, {}, counts):
+            counts["unmerged"] += 1
         return
     wanted = [{"type": "customer_id", "value": f"u{dice.randrange(PEOPLE)}"} for _ in range(2)]
-    found = ask(address, "resolve/", api_key, {"identifiers": wanted}, said) or {"results": []}
-    ids = [one["id"] for one in found["results"] if one["id"]]
+    resolved = ask(address, "resolve/", api_key, {"identifiers": wanted}, counts) or {"results": []}
+    ids = [row["id"] for row in resolved["results"] if row["id"]]
     if len(ids) == 2 and (
-        told := ask(address, f"profiles/{ids[0]}/merge/", api_key, {"loser_id": ids[1]}, said)
+        merged := ask(address, f"profiles/{ids[0]}/merge/", api_key, {"loser_id": ids[1]}, counts)
     ):
-        said["merged"] += 1
-        merges.append(told["merge_id"])
+        counts["merged"] += 1
+        merges.append(merged["merge_id"])
 
 
 def ask(
-    address: str, path: str, api_key: str, body: dict[str, Any], said: Counter[str]
+    address: str, path: str, api_key: str, body: dict[str, Any], counts: Counter[str]
 ) -> dict[str, Any] | None:
     """One REST call; None when it was refused: changed meanwhile, one person already, undone already …"""
     headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
@@ -96,7 +96,7 @@ def ask(
     except urllib.error.HTTPError as error:
         if error.code not in (404, 409, 422):
             raise
-        said[f"refused with {error.code}"] += 1
+        counts[f"refused with {error.code}"] += 1
         return None
 
 
@@ -107,7 +107,7 @@ def post(address: str, write_key: str, body: bytes) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def test_a_day_of_traffic_at_the_door(bench: Bench, tmp_path: Path) -> None:
+def test_a_day_of_traffic(bench: Bench, tmp_path: Path) -> None:
     made = create_source(name="Soak", kind="server", actor=Actor.system())
     staff = create_key(name="soak", scopes=["profiles:read", "merge"], actor=Actor.system())
     before = Receipt.objects.filter(source=made.source).count()
@@ -121,23 +121,23 @@ def test_a_day_of_traffic_at_the_door(bench: Bench, tmp_path: Path) -> None:
         try:
             wait_until(lambda: is_up(address), what="the door answers")
             with ThreadPoolExecutor(CLIENTS) as clients:
-                told = clients.map(
+                results = clients.map(
                     lambda seed: a_client(address, made.write_key, staff.secret, seed), range(CLIENTS)
                 )
-                said = sum(told, Counter[str]())
+                counts = sum(results, Counter[str]())
         finally:
             web.terminate()
             web.wait(60)
     items = ITEMS // CLIENTS // BATCH * BATCH * CLIENTS
-    assert said["rejected"] == 0
-    assert said["merged"]
-    assert said["unmerged"]
-    assert Receipt.objects.filter(source=made.source).count() - before == said["sent"] == said["received"]
+    assert counts["rejected"] == 0
+    assert counts["merged"]
+    assert counts["unmerged"]
+    assert Receipt.objects.filter(source=made.source).count() - before == counts["sent"] == counts["received"]
     events = Event.objects.filter(source=made.source)
     assert events.count() == items
     assert not Identifier.objects.resolving().exclude(profile__canonical__status="live").exists()
     assert violations() == []
-    print(dict(said))
+    print(dict(counts))
 
 
 def is_up(address: str) -> bool:

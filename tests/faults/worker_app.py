@@ -38,7 +38,7 @@ def prepare(**kwargs: Any) -> None:
     if "CDP_FAULTS_WORKER" not in os.environ:
         return
     _register_steps()
-    _tell_takes()
+    _record_takes()
     _plant()
     _plant_scan()
     _shrink()
@@ -60,7 +60,7 @@ def _register_steps() -> None:
         return at + 1 < chunk.params["n"]
 
 
-def _tell_takes() -> None:
+def _record_takes() -> None:
     """Write down which process took which lease, and when by the database's clock."""
     from cdp import job_steps, jobs
 

@@ -54,4 +54,4 @@ def test_what_is_asked_together_is_waited_for_once(client: Client, tmp_path: Pat
             if kind == "identify":
                 item |= {"userId": place, "anonymousId": f"new-{number}"}
             found[kind] = waits(client, write_key, item, tmp_path / "trace")
-    assert found == {"known": 3, "new": 5, "identify": 6}
+    assert found == {"known": 4, "new": 6, "identify": 7}

@@ -44,15 +44,19 @@ class Command(BaseCommand):
         findings = [*check_settings(), *check_services(), *check_data()]
         broken = [finding for finding in findings if finding.state == "broken"]
         if options["json"]:
-            told = {"ok": not broken, "mended": mended, "findings": [asdict(finding) for finding in findings]}
-            self.stdout.write(json.dumps(told, ensure_ascii=False, indent=2))
+            report = {
+                "ok": not broken,
+                "mended": mended,
+                "findings": [asdict(finding) for finding in findings],
+            }
+            self.stdout.write(json.dumps(report, ensure_ascii=False, indent=2))
         else:
-            self._tell(findings, mended)
+            self._print_findings(findings, mended)
         if broken:
             things = "1 thing is" if len(broken) == 1 else f"{len(broken)} things are"
             raise CommandError(f"{things} broken.", returncode=1)
 
-    def _tell(self, findings: list[Finding], mended: int) -> None:
+    def _print_findings(self, findings: list[Finding], mended: int) -> None:
         if mended:
             self.stdout.write(f"Derived again: {_rows(mended)}.")
         part = ""

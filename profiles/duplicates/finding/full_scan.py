@@ -28,7 +28,7 @@ from cdp.errors import Forbidden
 from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from cdp.worker import is_stopping
+from cdp.shutdown import is_stopping
 from profiles.duplicates.finding import clusters, match_rows, store
 from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.model import shipped
@@ -82,7 +82,7 @@ def _place(job: Job) -> str:
     return f"step “{job.cursor.get('step', _STEPS[0])}”"
 
 
-@handler(KIND, on_end=_forget, place=_place)
+@handler(KIND, on_end=_forget, position=_place)
 def step(chunk: Chunk) -> bool:
     """One chunk of whatever step the job is at."""
     at = chunk.cursor.get("step", _STEPS[0])

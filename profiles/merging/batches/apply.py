@@ -81,7 +81,7 @@ def _place(job: Job) -> str:
     return f"pair {job.cursor.get('after', 0) + 1:,}"
 
 
-@handler(KIND, on_end=_end, place=_place)
+@handler(KIND, on_end=_end, position=_place)
 def step(chunk: Chunk) -> bool:
     """The next pairs, merged or skipped in the transaction that moves the cursor."""
     size = CHUNK if chunk.tries == 1 else SMALLER

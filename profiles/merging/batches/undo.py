@@ -72,7 +72,7 @@ def _place(job: Job) -> str:
     return f"merge {job.done + 1:,} of {job.total or 0:,}"
 
 
-@handler(KIND, on_end=_end, place=_place)
+@handler(KIND, on_end=_end, position=_place)
 def step(chunk: Chunk) -> bool:
     """Some merges, the latest first, in the transaction that moves the cursor. What is refused does not keep the others."""
     size = CHUNK if chunk.tries == 1 else 1

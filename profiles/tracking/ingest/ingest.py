@@ -25,7 +25,7 @@ from psycopg.errors import (
 from cdp import webhooks
 from cdp.actors import Actor
 from cdp.errors import Refused
-from cdp.sql import Answer, ask, commit_with_these, together
+from cdp.sql import Answer, ask, together
 from cdp.ttl_cache import Recent
 from profiles.identity import graph
 from profiles.identity.types import identifier_types
@@ -275,8 +275,6 @@ class _Call:
             self.problems_of(changes, decided)
             self._keep_receipts(entries, decided.landings)
             told = _told(new, touched, heard)
-            if not told:
-                commit_with_these()
         for topic, items in told.items():
             webhooks.publish_many(topic, items=items)
 
