@@ -11,13 +11,15 @@ class ImportsConfig(AppConfig):
 
     def ready(self) -> None:
         # Web processes end jobs too (a queued one is canceled at once), so they know the handlers as well.
-        from cdp import retention, webhooks
+        from cdp import personal_data, retention, webhooks
         from cdp.rights import register_rights
         from imports import rights, tasks  # noqa: F401
+        from imports.personal_data import PROVIDER
         from imports.retention import expire_imports
 
         register_rights("imports", rights.RIGHTS)
         webhooks.register_topics({"import.finished": "An import ended"})
+        personal_data.providers.register("imports", PROVIDER)
         retention.expiry.register("imports", expire_imports)
 
         # Where uploads arrive. When it cannot be made, Django's check files.E001 says so and names the setting.

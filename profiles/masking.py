@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 
+from profiles.personal_data import TABLES
 from profiles.values.attributes import CUSTOM, Spec
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 DOTS = "•••"
 
-# Said of many people at once, so shown to everybody.
+# What identifies nobody, by its declared class; and the journal's keys for what is no column of a profile.
 OPEN_FIELDS = frozenset(
-    {"city", "state", "country", "gender", "language", "locked", "status", "tags", "consents"}
+    {
+        *next(table.personal for table in TABLES if table.label == "profiles.Profile"),
+        *("locked", "tags", "consents"),
+    }
 )
 # Journal keys with lists of ``type:value``.
 _IDENTIFIERS = frozenset({"identifiers", "confirmed", "blocked", "shared"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp import retention, webhooks
+from cdp import personal_data, retention, webhooks
 from cdp.actors import Actor
 from cdp.api import dry_run
 from cdp.rights import register_rights
@@ -16,13 +16,25 @@ def register() -> None:
     from profiles import invariants, rights, topics
     from profiles.bulk import exports
     from profiles.duplicates.finding import full_scan  # noqa: F401
+    from profiles.duplicates.finding.delete import forget as delete_from_duplicates
     from profiles.merging.batches import apply, preview, undo  # noqa: F401
     from profiles.models import Change
+    from profiles.personal_data import NOT_PERSONAL, TABLES
+    from profiles.privacy import export_parts
     from profiles.quality import hourly_counts
     from profiles.tracking.rejected.retention import forget_receipts
 
     register_rights("profiles", rights.RIGHTS)
     webhooks.register_topics(topics.TOPICS)
+    personal_data.providers.register(
+        "profiles",
+        personal_data.Provider(
+            tables=TABLES,
+            not_personal=NOT_PERSONAL,
+            sections=export_parts.SECTIONS,
+            delete=delete_from_duplicates,
+        ),
+    )
     invariants.register()
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", forget_receipts)

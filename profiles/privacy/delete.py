@@ -14,10 +14,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from cdp import audit, webhooks
+from cdp import audit, personal_data, webhooks
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids, Stale
-from profiles.duplicates.finding.delete import forget
 from profiles.editing.identifiers import refresh_recognized
 from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record, record_many
@@ -84,7 +83,7 @@ def delete_profiles(
     Profile.objects.filter(pk__in=chosen).update(
         status=Profile.Status.DELETED, version=F("version") + 1, updated_at=Now()
     )
-    forget([pk for family in members.values() for pk in family])
+    personal_data.delete([pk for family in members.values() for pk in family])
     entries = [
         Entry(
             pk,

@@ -1,20 +1,20 @@
-"""What the file for an access request holds, part by part.
+"""One person → the parts of the access file that ``profiles`` holds.
 
-A new table or column about people must show up here or be declared in profiles/privacy/exempt_fields.py with its reason;
+Every column of a table about people must show up here or be declared with its reason (profiles/personal_data.py);
 tests/privacy/test_completeness.py enumerates the models and plants a mark in every column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from cdp.models import AuditEntry, Delivery, OutboxMessage
-from imports.models import Import, Row
+from cdp.personal_data import Section
+from cdp.personal_data import Subject as AnySubject
 from profiles.consent.ledger import current_consents
 from profiles.models import (
     Address,
@@ -36,12 +36,11 @@ from profiles.values.attributes import Spec, attribute_specs, display, label_of,
 CHUNK = 1000
 
 
-@dataclass
-class Subject:
-    """The person: the surviving profile and the ids of everybody merged into it (itself included)."""
+@dataclass(frozen=True)
+class Subject(AnySubject):
+    """The person a request is about, with the surviving profile's row."""
 
     root: Profile
-    members: list[int]
 
     @cached_property
     def specs(self) -> dict[str, Spec]:
@@ -51,9 +50,6 @@ class Subject:
     def undone(self) -> set[int]:
         """Merges with somebody else that were taken back: what came over then is not this person's."""
         return set(_merges(self).filter(undone_at__isnull=False).values_list("pk", flat=True))
-
-
-Part = Callable[[Subject], dict[str, Any] | Iterable[dict[str, Any]]]
 
 
 def _who(user: Any, key: Any) -> str:
@@ -117,13 +113,13 @@ def other_values(subject: Subject) -> Iterable[dict[str, Any]]:
 
 
 def merged_profiles(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = Profile.objects.filter(pk__in=subject.members).exclude(pk=subject.root.pk)
+    rows = Profile.objects.filter(pk__in=subject.member_ids).exclude(pk=subject.root.pk)
     for row in rows.select_related("source").defer("search").order_by("pk"):
         yield _profile(row)
 
 
 def identifiers(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = Identifier.objects.filter(profile_id__in=subject.members).select_related("type", "source")
+    rows = Identifier.objects.filter(profile_id__in=subject.member_ids).select_related("type", "source")
     for row in rows.order_by("type__priority", "pk"):
         yield {
             "type": row.type.name,
@@ -140,7 +136,9 @@ def identifiers(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def addresses(subject: Subject) -> Iterator[dict[str, Any]]:
-    for row in Address.objects.filter(profile_id__in=subject.members).select_related("source").order_by("pk"):
+    for row in (
+        Address.objects.filter(profile_id__in=subject.member_ids).select_related("source").order_by("pk")
+    ):
         yield {
             "label": row.label,
             "street": row.street,
@@ -155,7 +153,7 @@ def addresses(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def tags(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = ProfileTag.objects.filter(profile_id__in=subject.members).select_related("tag", "source")
+    rows = ProfileTag.objects.filter(profile_id__in=subject.member_ids).select_related("tag", "source")
     for row in rows.order_by("tag__name", "pk"):
         yield {
             "tag": row.tag.name,
@@ -169,7 +167,9 @@ def tags(subject: Subject) -> Iterator[dict[str, Any]]:
 def consents(subject: Subject) -> dict[str, Any]:
     now = current_consents([subject.root.pk]).get(subject.root.pk, {})
     rows = (
-        Consent.objects.filter(profile_id__in=subject.members).select_related("source", "user").order_by("pk")
+        Consent.objects.filter(profile_id__in=subject.member_ids)
+        .select_related("source", "user")
+        .order_by("pk")
     )
     return {
         "now": [
@@ -196,7 +196,7 @@ def consents(subject: Subject) -> dict[str, Any]:
 
 def events(subject: Subject) -> Iterator[dict[str, Any]]:
     """Oldest first, read in chunks: there may be hundreds of thousands."""
-    rows = Event.objects.filter(profile_id__in=subject.members).select_related("name", "source")
+    rows = Event.objects.filter(profile_id__in=subject.member_ids).select_related("name", "source")
     for row in rows.order_by("occurred_at", "pk").iterator(CHUNK):
         yield {
             "name": row.name.name,
@@ -213,7 +213,7 @@ def events(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def notes(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = Note.objects.filter(profile_id__in=subject.members).select_related("user", "key")
+    rows = Note.objects.filter(profile_id__in=subject.member_ids).select_related("user", "key")
     for row in rows.order_by("created_at", "pk"):
         yield {
             "text": row.text,
@@ -224,7 +224,7 @@ def notes(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def messages(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = Message.objects.filter(profile_id__in=subject.members).select_related("user", "mail")
+    rows = Message.objects.filter(profile_id__in=subject.member_ids).select_related("user", "mail")
     for row in rows.order_by("created_at", "pk"):
         mail = row.mail
         yield {
@@ -242,7 +242,7 @@ def messages(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def _merges(subject: Subject) -> QuerySet[Merge]:
-    return Merge.objects.filter(Q(loser_id__in=subject.members) | Q(winner_id__in=subject.members))
+    return Merge.objects.filter(Q(loser_id__in=subject.member_ids) | Q(winner_id__in=subject.member_ids))
 
 
 def merges(subject: Subject) -> Iterator[dict[str, Any]]:
@@ -271,7 +271,7 @@ def merges(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def possible_duplicates(subject: Subject) -> Iterator[dict[str, Any]]:
     """That somebody looked like this person, and what staff decided; not who it is."""
-    rows = DuplicatePair.objects.filter(Q(a_id__in=subject.members) | Q(b_id__in=subject.members))
+    rows = DuplicatePair.objects.filter(Q(a_id__in=subject.member_ids) | Q(b_id__in=subject.member_ids))
     for row in rows.select_related("user", "key").order_by("pk"):
         yield {
             "found_at": row.created_at,
@@ -281,12 +281,12 @@ def possible_duplicates(subject: Subject) -> Iterator[dict[str, Any]]:
             "decision": row.verdict,
             "decided_by": _who(row.user, row.key) if row.decided_at else None,
             "decided_at": row.decided_at,
-            "profile_id": row.a_id if row.a_id in subject.members else row.b_id,
+            "profile_id": row.a_id if row.a_id in subject.member_ids else row.b_id,
         }
 
 
 def _changes(subject: Subject) -> QuerySet[Change]:
-    rows = Change.objects.filter(profile_id__in=subject.members).select_related("source", "user", "key")
+    rows = Change.objects.filter(profile_id__in=subject.member_ids).select_related("source", "user", "key")
     return rows.order_by("at", "pk")
 
 
@@ -307,112 +307,36 @@ def history(subject: Subject) -> Iterator[dict[str, Any]]:
         }
 
 
-def imports(subject: Subject) -> Iterator[dict[str, Any]]:
-    """The files that had this person in them, with the cleaned rows while those are kept.
-
-    Found by the journal (import and line), and by the rows that lead to a member: those tables are read
-    through, which takes about a second per ten million rows, and are dropped with the file's retention.
-    """
-    lines: dict[int, set[int]] = {}
-    told = Change.objects.filter(profile_id__in=subject.members, cause="import", cause_id__isnull=False)
-    for import_id, line in told.values_list("cause_id", "line"):
-        lines.setdefault(int(import_id or 0), set()).update([line] if line else [])
-    rows: dict[int, list[dict[str, Any]]] = {}
-    by_line = Q(pk__in=[])
-    for import_id, numbers in lines.items():
-        by_line |= Q(import_id=import_id) & (Q(line__in=numbers) | Q(head__in=numbers))
-    for row in Row.objects.filter(by_line | Q(profile_id__in=subject.members)).order_by("import_id", "line"):
-        rows.setdefault(row.import_id, []).append(_row(row))
-    for job in (
-        Import.objects.filter(pk__in={*lines, *rows}).select_related("user", "key", "source").order_by("pk")
-    ):
-        yield {
-            "file": job.name,
-            "uploaded_at": job.created_at,
-            "applied_at": job.applied_at,
-            "uploaded_by": _who(job.user, job.key),
-            "source": job.source.name,
-            "import": job.pk,
-            "state": job.state,
-            "lines": sorted({*lines.get(job.pk, ()), *(row["line"] for row in rows.get(job.pk, ()))}),
-            "rows": rows.get(job.pk, []),
-        }
-
-
-def _row(row: Row) -> dict[str, Any]:
-    values = {name: value for name in Profile.FIELDS if (value := getattr(row, name)) is not None}
-    return {
-        "line": row.line,
-        "outcome": row.outcome,
-        "profile_id": row.profile_id,
-        "values": values,
-        "attributes": row.attributes,
-        "identifiers": row.keys,
-        "identifiers_as_sent": row.raws,
-        "tags": row.tags,
-        "consents": row.consents,
-        "cleared": row.clears,
-        "changes": row.diff,
-        "problems": row.problems,
-        "warnings": row.notices,
-    }
-
-
-def access(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Who looked at, changed, exported or deleted this person. Index look-ups by subject."""
-    subjects = [f"profile:{member}" for member in subject.members]
-    for entry in AuditEntry.objects.filter(subject__in=subjects).order_by("pk").iterator(CHUNK):
-        yield {
-            "at": entry.at,
-            "who": entry.actor,
-            "did": entry.action,
-            "to": entry.subject,
-            "details": entry.detail,
-        }
-
-
-def told_outside(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Other systems that were told about changes, as long as the messages are kept (30 days)."""
-    rows = OutboxMessage.objects.filter(profile_id__in=subject.members)
-    sent: dict[int, list[dict[str, Any]]] = {}
-    for row in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):
-        sent.setdefault(row.message_id, []).append(
-            {"to": row.webhook.name, "state": row.state, "delivered_at": row.delivered_at}
-        )
-    for message in rows.order_by("pk"):
-        yield {
-            "what": message.topic,
-            "at": message.created_at,
-            "said": message.payload,
-            "profile_id": message.profile_id,
-            "sent": sent.get(message.pk, []),
-        }
-
-
 # Name in the file → what it says about the part, and what makes it.
-SECTIONS: dict[str, tuple[str, Part]] = {
-    "person": ("The person as known now.", person),
-    "attributes": ("Each value with where it came from and since when.", attributes),
-    "other_values": ("Values that other records of this person had.", other_values),
-    "merged_profiles": ("Records merged into this one, with their own values.", merged_profiles),
-    "identifiers": (
-        "What the person is recognized by: addresses, numbers, browsers; old ones too.",
-        identifiers,
+SECTIONS = {
+    "person": Section("The person as known now.", person, order=10),
+    "attributes": Section("Each value with where it came from and since when.", attributes, order=20),
+    "other_values": Section("Values that other records of this person had.", other_values, order=30),
+    "merged_profiles": Section(
+        "Records merged into this one, with their own values.", merged_profiles, order=40
     ),
-    "addresses": ("Further postal addresses.", addresses),
-    "tags": ("Labels staff or systems put on the person.", tags),
-    "consents": ("What the person agreed to or refused, now and before, with proof.", consents),
-    "events": ("What the person did: visits, orders and so on.", events),
-    "calls": ("Calls about the person that were rejected, repeated or unclear.", receipts),
-    "carts": ("Shopping carts.", carts),
-    "browsers": ("Browsers that several people used: when they were this person's.", browsers),
-    "held_joins": ("When a value seemed to join the person with somebody else.", held_joins),
-    "notes": ("Remarks staff wrote.", notes),
-    "messages": ("Messages sent to the person.", messages),
-    "merges": ("When records were found to be the same person.", merges),
-    "possible_duplicates": ("When somebody looked like the same person.", possible_duplicates),
-    "imports": ("Files that had this person in them.", imports),
-    "history": ("Every change, with old and new value.", history),
-    "access": ("Who looked at or changed the data.", access),
-    "told_outside": ("Other systems that were told about changes.", told_outside),
+    "identifiers": Section(
+        "What the person is recognized by: addresses, numbers, browsers; old ones too.", identifiers, order=50
+    ),
+    "addresses": Section("Further postal addresses.", addresses, order=60),
+    "tags": Section("Labels staff or systems put on the person.", tags, order=70),
+    "consents": Section(
+        "What the person agreed to or refused, now and before, with proof.", consents, order=80
+    ),
+    "events": Section("What the person did: visits, orders and so on.", events, order=90),
+    "calls": Section("Calls about the person that were rejected, repeated or unclear.", receipts, order=100),
+    "carts": Section("Shopping carts.", carts, order=110),
+    "browsers": Section(
+        "Browsers that several people used: when they were this person's.", browsers, order=120
+    ),
+    "held_joins": Section(
+        "When a value seemed to join the person with somebody else.", held_joins, order=130
+    ),
+    "notes": Section("Remarks staff wrote.", notes, order=140),
+    "messages": Section("Messages sent to the person.", messages, order=150),
+    "merges": Section("When records were found to be the same person.", merges, order=160),
+    "possible_duplicates": Section(
+        "When somebody looked like the same person.", possible_duplicates, order=170
+    ),
+    "history": Section("Every change, with old and new value.", history, order=190),
 }

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from django.utils import timezone
 
-from cdp import audit
+from cdp import audit, personal_data
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from profiles.models import Profile
-from profiles.privacy.export_parts import SECTIONS, Subject
+from profiles.privacy.export_parts import Subject
 
 FORMAT_VERSION = 1
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
@@ -42,14 +42,14 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
     members = list(Profile.objects.members_of(root.pk).order_by("pk").values_list("pk", flat=True))
     detail = {"merged profiles": len(members) - 1} if len(members) > 1 else {}
     audit.record("profile.export", actor=actor, subject=f"profile:{root.pk}", detail=detail)
-    return _pieces(Subject(root, members), actor)
+    return _pieces(Subject(root.pk, members, root), actor)
 
 
 def _pieces(subject: Subject, actor: Actor) -> Iterator[bytes]:
     yield b'{"about": ' + _dump(_about(subject, actor))
-    for name, (_, section) in SECTIONS.items():
+    for name, section in personal_data.sections().items():
         yield b',\n"' + name.encode() + b'": '
-        found = section(subject)
+        found = section.make(subject)
         if isinstance(found, dict):
             yield _dump(found)
         else:
@@ -83,7 +83,7 @@ def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
             " import file, a website, another system. If this person was known under several records that were"
             " merged into one, all of them are included, each with its own values."
         ),
-        "parts": {name: text for name, (text, _) in SECTIONS.items()},
+        "parts": {name: section.text for name, section in personal_data.sections().items()},
         "what_is_not_in_it": (
             "Data of other people, and technical copies that say nothing more than what is here."
         ),
@@ -92,7 +92,7 @@ def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
             " stop its use, and why it is used, who receives it and how long it is kept. You may complain to your"
             " data protection authority."
         ),
-        "profile_ids": subject.members,
+        "profile_ids": subject.member_ids,
         "made_at": timezone.now(),
         "made_by": actor.name,
         "format": FORMAT_VERSION,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
 
+from cdp.personal_data import Subject
 from profiles.models import Cart, HeldJoin, Identifier, LinkInterval, Receipt
-
-if TYPE_CHECKING:
-    from profiles.privacy.export_parts import Subject
 
 
 def _who(user: Any) -> str:
@@ -20,7 +18,7 @@ def _who(user: Any) -> str:
 
 def browsers(subject: Subject) -> Iterator[dict[str, Any]]:
     """Browsers and devices that changed hands: when they were this person's."""
-    rows = LinkInterval.objects.filter(profile_id__in=subject.members).select_related("type")
+    rows = LinkInterval.objects.filter(profile_id__in=subject.member_ids).select_related("type")
     for row in rows.order_by("pk"):
         yield {
             "type": row.type.name,
@@ -33,7 +31,7 @@ def browsers(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def held_joins(subject: Subject) -> Iterator[dict[str, Any]]:
     """That a value seemed to join this person with somebody else, and what staff decided; not who it is."""
-    rows = HeldJoin.objects.filter(Q(profile_id__in=subject.members) | Q(other_id__in=subject.members))
+    rows = HeldJoin.objects.filter(Q(profile_id__in=subject.member_ids) | Q(other_id__in=subject.member_ids))
     for row in rows.select_related("type", "source", "user").order_by("pk"):
         yield {
             "type": row.type.name,
@@ -47,12 +45,12 @@ def held_joins(subject: Subject) -> Iterator[dict[str, Any]]:
             "decision": row.state,
             "decided_by": _who(row.user) if row.decided_at else None,
             "decided_at": row.decided_at,
-            "profile_id": row.profile_id if row.profile_id in subject.members else row.other_id,
+            "profile_id": row.profile_id if row.profile_id in subject.member_ids else row.other_id,
         }
 
 
 def carts(subject: Subject) -> Iterator[dict[str, Any]]:
-    rows = Cart.objects.filter(profile_id__in=subject.members).select_related("source", "superseded_by")
+    rows = Cart.objects.filter(profile_id__in=subject.member_ids).select_related("source", "superseded_by")
     for row in rows.order_by("pk"):
         yield {
             "cart_id": row.cart_id,
@@ -88,7 +86,7 @@ def receipts(subject: Subject) -> Iterator[dict[str, Any]]:
     Rejected items lead to nobody yet; they are looked through for this person's own identifiers.
     """
     mine = Receipt.objects.exclude(outcome=Receipt.Outcome.APPLIED)
-    by_person = mine.filter(profile_id__in=subject.members).values_list("pk", flat=True)
+    by_person = mine.filter(profile_id__in=subject.member_ids).values_list("pk", flat=True)
     ids = {*by_person, *_rejected_about(subject)}
     for row in mine.filter(pk__in=ids).select_related("source", "resolved_by").order_by("pk"):
         yield {
@@ -111,7 +109,7 @@ def receipts(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def _rejected_about(subject: Subject) -> list[int]:
     """Rejected items that name a value of the person. Reads through them; one query."""
-    rows = Identifier.objects.filter(profile_id__in=subject.members).values_list("value", "raw")
+    rows = Identifier.objects.filter(profile_id__in=subject.member_ids).values_list("value", "raw")
     values = sorted({text.lower() for pair in rows for text in pair if text})
     if not values:
         return []
