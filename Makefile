@@ -37,6 +37,7 @@ lint: install-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy .
+	$(VENV)/bin/lint-imports
 	@$(PY) -m cdp.local exec -- $(PY) manage.py makemigrations --check --dry-run
 	@env $(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
 

@@ -1,4 +1,4 @@
-"""`/` → redirect to the admin; `/llms.txt` → an index of the product for programs that read."""
+"""The bare address → the admin; /llms.txt → an index of API and documents for machines that read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
+
+from cdp import docs
 
 _INDEX = """\
 # People: a customer data platform
@@ -42,5 +44,10 @@ def to_admin(request: HttpRequest) -> HttpResponse:
 @require_safe
 def llms(request: HttpRequest) -> HttpResponse:
     """What there is, in one page of plain text (the llms.txt convention). Contains nobody's data."""
-    text = _INDEX.format(url=settings.CDP_URL.rstrip("/"))
+    url = settings.CDP_URL.rstrip("/")
+    documents = "\n".join(
+        f"- [{document.title}]({url}/docs/{document.name}.md): {document.summary}"
+        for document in docs.documents().values()
+    )
+    text = f"{_INDEX.format(url=url)}\n## Documents\n\n{documents}\n"
     return HttpResponse(text, content_type="text/plain; charset=utf-8")

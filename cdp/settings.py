@@ -32,6 +32,7 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 INSTALLED_APPS = [
     "cdp",
     "profiles",
+    "segments",
     "imports",
     "cdp.apps.CdpAdminConfig",
     "django.contrib.auth",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from cdp import health, home
+from cdp.admin import help_pages
 
 handler400 = "cdp.api.problems.bad_request"
 handler404 = "cdp.api.problems.not_found"
@@ -14,6 +15,7 @@ urlpatterns = [
     path("", include("profiles.tracking.http.urls")),
     path("", home.to_admin, name="front"),
     path("llms.txt", home.llms, name="llms"),
+    path("docs/<slug:name>.md", help_pages.source, name="docs"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics_page, name="metrics"),

@@ -40,7 +40,7 @@ _VERBS = {
     "delete": "Delete",
     EXPORT: "Export",
 }
-_SALT = "profiles.bulk.actions"
+_SALT = "profiles.bulk"
 _VALID_SECONDS = 3600
 # The signed list travels in the form; above this the form itself would be refused.
 _MAX_PACKED = 3_000_000

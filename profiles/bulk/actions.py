@@ -218,7 +218,7 @@ def run_bulk(
             changed = chosen.apply(profile_ids, clean, actor=actor, source=source, cause=cause)
         return Outcome(len(profile_ids), changed)
     job = start_job(
-        kind="profiles.bulk.actions",
+        kind="profiles.bulk",
         actor=actor,
         title=f"{chosen.doing} {len(profile_ids):,} people",
         params={"action": action, "ids": pack(profile_ids), "params": clean, "source": source.pk},
@@ -235,7 +235,7 @@ def run_bulk(
     return Outcome(len(profile_ids), job=job)
 
 
-@handler("profiles.bulk.actions")
+@handler("profiles.bulk")
 def _step(chunk: Chunk) -> bool:
     """One chunk of the frozen ids, in the transaction that moves the cursor."""
     ids = unpack(chunk.params["ids"])

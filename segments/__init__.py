@@ -1,0 +1,1 @@
+"""Segments: groups of profiles by rule, kept up to date and explained."""
