@@ -19,7 +19,7 @@ PRODUCTION := SECRET_KEY=for-the-check-alone-0123456789-abcdefghijklmnopqrstuvwx
 	DATABASE_URL=postgres://cdp@db.example.com/cdp CELERY_BROKER_URL=redis://redis.example.com/0 \
 	EMAIL_URL=smtp+tls://cdp:x@mail.example.com:587
 
-.PHONY: run test lint bench soak lock snippet install install-dev
+.PHONY: run test lint bench soak screenshots lock snippet install install-dev
 
 run: install
 	@exec $(PY) -m cdp.local
@@ -32,6 +32,10 @@ soak: install-dev
 
 bench: install-dev
 	@LOG_LEVEL=WARNING $(PY) -m cdp.local exec --durable -- $(PY) -m pytest -v -m bench --timeout 7200 -p no:randomly $(TESTS)
+
+# The pictures of docs/, made anew from demo data; needs Chromium.
+screenshots: install-dev
+	@$(PY) -m tests.screenshots
 
 lint: install-dev
 	$(PY) -m ruff check .

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
-from environs import Env
+from environs import FileAwareEnv
 from kombu import Exchange, Queue
 
-env = Env()
+# SECRET_KEY_FILE, DATABASE_URL_FILE … name a file that holds the value instead.
+env = FileAwareEnv()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 CDP_DATA = Path(env.str("CDP_DATA", str(BASE_DIR / "var"))).resolve()
