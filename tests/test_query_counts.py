@@ -1,0 +1,132 @@
+"""How many queries every list, card and API page causes: the same for few rows and for many, and as many as checked in.
+
+`QUERY_COUNTS=write make test TESTS=tests/test_query_counts.py` rewrites the table after a change that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+
+from cdp.actors import Actor
+from cdp.admin.navigation import navigation
+from cdp.api.keys import create_key
+from cdp.models import AuditEntry, Job, Mail, User, Webhook
+from imports.models import Import
+from profiles.builtin import builtin_source
+from profiles.editing import add_event, add_note
+from profiles.merging.merge import merge_profiles
+from profiles.models import (
+    AttributeDefinition,
+    DuplicatePair,
+    EventSchema,
+    MergeBatch,
+    Receipt,
+    Source,
+)
+from tests.profile_factory import make_profile
+
+pytestmark = pytest.mark.django_db
+TABLE = Path(__file__).with_name("query_counts.json")
+FEW, MANY = 2, 12
+API = (
+    "profiles",
+    "events",
+    "merges",
+    "merges/batches",
+    "duplicates",
+    "duplicate-cases",
+    "tags",
+    "attributes",
+    "identifier-types",
+    "sources",
+    "event-schemas",
+    "held-joins",
+    "receipts",
+    "scorecard",
+    "scorecard/alarms",
+    "imports",
+    "jobs",
+    "webhooks",
+    "audit",
+)
+
+
+def fill(prefix: str, number: int, person: int | None = None) -> int:
+    """``number`` more rows of everything lists show; the id of the person whose history they are."""
+    by: dict[str, Any] = {"actor": Actor.system(), "source": builtin_source("staff")}
+    person = person or make_profile(first_name="Ann", email="ann@example.com").pk
+    for row in range(number):
+        name = f"{prefix}{row}"
+        other = make_profile(first_name=name, email=f"{name}@example.com", tags=[name], city="Oslo")
+        loser = make_profile(first_name=name, city="Rome")
+        merge_profiles(winner_id=person, loser_id=loser.pk, **by)
+        add_event(profile_id=person, name=name, **by)
+        add_note(profile_id=person, text=name, **by)
+        DuplicatePair.objects.create(a_id=person, b=other, tier="probable", score=5.0)
+        AttributeDefinition.objects.create(name=name)
+        EventSchema.objects.create(name=name)
+        source = Source.objects.create(name=name, door="web")
+        Receipt.objects.create(source=source, outcome="invalid", payload={}, kind="track")
+        MergeBatch.objects.create(title=name, origin="csv", size=0, state="ready", source=by["source"])
+        Import.objects.create(name=f"{name}.csv", size=1, sha256=name, source=by["source"], state="done")
+        Job.objects.create(kind="test", title=name)
+        Mail.objects.create(to=[f"{name}@example.com"], subject=name, text=name)
+        Webhook.objects.create(name=name, url=f"https://{name}.example.com/", topics=["profile.merged"])
+        AuditEntry.objects.create(actor="ada", action="profile.view", subject=f"profile:{person}")
+        User.objects.create_user(name, is_staff=True)
+    return person
+
+
+def pages(ada: User, person: int) -> Iterator[tuple[str, str]]:
+    """Name in the table → address: the tabs of the menu, the card, the lists of the API."""
+    factory = RequestFactory()
+    for task in navigation(_request(factory, "/admin/", ada)).tasks:
+        yield task.url, task.url
+        for tab in navigation(_request(factory, task.url, ada)).tabs:
+            yield tab.url, tab.url
+    yield "card", f"/admin/profiles/profile/{person}/change/"
+    yield from ((f"/api/v1/{name}/", f"/api/v1/{name}/") for name in API)
+    yield from (
+        (f"/api/v1/profiles/<ref>{part}", f"/api/v1/profiles/{person}{part}")
+        for part in ("/", "/timeline/", "/events/", "/consents/")
+    )
+
+
+def _request(factory: RequestFactory, path: str, user: User) -> Any:
+    request = factory.get(path)
+    request.user = user
+    return request
+
+
+def count(clients: dict[bool, Client], ada: User, person: int) -> dict[str, int]:
+    counts = {}
+    for name, address in pages(ada, person):
+        client = clients[address.startswith("/api/")]
+        client.get(address)  # what is read once per process is read now
+        with CaptureQueriesContext(connection) as caught:
+            assert client.get(address).status_code == 200, address
+        counts[name] = len(caught)
+    return counts
+
+
+def test_query_counts_are_those_of_the_table_and_do_not_grow_with_rows(ada: User) -> None:
+    secret = create_key(name="all", scopes=["all"], actor=Actor.system()).secret
+    clients = {False: Client(), True: Client(headers={"Authorization": f"Bearer {secret}"})}
+    clients[False].force_login(ada)
+    person = fill("few", FEW)
+    few = count(clients, ada, person)
+    if os.environ.get("QUERY_COUNTS") == "write":
+        TABLE.write_text(json.dumps(few, indent=1, sort_keys=True) + "\n")
+    fill("more", MANY, person)
+    many = count(clients, ada, person)
+    assert {name: (number, many[name]) for name, number in few.items() if many[name] != number} == {}
+    assert few == json.loads(TABLE.read_text())
