@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = PROJECT / "docs" / "images"
 PORT = int(os.environ.get("PORT", "8190"))
 BASE = f"http://127.0.0.1:{PORT}"
-READY_SECONDS = 300
+READY_SECONDS = 900
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # File name → address; a link's text instead of an address is followed from the page before.
 PICTURES: dict[str, str] = {
