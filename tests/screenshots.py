@@ -21,7 +21,7 @@ PORT = int(os.environ.get("PORT", "8190"))
 BASE = f"http://127.0.0.1:{PORT}"
 READY_SECONDS = 900
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-# File name → address; a link's text instead of an address is followed from the page before.
+# File name → address; "first: selector" is the address of the first such link on the page before.
 PICTURES: dict[str, str] = {
     "today": "/admin/",
     "people": "/admin/profiles/profile/",
@@ -33,7 +33,7 @@ PICTURES: dict[str, str] = {
     "waiting-merges": "/admin/profiles/heldjoin/",
     "sources": "/admin/profiles/source/",
     "rejected": "/admin/profiles/receipt/",
-    "quality": "/admin/profiles/scorecard/",
+    "quality": "/admin/profiles/sourcealarm/",
 }
 ON_A_PHONE = ("today", "people", "card")
 
@@ -95,7 +95,9 @@ def _log_in(page: Page, password: str) -> None:
 def _open(page: Page, target: str) -> None:
     if target.startswith("first: "):
         target = page.locator(target.removeprefix("first: ")).first.get_attribute("href") or "/admin/"
-    page.goto(f"{BASE}{target}")
+    answer = page.goto(f"{BASE}{target}")
+    if answer is None or not answer.ok:
+        raise SystemExit(f"{target} answers {answer and answer.status}.")
     page.wait_for_load_state("networkidle")
 
 

@@ -18,7 +18,7 @@ from cdp.actors import Actor
 from cdp.api import throttling
 from cdp.api.keys import revoke_key
 from cdp.api.throttling import _now as window_now
-from cdp.models import ApiKey, AuditEntry, User
+from cdp.models import ApiKey, AuditEntry, RateWindow, User
 from profiles.models import Profile
 from tests.api.caller import Caller, said
 from tests.profile_factory import make_profile
@@ -245,3 +245,4 @@ def test_processes_together_never_exceed_the_limit() -> None:
         throttling._shares.clear()
         granted += sum(not throttling.count("key:1", 250).is_over for _ in range(51))
     assert 250 - 7 * 2 <= granted <= 250
+    assert RateWindow.objects.get(owner="key:1").granted == 250
