@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cdp import audit_chain
 from cdp.actors import Actor
+from cdp.admin.audit_wording import words_of
 from cdp.admin.model_admin import ReadOnlyAdmin
 from cdp.ids import row_id
 from cdp.models import AuditEntry, User
@@ -106,7 +107,7 @@ class WhenFilter(admin.SimpleListFilter):
 
 
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("when", "actor", "action", "about", "details", "origin")
+    list_display = ("when", "sentence", "details", "origin")
     list_display_links = ("when",)
     list_filter = (WhatFilter, WhoFilter, WhenFilter)
     list_select_related = ()
@@ -140,9 +141,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def when(self, entry: AuditEntry) -> SafeString | str:
         return ago(entry.at)
 
-    @admin.display(description="About")
-    def about(self, entry: AuditEntry) -> SafeString | str:
-        return subject_link(entry.subject)
+    @admin.display(description="Who did what")
+    def sentence(self, entry: AuditEntry) -> SafeString:
+        return format_html(
+            '<b>{}</b> <span title="{}">{}</span> {}',
+            entry.actor,
+            entry.action,
+            words_of(entry.action),
+            subject_link(entry.subject),
+        )
 
     @admin.display(description="Details")
     def details(self, entry: AuditEntry) -> SafeString | str:
@@ -180,6 +187,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "entry": entry,
             "about": subject_link(entry.subject),
+            "words": words_of(entry.action),
             "details": [(key, _whole(value)) for key, value in entry.detail.items()],
         }
         return TemplateResponse(request, "admin/cdp/auditentry/detail.html", context)

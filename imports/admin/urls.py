@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import path
 
-from cdp.admin import CdpModelAdmin
+from cdp.admin import CdpModelAdmin, audit_wording
 from cdp.admin.audit import subject_pages
 from cdp.admin.navigation import Tab, register_tab
 from imports.admin import columns, files, pages, today
@@ -49,3 +49,15 @@ admin.site.register(Import, ImportAdmin)
 subject_pages.register("import", "admin:imports_import_change")
 register_tab("imports", Tab("Imports", "admin:imports_import_changelist", "imports.view_import"))
 today.register()
+audit_wording.register(
+    {
+        "import.upload": "uploaded",
+        "import.plan": "planned",
+        "import.map": "mapped the columns of",
+        "import.reread": "changed how to read",
+        "import.apply": "applied",
+        "import.finish": "finished",
+        "import.download": "downloaded rows of",
+        "import.expire": "deleted the file of",
+    }
+)

@@ -1,5 +1,6 @@
 """What the pages of ``profiles`` add to the admin's frame: tabs of the menu, parts of the first page, further pages."""
 
+from cdp.admin import audit_wording
 from cdp.admin.audit import subject_pages
 from cdp.admin.navigation import Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
@@ -46,3 +47,47 @@ for task, tabs in _TABS.items():
     for order, tab in enumerate(tabs, 10):
         register_tab(task, tab, order=order)
 today.register()
+audit_wording.register(
+    {
+        "profile.view": "looked at",
+        "profile.list": "looked at a list of people",
+        "profile.create": "added",
+        "profile.update": "changed",
+        "profile.delete": "deleted",
+        "profile.restore": "restored",
+        "profile.merge": "merged another profile into",
+        "profile.unmerge": "undid a merge into",
+        "profile.export": "made the GDPR export of",
+        "profile.bulk_export": "exported many people",
+        "profile.bulk_export.download": "downloaded an export of many people",
+        "profile.address": "changed an address of",
+        "profile.confirm": "confirmed an identifier of",
+        "profile.consent": "recorded a consent of",
+        "profile.event": "added an event to",
+        "profile.lock": "locked or unlocked",
+        "profile.note": "wrote a note on",
+        "profile.tags": "changed the tags of",
+        "profile.message": "sent a message to",
+        "receipt.view": "looked at a rejected item",
+        "receipt.dismiss": "dismissed a rejected item",
+        "receipt.bulk": "decided about many rejected items",
+        "event.list": "looked at a list of events",
+        "merge.batch.start": "started merging many pairs",
+        "merge.batch.undo": "undid many merges",
+        "merge.batch.discard": "discarded a list of merges",
+        "merge.batch.download": "downloaded a list of merges",
+        "duplicate.policy": "changed the rules for duplicates",
+        "duplicate.report": "sent the duplicate report",
+        "duplicate.scan": "started a scan for duplicates",
+        "source.create": "made",
+        "source.update": "changed",
+        "source.alarm": "raised an alarm about",
+        "source.alarm_read": "read an alarm about",
+        "writekey.create": "made a write key for",
+        "writekey.revoke": "revoked a write key of",
+        "writekey.rotate": "rotated a write key of",
+        "tag.rename": "renamed",
+        "attribute.create": "added an attribute",
+        "demo.load": "loaded the demo data",
+    }
+)

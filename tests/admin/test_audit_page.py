@@ -115,3 +115,13 @@ def test_only_those_with_the_right_come_in_and_nobody_writes(
     for url in (f"{LIST}add/", f"{LIST}{entry.pk}/delete/"):
         assert as_user(ada).get(url).status_code == 403
     assert as_user(ada).post(f"{LIST}{entry.pk}/change/", {"actor": "x"}).status_code == 405
+
+
+def test_entries_read_as_sentences(log: None, as_user: Any, ada: User) -> None:
+    text = as_user(ada).get(LIST).content.decode()
+    assert '<b>sam</b> <span title="profile.view">looked at</span> ' in text
+    assert (
+        'merged another profile into</span> <a href="/admin/profiles/profile/42/change/">profile #42</a>'
+        in text
+    )
+    assert ">export start</span>" in text, "an action nobody described keeps its name"

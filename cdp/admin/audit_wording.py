@@ -1,0 +1,45 @@
+"""An audit entry's action → what people read: “merged”, “looked at”. Apps add the words for theirs."""
+
+from __future__ import annotations
+
+from cdp.registry import Registry
+
+# Action → the words between who did it and what it was done to.
+action_words: Registry[str] = Registry("The words of the audit action")
+
+
+def words_of(action: str) -> str:
+    """The words of an action; of an unknown one its own name, readable: ``import.plan`` → “import plan”."""
+    return action_words[action] if action in action_words else action.replace(".", " ").replace("_", " ")
+
+
+def register(words: dict[str, str]) -> None:
+    for action, text in words.items():
+        action_words.register(action, text)
+
+
+register(
+    {
+        "login": "signed in as",
+        "logout": "signed out as",
+        "login.failed": "failed to sign in as",
+        "key.create": "made",
+        "key.revoke": "revoked",
+        "user.add": "made the login",
+        "user.change": "changed the login",
+        "user.delete": "deleted the login",
+        "group.add": "made the role",
+        "group.change": "changed the role",
+        "group.delete": "deleted the role",
+        "webhook.add": "made",
+        "webhook.change": "changed",
+        "webhook.delete": "deleted",
+        "webhook.replay": "sent again the messages of",
+        "webhook.secret": "renewed the secret of",
+        "webhook.test": "sent a test to",
+        "job.forbidden": "was no longer allowed to go on with",
+        "job.pause": "paused",
+        "job.resume": "resumed",
+        "job.cancel": "canceled",
+    }
+)
