@@ -1,7 +1,8 @@
-"""Carrying out a plan, exactly: in chunks, each one transaction with the job's cursor (X5, X6).
+"""A planned import → its staged rows written to profiles, exactly: in chunks, each a transaction with the job's cursor.
 
-A row the database refuses is found by halving its chunk, rejected with its line, and everything else goes in
-(F19). Rows whose person changed since the plan, or whose identifier somebody else was given, are *held*.
+The uploaded file is not read again. A row the database refuses is found by halving its chunk and rejected with its
+line; all other rows are written. Rows whose profile changed since the plan, or whose identifier another profile
+got, are left out as *held*.
 """
 
 from __future__ import annotations
@@ -11,26 +12,22 @@ from dataclasses import replace
 
 import psycopg
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.utils import timezone
 
-from cdp import audit, webhooks
+from cdp import webhooks
 from cdp.actors import Actor
 from cdp.errors import Conflict, Stale
-from cdp.job_steps import Chunk, JobFailed, actor_of, handler
-from cdp.jobs import start_job
+from cdp.job_steps import Chunk, JobFailed, actor_of
 from cdp.models import Job
-from imports.apply_sql import TAKEN, Taken, Writer
-from imports.control import locked, take_up
-from imports.installation import installed, read_mapping, shape_of
+from imports.apply_sql import IDENTIFIER_TAKEN, IdentifiersTaken, RowWriter
+from imports.control import chunk_size, import_of, locked, start_applying
+from imports.finish import mail_milestones
+from imports.mappings import load_context, read_mapping
 from imports.models import Import
-from imports.options import HOLD
 from imports.partitions import has_rows
-from imports.plan import SMALLER, same_bytes
+from imports.plan_spec import plan_spec
 
 log = logging.getLogger(__name__)
 
-KIND = "import.apply"
-PERMISSION = "imports.add_import"
 CHUNK_ROWS = 20_000
 
 # SQLSTATE classes that blame a row: bad data, a constraint, a limit, a trigger's own error.
@@ -39,146 +36,122 @@ _ROW_ERRORS = ("22", "23", "54", "P0", "0A", "XX")
 
 @transaction.atomic
 def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -> Job:
-    """Start carrying out the plan people looked at. Raises Stale or Conflict (409) when it is not that one."""
-    job = locked(import_id)
-    if job.state != Import.State.PLANNED:
-        raise Conflict(f"This import is {job.state_label.lower()}; only a planned one can be applied.")
-    if revision is not None and revision != job.revision:
+    """Queue the job that applies a plan. Raises Stale or Conflict when it is not the plan that was looked at."""
+    import_ = locked(import_id)
+    if import_.state != Import.State.PLANNED:
+        raise Conflict(f"This import is {import_.state_label.lower()}; only a planned one can be applied.")
+    if revision is not None and revision != import_.revision:
         raise Stale("The mapping was changed after this plan was shown. Look at the new plan.")
-    if not has_rows(job):
+    if not has_rows(import_):
         raise Stale("The plan is gone, its time was up. Plan the import again.")
-    if not same_bytes(job):
-        raise Stale("The stored file is not the one that was planned. Upload it again.")
-    work = start_apply(job, actor=actor)
-    job.save()
-    return work
+    return start_applying(import_, actor=actor)
 
 
-def start_apply(job: Import, *, actor: Actor) -> Job:
-    """The part of ``apply_import`` behind the checks; the caller holds the lock and saves."""
-    job.state = Import.State.APPLYING
-    job.applied_at = timezone.now()
-    job.job = work = start_job(
-        kind=KIND,
-        actor=actor,
-        params={"import": job.pk},
-        title=f"Import {job.name}"[:200],
-        permission=PERMISSION,
-        total=job.counts["rows"],
-    )
-    audit.record("import.apply", actor=actor, subject=f"import:{job.pk}", detail={"rows": job.counts["rows"]})
-    return work
+# --- The job ------------------------------------------------------------------------------------------
 
 
-# --- The job -------------------------------------------------------------------------------------------
-
-
-def ended(job: Job) -> None:
-    """Whatever the end: counts of what happened, the summary by mail, and outside systems told."""
-    from imports.report import finish
-
-    finish(job)
-
-
-def place(job: Job) -> str:
-    """The line the next chunk begins with."""
-    applied = Import.objects.filter(pk=job.params["import"]).first()
-    if applied is None or not has_rows(applied):
-        return "a plan that is gone"
-    return f"line {_bounds(applied, job.cursor.get('line', 0), 1)[0]:,}"
-
-
-@handler(KIND, on_end=ended, position=place)
-def apply_step(chunk: Chunk) -> bool:
-    job = take_up(chunk, Import.State.APPLYING)
-    if not has_rows(job):
+def apply_chunk(chunk: Chunk) -> bool:
+    """The next chunk of an apply job; whether there are more."""
+    import_ = import_of(chunk)
+    if not has_rows(import_):
         raise JobFailed("The plan is gone, its time was up. Upload the file again.")
     after = chunk.cursor.get("line", 0)
-    size = CHUNK_ROWS // SMALLER ** (chunk.tries - 1)
-    upto, rows, is_last = _bounds(job, after, max(size, 1))
+    last, rows, is_last = _next_range(import_, after, chunk_size(CHUNK_ROWS, chunk))
     if rows == 0:
         return False
-    writer = _writer(chunk, job)
-    people = chunk.cursor.get("people", 0)
+    writer = _writer(chunk, import_)
+    before = chunk.cursor.get("people", 0)
     with chunk.commit(done=rows) as progress:
-        # Inside the body: the transaction must wait for its own disk write, whatever the session says.
-        people += write_lines(writer, after + 1, upto)
-        progress.cursor = {"line": upto, "people": people}
-        _mail_milestones(job, chunk.cursor.get("people", 0), people)
+        profiles = before + write_rows(writer, after + 1, last)
+        progress.cursor = {"line": last, "people": profiles}
+        mail_milestones(import_, before, profiles)
     return not is_last
 
 
-def _bounds(job: Import, after: int, size: int) -> tuple[int, int, bool]:
+def apply_position(job: Job) -> str:
+    """The line the next chunk begins with, for a job that cannot get past it."""
+    import_ = Import.objects.filter(pk=job.params["import"]).first()
+    if import_ is None or not has_rows(import_):
+        return "a plan that is gone"
+    return f"line {_next_range(import_, job.cursor.get('line', 0), 1)[0]:,}"
+
+
+def _next_range(import_: Import, after: int, size: int) -> tuple[int, int, bool]:
     """The last line of the next chunk, how many rows it has, and whether it is the last chunk."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT max(line), count(*) FROM (SELECT line FROM {job.partition} WHERE line > %s"
+            f"SELECT max(line), count(*) FROM (SELECT line FROM {import_.partition} WHERE line > %s"
             " ORDER BY line LIMIT %s) x",
             [after, size],
         )
-        upto, rows = cursor.fetchone()
-    return upto or after, rows, rows < size
+        last, rows = cursor.fetchone()
+    return last or after, rows, rows < size
 
 
-def _writer(chunk: Chunk, job: Import) -> Writer:
-    context = installed(job.options)
-    shape = shape_of(read_mapping(job, context), context, is_strict=job.options.get("on_conflict") == HOLD)
+def _writer(chunk: Chunk, import_: Import) -> RowWriter:
+    context = load_context(import_.options)
+    spec = plan_spec(import_, read_mapping(import_, context), context)
     actor = actor_of(chunk.job)
-    return Writer(job, shape, actor.user_id, actor.key_id)
+    return RowWriter(import_, spec, actor.user_id, actor.key_id)
 
 
-def write_lines(writer: Writer, first: int, last: int) -> int:
-    """Write a range of planned lines whatever single rows do; how many people were touched.
+# --- Writing ------------------------------------------------------------------------------------------
+
+
+def write_rows(writer: RowWriter, first: int, last: int) -> int:
+    """Write the planned rows of a range of lines, whatever single rows do; how many profiles were written.
 
     Rows that cannot be written are marked (*held*, *failed*) in the same transaction.
     """
     while True:
         try:
             with transaction.atomic():
-                people = writer.write(first, last)
+                profiles = writer.write(first, last)
                 _publish(writer)
-                return people
-        except Taken as taken:
-            writer.hold(taken.lines, TAKEN)
+                return profiles
+        except IdentifiersTaken as taken:
+            writer.leave_out(taken.line_nos, IDENTIFIER_TAKEN)
         except IntegrityError as error:
             if writer.is_careful:
                 return _write_halves(writer, first, last, error)
             writer = replace(writer, is_careful=True)
         except DatabaseError as error:
-            if not blames_a_row(error):
+            if not _blames_a_row(error):
                 raise
             return _write_halves(writer, first, last, error)
 
 
-def _write_halves(writer: Writer, first: int, last: int, error: DatabaseError) -> int:
-    lines = writer.lines(first, last)
-    if len(lines) <= 1:
-        log.warning("import %s: the database refused line %s (%s)", writer.job.pk, lines, sqlstate(error))
-        writer.hold(lines, refusal(error), outcome="failed")
+def _write_halves(writer: RowWriter, first: int, last: int, error: DatabaseError) -> int:
+    line_nos = writer.planned_line_nos(first, last)
+    if len(line_nos) <= 1:
+        log.warning(
+            "import %s: the database refused line %s (%s)", writer.import_.pk, line_nos, _sqlstate(error)
+        )
+        writer.leave_out(line_nos, _refusal(error), outcome="failed")
         return 0
-    middle = lines[len(lines) // 2]
-    return write_lines(writer, first, middle - 1) + write_lines(writer, middle, last)
+    middle = line_nos[len(line_nos) // 2]
+    return write_rows(writer, first, middle - 1) + write_rows(writer, middle, last)
 
 
-def sqlstate(error: DatabaseError) -> str:
+def _sqlstate(error: DatabaseError) -> str:
     cause = error.__cause__
     return (cause.sqlstate or "") if isinstance(cause, psycopg.Error) else ""
 
 
-def blames_a_row(error: DatabaseError) -> bool:
-    """Whether trying without some row may help; a lost connection, a deadlock, a full disk are not rows' fault."""
-    return sqlstate(error)[:2] in _ROW_ERRORS
+def _blames_a_row(error: DatabaseError) -> bool:
+    """Whether trying without some row may help; not so for a lost connection, a deadlock, a full disk."""
+    return _sqlstate(error)[:2] in _ROW_ERRORS
 
 
-def refusal(error: DatabaseError) -> str:
-    """The database's own words about a row quote its values; only the kind of the error is told."""
+def _refusal(error: DatabaseError) -> str:
+    """The kind of the error alone: the database's own message about a row quotes its values."""
     name = type(error.__cause__).__name__
-    words = "".join(f" {char.lower()}" if char.isupper() else char for char in name).strip()
-    return f"The database refused this row ({words})."
+    kind = "".join(f" {char.lower()}" if char.isupper() else char for char in name).strip()
+    return f"The database refused this row ({kind})."
 
 
-def _publish(writer: Writer) -> None:
-    """Who listens for people hears of each; nothing is collected when nobody does."""
+def _publish(writer: RowWriter) -> None:
+    """A webhook message per written profile; nothing is queried for topics without a subscriber."""
     for topic, is_new in (("profile.created", True), ("profile.updated", False)):
         if not webhooks.is_heard(topic):
             continue
@@ -193,9 +166,3 @@ def _publish(writer: Writer) -> None:
                 for pk, fields in cursor
             ]
         webhooks.publish_many(topic, items=items)
-
-
-def _mail_milestones(job: Import, before: int, after: int) -> None:
-    from imports.report import mail_milestone
-
-    mail_milestone(job, before, after)

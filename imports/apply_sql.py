@@ -1,9 +1,9 @@
-"""The SQL that carries a plan out: one range of lines, every table set-based, in one transaction.
+"""A range of planned rows → profiles, identifiers, tags, consents and journal, set-based, in one transaction.
 
-Order within a range: lock the people and hold rows whose person changed since the plan; take ids for new
-people; write identifiers first (in key order, so that two imports cannot deadlock, and because only they
-can meet somebody else's insert); then profiles, tags, consents, the journal. Foreign keys are checked at
-commit, so that no profile is written for a row that lost its identifier to somebody else.
+Order within a range: lock the profiles and leave out rows whose profile changed since the plan; take ids for new
+profiles; write identifiers first (in key order, so that two imports cannot deadlock, and because only they can
+meet a concurrent insert); then profiles, tags, consents, the journal. Foreign keys are checked at commit, so that
+no profile is written for a row that lost its identifier to another transaction.
 """
 
 from __future__ import annotations
@@ -13,86 +13,89 @@ from typing import Any
 
 from django.db import connection
 
+from imports.columns import OVERWRITE
 from imports.match import Binds
 from imports.models import Import
-from imports.plan_spec import OVERWRITE, Shape
+from imports.plan_spec import PlanSpec
 from profiles.builtin import SOURCES
 from profiles.models import IdentifierType, Profile
 
-HELD = "This person was changed or merged after the plan was made. Plan the row again."
-TAKEN = "Somebody else was given an identifier of this row after the plan was made. Plan the row again."
+PROFILE_CHANGED = "This profile was changed or merged after the plan was made. Plan the row again."
+IDENTIFIER_TAKEN = (
+    "Another profile got an identifier of this row after the plan was made. Plan the row again."
+)
 
 
-class Taken(Exception):
-    """Identifiers of these lines were given to somebody else since the plan."""
+class IdentifiersTaken(Exception):
+    """Another profile got identifiers of these rows since the plan."""
 
-    def __init__(self, lines: list[int]) -> None:
-        super().__init__(lines)
-        self.lines = lines
+    def __init__(self, line_nos: list[int]) -> None:
+        super().__init__(line_nos)
+        self.line_nos = line_nos
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """Carries out lines of one import's plan for one actor. Call inside a transaction."""
+class RowWriter:
+    """Writes rows of one import's plan for one actor. Call inside a transaction."""
 
-    job: Import
-    shape: Shape
+    import_: Import
+    spec: PlanSpec
     user_id: int | None
     key_id: int | None
-    # Looks at every identifier for somebody else's insert. Twice the price of plain inserts (measured), so
-    # only after a plain one met another's row.
+    # Looks at every identifier for a concurrent insert. Twice the price of plain inserts (measured), so only
+    # after a plain one failed.
     is_careful: bool = False
 
     def write(self, first: int, last: int) -> int:
-        """Write the planned lines ``first`` to ``last``; how many people were touched.
+        """Write the planned rows of lines ``first`` to ``last``; how many profiles were written.
 
-        Raises IntegrityError when an identifier was given to anybody since the plan; then roll back and call
-        a *careful* writer, which raises Taken when other people hold some of them; then ``hold`` those lines
-        and call again.
+        Raises IntegrityError when any profile got one of their identifiers since the plan; then roll back and call
+        a *careful* writer, which raises IdentifiersTaken when it was another profile; then ``leave_out`` those
+        rows and call again.
         """
         bounds = {"first": first, "last": last}
-        self._hold_changed(bounds)
-        people = self._step(bounds)
-        if people:
-            self._identifiers()
-            self._profiles()
-            if self.shape.tags:
-                self._tags()
-            if self.shape.has_consents:
-                self._consents()
-            self._journal()
-        return people
+        self._leave_out_changed(bounds)
+        profiles = self._create_step(bounds)
+        if profiles:
+            self._write_identifiers()
+            self._write_profiles()
+            if self.spec.tags:
+                self._write_tags()
+            if self.spec.has_consents:
+                self._write_consents()
+            self._write_journal()
+        return profiles
 
-    def hold(self, lines: list[int], message: str, outcome: str = "held") -> None:
-        """Mark lines, and the other lines of the same people, as not written."""
+    def leave_out(self, line_nos: list[int], message: str, outcome: str = "held") -> None:
+        """Mark rows, and the other rows of the same profiles, as not written."""
         self._run(
             f"""
-            UPDATE {self.job.partition} SET outcome = %(outcome)s, problems = jsonb_build_array(
+            UPDATE {self.import_.partition} SET outcome = %(outcome)s, problems = jsonb_build_array(
                 jsonb_build_object('column', NULL, 'value', '', 'message', %(message)s::text))
-            WHERE line = ANY(%(lines)s) OR (outcome = 'duplicate_in_file' AND head = ANY(%(lines)s))
+            WHERE line = ANY(%(line_nos)s) OR (outcome = 'duplicate_in_file' AND head = ANY(%(line_nos)s))
             """,
-            {"lines": lines, "message": message, "outcome": outcome},
+            {"line_nos": line_nos, "message": message, "outcome": outcome},
         )
 
-    def lines(self, first: int, last: int) -> list[int]:
-        """The lines of a range that the plan writes."""
+    def planned_line_nos(self, first: int, last: int) -> list[int]:
+        """The rows of a range that the plan writes."""
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT line FROM {self.job.partition} WHERE line BETWEEN %s AND %s"
+                f"SELECT line FROM {self.import_.partition} WHERE line BETWEEN %s AND %s"
                 " AND outcome IN ('created', 'updated') ORDER BY line",
                 [first, last],
             )
-            return [line for (line,) in cursor]
+            return [line_no for (line_no,) in cursor]
 
-    # --- Who ------------------------------------------------------------------------------------------
+    # --- Profiles to write ----------------------------------------------------------------------------
 
-    def _hold_changed(self, bounds: dict[str, Any]) -> None:
-        part = self.job.partition
+    def _leave_out_changed(self, bounds: dict[str, Any]) -> None:
+        partition = self.import_.partition
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 SELECT p.id FROM profiles_profile p
-                WHERE p.id IN (SELECT profile_id FROM {part}
+                WHERE p.id IN (SELECT profile_id FROM {partition}
                     WHERE line BETWEEN %(first)s AND %(last)s AND outcome = 'updated')
                 ORDER BY p.id FOR NO KEY UPDATE
                 """,
@@ -100,21 +103,21 @@ class Writer:
             )
             cursor.execute(
                 f"""
-                SELECT r.line FROM {part} r LEFT JOIN profiles_profile p ON p.id = r.profile_id
+                SELECT r.line FROM {partition} r LEFT JOIN profiles_profile p ON p.id = r.profile_id
                 WHERE r.line BETWEEN %(first)s AND %(last)s AND r.outcome = 'updated'
                   AND (p.version IS DISTINCT FROM r.version OR p.canonical_id <> p.id OR p.status <> 'live')
                 """,
                 bounds,
             )
-            changed = [line for (line,) in cursor]
+            changed = [line_no for (line_no,) in cursor]
         if changed:
-            self.hold(changed, HELD)
+            self.leave_out(changed, PROFILE_CHANGED)
 
-    def _step(self, bounds: dict[str, Any]) -> int:
-        """``import_step``: each line's profile; new people get the next ids and a browser id (I3)."""
+    def _create_step(self, bounds: dict[str, Any]) -> int:
+        """``import_step``: each row's profile; new profiles get the next ids and an anonymous id."""
         self._run("DROP TABLE IF EXISTS import_step")
         self._run(
-            "CREATE TEMP TABLE import_step (line bigint, is_new boolean, profile_id bigint, browser text)"
+            "CREATE TEMP TABLE import_step (line bigint, is_new boolean, profile_id bigint, anonymous_id text)"
             " ON COMMIT DROP"
         )
         count = self._run(
@@ -123,23 +126,23 @@ class Writer:
             SELECT line, outcome = 'created',
                 CASE WHEN outcome = 'created'
                     THEN nextval('profiles_profile_id_seq') ELSE profile_id END,
-                CASE WHEN outcome = 'created' AND NOT coalesce(%(browser)s = ANY(types), false)
+                CASE WHEN outcome = 'created' AND NOT coalesce(%(anonymous_id)s = ANY(types), false)
                     THEN gen_random_uuid()::text END
-            FROM {self.job.partition}
+            FROM {self.import_.partition}
             WHERE line BETWEEN %(first)s AND %(last)s AND outcome IN ('created', 'updated') ORDER BY line
             """,
-            {**bounds, "browser": self._browser_type()},
+            {**bounds, "anonymous_id": self._anonymous_id_type()},
         )
         self._run("ANALYZE import_step")
         return count
 
-    def _browser_type(self) -> int:
+    def _anonymous_id_type(self) -> int:
         return IdentifierType.objects.values_list("pk", flat=True).get(name="anonymous_id")
 
     # --- Writing --------------------------------------------------------------------------------------
 
-    def _wanted(self) -> str:
-        """Every identifier to write: the rows' own, and a browser id for each new person."""
+    def _identifiers_sql(self) -> str:
+        """Every identifier to write: the rows' own, and an anonymous id for each new profile."""
         return f"""
             SELECT s.line, s.profile_id, u.type_id, u.value, coalesce(u.raw, '') AS raw,
                 t.is_unique AND u.clash IS NULL AS resolves
@@ -148,11 +151,11 @@ class Writer:
             JOIN profiles_identifiertype t ON t.id = u.type_id
             WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM s.profile_id
             UNION ALL
-            SELECT line, profile_id, %(browser)s, browser, '', true FROM import_step WHERE browser IS NOT NULL
+            SELECT line, profile_id, %(anonymous_id)s, anonymous_id, '', true FROM import_step WHERE anonymous_id IS NOT NULL
         """
 
-    def _identifiers(self) -> None:
-        params = {"browser": self._browser_type(), "source": SOURCES["import"]}
+    def _write_identifiers(self) -> None:
+        params = {"anonymous_id": self._anonymous_id_type(), "source": SOURCES["import"]}
         insert = """
             INSERT INTO profiles_identifier (type_id, value, raw, profile_id, source_id, resolves)
             SELECT type_id, value, raw, profile_id, %(source)s, resolves FROM wanted
@@ -160,11 +163,11 @@ class Writer:
         """
         with connection.cursor() as cursor:
             if not self.is_careful:
-                cursor.execute(f"WITH wanted AS MATERIALIZED ({self._wanted()}) {insert}", params)
+                cursor.execute(f"WITH wanted AS MATERIALIZED ({self._identifiers_sql()}) {insert}", params)
                 return
             cursor.execute(
                 f"""
-                WITH wanted AS MATERIALIZED ({self._wanted()}),
+                WITH wanted AS MATERIALIZED ({self._identifiers_sql()}),
                 written AS ({insert} ON CONFLICT DO NOTHING RETURNING 1)
                 SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM written)
                 """,
@@ -173,26 +176,26 @@ class Writer:
             wanted, written = cursor.fetchone()
             if wanted == written:
                 return
-            # What the person was given meanwhile is no conflict, what somebody else was given is.
+            # What the profile itself got meanwhile is no conflict, what another profile got is.
             cursor.execute(
                 f"""
-                SELECT DISTINCT w.line FROM ({self._wanted()}) w JOIN profiles_identifier i
+                SELECT DISTINCT w.line FROM ({self._identifiers_sql()}) w JOIN profiles_identifier i
                     ON i.type_id = w.type_id AND i.value = w.value AND i.resolves AND i.profile_id <> w.profile_id
                 WHERE w.resolves
                 """,
                 params,
             )
-            if lines := [line for (line,) in cursor]:
-                raise Taken(lines)
+            if line_nos := [line_no for (line_no,) in cursor]:
+                raise IdentifiersTaken(line_nos)
 
     def _recognized(self) -> str:
-        kinds = ", ".join(map(str, self.shape.recognizing)) or "NULL"
+        type_ids = ", ".join(map(str, self.spec.recognizing_type_ids)) or "NULL"
         return (
-            "EXISTS (SELECT FROM unnest(r.types, r.keys, r.clashes) AS u (kind, value, clash)"
-            f" WHERE u.kind IN ({kinds}) AND u.value IS NOT NULL AND u.clash IS NULL)"
+            "EXISTS (SELECT FROM unnest(r.types, r.keys, r.clashes) AS u (type_id, value, clash)"
+            f" WHERE u.type_id IN ({type_ids}) AND u.value IS NOT NULL AND u.clash IS NULL)"
         )
 
-    def _profiles(self) -> None:
+    def _write_profiles(self) -> None:
         names = ", ".join(Profile.FIELDS)
         values = ", ".join(f"r.{name}" for name in Profile.FIELDS)
         rows = self.rows()
@@ -217,12 +220,12 @@ class Writer:
 
     def _assignments(self) -> str:
         sets = []
-        for name, _ in self.shape.fields:
+        for name, _ in self.spec.fields:
             cast = "::date" if name == "birth_date" else ""
             sets.append(
                 f"{name} = CASE WHEN r.diff ? '{name}' THEN (r.diff #>> '{{{name},1}}'){cast} ELSE p.{name} END, "
             )
-        if self.shape.customs:
+        if self.spec.attributes:
             pairs = (
                 "FROM jsonb_each(r.diff) AS e (key, value) WHERE starts_with(e.key, 'attributes.')"
                 " AND e.value -> 1 {} 'null'"
@@ -236,9 +239,9 @@ class Writer:
             )
         return "".join(sets)
 
-    def _tags(self) -> None:
+    def _write_tags(self) -> None:
         rows = self.rows()
-        came = f"""
+        added = f"""
             SELECT s.profile_id, w.name FROM {rows}
             CROSS JOIN unnest(r.tags) AS w (name) WHERE s.is_new
             UNION ALL
@@ -248,7 +251,7 @@ class Writer:
         self._run(
             f"""
             INSERT INTO profiles_tag (name, color, description)
-            SELECT DISTINCT ON (lower(c.name)) c.name, 'gray', '' FROM ({came}) c
+            SELECT DISTINCT ON (lower(c.name)) c.name, 'gray', '' FROM ({added}) c
             WHERE NOT EXISTS (SELECT FROM profiles_tag t WHERE lower(t.name) = lower(c.name))
             ORDER BY lower(c.name) ON CONFLICT DO NOTHING
             """
@@ -256,12 +259,12 @@ class Writer:
         self._run(
             f"""
             INSERT INTO profiles_profiletag (profile_id, tag_id, source_id)
-            SELECT c.profile_id, t.id, %(source)s FROM ({came}) c
+            SELECT c.profile_id, t.id, %(source)s FROM ({added}) c
             JOIN profiles_tag t ON lower(t.name) = lower(c.name) ON CONFLICT DO NOTHING
             """,
             {"source": SOURCES["import"]},
         )
-        if self.shape.tags == OVERWRITE or self.job.options.get("clear_marker"):
+        if self.spec.tags == OVERWRITE or self.import_.options.get("clear_marker"):
             self._run(
                 f"""
                 DELETE FROM profiles_profiletag l
@@ -272,8 +275,8 @@ class Writer:
                 """
             )
 
-    def _consents(self) -> None:
-        """New people's as the file says; of others the ones the plan found to be news."""
+    def _write_consents(self) -> None:
+        """For new profiles all decisions of the row, for others those the plan's diff has."""
         self._run(
             f"""
             INSERT INTO profiles_consent (profile_id, channel, purpose, state, at, wording, proof, source_id, user_id)
@@ -287,20 +290,20 @@ class Writer:
             WHERE s.is_new OR r.diff #> '{{consents,1}}' ? ((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))
             """,
             {
-                "at": self.job.created_at,
-                "import": self.job.pk,
+                "at": self.import_.created_at,
+                "import": self.import_.pk,
                 "source": SOURCES["import"],
                 "user": self.user_id,
             },
         )
 
-    def _journal(self) -> None:
+    def _write_journal(self) -> None:
         bind = Binds()
         self._run(
             f"""
             INSERT INTO profiles_change (profile_id, via_id, kind, source_id, user_id, key_id, cause, cause_id, line, fields)
             SELECT s.profile_id, r.via_id, CASE WHEN s.is_new THEN 'created' ELSE 'updated' END,
-                {bind(SOURCES["import"])}, {bind(self.user_id)}, {bind(self.key_id)}, 'import', {bind(self.job.pk)},
+                {bind(SOURCES["import"])}, {bind(self.user_id)}, {bind(self.key_id)}, 'import', {bind(self.import_.pk)},
                 s.line, CASE WHEN s.is_new THEN ({self._created(bind)})::jsonb ELSE r.diff END
             FROM {self.rows()} ORDER BY s.line
             """,
@@ -308,44 +311,46 @@ class Writer:
         )
 
     def _created(self, bind: Binds) -> str:
-        """What the journal tells of a new person, as JSON text."""
-        pieces = [f"'\"{name}\":[null,' || to_json(r.{name})::text || ']'" for name, _ in self.shape.fields]
-        for custom in self.shape.customs:
-            key = bind(f'"attributes.{custom.name}":[null,')
-            pieces.append(f"{key} || (r.attributes -> {bind(custom.name)})::text || ']'")
-        if self.shape.tags:
+        """The journal's fields of a new profile, as JSON text."""
+        pieces = [f"'\"{name}\":[null,' || to_json(r.{name})::text || ']'" for name, _ in self.spec.fields]
+        for column in self.spec.attributes:
+            key = bind(f'"attributes.{column.name}":[null,')
+            pieces.append(f"{key} || (r.attributes -> {bind(column.name)})::text || ']'")
+        if self.spec.tags:
             pieces.append(
                 "CASE WHEN r.tags IS NOT NULL THEN '\"tags\":[[],' || (SELECT json_agg(t.name ORDER BY w.n)::text"
                 " FROM unnest(r.tags) WITH ORDINALITY AS w (name, n)"
                 " JOIN profiles_tag t ON lower(t.name) = lower(w.name)) || ']' END"
             )
-        if self.shape.has_consents:
+        if self.spec.has_consents:
             pieces.append(
                 "CASE WHEN r.consents IS NOT NULL THEN '\"consents\":[[],' || (SELECT json_agg("
                 "(w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))::text"
                 " FROM jsonb_array_elements(r.consents) AS w (e)) || ']' END"
             )
-        names = " ".join(f"WHEN {slot.type_id} THEN '{slot.type_name}:'" for slot in self.shape.slots)
-        own = (
-            f"(SELECT string_agg(to_json((CASE u.kind {names} END) || u.value)::text, ',' ORDER BY u.n)"
-            " FROM unnest(r.types, r.keys) WITH ORDINALITY AS u (kind, value, n) WHERE u.value IS NOT NULL)"
-            if self.shape.slots
+        names = " ".join(
+            f"WHEN {column.type_id} THEN '{column.type_name}:'" for column in self.spec.identifiers
+        )
+        identifiers = (
+            f"(SELECT string_agg(to_json((CASE u.type_id {names} END) || u.value)::text, ',' ORDER BY u.n)"
+            " FROM unnest(r.types, r.keys) WITH ORDINALITY AS u (type_id, value, n) WHERE u.value IS NOT NULL)"
+            if self.spec.identifiers
             else "NULL"
         )
         pieces.append(
             "'\"identifiers\":[[],[' || concat_ws(',', "
-            + own
-            + ", '\"anonymous_id:' || s.browser || '\"') || ']]'"
+            + identifiers
+            + ", '\"anonymous_id:' || s.anonymous_id || '\"') || ']]'"
         )
         return "'{' || concat_ws(',', " + ", ".join(pieces) + ") || '}'"
 
     def rows(self) -> str:
-        """The step's lines with their rows, ``s`` and ``r``; bounded, so that no statement reads the whole plan."""
+        """``import_step`` s joined to its rows r; bounded, so that no statement reads the whole plan."""
         bounds = " AND ".join(
             f"r.line {sign} (SELECT {end}(line) FROM import_step)"
             for sign, end in ((">=", "min"), ("<=", "max"))
         )
-        return f"import_step s JOIN {self.job.partition} r ON r.line = s.line AND {bounds}"
+        return f"import_step s JOIN {self.import_.partition} r ON r.line = s.line AND {bounds}"
 
     def _run(self, sql: str, params: dict[str, Any] | None = None) -> int:
         with connection.cursor() as cursor:

@@ -16,11 +16,13 @@ class ImportsConfig(AppConfig):
         from imports import rights, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
         from imports.retention import expire_imports
+        from profiles.demo import add_demo_step
 
         register_rights("imports", rights.RIGHTS)
         webhooks.register_topics({"import.finished": "An import ended"})
         personal_data.providers.register("imports", PROVIDER)
         retention.expiry.register("imports", expire_imports)
+        add_demo_step("imports.demo.import_newsletter")
 
         # Where uploads arrive. When it cannot be made, Django's check files.E001 says so and names the setting.
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Pausing, resuming and stopping the work on an import, whichever of its jobs is at it."""
+"""An import and its newest job → queued, paused, resumed or canceled; whatever phase the job is in."""
 
 from __future__ import annotations
 
@@ -9,83 +9,146 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, NotFound, Stale
 from cdp.job_steps import Chunk, JobFailed
-from cdp.jobs import cancel_job, pause_job, resume_job
+from cdp.jobs import cancel_job, pause_job, resume_job, start_job
 from cdp.models import Job
 from imports.models import Import
 from imports.partitions import has_rows
 
-APPLY = "import.apply"
+PLAN, APPLY = "import.plan", "import.apply"
+PERMISSION = "imports.add_import"
+# The state of an import while one of its jobs works.
+STATES = {PLAN: Import.State.PLANNING, APPLY: Import.State.APPLYING}
 
-# What an import does while one of its jobs works.
-WORKING = {"import.plan": Import.State.PLANNING, APPLY: Import.State.APPLYING}
+# A chunk whose worker died is tried again in smaller pieces, the third time row by row: so a row that kills
+# workers is found within a few deaths, and named.
+RETRY_DIVISOR = 150
+
+
+def locked(import_id: int) -> Import:
+    """The import, locked for the rest of the transaction, with its job. Raises NotFound."""
+    rows = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("job", "user", "key")
+    import_ = rows.filter(pk=import_id).first()
+    if import_ is None:
+        raise NotFound(f"There is no import #{import_id}.")
+    return import_
+
+
+def locked_for_change(import_id: int, revision: int | None) -> Import:
+    """The import, locked, when it may still be read or mapped differently; Stale otherwise."""
+    import_ = locked(import_id)
+    if revision is not None and revision != import_.revision:
+        raise Stale("The import was changed meanwhile by somebody else. Look at it again.")
+    if not import_.can_change:
+        raise Stale(f"The import is {import_.state_label.lower()} and cannot be changed now.")
+    return import_
+
+
+# --- Jobs ---------------------------------------------------------------------------------------------
+
+
+def start_planning(import_: Import, *, actor: Actor) -> Job:
+    """Queue the job that plans a locked import; the caller has checked that it may be planned. Saves it."""
+    import_.state = Import.State.PLANNING
+    import_.discard_plan()
+    import_.job = start_job(
+        kind=PLAN,
+        actor=actor,
+        params={"import": import_.pk, "revision": import_.revision},
+        title=f"Plan {import_.name}"[:200],
+        permission=PERMISSION,
+    )
+    import_.save()
+    audit.record("import.plan", actor=actor, subject=f"import:{import_.pk}")
+    return import_.job
+
+
+def start_applying(import_: Import, *, actor: Actor) -> Job:
+    """Queue the job that applies a locked, planned import. Saves it."""
+    rows = import_.counts["rows"]
+    import_.state = Import.State.APPLYING
+    import_.applied_at = timezone.now()
+    import_.job = start_job(
+        kind=APPLY,
+        actor=actor,
+        params={"import": import_.pk},
+        title=f"Import {import_.name}"[:200],
+        permission=PERMISSION,
+        total=rows,
+    )
+    import_.save()
+    audit.record("import.apply", actor=actor, subject=f"import:{import_.pk}", detail={"rows": rows})
+    return import_.job
+
+
+def import_of(chunk: Chunk) -> Import:
+    """The import a chunk works on, in the state its job's kind needs; a failed one goes on when it is resumed.
+
+    Raises JobFailed when the import was given another job or removed.
+    """
+    state = STATES[chunk.job.kind]
+    rows = Import.objects.filter(pk=chunk.params["import"], job_id=chunk.job.pk)
+    rows.filter(state=Import.State.FAILED).update(state=state, problem="", finished_at=None)
+    import_ = rows.filter(state=state).first()
+    if import_ is None:
+        raise JobFailed("The import was changed or removed meanwhile.")
+    return import_
+
+
+def chunk_size(size: int, chunk: Chunk) -> int:
+    """How many rows to work on: ``size``, and fewer each time a worker died of the same chunk."""
+    return max(size // RETRY_DIVISOR ** (chunk.tries - 1), 1)
+
+
+# --- Pause, resume, cancel ----------------------------------------------------------------------------
 
 
 def pause_import(*, import_id: int, actor: Actor) -> Import:
     """Pause before the next chunk. Raises Conflict when nothing is running."""
-    job = _running(import_id)
-    pause_job(job_id=job.job_id or 0, actor=actor)
-    return _tell("import.pause", job, actor)
+    import_ = _running(import_id)
+    pause_job(job_id=import_.job_id or 0, actor=actor)
+    return _record("import.pause", import_, actor)
 
 
 def resume_import(*, import_id: int, actor: Actor) -> Import:
-    """Go on behind the last chunk, after a pause or a failure. Raises Conflict."""
+    """Go on behind the last chunk, after a pause or a failure. Raises Conflict, or Stale when the plan is gone."""
     with transaction.atomic():
-        job = locked(import_id)
-        work = job.job
-        if work is None or work.state not in (Job.State.PAUSED, Job.State.FAILED, Job.State.RUNNING):
-            raise Conflict(f"This import is {job.state_label.lower()}; there is nothing to resume.")
-        if work.state == Job.State.FAILED:
-            if not has_rows(job) and work.kind == APPLY:
+        import_ = locked(import_id)
+        job = import_.job
+        if job is None or job.state not in (Job.State.PAUSED, Job.State.FAILED, Job.State.RUNNING):
+            raise Conflict(f"This import is {import_.state_label.lower()}; there is nothing to resume.")
+        if job.state == Job.State.FAILED:
+            if not has_rows(import_) and job.kind == APPLY:
                 raise Stale("The plan is gone, its time was up. Upload the file again.")
-            job.state = WORKING[work.kind]
-            job.problem, job.finished_at = "", None
-            job.save(update_fields=["state", "problem", "finished_at"])
-        resume_job(job_id=work.pk, actor=actor)
-        return _tell("import.resume", job, actor)
+            import_.state = STATES[job.kind]
+            import_.problem, import_.finished_at = "", None
+            import_.save(update_fields=["state", "problem", "finished_at"])
+        resume_job(job_id=job.pk, actor=actor)
+        return _record("import.resume", import_, actor)
 
 
 def cancel_import(*, import_id: int, actor: Actor) -> Import:
-    """Stop for good (or discard a plan); what was written stays, the rest is not. Raises Conflict."""
+    """Stop for good (or discard a plan); what was written stays, the rest is not written. Raises Conflict."""
     with transaction.atomic():
-        job = locked(import_id)
-        if job.state in (Import.State.UPLOADED, Import.State.PLANNED):
-            job.state, job.finished_at = Import.State.CANCELED, timezone.now()
-            job.save()
-            return _tell("import.cancel", job, actor)
-    job = _running(import_id)
-    cancel_job(job_id=job.job_id or 0, actor=actor)
-    return _tell("import.cancel", job, actor)
+        import_ = locked(import_id)
+        if import_.state in (Import.State.UPLOADED, Import.State.PLANNED):
+            import_.state, import_.finished_at = Import.State.CANCELED, timezone.now()
+            import_.save()
+            return _record("import.cancel", import_, actor)
+    import_ = _running(import_id)
+    cancel_job(job_id=import_.job_id or 0, actor=actor)
+    return _record("import.cancel", import_, actor)
 
 
 def _running(import_id: int) -> Import:
-    job = Import.objects.select_related("job").filter(pk=import_id).first()
-    if job is None:
+    import_ = Import.objects.select_related("job").filter(pk=import_id).first()
+    if import_ is None:
         raise NotFound(f"There is no import #{import_id}.")
-    if job.job is None or not job.job.is_open:
-        raise Conflict(f"This import is {job.state_label.lower()}; nothing is running.")
-    return job
+    if import_.job is None or not import_.job.is_open:
+        raise Conflict(f"This import is {import_.state_label.lower()}; nothing is running.")
+    return import_
 
 
-def _tell(action: str, job: Import, actor: Actor) -> Import:
-    audit.record(action, actor=actor, subject=f"import:{job.pk}")
-    job.refresh_from_db()
-    return job
-
-
-def locked(import_id: int) -> Import:
-    """The import, locked for the rest of the transaction, its job beside it. Raises NotFound."""
-    rows = Import.objects.select_for_update(no_key=True, of=("self",)).select_related("job", "user", "key")
-    job = rows.filter(pk=import_id).first()
-    if job is None:
-        raise NotFound(f"There is no import #{import_id}.")
-    return job
-
-
-def take_up(chunk: Chunk, state: str) -> Import:
-    """The job's import in the state its work needs; a failed one goes on, wherever it was resumed."""
-    found = Import.objects.filter(pk=chunk.params["import"], job_id=chunk.job.pk)
-    found.filter(state=Import.State.FAILED).update(state=state, problem="", finished_at=None)
-    job = found.filter(state=state).first()
-    if job is None:
-        raise JobFailed("The import was changed or removed meanwhile.")
-    return job
+def _record(action: str, import_: Import, actor: Actor) -> Import:
+    audit.record(action, actor=actor, subject=f"import:{import_.pk}")
+    import_.refresh_from_db()
+    return import_

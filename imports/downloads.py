@@ -1,4 +1,4 @@
-"""Files that come out of an import, streamed: the whole plan, the rejected rows to correct, the template."""
+"""An import → CSV files, streamed: the whole plan, the rejected rows to correct, the template."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from django.utils.text import get_valid_filename
 
 from cdp.actors import Actor
 from cdp.errors import NotFound
-from imports.files import FileRefused, read_rows
-from imports.installation import dialect_of
+from imports.files import Dialect, FileRefused, Row, RowProblem, read_rows
 from imports.models import Import
+from imports.partitions import has_rows
 from imports.report import REJECTED
 from profiles.bulk.csv_rows import safe_cell
 from profiles.masking import DOTS, mask_fields
@@ -29,19 +29,19 @@ REJECTED_COLUMNS = ("rejected_line", "rejected_column", "rejected_because")
 PLAN_COLUMNS = ("line", "outcome", "profile_id", "same_person_as_line", "changes", "problem")
 
 
-def may_see(job: Import, actor: Actor) -> bool:
-    """Personal data of an import is for those who may see it anyway, and for whoever brought it."""
-    uploader = (actor.user_id, actor.key_id) == (job.user_id, job.key_id) and actor.label != "system"
+def can_view_pii(import_: Import, actor: Actor) -> bool:
+    """Personal data of an import is for those with the permission, and for whoever uploaded it."""
+    uploader = (actor.user_id, actor.key_id) == (import_.user_id, import_.key_id) and actor.label != "system"
     return uploader or actor.can("profiles.view_pii")
 
 
-def file_name(job: Import, what: str) -> str:
-    stem = get_valid_filename(job.name.rsplit(".", 1)[0] or "import")[:80]
-    return f"{stem}-{what}.csv"
+def file_name(import_: Import, kind: str) -> str:
+    stem = get_valid_filename(import_.name.rsplit(".", 1)[0] or "import")[:80]
+    return f"{stem}-{kind}.csv"
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
-    """CSV in pieces of a page's size, never the whole."""
+    """CSV text of ``PAGE`` rows at a time; memory does not depend on their number."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     for number, row in enumerate(rows, 1):
@@ -53,26 +53,26 @@ def _csv(rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
     yield buffer.getvalue().encode()
 
 
-# --- Template -------------------------------------------------------------------------------------------
+# --- Template -----------------------------------------------------------------------------------------
 
 
 def template_csv() -> bytes:
-    """A header alone, with every registered attribute (X1)."""
+    """A header alone, with every registered attribute."""
     names = AttributeDefinition.objects.order_by("name").values_list("name", flat=True)
     return ",".join([*TEMPLATE, *(f"attributes.{name}" for name in names)]).encode() + b"\r\n"
 
 
-# --- Plan -----------------------------------------------------------------------------------------------
+# --- Plan ---------------------------------------------------------------------------------------------
 
 
-def _pages(job: Import, columns: str, outcomes: Iterable[str] = ()) -> Iterator[tuple[Any, ...]]:
-    """Rows in line order, a page per statement: no transaction stays open while somebody downloads."""
+def _pages(import_: Import, columns: str, outcomes: Iterable[str] = ()) -> Iterator[tuple[Any, ...]]:
+    """Rows in line order, a page per statement: no transaction stays open during a download."""
     where = " AND outcome = ANY(%(outcomes)s)" if outcomes else ""
     after = 0
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT line, {columns} FROM {job.partition} WHERE line > %(after)s{where} ORDER BY line LIMIT {PAGE}",
+                f"SELECT line, {columns} FROM {import_.partition} WHERE line > %(after)s{where} ORDER BY line LIMIT {PAGE}",
                 {"after": after, "outcomes": [str(outcome) for outcome in outcomes]},
             )
             page = cursor.fetchall()
@@ -82,94 +82,99 @@ def _pages(job: Import, columns: str, outcomes: Iterable[str] = ()) -> Iterator[
         after = page[-1][0]
 
 
-def plan_csv(job: Import, *, actor: Actor) -> Iterator[bytes]:
+def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     """Every row with what will happen or happened to it. Raises NotFound when the rows are gone."""
-    _check_rows(job)
+    _check_rows(import_)
     specs = attribute_specs()
-    clear = may_see(job, actor)
+    unmasked = can_view_pii(import_, actor)
 
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
-        for line, outcome, profile_id, head, diff, problems in _pages(
-            job, "outcome, profile_id, head, diff::text, problems::text"
+        for line_no, outcome, profile_id, head, diff, problems in _pages(
+            import_, "outcome, profile_id, head, diff::text, problems::text"
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
-                f"{label_of(name, specs) if '.' in name or name in specs else name}: {_side(name, old)} → {_side(name, new)}"
-                for name, (old, new) in (fields if clear else mask_fields(fields, specs)).items()
+                f"{label_of(name, specs) if '.' in name or name in specs else name}: {_display_value(name, old)} → {_display_value(name, new)}"
+                for name, (old, new) in (fields if unmasked else mask_fields(fields, specs)).items()
             )
-            why = "; ".join(map(_why, orjson.loads(problems) if problems else ()))
-            yield (line, outcome, profile_id or "", head or "", safe_cell(changes), safe_cell(why))
+            problem_text = "; ".join(map(_describe_problem, orjson.loads(problems) if problems else ()))
+            yield (
+                line_no,
+                outcome,
+                profile_id or "",
+                head or "",
+                safe_cell(changes),
+                safe_cell(problem_text),
+            )
 
     return _csv(rows())
 
 
-def _side(name: str, value: Any) -> str:
+def _display_value(name: str, value: Any) -> str:
     return display(name, value) or "(empty)"
 
 
-def _why(problem: dict[str, Any]) -> str:
+def _describe_problem(problem: dict[str, Any]) -> str:
     column = problem.get("column")
     return f"{column}: {problem['message']}" if column else str(problem["message"])
 
 
-def _check_rows(job: Import) -> None:
-    from imports.partitions import has_rows
-
-    if not has_rows(job):
+def _check_rows(import_: Import) -> None:
+    if not has_rows(import_):
         raise NotFound("The rows of this import are gone. They are kept for 30 days after its end.")
 
 
-# --- Rejected -------------------------------------------------------------------------------------------
+# --- Rejected -----------------------------------------------------------------------------------------
 
 
-def rejected_csv(job: Import, *, actor: Actor) -> Iterator[bytes]:
-    """The rejected rows as they stand in the file, with line, column and reason before them.
+def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
+    """The rejected rows as they are in the file, with line, column and reason before them.
 
-    Reads the file once along with the list of rejected lines, both in order; memory does not depend on
-    either. Raises NotFound when file or rows are gone.
+    Reads the file once, side by side with the rejected rows of the plan, both in line order; memory does not depend
+    on either. Raises NotFound when file or rows are gone.
     """
-    _check_rows(job)
-    if not job.file or not job.file.storage.exists(str(job.file.name)):
+    _check_rows(import_)
+    if not import_.file or not import_.file.storage.exists(str(import_.file.name)):
         raise NotFound("The file of this import is gone. Files are kept for 30 days after the import's end.")
-    clear = may_see(job, actor)
+    unmasked = can_view_pii(import_, actor)
 
     def rows() -> Iterator[Iterable[Any]]:
-        yield [*REJECTED_COLUMNS, *job.headers]
-        rejected = _pages(job, "problems::text", REJECTED)
-        waiting = next(rejected, None)
-        if waiting is None:
+        yield [*REJECTED_COLUMNS, *import_.headers]
+        rejected = _pages(import_, "problems::text", REJECTED)
+        reject = next(rejected, None)
+        if reject is None:
             return
-        with job.file.open("rb") as file:
-            for item in _items(job, file.file):
-                if item.line < waiting[0]:
+        with import_.file.open("rb") as file:
+            for item in _file_rows(import_, file.file):
+                if item.line_no < reject[0]:
                     continue
                 cells = item.cells or []
-                yield [*_reasons(waiting), *(cells if clear else [DOTS if cell else "" for cell in cells])]
-                waiting = next(rejected, None)
-                if waiting is None:
+                yield [*_reasons(reject), *(cells if unmasked else [DOTS if cell else "" for cell in cells])]
+                reject = next(rejected, None)
+                if reject is None:
                     return
 
     return _csv(rows())
 
 
-def _items(job: Import, source: Any) -> Iterator[Any]:
-    reader = read_rows(source, dialect_of(job))
+def _file_rows(import_: Import, source: Any) -> Iterator[Row | RowProblem]:
+    reader = read_rows(source, Dialect.from_json(import_.dialect))
     try:
         yield from reader
     except FileRefused:
-        # Planned before the file turned out broken: what was read is what there is.
+        # The plan failed at this point too: the rows before it are all there are.
         return
     finally:
         reader.close()
 
 
-def _reasons(waiting: tuple[Any, ...]) -> tuple[str, str, str]:
-    line, said = waiting
-    problems = orjson.loads(said) if said else []
+def _reasons(reject: tuple[Any, ...]) -> tuple[str, str, str]:
+    line_no, problems_json = reject
+    problems = orjson.loads(problems_json) if problems_json else []
     columns = [problem["column"] for problem in problems if problem.get("column")]
     return (
-        str(line),
+        str(line_no),
         ", ".join(dict.fromkeys(columns)),
         " ".join(problem["message"] for problem in problems),
     )

@@ -1,4 +1,4 @@
-"""Files that came in: the import, its saved mappings, and the staging rows its plan is made of."""
+"""The import of a file, the staged rows its plan consists of, and saved mappings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class Import(models.Model):
-    """One row is one uploaded file on its way from bytes to people, and back if undone.
+    """One row is one uploaded file: from its bytes to planned, applied and undone changes of profiles.
 
     ``revision`` grows with every change of how the file is read or mapped, so that nobody applies a plan
-    other than the one they looked at. ``state`` is what the import's jobs left; while one of them is paused,
-    ``shown_state`` says so.
+    other than the one they looked at. ``state`` is what the import's jobs last set it to; ``display_state`` is
+    *paused* while the newest job is.
     """
 
     class Kind(models.TextChoices):
@@ -76,8 +76,8 @@ class Import(models.Model):
         return self.name
 
     @property
-    def shown_state(self) -> str:
-        """The state people and the API see. Reads ``job``."""
+    def display_state(self) -> str:
+        """The state for pages and the API. Causes a query if ``job`` is not loaded."""
         open_states = (self.State.PLANNING, self.State.APPLYING, self.State.UNDOING)
         if self.state in open_states and self.job and self.job.state == Job.State.PAUSED:
             return self.State.PAUSED
@@ -85,11 +85,19 @@ class Import(models.Model):
 
     @property
     def state_label(self) -> str:
-        return str(self.State(self.shown_state).label)
+        return str(self.State(self.display_state).label)
+
+    @property
+    def can_change(self) -> bool:
+        """Whether dialect and mapping may still change: nothing was applied, and no job is running."""
+        has_ended = self.state in (self.State.FAILED, self.State.CANCELED)
+        return bool(self.file) and (
+            self.state in (self.State.UPLOADED, self.State.PLANNED) or (has_ended and self.applied_at is None)
+        )
 
     @property
     def actor(self) -> Actor:
-        """Whoever uploaded it."""
+        """The login or key that uploaded the file."""
         from cdp.actors import Actor
 
         if self.user is not None:
@@ -100,19 +108,31 @@ class Import(models.Model):
 
     @property
     def partition(self) -> str:
-        """The table that holds this import's rows alone."""
+        """The table of this import's staged rows; see ``partitions``."""
         return f"imports_row_{int(self.pk)}"
+
+    def discard_plan(self) -> None:
+        """Remove counts, problem and warnings of an older plan, all but *same_file*. Does not save."""
+        self.problem = ""
+        self.counts = {}
+        self.warnings = [warning for warning in self.warnings if warning.get("code") == "same_file"]
+
+    def start_revision(self) -> None:
+        """After a change of dialect or mapping: an older plan is void. Does not save."""
+        self.revision += 1
+        self.state = self.State.UPLOADED
+        self.discard_plan()
 
 
 class Row(models.Model):
-    """One row is one record of an imported file: what it says after cleaning, and what is or was done with it.
+    """One row is one record of an imported file: its cleaned values, and what the plan does with them.
 
-    The table is partitioned by import; each import's partition is made with its plan and dropped when its
-    retention ends. Written by COPY and set-based SQL only (imports/stage, match, duplicates, apply).
-    The attribute columns hold the cleaned values, ``diff`` what an update changes as the journal will tell
-    it. ``types``/``keys``/``raws``/``clashes`` run in parallel: the identifiers this row brings that its
-    person does not have yet; a clash is 0 when the person may have no more of that type, else the profile
-    the value belongs to already (-1: another row of this file), and the value is kept for contact only.
+    The table is partitioned by import; a partition is made with the plan and dropped when its retention ends.
+    Written by COPY and set-based SQL only (``stage``, ``match``, ``group``, ``apply_sql``). The attribute columns
+    have the cleaned values, ``diff`` what an update changes, in the journal's format.
+    ``types``/``keys``/``raws``/``clashes`` are parallel arrays: the identifiers of this row that its profile does
+    not have yet. A clash is 0 when the profile may have no more of that type, else the id of the profile that
+    has the value already (-1: another row of this file); such a value is stored for contact only.
     """
 
     class Outcome(models.TextChoices):

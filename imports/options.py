@@ -1,20 +1,20 @@
-"""What a person may choose for an import as a whole, checked in one place for the form and the API."""
+"""Options of an import as a whole, from the form or the API → checked options, and those of the dialect."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cdp.errors import Invalid
+from imports.columns import FILL, POLICIES
 from imports.files import DELIMITERS, ENCODINGS
-from imports.plan_spec import FILL, POLICIES
 
 STRONGER, HOLD = "stronger", "hold"
 ON_CONFLICT = {
-    STRONGER: "Take the stronger identifier's person",
+    STRONGER: "Use the profile of the stronger identifier",
     HOLD: "Leave the row out and list it",
 }
 
-# How the file is written; these go to the dialect, everything else stays an option.
+# How the file is written: these override the detected dialect, everything else stays an option.
 DIALECT = (
     "encoding",
     "delimiter",
@@ -43,7 +43,7 @@ _DELIMITER_NAMES = {name: char for char, name in DELIMITERS.items()}
 
 
 def clean_options(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(options, what was said about the dialect); Invalid names everything that is wrong at once."""
+    """(options, dialect options); Invalid names everything that is wrong at once."""
     problems: list[dict[str, Any]] = []
     clean: dict[str, Any] = {}
     for name, value in data.items():
@@ -56,8 +56,8 @@ def clean_options(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         problems.append({"field": "options.kind", "value": "events", "message": message})
     if problems:
         raise Invalid(problems)
-    said = {name: clean.pop(name) for name in DIALECT if name in clean}
-    return clean, said
+    dialect_options = {name: clean.pop(name) for name in DIALECT if name in clean}
+    return clean, dialect_options
 
 
 def _clean(name: str, value: Any) -> Any:

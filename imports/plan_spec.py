@@ -1,23 +1,19 @@
-"""What a mapping comes to: the columns of the plan's SQL, the same for every row of an import. Pure."""
+"""A checked mapping and this installation's rules → the columns the plan's SQL has, the same for every row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# How a value meets one that is there (X3). An empty cell keeps what is there, whatever the policy.
-FILL, OVERWRITE, APPEND, NEVER = "fill_if_empty", "overwrite", "append", "never"
-POLICIES = {
-    FILL: "Fill if empty",
-    OVERWRITE: "Overwrite",
-    APPEND: "Append",
-    NEVER: "New people only",
-}
+from imports.columns import Context, Mapping
+from imports.models import Import
+from imports.options import HOLD
+from profiles.identity.types import TypeSpec, identifier_types
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """One identifier column. ``limit`` is how many values of the type a person may have, None for any number."""
+class IdentifierColumn:
+    """One identifier column. ``limit`` is how many values of the type a profile may have, None for any number."""
 
     type_id: int
     type_name: str
@@ -27,8 +23,8 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Custom:
-    """One custom attribute column."""
+class AttributeColumn:
+    """One custom attribute column and its policy."""
 
     name: str
     is_list: bool
@@ -36,23 +32,68 @@ class Custom:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """``slots`` come strongest first. ``fields`` maps a default attribute to its policy."""
+class PlanSpec:
+    """``identifiers`` come strongest first. ``fields`` pairs a default attribute with its policy.
 
-    slots: tuple[Slot, ...] = ()
+    ``tags`` is the policy of the tags, "" without a tags column. ``is_strict``: a row whose identifiers belong to
+    two profiles is a conflict; otherwise it goes to the profile of the stronger identifier.
+    """
+
+    identifiers: tuple[IdentifierColumn, ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
-    customs: tuple[Custom, ...] = ()
+    attributes: tuple[AttributeColumn, ...] = ()
     tags: str = ""
     has_consents: bool = False
-    is_strict: bool = False  # hold rows that lead to two people instead of taking the stronger one
+    is_strict: bool = False
 
-    def unique_slots(self) -> Iterator[tuple[int, Slot]]:
-        return ((index, slot) for index, slot in enumerate(self.slots) if slot.is_unique)
-
-    def contact_slots(self) -> Iterator[tuple[int, Slot]]:
-        return ((index, slot) for index, slot in enumerate(self.slots) if not slot.is_unique)
+    def unique_identifiers(self) -> Iterator[tuple[int, IdentifierColumn]]:
+        """(index, column) of those that a profile can be matched by."""
+        return ((index, column) for index, column in enumerate(self.identifiers) if column.is_unique)
 
     @property
-    def recognizing(self) -> tuple[int, ...]:
-        """Ids of the types whose holder is a recognized person."""
-        return tuple(sorted({slot.type_id for slot in self.slots if slot.makes_recognized}))
+    def unique_type_ids(self) -> set[int]:
+        return {column.type_id for column in self.identifiers if column.is_unique}
+
+    @property
+    def limits(self) -> dict[int, int]:
+        """``{type id: how many values a profile may have}``, without the types that may have any number."""
+        return {column.type_id: column.limit for column in self.identifiers if column.limit is not None}
+
+    @property
+    def recognizing_type_ids(self) -> tuple[int, ...]:
+        """Ids of the types that make a profile recognized."""
+        return tuple(sorted({column.type_id for column in self.identifiers if column.makes_recognized}))
+
+
+def plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
+    """What the SQL needs to know about an import with this mapping. One query."""
+    types = identifier_types()
+    mapped = [types[column.target.identifier] for column in mapping.used if column.target.identifier]
+    policies = mapping.policies
+    fields = {name: policy for name, policy in policies.items() if "." not in name and name != "tags"}
+    attributes = [
+        AttributeColumn(spec.name, spec.type == "list", policies[f"attributes.{spec.name}"])
+        for spec in context.attributes
+        if f"attributes.{spec.name}" in policies
+    ]
+    return PlanSpec(
+        identifiers=tuple(
+            _identifier_column(spec) for spec in sorted(mapped, key=lambda spec: (spec.row.priority, spec.id))
+        ),
+        fields=tuple(fields.items()),
+        attributes=tuple(attributes),
+        tags=policies.get("tags", ""),
+        has_consents=any(column.target.kind == "consent" for column in mapping.used),
+        is_strict=import_.options.get("on_conflict") == HOLD,
+    )
+
+
+def _identifier_column(spec: TypeSpec) -> IdentifierColumn:
+    row = spec.row
+    return IdentifierColumn(
+        spec.id,
+        row.name,
+        row.is_unique,
+        spec.makes_recognized,
+        row.max_per_profile if row.is_unique else None,
+    )

@@ -1,4 +1,4 @@
-"""Forgetting: files and rows of imports past their time, and uploads nobody finished (E9, P5)."""
+"""Imports past their retention → their files and rows removed; also files of uploads that never completed."""
 
 from __future__ import annotations
 
@@ -20,75 +20,75 @@ from imports.partitions import drop_partition
 
 log = logging.getLogger(__name__)
 
-# Longer than any upload takes: what lies about for so long belongs to a request that died.
+# Longer than any upload takes: an unknown file older than this belongs to a request that died.
 UNFINISHED_AFTER = timedelta(hours=1)
 FOLDER = "imports"
 
 
 def expire_imports() -> int:
     """Remove what is past its time; the number of things removed. For cdp.tasks.expire, safe to run twice."""
-    return _expire_old() + _sweep_stored() + _sweep_received()
+    return _expire_old() + _remove_orphaned_files() + _remove_temporary_files()
 
 
 def _expire_old() -> int:
-    """Imports that ended, or were left lying, CDP_IMPORT_KEEP_DAYS ago lose file, rows and sample."""
+    """Imports that ended, or were uploaded and never applied, CDP_IMPORT_KEEP_DAYS ago lose file, rows and sample."""
     before = timezone.now() - timedelta(days=settings.CDP_IMPORT_KEEP_DAYS)
-    waiting = Q(state__in=[Import.State.UPLOADED, Import.State.PLANNED], created_at__lt=before)
-    done = Import.objects.filter(Q(finished_at__lt=before) | waiting, expired_at__isnull=True)
+    unfinished = Q(state__in=[Import.State.UPLOADED, Import.State.PLANNED], created_at__lt=before)
+    old = Import.objects.filter(Q(finished_at__lt=before) | unfinished, expired_at__isnull=True)
     count = 0
-    for pk in list(done.order_by("pk").values_list("pk", flat=True)[:200]):
+    for pk in list(old.order_by("pk").values_list("pk", flat=True)[:200]):
         try:
             count += _expire(pk)
         except OperationalError:
-            log.warning("import %s: its rows are being read, forgotten next time", pk)
+            log.warning("import %s: its rows are being read, removed next time", pk)
     return count
 
 
 @transaction.atomic
 def _expire(pk: int) -> int:
     rows = Import.objects.select_for_update(no_key=True, of=("self",), skip_locked=True).select_related("job")
-    job = rows.filter(pk=pk, expired_at__isnull=True).first()
-    if job is None or (job.job and job.job.is_open):
+    import_ = rows.filter(pk=pk, expired_at__isnull=True).first()
+    if import_ is None or (import_.job and import_.job.is_open):
         return 0
-    drop_partition(job)
-    if job.state in (Import.State.UPLOADED, Import.State.PLANNED):
-        job.state = Import.State.CANCELED
-        job.finished_at = timezone.now()
-    job.sample = []
-    job.expired_at = timezone.now()
-    name, storage = job.file.name, job.file.storage
-    job.file = ""
-    job.save()
+    drop_partition(import_)
+    if import_.state in (Import.State.UPLOADED, Import.State.PLANNED):
+        import_.state = Import.State.CANCELED
+        import_.finished_at = timezone.now()
+    import_.sample = []
+    import_.expired_at = timezone.now()
+    name, storage = import_.file.name, import_.file.storage
+    import_.file = ""
+    import_.save()
     audit.record("import.expire", actor=Actor.system(), subject=f"import:{pk}")
     if name:
         transaction.on_commit(lambda: storage.delete(name))
     return 1
 
 
-def _sweep_stored() -> int:
-    """Stored files no import knows: the request died, or was rolled back, after storing."""
+def _remove_orphaned_files() -> int:
+    """Stored files without an import: the request died, or was rolled back, after storing."""
     storage: Any = Import._meta.get_field("file").storage
     if not storage.exists(FOLDER):
         return 0
-    old = timezone.now() - UNFINISHED_AFTER
+    before = timezone.now() - UNFINISHED_AFTER
     names = [f"{FOLDER}/{name}" for name in storage.listdir(FOLDER)[1]]
-    lying = [name for name in names if storage.get_modified_time(name) < old]
-    known = set(Import.objects.filter(file__in=lying).values_list("file", flat=True))
-    for name in lying:
+    old_names = [name for name in names if storage.get_modified_time(name) < before]
+    known = set(Import.objects.filter(file__in=old_names).values_list("file", flat=True))
+    for name in old_names:
         if name not in known:
             storage.delete(name)
-    return len(lying) - len(known)
+    return len(old_names) - len(known)
 
 
-def _sweep_received() -> int:
-    """Django's temporary files of uploads whose process was killed; only in a folder that is ours alone."""
+def _remove_temporary_files() -> int:
+    """Django's temporary files of uploads whose process was killed; only in a folder of our own."""
     if not settings.FILE_UPLOAD_TEMP_DIR or tempfile.gettempdir() == settings.FILE_UPLOAD_TEMP_DIR:
         return 0
-    old = (timezone.now() - UNFINISHED_AFTER).timestamp()
+    before = (timezone.now() - UNFINISHED_AFTER).timestamp()
     count = 0
     for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
         try:
-            if path.stat().st_mtime < old:
+            if path.stat().st_mtime < before:
                 path.unlink()
                 count += 1
         except FileNotFoundError:

@@ -1,10 +1,9 @@
-"""A file comes in: refused by its content, or stored under a random name with what was found out about it."""
+"""An uploaded file → an import: refused for its content, or stored with its detected dialect and a guessed mapping."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -14,11 +13,11 @@ from django.template.defaultfilters import filesizeformat
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.errors import Refused, Stale
-from imports.columns import Context, advise, guess_mapping
-from imports.control import locked
+from cdp.errors import Refused
+from imports.columns import guess_mapping
+from imports.control import locked_for_change
 from imports.files import FileRefused, Sniffed, sniff
-from imports.installation import as_said, check_mapping, installed, read_mapping
+from imports.mappings import check_mapping, explicit_mapping, load_context
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options
 from profiles.models import Source
@@ -28,27 +27,19 @@ SAMPLE_CELL = 200
 
 
 class BadFile(Refused):
-    """The file cannot be read as rows; nothing of it was kept."""
+    """The file cannot be read as rows; nothing of it was stored."""
 
     code = "bad_file"
     status = 400
 
     def __init__(self, error: FileRefused) -> None:
-        problem = {"line": error.line, "column": None, "value": None, "message": error.message}
-        super().__init__(error.message, problems=[problem] if error.line else [])
+        problem = {"line": error.line_no, "column": None, "value": None, "message": error.message}
+        super().__init__(error.message, problems=[problem] if error.line_no else [])
 
 
 class TooLarge(Refused):
     code = "too_large"
     status = 413
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """``job`` is the new import; ``earlier`` the newest import of the very same bytes, if any."""
-
-    job: Import
-    earlier: Import | None
 
 
 def upload_import(
@@ -58,39 +49,37 @@ def upload_import(
     options: dict[str, Any] | None = None,
     actor: Actor,
     source: Source,
-) -> Uploaded:
+) -> Import:
     """Store an uploaded file as an import in state *uploaded*, with detection and a mapping.
 
-    Without ``mapping`` the guess is kept, complete or not. Memory does not depend on the file's size.
+    Without ``mapping`` the guess is stored, complete or not. Memory does not depend on the file's size.
     Raises BadFile, TooLarge, Invalid; then nothing is left behind.
     """
     _check_size(file)
-    clean, said = clean_options(options or {})
+    clean, dialect_options = clean_options(options or {})
     stream: Any = file.file
-    try:
-        found = sniff(stream, given=said)
-    except FileRefused as error:
-        raise BadFile(error) from error
-    digest = _sha256(stream)
-    job = Import(
-        name=_shown_name(file.name or ""),
+    sniffed = _sniff(stream, dialect_options)
+    import_ = Import(
+        name=_display_name(file.name or ""),
         size=file.size or 0,
-        sha256=digest,
+        sha256=_sha256(stream),
         options={**DEFAULTS, **clean},
         source=source,
         user_id=actor.user_id,
         key_id=actor.key_id,
     )
-    _describe(job, found, said)
-    context = installed(job.options)
-    if mapping is not None:
-        check_mapping(job, context, mapping)
-        job.mapping = as_said(mapping)
+    _describe(import_, sniffed, dialect_options)
+    context = load_context(import_.options)
+    if mapping is None:
+        import_.mapping = guess_mapping(import_.headers, import_.sample, context)
     else:
-        job.mapping = _guess(job, context)
-    earlier = Import.objects.filter(sha256=digest).order_by("-pk").first()
-    _store(job, file, actor, earlier)
-    return Uploaded(job, earlier)
+        check_mapping(import_, context, mapping)
+        import_.mapping = explicit_mapping(mapping)
+    earlier = Import.objects.filter(sha256=import_.sha256).order_by("-pk").first()
+    if earlier is not None:
+        import_.warnings = [_same_file_warning(earlier)]
+    _store(import_, file, actor)
+    return import_
 
 
 def _check_size(file: UploadedFile) -> None:
@@ -102,8 +91,15 @@ def _check_size(file: UploadedFile) -> None:
         )
 
 
-def _shown_name(name: str) -> str:
-    """Only ever shown: without its path, control characters and what turns text around."""
+def _sniff(stream: Any, dialect_options: dict[str, Any]) -> Sniffed:
+    try:
+        return sniff(stream, given=dialect_options)
+    except FileRefused as error:
+        raise BadFile(error) from error
+
+
+def _display_name(name: str) -> str:
+    """Without its path, control characters and characters that turn text around. Never used as a path."""
     plain = name.replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in plain if char.isprintable())[:255] or "file.csv"
 
@@ -115,47 +111,42 @@ def _sha256(stream: Any) -> str:
     return digest
 
 
-def _describe(job: Import, found: Sniffed, said: dict[str, Any]) -> None:
-    """What the file looks like; ``max_quoted_lines`` and the like cannot be found out, only said."""
-    job.dialect = {
-        **found.dialect.as_json(),
-        **said,
-        "confidence": found.confidence,
-        "candidates": list(found.candidates),
-        "newline": found.newline,
-        "bom": found.bom,
-        "said": said,
-        "remarks": found.problems,
+def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]) -> None:
+    """Dialect, headers and sample. ``max_quoted_lines`` and the like cannot be detected, only chosen."""
+    import_.dialect = {
+        **sniffed.dialect.as_json(),
+        **dialect_options,
+        "confidence": sniffed.confidence,
+        "candidates": list(sniffed.candidates),
+        "newline": sniffed.newline,
+        "bom": sniffed.bom,
+        "said": dialect_options,
+        "remarks": sniffed.problems,
     }
-    job.headers = found.headers
-    job.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in found.sample_rows[:SAMPLE_ROWS]]
+    import_.headers = sniffed.headers
+    import_.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in sniffed.sample_rows[:SAMPLE_ROWS]]
 
 
-def _guess(job: Import, context: Context) -> dict[str, Any]:
-    """As many columns as can be guessed; what has to be looked at by a person is left out."""
-    return dict(guess_mapping(job.headers, job.sample, context))
-
-
-def _store(job: Import, file: UploadedFile, actor: Actor, earlier: Import | None) -> None:
+def _store(import_: Import, file: UploadedFile, actor: Actor) -> None:
+    """The file under a random name, then its row; without the row the file goes as well."""
     storage = Import._meta.get_field("file").storage
     name = storage.save(f"imports/{uuid.uuid4().hex}.csv", file)
     try:
         with transaction.atomic():
-            job.file.name = name
-            job.warnings = [same_file_warning(earlier)] if earlier else []
-            job.save()
+            import_.file.name = name
+            import_.save()
             audit.record(
                 "import.upload",
                 actor=actor,
-                subject=f"import:{job.pk}",
-                detail={"size": job.size, "sha256": job.sha256},
+                subject=f"import:{import_.pk}",
+                detail={"size": import_.size, "sha256": import_.sha256},
             )
     except BaseException:
         storage.delete(name)
         raise
 
 
-def same_file_warning(earlier: Import) -> dict[str, Any]:
+def _same_file_warning(earlier: Import) -> dict[str, Any]:
     day = earlier.created_at.date().isoformat()
     state = earlier.get_state_display().lower()
     return {
@@ -166,98 +157,25 @@ def same_file_warning(earlier: Import) -> dict[str, Any]:
     }
 
 
-# --- Correcting what was found ---------------------------------------------------------------------------
-
-
-def lock_for_change(import_id: int, revision: int | None) -> Import:
-    """The import, locked, when it may still be read or mapped differently; Stale otherwise."""
-    job = locked(import_id)
-    if revision is not None and revision != job.revision:
-        raise Stale("The import was changed meanwhile by somebody else. Look at it again.")
-    if not can_change(job):
-        raise Stale(f"The import is {job.state_label.lower()} and cannot be changed now.")
-    return job
-
-
-def can_change(job: Import) -> bool:
-    """Whether dialect and mapping may still change: nothing of it was applied, and nothing is running."""
-    ended = job.state in (Import.State.FAILED, Import.State.CANCELED)
-    return bool(job.file) and (
-        job.state in (Import.State.UPLOADED, Import.State.PLANNED) or (ended and job.applied_at is None)
-    )
-
-
 @transaction.atomic
 def reread_import(
     *, import_id: int, options: dict[str, Any], revision: int | None = None, actor: Actor
 ) -> Import:
-    """Read the file anew with what staff say about encoding, delimiter, header …; the mapping is guessed again.
+    """Read the file's beginning again with another encoding, delimiter, header …; the mapping is guessed again.
 
-    Columns that keep their header keep where they went. Raises BadFile, Invalid, Stale.
+    Columns whose header is still there keep their target. Raises BadFile, Invalid, Stale.
     """
-    job = lock_for_change(import_id, revision)
-    clean, said = clean_options(options)
-    said = {**job.dialect.get("said", {}), **said}
-    try:
-        with job.file.open("rb") as stream:
-            found = sniff(stream.file, given=said)
-    except FileRefused as error:
-        raise BadFile(error) from error
-    _describe(job, found, said)
-    job.options = {**job.options, **clean}
-    context = installed(job.options)
-    kept = {key: entry for key, entry in job.mapping.items() if key in job.headers}
-    job.mapping = {**_guess(job, context), **kept}
-    _changed(job)
-    job.save()
-    audit.record("import.reread", actor=actor, subject=f"import:{job.pk}")
-    return job
-
-
-@transaction.atomic
-def map_import(
-    *,
-    import_id: int,
-    mapping: dict[str, Any],
-    options: dict[str, Any] | None = None,
-    revision: int | None = None,
-    actor: Actor,
-) -> Import:
-    """Say where each column goes. An older plan is void. Raises Invalid with every problem, Stale."""
-    job = lock_for_change(import_id, revision)
-    clean, said = clean_options(options or {})
-    if said:
-        raise Stale("How the file is read is changed before the mapping, not with it.")
-    job.options = {**job.options, **clean}
-    check_mapping(job, installed(job.options), mapping)
-    job.mapping = as_said(mapping)
-    _changed(job)
-    job.save()
-    audit.record("import.map", actor=actor, subject=f"import:{job.pk}")
-    return job
-
-
-def _changed(job: Import) -> None:
-    job.revision += 1
-    job.state = Import.State.UPLOADED
-    job.problem = ""
-    job.counts = {}
-    job.warnings = [warning for warning in job.warnings if warning.get("code") == "same_file"]
-
-
-def advice_for(job: Import) -> list[dict[str, Any]]:
-    """What to point out about the mapping as it is; empty when the mapping is not complete yet."""
-    context = installed(job.options)
-    try:
-        mapping = read_mapping(job, context)
-    except Refused:
-        return []
-    return [
-        {
-            "code": item.code,
-            "column": item.column or None,
-            "message": item.message,
-            "suggestion": item.suggestion,
-        }
-        for item in advise(mapping, job.sample, context)
-    ]
+    import_ = locked_for_change(import_id, revision)
+    clean, dialect_options = clean_options(options)
+    dialect_options = {**import_.dialect.get("said", {}), **dialect_options}
+    with import_.file.open("rb") as stream:
+        sniffed = _sniff(stream.file, dialect_options)
+    _describe(import_, sniffed, dialect_options)
+    import_.options = {**import_.options, **clean}
+    guess = guess_mapping(import_.headers, import_.sample, load_context(import_.options))
+    unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
+    import_.mapping = {**guess, **unchanged}
+    import_.start_revision()
+    import_.save()
+    audit.record("import.reread", actor=actor, subject=f"import:{import_.pk}")
+    return import_

@@ -15,15 +15,13 @@ from django.shortcuts import redirect
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, Refused, Stale
 from imports.admin.pages import found, render, start_plan, url
-from imports.columns import Context, ambiguous_columns, column_keys
-from imports.downloads import may_see
+from imports.columns import POLICIES, Context, ambiguous_columns, column_keys
+from imports.downloads import can_view_pii
 from imports.files import DELIMITERS, ENCODINGS
-from imports.installation import installed
+from imports.mappings import advice_for, clean_mapping_name, load_context, map_import, save_mapping
 from imports.models import Import, SavedMapping
 from imports.options import ON_CONFLICT
-from imports.plan_spec import POLICIES
-from imports.saved_mappings import clean_name, keep_mapping
-from imports.upload import advice_for, can_change, map_import, reread_import
+from imports.upload import reread_import
 from profiles.admin.door import door, write
 from profiles.masking import DOTS
 from profiles.models import AttributeDefinition
@@ -52,7 +50,7 @@ class Column:
 @door("imports.view_import", "imports.add_import")
 def show(request: HttpRequest, import_id: int) -> HttpResponse:
     job = found(import_id)
-    if not can_change(job):
+    if not job.can_change:
         return redirect(url("change", job))
     return _page(request, job, job.mapping)
 
@@ -65,13 +63,13 @@ def _page(
     posted: QueryDict | None = None,
     refusal: Refused | None = None,
 ) -> HttpResponse:
-    context = installed(job.options)
+    context = load_context(job.options)
     problems = (
         {str(item.get("column") or item.get("field")): item["message"] for item in refusal.problems}
         if refusal
         else {}
     )
-    sees = may_see(job, Actor.of_request(request))
+    sees = can_view_pii(job, Actor.of_request(request))
     columns = _columns(job, mapping, context, problems, posted, sees=sees)
     advice = {item["column"]: item for item in advice_for(job) if item["column"]}
     constants = _constants(mapping, problems)
@@ -337,11 +335,11 @@ def _name_to_keep(request: HttpRequest) -> str:
         return ""
     if not _may_keep(request):
         raise PermissionDenied
-    return clean_name(request.POST.get("name", ""))
+    return clean_mapping_name(request.POST.get("name", ""))
 
 
 def _keep(request: HttpRequest, job: Import, name: str) -> HttpResponseBase:
-    keep_mapping(import_id=job.pk, name=name, options=_options(request.POST), actor=Actor.of_request(request))
+    save_mapping(import_id=job.pk, name=name, options=_options(request.POST), actor=Actor.of_request(request))
     messages.success(request, f"The mapping is kept as “{name}”.")
     return redirect(url("columns", job))
 

@@ -19,12 +19,12 @@ from cdp.ids import row_id
 from cdp.templatetags.cdp import split_bar
 from imports.apply import apply_import
 from imports.control import cancel_import, pause_import, resume_import
-from imports.downloads import may_see
+from imports.downloads import can_view_pii
 from imports.models import Import, Row
 from imports.partitions import has_rows
 from imports.plan import plan_import
-from imports.report import problems
-from imports.upload import can_change, upload_import
+from imports.report import row_problems
+from imports.upload import upload_import
 from profiles.admin.door import door, form_page, write
 from profiles.builtin import builtin_source
 from profiles.masking import DOTS, mask_fields
@@ -101,12 +101,12 @@ def upload(request: HttpRequest) -> HttpResponse:
     if file is None:
         return render(request, "upload.html", {**context, "problem": "Choose a file."}, status=400)
     try:
-        done = upload_import(file=file, actor=Actor.of_request(request), source=builtin_source("staff"))
+        job = upload_import(file=file, actor=Actor.of_request(request), source=builtin_source("staff"))
     except Refused as refusal:
         line = refusal.problems[0].get("line") if refusal.problems else None
         context |= {"problem": refusal.message, "line": line, "name": file.name}
         return render(request, "upload.html", context, status=refusal.status)
-    return redirect(url("columns", done.job))
+    return redirect(url("columns", job))
 
 
 # --- One import -------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
     if job.state == Import.State.UPLOADED and request.user.has_perm("imports.add_import"):
         return redirect(url("columns", job))
     actor = Actor.of_request(request)
-    sees = may_see(job, actor)
+    sees = can_view_pii(job, actor)
     counts = {name: job.counts.get(name, 0) for name, _, _ in _OUTCOMES}
     rows_there = has_rows(job)
     context = {
@@ -128,7 +128,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "step": _step(job),
         "is_running": job.state in _RUNNING,
         "may_apply": request.user.has_perm("imports.add_import"),
-        "can_change": can_change(job) and request.user.has_perm("imports.add_import"),
+        "can_change": job.can_change and request.user.has_perm("imports.add_import"),
         "outcomes": [(counts[name], text) for name, text, _ in _OUTCOMES if counts[name] or name in _ALWAYS],
         "bar": split_bar(*_parts(counts)),
         "to_write": counts["created"] + counts["updated"],
@@ -169,7 +169,7 @@ def _parts(counts: dict[str, int]) -> list[Any]:
 
 
 def _problems(job: Import, sees: bool) -> list[dict[str, Any]]:
-    rows = problems(job, limit=REJECTED_SHOWN)
+    rows = row_problems(job, limit=REJECTED_SHOWN)
     return rows if sees else [{**row, "value": DOTS if row["value"] else ""} for row in rows]
 
 

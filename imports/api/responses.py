@@ -1,4 +1,4 @@
-"""An import as the HTTP contract shows it, and its description for the schema."""
+"""An import → its JSON in the HTTP API, and the serializers that describe it in the schema."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rest_framework import serializers
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.times import iso
-from imports.downloads import may_see
-from imports.installation import installed, read_mapping
+from imports.downloads import can_view_pii
+from imports.mappings import load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
-from imports.report import OUTCOMES, problems
+from imports.report import OUTCOMES, row_problems
 from profiles.masking import DOTS
 
-PROBLEMS_SHOWN = 100
+MAX_PROBLEMS = 100
 NO_COUNTS = dict.fromkeys(("rows", *OUTCOMES), 0)
 _WITH_ROWS = frozenset(
     (
@@ -65,7 +65,7 @@ class ImportDoc(serializers.Serializer[Any]):
     revision = serializers.IntegerField(help_text="Grows with every change of the mapping.")
     progress = ProgressDoc()
     counts = serializers.DictField(child=serializers.IntegerField())
-    problems = ProblemDoc(many=True, help_text=f"The first {PROBLEMS_SHOWN}; rejected.csv has all rows.")
+    problems = ProblemDoc(many=True, help_text=f"The first {MAX_PROBLEMS}; rejected.csv has all rows.")
     warnings = serializers.ListField(child=serializers.DictField())
     problem = serializers.CharField(help_text="Why the import as a whole failed, as a sentence.")
     job_id = serializers.IntegerField(allow_null=True)
@@ -76,55 +76,55 @@ class ImportDoc(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-def summary(job: Import) -> dict[str, Any]:
-    """Everything but the problems; expects ``job`` joined in. No query."""
-    work = job.job
+def summary(import_: Import) -> dict[str, Any]:
+    """Everything but the problems. No query when ``job`` was loaded with the import."""
+    job = import_.job
     return {
-        "id": job.pk,
-        "state": job.shown_state,
-        "kind": job.kind,
+        "id": import_.pk,
+        "state": import_.display_state,
+        "kind": import_.kind,
         "file": {
-            "name": job.name,
-            "size": job.size,
-            "sha256": job.sha256,
-            "encoding": job.dialect.get("encoding", ""),
-            "delimiter": job.dialect.get("delimiter", ""),
+            "name": import_.name,
+            "size": import_.size,
+            "sha256": import_.sha256,
+            "encoding": import_.dialect.get("encoding", ""),
+            "delimiter": import_.dialect.get("delimiter", ""),
         },
-        "headers": job.headers,
-        "mapping": job.mapping,
-        "options": job.options,
-        "revision": job.revision,
+        "headers": import_.headers,
+        "mapping": import_.mapping,
+        "options": import_.options,
+        "revision": import_.revision,
         "progress": {
-            "done": work.done if work else 0,
-            "total": work.total if work else None,
-            "rate": work.rate if work else None,
-            "eta_seconds": work.eta_seconds if work else None,
+            "done": job.done if job else 0,
+            "total": job.total if job else None,
+            "rate": job.rate if job else None,
+            "eta_seconds": job.eta_seconds if job else None,
         },
-        "counts": {**NO_COUNTS, **job.counts},
-        "warnings": job.warnings,
-        "problem": job.problem,
-        "job_id": job.job_id,
-        "resumes": work.resumes if work else 0,
-        "created_at": iso(job.created_at),
-        "planned_at": iso(job.planned_at),
-        "applied_at": iso(job.applied_at),
-        "finished_at": iso(job.finished_at),
+        "counts": {**NO_COUNTS, **import_.counts},
+        "warnings": import_.warnings,
+        "problem": import_.problem,
+        "job_id": import_.job_id,
+        "resumes": job.resumes if job else 0,
+        "created_at": iso(import_.created_at),
+        "planned_at": iso(import_.planned_at),
+        "applied_at": iso(import_.applied_at),
+        "finished_at": iso(import_.finished_at),
     }
 
 
-def _mapping(job: Import) -> dict[str, Any]:
-    """With the policy every column has, said or not. Two queries."""
+def _mapping(import_: Import) -> dict[str, Any]:
+    """With the policy of every column, given or default. Two queries."""
     try:
-        return dict(read_mapping(job, installed(job.options)).as_json())
+        return dict(read_mapping(import_, load_context(import_.options)).as_json())
     except Invalid:
-        return dict(job.mapping)
+        return dict(import_.mapping)
 
 
-def detail(job: Import, actor: Actor) -> dict[str, Any]:
-    """With the first problems; their values only for those who may see them. At most five queries."""
-    found: list[dict[str, Any]] = []
-    if job.state in _WITH_ROWS and has_rows(job):
-        found = problems(job, limit=PROBLEMS_SHOWN)
-        if not may_see(job, actor):
-            found = [{**one, "value": DOTS if one["value"] else one["value"]} for one in found]
-    return {**summary(job), "mapping": _mapping(job), "problems": found}
+def detail(import_: Import, actor: Actor) -> dict[str, Any]:
+    """With the first problems; their values masked for who may not see them. At most five queries."""
+    problems: list[dict[str, Any]] = []
+    if import_.state in _WITH_ROWS and has_rows(import_):
+        problems = row_problems(import_, limit=MAX_PROBLEMS)
+        if not can_view_pii(import_, actor):
+            problems = [{**row, "value": DOTS if row["value"] else row["value"]} for row in problems]
+    return {**summary(import_), "mapping": _mapping(import_), "problems": problems}

@@ -1,4 +1,4 @@
-"""The endpoints under /api/v1/imports/."""
+"""Requests under /api/v1/imports/ → the verbs of the imports app, and their results as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from imports import downloads
 from imports.api.responses import ImportDoc, detail, summary
 from imports.apply import apply_import
 from imports.control import cancel_import, pause_import, resume_import
+from imports.mappings import map_import
 from imports.models import Import
 from imports.plan import plan_import
-from imports.upload import map_import, upload_import
+from imports.upload import upload_import
 from profiles.builtin import builtin_source
 
-JOINED = ("job", "user", "key")
+RELATED = ("job", "user", "key")
 
 
-class UploadShape(serializers.Serializer[Any]):
+class UploadBody(serializers.Serializer[Any]):
     """The multipart form; `mapping` and `options` are JSON texts."""
 
     file = serializers.FileField()
@@ -45,7 +46,7 @@ class UploadShape(serializers.Serializer[Any]):
     )
 
 
-class ChangeShape(Shape):
+class ChangeBody(Shape):
     """How the columns are mapped from now on."""
 
     mapping = serializers.DictField(required=False)
@@ -53,7 +54,7 @@ class ChangeShape(Shape):
     revision = IdField(required=False)
 
 
-class RevisionShape(Shape):
+class RevisionBody(Shape):
     """`revision` of the plan that was looked at; another one is a 409."""
 
     revision = IdField(required=False)
@@ -61,20 +62,22 @@ class RevisionShape(Shape):
 
 class ImportApi(ApiView):
     def get_import(self) -> Import:
-        job = Import.objects.select_related(*JOINED).filter(pk=self.kwargs["pk"]).first()
-        if job is None:
+        import_ = Import.objects.select_related(*RELATED).filter(pk=self.kwargs["pk"]).first()
+        if import_ is None:
             raise NotFound(f"There is no import #{self.kwargs['pk']}.")
-        return job
+        return import_
 
     def answer(self, status: int = 200) -> Response:
         return Response(detail(self.get_import(), self.actor), status=status)
 
-    def file(self, what: str, write: Callable[..., Iterator[bytes]]) -> StreamingHttpResponse:
-        """A download, told to the audit log."""
-        job = self.get_import()
-        pieces = write(job, actor=self.actor)
-        audit.record("import.download", actor=self.actor, subject=f"import:{job.pk}", detail={"what": what})
-        return csv_response(pieces, downloads.file_name(job, what))
+    def file(self, kind: str, write: Callable[..., Iterator[bytes]]) -> StreamingHttpResponse:
+        """A download, recorded in the audit log."""
+        import_ = self.get_import()
+        pieces = write(import_, actor=self.actor)
+        audit.record(
+            "import.download", actor=self.actor, subject=f"import:{import_.pk}", detail={"what": kind}
+        )
+        return csv_response(pieces, downloads.file_name(import_, kind))
 
 
 class ImportList(ImportApi):
@@ -92,19 +95,19 @@ class ImportList(ImportApi):
     )
     def get(self, request: Request) -> Response:
         """Without `problems`."""
-        found = Import.objects.select_related(*JOINED)
+        rows = Import.objects.select_related(*RELATED)
         if state := request.query_params.get("state"):
             if state not in Import.State.values:
                 raise BadParameter("state", f"state is one of {', '.join(Import.State.values)}.", state)
-            found = found.filter(state=state)
-        return self.page(found, lambda page: [summary(job) for job in page])
+            rows = rows.filter(state=state)
+        return self.page(rows, lambda page: [summary(import_) for import_ in page])
 
     @extend_schema(
         operation_id="createImport",
         tags=["Imports"],
         summary="Upload a file and plan it",
         parameters=schema.WRITE,
-        request={"multipart/form-data": UploadShape},
+        request={"multipart/form-data": UploadBody},
         responses={201: ImportDoc, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:
@@ -120,17 +123,17 @@ class ImportList(ImportApi):
             raise Invalid(
                 [_missing(f"There is no field “{name}” here. Known fields: file, mapping, options.", name)]
             )
-        done = upload_import(
+        import_ = upload_import(
             file=file,
             mapping=_json(fields, "mapping"),
             options=_json(fields, "options"),
             actor=self.actor,
             source=builtin_source("api"),
         )
-        plan_import(import_id=done.job.pk, actor=self.actor)
-        self.kwargs["pk"] = done.job.pk
+        plan_import(import_id=import_.pk, actor=self.actor)
+        self.kwargs["pk"] = import_.pk
         response = self.answer(201)
-        response["Location"] = f"/api/v1/imports/{done.job.pk}/"
+        response["Location"] = f"/api/v1/imports/{import_.pk}/"
         return response
 
 
@@ -139,7 +142,7 @@ def _missing(message: str, field: str = "file") -> dict[str, Any]:
 
 
 def _json(fields: Any, name: str) -> dict[str, Any] | None:
-    """A multipart field that holds a JSON object; absent or empty: None."""
+    """A multipart field with a JSON object as its text; None when it is absent or empty."""
     raw = fields.get(name)
     if raw in (None, ""):
         return None
@@ -169,16 +172,16 @@ class ImportDetail(ImportApi):
         tags=["Imports"],
         summary="Map the columns differently and plan anew",
         parameters=schema.WRITE,
-        request=ChangeShape,
+        request=ChangeBody,
         responses={200: ImportDoc, **schema.WRITE_ERRORS},
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Only before anything was applied; the older plan is void."""
-        body = self.body(ChangeShape)
-        job = self.get_import()
+        body = self.body(ChangeBody)
+        import_ = self.get_import()
         map_import(
             import_id=pk,
-            mapping=body.get("mapping", job.mapping),
+            mapping=body.get("mapping", import_.mapping),
             options=body.get("options"),
             revision=body.get("revision"),
             actor=self.actor,
@@ -201,10 +204,10 @@ def _described(name: str, summary_text: str, *, status: int = 200, body: Any = N
 class Apply(ImportApi):
     permissions = {"POST": "imports.change_import"}
 
-    @_described("apply", "Carry out the plan", status=202, body=RevisionShape)
+    @_described("apply", "Carry out the plan", status=202, body=RevisionBody)
     def post(self, request: Request, pk: int) -> Response:
         """Exactly the plan: rows whose person changed since are *held* and listed. 409 unless `planned`."""
-        apply_import(import_id=pk, revision=self.body(RevisionShape).get("revision"), actor=self.actor)
+        apply_import(import_id=pk, revision=self.body(RevisionBody).get("revision"), actor=self.actor)
         return self.answer(202)
 
 
@@ -236,7 +239,7 @@ class Cancel(ImportApi):
         return self.answer()
 
 
-# --- Files ----------------------------------------------------------------------------------------------
+# --- Files --------------------------------------------------------------------------------------------
 
 _CSV = {(200, "text/csv"): OpenApiTypes.STR, **schema.ERRORS}
 
@@ -246,7 +249,7 @@ class PlanFile(ImportApi):
 
     @extend_schema(operation_id="getImportPlan", tags=["Imports"], summary="The whole plan", responses=_CSV)
     def get(self, request: Request, pk: int) -> StreamingHttpResponse:
-        """One line per row of the file: its outcome, the person, what changes, why not."""
+        """One line per row of the file: its outcome, the profile, what changes, why not."""
         return self.file("plan", downloads.plan_csv)
 
 

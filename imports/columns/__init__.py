@@ -1,11 +1,15 @@
-"""The room that says which column of a file means what, and turns its cells into clean values. Pure."""
+"""Headers and cells of a file → a checked mapping, and per row clean values or problems. No database."""
 
 from imports.columns.advice import Advice, advise
-from imports.columns.clean import Cleaned, Cleaner, Complaint
+from imports.columns.clean import CellProblem, Cleaned, Cleaner
 from imports.columns.guess import ambiguous_columns, column_keys, guess_mapping
 from imports.columns.mapping import ColumnMapping, Mapping, MappingError, parse_mapping
 from imports.columns.targets import (
+    APPEND,
     DEFAULT_IDENTIFIERS,
+    FILL,
+    NEVER,
+    OVERWRITE,
     POLICIES,
     AttributeSpec,
     Context,
@@ -16,14 +20,18 @@ from imports.columns.targets import (
 )
 
 __all__ = [
+    "APPEND",
     "DEFAULT_IDENTIFIERS",
+    "FILL",
+    "NEVER",
+    "OVERWRITE",
     "POLICIES",
     "Advice",
     "AttributeSpec",
+    "CellProblem",
     "Cleaned",
     "Cleaner",
     "ColumnMapping",
-    "Complaint",
     "Context",
     "IdentifierSpec",
     "Mapping",

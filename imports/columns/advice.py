@@ -1,4 +1,4 @@
-"""What to point out about a mapping before anything is planned. None of it stops the import."""
+"""A mapping and sample rows → what to point out before planning. None of it stops the import."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from imports.columns.mapping import Mapping
 from imports.columns.targets import Context, Target
 from profiles.identity.normalize import default_cleaner, email, phone
 
-_LOOKS, _DOES_NOT = 0.9, 0.5
+_LIKE_IDENTIFIER, _FITS = 0.9, 0.5
 _MIN_VALUES = 3
 
 
@@ -23,9 +23,9 @@ class Advice(NamedTuple):
 
 def advise(mapping: Mapping, samples: Sequence[Sequence[str]], context: Context) -> list[Advice]:
     """From a few rows or many: `samples` are rows of cells, as many as are at hand."""
-    found: list[Advice] = []
+    advice: list[Advice] = []
     if not any(context.identifier_by_name[name].is_unique for name in mapping.identifiers):
-        found.append(
+        advice.append(
             Advice(
                 "no_identifier",
                 "",
@@ -39,9 +39,9 @@ def advise(mapping: Mapping, samples: Sequence[Sequence[str]], context: Context)
         index = column.index
         values = [row[index].strip() for row in samples if index < len(row) and row[index].strip()]
         if len(values) >= _MIN_VALUES:
-            found += _hidden_identifier(column.key, column.target, values, mapping, context)
-            found += _wrong_kind(column.key, column.target, values, context)
-    return found
+            advice += _hidden_identifier(column.key, column.target, values, mapping, context)
+            advice += _wrong_kind(column.key, column.target, values, context)
+    return advice
 
 
 def _hidden_identifier(
@@ -49,12 +49,12 @@ def _hidden_identifier(
 ) -> list[Advice]:
     if target.kind not in ("attribute", "default") or target.identifier:
         return []
-    for kind, what, cleaner in (("email", "an e-mail", email), ("phone", "a phone number", phone)):
+    for kind, label, cleaner in (("email", "an e-mail", email), ("phone", "a phone number", phone)):
         share = share_of(values, cleaner)
-        if share >= _LOOKS and kind in context.identifier_by_name:
+        if share >= _LIKE_IDENTIFIER and kind in context.identifier_by_name:
             suggestion = f"identifier.{kind}" if kind in mapping.identifiers else kind
             message = (
-                f"Column {name} looks like {what} ({_percent(share)} of {len(values):,} values) but goes to an "
+                f"Column {name} looks like {label} ({_percent(share)} of {len(values):,} values) but goes to an "
                 "attribute: these people will not be recognized by it."
             )
             return [Advice("looks_like_identifier", name, message, suggestion)]
@@ -65,7 +65,7 @@ def _wrong_kind(name: str, target: Target, values: list[str], context: Context) 
     if target.kind != "default":
         return []
     share = share_of(values, default_cleaner(target.name, region=context.region))
-    if share >= _DOES_NOT:
+    if share >= _FITS:
         return []
     message = (
         f"Column {name} goes to {target.name}, but only {_percent(share)} of {len(values):,} values can be read "

@@ -1,10 +1,8 @@
-"""Rows → clean values. The mapping is compiled into one function per column, so that a row costs microseconds."""
+"""A row and its mapping → clean values, or its problems. Compiled to one function per column: microseconds a row."""
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
-
-import orjson
 
 from imports.columns.mapping import ColumnMapping, Mapping, MappingError
 from imports.columns.targets import AttributeSpec, Context, IdentifierSpec
@@ -46,8 +44,8 @@ _NOTHING = "Nothing to import: every mapped cell of the row is empty."
 MAX_RAW = 320
 
 
-class Complaint(NamedTuple):
-    """One bad cell. `column` is its header, "" for the row as a whole."""
+class CellProblem(NamedTuple):
+    """A bad cell. `column` is its header, "" for the row as a whole."""
 
     column: str
     value: str
@@ -55,46 +53,28 @@ class Complaint(NamedTuple):
 
 
 class Cleaned:
-    """What one row says. With `problems` it must be rejected; `warnings` go in the report, the row goes in."""
+    """The clean values of one row. With `problems` it must be rejected; `warnings` are reported, the row is imported."""
 
-    __slots__ = ("clears", "consents", "identifiers", "line", "problems", "tags", "values", "warnings")
+    __slots__ = ("clears", "consents", "identifiers", "line_no", "problems", "tags", "values", "warnings")
 
-    def __init__(self, line: int) -> None:
-        self.line = line
+    def __init__(self, line_no: int) -> None:
+        self.line_no = line_no
         self.values: dict[str, Any] = {}  # field → JSON value
         self.identifiers: list[tuple[str, str, str]] = []  # type, normal form, raw ("" when it is the same)
         self.tags: list[str] = []
         self.consents: list[tuple[str, str, str, str | None, str]] = []  # channel, purpose, state, at, proof
         self.clears: list[str] = []  # fields to empty
-        self.problems: list[Complaint] = []
-        self.warnings: list[Complaint] = []
-
-    def as_dict(self) -> dict[str, Any]:
-        """Only what is there: `{"values": {…}, "identifiers": [[type, value, raw]], "tags": […], …}`."""
-        parts = {
-            "values": self.values,
-            "identifiers": self.identifiers,
-            "tags": self.tags,
-            "consents": self.consents,
-            "clears": self.clears,
-        }
-        return {name: part for name, part in parts.items() if part}
-
-    def as_json(self) -> bytes:
-        return orjson.dumps(self.as_dict())
-
-    def complaints_json(self) -> list[list[str]]:
-        """Problems, or else warnings, as [column, value, message]."""
-        return [list(complaint) for complaint in self.problems or self.warnings]
+        self.problems: list[CellProblem] = []
+        self.warnings: list[CellProblem] = []
 
 
 Step = Callable[[str, Cleaned], None]
 
 
 class Cleaner:
-    """Compiled from a mapping; `clean` does not raise for anything a cell may hold.
+    """Compiled from a mapping; `clean` does not raise for anything a cell may contain.
 
-    Empty cells say nothing, a cell with just the clear marker empties its field. Every bad cell of a row is
+    Empty cells count as absent, a cell with just the clear marker empties its field. Every bad cell of a row is
     listed. A blocked identifier is treated as absent, with a warning. Raises `MappingError` for a bad constant.
     """
 
@@ -118,7 +98,7 @@ class Cleaner:
         self._check_constants()
 
     def clean(self, row: Row) -> Cleaned:
-        out = Cleaned(row.line)
+        out = Cleaned(row.line_no)
         cells = row.cells
         marker = self._marker
         for index, name, step, field in self._steps:
@@ -132,11 +112,11 @@ class Cleaner:
                 step(raw, out)
             except BadValue as error:
                 if raw.strip():
-                    out.problems.append(Complaint(name, shorten(raw), error.message))
+                    out.problems.append(CellProblem(name, shorten(raw), error.message))
         if self._consents:
             self._clean_consents(cells, out)
         if not (out.values or out.identifiers or out.tags or out.clears or out.consents or out.problems):
-            out.problems.append(Complaint("", "", _NOTHING))
+            out.problems.append(CellProblem("", "", _NOTHING))
             return out
         for _, const, step in self._constants:
             step(const, out)
@@ -175,27 +155,27 @@ class Cleaner:
 
     def _clean_consents(self, cells: list[str], out: Cleaned) -> None:
         for channel, purpose, parts in self._consents:
-            said: dict[str, str] = {}
+            values: dict[str, str] = {}
             for part, (column, index, const) in parts.items():
                 raw = const if index is None else cells[index]
                 try:
                     if raw.strip():
-                        said[part] = _consent_part(part, raw, self._marker)
+                        values[part] = _consent_part(part, raw, self._marker)
                 except BadValue as error:
-                    out.problems.append(Complaint(column, shorten(raw), error.message))
-            state, proof = said.get("state"), said.get("proof", "")
+                    out.problems.append(CellProblem(column, shorten(raw), error.message))
+            state, proof = values.get("state"), values.get("proof", "")
             if state == "granted" and not proof:
                 message = (
                     "Granted without proof, so the consent stays as it is. Map a column with the proof too."
                 )
-                out.warnings.append(Complaint(parts["state"][0], state, message))
+                out.warnings.append(CellProblem(parts["state"][0], state, message))
             elif state:
-                out.consents.append((channel, purpose, state, said.get("at"), proof))
+                out.consents.append((channel, purpose, state, values.get("at"), proof))
 
 
 def _clear(out: Cleaned, name: str, raw: str, field: str) -> None:
     if field == "identifier":
-        out.problems.append(Complaint(name, shorten(raw), "An identifier cannot be cleared by an import."))
+        out.problems.append(CellProblem(name, shorten(raw), "An identifier cannot be cleared by an import."))
     else:
         out.clears.append(field)
 
@@ -221,15 +201,15 @@ def _text_step(field: str, cleaner: Callable[[str], str]) -> Step:
 
 @lru_cache(maxsize=4096)
 def _tags(raw: str) -> tuple[str, ...]:
-    """Files repeat a few combinations of tags over and over."""
+    """Cached: files repeat a few combinations of tags over and over."""
     return tuple(tags(raw))
 
 
 def _tags_step(raw: str, out: Cleaned) -> None:
     names = _tags(raw)
     if out.tags:  # a second column of tags
-        have = {tag.casefold() for tag in out.tags}
-        names = tuple(name for name in names if name.casefold() not in have)
+        present = {tag.casefold() for tag in out.tags}
+        names = tuple(name for name in names if name.casefold() not in present)
     out.tags.extend(names)
 
 
@@ -246,7 +226,7 @@ def _identifier_step(
     def absent(raw: str, out: Cleaned) -> None:
         value = shorten(raw.strip())
         out.warnings.append(
-            Complaint(column, value, f"“{value}” identifies nobody; it was treated as absent.")
+            CellProblem(column, value, f"“{value}” identifies nobody; it was treated as absent.")
         )
 
     def step(raw: str, out: Cleaned) -> None:
@@ -265,8 +245,8 @@ def _identifier_step(
             return
         if field:
             out.values[field] = value
-        for have in out.identifiers:
-            if have[1] == value and have[0] == name:
+        for identifier in out.identifiers:
+            if identifier[1] == value and identifier[0] == name:
                 return
         out.identifiers.append((name, value, "" if raw == value else raw[:MAX_RAW]))
 
@@ -291,20 +271,20 @@ def _attribute_cleaner(spec: AttributeSpec) -> Callable[[str], Any]:
 
 
 def _consent_columns(mapping: Mapping) -> list[tuple[str, str, dict[str, tuple[str, int | None, str]]]]:
-    """(channel, purpose, part → (column, index, constant)); time or proof without a state say nothing."""
-    found: dict[str, dict[str, tuple[str, int | None, str]]] = {}
+    """(channel, purpose, part → (column, index, constant)); time or proof without a state are refused."""
+    columns: dict[str, dict[str, tuple[str, int | None, str]]] = {}
     for column in mapping.used:
         if column.target.kind == "consent":
-            found.setdefault(column.target.name, {})[column.target.part] = (
+            columns.setdefault(column.target.name, {})[column.target.part] = (
                 column.key,
                 column.index,
                 column.const or "",
             )
-    lonely = [parts for parts in found.values() if "state" not in parts]
-    if lonely:
+    without_state = [parts for parts in columns.values() if "state" not in parts]
+    if without_state:
         message = "Time and proof belong to a consent: map the column that says granted or withdrawn, too."
-        raise MappingError([(next(iter(parts.values()))[0], message) for parts in lonely])
-    return [(*name.split(".", 1), parts) for name, parts in found.items()]  # type: ignore[misc]
+        raise MappingError([(next(iter(parts.values()))[0], message) for parts in without_state])
+    return [(*name.split(".", 1), parts) for name, parts in columns.items()]  # type: ignore[misc]
 
 
 def _consent_part(part: str, raw: str, marker: str) -> str:
@@ -314,12 +294,12 @@ def _consent_part(part: str, raw: str, marker: str) -> str:
         return date_time(raw)
     if part == "proof":
         return text(raw)
-    word = raw.strip().lower()
-    if word in _GRANTED:
+    state = raw.strip().lower()
+    if state in _GRANTED:
         return "granted"
-    if word in _WITHDRAWN:
+    if state in _WITHDRAWN:
         return "withdrawn"
     try:
-        return "granted" if boolean(word) == "true" else "withdrawn"
+        return "granted" if boolean(state) == "true" else "withdrawn"
     except BadValue:
         raise BadValue(_NOT_A_CONSENT) from None

@@ -1,4 +1,4 @@
-"""Which column means what, guessed from its header in several languages and from its values."""
+"""Headers in many languages and sample rows → the target of each column, as far as it can be guessed."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ _SYNONYMS: dict[str, str] = {
     "ignore": "id, created at, updated at",
 }
 
-_SHARE = 0.8  # of the filled sample cells that must look the part
+_SHARE = 0.8  # of the filled sample cells that must be valid values
 _MIN_NAME = 4
 
 
@@ -65,43 +65,41 @@ def column_keys(headers: Sequence[str]) -> dict[str, int]:
 
 
 def ambiguous_columns(headers: Sequence[str], context: Context) -> dict[int, str]:
-    """index → sentence, for columns somebody has to look at: no name, a name given twice, a near double."""
-    found: dict[int, str] = {}
+    """index → sentence, for columns staff have to decide on: no name, a repeated name, or nearly the same as another."""
+    sentences: dict[int, str] = {}
     names = [folded(header) for header in headers]
     first: dict[str, int] = {}
     for index, (header, name) in enumerate(zip(headers, names, strict=True)):
         if not header:
-            found[index] = f"Column {index + 1} has no name. Say where it goes, or ignore it."
+            sentences[index] = f"Column {index + 1} has no name. Say where it goes, or ignore it."
         elif name and name in first:
-            other = first[name]
-            for place in (other, index):
-                found[place] = _say_both(headers, other, index, "have the same name")
+            sentences[first[name]] = sentences[index] = _describe_pair(
+                headers, first[name], index, "have the same name"
+            )
         first.setdefault(name, index)
     known = [index for index, header in enumerate(headers) if header and _by_name(header, context)]
     for index in known:
-        for other, name in enumerate(names):
-            if other not in found and other != index and _one_letter_apart(names[index], name):
-                low, high = sorted((index, other))
-                found[low] = found[high] = _say_both(headers, low, high, "differ by one letter")
-    return found
+        for second, name in enumerate(names):
+            if second not in sentences and second != index and _one_letter_apart(names[index], name):
+                low, high = sorted((index, second))
+                sentences[low] = sentences[high] = _describe_pair(headers, low, high, "differ by one letter")
+    return sentences
 
 
-def _say_both(headers: Sequence[str], low: int, high: int, how: str) -> str:
+def _describe_pair(headers: Sequence[str], low: int, high: int, how: str) -> str:
     names = f"“{headers[low]}” (column {low + 1}) and “{headers[high]}” (column {high + 1})"
     return f"{names} {how}. Say where each goes."
 
 
-def _one_letter_apart(one: str, two: str) -> bool:
+def _one_letter_apart(a: str, b: str) -> bool:
     """One letter changed, missing or more; numbers at the end (phone1, phone2) are meant."""
-    if abs(len(one) - len(two)) > 1 or min(len(one), len(two)) < _MIN_NAME or one == two:
+    if abs(len(a) - len(b)) > 1 or min(len(a), len(b)) < _MIN_NAME or a == b:
         return False
-    start = next(
-        (i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two))
-    )
-    rest_one, rest_two = one[start:], two[start:]
-    if rest_one[:1].isdigit() or rest_two[:1].isdigit():
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    rest_a, rest_b = a[start:], b[start:]
+    if rest_a[:1].isdigit() or rest_b[:1].isdigit():
         return False
-    return rest_one[1:] == rest_two[1:] or rest_one[1:] == rest_two or rest_one == rest_two[1:]
+    return rest_a[1:] == rest_b[1:] or rest_a[1:] == rest_b or rest_a == rest_b[1:]
 
 
 def guess_mapping(
@@ -109,8 +107,8 @@ def guess_mapping(
 ) -> dict[str, dict[str, str]]:
     """A mapping as `parse_mapping` takes it, in the order of the columns; what nothing fits is ignored.
 
-    A column of `ambiguous_columns` is left out, so that the guess alone is refused until a person said more.
-    Two columns are never guessed to the same place: a second e-mail or phone is one more identifier, any other
+    A column of `ambiguous_columns` is left out, so that the guess alone is refused until staff decide.
+    Two columns are never guessed to the same target: a second e-mail or phone is one more identifier, any other
     second column is ignored.
     """
     mapping: dict[str, dict[str, str]] = {}
@@ -123,7 +121,7 @@ def guess_mapping(
             continue
         to = guesses[index] or _by_values(_column_values(sample_rows, index), named | taken)
         if to in ("email", "phone") and to in taken and context.identifier_by_name[to].max_per_profile != 1:
-            to = f"identifier.{to}"  # people have several; the first is the one shown
+            to = f"identifier.{to}"  # profiles have several; the first is the attribute
         elif not to or (to in taken and to not in ("ignore", "tags")):
             to = "ignore"
         taken.add(to)
@@ -134,7 +132,7 @@ def guess_mapping(
 
 
 def _by_name(header: str, context: Context) -> str:
-    """A target written out (`attributes.plan`), something registered here, or a known word; "" for none."""
+    """A target written out (`attributes.plan`), a registered name, or a known synonym; "" for none."""
     for to in (header, header.lower().replace("_", ".", 2) if header.lower().startswith("consent_") else ""):
         try:
             return parse_target(to, context).to
@@ -154,7 +152,7 @@ def _by_name(header: str, context: Context) -> str:
     to = _targets_by_name().get(name) or _targets_by_name().get(name.rstrip("0123456789"), "")  # phone2
     try:
         return parse_target(to, context).to if to else ""
-    except UnknownTarget:  # an installation may have done away with customer_id
+    except UnknownTarget:  # customer_id may have been removed
         return ""
 
 
@@ -163,7 +161,7 @@ def _column_values(rows: Sequence[Sequence[str]], index: int) -> list[str]:
 
 
 def _by_values(values: list[str], taken: set[str]) -> str:
-    """Only what values prove on their own: an address with “@”, a number with “+”, a country written out."""
+    """Only what values prove on their own: an address with “@”, a number with “+”, a country's name."""
     if "email" not in taken and share_of(values, email) >= _SHARE:
         return "email"
     if (
@@ -179,13 +177,13 @@ def _by_values(values: list[str], taken: set[str]) -> str:
 
 
 def share_of(values: Sequence[str], cleaner: Callable[[str], object]) -> float:
-    """Which part of the values the cleaner takes; 0 of none."""
+    """Which share of the values the cleaner accepts; 0 of none."""
     if not values:
         return 0.0
-    return sum(_takes(cleaner, value) for value in values) / len(values)
+    return sum(_accepts(cleaner, value) for value in values) / len(values)
 
 
-def _takes(cleaner: Callable[[str], object], value: str) -> bool:
+def _accepts(cleaner: Callable[[str], object], value: str) -> bool:
     try:
         cleaner(value)
     except BadValue:

@@ -1,4 +1,4 @@
-"""The mapping of a file's columns as JSON, checked and made ready to clean with."""
+"""The mapping of a file's columns as JSON → checked, and ready to clean rows with."""
 
 from collections import Counter
 from collections.abc import Mapping as AnyMapping
@@ -19,7 +19,7 @@ from imports.columns.targets import (
 
 
 class MappingError(ValueError):
-    """`problems` are (column, sentence) pairs, all that were found; column "" is the mapping as a whole."""
+    """`problems` are (column, sentence) pairs, all of them; column "" is the mapping as a whole."""
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__(
@@ -64,7 +64,7 @@ class Mapping:
 
     @property
     def identifiers(self) -> list[str]:
-        """The identifier types the file gives, each once."""
+        """The identifier types the file has, each once."""
         return list(
             dict.fromkeys(column.target.identifier for column in self.columns if column.target.identifier)
         )
@@ -78,7 +78,7 @@ def parse_mapping(
 ) -> Mapping:
     """Check `{"Column": {"to": …, "policy": …}}` against the file's header and what exists here.
 
-    A column is named by its header, or `#3` by its place from 1; a column not named is ignored, unless its
+    A column is named by its header, or `#3` by its position from 1; a column not named is ignored, unless its
     header is empty, given twice or nearly the same as another: then it has to be named. An entry with
     `"const"` belongs to no column, its key is a label. Raises `MappingError` with everything that is wrong.
     """
@@ -115,34 +115,34 @@ def _column(
     if key not in keys:
         if list(headers).count(key) > 1:
             raise UnknownTarget(
-                f"Several columns are called “{key}”. Name each by its place, #1 for the first column."
+                f"Several columns are called “{key}”. Name each by its position, #1 for the first column."
             )
         raise UnknownTarget(f"The file has no column “{key}”.")
     return ColumnMapping(key, target, policy, index=keys[key])
 
 
 def _policy(given: Any, target: Target, context: Context, default_policy: str) -> str:
-    """Without one: tags are added, everything else follows the import's own policy."""
-    holds_several = target.kind == "tags" or (
+    """The given policy, checked; without one tags are added, everything else follows the import's own."""
+    is_multiple = target.kind == "tags" or (
         target.kind == "attribute" and context.attribute_by_name[target.name].type == "list"
     )
     if given in (None, ""):
         if target.kind == "tags" and default_policy == FILL:
             return APPEND
-        return FILL if default_policy == APPEND and not holds_several else default_policy
+        return FILL if default_policy == APPEND and not is_multiple else default_policy
     if given not in POLICIES:
         raise UnknownTarget(f"The policy must be one of {', '.join(POLICIES)}.")
-    if given == APPEND and target.field and not holds_several:
+    if given == APPEND and target.field and not is_multiple:
         raise UnknownTarget("“append” is for tags and lists. Choose fill_if_empty or overwrite.")
     return str(given)
 
 
 def _clashes(columns: list[ColumnMapping], headers: Sequence[str], context: Context) -> list[tuple[str, str]]:
-    found = []
-    places = Counter(column.index for column in columns if column.index is not None)
-    for index, count in places.items():
+    clashes = []
+    positions = Counter(column.index for column in columns if column.index is not None)
+    for index, count in positions.items():
         if count > 1:
-            found.append((headers[index], "The column is named twice, by its header and by its place."))
+            clashes.append((headers[index], "The column is named twice, by its header and by its position."))
     by_target: dict[tuple[str, ...], list[ColumnMapping]] = {}
     for column in columns:
         target = column.target
@@ -150,10 +150,10 @@ def _clashes(columns: list[ColumnMapping], headers: Sequence[str], context: Cont
             by_target.setdefault((target.kind, target.name, target.part), []).append(column)
         if target.identifier and context.identifier_by_name[target.identifier].max_per_profile == 1:
             by_target.setdefault(("identifier", target.identifier), []).append(column)
-    for several in by_target.values():
-        if len(several) > 1:
-            names = " and ".join(f"“{column.key}”" for column in several)
-            found.append(
-                (several[1].key, f"{names} cannot all go to {several[0].target.to}. Choose one of them.")
+    for same in by_target.values():
+        if len(same) > 1:
+            names = " and ".join(f"“{column.key}”" for column in same)
+            clashes.append(
+                (same[1].key, f"{names} cannot all go to {same[0].target.to}. Choose one of them.")
             )
-    return found
+    return clashes

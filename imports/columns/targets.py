@@ -1,4 +1,4 @@
-"""Where a column can go, written as in the HTTP contract: `email`, `attributes.plan`, `identifier.loyalty_card` …"""
+"""A `to` of the HTTP API (`email`, `attributes.plan`, `identifier.loyalty_card` …) → the target of a column."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,8 +11,14 @@ from profiles.identity.normalize import (
     MAX_TEXT,
 )
 
+# How a value meets one that is there. An empty cell keeps what is there, whatever the policy.
 FILL, OVERWRITE, APPEND, NEVER = "fill_if_empty", "overwrite", "append", "never"
-POLICIES = (FILL, OVERWRITE, APPEND, NEVER)
+POLICIES = {
+    FILL: "Fill if empty",
+    OVERWRITE: "Overwrite",
+    APPEND: "Append",
+    NEVER: "New people only",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class IdentifierSpec:
     label: str = ""
 
 
-# The shipped types, for a place without a database; a real context is read from it.
+# The shipped types, for use without a database.
 DEFAULT_IDENTIFIERS = (
     IdentifierSpec("customer_id", priority=1, max_per_profile=1),
     IdentifierSpec("email", "email", priority=2),
@@ -52,11 +58,11 @@ DEFAULT_IDENTIFIERS = (
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What exists in this installation, as plain values: the room knows no database."""
+    """What a column can go to in this installation, as plain values: no database is needed."""
 
     attributes: tuple[AttributeSpec, ...] = ()
     identifiers: tuple[IdentifierSpec, ...] = DEFAULT_IDENTIFIERS
-    region: str = ""  # where phone numbers without a country code are at home
+    region: str = ""  # the country of phone numbers without a country code
     clear_marker: str = "<clear>"  # a cell with just this empties the field; "" = no such cell
     attribute_by_name: dict[str, AttributeSpec] = field(init=False, repr=False, compare=False)
     identifier_by_name: dict[str, IdentifierSpec] = field(init=False, repr=False, compare=False)
@@ -67,7 +73,7 @@ class Context:
 
 
 class UnknownTarget(ValueError):
-    """Nothing can take this column. `message` is a sentence."""
+    """There is no such target. `message` is a sentence."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -91,7 +97,7 @@ class Target:
 
     @property
     def identifier(self) -> str:
-        """The identifier type a cell of this column gives, "" for none: e-mail and phone are both at once."""
+        """The identifier type of this column's cells, "" for none: e-mail and phone are attributes as well."""
         if self.kind == "identifier" or (self.kind == "default" and self.name in ("email", "phone")):
             return self.name
         return ""

@@ -1,4 +1,4 @@
-"""The room between the bytes of a file and its rows: detect, read as a stream, name what is wrong. Pure."""
+"""Bytes of a CSV file → its dialect, and a stream of rows and row problems. No database."""
 
 from imports.files.dialect import (
     DELIMITERS,
@@ -10,9 +10,8 @@ from imports.files.dialect import (
     Checkpoint,
     Dialect,
     FileRefused,
-    Problem,
     Row,
-    chosen,
+    RowProblem,
     shorten,
 )
 from imports.files.rows import RowReader, read_rows
@@ -28,11 +27,10 @@ __all__ = [
     "Checkpoint",
     "Dialect",
     "FileRefused",
-    "Problem",
     "Row",
+    "RowProblem",
     "RowReader",
     "Sniffed",
-    "chosen",
     "read_rows",
     "shorten",
     "sniff",

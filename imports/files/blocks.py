@@ -1,4 +1,4 @@
-"""A stream of bytes as blocks of whole lines, each knowing where in the file its lines start."""
+"""A stream of bytes → blocks of whole lines that know their lines' positions in the file."""
 
 import io
 import re
@@ -16,12 +16,12 @@ _BREAK = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(slots=True)
 class Block:
-    """Whole physical lines, each with its line break. `line` is the number of the first."""
+    """Whole physical lines, each with its line break. `first_line_no` is the number of the first."""
 
     data: bytes
     encoding: str
     offset: int
-    line: int
+    first_line_no: int
     is_last: bool
     text: str = ""
     lines: list[str] = field(default_factory=list)
@@ -70,24 +70,24 @@ class Block:
     def _undecodable(self, error: UnicodeDecodeError) -> FileRefused:
         offset = self.offset + error.start
         before = self.data[: error.start].decode(self.encoding, errors="ignore")
-        line = self.line + len(re.findall("\r\n|\r|\n", before))
+        line_no = self.first_line_no + len(re.findall("\r\n|\r|\n", before))
         return FileRefused(
-            f"The byte 0x{self.data[error.start]:02X} at offset {offset:,} (line {line:,}) cannot be read as "
+            f"The byte 0x{self.data[error.start]:02X} at offset {offset:,} (line {line_no:,}) cannot be read as "
             f"{ENCODINGS[self.encoding]}. Choose another encoding, or save the file as UTF-8.",
-            line=line,
+            line_no=line_no,
             offset=offset,
         )
 
 
 class BlockReader:
-    """Hands out blocks; the user says after each how many of its lines are done, the rest comes again."""
+    """Yields blocks; after each the caller reports how many of its lines are done, the rest comes again."""
 
-    def __init__(self, stream: BinaryIO, encoding: str, offset: int, line: int) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str, offset: int, line_no: int) -> None:
         self._stream = stream
         self._encoding = encoding
         self._buffer = b""
         self.offset = offset
-        self.line = line
+        self.line_no = line_no
 
     def skip_bom(self) -> None:
         """Only at the start of a file."""
@@ -102,7 +102,7 @@ class BlockReader:
         used = block.byte_offset(lines) - block.offset
         self._buffer = self._buffer[used:]
         self.offset += used
-        self.line += lines
+        self.line_no += lines
 
     def __iter__(self) -> Iterator[Block]:
         is_last = False
@@ -112,11 +112,11 @@ class BlockReader:
             self._buffer += data
             cut = len(self._buffer) if is_last else self._last_break()
             if cut:
-                yield Block(self._buffer[:cut], self._encoding, self.offset, self.line, is_last)
+                yield Block(self._buffer[:cut], self._encoding, self.offset, self.line_no, is_last)
             if len(self._buffer) > MAX_LINE + BLOCK and not is_last:
                 raise FileRefused(
-                    f"Line {self.line:,} is longer than {MAX_LINE // 1024 // 1024} MB. Is this a CSV file?",
-                    line=self.line,
+                    f"Line {self.line_no:,} is longer than {MAX_LINE // 1024 // 1024} MB. Is this a CSV file?",
+                    line_no=self.line_no,
                     offset=self.offset,
                 )
 
@@ -126,12 +126,14 @@ class BlockReader:
             return max(self._buffer.rfind(b"\n"), self._buffer.rfind(b"\r", 0, -1)) + 1
         line_feed, carriage_return = "\n".encode(self._encoding), "\r".encode(self._encoding)
         whole = len(self._buffer) // 2 * 2
-        ends = _aligned(self._buffer, line_feed, whole), _aligned(self._buffer, carriage_return, whole - 2)
-        return max(ends) + 2 if max(ends) >= 0 else 0
+        last = max(
+            _aligned(self._buffer, line_feed, whole), _aligned(self._buffer, carriage_return, whole - 2)
+        )
+        return last + 2 if last >= 0 else 0
 
 
 def _aligned(data: bytes, unit: bytes, end: int) -> int:
-    """Like rfind, for a two-byte unit at an even place."""
-    while (found := data.rfind(unit, 0, max(end, 0))) >= 0 and found % 2:
-        end = found + 1
-    return found
+    """Like rfind, for a two-byte unit at an even position."""
+    while (position := data.rfind(unit, 0, max(end, 0))) >= 0 and position % 2:
+        end = position + 1
+    return position

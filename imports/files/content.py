@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""The first bytes of a file → refused when they are no text of rows, whatever its name is."""
 
 import re
 
@@ -34,7 +34,7 @@ _MARKUP = re.compile(rb"\s*<(?:!doctype html|html|head|body|\?xml|table)\b", re.
 _JSON = re.compile(
     rb'\s*(?:\{\s*(?:"[^"]{1,100}"\s*:|\})|\[\s*(?:[{\[\]]|"[^"]{0,100}"\s*[,\]]|-?[0-9]+\s*[,\]]))'
 )
-# Bytes no text in any encoding of ours has many of. Tab, line feed, form feed, carriage return, escape do occur.
+# Bytes that text in none of our encodings has many of. Tab, line feed, form feed, carriage return, escape do occur.
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -58,7 +58,7 @@ def refuse_other_formats(head: bytes) -> None:
 
 
 def _zip_sentence(head: bytes) -> str:
-    """Office documents are ZIP archives; their first entries tell which."""
+    """Office documents are ZIP archives; their first entries show which."""
     if b"xl/" in head or (b"[Content_Types].xml" in head and b"word/" not in head and b"ppt/" not in head):
         return f"This is an Excel workbook (.xlsx), not a CSV file. {_SAVE}"
     if b"opendocument.spreadsheet" in head:

@@ -1,14 +1,12 @@
-"""The words of this room: how a file is written, its rows, its problems, its limits."""
+"""The types of this package: how a file is written (Dialect), its rows, their problems, its limits."""
 
-import codecs
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 MAX_COLUMNS = 500
-MAX_CELL = 131_072  # characters; the limit of Python's csv, and far above any honest cell
-MAX_LINE = 16 * 1024 * 1024  # bytes without a line break; what one line may cost in memory
-MAX_QUOTED_LINES = 20  # lines of one quoted cell before a missing quote is the likelier reason
+MAX_CELL = 131_072  # characters; the limit of Python's csv, and far above any real cell
+MAX_LINE = 16 * 1024 * 1024  # bytes without a line break; so much memory a single line may take
+MAX_QUOTED_LINES = 20  # lines of a quoted cell before a missing quote is the likelier reason
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
@@ -37,28 +35,28 @@ ENCODINGS = {
 class FileRefused(Exception):
     """The file cannot be read as rows; nothing of it may be written. `message` says why and what to do."""
 
-    def __init__(self, message: str, *, line: int | None = None, offset: int | None = None) -> None:
+    def __init__(self, message: str, *, line_no: int | None = None, offset: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.line = line
+        self.line_no = line_no
         self.offset = offset
 
 
 class Row(NamedTuple):
-    """One record as wide as the header. `line` is where it starts, 1-based, as a text editor counts."""
+    """A record as wide as the header. `line_no` is the line it starts on, from 1, as a text editor counts."""
 
-    line: int
+    line_no: int
     cells: list[str]
 
 
-class Problem(NamedTuple):
-    """One thing wrong with one row. `column` is the header's name, None when it is the row as a whole.
+class RowProblem(NamedTuple):
+    """What is wrong with a row. `column` is the header's name, None when it is the row as a whole.
 
     `value` is short and safe to store and show; `cells` are the row's cells as far as they can be stored, for
     the file of rejected rows.
     """
 
-    line: int
+    line_no: int
     column: str | None
     value: str
     message: str
@@ -99,60 +97,21 @@ class Dialect:
         return cls(**{key: value for key, value in data.items() if key in known})
 
 
-def chosen(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a person or a program chose, as `sniff(given=…)` wants it; empty values mean "find out".
-
-    Takes the names people use: `windows-1252`, `UTF-8`, `tab`. Raises `ValueError` with a sentence.
-    """
-    wanted = {
-        field.name: options[field.name]
-        for field in fields(Dialect)
-        if options.get(field.name) not in (None, "")
-    }
-    if "quotechar" in options and options["quotechar"] == "none":
-        wanted["quotechar"] = ""
-    if "encoding" in wanted:
-        wanted["encoding"] = _encoding_name(str(wanted["encoding"]))
-    if "delimiter" in wanted:
-        names = {name: char for char, name in DELIMITERS.items()} | {"pipe": "|", "\\t": "\t"}
-        wanted["delimiter"] = names.get(str(wanted["delimiter"]).lower(), wanted["delimiter"])
-    Dialect(**wanted)
-    return wanted
-
-
-def _encoding_name(label: str) -> str:
-    alike = {
-        "iso8859-1": "latin-1",
-        "shift_jis": "cp932",
-        "utf-8-sig": "utf-8",
-        "euc_kr": "cp949",
-        "gbk": "gb18030",
-    }
-    alike |= {"gb2312": "gb18030", "euc_jp": "euc-jp", "utf-16": "utf-16-le"}
-    try:
-        name = codecs.lookup(label).name
-    except LookupError:
-        name = label
-    name = alike.get(name, name)
-    if name not in ENCODINGS:
-        raise ValueError(f"The encoding must be one of {', '.join(ENCODINGS)}.")
-    return name
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Between two records: where a new reader goes on. JSON through `as_json` / `from_json`."""
+    """A position between two records, where a new reader goes on. JSON through `as_json` / `from_json`."""
 
     offset: int  # bytes from the start of the file
-    line: int  # physical line the next record starts on
+    line_no: int  # physical line the next record starts on
     blank_lines: int = 0
 
     def as_json(self) -> dict[str, int]:
-        return asdict(self)
+        """As jobs store it."""
+        return {"offset": self.offset, "line": self.line_no, "blank_lines": self.blank_lines}
 
     @classmethod
     def from_json(cls, data: dict[str, int]) -> Self:
-        return cls(**data)
+        return cls(data["offset"], data["line"], data["blank_lines"])
 
 
 def shorten(value: str, limit: int = 200) -> str:

@@ -1,4 +1,4 @@
-"""Which encoding a file is written in: known by its mark, proved as UTF-8, or guessed and then said to be a guess."""
+"""Pieces of a file → its encoding: marked by a BOM, proved as UTF-8, or guessed and reported as a guess."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ CERTAIN, LIKELY, GUESSED = "certain", "likely", "guessed"
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _GUESS_FROM = 32 * 1024  # charset-normalizer takes about 1 ms per KB
-# What the guesser calls the encodings staff can choose; the first of equals wins.
+# The names charset-normalizer has for the encodings staff can choose; the first of equals wins.
 _LEGACY = ["cp1252", "cp1250", "latin_1", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254"]
 _LEGACY += ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ€–—‘’“”„…«»°·©®ªº¡¿\u00a0")
@@ -40,13 +40,13 @@ def detect(head: bytes, probes: list[bytes]) -> Encoding:
         return Encoding(name, GUESSED, (name, "utf-8"))
     pieces = [head, *probes]
     bad = [_first_bad(piece) for piece in pieces]
-    if all(place is None for place in bad):
-        proved = any(not piece.isascii() for piece in pieces)
-        return Encoding("utf-8", CERTAIN if proved else LIKELY, ("utf-8",))
+    if all(position is None for position in bad):
+        is_proved = any(not piece.isascii() for piece in pieces)
+        return Encoding("utf-8", CERTAIN if is_proved else LIKELY, ("utf-8",))
     sample = b"".join(pieces)
     good = sum(len(match) for match in _MULTIBYTE.findall(sample))
     if good * 2 > len(_HIGH.findall(sample)):
-        # Mostly UTF-8: somebody pasted lines of another file in. Any other reading would garble the good ones.
+        # Mostly UTF-8, with lines pasted in from another file. Any other encoding would garble the good ones.
         return Encoding("utf-8", GUESSED, ("utf-8", "cp1252"), bad=bad[0])
     names = _guess(sample)
     return Encoding(names[0], GUESSED, names, bad=bad[0])
@@ -72,16 +72,16 @@ def _utf16_without_mark(head: bytes) -> str:
 
 def _guess(sample: bytes) -> tuple[str, ...]:
     lines = (line for line in sample.splitlines(keepends=True) if not line.isascii())
-    telling = b""
+    non_ascii = b""
     for line in lines:
-        telling += line[:2048]
-        if len(telling) > _GUESS_FROM:
+        non_ascii += line[:2048]
+        if len(non_ascii) > _GUESS_FROM:
             break
-    found = from_bytes(telling, cp_isolation=_LEGACY, threshold=0.5, preemptive_behaviour=False)
-    names = [_OURS.get(match.encoding, match.encoding) for match in found]
+    matches = from_bytes(non_ascii, cp_isolation=_LEGACY, threshold=0.5, preemptive_behaviour=False)
+    names = [_OURS.get(match.encoding, match.encoding) for match in matches]
     readable = [name for name in ENCODINGS if not name.startswith("utf") and _reads(name, sample)]
     ranked = [name for name in dict.fromkeys(names) if name in readable]
-    if _looks_western(telling):
+    if _looks_western(non_ascii):
         ranked.insert(0, "cp1252")
     return tuple(dict.fromkeys([*ranked, *readable]))[:4] or ("latin-1",)
 
@@ -94,9 +94,9 @@ def _reads(name: str, sample: bytes) -> bool:
     return True
 
 
-def _looks_western(telling: bytes) -> bool:
-    """Accents of Western Europe that stand alone among plain letters; the guesser mixes them up with others."""
-    runs = re.findall(rb"[\x80-\xff]+", telling)
+def _looks_western(non_ascii: bytes) -> bool:
+    """Accents of Western Europe, single among plain letters; charset-normalizer mixes them up with others."""
+    runs = re.findall(rb"[\x80-\xff]+", non_ascii)
     alone = sum(len(run) == 1 for run in runs)
     return alone * 2 > len(runs) and all(
         char in _WESTERN for char in b"".join(runs).decode("cp1252", "replace")

@@ -1,8 +1,8 @@
-"""What this room says to people about a row it rejects and a file it refuses."""
+"""A fault of a row or a file → its RowProblem or FileRefused, with the sentence people read."""
 
 import re
 
-from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, Problem, shorten
+from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, RowProblem, shorten
 from imports.files.strict import Bare, Continued, Unclosed
 
 # First cells of the line that spreadsheets put under a column of figures.
@@ -24,40 +24,44 @@ def is_totals(cells: list[str]) -> bool:
     return cells[0] in TOTAL_CELLS and bool(figures) and all(map(_FIGURE.fullmatch, figures))
 
 
-def totals(line: int, column: str | None, cells: list[str]) -> Problem:
-    return Problem(line, column, cells[0], "This looks like a line of totals, not a person.", cells)
+def totals(line_no: int, column: str | None, cells: list[str]) -> RowProblem:
+    return RowProblem(line_no, column, cells[0], "This looks like a line of totals, not a person.", cells)
 
 
-def repeated_header(line: int, cells: list[str]) -> Problem:
-    return Problem(line, None, shorten(cells[0]), "This row repeats the header.", cells)
+def repeated_header(line_no: int, cells: list[str]) -> RowProblem:
+    return RowProblem(line_no, None, shorten(cells[0]), "This row repeats the header.", cells)
 
 
-def ragged(line: int, last_line: int, cells: list[str], columns: int, has_header: bool) -> Problem:
+def ragged(line_no: int, last_line_no: int, cells: list[str], columns: int, has_header: bool) -> RowProblem:
     what = "header" if has_header else "first row"
     wide = f"{columns} column{'' if columns == 1 else 's'}"
     message = f"The {what} has {wide}; this row has {len(cells):,}. Nothing was shifted."
-    if last_line > line:
-        message += f" It runs from line {line:,} to line {last_line:,}: look for a missing quote."
+    if last_line_no > line_no:
+        message += f" It runs from line {line_no:,} to line {last_line_no:,}: look for a missing quote."
     elif len(cells) > columns and not any(map(str.strip, cells[columns:])):
         message += " The extra cells are empty: remove the delimiters at the end of the line."
     kept = cells if len(cells) <= MAX_COLUMNS else None
-    return Problem(line, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
+    return RowProblem(line_no, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
 
 
-def control_character(line: int, column: str | None, cell: str, cells: list[str]) -> Problem:
+def control_character(line_no: int, column: str | None, cell: str, cells: list[str]) -> RowProblem:
     message = "The value has a control character (U+0000). Remove it."
-    return Problem(line, column, shorten(cell), message, cells)
+    return RowProblem(line_no, column, shorten(cell), message, cells)
 
 
-def not_utf8(line: int, column: str | None, cell: str, cells: list[str], byte: int, offset: int) -> Problem:
+def not_utf8(
+    line_no: int, column: str | None, cell: str, cells: list[str], byte: int, offset: int
+) -> RowProblem:
     message = (
         f"The byte 0x{byte:02X} at offset {offset:,} of the file is not UTF-8. "
         "Save the file as UTF-8, or choose another encoding for the whole file."
     )
-    return Problem(line, column, shorten(cell), message, cells)
+    return RowProblem(line_no, column, shorten(cell), message, cells)
 
 
-def bad_quote(fault: Bare | Continued, line: int, column: str | None, cells: list[str] | None) -> Problem:
+def bad_quote(
+    fault: Bare | Continued, line_no: int, column: str | None, cells: list[str] | None
+) -> RowProblem:
     value = shorten(cells[fault.cell]) if cells and fault.cell < len(cells) else ""
     if isinstance(fault, Bare):
         message = (
@@ -65,52 +69,56 @@ def bad_quote(fault: Bare | Continued, line: int, column: str | None, cells: lis
         )
     else:
         message = "Text goes on behind the quote that ends the cell. Double a quote that is part of the text."
-    return Problem(line, column, value, message, cells)
+    return RowProblem(line_no, column, value, message, cells)
 
 
-def cell_too_long(line: int) -> Problem:
+def cell_too_long(line_no: int) -> RowProblem:
     message = f"A cell has more than {MAX_CELL:,} characters, the most a cell may have. Shorten it."
-    return Problem(line, None, "", message)
+    return RowProblem(line_no, None, "", message)
 
 
 def never_closed(opened: int, next_quote: int = 0) -> FileRefused:
     sentence = f"A quote opened at line {opened:,} is never closed"
     if next_quote:
         sentence += f": the next quote, in line {next_quote:,}, stands inside another cell"
-    return FileRefused(f"{sentence}. {_CLOSE_IT}", line=opened)
+    return FileRefused(f"{sentence}. {_CLOSE_IT}", line_no=opened)
 
 
 def too_many_lines(opened: int, limit: int) -> FileRefused:
     return FileRefused(
         f"A quoted cell that starts at line {opened:,} runs over more than {limit} lines. Usually a quote is "
         "missing there: correct it. If the text is meant, allow longer cells for this file.",
-        line=opened,
+        line_no=opened,
     )
 
 
-def too_many_columns(line: int, columns: int) -> FileRefused:
-    return FileRefused(f"The file has {columns:,} columns; at most {MAX_COLUMNS} are possible.", line=line)
+def too_many_columns(line_no: int, columns: int) -> FileRefused:
+    return FileRefused(
+        f"The file has {columns:,} columns; at most {MAX_COLUMNS} are possible.", line_no=line_no
+    )
 
 
-def no_such_line(header_line: int, last_line: int) -> FileRefused:
-    return FileRefused(f"Line {header_line:,} cannot be the header: the file ends at line {last_line:,}.")
+def no_such_line(header_line: int, last_line_no: int) -> FileRefused:
+    return FileRefused(f"Line {header_line:,} cannot be the header: the file ends at line {last_line_no:,}.")
 
 
-def header_unreadable(line: int, fault: Unclosed | Continued | Bare | None) -> FileRefused:
+def header_unreadable(line_no: int, fault: Unclosed | Continued | Bare | None) -> FileRefused:
     why = "A quote in it is not closed. Correct it, or choose another line as the header."
     if fault is None:
         why = f"A name in it has more than {MAX_CELL:,} characters."
-    return FileRefused(f"The header in line {line:,} cannot be read. {why}", line=line)
+    return FileRefused(f"The header in line {line_no:,} cannot be read. {why}", line_no=line_no)
 
 
-def header_control_character(line: int) -> FileRefused:
-    return FileRefused(f"The header in line {line:,} has a control character (U+0000). Remove it.", line=line)
-
-
-def header_not_utf8(line: int, byte: int, offset: int) -> FileRefused:
+def header_control_character(line_no: int) -> FileRefused:
     return FileRefused(
-        f"The byte 0x{byte:02X} at offset {offset:,} (line {line:,}, the header) is not UTF-8. "
+        f"The header in line {line_no:,} has a control character (U+0000). Remove it.", line_no=line_no
+    )
+
+
+def header_not_utf8(line_no: int, byte: int, offset: int) -> FileRefused:
+    return FileRefused(
+        f"The byte 0x{byte:02X} at offset {offset:,} (line {line_no:,}, the header) is not UTF-8. "
         "Choose another encoding, or save the file as UTF-8.",
-        line=line,
+        line_no=line_no,
         offset=offset,
     )

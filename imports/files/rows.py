@@ -1,4 +1,4 @@
-"""Blocks → rows: each record comes out once, as a row or a problem; what may hide rows refuses the file."""
+"""Blocks of lines → each record once, as a row or a problem; a fault that may hide rows refuses the whole file."""
 
 import csv
 import re
@@ -16,8 +16,8 @@ from imports.files.dialect import (
     Checkpoint,
     Dialect,
     FileRefused,
-    Problem,
     Row,
+    RowProblem,
     escape,
 )
 from imports.files.strict import Bare, Continued, Unclosed, examine
@@ -29,9 +29,9 @@ _LINE_BREAK = re.compile("\r\n|\r|\n")
 def read_rows(
     source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
 ) -> "RowReader":
-    """Every record under the header as a `Row`, or as a `Problem` when the row must be rejected.
+    """Every record under the header as a `Row`, or as a `RowProblem` when the row must be rejected.
 
-    Memory does not depend on the file's size. Blank lines are passed over and counted. A row with more or
+    Memory does not depend on the file's size. Blank lines are skipped and counted. A row with more or
     fewer cells than the header is a problem, never shifted. `start` continues behind an earlier reader's
     `checkpoint()` and needs a file that can seek. Raises `FileRefused`, at once or while iterating, when
     nothing of the file can be trusted.
@@ -40,16 +40,16 @@ def read_rows(
 
 
 class RowReader:
-    """One pass over a file. `headers` and `columns` are there at once; the counters follow the pass.
+    """One pass over a file. `headers` and `columns` are set at once; the counters follow the pass.
 
-    How it is quick: a block without a quote, NUL or bad byte has one record per line and cannot hide
+    Why it is quick: a block without a quote, NUL or bad byte has one record per line and cannot hide
     anything, so nothing but the width is looked at. Other blocks are read record by record.
     """
 
     def __init__(
         self, source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
     ) -> None:
-        csv.field_size_limit(MAX_CELL)  # the default; another library of the process may have moved it
+        csv.field_size_limit(MAX_CELL)  # the default; another library of the process may have changed it
         self.dialect = dialect
         self.headers: list[str] = []
         self.columns = 0
@@ -60,7 +60,7 @@ class RowReader:
             stream.seek(0)
         self._blocks = BlockReader(stream, dialect.encoding, 0, 1)
         self._queue = iter(self._blocks)
-        self._last_line = 0  # where the record handed out last ends
+        self._last_line_no = 0  # where the record yielded last ends
         self._block: Block | None = None
         self._first_index = 0
         self._header_cells: list[str] = []
@@ -74,10 +74,10 @@ class RowReader:
             raise
         self._iterator = self._read()
 
-    def __iter__(self) -> Iterator[Row | Problem]:
+    def __iter__(self) -> Iterator[Row | RowProblem]:
         return self._iterator
 
-    def __next__(self) -> Row | Problem:
+    def __next__(self) -> Row | RowProblem:
         return next(self._iterator)
 
     def __enter__(self) -> Self:
@@ -93,24 +93,24 @@ class RowReader:
 
     def _continue(self, stream: BinaryIO, start: Checkpoint) -> None:
         stream.seek(start.offset)
-        self._blocks = BlockReader(stream, self.dialect.encoding, start.offset, start.line)
+        self._blocks = BlockReader(stream, self.dialect.encoding, start.offset, start.line_no)
         self._queue = iter(self._blocks)
-        self._block, self._last_line, self.blank_lines = None, start.line - 1, start.blank_lines
+        self._block, self._last_line_no, self.blank_lines = None, start.line_no - 1, start.blank_lines
 
     @property
     def bytes_read(self) -> int:
         """For progress: exact between blocks (0.5 MB), in proportion inside one. Costs nothing."""
         if not self._block:
             return self._blocks.offset
-        done = self._last_line - self._block.line + 1
+        done = self._last_line_no - self._block.first_line_no + 1
         return self._block.offset + len(self._block.data) * done // max(len(self._block.lines), 1)
 
     def checkpoint(self) -> Checkpoint:
-        """Behind the record handed out last. About 1 ms: take one per chunk of rows, not per row."""
+        """Behind the record yielded last. About 1 ms: take one per chunk of rows, not per row."""
         offset = self._blocks.offset
         if self._block:
-            offset = self._block.byte_offset(self._last_line - self._block.line + 1)
-        return Checkpoint(offset, self._last_line + 1, self.blank_lines)
+            offset = self._block.byte_offset(self._last_line_no - self._block.first_line_no + 1)
+        return Checkpoint(offset, self._last_line_no + 1, self.blank_lines)
 
     def _reader(self, lines: Iterator[str]) -> Any:
         dialect = self.dialect
@@ -123,7 +123,7 @@ class RowReader:
             strict=True,
         )
 
-    # The header. Lines above it are passed over unread: they may hold anything, quotes too.
+    # The header. Lines above it are skipped unread: they may contain anything, quotes too.
 
     def _read_header(self) -> None:
         self._blocks.skip_bom()
@@ -132,27 +132,27 @@ class RowReader:
             if 0 < len(block.lines) <= skip:
                 skip -= len(block.lines)
                 self._blocks.done(block, len(block.lines))
-            elif self._found_header(block, skip):
+            elif self._read_header_in(block, skip):
                 return
-        if skip and self._blocks.line + skip == self.dialect.header_line:
-            raise messages.no_such_line(self.dialect.header_line, self._blocks.line - 1)
+        if skip and self._blocks.line_no + skip == self.dialect.header_line:
+            raise messages.no_such_line(self.dialect.header_line, self._blocks.line_no - 1)
         raise FileRefused("The file is empty.")
 
-    def _found_header(self, block: Block, start: int) -> bool:
+    def _read_header_in(self, block: Block, start: int) -> bool:
         """False when the header goes on behind this block, which then comes again, longer."""
         while start < len(block.lines) and not block.lines[start].strip():
             start += 1
         if start == len(block.lines):
             return False
         reader = self._reader(islice(block.lines, start, None))
-        line = block.line + start
+        line_no = block.first_line_no + start
         try:
             cells = next(reader)
         except csv.Error:
             fault = self._examine(block.lines[start : start + reader.line_num])
             if isinstance(fault, Unclosed) and not block.is_last and len(block.data) <= MAX_LINE:
                 return False
-            raise messages.header_unreadable(line, fault) from None
+            raise messages.header_unreadable(line_no, fault) from None
         end = start + reader.line_num
         self._check_header(block, start, end, cells)
         self.columns = len(cells)
@@ -163,21 +163,21 @@ class RowReader:
         else:
             self.headers = [f"Column {number}" for number in range(1, self.columns + 1)]
             end = start
-        self._block, self._first_index, self._last_line = block, end, block.line + end - 1
+        self._block, self._first_index, self._last_line_no = block, end, block.first_line_no + end - 1
         return True
 
     def _check_header(self, block: Block, start: int, end: int, cells: list[str]) -> None:
-        line = block.line + start
+        line_no = block.first_line_no + start
         if len(cells) > MAX_COLUMNS:
-            raise messages.too_many_columns(line, len(cells))
+            raise messages.too_many_columns(line_no, len(cells))
         if bad := _BAD_CHARACTER.search("".join(cells)):
             if bad.group() == "\x00":
-                raise messages.header_control_character(line)
-            raise messages.header_not_utf8(line, *block.first_bad_byte(start, end))
+                raise messages.header_control_character(line_no)
+            raise messages.header_not_utf8(line_no, *block.first_bad_byte(start, end))
 
     # The rows
 
-    def _read(self) -> Iterator[Row | Problem]:
+    def _read(self) -> Iterator[Row | RowProblem]:
         try:
             if self._block:
                 yield from self._rows_of(self._block, self._first_index)
@@ -187,7 +187,7 @@ class RowReader:
         finally:
             self.close()
 
-    def _rows_of(self, block: Block, index: int) -> Iterator[Row | Problem]:
+    def _rows_of(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
         quote = self.dialect.quotechar
         if block.is_damaged or "\x00" in block.text or (quote and quote in block.text):
             done = yield from self._read_carefully(block, index)
@@ -196,26 +196,26 @@ class RowReader:
             done = len(block.lines)
         self._blocks.done(block, done)
 
-    def _read_plainly(self, block: Block, index: int) -> Iterator[Row | Problem]:
+    def _read_plainly(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
         columns, suspects = self.columns, self._suspects
         reader = self._reader(islice(block.lines, index, None))
-        first = line = block.line + index - 1
+        first = line_no = block.first_line_no + index - 1
         while True:
             try:
                 for cells in reader:
-                    line += 1
+                    line_no += 1
                     if len(cells) == columns and cells[0] not in suspects:
-                        self._last_line = line
-                        yield Row(line, cells)
-                    elif item := self._judge(line, line, cells):
-                        self._last_line = line
+                        self._last_line_no = line_no
+                        yield Row(line_no, cells)
+                    elif item := self._judge(line_no, line_no, cells):
+                        self._last_line_no = line_no
                         yield item
                 return
             except csv.Error:
-                line = self._last_line = first + reader.line_num
-                yield messages.cell_too_long(line)
+                line_no = self._last_line_no = first + reader.line_num
+                yield messages.cell_too_long(line_no)
 
-    def _read_carefully(self, block: Block, index: int) -> Generator[Row | Problem, None, int]:
+    def _read_carefully(self, block: Block, index: int) -> Generator[Row | RowProblem, None, int]:
         """Returns how many lines are done: the next block begins with a record this one does not end."""
         columns, suspects, quote = self.columns, self._suspects, self.dialect.quotechar or None
         has_bad = block.is_damaged or "\x00" in block.text
@@ -226,50 +226,50 @@ class RowReader:
             try:
                 for cells in reader:
                     end = base + reader.line_num
-                    line = block.line + start
+                    line_no = block.first_line_no + start
                     text = "".join(cells) if quote or has_bad else ""
-                    item: Row | Problem | None
+                    item: Row | RowProblem | None
                     if (has_bad or (quote and quote in text) or end - start > 1) and (
                         problem := self._inspect(block, start, end, cells)
                     ):
                         item = problem
                     elif len(cells) == columns and cells[0] not in suspects:
-                        item = Row(line, cells)
+                        item = Row(line_no, cells)
                     else:
-                        item = self._judge(line, block.line + end - 1, cells)
+                        item = self._judge(line_no, block.first_line_no + end - 1, cells)
                     start = end
                     if item:
-                        self._last_line = block.line + end - 1
+                        self._last_line_no = block.first_line_no + end - 1
                         yield item
                 return start
             except csv.Error as error:
                 end = base + reader.line_num
                 if "field limit" in str(error):
-                    # A cell that is too long may go on in the next lines; its row ends where its quote does.
+                    # A cell that is too long may go on in the next lines; its row ends with its quote.
                     extra = self._lines_to_quote(block, start, end)
                     base += sum(1 for _ in islice(source, extra))
                     end += extra
                 fault = self._examine(block.lines[start:end])
                 if isinstance(fault, Unclosed):
-                    self._check_open(block, start + fault.line, end)
+                    self._check_open(block, start + fault.line_index, end)
                     return start
-                line = block.line + start
-                self._last_line = block.line + end - 1
+                line_no = block.first_line_no + start
+                self._last_line_no = block.first_line_no + end - 1
                 if fault:
-                    yield self._misquoted(fault, line, self._loosely(block.lines[start:end]))
+                    yield self._misquoted(fault, line_no, self._loosely(block.lines[start:end]))
                 else:
-                    yield messages.cell_too_long(line)
+                    yield messages.cell_too_long(line_no)
                 start = end
 
-    def _inspect(self, block: Block, start: int, end: int, cells: list[str]) -> Problem | None:
-        """What csv lets pass: odd characters, quotes out of place, cells over too many lines."""
-        line, text = block.line + start, "".join(cells)
+    def _inspect(self, block: Block, start: int, end: int, cells: list[str]) -> RowProblem | None:
+        """What csv accepts and we do not: bad characters, stray quotes, cells over too many lines."""
+        line_no, text = block.first_line_no + start, "".join(cells)
         if _BAD_CHARACTER.search(text):
             return self._bad_character(block, start, end, cells)
         if self.dialect.quotechar in text and (fault := self._examine(block.lines[start:end])):
-            return self._misquoted(fault, line, cells)
+            return self._misquoted(fault, line_no, cells)
         if end - start > self.dialect.max_quoted_lines:
-            self._check_length(line, cells)
+            self._check_length(line_no, cells)
         return None
 
     def _examine(self, lines: list[str]) -> Unclosed | Continued | Bare | None:
@@ -278,27 +278,27 @@ class RowReader:
             return None
         return examine(lines, dialect.delimiter, dialect.quotechar, dialect.skip_space)
 
-    # Quotes that may have taken in rows
+    # Quotes that may have swallowed rows
 
     def _lines_to_quote(self, block: Block, start: int, end: int) -> int:
         """How many lines after `end` a cell still open there goes on."""
         first = end
         while isinstance(fault := self._examine(block.lines[start:end]), Unclosed) and end < len(block.lines):
             end += 1
-            self._check_open(block, start + fault.line, end)
+            self._check_open(block, start + fault.line_index, end)
         return end - first
 
     def _check_open(self, block: Block, opened: int, end: int) -> None:
         """A quote of line `opened` is still open at `end`: refuses when it cannot close in time any more."""
         at_end = end == len(block.lines)
         if at_end and block.is_last:
-            raise messages.never_closed(block.line + opened)
+            raise messages.never_closed(block.first_line_no + opened)
         if end - opened > self.dialect.max_quoted_lines:
             if self._quote_follows(block, end):
-                raise messages.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
-            raise messages.never_closed(block.line + opened)
+                raise messages.too_many_lines(block.first_line_no + opened, self.dialect.max_quoted_lines)
+            raise messages.never_closed(block.first_line_no + opened)
         if at_end and len(block.data) > MAX_LINE:
-            raise messages.too_many_lines(block.line + opened, self.dialect.max_quoted_lines)
+            raise messages.too_many_lines(block.first_line_no + opened, self.dialect.max_quoted_lines)
 
     def _quote_follows(self, block: Block, end: int) -> bool:
         """Reads on to the end of the file if need be; the reader is of no use afterwards."""
@@ -312,46 +312,52 @@ class RowReader:
             self._blocks.done(later, len(later.lines))
         return False
 
-    def _check_length(self, line: int, cells: list[str]) -> None:
+    def _check_length(self, line_no: int, cells: list[str]) -> None:
         """Refuses the file if one cell has more lines than allowed; the record as a whole may have."""
         for cell in cells:
             breaks = len(_LINE_BREAK.findall(cell))
             if breaks >= self.dialect.max_quoted_lines:
-                raise messages.too_many_lines(line, self.dialect.max_quoted_lines)
-            line += breaks
+                raise messages.too_many_lines(line_no, self.dialect.max_quoted_lines)
+            line_no += breaks
 
     # Problems
 
-    def _judge(self, line: int, last_line: int, cells: list[str]) -> Row | Problem | None:
+    def _judge(self, line_no: int, last_line_no: int, cells: list[str]) -> Row | RowProblem | None:
         """A record that is no plain row: None for a blank line, else a row after all or its problem."""
         if not cells or (len(cells) == 1 < self.columns and not cells[0].strip()):
             self.blank_lines += 1
             return None
         if len(cells) != self.columns:
-            return messages.ragged(line, last_line, cells, self.columns, self.dialect.has_header)
+            return messages.ragged(line_no, last_line_no, cells, self.columns, self.dialect.has_header)
         if cells == self._header_cells:
-            return messages.repeated_header(line, cells)
+            return messages.repeated_header(line_no, cells)
         if messages.is_totals(cells):
-            return messages.totals(line, self._name(0), cells)
-        return Row(line, cells)
+            return messages.totals(line_no, self._name(0), cells)
+        return Row(line_no, cells)
 
-    def _bad_character(self, block: Block, start: int, end: int, cells: list[str]) -> Problem:
+    def _bad_character(self, block: Block, start: int, end: int, cells: list[str]) -> RowProblem:
         index, cell = next((i, cell) for i, cell in enumerate(cells) if _BAD_CHARACTER.search(cell))
-        line, column, kept = block.line + start, self._name(index), [escape(cell) for cell in cells]
+        line_no, column, kept = (
+            block.first_line_no + start,
+            self._name(index),
+            [escape(cell) for cell in cells],
+        )
         if "\x00" in cell:
-            return messages.control_character(line, column, cell, kept)
-        return messages.not_utf8(line, column, cell, kept, *block.first_bad_byte(start, end))
+            return messages.control_character(line_no, column, cell, kept)
+        return messages.not_utf8(line_no, column, cell, kept, *block.first_bad_byte(start, end))
 
-    def _misquoted(self, fault: Unclosed | Continued | Bare, line: int, cells: list[str] | None) -> Problem:
+    def _misquoted(
+        self, fault: Unclosed | Continued | Bare, line_no: int, cells: list[str] | None
+    ) -> RowProblem:
         if isinstance(fault, Unclosed):
-            raise messages.never_closed(line + fault.line)
+            raise messages.never_closed(line_no + fault.line_index)
         if isinstance(fault, Continued) and fault.opened != fault.closed:
-            # Whole rows may have gone into that cell. Which lines are rows would be a guess.
-            raise messages.never_closed(line + fault.opened, line + fault.closed)
-        return messages.bad_quote(fault, line, self._name(fault.cell), cells)
+            # Whole rows may be inside that cell. Which lines are rows would be a guess.
+            raise messages.never_closed(line_no + fault.opened, line_no + fault.closed)
+        return messages.bad_quote(fault, line_no, self._name(fault.cell), cells)
 
     def _loosely(self, lines: list[str]) -> list[str] | None:
-        """The cells of a misquoted record as csv can make them out: for showing them, never for importing them."""
+        """The cells of a misquoted record as csv can make them out: to display them, never to import them."""
         try:
             return next(csv.reader(lines, delimiter=self.dialect.delimiter, quotechar=self.dialect.quotechar))
         except (csv.Error, StopIteration):

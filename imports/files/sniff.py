@@ -1,4 +1,4 @@
-"""How a file is written, found out from its first megabyte and a few probes further on. Everything can be corrected."""
+"""A file's first megabyte and a few probes further on → its dialect, headers and sample rows; all can be corrected."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ from imports.files.encoding import GUESSED, Encoding, detect
 HEAD = 1024 * 1024
 PROBES, PROBE = 8, 64 * 1024
 SAMPLE_ROWS = 20
-_LOOKED_AT = 200  # records that decide about delimiter and header
+_EXAMINED = 200  # records that decide about delimiter and header
 _PREAMBLE = 30  # records above the header at most
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -38,12 +38,10 @@ _DATA = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """What was found, for a page that shows it and lets staff correct it; `dialect` goes on to `read_rows`."""
+    """The detected dialect, for a page where staff can correct it; `dialect` goes on to `read_rows`."""
 
     encoding: str
-    confidence: (
-        str  # certain: marked or proved; likely: only plain letters seen; guessed: somebody must confirm
-    )
+    confidence: str  # certain: marked or proved; likely: ASCII letters only; guessed: staff must confirm
     candidates: tuple[str, ...]
     delimiter: str
     quotechar: str
@@ -67,15 +65,11 @@ class Sniffed:
             has_header=self.has_header,
         )
 
-    @property
-    def is_guess(self) -> bool:
-        return self.confidence == GUESSED
-
 
 def sniff(source: str | PathLike[str] | BinaryIO, *, given: dict[str, Any] | None = None) -> Sniffed:
-    """Reads 1.5 MB at most, whatever the size. `given` holds fields of `Dialect` staff chose; they are kept.
+    """Reads 1.5 MB at most, whatever the size. `given` holds fields of `Dialect` staff chose; they win.
 
-    Raises `FileRefused` for a file that is not CSV by its content, is empty, has a header without rows or more
+    Raises `FileRefused` for a file whose content is not CSV, that is empty, has a header without rows or more
     than 500 columns. A stream is left at its start.
     """
     if isinstance(source, (str, PathLike)):
@@ -137,12 +131,12 @@ def _describe(
     if not records:
         raise FileRefused("The file is empty: it has blank lines only.")
     header, has_header = _header(records, given)
-    line, cells = records[header]
+    line_no, cells = records[header]
     if len(cells) > MAX_COLUMNS:
-        raise messages.too_many_columns(line, len(cells))
+        raise messages.too_many_columns(line_no, len(cells))
     data = [row for _, row in records[header + 1 if has_header else header :]]
     if not data and is_whole:
-        raise FileRefused("The file has a header but no rows under it.", line=line)
+        raise FileRefused("The file has a header but no rows under it.", line_no=line_no)
     names = [" ".join(escape(cell).split()) for cell in cells]
     headers = names if has_header else [f"Column {number}" for number in range(1, len(cells) + 1)]
     return Sniffed(
@@ -152,7 +146,7 @@ def _describe(
         delimiter=delimiter,
         quotechar=quote,
         skip_space=skip_space,
-        header_line=line,
+        header_line=line_no,
         has_header=has_header,
         bom=bool(encoding.bom),
         newline=_newline(lines),
@@ -164,11 +158,11 @@ def _describe(
 
 def _quoting(lines: list[str], given: dict[str, Any]) -> tuple[str, bool]:
     """The quote, and whether cells are written `a, "b"`, where the space would spoil the quoting."""
-    text = "".join(islice(lines, _LOOKED_AT))
+    text = "".join(islice(lines, _EXAMINED))
     quote = given.get("quotechar")
     if quote is None:
         single = len(re.findall(r"(?:^|[,;\t|])'[^'\r\n]*'(?=[,;\t|\r\n]|$)", text, re.MULTILINE))
-        quote = "'" if '"' not in text and single > 2 * max(len(lines[:_LOOKED_AT]) - 1, 1) else '"'
+        quote = "'" if '"' not in text and single > 2 * max(len(lines[:_EXAMINED]) - 1, 1) else '"'
     skip_space = given.get("skip_space")
     if skip_space is None:
         tight, spaced = len(re.findall(f"[,;\t|]{quote}", text)), len(re.findall(f"[,;\t|] +{quote}", text))
@@ -195,9 +189,9 @@ def _usual(widths: Sequence[int]) -> tuple[int, int]:
 def _records(
     lines: list[str], start: int, delimiter: str, quote: str, skip_space: bool
 ) -> list[tuple[int, list[str]]]:
-    """(physical line, cells) of the first non-blank records; a broken record is passed over, rows.py names it."""
+    """(physical line, cells) of the first non-blank records; a broken record is skipped, `rows` reports it."""
     csv.field_size_limit(MAX_CELL)
-    found: list[tuple[int, list[str]]] = []
+    records: list[tuple[int, list[str]]] = []
     reader = csv.reader(
         islice(lines, start, None),
         delimiter=delimiter,
@@ -205,8 +199,8 @@ def _records(
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
         skipinitialspace=skip_space,
     )
-    line = start + 1
-    while len(found) < _LOOKED_AT:
+    line_no = start + 1
+    while len(records) < _EXAMINED:
         try:
             cells = next(reader)
         except StopIteration:
@@ -214,25 +208,25 @@ def _records(
         except csv.Error:
             cells = []
         if any(cell.strip() for cell in cells) or len(cells) > 1:
-            found.append((line, cells))
-        line = start + reader.line_num + 1
-    return found
+            records.append((line_no, cells))
+        line_no = start + reader.line_num + 1
+    return records
 
 
 def _header(records: list[tuple[int, list[str]]], given: dict[str, Any]) -> tuple[int, bool]:
     """Index of the header's record (of the first row, if there is none), and whether it is a header."""
     index = _first_of_table(records)
-    if chosen := given.get("header_line"):
-        index = next((i for i, (line, _) in enumerate(records) if line >= chosen), -1)
+    if header_line := given.get("header_line"):
+        index = next((i for i, (line_no, _) in enumerate(records) if line_no >= header_line), -1)
         if index < 0:
-            raise messages.no_such_line(chosen, records[-1][0])
+            raise messages.no_such_line(header_line, records[-1][0])
     if given.get("has_header") is not None:
         return index, bool(given["has_header"])
     return index, _looks_like_header(records[index][1])
 
 
 def _first_of_table(records: list[tuple[int, list[str]]]) -> int:
-    """Past the title lines some programs put on top: much narrower than the table, or padded with empty cells."""
+    """Behind the title lines some programs put on top: much narrower than the table, or padded with empty cells."""
     width, _ = _usual([len(cells) for _, cells in records])
     if width < 2:
         return 0
@@ -264,23 +258,23 @@ def _newline(lines: list[str]) -> str:
 
 
 def _problems(encoding: Encoding, headers: list[str], head: bytes) -> list[str]:
-    """What staff should look at before going on; none of it stops the file."""
-    found = []
+    """What staff should look at before going on; none of it stops the import."""
+    problems = []
     if encoding.bad is not None and encoding.name == "utf-8":
-        line = 1 + len(re.findall(rb"\r\n|\r|\n", head[: encoding.bad]))
-        found.append(
-            f"Some lines are not UTF-8, the first is line {line:,} (byte {encoding.bad:,}). Those rows will be "
+        line_no = 1 + len(re.findall(rb"\r\n|\r|\n", head[: encoding.bad]))
+        problems.append(
+            f"Some lines are not UTF-8, the first is line {line_no:,} (byte {encoding.bad:,}). Those rows will be "
             "rejected. If the whole file is written in another encoding, choose it."
         )
     elif encoding.confidence == GUESSED:
-        found.append(
+        problems.append(
             "The encoding is a guess. Look at the letters with accents below and confirm it or choose another."
         )
-    seen: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for number, name in enumerate(headers, 1):
         if not name:
-            found.append(f"Column {number} has no name. Say where it goes.")
-        elif first := seen.get(name.casefold()):
-            found.append(f"Columns {first} and {number} are both called “{name}”. Say where each goes.")
-        seen.setdefault(name.casefold(), number)
-    return found
+            problems.append(f"Column {number} has no name. Say where it goes.")
+        elif first := numbers.get(name.casefold()):
+            problems.append(f"Columns {first} and {number} are both called “{name}”. Say where each goes.")
+        numbers.setdefault(name.casefold(), number)
+    return problems

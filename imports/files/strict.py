@@ -1,4 +1,4 @@
-"""RFC 4180 to the letter, for the few records Python's csv cannot judge: it takes a stray quote as text."""
+"""The lines of a record → its quoting fault by RFC 4180. For the few records where Python's csv takes a stray quote as text."""
 
 import re
 from functools import lru_cache
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class Unclosed(NamedTuple):
-    """A quoted cell that the text ends in. `line` counts from 0, the line the quote stands on."""
+    """A quoted cell that the text ends in. `line_index` counts from 0, the line the quote is on."""
 
-    line: int
+    line_index: int
 
 
 class Continued(NamedTuple):
-    """Text goes on behind a closing quote. Both lines count from 0."""
+    """Text goes on behind a closing quote. `opened` and `closed` are line indexes from 0."""
 
     cell: int
     opened: int
@@ -75,10 +75,10 @@ def _line_of(starts: list[int], position: int) -> int:
 
 def _closing_quote(text: str, position: int, quotechar: str) -> int:
     """Index of the quote that ends the cell, over doubled ones; -1 when there is none."""
-    while (found := text.find(quotechar, position)) >= 0:
-        if not text.startswith(quotechar, found + 1):
-            return found
-        position = found + 2
+    while (quote := text.find(quotechar, position)) >= 0:
+        if not text.startswith(quotechar, quote + 1):
+            return quote
+        position = quote + 2
     return -1
 
 

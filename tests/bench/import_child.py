@@ -37,7 +37,7 @@ def main(path: str, policy: str) -> None:
         file.size = size
         file.seek(0)
         options = {"policy": policy}
-        job = upload_import(file=file, options=options, actor=actor, source=builtin_source("api")).job
+        job = upload_import(file=file, options=options, actor=actor, source=builtin_source("api"))
     seconds = {}
     for name, verb in (("plan", plan_import), ("apply", apply_import)):
         started = time.perf_counter()

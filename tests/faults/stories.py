@@ -81,7 +81,7 @@ def upload(body: Iterator[str], *, name: str, user: User) -> Import:
             options={"auto_apply": True},
             actor=Actor.of_user(user),
             source=builtin_source("staff"),
-        ).job
+        )
 
 
 def know_people(prefix: str, rows: int, user: User) -> None:

@@ -46,14 +46,14 @@ def problem_at(line: int) -> str:
 
 
 def test_a_row_that_kills_while_it_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = apply_sql.Writer.write
+    real = apply_sql.RowWriter.write
 
-    def deadly(self: apply_sql.Writer, first: int, last: int) -> int:
+    def deadly(self: apply_sql.RowWriter, first: int, last: int) -> int:
         if first <= POISON <= last:
             raise SystemExit
         return real(self, first, last)
 
-    monkeypatch.setattr(apply_sql.Writer, "write", deadly)
+    monkeypatch.setattr(apply_sql.RowWriter, "write", deadly)
     job = planned(TEXT)
     work = apply_import(import_id=job.pk, actor=Actor.system())
     assert deaths_until_it_ends(work) <= 7
@@ -71,7 +71,7 @@ def test_a_row_that_kills_while_it_is_planned(monkeypatch: pytest.MonkeyPatch) -
     real = Cleaner.clean
 
     def deadly(self: Cleaner, row: Any) -> Any:
-        if row.line == POISON:
+        if row.line_no == POISON:
             raise SystemExit
         return real(self, row)
 

@@ -82,7 +82,7 @@ def _record_takes() -> None:
 
 def _shrink() -> None:
     """Small files and batches have several chunks, too."""
-    from imports import apply, plan
+    from imports import apply, control, stage
     from profiles.duplicates.finding import full_scan
     from profiles.merging.batches import apply as merging
     from profiles.merging.batches import undo as unmerging
@@ -90,9 +90,9 @@ def _shrink() -> None:
     if rows := int(os.environ.get("CDP_FAULTS_CHUNK_ROWS", "0")):
         merging.CHUNK, unmerging.CHUNK = rows // 40, rows // 200
         apply.CHUNK_ROWS = rows
-        plan.BATCH_ROWS = 4 * rows
+        stage.BATCH_ROWS = 4 * rows
         full_scan.CHUNK = rows
-        apply.SMALLER = plan.SMALLER = 10
+        control.RETRY_DIVISOR = 10
 
 
 def _is_closed(name: str, line: int) -> bool:
@@ -143,13 +143,14 @@ def _plant_scan() -> None:
 def _plant() -> None:
     from cdp.job_steps import Chunk, Progress
     from imports import apply
+    from imports.control import APPLY
     from imports.models import Import
 
-    commit, write_lines = Chunk.commit, apply.write_lines
+    commit, write_rows = Chunk.commit, apply.write_rows
     waiting: list[tuple[Any, int, int]] = []
 
     def mode_of(chunk: Chunk) -> tuple[str, str, float]:
-        if chunk.job.kind != apply.KIND:
+        if chunk.job.kind != APPLY:
             return "", "", 0
         name = Import.objects.values_list("name", flat=True).get(pk=chunk.params["import"])
         mode, seconds, *_ = [*name.split("-"), "", ""]
@@ -179,15 +180,15 @@ def _plant() -> None:
                 return
         waiting.clear()
         with commit(self, **kwargs) as progress:
-            apply.write_lines = put_off if mode == "early" else write_lines
+            apply.write_rows = put_off if mode == "early" else write_rows
             yield progress
             if mode == "slow":
                 stay(self, name, upto, seconds)
-        apply.write_lines = write_lines
+        apply.write_rows = write_rows
         if waiting:
             stay(self, name, upto, seconds)
             with transaction.atomic():
-                write_lines(*waiting.pop())
+                write_rows(*waiting.pop())
 
     def put_off(writer: Any, first: int, last: int) -> int:
         waiting.append((writer, first, last))

@@ -30,22 +30,22 @@ def upload(text: str | bytes, *, user: User | None = None, name: str = "people.c
     try:
         return upload_import(
             file=file, actor=actor, source=builtin_source("staff" if user else "api"), **kwargs
-        ).job
+        )
     finally:
         file.close()
 
 
 def planned(text: str | bytes, *, user: User | None = None, **kwargs: Any) -> Import:
     """Upload and plan."""
-    job = upload(text, user=user, **kwargs)
-    return plan(job, user=user)
+    import_ = upload(text, user=user, **kwargs)
+    return plan(import_, user=user)
 
 
-def plan(job: Import, *, user: User | None = None) -> Import:
+def plan(import_: Import, *, user: User | None = None) -> Import:
     actor = Actor.of_user(user) if user else Actor.system()
-    run_to_end(plan_import(import_id=job.pk, actor=actor))
-    job.refresh_from_db()
-    return job
+    run_to_end(plan_import(import_id=import_.pk, actor=actor))
+    import_.refresh_from_db()
+    return import_
 
 
 def applied(text: str | bytes, *, user: User | None = None, **kwargs: Any) -> Import:
@@ -53,23 +53,23 @@ def applied(text: str | bytes, *, user: User | None = None, **kwargs: Any) -> Im
     return apply(planned(text, user=user, **kwargs), user=user)
 
 
-def apply(job: Import, *, user: User | None = None) -> Import:
+def apply(import_: Import, *, user: User | None = None) -> Import:
     actor = Actor.of_user(user) if user else Actor.system()
-    assert job.state == "planned", (job.state, job.problem)
-    run_to_end(apply_import(import_id=job.pk, actor=actor))
-    job.refresh_from_db()
-    return job
+    assert import_.state == "planned", (import_.state, import_.problem)
+    run_to_end(apply_import(import_id=import_.pk, actor=actor))
+    import_.refresh_from_db()
+    return import_
 
 
-def outcomes(job: Import) -> dict[int, str]:
+def outcomes(import_: Import) -> dict[int, str]:
     """``{line: outcome}``."""
-    return dict(Row.objects.filter(import_id=job.pk).order_by("line").values_list("line", "outcome"))
+    return dict(Row.objects.filter(import_id=import_.pk).order_by("line").values_list("line", "outcome"))
 
 
-def some(job: Import) -> dict[str, int]:
+def some(import_: Import) -> dict[str, int]:
     """The outcomes that are not zero, without ``rows``."""
-    return {name: count for name, count in job.counts.items() if count and name != "rows"}
+    return {name: count for name, count in import_.counts.items() if count and name != "rows"}
 
 
-def summed(job: Import) -> bool:
-    return sum(count for name, count in job.counts.items() if name != "rows") == job.counts["rows"]
+def summed(import_: Import) -> bool:
+    return sum(count for name, count in import_.counts.items() if name != "rows") == import_.counts["rows"]

@@ -121,10 +121,10 @@ def test_the_way_of_an_import(api: Caller) -> None:
 def test_a_corrected_file_of_rejected_rows_goes_in(api: Caller) -> None:
     answer = send(api, options='{"auto_apply": true}')
     work(answer)
-    job = Import.objects.get()
-    assert job.state == "applying"
-    run_to_end(job.job or Job())
-    rejected = b"".join(api.get(f"imports/{job.pk}/rejected.csv").streaming_content)
+    import_ = Import.objects.get()
+    assert import_.state == "applying"
+    run_to_end(import_.job or Job())
+    rejected = b"".join(api.get(f"imports/{import_.pk}/rejected.csv").streaming_content)
     answer = send(api, rejected.replace(b"31/02/1990", b"1990-02-28"), options='{"auto_apply": true}')
     assert answer.data["mapping"]["rejected_because"] == {"to": "ignore", "policy": "fill_if_empty"}
     work(answer)
@@ -140,21 +140,27 @@ def test_mapping_and_options(api: Caller) -> None:
     answer = send(api, mapping=mapping, options='{"policy": "overwrite", "on_conflict": "hold"}')
     assert answer.data["mapping"]["plan"] == {"to": "attributes.plan", "policy": "overwrite"}
     work(answer)
-    job = api.get(f"imports/{answer.data['id']}/").data
-    assert (job["counts"]["updated"], job["counts"]["created"], job["options"]["on_conflict"]) == (
+    import_ = api.get(f"imports/{answer.data['id']}/").data
+    assert (
+        import_["counts"]["updated"],
+        import_["counts"]["created"],
+        import_["options"]["on_conflict"],
+    ) == (
         1,
         1,
         "hold",
     )
-    changed = api.patch(f"imports/{job['id']}/", {"mapping": {"email": "email"}, "revision": job["revision"]})
-    assert (changed.data["state"], changed.data["revision"]) == ("planning", job["revision"] + 1)
+    changed = api.patch(
+        f"imports/{import_['id']}/", {"mapping": {"email": "email"}, "revision": import_["revision"]}
+    )
+    assert (changed.data["state"], changed.data["revision"]) == ("planning", import_["revision"] + 1)
     work(changed)
-    assert api.get(f"imports/{job['id']}/").data["counts"]["unchanged"] == 1
-    assert said(api.post(f"imports/{job['id']}/apply/", {"revision": job["revision"]})) == (
+    assert api.get(f"imports/{import_['id']}/").data["counts"]["unchanged"] == 1
+    assert said(api.post(f"imports/{import_['id']}/apply/", {"revision": import_["revision"]})) == (
         409,
         "The mapping was changed after this plan was shown. Look at the new plan.",
     )
-    assert api.post(f"imports/{job['id']}/cancel/").data["state"] == "canceled"
+    assert api.post(f"imports/{import_['id']}/cancel/").data["state"] == "canceled"
 
 
 @pytest.mark.parametrize(

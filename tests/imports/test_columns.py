@@ -1,4 +1,4 @@
-"""Columns: guessing, checking a mapping, cleaning rows, and what people are told on the way."""
+"""Columns: guessing, checking a mapping, cleaning rows, and the sentences about what is wrong."""
 
 import io
 import json
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from imports.columns import (
     DEFAULT_IDENTIFIERS,
     AttributeSpec,
+    CellProblem,
     Cleaner,
-    Complaint,
     Context,
     IdentifierSpec,
     MappingError,
@@ -23,7 +23,7 @@ from imports.columns import (
     guess_mapping,
     parse_mapping,
 )
-from imports.files import FileRefused, Problem, Row, read_rows, sniff
+from imports.files import FileRefused, Row, RowProblem, read_rows, sniff
 
 CONTEXT = Context(
     attributes=(
@@ -60,6 +60,12 @@ def clean(row, context=CONTEXT):
     """One row as {target: cell}: the target is the column's name, too."""
     mapping = parse_mapping({to: to for to in row}, list(row), context)
     return Cleaner(mapping, context).clean(Row(7, list(row.values())))
+
+
+def parts_of(out):
+    """The parts of a cleaned row that are not empty."""
+    names = ("values", "identifiers", "tags", "consents", "clears")
+    return {name: getattr(out, name) for name in names if getattr(out, name)}
 
 
 # Guessing
@@ -222,7 +228,7 @@ def test_mapping_as_a_whole():
     assert refused({"Mail": "email"}, ["email"]) == [("Mail", "The file has no column “Mail”.")]
     assert refused({"x": "email"}, ["x", "x"])[0] == (
         "x",
-        "Several columns are called “x”. Name each by its place, #1 for the first column.",
+        "Several columns are called “x”. Name each by its position, #1 for the first column.",
     )
     assert refused({"a": "email", "b": "email"}, ["a", "b"]) == [
         ("b", "“a” and “b” cannot all go to email. Choose one of them.")
@@ -231,7 +237,7 @@ def test_mapping_as_a_whole():
         ("b", "“a” and “b” cannot all go to customer_id. Choose one of them.")
     ]
     assert refused({"a": "email", "#1": "ignore"}, ["a"]) == [
-        ("a", "The column is named twice, by its header and by its place.")
+        ("a", "The column is named twice, by its header and by its position.")
     ]
     both = mapped({"a": "email", "b": "identifier.email", "c": "tags", "d": "tags"})
     assert both.identifiers == ["email"]
@@ -268,8 +274,8 @@ def test_a_row_with_everything():
             "ignore": "\x01 anything",
         }
     )
-    assert (out.line, out.problems, out.warnings) == (7, [], [])
-    assert json.loads(out.as_json()) == {
+    assert (out.line_no, out.problems, out.warnings) == (7, [], [])
+    assert json.loads(orjson.dumps(parts_of(out))) == {
         "values": {
             "first_name": "Ann",
             "email": "ann@example.com",
@@ -305,19 +311,19 @@ def test_every_bad_cell_of_a_row_is_named():
         }
     )
     assert out.problems == [
-        Complaint(
+        CellProblem(
             "reference_id",
             "C 1",
             "Not a reference_id. Use letters and digits only (“-” and “_” may stand between them).",
         ),
-        Complaint("email", "anna.example.com", "Not an e-mail address: “@” is missing."),
-        Complaint("birth_date", "31/02/1990", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
-        Complaint(
+        CellProblem("email", "anna.example.com", "Not an e-mail address: “@” is missing."),
+        CellProblem("birth_date", "31/02/1990", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
+        CellProblem(
             "attributes.spent",
             "1,234.5",
             "Not a plain number. Write “.” before decimals and nothing between thousands, for example 1234.5.",
         ),
-        Complaint("attributes.plan", "gold", "Not one of the allowed values: Basic, Pro."),
+        CellProblem("attributes.plan", "gold", "Not one of the allowed values: Basic, Pro."),
     ]
 
 
@@ -336,7 +342,7 @@ def test_empty_cells_say_nothing_and_the_marker_clears():
     assert out.clears == ["city", "tags"]
     assert clean({"city": "not <clear> at all"}).values == {"city": "not <clear> at all"}
     assert clean({"customer_id": "<clear>"}).problems == [
-        Complaint("customer_id", "<clear>", "An identifier cannot be cleared by an import.")
+        CellProblem("customer_id", "<clear>", "An identifier cannot be cleared by an import.")
     ]
     no_marker = Context(clear_marker="")
     assert clean({"city": "<clear>"}, no_marker).values == {"city": "<clear>"}
@@ -358,12 +364,12 @@ def test_a_blocked_identifier_is_absent_with_a_warning(target, cell):
     out = clean({"first_name": "Ann", target: cell})
     assert (out.values, out.identifiers, out.problems) == ({"first_name": "Ann"}, [], [])
     sentence = f"“{cell}” identifies nobody; it was treated as absent."
-    assert out.warnings == [Complaint(target, cell, sentence)]
-    assert out.complaints_json() == [[target, cell, sentence]]
+    assert out.warnings == [CellProblem(target, cell, sentence)]
+    assert [list(problem) for problem in out.problems or out.warnings] == [[target, cell, sentence]]
 
 
 def test_a_row_that_says_nothing_is_no_person():
-    nothing = Complaint("", "", "Nothing to import: every mapped cell of the row is empty.")
+    nothing = CellProblem("", "", "Nothing to import: every mapped cell of the row is empty.")
     assert clean({"first_name": "", "ignore": "x"}).problems == [nothing]
     constant = mapped({"a": "first_name", "b": {"to": "country", "const": "PL"}}, ["a"])
     assert Cleaner(constant, CONTEXT).clean(Row(2, [""])).problems == [nothing]
@@ -396,7 +402,7 @@ def test_a_yes_needs_proof():
     without = clean(said)
     assert without.consents == []
     assert without.warnings == [
-        Complaint(
+        CellProblem(
             "consent.email.newsletter",
             "granted",
             "Granted without proof, so the consent stays as it is. Map a column with the proof too.",
@@ -413,7 +419,7 @@ def test_a_yes_needs_proof():
 
 def test_consents_that_cannot_be():
     assert clean({"consent.email.newsletter": "perhaps"}).problems == [
-        Complaint("consent.email.newsletter", "perhaps", "Not a consent. Write granted or withdrawn.")
+        CellProblem("consent.email.newsletter", "perhaps", "Not a consent. Write granted or withdrawn.")
     ]
     assert clean({"consent.email.newsletter": "<clear>"}).problems[0].message == (
         "A consent cannot be cleared. Write granted or withdrawn."
@@ -478,12 +484,12 @@ def test_cleaning_never_raises_and_always_stores(data):
     targets += [f"attributes.{spec.name}" for spec in CONTEXT.attributes]
     targets += ["identifier.loyalty_card", "consent.email.newsletter", "consent.email.newsletter.proof"]
     out = clean({target: data.draw(cells) for target in targets})
-    complaints = out.problems + out.warnings
-    for complaint in complaints:
-        assert complaint.message.endswith(".")
-        complaint.value.encode()
-    if not any("\ud800" <= char <= "\udfff" for char in repr(out.as_dict())):
-        assert orjson.loads(out.as_json()) == json.loads(json.dumps(out.as_dict()))
+    for problem in out.problems + out.warnings:
+        assert problem.message.endswith(".")
+        problem.value.encode()
+    parts = parts_of(out)
+    if not any("\ud800" <= char <= "\udfff" for char in repr(parts)):
+        assert orjson.loads(orjson.dumps(parts)) == json.loads(json.dumps(parts))
 
 
 CORPORA = os.environ.get("CDP_CORPORA", "")
@@ -503,7 +509,7 @@ def test_csv_spectrum():
         wanted = json.loads((path.parent.parent / "json" / f"{path.stem}.json").read_text())
         with read_rows(path, sniff(path).dialect) as reader:
             items = list(reader)
-        bare = [item for item in items if isinstance(item, Problem)]
+        bare = [item for item in items if isinstance(item, RowProblem)]
         rows = [dict(zip(reader.headers, item.cells, strict=True)) for item in items if isinstance(item, Row)]
         wanted = wanted if isinstance(wanted, list) else [wanted]
         wanted = [{name: "\n".join(value.splitlines()) for name, value in row.items()} for row in wanted]

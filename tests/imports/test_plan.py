@@ -24,18 +24,18 @@ pytestmark = pytest.mark.django_db
 TWO = "reference_id,first_name,email\nC1,Ann,ann@example.com\nC2,Bob,bob@example.com\n"
 
 
-def fields_of(job: Any) -> dict[int, dict[str, Any]]:
+def fields_of(import_: Any) -> dict[int, dict[str, Any]]:
     """``{line: what an update changes}``."""
-    rows = Row.objects.filter(import_id=job.pk, diff__isnull=False)
+    rows = Row.objects.filter(import_id=import_.pk, diff__isnull=False)
     return dict(rows.order_by("line").values_list("line", "diff"))
 
 
 def test_new_people_and_the_same_file_again() -> None:
-    job = planned(TWO)
-    assert (job.state, job.problem, some(job)) == ("planned", "", {"created": 2})
+    import_ = planned(TWO)
+    assert (import_.state, import_.problem, some(import_)) == ("planned", "", {"created": 2})
     assert not Profile.objects.exists()
-    job = apply(job)
-    assert (job.state, some(job)) == ("done", {"created": 2})
+    import_ = apply(import_)
+    assert (import_.state, some(import_)) == ("done", {"created": 2})
     ann = Profile.objects.get(email="ann@example.com")
     assert (ann.first_name, ann.is_recognized, ann.canonical_id, ann.source.name) == (
         "Ann",
@@ -47,7 +47,7 @@ def test_new_people_and_the_same_file_again() -> None:
     assert sorted(held) == [("customer_id", "C1", True), ("email", "ann@example.com", True)]
     browser = ann.identifiers.get(type__name="anonymous_id").value
     change = ann.changes.get()
-    assert (change.kind, change.cause, change.cause_id, change.line) == ("created", "import", job.pk, 2)
+    assert (change.kind, change.cause, change.cause_id, change.line) == ("created", "import", import_.pk, 2)
     assert change.fields == {
         "first_name": [None, "Ann"],
         "email": [None, "ann@example.com"],
@@ -56,15 +56,15 @@ def test_new_people_and_the_same_file_again() -> None:
     again = applied(TWO)
     assert some(again) == {"unchanged": 2}
     assert [warning["code"] for warning in again.warnings] == ["same_file"]
-    assert again.warnings[0]["message"].startswith(f"This is the same file as import #{job.pk} of ")
+    assert again.warnings[0]["message"].startswith(f"This is the same file as import #{import_.pk} of ")
     assert (Profile.objects.count(), Identifier.objects.count()) == (2, 6)
 
 
 def test_a_known_person_gets_what_is_missing() -> None:
     ann = make_profile(email="ann@example.com", first_name="Ann")
-    job = planned("email,first_name,city,phone\n ANN@Example.com ,Anna,Kraków,+48 600 100 200\n")
-    assert outcomes(job) == {2: "updated"}
-    job = apply(job)
+    import_ = planned("email,first_name,city,phone\n ANN@Example.com ,Anna,Kraków,+48 600 100 200\n")
+    assert outcomes(import_) == {2: "updated"}
+    import_ = apply(import_)
     ann.refresh_from_db()
     assert (ann.first_name, ann.city, ann.phone, ann.version) == ("Ann", "Kraków", "+48600100200", 2)
     change = ann.changes.get(cause="import")
@@ -88,8 +88,8 @@ def test_policies() -> None:
         "country": {"to": "country", "policy": "overwrite"},
         "language": {"to": "language"},
     }
-    job = applied(text, mapping=mapping)
-    assert fields_of(job) == {2: {"first_name": ["Ann", "Anna"], "language": [None, "pl"]}}
+    import_ = applied(text, mapping=mapping)
+    assert fields_of(import_) == {2: {"first_name": ["Ann", "Anna"], "language": [None, "pl"]}}
     ann.refresh_from_db()
     assert (ann.first_name, ann.last_name, ann.city, ann.language) == ("Anna", None, "Kraków", "pl")
     new = applied(text.replace("ann@", "new@"), mapping=mapping)
@@ -99,8 +99,8 @@ def test_policies() -> None:
 
 def test_the_marker_clears_and_an_empty_cell_keeps() -> None:
     ann = make_profile(email="ann@example.com", first_name="Ann", city="Kraków", tags=["vip"])
-    job = applied("email,first_name,city,tags\nann@example.com,<clear>,,<clear>\n")
-    assert fields_of(job) == {2: {"first_name": ["Ann", None], "tags": [["vip"], []]}}
+    import_ = applied("email,first_name,city,tags\nann@example.com,<clear>,,<clear>\n")
+    assert fields_of(import_) == {2: {"first_name": ["Ann", None], "tags": [["vip"], []]}}
     ann.refresh_from_db()
     assert (ann.first_name, ann.city) == (None, "Kraków")
     assert not ProfileTag.objects.exists()
@@ -119,9 +119,9 @@ def test_custom_attributes() -> None:
         "points": "attributes.points",
         "hobbies": {"to": "attributes.hobbies", "policy": "append"},
     }
-    job = applied(text, mapping=mapping)
-    assert outcomes(job) == {2: "updated", 3: "failed", 4: "created"}
-    assert fields_of(job)[2] == {
+    import_ = applied(text, mapping=mapping)
+    assert outcomes(import_) == {2: "updated", 3: "failed", 4: "created"}
+    assert fields_of(import_)[2] == {
         "attributes.plan": ["free", "pro"],
         "attributes.points": [None, 12.5],
         "attributes.hobbies": [["chess"], ["chess", "golf"]],
@@ -133,7 +133,7 @@ def test_custom_attributes() -> None:
     assert new.changes.get().fields["attributes.points"] == [None, 1]
     assert new.is_recognized is False
     assert "1 row has no identifier" in next(
-        w["message"] for w in job.warnings if w["code"] == "no_identifier"
+        w["message"] for w in import_.warnings if w["code"] == "no_identifier"
     )
 
 
@@ -141,8 +141,8 @@ def test_tags_are_added_in_their_registered_spelling() -> None:
     Tag.objects.create(name="VIP")
     ann = make_profile(email="ann@example.com", tags=["club"])
     text = 'email,tags\nann@example.com,"vip,Club,new"\nbob@example.com,"vip,vip"\n'
-    job = applied(text)
-    assert fields_of(job) == {2: {"tags": [[], ["VIP", "new"]]}}
+    import_ = applied(text)
+    assert fields_of(import_) == {2: {"tags": [[], ["VIP", "new"]]}}
     assert sorted(Tag.objects.values_list("name", flat=True)) == ["VIP", "club", "new"]
     assert set(ProfileTag.objects.filter(profile=ann).values_list("tag__name", flat=True)) == {
         "club",
@@ -151,13 +151,13 @@ def test_tags_are_added_in_their_registered_spelling() -> None:
     }
     assert Profile.objects.get(email="bob@example.com").changes.get().fields["tags"] == [[], ["VIP"]]
     assert some(applied(text)) == {"unchanged": 2}
-    job = applied(text, mapping={"email": "email", "tags": {"to": "tags", "policy": "overwrite"}})
-    assert some(job) == {"unchanged": 2}
-    job = applied(
+    import_ = applied(text, mapping={"email": "email", "tags": {"to": "tags", "policy": "overwrite"}})
+    assert some(import_) == {"unchanged": 2}
+    import_ = applied(
         "email,tags\nann@example.com,new\n",
         mapping={"email": "email", "tags": {"to": "tags", "policy": "overwrite"}},
     )
-    assert fields_of(job) == {2: {"tags": [["VIP", "club"], []]}}
+    assert fields_of(import_) == {2: {"tags": [["VIP", "club"], []]}}
     assert list(ProfileTag.objects.filter(profile=ann).values_list("tag__name", flat=True)) == ["new"]
 
 
@@ -175,8 +175,8 @@ def test_consent_is_never_raised(by_staff: dict[str, Any]) -> None:
         "newsletter": "consent.email.newsletter",
         "proof": "consent.email.newsletter.proof",
     }
-    job = applied(text, mapping=mapping)
-    assert outcomes(job) == {2: "unchanged", 3: "created", 4: "created", 5: "created"}
+    import_ = applied(text, mapping=mapping)
+    assert outcomes(import_) == {2: "unchanged", 3: "created", 4: "created", 5: "created"}
     states = {
         person.email: {
             key: current.state for key, current in current_consents([person.pk]).get(person.pk, {}).items()
@@ -190,41 +190,45 @@ def test_consent_is_never_raised(by_staff: dict[str, Any]) -> None:
         "other@example.com": {newsletter: "withdrawn"},
         "unproved@example.com": {},
     }
-    messages = [warning["message"] for warning in job.warnings]
+    messages = [warning["message"] for warning in import_.warnings]
     assert (
         "This person said no. An import does not turn it into a yes; the consent stays withdrawn." in messages
     )
     assert (
         "Granted without proof, so the consent stays as it is. Map a column with the proof too." in messages
     )
-    job = applied(
+    import_ = applied(
         "email,newsletter\nnew@example.com,no\n", mapping={k: mapping[k] for k in ("email", "newsletter")}
     )
-    assert fields_of(job) == {2: {"consents": [["email/newsletter=granted"], ["email/newsletter=withdrawn"]]}}
+    assert fields_of(import_) == {
+        2: {"consents": [["email/newsletter=granted"], ["email/newsletter=withdrawn"]]}
+    }
     new = Profile.objects.get(email="new@example.com")
     assert current_consents([new.pk])[new.pk][newsletter].state == "withdrawn"
 
 
 def test_rejected_rows_name_line_column_and_reason() -> None:
-    from imports.report import problems
+    from imports.report import row_problems
 
     text = "email,birth_date,first_name\nanna.example.com,31/02/1990,A\nok@example.com,1990-02-28,B\nx@example.com,1\n"
-    job = planned(text)
-    assert some(job) == {"created": 1, "failed": 2}
-    assert [(p["line"], p["column"], p["value"], p["message"]) for p in problems(job)] == [
+    import_ = planned(text)
+    assert some(import_) == {"created": 1, "failed": 2}
+    assert [(p["line"], p["column"], p["value"], p["message"]) for p in row_problems(import_)] == [
         (2, "email", "anna.example.com", "Not an e-mail address: “@” is missing."),
         (2, "birth_date", "31/02/1990", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
         (4, None, "2 cells", "The header has 3 columns; this row has 2. Nothing was shifted."),
     ]
-    assert summed(apply(job))
+    assert summed(apply(import_))
     assert Profile.objects.count() == 1
 
 
 def test_a_blocked_value_is_absent_with_a_warning() -> None:
-    job = applied("email,first_name\nnull,Ann\ntest@test.com,Bob\n")
-    assert some(job) == {"created": 2}
+    import_ = applied("email,first_name\nnull,Ann\ntest@test.com,Bob\n")
+    assert some(import_) == {"created": 2}
     assert not Identifier.objects.filter(type__name="email").exists()
-    blocked = next(warning for warning in job.warnings if warning["code"] == "value" and warning["line"] == 2)
+    blocked = next(
+        warning for warning in import_.warnings if warning["code"] == "value" and warning["line"] == 2
+    )
     assert blocked["message"] == "“null” identifies nobody; it was treated as absent."
     assert (blocked["column"], blocked["count"], blocked["line"]) == ("email", 1, 2)
 
@@ -236,11 +240,11 @@ def test_the_stronger_identifier_wins_and_the_pair_is_suggested() -> None:
     first = make_profile(identifiers=[("customer_id", "C1")], first_name="Ann")
     second = make_profile(email="shared@example.com", first_name="Bob")
     text = "customer_id,email,city\nC1,shared@example.com,Kraków\n"
-    job = planned(text)
-    assert outcomes(job) == {2: "updated"}
-    clash = next(warning for warning in job.warnings if warning["code"] == "two_people")
+    import_ = planned(text)
+    assert outcomes(import_) == {2: "updated"}
+    clash = next(warning for warning in import_.warnings if warning["code"] == "two_people")
     assert clash["message"].startswith("1 row has identifiers of more than one person, the first in line 2.")
-    apply(job)
+    apply(import_)
     kept = first.identifiers.get(type__name="email")
     assert (kept.value, kept.resolves) == ("shared@example.com", False)
     assert Identifier.objects.get(value="shared@example.com", resolves=True).profile == second
@@ -251,15 +255,15 @@ def test_the_stronger_identifier_wins_and_the_pair_is_suggested() -> None:
     held = planned("customer_id,email,city\nC1,shared@example.com,Gdańsk\n", options={"on_conflict": "hold"})
     assert outcomes(held) == {2: "conflict"}
     assert Row.objects.get(import_id=held.pk).problems[0]["message"] == (
-        f"This row leads to more than one person: customer_id to #{first.pk}, email to #{second.pk}. It was left out."
+        f"The identifiers of this row belong to more than one profile: customer_id to #{first.pk}, email to #{second.pk}. It was left out."
     )
 
 
 def test_a_family_with_one_address_stays_two_people() -> None:
     mother = make_profile(identifiers=[("customer_id", "C1")], email="family@example.com")
     text = "customer_id,email,first_name\nC2,family@example.com,Sue\n"
-    job = applied(text)
-    assert outcomes(job) == {2: "created"}
+    import_ = applied(text)
+    assert outcomes(import_) == {2: "created"}
     daughter = Profile.objects.get(first_name="Sue")
     assert daughter.identifiers.get(type__name="email").resolves is False
     assert DuplicatePair.objects.get().a == mother
@@ -267,16 +271,16 @@ def test_a_family_with_one_address_stays_two_people() -> None:
     # The same where nobody has a customer id yet.
     father = make_profile(email="old@example.com")
     text = "customer_id,email,first_name\nC5,old@example.com,Jim\nC6,old@example.com,Joe\n,old@example.com,\n"
-    job = applied(text)
-    assert outcomes(job) == {2: "updated", 3: "created", 4: "duplicate_in_file"}
+    import_ = applied(text)
+    assert outcomes(import_) == {2: "updated", 3: "created", 4: "duplicate_in_file"}
     assert father.identifiers.filter(value="C5", resolves=True).exists()
     joe = Profile.objects.get(first_name="Joe")
     assert joe.identifiers.get(type__name="email").resolves is False
     assert some(applied(text)) == {"unchanged": 2, "duplicate_in_file": 1}
     # The same inside one file.
     text = "customer_id,email,first_name\nC3,home@example.com,Tom\nC4,home@example.com,Tim\n"
-    job = applied(text)
-    assert outcomes(job) == {2: "created", 3: "created"}
+    import_ = applied(text)
+    assert outcomes(import_) == {2: "created", 3: "created"}
     assert DuplicatePair.objects.count() == 3
     assert some(applied(text)) == {"unchanged": 2}
 
@@ -284,8 +288,8 @@ def test_a_family_with_one_address_stays_two_people() -> None:
 def test_a_merged_profile_stands_for_its_survivor(by_staff: dict[str, Any]) -> None:
     ann, old = make_profile(email="ann@example.com"), make_profile(email="old@example.com")
     merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
-    job = applied("email,city\nold@example.com,Kraków\nann@example.com,Gdańsk\n")
-    assert outcomes(job) == {2: "updated", 3: "duplicate_in_file"}
+    import_ = applied("email,city\nold@example.com,Kraków\nann@example.com,Gdańsk\n")
+    assert outcomes(import_) == {2: "updated", 3: "duplicate_in_file"}
     ann.refresh_from_db()
     old.refresh_from_db()
     assert (ann.city, old.city) == ("Kraków", None)
@@ -295,8 +299,8 @@ def test_a_merged_profile_stands_for_its_survivor(by_staff: dict[str, Any]) -> N
 def test_no_more_values_of_a_type_than_allowed() -> None:
     identifier_types()["email"].row.__class__.objects.filter(name="email").update(max_per_profile=1)
     ann = make_profile(identifiers=[("customer_id", "C1")], email="ann@example.com")
-    job = applied("customer_id,email\nC1,second@example.com\n")
-    assert outcomes(job) == {2: "updated"}
+    import_ = applied("customer_id,email\nC1,second@example.com\n")
+    assert outcomes(import_) == {2: "updated"}
     held = dict(ann.identifiers.filter(type__name="email").values_list("value", "resolves"))
     assert held == {"ann@example.com": True, "second@example.com": False}
 
@@ -309,8 +313,8 @@ def test_rows_of_one_person_are_folded_into_the_first() -> None:
         "customer_id,email,first_name,city,tags\nC1,,Ann,,vip\n,bob@example.com,Bob,,\n"
         'C1,ann@example.com,Anna,Kraków,"club,vip"\n,ANN@example.com,,Gdańsk,\n'
     )
-    job = applied(text)
-    assert outcomes(job) == {2: "created", 3: "created", 4: "duplicate_in_file", 5: "duplicate_in_file"}
+    import_ = applied(text)
+    assert outcomes(import_) == {2: "created", 3: "created", 4: "duplicate_in_file", 5: "duplicate_in_file"}
     ann = Profile.objects.get(first_name="Ann")
     assert (ann.city, ann.email) == ("Kraków", "ann@example.com")
     assert sorted(ProfileTag.objects.filter(profile=ann).values_list("tag__name", flat=True)) == [
@@ -324,11 +328,11 @@ def test_rows_of_one_person_are_folded_into_the_first() -> None:
 def test_overwrite_takes_the_last_row() -> None:
     ann = make_profile(email="ann@example.com", city="Kraków")
     text = "email,city\nann@example.com,Gdańsk\nann@example.com,Poznań\nann@example.com,\n"
-    job = applied(text, options={"policy": "overwrite"})
-    assert outcomes(job) == {2: "updated", 3: "duplicate_in_file", 4: "duplicate_in_file"}
+    import_ = applied(text, options={"policy": "overwrite"})
+    assert outcomes(import_) == {2: "updated", 3: "duplicate_in_file", 4: "duplicate_in_file"}
     ann.refresh_from_db()
     assert ann.city == "Poznań"
-    assert fields_of(job) == {2: {"city": ["Kraków", "Poznań"]}}
+    assert fields_of(import_) == {2: {"city": ["Kraków", "Poznań"]}}
 
 
 def test_two_addresses_of_one_person() -> None:
@@ -381,27 +385,27 @@ def checksums() -> dict[str, Any]:
 @pytest.mark.parametrize("policy", ["fill_if_empty", "overwrite"])
 def test_apply_does_exactly_the_plan(seed: int, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from imports import apply as applying
-    from imports import copy_rows, in_file_duplicates
+    from imports import group, stage
     from profiles.models import IdentifierType
 
     IdentifierType.objects.create(name="card", priority=4)
-    monkeypatch.setattr(copy_rows, "BATCH_ROWS", 37)
+    monkeypatch.setattr(stage, "BATCH_ROWS", 37)
     monkeypatch.setattr(applying, "CHUNK_ROWS", 23)
-    monkeypatch.setattr(in_file_duplicates, "FOLD_ROWS", 11)
-    monkeypatch.setattr(in_file_duplicates, "ROWS_PER_PASS", 50)
+    monkeypatch.setattr(group, "FOLD_ROWS", 11)
+    monkeypatch.setattr(group, "ROWS_PER_PASS", 50)
     chance = random.Random(seed)
     options = {"policy": policy, "on_conflict": chance.choice(["stronger", "hold"])}
     applied(messy_csv(chance, 60), options=options)
     text = messy_csv(chance, 150)
     before = checksums()
-    job = planned(text, options=options)
+    import_ = planned(text, options=options)
     assert checksums() == before
-    plan = job.counts
-    assert (summed(job), plan["rows"]) == (True, 150)
-    people = Profile.objects.count()
-    job = apply(job)
-    assert (job.state, job.counts) == ("done", plan)
-    assert Profile.objects.count() == people + plan["created"]
+    plan = import_.counts
+    assert (summed(import_), plan["rows"]) == (True, 150)
+    profiles = Profile.objects.count()
+    import_ = apply(import_)
+    assert (import_.state, import_.counts) == ("done", plan)
+    assert Profile.objects.count() == profiles + plan["created"]
     again = planned(text, options=options)
     left = {name: count for name, count in some(again).items() if name in ("created", "updated")}
     # What has no identifier is new each time (X4); everything else is there now.

@@ -31,15 +31,15 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(applying, "CHUNK_ROWS", 7)
 
 
-def carry_out(job: Import) -> Import:
-    work = apply_import(import_id=job.pk, actor=SYSTEM)
+def carry_out(import_: Import) -> Import:
+    job = apply_import(import_id=import_.pk, actor=SYSTEM)
     for _ in range(20):
-        run_to_end(work)
-        if not work.is_open:
+        run_to_end(job)
+        if not job.is_open:
             break
-        type(work).objects.filter(pk=work.pk).update(wake_at="2000-01-01T00:00:00Z")
-    job.refresh_from_db()
-    return job
+        type(job).objects.filter(pk=job.pk).update(wake_at="2000-01-01T00:00:00Z")
+    import_.refresh_from_db()
+    return import_
 
 
 def text(n: int, start: int = 0, step: int = 1) -> str:
@@ -51,12 +51,12 @@ def test_the_same_people_from_two_files_at_once(two_connections: Callable[..., l
     """One profile per key whoever comes first; what the other wanted is held, and nothing deadlocks."""
     one, other = planned(text(60)), planned(text(60, 20, step=-1))
     done = two_connections(lambda: carry_out(one), lambda: carry_out(other))
-    assert [job.state for job in done] == ["done", "done"], done
+    assert [import_.state for import_ in done] == ["done", "done"], done
     assert all(map(summed, done))
     assert Profile.objects.count() == 80
     assert Identifier.objects.filter(type__name="customer_id").count() == 80
-    created = sum(job.counts["created"] for job in done)
-    held = sum(job.counts["held"] for job in done)
+    created = sum(import_.counts["created"] for import_ in done)
+    held = sum(import_.counts["held"] for import_ in done)
     assert (created, held) == (80, 40)
     assert violations() == []
 
@@ -81,7 +81,7 @@ def test_rows_land_on_people_who_are_there(two_connections: Callable[..., list[A
         (make_profile(email=f"a{i}@example.com"), make_profile(email=f"b{i}@example.com")) for i in range(20)
     ]
     lines = [f"{side}{i}@example.com,Kraków" for i in range(20) for side in "ab"]
-    job = planned("email,city\n" + "\n".join(lines) + "\n")
+    import_ = planned("email,city\n" + "\n".join(lines) + "\n")
 
     def merge_all() -> None:
         for winner, loser in reversed(pairs):
@@ -89,10 +89,10 @@ def test_rows_land_on_people_who_are_there(two_connections: Callable[..., list[A
                 winner_id=winner.pk, loser_id=loser.pk, actor=SYSTEM, source=builtin_source("staff")
             )
 
-    done, merged = two_connections(lambda: carry_out(job), merge_all)
+    done, merged = two_connections(lambda: carry_out(import_), merge_all)
     assert (done.state, merged) == ("done", None), (done.problem, merged)
     assert done.counts["updated"] + done.counts["held"] == 40
-    written = Row.objects.filter(import_id=job.pk, outcome="updated").count()
+    written = Row.objects.filter(import_id=import_.pk, outcome="updated").count()
     assert Change.objects.filter(cause="import").count() == written
     # A loser that has a city got it before it was merged.
     for change in Change.objects.filter(cause="import").select_related("profile"):
@@ -105,7 +105,7 @@ def test_staff_edit_the_people_of_an_import(two_connections: Callable[..., list[
     """Nobody's value is overwritten unseen, and every value has its journal entry."""
     known = [make_profile(email=f"p{i}@example.com") for i in range(30)]
     lines = [f"p{i}@example.com,Kraków" for i in range(60)]
-    job = planned("email,city\n" + "\n".join(lines) + "\n", options={"policy": "overwrite"})
+    import_ = planned("email,city\n" + "\n".join(lines) + "\n", options={"policy": "overwrite"})
     by = {"actor": SYSTEM, "source": builtin_source("staff")}
 
     def edit() -> None:
@@ -114,7 +114,7 @@ def test_staff_edit_the_people_of_an_import(two_connections: Callable[..., list[
         for i in range(40, 50):
             create_profile(values={"email": f"new{i}@example.com"}, **by)
 
-    done, edited = two_connections(lambda: carry_out(job), edit)
+    done, edited = two_connections(lambda: carry_out(import_), edit)
     assert (done.state, edited) == ("done", None), (done.problem, edited)
     assert done.counts["created"] == 30
     for person in Profile.objects.filter(pk__in=[one.pk for one in known]):

@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand
 
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
+from profiles.demo import demo_steps
 from profiles.demo.load import load_demo
-from profiles.demo.newsletter import import_newsletter
 from profiles.demo.traffic import load_traffic
 from profiles.duplicates.finding.full_scan import start_scan
 
@@ -29,11 +29,9 @@ class Command(BaseCommand):
         outcomes = load_traffic()
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         self.stdout.write(f"Received a day of tracking calls: {told}.")
-        # Last, so that the list of people begins with somebody who has a name.
-        job = import_newsletter()
-        self.stdout.write(
-            f"Imported {job.name}: {job.counts['created']} created, {job.counts['updated']} updated."
-        )
+        # After the visitors, so that the list of people begins with people who have a name.
+        for step in demo_steps():
+            self.stdout.write(step())
         scan = run_to_end(start_scan(actor=Actor.system()))
         self.stdout.write(
             f"Compared everybody: {scan.result['new']} pairs suggested, {scan.result['cases']} groups."

@@ -1,0 +1,251 @@
+"""The stored file → cleaned rows in the import's partition, matched batch by batch. Reading runs one batch ahead."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import orjson
+from django.db import connection
+
+from cdp.job_steps import Chunk, JobFailed
+from cdp.shutdown import is_stopping
+from imports.columns import CellProblem, Cleaned, Cleaner
+from imports.control import chunk_size
+from imports.files import Checkpoint, Dialect, FileRefused, RowProblem, RowReader, read_rows
+from imports.match import SEPARATOR, batch_columns, create_batch_table, create_matches, insert_rows
+from imports.models import Import
+from imports.partitions import create_partition
+from imports.plan_spec import PlanSpec
+
+BATCH_ROWS = 20_000
+# A batch of long cells is cut short, so that memory does not follow the file.
+BATCH_BYTES = 8 * 1024 * 1024
+# One step of the job reads on for so long before the job looks whether its time is up.
+STEP_SECONDS = 15.0
+
+_ATTRIBUTE = "attributes."
+
+
+def stage_rows(chunk: Chunk, import_: Import, cleaner: Cleaner, spec: PlanSpec) -> None:
+    """Read, clean, match and insert batches for some seconds, each in a transaction with the job's cursor.
+
+    The cursor ends at phase *links* when the file does. Raises JobFailed when the rest of the file cannot be
+    trusted, is gone or is not the file that was uploaded.
+    """
+    until = time.monotonic() + STEP_SECONDS
+    start = chunk.cursor.get("at")
+    checkpoint = Checkpoint.from_json(start) if start else None
+    try:
+        if checkpoint is None:
+            _check_digest(import_)
+        with import_.file.open("rb") as file:
+            batches = read_batches(
+                file.file,
+                dialect=Dialect.from_json(import_.dialect),
+                cleaner=cleaner,
+                spec=spec,
+                start=checkpoint,
+                rows=chunk_size(BATCH_ROWS, chunk),
+            )
+            for batch in batches:
+                _commit_batch(chunk, import_, spec, batch, is_first=checkpoint is None)
+                checkpoint = batch.checkpoint
+                if checkpoint is None or time.monotonic() >= until or is_stopping():
+                    return
+    except FileRefused as error:
+        raise JobFailed(error.message) from error
+    except FileNotFoundError as error:
+        raise JobFailed("The uploaded file is gone. Upload it again.") from error
+
+
+def _check_digest(import_: Import) -> None:
+    with import_.file.open("rb") as file:
+        digest = hashlib.file_digest(file.file, "sha256").hexdigest()
+    if digest != import_.sha256:
+        raise JobFailed("The stored file is not the one that was uploaded. Upload it again.")
+
+
+def _commit_batch(chunk: Chunk, import_: Import, spec: PlanSpec, batch: Batch, *, is_first: bool) -> None:
+    rows = chunk.cursor.get("rows", 0) + batch.rows
+    cursor: dict[str, Any] = {"phase": "links", "part": 0, "rows": rows}
+    total = rows
+    if batch.checkpoint is not None:
+        cursor = {"phase": "read", "at": batch.checkpoint.as_json(), "rows": rows}
+        total = max(rows, round(rows * import_.size / max(batch.bytes_read, 1)))
+    with chunk.commit(cursor=cursor, done=batch.rows, total=total):
+        if is_first:
+            create_partition(import_)
+        insert_batch(import_, spec, batch.data)
+
+
+def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:
+    """COPY, match, diff, insert: the three steps of ``match``. Call inside a transaction."""
+    statement = insert_rows(spec, import_id=import_.pk, partition=import_.partition)
+    columns = ", ".join(name for name, _ in batch_columns(spec))
+    with connection.cursor() as cursor:
+        # The plan can be made again; what it costs to lose its last moments is nothing.
+        cursor.execute("SET LOCAL synchronous_commit = off")
+        cursor.execute("SET LOCAL jit = off")
+        cursor.execute("DROP TABLE IF EXISTS import_batch, import_match")
+        cursor.execute(create_batch_table(spec))
+        with cursor.copy(f"COPY import_batch ({columns}) FROM STDIN (FORMAT text, NULL '')") as copy:
+            copy.write(data)
+        cursor.execute("ANALYZE import_batch (line)")
+        # A batch is small and the base is not: index look-ups only, whatever the statistics say.
+        cursor.execute("SET LOCAL enable_hashjoin = off")
+        cursor.execute("SET LOCAL enable_mergejoin = off")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(create_matches(spec))
+        cursor.execute("ANALYZE import_match (line, target)")
+        cursor.execute("SET LOCAL enable_hashjoin = on")
+        cursor.execute(statement.sql, statement.params)
+        cursor.execute("SET LOCAL enable_mergejoin = on")
+        cursor.execute("SET LOCAL enable_seqscan = on")
+        cursor.execute("DROP TABLE import_batch, import_match")
+
+
+# --- Reading ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """``data`` is COPY text; ``checkpoint`` is where the next batch starts, None at the end of the file."""
+
+    data: bytes
+    rows: int
+    bytes_read: int
+    checkpoint: Checkpoint | None
+
+
+def read_batches(
+    source: BinaryIO,
+    *,
+    dialect: Dialect,
+    cleaner: Cleaner,
+    spec: PlanSpec,
+    start: Checkpoint | None,
+    rows: int,
+) -> Iterator[Batch]:
+    """Every row from ``start`` on, cleaned, at most ``rows`` at a time. Raises FileRefused.
+
+    With fewer rows than usual nothing is read ahead: the chunk is searched for a row that kills workers.
+    """
+    with closing(read_rows(source, dialect, start=start)) as reader:
+        batches = _each_batch(reader, cleaner, CopyWriter(spec), rows)
+        yield from _ahead(batches) if rows >= BATCH_ROWS else batches
+
+
+def _each_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
+    while True:
+        batch = _next_batch(reader, cleaner, writer, rows)
+        yield batch
+        if batch.checkpoint is None:
+            return
+
+
+def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next one is made in a thread while this one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = thread.submit(next, batches, None)
+            yield batch
+
+
+def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
+    rows: list[str] = []
+    size = 0
+    clean, encode, encode_problem = cleaner.clean, writer.encode, writer.encode_problem
+    for item in reader:
+        row = encode_problem(item) if isinstance(item, RowProblem) else encode(clean(item))
+        rows.append(row)
+        size += len(row)
+        if len(rows) >= limit or size >= BATCH_BYTES:
+            break
+    else:
+        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None)
+    return Batch("".join(rows).encode(), len(rows), reader.bytes_read, reader.checkpoint())
+
+
+# --- COPY text ----------------------------------------------------------------------------------------
+
+
+class CopyWriter:
+    """Cleaned rows → rows of COPY text, in the order of ``batch_columns``; NULL is the empty string."""
+
+    def __init__(self, spec: PlanSpec) -> None:
+        names = [name for name, _ in batch_columns(spec)]
+        self._width = len(names)
+        self._positions = {name: position for position, name in enumerate(names)}
+        self._identifiers: dict[str, list[int]] = {}
+        for index, column in enumerate(spec.identifiers):
+            self._identifiers.setdefault(column.type_name, []).append(self._positions[f"k{index}"])
+
+    def encode(self, cleaned: Cleaned) -> str:
+        cells = [""] * self._width
+        cells[0] = str(cleaned.line_no)
+        positions = self._positions
+        if cleaned.problems:
+            cells[positions["problems"]] = _problems_json(cleaned.problems)
+            return self._join_cells(cells)
+        self._set_identifiers(cleaned, cells)
+        attributes: dict[str, Any] = {}
+        for name, value in cleaned.values.items():
+            if name in positions:
+                cells[positions[name]] = value
+            else:
+                attributes[name[len(_ATTRIBUTE) :]] = value
+        if attributes:
+            cells[positions["attributes"]] = orjson.dumps(attributes).decode()
+        if cleaned.tags:
+            cells[positions["tags"]] = SEPARATOR.join(cleaned.tags)
+        if cleaned.consents:
+            cells[positions["consents"]] = orjson.dumps(cleaned.consents).decode()
+        if cleaned.clears:
+            cells[positions["clears"]] = SEPARATOR.join(cleaned.clears)
+        if cleaned.warnings:
+            cells[positions["notices"]] = _problems_json(cleaned.warnings)
+        return self._join_cells(cells)
+
+    def encode_problem(self, problem: RowProblem) -> str:
+        """A record that could not be read as a row."""
+        cells = [""] * self._width
+        cells[0] = str(problem.line_no)
+        cell_problem = CellProblem(problem.column or "", problem.value, problem.message)
+        cells[self._positions["problems"]] = _problems_json([cell_problem])
+        return self._join_cells(cells)
+
+    def _set_identifiers(self, cleaned: Cleaned, cells: list[str]) -> None:
+        """The n-th value of a type goes into its n-th column."""
+        used: dict[str, int] = {}
+        for type_name, value, raw in cleaned.identifiers:
+            number = used.get(type_name, 0)
+            position = self._identifiers[type_name][number]
+            cells[position], cells[position + 1] = value, raw
+            used[type_name] = number + 1
+
+    def _join_cells(self, cells: list[str]) -> str:
+        row = "\t".join(cells)
+        if "\\" in row or "\n" in row or "\r" in row or row.count("\t") >= self._width:
+            row = "\t".join(map(_escape, cells))
+        return row + "\n"
+
+
+def _escape(cell: str) -> str:
+    return (
+        cell.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+        if cell
+        else ""
+    )
+
+
+def _problems_json(problems: list[CellProblem]) -> str:
+    return orjson.dumps(
+        [{"column": item.column or None, "value": item.value, "message": item.message} for item in problems]
+    ).decode()
