@@ -24,7 +24,7 @@ from imports.finish import mail_milestones
 from imports.mappings import load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
-from imports.plan_spec import plan_spec
+from imports.plan_spec import build_plan_spec
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def _next_range(import_: Import, after: int, size: int) -> tuple[int, int, bool]
 
 def _writer(chunk: Chunk, import_: Import) -> RowWriter:
     context = load_context(import_.options)
-    spec = plan_spec(import_, read_mapping(import_, context), context)
+    spec = build_plan_spec(import_, read_mapping(import_, context), context)
     actor = actor_of(chunk.job)
     return RowWriter(import_, spec, actor.user_id, actor.key_id)
 

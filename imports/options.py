@@ -8,10 +8,10 @@ from cdp.errors import Invalid
 from imports.columns import FILL, POLICIES
 from imports.files import DELIMITERS, ENCODINGS
 
-STRONGER, HOLD = "stronger", "hold"
+STRONGER, LEAVE_OUT = "stronger", "hold"
 ON_CONFLICT = {
     STRONGER: "Use the profile of the stronger identifier",
-    HOLD: "Leave the row out and list it",
+    LEAVE_OUT: "Leave the row out and list it",
 }
 
 # How the file is written: these override the detected dialect, everything else stays an option.

@@ -19,7 +19,7 @@ from imports.control import import_of, locked, start_applying, start_planning
 from imports.group import group_rows
 from imports.mappings import check_mapping, load_context, read_mapping
 from imports.models import Import
-from imports.plan_spec import plan_spec
+from imports.plan_spec import build_plan_spec
 from imports.report import count_rows, plan_warnings
 from imports.stage import stage_rows
 
@@ -41,7 +41,7 @@ def plan_chunk(chunk: Chunk) -> bool:
     import_ = import_of(chunk)
     context = load_context(import_.options)
     mapping = read_mapping(import_, context)
-    spec = plan_spec(import_, mapping, context)
+    spec = build_plan_spec(import_, mapping, context)
     phase = chunk.cursor.get("phase", "read")
     if phase == "read":
         stage_rows(chunk, import_, Cleaner(mapping, context), spec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imports.columns import Context, Mapping
 from imports.models import Import
-from imports.options import HOLD
+from imports.options import LEAVE_OUT
 from profiles.identity.types import TypeSpec, identifier_types
 
 
@@ -65,7 +65,7 @@ class PlanSpec:
         return tuple(sorted({column.type_id for column in self.identifiers if column.makes_recognized}))
 
 
-def plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
+def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
     """What the SQL needs to know about an import with this mapping. One query."""
     types = identifier_types()
     mapped = [types[column.target.identifier] for column in mapping.used if column.target.identifier]
@@ -84,7 +84,7 @@ def plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
         attributes=tuple(attributes),
         tags=policies.get("tags", ""),
         has_consents=any(column.target.kind == "consent" for column in mapping.used),
-        is_strict=import_.options.get("on_conflict") == HOLD,
+        is_strict=import_.options.get("on_conflict") == LEAVE_OUT,
     )
 
 

@@ -26,7 +26,7 @@ FOLDER = "imports"
 
 
 def expire_imports() -> int:
-    """Remove what is past its time; the number of things removed. For cdp.tasks.expire, safe to run twice."""
+    """Remove what is past its time; the number of things removed. Safe to run twice."""
     return _expire_old() + _remove_orphaned_files() + _remove_temporary_files()
 
 

@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any, BinaryIO
 
 from imports.files import messages
-from imports.files.content import refuse_binary, refuse_other_formats
+from imports.files.detect import GUESSED, Encoding, detect_encoding, refuse_binary, refuse_other_formats
 from imports.files.dialect import (
     DELIMITERS,
     MAX_CELL,
@@ -21,7 +21,6 @@ from imports.files.dialect import (
     FileRefused,
     escape,
 )
-from imports.files.encoding import GUESSED, Encoding, detect
 
 HEAD = 1024 * 1024
 PROBES, PROBE = 8, 64 * 1024
@@ -87,7 +86,7 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
     if not head.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         raise FileRefused("The file is empty.")
     refuse_other_formats(head)
-    encoding = detect(head, probes)
+    encoding = detect_encoding(head, probes)
     is_utf16 = encoding.name.startswith("utf-16") and str(given.get("encoding")).startswith("utf-16")
     if given.get("encoding") and not (is_utf16 and encoding.bom):
         encoding = Encoding(given["encoding"], "certain", encoding.candidates, encoding.bom)

@@ -1,4 +1,4 @@
-"""Applying: exactly the plan, once, and around whatever changed or breaks meanwhile."""
+"""Applying: exactly the plan, once, whatever changed or fails meanwhile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
 
 
-def people(n: int, **cells: str) -> str:
+def people_csv(n: int, **cells: str) -> str:
     """``n`` new people, two rows per chunk of the tests below."""
     return "email,first_name\n" + "".join(f"p{i}@example.com,{cells.get(f'p{i}', 'Ann')}\n" for i in range(n))
 
@@ -47,7 +47,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def poison(db: None) -> None:
-    """The database refuses a person called Poison, telling their e-mail address as PostgreSQL would."""
+    """The database refuses a profile called Poison, with its e-mail address in the message as PostgreSQL does."""
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -62,7 +62,7 @@ def poison(db: None) -> None:
 # --- What changed since the plan ----------------------------------------------------------------------
 
 
-def test_rows_whose_person_changed_are_held_and_listed(by_staff: dict[str, Any]) -> None:
+def test_rows_whose_profile_changed_are_left_out_and_listed(by_staff: dict[str, Any]) -> None:
     ann, bob = make_profile(email="ann@example.com"), make_profile(email="bob@example.com")
     import_ = planned("email,city\nann@example.com,Kraków\nbob@example.com,Gdańsk\nann@example.com,Poznań\n")
     assert some(import_) == {"updated": 2, "duplicate_in_file": 1}
@@ -76,7 +76,7 @@ def test_rows_whose_person_changed_are_held_and_listed(by_staff: dict[str, Any])
     assert (ann.city, bob.city) == (None, "Gdańsk")
 
 
-def test_rows_of_a_merged_or_deleted_person_are_held(by_staff: dict[str, Any]) -> None:
+def test_rows_of_a_merged_or_deleted_profile_are_left_out(by_staff: dict[str, Any]) -> None:
     from profiles.privacy.delete import delete_profiles
 
     ann, old = make_profile(email="ann@example.com"), make_profile(email="old@example.com")
@@ -94,7 +94,7 @@ def test_rows_of_a_merged_or_deleted_person_are_held(by_staff: dict[str, Any]) -
     assert ann.city == "Kraków"
 
 
-def test_an_identifier_somebody_was_given_meanwhile(by_staff: dict[str, Any]) -> None:
+def test_an_identifier_another_profile_got_meanwhile(by_staff: dict[str, Any]) -> None:
     ann = make_profile(email="ann@example.com")
     import_ = planned(
         "customer_id,email,first_name\nC1,new@example.com,New\nC2,ann@example.com,\nC3,other@example.com,Other\n"
@@ -114,9 +114,9 @@ def test_an_identifier_somebody_was_given_meanwhile(by_staff: dict[str, Any]) ->
 # --- Rows the database refuses --------------------------------------------------------------------------
 
 
-def test_a_poison_row_is_rejected_with_its_line_and_the_rest_goes_in(poison: None, monkeypatch: Any) -> None:
+def test_a_poison_row_is_rejected_and_all_others_are_written(poison: None, monkeypatch: Any) -> None:
     make_profile(email="p3@example.com")
-    import_ = planned(people(9, p3="Poison", p6="Poison") + "p6@example.com,Again\n")
+    import_ = planned(people_csv(9, p3="Poison", p6="Poison") + "p6@example.com,Again\n")
     assert some(import_) == {"created": 8, "updated": 1, "duplicate_in_file": 1}
     import_ = apply(import_)
     assert import_.state == "done"
@@ -128,8 +128,8 @@ def test_a_poison_row_is_rejected_with_its_line_and_the_rest_goes_in(poison: Non
     assert not [entry for entry in AuditEntry.objects.all() if "p6@" in str(entry.detail)]
 
 
-def test_what_is_no_rows_fault_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    import_ = planned(people(3))
+def test_a_failure_that_blames_no_row_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_ = planned(people_csv(3))
     tries = iter([True, False])
     real = applying.write_rows
 
@@ -154,7 +154,7 @@ def one_chunk(job: Job) -> None:
 
 
 def test_pause_resume_and_cancel(small_chunks: None) -> None:
-    import_ = planned(people(7))
+    import_ = planned(people_csv(7))
     job = apply_import(import_id=import_.pk, actor=SYSTEM)
     one_chunk(job)
     assert pause_import(import_id=import_.pk, actor=SYSTEM).display_state == "paused"
@@ -172,7 +172,7 @@ def test_pause_resume_and_cancel(small_chunks: None) -> None:
 
 
 def test_a_discarded_plan_can_be_planned_again() -> None:
-    import_ = planned(people(2))
+    import_ = planned(people_csv(2))
     import_ = cancel_import(import_id=import_.pk, actor=SYSTEM)
     assert import_.state == "canceled"
     with pytest.raises(Conflict) as refusal:
@@ -181,11 +181,11 @@ def test_a_discarded_plan_can_be_planned_again() -> None:
     assert apply(plan(import_)).state == "done"
 
 
-def test_who_loses_the_right_stops_before_the_next_chunk(
+def test_losing_the_permission_stops_before_the_next_chunk(
     small_chunks: None, make_user: Callable[..., User]
 ) -> None:
     dan = make_user("dan", "data admin")
-    import_ = planned(people(7), user=dan)
+    import_ = planned(people_csv(7), user=dan)
     job = apply_import(import_id=import_.pk, actor=Actor.of_user(dan))
     one_chunk(job)
     dan.is_active = False
@@ -207,7 +207,7 @@ def test_who_loses_the_right_stops_before_the_next_chunk(
 
 
 def test_only_the_plan_that_was_looked_at() -> None:
-    import_ = planned(people(2))
+    import_ = planned(people_csv(2))
     with pytest.raises(Stale) as stale:
         apply_import(import_id=import_.pk, revision=import_.revision + 1, actor=SYSTEM)
     assert stale.value.message == "The mapping was changed after this plan was shown. Look at the new plan."
@@ -218,9 +218,9 @@ def test_only_the_plan_that_was_looked_at() -> None:
 
 
 def test_staged_rows_are_applied_whatever_became_of_the_file() -> None:
-    overwritten, removed = planned(people(2)), planned("email,first_name\neve@example.com,Eve\n")
+    overwritten, removed = planned(people_csv(2)), planned("email,first_name\neve@example.com,Eve\n")
     Path(overwritten.file.path).chmod(0o600)
-    Path(overwritten.file.path).write_text(people(2).replace("Ann", "Mallory"))
+    Path(overwritten.file.path).write_text(people_csv(2).replace("Ann", "Mallory"))
     Path(removed.file.path).unlink()
     assert some(apply(overwritten)) == {"created": 2}
     assert some(apply(removed)) == {"created": 1}
@@ -230,12 +230,12 @@ def test_staged_rows_are_applied_whatever_became_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        (people(3), "The stored file is not the one that was uploaded. Upload it again."),
+        (people_csv(3), "The stored file is not the one that was uploaded. Upload it again."),
         (None, "The uploaded file is gone. Upload it again."),
     ],
 )
 def test_only_the_uploaded_file_is_planned(changed: str | None, problem: str) -> None:
-    import_ = upload(people(2))
+    import_ = upload(people_csv(2))
     path = Path(import_.file.path)
     if changed is None:
         path.unlink()
@@ -250,12 +250,12 @@ def test_only_the_uploaded_file_is_planned(changed: str | None, problem: str) ->
 # --- Mail and webhooks ----------------------------------------------------------------------------------
 
 
-def test_the_summary_mail_says_what_happened(make_user: Callable[..., User], settings: Any) -> None:
+def test_the_summary_mail_has_the_outcomes(make_user: Callable[..., User], settings: Any) -> None:
     settings.CDP_IMPORT_MAIL_EVERY = 2
     dan = make_user("dan", "data admin")
     make_profile(email="p0@example.com", first_name="Ann")
     make_profile(email="p1@example.com")
-    applied(people(5) + "nobody,Bob\n", user=dan)
+    applied(people_csv(5) + "nobody,Bob\n", user=dan)
     summary, *_ = Mail.objects.all()
     assert summary.to == ["dan@staff.example"]
     assert summary.subject == "Import of people.csv: done, 6 rows"
@@ -276,7 +276,7 @@ def test_the_summary_mail_says_what_happened(make_user: Callable[..., User], set
     ]
 
 
-def test_outside_systems_hear_of_it(db: None) -> None:
+def test_webhooks_are_sent(db: None) -> None:
     Webhook.objects.create(
         name="shop",
         url="https://shop.example/",
@@ -285,7 +285,7 @@ def test_outside_systems_hear_of_it(db: None) -> None:
     )
     ann = make_profile(email="p0@example.com")
     OutboxMessage.objects.all().delete()
-    import_ = applied(people(2))
+    import_ = applied(people_csv(2))
     messages = OutboxMessage.objects.order_by("pk").values_list("topic", "profile_id", "payload")
     new = Profile.objects.exclude(pk=ann.pk).get()
     assert list(messages) == [
@@ -298,13 +298,13 @@ def test_outside_systems_hear_of_it(db: None) -> None:
 # --- Retention ------------------------------------------------------------------------------------------
 
 
-def test_files_and_rows_are_forgotten_in_time(
+def test_files_and_rows_are_removed_in_time(
     settings: Any, tmp_path: Path, django_capture_on_commit_callbacks: Any
 ) -> None:
-    old, new, waiting = applied(people(2)), applied(people(3)), upload(people(4))
+    old, new, unfinished = applied(people_csv(2)), applied(people_csv(3)), upload(people_csv(4))
     month = timezone.now() - timedelta(days=31)
     Import.objects.filter(pk=old.pk).update(finished_at=month)
-    Import.objects.filter(pk=waiting.pk).update(created_at=month)
+    Import.objects.filter(pk=unfinished.pk).update(created_at=month)
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     for name in ("a.upload.csv", "b.upload.csv"):
         (tmp_path / name).write_text("partial")
@@ -317,10 +317,10 @@ def test_files_and_rows_are_forgotten_in_time(
     with django_capture_on_commit_callbacks(execute=True):
         assert expire_imports() == 4
     old.refresh_from_db()
-    waiting.refresh_from_db()
+    unfinished.refresh_from_db()
     assert (old.state, bool(old.file), old.sample, has_rows(old)) == ("done", False, [], False)
     assert old.counts["created"] == 2
-    assert (waiting.state, bool(waiting.file)) == ("canceled", False)
+    assert (unfinished.state, bool(unfinished.file)) == ("canceled", False)
     assert has_rows(new)
     assert Row.objects.filter(import_id=new.pk).count() == 3
     assert not stray.exists()
@@ -331,38 +331,38 @@ def test_files_and_rows_are_forgotten_in_time(
 
 # --- Duplicates the import itself brought -----------------------------------------------------------------
 
-# The last line is the first one's person again, with the address of somebody who comes a chunk later.
-RIVALS = "customer_id,email\nC1,a@example.com\nC9,z@example.com\nC2,b@example.com\nC1,b@example.com\n"
+# The last row is about the first profile again, with the address of a profile a chunk later.
+SHARED_EMAIL = "customer_id,email\nC1,a@example.com\nC9,z@example.com\nC2,b@example.com\nC1,b@example.com\n"
 
 
 def pairs() -> list[tuple[str, str, str, int]]:
-    """Who is suggested, and why; people by the customer id they came with."""
+    """The suggested pairs and why; profiles by their customer id."""
     rows = DuplicatePair.objects.order_by("pk").values_list("a_id", "b_id", "reasons")
     ids = dict(Identifier.objects.filter(type__name="customer_id").values_list("profile_id", "value"))
     return [(ids[a], ids[b], reasons[0]["text"], reasons[0]["line"]) for a, b, reasons in rows]
 
 
-def test_somebody_who_comes_in_a_later_chunk_is_suggested_as_a_duplicate(small_chunks: None) -> None:
-    import_ = planned(RIVALS)
+def test_a_profile_of_a_later_chunk_is_suggested_as_a_duplicate(small_chunks: None) -> None:
+    import_ = planned(SHARED_EMAIL)
     assert outcomes(import_) == {2: "created", 3: "created", 4: "created", 5: "duplicate_in_file"}
     assert import_.warnings[0]["code"] == "two_people"
     apply(import_)
     assert pairs() == [("C1", "C2", "Both came with the email b@example.com.", 2)]
     DuplicatePair.objects.update(verdict="not_duplicate")
     Identifier.objects.filter(value="b@example.com", resolves=False).delete()
-    assert some(applied(RIVALS)) == {"updated": 1, "unchanged": 2, "duplicate_in_file": 1}
+    assert some(applied(SHARED_EMAIL)) == {"updated": 1, "unchanged": 2, "duplicate_in_file": 1}
     assert DuplicatePair.objects.get().verdict == "not_duplicate"
 
 
-def test_a_known_person_who_gets_the_shared_value_in_a_later_chunk(small_chunks: None) -> None:
+def test_a_known_profile_that_gets_the_shared_value_in_a_later_chunk(small_chunks: None) -> None:
     make_profile(identifiers=[("customer_id", "C2")])
-    apply(planned(RIVALS))
+    apply(planned(SHARED_EMAIL))
     assert sorted(pairs()[0][:2]) == ["C1", "C2"]
     assert len(pairs()) == 1
 
 
-def test_who_stays_out_of_a_stopped_import_is_nobodys_duplicate(small_chunks: None) -> None:
-    import_ = planned(RIVALS)
+def test_rows_that_a_stopped_import_did_not_write_are_no_duplicates(small_chunks: None) -> None:
+    import_ = planned(SHARED_EMAIL)
     job = apply_import(import_id=import_.pk, actor=SYSTEM)
     run(job.pk, slice_seconds=0)
     assert Job.objects.get(pk=job.pk).done == 2
@@ -372,8 +372,8 @@ def test_who_stays_out_of_a_stopped_import_is_nobodys_duplicate(small_chunks: No
     assert (import_.state, pairs()) == ("canceled", [])
 
 
-def test_who_was_deleted_meanwhile_is_not_suggested(small_chunks: None, by_staff: dict[str, Any]) -> None:
-    import_ = planned(RIVALS)
+def test_a_profile_deleted_meanwhile_is_not_suggested(small_chunks: None, by_staff: dict[str, Any]) -> None:
+    import_ = planned(SHARED_EMAIL)
     job = apply_import(import_id=import_.pk, actor=SYSTEM)
     run(job.pk, slice_seconds=0)
     first = Identifier.objects.get(value="C1").profile

@@ -398,8 +398,8 @@ def test_a_no_is_taken(word):
 
 
 def test_a_yes_needs_proof():
-    said = {"first_name": "Ann", "consent.email.newsletter": "granted"}
-    without = clean(said)
+    cells = {"first_name": "Ann", "consent.email.newsletter": "granted"}
+    without = clean(cells)
     assert without.consents == []
     assert without.warnings == [
         CellProblem(
@@ -412,7 +412,7 @@ def test_a_yes_needs_proof():
         "consent.email.newsletter.proof": "form 12",
         "consent.email.newsletter.at": "2026-01-31T10:00+01:00",
     }
-    assert clean(said | proof).consents == [
+    assert clean(cells | proof).consents == [
         ("email", "newsletter", "granted", "2026-01-31T09:00:00Z", "form 12")
     ]
 
@@ -525,14 +525,14 @@ def test_csvkit_examples():
     refused_files = set()
     for path in files_below("csvkit-examples", "examples"):
         try:
-            found = sniff(path)
-            with read_rows(path, found.dialect) as reader:
+            sniffed = sniff(path)
+            with read_rows(path, sniffed.dialect) as reader:
                 items = list(reader)
         except FileRefused:
             refused_files.add(path.name)
             continue
         assert items, path.name
-        named = guess_mapping(reader.headers, found.sample_rows, CONTEXT)
+        named = guess_mapping(reader.headers, sniffed.sample_rows, CONTEXT)
         assert len(named) + len(ambiguous_columns(reader.headers, CONTEXT)) == len(reader.headers)
     assert {name for name in refused_files if name.endswith(".csv")} == {"empty.csv"}
     assert {name for name in refused_files if name.endswith(".xlsx")} >= {

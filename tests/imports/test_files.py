@@ -1,4 +1,4 @@
-"""Bytes → rows: our corpus case by case, what people are told, and properties over files nobody thought of."""
+"""Bytes → rows: our corpus case by case, the messages, and properties over generated files."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from imports.files import (
     shorten,
     sniff,
 )
-from imports.files.encoding import detect
+from imports.files.detect import detect_encoding
 from imports.files.strict import Bare, Continued, Unclosed, examine
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -49,15 +49,15 @@ def refusal(data, **changes):
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_corpus(name):
     case = CASES[name]
-    found = None
+    sniffed = None
     with ExitStack() as stack:
         refused = stack.enter_context(pytest.raises(FileRefused)) if "refused" in case else None
-        found = sniff(CORPUS / name)
-        reader = stack.enter_context(read_rows(CORPUS / name, found.dialect))
+        sniffed = sniff(CORPUS / name)
+        reader = stack.enter_context(read_rows(CORPUS / name, sniffed.dialect))
         items = list(reader)
-    if found:
-        assert {key: getattr(found, key) for key in case["sniffed"]} == case["sniffed"]
-        assert found.headers == case["headers"]
+    if sniffed:
+        assert {key: getattr(sniffed, key) for key in case["sniffed"]} == case["sniffed"]
+        assert sniffed.headers == case["headers"]
     if refused:
         error = refused.value
         assert {"message": error.message, "line": error.line_no, "offset": error.offset} == case["refused"]
@@ -201,9 +201,9 @@ def test_other_encodings_are_refused_by_offset():
     ],
 )
 def test_legacy_encodings_are_guessed_and_said_to_be(encoding, text):
-    found = detect(text.encode(encoding), [])
-    assert (found.name, found.confidence) == (encoding, "guessed")
-    assert found.candidates[0] == encoding
+    sniffed = detect_encoding(text.encode(encoding), [])
+    assert (sniffed.name, sniffed.confidence) == (encoding, "guessed")
+    assert sniffed.candidates[0] == encoding
 
 
 def test_accent_far_behind_the_first_megabyte_is_seen():
@@ -236,8 +236,8 @@ def test_impossible_choices(options, sentence):
 
 def test_header_line_and_header_can_be_chosen():
     data = b"Kunde,Kontakt,Ort\n" + HEADER + ANN
-    found = sniff(io.BytesIO(data), given={"header_line": 2})
-    assert (found.headers, found.sample_rows) == (
+    sniffed = sniff(io.BytesIO(data), given={"header_line": 2})
+    assert (sniffed.headers, sniffed.sample_rows) == (
         ["name", "email", "city"],
         [["Ann", "ann@example.com", "Rome"]],
     )

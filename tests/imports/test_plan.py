@@ -1,4 +1,4 @@
-"""The plan: every row gets one outcome, and nobody is touched."""
+"""The plan: every row gets an outcome, and no profile is changed."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_new_people_and_the_same_file_again() -> None:
         ann.pk,
         "Import",
     )
-    held = ann.identifiers.values_list("type__name", "value", "resolves").exclude(type__name="anonymous_id")
-    assert sorted(held) == [("customer_id", "C1", True), ("email", "ann@example.com", True)]
+    stored = ann.identifiers.values_list("type__name", "value", "resolves").exclude(type__name="anonymous_id")
+    assert sorted(stored) == [("customer_id", "C1", True), ("email", "ann@example.com", True)]
     browser = ann.identifiers.get(type__name="anonymous_id").value
     change = ann.changes.get()
     assert (change.kind, change.cause, change.cause_id, change.line) == ("created", "import", import_.pk, 2)
@@ -60,7 +60,7 @@ def test_new_people_and_the_same_file_again() -> None:
     assert (Profile.objects.count(), Identifier.objects.count()) == (2, 6)
 
 
-def test_a_known_person_gets_what_is_missing() -> None:
+def test_a_known_profile_gets_what_is_missing() -> None:
     ann = make_profile(email="ann@example.com", first_name="Ann")
     import_ = planned("email,first_name,city,phone\n ANN@Example.com ,Anna,Kraków,+48 600 100 200\n")
     assert outcomes(import_) == {2: "updated"}
@@ -161,7 +161,7 @@ def test_tags_are_added_in_their_registered_spelling() -> None:
     assert list(ProfileTag.objects.filter(profile=ann).values_list("tag__name", flat=True)) == ["new"]
 
 
-def test_consent_is_never_raised(by_staff: dict[str, Any]) -> None:
+def test_a_no_never_becomes_a_yes(by_staff: dict[str, Any]) -> None:
     no = make_profile(email="no@example.com")
     record_consent(
         profile_id=no.pk, channel="email", purpose="newsletter", state="withdrawn", at=None, **by_staff
@@ -178,10 +178,10 @@ def test_consent_is_never_raised(by_staff: dict[str, Any]) -> None:
     import_ = applied(text, mapping=mapping)
     assert outcomes(import_) == {2: "unchanged", 3: "created", 4: "created", 5: "created"}
     states = {
-        person.email: {
-            key: current.state for key, current in current_consents([person.pk]).get(person.pk, {}).items()
+        profile.email: {
+            key: current.state for key, current in current_consents([profile.pk]).get(profile.pk, {}).items()
         }
-        for person in Profile.objects.all()
+        for profile in Profile.objects.all()
     }
     newsletter = ("email", "newsletter")
     assert states == {
@@ -233,7 +233,7 @@ def test_a_blocked_value_is_absent_with_a_warning() -> None:
     assert (blocked["column"], blocked["count"], blocked["line"]) == ("email", 1, 2)
 
 
-# --- Two people -----------------------------------------------------------------------------------------
+# --- Two profiles ---------------------------------------------------------------------------------------
 
 
 def test_the_stronger_identifier_wins_and_the_pair_is_suggested() -> None:
@@ -252,14 +252,16 @@ def test_the_stronger_identifier_wins_and_the_pair_is_suggested() -> None:
     assert (pair.a, pair.b, pair.verdict) == (first, second, "open")
     assert pair.reasons[0]["text"] == "Both came with the email shared@example.com."
     assert some(applied(text)) == {"unchanged": 1}
-    held = planned("customer_id,email,city\nC1,shared@example.com,Gdańsk\n", options={"on_conflict": "hold"})
-    assert outcomes(held) == {2: "conflict"}
-    assert Row.objects.get(import_id=held.pk).problems[0]["message"] == (
+    strict = planned(
+        "customer_id,email,city\nC1,shared@example.com,Gdańsk\n", options={"on_conflict": "hold"}
+    )
+    assert outcomes(strict) == {2: "conflict"}
+    assert Row.objects.get(import_id=strict.pk).problems[0]["message"] == (
         f"The identifiers of this row belong to more than one profile: customer_id to #{first.pk}, email to #{second.pk}. It was left out."
     )
 
 
-def test_a_family_with_one_address_stays_two_people() -> None:
+def test_a_family_with_one_address_stays_two_profiles() -> None:
     mother = make_profile(identifiers=[("customer_id", "C1")], email="family@example.com")
     text = "customer_id,email,first_name\nC2,family@example.com,Sue\n"
     import_ = applied(text)
@@ -301,14 +303,14 @@ def test_no_more_values_of_a_type_than_allowed() -> None:
     ann = make_profile(identifiers=[("customer_id", "C1")], email="ann@example.com")
     import_ = applied("customer_id,email\nC1,second@example.com\n")
     assert outcomes(import_) == {2: "updated"}
-    held = dict(ann.identifiers.filter(type__name="email").values_list("value", "resolves"))
-    assert held == {"ann@example.com": True, "second@example.com": False}
+    stored = dict(ann.identifiers.filter(type__name="email").values_list("value", "resolves"))
+    assert stored == {"ann@example.com": True, "second@example.com": False}
 
 
-# --- The same person twice ---------------------------------------------------------------------------------
+# --- The same profile twice -----------------------------------------------------------------------------
 
 
-def test_rows_of_one_person_are_folded_into_the_first() -> None:
+def test_rows_of_the_same_profile_are_folded_into_the_first() -> None:
     text = (
         "customer_id,email,first_name,city,tags\nC1,,Ann,,vip\n,bob@example.com,Bob,,\n"
         'C1,ann@example.com,Anna,Kraków,"club,vip"\n,ANN@example.com,,Gdańsk,\n'
@@ -335,7 +337,7 @@ def test_overwrite_takes_the_last_row() -> None:
     assert fields_of(import_) == {2: {"city": ["Kraków", "Poznań"]}}
 
 
-def test_two_addresses_of_one_person() -> None:
+def test_two_addresses_of_the_same_profile() -> None:
     text = "customer_id,mail,mail 2\nC1,a@example.com,b@example.com\nC2,c@example.com,c@example.com\n"
     mapping = {"customer_id": "customer_id", "mail": "email", "mail 2": "identifier.email"}
     applied(text, mapping=mapping)
@@ -348,7 +350,7 @@ def test_two_addresses_of_one_person() -> None:
 
 
 def messy_csv(chance: random.Random, rows: int) -> str:
-    """People who share, repeat, lack and misspell identifiers, with rows that are wrong."""
+    """Rows that share, repeat, lack and misspell identifiers, some of them invalid."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["customer_id", "email", "card", "first_name", "city", "birth_date", "tags"])
@@ -371,14 +373,14 @@ def messy_csv(chance: random.Random, rows: int) -> str:
 
 
 def checksums() -> dict[str, Any]:
-    """One number per table of people; changes when any row does."""
+    """A number per table of profiles; changes when any row does."""
     tables = [name for name in connection.introspection.table_names() if name.startswith("profiles_")]
-    found = {}
+    sums = {}
     with connection.cursor() as cursor:
         for name in tables:
             cursor.execute(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {name} t")
-            found[name] = cursor.fetchone()
-    return found
+            sums[name] = cursor.fetchone()
+    return sums
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -408,7 +410,7 @@ def test_apply_does_exactly_the_plan(seed: int, policy: str, monkeypatch: pytest
     assert Profile.objects.count() == profiles + plan["created"]
     again = planned(text, options=options)
     left = {name: count for name, count in some(again).items() if name in ("created", "updated")}
-    # What has no identifier is new each time (X4); everything else is there now.
+    # What has no identifier is new each time; everything else is there now.
     anonymous = next((w["count"] for w in again.warnings if w["code"] == "no_identifier"), 0)
     assert left == ({"created": anonymous} if anonymous else {})
 

@@ -1,4 +1,4 @@
-"""Imports against imports, merges and staff, on real connections (R5, R6)."""
+"""Imports against imports, merges and staff, on real connections."""
 
 from __future__ import annotations
 
@@ -47,41 +47,46 @@ def text(n: int, start: int = 0, step: int = 1) -> str:
     return "customer_id,email,first_name\n" + "\n".join(rows) + "\n"
 
 
-def test_the_same_people_from_two_files_at_once(two_connections: Callable[..., list[Any]]) -> None:
-    """One profile per key whoever comes first; what the other wanted is held, and nothing deadlocks."""
-    one, other = planned(text(60)), planned(text(60, 20, step=-1))
-    done = two_connections(lambda: carry_out(one), lambda: carry_out(other))
+def test_the_same_profiles_from_two_files_at_once(two_connections: Callable[..., list[Any]]) -> None:
+    """One profile per identifier whichever is first; the other import leaves its row out, and nothing deadlocks."""
+    first, second = planned(text(60)), planned(text(60, 20, step=-1))
+    done = two_connections(lambda: carry_out(first), lambda: carry_out(second))
     assert [import_.state for import_ in done] == ["done", "done"], done
     assert all(map(summed, done))
     assert Profile.objects.count() == 80
     assert Identifier.objects.filter(type__name="customer_id").count() == 80
     created = sum(import_.counts["created"] for import_ in done)
-    held = sum(import_.counts["held"] for import_ in done)
-    assert (created, held) == (80, 40)
+    left_out = sum(import_.counts["held"] for import_ in done)
+    assert (created, left_out) == (80, 40)
     assert violations() == []
 
 
 def test_planning_beside_an_import(two_connections: Callable[..., list[Any]]) -> None:
-    one, other = planned(text(60)), upload(text(60))
+    first, second = planned(text(60)), upload(text(60))
 
     def plan() -> Import:
-        run_to_end(plan_import(import_id=other.pk, actor=SYSTEM))
-        other.refresh_from_db()
-        return other
+        run_to_end(plan_import(import_id=second.pk, actor=SYSTEM))
+        second.refresh_from_db()
+        return second
 
-    applied, second = two_connections(lambda: carry_out(one), plan)
-    assert (applied.state, second.state) == ("done", "planned")
-    assert carry_out(second).counts["created"] + second.counts["held"] + second.counts["unchanged"] == 60
+    applied, replanned = two_connections(lambda: carry_out(first), plan)
+    assert (applied.state, replanned.state) == ("done", "planned")
+    assert (
+        carry_out(replanned).counts["created"] + replanned.counts["held"] + replanned.counts["unchanged"]
+        == 60
+    )
     assert Profile.objects.count() == 60
 
 
-def test_rows_land_on_people_who_are_there(two_connections: Callable[..., list[Any]]) -> None:
-    """While pairs of them are merged; a row either lands on a survivor or is held, never on a tombstone."""
+def test_rows_are_written_to_roots_while_profiles_are_merged(
+    two_connections: Callable[..., list[Any]],
+) -> None:
+    """While pairs of them are merged; a row is either written to the root or left out, never written to a loser."""
     pairs = [
         (make_profile(email=f"a{i}@example.com"), make_profile(email=f"b{i}@example.com")) for i in range(20)
     ]
-    lines = [f"{side}{i}@example.com,Kraków" for i in range(20) for side in "ab"]
-    import_ = planned("email,city\n" + "\n".join(lines) + "\n")
+    rows = [f"{side}{i}@example.com,Kraków" for i in range(20) for side in "ab"]
+    import_ = planned("email,city\n" + "\n".join(rows) + "\n")
 
     def merge_all() -> None:
         for winner, loser in reversed(pairs):
@@ -101,25 +106,25 @@ def test_rows_land_on_people_who_are_there(two_connections: Callable[..., list[A
     assert violations() == []
 
 
-def test_staff_edit_the_people_of_an_import(two_connections: Callable[..., list[Any]]) -> None:
-    """Nobody's value is overwritten unseen, and every value has its journal entry."""
+def test_staff_edit_the_profiles_of_an_import(two_connections: Callable[..., list[Any]]) -> None:
+    """No concurrent edit is overwritten, and every value has its journal entry."""
     known = [make_profile(email=f"p{i}@example.com") for i in range(30)]
-    lines = [f"p{i}@example.com,Kraków" for i in range(60)]
-    import_ = planned("email,city\n" + "\n".join(lines) + "\n", options={"policy": "overwrite"})
+    rows = [f"p{i}@example.com,Kraków" for i in range(60)]
+    import_ = planned("email,city\n" + "\n".join(rows) + "\n", options={"policy": "overwrite"})
     by = {"actor": SYSTEM, "source": builtin_source("staff")}
 
     def edit() -> None:
-        for person in reversed(known):
-            update_profile(profile_id=person.pk, values={"city": "Gdańsk"}, **by)
+        for profile in reversed(known):
+            update_profile(profile_id=profile.pk, values={"city": "Gdańsk"}, **by)
         for i in range(40, 50):
             create_profile(values={"email": f"new{i}@example.com"}, **by)
 
     done, edited = two_connections(lambda: carry_out(import_), edit)
     assert (done.state, edited) == ("done", None), (done.problem, edited)
     assert done.counts["created"] == 30
-    for person in Profile.objects.filter(pk__in=[one.pk for one in known]):
+    for profile in Profile.objects.filter(pk__in=[profile.pk for profile in known]):
         values = [
-            change.fields["city"] for change in person.changes.order_by("pk") if "city" in change.fields
+            change.fields["city"] for change in profile.changes.order_by("pk") if "city" in change.fields
         ]
         assert [old for old, _ in values] == [None, *[new for _, new in values[:-1]]]
-        assert person.city == values[-1][1] == "Gdańsk"
+        assert profile.city == values[-1][1] == "Gdańsk"
