@@ -96,7 +96,7 @@ def suggest_duplicates(import_: Import, *, upto: int | None = None) -> None:
 
 # --- Mail ---------------------------------------------------------------------------------------------
 
-# What the summary says of each outcome.
+# The summary's description of each outcome.
 DESCRIPTIONS = {
     "created": "new people",
     "updated": "updated with new information",

@@ -2,7 +2,7 @@
 
 Rows that share an identifier no profile has yet, or match the same profile, are linked; labels spread along the
 links until each component has one (its first line). Per component ``group_rules`` decides which rows are about the
-same profile. The head row then gets what its rows say together (by each column's policy) and is matched again;
+same profile. The head row then gets the values of all its rows (by each column's policy) and is matched again;
 the others become *duplicate_in_file*.
 """
 

@@ -206,7 +206,7 @@ class Apply(ImportApi):
 
     @_described("apply", "Carry out the plan", status=202, body=RevisionBody)
     def post(self, request: Request, pk: int) -> Response:
-        """Exactly the plan: rows whose person changed since are *held* and listed. 409 unless `planned`."""
+        """Exactly the plan: rows whose profile changed since are *held* and listed. 409 unless `planned`."""
         apply_import(import_id=pk, revision=self.body(RevisionBody).get("revision"), actor=self.actor)
         return self.answer(202)
 
