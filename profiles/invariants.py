@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connection, transaction
 
 from cdp.invariants import Invariant, Violation, invariants, register_invariants, repairs
-from profiles.duplicates.finding import invariants as soundness
+from profiles.duplicates.finding import invariants as duplicate_invariants
 from profiles.models import Receipt
 
 _ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
@@ -154,7 +154,7 @@ INVARIANTS = (
         f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",
         _TRACKED_FIX,
     ),
-    *(Invariant(*told) for told in soundness.INVARIANTS),
+    *(Invariant(*told) for told in duplicate_invariants.INVARIANTS),
 )
 
 
@@ -171,16 +171,18 @@ _MENDING = (
 def mend() -> int:
     """Derive again what is derived from other rows; how many rows were wrong. Some statements."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return sum(cursor.execute(sql).rowcount for sql in _MENDING) + soundness.mend()
+        return sum(cursor.execute(sql).rowcount for sql in _MENDING) + duplicate_invariants.repair()
 
 
-MATCH_ROWS = soundness.ROWS
+MATCH_ROWS = duplicate_invariants.MATCH_ROWS
 
 
 def broken_match_rows() -> Violation | None:
     """A sample of how people are compared, built anew."""
-    found = soundness.differing_rows()
-    return Violation(MATCH_ROWS, len(found), soundness.ROWS_FIX, found[:10]) if found else None
+    found = duplicate_invariants.differing_rows()
+    return (
+        Violation(MATCH_ROWS, len(found), duplicate_invariants.MATCH_ROWS_FIX, found[:10]) if found else None
+    )
 
 
 def register() -> None:

@@ -17,7 +17,7 @@ from profiles.admin.door import card_url, door, may_see, render
 from profiles.admin.duplicates.listing import percent
 from profiles.admin.timeline_text import Entry, Reader
 from profiles.duplicates.review.explain import explain
-from profiles.duplicates.review.queue import with_people
+from profiles.duplicates.review.queue import with_profiles
 from profiles.identity.resolve import find_profile
 from profiles.masking import DOTS, mask_profile, mask_view
 from profiles.models import (
@@ -241,7 +241,7 @@ def _suspects(root: Profile, sees: bool) -> list[Suspect]:
     """Who this person may be as well, the surest first; households are none. Two queries."""
     mine = Q(a__canonical_id=root.pk) | Q(b__canonical_id=root.pk)
     pairs = (
-        with_people(DuplicatePair.objects.all())
+        with_profiles(DuplicatePair.objects.all())
         .filter(mine, verdict__in=[DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER])
         .exclude(a__canonical_id=F("b__canonical_id"))
         .exclude(tier=Tier.RELATED)
@@ -252,11 +252,17 @@ def _suspects(root: Profile, sees: bool) -> list[Suspect]:
         other = pair.b.canonical if pair.a.canonical_id == root.pk else pair.a.canonical
         if other.status == Profile.Status.LIVE and other.pk not in found:
             reasons = sorted(
-                explain(pair, sees=sees),
-                key=lambda one: (not (one.is_told or one.is_third), -abs(one.weight)),
+                explain(pair, can_view_pii=sees),
+                key=lambda one: (not (one.is_from_source or one.is_transitive), -abs(one.weight)),
             )
-            told = [one for one in reasons if one.is_told or one.is_third or (one.field and one.weight)]
-            said = [one.text if sees or not one.is_told else f"{one.text} {one.a}".strip() for one in told]
+            told = [
+                one
+                for one in reasons
+                if one.is_from_source or one.is_transitive or (one.field and one.weight)
+            ]
+            said = [
+                one.text if sees or not one.is_from_source else f"{one.text} {one.a}".strip() for one in told
+            ]
             found[other.pk] = Suspect(
                 pair,
                 other if sees else mask_profile(other),

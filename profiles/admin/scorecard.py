@@ -33,7 +33,7 @@ _IMPORTS_SHOWN = 20
 class Row:
     """One source's line with its drawing and the address of its duplicates."""
 
-    card: scorecard.Card
+    card: scorecard.SourceCard
     spark: SafeString
     queue_url: str
 
@@ -84,7 +84,7 @@ def _imports(request: HttpRequest, days: int) -> list[Import]:
     return list(scorecard.recent_imports(days).defer("sample", "mapping", "headers")[:_IMPORTS_SHOWN])
 
 
-def _row(card: scorecard.Card) -> Row:
+def _row(card: scorecard.SourceCard) -> Row:
     label = f"What was wrong by day, {sum(card.trend):,} in all, {card.trend[-1]:,} today"
     return Row(card, sparkline(card.trend, label), queue_url(card.source))
 

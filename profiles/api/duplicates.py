@@ -24,16 +24,16 @@ from profiles.duplicates.finding.full_scan import PERMISSION, start_scan
 from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
 from profiles.duplicates.review.decide_cluster import (
     block_shared,
+    case_profiles,
     find_case,
     leave_shared,
     merge_case,
-    people_of,
     separate_case,
 )
 from profiles.duplicates.review.decide_cluster import state_of as state_of_case
 from profiles.duplicates.review.explain import explain, probability
-from profiles.duplicates.review.queue import sources_named, with_people
-from profiles.duplicates.scoring.tiers import in_words
+from profiles.duplicates.review.queue import sources_named, with_profiles
+from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.identity.resolve import find_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
@@ -112,7 +112,7 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) 
             "weight": round(one.weight, 2),
             "text": one.text,
         }
-        for one in explain(pair, sees=is_open)
+        for one in explain(pair, can_view_pii=is_open)
     ]
     return {
         "id": pair.pk,
@@ -122,7 +122,7 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) 
         "score": round(pair.score, 2),
         "probability": round(probability(pair.score, policy), 4),
         "reasons": reasons,
-        "rule": in_words(pair.rule, pair.veto),
+        "rule": tier_reason(pair.rule, pair.veto),
         "through": pair.through_id,
         "verdict": pair.verdict,
         "found_by": pair.found_by,
@@ -152,7 +152,7 @@ class DuplicateList(PeopleApi):
         self.known_parameters("verdict", "tier", "min_score", "profile", "source", "count")
         policy = DuplicatePolicy.current()
         return self.page(
-            with_people(self._pairs()),
+            with_profiles(self._pairs()),
             lambda rows: [pair_as_api(row, policy, is_open=self.shown.is_open) for row in rows],
             counted=self._pairs(),
         )
@@ -359,7 +359,7 @@ class CaseDetail(PeopleApi):
     def get(self, request: Request, pk: int) -> Response:
         """With `state_hash`, which a decision about just this takes."""
         case = find_case(pk)
-        hashed = state_of_case(case, people_of(case)) if case.kind == DuplicateCase.Kind.PEOPLE else ""
+        hashed = state_of_case(case, case_profiles(case)) if case.kind == DuplicateCase.Kind.PEOPLE else ""
         return Response({**case_as_api(case, is_open=self.shown.is_open), "state_hash": hashed})
 
 

@@ -223,7 +223,7 @@ def _source(source: Source) -> dict[str, Any]:
     return {"id": source.pk, "name": source.name}
 
 
-def _card(card: scorecard.Card) -> dict[str, Any]:
+def _card(card: scorecard.SourceCard) -> dict[str, Any]:
     figures = card.figures
     return {
         "source": _source(card.source),

@@ -19,14 +19,14 @@ from profiles.duplicates.why import (
     Finding,
     Fix,
     FixPreview,
-    Two,
+    ProfilePair,
     apply_fix,
-    find_two,
+    find_profile_pair,
     preview_fix,
-    two_of_pair,
+    profiles_of_pair,
     why,
 )
-from profiles.duplicates.why.diagnose import seen_by
+from profiles.duplicates.why.diagnose import value_display
 from profiles.duplicates.why.fixes import NEEDS, TITLES
 
 _SEES = ("profiles.view_profile", "profiles.view_duplicatepair")
@@ -94,8 +94,8 @@ class FixShape(Shape):
 class _Why(PeopleApi):
     permissions = {"GET": _SEES}
 
-    def answer(self, two: Two) -> Response:
-        found = why(two, see=seen_by(self.shown.is_open), base_url=settings.CDP_URL.rstrip("/"))
+    def answer(self, two: ProfilePair) -> Response:
+        found = why(two, display=value_display(self.shown.is_open), base_url=settings.CDP_URL.rstrip("/"))
         self.note_view(subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
         return Response({"a": two.a.pk, "b": two.b.pk, "findings": [_finding(one) for one in found]})
 
@@ -103,11 +103,11 @@ class _Why(PeopleApi):
 class _WhyFix(PeopleApi):
     permissions = {"POST": _MENDS}
 
-    def mend(self, two: Two) -> Response:
+    def mend(self, two: ProfilePair) -> Response:
         body = self.body(FixShape)
         if self.is_dry_run:
-            see = seen_by(self.shown.is_open)
-            return Response(self._preview(preview_fix(two, code=body["code"], see=see, **self.verb())))
+            see = value_display(self.shown.is_open)
+            return Response(self._preview(preview_fix(two, code=body["code"], display=see, **self.verb())))
         done = apply_fix(
             a_id=two.a.pk,
             b_id=two.b.pk,
@@ -119,7 +119,7 @@ class _WhyFix(PeopleApi):
             {
                 "code": done.code,
                 "message": done.message,
-                "joined": done.joined,
+                "joined": done.is_merged,
                 "merge_id": done.merge_id,
                 "loser_id": done.loser_id,
                 "profile": self.shown.person(reload(done.profile_id)),
@@ -131,7 +131,7 @@ class _WhyFix(PeopleApi):
         return {
             "code": preview.code,
             "text": preview.text,
-            "joins": preview.joins,
+            "joins": preview.merges,
             "steps": preview.steps,
             "preview_hash": preview.merge.preview_hash if preview.merge else None,
             "merge": merge,
@@ -147,7 +147,7 @@ class PairWhy(_Why):
     )
     def get(self, request: Request, pair_id: int) -> Response:
         """What links the two and where it is stored, who wrote it so, and what mends the data and the source."""
-        return self.answer(two_of_pair(pair_id))
+        return self.answer(profiles_of_pair(pair_id))
 
 
 class PairWhyFix(_WhyFix):
@@ -163,7 +163,7 @@ class PairWhyFix(_WhyFix):
         """With `dry_run=true` answers with `steps` and the preview of the merge. Fixes that join need the scope merge,
         those that add an identifier profiles:write, too. Every join can be undone.
         """
-        return self.mend(two_of_pair(pair_id))
+        return self.mend(profiles_of_pair(pair_id))
 
 
 class ProfileWhy(_Why):
@@ -176,7 +176,7 @@ class ProfileWhy(_Why):
     )
     def get(self, request: Request, ref: str, other: str) -> Response:
         """Any two, each by id or `type:value`. One person is a 422."""
-        return self.answer(find_two(ref, other))
+        return self.answer(find_profile_pair(ref, other))
 
 
 class ProfileWhyFix(_WhyFix):
@@ -190,7 +190,7 @@ class ProfileWhyFix(_WhyFix):
     )
     def post(self, request: Request, ref: str, other: str) -> Response:
         """As for a pair."""
-        return self.mend(find_two(ref, other))
+        return self.mend(find_profile_pair(ref, other))
 
 
 def _finding(one: Finding) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _fix(fix: Fix) -> dict[str, Any]:
     return {
         "code": fix.code,
         "text": fix.text,
-        "joins": fix.joins,
+        "joins": fix.merges,
         "needs": list(NEEDS[fix.code]),
         "source": {"text": source.text, "language": source.language, "code": source.code} if source else None,
     }

@@ -14,8 +14,8 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.models import DuplicatePolicy
 
-MOST_AN_HOUR = 10_000
-MOST_ADDRESSES = 20
+MAX_PER_HOUR = 10_000
+MAX_ADDRESSES = 20
 
 
 @transaction.atomic
@@ -38,7 +38,7 @@ def change_policy(*, changes: Mapping[str, Any], actor: Actor) -> DuplicatePolic
     policy = DuplicatePolicy.objects.select_for_update().get(pk=1)
     changed = {name: value for name, value in values.items() if getattr(policy, name) != value}
     if changed:
-        detail = {name: _told(name, getattr(policy, name), value) for name, value in changed.items()}
+        detail = {name: _audited(name, getattr(policy, name), value) for name, value in changed.items()}
         for name, value in changed.items():
             setattr(policy, name, value)
         policy.save(update_fields=list(changed))
@@ -46,7 +46,7 @@ def change_policy(*, changes: Mapping[str, Any], actor: Actor) -> DuplicatePolic
     return policy
 
 
-def _told(name: str, old: Any, new: Any) -> list[Any]:
+def _audited(name: str, old: Any, new: Any) -> list[Any]:
     """Old and new for the audit log, which holds nobody's address."""
     return [len(old), len(new)] if name == "report_to" else [old, new]
 
@@ -65,24 +65,24 @@ def _switch(raw: Any) -> bool:
 
 
 def _cap(raw: Any) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MOST_AN_HOUR:
-        raise ValueError(f"Merge at least 1 and at most {MOST_AN_HOUR:,} pairs an hour.")
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_PER_HOUR:
+        raise ValueError(f"Merge at least 1 and at most {MAX_PER_HOUR:,} pairs an hour.")
     return raw
 
 
 def _addresses(raw: Any) -> list[str]:
     """Each once, whatever its capitals."""
-    if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
+    if not isinstance(raw, list) or not all(isinstance(address, str) for address in raw):
         raise ValueError("report_to is a list of e-mail addresses.")
-    by_spelling: dict[str, str] = {}
-    for one in filter(None, (one.strip() for one in raw)):
-        by_spelling.setdefault(one.lower(), one)
-    found = list(by_spelling.values())
-    if len(found) > MOST_ADDRESSES:
-        raise ValueError(f"The report goes to at most {MOST_ADDRESSES} addresses; these are {len(found)}.")
-    for address in found:
+    by_lower: dict[str, str] = {}
+    for address in filter(None, (address.strip() for address in raw)):
+        by_lower.setdefault(address.lower(), address)
+    addresses = list(by_lower.values())
+    if len(addresses) > MAX_ADDRESSES:
+        raise ValueError(f"The report goes to at most {MAX_ADDRESSES} addresses; these are {len(addresses)}.")
+    for address in addresses:
         try:
             validate_email(address)
         except ValidationError:
             raise ValueError(f"“{address}” is no e-mail address.") from None
-    return found
+    return addresses

@@ -10,13 +10,13 @@ import orjson
 from cdp.sql import ask
 
 # Told often enough: a file that is imported every week would add a reason each time.
-MOST_REASONS = 10
+MAX_REASONS = 10
 # Ends ``INSERT INTO profiles_duplicatepair AS d``. What a search found before keeps its score and is from then on
 # suggested; a pair somebody decided about stays as it is.
-KEEP = f"""
+ON_CONFLICT = f"""
     ON CONFLICT (a_id, b_id) DO UPDATE SET reasons = d.reasons || excluded.reasons, found_by = excluded.found_by
     WHERE d.verdict IN ('open', 'later') AND NOT d.reasons @> excluded.reasons
-        AND jsonb_array_length(d.reasons) < {MOST_REASONS}
+        AND jsonb_array_length(d.reasons) < {MAX_REASONS}
 """
 
 
@@ -27,7 +27,7 @@ def suggest(reasons: Mapping[tuple[int, int], dict[str, Any]]) -> None:
     pairs = sorted(reasons)
     ask(
         "INSERT INTO profiles_duplicatepair AS d (a_id, b_id, verdict, reasons)"
-        f" SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS s (a, b, r) {KEEP}",
+        f" SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS s (a, b, r) {ON_CONFLICT}",
         [
             [a for a, _ in pairs],
             [b for _, b in pairs],

@@ -50,10 +50,10 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
     return pair
 
 
-def remember(people: Iterable[tuple[int, int]], *, verdict: str, actor: Actor) -> list[DuplicatePair]:
+def remember(root_pairs: Iterable[tuple[int, int]], *, verdict: str, actor: Actor) -> list[DuplicatePair]:
     """Write the verdict of each pair; whatever was decided before is overruled. One statement."""
     values = written(verdict, actor=actor)
-    pairs = [DuplicatePair(a_id=min(both), b_id=max(both), **values) for both in people]
+    pairs = [DuplicatePair(a_id=min(pair), b_id=max(pair), **values) for pair in root_pairs]
     return DuplicatePair.objects.bulk_create(
         pairs, update_conflicts=True, unique_fields=["a", "b"], update_fields=list(values)
     )
@@ -72,7 +72,7 @@ def written(verdict: str, *, actor: Actor, days: int = LATER_DAYS) -> dict[str, 
     }
 
 
-_BETWEEN = """
+_BETWEEN_SQL = """
     UPDATE profiles_duplicatepair d
     SET verdict = %(to)s::text, user_id = %(user)s::bigint, key_id = %(key)s::bigint,
         decided_at = CASE WHEN %(to)s::text = 'open' THEN NULL ELSE now() END, later_until = NULL
@@ -83,24 +83,24 @@ _BETWEEN = """
 """
 
 
-def _answer(people: Sequence[tuple[int, int]], *, was: str, to: str, actor: Actor | None) -> None:
+def _change_between(root_pairs: Sequence[tuple[int, int]], *, was: str, to: str, actor: Actor | None) -> None:
     """Every pair between two surviving profiles, and anybody merged into them, of one verdict gets another."""
     run(
-        _BETWEEN,
+        _BETWEEN_SQL,
         {
             "was": str(was),
             "to": str(to),
             "user": actor.user_id if actor else None,
             "key": actor.key_id if actor else None,
-            "one": [one for one, _ in people],
-            "other": [other for _, other in people],
+            "one": [a for a, _ in root_pairs],
+            "other": [b for _, b in root_pairs],
         },
     )
 
 
-def take_back(people: Iterable[tuple[int, int]]) -> None:
+def take_back(root_pairs: Iterable[tuple[int, int]]) -> None:
     """Every *not a duplicate* between two surviving profiles, and anybody merged into them, is open. One statement."""
-    _answer(list(people), was=Verdict.NOT_DUPLICATE, to=Verdict.OPEN, actor=None)
+    _change_between(list(root_pairs), was=Verdict.NOT_DUPLICATE, to=Verdict.OPEN, actor=None)
 
 
 def between(root_a: int, root_b: int) -> QuerySet[DuplicatePair]:
@@ -133,8 +133,8 @@ def overrule(root_a: int, root_b: int, *, actor: Actor) -> None:
     between(root_a, root_b).exclude(verdict=Verdict.MERGED).update(**written(Verdict.MERGED, actor=actor))
 
 
-def reopen_as_different(people: Iterable[tuple[int, int]], *, actor: Actor) -> None:
+def reopen_as_different(root_pairs: Iterable[tuple[int, int]], *, actor: Actor) -> None:
     """Merges are undone: the two are not duplicates, nor are pairs between them. After the pointers moved."""
-    both = list(people)
-    _answer(both, was=Verdict.MERGED, to=Verdict.NOT_DUPLICATE, actor=actor)
-    remember(both, verdict=Verdict.NOT_DUPLICATE, actor=actor)
+    pairs = list(root_pairs)
+    _change_between(pairs, was=Verdict.MERGED, to=Verdict.NOT_DUPLICATE, actor=actor)
+    remember(pairs, verdict=Verdict.NOT_DUPLICATE, actor=actor)

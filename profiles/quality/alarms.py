@@ -26,8 +26,8 @@ from cdp.errors import NotFound
 from cdp.mail import queue_mail
 from profiles.models import DuplicatePolicy, Source, SourceAlarm, SourceHour
 from profiles.quality import change_detection
-from profiles.quality.change_detection import Shape, Signal
-from profiles.quality.hourly_counts import EVENT_KINDS, SHAPES
+from profiles.quality.change_detection import CallCounts, Signal
+from profiles.quality.hourly_counts import CALL_COUNTS_SQL, EVENT_KINDS
 
 TOPIC = "source.changed"
 WINDOW = datetime.timedelta(hours=1)
@@ -35,19 +35,19 @@ WINDOW = datetime.timedelta(hours=1)
 LOOK_BACK = datetime.timedelta(hours=6)
 DAYS = 14
 _LOCK = 7_302_110
-_FIELDS = tuple(Shape.__dataclass_fields__)
+_FIELDS = tuple(CallCounts.__dataclass_fields__)
 
-Minutes = list[tuple[datetime.datetime, Shape]]
+Minutes = list[tuple[datetime.datetime, CallCounts]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _DetectedChange:
     """A change to raise: ``usual`` before it, ``recent`` the last hour."""
 
     source_id: int
     signal: Signal
     usual: change_detection.Usual
-    recent: Shape
+    recent: CallCounts
 
 
 @transaction.atomic
@@ -56,24 +56,24 @@ def watch(*, now: datetime.datetime | None = None) -> list[SourceAlarm]:
 
     Four queries while nothing changes. One worker at a time; a second one leaves at once.
     """
-    if not _only_one():
+    if not _try_lock():
         return []
     now = now or timezone.now()
     _end_old(now)
     recent = {source_id: _sum(minutes) for source_id, minutes in _minutes(now - WINDOW, now).items()}
     open_ = {(alarm.source_id, alarm.signal): alarm for alarm in SourceAlarm.objects.filter(ended_at=None)}
-    wanted = {source_id for source_id, seen in recent.items() if seen.items >= change_detection.MIN_CALLS}
+    wanted = {source_id for source_id, counts in recent.items() if counts.items >= change_detection.MIN_CALLS}
     usual = _usual(wanted, now)
-    found = []
+    changes = []
     for source_id in sorted(wanted):
         open_here = {signal for pk, signal in open_ if pk == source_id}
         for signal, before in _unusual(recent[source_id], usual[source_id], open_here):
-            found.append(_Found(source_id, signal, before, recent[source_id]))
+            changes.append(_DetectedChange(source_id, signal, before, recent[source_id]))
     _follow(open_, recent, now)
-    return _raise(found, now) if found else []
+    return _raise(changes, now) if changes else []
 
 
-def _only_one() -> bool:
+def _try_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         return bool(cursor.fetchone()[0])
@@ -91,19 +91,19 @@ def _end_old(now: datetime.datetime) -> None:
 def _minutes(start: datetime.datetime, end: datetime.datetime) -> dict[int, Minutes]:
     """``{source: [(minute, shape)]}`` in order of time. One query."""
     params: dict[str, Any] = {"unit": "minute", "start": start, "end": end, "events": list(EVENT_KINDS)}
-    found: dict[int, Minutes] = defaultdict(list)
+    by_source: dict[int, Minutes] = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM ({SHAPES}) AS counted ORDER BY 1, 2", params)
+        cursor.execute(f"SELECT * FROM ({CALL_COUNTS_SQL}) AS counted ORDER BY 1, 2", params)
         for source_id, at, *counts in cursor.fetchall():
-            found[source_id].append((at, Shape(*counts)))
-    return found
+            by_source[source_id].append((at, CallCounts(*counts)))
+    return by_source
 
 
-def _sum(minutes: Minutes) -> Shape:
-    return Shape(*(sum(getattr(seen, name) for _, seen in minutes) for name in _FIELDS))
+def _sum(minutes: Minutes) -> CallCounts:
+    return CallCounts(*(sum(getattr(counts, name) for _, counts in minutes) for name in _FIELDS))
 
 
-def _usual(sources: set[int], now: datetime.datetime) -> dict[int, list[Shape]]:
+def _usual(sources: set[int], now: datetime.datetime) -> dict[int, list[CallCounts]]:
     """The hours before the last one, of the last days, in order of time. One query."""
     before = (now - WINDOW).replace(minute=0, second=0, microsecond=0)
     rows = SourceHour.objects.filter(
@@ -111,76 +111,78 @@ def _usual(sources: set[int], now: datetime.datetime) -> dict[int, list[Shape]]:
         hour__gte=before - datetime.timedelta(days=DAYS),
         hour__lt=before,
     )
-    found: dict[int, list[Shape]] = {source_id: [] for source_id in sources}
+    by_source: dict[int, list[CallCounts]] = {source_id: [] for source_id in sources}
     for source_id, *counts in rows.order_by("hour").values_list("source_id", *_FIELDS):
-        found[source_id].append(Shape(*counts))
-    return found
+        by_source[source_id].append(CallCounts(*counts))
+    return by_source
 
 
 def _unusual(
-    recent: Shape, hours: list[Shape], open_here: set[str]
+    recent: CallCounts, hours: list[CallCounts], open_here: set[str]
 ) -> list[tuple[Signal, change_detection.Usual]]:
     """The signals to raise, with what was usual; those the source has an alarm of already are left out."""
-    found = []
+    unusual = []
     for signal in change_detection.SIGNALS:
         usual = change_detection.usual_of(signal.part(hour) for hour in hours)
         if signal.code in open_here or usual is None:
             continue
         if change_detection.is_unusual(signal, usual, signal.part(recent)):
-            found.append((signal, usual))
+            unusual.append((signal, usual))
     # One mistake, one alarm: where update took its place, identify is missing as well.
-    if SourceAlarm.Signal.UPDATE in {signal.code for signal, _ in found} | open_here:
-        found = [one for one in found if one[0].code != SourceAlarm.Signal.NO_IDENTIFY]
-    return found
+    if SourceAlarm.Signal.UPDATE in {signal.code for signal, _ in unusual} | open_here:
+        unusual = [item for item in unusual if item[0].code != SourceAlarm.Signal.NO_IDENTIFY]
+    return unusual
 
 
 def _follow(
-    open_: dict[tuple[int, str], SourceAlarm], recent: dict[int, Shape], now: datetime.datetime
+    open_: dict[tuple[int, str], SourceAlarm], recent: dict[int, CallCounts], now: datetime.datetime
 ) -> None:
     """Bring alarms there are up to date, and end those whose share is usual again. One query."""
-    seen = []
+    updated = []
     for (source_id, code), alarm in open_.items():
         signal = change_detection.BY_CODE[code]
-        hits, calls = signal.part(recent.get(source_id, Shape()))
+        hits, calls = signal.part(recent.get(source_id, CallCounts()))
         if calls < change_detection.MIN_CALLS:
             continue
         alarm.share, alarm.calls = hits / calls, calls
         alarm.ended_at = now if change_detection.is_back(signal, alarm.bound, (hits, calls)) else None
-        seen.append(alarm)
-    if seen:
-        SourceAlarm.objects.bulk_update(seen, ["share", "calls", "ended_at"])
+        updated.append(alarm)
+    if updated:
+        SourceAlarm.objects.bulk_update(updated, ["share", "calls", "ended_at"])
 
 
 # --- Raising --------------------------------------------------------------------------------------------
 
 
-def _raise(found: list[_Found], now: datetime.datetime) -> list[SourceAlarm]:
+def _raise(changes: list[_DetectedChange], now: datetime.datetime) -> list[SourceAlarm]:
     minutes = _minutes(now - LOOK_BACK, now)
-    names = dict(Source.objects.filter(pk__in=[one.source_id for one in found]).values_list("pk", "name"))
-    alarms = [_alarm(one, names[one.source_id], minutes[one.source_id], now) for one in found]
-    made = SourceAlarm.objects.bulk_create(alarms)
-    _tell(made)
-    return made
+    names = dict(
+        Source.objects.filter(pk__in=[change.source_id for change in changes]).values_list("pk", "name")
+    )
+    alarms = [_alarm(change, names[change.source_id], minutes[change.source_id], now) for change in changes]
+    created = SourceAlarm.objects.bulk_create(alarms)
+    _notify(created)
+    return created
 
 
-def _alarm(found: _Found, name: str, minutes: Minutes, now: datetime.datetime) -> SourceAlarm:
-    signal, usual = found.signal, found.usual
-    parts = [(at, *signal.part(seen)) for at, seen in minutes]
+def _alarm(change: _DetectedChange, name: str, minutes: Minutes, now: datetime.datetime) -> SourceAlarm:
+    signal, usual = change.signal, change.usual
+    parts = [(at, *signal.part(counts)) for at, counts in minutes]
     since = change_detection.began(signal, usual, parts) or now
     # Of the calls since then, which is what the sentence is about; not of the whole hour.
-    hits, calls = _since(parts, since) or signal.part(found.recent)
-    said = change_detection.sentence(
+    hits, calls = _since(parts, since) or signal.part(change.recent)
+    sentence = change_detection.sentence(
         signal, source=name, since=_clock(since, now), share=hits / calls, usual=usual.share, calls=calls
     )
     return SourceAlarm(
-        source_id=found.source_id,
+        source_id=change.source_id,
         signal=signal.code,
         began_at=since,
         usual=usual.share,
         bound=change_detection.bound_of(signal, usual),
         share=hits / calls,
         calls=calls,
-        sentence=said[:500],
+        sentence=sentence[:500],
     )
 
 
@@ -197,7 +199,7 @@ def _clock(at: datetime.datetime, now: datetime.datetime) -> str:
     return date_format(local, "H:i" if same else "j M, H:i")
 
 
-def _tell(alarms: list[SourceAlarm]) -> None:
+def _notify(alarms: list[SourceAlarm]) -> None:
     """Webhook, mail and audit log, in the transaction that raised them."""
     webhooks.publish_many(TOPIC, items=[(None, payload(alarm)) for alarm in alarms])
     subjects = [f"sourcealarm:{alarm.pk}" for alarm in alarms]
@@ -243,8 +245,8 @@ def page_url() -> str:
 
 def unread(*, source_id: int | None = None) -> QuerySet[SourceAlarm]:
     """Alarms nobody has acknowledged, newest first; also those that are over by now."""
-    found = SourceAlarm.objects.filter(acknowledged_at__isnull=True).select_related("source")
-    return found if source_id is None else found.filter(source_id=source_id)
+    alarms = SourceAlarm.objects.filter(acknowledged_at__isnull=True).select_related("source")
+    return alarms if source_id is None else alarms.filter(source_id=source_id)
 
 
 @transaction.atomic

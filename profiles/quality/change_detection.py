@@ -28,7 +28,7 @@ Minute = tuple[datetime.datetime, int, int]  # (when, hits, of how many calls)
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CallCounts:
     """How many of one source's calls were what, over some time."""
 
     items: int = 0
@@ -45,7 +45,7 @@ class Signal:
     """``part`` gives (hits, calls) of a shape. ``says`` follows "Since 14:05 shop", ``fix`` is what to do."""
 
     code: str
-    part: Callable[[Shape], Part]
+    part: Callable[[CallCounts], Part]
     step: float
     says: str
     of: str

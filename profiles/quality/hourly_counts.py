@@ -33,7 +33,7 @@ _BY_HOUR = "date_trunc('hour', {}, 'UTC')"
 
 # One row a source and time (``unit``: hour, minute): calls by kind, and those that have something wrong. Events of
 # nobody known: refused for having no id at all, or of somebody who is still anonymous when they are counted.
-SHAPES = """
+CALL_COUNTS_SQL = """
     WITH new AS MATERIALIZED (
         SELECT source_id, date_trunc(%(unit)s, received_at, 'UTC') AS at, kind, code, profile_id, problems
         FROM profiles_receipt
@@ -55,7 +55,7 @@ SHAPES = """
     FROM new LEFT JOIN nobody ON nobody.id = new.profile_id
     GROUP BY 1, 2
 """
-_SHAPE_COLUMNS = (
+_CALL_COUNT_COLUMNS = (
     "items",
     "events",
     "identifies",
@@ -162,7 +162,7 @@ def _add(start: datetime.datetime, end: datetime.datetime) -> None:
     span: dict[str, Any] = {"start": start, "end": end}
     shapes = {**span, "unit": "hour", "events": list(EVENT_KINDS)}
     with connection.cursor() as cursor:
-        _upsert(cursor, SHAPES, _SHAPE_COLUMNS, shapes)
+        _upsert(cursor, CALL_COUNTS_SQL, _CALL_COUNT_COLUMNS, shapes)
         _upsert(cursor, _PROFILES, ("new_profiles",), span)
         cursor.execute("SELECT id FROM profiles_eventname WHERE lower(name) = %s", [ORDER])
         orders = [pk for (pk,) in cursor.fetchall()]

@@ -17,17 +17,17 @@ from cdp.errors import Invalid
 from cdp.limits import TooSlow, time_limit
 from imports.models import Import
 from profiles.models import ScorecardState, Source, SourceHour
-from profiles.quality.change_detection import Shape
+from profiles.quality.change_detection import CallCounts
 from profiles.quality.hourly_counts import is_duplicate
 
 SPANS = (7, 30, 90)
 # Worst lists leave out what is too small to say anything about.
-FEWEST = 20
+MIN_PROFILES = 20
 _MILLISECONDS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
-class Figures(Shape):
+class Figures(CallCounts):
     """Counts over some time. ``trouble`` is the sum of what is wrong."""
 
     late_identifies: int = 0
@@ -45,7 +45,7 @@ class Figures(Shape):
         return self.unknown_events / self.events if self.events else None
 
     @property
-    def unknown_words(self) -> str:
+    def unknown_share_text(self) -> str:
         """“63 %”; empty without events."""
         return "" if self.unknown_share is None else f"{self.unknown_share * 100:.0f} %"
 
@@ -58,11 +58,11 @@ class Figures(Shape):
         return not (self.items or self.new_profiles or self.duplicates)
 
 
-NAMES = tuple(one.name for one in fields(Figures))
+FIGURE_NAMES = tuple(one.name for one in fields(Figures))
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class SourceCard:
     """One source's line. ``trend`` is what was wrong (``Figures.trouble``) on each of the days, the last is today."""
 
     source: Source
@@ -87,7 +87,7 @@ def counted_to() -> datetime.datetime | None:
     return ScorecardState.objects.filter(pk=1).values_list("counted_to", flat=True).first()
 
 
-def cards(days: int, *, sources: Sequence[Source] | None = None) -> list[Card]:
+def cards(days: int, *, sources: Sequence[Source] | None = None) -> list[SourceCard]:
     """A card for each source (of these, or all), in the site's time zone, today included. Two queries at most."""
     listed = list(Source.objects.all()) if sources is None else list(sources)
     today = timezone.localdate()
@@ -96,10 +96,10 @@ def cards(days: int, *, sources: Sequence[Source] | None = None) -> list[Card]:
     return [_card(source, by_source.get(source.pk, {}), dates) for source in listed]
 
 
-def worst_first(found: Iterable[Card]) -> list[Card]:
+def worst_first(source_cards: Iterable[SourceCard]) -> list[SourceCard]:
     """Those that send first; of them the ones most of whose new profiles are duplicates, then most trouble."""
     return sorted(
-        found,
+        source_cards,
         key=lambda card: (
             card.figures.is_empty,
             -(card.figures.duplicates_per_1000 or 0),
@@ -109,17 +109,17 @@ def worst_first(found: Iterable[Card]) -> list[Card]:
     )
 
 
-def total_of(found: Iterable[Card]) -> Figures:
-    return _sum(card.figures for card in found)
+def total_of(source_cards: Iterable[SourceCard]) -> Figures:
+    return _sum(card.figures for card in source_cards)
 
 
-def _card(source: Source, by_day: dict[datetime.date, Figures], dates: list[datetime.date]) -> Card:
-    return Card(source, _sum(by_day.values()), [by_day.get(day, Figures()).trouble for day in dates])
+def _card(source: Source, by_day: dict[datetime.date, Figures], dates: list[datetime.date]) -> SourceCard:
+    return SourceCard(source, _sum(by_day.values()), [by_day.get(day, Figures()).trouble for day in dates])
 
 
-def _sum(found: Iterable[Figures]) -> Figures:
-    listed = list(found)
-    return Figures(*(sum(getattr(one, name) for one in listed) for name in NAMES))
+def _sum(figures: Iterable[Figures]) -> Figures:
+    listed = list(figures)
+    return Figures(*(sum(getattr(figure, name) for figure in listed) for name in FIGURE_NAMES))
 
 
 def _by_day(sources: list[int], first: datetime.date) -> dict[int, dict[datetime.date, Figures]]:
@@ -128,12 +128,12 @@ def _by_day(sources: list[int], first: datetime.date) -> dict[int, dict[datetime
         SourceHour.objects.filter(source_id__in=sources, hour__gte=start)
         .order_by()
         .values_list("source_id", TruncDate("hour"))
-        .annotate(*(Sum(name) for name in NAMES))
+        .annotate(*(Sum(name) for name in FIGURE_NAMES))
     )
-    found: dict[int, dict[datetime.date, Figures]] = defaultdict(dict)
+    by_source: dict[int, dict[datetime.date, Figures]] = defaultdict(dict)
     for source_id, day, *counts in rows:
-        found[source_id][day] = Figures(*counts)
-    return found
+        by_source[source_id][day] = Figures(*counts)
+    return by_source
 
 
 # --- Imports --------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ _IMPORTS_READ = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WeekFigure:
     """A figure of this week beside the one before."""
 
     label: str
@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Bad:
+class DuplicateRate:
     """A source or import and how many of 1,000 profiles it made are duplicates."""
 
     name: str
@@ -66,10 +66,10 @@ class Report:
     start: datetime.datetime
     end: datetime.datetime
     open_: list[tuple[str, int]]
-    found: list[Line]
-    decided: list[Line]
-    sources: list[Bad]
-    imports: list[Bad]
+    found: list[WeekFigure]
+    decided: list[WeekFigure]
+    sources: list[DuplicateRate]
+    imports: list[DuplicateRate]
     alarms: list[SourceAlarm]
 
     @property
@@ -130,7 +130,7 @@ def compile_report(now: datetime.datetime) -> Report:
         start=start,
         end=now,
         open_=[(name, tiers.get(tier, 0)) for tier, name in trend.FOUND],
-        found=_found(start, now),
+        found=_pairs_found(start, now),
         decided=_decided(start, now),
         sources=_sources(),
         imports=_imports(start),
@@ -138,9 +138,9 @@ def compile_report(now: datetime.datetime) -> Report:
     )
 
 
-def _found(start: datetime.datetime, end: datetime.datetime) -> list[Line]:
+def _pairs_found(start: datetime.datetime, end: datetime.datetime) -> list[WeekFigure]:
     now, before = (_tiers(since, since + WEEK) for since in (start, start - WEEK))
-    return [Line(name, now.get(tier, 0), before.get(tier, 0)) for tier, name in trend.FOUND]
+    return [WeekFigure(name, now.get(tier, 0), before.get(tier, 0)) for tier, name in trend.FOUND]
 
 
 def _tiers(start: datetime.datetime, end: datetime.datetime) -> dict[str, int]:
@@ -148,9 +148,9 @@ def _tiers(start: datetime.datetime, end: datetime.datetime) -> dict[str, int]:
     return dict(pairs.order_by().values_list("tier").annotate(Count("pk")))
 
 
-def _decided(start: datetime.datetime, end: datetime.datetime) -> list[Line]:
+def _decided(start: datetime.datetime, end: datetime.datetime) -> list[WeekFigure]:
     now, before = (_decisions(since, since + WEEK) for since in (start, start - WEEK))
-    return [Line(name, now.get(name, 0), before.get(name, 0)) for name in trend.DECIDED]
+    return [WeekFigure(name, now.get(name, 0), before.get(name, 0)) for name in trend.DECIDED]
 
 
 def _decisions(start: datetime.datetime, end: datetime.datetime) -> dict[str, int]:
@@ -158,10 +158,10 @@ def _decisions(start: datetime.datetime, end: datetime.datetime) -> dict[str, in
     return dict(trend.decisions(pairs).order_by().values_list("decision").annotate(Count("pk")))
 
 
-def _sources() -> list[Bad]:
+def _sources() -> list[DuplicateRate]:
     """Of the last seven days; those with too few new profiles say nothing."""
-    found = [
-        Bad(
+    rates = [
+        DuplicateRate(
             card.source.name,
             card.figures.new_profiles,
             card.figures.duplicates,
@@ -169,25 +169,27 @@ def _sources() -> list[Bad]:
         )
         for card in scorecard.cards(7)
     ]
-    return worst(found)
+    return worst(rates)
 
 
-def _imports(start: datetime.datetime) -> list[Bad]:
+def _imports(start: datetime.datetime) -> list[DuplicateRate]:
     jobs = Import.objects.filter(finished_at__gte=start, applied_at__isnull=False)
     rows = list(jobs.order_by("-pk").values_list("pk", "name", "counts")[:_IMPORTS_READ])
     counted = scorecard.import_duplicates([pk for pk, *_ in rows]) or {}
     return worst(
         [
-            Bad(name, counts.get("created", 0), counted.get(pk, 0), link("admin:imports_import_change", pk))
+            DuplicateRate(
+                name, counts.get("created", 0), counted.get(pk, 0), link("admin:imports_import_change", pk)
+            )
             for pk, name, counts in rows
         ]
     )
 
 
-def worst(found: Sequence[Bad]) -> list[Bad]:
+def worst(rates: Sequence[DuplicateRate]) -> list[DuplicateRate]:
     """Those that made duplicates, the worst share first; too small ones are left out."""
-    telling = [one for one in found if one.duplicates and one.created >= scorecard.FEWEST]
-    return sorted(telling, key=lambda one: (-one.per_1000, one.name))[:WORST]
+    large_enough = [rate for rate in rates if rate.duplicates and rate.created >= scorecard.MIN_PROFILES]
+    return sorted(large_enough, key=lambda rate: (-rate.per_1000, rate.name))[:WORST]
 
 
 def link(name: str, *args: int, **query: str) -> str:

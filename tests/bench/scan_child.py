@@ -24,7 +24,7 @@ from cdp.jobs import Job, run  # noqa: E402
 from profiles.duplicates.finding import match_rows  # noqa: E402
 from profiles.duplicates.finding.full_scan import MEMORY, start_scan  # noqa: E402
 from profiles.duplicates.scoring import duckdb_compare  # noqa: E402
-from profiles.duplicates.scoring.households import find_homes  # noqa: E402
+from profiles.duplicates.scoring.households import find_household_values  # noqa: E402
 from profiles.duplicates.scoring.model import shipped  # noqa: E402
 from tests.bench.import_child import peak_memory  # noqa: E402
 
@@ -58,18 +58,18 @@ def by_splink(folder: Path) -> dict[str, Any]:
     db.execute(f"SET memory_limit = '{MEMORY}'")
     db.execute("SET threads = 2")
     db.execute("SET preserve_insertion_order = false")
-    db.execute(duckdb_compare.PEOPLE)
+    db.execute(duckdb_compare.CREATE_TABLE)
     people = duckdb_compare.read_rows(db, folder / "rows.csv")
-    duckdb_compare.leave_out_crowds(db)
+    duckdb_compare.remove_frequent_values(db)
     duckdb_compare.measure_rarity(db)
-    find_homes(db)
+    find_household_values(db)
     # The same candidates: Splink itself would also join on keys thousands hold.
-    db.execute("CREATE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
+    db.execute("CREATE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM profiles")
     db.execute(
-        f"CREATE TEMP TABLE crowd AS SELECT key FROM held GROUP BY key HAVING count(*) > {duckdb_compare.BLOCK}"
+        f"CREATE TEMP TABLE crowd AS SELECT key FROM held GROUP BY key HAVING count(*) > {duckdb_compare.MAX_KEY_HOLDERS}"
     )
     db.execute(
-        "UPDATE people SET keys = coalesce(left_over.keys, []) FROM (SELECT id, list(key) FILTER (crowd.key IS NULL) AS keys"
+        "UPDATE profiles SET keys = coalesce(left_over.keys, []) FROM (SELECT id, list(key) FILTER (crowd.key IS NULL) AS keys"
         " FROM held LEFT JOIN crowd USING (key) GROUP BY id HAVING count(crowd.key) > 0) left_over"
         " WHERE left_over.id = people.id"
     )

@@ -64,7 +64,7 @@ def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[st
         from splink.backends.duckdb import DuckDBAPI
 
         db.execute(
-            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM people"
+            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM profiles"
         )
         shared = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
         settings = splink_settings(shipped(), people, shared=shared)
@@ -87,7 +87,7 @@ def splink(db: DuckDBPyConnection, people: int, *, is_trained: bool) -> tuple[st
 
 def has_values(db: DuckDBPyConnection, column: str) -> bool:
     """Whether any row has a value: Splink refuses to train on an empty column."""
-    return bool(db.execute(f"SELECT count({column}) FROM people").fetchall()[0][0])
+    return bool(db.execute(f"SELECT count({column}) FROM profiles").fetchall()[0][0])
 
 
 def test_accuracy(report: Any) -> None:
@@ -126,7 +126,7 @@ def report_traps(
 ) -> None:
     """How many look-alikes are called certain or probable, and how many Splink takes at its best F1."""
     traps = {(min(a, b), max(a, b)) for a, b, _ in people.traps} - people.truth
-    sure = set(db.execute("SELECT l, r FROM found WHERE tier IN ('certain', 'probable')").fetchall())
+    sure = set(db.execute("SELECT l, r FROM classified WHERE tier IN ('certain', 'probable')").fetchall())
     pairs, threshold = rival
     theirs = {(min(a, b), max(a, b)) for a, b, weight in pairs if weight >= threshold}
     report(

@@ -24,7 +24,7 @@ ANN = "ann@example.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Expected:
     """What a cause has to be told as: the finding and the profile it is about, in full."""
 
     a: int
@@ -45,9 +45,9 @@ def site(name: str = "Shop website", kind: str = "web", **settings: Any) -> Call
     if settings:
         change_source(source_id=made.source.pk, changes=settings, actor=Actor.system())
 
-    def send(call: str, **said: Any) -> Any:
+    def send(call: str, **body: Any) -> Any:
         answer = Client(headers={"X-Write-Key": made.write_key}).post(
-            f"/v1/{call}", json.dumps(said), content_type="application/json"
+            f"/v1/{call}", json.dumps(body), content_type="application/json"
         )
         assert (answer.status_code, answer.json().get("rejected")) == (200, 0), answer.content
         return answer.json()
@@ -64,22 +64,22 @@ def made(answer: Any) -> int:
     return int(answer.data["id"])
 
 
-def who(ref: str) -> int:
+def root_of(ref: str) -> int:
     return find_profile(ref).root.pk
 
 
 def browser(value: str) -> int:
     """The person a browser's last events are on; also when the browser changed hands."""
-    return who(f"anonymous_id:{value}")
+    return root_of(f"anonymous_id:{value}")
 
 
-def update_instead_of_identify() -> Told:
+def update_instead_of_identify() -> Expected:
     send = site()
     send("page", anonymousId="b-1")
     send("update", anonymousId="b-1", traits={"email": ANN})
     known = made(shop_api().post("profiles/", {"email": ANN, "first_name": "Ann"}))
     visitor = browser("b-1")
-    return Told(
+    return Expected(
         visitor,
         known,
         "update_not_identify",
@@ -93,12 +93,12 @@ def update_instead_of_identify() -> Told:
     )
 
 
-def email_in_a_track() -> Told:
+def email_in_a_track() -> Expected:
     send = site()
     send("track", anonymousId="b-1", event="Newsletter", properties={"mail": "Ann@Example.com"})
     known = made(shop_api().post("profiles/", {"email": ANN}))
     visitor = browser("b-1")
-    return Told(
+    return Expected(
         visitor,
         known,
         "identifier_in_event",
@@ -112,7 +112,7 @@ def email_in_a_track() -> Told:
     )
 
 
-def column_mapped_to_an_attribute() -> Told:
+def column_mapped_to_an_attribute() -> Expected:
     shop_api().post("attributes/", {"name": "contact_mail"})
     job = applied(
         f"Nr,Mail,Name\nC-7,{ANN},Ann\n",
@@ -124,8 +124,8 @@ def column_mapped_to_an_attribute() -> Told:
         },
     )
     site("Shop backend", "server")("identify", anonymousId="b-1", traits={"email": ANN})
-    row, known = who("customer_id:C-7"), who(f"email:{ANN}")
-    return Told(
+    row, known = root_of("customer_id:C-7"), root_of(f"email:{ANN}")
+    return Expected(
         row,
         known,
         "import_column_attribute",
@@ -139,15 +139,15 @@ def column_mapped_to_an_attribute() -> Told:
     )
 
 
-def email_in_another_case() -> Told:
+def email_in_another_case() -> Expected:
     send = site("Shop backend", "server")
     send("identify", userId="Ann@Example.com")
     applied(
         f"reference_no,first_name\n{ANN},Ann\n",
         mapping={"reference_no": {"to": "customer_id"}, "first_name": {"to": "first_name"}},
     )
-    called, row = who("customer_id:Ann@Example.com"), who(f"customer_id:{ANN}")
-    return Told(
+    called, row = root_of("customer_id:Ann@Example.com"), root_of(f"customer_id:{ANN}")
+    return Expected(
         called,
         row,
         "email_case",
@@ -161,12 +161,12 @@ def email_in_another_case() -> Told:
     )
 
 
-def phone_in_two_formats() -> Told:
+def phone_in_two_formats() -> Expected:
     send = site("Shop backend", "server")
     send("identify", userId="42", traits={"phone": "600 100 200"})
     known = made(shop_api().post("profiles/", {"phone": "+48600100200", "email": ANN}))
-    called = who("customer_id:42")
-    return Told(
+    called = root_of("customer_id:42")
+    return Expected(
         called,
         known,
         "phone_format",
@@ -180,12 +180,12 @@ def phone_in_two_formats() -> Told:
     )
 
 
-def email_changed() -> Told:
+def email_changed() -> Expected:
     send = site()
     send("identify", anonymousId="b-1", traits={"email": "ann.old@example.com", "firstName": "Ann"})
     send("identify", anonymousId="b-1", traits={"email": ANN, "firstName": "Ann"})
-    old, new = who("email:ann.old@example.com"), who(f"email:{ANN}")
-    return Told(
+    old, new = root_of("email:ann.old@example.com"), root_of(f"email:{ANN}")
+    return Expected(
         old,
         new,
         "email_changed",
@@ -199,12 +199,12 @@ def email_changed() -> Told:
     )
 
 
-def waits_for_double_opt_in() -> Told:
+def waits_for_double_opt_in() -> Expected:
     send = site("Newsletter", needs_confirmation=True)
     send("identify", anonymousId="b-1", traits={"email": ANN})
     known = made(shop_api().post("profiles/", {"email": ANN}))
     visitor = browser("b-1")
-    return Told(
+    return Expected(
         visitor,
         known,
         "pending_identifier",
@@ -218,18 +218,18 @@ def waits_for_double_opt_in() -> Told:
     )
 
 
-def two_browsers_never_identified() -> Told:
+def two_browsers_never_identified() -> Expected:
     send = site()
     send("page", anonymousId="b-1")
     send("page", anonymousId="b-2")
-    one, other = browser("b-1"), browser("b-2")
-    return Told(
-        one,
-        other,
+    first, second = browser("b-1"), browser("b-2")
+    return Expected(
+        first,
+        second,
         "browsers_never_identified",
         "b-1",
         "soft_identifier",
-        one,
+        first,
         "Shop website",
         "page call, anonymousId",
         "join_browsers",
@@ -237,13 +237,13 @@ def two_browsers_never_identified() -> Told:
     )
 
 
-def id_under_attributes() -> Told:
+def id_under_attributes() -> Expected:
     api = shop_api()
     api.post("attributes/", {"name": "crm_id"})
     sent = made(api.post("profiles/", {"first_name": "Ann", "attributes": {"crm_id": "C-20417"}}))
     site("Shop backend", "server")("identify", userId="C-20417")
-    known = who("customer_id:C-20417")
-    return Told(
+    known = root_of("customer_id:C-20417")
+    return Expected(
         sent,
         known,
         "id_in_attributes",
@@ -257,12 +257,12 @@ def id_under_attributes() -> Told:
     )
 
 
-def shared_device() -> Told:
+def shared_device() -> Expected:
     send = site("Tablet in the shop")
     send("identify", anonymousId="t-1", userId="1", traits={"firstName": "Ann"})
     send("identify", anonymousId="t-1", userId="2", traits={"firstName": "Bob"})
-    ann, bob = who("customer_id:1"), who("customer_id:2")
-    return Told(
+    ann, bob = root_of("customer_id:1"), root_of("customer_id:2")
+    return Expected(
         ann,
         bob,
         "shared_device",
@@ -276,7 +276,7 @@ def shared_device() -> Told:
     )
 
 
-CAUSES: dict[str, Callable[[], Told]] = {
+CAUSES: dict[str, Callable[[], Expected]] = {
     cause.__name__: cause
     for cause in (
         update_instead_of_identify,
@@ -297,7 +297,7 @@ def events_of(root: int) -> int:
     return Event.objects.of_people(root).count()
 
 
-def leads_to(name: str, value: str) -> int | None:
+def resolves_to(name: str, value: str) -> int | None:
     row = (
         Identifier.objects.resolving().filter(type__name=name, value=value).select_related("profile").first()
     )

@@ -15,6 +15,6 @@ def add_neighbours(db: DuckDBPyConnection) -> None:
     for order in ORDERS:
         db.execute(
             "INSERT INTO pair SELECT least(id, next), greatest(id, next)"
-            f" FROM (SELECT id, lead(id) OVER (ORDER BY {order}, id) AS next FROM people) WHERE next IS NOT NULL"
+            f" FROM (SELECT id, lead(id) OVER (ORDER BY {order}, id) AS next FROM profiles) WHERE next IS NOT NULL"
         )
     db.execute("CREATE OR REPLACE TEMP TABLE pair AS SELECT DISTINCT l, r FROM pair")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cdp.models import AuditEntry, User
 from profiles.duplicates.review import fit_calibration
-from profiles.duplicates.scoring.calibration import FEWEST, OFFSETS, SLOPES, fit_line
+from profiles.duplicates.scoring.calibration import MIN_DECISIONS, OFFSETS, SLOPES, fit
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair, DuplicatePolicy
 from profiles.tasks import calibrate_duplicates
@@ -28,7 +28,7 @@ def decisions(slope: float, offset: float, count: int) -> list[tuple[float, bool
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -2.0), (1.8, 1.5)])
 def test_the_line_people_decide_by_is_found(slope: float, offset: float) -> None:
-    line = fit_line(decisions(slope, offset, 4_000))
+    line = fit(decisions(slope, offset, 4_000))
     assert line is not None
     assert line.slope == pytest.approx(slope, abs=0.15)
     assert line.offset == pytest.approx(offset, abs=0.3)
@@ -36,14 +36,14 @@ def test_the_line_people_decide_by_is_found(slope: float, offset: float) -> None
 
 
 def test_few_decisions_or_of_one_kind_say_nothing() -> None:
-    assert fit_line(decisions(1, 0, FEWEST - 1)) is None
-    assert fit_line([(1.0, True)] * 1_000 + [(-1.0, False)] * 19) is None
-    assert fit_line([(1.0, True)] * 180 + [(-1.0, False)] * 20) is not None
+    assert fit(decisions(1, 0, MIN_DECISIONS - 1)) is None
+    assert fit([(1.0, True)] * 1_000 + [(-1.0, False)] * 19) is None
+    assert fit([(1.0, True)] * 180 + [(-1.0, False)] * 20) is not None
 
 
 def test_decisions_that_a_score_parts_and_ones_against_it_stay_within_limits() -> None:
-    parted = fit_line([(score / 10, score > 0) for score in range(-200, 200)])
-    against = fit_line([(score / 10, score < 0) for score in range(-200, 200)])
+    parted = fit([(score / 10, score > 0) for score in range(-200, 200)])
+    against = fit([(score / 10, score < 0) for score in range(-200, 200)])
     assert parted is not None
     assert against is not None
     assert 1 < parted.slope <= SLOPES[1]
@@ -54,7 +54,7 @@ def test_decisions_that_a_score_parts_and_ones_against_it_stay_within_limits() -
     st.lists(st.tuples(st.floats(-60, 60), st.booleans()), min_size=200, max_size=260),
 )
 def test_any_decisions_give_a_rising_line_or_none(decided: list[tuple[float, bool]]) -> None:
-    line = fit_line(decided)
+    line = fit(decided)
     if line is not None:
         assert SLOPES[0] <= line.slope <= SLOPES[1]
         assert OFFSETS[0] <= line.offset <= OFFSETS[1]

@@ -18,9 +18,9 @@ from profiles.duplicates.finding import match_queue
 from profiles.duplicates.review.decide import StalePair, assign, decide, decide_many, find_pair, state_of
 from profiles.duplicates.review.decide_cluster import (
     block_shared,
+    case_profiles,
     leave_shared,
     merge_case,
-    people_of,
     separate_case,
 )
 from profiles.duplicates.review.decide_cluster import state_of as state_of_case
@@ -217,7 +217,7 @@ def case() -> DuplicateCase:
 
 
 def test_a_group_is_merged_whole(case: DuplicateCase, by_staff: dict[str, Any]) -> None:
-    seen = state_of_case(case, people_of(case))
+    seen = state_of_case(case, case_profiles(case))
     winner = case.members[2]
     done = merge_case(case_id=case.pk, winner_id=winner, state=seen, **by_staff)
     assert (done.message, len(done.merge_ids)) == (f"3 profiles merged into #{winner}.", 3)
@@ -250,7 +250,7 @@ def test_one_who_is_refused_keeps_the_group_as_it_was(case: DuplicateCase, by_st
         merge_case(case_id=case.pk, winner_id=case.members[0], members=[99999], **by_staff)
     with pytest.raises(Invalid, match="Choose at least two people to merge."):
         merge_case(case_id=case.pk, winner_id=case.members[0], members=[], **by_staff)
-    seen = state_of_case(case, people_of(case))
+    seen = state_of_case(case, case_profiles(case))
     update_profile(profile_id=case.members[1], values={"city": "Bergen"}, **by_staff)
     with pytest.raises(Stale, match="Somebody in this case changed since you looked."):
         merge_case(case_id=case.pk, winner_id=case.members[0], state=seen, **by_staff)

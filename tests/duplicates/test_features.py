@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from profiles.duplicates.scoring.features import Traits, fold, is_role, match_keys, read_traits
+from profiles.duplicates.scoring.features import Features, fold, is_role, match_keys, read_features
 from profiles.duplicates.scoring.nicknames import groups_of
 
 
-def read(**values: Any) -> Traits:
-    return read_traits(values)
+def read(**values: Any) -> Features:
+    return read_features(values)
 
 
 def test_text_is_folded() -> None:
@@ -88,6 +88,6 @@ def test_a_name_in_two_groups_joins_neither_with_the_other() -> None:
     )
 )
 def test_anything_typed_has_traits_and_keys(values: dict[str, str]) -> None:
-    keys = match_keys(read_traits(values))
+    keys = match_keys(read_features(values))
     assert keys == sorted(set(keys))
     assert all(0 <= key < 2**63 for key in keys)

@@ -14,7 +14,7 @@ from cdp.jobs import run_to_end
 from cdp.models import User
 from profiles.duplicates.finding import match_queue
 from profiles.duplicates.finding.full_scan import start_scan
-from profiles.duplicates.review.explain import explain, in_words
+from profiles.duplicates.review.explain import explain, summarize
 from profiles.duplicates.training.synthetic_people import make_people
 from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
@@ -59,7 +59,7 @@ def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
     assert MatchQueue.objects.count() == 0
     assert set(MatchRow.objects.values_list("pk", flat=True)) == set(family.values())
     pair = DuplicatePair.objects.select_related("a", "b").get(a_id=ann, b_id=again)
-    words = in_words(explain(pair))
+    words = summarize(explain(pair))
     assert words.startswith("First names are equal +"), words
     assert {"Birth dates are equal", "the same name and birth date"} <= {one.text for one in explain(pair)}
     assert pair.found_by == ("scan" if way == "scan" else "change")

@@ -105,8 +105,8 @@ def importing() -> Job:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(match_queue, "CROWDED", 8)
-    monkeypatch.setattr(match_queue, "FEW", 3)
+    monkeypatch.setattr(match_queue, "SCAN_FROM", 8)
+    monkeypatch.setattr(match_queue, "MAX_EDIT_ENTRIES", 3)
 
 
 @pytest.mark.usefixtures("small")
@@ -117,10 +117,10 @@ def test_an_edit_does_not_wait_behind_an_import() -> None:
     MatchQueue.objects.filter(profile_id=ann.pk).update(xact=8)
     assert match_queue.work_off() == 1
     assert set(MatchRow.objects.values_list("pk", flat=True)) == {ann.pk}
-    assert match_queue.waiting() == len(many)
+    assert match_queue.queue_length() == len(many)
     Job.objects.filter(pk=job.pk).update(state=Job.State.DONE)
     assert match_queue.work_off() == len(many), "few enough for batches once it has ended"
-    assert match_queue.waiting() == 0
+    assert match_queue.queue_length() == 0
     assert not Job.objects.filter(kind=full_scan.KIND).exists()
 
 
@@ -134,14 +134,14 @@ def test_others_have_their_turn_between_batches(monkeypatch: pytest.MonkeyPatch)
     assert match_queue.work_off(seconds=0) == 1
     assert set(MatchRow.objects.values_list("pk", flat=True)) == {ann.pk}
     assert match_queue.work_off(seconds=0) == 4
-    assert match_queue.waiting() == 2
+    assert match_queue.queue_length() == 2
     assert match_queue.work_off() == 2
     assert match_queue.work_off() == 0
 
 
 @pytest.mark.usefixtures("small")
 def test_an_import_that_does_not_end_is_not_waited_for() -> None:
-    import_of(6, ago=match_queue.PATIENCE + timedelta(seconds=1))
+    import_of(6, ago=match_queue.MAX_WAIT + timedelta(seconds=1))
     importing()
     assert match_queue.work_off() == 6
 
@@ -153,7 +153,7 @@ def test_many_are_left_to_one_scan() -> None:
     job = Job.objects.get(kind=full_scan.KIND)
     assert (job.user, job.permission) == (None, "")
     assert run_to_end(job).state == "done"
-    assert match_queue.waiting() == 0
+    assert match_queue.queue_length() == 0
     assert set(MatchRow.objects.values_list("pk", flat=True)) == set(many)
     assert match_queue.work_off() == 0
     assert Job.objects.filter(kind=full_scan.KIND).count() == 1
@@ -167,7 +167,7 @@ def test_many_do_not_wait_for_a_scan_that_does_not_run(state: str) -> None:
     ended = None if state == Job.State.PAUSED else timezone.now()
     Job.objects.filter(kind=full_scan.KIND).update(state=state, finished_at=ended)
     assert match_queue.work_off() == 12
-    assert match_queue.waiting() == 0
+    assert match_queue.queue_length() == 0
 
 
 def test_transactions_are_told_apart() -> None:

@@ -10,7 +10,7 @@ from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from profiles.duplicates.finding import match_queue, match_rows
 from profiles.duplicates.finding.full_scan import start_scan
-from profiles.duplicates.scoring.features import hashed, match_keys, read_traits
+from profiles.duplicates.scoring.features import key_hash, match_keys, read_features
 from profiles.duplicates.training.synthetic_people import make_people
 from profiles.models import IdentifierType, MatchQueue, MatchRow
 from tests.profile_factory import make_profile
@@ -19,8 +19,8 @@ from tests.profile_factory import make_profile
 def test_keys_are_those_of_this_version() -> None:
     """Other keys do not meet the stored ones. Changed on purpose? Raise ``rows.ALGORITHM`` with this number."""
     people = make_people(rows=2_000, seed=5)
-    seen = [(str(traits), match_keys(traits)) for traits in map(read_traits, people.rows)]
-    assert (match_rows.ALGORITHM, hashed(str(seen))) == (2, 7251609012585551372)
+    seen = [(str(traits), match_keys(traits)) for traits in map(read_features, people.rows)]
+    assert (match_rows.ALGORITHM, key_hash(str(seen))) == (2, 7251609012585551372)
 
 
 @pytest.mark.django_db

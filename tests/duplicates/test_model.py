@@ -11,12 +11,12 @@ import duckdb
 import pytest
 
 from profiles.duplicates.scoring import duckdb_compare
-from profiles.duplicates.scoring.features import match_keys, read_traits
-from profiles.duplicates.scoring.households import with_homes
-from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.features import match_keys, read_features
+from profiles.duplicates.scoring.households import with_household_values
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
 from profiles.duplicates.scoring.interactions import SHARED
 from profiles.duplicates.scoring.levels import COMPARISONS
-from profiles.duplicates.scoring.model import FILE, Rarity, Scored, shipped
+from profiles.duplicates.scoring.model import FILE, PairScore, Rarity, shipped
 from profiles.duplicates.training.fit import CLAMP, load
 from profiles.duplicates.training.synthetic_people import make_people
 from tests.duplicates.near import add_neighbours
@@ -32,9 +32,11 @@ ANN = {
 }
 
 
-def score(one: dict[str, Any], other: dict[str, Any]) -> Scored:
-    traits = (read_traits(one), read_traits(other))
-    there, back = (shipped().score(*pair, people=100_000, rarity=Rarity()) for pair in (traits, traits[::-1]))
+def score(one: dict[str, Any], other: dict[str, Any]) -> PairScore:
+    traits = (read_features(one), read_features(other))
+    there, back = (
+        shipped().score(*pair, profile_count=100_000, rarity=Rarity()) for pair in (traits, traits[::-1])
+    )
     assert there == back
     return there
 
@@ -50,7 +52,7 @@ def test_the_file_is_whole_and_its_weights_keep_their_order() -> None:
         assert weights == sorted(weights, reverse=True), comparison.field
         assert all(one["label"] for one in levels.values())
     assert set(told["shared"]) == set(SHARED)
-    assert set(told["adjustments"]) == {one.name for one in ADJUSTMENTS}
+    assert set(told["adjustments"]) == {one.name for one in INTERACTIONS}
     assert all(abs(one["weight"]) <= CLAMP for one in told["adjustments"].values())
 
 
@@ -63,8 +65,10 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
         "phone": "",
     }
     scored = score(ANN, other)
-    assert scored.score == pytest.approx(shipped().prior(100_000) + sum(one.weight for one in scored.told))
-    levels = {one.field: one.level for one in scored.told if one.field}
+    assert scored.score == pytest.approx(
+        shipped().prior(100_000) + sum(one.weight for one in scored.evidence)
+    )
+    levels = {one.field: one.level for one in scored.evidence if one.field}
     assert levels == {
         "first_name": "nickname",
         "last_name": "equal",
@@ -73,7 +77,7 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
         "city": "equal",
         "street": "equal",
     }
-    assert {"name_and_date", "name_and_city"} <= {one.level for one in scored.told if not one.field}
+    assert {"name_and_date", "name_and_city"} <= {one.level for one in scored.evidence if not one.field}
 
 
 @pytest.mark.parametrize(
@@ -124,28 +128,28 @@ def test_a_mailbox_tells_a_missing_first_name() -> None:
     """Of two with one address, the nameless is whom the mailbox names, or somebody else of the household."""
     shared = {"last_name": "Brown", "email": "ann.brown@web.de"}
     ann, robert = (score({**shared, "first_name": name}, shared) for name in ("Ann", "Robert"))
-    assert {one.field: one.level for one in ann.told}["mailbox_name"] == "name"
-    assert {one.field: one.level for one in robert.told}["mailbox_name"] == "differs"
+    assert {one.field: one.level for one in ann.evidence}["mailbox_name"] == "name"
+    assert {one.field: one.level for one in robert.evidence}["mailbox_name"] == "differs"
     assert ann.score > robert.score + 3
-    assert "mailbox_name" not in {one.field for one in score(ANN, ANN).told}
+    assert "mailbox_name" not in {one.field for one in score(ANN, ANN).evidence}
 
 
 def test_an_address_says_what_it_says_in_this_base() -> None:
     """Where nobody shares, equal is the same; where families do, it is a household."""
     one, other = (
-        read_traits({"last_name": "Brown", "street": "12 High St", "first_name": name})
+        read_features({"last_name": "Brown", "street": "12 High St", "first_name": name})
         for name in ("Ann", "Bob")
     )
     alone, family = (
         shipped().score(
-            one, other, people=1000, rarity=Rarity({"shared": {"shared_home": bits, "doubled": 0.0}})
+            one, other, profile_count=1000, rarity=Rarity({"shared": {"shared_home": bits, "doubled": 0.0}})
         )
         for bits in (4.0, -3.0)
     )
     assert alone.score - family.score == pytest.approx(7 * shipped().shared["shared_home"])
-    assert "shared_home" in {one.level for one in alone.told}
-    twice = shipped().score(one, other, people=1000, rarity=Rarity({"shared": {"doubled": 2.0}}))
-    once = shipped().score(one, other, people=1000, rarity=Rarity())
+    assert "shared_home" in {one.level for one in alone.evidence}
+    twice = shipped().score(one, other, profile_count=1000, rarity=Rarity({"shared": {"doubled": 2.0}}))
+    once = shipped().score(one, other, profile_count=1000, rarity=Rarity())
     assert twice.score - once.score == pytest.approx(2 * shipped().shared["doubled"])
 
 
@@ -154,20 +158,22 @@ def test_what_a_third_person_holds_too_is_a_households() -> None:
         {"first_name": name, "email": "browns@web.de", "last_name": "Brown"}
         for name in ("Ann", "Anna", "Robert")
     )
-    three = with_homes(dict(enumerate(map(read_traits, rows))))
-    assert {one.homes for one in three.values()} == {("browns@web.de",)}
-    two = with_homes({number: three[number] for number in (0, 1)})
-    assert {one.homes for one in two.values()} == {()}
-    shared, own = (shipped().score(of[0], of[1], people=1000, rarity=Rarity()) for of in (three, two))
+    three = with_household_values(dict(enumerate(map(read_features, rows))))
+    assert {one.household_values for one in three.values()} == {("browns@web.de",)}
+    two = with_household_values({number: three[number] for number in (0, 1)})
+    assert {one.household_values for one in two.values()} == {()}
+    shared, own = (shipped().score(of[0], of[1], profile_count=1000, rarity=Rarity()) for of in (three, two))
     assert own.score - shared.score > 2
-    assert {one.field for one in shared.told} - {one.field for one in own.told} == {"home"}
+    assert {one.field for one in shared.evidence} - {one.field for one in own.evidence} == {"home"}
 
 
 def test_a_rare_last_name_says_less_where_a_family_may_share_it() -> None:
     def gained(**shared: str) -> float:
-        people = read_traits({"first_name": "Ann", "last_name": "Pucllar", **shared})
+        people = read_features({"first_name": "Ann", "last_name": "Pucllar", **shared})
         rare, usual = (
-            shipped().score(people, people, people=80_000, rarity=Rarity({"last_name": {"pucllar": bits}}))
+            shipped().score(
+                people, people, profile_count=80_000, rarity=Rarity({"last_name": {"pucllar": bits}})
+            )
             for bits in (3.0, 0.0)
         )
         return rare.score - usual.score
@@ -176,16 +182,18 @@ def test_a_rare_last_name_says_less_where_a_family_may_share_it() -> None:
 
 
 def test_more_people_are_alike_by_chance() -> None:
-    one, other = read_traits(ANN), read_traits({**ANN, "email": "", "phone": "", "city": "Łódź"})
-    few, many = (shipped().score(one, other, people=size, rarity=Rarity()) for size in (80_000, 800_000))
-    near, far = (shipped().score(one, one, people=size, rarity=Rarity()) for size in (80_000, 800_000))
+    one, other = read_features(ANN), read_features({**ANN, "email": "", "phone": "", "city": "Łódź"})
+    few, many = (
+        shipped().score(one, other, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000)
+    )
+    near, far = (shipped().score(one, one, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000))
     assert few.score - many.score > 2 * (near.score - far.score) > 0
 
 
 def test_a_rare_name_says_more_than_a_common_one() -> None:
     rarity = Rarity({"last_name": {"brown": -3.0, "pucllar": 2.5}})
-    people = [read_traits({"last_name": name, "birth_date": "1980-05-17"}) for name in ("Brown", "Pucllar")]
-    common, rare = (shipped().score(traits, traits, people=1000, rarity=rarity) for traits in people)
+    people = [read_features({"last_name": name, "birth_date": "1980-05-17"}) for name in ("Brown", "Pucllar")]
+    common, rare = (shipped().score(traits, traits, profile_count=1000, rarity=rarity) for traits in people)
     assert rare.score - common.score == pytest.approx(5.5 * shipped().rarity["last_name"])
 
 
@@ -195,7 +203,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     db, model = load(people), shipped()
     add_neighbours(db)
     duckdb_compare.compare(db)
-    traits = with_homes({number: read_traits(row) for number, row in enumerate(people.rows, 1)})
+    traits = with_household_values({number: read_features(row) for number, row in enumerate(people.rows, 1)})
     bits: dict[str, dict[str, float]] = {}
     for field, value, number in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         bits.setdefault(field, {})[value] = number
@@ -206,7 +214,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     assert len(compared) > 4.5 * rows
     rarity = Rarity(bits)
     for one, other, *levels, total in compared:
-        scored = model.score(traits[one], traits[other], people=rows, rarity=rarity)
+        scored = model.score(traits[one], traits[other], profile_count=rows, rarity=rarity)
         assert list(scored.levels.values()) == levels, (people.rows[one - 1], people.rows[other - 1])
         assert scored.score == pytest.approx(float(total), abs=1e-6)
 
@@ -214,7 +222,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
 @pytest.mark.parametrize("people", [2_345, 49_999, 1_000_003])
 def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path) -> None:
     db = load(make_people(rows=400, seed=31))
-    duckdb_compare.leave_out_crowds(db)
+    duckdb_compare.remove_frequent_values(db)
     duckdb_compare.compare(db)
     duckdb_compare.classify(db, shipped(), people)
     assert duckdb_compare.write_found(db, shipped(), people, tmp_path)["pairs"] > 0
@@ -222,13 +230,13 @@ def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path
 
 def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
     db = duckdb.connect()
-    db.execute(duckdb_compare.PEOPLE)
-    crowd = [[number, [7, 1000 + number]] for number in range(duckdb_compare.BLOCK + 1)]
+    db.execute(duckdb_compare.CREATE_TABLE)
+    crowd = [[number, [7, 1000 + number]] for number in range(duckdb_compare.MAX_KEY_HOLDERS + 1)]
     two = [[9001, [42]], [9002, [42]]]
-    db.executemany("INSERT INTO people (id, keys) VALUES (?, ?)", [*crowd, *two])
+    db.executemany("INSERT INTO profiles (id, keys) VALUES (?, ?)", [*crowd, *two])
     duckdb_compare.find_candidates(db)
     assert db.execute("SELECT * FROM pair").fetchall() == [(9001, 9002)]
-    assert db.execute("SELECT * FROM crowd").fetchall() == [(7, duckdb_compare.BLOCK + 1)]
+    assert db.execute("SELECT * FROM frequent_key").fetchall() == [(7, duckdb_compare.MAX_KEY_HOLDERS + 1)]
 
 
 def test_invented_people_follow_from_their_seed() -> None:
@@ -238,6 +246,6 @@ def test_invented_people_follow_from_their_seed() -> None:
     assert len(one.rows) == 2_000
     assert all(low < high for low, high in one.truth)
     # Who comes back shares a key with who they were nearly always.
-    keys = [set(match_keys(read_traits(row))) for row in one.rows]
+    keys = [set(match_keys(read_features(row))) for row in one.rows]
     found = sum(bool(keys[a - 1] & keys[b - 1]) for a, b in one.truth)
     assert found / len(one.truth) > 0.9

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from cdp.errors import Invalid
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import decide
-from profiles.duplicates.review.queue import Wanted
+from profiles.duplicates.review.queue import QueueFilter
 from profiles.models import DuplicatePair
 from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import person, plain, scan, twins
 
 pytestmark = pytest.mark.django_db
-CERTAIN = Wanted(tier="certain")
+CERTAIN = QueueFilter(tier="certain")
 
 
-def walk(wanted: Wanted, size: int, *, back: bool = False) -> list[int]:
+def walk(wanted: QueueFilter, size: int, *, back: bool = False) -> list[int]:
     """Every pair of a filter, page by page, from either end."""
     found: list[int] = []
     page = queue.page_of(wanted, size=size)
@@ -56,16 +56,16 @@ def test_pages_hold_every_pair_once_in_order_of_score() -> None:
     for size in (1, 3, 4, 11, 50):
         assert walk(CERTAIN, size) == everything
         assert walk(CERTAIN, size, back=True) == everything
-    seen, pair = [], queue.next_of(CERTAIN, None)
+    seen, pair = [], queue.next_pair(CERTAIN, None)
     for _ in everything:
         assert pair is not None
         seen.append(pair.pk)
-        pair = queue.next_of(CERTAIN, pair)
+        pair = queue.next_pair(CERTAIN, pair)
     assert seen == everything
     assert pair is not None
     assert pair.pk == everything[0]
     last = DuplicatePair.objects.get(pk=everything[-1])
-    before = queue.previous_of(CERTAIN, last)
+    before = queue.previous_pair(CERTAIN, last)
     assert before is not None
     assert before.pk == everything[-2]
 
@@ -73,7 +73,7 @@ def test_pages_hold_every_pair_once_in_order_of_score() -> None:
 @given(text=st.text(max_size=30))
 def test_a_broken_place_is_the_beginning_or_a_place(text: str) -> None:
     for state in queue.STATES:
-        queue.page_of(Wanted(state=state), after=text)
+        queue.page_of(QueueFilter(state=state), after=text)
 
 
 def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
@@ -90,7 +90,7 @@ def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     decide(pair_id=three.pk, verdict="not_duplicate", **by_staff)
 
     def ids(**wanted: Any) -> set[int]:
-        return {pair.pk for pair in queue.pairs(Wanted(**wanted))}
+        return {pair.pk for pair in queue.pairs(QueueFilter(**wanted))}
 
     assert ids() == {one.pk, ida.pk}
     assert ids(state="later") == {two.pk}
@@ -103,9 +103,9 @@ def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     assert ids(score=one.score + 100) == set()
     assert ids(tier="related") == set()
     for wanted, said in (
-        (Wanted(state="x"), "The state is open, later, decided."),
-        (Wanted(tier="x"), "The tier is certain, probable, possible, related."),
-        (Wanted(source="x"), "There is no source “x”."),
+        (QueueFilter(state="x"), "The state is open, later, decided."),
+        (QueueFilter(tier="x"), "The tier is certain, probable, possible, related."),
+        (QueueFilter(source="x"), "There is no source “x”."),
     ):
         with pytest.raises(Invalid, match=said):
             queue.pairs(wanted)
@@ -118,9 +118,9 @@ def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
     person()
     person(first_name="Robert", birth_date="1978-02-03")
     scan()
-    counts = {one.tier: one.count for one in queue.tier_counts(Wanted())}
+    counts = {one.tier: one.count for one in queue.tier_counts(QueueFilter())}
     assert counts == {"certain": 4, "probable": 0, "possible": 0, "related": 1}
-    assert queue.first_tier(queue.tier_counts(Wanted())) == "certain"
+    assert queue.first_tier(queue.tier_counts(QueueFilter())) == "certain"
     decide(pair_id=pairs[0].pk, verdict="merge", **by_staff)
     decide(pair_id=pairs[1].pk, verdict="not_duplicate", **by_staff)
     days = queue.decided_per_day(3)

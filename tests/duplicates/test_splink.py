@@ -26,7 +26,7 @@ def scored_by_splink(db: DuckDBPyConnection, people: int) -> dict[tuple[int, int
         from splink.backends.duckdb import DuckDBAPI
 
         db.execute(
-            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM people"
+            f"CREATE OR REPLACE TABLE read_by_splink AS SELECT id AS unique_id, * EXCLUDE (id), {rarity_columns()} FROM profiles"
         )
         api = DuckDBAPI(connection=db)
         shared = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())

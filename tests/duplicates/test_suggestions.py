@@ -10,9 +10,9 @@ import pytest
 from django.db import transaction
 
 from cdp.sql import run
-from profiles.duplicates.finding.store import Taken, take_over
+from profiles.duplicates.finding.store import StoreCounts, store_changed
 from profiles.models import DuplicatePair
-from profiles.pairs.suggestions import MOST_REASONS, suggest
+from profiles.pairs.suggestions import MAX_REASONS, suggest
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -56,9 +56,9 @@ def test_a_pair_found_before_learns_the_reason_once_and_keeps_its_score() -> Non
 
 def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
     pair = pair_of()
-    for number in range(MOST_REASONS + 3):
+    for number in range(MAX_REASONS + 3):
         suggest({pair: told(f"{number}@web.de")})
-    assert len(values_of(pair)) == MOST_REASONS
+    assert len(values_of(pair)) == MAX_REASONS
     with django_assert_num_queries(0):
         suggest({})
 
@@ -76,10 +76,10 @@ def test_a_door_that_suggests_a_pair_while_a_search_takes_it_away_wins(two_conne
             while not run("SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'", []):
                 assert time.monotonic() < deadline, "the search does not wait"
 
-    def search() -> Taken:
+    def search() -> StoreCounts:
         assert told_it.wait(30)
         with transaction.atomic():
-            return take_over([], people=pair)
+            return store_changed([], roots=pair)
 
-    assert two_connections(door, search) == [None, Taken(new=0, changed=0, withdrawn=0, before=1)]
+    assert two_connections(door, search) == [None, StoreCounts(new=0, changed=0, withdrawn=0, before=1)]
     assert values_of(pair) == ["a@web.de"]

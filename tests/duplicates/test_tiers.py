@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 
 from profiles.duplicates.scoring import duckdb_compare
-from profiles.duplicates.scoring.features import read_traits
-from profiles.duplicates.scoring.households import with_homes
+from profiles.duplicates.scoring.features import read_features
+from profiles.duplicates.scoring.households import with_household_values
 from profiles.duplicates.scoring.levels import Levels
 from profiles.duplicates.scoring.model import Rarity, shipped
 from profiles.duplicates.scoring.tiers import (
     DESPITE,
     RULES,
     VETOES,
-    Classified,
-    Side,
+    Classification,
+    ComparedProfile,
     adult_since,
     classify,
-    facts_of,
-    in_words,
+    compare_facts,
     is_nothing,
     single_of,
+    tier_reason,
 )
 from profiles.duplicates.training.fit import load
 from profiles.duplicates.training.synthetic_people import make_people
@@ -44,16 +44,18 @@ ANN: dict[str, Any] = {
 }
 
 
-def side(values: dict[str, Any], *, ids: tuple[int, ...] = (), singles: tuple[int, ...] = ()) -> Side:
+def side(
+    values: dict[str, Any], *, ids: tuple[int, ...] = (), singles: tuple[int, ...] = ()
+) -> ComparedProfile:
     emails = values.get("emails", ())
-    return Side(read_traits(values, emails=emails), frozenset(ids), frozenset(singles))
+    return ComparedProfile(read_features(values, emails=emails), frozenset(ids), frozenset(singles))
 
 
-def verdict(one: Side, other: Side, rarity: Rarity | None = None) -> Classified:
-    def seen(a: Side, b: Side) -> Classified:
+def verdict(one: ComparedProfile, other: ComparedProfile, rarity: Rarity | None = None) -> Classification:
+    def seen(a: ComparedProfile, b: ComparedProfile) -> Classification:
         here = rarity or Rarity()
-        scored = shipped().score(a.traits, b.traits, people=10_000, rarity=here)
-        facts = facts_of(a, b, scored.levels, today=TODAY, often=here.often)
+        scored = shipped().score(a.features, b.features, profile_count=10_000, rarity=here)
+        facts = compare_facts(a, b, scored.levels, today=TODAY, often_shared=here.often_shared)
         return classify(facts, scored, model=shipped())
 
     assert seen(one, other) == seen(other, one)
@@ -106,7 +108,7 @@ def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rul
         tier == "" and seen.tier in ("", "possible")
     )
     told = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule)
-    assert in_words(seen.rule, seen.veto) == (told.text if told else "")
+    assert tier_reason(seen.rule, seen.veto) == (told.text if told else "")
 
 
 def test_what_a_household_shares_needs_a_birth_date() -> None:
@@ -114,17 +116,21 @@ def test_what_a_household_shares_needs_a_birth_date() -> None:
     dateless = {**ANN, "birth_date": "", "phone": ""}
     robert = side({**dateless, "first_name": "Robert"})
 
-    def together(one: Side, other: Side) -> Classified:
-        homes = with_homes({1: one.traits, 2: other.traits, 3: robert.traits})
-        return verdict(replace(one, traits=homes[1]), replace(other, traits=homes[2]))
+    def together(one: ComparedProfile, other: ComparedProfile) -> Classification:
+        household_values = with_household_values({1: one.features, 2: other.features, 3: robert.features})
+        return verdict(
+            replace(one, features=household_values[1]), replace(other, features=household_values[2])
+        )
 
-    assert together(side(dateless), side(dateless)) == Classified("possible", "home")
-    assert together(side(ANN), side(ANN)) == Classified("certain", "name_and_birth_date")
+    assert together(side(dateless), side(dateless)) == Classification("possible", "home")
+    assert together(side(ANN), side(ANN)) == Classification("certain", "name_and_birth_date")
     # A birth date tells father from son, but no twins of whom one has no name.
-    assert together(side({**ANN, "first_name": ""}), side(ANN)) == Classified("possible", "nameless_home")
+    assert together(side({**ANN, "first_name": ""}), side(ANN)) == Classification("possible", "nameless_home")
     assert verdict(side({**ANN, "first_name": ""}), side(ANN)).tier == "probable"
-    assert together(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classified("certain", "same_id")
-    assert verdict(side(dateless), side(dateless)) == Classified("certain", "email")
+    assert together(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classification(
+        "certain", "same_id"
+    )
+    assert verdict(side(dateless), side(dateless)) == Classification("certain", "email")
 
 
 def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
@@ -155,22 +161,22 @@ def test_without_a_birth_date_a_household_is_left_to_people(
 def test_where_families_often_share_one_address_is_not_enough(shared: str, missing: str) -> None:
     one, other = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert verdict(side(one), side(other)) == Classified("certain", shared)
+    assert verdict(side(one), side(other)) == Classification("certain", shared)
     doubted = verdict(side(one), side(other), here)
-    assert doubted == Classified("possible", f"often_{shared}")
-    assert in_words(doubted.rule, "").startswith(
+    assert doubted == Classification("possible", f"often_{shared}")
+    assert tier_reason(doubted.rule, "").startswith(
         f"Here families often share {'an e-mail address' if shared == 'email' else 'a phone'}, and no"
     )
     # Who shares both, or a birth date too, is one person here as well.
-    assert verdict(side(one), side(one), here) == Classified("certain", "email")
+    assert verdict(side(one), side(one), here) == Classification("certain", "email")
     assert verdict(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
 
 
 def test_where_families_often_share_both_a_birth_date_decides() -> None:
     one, here = {**ANN, "birth_date": ""}, Rarity({"shared": {"often_email": 1.0, "often_phone": 1.0}})
-    assert verdict(side(one), side(one), here) == Classified("possible", "often_both")
-    assert verdict(side(ANN), side(ANN), here) == Classified("certain", "name_and_birth_date")
-    assert verdict(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classified("certain", "same_id")
+    assert verdict(side(one), side(one), here) == Classification("possible", "often_both")
+    assert verdict(side(ANN), side(ANN), here) == Classification("certain", "name_and_birth_date")
+    assert verdict(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classification("certain", "same_id")
 
 
 @pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
@@ -182,13 +188,13 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
     if shared == "email":
         one |= {"email": "pucllar1980@web.de"}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert verdict(side(one), side(one)) == Classified("probable")
-    assert verdict(side(one), side(one), here) == Classified("possible", f"nameless_{shared}")
+    assert verdict(side(one), side(one)) == Classification("probable")
+    assert verdict(side(one), side(one), here) == Classification("possible", f"nameless_{shared}")
     if shared == "email":
-        assert verdict(side(one), side({**one, "first_name": "Ann"}), here) == Classified(
+        assert verdict(side(one), side({**one, "first_name": "Ann"}), here) == Classification(
             "possible", "nameless_email"
         )
-        assert verdict(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classified(
+        assert verdict(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classification(
             "probable"
         )
 
@@ -196,7 +202,7 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
 def test_addresses_a_digit_apart_may_be_those_of_namesakes() -> None:
     one = {**ANN, "email": "ann.brown88@web.de", "birth_date": "", "phone": ""}
     other = {**one, "email": "ann.brown78@web.de"}
-    assert verdict(side(one), side(other)) == Classified("possible", "mail_slip")
+    assert verdict(side(one), side(other)) == Classification("possible", "mail_slip")
     phone = {"phone": ANN["phone"]}
     assert verdict(side({**one, **phone}), side({**other, **phone})).tier in ("certain", "probable")
     assert verdict(
@@ -209,21 +215,23 @@ def test_a_last_name_for_a_first_name_is_not_enough() -> None:
     home = {"last_name": "Charles", "birth_date": "1972-05-27", "city": "Łódź", "postcode": "21203"}
     one = {**home, "first_name": "Charles", "email": "charles.charles@gmx.de"}
     other = {**home, "first_name": "Aurélie", "email": "aurelie.charles@gmail.com"}
-    assert verdict(side(one), side(other)) == Classified("possible", "crossed")
+    assert verdict(side(one), side(other)) == Classification("possible", "crossed")
     phone = {"phone": ANN["phone"]}
-    assert verdict(side({**one, **phone}), side({**other, **phone})) == Classified("probable")
+    assert verdict(side({**one, **phone}), side({**other, **phone})) == Classification("probable")
 
 
 def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
     robert = side({**ANN, "first_name": "Robert", "birth_date": "1950-01-02"})
 
-    def together(first: str) -> Classified:
+    def together(first: str) -> Classification:
         one, other = side(ANN), side({**ANN, "first_name": first})
-        homes = with_homes({1: one.traits, 2: other.traits, 3: robert.traits})
-        return verdict(replace(one, traits=homes[1]), replace(other, traits=homes[2]))
+        household_values = with_household_values({1: one.features, 2: other.features, 3: robert.features})
+        return verdict(
+            replace(one, features=household_values[1]), replace(other, features=household_values[2])
+        )
 
-    assert together("Annie") == Classified("possible", "home_name")
-    assert together("Ann") == Classified("certain", "name_and_birth_date")
+    assert together("Annie") == Classification("possible", "home_name")
+    assert together("Ann") == Classification("certain", "name_and_birth_date")
 
 
 def test_namesakes_born_on_one_day_are_left_to_people() -> None:
@@ -231,13 +239,13 @@ def test_namesakes_born_on_one_day_are_left_to_people() -> None:
     one = {**ANN, "street": ""}
     other = {**one, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
     common = Rarity({name: {value: -6.0} for name, value in (("first_name", "ann"), ("last_name", "brown"))})
-    assert verdict(side(one), side(other)) == Classified("certain", "name_and_birth_date")
+    assert verdict(side(one), side(other)) == Classification("certain", "name_and_birth_date")
     doubted = verdict(side(one), side(other), common)
-    assert doubted == Classified("possible", "unlikely")
-    assert in_words(doubted.rule, "") == (
+    assert doubted == Classification("possible", "unlikely")
+    assert tier_reason(doubted.rule, "") == (
         "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
     )
-    assert verdict(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classified("certain", "same_id")
+    assert verdict(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classification("certain", "same_id")
 
 
 def test_twins_are_left_to_people() -> None:
@@ -251,9 +259,9 @@ def test_twins_are_left_to_people() -> None:
 def test_identifiers_join_and_forbid() -> None:
     shared, other = single_of(3, 111), single_of(3, 222)
     stranger = {"first_name": "Ann", "city": "Łódź"}
-    assert verdict(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classified("certain", "same_id")
+    assert verdict(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classification("certain", "same_id")
     both = side(ANN, singles=(shared,)), side(ANN, singles=(other,))
-    assert verdict(*both) == Classified("related", "", "identifiers")
+    assert verdict(*both) == Classification("related", "", "identifiers")
     assert verdict(both[0], side(ANN, singles=(shared, other))).tier == "certain"
     assert verdict(both[0], side(ANN, singles=(single_of(4, 222),))).tier == "certain"
 
@@ -261,7 +269,7 @@ def test_identifiers_join_and_forbid() -> None:
 def test_a_minor_is_not_merged_with_an_adult() -> None:
     assert adult_since(TODAY) == "2008-02-28"
     one, child = side({**ANN, "birth_date": "2004-05-17"}), side({**ANN, "birth_date": "2014-05-17"})
-    assert verdict(one, child) == Classified("related", "", "minor")
+    assert verdict(one, child) == Classification("related", "", "minor")
 
 
 def test_a_leap_day_has_a_birthday_every_year() -> None:
@@ -273,17 +281,17 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     people, model, chance = make_people(rows=rows, seed=77), shipped(), random.Random(7)
     sides, told = [], []
     for number, row in enumerate(people.rows, 1):
-        traits = read_traits(row)
+        traits = read_features(row)
         if traits.email and number % 5 == 0:
-            traits = read_traits(row, emails=[f"second.{number // 3}@web.de"])
+            traits = read_features(row, emails=[f"second.{number // 3}@web.de"])
         ids = frozenset(chance.sample(range(rows), 2)) if number % 3 == 0 else frozenset[int]()
         singles = frozenset({single_of(number % 2 + 1, number // 4)}) if number % 3 else frozenset[int]()
-        sides.append(Side(traits, ids, singles))
+        sides.append(ComparedProfile(traits, ids, singles))
         told.append([list(ids), list(singles), list(traits.emails), number])
-    homes = with_homes({number: one.traits for number, one in enumerate(sides, 1)})
-    sides = [replace(one, traits=homes[number]) for number, one in enumerate(sides, 1)]
+    household_values = with_household_values({number: one.features for number, one in enumerate(sides, 1)})
+    sides = [replace(one, features=household_values[number]) for number, one in enumerate(sides, 1)]
     db = load(people)
-    db.executemany("UPDATE people SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
+    db.executemany("UPDATE profiles SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
     add_neighbours(db)
     duckdb_compare.compare(db, today=TODAY)
     duckdb_compare.classify(db, model, rows)
@@ -291,17 +299,21 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     for field, value, bits in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         rarity.setdefault(field, {})[value] = bits
     found = {
-        (one, other): Classified(tier, rule, veto)
-        for one, other, tier, rule, veto in db.execute("SELECT l, r, tier, rule, veto FROM found").fetchall()
+        (one, other): Classification(tier, rule, veto)
+        for one, other, tier, rule, veto in db.execute(
+            "SELECT l, r, tier, rule, veto FROM classified"
+        ).fetchall()
     }
     seen = set()
     for one, other in db.execute("SELECT l, r FROM compared").fetchall():
         a, b = sides[one - 1], sides[other - 1]
-        scored = model.score(a.traits, b.traits, people=rows, rarity=Rarity(rarity))
-        facts = facts_of(a, b, Levels(a.traits, b.traits), today=TODAY, often=Rarity(rarity).often)
+        scored = model.score(a.features, b.features, profile_count=rows, rarity=Rarity(rarity))
+        facts = compare_facts(
+            a, b, Levels(a.features, b.features), today=TODAY, often_shared=Rarity(rarity).often_shared
+        )
         is_ruled_out, alone = is_nothing(facts), classify(facts, scored, model=model)
         assert not (alone.tier and is_ruled_out)
-        assert found.get((one, other), Classified("")).tier == alone.tier, (
+        assert found.get((one, other), Classification("")).tier == alone.tier, (
             people.rows[one - 1],
             people.rows[other - 1],
         )

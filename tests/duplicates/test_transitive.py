@@ -18,12 +18,12 @@ from cdp.jobs import run_to_end
 from profiles.duplicates.finding import match_queue, transitive
 from profiles.duplicates.finding.delete import erase
 from profiles.duplicates.finding.invariants import INVARIANTS
-from profiles.duplicates.finding.transitive import MOST, Bridge, Link, bridges
+from profiles.duplicates.finding.transitive import MAX_LINKS, DirectPair, TransitivePair, transitive_pairs
 from profiles.duplicates.review.decide import decide, find_pair
 from profiles.duplicates.review.explain import explain
 from profiles.duplicates.scoring.model import shipped
 from profiles.duplicates.training.synthetic_people import make_people
-from profiles.duplicates.why.diagnose import two_of_pair, why
+from profiles.duplicates.why.diagnose import profiles_of_pair, why
 from profiles.editing import update_profile
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch
@@ -38,21 +38,23 @@ from tests.duplicates.cast import ANN, person, plain, scan
 PROBABLE = shipped().thresholds["probable"]
 
 
-def link(a: int, b: int, score: float = 2.0, tier: str = "possible") -> Link:
-    return Link(a, b, tier, score)
+def link(a: int, b: int, score: float = 2.0, tier: str = "possible") -> DirectPair:
+    return DirectPair(a, b, tier, score)
 
 
 def test_by_the_likeliest_third_and_as_sure_as_the_weaker_link() -> None:
-    assert bridges([link(1, 2, 5.0), link(2, 3, 1.0)]) == [Bridge(1, 3, 2, 1.0)]
+    assert transitive_pairs([link(1, 2, 5.0), link(2, 3, 1.0)]) == [TransitivePair(1, 3, 2, 1.0)]
     two_ways = [link(1, 2, 5.0), link(2, 3, 1.0), link(1, 4, 2.0), link(3, 4, 3.0)]
-    assert Bridge(1, 3, 4, 2.0) in bridges(two_ways)
-    assert bridges([*two_ways, link(1, 3, -1.0), link(2, 4)]) == []
+    assert TransitivePair(1, 3, 4, 2.0) in transitive_pairs(two_ways)
+    assert transitive_pairs([*two_ways, link(1, 3, -1.0), link(2, 4)]) == []
     # What makes a pair certain counts, whatever it scores.
-    assert bridges([link(1, 2, -2.0, "certain"), link(2, 3, 9.0)]) == [Bridge(1, 3, 2, PROBABLE)]
+    assert transitive_pairs([link(1, 2, -2.0, "certain"), link(2, 3, 9.0)]) == [
+        TransitivePair(1, 3, 2, PROBABLE)
+    ]
     # Who may be everybody is nobody in between.
-    crowd = [link(0, other) for other in range(1, MOST + 2)]
-    assert bridges(crowd) == []
-    assert len(bridges(crowd[:-1])) == MOST * (MOST - 1) // 2
+    crowd = [link(0, other) for other in range(1, MAX_LINKS + 2)]
+    assert transitive_pairs(crowd) == []
+    assert len(transitive_pairs(crowd[:-1])) == MAX_LINKS * (MAX_LINKS - 1) // 2
 
 
 @given(
@@ -64,9 +66,9 @@ def test_by_the_likeliest_third_and_as_sure_as_the_weaker_link() -> None:
 )
 def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float], chance: Random) -> None:
     links = [link(a, b, score) for (a, b), score in scores.items()]
-    found = bridges(links)
+    found = transitive_pairs(links)
     chance.shuffle(links)
-    assert bridges(links) == found
+    assert transitive_pairs(links) == found
     linked = {frozenset(both): score for both, score in scores.items()}
 
     def best(a: int, b: int) -> float | None:
@@ -108,7 +110,7 @@ def bridged() -> list[tuple[int, int, int | None]]:
     )
 
 
-def compare(way: str) -> None:
+def compare_ends(way: str) -> None:
     if way == "scan":
         scan()
         return
@@ -121,7 +123,7 @@ def compare(way: str) -> None:
 @pytest.mark.parametrize("way", ["scan", "queue"])
 def test_it_is_possible_and_told_by_whom(way: str, ann: list[int]) -> None:
     first, between, last = ann
-    compare(way)
+    compare_ends(way)
     assert bridged() == [(first, last, between)]
     pair, weaker = (
         DuplicatePair.objects.select_related("a", "b").get(a_id=one, b_id=last) for one in (first, between)
@@ -135,11 +137,11 @@ def test_it_is_possible_and_told_by_whom(way: str, ann: list[int]) -> None:
         "good",
     )
     assert {"First names are equal", "Last names differ"} <= {one.text for one in explain(pair)}
-    findings = why(two_of_pair(pair.pk))
+    findings = why(profiles_of_pair(pair.pk))
     assert findings[0].code == "by_third"
     assert findings[0].text.startswith(f"Both are likely #{between}, and say little of each other.")
     # Found again it is the same one, to which somebody may have been assigned; and it makes no group.
-    compare("scan" if way == "queue" else "queue")
+    compare_ends("scan" if way == "queue" else "queue")
     assert bridged() == [(first, last, between)]
     assert DuplicatePair.objects.filter(pk=pair.pk).exists()
     assert not DuplicateCase.objects.exists()
@@ -193,7 +195,7 @@ def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any
     pair = DuplicatePair.objects.get(a_id=first, b_id=last)
     decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
     scan()
-    compare("queue")
+    compare_ends("queue")
     assert (find_pair(pair.pk).verdict, bridged()) == ("not_duplicate", [])
     # Nor is the first asked about again by way of who was merged into the last.
     other = person(
@@ -242,7 +244,7 @@ def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staf
     said = {"code": "clash", "text": "Both came with the same cookie."}
     if is_first:
         suggest({(first, last): said})
-    compare(way)
+    compare_ends(way)
     if not is_first:
         suggest({(first, last): said})
     pair = DuplicatePair.objects.get(a_id=first, b_id=last)

@@ -76,7 +76,7 @@ def test_calls_by_kind_and_what_is_wrong_with_them() -> None:
     found = figures(shop)
     assert (found.items, found.events, found.identifies, found.updates) == (7, 5, 1, 1)
     # Two of b-2, who is anonymous, and the one about nobody.
-    assert (found.unknown_events, found.unknown_words) == (3, "60 %")
+    assert (found.unknown_events, found.unknown_share_text) == (3, "60 %")
     assert (found.attribute_ids, found.violations) == (2, 1)
     assert found.new_profiles == 2
 
@@ -296,7 +296,7 @@ def test_new_rows_are_read_by_their_time() -> None:
             "end": timezone.now(),
             "events": list(hourly_counts.EVENT_KINDS),
         }
-        cursor.execute(f"EXPLAIN {hourly_counts.SHAPES}", params)
+        cursor.execute(f"EXPLAIN {hourly_counts.CALL_COUNTS_SQL}", params)
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "receipt_by_time" in plan, plan
     assert "Seq Scan on profiles_receipt" not in plan, plan

@@ -16,14 +16,14 @@ from cdp.ids import row_id, row_ids
 from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import frame, percent, query_of
 from profiles.duplicates.review.decide_cluster import (
-    best_of,
     block_shared,
+    case_profiles,
     find_case,
     leave_shared,
     merge_case,
-    people_of,
     separate_case,
     state_of,
+    suggested_winner,
 )
 from profiles.duplicates.review.explain import explain
 from profiles.masking import mask_identifier, mask_profile
@@ -96,7 +96,7 @@ def _show(request: HttpRequest, found: DuplicateCase, *, status: int = 200) -> H
     if found.kind == DuplicateCase.Kind.SHARED_VALUE:
         return _show_shared(request, found, status)
     sees, policy = may_see(request), DuplicatePolicy.current()
-    people = people_of(found)
+    people = case_profiles(found)
     links = list(
         DuplicatePair.objects.filter(a_id__in=found.members, b_id__in=found.members)
         .exclude(verdict=DuplicatePair.Verdict.MERGED)
@@ -108,12 +108,12 @@ def _show(request: HttpRequest, found: DuplicateCase, *, status: int = 200) -> H
         "title": f"Are these {len(people)} one person?",
         "case": found,
         "people": [one if sees else mask_profile(one) for one in people],
-        "best": best_of(people),
+        "best": suggested_winner(people),
         "links": [
             (
                 link,
                 percent(link, policy),
-                [one for one in explain(link, sees=sees) if one.field and one.tone][:6],
+                [one for one in explain(link, can_view_pii=sees) if one.field and one.tone][:6],
                 link.pk == found.weakest_id,
             )
             for link in links

@@ -19,8 +19,8 @@ from profiles.admin.profile_list import without
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
-from profiles.duplicates.review.explain import explain, probability, score_of
-from profiles.duplicates.scoring.tiers import in_words
+from profiles.duplicates.review.explain import explain, probability, score_for
+from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.masking import mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
 
@@ -47,7 +47,7 @@ def queue_url() -> str:
     return reverse("admin:profiles_duplicatepair_changelist")
 
 
-def read_wanted(params: QueryDict) -> queue.Wanted:
+def read_wanted(params: QueryDict) -> queue.QueueFilter:
     """The filter an address asks for. Raises Invalid with one problem for each value that cannot be read."""
     problems: list[dict[str, Any]] = []
 
@@ -71,11 +71,11 @@ def read_wanted(params: QueryDict) -> queue.Wanted:
     if problems:
         raise Invalid(problems)
     policy = DuplicatePolicy.current() if percent else None
-    return queue.Wanted(
+    return queue.QueueFilter(
         state=params.get("state", queue.OPEN),
         tier=params.get("tier", ""),
         source=params.get("source", ""),
-        score=score_of(percent / 100, policy) if percent and policy else None,
+        score=score_for(percent / 100, policy) if percent and policy else None,
         days=int(days or 0),
         assignee=None if assignee is None else int(assignee),
         profile=None if profile is None else int(profile),
@@ -103,15 +103,15 @@ def pairs(request: HttpRequest) -> HttpResponse:
         page = queue.page_of(wanted, after=params.get("after", ""), before=params.get("before", ""))
     except Invalid as error:
         problems = [problem["message"] for problem in error.problems]
-        wanted, page = queue.Wanted(tier=queue.TIERS[0]), queue.Page([])
-        counts = queue.tier_counts(queue.Wanted())
+        wanted, page = queue.QueueFilter(tier=queue.TIERS[0]), queue.PairPage([])
+        counts = queue.tier_counts(queue.QueueFilter())
     return render(request, "duplicates/queue.html", _context(request, wanted, page, counts, problems))
 
 
 def _context(
     request: HttpRequest,
-    wanted: queue.Wanted,
-    page: queue.Page,
+    wanted: queue.QueueFilter,
+    page: queue.PairPage,
     counts: list[queue.TierCount],
     problems: list[str],
 ) -> dict[str, Any]:
@@ -154,12 +154,12 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "scan_job": Job.objects.open().filter(kind=KIND).first(),
         "may_scan": request.user.has_perm(PERMISSION),
         "case_counts": {
-            kind: cases.filter(kind=kind)[: queue.COUNTED].count() for kind in ("people", "shared_value")
+            kind: cases.filter(kind=kind)[: queue.MAX_COUNTED].count() for kind in ("people", "shared_value")
         },
     }
 
 
-def review_url(wanted: queue.Wanted, params: QueryDict, pair: DuplicatePair | None = None) -> str:
+def review_url(wanted: queue.QueueFilter, params: QueryDict, pair: DuplicatePair | None = None) -> str:
     """Where the review of this filter begins, or of one pair within it."""
     query = query_of(params, tier=wanted.tier)
     if pair is None:
@@ -172,7 +172,8 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
     policy, rows = DuplicatePolicy.current(), []
     for pair in found:
         reasons = sorted(
-            explain(pair, sees=sees), key=lambda one: (not (one.field or one.is_third), -abs(one.weight))
+            explain(pair, can_view_pii=sees),
+            key=lambda one: (not (one.field or one.is_transitive), -abs(one.weight)),
         )
         one, other = pair.a.canonical, pair.b.canonical
         rows.append(
@@ -181,7 +182,7 @@ def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> lis
                 one if sees else mask_profile(one),
                 other if sees else mask_profile(other),
                 percent(pair, policy),
-                in_words(pair.rule, pair.veto),
+                tier_reason(pair.rule, pair.veto),
                 [(reason.text, reason.tone, reason.weight) for reason in reasons[:SHOWN_REASONS]],
                 reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query_of(params),
             )

@@ -16,11 +16,11 @@ from cdp.errors import Invalid
 from profiles.admin.definitions import LinesField
 from profiles.admin.door import form_page, render
 from profiles.admin.profile_urls import OwnPages
-from profiles.duplicates.review.explain import probability, score_of
+from profiles.duplicates.review.explain import probability, score_for
 from profiles.duplicates.scoring import calibration
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePolicy
-from profiles.pairs.policy import MOST_ADDRESSES, MOST_AN_HOUR, change_policy
+from profiles.pairs.policy import MAX_ADDRESSES, MAX_PER_HOUR, change_policy
 
 # The scores whose meaning the page shows, in bits.
 _SCORES = (-4, 0, 4, 8, 12)
@@ -38,12 +38,12 @@ class PolicyForm(forms.Form):
     auto_merge_cap = forms.IntegerField(
         label="At most, an hour",
         min_value=1,
-        max_value=MOST_AN_HOUR,
+        max_value=MAX_PER_HOUR,
         help_text="So that a broken source cannot join everybody before somebody has looked.",
     )
     report_to = LinesField(
         label="Report to",
-        help_text=f"E-mail addresses, one a line, at most {MOST_ADDRESSES}. They get the weekly report (Mondays at"
+        help_text=f"E-mail addresses, one a line, at most {MAX_ADDRESSES}. They get the weekly report (Mondays at"
         " seven; a first one within the quarter of an hour) and the alarm when a source changes what it sends.",
     )
 
@@ -96,9 +96,9 @@ def _learned(policy: DuplicatePolicy) -> dict[str, Any]:
             )
             for score in _SCORES
         ],
-        "even": f"{score_of(0.5, policy):+.1f}".replace("-", "−"),
-        "fewest": calibration.FEWEST,
-        "fewest_of_each": calibration.FEWEST_OF_EACH,
+        "even": f"{score_for(0.5, policy):+.1f}".replace("-", "−"),
+        "fewest": calibration.MIN_DECISIONS,
+        "fewest_of_each": calibration.MIN_OF_EACH_KIND,
         "model_version": shipped().version,
     }
 

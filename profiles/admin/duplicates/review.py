@@ -28,7 +28,7 @@ from profiles.admin.duplicates.listing import (
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
 from profiles.duplicates.review.explain import Reason, explain
-from profiles.duplicates.scoring.tiers import in_words
+from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.masking import mask_view
 from profiles.merging.locking import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner
@@ -61,25 +61,25 @@ class Line:
     more: tuple[str, ...] = ()
 
 
-def _read(request: HttpRequest) -> queue.Wanted:
+def _read(request: HttpRequest) -> queue.QueueFilter:
     try:
         return read_wanted(request.GET)
     except Invalid:
-        return queue.Wanted()  # the address was edited by hand; the list says what is wrong with it
+        return queue.QueueFilter()  # the address was edited by hand; the list says what is wrong with it
 
 
 @door("profiles.view_duplicatepair")
 def start(request: HttpRequest) -> HttpResponse:
     """The first pair of a filter; the queue when nothing is left."""
     wanted = _with_tier(_read(request))
-    pair = queue.next_of(wanted, None)
+    pair = queue.next_pair(wanted, None)
     if pair is None:
         messages.success(request, "Nothing is left to review here.")
         return redirect(queue_url() + query_of(request.GET, tier=""))
     return redirect(review_url(wanted, request.GET, pair))
 
 
-def _with_tier(wanted: queue.Wanted) -> queue.Wanted:
+def _with_tier(wanted: queue.QueueFilter) -> queue.QueueFilter:
     if wanted.tier or wanted.state == queue.DECIDED:
         return wanted
     return replace(wanted, tier=queue.first_tier(queue.tier_counts(wanted)))
@@ -120,7 +120,7 @@ def _decide(request: HttpRequest, pair: DuplicatePair) -> HttpResponse:
     if verdict not in VERDICTS:
         raise Invalid([{"field": "do", "value": verdict, "message": "Choose what to do with the pair."}])
     wanted = _with_tier(_read(request))
-    following = queue.next_of(wanted, pair)
+    following = queue.next_pair(wanted, pair)
     done = decide(
         pair_id=pair.pk,
         verdict=verdict,
@@ -147,14 +147,14 @@ def _said(request: HttpRequest, done: Any) -> str:
 def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> HttpResponse:
     sees, params = may_see(request), request.GET
     wanted = _with_tier(_read(request))
-    reasons = explain(pair, sees=sees)
+    reasons = explain(pair, can_view_pii=sees)
     one, other = pair.a.canonical, pair.b.canonical
     is_two = one.pk != other.pk
     suggestion = suggest_winner(one.pk, other.pk) if is_two else None
     winner_id = _winner(params, suggestion) if suggestion else one.pk
     views = person_views([one, other]) if is_two else person_views([one]) * 2
     shown = [view if sees else mask_view(view) for view in views]
-    following, before = queue.next_of(wanted, pair), queue.previous_of(wanted, pair)
+    following, before = queue.next_pair(wanted, pair), queue.previous_pair(wanted, pair)
     audit.record(
         "profile.compare",
         actor=Actor.of_request(request),
@@ -168,10 +168,10 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
         "sides": [_side(view, winner_id) for view in shown],
         "lines": lines_of(shown, reasons, sees=sees),
         "together": together_of(reasons, pair.score),
-        "door_says": [reason.text for reason in reasons if reason.is_told],
+        "door_says": [reason.text for reason in reasons if reason.is_from_source],
         "percent": percent(pair, policy),
         "policy": policy,
-        "rule": in_words(pair.rule, pair.veto),
+        "rule": tier_reason(pair.rule, pair.veto),
         "through_url": card_url(pair.through_id) if pair.through_id else "",
         "state": state_of(pair),
         "winner_id": winner_id,
@@ -221,7 +221,7 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
     """Compared fields with their weights first, in the model's order; then what else either of them has."""
     lines, told, specs = [], set(), attribute_specs()
     for reason in reasons:
-        if not reason.field or reason.is_told:
+        if not reason.field or reason.is_from_source:
             continue
         told.add(reason.field)
         lines.append(_bar(reason.label, reason))
@@ -237,13 +237,13 @@ def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> l
 
 def together_of(reasons: list[Reason], score: float) -> list[Line]:
     """What fields say together, what says little as one line; and where every pair begins, so that the bars add up."""
-    told = [reason for reason in reasons if not (reason.field or reason.is_told)]
+    told = [reason for reason in reasons if not (reason.field or reason.is_from_source)]
     lines = [_bar(reason.label, reason) for reason in told if abs(reason.weight) >= MINOR]
     if minor := [reason for reason in told if abs(reason.weight) < MINOR]:
         text = f"{len(minor)} that say{'s' if len(minor) == 1 else ''} little"
         more = tuple(f"{one.text} {one.weight:+.1f}".replace("-", "−") for one in minor)
         lines.append(_line("Together", text, sum(one.weight for one in minor), more=more))
-    if weighed := [reason.weight for reason in reasons if not reason.is_told]:
+    if weighed := [reason.weight for reason in reasons if not reason.is_from_source]:
         lines.append(
             _line("To begin with", "most who have something in common are two people", score - sum(weighed))
         )

@@ -20,14 +20,14 @@ from profiles.admin.merging import compared, seen_by
 from profiles.duplicates.why import (
     Finding,
     FixPreview,
-    Two,
+    ProfilePair,
     apply_fix,
-    find_two,
+    find_profile_pair,
     preview_fix,
-    two_of_pair,
+    profiles_of_pair,
     why,
 )
-from profiles.duplicates.why.diagnose import seen_by as see_for
+from profiles.duplicates.why.diagnose import value_display
 from profiles.duplicates.why.fixes import KEEP_APART, TITLES, may_apply
 
 DECIDE = "profiles.change_duplicatepair"
@@ -45,13 +45,13 @@ class Told:
 @form_page("profiles.view_profile", "profiles.view_duplicatepair")
 def pair_why(request: HttpRequest, pair_id: int) -> HttpResponse:
     """Of a suggested pair."""
-    return _page(request, two_of_pair(pair_id))
+    return _page(request, profiles_of_pair(pair_id))
 
 
 @form_page("profiles.view_profile", "profiles.view_duplicatepair")
 def profile_why(request: HttpRequest, profile_id: int, other: int) -> HttpResponse:
     """Of any two."""
-    return _page(request, find_two(profile_id, other))
+    return _page(request, find_profile_pair(profile_id, other))
 
 
 @door("profiles.view_profile", "profiles.view_duplicatepair")
@@ -59,17 +59,17 @@ def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     """``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
     wanted = request.GET.get("with", "").strip()
     if wanted:
-        return redirect(why_url(find_two(profile_id, wanted)))
+        return redirect(why_url(find_profile_pair(profile_id, wanted)))
     root = root_of(profile_id)
     context = {"title": "Why are these two separate?", "root": seen_by(root, may_see(request))}
     return render(request, "duplicates/why_choose.html", context)
 
 
-def why_url(two: Two) -> str:
+def why_url(two: ProfilePair) -> str:
     return reverse("admin:profiles_profile_why", args=[two.a.pk, two.b.pk])
 
 
-def _page(request: HttpRequest, two: Two) -> HttpResponse:
+def _page(request: HttpRequest, two: ProfilePair) -> HttpResponse:
     if request.method != "POST":
         return _show(request, two, code=request.GET.get("fix", ""))
     if not request.user.has_perm(DECIDE):
@@ -84,11 +84,11 @@ def _page(request: HttpRequest, two: Two) -> HttpResponse:
         return _show(request, two, code=code, status=409)
 
 
-def _apply(request: HttpRequest, two: Two, code: str) -> HttpResponse:
+def _apply(request: HttpRequest, two: ProfilePair, code: str) -> HttpResponse:
     # Without a hash nobody looked: any text differs from the state, so a fresh preview is shown.
     seen = request.POST.get("preview_hash") or "none"
     done = apply_fix(a_id=two.a.pk, b_id=two.b.pk, code=code, preview_hash=seen, **by(request))
-    if not done.joined:
+    if not done.is_merged:
         messages.success(request, done.message)
         return redirect(card_url(done.profile_id) if code == KEEP_APART else why_url(two))
     said: Any = done.message
@@ -99,9 +99,9 @@ def _apply(request: HttpRequest, two: Two, code: str) -> HttpResponse:
     return redirect(card_url(done.profile_id))
 
 
-def _show(request: HttpRequest, two: Two, *, code: str = "", status: int = 200) -> HttpResponse:
+def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int = 200) -> HttpResponse:
     sees = may_see(request)
-    found = why(two, see=see_for(sees), base_url=f"{request.scheme}://{request.get_host()}")
+    found = why(two, display=value_display(sees), base_url=f"{request.scheme}://{request.get_host()}")
     actor = Actor.of_request(request)
     audit.record("profile.view", actor=actor, subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
     preview = _preview(request, two, code) if code else None
@@ -128,10 +128,10 @@ def _told(finding: Finding, actor: Actor) -> Told:
     return Told(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
 
 
-def _preview(request: HttpRequest, two: Two, code: str) -> FixPreview | None:
+def _preview(request: HttpRequest, two: ProfilePair, code: str) -> FixPreview | None:
     """What the fix would do; a sentence instead where it cannot be carried out."""
     try:
-        return preview_fix(two, code=code, see=see_for(may_see(request)), **by(request))
+        return preview_fix(two, code=code, display=value_display(may_see(request)), **by(request))
     except Forbidden as refusal:
         raise PermissionDenied(refusal.message) from refusal
     except RuleForbids as refusal:

@@ -14,18 +14,18 @@ from profiles.duplicates.finding import transitive
 from profiles.models import DuplicateCase, IdentifierType, MatchCrowd, Tier
 
 # Three and more are a case; two are a pair.
-SMALLEST = 3
+MIN_CASE_SIZE = 3
 # More are never merged without somebody having looked.
-LARGEST = 5
+MAX_UNATTENDED_SIZE = 5
 # Who is named of those who share a value.
-NAMED = 100
+MAX_NAMED = 100
 
 State, Kind = DuplicateCase.State, DuplicateCase.Kind
-_LINKS = "verdict = 'open' AND tier IN ('certain', 'probable')"
+_IS_LINK = "verdict = 'open' AND tier IN ('certain', 'probable')"
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ClusterLink:
     pair_id: int
     a: int
     b: int
@@ -33,23 +33,23 @@ class Link:
     score: float
 
 
-def refresh(roots: Sequence[int]) -> int:
+def refresh_cases(roots: Sequence[int]) -> int:
     """Bring the cases these people are, were or come to be in up to date; how many there are. Some queries."""
     if not roots:
         return 0
-    links, was_in = _links_around(roots)
-    found = groups(links)
+    links, former_members = _links_around(roots)
+    groups = find_groups(links)
     # Most people are in no case and come to be in none. Whoever joins a group may have a smaller id than its anchor.
-    joined = (one for group in found for one in members_of(group))
-    return _write(found, among=was_in.union(roots, joined)) if found or was_in else 0
+    members = (profile_id for group in groups for profile_id in members_of(group))
+    return _save_cases(groups, among=former_members.union(roots, members)) if groups or former_members else 0
 
 
-def rebuild() -> int:
+def rebuild_cases() -> int:
     """The same for everybody."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id, a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKS}")
-        links = [Link(*row) for row in cursor.fetchall()]
-    return _write(groups(links), among=None)
+        cursor.execute(f"SELECT id, a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_IS_LINK}")
+        links = [ClusterLink(*row) for row in cursor.fetchall()]
+    return _save_cases(find_groups(links), among=None)
 
 
 def refresh_derived(roots: Sequence[int]) -> None:
@@ -58,17 +58,17 @@ def refresh_derived(roots: Sequence[int]) -> None:
     In the caller's transaction. A fixed number of queries for any number of profiles.
     """
     transitive.refresh(roots)
-    refresh(roots)
+    refresh_cases(roots)
 
 
 def rebuild_derived() -> dict[str, int]:
     """The same for every profile; how many transitive pairs and how many cases there are."""
-    return {"through": transitive.rebuild(), "cases": rebuild()}
+    return {"through": transitive.rebuild(), "cases": rebuild_cases()}
 
 
-def _links_around(people: Sequence[int]) -> tuple[list[Link], set[int]]:
+def _links_around(roots: Sequence[int]) -> tuple[list[ClusterLink], set[int]]:
     """Every link of the groups these people are in, and the members of the cases they are in. One query."""
-    told = run(
+    rows = run(
         f"""
         WITH RECURSIVE was AS MATERIALIZED (
             SELECT unnest(members) AS id FROM profiles_duplicatecase
@@ -77,64 +77,64 @@ def _links_around(people: Sequence[int]) -> tuple[list[Link], set[int]]:
             (SELECT unnest(%(people)b::bigint[]) UNION SELECT id FROM was)
             UNION
             SELECT n.id FROM circle c CROSS JOIN LATERAL (
-                SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}
-                UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKS}) n
+                SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_IS_LINK}
+                UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_IS_LINK}) n
         )
         SELECT p.id, p.a_id, p.b_id, p.tier, p.score FROM circle c
-        CROSS JOIN LATERAL (SELECT * FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKS}) p
+        CROSS JOIN LATERAL (SELECT * FROM profiles_duplicatepair WHERE a_id = c.id AND {_IS_LINK}) p
         UNION ALL SELECT NULL, id, NULL, NULL, NULL FROM was
         """,
-        {"people": list(people)},
+        {"people": list(roots)},
     )
-    return [Link(*row) for row in told if row[0]], {row[1] for row in told if not row[0]}
+    return [ClusterLink(*row) for row in rows if row[0]], {row[1] for row in rows if not row[0]}
 
 
-def groups(links: Sequence[Link]) -> list[list[Link]]:
+def find_groups(links: Sequence[ClusterLink]) -> list[list[ClusterLink]]:
     """The links of each connected group of three or more. Pure."""
     parent: dict[int, int] = {}
 
-    def top(one: int) -> int:
-        parent.setdefault(one, one)
-        while parent[one] != one:
-            parent[one] = parent[parent[one]]
-            one = parent[one]
-        return one
+    def root_of(node: int) -> int:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
 
     for link in links:
-        one, other = sorted((top(link.a), top(link.b)))
-        parent[other] = one
-    found: dict[int, list[Link]] = defaultdict(list)
+        node, higher = sorted((root_of(link.a), root_of(link.b)))
+        parent[higher] = node
+    by_root: dict[int, list[ClusterLink]] = defaultdict(list)
     for link in links:
-        found[top(link.a)].append(link)
-    return [group for _, group in sorted(found.items()) if len(members_of(group)) >= SMALLEST]
+        by_root[root_of(link.a)].append(link)
+    return [group for _, group in sorted(by_root.items()) if len(members_of(group)) >= MIN_CASE_SIZE]
 
 
-def members_of(links: Sequence[Link]) -> list[int]:
-    return sorted({one for link in links for one in (link.a, link.b)})
+def members_of(links: Sequence[ClusterLink]) -> list[int]:
+    return sorted({profile_id for link in links for profile_id in (link.a, link.b)})
 
 
-def weakest(links: Sequence[Link]) -> Link:
+def weakest_link(links: Sequence[ClusterLink]) -> ClusterLink:
     """The link that says least: the one to look at first. The same one whenever they are the same links."""
     return min(links, key=lambda link: (link.tier != Tier.PROBABLE, link.score, link.a, link.b))
 
 
-def halves(links: Sequence[Link], cut: Link) -> list[set[int]]:
+def split_without(links: Sequence[ClusterLink], cut: ClusterLink) -> list[set[int]]:
     """The group without one link: one set of members while it holds together, two where the link was a bridge."""
-    left = [link for link in links if link is not cut]
-    sets: list[set[int]] = [{one} for one in members_of(links)]
-    for link in left:
-        joined = [members for members in sets if link.a in members or link.b in members]
-        sets = [members for members in sets if members not in joined] + [set().union(*joined)]
+    remaining = [link for link in links if link is not cut]
+    sets: list[set[int]] = [{profile_id} for profile_id in members_of(links)]
+    for link in remaining:
+        touched = [members for members in sets if link.a in members or link.b in members]
+        sets = [members for members in sets if members not in touched] + [set().union(*touched)]
     return sets
 
 
-def _write(found: Sequence[Sequence[Link]], *, among: set[int] | None) -> int:
+def _save_cases(groups: Sequence[Sequence[ClusterLink]], *, among: set[int] | None) -> int:
     """Open, renew and close cases. Six statements for any number of groups, which wait for the database twice."""
-    people = sorted({one for group in found for one in members_of(group)})
-    locked, apart = _objections(people)
+    members_of_groups = sorted({profile_id for group in groups for profile_id in members_of(group)})
+    locked, apart = _locked_and_apart(members_of_groups)
     cases = []
-    for group in found:
-        members, weak = members_of(group), weakest(group)
+    for group in groups:
+        members, weakest = members_of(group), weakest_link(group)
         cases.append(
             DuplicateCase(
                 kind=Kind.PEOPLE,
@@ -143,57 +143,57 @@ def _write(found: Sequence[Sequence[Link]], *, among: set[int] | None) -> int:
                 size=len(members),
                 tier=Tier.PROBABLE if any(link.tier == Tier.PROBABLE for link in group) else Tier.CERTAIN,
                 score=min(link.score for link in group),
-                weakest_id=weak.pair_id,
+                weakest_id=weakest.pair_id,
                 problem=problem(group, locked=locked, apart=apart),
             )
         )
-    anchors = {link.pair_id: members_of(group)[0] for group in found for link in group}
+    anchors = {link.pair_id: members_of(group)[0] for group in groups for link in group}
     with together():
         _close([case.anchor for case in cases if case.anchor], among)
         _upsert(cases)
-        _name_pairs(anchors, among)
+        _set_case_of_pairs(anchors, among)
     return len(cases)
 
 
-def problem(links: Sequence[Link], *, locked: set[int], apart: set[tuple[int, int]]) -> str:
+def problem(links: Sequence[ClusterLink], *, locked: set[int], apart: set[tuple[int, int]]) -> str:
     """Why the group is not merged without a person, as a sentence; "" when it may be."""
     members = members_of(links)
-    if held := [one for one in members if one in locked]:
-        return f"#{held[0]} is locked against merging."
-    between = [pair for pair in sorted(apart) if pair[0] in members and pair[1] in members]
-    if between:
-        return f"#{between[0][0]} and #{between[0][1]} are two people."
-    if len(members) > LARGEST:
+    if locked_members := [profile_id for profile_id in members if profile_id in locked]:
+        return f"#{locked_members[0]} is locked against merging."
+    apart_pairs = [pair for pair in sorted(apart) if pair[0] in members and pair[1] in members]
+    if apart_pairs:
+        return f"#{apart_pairs[0][0]} and #{apart_pairs[0][1]} are two people."
+    if len(members) > MAX_UNATTENDED_SIZE:
         return f"{len(members)} profiles are more than one person usually has."
-    weak = weakest(links)
-    if weak.tier == Tier.PROBABLE and min(map(len, halves(links, weak))) > 1:
-        return f"Two groups hang together by one link alone: #{weak.a} and #{weak.b}."
+    weakest = weakest_link(links)
+    if weakest.tier == Tier.PROBABLE and min(map(len, split_without(links, weakest))) > 1:
+        return f"Two groups hang together by one link alone: #{weakest.a} and #{weakest.b}."
     return ""
 
 
-def _objections(people: Sequence[int]) -> tuple[set[int], set[tuple[int, int]]]:
+def _locked_and_apart(profile_ids: Sequence[int]) -> tuple[set[int], set[tuple[int, int]]]:
     """Who is locked, and which two of them are known to be two people (a veto, or somebody said so). Two queries."""
-    if not people:
+    if not profile_ids:
         return set(), set()
-    given = {"people": list(people)}
+    params = {"people": list(profile_ids)}
     with together():
         locked = ask(
-            "SELECT id FROM profiles_profile WHERE id = ANY(%(people)b::bigint[]) AND is_locked", given
+            "SELECT id FROM profiles_profile WHERE id = ANY(%(people)b::bigint[]) AND is_locked", params
         )
         apart = ask(
             "SELECT a_id, b_id FROM profiles_duplicatepair WHERE a_id = ANY(%(people)b::bigint[])"
             " AND b_id = ANY(%(people)b::bigint[]) AND (verdict = 'not_duplicate' OR veto <> '')",
-            given,
+            params,
         )
-    return {one for (one,) in locked.value}, {(a, b) for a, b in apart.value}
+    return {profile_id for (profile_id,) in locked.value}, {(a, b) for a, b in apart.value}
 
 
-def _close(kept: Sequence[int], among: set[int] | None) -> None:
+def _close(kept_anchors: Sequence[int], among: set[int] | None) -> None:
     ask(
         "UPDATE profiles_duplicatecase SET state = 'gone', decided_at = now(), updated_at = now()"
         " WHERE state = 'open' AND kind = 'people' AND (anchor = ANY(%(kept)b::bigint[])) IS NOT TRUE"
         f" AND {'true' if among is None else 'members && %(among)b::bigint[]'}",
-        {"kept": list(kept), "among": sorted(among or ())},
+        {"kept": list(kept_anchors), "among": sorted(among or ())},
     )
 
 
@@ -221,7 +221,7 @@ def _upsert(cases: Sequence[DuplicateCase]) -> None:
     )
 
 
-def _name_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
+def _set_case_of_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
     """Let each pair name its case, and pairs of no group none."""
     of_them = "a_id = ANY(%(among)b::bigint[]) OR b_id = ANY(%(among)b::bigint[])"
     ask(
@@ -241,7 +241,7 @@ def _name_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
 # --- Shared values ------------------------------------------------------------------------------------------
 
 
-def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
+def save_shared_values(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
     """One case for each ``(email|phone, value, holders, some of them)`` too many share; others close. How many.
 
     A value somebody left as shared stays so; its count is renewed. A blocked one is no case. Some queries.
@@ -251,9 +251,9 @@ def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
         for row in IdentifierType.objects.filter(normalizer__in=["email", "phone"]).order_by("-priority")
     }
     blocked = {(field, value.lower()) for field, row in types.items() for value in row.blocked_values}
-    told = [
-        (types[field].pk if field in types else None, value, count, some[:NAMED])
-        for field, value, count, some in values
+    rows = [
+        (types[field].pk if field in types else None, value, count, examples[:MAX_NAMED])
+        for field, value, count, examples in values
         if (field, value.lower()) not in blocked
     ]
     MatchCrowd.objects.filter(key__isnull=True).delete()
@@ -261,12 +261,12 @@ def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
         [MatchCrowd(field=field, value=value, holders=count) for field, value, count, _ in values],
         batch_size=5000,
     )
-    known = {value for _, value, _, _ in told}
+    known = {value for _, value, _, _ in rows}
     shared = DuplicateCase.objects.filter(kind=Kind.SHARED_VALUE)
     shared.filter(state=State.OPEN).exclude(value__in=known).update(
         state=State.GONE, value="", members=[], updated_at=Now()
     )
-    if told:
+    if rows:
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO profiles_duplicatecase AS c (kind, state, type_id, value, size, members, tier, score, problem)"
@@ -276,10 +276,10 @@ def note_shared(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
                 " ON CONFLICT (type_id, value) WHERE kind = 'shared_value' AND state IN ('open', 'shared')"
                 " DO UPDATE SET size = excluded.size, members = excluded.members, updated_at = now()",
                 [
-                    [type_id for type_id, *_ in told],
-                    [value for _, value, *_ in told],
-                    [count for *_, count, _ in told],
-                    ["{" + ",".join(map(str, some)) + "}" for *_, some in told],
+                    [type_id for type_id, *_ in rows],
+                    [value for _, value, *_ in rows],
+                    [count for *_, count, _ in rows],
+                    ["{" + ",".join(map(str, examples)) + "}" for *_, examples in rows],
                 ],
             )
-    return len(told)
+    return len(rows)

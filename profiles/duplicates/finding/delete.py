@@ -21,8 +21,8 @@ def forget(member_ids: Sequence[int]) -> None:
     Decided pairs stay. When somebody comes back they are compared anew. A fixed number of statements.
     """
     ids = list(member_ids)
-    _leave_crowds(ids)
-    store.remove(ids)
+    _leave_frequent_values(ids)
+    store.remove_pairs(ids)
     MatchRow.objects.filter(pk__in=ids).delete()
     clusters.refresh_derived(ids)
 
@@ -31,7 +31,7 @@ def erase(member_ids: Sequence[int]) -> None:
     """These profiles are erased for ever: decided pairs go as well, and closed cases no longer name them."""
     ids = list(member_ids)
     forget(ids)
-    store.remove(ids, decided=True)
+    store.remove_pairs(ids, decided=True)
     DuplicatePair.objects.filter(through_id__in=ids).update(through=None)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -42,7 +42,7 @@ def erase(member_ids: Sequence[int]) -> None:
         )
 
 
-def _leave_crowds(ids: list[int]) -> None:
+def _leave_frequent_values(ids: list[int]) -> None:
     """Values too many share have fewer holders; what only a few share is no crowd's any more, and not kept."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -68,5 +68,5 @@ def _leave_crowds(ids: list[int]) -> None:
                     THEN ARRAY(SELECT one FROM unnest(c.members) one WHERE one <> ALL(%(ids)s)) ELSE '{}' END
             FROM gone WHERE c.kind = 'shared_value' AND c.state IN ('open', 'shared') AND c.value = gone.value
             """,
-            {"ids": ids, "few": duckdb_compare.FEWEST},
+            {"ids": ids, "few": duckdb_compare.MIN_FREQUENT},
         )

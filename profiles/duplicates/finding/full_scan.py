@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 KIND = "duplicates.scan"
 PERMISSION = "profiles.scan_duplicates"
 CHUNK = 5_000
-_TELLS = " OR ".join(
+_HAS_FEATURES = " OR ".join(
     f"p.{name} IS NOT NULL" for name in ("first_name", "last_name", "email", "phone", "birth_date", "street")
 )
 MEMORY = "1500MB"
@@ -73,16 +73,16 @@ def folder_of(job: Job) -> Path:
     return Path(settings.CDP_DATA) / "scans" / str(job.pk)
 
 
-def _forget(job: Job) -> None:
+def _remove_files(job: Job) -> None:
     """Before the end is committed: whoever dies in between leaves nothing, and its successor needs no file."""
     shutil.rmtree(folder_of(job), ignore_errors=True)
 
 
-def _place(job: Job) -> str:
+def _position(job: Job) -> str:
     return f"step “{job.cursor.get('step', _STEPS[0])}”"
 
 
-@handler(KIND, on_end=_forget, position=_place)
+@handler(KIND, on_end=_remove_files, position=_place)
 def step(chunk: Chunk) -> bool:
     """One chunk of whatever step the job is at."""
     at = chunk.cursor.get("step", _STEPS[0])
@@ -96,17 +96,17 @@ def _rows(chunk: Chunk) -> bool:
     after = chunk.cursor.get("after", 0)
     with chunk.commit() as progress, connection.cursor() as cursor:
         cursor.execute("SELECT id FROM profiles_profile WHERE id > %s ORDER BY id LIMIT %s", [after, CHUNK])
-        ids = [one for (one,) in cursor.fetchall()]
+        ids = [profile_id for (profile_id,) in cursor.fetchall()]
         if not ids:
             progress.cursor = {"step": "compare"}
             return True
         cursor.execute(
             "SELECT p.id FROM profiles_profile p WHERE p.id BETWEEN %s AND %s AND p.status = 'live'"
-            f" AND (p.is_recognized OR {_TELLS}) AND NOT EXISTS"
+            f" AND (p.is_recognized OR {_HAS_FEATURES}) AND NOT EXISTS"
             " (SELECT FROM profiles_matchrow m WHERE m.profile_id = p.id AND m.version = %s)",
             [ids[0], ids[-1], match_rows.version()],
         )
-        roots = [one for (one,) in cursor.fetchall()]
+        roots = [profile_id for (profile_id,) in cursor.fetchall()]
         match_rows.store(roots, match_rows.build(roots))
         progress.cursor = {"step": "rows", "after": ids[-1]}
         progress.done = len(ids)
@@ -130,20 +130,20 @@ def _rows_of_queue(chunk: Chunk) -> bool:
             " DELETE FROM profiles_matchqueue q USING taken WHERE q.id = taken.id RETURNING q.profile_id",
             [last, CHUNK],
         )
-        roots = match_rows.roots_of(one for (one,) in cursor.fetchall())
+        roots = match_rows.roots_of(profile_id for (profile_id,) in cursor.fetchall())
         match_rows.store(roots, match_rows.build(roots))
     return True
 
 
 def _compare(chunk: Chunk) -> bool:
-    _forget(chunk.job)  # what a try that was killed left behind
+    _remove_files(chunk.job)  # what a try that was killed left behind
     folder = folder_of(chunk.job) / chunk.token.hex
     folder.mkdir(parents=True)
     try:
         copied_at = _copy_rows(folder / "rows.csv")
         chunk.keep_alive()
         with _database(folder) as db:
-            result = _kept_alive(chunk, db, lambda: compare_all(db, folder))
+            result = _run_with_lease(chunk, db, lambda: compare_all(db, folder))
         if result is None:
             return True
         for name in ("rows.csv", "scan.duckdb"):
@@ -157,7 +157,7 @@ def _compare(chunk: Chunk) -> bool:
     return True
 
 
-def _kept_alive(
+def _run_with_lease(
     chunk: Chunk, db: DuckDBPyConnection, work: Callable[[], dict[str, int]]
 ) -> dict[str, int] | None:
     """Do the work in a thread and keep the lease meanwhile; None when this worker is to stop.
@@ -178,22 +178,22 @@ def _kept_alive(
 
 
 def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
-    """``rows.csv`` in, ``pairs.csv``, ``crowds.csv``, ``rarity.csv`` and ``shared.parquet`` out. Counts."""
+    """``rows.csv`` in, ``pairs.csv``, ``frequent_keys.csv``, ``rarity.csv`` and ``frequent_values.parquet`` out. Counts."""
     model = shipped()
-    db.execute(duckdb_compare.PEOPLE)
-    people = duckdb_compare.read_rows(db, folder / "rows.csv")
-    duckdb_compare.leave_out_crowds(db)
+    db.execute(duckdb_compare.CREATE_TABLE)
+    profile_count = duckdb_compare.read_rows(db, folder / "rows.csv")
+    duckdb_compare.remove_frequent_values(db)
     duckdb_compare.find_candidates(db)
     duckdb_compare.measure_rarity(db)
     duckdb_compare.compare(db)
-    duckdb_compare.classify(db, model, people)
-    return {"people": people, **duckdb_compare.write_found(db, model, people, folder)}
+    duckdb_compare.classify(db, model, profile_count)
+    return {"people": profile_count, **duckdb_compare.write_found(db, model, profile_count, folder)}
 
 
 @transaction.atomic
 def _copy_rows(path: Path) -> str:
     """Everybody's rows into a file; the moment up to which they hold what was changed."""
-    store.hold_still()  # no row is on its way that the file would miss
+    store.lock_comparison()  # no row is on its way that the file would miss
     columns = ", ".join(("profile_id", *match_rows.STORED))
     sql = f"COPY (SELECT {columns} FROM profiles_matchrow) TO STDOUT (FORMAT csv)"
     with connection.cursor() as cursor:
@@ -228,10 +228,10 @@ def _store(chunk: Chunk) -> bool:
             pass
         return True
     with chunk.commit(cursor={"step": "cases"}) as progress:
-        store.hold_still()
-        store.create_stage()
-        _load(folder / "pairs.csv", store.STAGED, store.COLUMNS)
-        stored = store.take_over_staged()
+        store.lock_comparison()
+        store.create_staging_table()
+        _load(folder / "pairs.csv", store.STAGING_TABLE, store.COLUMNS)
+        stored = store.store_staged()
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM profiles_matchrarity")
             cursor.execute("DELETE FROM profiles_matchcrowd WHERE key IS NOT NULL")
@@ -241,8 +241,10 @@ def _store(chunk: Chunk) -> bool:
                 [chunk.cursor["copied_at"]],
             )
         _load(folder / "rarity.csv", "profiles_matchrarity", ("field", "value", "bits"))
-        _load(folder / "crowds.csv", "profiles_matchcrowd", ("field", "value", "key", "holders"))
-        shared = clusters.note_shared(duckdb_compare.read_shared(folder / "shared.parquet"))
+        _load(folder / "frequent_keys.csv", "profiles_matchcrowd", ("field", "value", "key", "holders"))
+        shared = clusters.save_shared_values(
+            duckdb_compare.read_frequent_values(folder / "frequent_values.parquet")
+        )
         MatchBase.objects.update_or_create(
             pk=1,
             defaults={
@@ -255,7 +257,7 @@ def _store(chunk: Chunk) -> bool:
         )
         counts = {"new": stored.new, "changed": stored.changed, "withdrawn": stored.withdrawn}
         progress.result = {**counts, "shared_values": shared}
-    _forget(chunk.job)
+    _remove_files(chunk.job)
     return True
 
 
@@ -268,6 +270,6 @@ def _load(path: Path, table: str, columns: tuple[str, ...]) -> None:
 
 def _cases(chunk: Chunk) -> bool:
     with chunk.commit() as progress:
-        store.hold_still()
+        store.lock_comparison()
         progress.result = clusters.rebuild_derived()
     return False

@@ -12,29 +12,35 @@ import orjson
 from django.utils import timezone
 
 from cdp.sql import ask, run, together
-from profiles.duplicates.finding.match_rows import READ, Row, side_of
-from profiles.duplicates.scoring.features import BLOCK
-from profiles.duplicates.scoring.households import with_homes
-from profiles.duplicates.scoring.interactions import COUNTED
+from profiles.duplicates.finding.match_rows import READ, BuiltMatchRow, compared_profile
+from profiles.duplicates.scoring.features import MAX_KEY_HOLDERS
+from profiles.duplicates.scoring.households import with_household_values
+from profiles.duplicates.scoring.interactions import MEASURED
 from profiles.duplicates.scoring.levels import COMPARISONS, Levels
-from profiles.duplicates.scoring.model import Model, Rarity, Told, rounded, shipped
-from profiles.duplicates.scoring.tiers import Classified, Side, classify, facts_of, is_nothing
+from profiles.duplicates.scoring.model import Evidence, Model, Rarity, rounded, shipped
+from profiles.duplicates.scoring.tiers import (
+    Classification,
+    ComparedProfile,
+    classify,
+    compare_facts,
+    is_nothing,
+)
 from profiles.models import MatchCrowd
 
 # One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
-MOST = 1000
-_COUNTED = [one for one in COMPARISONS if one.is_rarity_counted]
-_BASE = """
+MAX_CANDIDATES = 1000
+_RARITY_COMPARISONS = [one for one in COMPARISONS if one.is_rarity_counted]
+_BASE_SQL = """
     SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1
     UNION ALL SELECT field, value, bits FROM profiles_matchrarity
     WHERE (field, value) IN (SELECT * FROM unnest(%b::text[], %b::text[]))
     UNION ALL SELECT field, value, NULL FROM profiles_matchcrowd
     WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%b::text[])"""
-_STORED = ", ".join(f"m.{name}" for name in READ)
+_READ_COLUMNS = ", ".join(f"m.{name}" for name in READ)
 # Pairs doors and people suggested are compared whether they share a key or not.
 _SUGGESTED = "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change') AND d.{0} = ANY(%(people)b::bigint[])"
-_HITS = f"""
-    SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_STORED}
+_CANDIDATES_SQL = f"""
+    SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_READ_COLUMNS}
     FROM (SELECT id, ARRAY(SELECT w.key FROM unnest(keys::bigint[]) AS w (key) WHERE NOT EXISTS (
         SELECT FROM profiles_matchcrowd c WHERE c.key = w.key)) AS keys
         FROM unnest(%(people)b::bigint[], %(keys)b::text[]) AS given (id, keys) OFFSET 0) q
@@ -42,45 +48,45 @@ _HITS = f"""
         SELECT m.* FROM profiles_matchrow m JOIN profiles_profile p ON p.id = m.profile_id AND p.status = 'live'
         WHERE m.keys && q.keys AND m.profile_id <> q.id LIMIT %(most)s) m
     UNION ALL
-    SELECT d.one, d.other, NULL, {_STORED} FROM (
+    SELECT d.one, d.other, NULL, {_READ_COLUMNS} FROM (
         SELECT d.a_id AS one, d.b_id AS other FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("a_id")}
         UNION ALL SELECT d.b_id, d.a_id FROM profiles_duplicatepair d WHERE {_SUGGESTED.format("b_id")}
     ) d JOIN profiles_matchrow m ON m.profile_id = d.other
     JOIN profiles_profile p ON p.id = d.other AND p.status = 'live'"""
 
 # (one, who shares keys with them, these keys, and what ``side_of`` takes)
-Hit = tuple[Any, ...]
+KeyMatch = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScoredPair:
     """A pair that is something; ``a`` < ``b``. ``through``: by way of whom, where it rests on a third person."""
 
     a: int
     b: int
     score: float
-    classified: Classified
-    told: tuple[Told, ...]
-    through: int | None = None
+    classified: Classification
+    evidence: tuple[Evidence, ...]
+    via_id: int | None = None
 
     @property
-    def evidence(self) -> list[tuple[str, str, float]]:
+    def stored_evidence(self) -> list[tuple[str, str, float]]:
         """As stored: ``[[field, level, bits]]``."""
-        return [(one.field, one.level, rounded(one.weight)) for one in self.told]
+        return [(item.field, item.level, rounded(item.weight)) for item in self.evidence]
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseStatistics:
     """What is known about everybody: how many, how rare names are, and values that say nothing."""
 
-    people: int
+    profile_count: int
     rarity: Rarity
     emails: frozenset[str]
     phones: frozenset[str]
 
-    def without_crowds(self, side: Side) -> Side:
+    def without_frequent_values(self, profile: ComparedProfile) -> ComparedProfile:
         """A side without addresses and numbers that too many share."""
-        traits = side.traits
+        traits = profile.features
         if traits.email in self.emails:
             traits = replace(traits, email=None, mailbox=None, domain=None)
         if traits.phone in self.phones:
@@ -88,100 +94,131 @@ class Base:
         if traits.emails or traits.phones:
             traits = replace(
                 traits,
-                emails=tuple(one for one in traits.emails if one not in self.emails),
-                phones=tuple(one for one in traits.phones if one not in self.phones),
+                emails=tuple(value for value in traits.emails if value not in self.emails),
+                phones=tuple(value for value in traits.phones if value not in self.phones),
             )
-        return side if traits is side.traits else replace(side, traits=traits)
+        return profile if traits is profile.features else replace(profile, features=traits)
 
 
-def read_base(sides: Iterable[Side]) -> Base:
+def read_base_statistics(profiles: Iterable[ComparedProfile]) -> BaseStatistics:
     """What comparing these people needs to know. One query."""
-    told = {("shared", name) for name in ("", *COUNTED)} | {(one.field, "") for one in _COUNTED}
+    wanted = {("shared", name) for name in ("", *MEASURED)} | {
+        (comparison.field, "") for comparison in _RARITY_COMPARISONS
+    }
     contacts: set[str | None] = set()
-    for side in sides:
-        traits = side.traits
-        told.update((one.field, value) for one in _COUNTED if (value := getattr(traits, one.trait)))
+    for profile in profiles:
+        traits = profile.features
+        wanted.update(
+            (comparison.field, value)
+            for comparison in _RARITY_COMPARISONS
+            if (value := getattr(traits, comparison.feature))
+        )
         contacts.update((traits.email, traits.phone), traits.emails, traits.phones)
-    people, bits, crowds = 0, defaultdict[str, dict[str, float]](dict), defaultdict[str, set[str]](set)
-    asked = [[field for field, _ in told], [value for _, value in told], list(contacts - {None})]
-    for field, value, number in run(_BASE, asked):
+    profile_count, bits, frequent = (
+        0,
+        defaultdict[str, dict[str, float]](dict),
+        defaultdict[str, set[str]](set),
+    )
+    params = [[field for field, _ in wanted], [value for _, value in wanted], list(contacts - {None})]
+    for field, value, number in run(_BASE_SQL, params):
         if field == "people":
-            people = int(number)
+            profile_count = int(number)
         elif number is None:
-            crowds[field].add(value)
+            frequent[field].add(value)
         else:
             bits[field][value] = number
-    return Base(people, Rarity(bits), frozenset(crowds["email"]), frozenset(crowds["phone"]))
+    return BaseStatistics(
+        profile_count, Rarity(bits), frozenset(frequent["email"]), frozenset(frequent["phone"])
+    )
 
 
-def find(rows: Sequence[Row]) -> list[Found]:
+def find_pairs(rows: Sequence[BuiltMatchRow]) -> list[ScoredPair]:
     """Every pair these people are part of: with whom they share a key, and what doors and people suggested.
 
     A key of more than ``BLOCK`` people is noted as a crowd and joins nobody. Some queries, however many rows.
     """
     if not rows:
         return []
-    sides, pairs = _candidates(rows)
-    base = read_base(sides.values())
-    clean = {one: base.without_crowds(side) for one, side in sides.items()}
-    homes = with_homes({one: side.traits for one, side in clean.items()})
-    clean = {one: Side(homes[one], side.ids, side.singles) for one, side in clean.items()}
+    profiles, pairs = _candidates(rows)
+    base = read_base_statistics(profiles.values())
+    cleaned = {pair: base.without_frequent_values(profile) for pair, profile in profiles.items()}
+    features = with_household_values({pair: profile.features for pair, profile in cleaned.items()})
+    cleaned = {
+        pair: ComparedProfile(features[pair], profile.ids, profile.singles)
+        for pair, profile in cleaned.items()
+    }
     model, today = shipped(), timezone.localdate()
-    found = (compare(a, b, clean[a], clean[b], base=base, model=model, today=today) for a, b in sorted(pairs))
-    return [one for one in found if one is not None]
+    scored = (
+        compare_pair(a, b, cleaned[a], cleaned[b], base=base, model=model, today=today)
+        for a, b in sorted(pairs)
+    )
+    return [pair for pair in scored if pair is not None]
 
 
-def compare(a: int, b: int, one: Side, other: Side, *, base: Base, model: Model, today: date) -> Found | None:
+def compare_pair(
+    a: int,
+    b: int,
+    left: ComparedProfile,
+    right: ComparedProfile,
+    *,
+    base: BaseStatistics,
+    model: Model,
+    today: date,
+) -> ScoredPair | None:
     """One pair; None when it is nothing."""
-    levels = Levels(one.traits, other.traits)
-    facts = facts_of(one, other, levels, today=today, often=base.rarity.often)
+    levels = Levels(left.features, right.features)
+    facts = compare_facts(left, right, levels, today=today, often_shared=base.rarity.often_shared)
     if is_nothing(facts):
         return None
-    scored = model.score(one.traits, other.traits, people=base.people, rarity=base.rarity, levels=levels)
+    scored = model.score(
+        left.features, right.features, profile_count=base.profile_count, rarity=base.rarity, levels=levels
+    )
     classified = classify(facts, scored, model=model)
-    return Found(a, b, scored.score, classified, tuple(scored.told)) if classified.tier else None
+    return ScoredPair(a, b, scored.score, classified, tuple(scored.evidence)) if classified.tier else None
 
 
-def _candidates(rows: Sequence[Row]) -> tuple[dict[int, Side], set[tuple[int, int]]]:
+def _candidates(rows: Sequence[BuiltMatchRow]) -> tuple[dict[int, ComparedProfile], set[tuple[int, int]]]:
     """Everybody to compare, and which two of them."""
-    sides = {row.id: row.side for row in rows}
+    profiles = {row.id: row.profile for row in rows}
     pairs: set[tuple[int, int]] = set()
-    crowds: set[int] = set()
+    frequent_keys: set[int] = set()
     for _ in range(3):
-        hits, is_full = _hits(rows)
-        new = _note_crowds(hits)
-        crowds |= new
-        if not (new and is_full):
+        matches, is_full = _read_candidates(rows)
+        new_keys = _record_frequent_keys(matches)
+        frequent_keys |= new_keys
+        if not (new_keys and is_full):
             break
-    for one, other, shared, *stored in hits:
-        if shared is None or not crowds.issuperset(shared):
-            pairs.add((min(one, other), max(one, other)))
-            if other not in sides:
-                sides[other] = side_of(stored)
-    return sides, pairs
+    for profile_id, match_id, shared, *columns in matches:
+        if shared is None or not frequent_keys.issuperset(shared):
+            pairs.add((min(profile_id, match_id), max(profile_id, match_id)))
+            if match_id not in profiles:
+                profiles[match_id] = compared_profile(columns)
+    return profiles, pairs
 
 
-def _hits(rows: Sequence[Row]) -> tuple[list[Hit], bool]:
+def _read_candidates(rows: Sequence[BuiltMatchRow]) -> tuple[list[KeyMatch], bool]:
     """Who shares a key with each, and who was suggested (with None for the keys); whether anybody has more than are
     read. One query."""
-    told = [orjson.dumps(row.keys).decode().replace("[", "{").replace("]", "}") for row in rows]
+    keys = [orjson.dumps(row.keys).decode().replace("[", "{").replace("]", "}") for row in rows]
     with together():
         # The index of keys is asked once for each; its statistics would make the planner read everything.
         ask("SET LOCAL enable_seqscan = off", [])
-        asked = ask(_HITS, {"people": [row.id for row in rows], "keys": told, "most": MOST})
+        answer = ask(
+            _CANDIDATES_SQL, {"people": [row.id for row in rows], "keys": keys, "most": MAX_CANDIDATES}
+        )
         ask("SET LOCAL enable_seqscan = on", [])
-        hits = asked.value
-    counts = Counter(one for one, _, shared, *_ in hits if shared is not None)
-    return hits, any(count >= MOST for count in counts.values())
+        matches = answer.value
+    counts = Counter(profile_id for profile_id, _, shared, *_ in matches if shared is not None)
+    return matches, any(count >= MAX_CANDIDATES for count in counts.values())
 
 
-def _note_crowds(hits: Sequence[Hit]) -> set[int]:
+def _record_frequent_keys(matches: Sequence[KeyMatch]) -> set[int]:
     """Keys that turn out to be held by too many; remembered for the next change."""
-    counts = Counter((one, key) for one, _, shared, *_ in hits for key in shared or ())
-    found = {key: count + 1 for (_, key), count in counts.items() if count >= BLOCK}
-    if found:
+    counts = Counter((profile_id, key) for profile_id, _, shared, *_ in matches for key in shared or ())
+    frequent_keys = {key: count + 1 for (_, key), count in counts.items() if count >= MAX_KEY_HOLDERS}
+    if frequent_keys:
         MatchCrowd.objects.bulk_create(
-            [MatchCrowd(field="key", key=key, holders=count) for key, count in sorted(found.items())],
+            [MatchCrowd(field="key", key=key, holders=count) for key, count in sorted(frequent_keys.items())],
             ignore_conflicts=True,
         )
-    return set(found)
+    return set(frequent_keys)

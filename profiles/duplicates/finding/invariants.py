@@ -11,10 +11,10 @@ from profiles.duplicates.finding import clusters, match_rows
 from profiles.models import MatchRow
 
 _QUEUED = "EXISTS (SELECT FROM profiles_matchqueue q WHERE q.profile_id = {0})"
-_LINKED = "p.verdict = 'open' AND p.tier IN ('certain', 'probable')"
+_IS_LINK = "p.verdict = 'open' AND p.tier IN ('certain', 'probable')"
 _FIX = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
 
-STRAY_ROWS = (
+STRAY_MATCH_ROWS = (
     "SELECT m.profile_id FROM profiles_matchrow m JOIN profiles_profile p ON p.id = m.profile_id"
     f" WHERE (p.status <> 'live' OR p.canonical_id <> p.id) AND NOT {_QUEUED.format('p.id')}"
 )
@@ -36,7 +36,7 @@ STRAY_CASES = f"""
     ), reached (pk, member) AS (
         SELECT id, anchor FROM kept
         UNION SELECT r.pk, CASE WHEN p.a_id = r.member THEN p.b_id ELSE p.a_id END
-        FROM reached r JOIN profiles_duplicatepair p ON p.case_id = r.pk AND r.member IN (p.a_id, p.b_id) AND {_LINKED}
+        FROM reached r JOIN profiles_duplicatepair p ON p.case_id = r.pk AND r.member IN (p.a_id, p.b_id) AND {_IS_LINK}
     )
     SELECT kept.id FROM kept
     LEFT JOIN (SELECT pk, array_agg(member ORDER BY member) AS members FROM reached GROUP BY pk) r ON r.pk = kept.id
@@ -46,12 +46,12 @@ STRAY_CASES = f"""
 
 # Name, SQL that selects the id of everything that breaks it, and what to do.
 INVARIANTS = (
-    ("people are compared while they are live, and as one", STRAY_ROWS, _FIX),
+    ("people are compared while they are live, and as one", STRAY_MATCH_ROWS, _FIX),
     ("open pairs are of two live people, and rest on a live one", STRAY_PAIRS, _FIX),
     ("open cases are of live people, each linked to the others", STRAY_CASES, _FIX),
 )
-ROWS = "people are compared by the values they have"
-ROWS_FIX = (
+MATCH_ROWS = "people are compared by the values they have"
+MATCH_ROWS_FIX = (
     "Run manage.py doctor --fix, which marks all of them as outdated, and scan everybody for duplicates, which"
     " builds them anew."
 )
@@ -78,19 +78,19 @@ def _differing(sample: list[int]) -> list[int]:
         return []
     now = {row.id: row.stored for row in match_rows.build(sample)}
     columns = ("pk", *match_rows.STORED)
-    kept = {row[0]: list(row) for row in MatchRow.objects.filter(pk__in=sample).values_list(*columns)}
-    found = [pk for pk in sample if pk in kept and kept[pk] != now.get(pk)]
+    stored = {row[0]: list(row) for row in MatchRow.objects.filter(pk__in=sample).values_list(*columns)}
+    differing = [pk for pk in sample if pk in stored and stored[pk] != now.get(pk)]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT profile_id FROM profiles_matchqueue WHERE profile_id = ANY(%s)", [found])
+        cursor.execute("SELECT profile_id FROM profiles_matchqueue WHERE profile_id = ANY(%s)", [differing])
         queued = {pk for (pk,) in cursor.fetchall()}
-    return sorted(set(found) - queued)
+    return sorted(set(differing) - queued)
 
 
 @transaction.atomic
-def mend() -> int:
+def repair() -> int:
     """Put right what the invariants name; how many rows were wrong."""
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM profiles_matchrow WHERE profile_id IN ({STRAY_ROWS})")
+        cursor.execute(f"DELETE FROM profiles_matchrow WHERE profile_id IN ({STRAY_MATCH_ROWS})")
         wrong = cursor.rowcount
         cursor.execute(
             f"WITH gone AS (DELETE FROM profiles_duplicatepair WHERE id IN ({STRAY_PAIRS}) RETURNING id), freed AS"
@@ -100,7 +100,7 @@ def mend() -> int:
         wrong += cursor.fetchone()[0]
         cursor.execute(f"SELECT count(*) FROM ({STRAY_CASES}) found")
         if stray := cursor.fetchone()[0]:
-            clusters.rebuild()
+            clusters.rebuild_cases()
             wrong += stray
         if differing := differing_rows():
             MatchRow.objects.update(version=0)

@@ -23,13 +23,13 @@ from profiles.models import DuplicatePair, MatchBase, MatchQueue, Tier
 
 BATCH = 200
 # A queue this long, or of this share of all people, comes from an import: a scan is faster than batches.
-CROWDED, CROWDED_SHARE = 20_000, 0.05
+SCAN_FROM, SCAN_FROM_SHARE = 20_000, 0.05
 # Entries of one transaction up to which it is somebody's edit, not an import's chunk.
-FEW = 50
-PATIENCE = timedelta(minutes=10)
+MAX_EDIT_ENTRIES = 50
+MAX_WAIT = timedelta(minutes=10)
 # How long a worker stays at it before others' jobs have their turn; half of the time between two calls.
 SLICE_SECONDS = 5.0
-IMPORT = "import.apply"
+IMPORT_KIND = "import.apply"
 
 
 def work_off(*, seconds: float = SLICE_SECONDS) -> int:
@@ -37,10 +37,10 @@ def work_off(*, seconds: float = SLICE_SECONDS) -> int:
 
     One worker at a time: of two, the second goes home.
     """
-    wake_later()
-    many_too = _are_many_due()
+    reopen_postponed()
+    bulk_too = _is_bulk_due()
     done, deadline = 0, time.monotonic() + seconds
-    while count := _batch(few_only=True) or (_batch(few_only=False) if many_too else 0):
+    while count := _batch(few_only=True) or (_batch(few_only=False) if bulk_too else 0):
         done += count
         if time.monotonic() > deadline:
             break
@@ -50,7 +50,7 @@ def work_off(*, seconds: float = SLICE_SECONDS) -> int:
 @graph.retried
 @transaction.atomic
 def _batch(*, few_only: bool) -> int:
-    if not store.hold_still(wait=False):
+    if not store.lock_comparison(wait=False):
         return 0
     ids = _claim(BATCH, few_only=few_only)
     if ids:
@@ -58,27 +58,27 @@ def _batch(*, few_only: bool) -> int:
     return len(ids)
 
 
-def _claim(most: int, *, few_only: bool) -> list[int]:
+def _claim(limit: int, *, few_only: bool) -> list[int]:
     """Take entries off the queue; they come back if this transaction fails."""
-    few = (
+    of_edits = (
         "SELECT q.id FROM profiles_matchqueue q JOIN (SELECT xact FROM profiles_matchqueue"
-        f" GROUP BY xact HAVING count(*) <= {FEW}) few USING (xact) ORDER BY q.id LIMIT %s"
+        f" GROUP BY xact HAVING count(*) <= {MAX_EDIT_ENTRIES}) few USING (xact) ORDER BY q.id LIMIT %s"
         " FOR UPDATE OF q SKIP LOCKED"
     )
-    all_of_them = "SELECT id FROM profiles_matchqueue ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
+    of_all = "SELECT id FROM profiles_matchqueue ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
     with connection.cursor() as cursor:
         cursor.execute(
             # Materialized: a plan that looks for the rows once for each would take more than so many.
-            f"WITH taken AS MATERIALIZED ({few if few_only else all_of_them}) DELETE FROM profiles_matchqueue q"
+            f"WITH taken AS MATERIALIZED ({of_edits if few_only else of_all}) DELETE FROM profiles_matchqueue q"
             " USING taken WHERE q.id = taken.id RETURNING q.profile_id",
-            [most],
+            [limit],
         )
         return sorted({profile_id for (profile_id,) in cursor.fetchall()})
 
 
-def _are_many_due() -> bool:
+def _is_bulk_due() -> bool:
     """Whether what imports changed is for batches, now; starts a scan when it is for that. Some queries."""
-    limit = max(CROWDED, int(MatchBase.current().people * CROWDED_SHARE))
+    limit = max(SCAN_FROM, int(MatchBase.current().people * SCAN_FROM_SHARE))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), clock_timestamp() - min(queued_at) FROM"
@@ -86,9 +86,9 @@ def _are_many_due() -> bool:
             [limit + 1],
         )
         count, age = cursor.fetchone()
-    if count <= FEW:
+    if count <= MAX_EDIT_ENTRIES:
         return True
-    if age < PATIENCE and Job.objects.filter(kind=IMPORT, state=Job.State.RUNNING).exists():
+    if age < MAX_WAIT and Job.objects.filter(kind=IMPORT_KIND, state=Job.State.RUNNING).exists():
         return False
     if count <= limit or not _may_scan():
         return True
@@ -112,22 +112,22 @@ def refresh(ids: Sequence[int]) -> list[int]:
     A fixed number of queries for any number of people; fewer where nobody is linked to anybody.
     """
     roots = match_rows.roots_of(ids)
-    built = match_rows.build(roots)
-    match_rows.store(roots, built)
-    found = incremental.find(built)
-    taken = store.take_over(found, people=roots)
+    rows = match_rows.build(roots)
+    match_rows.store(roots, rows)
+    pairs = incremental.find_pairs(rows)
+    counts = store.store_changed(pairs, roots=roots)
     # Most people are linked to nobody, and were not: nothing follows from them.
-    if taken.before or any(one.classified.tier != Tier.RELATED for one in found):
+    if counts.before or any(pair.classified.tier != Tier.RELATED for pair in pairs):
         clusters.refresh_derived(roots)
     return roots
 
 
-def wake_later() -> int:
+def reopen_postponed() -> int:
     """Pairs put off until now come back into the queue. One statement."""
     due = DuplicatePair.objects.filter(verdict=DuplicatePair.Verdict.LATER, later_until__lte=Now())
     return due.update(verdict=DuplicatePair.Verdict.OPEN, later_until=None)
 
 
-def waiting() -> int:
+def queue_length() -> int:
     """How many entries the queue holds."""
     return MatchQueue.objects.count()

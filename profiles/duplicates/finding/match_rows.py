@@ -10,22 +10,22 @@ import orjson
 from django.conf import settings
 
 from cdp.sql import run
-from profiles.duplicates.scoring.features import COLUMNS, Traits, hashed, match_keys, read_traits
-from profiles.duplicates.scoring.tiers import Side, single_of
+from profiles.duplicates.scoring.features import COLUMNS, Features, key_hash, match_keys, read_features
+from profiles.duplicates.scoring.tiers import ComparedProfile, single_of
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, identifier_types
 from profiles.models import IdentifierType
 
 READ = (*COLUMNS, "ids", "singles")
 STORED = (*READ, "keys")
-_LISTS = [READ.index(name) for name in ("first_groups", "emails", "phones")]
+_LIST_INDEXES = [READ.index(name) for name in ("first_groups", "emails", "phones")]
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
 ALGORITHM = 2
 # A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
-MOST_KEYS = 400
+MAX_KEYS = 400
 # What people hold, by all their profiles, and say. What waits for its owner to confirm it is nobody's yet.
-_PEOPLE = f"""
+_PROFILES_SQL = f"""
     SELECT p.id, held.types, held.values, held.resolves,
         CASE WHEN attributes ?| %(names)b::text[] THEN attributes::text END, {", ".join(_FIELDS)}
     FROM profiles_profile p CROSS JOIN LATERAL (
@@ -35,7 +35,7 @@ _PEOPLE = f"""
             WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)b::bigint[]) ORDER BY i.id) one) held
     WHERE p.id = ANY(%(people)b::bigint[]) AND p.status = 'live' ORDER BY p.id"""
 _WRITTEN = ("profile_id", *STORED, "version")
-_STORE = f"""
+_STORE_SQL = f"""
     INSERT INTO profiles_matchrow AS m ({", ".join(_WRITTEN)})
     SELECT {", ".join(_WRITTEN)} FROM json_populate_recordset(NULL::profiles_matchrow, %s)
     ON CONFLICT (profile_id) DO UPDATE
@@ -46,24 +46,24 @@ _STORE = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BuiltMatchRow:
     """One live person, ready to compare and to store."""
 
     id: int
-    side: Side
+    profile: ComparedProfile
     keys: tuple[int, ...]
     version: int
 
     @property
     def stored(self) -> list[Any]:
         """The values of the table's columns, the profile's id first."""
-        told = (getattr(self.side.traits, name) for name in COLUMNS)
-        plain = [list(value) if isinstance(value, tuple) else value for value in told]
-        return [self.id, *plain, sorted(self.side.ids), sorted(self.side.singles), list(self.keys)]
+        values = (getattr(self.profile.features, name) for name in COLUMNS)
+        plain = [list(value) if isinstance(value, tuple) else value for value in values]
+        return [self.id, *plain, sorted(self.profile.ids), sorted(self.profile.singles), list(self.keys)]
 
 
 @dataclass(slots=True)
-class _Held:
+class _ProfileIdentifiers:
     """The identifiers of one person, by all their profiles."""
 
     emails: list[str] = field(default_factory=list)
@@ -78,66 +78,72 @@ def version() -> int:
 
 
 def _version_of(types: dict[str, TypeSpec]) -> int:
-    heeded = [
+    relevant = [
         (spec.id, spec.name, spec.row.strength, spec.row.normalizer, spec.row.max_per_profile)
         for spec in sorted(types.values(), key=lambda spec: spec.id)
     ]
-    return hashed(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {heeded}") & 0x7FFFFFFF
+    return key_hash(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {relevant}") & 0x7FFFFFFF
 
 
-def build(roots: Sequence[int]) -> list[Row]:
+def build(roots: Sequence[int]) -> list[BuiltMatchRow]:
     """The rows of these people as they are now; none for who is not live or says nothing. Two queries."""
     if not roots:
         return []
     types = identifier_types()
-    by_id = {spec.id: spec for spec in types.values() if _tells(spec)}
+    by_id = {spec.id: spec for spec in types.values() if _is_compared(spec)}
     built_with, rows = _version_of(types), []
-    asked = {"types": list(by_id), "names": list(types), "people": list(roots)}
-    for profile_id, type_ids, held, resolving, attributes, *values in run(_PEOPLE, asked):
-        own = _Held()
-        for type_id, value, resolves in zip(type_ids or (), held or (), resolving or (), strict=True):
-            _add(own, by_id[type_id], value, resolves=resolves)
+    params = {"types": list(by_id), "names": list(types), "people": list(roots)}
+    for profile_id, type_ids, identifier_values, resolves_flags, attributes, *values in run(
+        _PROFILES_SQL, params
+    ):
+        identifiers = _ProfileIdentifiers()
+        for type_id, value, resolves in zip(
+            type_ids or (), identifier_values or (), resolves_flags or (), strict=True
+        ):
+            _add(identifiers, by_id[type_id], value, resolves=resolves)
         if attributes:
-            _add_attributes(own, orjson.loads(attributes), types)
-        traits = read_traits(
+            _add_attributes(identifiers, orjson.loads(attributes), types)
+        features = read_features(
             dict(zip(_FIELDS, values, strict=True)),
             region=settings.CDP_PHONE_REGION,
-            emails=own.emails,
-            phones=own.phones,
+            emails=identifiers.emails,
+            phones=identifiers.phones,
         )
-        if traits.is_empty and not own.ids:
+        if features.is_empty and not identifiers.ids:
             continue
-        keys = match_keys(traits, own.ids)[:MOST_KEYS]
-        side = Side(traits, frozenset(own.ids), frozenset(own.singles))
-        rows.append(Row(profile_id, side, tuple(keys), built_with))
+        keys = match_keys(features, identifiers.ids)[:MAX_KEYS]
+        profile = ComparedProfile(features, frozenset(identifiers.ids), frozenset(identifiers.singles))
+        rows.append(BuiltMatchRow(profile_id, profile, tuple(keys), built_with))
     return rows
 
 
-def _tells(spec: TypeSpec) -> bool:
+def _is_compared(spec: TypeSpec) -> bool:
     """Whether values of this type say who somebody is: hard ones do, browsers do not."""
     return spec.row.strength == IdentifierType.Strength.HARD
 
 
-def _add(own: _Held, spec: TypeSpec, value: str, *, resolves: bool) -> None:
+def _add(identifiers: _ProfileIdentifiers, spec: TypeSpec, value: str, *, resolves: bool) -> None:
     if spec.row.normalizer == IdentifierType.Normalizer.EMAIL:
-        own.emails.append(value)
+        identifiers.emails.append(value)
     elif spec.row.normalizer == IdentifierType.Normalizer.PHONE:
-        own.phones.append(value)
+        identifiers.phones.append(value)
     else:
-        number = hashed(f"id:{spec.name}:{value}")
-        own.ids.add(number)
+        number = key_hash(f"id:{spec.name}:{value}")
+        identifiers.ids.add(number)
         if spec.row.max_per_profile == 1 and resolves:
-            own.singles.add(single_of(spec.id, number))
+            identifiers.singles.add(single_of(spec.id, number))
 
 
-def _add_attributes(own: _Held, attributes: dict[str, Any], types: dict[str, TypeSpec]) -> None:
+def _add_attributes(
+    identifiers: _ProfileIdentifiers, attributes: dict[str, Any], types: dict[str, TypeSpec]
+) -> None:
     """Values under an attribute named like an identifier's type: somebody sent an id in the wrong place."""
     for name in attributes.keys() & types.keys():
         spec, value = types[name], attributes[name]
-        if not _tells(spec) or not isinstance(value, (str, int)):
+        if not _is_compared(spec) or not isinstance(value, (str, int)):
             continue
         try:
-            _add(own, spec, spec.clean(str(value)), resolves=False)
+            _add(identifiers, spec, spec.clean(str(value)), resolves=False)
         except (Blocked, BadValue):
             continue  # names nobody, or no such value: as if it were not there
 
@@ -148,24 +154,24 @@ def roots_of(ids: Iterable[int]) -> list[int]:
     known: dict[int, int] = dict(
         run("SELECT id, canonical_id FROM profiles_profile WHERE id = ANY(%b::bigint[])", [wanted])
     )
-    return sorted({known.get(one, one) for one in wanted} | set(wanted))
+    return sorted({known.get(profile_id, profile_id) for profile_id in wanted} | set(wanted))
 
 
-def store(roots: Sequence[int], rows: Sequence[Row]) -> None:
+def store(roots: Sequence[int], rows: Sequence[BuiltMatchRow]) -> None:
     """Make the table say ``rows`` about ``roots``. One statement, in the caller's transaction; two when people go."""
     kept = {row.id for row in rows}
-    gone = [root for root in roots if root not in kept]
-    if gone:
-        run("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%b::bigint[])", [gone])
+    removed = [root for root in roots if root not in kept]
+    if removed:
+        run("DELETE FROM profiles_matchrow WHERE profile_id = ANY(%b::bigint[])", [removed])
     if rows:
-        told = [dict(zip(_WRITTEN, (*row.stored, row.version), strict=True)) for row in rows]
-        run(_STORE, [orjson.dumps(told).decode()])
+        records = [dict(zip(_WRITTEN, (*row.stored, row.version), strict=True)) for row in rows]
+        run(_STORE_SQL, [orjson.dumps(records).decode()])
 
 
-def side_of(stored: Sequence[Any]) -> Side:
+def compared_profile(stored: Sequence[Any]) -> ComparedProfile:
     """What ``READ`` selects, as the comparison takes it."""
-    told = list(stored)
-    for place in _LISTS:
-        told[place] = tuple(told[place])
-    *traits, ids, singles = told
-    return Side(Traits(*traits), frozenset(ids), frozenset(singles))
+    columns = list(stored)
+    for index in _LIST_INDEXES:
+        columns[index] = tuple(columns[index])
+    *features, ids, singles = columns
+    return ComparedProfile(Features(*features), frozenset(ids), frozenset(singles))

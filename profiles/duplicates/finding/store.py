@@ -9,24 +9,24 @@ import orjson
 from django.db import connection
 
 from cdp.sql import run
-from profiles.duplicates.finding.incremental import Found
+from profiles.duplicates.finding.incremental import ScoredPair
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair
 
 FoundBy = DuplicatePair.FoundBy
 
-STAGED = "found_pair"
+STAGING_TABLE = "found_pair"
 _LOCK = 7_302_005
-_TYPED = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
+_COLUMN_TYPES = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
 # As a scan's file has them; what rests on a third person is derived afterwards.
-COLUMNS = tuple(column.split()[0] for column in _TYPED.split(", "))
+COLUMNS = tuple(column.split()[0] for column in _COLUMN_TYPES.split(", "))
 _WRITTEN = (*COLUMNS, "through_id")
-_TYPED += ", through_id bigint"
+_COLUMN_TYPES += ", through_id bigint"
 # Pairs found by what the two say themselves; and whatever was decided, which nobody writes over.
-_OWN = "(d.through_id IS NULL OR d.verdict NOT IN ('open', 'later'))"
+_DIRECT = "(d.through_id IS NULL OR d.verdict NOT IN ('open', 'later'))"
 
 
-def hold_still(*, wait: bool = True) -> bool:
+def lock_comparison(*, wait: bool = True) -> bool:
     """Be the only one who compares changed people until the transaction ends; False when somebody else is."""
     with connection.cursor() as cursor:
         if wait:
@@ -37,14 +37,16 @@ def hold_still(*, wait: bool = True) -> bool:
     return bool(is_ours)
 
 
-def create_stage() -> None:
+def create_staging_table() -> None:
     """An empty table for what a scan found, until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {STAGED} ({_TYPED}) ON COMMIT DELETE ROWS")
-        cursor.execute(f"DELETE FROM {STAGED}")
+        cursor.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS {STAGING_TABLE} ({_COLUMN_TYPES}) ON COMMIT DELETE ROWS"
+        )
+        cursor.execute(f"DELETE FROM {STAGING_TABLE}")
 
 
-class Taken(NamedTuple):
+class StoreCounts(NamedTuple):
     """How many pairs are new, changed and withdrawn; and how many were there before that were no household's."""
 
     new: int
@@ -53,73 +55,75 @@ class Taken(NamedTuple):
     before: int
 
 
-def take_over_staged() -> Taken:
+def store_staged() -> StoreCounts:
     """Make the table say what a scan of everybody staged."""
-    alive = (
+    is_live = (
         "EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id"
         " WHERE p.id = {0} AND p.status = 'live')"
     )
-    found = f"SELECT * FROM {STAGED} WHERE {alive.format('a_id')} AND {alive.format('b_id')}"
-    return _take_over(found, FoundBy.SCAN, _OWN, {})
+    select_staged = (
+        f"SELECT * FROM {STAGING_TABLE} WHERE {is_live.format('a_id')} AND {is_live.format('b_id')}"
+    )
+    return _store(select_staged, FoundBy.SCAN, _DIRECT, {})
 
 
-def take_over(found: Iterable[Found], *, people: Sequence[int]) -> Taken:
+def store_changed(pairs: Iterable[ScoredPair], *, roots: Sequence[int]) -> StoreCounts:
     """Make the table say what was found of these people just now."""
-    params = {"found": _as_json(found), "people": list(people)}
+    params = {"found": _as_json(pairs), "people": list(roots)}
     profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
-    return _take_over(_GIVEN, FoundBy.CHANGE, f"{_OF.format(profiles)} AND {_OWN}", params)
+    return _store(_FROM_JSON, FoundBy.CHANGE, f"{_INVOLVES.format(profiles)} AND {_DIRECT}", params)
 
 
-def take_over_bridged(found: Iterable[Found], *, among: Collection[tuple[int, int]] | None) -> int:
+def store_transitive(found_pairs: Iterable[ScoredPair], *, among: Collection[tuple[int, int]] | None) -> int:
     """The same for pairs that rest on a third person: of those ``among`` what is not found goes; None: of all. How many."""
-    told = list(found)
-    params: dict[str, Any] = {"found": _as_json(told)}
-    theirs = "d.through_id IS NOT NULL"
+    pairs = list(found_pairs)
+    params: dict[str, Any] = {"found": _as_json(pairs)}
+    concerned = "d.through_id IS NOT NULL"
     if among is not None:
         params |= {"a": [a for a, _ in among], "b": [b for _, b in among]}
-        theirs += " AND (d.a_id, d.b_id) IN (SELECT * FROM unnest(%(a)b::bigint[], %(b)b::bigint[]))"
-    _take_over(_GIVEN, FoundBy.SCAN if among is None else FoundBy.CHANGE, theirs, params)
-    return len(told)
+        concerned += " AND (d.a_id, d.b_id) IN (SELECT * FROM unnest(%(a)b::bigint[], %(b)b::bigint[]))"
+    _store(_FROM_JSON, FoundBy.SCAN if among is None else FoundBy.CHANGE, concerned, params)
+    return len(pairs)
 
 
-_GIVEN = f"SELECT * FROM json_to_recordset(%(found)s::json) AS given ({_TYPED})"
+_FROM_JSON = f"SELECT * FROM json_to_recordset(%(found)s::json) AS given ({_COLUMN_TYPES})"
 
 
-def _as_json(found: Iterable[Found]) -> str:
-    told = [
+def _as_json(pairs: Iterable[ScoredPair]) -> str:
+    rows = [
         {
-            "a_id": one.a,
-            "b_id": one.b,
-            "tier": one.classified.tier,
-            "score": one.score,
-            "rule": one.classified.rule,
-            "veto": one.classified.veto,
-            "evidence": one.evidence,
-            "through_id": one.through,
+            "a_id": pair.a,
+            "b_id": pair.b,
+            "tier": pair.classified.tier,
+            "score": pair.score,
+            "rule": pair.classified.rule,
+            "veto": pair.classified.veto,
+            "evidence": pair.stored_evidence,
+            "through_id": pair.via_id,
         }
-        for one in found
+        for pair in pairs
     ]
-    return orjson.dumps(told).decode()
+    return orjson.dumps(rows).decode()
 
 
-def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -> Taken:
+def _store(select_pairs: str, found_by: str, concerned: str, params: dict[str, Any]) -> StoreCounts:
     """One statement. ``found`` selects ``_WRITTEN``, ``theirs`` is whose pairs ``d`` it is all about.
 
     A pair somebody decided about is not touched, nor is one between two people of whom any two profiles were
     called different. What only a search suggested goes when it no longer holds; what a door or a person
     suggested stays, as *possible*.
     """
-    seen = ("tier", "score", "rule", "veto", "evidence", "through_id", "model_version")
+    updated = ("tier", "score", "rule", "veto", "evidence", "through_id", "model_version")
     (counts,) = run(
         f"""
         WITH theirs AS MATERIALIZED (
-            SELECT d.id, d.a_id, d.b_id, d.verdict, d.tier FROM profiles_duplicatepair d WHERE {theirs}
+            SELECT d.id, d.a_id, d.b_id, d.verdict, d.tier FROM profiles_duplicatepair d WHERE {concerned}
         ), apart AS (
             SELECT least(x.canonical_id, y.canonical_id) AS a_id, greatest(x.canonical_id, y.canonical_id) AS b_id
             FROM theirs t JOIN profiles_profile x ON x.id = t.a_id JOIN profiles_profile y ON y.id = t.b_id
             WHERE t.verdict = 'not_duplicate'
         ), staged AS MATERIALIZED (
-            SELECT * FROM ({found}) f
+            SELECT * FROM ({select_pairs}) f
             WHERE NOT EXISTS (SELECT FROM apart WHERE apart.a_id = f.a_id AND apart.b_id = f.b_id)
         ), no_longer AS (
             SELECT t.id FROM theirs t WHERE t.verdict IN ('open', 'later')
@@ -129,7 +133,7 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
             -- Of the row as it is: a door may have suggested it since this statement began.
             WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by IN ('scan', 'change') RETURNING d.id
         ), freed AS (
-            {_FREE}
+            {_RELEASE_WEAKEST}
         ), stays AS (
             UPDATE profiles_duplicatepair d SET tier = 'possible', score = 0, rule = '', veto = '', evidence = '[]',
                 through_id = NULL
@@ -141,9 +145,9 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
                 ({", ".join(_WRITTEN)}, verdict, model_version, found_by, scored_at)
             SELECT {", ".join(_WRITTEN)}, 'open', %(version)s, %(by)s, now() FROM staged
             ON CONFLICT (a_id, b_id) DO UPDATE SET
-                {", ".join(f"{name} = excluded.{name}" for name in seen)}, scored_at = excluded.scored_at
-            WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in seen)})
-                IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in seen)})
+                {", ".join(f"{name} = excluded.{name}" for name in updated)}, scored_at = excluded.scored_at
+            WHERE d.verdict IN ('open', 'later') AND ({", ".join(f"d.{name}" for name in updated)})
+                IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in updated)})
             RETURNING xmax = 0 AS is_new
         )
         SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM gone),
@@ -152,22 +156,24 @@ def _take_over(found: str, found_by: str, theirs: str, params: dict[str, Any]) -
         """,
         {**params, "version": shipped().version, "by": found_by},
     )
-    return Taken(*counts)
+    return StoreCounts(*counts)
 
 
-_OF = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"
+_INVOLVES = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"
 # Cases no longer name pairs that are ``gone`` as their weakest link.
-_FREE = "UPDATE profiles_duplicatecase c SET weakest_id = NULL FROM gone WHERE c.weakest_id = gone.id"
+_RELEASE_WEAKEST = (
+    "UPDATE profiles_duplicatecase c SET weakest_id = NULL FROM gone WHERE c.weakest_id = gone.id"
+)
 
 
-def remove(people: Sequence[int], *, decided: bool = False) -> int:
+def remove_pairs(profile_ids: Sequence[int], *, decided: bool = False) -> int:
     """Take away the pairs these are part of, those people decided about only with ``decided``. How many."""
     undecided = "" if decided else "d.verdict IN ('open', 'later') AND "
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH gone AS (DELETE FROM profiles_duplicatepair d WHERE {undecided}{_OF.format('%(people)s')} RETURNING id),"
-            f" freed AS ({_FREE}) SELECT count(*) FROM gone",
-            {"people": list(people)},
+            f"WITH gone AS (DELETE FROM profiles_duplicatepair d WHERE {undecided}{_INVOLVES.format('%(people)s')} RETURNING id),"
+            f" freed AS ({_RELEASE_WEAKEST}) SELECT count(*) FROM gone",
+            {"people": list(profile_ids)},
         )
         (count,) = cursor.fetchone()
     return int(count)

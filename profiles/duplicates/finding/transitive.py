@@ -17,21 +17,29 @@ from django.utils import timezone
 
 from cdp.sql import ask, run, together
 from profiles.duplicates.finding import store
-from profiles.duplicates.finding.incremental import Base, Found, read_base
-from profiles.duplicates.finding.match_rows import READ, side_of
+from profiles.duplicates.finding.incremental import BaseStatistics, ScoredPair, read_base_statistics
+from profiles.duplicates.finding.match_rows import READ, compared_profile
 from profiles.duplicates.scoring.levels import Levels
-from profiles.duplicates.scoring.model import Model, Told, shipped
-from profiles.duplicates.scoring.tiers import CERTAIN, POSSIBLE, THROUGH, Classified, Side, facts_of, veto_of
+from profiles.duplicates.scoring.model import Evidence, Model, shipped
+from profiles.duplicates.scoring.tiers import (
+    CERTAIN,
+    POSSIBLE,
+    TRANSITIVE,
+    Classification,
+    ComparedProfile,
+    compare_facts,
+    veto_of,
+)
 
 # Whoever may be more people than this is a common name rather than somebody in between.
-MOST = 20
+MAX_LINKS = 20
 # How many are compared at a time.
 CHUNK = 2_000
 # What the two say themselves, or somebody decided. What only a door suggested, with nothing that speaks for it, may rest
 # on a third, and is no link itself.
-_OWN = "through_id IS NULL AND (evidence <> '[]' OR verdict NOT IN ('open', 'later'))"
-_LINKED = "verdict IN ('open', 'later') AND tier <> 'related' AND veto = '' AND through_id IS NULL AND evidence <> '[]'"
-_AROUND = f"""
+_DIRECT = "through_id IS NULL AND (evidence <> '[]' OR verdict NOT IN ('open', 'later'))"
+_IS_LINK = "verdict IN ('open', 'later') AND tier <> 'related' AND veto = '' AND through_id IS NULL AND evidence <> '[]'"
+_AROUND_SQL = f"""
     WITH RECURSIVE touched AS MATERIALIZED (
         SELECT a_id, b_id FROM profiles_duplicatepair WHERE through_id = ANY(%(roots)b::bigint[])
         UNION SELECT a_id, b_id FROM profiles_duplicatepair
@@ -42,34 +50,34 @@ _AROUND = f"""
         (SELECT unnest(%(roots)b::bigint[]), 0 UNION SELECT a_id, 0 FROM touched UNION SELECT b_id, 0 FROM touched)
         UNION
         SELECT n.id, c.steps + 1 FROM circle c CROSS JOIN LATERAL (
-            SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_LINKED}
-            UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_LINKED}) n
+            SELECT b_id AS id FROM profiles_duplicatepair WHERE a_id = c.id AND {_IS_LINK}
+            UNION ALL SELECT a_id FROM profiles_duplicatepair WHERE b_id = c.id AND {_IS_LINK}) n
         WHERE c.steps < 2
     ), near AS MATERIALIZED (SELECT DISTINCT id FROM circle)
     SELECT p.* FROM near CROSS JOIN LATERAL (
-        SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
-        WHERE a_id = near.id AND {_OWN}
-        UNION ALL SELECT a_id, b_id, tier, score, {_LINKED} FROM profiles_duplicatepair
-        WHERE b_id = near.id AND {_OWN}) p
+        SELECT a_id, b_id, tier, score, {_IS_LINK} FROM profiles_duplicatepair
+        WHERE a_id = near.id AND {_DIRECT}
+        UNION ALL SELECT a_id, b_id, tier, score, {_IS_LINK} FROM profiles_duplicatepair
+        WHERE b_id = near.id AND {_DIRECT}) p
     UNION ALL SELECT a_id, b_id, NULL, NULL, NULL FROM touched"""
-_ALL = f"SELECT a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_LINKED}"
-_KNOWN = f"""
+_ALL_SQL = f"SELECT a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_IS_LINK}"
+_KNOWN_SQL = f"""
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b)
-    JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND {_OWN}"""
+    JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND {_DIRECT}"""
 # Told apart by somebody, whichever of their profiles it was.
-_APART = """
+_APART_SQL = """
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b) WHERE EXISTS (
         SELECT FROM profiles_profile x CROSS JOIN profiles_profile y JOIN profiles_duplicatepair p
         ON p.a_id = least(x.id, y.id) AND p.b_id = greatest(x.id, y.id) AND p.verdict = 'not_duplicate'
         WHERE x.canonical_id = g.a AND y.canonical_id = g.b)"""
-_SIDES = (
+_PROFILES_SQL = (
     f"SELECT m.profile_id, {', '.join(f'm.{name}' for name in READ)} FROM profiles_matchrow m"
     " JOIN profiles_profile p ON p.id = m.profile_id AND p.status = 'live' WHERE m.profile_id = ANY(%b::bigint[])"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class DirectPair:
     """A pair found by what the two say themselves, and that no veto objects to."""
 
     a: int
@@ -84,47 +92,54 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Bridge:
+class TransitivePair:
     """``a`` < ``b`` are linked to ``through``, not to each other; ``bits`` of the weaker link."""
 
     a: int
     b: int
-    through: int
+    via_id: int
     bits: float
 
 
-def bridges(links: Iterable[Link]) -> list[Bridge]:
+def transitive_pairs(links: Iterable[DirectPair]) -> list[TransitivePair]:
     """Every two with somebody in between, by whom it is likeliest; of equals the smallest id. Pure."""
     partners: dict[int, dict[int, float]] = defaultdict(dict)
     for link in links:
         partners[link.a][link.b] = partners[link.b][link.a] = link.bits
-    best: dict[tuple[int, int], Bridge] = {}
-    for through in sorted(partners):
-        held = partners[through]
-        if len(held) > MOST:
+    best: dict[tuple[int, int], TransitivePair] = {}
+    for via_id in sorted(partners):
+        linked = partners[via_id]
+        if len(linked) > MAX_LINKS:
             continue
-        for a, b in combinations(sorted(held), 2):
-            bits = min(held[a], held[b])
+        for a, b in combinations(sorted(linked), 2):
+            bits = min(linked[a], linked[b])
             known = best.get((a, b))
             if b not in partners[a] and (known is None or bits > known.bits):
-                best[a, b] = Bridge(a, b, through, bits)
-    return [best[both] for both in sorted(best)]
+                best[a, b] = TransitivePair(a, b, via_id, bits)
+    return [best[ids] for ids in sorted(best)]
 
 
-def compare(
-    bridge: Bridge, sides: Mapping[int, Side], *, base: Base, model: Model, today: date
-) -> Found | None:
+def compare_ends(
+    pair: TransitivePair,
+    profiles: Mapping[int, ComparedProfile],
+    *,
+    base: BaseStatistics,
+    model: Model,
+    today: date,
+) -> ScoredPair | None:
     """What the two say themselves, and what is said by way of the third; None where a veto objects."""
-    one, other = sides[bridge.a], sides[bridge.b]
-    levels = Levels(one.traits, other.traits)
-    if veto_of(facts_of(one, other, levels, today=today)):
+    left, right = profiles[pair.a], profiles[pair.b]
+    levels = Levels(left.features, right.features)
+    if veto_of(compare_facts(left, right, levels, today=today)):
         return None
-    scored = model.score(one.traits, other.traits, people=base.people, rarity=base.rarity, levels=levels)
-    score = max(scored.score, bridge.bits)
-    told = tuple(scored.told)
+    scored = model.score(
+        left.features, right.features, profile_count=base.profile_count, rarity=base.rarity, levels=levels
+    )
+    score = max(scored.score, pair.bits)
+    evidence = tuple(scored.evidence)
     if score > scored.score:
-        told += (Told("", THROUGH, score - scored.score),)
-    return Found(bridge.a, bridge.b, score, Classified(POSSIBLE, THROUGH), told, bridge.through)
+        evidence += (Evidence("", TRANSITIVE, score - scored.score),)
+    return ScoredPair(pair.a, pair.b, score, Classification(POSSIBLE, TRANSITIVE), evidence, pair.via_id)
 
 
 def refresh(roots: Sequence[int]) -> None:
@@ -135,53 +150,53 @@ def refresh(roots: Sequence[int]) -> None:
     """
     if not roots:
         return
-    told = run(_AROUND, {"roots": list(roots)})
-    touched = {(a, b) for a, b, tier, *_ in told if tier is None}
-    known = {(a, b) for a, b, tier, *_ in told if tier is not None}
-    links = {(a, b): Link(a, b, tier, score) for a, b, tier, score, is_link in told if is_link}
-    theirs = set(roots)
-    found = [
-        one
-        for one in bridges(links.values())
-        if (both := (one.a, one.b)) not in known
-        and (both in touched or not theirs.isdisjoint((*both, one.through)))
+    rows = run(_AROUND_SQL, {"roots": list(roots)})
+    touched = {(a, b) for a, b, tier, *_ in rows if tier is None}
+    known = {(a, b) for a, b, tier, *_ in rows if tier is not None}
+    links = {(a, b): DirectPair(a, b, tier, score) for a, b, tier, score, is_link in rows if is_link}
+    changed = set(roots)
+    pairs = [
+        pair
+        for pair in transitive_pairs(links.values())
+        if (both := (pair.a, pair.b)) not in known
+        and (both in touched or not changed.isdisjoint((*both, pair.via_id)))
     ]
-    if found or touched:
-        store.take_over_bridged(_compared(found), among=touched)
+    if pairs or touched:
+        store.store_transitive(_scored(pairs), among=touched)
 
 
 def rebuild() -> int:
     """The same for everybody; how many there are."""
-    found = bridges(Link(*row) for row in run(_ALL, []))
-    free: list[Bridge] = []
-    for some in _chunks(found):
-        known = set(run(_KNOWN, _columns(some)))
-        free += [one for one in some if (one.a, one.b) not in known]
-    return store.take_over_bridged(_compared(free), among=None)
+    pairs = transitive_pairs(DirectPair(*row) for row in run(_ALL_SQL, []))
+    unknown: list[TransitivePair] = []
+    for chunk in _chunks(pairs):
+        known = set(run(_KNOWN_SQL, _id_columns(chunk)))
+        unknown += [pair for pair in chunk if (pair.a, pair.b) not in known]
+    return store.store_transitive(_scored(unknown), among=None)
 
 
-def _chunks(found: Sequence[Bridge]) -> Iterator[Sequence[Bridge]]:
-    return (found[start : start + CHUNK] for start in range(0, len(found), CHUNK))
+def _chunks(pairs: Sequence[TransitivePair]) -> Iterator[Sequence[TransitivePair]]:
+    return (pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK))
 
 
-def _columns(found: Sequence[Bridge]) -> list[list[int]]:
-    return [[one.a for one in found], [one.b for one in found]]
+def _id_columns(pairs: Sequence[TransitivePair]) -> list[list[int]]:
+    return [[pair.a for pair in pairs], [pair.b for pair in pairs]]
 
 
-def _compared(found: Sequence[Bridge]) -> Iterator[Found]:
+def _scored(pairs: Sequence[TransitivePair]) -> Iterator[ScoredPair]:
     """Those that neither a person nor a veto objects to. Three queries for each ``CHUNK``."""
     model, today = shipped(), timezone.localdate()
-    for some in _chunks(found):
+    for chunk in _chunks(pairs):
         with together():
-            apart = ask(_APART, _columns(some))
-            ends = ask(_SIDES, [sorted({pk for one in some for pk in (one.a, one.b)})])
-        sides = {pk: side_of(stored) for pk, *stored in ends.value}
-        base = read_base(sides.values())
-        sides = {pk: base.without_crowds(side) for pk, side in sides.items()}
-        objected = set(apart.value)
-        for bridge in some:
-            if (bridge.a, bridge.b) in objected or bridge.a not in sides or bridge.b not in sides:
+            apart = ask(_APART_SQL, _id_columns(chunk))
+            stored = ask(_PROFILES_SQL, [sorted({pk for pair in chunk for pk in (pair.a, pair.b)})])
+        profiles = {pk: compared_profile(columns) for pk, *columns in stored.value}
+        base = read_base_statistics(profiles.values())
+        profiles = {pk: base.without_frequent_values(profile) for pk, profile in profiles.items()}
+        told_apart = set(apart.value)
+        for pair in chunk:
+            if (pair.a, pair.b) in told_apart or pair.a not in profiles or pair.b not in profiles:
                 continue
-            one = compare(bridge, sides, base=base, model=model, today=today)
-            if one is not None:
-                yield one
+            scored = compare_ends(pair, profiles, base=base, model=model, today=today)
+            if scored is not None:
+                yield scored

@@ -15,7 +15,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import User
 from profiles.duplicates.finding import clusters
-from profiles.duplicates.review.queue import with_people
+from profiles.duplicates.review.queue import with_profiles
 from profiles.identity import graph
 from profiles.merging.locking import hold_sides
 from profiles.merging.merge import apply_merge
@@ -27,7 +27,7 @@ from profiles.pairs.verdicts import LATER_DAYS
 
 MERGE, NOT_DUPLICATE, LATER, REOPEN = "merge", "not_duplicate", "later", "open"
 VERDICTS = (MERGE, NOT_DUPLICATE, LATER, REOPEN)
-MOST_DAYS = 365
+MAX_DAYS = 365
 _GONE = "Pair {} is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
 
 Verdict = DuplicatePair.Verdict
@@ -42,7 +42,7 @@ class StalePair(Stale):
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class PairDecision:
     """``merge_id``, ``winner_id`` and ``loser_id`` are of a merge."""
 
     pair_id: int
@@ -55,7 +55,7 @@ class Decided:
 
 def find_pair(pair_id: int) -> DuplicatePair:
     """A pair with both people. Raises NotFound; StalePair when there was one of this number. One query, or two."""
-    pair = with_people(DuplicatePair.objects.all()).filter(pk=pair_id).first()
+    pair = with_profiles(DuplicatePair.objects.all()).filter(pk=pair_id).first()
     if pair is not None:
         return pair
     with connection.cursor() as cursor:
@@ -75,8 +75,10 @@ def find_pair(pair_id: int) -> DuplicatePair:
 
 def state_of(pair: DuplicatePair) -> str:
     """What somebody saw who looked at a pair: both people's versions and the verdict, as a short hash. No query."""
-    told = [(side.canonical_id, side.canonical.version, side.canonical.status) for side in (pair.a, pair.b)]
-    return hashlib.sha256(repr((pair.pk, pair.verdict, told)).encode()).hexdigest()[:16]
+    profile_states = [
+        (side.canonical_id, side.canonical.version, side.canonical.status) for side in (pair.a, pair.b)
+    ]
+    return hashlib.sha256(repr((pair.pk, pair.verdict, profile_states)).encode()).hexdigest()[:16]
 
 
 @graph.retried
@@ -91,7 +93,7 @@ def decide(
     choices: Mapping[str, str] | None = None,
     state: str | None = None,
     days: int = LATER_DAYS,
-) -> Decided:
+) -> PairDecision:
     """Decide about a pair as it was when ``state`` (``state_of``) was told; None is whatever it is now.
 
     *merge* joins the two, into ``winner_id`` or the suggested one. *later* brings it back after ``days``. *open*
@@ -102,7 +104,7 @@ def decide(
     """
     _check(verdict, days)
     graph.lock_graph()
-    pair = _held([pair_id]).first() or find_pair(pair_id)
+    pair = _locked_pairs([pair_id]).first() or find_pair(pair_id)
     check_fresh(pair, verdict, state)
     if verdict == MERGE:
         return _merge(pair, winner_id, choices, actor, source)
@@ -113,29 +115,31 @@ def _check(verdict: str, days: int) -> None:
     if verdict not in VERDICTS:
         message = f"“{verdict}” is no verdict to set: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
         raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
-    if not 1 <= days <= MOST_DAYS:
-        message = f"A pair can be put off for 1 to {MOST_DAYS} days."
+    if not 1 <= days <= MAX_DAYS:
+        message = f"A pair can be put off for 1 to {MAX_DAYS} days."
         raise Invalid([{"field": "days", "value": days, "message": message}])
 
 
 def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
     """StalePair when the pair cannot be decided so any more, or is not what ``state`` says."""
-    one, other = pair.a.canonical, pair.b.canonical
-    if pair.verdict == Verdict.MERGED or one.pk == other.pk:
-        who = f" by {decider(pair)} on {day(pair.decided_at)}" if pair.decided_at and _by(pair) else ""
-        raise StalePair(f"#{pair.a_id} and #{pair.b_id} were merged{who}: they are #{one.pk}.", pair)
+    left, right = pair.a.canonical, pair.b.canonical
+    if pair.verdict == Verdict.MERGED or left.pk == right.pk:
+        by_whom = (
+            f" by {decider(pair)} on {day(pair.decided_at)}" if pair.decided_at and _has_decider(pair) else ""
+        )
+        raise StalePair(f"#{pair.a_id} and #{pair.b_id} were merged{by_whom}: they are #{left.pk}.", pair)
     if pair.verdict == Verdict.NOT_DUPLICATE and verdict != REOPEN:
         raise StalePair(verdicts.sentence(pair), pair)
-    for side in (one, other):
+    for side in (left, right):
         if side.status != Profile.Status.LIVE:
             raise StalePair(f"Profile #{side.pk} is {side.get_status_display().lower()} by now.", pair)
     if state is not None and state != state_of(pair):
         raise StalePair(
-            f"#{one.pk} or #{other.pk} changed since you looked. Nothing was done; look again.", pair
+            f"#{left.pk} or #{right.pk} changed since you looked. Nothing was done; look again.", pair
         )
 
 
-def _by(pair: DuplicatePair) -> bool:
+def _has_decider(pair: DuplicatePair) -> bool:
     return pair.user_id is not None or pair.key_id is not None
 
 
@@ -145,25 +149,25 @@ def _merge(
     choices: Mapping[str, str] | None,
     actor: Actor,
     source: Source,
-) -> Decided:
+) -> PairDecision:
     if pair.tier == Tier.RELATED:
         raise RuleForbids(
             f"#{pair.a_id} and #{pair.b_id} look like two people of one household or company, which is never merged"
             " from here. If they are one person after all, merge them from their card."
         )
-    winner, loser = _sides(pair, winner_id)
-    done = apply_merge(hold_sides(winner, loser), choices=choices, actor=actor, source=source).merged
-    clusters.refresh([done.winner_id, done.loser_id])
-    message = f"#{done.loser_id} was merged into #{done.winner_id}."
-    return Decided(pair.pk, Verdict.MERGED, message, done.merge_id, done.winner_id, done.loser_id)
+    winner, loser = _winner_and_loser(pair, winner_id)
+    merged = apply_merge(hold_sides(winner, loser), choices=choices, actor=actor, source=source).merged
+    clusters.refresh_cases([merged.winner_id, merged.loser_id])
+    message = f"#{merged.loser_id} was merged into #{merged.winner_id}."
+    return PairDecision(pair.pk, Verdict.MERGED, message, merged.merge_id, merged.winner_id, merged.loser_id)
 
 
-def _sides(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
+def _winner_and_loser(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
     roots = {pair.a_id: pair.a.canonical_id, pair.b_id: pair.b.canonical_id}
     roots |= {root: root for root in roots.values()}
     if winner_id is None:
-        best = suggest_winner(pair.a_id, pair.b_id)
-        return best.winner_id, best.loser_id
+        suggestion = suggest_winner(pair.a_id, pair.b_id)
+        return suggestion.winner_id, suggestion.loser_id
     if winner_id not in roots:
         message = f"The winner is #{pair.a.canonical_id} or #{pair.b.canonical_id}, not #{winner_id}."
         raise Invalid([{"field": "winner_id", "value": winner_id, "message": message}])
@@ -171,39 +175,39 @@ def _sides(pair: DuplicatePair, winner_id: int | None) -> tuple[int, int]:
     return winner, next(root for root in roots.values() if root != winner)
 
 
-def _remember(found: Sequence[DuplicatePair], verdict: str, days: int, actor: Actor) -> list[Decided]:
+def _remember(pairs: Sequence[DuplicatePair], verdict: str, days: int, actor: Actor) -> list[PairDecision]:
     """Write a verdict that joins nobody on each of these pairs. Some queries for any number."""
-    roots = [(pair.a.canonical_id, pair.b.canonical_id) for pair in found]
+    roots = [(pair.a.canonical_id, pair.b.canonical_id) for pair in pairs]
     if verdict == REOPEN:
         verdicts.take_back(roots)
     values = verdicts.written(verdict, actor=actor, days=days)
-    DuplicatePair.objects.filter(pk__in=[pair.pk for pair in found]).update(**values)
-    clusters.refresh_derived(sorted({one for both in roots for one in both}))
+    DuplicatePair.objects.filter(pk__in=[pair.pk for pair in pairs]).update(**values)
+    clusters.refresh_derived(sorted({root for pair_roots in roots for root in pair_roots}))
     audit.record_many(
         "duplicate.verdict",
         actor=actor,
         subjects=[f"profile:{root}" for root, _ in roots],
         details=[
-            {"pair": pair.pk, "other": other, "verdict": verdict}
-            for pair, (_, other) in zip(found, roots, strict=True)
+            {"pair": pair.pk, "other": other_root, "verdict": verdict}
+            for pair, (_, other_root) in zip(pairs, roots, strict=True)
         ],
     )
-    told = []
-    for pair, (one, other) in zip(found, roots, strict=True):
-        said = {
+    decisions = []
+    for pair, (root, other_root) in zip(pairs, roots, strict=True):
+        outcome = {
             NOT_DUPLICATE: "are remembered as not duplicates",
             LATER: f"come back on {day(values['later_until'] or timezone.now())}",
             REOPEN: "are back in the queue",
         }[verdict]
-        told.append(Decided(pair.pk, verdict, f"#{one} and #{other} {said}."))
-    return told
+        decisions.append(PairDecision(pair.pk, verdict, f"#{root} and #{other_root} {outcome}."))
+    return decisions
 
 
 @dataclass(frozen=True, slots=True)
-class ManyDecided:
+class PairDecisions:
     """``problems`` says of each that was left as it is why."""
 
-    decided: list[Decided]
+    decided: list[PairDecision]
     problems: list[str]
 
 
@@ -211,7 +215,7 @@ class ManyDecided:
 @transaction.atomic
 def decide_many(
     *, pair_ids: Sequence[int], verdict: str, actor: Actor, days: int = LATER_DAYS
-) -> ManyDecided:
+) -> PairDecisions:
     """Put off, tell apart or open again several pairs; those that cannot be any more are told and the others go on.
 
     Merging many is a batch (``profiles.merging.batches``). Raises Invalid. Some queries for any number of pairs.
@@ -221,23 +225,23 @@ def decide_many(
         message = "Many pairs are merged as a batch, with a preview of the whole."
         raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
     graph.lock_graph()
-    found = {pair.pk: pair for pair in _held(pair_ids)}
-    good, problems = [], []
+    pairs = {pair.pk: pair for pair in _locked_pairs(pair_ids)}
+    decidable, problems = [], []
     for pair_id in dict.fromkeys(pair_ids):
-        if pair_id not in found:
+        if pair_id not in pairs:
             problems.append(_GONE.format(pair_id))
             continue
         try:
-            check_fresh(found[pair_id], verdict, None)
-            good.append(found[pair_id])
+            check_fresh(pairs[pair_id], verdict, None)
+            decidable.append(pairs[pair_id])
         except StalePair as stale:
             problems.append(stale.message)
-    return ManyDecided(_remember(good, verdict, days, actor) if good else [], problems)
+    return PairDecisions(_remember(decidable, verdict, days, actor) if decidable else [], problems)
 
 
-def _held(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
+def _locked_pairs(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
     """These pairs, locked, with both people."""
-    rows = with_people(DuplicatePair.objects.filter(pk__in=pair_ids))
+    rows = with_profiles(DuplicatePair.objects.filter(pk__in=pair_ids))
     return rows.order_by("pk").select_for_update(of=("self",))
 
 
@@ -246,8 +250,8 @@ def assign(*, pair_ids: Sequence[int], user_id: int | None, actor: Actor) -> int
     """Say who looks at these pairs (None: nobody in particular); how many. Raises Invalid for who is not staff."""
     if user_id is not None and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists():
         raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose somebody who works here."}])
-    open_ones = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])
-    count = open_ones.update(assignee=user_id)
+    undecided = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])
+    count = undecided.update(assignee=user_id)
     audit.record(
         "duplicate.assign",
         actor=actor,

@@ -23,11 +23,11 @@ from profiles.models import DuplicateCase, DuplicatePair, Profile, Source
 
 Kind, State = DuplicateCase.Kind, DuplicateCase.State
 # One transaction, one screen: whoever wants more at once merges by batches.
-MOST = 50
+MAX_MERGED_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedCase:
+class CaseDecision:
     case_id: int
     state: str
     message: str
@@ -44,21 +44,21 @@ def find_case(case_id: int) -> DuplicateCase:
     return case
 
 
-def state_of(case: DuplicateCase, people: Sequence[Profile]) -> str:
+def state_of(case: DuplicateCase, profiles: Sequence[Profile]) -> str:
     """What somebody saw who looked at a case: its members and their versions, as a short hash."""
-    told = sorted((one.pk, one.version, one.status) for one in people)
-    return hashlib.sha256(repr((case.pk, case.state, case.members, told)).encode()).hexdigest()[:16]
+    profile_states = sorted((profile.pk, profile.version, profile.status) for profile in profiles)
+    return hashlib.sha256(repr((case.pk, case.state, case.members, profile_states)).encode()).hexdigest()[:16]
 
 
-def people_of(case: DuplicateCase) -> list[Profile]:
+def case_profiles(case: DuplicateCase) -> list[Profile]:
     """The surviving profiles of its members, as numbered. One query."""
     roots = Profile.objects.filter(pk__in=case.members).values("canonical_id")
     return list(Profile.objects.filter(pk__in=roots).defer("search").order_by("pk"))
 
 
-def best_of(people: Sequence[Profile]) -> int:
+def suggested_winner(profiles: Sequence[Profile]) -> int:
     """Who should survive: valid e-mail, recognized, active first, as for a pair. No query. 0 of nobody."""
-    return min(people, key=rank).pk if people else 0
+    return min(profiles, key=rank).pk if profiles else 0
 
 
 @graph.retried
@@ -71,40 +71,44 @@ def merge_case(
     state: str | None = None,
     actor: Actor,
     source: Source,
-) -> DecidedCase:
+) -> CaseDecision:
     """Join members of a group (None: all) into one of them: all or, when one is refused, nothing.
 
     Raises NotFound; Stale when the case is closed or changed since ``state``; Invalid for a winner or members
     not of the case; RuleForbids as a merge does.
     """
-    case, people = _hold(case_id, Kind.PEOPLE, state)
+    case, profiles = _lock_case(case_id, Kind.PEOPLE, state)
     chosen = sorted({*(members if members is not None else case.members), winner_id})
-    unknown = [one for one in chosen if one not in case.members]
+    unknown = [profile_id for profile_id in chosen if profile_id not in case.members]
     if unknown:
         raise Invalid([_problem("members", unknown[0], f"#{unknown[0]} is not in this case.")])
     if len(chosen) < 2:
         raise Invalid([_problem("members", chosen, "Choose at least two people to merge.")])
-    if len(chosen) > MOST:
-        raise RuleForbids(f"At most {MOST} people are merged at once here; choose fewer, or use a batch.")
-    merged = [
+    if len(chosen) > MAX_MERGED_AT_ONCE:
+        raise RuleForbids(
+            f"At most {MAX_MERGED_AT_ONCE} people are merged at once here; choose fewer, or use a batch."
+        )
+    merges = [
         apply_merge(hold_sides(winner_id, loser), actor=actor, source=source, cause=REQUEST).merged
         for loser in chosen
         if loser != winner_id
     ]
-    if len(chosen) == len(people):
+    if len(chosen) == len(profiles):
         _close(case, State.MERGED, actor)
-    clusters.refresh(case.members)
-    _tell(case, "merge", actor, {"winner_id": winner_id, "members": chosen})
-    message = f"{len(merged)} profile{'' if len(merged) == 1 else 's'} merged into #{winner_id}."
-    return DecidedCase(case.pk, State.MERGED, message, winner_id, tuple(one.merge_id for one in merged))
+    clusters.refresh_cases(case.members)
+    _record(case, "merge", actor, {"winner_id": winner_id, "members": chosen})
+    message = f"{len(merges)} profile{'' if len(merges) == 1 else 's'} merged into #{winner_id}."
+    return CaseDecision(
+        case.pk, State.MERGED, message, winner_id, tuple(profile_id.merge_id for profile_id in merges)
+    )
 
 
 @graph.retried
 @transaction.atomic
-def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> DecidedCase:
+def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> CaseDecision:
     """Nobody in the group is anybody else: every suggestion within it is remembered as *not a duplicate*."""
-    case, people = _hold(case_id, Kind.PEOPLE, state)
-    ids = [one.pk for one in people]
+    case, profiles = _lock_case(case_id, Kind.PEOPLE, state)
+    ids = [profile.pk for profile in profiles]
     within = DuplicatePair.objects.filter(a_id__in=ids, b_id__in=ids, verdict__in=["open", "later"])
     count = within.update(
         verdict=DuplicatePair.Verdict.NOT_DUPLICATE,
@@ -115,36 +119,36 @@ def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> De
     )
     _close(case, State.NOT_DUPLICATES, actor)
     clusters.refresh_derived(ids)
-    _tell(case, "separate", actor, {"pairs": count})
+    _record(case, "separate", actor, {"pairs": count})
     message = f"All {len(ids)} are remembered as different people ({count} pairs)."
-    return DecidedCase(case.pk, State.NOT_DUPLICATES, message)
+    return CaseDecision(case.pk, State.NOT_DUPLICATES, message)
 
 
 @graph.retried
 @transaction.atomic
-def block_shared(*, case_id: int, actor: Actor) -> DecidedCase:
+def block_shared(*, case_id: int, actor: Actor) -> CaseDecision:
     """The value identifies nobody from now on, wherever it comes from; it stays for contact where it is."""
-    case, _ = _hold(case_id, Kind.SHARED_VALUE, None)
+    case, _ = _lock_case(case_id, Kind.SHARED_VALUE, None)
     if case.type_id is None:
         raise RuleForbids("No identifier type keeps such values, so there is nothing to block.")
     block_value(type_id=case.type_id, value=case.value, actor=actor)
-    _tell(case, "block", actor, {"type": case.type.name if case.type else ""})
-    return DecidedCase(
+    _record(case, "block", actor, {"type": case.type.name if case.type else ""})
+    return CaseDecision(
         case.pk, State.BLOCKED, f"{case.type} {case.value} is blocked: it identifies nobody from now on."
     )
 
 
 @graph.retried
 @transaction.atomic
-def leave_shared(*, case_id: int, actor: Actor) -> DecidedCase:
+def leave_shared(*, case_id: int, actor: Actor) -> CaseDecision:
     """A household's or company's value: it joins nobody, and is not asked about again."""
-    case, _ = _hold(case_id, Kind.SHARED_VALUE, None)
+    case, _ = _lock_case(case_id, Kind.SHARED_VALUE, None)
     _close(case, State.SHARED, actor)
-    _tell(case, "leave_shared", actor, {})
-    return DecidedCase(case.pk, State.SHARED, f"{case.value} is left as a value several people share.")
+    _record(case, "leave_shared", actor, {})
+    return CaseDecision(case.pk, State.SHARED, f"{case.value} is left as a value several people share.")
 
 
-def _hold(case_id: int, kind: str, state: str | None) -> tuple[DuplicateCase, list[Profile]]:
+def _lock_case(case_id: int, kind: str, state: str | None) -> tuple[DuplicateCase, list[Profile]]:
     graph.lock_graph()
     DuplicateCase.objects.select_for_update().filter(pk=case_id).first()
     case = find_case(case_id)
@@ -154,10 +158,10 @@ def _hold(case_id: int, kind: str, state: str | None) -> tuple[DuplicateCase, li
         )
     if case.state != State.OPEN:
         raise Stale(f"Case {case_id} is closed: {case.get_state_display().lower()}.")
-    people = people_of(case) if kind == Kind.PEOPLE else []
-    if state is not None and state != state_of(case, people):
+    profiles = case_profiles(case) if kind == Kind.PEOPLE else []
+    if state is not None and state != state_of(case, profiles):
         raise Stale("Somebody in this case changed since you looked. Nothing was done; look again.")
-    return case, people
+    return case, profiles
 
 
 def _close(case: DuplicateCase, state: str, actor: Actor) -> None:
@@ -166,7 +170,7 @@ def _close(case: DuplicateCase, state: str, actor: Actor) -> None:
     )
 
 
-def _tell(case: DuplicateCase, action: str, actor: Actor, detail: dict[str, object]) -> None:
+def _record(case: DuplicateCase, action: str, actor: Actor, detail: dict[str, object]) -> None:
     audit.record(f"duplicate.case.{action}", actor=actor, subject=f"case:{case.pk}", detail=detail)
 
 

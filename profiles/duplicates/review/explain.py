@@ -9,7 +9,7 @@ from math import exp, log, log2
 from profiles.duplicates.scoring.interaction_terms import LABELS
 from profiles.duplicates.scoring.levels import BY_FIELD
 from profiles.duplicates.scoring.similarity import DIFFERS, NOTHING
-from profiles.duplicates.scoring.tiers import THROUGH
+from profiles.duplicates.scoring.tiers import TRANSITIVE
 from profiles.masking import mask, mask_text
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
@@ -29,62 +29,69 @@ class Reason:
     weight: float
     text: str
     tone: str
-    is_told: bool = False
-    is_third: bool = False
+    is_from_source: bool = False
+    is_transitive: bool = False
 
 
-def explain(pair: DuplicatePair, *, sees: bool = True) -> list[Reason]:
+def explain(pair: DuplicatePair, *, can_view_pii: bool = True) -> list[Reason]:
     """What speaks for and against, in the order of the fields. No query when ``pair.a`` and ``pair.b`` are loaded.
 
     Values are masked, also in what a door said, unless somebody ``sees`` personal data.
     """
-    told = [
-        _of_third(pair.through_id, line[2])
-        if line[1] == THROUGH
-        else _of_model(pair.a, pair.b, *line, sees=sees)
-        for line in pair.evidence
+    model_reasons = [
+        _transitive_reason(pair.through_id, term[2])
+        if term[1] == TRANSITIVE
+        else _model_reason(pair.a, pair.b, *term, can_view_pii=can_view_pii)
+        for term in pair.evidence
     ]
-    return [*told, *(_of_door(reason, sees=sees) for reason in pair.reasons)]
+    return [*model_reasons, *(_source_reason(reason, can_view_pii=can_view_pii) for reason in pair.reasons)]
 
 
-def _shown(field: str, value: object, *, sees: bool) -> str:
-    return "" if value in (None, "") else str(value if sees else mask(field, value))
+def _display(field: str, value: object, *, can_view_pii: bool) -> str:
+    return "" if value in (None, "") else str(value if can_view_pii else mask(field, value))
 
 
-def _of_model(a: Profile, b: Profile, field: str, level: str, weight: float, *, sees: bool) -> Reason:
+def _model_reason(
+    a: Profile, b: Profile, field: str, level: str, weight: float, *, can_view_pii: bool
+) -> Reason:
     if not field:
         return Reason(
             "", "Together", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
         )
     comparison = BY_FIELD[field]
-    label = next((one.label for one in comparison.levels if one.name == level), level)
+    label = next((level.label for level in comparison.levels if level.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
-    shown = comparison.shows or field
-    one, other = (
-        "" if shown == NOTHING else _shown(shown, getattr(side, shown), sees=sees) for side in (a, b)
+    display_field = comparison.display_field or field
+    level, right_value = (
+        ""
+        if display_field == NOTHING
+        else _display(display_field, getattr(profile, display_field), can_view_pii=can_view_pii)
+        for profile in (a, b)
     )
     return Reason(
         field,
         comparison.label.capitalize(),
-        one,
-        other,
+        level,
+        right_value,
         weight,
         f"{comparison.label} {label}".capitalize(),
         tone,
     )
 
 
-def _of_third(through_id: int | None, weight: float) -> Reason:
-    return Reason("", "By a third", "", "", weight, f"Both are likely #{through_id}", "good", is_third=True)
+def _transitive_reason(through_id: int | None, weight: float) -> Reason:
+    return Reason(
+        "", "By a third", "", "", weight, f"Both are likely #{through_id}", "good", is_transitive=True
+    )
 
 
-def _of_door(reason: dict[str, str], *, sees: bool) -> Reason:
+def _source_reason(reason: dict[str, str], *, can_view_pii: bool) -> Reason:
     """Its sentence names the value both have; who may not see it is told which kind of value it is."""
     kind, text = reason.get("type", ""), reason.get("text", "")
-    value = _shown(kind or "value", reason.get("value"), sees=sees)
-    if not sees:
+    value = _display(kind or "value", reason.get("value"), can_view_pii=can_view_pii)
+    if not can_view_pii:
         text = f"Same {kind or 'value'}" if value else mask_text(text)
-    return Reason(kind, "Seen at a door", value, value, 0.0, text, "", is_told=True)
+    return Reason(kind, "Seen at a door", value, value, 0.0, text, "", is_from_source=True)
 
 
 def probability(score: float, policy: DuplicatePolicy) -> float:
@@ -93,11 +100,11 @@ def probability(score: float, policy: DuplicatePolicy) -> float:
     return 1 / (1 + exp(-log(2) * max(-500.0, min(500.0, bits))))
 
 
-def score_of(wanted: float, policy: DuplicatePolicy) -> float:
+def score_for(target: float, policy: DuplicatePolicy) -> float:
     """The score from which pairs are at least so likely (``wanted`` between 0 and 1, exclusive)."""
-    return (log2(wanted / (1 - wanted)) - policy.line_offset) / policy.line_slope
+    return (log2(target / (1 - target)) - policy.line_offset) / policy.line_slope
 
 
-def in_words(reasons: Sequence[Reason]) -> str:
+def summarize(reasons: Sequence[Reason]) -> str:
     """One line: "First names are equal +5.0 · Birth dates differ −7.5"."""
-    return " · ".join(f"{one.text} {one.weight:+.1f}".replace("-", "−") for one in reasons)
+    return " · ".join(f"{reason.text} {reason.weight:+.1f}".replace("-", "−") for reason in reasons)

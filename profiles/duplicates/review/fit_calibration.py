@@ -8,35 +8,39 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.duplicates.scoring.calibration import Line, fit_line
+from profiles.duplicates.scoring.calibration import Calibration, fit
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair, DuplicatePolicy
 
 # The newest ones: bases change, and so do the people who review them.
-MOST = 20_000
-_SHIPPED = Line(1.0, 0.0, 0)
+MAX_DECISIONS = 20_000
+_UNFITTED = Calibration(1.0, 0.0, 0)
 
 
 @transaction.atomic
-def refit() -> Line | None:
+def refit() -> Calibration | None:
     """The new line, None where it stays. Decisions about scores of another model do not count.
 
     Too few decisions bring back the shipped line.
     """
-    line = fit_line(_decided()) or _SHIPPED
+    calibration = fit(_decided()) or _UNFITTED
     DuplicatePolicy.objects.get_or_create(pk=1)
     policy = DuplicatePolicy.objects.select_for_update().get(pk=1)
-    if line == Line(policy.line_slope, policy.line_offset, policy.line_decisions):
+    if calibration == Calibration(policy.line_slope, policy.line_offset, policy.line_decisions):
         return None
-    policy.line_slope, policy.line_offset, policy.line_decisions = line.slope, line.offset, line.decisions
+    policy.line_slope, policy.line_offset, policy.line_decisions = (
+        calibration.slope,
+        calibration.offset,
+        calibration.decisions,
+    )
     policy.fitted_at = timezone.now()
     policy.save(update_fields=["line_slope", "line_offset", "line_decisions", "fitted_at"])
     audit.record(
         "duplicate.calibrate",
         actor=Actor.system(),
-        detail={"slope": line.slope, "offset": line.offset, "decisions": line.decisions},
+        detail={"slope": calibration.slope, "offset": calibration.offset, "decisions": calibration.decisions},
     )
-    return line
+    return calibration
 
 
 def _decided() -> list[tuple[float, bool]]:
@@ -49,6 +53,6 @@ def _decided() -> list[tuple[float, bool]]:
             model_version=shipped().version,
         )
         .order_by("-decided_at", "-id")
-        .values_list("score", "verdict")[:MOST]
+        .values_list("score", "verdict")[:MAX_DECISIONS]
     )
     return [(score, value == verdict.MERGED) for score, value in rows]

@@ -18,13 +18,13 @@ STATES = {OPEN: "To review", LATER: "Later", DECIDED: "Decided"}
 # Surest first; never blended (D1).
 TIERS = (Tier.CERTAIN, Tier.PROBABLE, Tier.POSSIBLE, Tier.RELATED)
 # More are not counted for a tab.
-COUNTED = 10_000
+MAX_COUNTED = 10_000
 PAGE = 50
 _DECIDED = (DuplicatePair.Verdict.MERGED, DuplicatePair.Verdict.NOT_DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class QueueFilter:
     """A filter of the queue. ``tier`` "" is every tier; ``source`` the name or id of the source that made the later profile.
 
     ``score`` is in bits and a lower limit, ``days`` how long a pair has been known at least, ``assignee`` a
@@ -40,45 +40,51 @@ class Wanted:
     profile: int | None = None
 
 
-def pairs(wanted: Wanted) -> QuerySet[DuplicatePair]:
+def pairs(queue_filter: QueueFilter) -> QuerySet[DuplicatePair]:
     """The pairs a filter lets through, of people who are there and still two. Raises Invalid for an unknown word."""
-    found = _rows(wanted)
-    if wanted.state == DECIDED:
-        return found
-    there = found.filter(a__canonical__status="live", b__canonical__status="live")
-    return there.exclude(a__canonical=F("b__canonical"))
+    queryset = _rows(queue_filter)
+    if queue_filter.state == DECIDED:
+        return queryset
+    live = queryset.filter(a__canonical__status="live", b__canonical__status="live")
+    return live.exclude(a__canonical=F("b__canonical"))
 
 
-def _rows(wanted: Wanted) -> QuerySet[DuplicatePair]:
-    _check(wanted)
-    if wanted.state == DECIDED:
-        found = DuplicatePair.objects.filter(verdict__in=_DECIDED, decided_at__isnull=False)
+def _rows(queue_filter: QueueFilter) -> QuerySet[DuplicatePair]:
+    _check(queue_filter)
+    if queue_filter.state == DECIDED:
+        queryset = DuplicatePair.objects.filter(verdict__in=_DECIDED, decided_at__isnull=False)
     else:
         # The first condition is the index's own.
-        found = DuplicatePair.objects.filter(Q(verdict__in=[OPEN, LATER]), verdict=wanted.state)
-    if wanted.tier:
-        found = found.filter(tier=wanted.tier)
-    if wanted.source:
-        found = found.filter(b__source__in=sources_named(wanted.source))
-    if wanted.score is not None:
-        found = found.filter(score__gte=wanted.score)
-    if wanted.days:
-        found = found.filter(created_at__lte=timezone.now() - datetime.timedelta(days=wanted.days))
-    if wanted.assignee is not None:
-        found = found.filter(assignee=wanted.assignee or None)
-    if wanted.profile is not None:
-        found = found.filter(Q(a__canonical=wanted.profile) | Q(b__canonical=wanted.profile))
-    return found
+        queryset = DuplicatePair.objects.filter(Q(verdict__in=[OPEN, LATER]), verdict=queue_filter.state)
+    if queue_filter.tier:
+        queryset = queryset.filter(tier=queue_filter.tier)
+    if queue_filter.source:
+        queryset = queryset.filter(b__source__in=sources_named(queue_filter.source))
+    if queue_filter.score is not None:
+        queryset = queryset.filter(score__gte=queue_filter.score)
+    if queue_filter.days:
+        queryset = queryset.filter(
+            created_at__lte=timezone.now() - datetime.timedelta(days=queue_filter.days)
+        )
+    if queue_filter.assignee is not None:
+        queryset = queryset.filter(assignee=queue_filter.assignee or None)
+    if queue_filter.profile is not None:
+        queryset = queryset.filter(
+            Q(a__canonical=queue_filter.profile) | Q(b__canonical=queue_filter.profile)
+        )
+    return queryset
 
 
-def _check(wanted: Wanted) -> None:
+def _check(queue_filter: QueueFilter) -> None:
     problems = []
-    if wanted.state not in STATES:
-        problems.append(_problem("state", wanted.state, f"The state is {', '.join(STATES)}."))
-    if wanted.tier and wanted.tier not in Tier.values:
-        problems.append(_problem("tier", wanted.tier, f"The tier is {', '.join(TIERS)}."))
-    if wanted.source and not sources_named(wanted.source).exists():
-        problems.append(_problem("source", wanted.source, f"There is no source “{wanted.source}”."))
+    if queue_filter.state not in STATES:
+        problems.append(_problem("state", queue_filter.state, f"The state is {', '.join(STATES)}."))
+    if queue_filter.tier and queue_filter.tier not in Tier.values:
+        problems.append(_problem("tier", queue_filter.tier, f"The tier is {', '.join(TIERS)}."))
+    if queue_filter.source and not sources_named(queue_filter.source).exists():
+        problems.append(
+            _problem("source", queue_filter.source, f"There is no source “{queue_filter.source}”.")
+        )
     if problems:
         raise Invalid(problems)
 
@@ -97,7 +103,7 @@ def _problem(field: str, value: object, message: str) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PairPage:
     """``before`` and ``after`` are cursors, empty where the list ends."""
 
     rows: list[DuplicatePair]
@@ -105,72 +111,72 @@ class Page:
     after: str = ""
 
 
-def page_of(wanted: Wanted, *, after: str = "", before: str = "", size: int = PAGE) -> Page:
+def page_of(queue_filter: QueueFilter, *, after: str = "", before: str = "", size: int = PAGE) -> PairPage:
     """One page of one tier (of all where none is asked for), the surest first; decided ones latest first.
 
     A broken cursor counts as none. One query; ``a``, ``b`` and their surviving profiles are loaded.
     """
-    is_back, place = bool(before), _place(before or after, wanted)
-    found = with_people(pairs(wanted))
-    if place is not None:
-        found = found.filter(_beyond(wanted, place, is_back=is_back))
-    rows = list(found.order_by(*_order(wanted, is_back=is_back))[: size + 1])
+    is_back, position = bool(before), _parse_cursor(before or after, queue_filter)
+    queryset = with_profiles(pairs(queue_filter))
+    if position is not None:
+        queryset = queryset.filter(_beyond(queue_filter, position, is_back=is_back))
+    rows = list(queryset.order_by(*_order(queue_filter, is_back=is_back))[: size + 1])
     has_more, rows = len(rows) > size, rows[:size]
     if is_back:
         rows.reverse()
     if not rows:
-        return Page([])
-    first = cursor_of(rows[0], wanted) if (has_more if is_back else place) else ""
-    last = cursor_of(rows[-1], wanted) if (has_more or is_back) else ""
-    return Page(rows, first, last)
+        return PairPage([])
+    first = cursor_of(rows[0], queue_filter) if (has_more if is_back else position) else ""
+    last = cursor_of(rows[-1], queue_filter) if (has_more or is_back) else ""
+    return PairPage(rows, first, last)
 
 
-def with_people(found: QuerySet[DuplicatePair]) -> QuerySet[DuplicatePair]:
+def with_profiles(queryset: QuerySet[DuplicatePair]) -> QuerySet[DuplicatePair]:
     deferred = [f"{side}__{path}search" for side in "ab" for path in ("", "canonical__")]
-    return found.select_related("a__canonical", "b__canonical", "assignee", "user", "key").defer(*deferred)
+    return queryset.select_related("a__canonical", "b__canonical", "assignee", "user", "key").defer(*deferred)
 
 
-def next_of(wanted: Wanted, pair: DuplicatePair | None) -> DuplicatePair | None:
+def next_pair(queue_filter: QueueFilter, pair: DuplicatePair | None) -> DuplicatePair | None:
     """The one to look at after ``pair``; the first one when that was the last, or there was none."""
-    if pair is not None and (rows := page_of(wanted, after=cursor_of(pair, wanted), size=1).rows):
+    if pair is not None and (rows := page_of(queue_filter, after=cursor_of(pair, queue_filter), size=1).rows):
         return rows[0]
-    rows = [one for one in page_of(wanted, size=2).rows if pair is None or one.pk != pair.pk]
+    rows = [row for row in page_of(queue_filter, size=2).rows if pair is None or row.pk != pair.pk]
     return rows[0] if rows else None
 
 
-def previous_of(wanted: Wanted, pair: DuplicatePair) -> DuplicatePair | None:
-    rows = page_of(wanted, before=cursor_of(pair, wanted), size=1).rows
+def previous_pair(queue_filter: QueueFilter, pair: DuplicatePair) -> DuplicatePair | None:
+    rows = page_of(queue_filter, before=cursor_of(pair, queue_filter), size=1).rows
     return rows[0] if rows else None
 
 
-def cursor_of(pair: DuplicatePair, wanted: Wanted) -> str:
-    if wanted.state == DECIDED:
+def cursor_of(pair: DuplicatePair, queue_filter: QueueFilter) -> str:
+    if queue_filter.state == DECIDED:
         return f"{pair.decided_at.timestamp() if pair.decided_at else 0:.6f}_{pair.pk}"
     return f"{pair.score!r}_{pair.pk}"
 
 
-def _place(text: str, wanted: Wanted) -> tuple[object, int] | None:
+def _parse_cursor(text: str, queue_filter: QueueFilter) -> tuple[object, int] | None:
     first, _, last = text.rpartition("_")
     try:
         number, pk = float(first), min(int(last), 2**63 - 1)
-        if wanted.state != DECIDED:
+        if queue_filter.state != DECIDED:
             return number, pk
         return datetime.datetime.fromtimestamp(number, tz=datetime.UTC), pk
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def _field(wanted: Wanted) -> str:
-    return "decided_at" if wanted.state == DECIDED else "score"
+def _field(queue_filter: QueueFilter) -> str:
+    return "decided_at" if queue_filter.state == DECIDED else "score"
 
 
-def _order(wanted: Wanted, *, is_back: bool) -> tuple[str, str]:
-    field = _field(wanted)
+def _order(queue_filter: QueueFilter, *, is_back: bool) -> tuple[str, str]:
+    field = _field(queue_filter)
     return (field, "pk") if is_back else (f"-{field}", "-pk")
 
 
-def _beyond(wanted: Wanted, place: tuple[object, int], *, is_back: bool) -> Q:
-    field, side, (value, pk) = _field(wanted), "gt" if is_back else "lt", place
+def _beyond(queue_filter: QueueFilter, position: tuple[object, int], *, is_back: bool) -> Q:
+    field, side, (value, pk) = _field(queue_filter), "gt" if is_back else "lt", position
     # The first condition is what the index is entered with; the rest settles equal scores.
     tie = Q(**{f"{field}__{side}": value}) | Q(**{f"pk__{side}": pk})
     return Q(**{f"{field}__{side}e": value}) & tie
@@ -189,21 +195,21 @@ class TierCount:
     is_more: bool
 
 
-def tier_counts(wanted: Wanted) -> list[TierCount]:
+def tier_counts(queue_filter: QueueFilter) -> list[TierCount]:
     """How many pairs of each tier the filter lets through, ``COUNTED`` at most. One query for each tier.
 
     Entries of the index alone are counted: pairs of somebody deleted a moment ago are among them.
     """
     counts = []
     for tier in TIERS:
-        count = _rows(replace(wanted, tier=tier)).order_by()[: COUNTED + 1].count()
-        counts.append(TierCount(tier, tier.label, min(count, COUNTED), count > COUNTED))
+        count = _rows(replace(queue_filter, tier=tier)).order_by()[: MAX_COUNTED + 1].count()
+        counts.append(TierCount(tier, tier.label, min(count, MAX_COUNTED), count > MAX_COUNTED))
     return counts
 
 
 def first_tier(counts: Sequence[TierCount]) -> str:
     """The surest tier that holds anything."""
-    return next((one.tier for one in counts if one.count), TIERS[0])
+    return next((tier_count.tier for tier_count in counts if tier_count.count), TIERS[0])
 
 
 def decided_per_day(days: int = 14) -> list[tuple[datetime.date, int, int]]:
@@ -217,9 +223,9 @@ def decided_per_day(days: int = 14) -> list[tuple[datetime.date, int, int]]:
             " WHERE decided_at >= %s GROUP BY 1",
             [timezone.get_current_timezone_name(), timezone.make_aware(_midnight(since))],
         )
-        found = {day: (merged, apart) for day, merged, apart in cursor.fetchall()}
+        by_day = {day: (merged, not_duplicates) for day, merged, not_duplicates in cursor.fetchall()}
     return [
-        (day, *found.get(day, (0, 0)))
+        (day, *by_day.get(day, (0, 0)))
         for day in (since + datetime.timedelta(days=offset) for offset in range(days))
     ]
 
@@ -231,7 +237,7 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 def decided_today(user_id: int) -> tuple[int, int]:
     """How many were decided today, by everybody and by one. One query."""
     start = timezone.make_aware(_midnight(timezone.localdate()))
-    told = DuplicatePair.objects.filter(decided_at__gte=start, verdict__in=_DECIDED).aggregate(
+    counts = DuplicatePair.objects.filter(decided_at__gte=start, verdict__in=_DECIDED).aggregate(
         everybody=Count("pk"), mine=Count("pk", filter=Q(user=user_id))
     )
-    return told["everybody"], told["mine"]
+    return counts["everybody"], counts["mine"]

@@ -10,26 +10,26 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profiles.duplicates.scoring.features import BLOCK, COLUMNS
-from profiles.duplicates.scoring.households import find_homes
-from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
+from profiles.duplicates.scoring.features import COLUMNS, MAX_KEY_HOLDERS
+from profiles.duplicates.scoring.households import find_household_values
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
 from profiles.duplicates.scoring.interactions import (
+    AGREEING_FIRST_NAMES,
     DOUBLED,
-    DOUBLED_AT_FIRST,
-    FIRST_AGREES,
-    LEAST_SHARED,
-    MOST_SHARED,
-    OFTEN,
-    OFTEN_FROM,
-    OFTEN_SHARE,
-    PER_PEOPLE,
-    SHARED_AT_FIRST,
-    SHARINGS,
-    Adjustment,
+    DOUBLED_PRIOR_COUNTS,
+    MAX_SHARING_BITS,
+    MIN_SHARING_BITS,
+    OFTEN_SHARED,
+    OFTEN_SHARED_MIN_PAIRS,
+    OFTEN_SHARED_MIN_SHARE,
+    PER_DOUBLING,
+    SHARED_PRIOR_COUNTS,
+    SHARING_TERMS,
+    Interaction,
 )
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.model import rounded
-from profiles.duplicates.scoring.similarity import DIFFERS, OF_ONE
+from profiles.duplicates.scoring.similarity import DIFFERS, ONE_SIDED_SQL
 from profiles.duplicates.scoring.tiers import (
     DESPITE,
     DOUBTS,
@@ -37,8 +37,8 @@ from profiles.duplicates.scoring.tiers import (
     TIES,
     VETOES,
     code_sql,
-    decided_sql,
     facts_sql,
+    rule_sql,
     tier_sql,
 )
 
@@ -55,17 +55,19 @@ TYPES = {
     "singles": "BIGINT[]",
     "keys": "BIGINT[]",
 }
-PEOPLE = f"CREATE TABLE people ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
+CREATE_TABLE = f"CREATE TABLE profiles ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
 # A name nobody shares says at most this much more than the average one, a common one so much less.
 RAREST, COMMONEST = 4.0, -6.0
 # A name that fewer hold is not written down, so that nothing is left of people who are erased; it counts as one of two.
-TOLD_FROM = 5
+MIN_NAME_HOLDERS = 5
 
 
 # A value more people hold than one in ten thousand values is a crowd's; a family has up to 5, and nobody's has 20.
-FEWEST, LARGEST, SHARE = 5, 20, 0.9999
-SHARED = ("email", "phone")
-_SHARED_BITS = "coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{}'), 0.0)"
+MIN_FREQUENT, MAX_FREQUENT, FREQUENT_QUANTILE = 5, 20, 0.9999
+CONTACT_FIELDS = ("email", "phone")
+_SHARING_BITS_SQL = (
+    "coalesce((SELECT any_value(bits) FROM rarity WHERE field = 'shared' AND value = '{}'), 0.0)"
+)
 
 
 def read_rows(db: DuckDBPyConnection, path: Path) -> int:
@@ -80,44 +82,45 @@ def read_rows(db: DuckDBPyConnection, path: Path) -> int:
         for name, kind in TYPES.items()
     )
     db.execute(
-        f"INSERT INTO people SELECT {chosen} FROM read_csv(?, header = false, auto_detect = false,"
+        f"INSERT INTO profiles SELECT {chosen} FROM read_csv(?, header = false, auto_detect = false,"
         f" delim = ',', quote = '\"', escape = '\"', nullstr = '', columns = {{{columns}}})",
         [str(path)],
     )
-    return _count(db, "people")
+    return _count(db, "profiles")
 
 
-def leave_out_crowds(db: DuckDBPyConnection) -> None:
+def remove_frequent_values(db: DuckDBPyConnection) -> None:
     """``shared (field, value, holders, examples)``: values too many share, which are then nobody's any more."""
-    parts = " UNION ALL ".join(
+    holders_sql = " UNION ALL ".join(
         f"SELECT '{field}' AS field, {field} AS value, count(*) AS holders, list(id ORDER BY id)[:100] AS examples"
-        f" FROM people WHERE {field} IS NOT NULL GROUP BY 2"
-        for field in SHARED
+        f" FROM profiles WHERE {field} IS NOT NULL GROUP BY 2"
+        for field in CONTACT_FIELDS
     )
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE shared AS"
+        "CREATE OR REPLACE TEMP TABLE frequent_value AS"
         f" WITH counted AS (SELECT field, value, count(*) AS holders FROM ({_values_sql()}) GROUP BY 1, 2),"
-        f" most AS (SELECT field, least({LARGEST}, greatest({FEWEST}, quantile_disc(holders, {SHARE}))) AS allowed FROM counted GROUP BY 1)"
-        f" SELECT p.* FROM ({parts}) p JOIN most USING (field) WHERE p.holders > most.allowed"
+        f" most AS (SELECT field, least({MAX_FREQUENT}, greatest({MIN_FREQUENT}, quantile_disc(holders, {FREQUENT_QUANTILE}))) AS allowed FROM counted GROUP BY 1)"
+        f" SELECT p.* FROM ({holders_sql}) p JOIN most USING (field) WHERE p.holders > most.allowed"
     )
-    for field, others in (("email", ("mailbox", "domain")), ("phone", ())):
-        gone = ", ".join(f"{name} = NULL" for name in (field, *others))
-        crowd = [
-            value for (value,) in db.execute("SELECT value FROM shared WHERE field = ?", [field]).fetchall()
+    for field, parts in (("email", ("mailbox", "domain")), ("phone", ())):
+        cleared = ", ".join(f"{name} = NULL" for name in (field, *parts))
+        values = [
+            value
+            for (value,) in db.execute("SELECT value FROM frequent_value WHERE field = ?", [field]).fetchall()
         ]
-        if crowd:
-            db.execute(f"UPDATE people SET {gone} WHERE list_contains(?, {field})", [crowd])
+        if values:
+            db.execute(f"UPDATE profiles SET {cleared} WHERE list_contains(?, {field})", [values])
             db.execute(
-                f"UPDATE people SET {field}s = list_filter({field}s, lambda x: NOT list_contains(?, x))"
+                f"UPDATE profiles SET {field}s = list_filter({field}s, lambda x: NOT list_contains(?, x))"
                 f" WHERE len({field}s) > 0",
-                [crowd],
+                [values],
             )
 
 
 def _values_sql() -> str:
     return " UNION ALL ".join(
-        f"SELECT '{field}' AS field, {field} AS value FROM people WHERE {field} IS NOT NULL"
-        for field in SHARED
+        f"SELECT '{field}' AS field, {field} AS value FROM profiles WHERE {field} IS NOT NULL"
+        for field in CONTACT_FIELDS
     )
 
 
@@ -128,24 +131,24 @@ def _count(db: DuckDBPyConnection, table: str) -> int:
 
 def find_candidates(db: DuckDBPyConnection) -> None:
     """``pair (l, r)``: every two that share a key not held by too many; ``crowd (key, holders)``: the keys that are."""
-    db.execute("CREATE OR REPLACE TEMP TABLE held AS SELECT unnest(keys) AS key, id FROM people")
+    db.execute("CREATE OR REPLACE TEMP TABLE key_holder AS SELECT unnest(keys) AS key, id FROM profiles")
     # Most keys are one person's; the others are few enough to be joined with themselves.
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE counted AS SELECT key, count(*) AS holders FROM held GROUP BY key HAVING count(*) > 1"
+        "CREATE OR REPLACE TEMP TABLE counted AS SELECT key, count(*) AS holders FROM key_holder GROUP BY key HAVING count(*) > 1"
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE crowd AS SELECT key, holders FROM counted WHERE holders > {BLOCK}"
+        f"CREATE OR REPLACE TEMP TABLE frequent_key AS SELECT key, holders FROM counted WHERE holders > {MAX_KEY_HOLDERS}"
     )
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE told AS SELECT key, id FROM held"
-        f" SEMI JOIN (SELECT key FROM counted WHERE holders <= {BLOCK}) USING (key)"
+        "CREATE OR REPLACE TEMP TABLE usable_key AS SELECT key, id FROM key_holder"
+        f" SEMI JOIN (SELECT key FROM counted WHERE holders <= {MAX_KEY_HOLDERS}) USING (key)"
     )
-    db.execute("DROP TABLE held")
+    db.execute("DROP TABLE key_holder")
     db.execute(
         "CREATE OR REPLACE TEMP TABLE pair AS"
-        " SELECT DISTINCT a.id AS l, b.id AS r FROM told a JOIN told b ON a.key = b.key AND a.id < b.id"
+        " SELECT DISTINCT a.id AS l, b.id AS r FROM usable_key a JOIN usable_key b ON a.key = b.key AND a.id < b.id"
     )
-    db.execute("DROP TABLE told")
+    db.execute("DROP TABLE usable_key")
     db.execute("DROP TABLE counted")
 
 
@@ -154,110 +157,115 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
 
     The value "" stands for every name that fewer than ``TOLD_FROM`` people hold.
     """
-    parts = [
-        f"SELECT '{one.field}' AS field, {one.trait} AS value, count(*) AS n FROM people WHERE {one.trait} IS NOT NULL GROUP BY 2"
-        for one in COMPARISONS
-        if one.is_rarity_counted
+    counts_sql = [
+        f"SELECT '{comparison.field}' AS field, {comparison.feature} AS value, count(*) AS n FROM profiles WHERE {comparison.feature} IS NOT NULL GROUP BY 2"
+        for comparison in COMPARISONS
+        if comparison.is_rarity_counted
     ]
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE rarity AS WITH counted AS ({' UNION ALL '.join(parts)}),"
+        f"CREATE OR REPLACE TEMP TABLE rarity AS WITH counted AS ({' UNION ALL '.join(counts_sql)}),"
         # The chance that two people taken at random have an equal name, and the commonness it stands for.
         " whole AS (SELECT field, sum(n) AS n, sum(n * n) / pow(sum(n), 2) AS average FROM counted GROUP BY field)"
-        f", told AS (SELECT field, value, n FROM counted WHERE n >= {TOLD_FROM}"
+        f", named AS (SELECT field, value, n FROM counted WHERE n >= {MIN_NAME_HOLDERS}"
         " UNION ALL SELECT DISTINCT field, '', 2 FROM counted)"
         " SELECT field, value, round(least("
-        f"{RAREST}, greatest({COMMONEST}, log2(average / (told.n / whole.n)))), 3) AS bits"
-        " FROM told JOIN whole USING (field)"
+        f"{RAREST}, greatest({COMMONEST}, log2(average / (named.n / whole.n)))), 3) AS bits"
+        " FROM named JOIN whole USING (field)"
     )
 
 
 def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
     """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
-    find_homes(db)
-    rare = [one for one in COMPARISONS if one.is_rarity_counted]
-    columns = ", ".join(f"({_worked_out(one.sql)})::TINYINT AS {one.field}" for one in COMPARISONS)
-    facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
-    bits = ", ".join(f"least(l.{one.field}_bits, r.{one.field}_bits) AS {one.field}_bits" for one in rare)
-    own = ", ".join(
-        f"coalesce({one.field}_rare.bits, (SELECT bits FROM rarity WHERE field = '{one.field}' AND value = ''), 0.0)"
-        f" AS {one.field}_bits"
-        for one in rare
+    find_household_values(db)
+    rare = [comparison for comparison in COMPARISONS if comparison.is_rarity_counted]
+    columns = ", ".join(
+        f"({_with_precomputed(comparison.sql)})::TINYINT AS {comparison.field}" for comparison in COMPARISONS
     )
-    once = ", ".join(f"{of('people')} AS {name}" for name, of in OF_ONE.items())
-    joins = " ".join(
-        f"LEFT JOIN rarity {one.field}_rare ON {one.field}_rare.field = '{one.field}'"
-        f" AND {one.field}_rare.value = people.{one.trait}"
-        for one in rare
+    facts = ", ".join(f"{sql} AS {name}" for name, sql in facts_sql(today or date.today()).items())
+    bits = ", ".join(
+        f"least(l.{comparison.field}_bits, r.{comparison.field}_bits) AS {comparison.field}_bits"
+        for comparison in rare
+    )
+    rarity_bits = ", ".join(
+        f"coalesce({comparison.field}_rare.bits, (SELECT bits FROM rarity WHERE field = '{comparison.field}' AND value = ''), 0.0)"
+        f" AS {comparison.field}_bits"
+        for comparison in rare
+    )
+    precomputed = ", ".join(f"{sql_of('profiles')} AS {name}" for name, sql_of in ONE_SIDED_SQL.items())
+    rarity_joins = " ".join(
+        f"LEFT JOIN rarity {comparison.field}_rare ON {comparison.field}_rare.field = '{comparison.field}'"
+        f" AND {comparison.field}_rare.value = profiles.{comparison.feature}"
+        for comparison in rare
     )
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE side AS SELECT people.* EXCLUDE (keys), {once}, {own}"
-        f" FROM people {joins}"
+        f"CREATE OR REPLACE TEMP TABLE prepared AS SELECT profiles.* EXCLUDE (keys), {precomputed}, {rarity_bits}"
+        f" FROM profiles {rarity_joins}"
     )
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE compared AS SELECT pair.l, pair.r, {columns}, {bits}, {facts}"
-        " FROM pair JOIN side l ON l.id = pair.l JOIN side r ON r.id = pair.r"
+        " FROM pair JOIN prepared l ON l.id = pair.l JOIN prepared r ON r.id = pair.r"
     )
-    db.execute("DROP TABLE side")
+    db.execute("DROP TABLE prepared")
     _measure_sharing(db)
 
 
-_SHARING_OF = {one.name: one for one in SHARINGS}
+_SHARING_TERM = {term.name: term for term in SHARING_TERMS}
 
 
 def _measure_sharing(db: DuckDBPyConnection) -> None:
     """Rows of ``rarity`` under the field "shared": bits for how often who shares an address has one first name."""
     first = BY_FIELD["first_name"]
-    agree = ", ".join(str(first.names.index(name)) for name in FIRST_AGREES)
+    agree = ", ".join(str(first.names.index(name)) for name in AGREEING_FIRST_NAMES)
     differ = first.names.index(DIFFERS)
-    few, many = SHARED_AT_FIRST
-    parts = " UNION ALL ".join(
-        f"SELECT 'shared', '{one.name}', round(least({LEAST_SHARED}, greatest({MOST_SHARED}, log2("
-        f"(count(*) FILTER (first_name IN ({agree})) + {few}) / (count(*) FILTER (first_name = {differ}) + {many})"
-        f"))), 3) FROM compared WHERE {' AND '.join(f'{name} = 0' for name in one.when)}"
-        for one in SHARINGS
+    agreeing_prior, unlike_prior = SHARED_PRIOR_COUNTS
+    bits_sql = " UNION ALL ".join(
+        f"SELECT 'shared', '{term.name}', round(least({MAX_SHARING_BITS}, greatest({MIN_SHARING_BITS}, log2("
+        f"(count(*) FILTER (first_name IN ({agree})) + {agreeing_prior}) / (count(*) FILTER (first_name = {differ}) + {unlike_prior})"
+        f"))), 3) FROM compared WHERE {' AND '.join(f'{name} = 0' for name in term.when)}"
+        for term in SHARING_TERMS
     )
-    often = " UNION ALL ".join(
-        f"SELECT 'shared', '{name}', (count(*) FILTER (first_name = {differ}) >= greatest({OFTEN_FROM},"
-        f" {OFTEN_SHARE} * count(*) FILTER (first_name IN ({differ}, {agree}))))::DOUBLE FROM compared"
-        f" WHERE {' AND '.join(f'{field} = 0' for field in _SHARING_OF[of].when)}"
-        for name, of in OFTEN.items()
+    flags_sql = " UNION ALL ".join(
+        f"SELECT 'shared', '{name}', (count(*) FILTER (first_name = {differ}) >= greatest({OFTEN_SHARED_MIN_PAIRS},"
+        f" {OFTEN_SHARED_MIN_SHARE} * count(*) FILTER (first_name IN ({differ}, {agree}))))::DOUBLE FROM compared"
+        f" WHERE {' AND '.join(f'{field} = 0' for field in _SHARING_TERM[term_name].when)}"
+        for name, term_name in OFTEN_SHARED.items()
     )
     db.execute("DELETE FROM rarity WHERE field = 'shared'")
-    db.execute(f"INSERT INTO rarity {parts} UNION ALL {often}")
-    few, many = DOUBLED_AT_FIRST
+    db.execute(f"INSERT INTO rarity {bits_sql} UNION ALL {flags_sql}")
+    agreeing_prior, unlike_prior = DOUBLED_PRIOR_COUNTS
     db.execute(
-        f"INSERT INTO rarity SELECT 'shared', '{DOUBLED}', round(least({LEAST_SHARED}, greatest({MOST_SHARED}, log2("
-        f"(twice + {few}) / (known + {many}) * {many / few!r}))), 3) FROM"
-        " (SELECT count(*) AS known FROM people WHERE first IS NOT NULL AND last IS NOT NULL AND birth_date IS NOT NULL),"
+        f"INSERT INTO rarity SELECT 'shared', '{DOUBLED}', round(least({MAX_SHARING_BITS}, greatest({MIN_SHARING_BITS}, log2("
+        f"(twice + {agreeing_prior}) / (known + {unlike_prior}) * {unlike_prior / agreeing_prior!r}))), 3) FROM"
+        " (SELECT count(*) AS known FROM profiles WHERE first IS NOT NULL AND last IS NOT NULL AND birth_date IS NOT NULL),"
         " (SELECT count(*) AS twice FROM compared WHERE first_name = 0 AND last_name = 0 AND birth_date = 0)"
     )
 
 
 def _shared_sql(name: str, weight: float) -> str:
-    return f"({weight!r} * {_SHARED_BITS.format(name)})"
+    return f"({weight!r} * {_SHARING_BITS_SQL.format(name)})"
 
 
 def _with_shared(db: DuckDBPyConnection, sql: str) -> str:
     """Numbers in place of questions to ``rarity``, which cost more than all the rest of a score."""
-    known = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
-    for name in (*(one.name for one in SHARINGS), DOUBLED):
-        sql = sql.replace(_SHARED_BITS.format(name), f"{float(known.get(name, 0.0))!r}::DOUBLE")
+    shared_bits = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
+    for name in (*(term.name for term in SHARING_TERMS), DOUBLED):
+        sql = sql.replace(_SHARING_BITS_SQL.format(name), f"{float(shared_bits.get(name, 0.0))!r}::DOUBLE")
     return sql
 
 
-def _worked_out(sql: str) -> str:
+def _with_precomputed(sql: str) -> str:
     """With the columns of ``side`` in place of the expressions they were worked out by."""
     for side in ("l", "r"):
-        for name, of in OF_ONE.items():
-            sql = sql.replace(of(side), f"{side}.{name}")
+        for name, sql_of in ONE_SIDED_SQL.items():
+            sql = sql.replace(sql_of(side), f"{side}.{name}")
     return sql
 
 
-def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
+def classify(db: DuckDBPyConnection, model: Model, profile_count: int) -> None:
     """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
     codes = ", ".join(
-        f"{code_sql(of)} AS {name}"
-        for name, of in (
+        f"{code_sql(conditions)} AS {name}"
+        for name, conditions in (
             ("veto", VETOES),
             ("despite", DESPITE),
             ("rule", RULES),
@@ -267,37 +275,43 @@ def classify(db: DuckDBPyConnection, model: Model, people: int) -> None:
     )
     # Materialized: a score asked for by its name would be worked out anew at each of five places.
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE found AS WITH scored AS MATERIALIZED"
-        f" (SELECT *, {_with_shared(db, score_sql(model, people))} AS score, {codes} FROM {_with_often(db)})"
+        "CREATE OR REPLACE TEMP TABLE classified AS WITH scored AS MATERIALIZED"
+        f" (SELECT *, {_with_shared(db, score_sql(model, profile_count))} AS score, {codes} FROM {_with_sharing_flags(db)})"
         f", tiered AS (SELECT *, {tier_sql(model)} AS tier FROM scored)"
-        f" SELECT * REPLACE ({decided_sql(model)} AS rule) FROM tiered WHERE tier <> ''"
+        f" SELECT * REPLACE ({rule_sql(model)} AS rule) FROM tiered WHERE tier <> ''"
     )
 
 
-def _with_often(db: DuckDBPyConnection) -> str:
+def _with_sharing_flags(db: DuckDBPyConnection) -> str:
     """``compared`` with the columns OFTEN, which are the same for everybody."""
-    known = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
-    columns = ", ".join(f"{'true' if known.get(name, 0.0) > 0 else 'false'} AS {name}" for name in OFTEN)
+    shared_bits = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
+    columns = ", ".join(
+        f"{'true' if shared_bits.get(name, 0.0) > 0 else 'false'} AS {name}" for name in OFTEN_SHARED
+    )
     return f"(SELECT *, {columns} FROM compared)"
 
 
-def write_found(db: DuckDBPyConnection, model: Model, people: int, folder: Path) -> dict[str, int]:
+def write_found(db: DuckDBPyConnection, model: Model, profile_count: int, folder: Path) -> dict[str, int]:
     """``found``, key crowds, rarity and shared values as files; how many of each."""
     db.execute(
         "COPY (SELECT l, r, tier, round(score, 4), rule, veto,"
-        f" {_with_shared(db, evidence_sql(model, people))} FROM found) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
+        f" {_with_shared(db, evidence_sql(model, profile_count))} FROM classified) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(
-        f"COPY (SELECT 'key', '', key, holders FROM crowd) TO '{folder / 'crowds.csv'}' (HEADER false, FORCE_QUOTE *)"
+        f"COPY (SELECT 'key', '', key, holders FROM frequent_key) TO '{folder / 'frequent_keys.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
     db.execute(
         f"COPY (SELECT field, value, bits FROM rarity) TO '{folder / 'rarity.csv'}' (HEADER false, FORCE_QUOTE *)"
     )
-    db.execute(f"COPY shared TO '{folder / 'shared.parquet'}' (FORMAT parquet)")
-    return {"pairs": _count(db, "found"), "candidates": _count(db, "pair"), "crowds": _count(db, "crowd")}
+    db.execute(f"COPY frequent_value TO '{folder / 'frequent_values.parquet'}' (FORMAT parquet)")
+    return {
+        "pairs": _count(db, "classified"),
+        "candidates": _count(db, "pair"),
+        "crowds": _count(db, "frequent_key"),
+    }
 
 
-def read_shared(path: Path) -> list[tuple[str, str, int, list[int]]]:
+def read_frequent_values(path: Path) -> list[tuple[str, str, int, list[int]]]:
     """What ``write_found`` said about values too many share."""
     import duckdb
 
@@ -307,55 +321,60 @@ def read_shared(path: Path) -> list[tuple[str, str, int, list[int]]]:
         ).fetchall()
 
 
-def _adjusted_sql(one: Adjustment, model: Model, people: int) -> str:
-    weight = model.adjustments[one.name]
-    if one.by == PER_PEOPLE:
+def _interaction_sql(interaction: Interaction, model: Model, profile_count: int) -> str:
+    weight = model.interactions[interaction.name]
+    if interaction.by == PER_DOUBLING:
         # A plain literal of so many digits would be a decimal, which overflows when it is rounded.
-        return f"{weight * model.doublings(people)!r}::DOUBLE"
-    return f"{weight!r} * coalesce({one.by}_bits, 0.0)" if one.by else repr(weight)
+        return f"{weight * model.doublings(profile_count)!r}::DOUBLE"
+    return f"{weight!r} * coalesce({interaction.by}_bits, 0.0)" if interaction.by else repr(weight)
 
 
-def evidence_sql(model: Model, people: int) -> str:
+def evidence_sql(model: Model, profile_count: int) -> str:
     """The explanation as JSON text, ``[[field, level, bits]]``, as ``candidates.Found.evidence`` writes it."""
-    told = []
-    for one in COMPARISONS:
+    items = []
+    for comparison in COMPARISONS:
         cases = []
-        for place, (name, weight) in enumerate(zip(one.names, model.weights[one.field], strict=True)):
+        for number, (name, weight) in enumerate(
+            zip(comparison.names, model.weights[comparison.field], strict=True)
+        ):
             bits = str(rounded(weight))
-            if name in one.rarity_levels:
-                rare = f"{model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0)"
-                bits = f"' || floor(({weight!r} + {rare}) * 100 + 0.5) / 100 || '"
-            cases.append(f"""WHEN {place} THEN '["{one.field}","{name}",{bits}]'""")
-        told.append(f"CASE {one.field} {' '.join(cases)} END")
-    for one_of in ADJUSTMENTS:
-        bits = str(rounded(model.adjustments[one_of.name]))
-        if one_of.by:
-            bits = f"' || floor(({_adjusted_sql(one_of, model, people)}) * 100 + 0.5) / 100 || '"
-        told.append(f"""CASE WHEN {one_of.sql} THEN '["","{one_of.name}",{bits}]' END""")
-    for sharing in SHARINGS:
+            if name in comparison.rarity_levels:
+                rarity_sql = f"{model.rarity[comparison.field]!r} * coalesce({comparison.field}_bits, 0.0)"
+                bits = f"' || floor(({weight!r} + {rarity_sql}) * 100 + 0.5) / 100 || '"
+            cases.append(f"""WHEN {number} THEN '["{comparison.field}","{name}",{bits}]'""")
+        items.append(f"CASE {comparison.field} {' '.join(cases)} END")
+    for interaction in INTERACTIONS:
+        bits = str(rounded(model.interactions[interaction.name]))
+        if interaction.by:
+            bits = (
+                f"' || floor(({_interaction_sql(interaction, model, profile_count)}) * 100 + 0.5) / 100 || '"
+            )
+        items.append(f"""CASE WHEN {interaction.sql} THEN '["","{interaction.name}",{bits}]' END""")
+    for sharing in SHARING_TERMS:
         bits = f"floor({_shared_sql(sharing.name, model.shared[sharing.name])} * 100 + 0.5) / 100"
-        told.append(f"""CASE WHEN {sharing.sql} THEN '["","{sharing.name}",' || {bits} || ']' END""")
-    return f"'[' || array_to_string(list_filter([{', '.join(told)}], lambda x: x IS NOT NULL), ',') || ']'"
+        items.append(f"""CASE WHEN {sharing.sql} THEN '["","{sharing.name}",' || {bits} || ']' END""")
+    return f"'[' || array_to_string(list_filter([{', '.join(items)}], lambda x: x IS NOT NULL), ',') || ']'"
 
 
-def score_sql(model: Model, people: int) -> str:
+def score_sql(model: Model, profile_count: int) -> str:
     """An expression over ``compared``: the score in bits."""
-    parts = [repr(model.prior(people))]
-    for one in COMPARISONS:
+    parts = [repr(model.prior(profile_count))]
+    for term in COMPARISONS:
         cases = " ".join(
-            f"WHEN {place} THEN {weight!r}" for place, weight in enumerate(model.weights[one.field])
+            f"WHEN {number} THEN {weight!r}" for number, weight in enumerate(model.weights[term.field])
         )
-        parts.append(f"CASE {one.field} {cases} ELSE 0.0 END")
-        if one.is_rarity_counted:
+        parts.append(f"CASE {term.field} {cases} ELSE 0.0 END")
+        if term.is_rarity_counted:
             parts.append(
-                f"CASE WHEN {one.field} IN ({one.rarity_places}) THEN {model.rarity[one.field]!r} * coalesce({one.field}_bits, 0.0) ELSE 0.0 END"
+                f"CASE WHEN {term.field} IN ({term.rarity_level_numbers}) THEN {model.rarity[term.field]!r} * coalesce({term.field}_bits, 0.0) ELSE 0.0 END"
             )
     parts += [
-        f"CASE WHEN {one.sql} THEN {_adjusted_sql(one, model, people)} ELSE 0.0 END" for one in ADJUSTMENTS
+        f"CASE WHEN {term.sql} THEN {_interaction_sql(term, model, profile_count)} ELSE 0.0 END"
+        for term in INTERACTIONS
     ]
     parts += [
-        f"CASE WHEN {one.sql} THEN {_shared_sql(one.name, model.shared[one.name])} ELSE 0.0 END"
-        for one in SHARINGS
+        f"CASE WHEN {term.sql} THEN {_shared_sql(term.name, model.shared[term.name])} ELSE 0.0 END"
+        for term in SHARING_TERMS
     ]
     parts.append(_shared_sql(DOUBLED, model.shared[DOUBLED]))
     return " + ".join(parts)

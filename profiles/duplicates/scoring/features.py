@@ -44,17 +44,17 @@ ROLES = frozenset(
 _DOTLESS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 # What date pickers and old systems write for "unknown".
 _JUNK_DATES = frozenset({"1900-01-01", "1901-01-01", "1970-01-01", "1980-01-01", "1990-01-01", "2000-01-01"})
-_EXACT, _PATTERNS = frozenset(DEFAULT_BLOCKED), compile_patterns(DEFAULT_BLOCKED_PATTERNS)
+_BLOCKED_VALUES, _BLOCKED_PATTERNS = frozenset(DEFAULT_BLOCKED), compile_patterns(DEFAULT_BLOCKED_PATTERNS)
 _DIGITS = re.compile(r"\D+")
 
 
 @dataclass(slots=True)
-class Traits:
+class Features:
     """What is compared; None is unknown. All text is folded; ``birth_date`` is ISO.
 
     ``first_groups``: nickname groups. ``last_head``: of a double name the first part. ``mailbox``: before the
     "@", without "+tag"; ``phone``: digits with the country's code, where it is known. ``emails`` and ``phones``
-    are all of them where somebody has several, else empty. ``homes``: those of them that are a household's.
+    are all of them where somebody has several, else empty. ``household_values``: those of them that are a household's.
     """
 
     first: str | None = None
@@ -71,36 +71,36 @@ class Traits:
     postcode: str | None = None
     emails: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
-    homes: tuple[str, ...] = ()
+    household_values: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing about a person is known."""
-        return not any(getattr(self, name) for name in _TELLING)
+        return not any(getattr(self, name) for name in _COMPARED_FEATURES)
 
 
-# What is known of one person alone; ``homes`` are told by the others (``homes.py``).
-COLUMNS = tuple(field.name for field in fields(Traits) if field.name != "homes")
-_TELLING = ("first", "last", "email", "phone", "birth_date", "street")
+# What is known of one person alone; ``household_values`` are told by the others (``household_values.py``).
+COLUMNS = tuple(field.name for field in fields(Features) if field.name != "household_values")
+_COMPARED_FEATURES = ("first", "last", "email", "phone", "birth_date", "street")
 
 
-def read_traits(
+def read_features(
     values: Mapping[str, Any],
     *,
     region: str = "",
     emails: Iterable[str] = (),
     phones: Iterable[str] = (),
-) -> Traits:
+) -> Features:
     """The traits of a profile's default attributes (raw text is fine; what cannot be read is unknown).
 
     ``emails`` and ``phones``: further ones the person has.
     """
     first, last = name(values.get("first_name")), name(values.get("last_name"))
-    mails = _several(email(value) for value in (values.get("email"), *emails))
-    numbers = _several(phone(value, region) for value in (values.get("phone"), *phones))
+    mails = _unique(email(value) for value in (values.get("email"), *emails))
+    numbers = _unique(phone(value, region) for value in (values.get("phone"), *phones))
     mail = mails[0] if mails else None
     mailbox, _, domain = mail.partition("@") if mail else (None, "", None)
-    return Traits(
+    return Features(
         first=first,
         first_groups=tuple(groups_of(first.partition(" ")[0])) if first else (),
         last=last,
@@ -110,15 +110,15 @@ def read_traits(
         domain=domain,
         phone=numbers[0] if numbers else None,
         birth_date=birth_date(values.get("birth_date")),
-        city=_words(values.get("city")),
-        street=_words(values.get("street")),
-        postcode=(_words(values.get("postcode")) or "").replace(" ", "") or None,
+        city=_folded_text(values.get("city")),
+        street=_folded_text(values.get("street")),
+        postcode=(_folded_text(values.get("postcode")) or "").replace(" ", "") or None,
         emails=tuple(sorted(mails)) if len(mails) > 1 else (),
         phones=tuple(sorted(numbers)) if len(numbers) > 1 else (),
     )
 
 
-def _several(values: Iterable[str | None]) -> list[str]:
+def _unique(values: Iterable[str | None]) -> list[str]:
     """Each once, in the order they came."""
     return list(dict.fromkeys(filter(None, values)))
 
@@ -133,13 +133,13 @@ def fold(text: str) -> str:
     return " ".join(kept.split())
 
 
-def _words(value: object) -> str | None:
+def _folded_text(value: object) -> str | None:
     return (fold(str(value)) or None) if value else None
 
 
 def name(value: object) -> str | None:
     """A given or family name; None for what stands there in place of one."""
-    folded = _words(value)
+    folded = _folded_text(value)
     if folded is None or folded in _JUNK_NAMES or not any(char.isalpha() for char in folded):
         return None
     return folded
@@ -147,14 +147,14 @@ def name(value: object) -> str | None:
 
 def email(value: object) -> str | None:
     """The mailbox's one address; None for addresses of nobody and of a role."""
-    if not value or is_blocked(str(value), _EXACT, _PATTERNS):
+    if not value or is_blocked(str(value), _BLOCKED_VALUES, _BLOCKED_PATTERNS):
         return None
     try:
         mailbox, _, domain = clean_email(str(value)).partition("@")
     except BadValue:
         return None
     mailbox = mailbox.partition("+")[0] or mailbox
-    if mailbox in ROLES or (mailbox in _JUNK_MAILBOXES and _is_nobodys(mailbox, domain)):
+    if mailbox in ROLES or (mailbox in _JUNK_MAILBOXES and _is_junk_mailbox(mailbox, domain)):
         return None
     if plain := _DOTLESS.get(domain):
         mailbox, domain = mailbox.replace(".", ""), plain
@@ -166,7 +166,7 @@ def is_role(value: object) -> bool:
     return bool(value) and str(value).strip().lower().partition("@")[0].partition("+")[0] in ROLES
 
 
-def _is_nobodys(mailbox: str, domain: str) -> bool:
+def _is_junk_mailbox(mailbox: str, domain: str) -> bool:
     """ "test@test.com", "customer@example.com", "no@email.com": a mailbox nobody has, at a domain like it."""
     return domain in _JUNK_DOMAINS or domain.partition(".")[0] in _JUNK_MAILBOXES
 
@@ -198,33 +198,33 @@ def birth_date(value: object) -> str | None:
 # --- Match keys -----------------------------------------------------------------------------------------------
 
 # With 200, 31 more pairs of 148,000 are found among a million people, of a third more candidates.
-BLOCK = 100
+MAX_KEY_HOLDERS = 100
 _NOT_PLAIN = re.compile("[^a-z0-9]")
 _WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
-def match_keys(traits: Traits, ids: Iterable[int] = ()) -> list[int]:
+def match_keys(features: Features, ids: Iterable[int] = ()) -> list[int]:
     """The sorted hashes of a profile's keys; ``ids`` (of identifiers, see ``tiers.Side``) are keys themselves."""
-    return sorted({*map(hashed, key_texts(traits)), *ids})
+    return sorted({*map(key_hash, key_texts(features)), *ids})
 
 
-def hashed(text: str) -> int:
+def key_hash(text: str) -> int:
     """63 bits of a text, the same for ever."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def key_texts(traits: Traits) -> Iterator[str]:
+def key_texts(features: Features) -> Iterator[str]:
     """The keys in words, as ``kind:part:part``."""
-    first, last, date, city = traits.first, traits.last, traits.birth_date, traits.city
-    mailbox, phone, name = traits.mailbox, traits.phone, last or first or ""
-    for mail in traits.emails or filter(None, (traits.email,)):
+    first, last, date, city = features.first, features.last, features.birth_date, features.city
+    mailbox, phone, name = features.mailbox, features.phone, last or first or ""
+    for mail in features.emails or filter(None, (features.email,)):
         yield f"mail:{mail}"
     if mailbox and len(bare := _NOT_PLAIN.sub("", mailbox)) >= 5:
         yield f"box:{bare}"
-    if mailbox and traits.domain and len(mailbox) >= 6:
+    if mailbox and features.domain and len(mailbox) >= 6:
         # One slip in the first half of a mailbox; one in the second leaves "lm" below.
-        yield f"mt:{traits.domain}:{mailbox[-(len(mailbox) // 2 + 1) :]}"
-    for number in traits.phones or filter(None, (phone,)):
+        yield f"mt:{features.domain}:{mailbox[-(len(mailbox) // 2 + 1) :]}"
+    for number in features.phones or filter(None, (phone,)):
         if len(number) >= 7:
             yield f"tel:{number[-7:]}"
     if phone and len(phone) >= 7:
@@ -232,7 +232,7 @@ def key_texts(traits: Traits) -> Iterator[str]:
         yield f"pt:{phone[-5:]}:{(first or last or '')[:2]}"
     if first and last:
         # In either order, for names that stand in each other's place.
-        yield f"name:{':'.join(sorted((first, traits.last_head or last)))}"
+        yield f"name:{':'.join(sorted((first, features.last_head or last)))}"
         yield f"n3:{':'.join(sorted((first[:3], last[:3])))}:{city or ''}"
         yield f"nl:{first[:3]}:{last}"
         yield f"nf:{first}:{last[:4]}"
@@ -249,16 +249,16 @@ def key_texts(traits: Traits) -> Iterator[str]:
         yield f"lm:{last[:5]}:{mailbox[:4]}"
     if last and city and first:
         yield f"lc:{last}:{city}:{first[:1]}"
-    yield from _at_home(traits)
+    yield from _address_keys(features)
 
 
-def _at_home(traits: Traits) -> Iterator[str]:
+def _address_keys(features: Features) -> Iterator[str]:
     """Keys of who says where they live; each name may stand in the other's place."""
-    names = [name for name in (traits.first, traits.last) if name]
-    date, postcode = traits.birth_date, traits.postcode
-    city = (traits.city or "").replace(" ", "")
-    if traits.street:
-        street = traits.street.replace(" ", "")
+    names = [name for name in (features.first, features.last) if name]
+    date, postcode = features.birth_date, features.postcode
+    city = (features.city or "").replace(" ", "")
+    if features.street:
+        street = features.street.replace(" ", "")
         letters = street.translate(_WITHOUT_DIGITS)
         if city:
             yield f"sc:{street}:{city}"
@@ -269,9 +269,9 @@ def _at_home(traits: Traits) -> Iterator[str]:
             if city:
                 # The house number left out, or another one.
                 yield f"sn:{letters}:{city}:{name[:1]}"
-        if traits.last:
-            yield f"sl:{letters[:5]}:{traits.last[:4]}"
-        house = "".join(filter(str.isdigit, traits.street))
+        if features.last:
+            yield f"sl:{letters[:5]}:{features.last[:4]}"
+        house = "".join(filter(str.isdigit, features.street))
         if house and city and names:
             yield f"hc:{house}:{city}:{names[0][:3]}"
     if postcode:

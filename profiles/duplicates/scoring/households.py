@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from profiles.duplicates.scoring.features import Traits
+from profiles.duplicates.scoring.features import Features
 from profiles.duplicates.scoring.levels import BY_FIELD
 from profiles.duplicates.scoring.similarity import DIFFERS
 
@@ -18,62 +18,66 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # More than so many are a crowd, whose values say nothing anyway.
-LARGEST = 20
-_FIRST = BY_FIELD["first_name"]
-_UNLIKE = _FIRST.names.index(DIFFERS)
+MAX_HOLDERS = 20
+_FIRST_NAME = BY_FIELD["first_name"]
+_UNLIKE = _FIRST_NAME.names.index(DIFFERS)
 
 
-def with_homes(people: Mapping[int, Traits]) -> dict[int, Traits]:
-    """The same people with ``homes`` filled; right for who is here together with all who share something with them."""
+def with_household_values(profiles: Mapping[int, Features]) -> dict[int, Features]:
+    """The same people with ``household_values`` filled; right for who is here together with all who share something with them."""
     holders: dict[str, list[int]] = defaultdict(list)
-    for one, traits in people.items():
-        for value in _values(traits):
-            holders[value].append(one)
-    homes: dict[int, list[str]] = defaultdict(list)
+    for profile_id, features in profiles.items():
+        for value in _values(features):
+            holders[value].append(profile_id)
+    shared_values: dict[int, list[str]] = defaultdict(list)
     for value, ids in holders.items():
-        if 2 < len(ids) <= LARGEST and any(_is_unlike(people[a], people[b]) for a, b in combinations(ids, 2)):
-            for one in ids:
-                homes[one].append(value)
+        if 2 < len(ids) <= MAX_HOLDERS and any(
+            _is_unlike(profiles[a], profiles[b]) for a, b in combinations(ids, 2)
+        ):
+            for profile_id in ids:
+                shared_values[profile_id].append(value)
     return {
-        one: traits if traits.homes == (found := tuple(homes.get(one, ()))) else replace(traits, homes=found)
-        for one, traits in people.items()
+        profile_id: features
+        if features.household_values == (values := tuple(shared_values.get(profile_id, ())))
+        else replace(features, household_values=values)
+        for profile_id, features in profiles.items()
     }
 
 
-def _values(traits: Traits) -> set[str]:
-    return {traits.email, traits.phone, *traits.emails, *traits.phones} - {None}  # type: ignore[return-value]
+def _values(features: Features) -> set[str]:
+    return {features.email, features.phone, *features.emails, *features.phones} - {None}  # type: ignore[return-value]
 
 
-def _is_unlike(one: Traits, other: Traits) -> bool:
-    return _FIRST.level_of(one, other) == _UNLIKE and (one.first or "")[:1] != (other.first or "")[:1]
+def _is_unlike(left: Features, right: Features) -> bool:
+    return _FIRST_NAME.level_of(left, right) == _UNLIKE and (left.first or "")[:1] != (right.first or "")[:1]
 
 
-def find_homes(db: DuckDBPyConnection) -> None:
-    """Fill the column ``homes`` of ``people``."""
-    db.execute("ALTER TABLE people ADD COLUMN IF NOT EXISTS homes VARCHAR[] DEFAULT []")
-    db.execute("UPDATE people SET homes = [] WHERE len(homes) > 0")
+def find_household_values(db: DuckDBPyConnection) -> None:
+    """Fill the column ``household_values`` of ``people``."""
+    db.execute("ALTER TABLE profiles ADD COLUMN IF NOT EXISTS household_values VARCHAR[] DEFAULT []")
+    db.execute("UPDATE profiles SET household_values = [] WHERE len(household_values) > 0")
     every = " UNION ALL ".join(
-        f"SELECT id, {name} AS value FROM people WHERE {name} IS NOT NULL"
-        f" UNION ALL SELECT id, unnest({name}s) AS value FROM people WHERE len({name}s) > 0"
+        f"SELECT id, {name} AS value FROM profiles WHERE {name} IS NOT NULL"
+        f" UNION ALL SELECT id, unnest({name}s) AS value FROM profiles WHERE len({name}s) > 0"
         for name in ("email", "phone")
     )
     # Hardly any value is held by three: only those are looked at closely.
     db.execute(
-        f"CREATE OR REPLACE TEMP TABLE holds AS WITH every AS ({every}) SELECT DISTINCT id, value FROM every"
+        f"CREATE OR REPLACE TEMP TABLE holder AS WITH every AS ({every}) SELECT DISTINCT id, value FROM every"
         " SEMI JOIN (SELECT value FROM every GROUP BY value HAVING count(*) >= 3) USING (value)"
     )
     db.execute(
-        "DELETE FROM holds WHERE value IN (SELECT value FROM holds GROUP BY value"
-        f" HAVING count(*) NOT BETWEEN 3 AND {LARGEST})"
+        "DELETE FROM holder WHERE value IN (SELECT value FROM holder GROUP BY value"
+        f" HAVING count(*) NOT BETWEEN 3 AND {MAX_HOLDERS})"
     )
     db.execute(
-        "CREATE OR REPLACE TEMP TABLE home AS SELECT DISTINCT a.value FROM holds a JOIN holds b"
-        " ON a.value = b.value AND a.id < b.id JOIN people l ON l.id = a.id JOIN people r ON r.id = b.id"
-        f" WHERE ({_FIRST.sql}) = {_UNLIKE} AND left(l.first, 1) <> left(r.first, 1)"
+        "CREATE OR REPLACE TEMP TABLE household_value AS SELECT DISTINCT a.value FROM holder a JOIN holder b"
+        " ON a.value = b.value AND a.id < b.id JOIN profiles l ON l.id = a.id JOIN profiles r ON r.id = b.id"
+        f" WHERE ({_FIRST_NAME.sql}) = {_UNLIKE} AND left(l.first, 1) <> left(r.first, 1)"
     )
     db.execute(
-        "UPDATE people SET homes = found.homes FROM (SELECT id, list_sort(list(value)) AS homes"
-        " FROM holds SEMI JOIN home USING (value) GROUP BY id) found WHERE people.id = found.id"
+        "UPDATE profiles SET household_values = shared.household_values FROM (SELECT id, list_sort(list(value)) AS household_values"
+        " FROM holder SEMI JOIN household_value USING (value) GROUP BY id) shared WHERE profiles.id = shared.id"
     )
-    db.execute("DROP TABLE holds")
-    db.execute("DROP TABLE home")
+    db.execute("DROP TABLE holder")
+    db.execute("DROP TABLE household_value")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from profiles.duplicates.scoring.levels import BY_FIELD, ONE_HOME, SAME_FIRST, SAME_MAIL, SAME_PHONE
+from profiles.duplicates.scoring.levels import BY_FIELD, SAME_FIRST, SAME_HOME, SAME_MAIL, SAME_PHONE
 from profiles.duplicates.scoring.similarity import UNKNOWN
 
-PER_PEOPLE = "people"
+PER_DOUBLING = "people"
 
 
 @dataclass(frozen=True, slots=True)
-class Adjustment:
+class Interaction:
     """What fields say together beyond what each says: all of ``when`` hold (``{field: level names}``).
 
     ``by``: what the weight counts for each bit of: how rare the names of a field are (``first_name``, ``last_name``; of
@@ -26,9 +26,11 @@ class Adjustment:
     @property
     def sql(self) -> str:
         """Over columns named like the fields, holding level numbers."""
-        return " AND ".join(f"{field} IN ({', '.join(map(str, self.places(field)))})" for field in self.when)
+        return " AND ".join(
+            f"{field} IN ({', '.join(map(str, self.level_numbers(field)))})" for field in self.when
+        )
 
-    def places(self, field: str) -> tuple[int, ...]:
+    def level_numbers(self, field: str) -> tuple[int, ...]:
         names = BY_FIELD[field].names
         return tuple(-1 if name == UNKNOWN else names.index(name) for name in self.when[field])
 
@@ -36,21 +38,21 @@ class Adjustment:
 # Bits a base adds where two share an address: how much more often they agree in their first names there than not.
 # In a base of families an equal e-mail says little, in one of single people nearly everything. ``weight`` of the
 # model is how much of these bits counts.
-SHARINGS = (
-    Adjustment("shared_email", "how often one e-mail is one person's here", {"email": SAME_MAIL[:3]}),
-    Adjustment("shared_phone", "how often one phone is one person's here", {"phone": SAME_PHONE}),
-    Adjustment("shared_home", "how often one address is one person's here", ONE_HOME),
+SHARING_TERMS = (
+    Interaction("shared_email", "how often one e-mail is one person's here", {"email": SAME_MAIL[:3]}),
+    Interaction("shared_phone", "how often one phone is one person's here", {"phone": SAME_PHONE}),
+    Interaction("shared_home", "how often one address is one person's here", SAME_HOME),
 )
 # Before anything is counted people are taken to share: (agreeing, not agreeing) pairs of first names.
-SHARED_AT_FIRST = (5, 10)
-MOST_SHARED, LEAST_SHARED = -4.0, 5.0
+SHARED_PRIOR_COUNTS = (5, 10)
+MIN_SHARING_BITS, MAX_SHARING_BITS = -4.0, 5.0
 # Whether families often share an e-mail or a phone: of the pairs who have it in common so many have unlike first
 # names, and they are this share. There fathers and sons of one name are many enough to be kept apart, one in a thousand
 # pairs (``tiers.DOUBTS``). Written as 1 or 0.
-OFTEN_FROM, OFTEN_SHARE = 30, 0.2
-OFTEN = {"often_email": "shared_email", "often_phone": "shared_phone"}
+OFTEN_SHARED_MIN_PAIRS, OFTEN_SHARED_MIN_SHARE = 30, 0.2
+OFTEN_SHARED = {"often_email": "shared_email", "often_phone": "shared_phone"}
 # Bits every pair of a base gets: how many people have their name and birth date twice, beside 3 in a hundred.
-DOUBLED, DOUBLED_AT_FIRST = "doubled", (3, 100)
-SHARED = (*(one.name for one in SHARINGS), DOUBLED)
-COUNTED = (*SHARED, *OFTEN)
-FIRST_AGREES = (*SAME_FIRST, "swapped")
+DOUBLED, DOUBLED_PRIOR_COUNTS = "doubled", (3, 100)
+SHARED = (*(term.name for term in SHARING_TERMS), DOUBLED)
+MEASURED = (*SHARED, *OFTEN_SHARED)
+AGREEING_FIRST_NAMES = (*SAME_FIRST, "swapped")

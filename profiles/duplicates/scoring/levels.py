@@ -5,15 +5,15 @@ Each level once as Python and once as SQL; ``measures`` says how, and tests hold
 
 from __future__ import annotations
 
-from profiles.duplicates.scoring.features import Traits
+from profiles.duplicates.scoring.features import Features
 from profiles.duplicates.scoring.similarity import (
     DIFFERS,
     GIVEN_SQL,
     NAMED_SQL,
     NOTHING,
-    ONE_HOUSE_SQL,
-    ONE_STREET_SQL,
     PARTED_SQL,
+    SAME_HOUSE_SQL,
+    SAME_STREET_SQL,
     SWAPPED,
     UNKNOWN,
     Comparison,
@@ -30,11 +30,11 @@ from profiles.duplicates.scoring.similarity import (
     is_given_alike,
     is_given_initial,
     is_initial,
-    is_mailbox_told,
-    is_one_house,
-    is_one_street,
+    is_name_in_mailbox_known,
     is_part,
     is_parted,
+    is_same_house,
+    is_same_street,
     is_slip,
     slip,
     slip_sql,
@@ -199,23 +199,23 @@ COMPARISONS = (
             Level(
                 "alike",
                 "are alike and have one house number",
-                f"({ONE_HOUSE_SQL} AND {ONE_STREET_SQL})",
+                f"({SAME_HOUSE_SQL} AND {SAME_STREET_SQL})",
                 lambda a, b: (
-                    is_one_house(a.street or "", b.street or "")
-                    and is_one_street(a.street or "", b.street or "")
+                    is_same_house(a.street or "", b.street or "")
+                    and is_same_street(a.street or "", b.street or "")
                 ),
             ),
             Level(
                 "street",
                 "are alike, with different house numbers",
-                ONE_STREET_SQL,
-                lambda a, b: is_one_street(a.street or "", b.street or ""),
+                SAME_STREET_SQL,
+                lambda a, b: is_same_street(a.street or "", b.street or ""),
             ),
             Level(
                 "house",
                 "differ, but have one house number",
-                ONE_HOUSE_SQL,
-                lambda a, b: is_one_house(a.street or "", b.street or ""),
+                SAME_HOUSE_SQL,
+                lambda a, b: is_same_house(a.street or "", b.street or ""),
             ),
             differs(),
         ),
@@ -246,18 +246,21 @@ COMPARISONS = (
             ),
             differs("in the mailbox differ"),
         ),
-        known=is_mailbox_told,
+        known=is_name_in_mailbox_known,
         known_sql=f"((l.first IS NULL) <> (r.first IS NULL) AND coalesce({GIVEN_SQL}, '') <> '')",
-        shows="email",
+        display_field="email",
     ),
     Comparison(
         "home",
         "what they share",
-        "homes",
+        "household_values",
         (differs("is also held by somebody with another first name"),),
-        known=lambda a, b: bool(a.homes and b.homes) and not set(a.homes).isdisjoint(b.homes),
-        known_sql="(len(l.homes) > 0 AND list_has_any(l.homes, r.homes))",
-        shows=NOTHING,
+        known=lambda a, b: (
+            bool(a.household_values and b.household_values)
+            and not set(a.household_values).isdisjoint(b.household_values)
+        ),
+        known_sql="(len(l.household_values) > 0 AND list_has_any(l.household_values, r.household_values))",
+        display_field=NOTHING,
     ),
 )
 BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}
@@ -271,9 +274,9 @@ class Levels(dict[str, int]):
 
     __slots__ = ("one", "other")
 
-    def __init__(self, one: Traits, other: Traits) -> None:
+    def __init__(self, left: Features, right: Features) -> None:
         super().__init__()
-        self.one, self.other = one, other
+        self.one, self.other = left, right
 
     def __missing__(self, field: str) -> int:
         level = self[field] = BY_FIELD[field].level_of(self.one, self.other)
@@ -289,11 +292,11 @@ SAME_PHONE = ("equal", "tail", "slip")
 SAME_DATE = ("equal", "day_for_month", "slip")
 SAME_STREET = ("equal", "alike")
 NEAR_STREET = (*SAME_STREET, "street")
-ONE_HOME: dict[str, tuple[str, ...]] = {"street": NEAR_STREET, "postcode": ("equal", "slip", UNKNOWN)}
-IS_OTHER = (DIFFERS,)
+SAME_HOME: dict[str, tuple[str, ...]] = {"street": NEAR_STREET, "postcode": ("equal", "slip", UNKNOWN)}
+DIFFERENT = (DIFFERS,)
 IS_UNKNOWN = (UNKNOWN,)
 EQUAL = ("equal",)
 CROSSED = ("swapped", "crossed")
-ONE_MAIL = ("equal", "domain_slip", "slip")
+NEARLY_EQUAL_MAIL = ("equal", "domain_slip", "slip")
 NO_MAIL = (UNKNOWN, "alike", DIFFERS)
 NO_PHONE = (UNKNOWN, DIFFERS)

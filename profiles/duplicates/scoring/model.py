@@ -15,18 +15,24 @@ from math import floor, log2
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from profiles.duplicates.scoring.features import Traits
-from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
-from profiles.duplicates.scoring.interactions import DOUBLED, OFTEN, PER_PEOPLE, SHARED, SHARINGS
+from profiles.duplicates.scoring.features import Features
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
+from profiles.duplicates.scoring.interactions import (
+    DOUBLED,
+    OFTEN_SHARED,
+    PER_DOUBLING,
+    SHARED,
+    SHARING_TERMS,
+)
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS, Levels
 from profiles.duplicates.scoring.similarity import Comparison
 
 # In a small base hardly anybody is like another by chance: fewer people than this change nothing any more.
-LEAST_PEOPLE = 40_000
+MIN_PROFILES = 40_000
 FILE = Path(__file__).with_name("model.json")
 
 
-class Told(NamedTuple):
+class Evidence(NamedTuple):
     """One line of an explanation: a field's level, or (``field`` empty) an adjustment, and its weight in bits."""
 
     field: str
@@ -37,17 +43,17 @@ class Told(NamedTuple):
 # Not frozen, as ``Traits`` and ``tiers.Side`` are not: that makes each several times as expensive, and a changed
 # person has hundreds.
 @dataclass(slots=True)
-class Scored:
+class PairScore:
     """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields."""
 
     score: float
     levels: Levels
-    lines: list[tuple[str, str, float]]
+    terms: list[tuple[str, str, float]]
 
     @property
-    def told(self) -> list[Told]:
+    def evidence(self) -> list[Evidence]:
         """The explanation; of most pairs nobody asks for it."""
-        return [Told(*line) for line in self.lines]
+        return [Evidence(*term) for term in self.terms]
 
     @property
     def probability(self) -> float:
@@ -63,14 +69,14 @@ class Rarity:
 
     bits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def of(self, field_name: str, value: str | None) -> float:
+    def bits_of(self, field_name: str, value: str | None) -> float:
         known = self.bits.get(field_name, {})
         return known.get(value or "", known.get("", 0.0))
 
     @cached_property
-    def often(self) -> frozenset[str]:
+    def often_shared(self) -> frozenset[str]:
         """Those of ``together.OFTEN`` that are so in this base."""
-        return frozenset(name for name in OFTEN if self.of("shared", name) > 0)
+        return frozenset(name for name in OFTEN_SHARED if self.bits_of("shared", name) > 0)
 
 
 @dataclass(frozen=True)
@@ -82,78 +88,84 @@ class Model:
 
     version: str
     weights: Mapping[str, tuple[float, ...]]
-    adjustments: Mapping[str, float]
+    interactions: Mapping[str, float]
     shared: Mapping[str, float]
     rarity: Mapping[str, float]
     base: float
-    people: int
-    growth: float
+    profile_count: int
+    bits_per_doubling: float
     thresholds: Mapping[str, float]
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Model:
+    def from_json(cls, data: Mapping[str, Any]) -> Model:
         weights = {
             comparison.field: tuple(
-                told["fields"][comparison.field]["levels"][name]["weight"] for name in comparison.names
+                data["fields"][comparison.field]["levels"][name]["weight"] for name in comparison.names
             )
             for comparison in COMPARISONS
         }
         return cls(
-            version=told["version"],
+            version=data["version"],
             weights=weights,
-            adjustments={one.name: told["adjustments"][one.name]["weight"] for one in ADJUSTMENTS},
-            shared={name: told["shared"][name]["weight"] for name in SHARED},
-            rarity={name: one["rarity"] for name, one in told["fields"].items() if "rarity" in one},
-            base=told["prior"]["bits"],
-            people=told["prior"]["people"],
-            growth=told["prior"]["bits_per_doubling"],
-            thresholds=told["thresholds"],
+            interactions={term.name: data["adjustments"][term.name]["weight"] for term in INTERACTIONS},
+            shared={name: data["shared"][name]["weight"] for name in SHARED},
+            rarity={name: term["rarity"] for name, term in data["fields"].items() if "rarity" in term},
+            base=data["prior"]["bits"],
+            profile_count=data["prior"]["people"],
+            bits_per_doubling=data["prior"]["bits_per_doubling"],
+            thresholds=data["thresholds"],
         )
 
-    def prior(self, people: int) -> float:
+    def prior(self, profile_count: int) -> float:
         """Bits a pair begins with: the more people, the more of them look alike by chance."""
-        return self.base - self.growth * self.doublings(people)
+        return self.base - self.bits_per_doubling * self.doublings(profile_count)
 
-    def doublings(self, people: int) -> float:
+    def doublings(self, profile_count: int) -> float:
         """How often the people the model was fitted on have doubled in a base of so many."""
-        return doublings(people, self.people)
+        return doublings(profile_count, self.profile_count)
 
     def score(
-        self, one: Traits, other: Traits, *, people: int, rarity: Rarity, levels: Levels | None = None
-    ) -> Scored:
+        self,
+        left: Features,
+        right: Features,
+        *,
+        profile_count: int,
+        rarity: Rarity,
+        levels: Levels | None = None,
+    ) -> PairScore:
         """How likely two are one person, and why. What ``bulk`` computes for many.
 
         ``levels``: those of the two, where somebody looked at some already.
         """
-        levels = Levels(one, other) if levels is None else levels
-        lines: list[tuple[str, str, float]] = []
-        holding = (1 << len(_TOGETHER)) - 1
-        for comparison, weights, rare_places, masks in self._fields:
+        levels = Levels(left, right) if levels is None else levels
+        terms: list[tuple[str, str, float]] = []
+        remaining = (1 << len(_TERMS)) - 1
+        for comparison, weights, rarity_levels, masks in self._fields:
             level = levels[comparison.field]
-            holding &= masks[level]
+            remaining &= masks[level]
             if level < 0:
                 continue
             weight = weights[level]
-            if level in rare_places:
-                weight += self.rarity[comparison.field] * _commoner(comparison, one, other, rarity)
-            lines.append((comparison.field, comparison.names[level], weight))
-        while holding:
-            lowest = holding & -holding
-            holding ^= lowest
-            adjustment = _TOGETHER[lowest.bit_length() - 1]
-            weight = self._together(adjustment.name, rarity)
-            if adjustment.by == PER_PEOPLE:
-                weight *= self.doublings(people)
-            elif adjustment.by:
-                weight *= _commoner(BY_FIELD[adjustment.by], one, other, rarity)
-            lines.append(("", adjustment.name, weight))
-        prior = self.prior(people) + self._together(DOUBLED, rarity)
-        return Scored(prior + sum([weight for _, _, weight in lines]), levels, lines)
+            if level in rarity_levels:
+                weight += self.rarity[comparison.field] * _commoner_bits(comparison, left, right, rarity)
+            terms.append((comparison.field, comparison.names[level], weight))
+        while remaining:
+            lowest = remaining & -remaining
+            remaining ^= lowest
+            interaction = _TERMS[lowest.bit_length() - 1]
+            weight = self._interaction_weight(interaction.name, rarity)
+            if interaction.by == PER_DOUBLING:
+                weight *= self.doublings(profile_count)
+            elif interaction.by:
+                weight *= _commoner_bits(BY_FIELD[interaction.by], left, right, rarity)
+            terms.append(("", interaction.name, weight))
+        prior = self.prior(profile_count) + self._interaction_weight(DOUBLED, rarity)
+        return PairScore(prior + sum([weight for _, _, weight in terms]), levels, terms)
 
-    def _together(self, name: str, rarity: Rarity) -> float:
+    def _interaction_weight(self, name: str, rarity: Rarity) -> float:
         if name in self.shared:
-            return self.shared[name] * rarity.of("shared", name)
-        return self.adjustments[name]
+            return self.shared[name] * rarity.bits_of("shared", name)
+        return self.interactions[name]
 
     @cached_property
     def _fields(self) -> list[tuple[Comparison, tuple[float, ...], frozenset[int], list[int]]]:
@@ -161,32 +173,35 @@ class Model:
         which of _TOGETHER may still hold, as bits."""
         return [
             (
-                one,
-                self.weights[one.field],
-                frozenset(map(one.names.index, one.rarity_levels)),
-                [_may_hold(one.field, level) for level in (*range(len(one.names)), -1)],
+                comparison,
+                self.weights[comparison.field],
+                frozenset(map(comparison.names.index, comparison.rarity_levels)),
+                [_possible_terms(comparison.field, level) for level in (*range(len(comparison.names)), -1)],
             )
-            for one in COMPARISONS
+            for comparison in COMPARISONS
         ]
 
 
-_TOGETHER = (*ADJUSTMENTS, *SHARINGS)
+_TERMS = (*INTERACTIONS, *SHARING_TERMS)
 
 
-def _may_hold(field_name: str, level: int) -> int:
-    fitting = (field_name not in one.when or level in one.places(field_name) for one in _TOGETHER)
-    return sum(1 << place for place, fits in enumerate(fitting) if fits)
+def _possible_terms(field_name: str, level: int) -> int:
+    is_possible = (field_name not in term.when or level in term.level_numbers(field_name) for term in _TERMS)
+    return sum(1 << index for index, possible in enumerate(is_possible) if possible)
 
 
-def doublings(people: int, since: int) -> float:
+def doublings(profile_count: int, reference_count: int) -> float:
     """How often ``since`` people have doubled in a base of ``people``."""
-    return log2(max(people, LEAST_PEOPLE) / since)
+    return log2(max(profile_count, MIN_PROFILES) / reference_count)
 
 
-def _commoner(comparison: Comparison, one: Traits, other: Traits, rarity: Rarity) -> float:
+def _commoner_bits(comparison: Comparison, left: Features, right: Features, rarity: Rarity) -> float:
     """Bits of the commoner of two names."""
-    trait, field_name = comparison.trait, comparison.field
-    return min(rarity.of(field_name, getattr(one, trait)), rarity.of(field_name, getattr(other, trait)))
+    feature, field_name = comparison.feature, comparison.field
+    return min(
+        rarity.bits_of(field_name, getattr(left, feature)),
+        rarity.bits_of(field_name, getattr(right, feature)),
+    )
 
 
 def rounded(bits: float) -> float:
@@ -197,4 +212,4 @@ def rounded(bits: float) -> float:
 @lru_cache(maxsize=1)
 def shipped() -> Model:
     """The model this version of the product scores with."""
-    return Model.of(json.loads(FILE.read_text()))
+    return Model.from_json(json.loads(FILE.read_text()))

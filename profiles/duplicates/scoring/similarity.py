@@ -15,7 +15,7 @@ from functools import cached_property
 
 from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
-from profiles.duplicates.scoring.features import Traits
+from profiles.duplicates.scoring.features import Features
 
 UNKNOWN = "unknown"
 DIFFERS = "differs"
@@ -29,7 +29,7 @@ class Level:
     name: str
     label: str
     sql: str
-    holds: Callable[[Traits, Traits], bool]
+    holds: Callable[[Features, Features], bool]
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Comparison:
 
     field: str
     label: str
-    trait: str
+    feature: str
     levels: tuple[Level, ...]
     is_rarity_counted: bool = False
-    known: Callable[[Traits, Traits], bool] | None = None
+    known: Callable[[Features, Features], bool] | None = None
     known_sql: str = ""
-    shows: str = ""
+    display_field: str = ""
 
     @property
     def rarity_levels(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class Comparison:
         )
 
     @property
-    def rarity_places(self) -> str:
+    def rarity_level_numbers(self) -> str:
         """Their numbers as SQL."""
         return ", ".join(str(self.names.index(name)) for name in self.rarity_levels)
 
@@ -70,107 +70,116 @@ class Comparison:
     def sql(self) -> str:
         """The number of the level; -1 is unknown."""
         cases = " ".join(
-            f"WHEN {level.sql} THEN {place}" for place, level in enumerate(self.levels) if level.sql
+            f"WHEN {level.sql} THEN {index}" for index, level in enumerate(self.levels) if level.sql
         )
-        unknown = f"l.{self.trait} IS NULL OR r.{self.trait} IS NULL"
+        unknown = f"l.{self.feature} IS NULL OR r.{self.feature} IS NULL"
         if self.known_sql:
             unknown = f"NOT {self.known_sql}"
         return f"CASE WHEN {unknown} THEN -1 {cases} ELSE {len(self.levels) - 1} END"
 
-    def level_of(self, one: Traits, other: Traits) -> int:
+    def level_of(self, left: Features, right: Features) -> int:
         """The same number."""
         if self.known:
-            if not self.known(one, other):
+            if not self.known(left, right):
                 return -1
-        elif getattr(one, self.trait) is None or getattr(other, self.trait) is None:
+        elif getattr(left, self.feature) is None or getattr(right, self.feature) is None:
             return -1
-        for place, holds in self._tests:
-            if holds(one, other):
-                return place
+        for index, holds in self._tests:
+            if holds(left, right):
+                return index
         return len(self.levels) - 1
 
     @cached_property
-    def _tests(self) -> list[tuple[int, Callable[[Traits, Traits], bool]]]:
+    def _tests(self) -> list[tuple[int, Callable[[Features, Features], bool]]]:
         """Of all levels but the last, which always holds."""
-        return [(place, level.holds) for place, level in enumerate(self.levels[:-1])]
+        return [(index, level.holds) for index, level in enumerate(self.levels[:-1])]
 
 
-def is_slip(one: str, other: str, shortest: int) -> bool:
+def is_slip(left: str, right: str, min_length: int) -> bool:
     """One letter more, less, other, or two in the wrong order; both at least so long."""
     return (
-        abs(len(one) - len(other)) <= 1
-        and min(len(one), len(other)) >= shortest
-        and (one[0] == other[0] or one[-1] == other[-1])
-        and DamerauLevenshtein.distance(*_measured(one, other), score_cutoff=1) == 1
+        abs(len(left) - len(right)) <= 1
+        and min(len(left), len(right)) >= min_length
+        and (left[0] == right[0] or left[-1] == right[-1])
+        and DamerauLevenshtein.distance(*_measured(left, right), score_cutoff=1) == 1
     )
 
 
-def _measured(one: str, other: str) -> tuple[str, str] | tuple[bytes, bytes]:
-    return (one, other) if one.isascii() and other.isascii() else (one.encode(), other.encode())
+def _measured(left: str, right: str) -> tuple[str, str] | tuple[bytes, bytes]:
+    return (left, right) if left.isascii() and right.isascii() else (left.encode(), right.encode())
 
 
-def slip_sql(trait: str, shortest: int) -> str:
-    left, right = f"l.{trait}", f"r.{trait}"
+def slip_sql(feature: str, min_length: int) -> str:
+    left_column, right_column = f"l.{feature}", f"r.{feature}"
     # So much from the left or from the right no slip has touched, wherever it is.
-    half = f"(least(length({left}), length({right})) - 1) // 2"
+    half = f"(least(length({left_column}), length({right_column})) - 1) // 2"
     return (
-        f"(abs(length({left}) - length({right})) <= 1 AND least(length({left}), length({right})) >= {shortest}"
-        f" AND (left({left}, {half}) = left({right}, {half}) OR right({left}, {half}) = right({right}, {half}))"
-        f" AND damerau_levenshtein({left}, {right}) = 1)"
+        f"(abs(length({left_column}) - length({right_column})) <= 1 AND least(length({left_column}), length({right_column})) >= {min_length}"
+        f" AND (left({left_column}, {half}) = left({right_column}, {half}) OR right({left_column}, {half}) = right({right_column}, {half}))"
+        f" AND damerau_levenshtein({left_column}, {right_column}) = 1)"
     )
 
 
-def is_alike(one: str, other: str, least: float) -> bool:
-    return JaroWinkler.similarity(*_measured(one, other)) >= least
+def is_alike(left: str, right: str, min_similarity: float) -> bool:
+    return JaroWinkler.similarity(*_measured(left, right)) >= min_similarity
 
 
-def alike_sql(trait: str, least: float) -> str:
-    return f"jaro_winkler_similarity(l.{trait}, r.{trait}) >= {least}"
+def alike_sql(feature: str, min_similarity: float) -> str:
+    return f"jaro_winkler_similarity(l.{feature}, r.{feature}) >= {min_similarity}"
 
 
-def _text(trait: str) -> Callable[[Traits], str]:
-    def read(traits: Traits) -> str:
-        return getattr(traits, trait) or ""
+def _text(feature: str) -> Callable[[Features], str]:
+    def read(features: Features) -> str:
+        return getattr(features, feature) or ""
 
     return read
 
 
-def equal(trait: str, label: str = "are equal") -> Level:
+def equal(feature: str, label: str = "are equal") -> Level:
     return Level(
-        "equal", label, f"l.{trait} = r.{trait}", lambda a, b: getattr(a, trait) == getattr(b, trait)
+        "equal", label, f"l.{feature} = r.{feature}", lambda a, b: getattr(a, feature) == getattr(b, feature)
     )
 
 
-def equal_any(trait: str, several: str) -> Level:
+def equal_any(feature: str, list_feature: str) -> Level:
     """Equal, or where somebody has several, any of them."""
-    left, right = f"l.{several}", f"r.{several}"
+    left_column, right_column = f"l.{list_feature}", f"r.{list_feature}"
     return Level(
         "equal",
         "are equal",
-        f"(l.{trait} = r.{trait} OR (len({left}) + len({right}) > 0 AND (list_contains({left}, r.{trait})"
-        f" OR list_contains({right}, l.{trait}) OR list_has_any({left}, {right}))))",
+        f"(l.{feature} = r.{feature} OR (len({left_column}) + len({right_column}) > 0 AND (list_contains({left_column}, r.{feature})"
+        f" OR list_contains({right_column}, l.{feature}) OR list_has_any({left_column}, {right_column}))))",
         lambda a, b: (
-            getattr(a, trait) == getattr(b, trait)
+            getattr(a, feature) == getattr(b, feature)
             or (
-                bool(getattr(a, several) or getattr(b, several))
-                and not _all_of(a, trait, several).isdisjoint(_all_of(b, trait, several))
+                bool(getattr(a, list_feature) or getattr(b, list_feature))
+                and not _all_values(a, feature, list_feature).isdisjoint(
+                    _all_values(b, feature, list_feature)
+                )
             )
         ),
     )
 
 
-def _all_of(traits: Traits, trait: str, several: str) -> set[str]:
-    return {getattr(traits, trait), *getattr(traits, several)}
+def _all_values(features: Features, feature: str, list_feature: str) -> set[str]:
+    return {getattr(features, feature), *getattr(features, list_feature)}
 
 
-def slip(trait: str, shortest: int, label: str = "are one slip apart") -> Level:
-    read = _text(trait)
-    return Level("slip", label, slip_sql(trait, shortest), lambda a, b: is_slip(read(a), read(b), shortest))
+def slip(feature: str, min_length: int, label: str = "are one slip apart") -> Level:
+    read = _text(feature)
+    return Level(
+        "slip", label, slip_sql(feature, min_length), lambda a, b: is_slip(read(a), read(b), min_length)
+    )
 
 
-def alike(trait: str, least: float, label: str = "are alike") -> Level:
-    read = _text(trait)
-    return Level("alike", label, alike_sql(trait, least), lambda a, b: is_alike(read(a), read(b), least))
+def alike(feature: str, min_similarity: float, label: str = "are alike") -> Level:
+    read = _text(feature)
+    return Level(
+        "alike",
+        label,
+        alike_sql(feature, min_similarity),
+        lambda a, b: is_alike(read(a), read(b), min_similarity),
+    )
 
 
 def differs(label: str = "differ") -> Level:
@@ -187,27 +196,27 @@ SWAPPED = Level(
 )
 
 
-def _is_swapped(one: Traits, other: Traits) -> bool:
+def _is_swapped(left: Features, right: Features) -> bool:
     """Both, each perhaps with a slip after its first letter."""
-    if None in (one.first, one.last, other.first, other.last):
+    if None in (left.first, left.last, right.first, right.last):
         return False
-    there, back = (one.first or "", other.last or ""), (one.last or "", other.first or "")
+    there, back = (left.first or "", right.last or ""), (left.last or "", right.first or "")
     return all(a[0] == b[0] and is_alike(a, b, 0.9) for a, b in (there, back))
 
 
-def is_crossed(one: Traits, other: Traits) -> bool:
+def is_crossed(left: Features, right: Features) -> bool:
     """What is one's first name is the other's last."""
-    first, last = one.first or "", other.last or ""
+    first, last = left.first or "", right.last or ""
     return first[:1] == last[:1] != "" and is_alike(first, last, 0.9)
 
 
 _NOT_LETTERS = re.compile("[^a-z]")
 
 
-def given_in_mailbox(traits: Traits) -> str:
+def given_in_mailbox(features: Features) -> str:
     """What is left of a mailbox's letters without the last name: a first name or its initial; "" for nothing."""
-    mailbox = traits.mailbox or ""
-    letters, last = _NOT_LETTERS.sub("", mailbox), (traits.last or "").replace(" ", "")
+    mailbox = features.mailbox or ""
+    letters, last = _NOT_LETTERS.sub("", mailbox), (features.last or "").replace(" ", "")
     if len(last) >= 2 and last in letters:
         return letters.replace(last, "")
     return _NOT_LETTERS.sub("", mailbox.partition(".")[0])
@@ -225,11 +234,11 @@ def given_sql(side: str) -> str:
     )
 
 
-def is_mailbox_told(one: Traits, other: Traits) -> bool:
+def is_name_in_mailbox_known(left: Features, right: Features) -> bool:
     """One first name is missing, and its owner's mailbox may say it."""
-    if (one.first is None) == (other.first is None):
+    if (left.first is None) == (right.first is None):
         return False
-    return bool(given_in_mailbox(one if one.first is None else other))
+    return bool(given_in_mailbox(left if left.first is None else right))
 
 
 # The mailbox's part of who has no first name, and the first name of who has one.
@@ -237,36 +246,36 @@ GIVEN_SQL = f"CASE WHEN l.first IS NULL THEN {given_sql('l')} ELSE {given_sql('r
 NAMED_SQL = "replace(coalesce(l.first, r.first), ' ', '')"
 
 
-def _given_and_named(one: Traits, other: Traits) -> tuple[str, str]:
-    nameless, named = (one, other) if one.first is None else (other, one)
+def _given_and_named(left: Features, right: Features) -> tuple[str, str]:
+    nameless, named = (left, right) if left.first is None else (right, left)
     return given_in_mailbox(nameless), (named.first or "").replace(" ", "")
 
 
-def is_given(one: Traits, other: Traits) -> bool:
-    given, named = _given_and_named(one, other)
+def is_given(left: Features, right: Features) -> bool:
+    given, named = _given_and_named(left, right)
     return len(named) >= 2 and given.startswith(named)
 
 
-def is_given_initial(one: Traits, other: Traits) -> bool:
-    given, named = _given_and_named(one, other)
+def is_given_initial(left: Features, right: Features) -> bool:
+    given, named = _given_and_named(left, right)
     return named.startswith(given)
 
 
-def is_given_alike(one: Traits, other: Traits) -> bool:
-    return is_alike(*_given_and_named(one, other), 0.88)
+def is_given_alike(left: Features, right: Features) -> bool:
+    return is_alike(*_given_and_named(left, right), 0.88)
 
 
-def is_part(one: str, other: str) -> bool:
-    return one.startswith(other + " ") or other.startswith(one + " ")
+def is_part(left: str, right: str) -> bool:
+    return left.startswith(right + " ") or right.startswith(left + " ")
 
 
-def is_initial(one: str, other: str) -> bool:
-    return one[0] == other[0] and 1 in (len(one), len(other))
+def is_initial(left: str, right: str) -> bool:
+    return left[0] == right[0] and 1 in (len(left), len(right))
 
 
-def is_parted(one: str, other: str) -> bool:
+def is_parted(left: str, right: str) -> bool:
     """Two of year, month and day are equal, the third is another altogether."""
-    return (one[:4] == other[:4]) + (one[5:7] == other[5:7]) + (one[8:] == other[8:]) >= 2
+    return (left[:4] == right[:4]) + (left[5:7] == right[5:7]) + (left[8:] == right[8:]) >= 2
 
 
 _YEAR, _MONTH, _DAY = (
@@ -276,17 +285,17 @@ _YEAR, _MONTH, _DAY = (
 PARTED_SQL = f"(({_YEAR} AND {_MONTH}) OR ({_YEAR} AND {_DAY}) OR ({_MONTH} AND {_DAY}))"
 
 _NOT_DIGITS = re.compile("[^0-9]")
-_HOUSE = str.maketrans("", "", "0123456789 ")
+_WITHOUT_HOUSE_NUMBER = str.maketrans("", "", "0123456789 ")
 
 
-def is_one_street(one: str, other: str) -> bool:
-    here, there = one.translate(_HOUSE), other.translate(_HOUSE)
+def is_same_street(left: str, right: str) -> bool:
+    here, there = left.translate(_WITHOUT_HOUSE_NUMBER), right.translate(_WITHOUT_HOUSE_NUMBER)
     return bool(here) and is_alike(here, there, 0.88)
 
 
-def is_one_house(one: str, other: str) -> bool:
+def is_same_house(left: str, right: str) -> bool:
     """The same digits, and some."""
-    here, there = (_NOT_DIGITS.sub("", street) for street in (one, other))
+    here, there = (_NOT_DIGITS.sub("", street) for street in (left, right))
     return here == there != ""
 
 
@@ -304,16 +313,16 @@ def whole_street_sql(side: str) -> str:
 
 
 # Expressions of one side alone; ``bulk`` works each out once for everybody, not for every pair.
-OF_ONE: dict[str, Callable[[str], str]] = {
+ONE_SIDED_SQL: dict[str, Callable[[str], str]] = {
     "given": given_sql,
     "street_name": _street_sql,
     "house": _house_sql,
     "whole_street": whole_street_sql,
 }
 _LEFT_HOUSE, _RIGHT_HOUSE = _house_sql("l"), _house_sql("r")
-ONE_STREET_SQL = f"jaro_winkler_similarity({_street_sql('l')}, {_street_sql('r')}) >= 0.88"
-ONE_HOUSE_SQL = f"({_LEFT_HOUSE} = {_RIGHT_HOUSE} AND {_LEFT_HOUSE} <> '')"
+SAME_STREET_SQL = f"jaro_winkler_similarity({_street_sql('l')}, {_street_sql('r')}) >= 0.88"
+SAME_HOUSE_SQL = f"({_LEFT_HOUSE} = {_RIGHT_HOUSE} AND {_LEFT_HOUSE} <> '')"
 
 
-def is_day_for_month(one: str, other: str) -> bool:
-    return one[:5] == other[:5] and one[5:7] == other[8:10] and one[8:10] == other[5:7]
+def is_day_for_month(left: str, right: str) -> bool:
+    return left[:5] == right[:5] and left[5:7] == right[8:10] and left[8:10] == right[5:7]

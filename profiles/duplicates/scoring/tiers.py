@@ -14,9 +14,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 
-from profiles.duplicates.scoring.features import Traits
-from profiles.duplicates.scoring.levels import BY_FIELD, ONE_MAIL, SAME_DATE, SAME_PHONE, SAME_STREET, Levels
-from profiles.duplicates.scoring.model import Model, Scored
+from profiles.duplicates.scoring.features import Features
+from profiles.duplicates.scoring.levels import (
+    BY_FIELD,
+    NEARLY_EQUAL_MAIL,
+    SAME_DATE,
+    SAME_PHONE,
+    SAME_STREET,
+    Levels,
+)
+from profiles.duplicates.scoring.model import Model, PairScore
 from profiles.duplicates.scoring.similarity import DIFFERS, UNKNOWN
 
 CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible", "related", ""
@@ -24,7 +31,7 @@ SINGLE_BITS = 48
 
 
 @dataclass(slots=True)
-class Side:
+class ComparedProfile:
     """One person of a pair.
 
     ``ids``: hashes (``keys.hashed``) of ``type:value`` of every hard identifier held, or written as an attribute
@@ -32,13 +39,13 @@ class Side:
     identifier of a type a person has one of, ``single_of(type_id, value's hash)``.
     """
 
-    traits: Traits
+    features: Features
     ids: frozenset[int] = frozenset()
     singles: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Classified:
+class Classification:
     """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, of DOUBTS where one keeps it from
     being more than possible, or of DESPITE; ``veto`` one of VETOES; or ""."""
 
@@ -58,7 +65,7 @@ class Facts:
 
     levels: Levels
     same_id: bool
-    other_single: bool
+    has_conflicting_id: bool
     same_initial: bool
     across_eighteen: bool
     often_email: bool = False
@@ -81,7 +88,7 @@ class Condition:
 
     @cached_property
     def _levels(self) -> list[tuple[str, frozenset[int]]]:
-        return [(name, frozenset(_places(name, names))) for name, names in self.when.items()]
+        return [(name, frozenset(_level_numbers(name, names))) for name, names in self.when.items()]
 
     @cached_property
     def _facts(self) -> list[tuple[str, bool]]:
@@ -91,24 +98,25 @@ class Condition:
     def sql(self) -> str:
         """Over columns named like the fields and the facts."""
         parts = [
-            f"{name} IN ({', '.join(map(str, _places(name, names)))})" for name, names in self.when.items()
+            f"{name} IN ({', '.join(map(str, _level_numbers(name, names)))})"
+            for name, names in self.when.items()
         ]
         return " AND ".join([*parts, *self.needs]) or "true"
 
 
-def _places(name: str, levels: tuple[str, ...]) -> list[int]:
+def _level_numbers(name: str, levels: tuple[str, ...]) -> list[int]:
     names = BY_FIELD[name].names
     return [-1 if level == UNKNOWN else names.index(level) for level in levels]
 
 
-def _but(name: str, *left_out: str) -> tuple[str, ...]:
+def _all_except(name: str, *left_out: str) -> tuple[str, ...]:
     """Every level of a field, unknown among them, without some."""
     return tuple(level for level in (UNKNOWN, *BY_FIELD[name].names) if level not in left_out)
 
 
 # Not a slip: Kevin and Devin are brothers more often than one is mistyped; their score may still make it probable.
-_FIRST_AGREES = ("equal", "part", "nickname")
-_NO_OTHER_DATE = _but("birth_date", DIFFERS, "parted")
+_AGREEING_FIRST_NAMES = ("equal", "part", "nickname")
+_BIRTH_DATE_NOT_AGAINST = _all_except("birth_date", DIFFERS, "parted")
 
 VETOES: dict[str, Condition] = {
     "first_names": Condition(
@@ -120,7 +128,8 @@ VETOES: dict[str, Condition] = {
         "Their birth dates are more than a slip apart: two people.", {"birth_date": (DIFFERS,)}
     ),
     "identifiers": Condition(
-        "They hold different values of an identifier of which a person has one.", needs=("other_single",)
+        "They hold different values of an identifier of which a person has one.",
+        needs=("has_conflicting_id",),
     ),
     "minor": Condition("One is a minor and the other is not.", needs=("across_eighteen",)),
 }
@@ -134,32 +143,32 @@ RULES: dict[str, Condition] = {
         "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone objects.",
         {
             "email": ("equal",),
-            "first_name": _FIRST_AGREES,
-            "last_name": _but("last_name", DIFFERS, "alike"),
-            "birth_date": _NO_OTHER_DATE,
-            "phone": _but("phone", DIFFERS),
+            "first_name": _AGREEING_FIRST_NAMES,
+            "last_name": _all_except("last_name", DIFFERS, "alike"),
+            "birth_date": _BIRTH_DATE_NOT_AGAINST,
+            "phone": _all_except("phone", DIFFERS),
         },
     ),
     "phone": Condition(
         "Their phone numbers are equal, their first names agree, and neither last name, birth date nor e-mail objects.",
         {
             "phone": ("equal",),
-            "first_name": _FIRST_AGREES,
-            "last_name": _but("last_name", DIFFERS, "alike"),
-            "birth_date": _NO_OTHER_DATE,
-            "email": _but("email", DIFFERS),
+            "first_name": _AGREEING_FIRST_NAMES,
+            "last_name": _all_except("last_name", DIFFERS, "alike"),
+            "birth_date": _BIRTH_DATE_NOT_AGAINST,
+            "email": _all_except("email", DIFFERS),
         },
     ),
 }
 # Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
 # date that agrees (and so the rule over it), or the same identifier, settles it.
-_NO_SAME_DATE = _but("birth_date", *SAME_DATE)
-_NO_SAME_MAIL = _but("email", *ONE_MAIL)
-_NO_SAME_PHONE = _but("phone", *SAME_PHONE)
+_NO_EQUAL_DATE = _all_except("birth_date", *SAME_DATE)
+_NO_EQUAL_MAIL = _all_except("email", *NEARLY_EQUAL_MAIL)
+_NO_EQUAL_PHONE = _all_except("phone", *SAME_PHONE)
 DOUBTS: dict[str, Condition] = {
     "home": Condition(
         "What they share is also held by somebody with another first name, and no birth date tells them apart.",
-        {"home": (DIFFERS,), "birth_date": _NO_SAME_DATE},
+        {"home": (DIFFERS,), "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "nameless_home": Condition(
@@ -172,65 +181,65 @@ DOUBTS: dict[str, Condition] = {
         {
             "phone": ("equal", "tail", "slip"),
             "email": ("mailbox", "alike", DIFFERS),
-            "birth_date": _NO_SAME_DATE,
+            "birth_date": _NO_EQUAL_DATE,
         },
         ("not same_id",),
     ),
     "phones": Condition(
         "They share an e-mail address but have different phones, and no birth date tells them apart.",
         {
-            "email": ONE_MAIL,
+            "email": NEARLY_EQUAL_MAIL,
             "phone": (DIFFERS,),
-            "birth_date": _NO_SAME_DATE,
+            "birth_date": _NO_EQUAL_DATE,
         },
         ("not same_id",),
     ),
     "mailbox_of_another": Condition(
         "One first name is missing, and no birth date tells whose the e-mail address is they share.",
-        {"first_name": (UNKNOWN,), "email": ONE_MAIL, "birth_date": _NO_SAME_DATE},
+        {"first_name": (UNKNOWN,), "email": NEARLY_EQUAL_MAIL, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "name_and_home": Condition(
         "They share neither e-mail nor phone, and no birth date tells them apart: perhaps father and son.",
-        {"email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        {"email": _NO_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "mail_slip": Condition(
         "Their e-mail addresses are a letter or a digit apart, and no phone or birth date says that it is a slip.",
-        {"email": ("slip",), "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        {"email": ("slip",), "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "crossed": Condition(
         "The first name of one is the last name of the other, and they share neither e-mail nor phone: perhaps twins.",
-        {"first_name": ("crossed",), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
+        {"first_name": ("crossed",), "email": _NO_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE},
         ("not same_id",),
     ),
     "home_name": Condition(
         "What they share is also held by somebody with another first name, and their own are not quite the same.",
-        {"home": (DIFFERS,), "first_name": _but("first_name", "equal", UNKNOWN, DIFFERS)},
+        {"home": (DIFFERS,), "first_name": _all_except("first_name", "equal", UNKNOWN, DIFFERS)},
         ("not same_id",),
     ),
     "often_email": Condition(
         "Here families often share an e-mail address, and no phone or birth date tells them apart.",
-        {"email": ONE_MAIL, "phone": _NO_SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        {"email": NEARLY_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_email"),
     ),
     "often_phone": Condition(
         "Here families often share a phone, and no e-mail or birth date tells them apart.",
-        {"phone": SAME_PHONE, "email": _NO_SAME_MAIL, "birth_date": _NO_SAME_DATE},
+        {"phone": SAME_PHONE, "email": _NO_EQUAL_MAIL, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_phone"),
     ),
     "often_both": Condition(
         "Here families often share both e-mail and phone, and no birth date tells them apart.",
-        {"email": ONE_MAIL, "phone": SAME_PHONE, "birth_date": _NO_SAME_DATE},
+        {"email": NEARLY_EQUAL_MAIL, "phone": SAME_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_email", "often_phone"),
     ),
     "nameless_email": Condition(
         "Here families often share an e-mail address; a first name is missing, and no phone or mailbox says whose it is.",
         {
             "first_name": (UNKNOWN,),
-            "email": ONE_MAIL,
-            "phone": _NO_SAME_PHONE,
+            "email": NEARLY_EQUAL_MAIL,
+            "phone": _NO_EQUAL_PHONE,
             "mailbox_name": (UNKNOWN, DIFFERS),
         },
         ("not same_id", "often_email"),
@@ -240,42 +249,46 @@ DOUBTS: dict[str, Condition] = {
         {
             "first_name": (UNKNOWN,),
             "phone": SAME_PHONE,
-            "email": _NO_SAME_MAIL,
+            "email": _NO_EQUAL_MAIL,
             "mailbox_name": (UNKNOWN, DIFFERS),
         },
         ("not same_id", "often_phone"),
     ),
     "twin": Condition(
         "One first name is missing, and they share a home and a birth date but neither e-mail nor phone: perhaps twins.",
-        {"first_name": (UNKNOWN,), "email": _NO_SAME_MAIL, "phone": _NO_SAME_PHONE},
+        {"first_name": (UNKNOWN,), "email": _NO_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE},
         ("not same_id",),
     ),
 }
 # Clerks mistake one name or one date for another: what one veto says and the score does not leaves a pair possible. Not
 # where both first names and birth dates object, nor at one e-mail or phone, where nine in ten are a household.
-_NO_CONTACT = {"email": _but("email", "equal"), "phone": _but("phone", "equal", "tail")}
-_NO_OTHER_FIRST = _but("first_name", DIFFERS)
-_ELSE = "but so much else agrees that they may be one person all the same."
+_NO_CONTACT = {"email": _all_except("email", "equal"), "phone": _all_except("phone", "equal", "tail")}
+_FIRST_NAMES_NOT_UNLIKE = _all_except("first_name", DIFFERS)
+_MUCH_ELSE_AGREES = "but so much else agrees that they may be one person all the same."
 DESPITE: dict[str, Condition] = {
     "despite_first_names": Condition(
-        f"Their first names are known and unlike, {_ELSE}",
+        f"Their first names are known and unlike, {_MUCH_ELSE_AGREES}",
         {"first_name": (DIFFERS,), "birth_date": (*SAME_DATE, "parted"), **_NO_CONTACT},
-        ("not same_initial", "not other_single"),
+        ("not same_initial", "not has_conflicting_id"),
     ),
     "despite_first_names_at_home": Condition(
-        f"Their first names are known and unlike and a birth date is missing, {_ELSE}",
+        f"Their first names are known and unlike and a birth date is missing, {_MUCH_ELSE_AGREES}",
         {"first_name": (DIFFERS,), "birth_date": (UNKNOWN,), "street": SAME_STREET, **_NO_CONTACT},
-        ("not same_initial", "not other_single"),
+        ("not same_initial", "not has_conflicting_id"),
     ),
     "despite_birth_dates": Condition(
-        f"Their birth dates are more than a slip apart, {_ELSE}",
-        {"birth_date": (DIFFERS,), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
-        ("not other_single",),
+        f"Their birth dates are more than a slip apart, {_MUCH_ELSE_AGREES}",
+        {"birth_date": (DIFFERS,), "first_name": _FIRST_NAMES_NOT_UNLIKE, **_NO_CONTACT},
+        ("not has_conflicting_id",),
     ),
     "despite_minor": Condition(
-        f"One is a minor and the other is not, {_ELSE}",
-        {"birth_date": _but("birth_date", DIFFERS), "first_name": _NO_OTHER_FIRST, **_NO_CONTACT},
-        ("across_eighteen", "not other_single"),
+        f"One is a minor and the other is not, {_MUCH_ELSE_AGREES}",
+        {
+            "birth_date": _all_except("birth_date", DIFFERS),
+            "first_name": _FIRST_NAMES_NOT_UNLIKE,
+            **_NO_CONTACT,
+        },
+        ("across_eighteen", "not has_conflicting_id"),
     ),
 }
 # Rules but this one are doubted where the score says less than possible: of a million people some have a common name
@@ -283,10 +296,10 @@ DESPITE: dict[str, Condition] = {
 _SURE_RULE = "same_id"
 UNLIKELY = "unlikely"
 # Of pairs that rest on a third person (``through``).
-THROUGH = "through"
+TRANSITIVE = "through"
 _TEXTS = {
     UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
-    THROUGH: "Both are likely one and the same third profile, though these two have little in common.",
+    TRANSITIVE: "Both are likely one and the same third profile, though these two have little in common.",
 }
 # What people of one household or company share.
 TIES: dict[str, Condition] = {
@@ -299,39 +312,47 @@ TIES: dict[str, Condition] = {
 }
 
 
-def facts_of(
-    one: Side, other: Side, levels: Levels, *, today: date, often: frozenset[str] = frozenset()
+def compare_facts(
+    left: ComparedProfile,
+    right: ComparedProfile,
+    levels: Levels,
+    *,
+    today: date,
+    often_shared: frozenset[str] = frozenset(),
 ) -> Facts:
-    firsts = (one.traits.first or "", other.traits.first or "")
-    born, limit = (one.traits.birth_date, other.traits.birth_date), adult_since(today)
+    first_names = (left.features.first or "", right.features.first or "")
+    birth_dates, adult_limit = (left.features.birth_date, right.features.birth_date), adult_since(today)
     return Facts(
         levels=levels,
-        same_id=not one.ids.isdisjoint(other.ids),
-        other_single=_have_other_singles(one.singles, other.singles),
-        same_initial=firsts[0][:1] == firsts[1][:1] != "",
-        across_eighteen=None not in born and len({str(day) <= limit for day in born}) == 2,
-        often_email="often_email" in often,
-        often_phone="often_phone" in often,
+        same_id=not left.ids.isdisjoint(right.ids),
+        has_conflicting_id=_have_conflicting_ids(left.singles, right.singles),
+        same_initial=first_names[0][:1] == first_names[1][:1] != "",
+        across_eighteen=None not in birth_dates
+        and len({str(day) <= adult_limit for day in birth_dates}) == 2,
+        often_email="often_email" in often_shared,
+        often_phone="often_phone" in often_shared,
     )
 
 
-def _have_other_singles(one: frozenset[int], other: frozenset[int]) -> bool:
-    if not one or not other or not one.isdisjoint(other):
+def _have_conflicting_ids(left: frozenset[int], right: frozenset[int]) -> bool:
+    if not left or not right or not left.isdisjoint(right):
         return False
-    return not {single >> SINGLE_BITS for single in one}.isdisjoint(single >> SINGLE_BITS for single in other)
+    return not {single >> SINGLE_BITS for single in left}.isdisjoint(
+        single >> SINGLE_BITS for single in right
+    )
 
 
 def facts_sql(today: date) -> dict[str, str]:
     """The same facts as columns, over tables ``l`` and ``r``."""
-    both_types = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
-    limit = adult_since(today)
+    same_type = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
+    adult_limit = adult_since(today)
     return {
         # As cases, which look at the lists only where both have something in them.
         "same_id": "CASE WHEN len(l.ids) = 0 OR len(r.ids) = 0 THEN false ELSE list_has_any(l.ids, r.ids) END",
-        "other_single": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
-        f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {both_types.format(SINGLE_BITS)} END",
+        "has_conflicting_id": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
+        f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {same_type.format(SINGLE_BITS)} END",
         "same_initial": "coalesce(left(l.first, 1) = left(r.first, 1), false)",
-        "across_eighteen": f"coalesce((l.birth_date <= '{limit}') <> (r.birth_date <= '{limit}'), false)",
+        "across_eighteen": f"coalesce((l.birth_date <= '{adult_limit}') <> (r.birth_date <= '{adult_limit}'), false)",
     }
 
 
@@ -344,34 +365,34 @@ def adult_since(today: date) -> str:
 
 def is_nothing(facts: Facts) -> bool:
     """Whether ``classify`` calls them nothing whatever their score: a veto holds, and neither tie nor exception."""
-    return bool(veto_of(facts)) and not _first(DESPITE, facts) and not _first(TIES, facts)
+    return bool(veto_of(facts)) and not _first_match(DESPITE, facts) and not _first_match(TIES, facts)
 
 
 def veto_of(facts: Facts) -> str:
     """The code of the first veto that holds, or ""."""
-    return _first(VETOES, facts)
+    return _first_match(VETOES, facts)
 
 
-def classify(facts: Facts, scored: Scored, *, model: Model) -> Classified:
+def classify(facts: Facts, scored: PairScore, *, model: Model) -> Classification:
     """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
     is_possible = scored.score >= model.thresholds["possible"]
     if veto := veto_of(facts):
-        if is_possible and (despite := _first(DESPITE, facts)):
-            return Classified(POSSIBLE, despite, veto)
-        return Classified(RELATED if _first(TIES, facts) else NOTHING, "", veto)
-    rule = _first(RULES, facts)
+        if is_possible and (despite := _first_match(DESPITE, facts)):
+            return Classification(POSSIBLE, despite, veto)
+        return Classification(RELATED if _first_match(TIES, facts) else NOTHING, "", veto)
+    rule = _first_match(RULES, facts)
     if rule or scored.score >= model.thresholds["probable"]:
-        doubt = _first(DOUBTS, facts)
+        doubt = _first_match(DOUBTS, facts)
         if doubt:
-            return Classified(POSSIBLE, doubt) if is_possible else Classified(NOTHING)
+            return Classification(POSSIBLE, doubt) if is_possible else Classification(NOTHING)
         if rule:
             is_sure = is_possible or rule == _SURE_RULE
-            return Classified(CERTAIN, rule) if is_sure else Classified(POSSIBLE, UNLIKELY)
-        return Classified(PROBABLE)
-    return Classified(POSSIBLE if is_possible else NOTHING)
+            return Classification(CERTAIN, rule) if is_sure else Classification(POSSIBLE, UNLIKELY)
+        return Classification(PROBABLE)
+    return Classification(POSSIBLE if is_possible else NOTHING)
 
 
-def _first(conditions: Mapping[str, Condition], facts: Facts) -> str:
+def _first_match(conditions: Mapping[str, Condition], facts: Facts) -> str:
     return next((code for code, condition in conditions.items() if condition.holds(facts)), "")
 
 
@@ -394,7 +415,7 @@ def tier_sql(model: Model) -> str:
     )
 
 
-def decided_sql(model: Model) -> str:
+def rule_sql(model: Model) -> str:
     """Over the same columns and ``tier``: the rule that makes it certain, or what makes it possible only."""
     return (
         f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN veto <> '' THEN CASE WHEN tier = '{POSSIBLE}' THEN despite ELSE '' END"
@@ -403,7 +424,7 @@ def decided_sql(model: Model) -> str:
     )
 
 
-def in_words(rule: str, veto: str) -> str:
+def tier_reason(rule: str, veto: str) -> str:
     """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
     if rule in _TEXTS:
         return _TEXTS[rule]

@@ -16,9 +16,9 @@ import orjson
 from scipy.optimize import minimize
 
 from profiles.duplicates.scoring import duckdb_compare
-from profiles.duplicates.scoring.features import COLUMNS, match_keys, read_traits
-from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
-from profiles.duplicates.scoring.interactions import DOUBLED, PER_PEOPLE, SHARED, SHARINGS
+from profiles.duplicates.scoring.features import COLUMNS, match_keys, read_features
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
+from profiles.duplicates.scoring.interactions import DOUBLED, PER_DOUBLING, SHARED, SHARING_TERMS
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import FILE, Model, doublings
 from profiles.duplicates.training.synthetic_people import People, make_people
@@ -41,7 +41,7 @@ SAMPLES: tuple[dict[str, Any], ...] = (
     {"rows": SIZE // 4, "seed": 8, "share": 1.0},
     {"rows": SIZE * 4, "seed": 9, "share": 1.0, "addresses": 0.0},
 )
-UNSEEN: tuple[dict[str, Any], ...] = (
+HELD_OUT_SAMPLES: tuple[dict[str, Any], ...] = (
     {"rows": SIZE, "seed": 11, "share": 1.0},
     {"rows": SIZE, "seed": 12, "share": 0.3},
     {"rows": SIZE, "seed": 13, "share": 0.0},
@@ -49,24 +49,24 @@ UNSEEN: tuple[dict[str, Any], ...] = (
     {"rows": SIZE, "seed": 15, "share": 0.0, "addresses": 0.0},
 )
 # Bits below the score with the best F1 from which pairs are shown: a reviewer would rather see one too many.
-GENEROSITY = 0.3
+REVIEW_MARGIN = 0.3
 
 
 def load(people: People) -> duckdb.DuckDBPyConnection:
     """A database with the table ``people`` and all candidates compared."""
     db = duckdb.connect()
-    db.execute(duckdb_compare.PEOPLE)
+    db.execute(duckdb_compare.CREATE_TABLE)
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
         for number, row in enumerate(people.rows, 1):
-            traits = read_traits(row)
-            told = {name: getattr(traits, name) for name in COLUMNS}
+            features = read_features(row)
+            values = {name: getattr(features, name) for name in COLUMNS}
             file.write(
-                orjson.dumps({"id": number, **told, "ids": [], "singles": [], "keys": match_keys(traits)})
+                orjson.dumps({"id": number, **values, "ids": [], "singles": [], "keys": match_keys(features)})
                 + b"\n"
             )
         file.flush()
         db.execute(
-            "INSERT INTO people SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?)",
+            "INSERT INTO profiles SELECT * FROM read_json(?, format = 'newline_delimited', columns = ?)",
             [file.name, duckdb_compare.TYPES],
         )
     duckdb_compare.find_candidates(db)
@@ -75,32 +75,34 @@ def load(people: People) -> duckdb.DuckDBPyConnection:
     return db
 
 
-def matrix(db: duckdb.DuckDBPyConnection, truth: set[tuple[int, int]]) -> tuple[Any, Any, Any]:
+def feature_matrix(db: duckdb.DuckDBPyConnection, truth: set[tuple[int, int]]) -> tuple[Any, Any, Any]:
     """Features, labels and the pairs (l, r) of every candidate."""
     rows = db.execute("SELECT * FROM compared ORDER BY l, r").fetchnumpy()
     columns: list[Any] = []
-    for one in COMPARISONS:
-        level = rows[one.field]
+    for comparison in COMPARISONS:
+        level = rows[comparison.field]
         columns.append(level >= 0)  # the weight of the last level, which the others add to
-        columns += [(level >= 0) & (level <= place) for place in range(len(one.levels) - 1)]
-        if one.is_rarity_counted:
+        columns += [(level >= 0) & (level <= index) for index in range(len(comparison.levels) - 1)]
+        if comparison.is_rarity_counted:
             columns.append(
                 np.where(
-                    np.isin(level, [one.names.index(name) for name in one.rarity_levels]),
-                    _known(rows[f"{one.field}_bits"]),
+                    np.isin(level, [comparison.names.index(name) for name in comparison.rarity_levels]),
+                    _without_nan(rows[f"{comparison.field}_bits"]),
                     0.0,
                 )
             )
     bits = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
     doubled = _doublings(db)
-    for together in (*ADJUSTMENTS, *SHARINGS):
-        hit = np.ones(len(rows["l"]), bool)
-        for name in together.when:
-            hit &= np.isin(rows[name], together.places(name))
-        times: Any = bits.get(together.name, 1.0)
-        if together.by:
-            times = doubled if together.by == PER_PEOPLE else _known(rows[f"{together.by}_bits"])
-        columns.append(hit * times)
+    for interaction in (*INTERACTIONS, *SHARING_TERMS):
+        holds = np.ones(len(rows["l"]), bool)
+        for name in interaction.when:
+            holds &= np.isin(rows[name], interaction.level_numbers(name))
+        factor: Any = bits.get(interaction.name, 1.0)
+        if interaction.by:
+            factor = (
+                doubled if interaction.by == PER_DOUBLING else _without_nan(rows[f"{interaction.by}_bits"])
+            )
+        columns.append(holds * factor)
     columns.append(np.full(len(rows["l"]), bits[DOUBLED]))
     columns.append(np.full(len(rows["l"]), -doubled))
     columns.append(np.ones(len(rows["l"])))
@@ -109,85 +111,92 @@ def matrix(db: duckdb.DuckDBPyConnection, truth: set[tuple[int, int]]) -> tuple[
     return np.stack(columns, 1).astype(np.float32), labels, pairs
 
 
-def _known(bits: Any) -> Any:
+def _without_nan(bits: Any) -> Any:
     return np.nan_to_num(np.ma.filled(bits, 0.0))
 
 
 def _doublings(db: duckdb.DuckDBPyConnection) -> float:
     """How often the people of ``SIZE`` doubled."""
-    ((count,),) = db.execute("SELECT count(*) FROM people").fetchall()
+    ((count,),) = db.execute("SELECT count(*) FROM profiles").fetchall()
     return doublings(count, SIZE)
 
 
 def bounds() -> list[tuple[float, float]]:
     """Steps between levels are never negative; a fifth to all of a name's rarity counts; more people, fewer are one."""
-    found: list[tuple[float, float]] = []
-    for one in COMPARISONS:
-        found.append((-CLAMP, 1.0))
-        found += [(0.0, CLAMP)] * (len(one.levels) - 1)
-        if one.is_rarity_counted:
-            found.append((0.2, 1.0))
+    limits: list[tuple[float, float]] = []
+    for comparison in COMPARISONS:
+        limits.append((-CLAMP, 1.0))
+        limits += [(0.0, CLAMP)] * (len(comparison.levels) - 1)
+        if comparison.is_rarity_counted:
+            limits.append((0.2, 1.0))
     return [
-        *found,
-        *[(-CLAMP, CLAMP)] * len(ADJUSTMENTS),
+        *limits,
+        *[(-CLAMP, CLAMP)] * len(INTERACTIONS),
         *[(0.0, 3.0)] * len(SHARED),
         (0.0, 1.0),
         (-60.0, 60.0),
     ]
 
 
-def fit(features: Any, labels: Any) -> Any:
+def fit(matrix: Any, labels: Any) -> Any:
     """Coefficients in bits."""
 
     def loss(bits: Any) -> tuple[float, Any]:
-        z = (features @ bits.astype(np.float32)).astype(np.float64) * LN2
+        z = (matrix @ bits.astype(np.float32)).astype(np.float64) * LN2
         value = np.logaddexp(0, z) - labels * z
         slope = 1 / (1 + np.exp(-z)) - labels
         ridge = RIDGE * len(labels) * bits[:-1]
-        gradient = (slope.astype(np.float32) @ features).astype(np.float64) * LN2
+        gradient = (slope.astype(np.float32) @ matrix).astype(np.float64) * LN2
         gradient[:-1] += ridge
         return float(value.sum() + 0.5 * (ridge * bits[:-1]).sum()), gradient
 
-    start = np.zeros(features.shape[1])
-    for place, (low, high) in enumerate(bounds()):
-        start[place] = min(max(0.5 if low == 0.2 else 0.0, low), high)
+    start = np.zeros(matrix.shape[1])
+    for index, (low, high) in enumerate(bounds()):
+        start[index] = min(max(0.5 if low == 0.2 else 0.0, low), high)
     return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds(), options={"maxiter": 600}).x
 
 
-def written(bits: Any, *, people: int) -> dict[str, Any]:
+def model_as_json(bits: Any, *, profile_count: int) -> dict[str, Any]:
     """``model.json`` without thresholds."""
-    left = iter(bits)
+    coefficients = iter(bits)
     fields: dict[str, Any] = {}
-    for one in COMPARISONS:
-        weight = next(left)
-        steps = [next(left) for _ in range(len(one.levels) - 1)]
-        weights = [weight + sum(steps[place:]) for place in range(len(steps))] + [weight]
-        fields[one.field] = {
-            "label": one.label,
+    for comparison in COMPARISONS:
+        weight = next(coefficients)
+        steps = [next(coefficients) for _ in range(len(comparison.levels) - 1)]
+        weights = [weight + sum(steps[index:]) for index in range(len(steps))] + [weight]
+        fields[comparison.field] = {
+            "label": comparison.label,
             "levels": {
                 level.name: {"weight": round(float(value), 3), "label": level.label, "sql": level.sql}
-                for level, value in zip(one.levels, weights, strict=True)
+                for level, value in zip(comparison.levels, weights, strict=True)
             },
         }
-        if one.is_rarity_counted:
-            fields[one.field]["rarity"] = round(float(next(left)), 3)
+        if comparison.is_rarity_counted:
+            fields[comparison.field]["rarity"] = round(float(next(coefficients)), 3)
     adjustments: dict[str, Any]
     shared: dict[str, Any]
     adjustments, shared = (
         {
-            one.name: {
-                "weight": round(float(next(left)), 3),
-                "label": one.label,
-                "when": {name: list(levels) for name, levels in one.when.items()},
-                **({"by": one.by} if one.by else {}),
+            comparison.name: {
+                "weight": round(float(next(coefficients)), 3),
+                "label": comparison.label,
+                "when": {name: list(levels) for name, levels in comparison.when.items()},
+                **({"by": comparison.by} if comparison.by else {}),
             }
-            for one in of
+            for comparison in of
         }
-        for of in (ADJUSTMENTS, SHARINGS)
+        for of in (INTERACTIONS, SHARING_TERMS)
     )
-    shared[DOUBLED] = {"weight": round(float(next(left)), 3), "label": "how many people are here twice"}
-    growth = round(float(next(left)), 3)
-    prior = {"bits": round(float(next(left)), 3), "people": people, "bits_per_doubling": growth}
+    shared[DOUBLED] = {
+        "weight": round(float(next(coefficients)), 3),
+        "label": "how many people are here twice",
+    }
+    growth = round(float(next(coefficients)), 3)
+    prior = {
+        "bits": round(float(next(coefficients)), 3),
+        "people": profile_count,
+        "bits_per_doubling": growth,
+    }
     return {
         "version": VERSION,
         "fields": fields,
@@ -201,31 +210,31 @@ def written(bits: Any, *, people: int) -> dict[str, Any]:
 def curve(scores: Any, labels: Any, truth: int) -> dict[str, float]:
     """Best F1 with its threshold, and the threshold and recall at precision .99."""
     order = np.argsort(-scores)
-    hit = np.cumsum(labels[order])
-    seen = np.arange(1, len(order) + 1)
-    precision, recall = hit / seen, hit / truth
+    true_positives = np.cumsum(labels[order])
+    predicted = np.arange(1, len(order) + 1)
+    precision, recall = true_positives / predicted, true_positives / truth
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    best = int(np.argmax(f1))
-    sure = np.nonzero(precision >= 0.99)[0]
-    at = int(sure[-1]) if len(sure) else 0
+    best_index = int(np.argmax(f1))
+    precise = np.nonzero(precision >= 0.99)[0]
+    index_at_99 = int(precise[-1]) if len(precise) else 0
     return {
-        "best_f1": float(f1[best]),
-        "best_at": float(scores[order][best]),
-        "recall_at_99": float(recall[at]),
-        "at_99": float(scores[order][at]),
-        "ceiling": float(hit[-1] / truth),
+        "best_f1": float(f1[best_index]),
+        "best_at": float(scores[order][best_index]),
+        "recall_at_99": float(recall[index_at_99]),
+        "at_99": float(scores[order][index_at_99]),
+        "ceiling": float(true_positives[-1] / truth),
     }
 
 
 def f1_from(scores: Any, labels: Any, truth: int, threshold: float) -> float:
     """F1 when every pair from this score on counts as found; ``truth``: how many there are."""
-    kept = scores >= threshold
-    return float(2 * labels[kept].sum() / (kept.sum() + truth))
+    selected = scores >= threshold
+    return float(2 * labels[selected].sum() / (selected.sum() + truth))
 
 
-def scores_of(db: duckdb.DuckDBPyConnection, model: Model, people: int) -> Any:
+def scores_of(db: duckdb.DuckDBPyConnection, model: Model, profile_count: int) -> Any:
     return db.execute(
-        f"SELECT {duckdb_compare.score_sql(model, people)} AS score FROM compared ORDER BY l, r"
+        f"SELECT {duckdb_compare.score_sql(model, profile_count)} AS score FROM compared ORDER BY l, r"
     ).fetchnumpy()["score"]
 
 
@@ -233,27 +242,28 @@ def main() -> None:
     samples = []
     for sample in SAMPLES:
         people = make_people(**sample)
-        features, labels, _ = matrix(load(people), people.truth)
-        samples.append((features, labels))
-    told = written(
-        fit(np.concatenate([f for f, _ in samples]), np.concatenate([y for _, y in samples])), people=SIZE
+        matrix, labels, _ = feature_matrix(load(people), people.truth)
+        samples.append((matrix, labels))
+    model_json = model_as_json(
+        fit(np.concatenate([f for f, _ in samples]), np.concatenate([y for _, y in samples])),
+        profile_count=SIZE,
     )
-    told["thresholds"] = {"probable": 99.0, "possible": 0.0}
-    model = Model.of(told)
-    sure, best = [], []
-    for sample in UNSEEN:
+    model_json["thresholds"] = {"probable": 99.0, "possible": 0.0}
+    model = Model.from_json(model_json)
+    at_precision_99, at_best_f1 = [], []
+    for sample in HELD_OUT_SAMPLES:
         people = make_people(**sample)
         db = load(people)
-        _, labels, _ = matrix(db, people.truth)
-        seen = curve(scores_of(db, model, SIZE), labels, len(people.truth))
-        print(sample, {name: round(value, 4) for name, value in seen.items()})  # noqa: T201
-        sure.append(seen["at_99"])
-        best.append(seen["best_at"])
-    told["thresholds"] = {
-        "probable": round(max(sure), 2),
-        "possible": round(min(best) - GENEROSITY, 2),
+        _, labels, _ = feature_matrix(db, people.truth)
+        measured = curve(scores_of(db, model, SIZE), labels, len(people.truth))
+        print(sample, {name: round(value, 4) for name, value in measured.items()})  # noqa: T201
+        at_precision_99.append(measured["at_99"])
+        at_best_f1.append(measured["best_at"])
+    model_json["thresholds"] = {
+        "probable": round(max(at_precision_99), 2),
+        "possible": round(min(at_best_f1) - REVIEW_MARGIN, 2),
     }
-    FILE.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    FILE.write_text(json.dumps(model_json, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

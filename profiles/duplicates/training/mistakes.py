@@ -19,21 +19,21 @@ MISTYPED = {
 }
 
 
-def one_of(dice: random.Random, *ways: tuple[int, Any]) -> str:
+def choose_weighted(dice: random.Random, *ways: tuple[int, Any]) -> str:
     return dice.choices([way for _, way in ways], [weight for weight, _ in ways])[0]()
 
 
 def typo(dice: random.Random, text: str) -> str:
     if len(text) < 3:
         return text
-    place = dice.randint(1, len(text) - 2)
+    index = dice.randint(1, len(text) - 2)
     letter = dice.choice(string.ascii_lowercase)
     return dice.choice(
         (
-            text[:place] + text[place + 1 :],
-            text[:place] + letter + text[place:],
-            text[:place] + letter + text[place + 1 :],
-            text[:place] + text[place + 1] + text[place] + text[place + 2 :],
+            text[:index] + text[index + 1 :],
+            text[:index] + letter + text[index:],
+            text[:index] + letter + text[index + 1 :],
+            text[:index] + text[index + 1] + text[index] + text[index + 2 :],
         )
     )
 
@@ -50,8 +50,8 @@ def nickname(dice: random.Random, first: str) -> str:
     return dice.choice(_NICKNAMES[dice.choice(groups)]).title() if groups else first
 
 
-def written(dice: random.Random, phone: str) -> str:
-    code = next(one[1] for one in COUNTRIES.values() if phone.startswith(f"+{one[1]}"))
+def formatted_phone(dice: random.Random, phone: str) -> str:
+    code = next(country[1] for country in COUNTRIES.values() if phone.startswith(f"+{country[1]}"))
     rest = phone[1 + len(code) :]
     return dice.choice(
         (
@@ -68,7 +68,7 @@ def new_phone(dice: random.Random, phone: str) -> str:
     return phone[:-7] + "".join(dice.choices(string.digits, k=7))
 
 
-def spelled(dice: random.Random, address: str) -> str:
+def respelled(dice: random.Random, address: str) -> str:
     mailbox, _, domain = address.partition("@")
     dotless = f"{mailbox.replace('.', '')}@{domain}" if domain == "gmail.com" else address
     return dice.choice((address.upper(), f" {address.title()}", f"{mailbox}+shop@{domain}", dotless))
@@ -99,7 +99,7 @@ def miscopy(dice: random.Random, row: dict[str, str], another: Person) -> None:
     """What a clerk gets wrong in a row: one field or many, each slightly, altogether (``another``'s) or left out."""
     for _ in range(dice.choices((0, 1, 2, 3, 4, 6, 8), (14, 24, 22, 16, 10, 8, 6))[0]):
         name = dice.choice([name for name in PAPER if row[name]] or ["city"])
-        row[name] = one_of(
+        row[name] = choose_weighted(
             dice,
             (76, lambda name=name: miskey(dice, row[name])),
             (11, lambda name=name: getattr(another, name)),
@@ -120,14 +120,14 @@ def miskey(dice: random.Random, text: str) -> str:
     """A key too many, too few, the wrong one, two in the wrong order, a gap or none; digits stay digits."""
     if len(text) < 2:
         return text
-    places = [place for place, char in enumerate(text) if char != "-"]
-    place = dice.choice(places[:-1])
-    near = place + 1 if text[place + 1] != "-" or place + 2 >= len(text) else place + 2
-    letter = dice.choice(string.digits if text[place].isdigit() else string.ascii_lowercase)
+    indexes = [index for index, char in enumerate(text) if char != "-"]
+    index = dice.choice(indexes[:-1])
+    near = index + 1 if text[index + 1] != "-" or index + 2 >= len(text) else index + 2
+    letter = dice.choice(string.digits if text[index].isdigit() else string.ascii_lowercase)
     swapped = [*text]
-    swapped[place], swapped[near] = swapped[near], swapped[place]
-    ways = [text[:place] + letter + text[place + 1 :], "".join(swapped)]
+    swapped[index], swapped[near] = swapped[near], swapped[index]
+    ways = [text[:index] + letter + text[index + 1 :], "".join(swapped)]
     if "-" not in text and not text.isdigit():
-        ways += [text[:place] + text[place + 1 :], text[:place] + letter + text[place:]]
-        ways += [f"{text[:place]} {text[place:]}" if place else text, text.replace(" ", "", 1)]
+        ways += [text[:index] + text[index + 1 :], text[:index] + letter + text[index:]]
+        ways += [f"{text[:index]} {text[index:]}" if index else text, text.replace(" ", "", 1)]
     return dice.choice(ways)

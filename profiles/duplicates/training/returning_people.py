@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from profiles.duplicates.scoring.features import fold
 from profiles.duplicates.training.mistakes import (
     PAPER,
+    choose_weighted,
+    formatted_phone,
     miscopy,
     mistyped,
     new_email,
     new_phone,
     nickname,
-    one_of,
-    spelled,
+    respelled,
     typo,
-    written,
 )
 from profiles.duplicates.training.vocabulary import FIELDS, Person, World
 
@@ -60,44 +60,46 @@ def _another_row(world: World, person: Person, base: dict[str, str]) -> tuple[di
         "email": "",
         "phone": "",
     }
-    way = dice.choices(
+    kind = dice.choices(
         ("spelled", "phone", "mistyped", "moved_on", "phone_typo", "either"), (25, 17, 20, 18, 10, 10)
     )[0]
     has_mail, has_phone = bool(base["email"]), bool(base["phone"])
     shared = 0
-    if way == "spelled":
-        row["email"], shared = spelled(dice, person.email), has_mail
+    if kind == "spelled":
+        row["email"], shared = respelled(dice, person.email), has_mail
         if dice.random() < 0.4:
             row["phone"] = (
-                new_phone(dice, person.phone) if dice.random() < 0.2 else written(dice, person.phone)
+                new_phone(dice, person.phone) if dice.random() < 0.2 else formatted_phone(dice, person.phone)
             )
-    elif way == "phone":
-        row["phone"], shared = written(dice, person.phone), has_phone
+    elif kind == "phone":
+        row["phone"], shared = formatted_phone(dice, person.phone), has_phone
         row["email"] = new_email(dice, person) if dice.random() < 0.6 else ""
-    elif way == "mistyped":
+    elif kind == "mistyped":
         row["email"], shared = mistyped(dice, person.email), has_mail
-        row["phone"] = written(dice, person.phone) if dice.random() < 0.35 else ""
-    elif way == "moved_on":
+        row["phone"] = formatted_phone(dice, person.phone) if dice.random() < 0.35 else ""
+    elif kind == "moved_on":
         row["email"] = new_email(dice, person)
         row["phone"] = new_phone(dice, person.phone) if dice.random() < 0.4 else ""
         row["birth_date"] = person.birth_date if dice.random() < 0.8 else ""
-    elif way == "phone_typo":
-        row["phone"] = typo(dice, person.phone) if dice.random() < 0.5 else written(dice, person.phone)
+    elif kind == "phone_typo":
+        row["phone"] = (
+            typo(dice, person.phone) if dice.random() < 0.5 else formatted_phone(dice, person.phone)
+        )
         row["email"], shared = new_email(dice, person) if dice.random() < 0.3 else "", has_phone
     else:
         row["email"] = mistyped(dice, person.email) if dice.random() < 0.5 else ""
-        row["phone"] = written(dice, person.phone) if not row["email"] or dice.random() < 0.3 else ""
+        row["phone"] = formatted_phone(dice, person.phone) if not row["email"] or dice.random() < 0.3 else ""
         shared = has_mail if row["email"] else has_phone
-    _blur(world, row, person)
+    _vary(world, row, person)
     return row, int(shared)
 
 
-def _blur(world: World, row: dict[str, str], person: Person) -> None:
+def _vary(world: World, row: dict[str, str], person: Person) -> None:
     """Typos, nicknames, cases, moves: as people write themselves another time."""
     dice = world.dice
     first, last, born, city = row["first_name"], row["last_name"], row["birth_date"], row["city"]
     if first:
-        row["first_name"] = one_of(
+        row["first_name"] = choose_weighted(
             dice,
             (12, lambda: nickname(dice, first)),
             (10, lambda: typo(dice, first)),
@@ -107,7 +109,7 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
             (58, lambda: first),
         )
     if last:
-        row["last_name"] = one_of(
+        row["last_name"] = choose_weighted(
             dice,
             (10, lambda: typo(dice, last)),
             (8, lambda: fold(last)),
@@ -119,7 +121,7 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
     if first and last and dice.random() < 0.03:
         row["first_name"], row["last_name"] = row["last_name"], row["first_name"]
     if born:
-        row["birth_date"] = one_of(
+        row["birth_date"] = choose_weighted(
             dice,
             (4, lambda: f"{born[:5]}{born[8:]}-{born[5:7]}" if int(born[8:]) <= 12 else born),
             (4, lambda: born[:-1] + dice.choice("123456789")),
@@ -127,7 +129,7 @@ def _blur(world: World, row: dict[str, str], person: Person) -> None:
             (90, lambda: born),
         )
     if city:
-        row["city"] = one_of(
+        row["city"] = choose_weighted(
             dice,
             (8, lambda: typo(dice, city)),
             (8, lambda: fold(city).upper()),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from profiles.duplicates.scoring.interaction_terms import ADJUSTMENTS
-from profiles.duplicates.scoring.interactions import DOUBLED, PER_PEOPLE, SHARINGS, Adjustment
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
+from profiles.duplicates.scoring.interactions import DOUBLED, PER_DOUBLING, SHARING_TERMS, Interaction
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.similarity import Comparison
 
@@ -34,21 +34,22 @@ _SIDE = re.compile(r"\b([lr])\.(\w+)")
 
 
 def splink_settings(
-    model: Model, people: int, *, shared: Mapping[str, float] | None = None, spark: bool = False
+    model: Model, profile_count: int, *, shared: Mapping[str, float] | None = None, spark: bool = False
 ) -> dict[str, Any]:
     """Settings of a linker of the kind ``dedupe_only``, in DuckDB's SQL or Spark's.
 
     ``shared``: the base's bits of ``together.SHARINGS``, and ``DOUBLED``, as ``rarity`` has them.
     """
     bits = {name: weight * (shared or {}).get(name, 0.0) for name, weight in model.shared.items()}
-    doublings = model.doublings(people)
-    each = {
-        one.name: model.adjustments[one.name] * (doublings if one.by == PER_PEOPLE else 1.0)
-        for one in ADJUSTMENTS
+    doublings = model.doublings(profile_count)
+    interaction_weights = {
+        interaction.name: model.interactions[interaction.name]
+        * (doublings if interaction.by == PER_DOUBLING else 1.0)
+        for interaction in INTERACTIONS
     }
-    weights = {**each, **bits}
-    odds = 2 ** (model.prior(people) + bits[DOUBLED])
-    told: dict[str, Any] = {
+    weights = {**interaction_weights, **bits}
+    odds = 2 ** (model.prior(profile_count) + bits[DOUBLED])
+    settings: dict[str, Any] = {
         "link_type": "dedupe_only",
         "unique_id_column_name": "unique_id",
         "probability_two_random_records_match": odds / (1 + odds),
@@ -56,28 +57,31 @@ def splink_settings(
             {"blocking_rule": "l.keys = r.keys", "arrays_to_explode": ["keys"]}
         ],
         "comparisons": [
-            *(_field(one, model) for one in COMPARISONS),
-            *(_together(one, sql, weights[one.name]) for one, sql in _adjustments()),
+            *(_field_comparison(interaction, model) for interaction in COMPARISONS),
+            *(
+                _interaction_comparison(interaction, sql, weights[interaction.name])
+                for interaction, sql in _interaction_conditions()
+            ),
         ],
         "retain_intermediate_calculation_columns": False,
         "retain_matching_columns": False,
     }
     if spark:
-        for comparison in told["comparisons"]:
+        for comparison in settings["comparisons"]:
             for level in comparison["comparison_levels"]:
                 for ours, theirs in _SPARK:
                     level["sql_condition"] = level["sql_condition"].replace(ours, theirs)
-    return told
+    return settings
 
 
 def rarity_columns() -> str:
     """Columns for a SELECT over ``people``, with ``rarity`` filled by ``bulk.measure_rarity``."""
     return ", ".join(
-        f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{one.field}' AND value = {one.trait}),"
-        f" (SELECT bits FROM rarity WHERE field = '{one.field}' AND value = ''), 0))"
-        f" AS tf_{one.trait}"
-        for one in COMPARISONS
-        if one.is_rarity_counted
+        f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{comparison.field}' AND value = {comparison.feature}),"
+        f" (SELECT bits FROM rarity WHERE field = '{comparison.field}' AND value = ''), 0))"
+        f" AS tf_{comparison.feature}"
+        for comparison in COMPARISONS
+        if comparison.is_rarity_counted
     )
 
 
@@ -86,28 +90,34 @@ def _columns(sql: str) -> str:
     return _SIDE.sub(r"\2_\1", sql)
 
 
-def _field(one: Comparison, model: Model) -> dict[str, Any]:
-    if len(one.levels) == 1:  # Splink wants two
-        (weight,) = model.weights[one.field]
-        known = _level(_columns(one.known_sql), f"{one.label} {one.levels[0].label}", weight)
+def _field_comparison(comparison: Comparison, model: Model) -> dict[str, Any]:
+    if len(comparison.levels) == 1:  # Splink wants two
+        (weight,) = model.weights[comparison.field]
+        known = _level(
+            _columns(comparison.known_sql), f"{comparison.label} {comparison.levels[0].label}", weight
+        )
         return {
-            "output_column_name": one.field,
+            "output_column_name": comparison.field,
             "comparison_levels": [known, _level("ELSE", "otherwise", 0.0)],
         }
-    unknown = f"NOT {one.known_sql}" if one.known_sql else f"l.{one.trait} IS NULL OR r.{one.trait} IS NULL"
+    unknown = (
+        f"NOT {comparison.known_sql}"
+        if comparison.known_sql
+        else f"l.{comparison.feature} IS NULL OR r.{comparison.feature} IS NULL"
+    )
     levels: list[dict[str, Any]] = [
         {"sql_condition": _columns(unknown), "label_for_charts": "unknown", "is_null_level": True}
     ]
-    for level, weight in zip(one.levels, model.weights[one.field], strict=True):
-        told = _level(_columns(level.sql) or "ELSE", f"{one.label} {level.label}", weight)
-        if level.name in one.rarity_levels:
-            told |= {
-                "tf_adjustment_column": one.trait,
-                "tf_adjustment_weight": model.rarity[one.field],
+    for level, weight in zip(comparison.levels, model.weights[comparison.field], strict=True):
+        settings = _level(_columns(level.sql) or "ELSE", f"{comparison.label} {level.label}", weight)
+        if level.name in comparison.rarity_levels:
+            settings |= {
+                "tf_adjustment_column": comparison.feature,
+                "tf_adjustment_weight": model.rarity[comparison.field],
                 "disable_tf_exact_match_detection": True,
             }
-        levels.append(told)
-    return {"output_column_name": one.field, "comparison_levels": levels}
+        levels.append(settings)
+    return {"output_column_name": comparison.field, "comparison_levels": levels}
 
 
 def _level(sql: str, label: str, weight: float) -> dict[str, Any]:
@@ -119,25 +129,28 @@ def _level(sql: str, label: str, weight: float) -> dict[str, Any]:
     }
 
 
-def _adjustments() -> list[tuple[Adjustment, str]]:
-    numbers = {one.field: f"({_columns(one.sql)})" for one in COMPARISONS}
+def _interaction_conditions() -> list[tuple[Interaction, str]]:
+    numbers = {term.field: f"({_columns(term.sql)})" for term in COMPARISONS}
     return [
         (
-            one,
+            term,
             " AND ".join(
-                f"{numbers[name]} IN ({', '.join(map(str, one.places(name)))})" for name in one.when
+                f"{numbers[name]} IN ({', '.join(map(str, term.level_numbers(name)))})" for name in term.when
             ),
         )
-        for one in (*ADJUSTMENTS, *SHARINGS)
+        for term in (*INTERACTIONS, *SHARING_TERMS)
     ]
 
 
-def _together(one: Adjustment, sql: str, weight: float) -> dict[str, Any]:
-    told = _level(sql, one.label, weight)
-    if one.by in BY_FIELD:  # the weight counts once for each bit of a name's rarity
-        told = _level(sql, one.label, 0.0) | {
-            "tf_adjustment_column": BY_FIELD[one.by].trait,
+def _interaction_comparison(interaction: Interaction, sql: str, weight: float) -> dict[str, Any]:
+    settings = _level(sql, interaction.label, weight)
+    if interaction.by in BY_FIELD:  # the weight counts once for each bit of a name's rarity
+        settings = _level(sql, interaction.label, 0.0) | {
+            "tf_adjustment_column": BY_FIELD[interaction.by].feature,
             "tf_adjustment_weight": weight,
             "disable_tf_exact_match_detection": True,
         }
-    return {"output_column_name": one.name, "comparison_levels": [told, _level("ELSE", "otherwise", 0.0)]}
+    return {
+        "output_column_name": interaction.name,
+        "comparison_levels": [settings, _level("ELSE", "otherwise", 0.0)],
+    }

@@ -53,31 +53,31 @@ def make_people(
     dice = random.Random(seed)  # noqa: S311  (nothing secret is drawn)
     world = World(dice)
     traps: list[tuple[int, int, str]] = []
-    everybody = list(_persons(world, int(rows * (1 - doubled)), share, families, traps))
+    everybody = list(_households(world, int(rows * (1 - doubled)), share, families, traps))
     _role_mail(world, everybody, traps)
     base = [_base_row(world, person) for person in everybody]
-    told = [dict(row) for row in base]
-    _fill_in_junk(world, told, traps)
-    more: list[tuple[int, dict[str, str]]] = []
+    rows_out = [dict(row) for row in base]
+    _fill_in_junk(world, rows_out, traps)
+    returning: list[tuple[int, dict[str, str]]] = []
     order = list(range(len(everybody)))
     dice.shuffle(order)
-    for place in order:
-        if len(more) >= rows - len(everybody):
+    for index in order:
+        if len(returning) >= rows - len(everybody):
             break
-        if told[place] != base[place]:  # filled in with junk
+        if rows_out[index] != base[index]:  # filled in with junk
             continue
         for _ in range(dice.choices((1, 2, 3), (70, 20, 10))[0]):
-            if copy := come_back(world, everybody[place], base[place], everybody):
-                more.append((place, copy))
-    more = more[: rows - len(everybody)]
+            if copy := come_back(world, everybody[index], base[index], everybody):
+                returning.append((index, copy))
+    returning = returning[: rows - len(everybody)]
     if addresses < 1:
-        for row in (*told, *(row for _, row in more)):
+        for row in (*rows_out, *(row for _, row in returning)):
             if dice.random() >= addresses:
                 row["street"] = row["postcode"] = ""
-    return _shuffled(dice, told, more, traps)
+    return _shuffled(dice, rows_out, returning, traps)
 
 
-def _persons(
+def _households(
     world: World, count: int, share: float, families: float, traps: list[tuple[int, int, str]]
 ) -> Iterator[Person]:
     made, household, companies = 0, 0, max(200, count // 60)

@@ -62,7 +62,7 @@ class Person:
     is_on_paper: bool
 
 
-class Drawn:
+class WeightedChoice:
     """Something drawn by its weights."""
 
     def __init__(self, items: Sequence[Any], weights: Sequence[float]) -> None:
@@ -72,12 +72,12 @@ class Drawn:
         return dice.choices(self.items, cum_weights=self.sums)[0]
 
 
-def _names(provider: Any, kind: str) -> Drawn:
-    found = getattr(provider, kind, None) or getattr(provider, kind.rpartition("_")[0])
-    if isinstance(found, dict):
-        return Drawn(list(found), list(found.values()))
-    ordered = list(dict.fromkeys(found))
-    return Drawn(ordered, [1.0 / (place + 20) for place in range(len(ordered))])
+def _names(provider: Any, kind: str) -> WeightedChoice:
+    names = getattr(provider, kind, None) or getattr(provider, kind.rpartition("_")[0])
+    if isinstance(names, dict):
+        return WeightedChoice(list(names), list(names.values()))
+    ordered = list(dict.fromkeys(names))
+    return WeightedChoice(ordered, [1.0 / (rank + 20) for rank in range(len(ordered))])
 
 
 class World:
@@ -96,21 +96,22 @@ class World:
                 f"{dice.choice(parts)}{dice.choice(('ton', 'burg', 'stadt', 'ville', ' Hills'))}"
                 for _ in range(400)
             ]
-            self.city[country] = Drawn(cities, [1.0 / (place + 3) for place in range(400)])
-        every = sorted({name for drawn in self.last.values() for name in drawn.items if len(name) > 3})
+            self.city[country] = WeightedChoice(cities, [1.0 / (rank + 3) for rank in range(400)])
+        long_names = sorted({name for drawn in self.last.values() for name in drawn.items if len(name) > 3})
         rare = [
-            dice.choice(every)[: dice.randint(2, 5)] + dice.choice(every)[dice.randint(2, 3) :].lower()
+            dice.choice(long_names)[: dice.randint(2, 5)]
+            + dice.choice(long_names)[dice.randint(2, 3) :].lower()
             for _ in range(60_000)
         ]
         # A long tail, as a census has.
-        self.rare = Drawn(rare, [1.0 / (place + 50) ** 0.6 for place in range(60_000)])
-        streets = sorted({name.split()[0] for name in every})
+        self.rare = WeightedChoice(rare, [1.0 / (rank + 50) ** 0.6 for rank in range(60_000)])
+        streets = sorted({name.split()[0] for name in long_names})
         dice.shuffle(streets)
         # Every town has a High Street.
-        self.street = Drawn(streets, [1.0 / (place + 5) for place in range(len(streets))])
-        self.domains = Drawn(list(PROVIDERS), list(PROVIDERS.values()))
-        self.countries = Drawn(list(COUNTRIES), [one[0] for one in COUNTRIES.values()])
-        self.taken: set[str] = set()
+        self.street = WeightedChoice(streets, [1.0 / (rank + 5) for rank in range(len(streets))])
+        self.domains = WeightedChoice(list(PROVIDERS), list(PROVIDERS.values()))
+        self.countries = WeightedChoice(list(COUNTRIES), [country[0] for country in COUNTRIES.values()])
+        self.used_addresses: set[str] = set()
 
     def phone(self, country: str) -> str:
         _, code, start, digits = COUNTRIES[country]
@@ -122,7 +123,7 @@ class World:
         given, family = fold(first).replace(" ", ""), fold(last).replace(" ", "")
         domain = self.domains(self.dice) or f"co{self.dice.randrange(companies)}.com"
         number = self.dice.randint(1, 999)
-        form = Drawn(
+        mailbox_form = WeightedChoice(
             (
                 f"{given}.{family}",
                 f"{given[:1]}.{family}",
@@ -133,9 +134,9 @@ class World:
             ),
             (38, 12, 14, 16, 10, 10),
         )(self.dice)
-        mailbox, more = form, 1
-        while (address := f"{mailbox}@{domain}").replace(".", "") in self.taken:
+        mailbox, more = mailbox_form, 1
+        while (address := f"{mailbox}@{domain}").replace(".", "") in self.used_addresses:
             more += 1
-            mailbox = f"{form}{more + number}"
-        self.taken.add(address.replace(".", ""))
+            mailbox = f"{mailbox_form}{more + number}"
+        self.used_addresses.add(address.replace(".", ""))
         return address

@@ -5,151 +5,172 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from profiles.duplicates.why import source_fixes
-from profiles.duplicates.why.findings import SOFT, Case, Finding, Fix, Hand, Origin, See, Side, Trace
+from profiles.duplicates.why.findings import (
+    SOFT,
+    BrowserHandover,
+    DisplayValue,
+    Finding,
+    Fix,
+    PairHistory,
+    ProfileTraces,
+    ValueOrigin,
+    ValueTrace,
+)
 from profiles.duplicates.why.misplaced_values import MERGE
-from profiles.duplicates.why.wording import by_whom, via_of, way_of
+from profiles.duplicates.why.wording import describe_origin, describe_source, describe_trace
 from profiles.models import Change, Source
 
-JOIN_BROWSERS, JOIN_HELD = "join_browsers", "join_held"
+MERGE_BROWSERS, MERGE_HELD = "join_browsers", "join_held"
 EMAIL = "email"
 
 
-def find(case: Case, see: See, *, is_linked: bool) -> list[Finding]:
+def find(history: PairHistory, display: DisplayValue, *, has_shared_value: bool) -> list[Finding]:
     """What browsers say about the two. ``is_linked``: another value at both says it already."""
-    found = [_hand(case, hand, see) for hand in case.hands]
-    codes = {one.code for one in found}
-    if not is_linked and "email_changed" not in codes and (finding := _agree_but_email(case, see)):
-        found.append(finding)
-    if not is_linked and not found:
-        found += _never_identified(case, see)
-    return found
+    findings = [_of_handover(history, handover, display) for handover in history.handovers]
+    codes = {finding.code for finding in findings}
+    if (
+        not has_shared_value
+        and "email_changed" not in codes
+        and (finding := _agree_but_email(history, display))
+    ):
+        findings.append(finding)
+    if not has_shared_value and not findings:
+        findings += _never_identified(history, display)
+    return findings
 
 
 # --- One browser, two people ----------------------------------------------------------------------------
 
 
-def _hand(case: Case, hand: Hand, see: See) -> Finding:
-    value = see(hand.type, hand.value)
-    if hand.kind == "held":
-        return _held(case, hand, value)
-    if hand.kind == "hands" and _is_one_who_changed(case):
-        return _changed(case, see, hand=hand)
-    label = case.label(hand.type)
-    said = (
-        f"{label} {value} was used by both: by #{hand.first_id} first, then by #{hand.then_id}, each with an id of"
+def _of_handover(history: PairHistory, handover: BrowserHandover, display: DisplayValue) -> Finding:
+    value = display(handover.type, handover.value)
+    if handover.kind == "held":
+        return _of_held_merge(history, handover, value)
+    if handover.kind == "hands" and _looks_like_changed_email(history):
+        return _changed(history, display, handover=handover)
+    label = history.label(handover.type)
+    text = (
+        f"{label} {value} was used by both: by #{handover.first_id} first, then by #{handover.then_id}, each with an id of"
         " their own. A browser used by two people joins nobody; what each did stays theirs."
     )
-    if hand.kind == "shared":
-        said = f"{label} {value} was called a shared device, so it joins nobody."
-    trace = _trace(case, hand)
+    if handover.kind == "shared":
+        text = f"{label} {value} was called a shared device, so it joins nobody."
+    trace = _trace(history, handover)
     origin = trace.origin if trace else None
-    source = origin.source if origin else hand.source
+    source = origin.source if origin else handover.source
     fix = Fix(
-        JOIN_BROWSERS,
-        f"Usually two people: mark them as not duplicates. If #{hand.first_id} and #{hand.then_id} are one person"
+        MERGE_BROWSERS,
+        f"Usually two people: mark them as not duplicates. If #{handover.first_id} and #{handover.then_id} are one person"
         " after all, join them; the browser leads to the one they become.",
         True,
         source_fixes.reset_on_logout(source),
     )
     return Finding(
         "shared_device",
-        said,
+        text,
         value=value,
         stored_as=SOFT,
-        profile_id=hand.then_id,
+        profile_id=handover.then_id,
         source=source,
-        via=way_of(origin, place="anonymousId") if origin else "",
-        at=hand.at,
+        via=describe_origin(origin, location="anonymousId") if origin else "",
+        at=handover.at,
         fix=fix,
-        type=hand.type,
-        raw=hand.value,
-        held_id=hand.held_id,
+        type=handover.type,
+        raw=handover.value,
+        held_merge_id=handover.held_merge_id,
     )
 
 
-def _trace(case: Case, hand: Hand) -> Trace | None:
+def _trace(history: PairHistory, handover: BrowserHandover) -> ValueTrace | None:
     """The identifier's row at whoever had it last, else at the other."""
-    for side in (case.side(hand.then_id), case.other(hand.then_id)):
+    for side in (history.side(handover.then_id), history.other(handover.then_id)):
         for trace in side.traces:
-            if (trace.type, trace.value) == (hand.type, hand.value) and trace.origin is not None:
+            if (trace.type, trace.value) == (handover.type, handover.value) and trace.origin is not None:
                 return trace
     return None
 
 
-def _held(case: Case, hand: Hand, value: str) -> Finding:
-    label = case.label(hand.type)
+def _of_held_merge(history: PairHistory, handover: BrowserHandover, value: str) -> Finding:
+    label = history.label(handover.type)
     return Finding(
         "held_join",
         f"{label} {value} asked for the two to be joined, and the circuit breaker held it: it led to"
-        f" {hand.people or 'too many'} people, or its source joined too many within an hour.",
+        f" {handover.profile_count or 'too many'} people, or its source joined too many within an hour.",
         value=value,
         stored_as=SOFT,
-        profile_id=hand.then_id,
-        source=hand.source,
+        profile_id=handover.then_id,
+        source=handover.source,
         via="held join",
-        at=hand.at,
-        fix=Fix(JOIN_HELD, "Join them as the call asked, and answer what waits in Held.", True, None),
-        type=hand.type,
-        raw=hand.value,
-        held_id=hand.held_id,
+        at=handover.at,
+        fix=Fix(MERGE_HELD, "Join them as the call asked, and answer what waits in Held.", True, None),
+        type=handover.type,
+        raw=handover.value,
+        held_merge_id=handover.held_merge_id,
     )
 
 
 # --- Another e-mail, nothing that stays -----------------------------------------------------------------
 
 
-def _main_ids(case: Case, side: Side) -> set[str]:
+def _main_ids(history: PairHistory, side: ProfileTraces) -> set[str]:
     """Ids that stay when an e-mail changes: hard, main, and no e-mail."""
     return {
         f"{trace.type}:{trace.value}"
         for trace in side.traces
-        if trace.leads
-        and trace.place == trace.type != EMAIL
-        and (spec := case.types.get(trace.type)) is not None
+        if trace.resolves
+        and trace.location == trace.type != EMAIL
+        and (spec := history.types.get(trace.type)) is not None
         and spec.makes_recognized
     }
 
 
-def _is_one_who_changed(case: Case) -> bool:
+def _looks_like_changed_email(history: PairHistory) -> bool:
     """Different e-mails, no stable id at one of them at least, and no name that objects."""
-    emails = [set(side.of_type(EMAIL)) for side in case.sides]
-    if not all(emails) or all(_main_ids(case, side) for side in case.sides):
+    emails = [set(side.of_type(EMAIL)) for side in history.sides]
+    if not all(emails) or all(_main_ids(history, side) for side in history.sides):
         return False
-    return not _names_differ(case)
+    return not _names_differ(history)
 
 
-def _names_differ(case: Case) -> bool:
-    if {"first_names", "birth_dates"} & set(case.vetoes):
+def _names_differ(history: PairHistory) -> bool:
+    if {"first_names", "birth_dates"} & set(history.vetoes):
         return True
     for field in ("first_name", "birth_date"):
-        one, other = (getattr(side.root, field) for side in case.sides)
-        if one and other and str(one).casefold() != str(other).casefold():
+        left, right = (getattr(side.root, field) for side in history.sides)
+        if left and right and str(left).casefold() != str(right).casefold():
             return True
     return False
 
 
-def _agree_but_email(case: Case, see: See) -> Finding | None:
+def _agree_but_email(history: PairHistory, display: DisplayValue) -> Finding | None:
     """The same without a browser: full names agree, e-mails differ, nothing that stays."""
-    one, other = (
+    left, right = (
         [(name or "").casefold() for name in (side.root.first_name, side.root.last_name)]
-        for side in case.sides
+        for side in history.sides
     )
-    agree = all(one) and one == other
-    return _changed(case, see) if agree and _is_one_who_changed(case) else None
+    agree = all(left) and left == right
+    return _changed(history, display) if agree and _looks_like_changed_email(history) else None
 
 
-def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
+def _changed(
+    history: PairHistory, display: DisplayValue, *, handover: BrowserHandover | None = None
+) -> Finding:
     newest = max(
-        (trace for side in case.sides for trace in side.traces if trace.leads and trace.place == EMAIL),
+        (
+            trace
+            for side in history.sides
+            for trace in side.traces
+            if trace.resolves and trace.location == EMAIL
+        ),
         key=lambda trace: trace.origin.at.timestamp() if trace.origin and trace.origin.at else 0,
     )
-    other = case.other(newest.root_id)
-    old = next(trace for trace in other.traces if trace.leads and trace.place == EMAIL)
-    old_value, value = see(EMAIL, old.value), see(EMAIL, newest.value)
-    shared = f" in the same browser ({see(hand.type, hand.value)})" if hand else ""
-    names = "" if hand else " Their names are the same."
+    other_profile = history.other(newest.root_id)
+    old = next(trace for trace in other_profile.traces if trace.resolves and trace.location == EMAIL)
+    old_value, value = display(EMAIL, old.value), display(EMAIL, newest.value)
+    shared = f" in the same browser ({display(handover.type, handover.value)})" if handover else ""
+    names = "" if handover else " Their names are the same."
     text = (
-        f"#{other.id} came with the e-mail {old_value} ({by_whom(old)}), #{newest.root_id} with {value}{shared},"
+        f"#{other_profile.id} came with the e-mail {old_value} ({describe_source(old)}), #{newest.root_id} with {value}{shared},"
         f" and no id that stays says that it is one person.{names} An e-mail of somebody who has one already makes"
         " somebody new."
     )
@@ -161,14 +182,14 @@ def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
         stored_as=newest.stored_as,
         profile_id=newest.root_id,
         source=origin.source if origin else "",
-        via=via_of(newest),
+        via=describe_trace(newest),
         at=origin.at if origin else None,
         fix=Fix(
             MERGE,
-            f"Join #{other.id} and #{newest.root_id}: both e-mails lead to them from then on."
-            + (" If two people share that browser, mark them as not duplicates instead." if hand else ""),
+            f"Join #{other_profile.id} and #{newest.root_id}: both e-mails lead to them from then on."
+            + (" If two people share that browser, mark them as not duplicates instead." if handover else ""),
             True,
-            source_fixes.stable_id(case, origin, value),
+            source_fixes.stable_id(history, origin, value),
         ),
         type=EMAIL,
         raw=newest.value,
@@ -179,47 +200,55 @@ def _changed(case: Case, see: See, *, hand: Hand | None = None) -> Finding:
 # --- Nobody ever said who it is ---------------------------------------------------------------------------
 
 
-def _never_identified(case: Case, see: See) -> list[Finding]:
-    unknown = [side for side in case.sides if not side.root.is_recognized]
+def _never_identified(history: PairHistory, display: DisplayValue) -> list[Finding]:
+    unknown = [side for side in history.sides if not side.root.is_recognized]
     if not unknown:
         return []
-    nameless = [_nameless(case, side, made) for side in unknown if _is_no_visitor(made := side.made)]
+    nameless = [
+        _nameless(history, side, created_by)
+        for side in unknown
+        if _is_no_visitor(created_by := side.created_by)
+    ]
     if nameless:
         return nameless
     side = unknown[0]
-    browsers = [next(iter(one.held(SOFT)), None) for one in case.sides]
-    trace = browsers[case.sides.index(side)]
-    origin = trace.origin if trace and trace.origin else side.made
+    browser_traces = [next(iter(profile.stored_as(SOFT)), None) for profile in history.sides]
+    trace = browser_traces[history.sides.index(side)]
+    origin = trace.origin if trace and trace.origin else side.created_by
     if len(unknown) == 2:
-        shown = [see(one.type, one.value) for one in browsers if one is not None]
+        displayed = [
+            display(profile.type, profile.value) for profile in browser_traces if profile is not None
+        ]
         text = (
-            f"Two browsers ({' and '.join(shown)}), and neither ever said whose it is: #{case.a.id} and #{case.b.id}"
+            f"Two browsers ({' and '.join(displayed)}), and neither ever said whose it is: #{history.a.id} and #{history.b.id}"
             " are anonymous visitors, and nothing they sent names anybody."
         )
         code = "browsers_never_identified"
     else:
-        value = see(trace.type, trace.value) if trace else ""
+        value = display(trace.type, trace.value) if trace else ""
         text = (
             f"#{side.id} is an anonymous visitor: browser {value} never said whose it is, so it cannot be known that"
-            f" it is #{case.other(side.id).id}."
+            f" it is #{history.other(side.id).id}."
         )
         code = "browser_never_identified"
     return [
         Finding(
             code,
             text,
-            value=see(trace.type, trace.value) if trace else "",
+            value=display(trace.type, trace.value) if trace else "",
             stored_as=SOFT,
             profile_id=side.id,
             source=origin.source if origin else "",
-            via=way_of(origin, place="anonymousId") if origin and origin.door != Source.Door.STAFF else "",
+            via=describe_origin(origin, location="anonymousId")
+            if origin and origin.channel != Source.Door.STAFF
+            else "",
             at=origin.at if origin else None,
             fix=Fix(
-                JOIN_BROWSERS,
-                f"If you know that they are one person, join #{case.a.id} and #{case.b.id}: both browsers lead to them"
+                MERGE_BROWSERS,
+                f"If you know that they are one person, join #{history.a.id} and #{history.b.id}: both browsers lead to them"
                 " from then on.",
                 True,
-                source_fixes.identify_visitor(case, origin),
+                source_fixes.identify_visitor(history, origin),
             ),
             type=trace.type if trace else "",
             raw=trace.value if trace else "",
@@ -227,28 +256,28 @@ def _never_identified(case: Case, see: See) -> list[Finding]:
     ]
 
 
-def _is_no_visitor(made: Origin | None) -> TypeGuard[Origin]:
+def _is_no_visitor(created_by: ValueOrigin | None) -> TypeGuard[ValueOrigin]:
     """Made by a file, the API or staff: its browser id was made up, and says nothing."""
-    return made is not None and not made.is_tracked
+    return created_by is not None and not created_by.is_tracked
 
 
-def _nameless(case: Case, side: Side, made: Origin) -> Finding:
-    is_row = made.cause == Change.Cause.IMPORT
+def _nameless(history: PairHistory, side: ProfileTraces, created_by: ValueOrigin) -> Finding:
+    is_row = created_by.cause == Change.Cause.IMPORT
     text = f"#{side.id} was made without an identifier that leads to a person, so it could lead to nobody."
     if is_row:
-        text = f"#{side.id} was made by a row of “{made.file}” that names no identifier, so it could lead to nobody."
+        text = f"#{side.id} was made by a row of “{created_by.file}” that names no identifier, so it could lead to nobody."
     return Finding(
         "row_without_identifier" if is_row else "made_without_identifier",
         text,
         profile_id=side.id,
-        source=made.source,
-        via=way_of(made),
-        at=made.at,
+        source=created_by.source,
+        via=describe_origin(created_by),
+        at=created_by.at,
         fix=Fix(
             MERGE,
-            f"If they are one person, join #{case.a.id} and #{case.b.id}.",
+            f"If they are one person, join #{history.a.id} and #{history.b.id}.",
             True,
-            source_fixes.map_identifier(made) if is_row else source_fixes.name_somebody(case),
+            source_fixes.map_identifier(created_by) if is_row else source_fixes.name_somebody(history),
         ),
-        import_id=made.import_id,
+        import_id=created_by.import_id,
     )

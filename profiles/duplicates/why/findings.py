@@ -17,7 +17,7 @@ ATTRIBUTE, PROPERTY = "attribute", "event_property"
 # What is no value: a decision somebody took, a lock, nothing.
 DECISION, LOCK, NOWHERE = "decision", "lock", ""
 STRENGTH = {HARD: 5, SOFT: 5, PENDING: 4, CONTACT: 3, ATTRIBUTE: 2, PROPERTY: 1}
-STORED_WORDS = {
+STORED_AS_LABELS = {
     HARD: "hard identifier",
     SOFT: "soft identifier",
     PENDING: "identifier waiting for confirmation",
@@ -59,11 +59,11 @@ TITLES = {
 }
 
 # (identifier type, value) → the value as it may be shown.
-See = Callable[[str, str], str]
+DisplayValue = Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ValueOrigin:
     """Who wrote a value and how.
 
     ``door`` is the source's; ``call`` and ``event`` the kind and name of a tracking call, with the ids it came
@@ -72,10 +72,10 @@ class Origin:
 
     at: datetime.datetime | None
     source: str
-    door: str
+    channel: str
     source_id: int = 0
     cause: str = "request"
-    who: str = ""
+    author: str = ""
     is_key: bool = False
     call: str = ""
     event: str = ""
@@ -84,7 +84,7 @@ class Origin:
     sent: Any = None
     import_id: int | None = None
     file: str = ""
-    line: int | None = None
+    row: int | None = None
     mapping: dict[str, Any] = field(default_factory=dict)
     identifies_by_email: bool = True
     needs_confirmation: bool = False
@@ -92,8 +92,10 @@ class Origin:
     def column_to(self, *targets: str) -> str:
         """The column of the import that goes to one of these targets, or ""."""
         for column, entry in self.mapping.items():
-            to = entry if isinstance(entry, str) else entry.get("to", "") if isinstance(entry, dict) else ""
-            if to in targets:
+            target = (
+                entry if isinstance(entry, str) else entry.get("to", "") if isinstance(entry, dict) else ""
+            )
+            if target in targets:
                 return column
         return ""
 
@@ -103,7 +105,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class ValueTrace:
     """One place of one person where a value stands.
 
     ``type`` and ``value`` are the identifier it reads as (normalized); ``raw`` as it was written there. ``place``
@@ -116,37 +118,37 @@ class Trace:
     value: str
     raw: str
     stored_as: str
-    place: str
-    origin: Origin | None = None
+    location: str
+    origin: ValueOrigin | None = None
     is_verified: bool = False
 
     @property
-    def leads(self) -> bool:
+    def resolves(self) -> bool:
         return self.stored_as in (HARD, SOFT)
 
 
 @dataclass(slots=True)
-class Side:
+class ProfileTraces:
     """One of the two people: the surviving profile, its traces, and what made it."""
 
     root: Profile
-    traces: list[Trace] = field(default_factory=list)
-    made: Origin | None = None
+    traces: list[ValueTrace] = field(default_factory=list)
+    created_by: ValueOrigin | None = None
 
     @property
     def id(self) -> int:
         return self.root.pk
 
-    def held(self, *stored: str) -> list[Trace]:
-        return [trace for trace in self.traces if trace.stored_as in stored]
+    def stored_as(self, *kinds: str) -> list[ValueTrace]:
+        return [trace for trace in self.traces if trace.stored_as in kinds]
 
     def of_type(self, name: str) -> list[str]:
         """The values of one type that lead here."""
-        return [trace.value for trace in self.traces if trace.leads and trace.place == name]
+        return [trace.value for trace in self.traces if trace.resolves and trace.location == name]
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class BrowserHandover:
     """A soft identifier both people had, one after the other, or that was held from joining them.
 
     ``kind``: hands (it changed hands between them), held (the circuit breaker waits), shared (called a shared device).
@@ -159,44 +161,44 @@ class Hand:
     then_id: int
     at: datetime.datetime | None
     source: str = ""
-    people: int = 0
-    held_id: int | None = None
+    profile_count: int = 0
+    held_merge_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RecordedDecision:
     """What somebody or something decided about the two."""
 
     verdict: str
-    who: str
+    decider: str
     at: datetime.datetime | None
     veto: str = ""
     rule: str = ""
-    through: int | None = None
+    via_id: int | None = None
 
 
 @dataclass(slots=True)
-class Case:
+class PairHistory:
     """Everything read about two people; the families of causes look at nothing else."""
 
-    a: Side
-    b: Side
+    a: ProfileTraces
+    b: ProfileTraces
     types: dict[str, TypeSpec]
-    hands: list[Hand] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    handovers: list[BrowserHandover] = field(default_factory=list)
+    decisions: list[RecordedDecision] = field(default_factory=list)
     # What objects, in words, by the veto's code.
     vetoes: dict[str, str] = field(default_factory=dict)
     region: str = ""
     base_url: str = ""
 
     @property
-    def sides(self) -> tuple[Side, Side]:
+    def sides(self) -> tuple[ProfileTraces, ProfileTraces]:
         return (self.a, self.b)
 
-    def side(self, root_id: int) -> Side:
+    def side(self, root_id: int) -> ProfileTraces:
         return self.a if root_id == self.a.id else self.b
 
-    def other(self, root_id: int) -> Side:
+    def other(self, root_id: int) -> ProfileTraces:
         return self.b if root_id == self.a.id else self.a
 
     def is_soft(self, name: str) -> bool:
@@ -210,13 +212,13 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class SharedValue:
     """The same value at both people. ``weak`` is where it does not lead to its person; ``strong`` the other place."""
 
     type: str
     value: str
-    weak: Trace
-    strong: Trace
+    weaker: ValueTrace
+    stronger: ValueTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ class Fix:
 
     code: str
     text: str
-    joins: bool
+    merges: bool
     source: SourceFix | None = None
 
 
@@ -259,7 +261,7 @@ class Finding:
     type: str = ""
     raw: str = ""
     member_id: int | None = None
-    held_id: int | None = None
+    held_merge_id: int | None = None
     import_id: int | None = None
 
     @property
@@ -267,5 +269,5 @@ class Finding:
         return TITLES[self.code]
 
     @property
-    def stored_words(self) -> str:
-        return STORED_WORDS[self.stored_as]
+    def stored_as_label(self) -> str:
+        return STORED_AS_LABELS[self.stored_as]

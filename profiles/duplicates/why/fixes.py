@@ -11,9 +11,9 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids
 from profiles.duplicates.finding import clusters
-from profiles.duplicates.why.browsers import JOIN_BROWSERS, JOIN_HELD
-from profiles.duplicates.why.diagnose import Two, find_two, why
-from profiles.duplicates.why.findings import Finding, Fix, See
+from profiles.duplicates.why.browsers import MERGE_BROWSERS, MERGE_HELD
+from profiles.duplicates.why.diagnose import ProfilePair, find_profile_pair, why
+from profiles.duplicates.why.findings import DisplayValue, Finding, Fix
 from profiles.duplicates.why.kept_apart import REOPEN, UNLOCK
 from profiles.duplicates.why.misplaced_values import CONFIRM, MERGE, NORMALIZE, PROMOTE
 from profiles.editing import attach_identifier, set_lock
@@ -36,8 +36,8 @@ TITLES: dict[str, str] = {
     PROMOTE: "Promote to identifier and join",
     CONFIRM: "Confirm and join",
     NORMALIZE: "Join the spellings",
-    JOIN_BROWSERS: "Join the browsers",
-    JOIN_HELD: "Join what was held",
+    MERGE_BROWSERS: "Join the browsers",
+    MERGE_HELD: "Join what was held",
     MERGE: "Join the two",
     UNLOCK: "Unlock",
     REOPEN: "Take the decision back",
@@ -47,15 +47,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     PROMOTE: _IDENTIFYING,
     CONFIRM: _IDENTIFYING,
     NORMALIZE: _IDENTIFYING,
-    JOIN_BROWSERS: _MERGING,
-    JOIN_HELD: (*_MERGING, "profiles.change_heldjoin"),
+    MERGE_BROWSERS: _MERGING,
+    MERGE_HELD: (*_MERGING, "profiles.change_heldjoin"),
     MERGE: _MERGING,
     UNLOCK: ("profiles.change_profile",),
     REOPEN: ("profiles.change_duplicatepair",),
     KEEP_APART: ("profiles.change_duplicatepair",),
 }
 # Two people on one device stay two: offered beside every joining fix.
-APART = Fix(
+KEEP_APART_FIX = Fix(
     KEEP_APART, "Remember that these are two people; no import or call joins them from then on.", False
 )
 
@@ -67,7 +67,7 @@ class FixPreview:
     code: str
     title: str
     text: str
-    joins: bool
+    merges: bool
     steps: list[str]
     merge: Preview | None = None
 
@@ -78,7 +78,7 @@ class AppliedFix:
 
     code: str
     message: str
-    joined: bool
+    is_merged: bool
     profile_id: int
     merge_id: int | None = None
     loser_id: int | None = None
@@ -95,36 +95,44 @@ def _check_rights(actor: Actor, code: str) -> None:
             raise Forbidden(f"“{TITLES[code]}” needs the permission {permission}, which you do not have.")
 
 
-def _chosen(two: Two, code: str, see: See | None = None) -> list[Finding]:
+def _chosen(profiles: ProfilePair, code: str, display: DisplayValue | None = None) -> list[Finding]:
     """The findings this fix is offered for. Raises RuleForbids naming what is offered."""
-    found = why(two) if see is None else why(two, see=see)
-    chosen = [one for one in found if one.fix is not None and one.fix.code == code]
+    findings = why(profiles) if display is None else why(profiles, display=display)
+    chosen = [finding for finding in findings if finding.fix is not None and finding.fix.code == code]
     if chosen or code == KEEP_APART:
         return chosen
-    offered = ", ".join(dict.fromkeys([*(one.fix.code for one in found if one.fix), KEEP_APART]))
-    raise RuleForbids(f"“{code}” mends nothing between #{two.a.pk} and #{two.b.pk}. Offered: {offered}.")
+    offered = ", ".join(
+        dict.fromkeys([*(finding.fix.code for finding in findings if finding.fix), KEEP_APART])
+    )
+    raise RuleForbids(
+        f"“{code}” mends nothing between #{profiles.a.pk} and #{profiles.b.pk}. Offered: {offered}."
+    )
 
 
-def preview_fix(two: Two, *, code: str, see: See | None = None, actor: Actor, source: Source) -> FixPreview:
+def preview_fix(
+    profiles: ProfilePair, *, code: str, display: DisplayValue | None = None, actor: Actor, source: Source
+) -> FixPreview:
     """What ``apply_fix`` would do; nothing is kept. ``see`` shows values in the sentences.
 
     Raises what ``apply_fix`` raises.
     """
-    chosen = _chosen(two, code, see)
+    chosen = _chosen(profiles, code, display)
     _check_rights(actor, code)
-    fixes = [one.fix for one in chosen if one.fix is not None] or [APART]
+    fixes = [finding.fix for finding in chosen if finding.fix is not None] or [KEEP_APART_FIX]
     steps = list(dict.fromkeys(fix.text for fix in fixes))
-    if not fixes[0].joins:
+    if not fixes[0].merges:
         return FixPreview(code, TITLES[code], steps[0], False, steps)
-    best = suggest_winner(two.a.pk, two.b.pk)
+    suggestion = suggest_winner(profiles.a.pk, profiles.b.pk)
     merge = preview_merge(
-        winner_id=best.winner_id,
-        loser_id=best.loser_id,
+        winner_id=suggestion.winner_id,
+        loser_id=suggestion.loser_id,
         actor=actor,
         source=source,
         sees=actor.can("profiles.view_pii"),
     )
-    steps.append(f"#{best.loser_id} is joined into #{best.winner_id}; the old id keeps leading there.")
+    steps.append(
+        f"#{suggestion.loser_id} is joined into #{suggestion.winner_id}; the old id keeps leading there."
+    )
     return FixPreview(code, TITLES[code], steps[0], True, steps, merge)
 
 
@@ -145,64 +153,72 @@ def apply_fix(
     are mended together. Raises NotFound; RuleForbids (one person already, not offered, locked); Forbidden naming
     the permission that is missing; Stale when ``preview_hash`` is no longer that of the two.
     """
-    two = find_two(a_id, b_id)
-    chosen = _chosen(two, code)
+    profiles = find_profile_pair(a_id, b_id)
+    chosen = _chosen(profiles, code)
     _check_rights(actor, code)
-    if code in _APART:
-        done = _APART[code](two, chosen, actor, source)
+    if code in _WITHOUT_MERGE:
+        applied = _WITHOUT_MERGE[code](profiles, chosen, actor, source)
     else:
-        done = _join(two, code, chosen, actor=actor, source=source, preview_hash=preview_hash)
+        applied = _merge(profiles, code, chosen, actor=actor, source=source, preview_hash=preview_hash)
     audit.record(
         "duplicate.fix",
         actor=actor,
-        subject=f"profile:{done.profile_id}",
+        subject=f"profile:{applied.profile_id}",
         detail={
             "code": code,
-            "findings": sorted({one.code for one in chosen}),
-            "other": two.b.pk if done.profile_id == two.a.pk else two.a.pk,
-            "merge_id": done.merge_id,
+            "findings": sorted({finding.code for finding in chosen}),
+            "other": profiles.b.pk if applied.profile_id == profiles.a.pk else profiles.a.pk,
+            "merge_id": applied.merge_id,
         },
     )
-    return done
+    return applied
 
 
 # --- Joining ----------------------------------------------------------------------------------------------
 
 
-def _join(
-    two: Two, code: str, chosen: list[Finding], *, actor: Actor, source: Source, preview_hash: str | None
+def _merge(
+    profiles: ProfilePair,
+    code: str,
+    chosen: list[Finding],
+    *,
+    actor: Actor,
+    source: Source,
+    preview_hash: str | None,
 ) -> AppliedFix:
     """Merge first, as the preview showed, then give the survivor what was found in the wrong place."""
-    best = suggest_winner(two.a.pk, two.b.pk)
+    suggestion = suggest_winner(profiles.a.pk, profiles.b.pk)
     merged = merge_profiles(
-        winner_id=best.winner_id,
-        loser_id=best.loser_id,
+        winner_id=suggestion.winner_id,
+        loser_id=suggestion.loser_id,
         preview_hash=preview_hash,
         actor=actor,
         source=source,
     )
-    steps = _settle(merged, code, chosen, actor, source)
+    steps = _attach_values(merged, code, chosen, actor, source)
     message = f"#{merged.loser_id} was joined into #{merged.winner_id}."
     return AppliedFix(
         code, " ".join([message, *steps]), True, merged.winner_id, merged.merge_id, merged.loser_id, steps
     )
 
 
-def _settle(merged: Merged, code: str, chosen: list[Finding], actor: Actor, source: Source) -> list[str]:
-    if code == JOIN_HELD:
+def _attach_values(
+    merged: Merged, code: str, chosen: list[Finding], actor: Actor, source: Source
+) -> list[str]:
+    if code == MERGE_HELD:
         return [
             decide_held(held_id=held_id, decision=DECIDE_MERGE, actor=actor).message
-            for held_id in dict.fromkeys(one.held_id for one in chosen if one.held_id)
+            for held_id in dict.fromkeys(finding.held_merge_id for finding in chosen if finding.held_merge_id)
         ]
     if code not in (PROMOTE, CONFIRM, NORMALIZE):
         return []
-    values = {(one.type, one.raw): one for one in chosen if one.type and one.raw}
-    hits = resolve(values)
+    values = {(finding.type, finding.raw): finding for finding in chosen if finding.type and finding.raw}
+    matches = resolve(values)
     steps = []
     for (name, value), finding in values.items():
-        hit = hits.get((name, value))
-        if hit is not None and hit.root_id != merged.winner_id:
-            steps.append(f"One {name} leads to #{hit.root_id} and was left there.")
+        match = matches.get((name, value))
+        if match is not None and match.root_id != merged.winner_id:
+            steps.append(f"One {name} leads to #{match.root_id} and was left there.")
         elif code == CONFIRM:
             confirm_identifier(
                 profile_id=merged.winner_id,
@@ -228,30 +244,32 @@ def _settle(merged: Merged, code: str, chosen: list[Finding], actor: Actor, sour
 # --- Not joining --------------------------------------------------------------------------------------------
 
 
-def _unlock(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
-    ids = [one.profile_id for one in chosen if one.profile_id]
+def _unlock(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    ids = [finding.profile_id for finding in chosen if finding.profile_id]
     for profile_id in ids:
         set_lock(profile_id=profile_id, is_locked=False, actor=actor, source=source)
     named = " and ".join(f"#{profile_id}" for profile_id in ids)
-    return AppliedFix(UNLOCK, f"{named} can be merged again.", False, two.a.pk)
+    return AppliedFix(UNLOCK, f"{named} can be merged again.", False, profiles.a.pk)
 
 
-def _reopen(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
-    _decide(two, DuplicatePair.Verdict.OPEN, actor)
-    return AppliedFix(REOPEN, "The decision was taken back; the two are suggested again.", False, two.a.pk)
+def _reopen(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    _decide(profiles, DuplicatePair.Verdict.OPEN, actor)
+    return AppliedFix(
+        REOPEN, "The decision was taken back; the two are suggested again.", False, profiles.a.pk
+    )
 
 
-def _keep_apart(two: Two, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
-    _decide(two, DuplicatePair.Verdict.NOT_DUPLICATE, actor)
-    return AppliedFix(KEEP_APART, "Remembered: these are two people.", False, two.a.pk)
+def _keep_apart(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
+    _decide(profiles, DuplicatePair.Verdict.NOT_DUPLICATE, actor)
+    return AppliedFix(KEEP_APART, "Remembered: these are two people.", False, profiles.a.pk)
 
 
-def _decide(two: Two, verdict: str, actor: Actor) -> None:
-    set_verdict(a_id=two.a.pk, b_id=two.b.pk, verdict=verdict, actor=actor)
-    clusters.refresh_derived([two.a.pk, two.b.pk])
+def _decide(profiles: ProfilePair, verdict: str, actor: Actor) -> None:
+    set_verdict(a_id=profiles.a.pk, b_id=profiles.b.pk, verdict=verdict, actor=actor)
+    clusters.refresh_derived([profiles.a.pk, profiles.b.pk])
 
 
-_APART: dict[str, Callable[[Two, list[Finding], Actor, Source], AppliedFix]] = {
+_WITHOUT_MERGE: dict[str, Callable[[ProfilePair, list[Finding], Actor, Source], AppliedFix]] = {
     UNLOCK: _unlock,
     REOPEN: _reopen,
     KEEP_APART: _keep_apart,

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from profiles.duplicates.why.findings import DECISION, HARD, LOCK, NOWHERE, Case, Finding, Fix, See, SourceFix
+from profiles.duplicates.why.findings import (
+    DECISION,
+    HARD,
+    LOCK,
+    NOWHERE,
+    DisplayValue,
+    Finding,
+    Fix,
+    PairHistory,
+    SourceFix,
+)
 from profiles.duplicates.why.misplaced_values import MERGE
-from profiles.duplicates.why.wording import by_whom, via_of
+from profiles.duplicates.why.wording import describe_source, describe_trace
 from profiles.merging.wording import day
 from profiles.models import DuplicatePair, IdentifierType
 
 UNLOCK, REOPEN = "unlock", "reopen"
 
 
-def before(case: Case) -> list[Finding]:
+def before(history: PairHistory) -> list[Finding]:
     """Locks and decisions: nothing else matters while they stand."""
-    found = [
+    findings = [
         Finding(
             "locked",
             f"#{side.id} is locked against merging.",
@@ -21,104 +31,104 @@ def before(case: Case) -> list[Finding]:
             profile_id=side.id,
             fix=Fix(UNLOCK, f"Unlock #{side.id}; then one of the other fixes can join the two.", False),
         )
-        for side in case.sides
+        for side in history.sides
         if side.root.is_locked
     ]
-    for decision in case.decisions:
+    for decision in history.decisions:
         if decision.verdict == DuplicatePair.Verdict.NOT_DUPLICATE:
             when = f" on {day(decision.at)}" if decision.at else ""
-            found.append(
+            findings.append(
                 Finding(
                     "decided_apart",
-                    f"{decision.who} decided{when} that #{case.a.id} and #{case.b.id} are not duplicates. Imports and"
+                    f"{decision.decider} decided{when} that #{history.a.id} and #{history.b.id} are not duplicates. Imports and"
                     " calls respect that.",
                     stored_as=DECISION,
-                    source=decision.who,
+                    source=decision.decider,
                     via="decision",
                     at=decision.at,
                     fix=Fix(REOPEN, "Take the decision back; the two are suggested again.", False),
                 )
             )
             break
-    return found
+    return findings
 
 
-def objections(case: Case, see: See, *, same: bool) -> list[Finding]:
+def objections(history: PairHistory, display: DisplayValue, *, is_same_id: bool) -> list[Finding]:
     """Different values of an identifier of which a person has one, and what the comparison objects to.
 
     ``same``: an identifier spelled in two ways was found, and would object to itself.
     """
-    found = [] if same else _other_ids(case, see)
-    said = {one.code for one in found}
-    for veto, text in case.vetoes.items():
-        if veto == "identifiers" and said:
+    findings = [] if is_same_id else _other_ids(history, display)
+    codes = {finding.code for finding in findings}
+    for veto, text in history.vetoes.items():
+        if veto == "identifiers" and codes:
             continue
-        found.append(Finding("veto", text, stored_as=NOWHERE, source="Comparison", via=f"veto {veto}"))
-    return found
+        findings.append(Finding("veto", text, stored_as=NOWHERE, source="Comparison", via=f"veto {veto}"))
+    return findings
 
 
-def _other_ids(case: Case, see: See) -> list[Finding]:
-    found = []
-    for spec in case.types.values():
+def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
+    findings = []
+    for spec in history.types.values():
         if spec.row.max_per_profile != 1 or spec.row.strength != IdentifierType.Strength.HARD:
             continue
-        one, other = (
-            next((trace for trace in side.traces if trace.leads and trace.place == spec.name), None)
-            for side in case.sides
+        left, right = (
+            next((trace for trace in side.traces if trace.resolves and trace.location == spec.name), None)
+            for side in history.sides
         )
-        if one is None or other is None or one.value == other.value:
+        if left is None or right is None or left.value == right.value:
             continue
-        shown = [see(spec.name, trace.value) for trace in (one, other)]
-        origin = other.origin
-        found.append(
+        displayed = [display(spec.name, trace.value) for trace in (left, right)]
+        origin = right.origin
+        findings.append(
             Finding(
                 "different_ids",
-                f"#{one.root_id} has the {case.label(spec.name).lower()} {shown[0]} ({by_whom(one)}), #{other.root_id}"
-                f" has {shown[1]} ({by_whom(other)}). A person has one, so these are taken for two people.",
-                value=shown[1],
+                f"#{left.root_id} has the {history.label(spec.name).lower()} {displayed[0]} ({describe_source(left)}), #{right.root_id}"
+                f" has {displayed[1]} ({describe_source(right)}). A person has one, so these are taken for two people.",
+                value=displayed[1],
                 stored_as=HARD,
-                profile_id=other.root_id,
+                profile_id=right.root_id,
                 source=origin.source if origin else "",
-                via=via_of(other),
+                via=describe_trace(right),
                 at=origin.at if origin else None,
                 fix=Fix(
                     MERGE,
-                    f"Only if your system gave one person two ids: join #{one.root_id} and #{other.root_id}. Both ids"
+                    f"Only if your system gave one person two ids: join #{left.root_id} and #{right.root_id}. Both ids"
                     " lead to them from then on.",
                     True,
                     SourceFix(
-                        f"Give one person one {case.label(spec.name).lower()} in the system it comes from."
+                        f"Give one person one {history.label(spec.name).lower()} in the system it comes from."
                     ),
                 ),
                 type=spec.name,
-                raw=other.value,
+                raw=right.value,
             )
         )
-    return found
+    return findings
 
 
-def by_third(case: Case) -> list[Finding]:
+def by_transitive_link(history: PairHistory) -> list[Finding]:
     """Whom both are likely to be, where the pair is suggested for that alone."""
     return [
         Finding(
             "by_third",
-            f"Both are likely #{decision.through}, and say little of each other. Ask of each and #{decision.through}"
+            f"Both are likely #{decision.via_id}, and say little of each other. Ask of each and #{decision.via_id}"
             " why they are two; once both are merged with it, these are one.",
             stored_as=NOWHERE,
             source="Comparison",
             via="comparison",
         )
-        for decision in case.decisions
-        if decision.through is not None
+        for decision in history.decisions
+        if decision.via_id is not None
         and decision.verdict in (DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER)
     ]
 
 
-def nothing(case: Case) -> Finding:
+def nothing(history: PairHistory) -> Finding:
     """No value of one is at the other."""
     return Finding(
         "nothing_links",
-        f"Nothing links #{case.a.id} and #{case.b.id}: no identifier, attribute or event of one has a value of the"
+        f"Nothing links #{history.a.id} and #{history.b.id}: no identifier, attribute or event of one has a value of the"
         " other.",
         stored_as=NOWHERE,
         fix=Fix(

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from cdp.sql import run
-from profiles.duplicates.scoring.tiers import VETOES, in_words
+from profiles.duplicates.scoring.tiers import VETOES, tier_reason
 from profiles.duplicates.why.findings import (
     ATTRIBUTE,
     CONTACT,
@@ -20,12 +20,12 @@ from profiles.duplicates.why.findings import (
     PENDING,
     PROPERTY,
     SOFT,
-    Case,
-    Decision,
-    Hand,
-    Origin,
-    Side,
-    Trace,
+    BrowserHandover,
+    PairHistory,
+    ProfileTraces,
+    RecordedDecision,
+    ValueOrigin,
+    ValueTrace,
 )
 from profiles.duplicates.why.origins import Key, loaded, origins_of
 from profiles.identity.types import identifier_types
@@ -58,59 +58,63 @@ _EVENTS = """
 """
 
 
-def read_case(a: Profile, b: Profile, *, base_url: str = "") -> Case:
+def read_pair_history(a: Profile, b: Profile, *, base_url: str = "") -> PairHistory:
     """Everything about two surviving profiles that can say why they are two. Seven queries."""
     types = identifier_types()
-    sides = {a.pk: Side(a), b.pk: Side(b)}
+    sides = {a.pk: ProfileTraces(a), b.pk: ProfileTraces(b)}
     for trace in _identifiers(sides):
         sides[trace.root_id].traces.append(trace)
     for side in sides.values():
         side.traces += _attributes(side.root)
     for trace in _events(sides):
         sides[trace.root_id].traces.append(trace)
-    _tell_origins(sides)
-    case = Case(
+    _add_origins(sides)
+    history = PairHistory(
         sides[a.pk],
         sides[b.pk],
         types,
         region=settings.CDP_PHONE_REGION,
         base_url=base_url or settings.CDP_URL.rstrip("/"),
     )
-    case.hands = [*_hands(sides), *_held(sides)]
-    case.decisions = _decisions(sides)
-    case.vetoes = {one.veto: in_words(one.rule, one.veto) for one in case.decisions if one.veto in VETOES}
-    return case
+    history.handovers = [*_handovers(sides), *_held_merges(sides)]
+    history.decisions = _decisions(sides)
+    history.vetoes = {
+        decision.veto: tier_reason(decision.rule, decision.veto)
+        for decision in history.decisions
+        if decision.veto in VETOES
+    }
+    return history
 
 
-def _identifiers(sides: dict[int, Side]) -> Iterable[Trace]:
+def _identifiers(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
     rows = Identifier.objects.of_people(*sides).select_related("type", "source", "profile")
     for row in rows.defer("profile__search").order_by("type__priority", "pk"):
         soft = row.type.strength == row.type.Strength.SOFT
         stored = SOFT if soft else HARD
         if not row.resolves:
             stored = PENDING if row.is_pending else CONTACT
-        yield Trace(
+        yield ValueTrace(
             root_id=row.profile.canonical_id,
             member_id=row.profile_id,
             type=row.type.name,
             value=row.value,
             raw=row.raw or row.value,
             stored_as=stored,
-            place=row.type.name,
+            location=row.type.name,
             # Until the journal says more.
-            origin=Origin(row.first_seen_at, row.source.name, row.source.door, row.source_id),
+            origin=ValueOrigin(row.first_seen_at, row.source.name, row.source.door, row.source_id),
             is_verified=row.is_verified,
         )
 
 
-def _attributes(root: Profile) -> Iterable[Trace]:
+def _attributes(root: Profile) -> Iterable[ValueTrace]:
     """E-mail and phone, and every text or number among the custom attributes; these read as no type yet."""
     for name in ("email", "phone"):
         if value := getattr(root, name):
-            yield Trace(root.pk, root.pk, name, value, value, ATTRIBUTE, name)
+            yield ValueTrace(root.pk, root.pk, name, value, value, ATTRIBUTE, name)
     for name, value in root.attributes.items():
         for text in _texts(value):
-            yield Trace(root.pk, root.pk, "", text, text, ATTRIBUTE, CUSTOM + name)
+            yield ValueTrace(root.pk, root.pk, "", text, text, ATTRIBUTE, CUSTOM + name)
 
 
 def _texts(value: Any) -> list[str]:
@@ -120,15 +124,15 @@ def _texts(value: Any) -> list[str]:
         return [str(value)] if str(value).strip() else []
     if isinstance(value, float) and value.is_integer():
         return [str(int(value))]
-    return [text for one in value for text in _texts(one)] if isinstance(value, list) else []
+    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
 
-def _events(sides: dict[int, Side]) -> Iterable[Trace]:
+def _events(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
     """Texts in events that may say who it is, the newest of equal ones first. One query."""
     wanted = {
         text
         for side in sides.values()
-        for trace in side.held(HARD, PENDING, CONTACT)
+        for trace in side.stored_as(HARD, PENDING, CONTACT)
         for text in (trace.value, trace.raw)
     }
     patterns = sorted(wanted)[:_MAX_PATTERNS]
@@ -144,10 +148,10 @@ def _events(sides: dict[int, Side]) -> Iterable[Trace]:
         },
     )
     seen = set()
-    for root, member, kind, name, at, source, door, source_id, *said in rows:
-        properties, traits, envelope = map(loaded, said)
-        around = envelope or {}
-        origin = Origin(
+    for root, member, kind, name, at, source, door, source_id, *documents in rows:
+        properties, traits, envelope = map(loaded, documents)
+        envelope_ids = envelope or {}
+        origin = ValueOrigin(
             at,
             source,
             door,
@@ -155,62 +159,64 @@ def _events(sides: dict[int, Side]) -> Iterable[Trace]:
             cause="event",
             call=kind,
             event=name,
-            user_id=str(around.get("user_id") or ""),
-            anonymous_id=str(around.get("anonymous_id") or ""),
+            user_id=str(envelope_ids.get("user_id") or ""),
+            anonymous_id=str(envelope_ids.get("anonymous_id") or ""),
             sent=properties,
         )
         box = "traits" if kind in ("identify", "update", "group") else "properties"
-        places = [*_leaves(properties, f"/{box}"), *_leaves(traits, "/context/traits")]
+        locations = [*_texts_in(properties, f"/{box}"), *_texts_in(traits, "/context/traits")]
         if origin.user_id in wanted:
-            places.append(("/userId", origin.user_id))
-        for place, text in places:
-            if (key := (root, kind, name, place, text)) not in seen:
+            locations.append(("/userId", origin.user_id))
+        for location, text in locations:
+            if (key := (root, kind, name, location, text)) not in seen:
                 seen.add(key)
-                yield Trace(root, member, "", text, text, PROPERTY, place, origin)
+                yield ValueTrace(root, member, "", text, text, PROPERTY, location, origin)
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _leaves(value: Any, place: str, depth: int = DEPTH) -> list[tuple[str, str]]:
+def _texts_in(value: Any, location: str, depth: int = DEPTH) -> list[tuple[str, str]]:
     """(pointer, text) of the texts and whole numbers in an object."""
     if isinstance(value, dict) and depth:
-        return [leaf for name, one in value.items() for leaf in _leaves(one, f"{place}/{name}", depth - 1)]
+        return [
+            leaf for name, item in value.items() for leaf in _texts_in(item, f"{location}/{name}", depth - 1)
+        ]
     if isinstance(value, list) and depth:
-        return [leaf for one in value[:20] for leaf in _leaves(one, place, depth - 1)]
-    return [(place, text) for text in _texts(value)] if not isinstance(value, (dict, list)) else []
+        return [leaf for item in value[:20] for leaf in _texts_in(item, location, depth - 1)]
+    return [(location, text) for text in _texts(value)] if not isinstance(value, (dict, list)) else []
 
 
 # --- Who wrote it ---------------------------------------------------------------------------------------
 
 
-def _tell_origins(sides: dict[int, Side]) -> None:
+def _add_origins(sides: dict[int, ProfileTraces]) -> None:
     """Put the journal's origin on identifiers and attributes, and on the people themselves. One query."""
     wanted = {_key(trace) for side in sides.values() for trace in side.traces if trace.stored_as != PROPERTY}
-    found = origins_of([*sides], wanted)
+    origins = origins_of([*sides], wanted)
     for root_id, side in sides.items():
-        side.made = found.get((root_id, "", ""))
-        side.traces = [_with_origin(trace, found) for trace in side.traces]
+        side.created_by = origins.get((root_id, "", ""))
+        side.traces = [_with_origin(trace, origins) for trace in side.traces]
 
 
-def _key(trace: Trace) -> Key:
+def _key(trace: ValueTrace) -> Key:
     if trace.stored_as == ATTRIBUTE:
-        return (trace.place, trace.raw)
+        return (trace.location, trace.raw)
     return ("identifiers", f"{trace.type}:{trace.value}")
 
 
-def _with_origin(trace: Trace, found: dict[tuple[int, str, str], Origin]) -> Trace:
+def _with_origin(trace: ValueTrace, origins: dict[tuple[int, str, str], ValueOrigin]) -> ValueTrace:
     if trace.stored_as == PROPERTY:
         return trace
-    origin = found.get((trace.root_id, *_key(trace)))
+    origin = origins.get((trace.root_id, *_key(trace)))
     return trace if origin is None else replace(trace, origin=origin)
 
 
 # --- What stands between them ---------------------------------------------------------------------------
 
 
-def _hands(sides: dict[int, Side]) -> list[Hand]:
+def _handovers(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
     """Soft identifiers that both had, one after the other. One query."""
     rows = (
         LinkInterval.objects.filter(profile__canonical_id__in=sides)
@@ -220,16 +226,16 @@ def _hands(sides: dict[int, Side]) -> list[Hand]:
     by_value: dict[tuple[str, str], list[tuple[int, datetime.datetime | None]]] = defaultdict(list)
     for name, value, root, start in rows[:2000]:
         by_value[name, value].append((root, start))
-    found = []
-    for (name, value), held in by_value.items():
-        roots = list(dict.fromkeys(root for root, _ in held))
+    handovers = []
+    for (name, value), intervals in by_value.items():
+        roots = list(dict.fromkeys(root for root, _ in intervals))
         if len(roots) == 2:
-            at = next((start for root, start in held if root == roots[1] and start), None)
-            found.append(Hand(name, value, "hands", roots[0], roots[1], at, people=2))
-    return found
+            at = next((start for root, start in intervals if root == roots[1] and start), None)
+            handovers.append(BrowserHandover(name, value, "hands", roots[0], roots[1], at, profile_count=2))
+    return handovers
 
 
-def _held(sides: dict[int, Side]) -> list[Hand]:
+def _held_merges(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
     """Joins of the two that the circuit breaker held. One query."""
     a, b = sides
     rows = HeldJoin.objects.filter(
@@ -237,7 +243,7 @@ def _held(sides: dict[int, Side]) -> list[Hand]:
         state__in=[HeldJoin.State.OPEN, HeldJoin.State.SHARED],
     ).select_related("type", "source", "profile", "other")
     return [
-        Hand(
+        BrowserHandover(
             row.type.name,
             row.value,
             "held" if row.state == HeldJoin.State.OPEN else "shared",
@@ -252,14 +258,14 @@ def _held(sides: dict[int, Side]) -> list[Hand]:
     ]
 
 
-def _decisions(sides: Sequence[int] | dict[int, Side]) -> list[Decision]:
+def _decisions(sides: Sequence[int] | dict[int, ProfileTraces]) -> list[RecordedDecision]:
     """What is known and decided about the pair, the newest first. One query."""
     a, b = sides
     rows = DuplicatePair.objects.filter(
         Q(a__canonical_id=a, b__canonical_id=b) | Q(a__canonical_id=b, b__canonical_id=a)
     ).select_related("user", "key")
     return [
-        Decision(
+        RecordedDecision(
             row.verdict,
             row.user.get_username() if row.user else row.key.name if row.key else "somebody",
             row.decided_at,

@@ -8,16 +8,23 @@ from profiles.duplicates.why.findings import (
     HARD,
     PENDING,
     PROPERTY,
-    STORED_WORDS,
-    Case,
+    STORED_AS_LABELS,
+    DisplayValue,
     Finding,
     Fix,
-    Link,
-    See,
+    PairHistory,
+    SharedValue,
     SourceFix,
-    Trace,
+    ValueTrace,
 )
-from profiles.duplicates.why.wording import by_whom, column_of, place_of, shown, spelled, via_of
+from profiles.duplicates.why.wording import (
+    column_of,
+    describe_source,
+    describe_trace,
+    displayed,
+    location_of,
+    spelling_note,
+)
 from profiles.models import Change, IdentifierType, Source
 
 PROMOTE, CONFIRM, MERGE, NORMALIZE = (
@@ -28,35 +35,37 @@ PROMOTE, CONFIRM, MERGE, NORMALIZE = (
 )
 
 
-def find(case: Case, links: list[Link], see: See) -> list[Finding]:
+def find(history: PairHistory, shared_values: list[SharedValue], display: DisplayValue) -> list[Finding]:
     """One finding per value both have; two where it leads to neither, one for each place."""
-    found = []
-    for link in links:
-        found += _of_link(case, link, see)
-    return found
+    findings = []
+    for shared_value in shared_values:
+        findings += _of_shared_value(history, shared_value, display)
+    return findings
 
 
-def _of_link(case: Case, link: Link, see: See) -> list[Finding]:
-    if link.weak.leads:
-        return [_two_ids(case, link, see)]
-    if not case.types[link.type].row.is_unique:
-        return [_not_telling(case, link, see)]
-    told = [_at(case, link, link.weak, link.strong, see)]
-    if not link.strong.leads:
-        told.append(_at(case, link, link.strong, link.weak, see))
-    return told
+def _of_shared_value(history: PairHistory, shared_value: SharedValue, display: DisplayValue) -> list[Finding]:
+    if shared_value.weaker.resolves:
+        return [_two_ids(history, shared_value, display)]
+    if not history.types[shared_value.type].row.is_unique:
+        return [_contact_only(history, shared_value, display)]
+    findings = [_misplaced(history, shared_value, shared_value.weaker, shared_value.stronger, display)]
+    if not shared_value.stronger.resolves:
+        findings.append(
+            _misplaced(history, shared_value, shared_value.stronger, shared_value.weaker, display)
+        )
+    return findings
 
 
-def _finding(code: str, text: str, trace: Trace, see: See, fix: Fix | None) -> Finding:
+def _finding(code: str, text: str, trace: ValueTrace, display: DisplayValue, fix: Fix | None) -> Finding:
     origin = trace.origin
     return Finding(
         code=code,
         text=text,
-        value=shown(trace, see),
+        value=displayed(trace, display),
         stored_as=trace.stored_as,
         profile_id=trace.root_id,
         source=origin.source if origin else "",
-        via=via_of(trace),
+        via=describe_trace(trace),
         at=origin.at if origin else None,
         fix=fix,
         type=trace.type,
@@ -66,84 +75,97 @@ def _finding(code: str, text: str, trace: Trace, see: See, fix: Fix | None) -> F
     )
 
 
-def _promote(case: Case, trace: Trace, other: Trace, see: See, source: SourceFix) -> Fix:
-    what = f"{case.label(trace.type)} {shown(trace, see)}"
+def _promote(
+    history: PairHistory, trace: ValueTrace, other_trace: ValueTrace, display: DisplayValue, source: SourceFix
+) -> Fix:
+    what = f"{history.label(trace.type)} {displayed(trace, display)}"
     return Fix(
         PROMOTE,
-        f"Make {what} an identifier of #{trace.root_id}: it is joined with #{other.root_id}, and the value leads to"
+        f"Make {what} an identifier of #{trace.root_id}: it is joined with #{other_trace.root_id}, and the value leads to"
         " both from then on.",
         True,
         source,
     )
 
 
-def _at(case: Case, link: Link, trace: Trace, other: Trace, see: See) -> Finding:
+def _misplaced(
+    history: PairHistory,
+    shared_value: SharedValue,
+    trace: ValueTrace,
+    other_trace: ValueTrace,
+    display: DisplayValue,
+) -> Finding:
     """Why the value does not lead to the person of ``trace``."""
-    source = source_fixes.send_as_identifier(case, trace, shown(trace, see))
-    head = (
-        f"#{trace.root_id} has the {case.label(link.type).lower()} {shown(trace, see)}{spelled(trace, see)}"
-    )
-    tail = f"#{other.root_id} has it as {_as(other)} from {by_whom(other)}."
+    source = source_fixes.send_as_identifier(history, trace, displayed(trace, display))
+    head = f"#{trace.root_id} has the {history.label(shared_value.type).lower()} {displayed(trace, display)}{spelling_note(trace, display)}"
+    tail = f"#{other_trace.root_id} has it as {_stored_as_text(other_trace)} from {describe_source(other_trace)}."
     if trace.stored_as == PENDING:
-        return _pending(case, trace, other, see, f"{head}, but it waits to be confirmed", tail)
-    code, why = _cause(case, trace)
+        return _pending(history, trace, other_trace, display, f"{head}, but it waits to be confirmed", tail)
+    code, why = _cause(history, trace)
     if code == "email_contact_only" and trace.origin is not None:
-        source = source_fixes.let_email_identify(case, trace.origin)
+        source = source_fixes.let_email_identify(history, trace.origin)
     if code == "identifier_clash":
-        source = source_fixes.one_id(case, trace)
+        source = source_fixes.one_id(history, trace)
     if code == "unsigned_user_id":
-        source = source_fixes.sign_user_id(trace, shown(trace, see))
-    fix = _promote(case, trace, other, see, source)
-    return _finding(code, f"{head} {why} {tail}", trace, see, fix)
+        source = source_fixes.sign_user_id(trace, displayed(trace, display))
+    fix = _promote(history, trace, other_trace, display, source)
+    return _finding(code, f"{head} {why} {tail}", trace, display, fix)
 
 
-def _as(trace: Trace) -> str:
-    return "an identifier" if trace.leads else f"{_article(STORED_WORDS[trace.stored_as])}"
+def _stored_as_text(trace: ValueTrace) -> str:
+    return "an identifier" if trace.resolves else f"{_with_article(STORED_AS_LABELS[trace.stored_as])}"
 
 
-def _article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+def _with_article(text: str) -> str:
+    return f"an {text}" if text[0] in "aeiou" else f"a {text}"
 
 
-def _pending(case: Case, trace: Trace, other: Trace, see: See, head: str, tail: str) -> Finding:
+def _pending(
+    history: PairHistory,
+    trace: ValueTrace,
+    other_trace: ValueTrace,
+    display: DisplayValue,
+    head: str,
+    tail: str,
+) -> Finding:
     fix = Fix(
         CONFIRM,
-        f"Confirm {case.label(trace.type)} {shown(trace, see)} at #{trace.root_id} in its owner's name: it is joined"
-        f" with #{other.root_id}.",
+        f"Confirm {history.label(trace.type)} {displayed(trace, display)} at #{trace.root_id} in its owner's name: it is joined"
+        f" with #{other_trace.root_id}.",
         True,
-        source_fixes.confirm(case, trace, shown(trace, see)),
+        source_fixes.confirm(history, trace, displayed(trace, display)),
     )
     source = trace.origin.source if trace.origin else "its source"
     text = f"{head}: {source} asks for a double opt-in, and nobody clicked the link. {tail}"
-    return _finding("pending_identifier", text, trace, see, fix)
+    return _finding("pending_identifier", text, trace, display, fix)
 
 
-def _cause(case: Case, trace: Trace) -> tuple[str, str]:
+def _cause(history: PairHistory, trace: ValueTrace) -> tuple[str, str]:
     """(code, the rest of the sentence) of a value that leads nowhere."""
     origin = trace.origin
-    where = place_of(trace)
-    if trace.stored_as == PROPERTY and trace.place == "/userId":
+    location = location_of(trace)
+    if trace.stored_as == PROPERTY and trace.location == "/userId":
         return "unsigned_user_id", "only as a userId that was not signed, so it was not used."
     if origin is not None and origin.call == "update":
-        return "update_not_identify", f"only because update said so in {where}; update recognizes nobody."
+        return "update_not_identify", f"only because update said so in {location}; update recognizes nobody."
     if trace.stored_as == PROPERTY:
-        said = f"{origin.call} “{origin.event}”" if origin and origin.event else "an event"
-        return "identifier_in_event", f"only in {where} of {said}; events recognize nobody."
+        call = f"{origin.call} “{origin.event}”" if origin and origin.event else "an event"
+        return "identifier_in_event", f"only in {location} of {call}; events recognize nobody."
     if origin is not None and origin.cause == Change.Cause.IMPORT and trace.stored_as != CONTACT:
         column = column_of(trace)
         named = f"column “{column}”" if column else "a column"
         return (
             "import_column_attribute",
-            f"only as {trace.place}: {named} of “{origin.file}” was mapped to it.",
+            f"only as {trace.location}: {named} of “{origin.file}” was mapped to it.",
         )
     if trace.stored_as == CONTACT:
         return _contact(trace)
     if origin is not None and origin.call:
-        return "id_in_attributes", f"only as {where} of {origin.call}, which is kept as an attribute."
-    return "id_in_attributes", f"only under {trace.place}, and attributes lead to nobody."
+        return "id_in_attributes", f"only as {location} of {origin.call}, which is kept as an attribute."
+    return "id_in_attributes", f"only under {trace.location}, and attributes lead to nobody."
 
 
-def _contact(trace: Trace) -> tuple[str, str]:
+def _contact(trace: ValueTrace) -> tuple[str, str]:
     origin = trace.origin
     if (
         origin is not None
@@ -165,67 +187,81 @@ def _contact(trace: Trace) -> tuple[str, str]:
 # --- Both lead, or neither may --------------------------------------------------------------------------
 
 
-def _two_ids(case: Case, link: Link, see: See) -> Finding:
+def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayValue) -> Finding:
     """The same e-mail as two identifiers that are not equal: other case, or another type."""
-    weak, strong = link.weak, link.strong
-    same = weak.place == strong.place
-    code = "email_case" if same else "email_as_other_id"
+    weak, strong = shared_value.weaker, shared_value.stronger
+    is_same_type = weak.location == strong.location
+    code = "email_case" if is_same_type else "email_as_other_id"
     kinds = (
-        case.label(weak.place) if same else f"{case.label(weak.place)} here, {case.label(strong.place)} there"
+        history.label(weak.location)
+        if is_same_type
+        else f"{history.label(weak.location)} here, {history.label(strong.location)} there"
     )
     why = (
-        f"written in another case, and case counts in a {case.label(weak.place).lower()}"
-        if same
+        f"written in another case, and case counts in a {history.label(weak.location).lower()}"
+        if is_same_type
         else "as identifiers of two types, which never meet"
     )
     text = (
-        f"Both are called by the e-mail {shown(weak, see)} as {kinds}, {why}: #{weak.root_id} by {by_whom(weak)},"
-        f" #{strong.root_id} by {by_whom(strong)}."
+        f"Both are called by the e-mail {displayed(weak, display)} as {kinds}, {why}: #{weak.root_id} by {describe_source(weak)},"
+        f" #{strong.root_id} by {describe_source(strong)}."
     )
     fix = Fix(
         NORMALIZE,
         f"Join #{weak.root_id} and #{strong.root_id}; both spellings and the e-mail itself lead to them from then on.",
         True,
-        source_fixes.one_spelling(case, weak if weak.place != "email" else strong, shown(weak, see)),
+        source_fixes.one_spelling(
+            history, weak if weak.location != "email" else strong, displayed(weak, display)
+        ),
     )
-    return _finding(code, text, weak, see, fix)
+    return _finding(code, text, weak, display, fix)
 
 
-def _not_telling(case: Case, link: Link, see: See) -> Finding:
+def _contact_only(history: PairHistory, shared_value: SharedValue, display: DisplayValue) -> Finding:
     """A type that is for contact only, such as the phone as it ships."""
-    weak, strong = link.weak, link.strong
-    label = case.label(link.type)
-    is_phone = case.types[link.type].row.normalizer == IdentifierType.Normalizer.PHONE
+    weak, strong = shared_value.weaker, shared_value.stronger
+    label = history.label(shared_value.type)
+    is_phone = history.types[shared_value.type].row.normalizer == IdentifierType.Normalizer.PHONE
     differ = is_phone and weak.raw != strong.raw
     code = "phone_format" if differ else "contact_type"
-    text = f"Both have the {label.lower()} {shown(weak, see)}"
+    text = f"Both have the {label.lower()} {displayed(weak, display)}"
     if differ:
         text += (
-            f", written in two formats: at #{weak.root_id} by {by_whom(weak)}{spelled(weak, see)},"
-            f" at #{strong.root_id} by {by_whom(strong)}{spelled(strong, see)}"
+            f", written in two formats: at #{weak.root_id} by {describe_source(weak)}{spelling_note(weak, display)},"
+            f" at #{strong.root_id} by {describe_source(strong)}{spelling_note(strong, display)}"
         )
         if weak.stored_as not in (CONTACT, HARD):
-            text += f". At #{weak.root_id} it could not be read as a number, so it is {_as(weak)} only"
+            text += f". At #{weak.root_id} it could not be read as a number, so it is {_stored_as_text(weak)} only"
     text += f". A {label.lower()} leads to nobody here, since several people may share one."
     plain = weak if weak.raw != weak.value else strong
     source = (
-        source_fixes.international_phone(case, plain, shown(weak, see)) if differ else _let_lead(case, link)
+        source_fixes.international_phone(history, plain, displayed(weak, display))
+        if differ
+        else _send_identifier(history, shared_value)
     )
     fix = Fix(
         NORMALIZE if differ else MERGE,
         f"If they are one person, join #{weak.root_id} and #{strong.root_id}"
-        + (f"; the number is kept once, as {shown(weak, see)}." if differ else "; both keep everything."),
+        + (
+            f"; the number is kept once, as {displayed(weak, display)}."
+            if differ
+            else "; both keep everything."
+        ),
         True,
         source,
     )
-    return _finding(code, text, plain, see, fix)
+    return _finding(code, text, plain, display, fix)
 
 
-def _let_lead(case: Case, link: Link) -> SourceFix:
-    origin = link.weak.origin
-    shop = origin is not None and origin.door in (Source.Door.WEB, Source.Door.API, Source.Door.IMPORT)
+def _send_identifier(history: PairHistory, shared_value: SharedValue) -> SourceFix:
+    origin = shared_value.weaker.origin
+    is_from_system = origin is not None and origin.channel in (
+        Source.Door.WEB,
+        Source.Door.API,
+        Source.Door.IMPORT,
+    )
     return SourceFix(
-        f"Send a customer_id or an e-mail with every {case.label(link.type).lower()}: these lead to one person."
-        if shop
-        else f"A {case.label(link.type).lower()} may be shared; ask for an e-mail, too."
+        f"Send a customer_id or an e-mail with every {history.label(shared_value.type).lower()}: these lead to one person."
+        if is_from_system
+        else f"A {history.label(shared_value.type).lower()} may be shared; ask for an e-mail, too."
     )

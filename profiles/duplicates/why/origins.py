@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from cdp.sql import run
-from profiles.duplicates.why.findings import Origin
+from profiles.duplicates.why.findings import ValueOrigin
 from profiles.reading.provenance import ENTRIES
 
 # (journal key, item): ("identifiers", "email:ann@example.com"), ("attributes.plan", "pro").
@@ -46,7 +46,7 @@ _SQL = """
 """
 
 
-def origins_of(roots: Sequence[int], wanted: Collection[Key]) -> dict[tuple[int, str, str], Origin]:
+def origins_of(roots: Sequence[int], wanted: Collection[Key]) -> dict[tuple[int, str, str], ValueOrigin]:
     """``{(root, journal key, item): origin}``; ``(root, "", "")`` is who made the profile. One query."""
     keys = sorted(wanted)
     params = {
@@ -66,10 +66,10 @@ def loaded(value: str | None) -> Any:
 def _origin(
     at: Any,
     source: str,
-    door: str,
+    channel: str,
     source_id: int,
     cause: str,
-    who: str,
+    author: str,
     is_key: bool,
     call: str | None,
     event: str | None,
@@ -78,27 +78,27 @@ def _origin(
     import_id: int | None,
     file: str | None,
     mapping: Any,
-    line: int | None,
+    row: int | None,
     identifies_by_email: bool,
     needs_confirmation: bool,
-) -> Origin:
-    around = loaded(envelope) or {}
-    return Origin(
+) -> ValueOrigin:
+    envelope_ids = loaded(envelope) or {}
+    return ValueOrigin(
         at,
         source,
-        door,
+        channel,
         source_id,
         cause,
-        who,
+        author,
         is_key,
         call or "",
         event or "",
-        str(around.get("user_id") or ""),
-        str(around.get("anonymous_id") or ""),
+        str(envelope_ids.get("user_id") or ""),
+        str(envelope_ids.get("anonymous_id") or ""),
         loaded(sent),
         import_id,
         file or "",
-        line,
+        row,
         loaded(mapping) or {},
         identifies_by_email,
         needs_confirmation,

@@ -12,10 +12,10 @@ from profiles.duplicates.why.findings import (
     HARD,
     PROPERTY,
     STRENGTH,
-    Case,
-    Link,
-    Side,
-    Trace,
+    PairHistory,
+    ProfileTraces,
+    SharedValue,
+    ValueTrace,
 )
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec
@@ -35,56 +35,58 @@ _TAIL = 7
 _Key = tuple[str, str]
 
 
-def read_types(case: Case) -> None:
+def read_types(history: PairHistory) -> None:
     """Give every attribute and event property the identifier type it reads as; drop what reads as none."""
-    known = {side.id: _values(case.other(side.id)) for side in case.sides}
-    for side in case.sides:
-        found = []
+    known = {side.id: _values(history.other(side.id)) for side in history.sides}
+    for side in history.sides:
+        traces = []
         for trace in side.traces:
             if trace.stored_as in (ATTRIBUTE, PROPERTY):
-                found += _readings(trace, case, known[side.id])
+                traces += _readings(trace, history, known[side.id])
             else:
-                found += [trace, *_email_as_id(trace, case)]
-        side.traces = found
+                traces += [trace, *_email_as_id(trace, history)]
+        side.traces = traces
 
 
-def _values(side: Side) -> dict[str, set[str]]:
+def _values(side: ProfileTraces) -> dict[str, set[str]]:
     """``{type: values}`` of the identifiers of one side."""
-    found: dict[str, set[str]] = defaultdict(set)
+    by_type: dict[str, set[str]] = defaultdict(set)
     for trace in side.traces:
         if trace.stored_as not in (ATTRIBUTE, PROPERTY):
-            found[trace.type].add(trace.value)
-    return found
+            by_type[trace.type].add(trace.value)
+    return by_type
 
 
-def _readings(trace: Trace, case: Case, others: dict[str, set[str]]) -> list[Trace]:
+def _readings(trace: ValueTrace, history: PairHistory, known_values: dict[str, set[str]]) -> list[ValueTrace]:
     if trace.type:
         return [trace]
-    name = trace.place.removeprefix(CUSTOM).rpartition("/")[2]
-    found = []
-    for spec in case.types.values():
+    name = trace.location.removeprefix(CUSTOM).rpartition("/")[2]
+    readings = []
+    for spec in history.types.values():
         if spec.row.strength != IdentifierType.Strength.HARD:
             continue
-        value = _read(trace.raw, name, spec, others, case)
+        value = _read(trace.raw, name, spec, known_values, history)
         if value is not None:
-            found.append(replace(trace, type=spec.name, value=value))
-    return found
+            readings.append(replace(trace, type=spec.name, value=value))
+    return readings
 
 
-def _read(raw: str, name: str, spec: TypeSpec, others: dict[str, set[str]], case: Case) -> str | None:
+def _read(
+    raw: str, name: str, spec: TypeSpec, known_values: dict[str, set[str]], history: PairHistory
+) -> str | None:
     """The value as an identifier of this type, or None when it is none."""
     kind = spec.row.normalizer
     if kind == IdentifierType.Normalizer.EMAIL:
         return _clean(raw, spec) if "@" in raw else None
     if kind == IdentifierType.Normalizer.PHONE:
-        return _phone(raw, name, spec, others)
+        return _phone(raw, name, spec, known_values)
     value = _clean(raw, spec)
     if value is None:
         return None
     if fold(name) in (fold(spec.name), fold(str(spec.row))):
         return value
     is_telling = len(value) >= _LONG or _ID_NAME.search(name) is not None
-    return value if is_telling and value in others.get(spec.name, ()) else None
+    return value if is_telling and value in known_values.get(spec.name, ()) else None
 
 
 def _clean(raw: str, spec: TypeSpec) -> str | None:
@@ -94,11 +96,15 @@ def _clean(raw: str, spec: TypeSpec) -> str | None:
         return None
 
 
-def _phone(raw: str, name: str, spec: TypeSpec, others: dict[str, set[str]]) -> str | None:
+def _phone(raw: str, name: str, spec: TypeSpec, known_values: dict[str, set[str]]) -> str | None:
     """In its international form; one without a country code is the other side's number that ends like it."""
-    looks = raw.strip().startswith(("+", "00"))
-    found = field_of(name)
-    if not looks and not (found is not None and found[0] == "phone") and "phone" not in name.lower():
+    looks_international = raw.strip().startswith(("+", "00"))
+    named_field = field_of(name)
+    if (
+        not looks_international
+        and not (named_field is not None and named_field[0] == "phone")
+        and "phone" not in name.lower()
+    ):
         return None
     value = _clean(raw, spec)
     if value is not None:
@@ -106,53 +112,57 @@ def _phone(raw: str, name: str, spec: TypeSpec, others: dict[str, set[str]]) -> 
     tail = _DIGITS.sub("", raw).lstrip("0")
     if len(tail) < _TAIL:
         return None
-    return next((one for one in sorted(others.get(spec.name, ())) if one.endswith(tail)), None)
+    return next((number for number in sorted(known_values.get(spec.name, ())) if number.endswith(tail)), None)
 
 
-def _email_as_id(trace: Trace, case: Case) -> Iterable[Trace]:
+def _email_as_id(trace: ValueTrace, history: PairHistory) -> Iterable[ValueTrace]:
     """An e-mail kept as an identifier of another type, where case may count."""
-    spec = case.types.get(trace.type)
+    spec = history.types.get(trace.type)
     if trace.stored_as != HARD or "@" not in trace.value or spec is None:
         return
     if spec.row.normalizer == IdentifierType.Normalizer.EMAIL:
         return
-    for other in case.types.values():
-        if other.row.normalizer == IdentifierType.Normalizer.EMAIL:
-            value = _clean(trace.value, other)
+    for email_type in history.types.values():
+        if email_type.row.normalizer == IdentifierType.Normalizer.EMAIL:
+            value = _clean(trace.value, email_type)
             if value is not None:
-                yield replace(trace, type=other.name, value=value, raw=trace.value)
+                yield replace(trace, type=email_type.name, value=value, raw=trace.value)
 
 
 # --- Links ----------------------------------------------------------------------------------------------
 
 
-def links_of(case: Case) -> list[Link]:
+def shared_values_of(history: PairHistory) -> list[SharedValue]:
     """Every hard value that stands at both people, the surest first. Soft ones are told by the browsers."""
-    at_a, at_b = (_by_key(side, case) for side in case.sides)
-    found = []
+    at_a, at_b = (_by_key(side, history) for side in history.sides)
+    shared = []
     for key in at_a.keys() & at_b.keys():
-        one, other = at_a[key], at_b[key]
-        strong, weak = (one, other) if _rank(one) >= _rank(other) else (other, one)
-        found.append(Link(*key, weak=weak, strong=strong))
-    order = {name: place for place, name in enumerate(case.types)}
+        left, right = at_a[key], at_b[key]
+        stronger, weaker = (left, right) if _rank(left) >= _rank(right) else (right, left)
+        shared.append(SharedValue(*key, weaker=weaker, stronger=stronger))
+    order = {name: index for index, name in enumerate(history.types)}
     return sorted(
-        found,
-        key=lambda link: (tuple(-part for part in _rank(link.strong)), order.get(link.type, 99), link.value),
+        shared,
+        key=lambda shared_value: (
+            tuple(-part for part in _rank(shared_value.stronger)),
+            order.get(shared_value.type, 99),
+            shared_value.value,
+        ),
     )
 
 
-def _by_key(side: Side, case: Case) -> dict[_Key, Trace]:
+def _by_key(side: ProfileTraces, history: PairHistory) -> dict[_Key, ValueTrace]:
     """The strongest place of each value; a contact value is told by the attribute that was written with it."""
-    best: dict[_Key, Trace] = {}
+    strongest: dict[_Key, ValueTrace] = {}
     for trace in side.traces:
         key = (trace.type, trace.value)
-        if not trace.type or case.is_soft(trace.type):
+        if not trace.type or history.is_soft(trace.type):
             continue
-        if key not in best or _rank(trace) > _rank(best[key]):
-            best[key] = trace
-    return best
+        if key not in strongest or _rank(trace) > _rank(strongest[key]):
+            strongest[key] = trace
+    return strongest
 
 
-def _rank(trace: Trace) -> tuple[int, bool, bool]:
+def _rank(trace: ValueTrace) -> tuple[int, bool, bool]:
     # An identifier of the type itself before an e-mail kept as another type's; the usual spelling before others.
-    return (STRENGTH[trace.stored_as], trace.place == trace.type, trace.raw == trace.value)
+    return (STRENGTH[trace.stored_as], trace.location == trace.type, trace.raw == trace.value)

@@ -6,8 +6,8 @@ import json
 import shlex
 from typing import Any
 
-from profiles.duplicates.why.findings import Case, Origin, SourceFix, Trace
-from profiles.duplicates.why.wording import column_of, place_of
+from profiles.duplicates.why.findings import PairHistory, SourceFix, ValueOrigin, ValueTrace
+from profiles.duplicates.why.wording import column_of, location_of
 from profiles.models import Change, Source
 from profiles.values.attributes import CUSTOM
 
@@ -24,64 +24,68 @@ def script(*parts: Any) -> str:
     return f"cdp.push({as_json([*parts])});"
 
 
-def track_call(case: Case, kind: str, body: dict[str, Any]) -> str:
+def track_call(history: PairHistory, kind: str, body: dict[str, Any]) -> str:
     """A tracking call of a server, for the shell."""
     return (
-        f'curl -u "$WRITE_KEY:" -H "Content-Type: application/json" "{case.base_url}/v1/{kind}" \\\n'
+        f'curl -u "$WRITE_KEY:" -H "Content-Type: application/json" "{history.base_url}/v1/{kind}" \\\n'
         f"  -d {shlex.quote(as_json(body))}"
     )
 
 
-def api_call(case: Case, method: str, path: str, body: dict[str, Any]) -> str:
+def api_call(history: PairHistory, method: str, path: str, body: dict[str, Any]) -> str:
     """A call of the API, for the shell."""
     return (
         f'curl -X {method} -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" \\\n'
-        f'  "{case.base_url}/api/v1/{path}" -d {shlex.quote(as_json(body))}'
+        f'  "{history.base_url}/api/v1/{path}" -d {shlex.quote(as_json(body))}'
     )
 
 
-def send_as_identifier(case: Case, trace: Trace, shown: str) -> SourceFix:
+def send_as_identifier(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """How the value should have been sent, by the door it came through."""
     origin = trace.origin
     if origin is not None and origin.cause == Change.Cause.IMPORT:
-        return _map_column(case, trace, origin)
+        return _map_column(history, trace, origin)
     if origin is not None and origin.is_tracked:
-        return _identify(case, trace, origin, shown)
-    if origin is not None and (origin.is_key or origin.door == Source.Door.API):
-        return _write_identifier(case, trace, shown)
+        return _identify(history, trace, origin, value)
+    if origin is not None and (origin.is_key or origin.channel == Source.Door.API):
+        return _write_identifier(history, trace, value)
     return SourceFix(
-        f"Add it under Identifiers on the card as {case.label(trace.type)}, not as an attribute: attributes lead to"
+        f"Add it under Identifiers on the card as {history.label(trace.type)}, not as an attribute: attributes lead to"
         " nobody."
     )
 
 
-def _map_column(case: Case, trace: Trace, origin: Origin) -> SourceFix:
+def _map_column(history: PairHistory, trace: ValueTrace, origin: ValueOrigin) -> SourceFix:
     column = column_of(trace)
     to = trace.type if trace.type in (EMAIL, PHONE, CUSTOMER) else f"identifier.{trace.type}"
     if not column:
         return SourceFix(
-            f"Give the file a column that goes to {to}.", JSON, as_json({case.label(trace.type): {"to": to}})
+            f"Give the file a column that goes to {to}.",
+            JSON,
+            as_json({history.label(trace.type): {"to": to}}),
         )
     return SourceFix(
-        f"In the mapping of “{origin.file}”, send column “{column}” to {to} instead of {trace.place}.",
+        f"In the mapping of “{origin.file}”, send column “{column}” to {to} instead of {trace.location}.",
         JSON,
         as_json({column: {"to": to}}),
         import_id=origin.import_id,
     )
 
 
-def _identify(case: Case, trace: Trace, origin: Origin, shown: str) -> SourceFix:
-    said = f"{origin.call} “{origin.event}”" if origin.call == "track" else origin.call
-    text = f"{place_of(trace)} of {said} identifies nobody. Say who it is by identify as soon as it is known."
+def _identify(history: PairHistory, trace: ValueTrace, origin: ValueOrigin, value: str) -> SourceFix:
+    call = f"{origin.call} “{origin.event}”" if origin.call == "track" else origin.call
+    text = (
+        f"{location_of(trace)} of {call} identifies nobody. Say who it is by identify as soon as it is known."
+    )
     if origin.call == "identify":
-        text = f"{place_of(trace)} of identify is no identifier. Send it where identify reads one."
-    if origin.door == Source.Door.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
-        parts = [shown] if trace.type == CUSTOMER else [{trace.type: shown}]
+        text = f"{location_of(trace)} of identify is no identifier. Send it where identify reads one."
+    if origin.channel == Source.Door.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
+        parts = [value] if trace.type == CUSTOMER else [{trace.type: value}]
         return SourceFix(text, SCRIPT, script("identify", *parts))
-    return SourceFix(text, SHELL, track_call(case, "identify", identify_body(trace.type, shown, origin)))
+    return SourceFix(text, SHELL, track_call(history, "identify", identify_body(trace.type, value, origin)))
 
 
-def identify_body(type_name: str, value: str, origin: Origin | None) -> dict[str, Any]:
+def identify_body(type_name: str, value: str, origin: ValueOrigin | None) -> dict[str, Any]:
     """An identify call about the same browser or user."""
     body: dict[str, Any] = {}
     if origin is not None and origin.user_id and type_name != CUSTOMER:
@@ -95,64 +99,64 @@ def identify_body(type_name: str, value: str, origin: Origin | None) -> dict[str
     return {**body, "context": {"externalIds": [{"type": type_name, "id": value}]}}
 
 
-def _write_identifier(case: Case, trace: Trace, shown: str) -> SourceFix:
+def _write_identifier(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     if trace.type in (EMAIL, PHONE):
-        body: dict[str, Any] = {trace.type: shown}
+        body: dict[str, Any] = {trace.type: value}
         where = f"“{trace.type}”"
     else:
-        body = {"identifiers": [{"type": trace.type, "value": shown}]}
+        body = {"identifiers": [{"type": trace.type, "value": value}]}
         where = "“identifiers”"
-    name = place_of(trace)
-    who = f"API key “{trace.origin.who}”" if trace.origin and trace.origin.is_key else "the caller"
-    text = f"{who[0].upper()}{who[1:]} should send it under {where} instead of {name}; ids there lead to the person."
-    return SourceFix(text, SHELL, api_call(case, "POST", "profiles/?upsert=true", body))
+    name = location_of(trace)
+    sender = f"API key “{trace.origin.author}”" if trace.origin and trace.origin.is_key else "the caller"
+    text = f"{sender[0].upper()}{sender[1:]} should send it under {where} instead of {name}; ids there lead to the person."
+    return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", body))
 
 
-def confirm(case: Case, trace: Trace, shown: str) -> SourceFix:
+def confirm(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """The last step of a double opt-in."""
     return SourceFix(
         "The page behind the link in your confirmation mail must say that the address was confirmed.",
         SHELL,
-        api_call(case, "POST", "identifiers/confirm/", {"type": trace.type, "value": shown}),
+        api_call(history, "POST", "identifiers/confirm/", {"type": trace.type, "value": value}),
     )
 
 
-def let_email_identify(case: Case, origin: Origin) -> SourceFix:
+def let_email_identify(history: PairHistory, origin: ValueOrigin) -> SourceFix:
     return SourceFix(
         f"The source “{origin.source}” is set so that an e-mail identifies nobody. Switch it on if it should.",
         SHELL,
-        api_call(case, "PATCH", f"sources/{origin.source_id}/", {"identifies_by_email": True}),
+        api_call(history, "PATCH", f"sources/{origin.source_id}/", {"identifies_by_email": True}),
     )
 
 
-def sign_user_id(trace: Trace, shown: str) -> SourceFix:
+def sign_user_id(trace: ValueTrace, value: str) -> SourceFix:
     return SourceFix(
         "Render context.userHash with the page, so that the userId of the browser counts.",
         SCRIPT,
-        script("identify", shown, {}, {"userHash": "{{ cdp_user_hash }}"}),
+        script("identify", value, {}, {"userHash": "{{ cdp_user_hash }}"}),
     )
 
 
-def one_spelling(case: Case, trace: Trace, shown: str) -> SourceFix:
+def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """E-mails as ids: lower case them, or send them where case makes no difference."""
     origin = trace.origin
     text = (
-        f"E-mails are sent as {case.label(trace.place)}, where case counts. Send them as traits.email, where it does"
+        f"E-mails are sent as {history.label(trace.location)}, where case counts. Send them as traits.email, where it does"
         " not, or in lower case always."
     )
     if origin is not None and origin.cause == Change.Cause.IMPORT and (column := column_of(trace)):
         return SourceFix(text, JSON, as_json({column: {"to": EMAIL}}), import_id=origin.import_id)
     if origin is not None and origin.is_tracked:
-        if origin.door == Source.Door.WEB:
-            return SourceFix(text, SCRIPT, script("identify", {EMAIL: shown}))
-        body = {"traits": {EMAIL: shown}}
+        if origin.channel == Source.Door.WEB:
+            return SourceFix(text, SCRIPT, script("identify", {EMAIL: value}))
+        body = {"traits": {EMAIL: value}}
         if origin.anonymous_id:
             body["anonymousId"] = origin.anonymous_id  # type: ignore[assignment]
-        return SourceFix(text, SHELL, track_call(case, "identify", body))
-    return SourceFix(text, SHELL, api_call(case, "POST", "profiles/?upsert=true", {EMAIL: shown}))
+        return SourceFix(text, SHELL, track_call(history, "identify", body))
+    return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", {EMAIL: value}))
 
 
-def international_phone(case: Case, trace: Trace, shown: str) -> SourceFix:
+def international_phone(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """A number with its country code, by the door it came through."""
     origin = trace.origin
     text = "Send phone numbers with “+” and country code, or set CDP_PHONE_REGION to the country of those without."
@@ -161,36 +165,38 @@ def international_phone(case: Case, trace: Trace, shown: str) -> SourceFix:
             text, JSON, as_json({column_of(trace) or "Phone": {"to": PHONE}}), import_id=origin.import_id
         )
     if origin is not None and origin.is_tracked:
-        if origin.door == Source.Door.WEB:
-            return SourceFix(text, SCRIPT, script("identify", {PHONE: shown}))
-        return SourceFix(text, SHELL, track_call(case, "identify", identify_body(PHONE, shown, origin)))
-    return SourceFix(text, SHELL, api_call(case, "POST", "profiles/?upsert=true", {PHONE: shown}))
+        if origin.channel == Source.Door.WEB:
+            return SourceFix(text, SCRIPT, script("identify", {PHONE: value}))
+        return SourceFix(text, SHELL, track_call(history, "identify", identify_body(PHONE, value, origin)))
+    return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", {PHONE: value}))
 
 
-def stable_id(case: Case, origin: Origin | None, shown: str) -> SourceFix:
+def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> SourceFix:
     """An id that stays when the e-mail changes, sent with it."""
     text = "Send an id of yours that never changes with every e-mail; then a new e-mail is one more of the same person."
-    who = "YOUR-CUSTOMER-ID"
+    customer_id = "YOUR-CUSTOMER-ID"
     if origin is not None and origin.cause == Change.Cause.IMPORT:
         return SourceFix(text, JSON, as_json({"Customer id": {"to": CUSTOMER}}), import_id=origin.import_id)
     if origin is not None and origin.is_tracked:
-        if origin.door == Source.Door.WEB:
-            return SourceFix(text, SCRIPT, script("identify", who, {EMAIL: shown}))
-        return SourceFix(text, SHELL, track_call(case, "identify", {"userId": who, "traits": {EMAIL: shown}}))
-    body = {EMAIL: shown, "identifiers": [{"type": CUSTOMER, "value": who}]}
-    return SourceFix(text, SHELL, api_call(case, "POST", "profiles/?upsert=true", body))
+        if origin.channel == Source.Door.WEB:
+            return SourceFix(text, SCRIPT, script("identify", customer_id, {EMAIL: value}))
+        return SourceFix(
+            text, SHELL, track_call(history, "identify", {"userId": customer_id, "traits": {EMAIL: value}})
+        )
+    body = {EMAIL: value, "identifiers": [{"type": CUSTOMER, "value": customer_id}]}
+    return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", body))
 
 
-def identify_visitor(case: Case, origin: Origin | None) -> SourceFix:
+def identify_visitor(history: PairHistory, origin: ValueOrigin | None) -> SourceFix:
     """Say who it is when they log in, order or sign up."""
     text = (
         "Call identify when they log in, order or sign up: then every browser of theirs leads to one person."
     )
-    who, email = "YOUR-CUSTOMER-ID", {EMAIL: "their@e-mail.example"}
-    if origin is not None and origin.is_tracked and origin.door != Source.Door.WEB:
-        body = {"anonymousId": origin.anonymous_id, "userId": who, "traits": email}
-        return SourceFix(text, SHELL, track_call(case, "identify", body))
-    return SourceFix(text, SCRIPT, script("identify", who, email))
+    customer_id, email = "YOUR-CUSTOMER-ID", {EMAIL: "their@e-mail.example"}
+    if origin is not None and origin.is_tracked and origin.channel != Source.Door.WEB:
+        body = {"anonymousId": origin.anonymous_id, "userId": customer_id, "traits": email}
+        return SourceFix(text, SHELL, track_call(history, "identify", body))
+    return SourceFix(text, SCRIPT, script("identify", customer_id, email))
 
 
 def reset_on_logout(origin_source: str) -> SourceFix:
@@ -202,7 +208,7 @@ def reset_on_logout(origin_source: str) -> SourceFix:
     )
 
 
-def map_identifier(origin: Origin) -> SourceFix:
+def map_identifier(origin: ValueOrigin) -> SourceFix:
     """An import that named nobody."""
     columns = [
         column
@@ -215,21 +221,25 @@ def map_identifier(origin: Origin) -> SourceFix:
     )
 
 
-def name_somebody(case: Case) -> SourceFix:
+def name_somebody(history: PairHistory) -> SourceFix:
     """Whoever makes people by the API or by hand without saying who they are."""
     body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": "YOUR-CUSTOMER-ID"}]}
     return SourceFix(
         "Name an e-mail or a customer_id when somebody is added; without one every call makes somebody new.",
         SHELL,
-        api_call(case, "POST", "profiles/?upsert=true", body),
+        api_call(history, "POST", "profiles/?upsert=true", body),
     )
 
 
-def one_id(case: Case, trace: Trace) -> SourceFix:
+def one_id(history: PairHistory, trace: ValueTrace) -> SourceFix:
     """One value came with two ids."""
     origin = trace.origin
-    where = f"{place_of(trace)} of {origin.call}" if origin is not None and origin.is_tracked else trace.place
+    where = (
+        f"{location_of(trace)} of {origin.call}"
+        if origin is not None and origin.is_tracked
+        else trace.location
+    )
     return SourceFix(
         f"{where} came with two ids. Let the system it comes from give one person one id, and send the id with every"
-        f" {case.label(trace.type).lower()}."
+        f" {history.label(trace.type).lower()}."
     )

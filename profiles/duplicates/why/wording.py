@@ -2,86 +2,88 @@
 
 from __future__ import annotations
 
-from profiles.duplicates.why.findings import ATTRIBUTE, PROPERTY, Origin, See, Trace
+from profiles.duplicates.why.findings import ATTRIBUTE, PROPERTY, DisplayValue, ValueOrigin, ValueTrace
 from profiles.models import Change
 from profiles.values.attributes import CUSTOM
 
 
-def place_of(trace: Trace) -> str:
+def location_of(trace: ValueTrace) -> str:
     """Where in the call or body it stood: ``traits.email``, ``properties.mail``, ``attributes.crm_id``."""
     origin = trace.origin
     if trace.stored_as == PROPERTY:
-        return trace.place.strip("/").replace("/", ".")
+        return trace.location.strip("/").replace("/", ".")
     if origin is None or not origin.is_tracked:
-        return trace.place
-    if trace.place == "anonymous_id":
+        return trace.location
+    if trace.location == "anonymous_id":
         return "anonymousId"
     if origin.user_id and origin.user_id in (trace.raw, trace.value) and trace.stored_as != ATTRIBUTE:
         return "userId"
-    if trace.stored_as == ATTRIBUTE or trace.place in ("email", "phone"):
+    if trace.stored_as == ATTRIBUTE or trace.location in ("email", "phone"):
         return f"traits.{_sent_name(trace)}"
     return "context.externalIds"
 
 
-def _sent_name(trace: Trace) -> str:
+def _sent_name(trace: ValueTrace) -> str:
     """The trait's name as it was sent, where that can be told by its value."""
     sent = trace.origin.sent if trace.origin else None
     if isinstance(sent, dict):
-        own = trace.place.removeprefix(CUSTOM)
+        own = trace.location.removeprefix(CUSTOM)
         if own in sent:
             return own
         wanted = {trace.raw, trace.value}
         for name, value in sent.items():
             if isinstance(value, (str, int)) and (str(value) in wanted or str(value).lower() in wanted):
                 return str(name)
-    return trace.place.removeprefix(CUSTOM)
+    return trace.location.removeprefix(CUSTOM)
 
 
-def column_of(trace: Trace) -> str:
+def column_of(trace: ValueTrace) -> str:
     """The column of the imported file the value came from, or ""."""
     if trace.origin is None:
         return ""
-    name = trace.place
+    name = trace.location
     targets = [name, f"identifier.{name}"]
     if name == "customer_id":
         targets.append("reference_id")
     return trace.origin.column_to(*targets)
 
 
-def via_of(trace: Trace) -> str:
+def describe_trace(trace: ValueTrace) -> str:
     """“update call, traits.email”, “import #3 “people.csv”, row 2, column “Mail” → attributes.mail” …"""
     if trace.origin is None:
         return ""
-    return way_of(trace.origin, place=place_of(trace), column=column_of(trace), to=trace.place)
+    return describe_origin(
+        trace.origin, location=location_of(trace), column=column_of(trace), to=trace.location
+    )
 
 
-def way_of(origin: Origin, *, place: str = "", column: str = "", to: str = "") -> str:
+def describe_origin(origin: ValueOrigin, *, location: str = "", column: str = "", to: str = "") -> str:
     if origin.is_tracked:
         call = f"track “{origin.event}”" if origin.call == "track" else f"{origin.call} call"
-        return ", ".join(filter(None, (call, place)))
+        return ", ".join(filter(None, (call, location)))
     if origin.import_id is not None and origin.cause == Change.Cause.IMPORT:
-        row = f"row {origin.line:,}" if origin.line else ""
+        row = f"row {origin.row:,}" if origin.row else ""
         where = f"column “{column}” → {to}" if column else to
         return ", ".join(filter(None, (f"import #{origin.import_id} “{origin.file}”", row, where)))
-    who = f"API key “{origin.who}”" if origin.is_key else origin.who or origin.source
-    return ", ".join(filter(None, (who, place)))
+    author = f"API key “{origin.author}”" if origin.is_key else origin.author or origin.source
+    return ", ".join(filter(None, (author, location)))
 
 
-def shown(trace: Trace, see: See) -> str:
-    return see(trace.type, trace.value)
+def displayed(trace: ValueTrace, display: DisplayValue) -> str:
+    return display(trace.type, trace.value)
 
 
-def spelled(trace: Trace, see: See) -> str:
+def spelling_note(trace: ValueTrace, display: DisplayValue) -> str:
     """A remark about another spelling, for who may see it."""
     if trace.raw == trace.value or not trace.raw:
         return ""
-    written = see(trace.type, trace.raw)
+    written = display(trace.type, trace.raw)
     return f" (written “{written}”)" if written == trace.raw else " (written in another way)"
 
 
-def by_whom(trace: Trace) -> str:
+def describe_source(trace: ValueTrace) -> str:
     """“Shop website (update call, traits.email)”; what is known of it."""
     if trace.origin is None:
         return "an unknown source"
-    source, via = trace.origin.source, via_of(trace)
+    source, via = trace.origin.source, describe_trace(trace)
     return via if via.startswith(source) else f"{source} ({via})"
