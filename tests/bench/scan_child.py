@@ -71,7 +71,7 @@ def by_splink(folder: Path) -> dict[str, Any]:
     db.execute(
         "UPDATE profiles SET keys = coalesce(left_over.keys, []) FROM (SELECT id, list(key) FILTER (crowd.key IS NULL) AS keys"
         " FROM held LEFT JOIN crowd USING (key) GROUP BY id HAVING count(crowd.key) > 0) left_over"
-        " WHERE left_over.id = people.id"
+        " WHERE left_over.id = profiles.id"
     )
     db.execute("DROP TABLE held")
     read = time.perf_counter() - started
