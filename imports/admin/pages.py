@@ -17,6 +17,7 @@ from cdp.actors import Actor
 from cdp.errors import NotFound, Refused
 from cdp.ids import row_id
 from cdp.templatetags.cdp import split_bar
+from imports import quality
 from imports.apply import apply_import
 from imports.control import cancel_import, pause_import, resume_import
 from imports.downloads import can_view_pii
@@ -29,7 +30,6 @@ from profiles.admin.door import door, form_page, write
 from profiles.builtin import builtin_source
 from profiles.masking import DOTS, mask_fields
 from profiles.models import Profile
-from profiles.quality.scorecard import import_cards
 from profiles.values.attributes import attribute_specs, display, label_of
 
 PAGE = 50
@@ -136,7 +136,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "problems": _problems(job, sees) if rows_there and counts else [],
         "changes": _changes(job, sees) if rows_there and job.counts else [],
         "has_rows": rows_there,
-        "card": import_cards([job])[0] if _has_card(request, job) else None,
+        "card": quality.figures([job])[0] if _has_card(request, job) else None,
         "here": url("change", job),
     }
     return render(request, "show.html", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -16,12 +17,11 @@ from django.utils.safestring import SafeString
 from cdp.actors import Actor
 from cdp.admin.charts import sparkline
 from cdp.errors import Invalid
-from imports.models import Import
 from profiles.admin.door import back, door, render, write
 from profiles.admin.profile_urls import OwnPages
 from profiles.models import Source, SourceAlarm
-from profiles.quality import alarms as alarm
-from profiles.quality import scorecard
+from profiles.quality import alarms, scorecard
+from profiles.quality.import_figures import ImportFigures, figures_of, recent_imports
 
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.
@@ -65,8 +65,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "silent": [card.source for card in found if card.figures.is_empty],
         "total": scorecard.total_of(shown),
         "counted_to": scorecard.counted_to(),
-        "imports": scorecard.import_cards(_imports(request, days)),
-        "alarms": with_fixes(alarm.unread()[:50]),
+        "imports": _imports(request, days),
+        "alarms": with_fixes(alarms.unread()[:50]),
         "read": list(
             SourceAlarm.objects.filter(acknowledged_at__isnull=False).select_related("source", "user", "key")[
                 :_READ_SHOWN
@@ -77,11 +77,11 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "scorecard/page.html", context)
 
 
-def _imports(request: HttpRequest, days: int) -> list[Import]:
-    """The newest ones, for who may see imports."""
+def _imports(request: HttpRequest, days: int) -> list[ImportFigures]:
+    """Those of the newest imports, for who may see imports."""
     if not request.user.has_perm("imports.view_import"):
         return []
-    return list(scorecard.recent_imports(days).defer("sample", "mapping", "headers")[:_IMPORTS_SHOWN])
+    return figures_of(list(recent_imports(days)[:_IMPORTS_SHOWN]))
 
 
 def _row(card: scorecard.SourceCard) -> Row:
@@ -94,14 +94,14 @@ def queue_url(source: Source) -> str:
     return f"{reverse('admin:profiles_duplicatepair_changelist')}?{urlencode({'source': source.name})}"
 
 
-def with_fixes(alarms: Any) -> list[tuple[SourceAlarm, str]]:
+def with_fixes(rows: Iterable[SourceAlarm]) -> list[tuple[SourceAlarm, str]]:
     """Each alarm with what to do about it."""
-    return [(one, alarm.fix_of(one)) for one in alarms]
+    return [(row, alarms.fix_of(row)) for row in rows]
 
 
 @write("profiles.view_sourcealarm", "profiles.change_sourcealarm")
 def acknowledge(request: HttpRequest, sourcealarm_id: int) -> HttpResponseBase:
-    done = alarm.acknowledge(alarm_id=sourcealarm_id, actor=Actor.of_request(request))
+    done = alarms.acknowledge(alarm_id=sourcealarm_id, actor=Actor.of_request(request))
     messages.success(request, f"Noted: the alarm about {done.source} is off the first page.")
     return redirect(back(request) or page_url())
 

@@ -17,7 +17,8 @@ from cdp.times import iso
 from profiles.api.base import PeopleApi
 from profiles.models import DuplicatePolicy, Source, SourceAlarm
 from profiles.pairs.policy import change_policy
-from profiles.quality import alarms, scorecard
+from profiles.quality import alarms, import_figures, scorecard
+from profiles.quality.import_figures import ImportFigures
 
 _DAYS = OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30)
 _SEES = ("profiles.view_sourcealarm", "profiles.view_source")
@@ -134,8 +135,8 @@ class ImportScorecard(PeopleApi):
         self.known_parameters("days", "count")
         days = _days(request)
         answer = self.page(
-            scorecard.recent_imports(days).defer("sample", "mapping", "headers"),
-            lambda rows: [_import(one) for one in scorecard.import_cards(rows)],
+            import_figures.recent_imports(days),
+            lambda rows: [_import(figures) for figures in import_figures.figures_of(rows)],
         )
         answer.data |= {"days": days}
         return answer
@@ -241,17 +242,17 @@ def _card(card: scorecard.SourceCard) -> dict[str, Any]:
     }
 
 
-def _import(card: scorecard.ImportCard) -> dict[str, Any]:
+def _import(figures: ImportFigures) -> dict[str, Any]:
     return {
-        "import_id": card.job.pk,
-        "name": card.job.name,
-        "new_profiles": card.created,
-        "duplicates": card.duplicates,
-        "duplicates_per_1000": card.duplicates_per_1000,
-        "identifiers_as_attributes": card.hidden,
-        "rows_without_identifier": card.without_identifier,
-        "conflicts": card.conflicts,
-        "applied_at": iso(card.job.applied_at),
+        "import_id": figures.import_id,
+        "name": figures.name,
+        "new_profiles": figures.created,
+        "duplicates": figures.duplicates,
+        "duplicates_per_1000": figures.duplicates_per_1000,
+        "identifiers_as_attributes": figures.attribute_columns,
+        "rows_without_identifier": figures.without_identifier,
+        "conflicts": figures.conflicts,
+        "applied_at": iso(figures.applied_at),
     }
 
 

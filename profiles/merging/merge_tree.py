@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from django.db.models import F
 
 from cdp.errors import NotFound, Refused, RuleForbids
+from cdp.times import day
 from profiles.identity import graph
-from profiles.merging.wording import day, undoer
+from profiles.merging.wording import undoer
 from profiles.models import Merge, Profile
 
 

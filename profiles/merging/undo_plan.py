@@ -10,10 +10,11 @@ from typing import Any
 from django.db.models import Q, prefetch_related_objects
 
 from cdp.sql import run
+from cdp.times import day
 from profiles.identity import graph
 from profiles.merging.merge_tree import Tree
 from profiles.merging.undo_replay import UNSIGNED, History, Played, Writer, build_history, play
-from profiles.merging.wording import day, who
+from profiles.merging.wording import who
 from profiles.models import Change, Merge, Profile
 from profiles.values.merged_fields import SEEN, Values, changed, is_attribute, row_values
 

@@ -1,19 +1,8 @@
-"""Who did something and on which day, as the sentences about merges say it."""
+"""A journal entry or merge → who did it, as sentences about merges say it."""
 
 from __future__ import annotations
 
-import datetime
-
-from django.utils import timezone
-
-from profiles.models import Change, DuplicatePair, Merge
-
-
-def day(moment: datetime.datetime) -> str:
-    """``3 May``, with the year when it is another one."""
-    local = timezone.localtime(moment)
-    text = f"{local.day} {local:%B}"
-    return text if local.year == timezone.localtime().year else f"{text} {local.year}"
+from profiles.models import Change, Merge
 
 
 def who(change: Change) -> str:
@@ -23,12 +12,6 @@ def who(change: Change) -> str:
     if change.user:
         return change.user.get_username()
     return change.key.name if change.key else change.source.name
-
-
-def decider(row: DuplicatePair) -> str:
-    if row.user:
-        return row.user.get_username()
-    return row.key.name if row.key else "somebody"
 
 
 def undoer(merge: Merge) -> str:

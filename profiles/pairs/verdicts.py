@@ -15,8 +15,8 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from cdp.sql import run
+from cdp.times import day
 from profiles.identity import graph
-from profiles.merging.wording import day, decider
 from profiles.models import DuplicatePair
 
 Verdict = DuplicatePair.Verdict
@@ -126,6 +126,13 @@ def sentence(row: DuplicatePair) -> str:
     """Who said *not a duplicate*; ``user`` and ``key`` should be loaded with the pair."""
     when = f" on {day(row.decided_at)}" if row.decided_at else ""
     return f"{decider(row)} decided{when} that #{row.a_id} and #{row.b_id} are not duplicates."
+
+
+def decider(row: DuplicatePair) -> str:
+    """The name of whoever decided about a pair; ``user`` and ``key`` should be loaded with it."""
+    if row.user:
+        return row.user.get_username()
+    return row.key.name if row.key else "somebody"
 
 
 def overrule(root_a: int, root_b: int, *, actor: Actor) -> None:

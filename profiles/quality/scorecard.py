@@ -1,4 +1,4 @@
-"""The scorecard (D4): what each source sent over some days and how much of it makes duplicates; the same of an import."""
+"""Hourly counts of sources → what each sent over 7, 30 or 90 days, and how much of it makes duplicates."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
 
-from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from cdp.errors import Invalid
-from cdp.limits import TooSlow, time_limit
-from imports.models import Import
 from profiles.models import ScorecardState, Source, SourceHour
 from profiles.quality.change_detection import CallCounts
-from profiles.quality.hourly_counts import is_duplicate
+from profiles.quality.import_figures import per_1000
 
 SPANS = (7, 30, 90)
 # Worst lists leave out what is too small to say anything about.
 MIN_PROFILES = 20
-_MILLISECONDS = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +63,6 @@ class SourceCard:
     source: Source
     figures: Figures
     trend: list[int] = field(default_factory=list)
-
-
-def per_1000(part: int, whole: int) -> float | None:
-    return round(1000 * part / whole, 1) if whole else None
 
 
 def days_of(raw: str | int | None) -> int:
@@ -134,77 +125,3 @@ def _by_day(sources: list[int], first: datetime.date) -> dict[int, dict[datetime
     for source_id, day, *counts in rows:
         by_source[source_id][day] = Figures(*counts)
     return by_source
-
-
-# --- Imports --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ImportCard:
-    """What an import brought. ``duplicates`` None: counting took too long.
-
-    ``hidden`` are columns that look like identifiers and went to attributes; ``without_identifier`` are rows
-    that nothing leads back to, ``conflicts`` rows that lead to two people.
-    """
-
-    job: Import
-    created: int
-    duplicates: int | None
-    hidden: list[str]
-    without_identifier: int
-    conflicts: int
-
-    @property
-    def duplicates_per_1000(self) -> float | None:
-        return None if self.duplicates is None else per_1000(self.duplicates, self.created)
-
-
-def recent_imports(days: int) -> QuerySet[Import]:
-    """Imports of people that were applied in these days, the newest first."""
-    start = timezone.now() - datetime.timedelta(days=days)
-    return Import.objects.filter(kind=Import.Kind.PROFILES, applied_at__gte=start).order_by("-pk")
-
-
-def import_cards(jobs: Sequence[Import]) -> list[ImportCard]:
-    """The figures of imports that were applied. One query for any number of them."""
-    made = [job.pk for job in jobs if job.counts.get("created")]
-    found = import_duplicates(made, milliseconds=_MILLISECONDS) if made else {}
-    return [_import_card(job, None if found is None else found.get(job.pk, 0)) for job in jobs]
-
-
-def _import_card(job: Import, duplicates: int | None) -> ImportCard:
-    warnings: list[dict[str, Any]] = job.warnings
-    return ImportCard(
-        job=job,
-        created=job.counts.get("created", 0),
-        duplicates=duplicates if job.counts.get("created") else 0,
-        hidden=[one["column"] for one in warnings if one.get("code") == "looks_like_identifier"],
-        without_identifier=sum(one.get("count", 0) for one in warnings if one.get("code") == "no_identifier"),
-        conflicts=job.counts.get("conflict", 0),
-    )
-
-
-def import_duplicates(import_ids: Sequence[int], *, milliseconds: int | None = None) -> dict[int, int] | None:
-    """``{import: how many of the profiles it made are duplicates}``; None when it takes too long. One query.
-
-    From the journal: what an import made stands together there (index by cause).
-    """
-    sql = f"""
-        SELECT c.cause_id, count(DISTINCT c.profile_id)
-        FROM profiles_change c JOIN profiles_duplicatepair d ON d.b_id = c.profile_id
-        WHERE c.cause = 'import' AND c.cause_id = ANY(%s) AND c.kind = 'created' AND {is_duplicate()}
-        GROUP BY 1
-    """
-    if milliseconds is None:
-        return _counted(sql, import_ids)
-    try:
-        with time_limit(milliseconds):
-            return _counted(sql, import_ids)
-    except TooSlow:
-        return None
-
-
-def _counted(sql: str, import_ids: Sequence[int]) -> dict[int, int]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [list(import_ids)])
-        return dict(cursor.fetchall())

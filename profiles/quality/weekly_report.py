@@ -18,16 +18,14 @@ from django.utils.formats import date_format
 from cdp import audit
 from cdp.actors import Actor
 from cdp.mail import queue_mail
-from imports.models import Import
 from profiles.models import DuplicatePair, DuplicatePolicy, SourceAlarm
-from profiles.quality import alarms as alarm
-from profiles.quality import scorecard, trend
+from profiles.quality import alarms, scorecard, trend
+from profiles.quality.import_figures import DuplicateRate, import_rates
 
 WEEK = datetime.timedelta(days=7)
 # Mondays at seven, the site's time: there when the week begins.
 WEEKDAY, HOUR = 0, 7
 WORST = 5
-_IMPORTS_READ = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +41,6 @@ class WeekFigure:
         """“+12”, “−3”, “as before”."""
         step = self.count - self.before
         return "as before" if step == 0 else f"{step:+,}".replace("-", "−")
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateRate:
-    """A source or import and how many of 1,000 profiles it made are duplicates."""
-
-    name: str
-    created: int
-    duplicates: int
-    url: str
-
-    @property
-    def per_1000(self) -> float:
-        return scorecard.per_1000(self.duplicates, self.created) or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +88,9 @@ def send_due(*, now: datetime.datetime | None = None) -> int:
     report = compile_report(now)
     context = {
         "report": report,
-        "queue_url": link("admin:profiles_duplicatepair_changelist"),
-        "scorecard_url": link("admin:profiles_scorecard"),
-        "policy_url": link("admin:profiles_duplicatepolicy_changelist"),
+        "queue_url": mail_url("admin:profiles_duplicatepair_changelist"),
+        "scorecard_url": mail_url("admin:profiles_scorecard"),
+        "policy_url": mail_url("admin:profiles_duplicatepolicy_changelist"),
         "days": f"{date_format(timezone.localtime(report.start), 'j M')} to"
         f" {date_format(timezone.localtime(report.end), 'j M Y')}",
     }
@@ -133,8 +117,8 @@ def compile_report(now: datetime.datetime) -> Report:
         found=_pairs_found(start, now),
         decided=_decided(start, now),
         sources=_sources(),
-        imports=_imports(start),
-        alarms=list(alarm.unread()[:WORST]),
+        imports=worst(import_rates(start)),
+        alarms=list(alarms.unread()[:WORST]),
     )
 
 
@@ -165,25 +149,11 @@ def _sources() -> list[DuplicateRate]:
             card.source.name,
             card.figures.new_profiles,
             card.figures.duplicates,
-            link("admin:profiles_duplicatepair_changelist", source=card.source.name),
+            mail_url("admin:profiles_duplicatepair_changelist", source=card.source.name),
         )
         for card in scorecard.cards(7)
     ]
     return worst(rates)
-
-
-def _imports(start: datetime.datetime) -> list[DuplicateRate]:
-    jobs = Import.objects.filter(finished_at__gte=start, applied_at__isnull=False)
-    rows = list(jobs.order_by("-pk").values_list("pk", "name", "counts")[:_IMPORTS_READ])
-    counted = scorecard.import_duplicates([pk for pk, *_ in rows]) or {}
-    return worst(
-        [
-            DuplicateRate(
-                name, counts.get("created", 0), counted.get(pk, 0), link("admin:imports_import_change", pk)
-            )
-            for pk, name, counts in rows
-        ]
-    )
 
 
 def worst(rates: Sequence[DuplicateRate]) -> list[DuplicateRate]:
@@ -192,7 +162,7 @@ def worst(rates: Sequence[DuplicateRate]) -> list[DuplicateRate]:
     return sorted(large_enough, key=lambda rate: (-rate.per_1000, rate.name))[:WORST]
 
 
-def link(name: str, *args: int, **query: str) -> str:
-    """An address for a mail."""
+def mail_url(name: str, *args: int, **query: str) -> str:
+    """The absolute address of an admin page, for a mail."""
     path = reverse(name, args=args)
     return settings.CDP_URL.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")

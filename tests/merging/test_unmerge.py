@@ -11,6 +11,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, User, Webhook
+from cdp.times import day
 from profiles.builtin import builtin_source
 from profiles.editing import attach_identifier, update_profile
 from profiles.identity.resolve import find_profile
@@ -18,7 +19,6 @@ from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_unmerge
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.merging.wording import day
 from profiles.models import AttributeDefinition, Change, DuplicatePair, Event, EventName, Merge, Profile
 from tests.merging.worlds import checksums
 from tests.profile_factory import make_profile

@@ -23,7 +23,7 @@ from profiles.models import (
     Source,
     SourceHour,
 )
-from profiles.quality import hourly_counts, scorecard
+from profiles.quality import hourly_counts, import_figures, scorecard
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, send
 
@@ -268,12 +268,12 @@ def test_an_import_and_the_duplicates_it_brought() -> None:
     pair(ann, people[1], "possible")
     pair(people[2], people[3])
     pair(people[2], more[0], "probable")
-    card, second = scorecard.import_cards([job, other])
+    card, second = import_figures.figures_of([job, other])
     assert (card.created, card.duplicates, card.duplicates_per_1000) == (4, 2, 500.0)
-    assert (card.hidden, card.without_identifier, card.conflicts) == (["Mail"], 3, 2)
+    assert (card.attribute_columns, card.without_identifier, card.conflicts) == (["Mail"], 3, 2)
     assert (second.duplicates, second.duplicates_per_1000) == (1, 500.0)
-    assert list(scorecard.recent_imports(7)) == [other, job]
-    assert scorecard.import_duplicates([job.pk, other.pk]) == {job.pk: 2, other.pk: 1}
+    assert list(import_figures.recent_imports(7)) == [other, job]
+    assert import_figures.duplicates_by_import([job.pk, other.pk]) == {job.pk: 2, other.pk: 1}
 
 
 # --- At size ----------------------------------------------------------------------------------------------

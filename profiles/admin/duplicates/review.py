@@ -16,6 +16,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id
+from cdp.times import day
 from profiles.admin.door import by, card_url, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import (
     frame,
@@ -32,8 +33,8 @@ from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.masking import mask_view
 from profiles.merging.locking import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner
-from profiles.merging.wording import day, decider
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
+from profiles.pairs.verdicts import decider
 from profiles.reading.profiles import PersonView, person_views
 from profiles.values.attributes import attribute_specs, display, get_value, label_of
 

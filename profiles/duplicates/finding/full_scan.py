@@ -82,7 +82,7 @@ def _position(job: Job) -> str:
     return f"step “{job.cursor.get('step', _STEPS[0])}”"
 
 
-@handler(KIND, on_end=_remove_files, position=_place)
+@handler(KIND, on_end=_remove_files, position=_position)
 def step(chunk: Chunk) -> bool:
     """One chunk of whatever step the job is at."""
     at = chunk.cursor.get("step", _STEPS[0])

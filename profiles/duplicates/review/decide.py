@@ -14,16 +14,16 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import User
+from cdp.times import day
 from profiles.duplicates.finding import clusters
 from profiles.duplicates.review.queue import with_profiles
 from profiles.identity import graph
 from profiles.merging.locking import hold_sides
 from profiles.merging.merge import apply_merge
 from profiles.merging.suggest_winner import suggest_winner
-from profiles.merging.wording import day, decider
 from profiles.models import DuplicatePair, Profile, Source, Tier
 from profiles.pairs import verdicts
-from profiles.pairs.verdicts import LATER_DAYS
+from profiles.pairs.verdicts import LATER_DAYS, decider
 
 MERGE, NOT_DUPLICATE, LATER, REOPEN = "merge", "not_duplicate", "later", "open"
 VERDICTS = (MERGE, NOT_DUPLICATE, LATER, REOPEN)

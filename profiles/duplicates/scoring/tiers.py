@@ -25,6 +25,7 @@ from profiles.duplicates.scoring.levels import (
 )
 from profiles.duplicates.scoring.model import Model, PairScore
 from profiles.duplicates.scoring.similarity import DIFFERS, UNKNOWN
+from profiles.pairs.vetoes import VETO_TEXTS
 
 CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible", "related", ""
 SINGLE_BITS = 48
@@ -120,18 +121,11 @@ _BIRTH_DATE_NOT_AGAINST = _all_except("birth_date", DIFFERS, "parted")
 
 VETOES: dict[str, Condition] = {
     "first_names": Condition(
-        "Their first names are known and unlike: two people.",
-        {"first_name": (DIFFERS,)},
-        ("not same_initial",),
+        VETO_TEXTS["first_names"], {"first_name": (DIFFERS,)}, needs=("not same_initial",)
     ),
-    "birth_dates": Condition(
-        "Their birth dates are more than a slip apart: two people.", {"birth_date": (DIFFERS,)}
-    ),
-    "identifiers": Condition(
-        "They hold different values of an identifier of which a person has one.",
-        needs=("has_conflicting_id",),
-    ),
-    "minor": Condition("One is a minor and the other is not.", needs=("across_eighteen",)),
+    "birth_dates": Condition(VETO_TEXTS["birth_dates"], {"birth_date": (DIFFERS,)}),
+    "identifiers": Condition(VETO_TEXTS["identifiers"], needs=("has_conflicting_id",)),
+    "minor": Condition(VETO_TEXTS["minor"], needs=("across_eighteen",)),
 }
 RULES: dict[str, Condition] = {
     "same_id": Condition("Both have the same identifier, one of them as an attribute.", needs=("same_id",)),

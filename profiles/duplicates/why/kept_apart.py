@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cdp.times import day
 from profiles.duplicates.why.findings import (
     DECISION,
     HARD,
@@ -15,7 +16,6 @@ from profiles.duplicates.why.findings import (
 )
 from profiles.duplicates.why.misplaced_values import MERGE
 from profiles.duplicates.why.wording import describe_source, describe_trace
-from profiles.merging.wording import day
 from profiles.models import DuplicatePair, IdentifierType
 
 UNLOCK, REOPEN = "unlock", "reopen"

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from profiles.duplicates.scoring.tiers import VETOES
 from profiles.identity import graph
 from profiles.merging.locking import ITSELF, TABLES, already_one, refusal, unknown
 from profiles.merging.merge_plan import Joined, join
 from profiles.models import DuplicatePair, MergeBatchRow, Profile
 from profiles.pairs import verdicts
+from profiles.pairs.vetoes import veto_text
 
 KINDS = ("profiles", *TABLES, "events")
 # Why a pair is skipped, or not taken back all the way, in words for a list of counts.
@@ -219,8 +219,7 @@ def _set_objections(crowd: Crowd) -> None:
         if pair.verdict == verdict.NOT_DUPLICATE:
             why = Skip("not_duplicate", verdicts.sentence(pair))
         else:
-            text = VETOES[pair.veto].text if pair.veto in VETOES else f"Vetoed: {pair.veto}."
-            why = Skip("veto", f"#{pair.a_id} and #{pair.b_id}: {text}")
+            why = Skip("veto", f"#{pair.a_id} and #{pair.b_id}: {veto_text(pair.veto)}")
         objection = Objection(pair.a_id, pair.b_id, why)
         for root in {crowd.top(pair.a_id), crowd.top(pair.b_id)}:
             crowd.against[root].append(objection)
