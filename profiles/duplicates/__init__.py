@@ -1,1 +1,5 @@
-"""Profiles that may be one person: found, scored, explained, and reviewed by people."""
+"""Profiles → pairs that may be one person: scored, found, reviewed, merged and explained.
+
+Rooms import one way: ``scoring`` ← ``finding`` ← ``review`` ← ``why``; ``training`` imports ``scoring``
+only.
+"""

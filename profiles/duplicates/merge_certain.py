@@ -1,4 +1,6 @@
-"""The rule that merges *certain* pairs without asking: off as shipped, capped per hour, undone like any batch."""
+"""Open certain pairs → a merge batch nobody had to start: off as shipped, capped per hour, undone like any
+batch.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,20 @@ from profiles.models import (
 )
 
 _LOCK = 7_302_006
-# A pair the rule could not merge is not tried again for so long.
+# How long a pair the rule could not merge is left alone.
 RESTED = datetime.timedelta(days=1)
 HOUR = datetime.timedelta(hours=1)
 
 
 @transaction.atomic
 def merge_certain() -> MergeBatch | None:
-    """Start a batch of as many certain pairs as the hour still allows; None when it is off or there is nothing.
+    """Start a batch of as many certain pairs as this hour still allows; None when the rule is off or there
+    are none.
 
-    While a batch of the rule is under way there is no second one. Safe to call twice at once.
+    There is one batch of the rule at a time. Safe to call concurrently.
     """
     policy = DuplicatePolicy.current()
-    if not policy.auto_merge or not _only_one():
+    if not policy.auto_merge or not _try_lock():
         return None
     mine = MergeBatch.objects.filter(origin=MergeBatch.Origin.RULE)
     if mine.filter(state=MergeBatch.State.MERGING, job__state__in=["queued", "running", "paused"]).exists():
@@ -54,10 +57,10 @@ def merge_certain() -> MergeBatch | None:
 
 
 def certain_pairs() -> QuerySet[DuplicatePair]:
-    """Open certain pairs nothing speaks against, the surest first.
+    """Open certain pairs that nothing speaks against, the highest score first.
 
-    Not among them: pairs with a veto, in a case somebody has to look at, of which one is locked or gone, which
-    somebody took upon themselves, or which the rule tried in vain within a day.
+    Left out are pairs with a veto, in a case with a problem, with a locked or deleted profile, with an
+    assignee, and those the rule failed to merge within a day.
     """
     in_vain = MergeBatchRow.objects.filter(
         pair=OuterRef("pk"),
@@ -79,7 +82,7 @@ def certain_pairs() -> QuerySet[DuplicatePair]:
     ).order_by("-score", "-pk")
 
 
-def _only_one() -> bool:
+def _try_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
         return bool(cursor.fetchone()[0])

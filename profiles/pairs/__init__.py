@@ -1,1 +1,3 @@
-"""What is known about two profiles together: verdicts of people, suggestions of sources, the rules for duplicates."""
+"""What is known about two profiles as a pair: verdicts of people, suggestions of sources, vetoes, the
+policy.
+"""

@@ -1,4 +1,6 @@
-"""The rules people set for duplicates: merging certain pairs by itself, and who gets the weekly report (D5)."""
+"""Changes to the duplicate policy (merging certain pairs automatically, who gets the weekly report) →
+stored and audited.
+"""
 
 from __future__ import annotations
 

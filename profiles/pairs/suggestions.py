@@ -1,4 +1,4 @@
-"""What doors saw: two people came with one value and stay apart (I7). Kept beside what a search finds of them."""
+"""Two profiles that came with one value and stay separate → a suggested pair with the source's reason."""
 
 from __future__ import annotations
 

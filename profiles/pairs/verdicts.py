@@ -1,4 +1,4 @@
-"""What people decided about pairs, remembered and respected by every door (I11)."""
+"""Decisions of people about pairs → remembered, and respected by imports, tracking and merges."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Data quality per source: hourly counts, scorecard, change alarms, weekly report."""
+"""What sources sent → data quality per source: hourly counts, scorecard, change alarms, weekly report."""

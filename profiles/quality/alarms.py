@@ -1,7 +1,7 @@
-"""The change alarm (D4): watches the last hour of every source, says since when it sends something else, and tells.
+"""Receipts of the last hour and hourly counts → alarms about sources that began to send something else.
 
-Looked at every five minutes. A change is one alarm until it is over: told once by webhook and mail, shown until
-somebody has read it. What somebody has read and left as it is becomes the usual after ``DAYS``.
+Checked every five minutes. A change is one alarm until it ends: sent once by webhook and mail, listed until
+it is acknowledged. A change that was acknowledged and continues counts as usual after ``DAYS``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from profiles.quality.hourly_counts import CALL_COUNTS_SQL, EVENT_KINDS
 
 TOPIC = "source.changed"
 WINDOW = datetime.timedelta(hours=1)
-# How far back the beginning is looked for once there is an alarm: thin sources need time to show a change.
+# How far back an alarm's beginning is searched: small sources need time to show a change.
 LOOK_BACK = datetime.timedelta(hours=6)
 DAYS = 14
 _LOCK = 7_302_110
@@ -42,7 +42,7 @@ Minutes = list[tuple[datetime.datetime, CallCounts]]
 
 @dataclass(frozen=True, slots=True)
 class _DetectedChange:
-    """A change to raise: ``usual`` before it, ``recent`` the last hour."""
+    """A change to raise an alarm for: ``usual`` before it, ``recent`` the last hour."""
 
     source_id: int
     signal: Signal
@@ -52,9 +52,9 @@ class _DetectedChange:
 
 @transaction.atomic
 def watch(*, now: datetime.datetime | None = None) -> list[SourceAlarm]:
-    """Compare every source's last hour with what it usually sends; the alarms that are new.
+    """Compare every source's last hour with what it usually sends; the new alarms.
 
-    Four queries while nothing changes. One worker at a time; a second one leaves at once.
+    Four queries while nothing changes. One worker at a time; a second one returns at once.
     """
     if not _try_lock():
         return []
@@ -80,7 +80,7 @@ def _try_lock() -> bool:
 
 
 def _end_old(now: datetime.datetime) -> None:
-    """What was read and stayed as it is, is what is usual now."""
+    """End alarms that were acknowledged long ago: the change is usual by now."""
     read = SourceAlarm.objects.filter(ended_at=None, acknowledged_at__lt=now - datetime.timedelta(days=DAYS))
     read.update(ended_at=now)
 
@@ -89,7 +89,7 @@ def _end_old(now: datetime.datetime) -> None:
 
 
 def _minutes(start: datetime.datetime, end: datetime.datetime) -> dict[int, Minutes]:
-    """``{source: [(minute, shape)]}`` in order of time. One query."""
+    """``{source: [(minute, counts)]}`` in order of time. One query."""
     params: dict[str, Any] = {"unit": "minute", "start": start, "end": end, "events": list(EVENT_KINDS)}
     by_source: dict[int, Minutes] = defaultdict(list)
     with connection.cursor() as cursor:
@@ -104,7 +104,7 @@ def _sum(minutes: Minutes) -> CallCounts:
 
 
 def _usual(sources: set[int], now: datetime.datetime) -> dict[int, list[CallCounts]]:
-    """The hours before the last one, of the last days, in order of time. One query."""
+    """The hours of the last days before the last one, in order of time. One query."""
     before = (now - WINDOW).replace(minute=0, second=0, microsecond=0)
     rows = SourceHour.objects.filter(
         source_id__in=sources,
@@ -120,7 +120,7 @@ def _usual(sources: set[int], now: datetime.datetime) -> dict[int, list[CallCoun
 def _unusual(
     recent: CallCounts, hours: list[CallCounts], open_here: set[str]
 ) -> list[tuple[Signal, change_detection.Usual]]:
-    """The signals to raise, with what was usual; those the source has an alarm of already are left out."""
+    """The signals to raise, with what was usual; not those the source has an open alarm for."""
     unusual = []
     for signal in change_detection.SIGNALS:
         usual = change_detection.usual_of(signal.part(hour) for hour in hours)
@@ -128,7 +128,7 @@ def _unusual(
             continue
         if change_detection.is_unusual(signal, usual, signal.part(recent)):
             unusual.append((signal, usual))
-    # One mistake, one alarm: where update took its place, identify is missing as well.
+    # One mistake, one alarm: where update is sent instead, identify is missing as well.
     if SourceAlarm.Signal.UPDATE in {signal.code for signal, _ in unusual} | open_here:
         unusual = [item for item in unusual if item[0].code != SourceAlarm.Signal.NO_IDENTIFY]
     return unusual
@@ -137,7 +137,7 @@ def _unusual(
 def _follow(
     open_: dict[tuple[int, str], SourceAlarm], recent: dict[int, CallCounts], now: datetime.datetime
 ) -> None:
-    """Bring alarms there are up to date, and end those whose share is usual again. One query."""
+    """Update open alarms, and end those whose share is usual again. One query."""
     updated = []
     for (source_id, code), alarm in open_.items():
         signal = change_detection.BY_CODE[code]
@@ -169,7 +169,7 @@ def _alarm(change: _DetectedChange, name: str, minutes: Minutes, now: datetime.d
     signal, usual = change.signal, change.usual
     parts = [(at, *signal.part(counts)) for at, counts in minutes]
     since = change_detection.began(signal, usual, parts) or now
-    # Of the calls since then, which is what the sentence is about; not of the whole hour.
+    # Of the calls since the beginning, which the sentence is about, not of the whole hour.
     hits, calls = _since(parts, since) or signal.part(change.recent)
     sentence = change_detection.sentence(
         signal, source=name, since=_clock(since, now), share=hits / calls, usual=usual.share, calls=calls
@@ -193,14 +193,14 @@ def _since(parts: list[change_detection.Minute], since: datetime.datetime) -> ch
 
 
 def _clock(at: datetime.datetime, now: datetime.datetime) -> str:
-    """“14:05”; with the day when that is another one."""
+    """“14:05”; with the day when it is not today."""
     local = timezone.localtime(at)
     same = local.date() == timezone.localtime(now).date()
     return date_format(local, "H:i" if same else "j M, H:i")
 
 
 def _notify(alarms: list[SourceAlarm]) -> None:
-    """Webhook, mail and audit log, in the transaction that raised them."""
+    """Webhook, mail and audit log, in the transaction that raised the alarms."""
     webhooks.publish_many(TOPIC, items=[(None, payload(alarm)) for alarm in alarms])
     subjects = [f"sourcealarm:{alarm.pk}" for alarm in alarms]
     audit.record_many("source.alarm", actor=Actor.system(), subjects=subjects)
@@ -218,7 +218,7 @@ def _notify(alarms: list[SourceAlarm]) -> None:
 
 
 def payload(alarm: SourceAlarm) -> dict[str, Any]:
-    """What the webhook says."""
+    """The webhook's payload."""
     return {
         "alarm_id": alarm.pk,
         "source_id": alarm.source_id,
@@ -240,18 +240,18 @@ def page_url() -> str:
     return settings.CDP_URL.rstrip("/") + reverse("admin:profiles_scorecard")
 
 
-# --- For people -----------------------------------------------------------------------------------------
+# --- Reading and acknowledging --------------------------------------------------------------------------
 
 
 def unread(*, source_id: int | None = None) -> QuerySet[SourceAlarm]:
-    """Alarms nobody has acknowledged, newest first; also those that are over by now."""
+    """Alarms that were not acknowledged, newest first, ended ones included."""
     alarms = SourceAlarm.objects.filter(acknowledged_at__isnull=True).select_related("source")
     return alarms if source_id is None else alarms.filter(source_id=source_id)
 
 
 @transaction.atomic
 def acknowledge(*, alarm_id: int, actor: Actor) -> SourceAlarm:
-    """Mark it as read: it leaves the dashboard, and the same change is not told again. A second time changes nothing.
+    """Mark an alarm as read: it leaves the dashboard. Acknowledging twice changes nothing.
 
     Raises NotFound.
     """

@@ -1,11 +1,12 @@
-"""When a source sends something else than it used to: the rule, and the minute it began. Pure.
+"""A source's usual and recent calls → whether it began to send something else, and since which minute.
+Pure.
 
-A signal is a share of a source's calls, such as ``update`` among all calls that say something about a person.
-What is usual are the shares of its hours in the last days, thin hours put together until they hold MIN_CALLS;
-of these, the middle 96 % (so neither one bad afternoon nor a nightly batch sets off or hides an alarm for
-long), widened by what chance can do to so few calls. An alarm needs all of:
+A signal is a share of a source's calls, such as ``update`` among all calls about a person. Usual are the
+shares of its hours in the last days, with small hours combined until they have MIN_CALLS; of these the
+middle 96 % (so that neither one bad afternoon nor a nightly batch sets off or hides an alarm for long),
+widened by what chance can do to so few calls. An alarm needs all of:
 
-- MIN_CALLS in the last hour and MIN_USUAL before; MIN_HITS of what is complained about;
+- MIN_CALLS in the last hour and MIN_USUAL before; MIN_HITS calls that show the signal;
 - a share beyond the usual by the signal's ``step`` (or, for what is missing, at most half of it);
 - a share that chance does not explain: Wilson's interval at Z standard errors stays beyond the usual.
 """
@@ -29,7 +30,7 @@ Minute = tuple[datetime.datetime, int, int]  # (when, hits, of how many calls)
 
 @dataclass(frozen=True, slots=True)
 class CallCounts:
-    """How many of one source's calls were what, over some time."""
+    """How many of one source's calls were of each kind, over some time."""
 
     items: int = 0
     events: int = 0
@@ -42,7 +43,9 @@ class CallCounts:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """``part`` gives (hits, calls) of a shape. ``says`` follows "Since 14:05 shop", ``fix`` is what to do."""
+    """``part`` gives (hits, calls) of call counts. ``says`` follows "Since 14:05 shop", ``fix`` is what to
+    do.
+    """
 
     code: str
     part: Callable[[CallCounts], Part]
@@ -103,7 +106,7 @@ BY_CODE = {signal.code: signal for signal in SIGNALS}
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """``share`` of all calls, and the ``low`` and ``high`` edge of what is usual."""
+    """``share`` of all calls, and the ``low`` and ``high`` limits of what is usual."""
 
     share: float
     low: float
@@ -111,7 +114,7 @@ class Usual:
 
 
 def usual_of(hours: Iterable[Part]) -> Usual | None:
-    """From (hits, calls) of earlier hours in order; None while there are too few calls to say."""
+    """From (hits, calls) of earlier hours in order; None while there are too few calls."""
     blocks = _blocks(hours)
     hits, calls = sum(k for k, _ in blocks), sum(n for _, n in blocks)
     if calls < MIN_USUAL:
@@ -122,7 +125,7 @@ def usual_of(hours: Iterable[Part]) -> Usual | None:
 
 
 def _blocks(hours: Iterable[Part]) -> list[Part]:
-    """Hours put together, in their order, until each holds MIN_CALLS."""
+    """Hours combined, in their order, until each has MIN_CALLS."""
     blocks: list[Part] = []
     hits = calls = 0
     for k, n in hours:
@@ -137,12 +140,12 @@ def _blocks(hours: Iterable[Part]) -> list[Part]:
 
 
 def _rank(ordered: Sequence[float], part: float) -> float:
-    """The value below which this part of them lies (nearest rank)."""
+    """The value below which this part of the shares lies (nearest rank)."""
     return ordered[max(0, min(len(ordered) - 1, ceil(part * len(ordered)) - 1))]
 
 
 def is_unusual(signal: Signal, usual: Usual, now: Part) -> bool:
-    """Whether the last hour's (hits, calls) are more than chance and habit explain."""
+    """Whether chance and habit do not explain the last hour's (hits, calls)."""
     hits, calls = now
     if calls < MIN_CALLS:
         return False
@@ -154,7 +157,7 @@ def is_unusual(signal: Signal, usual: Usual, now: Part) -> bool:
 
 
 def is_back(signal: Signal, bound: float, now: Part) -> bool:
-    """Whether a share that had left the usual at ``bound`` is inside it again."""
+    """Whether a share that had passed ``bound`` is within it again."""
     hits, calls = now
     if calls < MIN_CALLS:
         return False
@@ -166,7 +169,7 @@ def bound_of(signal: Signal, usual: Usual) -> float:
 
 
 def wilson(hits: int, calls: int, z: float) -> tuple[float, float]:
-    """Between which shares the true one lies, at ``z`` standard errors; (0, 1) for no calls."""
+    """The interval of the true share at ``z`` standard errors; (0, 1) for no calls."""
     if not calls:
         return 0.0, 1.0
     share, square = hits / calls, z * z
@@ -177,10 +180,10 @@ def wilson(hits: int, calls: int, z: float) -> tuple[float, float]:
 
 
 def began(signal: Signal, usual: Usual, minutes: Sequence[Minute]) -> datetime.datetime | None:
-    """The minute from which the calls speak most for another share than the usual one; None for no calls.
+    """The minute from which the calls most likely have another share than the usual one; None for no calls.
 
-    The beginning that makes what came since likeliest beside what was usual (a CUSUM with an unknown share after
-    the change); of equal ones the latest, so that minutes without calls do not count. Minutes in order.
+    A CUSUM with an unknown share after the change; of equally likely minutes the latest, so that minutes
+    without calls do not count. Minutes in order.
     """
     best, found = 0.0, None
     hits = calls = 0

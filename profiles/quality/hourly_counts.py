@@ -1,9 +1,9 @@
-"""Counts what sources sent, hour by hour, into SourceHour: every receipt, event and profile once, in order of arrival.
+"""Receipts, events and profiles → counts per source and hour, each counted once, in order of arrival.
 
-A run reads only what came in since the last one (ranges of BRIN indexes by time) and moves the mark in the
-transaction that adds the figures, so a worker that dies has counted nothing and two at once count nothing twice.
-Duplicates are found long after their profile was made: hours of pairs that are new or decided are counted
-anew, and once a day all of them, for pairs that were withdrawn or changed their tier.
+A run reads only what arrived since the last one (ranges of BRIN indexes by time) and moves its mark in the
+transaction that adds the counts: a worker that dies has counted nothing, and two at once count nothing
+twice. Duplicates are found long after their profile was created: hours of new and decided pairs are counted
+again, and once a day all hours, for pairs that were withdrawn or changed their tier.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from django.utils import timezone
 from profiles.models import ScorecardState, SourceHour
 from profiles.tracking.monitor.checklist import ORDER
 
-# What is younger is counted next time: a call's rows carry the time it began with, and appear when it commits.
+# Younger rows are counted next time: they have the time their call began, and appear when it commits.
 MARGIN = datetime.timedelta(minutes=5)
-# The scorecard goes back 90 days; a week more, so that the first of them is whole in every time zone.
+# The scorecard goes back 90 days; a week more, so that the first day is whole in every time zone.
 KEPT = datetime.timedelta(days=97)
 SLICE = datetime.timedelta(days=1)
 SECONDS = 45.0
-# An order is bought by whoever is identified within so many days; later it may be somebody else at the browser.
+# Whoever is identified within so many days placed the order; later it may be another person at the browser.
 ORDER_DAYS = 7
 
 EVENT_KINDS = ("track", "page", "screen")
 _BY_HOUR = "date_trunc('hour', {}, 'UTC')"
 
-# One row a source and time (``unit``: hour, minute): calls by kind, and those that have something wrong. Events of
-# nobody known: refused for having no id at all, or of somebody who is still anonymous when they are counted.
+# One row per source and time (``unit``: hour, minute): calls by kind, and those with a problem. Unknown events were
+# rejected for having no id, or are of a profile that is still anonymous when they are counted.
 CALL_COUNTS_SQL = """
     WITH new AS MATERIALIZED (
         SELECT source_id, date_trunc(%(unit)s, received_at, 'UTC') AS at, kind, code, profile_id, problems
@@ -71,8 +71,8 @@ _PROFILES = f"""
 """
 
 # Counted for the source of the order, in the hour its buyer was identified: by the first identify after it, when
-# the profile the order arrived at held no id of a person by then and had not been joined to somebody who did.
-# LIMIT keeps the planner on the person's own events; it would else read everybody's identify calls of those days.
+# the profile of the order had no main identifier by then and had not been merged into one that had.
+# LIMIT keeps the planner on the profile's own events; it would else read all identify calls of those days.
 _LATE = f"""
     SELECT o.source_id, {_BY_HOUR.format("t.received_at")} AS at, count(*) AS late_identifies
     FROM profiles_event t
@@ -105,7 +105,7 @@ _LATE = f"""
 
 
 def is_duplicate(pair: str = "d") -> str:
-    """The condition that a pair says its newer side was somebody known already: sure enough, or merged."""
+    """The SQL condition that a pair's newer profile is of a person known before: sure enough, or merged."""
     return f"({pair}.verdict = 'merged' OR ({pair}.verdict IN ('open', 'later') AND {pair}.tier IN ('certain', 'probable')))"
 
 
@@ -129,9 +129,10 @@ _DUPLICATES = f"""
 
 
 def count_new(*, now: datetime.datetime | None = None, seconds: float = SECONDS) -> int:
-    """Count what came in since the last time, a day at most per transaction, until all is or the time is up.
+    """Count what arrived since the last time, at most a day per transaction, until all is counted or time
+    is up.
 
-    The number of slices counted; what remains is counted next time. Safe beside other workers.
+    The number of slices counted; the rest is counted next time. Safe to run concurrently.
     """
     now = now or timezone.now()
     until, slices = time.monotonic() + seconds, 0
@@ -174,7 +175,7 @@ def _add(start: datetime.datetime, end: datetime.datetime) -> None:
 
 
 def _upsert(cursor: Any, select: str, columns: tuple[str, ...], params: dict[str, Any]) -> None:
-    """Add a query's figures (source, time, columns) to the hours' rows."""
+    """Add a query's counts (source, time, columns) to the hours' rows."""
     names = ", ".join(columns)
     sums = ", ".join(f"{name} = s.{name} + excluded.{name}" for name in columns)
     cursor.execute(
@@ -189,7 +190,7 @@ def _upsert(cursor: Any, select: str, columns: tuple[str, ...], params: dict[str
 
 
 def _recount_some(state: ScorecardState, since: datetime.datetime, now: datetime.datetime) -> None:
-    """Hours of pairs found or decided since; all of them once a day."""
+    """Recount hours of pairs found or decided since; all hours once a day."""
     if state.recounted_at is None or now - state.recounted_at >= datetime.timedelta(days=1):
         recount_duplicates(now=now)
         state.recounted_at = now
@@ -206,7 +207,9 @@ def _recount_some(state: ScorecardState, since: datetime.datetime, now: datetime
 
 
 def recount_duplicates(*, now: datetime.datetime, hours: list[datetime.datetime] | None = None) -> None:
-    """Duplicates among the profiles made in these hours (None: in all that are kept). One statement."""
+    """Count duplicates among the profiles created in these hours (None: in all that are kept). One
+    statement.
+    """
     oldest = (now - KEPT).replace(minute=0, second=0, microsecond=0)
     start = max(oldest, hours[0]) if hours else oldest
     end = hours[-1] + datetime.timedelta(hours=1) if hours else now
@@ -216,10 +219,10 @@ def recount_duplicates(*, now: datetime.datetime, hours: list[datetime.datetime]
 
 
 def forget_hours() -> int:
-    """Remove figures no page goes back to; how many."""
+    """Delete hours that no page goes back to; how many."""
     return SourceHour.objects.filter(hour__lt=timezone.now() - KEPT - SLICE).delete()[0]
 
 
 def receipts_kept() -> int:
-    """For how many days what was sent can be counted from its receipts (the figures themselves are kept longer)."""
+    """For how many days calls can be counted from receipts (the counts themselves are kept longer)."""
     return int(settings.CDP_RECEIPT_KEEP_DAYS)

@@ -17,13 +17,13 @@ from profiles.quality.change_detection import CallCounts
 from profiles.quality.import_figures import per_1000
 
 SPANS = (7, 30, 90)
-# Worst lists leave out what is too small to say anything about.
+# Lists of the worst leave out sources with fewer new profiles.
 MIN_PROFILES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Figures(CallCounts):
-    """Counts over some time. ``trouble`` is the sum of what is wrong."""
+    """Counts over some time. ``trouble`` is the sum of all problems."""
 
     late_identifies: int = 0
     new_profiles: int = 0
@@ -31,12 +31,12 @@ class Figures(CallCounts):
 
     @property
     def duplicates_per_1000(self) -> float | None:
-        """Of 1,000 new profiles, how many are of somebody known already; None without new profiles."""
+        """Of 1,000 new profiles, how many are of a person known before; None without new profiles."""
         return per_1000(self.duplicates, self.new_profiles)
 
     @property
     def unknown_share(self) -> float | None:
-        """Events of nobody known, as a share of all; None without events."""
+        """The share of events without a known person; None without events."""
         return self.unknown_events / self.events if self.events else None
 
     @property
@@ -58,7 +58,7 @@ FIGURE_NAMES = tuple(one.name for one in fields(Figures))
 
 @dataclass(frozen=True, slots=True)
 class SourceCard:
-    """One source's line. ``trend`` is what was wrong (``Figures.trouble``) on each of the days, the last is today."""
+    """One source. ``trend`` is ``Figures.trouble`` of each day, the last is today."""
 
     source: Source
     figures: Figures
@@ -66,7 +66,7 @@ class SourceCard:
 
 
 def days_of(raw: str | int | None) -> int:
-    """7, 30 or 90 as somebody wrote it; 30 for nothing. Raises Invalid."""
+    """7, 30 or 90 from a request; 30 for nothing. Raises Invalid."""
     text = "30" if raw in (None, "") else str(raw)
     if text not in map(str, SPANS):
         raise Invalid([{"field": "days", "value": raw, "message": "days is 7, 30 or 90."}])
@@ -74,12 +74,14 @@ def days_of(raw: str | int | None) -> int:
 
 
 def counted_to() -> datetime.datetime | None:
-    """Up to when everything is counted; None before the first time."""
+    """Up to when everything is counted; None before the first run."""
     return ScorecardState.objects.filter(pk=1).values_list("counted_to", flat=True).first()
 
 
 def cards(days: int, *, sources: Sequence[Source] | None = None) -> list[SourceCard]:
-    """A card for each source (of these, or all), in the site's time zone, today included. Two queries at most."""
+    """A card for each source (of these, or all), in the site's time zone, today included. At most two
+    queries.
+    """
     listed = list(Source.objects.all()) if sources is None else list(sources)
     today = timezone.localdate()
     dates = [today - datetime.timedelta(days=back) for back in reversed(range(days))]
@@ -88,7 +90,9 @@ def cards(days: int, *, sources: Sequence[Source] | None = None) -> list[SourceC
 
 
 def worst_first(source_cards: Iterable[SourceCard]) -> list[SourceCard]:
-    """Those that send first; of them the ones most of whose new profiles are duplicates, then most trouble."""
+    """Sources that send first; of them those with most duplicates among new profiles, then with most
+    trouble.
+    """
     return sorted(
         source_cards,
         key=lambda card: (

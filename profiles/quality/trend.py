@@ -1,4 +1,4 @@
-"""Duplicates found and decided, by the day: the charts of the first page and of the weekly report's figures."""
+"""Pairs → how many were found and decided each day, for the charts of the dashboard and the weekly report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def found_by_day() -> Chart:
 
 
 def decided_by_day() -> Chart:
-    """Pairs by the day of their decision and what it was. One query over an index by time."""
+    """Pairs by the day and kind of their decision. One query over an index by time."""
     days, start = _days()
     rows = (
         decisions(DuplicatePair.objects.filter(decided_at__gte=start))
@@ -58,7 +58,7 @@ def decisions(pairs: QuerySet[DuplicatePair]) -> QuerySet[Any]:
 
 
 def open_by_tier() -> dict[str, int]:
-    """``{tier: pairs nobody decided about}``, related ones too. One query over the queue's index."""
+    """``{tier: undecided pairs}``, related ones included. One query over the queue's index."""
     rows = (
         DuplicatePair.objects.filter(verdict__in=[DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER])
         .order_by()

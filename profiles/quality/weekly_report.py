@@ -1,4 +1,6 @@
-"""The weekly duplicate report by e-mail (D5): what was found and decided, against the week before, and where it comes from."""
+"""A week's pairs, sources, imports and alarms → the duplicate report, sent by e-mail and compared with the
+week before.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ from profiles.quality import alarms, scorecard, trend
 from profiles.quality.import_figures import DuplicateRate, import_rates
 
 WEEK = datetime.timedelta(days=7)
-# Mondays at seven, the site's time: there when the week begins.
+# Mondays at seven in the site's time zone.
 WEEKDAY, HOUR = 0, 7
 WORST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class WeekFigure:
-    """A figure of this week beside the one before."""
+    """A count of this week and of the week before."""
 
     label: str
     count: int
@@ -67,7 +69,7 @@ class Report:
 
 
 def due(policy: DuplicatePolicy, now: datetime.datetime) -> bool:
-    """Whether a report is to go out: none since Monday at seven, or none ever."""
+    """Whether a report is to be sent: none was since Monday at seven, or ever."""
     if not policy.report_to:
         return False
     local = timezone.localtime(now)
@@ -80,7 +82,7 @@ def due(policy: DuplicatePolicy, now: datetime.datetime) -> bool:
 
 @transaction.atomic
 def send_due(*, now: datetime.datetime | None = None) -> int:
-    """Queue the report when it is due; to how many addresses. Once a week, however many workers ask."""
+    """Queue the report when it is due; to how many addresses. Once a week, however many workers run it."""
     now = now or timezone.now()
     policy = DuplicatePolicy.objects.select_for_update(skip_locked=True).filter(pk=1).first()
     if policy is None or not due(policy, now):
@@ -143,7 +145,7 @@ def _decisions(start: datetime.datetime, end: datetime.datetime) -> dict[str, in
 
 
 def _sources() -> list[DuplicateRate]:
-    """Of the last seven days; those with too few new profiles say nothing."""
+    """Of the last seven days, without those with too few new profiles."""
     rates = [
         DuplicateRate(
             card.source.name,
@@ -157,7 +159,7 @@ def _sources() -> list[DuplicateRate]:
 
 
 def worst(rates: Sequence[DuplicateRate]) -> list[DuplicateRate]:
-    """Those that made duplicates, the worst share first; too small ones are left out."""
+    """Those with duplicates, the highest share first, without those with too few new profiles."""
     large_enough = [rate for rate in rates if rate.duplicates and rate.created >= scorecard.MIN_PROFILES]
     return sorted(large_enough, key=lambda rate: (-rate.per_1000, rate.name))[:WORST]
 

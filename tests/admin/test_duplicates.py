@@ -15,7 +15,7 @@ from cdp.models import AuditEntry, Job, User
 from profiles.duplicates.review.decide import find_pair, state_of
 from profiles.editing import update_profile
 from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, Merge
-from tests.duplicates.cast import ANN, person, plain, scan, twins
+from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
 
@@ -56,9 +56,9 @@ def test_the_empty_queue_says_what_a_scan_does(client_of_sam: Client, ada: User,
 
 
 def test_tabs_rows_and_filters(client_of_sam: Client) -> None:
-    person()
-    person(email="", phone="", city="")
-    person(first_name="Robert", birth_date="1978-02-03")
+    make_ann()
+    make_ann(email="", phone="", city="")
+    make_ann(first_name="Robert", birth_date="1978-02-03")
     scan()
     page = shown(client_of_sam.get(QUEUE))
     for said in (
@@ -85,7 +85,7 @@ def test_tabs_rows_and_filters(client_of_sam: Client) -> None:
 
 
 def test_the_review_shows_both_and_the_weight_of_each_field(client_of_sam: Client) -> None:
-    ann, again = person(), person(email="ann.pucllar@gmx.de", phone="", city="Gdynia")
+    ann, again = make_ann(), make_ann(email="ann.pucllar@gmx.de", phone="", city="Gdynia")
     scan()
     pair = DuplicatePair.objects.get()
     page = shown(client_of_sam.get(review(pair)))
@@ -126,9 +126,9 @@ def test_the_bars_add_up_and_what_says_little_is_folded(client_of_sam: Client) -
 
 def test_a_pair_by_way_of_a_third_names_it_everywhere(client_of_sam: Client) -> None:
     first, between, last = (
-        person(phone=""),
-        person(birth_date=""),
-        person(last_name="Obara", email="obara.a@web.de", birth_date="", city=""),
+        make_ann(phone=""),
+        make_ann(birth_date=""),
+        make_ann(last_name="Obara", email="obara.a@web.de", birth_date="", city=""),
     )
     scan()
     pair = DuplicatePair.objects.get(a=first, b=last)
@@ -219,8 +219,8 @@ def test_three_levels(as_user: Login, sam: User, vic: User, olga: User, mira: Us
 
 
 def test_personal_data_is_masked(as_user: Login, vic: User) -> None:
-    person()
-    person(email="", phone="", city="")
+    make_ann()
+    make_ann(email="", phone="", city="")
     scan()
     pair = DuplicatePair.objects.get()
     DuplicatePair.objects.filter(pk=pair.pk).update(
@@ -255,7 +255,7 @@ def test_the_queue_costs_the_same_for_one_and_many(client_of_sam: Client) -> Non
 
 def test_a_group_is_reviewed_as_one(client_of_sam: Client) -> None:
     for number in range(3):
-        person(email=f"a{number}@web.de", phone="")
+        make_ann(email=f"a{number}@web.de", phone="")
     scan()
     case = DuplicateCase.objects.get()
     assert "Ann Pucllar" in shown(client_of_sam.get(CASES))
@@ -275,7 +275,7 @@ def test_a_group_is_reviewed_as_one(client_of_sam: Client) -> None:
 
 def test_a_shared_value_is_blocked_by_whoever_may(client_of_sam: Client, ada: User, as_user: Login) -> None:
     for number in range(210):
-        plain(first_name=f"Name{number}", email="no@web.de")
+        make_plain_profile(first_name=f"Name{number}", email="no@web.de")
     scan()
     case = DuplicateCase.objects.get(kind="shared_value")
     assert "no@web.de" in shown(client_of_sam.get(f"{CASES}?kind=shared_value"))
@@ -288,9 +288,9 @@ def test_a_shared_value_is_blocked_by_whoever_may(client_of_sam: Client, ada: Us
 
 
 def test_the_card_names_whoever_may_be_the_same(client_of_sam: Client) -> None:
-    ann = person()
-    person(email="", phone="", city="")
-    person(first_name="Robert", birth_date="1978-02-03")
+    ann = make_ann()
+    make_ann(email="", phone="", city="")
+    make_ann(first_name="Robert", birth_date="1978-02-03")
     scan()
     pair = DuplicatePair.objects.get(tier="certain")
     page = shown(client_of_sam.get(reverse("admin:profiles_profile_change", args=[ann.pk])))

@@ -18,15 +18,15 @@ from profiles.editing import set_lock
 from profiles.identity.resolve import find_profile
 from profiles.models import DuplicatePair, Merge
 from profiles.pairs.verdicts import set_verdict
-from tests.duplicates.causes import CAUSES, Told, site
+from tests.duplicates.causes import CAUSES, Expected, site
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 Login = Callable[[User], Client]
 
 
-def url(told: Told) -> str:
-    return reverse("admin:profiles_profile_why", args=[told.a, told.b])
+def url(expected: Expected) -> str:
+    return reverse("admin:profiles_profile_why", args=[expected.a, expected.b])
 
 
 def shown(response: Any) -> str:
@@ -40,51 +40,51 @@ def client_of_sam(sam: User, as_user: Login) -> Client:
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_each_cause_is_shown_with_its_source_and_what_to_copy(client_of_sam: Client, name: str) -> None:
-    told = CAUSES[name]()
-    response = client_of_sam.get(url(told))
+    expected = CAUSES[name]()
+    response = client_of_sam.get(url(expected))
     assert response.status_code == 200
     page = shown(response)
-    (one,) = [one for one in response.context["told"] if one.finding.code == told.code]
+    (one,) = [one for one in response.context["told"] if one.finding.code == expected.code]
     assert one.may is True
     for part in (
         one.finding.title,
         one.finding.text,
-        told.value,
-        told.source,
-        told.via,
+        expected.value,
+        expected.source,
+        expected.via,
         one.finding.fix.text,
     ):
         assert part in page
-    assert " ".join(told.copy.split()) in page
-    assert f"?fix={told.fix}" in page
+    assert " ".join(expected.copy.split()) in page
+    assert f"?fix={expected.fix}" in page
 
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_each_fix_is_looked_at_and_joins(client_of_sam: Client, name: str) -> None:
-    told = CAUSES[name]()
-    response = client_of_sam.get(url(told), {"fix": told.fix})
+    expected = CAUSES[name]()
+    response = client_of_sam.get(url(expected), {"fix": expected.fix})
     preview = response.context["preview"]
     assert "what would happen" in shown(response)
     assert Merge.objects.count() == 0
     done = client_of_sam.post(
-        url(told), {"code": told.fix, "preview_hash": preview.merge.preview_hash}, follow=True
+        url(expected), {"code": expected.fix, "preview_hash": preview.merge.preview_hash}, follow=True
     )
-    assert find_profile(told.a).root.pk == find_profile(told.b).root.pk == preview.merge.winner_id
+    assert find_profile(expected.a).root.pk == find_profile(expected.b).root.pk == preview.merge.winner_id
     assert f"#{preview.merge.loser_id} was joined into #{preview.merge.winner_id}." in shown(done)
     assert reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk]) in shown(done)
 
 
 def test_a_fix_nobody_looked_at_shows_its_preview_instead(client_of_sam: Client) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    response = client_of_sam.post(url(told), {"code": told.fix})
+    expected = CAUSES["update_instead_of_identify"]()
+    response = client_of_sam.post(url(expected), {"code": expected.fix})
     assert response.status_code == 409
     assert "what would happen" in shown(response)
     assert Merge.objects.count() == 0
 
 
 def test_a_pair_has_the_same_page_and_the_review_leads_there(client_of_sam: Client) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    set_verdict(a_id=told.a, b_id=told.b, verdict="open", actor=Actor.system())
+    expected = CAUSES["update_instead_of_identify"]()
+    set_verdict(a_id=expected.a, b_id=expected.b, verdict="open", actor=Actor.system())
     pair = DuplicatePair.objects.get()
     address = reverse("admin:profiles_duplicatepair_why", args=[pair.pk])
     assert "Sent by update instead of identify" in shown(client_of_sam.get(address))
@@ -93,14 +93,14 @@ def test_a_pair_has_the_same_page_and_the_review_leads_there(client_of_sam: Clie
 
 
 def test_the_card_leads_to_suspects_and_to_anybody_else(client_of_sam: Client) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    set_verdict(a_id=told.a, b_id=told.b, verdict="open", actor=Actor.system())
-    page = shown(client_of_sam.get(reverse("admin:profiles_profile_change", args=[told.a])))
-    assert url(told) in page
-    form = reverse("admin:profiles_profile_why", args=[told.a])
+    expected = CAUSES["update_instead_of_identify"]()
+    set_verdict(a_id=expected.a, b_id=expected.b, verdict="open", actor=Actor.system())
+    page = shown(client_of_sam.get(reverse("admin:profiles_profile_change", args=[expected.a])))
+    assert url(expected) in page
+    form = reverse("admin:profiles_profile_why", args=[expected.a])
     assert f'action="{form}"' in page
     found = client_of_sam.get(form, {"with": "email:ann@example.com"})
-    assert (found.status_code, found["Location"]) == (302, url(told))
+    assert (found.status_code, found["Location"]) == (302, url(expected))
     assert "Which other profile?" in shown(client_of_sam.get(form))
     assert client_of_sam.get(form, {"with": "email:nobody@example.com"}).status_code == 404
 
@@ -112,74 +112,74 @@ def test_one_person_is_told_on_the_card(client_of_sam: Client) -> None:
 
 
 def test_not_duplicates_and_back(client_of_sam: Client) -> None:
-    told = CAUSES["shared_device"]()
-    done = client_of_sam.post(url(told), {"code": "keep_apart"}, follow=True)
+    expected = CAUSES["shared_device"]()
+    done = client_of_sam.post(url(expected), {"code": "keep_apart"}, follow=True)
     assert "Remembered: these are two people." in shown(done)
     assert DuplicatePair.objects.get().verdict == "not_duplicate"
-    page = shown(client_of_sam.get(url(told)))
+    page = shown(client_of_sam.get(url(expected)))
     assert "Decided: not duplicates" in page
     assert 'value="keep_apart"' not in page
-    client_of_sam.post(url(told), {"code": "reopen"})
+    client_of_sam.post(url(expected), {"code": "reopen"})
     assert DuplicatePair.objects.get().verdict == "open"
 
 
 def test_a_lock_is_told_and_a_join_refused_with_a_sentence(
     client_of_sam: Client, by_staff: dict[str, Any]
 ) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    set_lock(profile_id=told.b, is_locked=True, **by_staff)
-    response = client_of_sam.get(url(told), {"fix": told.fix})
-    assert f"Profile #{told.b} is locked against merging. Unlock it first." in shown(response)
-    client_of_sam.post(url(told), {"code": "unlock"})
-    assert not find_profile(told.b).root.is_locked
+    expected = CAUSES["update_instead_of_identify"]()
+    set_lock(profile_id=expected.b, is_locked=True, **by_staff)
+    response = client_of_sam.get(url(expected), {"fix": expected.fix})
+    assert f"Profile #{expected.b} is locked against merging. Unlock it first." in shown(response)
+    client_of_sam.post(url(expected), {"code": "unlock"})
+    assert not find_profile(expected.b).root.is_locked
 
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_a_viewer_sees_it_masked_and_may_do_nothing(vic: User, as_user: Login, name: str) -> None:
-    told = CAUSES[name]()
+    expected = CAUSES[name]()
     client = as_user(vic)
-    response = client.get(url(told))
+    response = client.get(url(expected))
     page = shown(response)
     assert response.status_code == 200
     assert "Personal data is masked" in page
     assert "•••" in page
-    if told.value not in ("b-1", "t-1"):
-        assert told.value not in page
+    if expected.value not in ("b-1", "t-1"):
+        assert expected.value not in page
     assert "?fix=" not in page
     assert 'value="keep_apart"' not in page
-    assert client.get(url(told), {"fix": told.fix}).status_code == 403
-    assert client.post(url(told), {"code": told.fix}).status_code == 403
+    assert client.get(url(expected), {"fix": expected.fix}).status_code == 403
+    assert client.post(url(expected), {"code": expected.fix}).status_code == 403
     assert Merge.objects.count() == 0
 
 
 def test_a_marketer_may_look_and_not_join(mira: User, as_user: Login) -> None:
-    told = CAUSES["update_instead_of_identify"]()
+    expected = CAUSES["update_instead_of_identify"]()
     client = as_user(mira)
-    page = shown(client.get(url(told)))
-    assert told.value in page
+    page = shown(client.get(url(expected)))
+    assert expected.value in page
     assert "?fix=" not in page
-    assert client.post(url(told), {"code": told.fix}).status_code == 403
+    assert client.post(url(expected), {"code": expected.fix}).status_code == 403
 
 
 def test_a_look_is_in_the_audit_log(client_of_sam: Client) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    client_of_sam.get(url(told))
+    expected = CAUSES["update_instead_of_identify"]()
+    client_of_sam.get(url(expected))
     entry = AuditEntry.objects.filter(action="profile.view").latest("pk")
-    assert (entry.subject, entry.detail) == (f"profile:{told.a}", {"other": told.b})
+    assert (entry.subject, entry.detail) == (f"profile:{expected.a}", {"other": expected.b})
 
 
 def test_nobody_else_comes_in(olga: User, as_user: Login) -> None:
-    told = CAUSES["update_instead_of_identify"]()
-    assert as_user(olga).get(url(told)).status_code == 403
-    assert Client().get(url(told))["Location"].startswith("/admin/login/")
+    expected = CAUSES["update_instead_of_identify"]()
+    assert as_user(olga).get(url(expected)).status_code == 403
+    assert Client().get(url(expected))["Location"].startswith("/admin/login/")
 
 
 def test_the_page_costs_the_same_whatever_they_have(client_of_sam: Client) -> None:
-    told = CAUSES["email_in_a_track"]()
+    expected = CAUSES["email_in_a_track"]()
 
     def cost() -> int:
         with CaptureQueriesContext(connection) as queries:
-            assert client_of_sam.get(url(told)).status_code == 200
+            assert client_of_sam.get(url(expected)).status_code == 200
         return len(queries)
 
     cost()

@@ -13,14 +13,14 @@ from cdp.models import Job
 from profiles.editing import update_profile
 from profiles.models import DuplicateCase, DuplicatePair, Merge
 from tests.api.caller import Caller, said
-from tests.duplicates.cast import ANN, person, plain, scan, twins
+from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def pair() -> DuplicatePair:
-    ann, again = person(), person(email="", phone="", city="")
+    ann, again = make_ann(), make_ann(email="", phone="", city="")
     scan()
     return DuplicatePair.objects.get(a=ann, b=again)
 
@@ -135,9 +135,9 @@ def test_scopes_and_masking(
 
 def test_cases(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     for number in range(3):
-        person(email=f"a{number}@web.de", phone="")
+        make_ann(email=f"a{number}@web.de", phone="")
     for number in range(210):
-        plain(first_name=f"Name{number}", email="no@web.de")
+        make_plain_profile(first_name=f"Name{number}", email="no@web.de")
     scan()
     shared, people = api.get("duplicate-cases/").data["results"]
     if shared["kind"] == "people":
@@ -182,7 +182,7 @@ def test_a_page_costs_the_same_for_one_and_many(api: Caller) -> None:
 
 
 def test_a_door_names_no_value_to_whoever_may_not_see(with_scopes: Callable[..., Caller]) -> None:
-    one, other = person(), person(first_name="Zoe", email="z@web.de", phone="", birth_date="")
+    one, other = make_ann(), make_ann(first_name="Zoe", email="z@web.de", phone="", birth_date="")
     DuplicatePair.objects.create(
         a=one, b=other, reasons=[{"type": "email", "value": ANN["email"], "text": f"Both: {ANN['email']}"}]
     )

@@ -10,7 +10,7 @@ import pytest
 from cdp.models import User
 from profiles.models import DuplicateCase, DuplicatePair, Merge
 from tests.browser.journeys import SHAPES, check, tab_to
-from tests.duplicates.cast import person, plain, scan, twins
+from tests.duplicates.cast import make_ann, make_plain_profile, scan, twins
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 QUEUE = "/admin/profiles/duplicatepair/"
@@ -62,13 +62,15 @@ def test_thirty_cases_by_keyboard_alone(visit: Callable[..., Any], sam: User) ->
 def test_the_pages_wide_and_narrow_light_and_dark(visit: Callable[..., Any], ada: User) -> None:
     for width, dark in SHAPES:
         check(visit(ada, QUEUE, width=width, dark=dark), heading="Nobody was compared yet")
-    person()
-    person(email="ann.pucllar@gmx.de", phone="", city="Gdynia")
-    person(first_name="Robert", birth_date="1978-02-03")
+    make_ann()
+    make_ann(email="ann.pucllar@gmx.de", phone="", city="Gdynia")
+    make_ann(first_name="Robert", birth_date="1978-02-03")
     for number in range(3):
-        plain(first_name="Ida", last_name="Quist", birth_date="1971-01-01", email=f"ida{number}@web.de")
+        make_plain_profile(
+            first_name="Ida", last_name="Quist", birth_date="1971-01-01", email=f"ida{number}@web.de"
+        )
     for number in range(210):
-        plain(first_name=f"Name{number}", email="no@web.de")
+        make_plain_profile(first_name=f"Name{number}", email="no@web.de")
     scan()
     pair = DuplicatePair.objects.filter(tier="certain").order_by("pk").first()
     people = DuplicateCase.objects.get(kind="people")

@@ -22,11 +22,11 @@ ANN: dict[str, Any] = {
 }
 
 
-def person(**changes: Any) -> Profile:
-    return plain(**{name: value for name, value in {**ANN, **changes}.items() if value})
+def make_ann(**changes: Any) -> Profile:
+    return make_plain_profile(**{name: value for name, value in {**ANN, **changes}.items() if value})
 
 
-def plain(source: str = "api", **fields: Any) -> Profile:
+def make_plain_profile(source: str = "api", **fields: Any) -> Profile:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id'))")
         number = cursor.fetchone()[0]
@@ -47,7 +47,7 @@ def twins(count: int, *, start: int = 0) -> list[DuplicatePair]:
             "last_name": f"L{number}berg",
             "birth_date": f"19{50 + number % 50}-03-{1 + number % 28:02}",
         }
-        plain(**named, email=f"f{number}.l{number}@web.de")
-        plain(**named, city="Oslo")
+        make_plain_profile(**named, email=f"f{number}.l{number}@web.de")
+        make_plain_profile(**named, city="Oslo")
     scan()
     return list(DuplicatePair.objects.filter(tier="certain").order_by("pk"))

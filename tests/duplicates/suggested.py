@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 def suggested(db: DuckDBPyConnection, people: int, truth: set[tuple[int, int]]) -> tuple[Any, Any]:
     """Scores and labels of the pairs that are certain, probable or possible; those by way of a third among them."""
     duckdb_compare.classify(db, shipped(), people)
-    found = db.execute("SELECT l, r, tier, score, veto FROM classified").fetchall()
-    scores = {(a, b): score for a, b, tier, score, _ in found if tier != "related"}
-    known = {(a, b) for a, b, *_ in found}
+    classified = db.execute("SELECT l, r, tier, score, veto FROM classified").fetchall()
+    scores = {(a, b): score for a, b, tier, score, _ in classified if tier != "related"}
+    known = {(a, b) for a, b, *_ in classified}
     links = [
-        DirectPair(a, b, tier, score) for a, b, tier, score, veto in found if tier != "related" and not veto
+        DirectPair(a, b, tier, score)
+        for a, b, tier, score, veto in classified
+        if tier != "related" and not veto
     ]
-    free = [one for one in transitive_pairs(links) if (one.a, one.b) not in known]
-    ends = sorted({pk for one in free for pk in (one.a, one.b)})
+    free = [pair for pair in transitive_pairs(links) if (pair.a, pair.b) not in known]
+    ends = sorted({pk for pair in free for pk in (pair.a, pair.b)})
     rows = db.execute(
         f"SELECT id, {', '.join(READ)} FROM profiles WHERE list_contains(?, id)", [ends]
     ).fetchall()
     sides = {
-        pk: compared_profile([*(str(one) if isinstance(one, date) else one for one in stored)])
+        pk: compared_profile([*(str(pair) if isinstance(pair, date) else pair for pair in stored)])
         for pk, *stored in rows
     }
     rarity: dict[str, dict[str, float]] = defaultdict(dict)
@@ -41,8 +43,8 @@ def suggested(db: DuckDBPyConnection, people: int, truth: set[tuple[int, int]]) 
         rarity[field][value] = bits
     base = BaseStatistics(people, Rarity(rarity), frozenset(), frozenset())
     for bridge in free:
-        one = compare_ends(bridge, sides, base=base, model=shipped(), today=date.today())
-        if one is not None:
-            scores[one.a, one.b] = one.score
+        pair = compare_ends(bridge, sides, base=base, model=shipped(), today=date.today())
+        if pair is not None:
+            scores[pair.a, pair.b] = pair.score
     labels = np.fromiter((both in truth for both in scores), float, len(scores))
     return np.fromiter(scores.values(), float, len(scores)), labels

@@ -30,14 +30,14 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicateCase, DuplicatePair, Identifier, IdentifierType, Merge, Profile
 from profiles.pairs.verdicts import objection
 from profiles.privacy.delete import delete_profiles
-from tests.duplicates.cast import ANN, person, plain, scan, twins
+from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def pair() -> DuplicatePair:
-    ann, again = person(), person(email="", phone="", city="")
+    ann, again = make_ann(), make_ann(email="", phone="", city="")
     scan()
     return DuplicatePair.objects.get(a=ann, b=again)
 
@@ -72,7 +72,7 @@ def test_the_winner_is_chosen_and_must_be_one_of_the_two(
     pair: DuplicatePair, by_staff: dict[str, Any]
 ) -> None:
     a, b = ids_of(pair)
-    stranger = person(first_name="Zoe", email="z@web.de", phone="", birth_date="")
+    stranger = make_ann(first_name="Zoe", email="z@web.de", phone="", birth_date="")
     with pytest.raises(Invalid, match=f"The winner is #{a} or #{b}, not #{stranger.pk}."):
         decide(pair_id=pair.pk, verdict="merge", winner_id=stranger.pk, **by_staff)
     done = decide(pair_id=pair.pk, verdict="merge", winner_id=b, choices={"last_name": "loser"}, **by_staff)
@@ -81,8 +81,8 @@ def test_the_winner_is_chosen_and_must_be_one_of_the_two(
 
 def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff: dict[str, Any]) -> None:
     a, b = ids_of(pair)
-    said = decide(pair_id=pair.pk, verdict="later", days=3, **by_staff).message
-    assert said.startswith(f"#{a} and #{b} come back on ")
+    message = decide(pair_id=pair.pk, verdict="later", days=3, **by_staff).message
+    assert message.startswith(f"#{a} and #{b} come back on ")
     pair.refresh_from_db()
     assert pair.later_until is not None
     assert 2 <= (pair.later_until - timezone.now()).days <= 3
@@ -93,12 +93,12 @@ def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff:
     decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
     with pytest.raises(StalePair, match=rf"ada decided on .* that #{a} and #{b} are not duplicates\."):
         decide(pair_id=pair.pk, verdict="merge", **by_staff)
-    said = decide(pair_id=pair.pk, verdict="open", **by_staff).message
-    assert said == f"#{a} and #{b} are back in the queue."
+    message = decide(pair_id=pair.pk, verdict="open", **by_staff).message
+    assert message == f"#{a} and #{b} are back in the queue."
     pair.refresh_from_db()
     assert (pair.verdict, pair.user_id, pair.decided_at) == ("open", None, None)
-    told = AuditEntry.objects.filter(action="duplicate.verdict").order_by("pk")
-    assert [row.detail["verdict"] for row in told] == ["later", "not_duplicate", "open"]
+    entries = AuditEntry.objects.filter(action="duplicate.verdict").order_by("pk")
+    assert [row.detail["verdict"] for row in entries] == ["later", "not_duplicate", "open"]
 
 
 def test_what_is_no_decision(pair: DuplicatePair, by_staff: dict[str, Any]) -> None:
@@ -132,8 +132,8 @@ def test_whoever_is_gone_meanwhile(pair: DuplicatePair, by_staff: dict[str, Any]
 
 
 def test_a_household_is_not_merged_from_the_queue(by_staff: dict[str, Any]) -> None:
-    person()
-    person(first_name="Robert", birth_date="1978-02-03")
+    make_ann()
+    make_ann(first_name="Robert", birth_date="1978-02-03")
     scan()
     pair = DuplicatePair.objects.get()
     with pytest.raises(RuleForbids, match="look like two people of one household or company"):
@@ -148,12 +148,12 @@ def test_two_who_decide_at_once(two_connections: Callable[..., list[Any]], trans
         lambda: decide(pair_id=pair.pk, verdict="merge", **by),
         lambda: decide(pair_id=pair.pk, verdict="not_duplicate", **by),
     )
-    stale = [one for one in results if isinstance(one, StalePair)]
+    stale = [result for result in results if isinstance(result, StalePair)]
     assert len(stale) == 1, results
     pair.refresh_from_db()
     assert (pair.verdict == "merged") == Merge.objects.exists()
     # These two came from nowhere (until a merge tells of them), which is all there is to object to.
-    assert {one.name for one in violations()} <= {"the journal tells where every profile came from"}
+    assert {result.name for result in violations()} <= {"the journal tells where every profile came from"}
 
 
 def test_many_are_decided_in_a_fixed_number_of_queries(by_staff: dict[str, Any]) -> None:
@@ -163,7 +163,7 @@ def test_many_are_decided_in_a_fixed_number_of_queries(by_staff: dict[str, Any])
     def cost(*ids: int, verdict: str) -> tuple[int, list[str]]:
         with CaptureQueriesContext(connection) as queries:
             done = decide_many(pair_ids=ids, verdict=verdict, actor=actor)
-        assert [one.pair_id for one in done.decided] == [one for one in ids if one < 10**6]
+        assert [single.pair_id for single in done.decided] == [single for single in ids if single < 10**6]
         return len(queries), done.problems
 
     few, problems = cost(pairs[0].pk, verdict="not_duplicate")
@@ -174,8 +174,8 @@ def test_many_are_decided_in_a_fixed_number_of_queries(by_staff: dict[str, Any])
         "Pair 100000000 is no longer suggested: one of the two was changed, merged or erased. Nothing was done."
     ]
     assert set(DuplicatePair.objects.values_list("verdict", flat=True)) == {"not_duplicate"}
-    one, more = (cost(*ids, verdict="open")[0] for ids in (many[:1], many[1:]))
-    assert one == more
+    single, more = (cost(*ids, verdict="open")[0] for ids in (many[:1], many[1:]))
+    assert single == more
     with pytest.raises(Invalid, match="Many pairs are merged as a batch, with a preview of the whole."):
         decide_many(pair_ids=many, verdict="merge", actor=actor)
 
@@ -185,7 +185,7 @@ def test_taking_back_reaches_whoever_was_merged_into_them(
 ) -> None:
     """The decision was about profiles that are members by now; it binds the survivors, and is theirs to take back."""
     decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)
-    zoe = person(first_name="Zoe", email="z@web.de", phone="", birth_date="")
+    zoe = make_ann(first_name="Zoe", email="z@web.de", phone="", birth_date="")
     merge_profiles(winner_id=zoe.pk, loser_id=pair.b_id, **by_staff)
     asked = DuplicatePair.objects.create(a_id=pair.a_id, b_id=zoe.pk, verdict="not_duplicate")
     assert objection(pair.a_id, zoe.pk)
@@ -211,7 +211,7 @@ def test_assigning(pair: DuplicatePair, by_staff: dict[str, Any], sam: User) -> 
 @pytest.fixture
 def case() -> DuplicateCase:
     for number in range(4):
-        person(email=f"a{number}@web.de", phone=ANN["phone"] if number == 0 else "")
+        make_ann(email=f"a{number}@web.de", phone=ANN["phone"] if number == 0 else "")
     scan()
     return DuplicateCase.objects.get()
 
@@ -265,7 +265,7 @@ def test_a_group_of_different_people_is_never_suggested_again(
 
 
 def test_a_shared_value_is_blocked_or_left(by_staff: dict[str, Any]) -> None:
-    people = [plain(first_name=f"Name{number}", email="no@web.de") for number in range(210)]
+    people = [make_plain_profile(first_name=f"Name{number}", email="no@web.de") for number in range(210)]
     kind = IdentifierType.objects.get(name="email")
     attach_identifier(profile_id=people[0].pk, type_name="email", raw="no@web.de", **by_staff)
     scan()

@@ -61,9 +61,9 @@ def test_spellings_of_one_thing_are_equal(one: dict[str, str], other: dict[str, 
     ],
 )
 def test_what_says_nothing_is_unknown(values: dict[str, Any]) -> None:
-    traits = read(**values)
-    assert traits.is_empty
-    assert match_keys(traits) == []
+    features = read(**values)
+    assert features.is_empty
+    assert match_keys(features) == []
 
 
 def test_somebody_called_test_at_their_own_domain_is_somebody() -> None:

@@ -21,12 +21,12 @@ from profiles.merging.merge import merge_profiles
 from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles
-from tests.duplicates.cast import ANN, person, plain, scan, twins
+from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
 
 
-def told() -> list[tuple[int, int, str, str, str]]:
+def stored_pairs() -> list[tuple[int, int, str, str, str]]:
     return list(
         DuplicatePair.objects.order_by("a_id", "b_id").values_list("a_id", "b_id", "tier", "rule", "veto")
     )
@@ -34,13 +34,13 @@ def told() -> list[tuple[int, int, str, str, str]]:
 
 @pytest.fixture
 def family() -> dict[str, int]:
-    ann = person()
-    again = person(email="", phone="", city="")
-    home = person(first_name="Robert", birth_date="1978-02-03")
-    other = person(
+    ann = make_ann()
+    again = make_ann(email="", phone="", city="")
+    robert = make_ann(first_name="Robert", birth_date="1978-02-03")
+    zoe = make_ann(
         first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
     )
-    return {"ann": ann.pk, "again": again.pk, "robert": home.pk, "zoe": other.pk}
+    return {"ann": ann.pk, "again": again.pk, "robert": robert.pk, "zoe": zoe.pk}
 
 
 @pytest.mark.parametrize("way", ["scan", "queue"])
@@ -52,15 +52,15 @@ def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
     else:
         match_queue.work_off()
     ann, again, robert = family["ann"], family["again"], family["robert"]
-    assert told() == [
+    assert stored_pairs() == [
         (ann, again, "certain", "name_and_birth_date", ""),
         (ann, robert, "related", "", "first_names"),
     ]
     assert MatchQueue.objects.count() == 0
     assert set(MatchRow.objects.values_list("pk", flat=True)) == set(family.values())
     pair = DuplicatePair.objects.select_related("a", "b").get(a_id=ann, b_id=again)
-    words = summarize(explain(pair))
-    assert words.startswith("First names are equal +"), words
+    summary = summarize(explain(pair))
+    assert summary.startswith("First names are equal +"), summary
     assert {"Birth dates are equal", "the same name and birth date"} <= {one.text for one in explain(pair)}
     assert pair.found_by == ("scan" if way == "scan" else "change")
 
@@ -68,23 +68,23 @@ def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
 def test_many_people_get_the_same_pairs_either_way() -> None:
     people = make_people(rows=600, seed=31, share=1.0)
     for row in people.rows:
-        plain(**{name: value for name, value in row.items() if value and name in ANN})
+        make_plain_profile(**{name: value for name, value in row.items() if value and name in ANN})
     scan()
 
-    def seen() -> dict[Any, Any]:
+    def pairs() -> dict[Any, Any]:
         rows = DuplicatePair.objects.values_list(
             "a_id", "b_id", "tier", "rule", "veto", "through_id", "score", "evidence"
         )
         return {row[:2]: row[2:] for row in rows}
 
-    bulk = seen()
+    bulk = pairs()
     assert len(bulk) > 50
     assert "through" in {rule for _, rule, *_ in bulk.values()}
     MatchQueue.objects.bulk_create(
         MatchQueue(profile_id=pk) for pk in MatchRow.objects.values_list("pk", flat=True)
     )
     match_queue.work_off()
-    single = seen()
+    single = pairs()
     assert single.keys() == bulk.keys()
     for pair, (*names, score, evidence) in bulk.items():
         *again, score_again, evidence_again = single[pair]
@@ -132,7 +132,9 @@ def test_the_deleted_are_compared_with_nobody(family: dict[str, int], by_staff: 
 
 
 def test_three_are_a_case_with_its_weakest_link(by_staff: dict[str, Any]) -> None:
-    ids = [person(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(3)]
+    ids = [
+        make_ann(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(3)
+    ]
     assert scan()["cases"] == 1
     case = DuplicateCase.objects.get()
     assert (case.members, case.anchor, case.size, case.state, case.problem) == (ids, ids[0], 3, "open", "")
@@ -151,7 +153,9 @@ def test_three_are_a_case_with_its_weakest_link(by_staff: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("way", ["scan", "queue"])
 def test_a_case_outlives_its_weakest_link(way: str, by_staff: dict[str, Any]) -> None:
-    ids = [person(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(4)]
+    ids = [
+        make_ann(email=f"a{number}@web.de", phone="" if number else ANN["phone"]).pk for number in range(4)
+    ]
     scan()
     case = DuplicateCase.objects.get()
     assert case.weakest is not None
@@ -169,10 +173,10 @@ def test_a_case_outlives_its_weakest_link(way: str, by_staff: dict[str, Any]) ->
 
 
 def test_whoever_joins_a_group_may_have_a_smaller_id_than_its_anchor(by_staff: dict[str, Any]) -> None:
-    first = person(
+    first = make_ann(
         first_name="Olaf", last_name="Berg", email="", phone="", birth_date="1950-01-02", city="Oslo"
     )
-    ids = [person(email=f"a{number}@web.de", phone="").pk for number in range(3)]
+    ids = [make_ann(email=f"a{number}@web.de", phone="").pk for number in range(3)]
     scan()
     assert DuplicateCase.objects.get().members == ids
     update_profile(profile_id=first.pk, values=ANN, **by_staff)
@@ -182,7 +186,9 @@ def test_whoever_joins_a_group_may_have_a_smaller_id_than_its_anchor(by_staff: d
 
 
 def test_one_junk_address_of_many_is_one_case_and_joins_nobody() -> None:
-    ids = [plain(first_name=f"Name{number}", email="shared.desk@web.de").pk for number in range(250)]
+    ids = [
+        make_plain_profile(first_name=f"Name{number}", email="shared.desk@web.de").pk for number in range(250)
+    ]
     result = scan()
     assert (result["shared_values"], result["cases"]) == (1, 0)
     case = DuplicateCase.objects.get()

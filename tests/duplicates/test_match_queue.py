@@ -28,9 +28,9 @@ MAIL = "ann.brown@web.de"
 
 def queued() -> set[int]:
     """Who is in the queue, which is empty afterwards."""
-    found = set(MatchQueue.objects.values_list("profile_id", flat=True))
+    ids = set(MatchQueue.objects.values_list("profile_id", flat=True))
     MatchQueue.objects.all().delete()
-    return found
+    return ids
 
 
 def test_a_confirmed_value_counts_from_then_on(by_staff: dict[str, Any]) -> None:
@@ -70,16 +70,16 @@ def test_a_change_of_an_identifier_alone_fills_the_queue() -> None:
         profile=ann, type=browser, value="b-1", source=builtin_source("web"), resolves=True
     )
     queued()
-    held = Identifier.objects.filter(profile=ann, type__name="email")
-    for changes, who in (
+    email = Identifier.objects.filter(profile=ann, type__name="email")
+    for changes, expected in (
         ({"resolves": False}, {ann.pk}),
         ({"is_pending": True}, {ann.pk}),
         ({"is_pending": True}, set()),
         ({"last_seen_at": timezone.now()}, set()),
         ({"profile": bob}, {ann.pk, bob.pk}),
     ):
-        Identifier.objects.filter(pk=held.model.objects.get(type__name="email").pk).update(**changes)
-        assert queued() == who, changes
+        Identifier.objects.filter(pk=email.model.objects.get(type__name="email").pk).update(**changes)
+        assert queued() == expected, changes
     Identifier.objects.filter(pk=soft.pk).update(resolves=False)
     assert queued() == set(), "a browser says nothing about who somebody is"
 

@@ -32,43 +32,43 @@ ANN = {
 }
 
 
-def score(one: dict[str, Any], other: dict[str, Any]) -> PairScore:
-    traits = (read_features(one), read_features(other))
-    there, back = (
-        shipped().score(*pair, profile_count=100_000, rarity=Rarity()) for pair in (traits, traits[::-1])
+def score(left: dict[str, Any], right: dict[str, Any]) -> PairScore:
+    features = (read_features(left), read_features(right))
+    forward, backward = (
+        shipped().score(*pair, profile_count=100_000, rarity=Rarity()) for pair in (features, features[::-1])
     )
-    assert there == back
-    return there
+    assert forward == backward
+    return forward
 
 
 def test_the_file_is_whole_and_its_weights_keep_their_order() -> None:
-    told = json.loads(FILE.read_text())
-    assert set(told["thresholds"]) == {"probable", "possible"}
-    assert told["thresholds"]["probable"] > told["thresholds"]["possible"]
+    model_json = json.loads(FILE.read_text())
+    assert set(model_json["thresholds"]) == {"probable", "possible"}
+    assert model_json["thresholds"]["probable"] > model_json["thresholds"]["possible"]
     for comparison in COMPARISONS:
-        levels = told["fields"][comparison.field]["levels"]
+        levels = model_json["fields"][comparison.field]["levels"]
         assert tuple(levels) == comparison.names
         weights = [levels[name]["weight"] for name in comparison.names]
         assert weights == sorted(weights, reverse=True), comparison.field
-        assert all(one["label"] for one in levels.values())
-    assert set(told["shared"]) == set(SHARED)
-    assert set(told["adjustments"]) == {one.name for one in INTERACTIONS}
-    assert all(abs(one["weight"]) <= CLAMP for one in told["adjustments"].values())
+        assert all(entry["label"] for entry in levels.values())
+    assert set(model_json["shared"]) == set(SHARED)
+    assert set(model_json["adjustments"]) == {entry.name for entry in INTERACTIONS}
+    assert all(abs(entry["weight"]) <= CLAMP for entry in model_json["adjustments"].values())
 
 
 def test_an_explanation_adds_up_and_names_its_levels() -> None:
-    other = {
+    changed = {
         **ANN,
         "first_name": "Anna",
         "birth_date": "1980-05-18",
         "email": "sailor80@gmail.com",
         "phone": "",
     }
-    scored = score(ANN, other)
+    scored = score(ANN, changed)
     assert scored.score == pytest.approx(
-        shipped().prior(100_000) + sum(one.weight for one in scored.evidence)
+        shipped().prior(100_000) + sum(item.weight for item in scored.evidence)
     )
-    levels = {one.field: one.level for one in scored.evidence if one.field}
+    levels = {item.field: item.level for item in scored.evidence if item.field}
     assert levels == {
         "first_name": "nickname",
         "last_name": "equal",
@@ -77,7 +77,7 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
         "city": "equal",
         "street": "equal",
     }
-    assert {"name_and_date", "name_and_city"} <= {one.level for one in scored.evidence if not one.field}
+    assert {"name_and_date", "name_and_city"} <= {item.level for item in scored.evidence if not item.field}
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_an_explanation_adds_up_and_names_its_levels() -> None:
     ],
 )
 def test_levels(changes: dict[str, Any], field: str, level: str) -> None:
-    found = score(ANN, {**ANN, **changes}).levels[field]
-    names = next(one.names for one in COMPARISONS if one.field == field)
-    assert (names[found] if found >= 0 else "unknown") == level
+    number = score(ANN, {**ANN, **changes}).levels[field]
+    names = next(comparison.names for comparison in COMPARISONS if comparison.field == field)
+    assert (names[number] if number >= 0 else "unknown") == level
 
 
 def test_a_household_is_not_one_person() -> None:
@@ -128,28 +128,28 @@ def test_a_mailbox_tells_a_missing_first_name() -> None:
     """Of two with one address, the nameless is whom the mailbox names, or somebody else of the household."""
     shared = {"last_name": "Brown", "email": "ann.brown@web.de"}
     ann, robert = (score({**shared, "first_name": name}, shared) for name in ("Ann", "Robert"))
-    assert {one.field: one.level for one in ann.evidence}["mailbox_name"] == "name"
-    assert {one.field: one.level for one in robert.evidence}["mailbox_name"] == "differs"
+    assert {item.field: item.level for item in ann.evidence}["mailbox_name"] == "name"
+    assert {item.field: item.level for item in robert.evidence}["mailbox_name"] == "differs"
     assert ann.score > robert.score + 3
-    assert "mailbox_name" not in {one.field for one in score(ANN, ANN).evidence}
+    assert "mailbox_name" not in {item.field for item in score(ANN, ANN).evidence}
 
 
 def test_an_address_says_what_it_says_in_this_base() -> None:
     """Where nobody shares, equal is the same; where families do, it is a household."""
-    one, other = (
+    left, right = (
         read_features({"last_name": "Brown", "street": "12 High St", "first_name": name})
         for name in ("Ann", "Bob")
     )
     alone, family = (
         shipped().score(
-            one, other, profile_count=1000, rarity=Rarity({"shared": {"shared_home": bits, "doubled": 0.0}})
+            left, right, profile_count=1000, rarity=Rarity({"shared": {"shared_home": bits, "doubled": 0.0}})
         )
         for bits in (4.0, -3.0)
     )
     assert alone.score - family.score == pytest.approx(7 * shipped().shared["shared_home"])
-    assert "shared_home" in {one.level for one in alone.evidence}
-    twice = shipped().score(one, other, profile_count=1000, rarity=Rarity({"shared": {"doubled": 2.0}}))
-    once = shipped().score(one, other, profile_count=1000, rarity=Rarity())
+    assert "shared_home" in {left.level for left in alone.evidence}
+    twice = shipped().score(left, right, profile_count=1000, rarity=Rarity({"shared": {"doubled": 2.0}}))
+    once = shipped().score(left, right, profile_count=1000, rarity=Rarity())
     assert twice.score - once.score == pytest.approx(2 * shipped().shared["doubled"])
 
 
@@ -159,20 +159,22 @@ def test_what_a_third_person_holds_too_is_a_households() -> None:
         for name in ("Ann", "Anna", "Robert")
     )
     three = with_household_values(dict(enumerate(map(read_features, rows))))
-    assert {one.household_values for one in three.values()} == {("browns@web.de",)}
+    assert {item.household_values for item in three.values()} == {("browns@web.de",)}
     two = with_household_values({number: three[number] for number in (0, 1)})
-    assert {one.household_values for one in two.values()} == {()}
-    shared, own = (shipped().score(of[0], of[1], profile_count=1000, rarity=Rarity()) for of in (three, two))
+    assert {item.household_values for item in two.values()} == {()}
+    shared, own = (
+        shipped().score(pair[0], pair[1], profile_count=1000, rarity=Rarity()) for pair in (three, two)
+    )
     assert own.score - shared.score > 2
-    assert {one.field for one in shared.evidence} - {one.field for one in own.evidence} == {"home"}
+    assert {item.field for item in shared.evidence} - {item.field for item in own.evidence} == {"home"}
 
 
 def test_a_rare_last_name_says_less_where_a_family_may_share_it() -> None:
     def gained(**shared: str) -> float:
-        people = read_features({"first_name": "Ann", "last_name": "Pucllar", **shared})
+        features = read_features({"first_name": "Ann", "last_name": "Pucllar", **shared})
         rare, usual = (
             shipped().score(
-                people, people, profile_count=80_000, rarity=Rarity({"last_name": {"pucllar": bits}})
+                features, features, profile_count=80_000, rarity=Rarity({"last_name": {"pucllar": bits}})
             )
             for bits in (3.0, 0.0)
         )
@@ -182,18 +184,24 @@ def test_a_rare_last_name_says_less_where_a_family_may_share_it() -> None:
 
 
 def test_more_people_are_alike_by_chance() -> None:
-    one, other = read_features(ANN), read_features({**ANN, "email": "", "phone": "", "city": "Łódź"})
+    left, right = read_features(ANN), read_features({**ANN, "email": "", "phone": "", "city": "Łódź"})
     few, many = (
-        shipped().score(one, other, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000)
+        shipped().score(left, right, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000)
     )
-    near, far = (shipped().score(one, one, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000))
+    near, far = (
+        shipped().score(left, left, profile_count=size, rarity=Rarity()) for size in (80_000, 800_000)
+    )
     assert few.score - many.score > 2 * (near.score - far.score) > 0
 
 
 def test_a_rare_name_says_more_than_a_common_one() -> None:
     rarity = Rarity({"last_name": {"brown": -3.0, "pucllar": 2.5}})
-    people = [read_features({"last_name": name, "birth_date": "1980-05-17"}) for name in ("Brown", "Pucllar")]
-    common, rare = (shipped().score(traits, traits, profile_count=1000, rarity=rarity) for traits in people)
+    profiles = [
+        read_features({"last_name": name, "birth_date": "1980-05-17"}) for name in ("Brown", "Pucllar")
+    ]
+    common, rare = (
+        shipped().score(features, features, profile_count=1000, rarity=rarity) for features in profiles
+    )
     assert rare.score - common.score == pytest.approx(5.5 * shipped().rarity["last_name"])
 
 
@@ -203,19 +211,21 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
     db, model = load(people), shipped()
     add_neighbours(db)
     duckdb_compare.compare(db)
-    traits = with_household_values({number: read_features(row) for number, row in enumerate(people.rows, 1)})
+    features = with_household_values(
+        {number: read_features(row) for number, row in enumerate(people.rows, 1)}
+    )
     bits: dict[str, dict[str, float]] = {}
     for field, value, number in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         bits.setdefault(field, {})[value] = number
-    fields = [one.field for one in COMPARISONS]
+    fields = [left.field for left in COMPARISONS]
     compared = db.execute(
         f"SELECT l, r, {', '.join(fields)}, {duckdb_compare.score_sql(model, rows)} FROM compared"
     ).fetchall()
     assert len(compared) > 4.5 * rows
     rarity = Rarity(bits)
-    for one, other, *levels, total in compared:
-        scored = model.score(traits[one], traits[other], profile_count=rows, rarity=rarity)
-        assert list(scored.levels.values()) == levels, (people.rows[one - 1], people.rows[other - 1])
+    for left, right, *levels, total in compared:
+        scored = model.score(features[left], features[right], profile_count=rows, rarity=rarity)
+        assert list(scored.levels.values()) == levels, (people.rows[left - 1], people.rows[right - 1])
         assert scored.score == pytest.approx(float(total), abs=1e-6)
 
 
@@ -225,27 +235,27 @@ def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path
     duckdb_compare.remove_frequent_values(db)
     duckdb_compare.compare(db)
     duckdb_compare.classify(db, shipped(), people)
-    assert duckdb_compare.write_found(db, shipped(), people, tmp_path)["pairs"] > 0
+    assert duckdb_compare.write_results(db, shipped(), people, tmp_path)["pairs"] > 0
 
 
 def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
     db = duckdb.connect()
     db.execute(duckdb_compare.CREATE_TABLE)
-    crowd = [[number, [7, 1000 + number]] for number in range(duckdb_compare.MAX_KEY_HOLDERS + 1)]
+    many = [[number, [7, 1000 + number]] for number in range(duckdb_compare.MAX_KEY_HOLDERS + 1)]
     two = [[9001, [42]], [9002, [42]]]
-    db.executemany("INSERT INTO profiles (id, keys) VALUES (?, ?)", [*crowd, *two])
+    db.executemany("INSERT INTO profiles (id, keys) VALUES (?, ?)", [*many, *two])
     duckdb_compare.find_candidates(db)
     assert db.execute("SELECT * FROM pair").fetchall() == [(9001, 9002)]
     assert db.execute("SELECT * FROM frequent_key").fetchall() == [(7, duckdb_compare.MAX_KEY_HOLDERS + 1)]
 
 
 def test_invented_people_follow_from_their_seed() -> None:
-    one, again, other = (make_people(rows=2_000, seed=seed) for seed in (5, 5, 6))
-    assert (one.rows, one.truth, one.traps) == (again.rows, again.truth, again.traps)
-    assert one.rows != other.rows
-    assert len(one.rows) == 2_000
-    assert all(low < high for low, high in one.truth)
+    people, same, different = (make_people(rows=2_000, seed=seed) for seed in (5, 5, 6))
+    assert (people.rows, people.truth, people.traps) == (same.rows, same.truth, same.traps)
+    assert people.rows != different.rows
+    assert len(people.rows) == 2_000
+    assert all(low < high for low, high in people.truth)
     # Who comes back shares a key with who they were nearly always.
-    keys = [set(match_keys(read_features(row))) for row in one.rows]
-    found = sum(bool(keys[a - 1] & keys[b - 1]) for a, b in one.truth)
-    assert found / len(one.truth) > 0.9
+    keys = [set(match_keys(read_features(row))) for row in people.rows]
+    sharing = sum(bool(keys[a - 1] & keys[b - 1]) for a, b in people.truth)
+    assert sharing / len(people.truth) > 0.9

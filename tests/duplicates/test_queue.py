@@ -18,7 +18,7 @@ from profiles.duplicates.review.decide import decide
 from profiles.duplicates.review.queue import QueueFilter
 from profiles.models import DuplicatePair
 from profiles.privacy.delete import delete_profiles
-from tests.duplicates.cast import person, plain, scan, twins
+from tests.duplicates.cast import make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
 CERTAIN = QueueFilter(tier="certain")
@@ -79,8 +79,8 @@ def test_a_broken_place_is_the_beginning_or_a_place(text: str) -> None:
 def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     pairs = twins(3)
     one, two, three = pairs
-    plain(source="staff", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
-    plain(source="import", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
+    make_plain_profile(source="staff", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
+    make_plain_profile(source="import", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
     scan()
     ida = DuplicatePair.objects.exclude(pk__in=[pair.pk for pair in pairs]).get()
     DuplicatePair.objects.filter(pk=one.pk).update(
@@ -115,8 +115,8 @@ def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
 
 def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
     pairs = twins(4)
-    person()
-    person(first_name="Robert", birth_date="1978-02-03")
+    make_ann()
+    make_ann(first_name="Robert", birth_date="1978-02-03")
     scan()
     counts = {one.tier: one.count for one in queue.tier_counts(QueueFilter())}
     assert counts == {"certain": 4, "probable": 0, "possible": 0, "related": 1}
@@ -133,7 +133,7 @@ def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
 
 def test_a_page_is_read_by_the_queues_index() -> None:
     """Among many pairs a page must not sort or look through the tier."""
-    people = [plain(first_name=f"N{number}").pk for number in range(200)]
+    people = [make_plain_profile(first_name=f"N{number}").pk for number in range(200)]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO profiles_duplicatepair (a_id, b_id, tier, score)"

@@ -44,17 +44,17 @@ def scored_by_splink(db: DuckDBPyConnection, people: int) -> dict[tuple[int, int
 def test_splink_reads_the_model_and_scores_the_same() -> None:
     people = make_people(rows=ROWS, seed=31)
     db, model = load(people), shipped()
-    found = scored_by_splink(db, ROWS)
+    by_splink = scored_by_splink(db, ROWS)
     ours = db.execute(f"SELECT l, r, {duckdb_compare.score_sql(model, ROWS)} FROM compared").fetchall()
     assert len(ours) > 200
-    assert found.keys() >= {(a, b) for a, b, _ in ours}
+    assert by_splink.keys() >= {(a, b) for a, b, _ in ours}
     for a, b, score in ours:
-        assert found[a, b] == pytest.approx(float(score), abs=1e-6)
+        assert by_splink[a, b] == pytest.approx(float(score), abs=1e-6)
 
 
 def test_settings_for_spark_call_nothing_only_duckdb_has() -> None:
-    told, here = (str(splink_settings(shipped(), ROWS, spark=spark)) for spark in (True, False))
+    for_spark, for_duckdb = (str(splink_settings(shipped(), ROWS, spark=spark)) for spark in (True, False))
     for name in ("list_has_any(", "list_contains(", "jaro_winkler_similarity(", "starts_with(", " len("):
-        assert name not in told
-    assert "jaro_winkler_similarity(first_l, first_r)" in here
-    assert "jaro_winkler(first_l, first_r)" in told
+        assert name not in for_spark
+    assert "jaro_winkler_similarity(first_l, first_r)" in for_duckdb
+    assert "jaro_winkler(first_l, first_r)" in for_spark

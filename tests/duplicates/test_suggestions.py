@@ -20,18 +20,18 @@ pytestmark = pytest.mark.django_db
 Verdict, FoundBy = DuplicatePair.Verdict, DuplicatePair.FoundBy
 
 
-def told(value: str) -> dict[str, Any]:
+def reason(value: str) -> dict[str, Any]:
     text = f"Both came with the email {value}."
     return {"code": "shared_identifier", "type": "email", "value": value, "source": "shop", "text": text}
 
 
 def pair_of(*, verdict: str = Verdict.OPEN) -> tuple[int, int]:
     """Found by a search, so far suggested by nobody."""
-    one, other = sorted(make_profile(first_name="Ann").pk for _ in range(2))
+    first, second = sorted(make_profile(first_name="Ann").pk for _ in range(2))
     DuplicatePair.objects.create(
-        a_id=one, b_id=other, verdict=verdict, tier="probable", score=9.0, found_by=FoundBy.CHANGE
+        a_id=first, b_id=second, verdict=verdict, tier="probable", score=9.0, found_by=FoundBy.CHANGE
     )
-    return one, other
+    return first, second
 
 
 def values_of(pair: tuple[int, int]) -> list[str]:
@@ -41,23 +41,23 @@ def values_of(pair: tuple[int, int]) -> list[str]:
 
 def test_a_pair_found_before_learns_the_reason_once_and_keeps_its_score() -> None:
     known, decided = pair_of(), pair_of(verdict=Verdict.NOT_DUPLICATE)
-    one, other = sorted(make_profile(first_name="Bob").pk for _ in range(2))
+    first, second = sorted(make_profile(first_name="Bob").pk for _ in range(2))
     for _ in range(2):
-        suggest({pair: told("a@web.de") for pair in (known, decided, (one, other))})
-    suggest({known: told("b@web.de")})
-    assert (values_of(known), values_of(decided), values_of((one, other))) == (
+        suggest({pair: reason("a@web.de") for pair in (known, decided, (first, second))})
+    suggest({known: reason("b@web.de")})
+    assert (values_of(known), values_of(decided), values_of((first, second))) == (
         ["a@web.de", "b@web.de"],
         [],
         ["a@web.de"],
     )
-    found = DuplicatePair.objects.filter(a_id=known[0]).values_list("tier", "score", "found_by")
-    assert list(found) == [("probable", 9.0, FoundBy.DOOR)]
+    row = DuplicatePair.objects.filter(a_id=known[0]).values_list("tier", "score", "found_by")
+    assert list(row) == [("probable", 9.0, FoundBy.DOOR)]
 
 
 def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
     pair = pair_of()
     for number in range(MAX_REASONS + 3):
-        suggest({pair: told(f"{number}@web.de")})
+        suggest({pair: reason(f"{number}@web.de")})
     assert len(values_of(pair)) == MAX_REASONS
     with django_assert_num_queries(0):
         suggest({})
@@ -66,18 +66,18 @@ def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
 def test_a_door_that_suggests_a_pair_while_a_search_takes_it_away_wins(two_connections: Any) -> None:
     """The search's statement began before the door committed, and waits for it at the pair's row."""
     pair = pair_of()
-    told_it = threading.Event()
+    is_locked = threading.Event()
 
     def door() -> None:
         with transaction.atomic():
-            suggest({pair: told("a@web.de")})
-            told_it.set()
+            suggest({pair: reason("a@web.de")})
+            is_locked.set()
             deadline = time.monotonic() + 30
             while not run("SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'", []):
                 assert time.monotonic() < deadline, "the search does not wait"
 
     def search() -> StoreCounts:
-        assert told_it.wait(30)
+        assert is_locked.wait(30)
         with transaction.atomic():
             return store_changed([], roots=pair)
 

@@ -51,15 +51,17 @@ def side(
     return ComparedProfile(read_features(values, emails=emails), frozenset(ids), frozenset(singles))
 
 
-def verdict(one: ComparedProfile, other: ComparedProfile, rarity: Rarity | None = None) -> Classification:
-    def seen(a: ComparedProfile, b: ComparedProfile) -> Classification:
-        here = rarity or Rarity()
-        scored = shipped().score(a.features, b.features, profile_count=10_000, rarity=here)
-        facts = compare_facts(a, b, scored.levels, today=TODAY, often_shared=here.often_shared)
+def classify_pair(
+    left: ComparedProfile, right: ComparedProfile, rarity: Rarity | None = None
+) -> Classification:
+    def classified(a: ComparedProfile, b: ComparedProfile) -> Classification:
+        statistics = rarity or Rarity()
+        scored = shipped().score(a.features, b.features, profile_count=10_000, rarity=statistics)
+        facts = compare_facts(a, b, scored.levels, today=TODAY, often_shared=statistics.often_shared)
         return classify(facts, scored, model=shipped())
 
-    assert seen(one, other) == seen(other, one)
-    return seen(one, other)
+    assert classified(left, right) == classified(right, left)
+    return classified(left, right)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +105,12 @@ def verdict(one: ComparedProfile, other: ComparedProfile, rarity: Rarity | None 
     ],
 )
 def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rule: str, veto: str) -> None:
-    seen = verdict(side(ANN), side({**ANN, **other}))
+    seen = classify_pair(side(ANN), side({**ANN, **other}))
     assert (seen.tier, seen.rule, seen.veto) == (tier, rule, veto) or (
         tier == "" and seen.tier in ("", "possible")
     )
-    told = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule)
-    assert tier_reason(seen.rule, seen.veto) == (told.text if told else "")
+    condition = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule)
+    assert tier_reason(seen.rule, seen.veto) == (condition.text if condition else "")
 
 
 def test_what_a_household_shares_needs_a_birth_date() -> None:
@@ -116,27 +118,27 @@ def test_what_a_household_shares_needs_a_birth_date() -> None:
     dateless = {**ANN, "birth_date": "", "phone": ""}
     robert = side({**dateless, "first_name": "Robert"})
 
-    def together(one: ComparedProfile, other: ComparedProfile) -> Classification:
-        household_values = with_household_values({1: one.features, 2: other.features, 3: robert.features})
-        return verdict(
-            replace(one, features=household_values[1]), replace(other, features=household_values[2])
-        )
+    def at_one_home(left: ComparedProfile, right: ComparedProfile) -> Classification:
+        features = with_household_values({1: left.features, 2: right.features, 3: robert.features})
+        return classify_pair(replace(left, features=features[1]), replace(right, features=features[2]))
 
-    assert together(side(dateless), side(dateless)) == Classification("possible", "home")
-    assert together(side(ANN), side(ANN)) == Classification("certain", "name_and_birth_date")
+    assert at_one_home(side(dateless), side(dateless)) == Classification("possible", "home")
+    assert at_one_home(side(ANN), side(ANN)) == Classification("certain", "name_and_birth_date")
     # A birth date tells father from son, but no twins of whom one has no name.
-    assert together(side({**ANN, "first_name": ""}), side(ANN)) == Classification("possible", "nameless_home")
-    assert verdict(side({**ANN, "first_name": ""}), side(ANN)).tier == "probable"
-    assert together(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classification(
+    assert at_one_home(side({**ANN, "first_name": ""}), side(ANN)) == Classification(
+        "possible", "nameless_home"
+    )
+    assert classify_pair(side({**ANN, "first_name": ""}), side(ANN)).tier == "probable"
+    assert at_one_home(side(dateless, ids=(1,)), side(dateless, ids=(1,))) == Classification(
         "certain", "same_id"
     )
-    assert verdict(side(dateless), side(dateless)) == Classification("certain", "email")
+    assert classify_pair(side(dateless), side(dateless)) == Classification("certain", "email")
 
 
 def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
     other = {**ANN, "email": "sailor80@gmail.com", "birth_date": ""}
-    assert verdict(side(ANN), side(other)).tier == "possible"
-    assert verdict(side(ANN), side({**other, "birth_date": "1980-05-18"})).tier == "probable"
+    assert classify_pair(side(ANN), side(other)).tier == "possible"
+    assert classify_pair(side(ANN), side({**other, "birth_date": "1980-05-18"})).tier == "probable"
 
 
 @pytest.mark.parametrize(
@@ -153,30 +155,34 @@ def test_without_a_birth_date_a_household_is_left_to_people(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     dateless = {**ANN, "birth_date": ""}
-    assert verdict(side({**ANN, **one}), side({**dateless, **other})).tier in ("possible", "")
-    assert verdict(side({**ANN, **one}, ids=(1,)), side({**dateless, **other}, ids=(1,))).rule == "same_id"
+    assert classify_pair(side({**ANN, **one}), side({**dateless, **other})).tier in ("possible", "")
+    assert (
+        classify_pair(side({**ANN, **one}, ids=(1,)), side({**dateless, **other}, ids=(1,))).rule == "same_id"
+    )
 
 
 @pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
 def test_where_families_often_share_one_address_is_not_enough(shared: str, missing: str) -> None:
     one, other = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert verdict(side(one), side(other)) == Classification("certain", shared)
-    doubted = verdict(side(one), side(other), here)
+    assert classify_pair(side(one), side(other)) == Classification("certain", shared)
+    doubted = classify_pair(side(one), side(other), here)
     assert doubted == Classification("possible", f"often_{shared}")
     assert tier_reason(doubted.rule, "").startswith(
         f"Here families often share {'an e-mail address' if shared == 'email' else 'a phone'}, and no"
     )
     # Who shares both, or a birth date too, is one person here as well.
-    assert verdict(side(one), side(one), here) == Classification("certain", "email")
-    assert verdict(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
+    assert classify_pair(side(one), side(one), here) == Classification("certain", "email")
+    assert classify_pair(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
 
 
 def test_where_families_often_share_both_a_birth_date_decides() -> None:
     one, here = {**ANN, "birth_date": ""}, Rarity({"shared": {"often_email": 1.0, "often_phone": 1.0}})
-    assert verdict(side(one), side(one), here) == Classification("possible", "often_both")
-    assert verdict(side(ANN), side(ANN), here) == Classification("certain", "name_and_birth_date")
-    assert verdict(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classification("certain", "same_id")
+    assert classify_pair(side(one), side(one), here) == Classification("possible", "often_both")
+    assert classify_pair(side(ANN), side(ANN), here) == Classification("certain", "name_and_birth_date")
+    assert classify_pair(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classification(
+        "certain", "same_id"
+    )
 
 
 @pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
@@ -188,13 +194,13 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
     if shared == "email":
         one |= {"email": "pucllar1980@web.de"}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert verdict(side(one), side(one)) == Classification("probable")
-    assert verdict(side(one), side(one), here) == Classification("possible", f"nameless_{shared}")
+    assert classify_pair(side(one), side(one)) == Classification("probable")
+    assert classify_pair(side(one), side(one), here) == Classification("possible", f"nameless_{shared}")
     if shared == "email":
-        assert verdict(side(one), side({**one, "first_name": "Ann"}), here) == Classification(
+        assert classify_pair(side(one), side({**one, "first_name": "Ann"}), here) == Classification(
             "possible", "nameless_email"
         )
-        assert verdict(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classification(
+        assert classify_pair(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classification(
             "probable"
         )
 
@@ -202,10 +208,10 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
 def test_addresses_a_digit_apart_may_be_those_of_namesakes() -> None:
     one = {**ANN, "email": "ann.brown88@web.de", "birth_date": "", "phone": ""}
     other = {**one, "email": "ann.brown78@web.de"}
-    assert verdict(side(one), side(other)) == Classification("possible", "mail_slip")
+    assert classify_pair(side(one), side(other)) == Classification("possible", "mail_slip")
     phone = {"phone": ANN["phone"]}
-    assert verdict(side({**one, **phone}), side({**other, **phone})).tier in ("certain", "probable")
-    assert verdict(
+    assert classify_pair(side({**one, **phone}), side({**other, **phone})).tier in ("certain", "probable")
+    assert classify_pair(
         side({**one, "birth_date": "1980-05-17"}), side({**other, "birth_date": "1980-05-17"})
     ).tier == ("certain")
 
@@ -215,23 +221,21 @@ def test_a_last_name_for_a_first_name_is_not_enough() -> None:
     home = {"last_name": "Charles", "birth_date": "1972-05-27", "city": "Łódź", "postcode": "21203"}
     one = {**home, "first_name": "Charles", "email": "charles.charles@gmx.de"}
     other = {**home, "first_name": "Aurélie", "email": "aurelie.charles@gmail.com"}
-    assert verdict(side(one), side(other)) == Classification("possible", "crossed")
+    assert classify_pair(side(one), side(other)) == Classification("possible", "crossed")
     phone = {"phone": ANN["phone"]}
-    assert verdict(side({**one, **phone}), side({**other, **phone})) == Classification("probable")
+    assert classify_pair(side({**one, **phone}), side({**other, **phone})) == Classification("probable")
 
 
 def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
     robert = side({**ANN, "first_name": "Robert", "birth_date": "1950-01-02"})
 
-    def together(first: str) -> Classification:
-        one, other = side(ANN), side({**ANN, "first_name": first})
-        household_values = with_household_values({1: one.features, 2: other.features, 3: robert.features})
-        return verdict(
-            replace(one, features=household_values[1]), replace(other, features=household_values[2])
-        )
+    def at_one_home(first: str) -> Classification:
+        left, right = side(ANN), side({**ANN, "first_name": first})
+        features = with_household_values({1: left.features, 2: right.features, 3: robert.features})
+        return classify_pair(replace(left, features=features[1]), replace(right, features=features[2]))
 
-    assert together("Annie") == Classification("possible", "home_name")
-    assert together("Ann") == Classification("certain", "name_and_birth_date")
+    assert at_one_home("Annie") == Classification("possible", "home_name")
+    assert at_one_home("Ann") == Classification("certain", "name_and_birth_date")
 
 
 def test_namesakes_born_on_one_day_are_left_to_people() -> None:
@@ -239,37 +243,41 @@ def test_namesakes_born_on_one_day_are_left_to_people() -> None:
     one = {**ANN, "street": ""}
     other = {**one, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
     common = Rarity({name: {value: -6.0} for name, value in (("first_name", "ann"), ("last_name", "brown"))})
-    assert verdict(side(one), side(other)) == Classification("certain", "name_and_birth_date")
-    doubted = verdict(side(one), side(other), common)
+    assert classify_pair(side(one), side(other)) == Classification("certain", "name_and_birth_date")
+    doubted = classify_pair(side(one), side(other), common)
     assert doubted == Classification("possible", "unlikely")
     assert tier_reason(doubted.rule, "") == (
         "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
     )
-    assert verdict(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classification("certain", "same_id")
+    assert classify_pair(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classification(
+        "certain", "same_id"
+    )
 
 
 def test_twins_are_left_to_people() -> None:
     one, other = {**ANN, "email": "", "phone": ""}, {**ANN, "first_name": "", "email": "", "phone": ""}
-    assert verdict(side(one), side(other)).tier == "possible"
-    assert verdict(side({**one, "phone": ANN["phone"]}), side({**other, "phone": ANN["phone"]})).tier == (
-        "probable"
-    )
+    assert classify_pair(side(one), side(other)).tier == "possible"
+    assert classify_pair(
+        side({**one, "phone": ANN["phone"]}), side({**other, "phone": ANN["phone"]})
+    ).tier == ("probable")
 
 
 def test_identifiers_join_and_forbid() -> None:
     shared, other = single_of(3, 111), single_of(3, 222)
     stranger = {"first_name": "Ann", "city": "Łódź"}
-    assert verdict(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classification("certain", "same_id")
+    assert classify_pair(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classification(
+        "certain", "same_id"
+    )
     both = side(ANN, singles=(shared,)), side(ANN, singles=(other,))
-    assert verdict(*both) == Classification("related", "", "identifiers")
-    assert verdict(both[0], side(ANN, singles=(shared, other))).tier == "certain"
-    assert verdict(both[0], side(ANN, singles=(single_of(4, 222),))).tier == "certain"
+    assert classify_pair(*both) == Classification("related", "", "identifiers")
+    assert classify_pair(both[0], side(ANN, singles=(shared, other))).tier == "certain"
+    assert classify_pair(both[0], side(ANN, singles=(single_of(4, 222),))).tier == "certain"
 
 
 def test_a_minor_is_not_merged_with_an_adult() -> None:
     assert adult_since(TODAY) == "2008-02-28"
     one, child = side({**ANN, "birth_date": "2004-05-17"}), side({**ANN, "birth_date": "2014-05-17"})
-    assert verdict(one, child) == Classification("related", "", "minor")
+    assert classify_pair(one, child) == Classification("related", "", "minor")
 
 
 def test_a_leap_day_has_a_birthday_every_year() -> None:
@@ -279,46 +287,46 @@ def test_a_leap_day_has_a_birthday_every_year() -> None:
 @pytest.mark.parametrize("rows", [3_000, pytest.param(22_000, marks=pytest.mark.soak)])
 def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
     people, model, chance = make_people(rows=rows, seed=77), shipped(), random.Random(7)
-    sides, told = [], []
+    sides, updates = [], []
     for number, row in enumerate(people.rows, 1):
-        traits = read_features(row)
-        if traits.email and number % 5 == 0:
-            traits = read_features(row, emails=[f"second.{number // 3}@web.de"])
+        features = read_features(row)
+        if features.email and number % 5 == 0:
+            features = read_features(row, emails=[f"second.{number // 3}@web.de"])
         ids = frozenset(chance.sample(range(rows), 2)) if number % 3 == 0 else frozenset[int]()
         singles = frozenset({single_of(number % 2 + 1, number // 4)}) if number % 3 else frozenset[int]()
-        sides.append(ComparedProfile(traits, ids, singles))
-        told.append([list(ids), list(singles), list(traits.emails), number])
-    household_values = with_household_values({number: one.features for number, one in enumerate(sides, 1)})
-    sides = [replace(one, features=household_values[number]) for number, one in enumerate(sides, 1)]
+        sides.append(ComparedProfile(features, ids, singles))
+        updates.append([list(ids), list(singles), list(features.emails), number])
+    household_values = with_household_values({number: left.features for number, left in enumerate(sides, 1)})
+    sides = [replace(left, features=household_values[number]) for number, left in enumerate(sides, 1)]
     db = load(people)
-    db.executemany("UPDATE profiles SET ids = ?, singles = ?, emails = ? WHERE id = ?", told)
+    db.executemany("UPDATE profiles SET ids = ?, singles = ?, emails = ? WHERE id = ?", updates)
     add_neighbours(db)
     duckdb_compare.compare(db, today=TODAY)
     duckdb_compare.classify(db, model, rows)
     rarity: dict[str, dict[str, float]] = {}
     for field, value, bits in db.execute("SELECT field, value, bits FROM rarity").fetchall():
         rarity.setdefault(field, {})[value] = bits
-    found = {
-        (one, other): Classification(tier, rule, veto)
-        for one, other, tier, rule, veto in db.execute(
+    classified = {
+        (left, right): Classification(tier, rule, veto)
+        for left, right, tier, rule, veto in db.execute(
             "SELECT l, r, tier, rule, veto FROM classified"
         ).fetchall()
     }
     seen = set()
-    for one, other in db.execute("SELECT l, r FROM compared").fetchall():
-        a, b = sides[one - 1], sides[other - 1]
+    for left, right in db.execute("SELECT l, r FROM compared").fetchall():
+        a, b = sides[left - 1], sides[right - 1]
         scored = model.score(a.features, b.features, profile_count=rows, rarity=Rarity(rarity))
         facts = compare_facts(
             a, b, Levels(a.features, b.features), today=TODAY, often_shared=Rarity(rarity).often_shared
         )
         is_ruled_out, alone = is_nothing(facts), classify(facts, scored, model=model)
         assert not (alone.tier and is_ruled_out)
-        assert found.get((one, other), Classification("")).tier == alone.tier, (
-            people.rows[one - 1],
-            people.rows[other - 1],
+        assert classified.get((left, right), Classification("")).tier == alone.tier, (
+            people.rows[left - 1],
+            people.rows[right - 1],
         )
         if alone.tier:
-            assert found[one, other] == alone
+            assert classified[left, right] == alone
             seen.add((alone.tier, alone.rule or alone.veto))
     assert {tier for tier, _ in seen} == {"certain", "probable", "possible", "related"}
-    assert len(found) > 100
+    assert len(classified) > 100

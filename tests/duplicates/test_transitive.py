@@ -33,7 +33,7 @@ from profiles.models import DuplicateCase, DuplicatePair, MatchQueue, MatchRow, 
 from profiles.pairs.suggestions import suggest
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles
-from tests.duplicates.cast import ANN, person, plain, scan
+from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan
 
 PROBABLE = shipped().thresholds["probable"]
 
@@ -59,17 +59,17 @@ def test_by_the_likeliest_third_and_as_sure_as_the_weaker_link() -> None:
 
 @given(
     st.dictionaries(
-        st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda both: both[0] < both[1]),
+        st.tuples(st.integers(1, 9), st.integers(1, 9)).filter(lambda ids: ids[0] < ids[1]),
         st.sampled_from([-1.0, 0.5, 2.0, 7.0]),
     ),
     st.randoms(use_true_random=False),
 )
-def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float], chance: Random) -> None:
+def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float], random: Random) -> None:
     links = [link(a, b, score) for (a, b), score in scores.items()]
-    found = transitive_pairs(links)
-    chance.shuffle(links)
-    assert transitive_pairs(links) == found
-    linked = {frozenset(both): score for both, score in scores.items()}
+    pairs = transitive_pairs(links)
+    random.shuffle(links)
+    assert transitive_pairs(links) == pairs
+    linked = {frozenset(ids): score for ids, score in scores.items()}
 
     def best(a: int, b: int) -> float | None:
         ways = [
@@ -80,7 +80,7 @@ def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float]
         return max(ways) if ways and frozenset((a, b)) not in linked else None
 
     wanted = {(a, b): bits for a, b in combinations(range(1, 10), 2) if (bits := best(a, b)) is not None}
-    assert {(one.a, one.b): one.bits for one in found} == wanted
+    assert {(pair.a, pair.b): pair.bits for pair in pairs} == wanted
 
 
 # --- Against the database --------------------------------------------------------------------------------------
@@ -90,16 +90,16 @@ def test_every_two_with_somebody_in_between(scores: dict[tuple[int, int], float]
 def ann() -> list[int]:
     """Ann before she moved and married, in between, and after: the first and the last have a first name in common."""
     return [
-        person(phone="", city="Gdańsk").pk,
-        person(birth_date="").pk,
-        person(last_name="Obara", email="obara.a@web.de", birth_date="", city="").pk,
+        make_ann(phone="", city="Gdańsk").pk,
+        make_ann(birth_date="").pk,
+        make_ann(last_name="Obara", email="obara.a@web.de", birth_date="", city="").pk,
     ]
 
 
-def unsound() -> list[str]:
+def violated() -> list[str]:
     """What is broken of what finding duplicates keeps; these people came without a journal."""
     names = {name for name, *_ in INVARIANTS}
-    return [one.name for one in violations() if one.name in names]
+    return [violation.name for violation in violations() if violation.name in names]
 
 
 def bridged() -> list[tuple[int, int, int | None]]:
@@ -198,12 +198,12 @@ def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any
     compare_ends("queue")
     assert (find_pair(pair.pk).verdict, bridged()) == ("not_duplicate", [])
     # Nor is the first asked about again by way of who was merged into the last.
-    other = person(
+    zoe = make_ann(
         first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
     ).pk
-    merge_profiles(winner_id=other, loser_id=last, **by_staff)
+    merge_profiles(winner_id=zoe, loser_id=last, **by_staff)
     match_queue.work_off()
-    assert all(last not in row and (first, other) != row[:2] for row in bridged())
+    assert all(last not in row and (first, zoe) != row[:2] for row in bridged())
 
 
 @pytest.mark.django_db
@@ -233,7 +233,7 @@ def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict
     # The survivor has what the third had, so the two are found by what they say themselves.
     own = DuplicatePair.objects.filter(a_id=first, b_id=last, verdict="open")
     assert own.exists() == (gone == "merged")
-    assert unsound() == []
+    assert violated() == []
 
 
 @pytest.mark.django_db
@@ -241,20 +241,20 @@ def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staff: dict[str, Any]) -> None:
     first, between, last = ann
-    said = {"code": "clash", "text": "Both came with the same cookie."}
+    reason = {"code": "clash", "text": "Both came with the same cookie."}
     if is_first:
-        suggest({(first, last): said})
+        suggest({(first, last): reason})
     compare_ends(way)
     if not is_first:
-        suggest({(first, last): said})
+        suggest({(first, last): reason})
     pair = DuplicatePair.objects.get(a_id=first, b_id=last)
-    assert (pair.through_id, pair.reasons, pair.found_by) == (between, [said], "door")
+    assert (pair.through_id, pair.reasons, pair.found_by) == (between, [reason], "door")
     assert pair.score > 0
     # What it rested on goes; what the door saw stays.
     update_profile(profile_id=between, values={"phone": "", "email": ""}, **by_staff)
     match_queue.work_off()
     pair.refresh_from_db()
-    assert (pair.through_id, pair.reasons, pair.score, pair.rule) == (None, [said], 0, "")
+    assert (pair.through_id, pair.reasons, pair.score, pair.rule) == (None, [reason], 0, "")
 
 
 @pytest.mark.django_db
@@ -269,25 +269,27 @@ def test_a_merge_of_all_three_in_bulk(ann: list[int], by_staff: dict[str, Any]) 
     match_queue.work_off()
     assert Profile.objects.filter(status="live", pk__in=ann).count() == 1
     assert not DuplicatePair.objects.filter(verdict="open").exists()
-    assert unsound() == []
+    assert violated() == []
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("seed", range(4))
 def test_after_each_change_they_are_what_all_links_make(seed: int, by_staff: dict[str, Any]) -> None:
-    chance = Random(seed)
+    random = Random(seed)
     rows = make_people(rows=120, seed=seed, share=1.0, doubled=0.4).rows
-    told = [{name: value for name, value in row.items() if value and name in ANN} for row in rows]
-    ids = [plain(**one).pk for one in told if one and is_date(one.get("birth_date", "1990-01-01"))]
+    values = [{name: value for name, value in row.items() if value and name in ANN} for row in rows]
+    ids = [
+        make_plain_profile(**row).pk for row in values if row and is_date(row.get("birth_date", "1990-01-01"))
+    ]
     scan()
     was = set(bridged())
     assert was
     seen = 0
     for _ in range(25):
-        _change(chance, ids, by_staff)
+        _change(random, ids, by_staff)
         match_queue.work_off()
         now = bridged()
-        assert unsound() == []
+        assert violated() == []
         transitive.rebuild()
         assert now == bridged()
         seen += set(now) != was
@@ -303,26 +305,26 @@ def is_date(text: str) -> bool:
     return True
 
 
-def _change(chance: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
+def _change(random: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
     """Somebody who is linked, rather by way of a third, is edited, merged, deleted or told apart."""
     pairs = list(DuplicatePair.objects.filter(verdict="open").order_by("a_id", "b_id"))
-    near = {pk for row in bridged() for pk in row}
-    pair = chance.choice([one for one in pairs if {one.a_id, one.b_id} & near] or pairs)
-    one, other = chance.sample([pair.a_id, pair.b_id], 2)
-    match chance.randrange(5):
+    transitive_ids = {pk for row in bridged() for pk in row}
+    pair = random.choice([first for first in pairs if {first.a_id, first.b_id} & transitive_ids] or pairs)
+    first, second = random.sample([pair.a_id, pair.b_id], 2)
+    match random.randrange(5):
         case 0:
-            third = Profile.objects.get(pk=chance.choice(ids))
+            third = Profile.objects.get(pk=random.choice(ids))
             values = {name: getattr(third, name) or "" for name in ("phone", "email", "first_name")}
             # Some numbers have letters in them, and an edit before may have given the e-mail to somebody else.
             with suppress(Invalid, IdentifierTaken):
-                update_profile(profile_id=one, values=values, **by_staff)
+                update_profile(profile_id=first, values=values, **by_staff)
         case 1:
             update_profile(
-                profile_id=one, values={chance.choice(("phone", "birth_date", "city")): ""}, **by_staff
+                profile_id=first, values={random.choice(("phone", "birth_date", "city")): ""}, **by_staff
             )
         case 2 if pair.tier != "related":
-            merge_profiles(winner_id=one, loser_id=other, **by_staff)
+            merge_profiles(winner_id=first, loser_id=second, **by_staff)
         case 3:
-            delete_profiles(profile_ids=[one], **by_staff)
+            delete_profiles(profile_ids=[first], **by_staff)
         case _:
             decide(pair_id=pair.pk, verdict="not_duplicate", **by_staff)

@@ -77,21 +77,21 @@ def test_more_of_it_never_takes_an_alarm_back(
 
 
 @given(
-    st.lists(part.filter(lambda one: one[1] >= change_detection.MIN_CALLS), min_size=4, max_size=40),
+    st.lists(part.filter(lambda hour: hour[1] >= change_detection.MIN_CALLS), min_size=4, max_size=40),
     st.randoms(),
 )
 def test_the_order_of_full_hours_does_not_matter(before: list[change_detection.Part], random: Any) -> None:
-    other = list(before)
-    random.shuffle(other)
-    assert change_detection.usual_of(before) == change_detection.usual_of(other)
+    shuffled = list(before)
+    random.shuffle(shuffled)
+    assert change_detection.usual_of(before) == change_detection.usual_of(shuffled)
 
 
 @given(part, st.floats(0.5, 6))
-def test_wilson_holds_the_share(one: change_detection.Part, z: float) -> None:
-    low, high = change_detection.wilson(*one, z)
+def test_wilson_holds_the_share(counts: change_detection.Part, z: float) -> None:
+    low, high = change_detection.wilson(*counts, z)
     assert 0 <= low <= high <= 1
-    if one[1]:
-        assert low - 1e-9 <= one[0] / one[1] <= high + 1e-9
+    if counts[1]:
+        assert low - 1e-9 <= counts[0] / counts[1] <= high + 1e-9
 
 
 def test_one_bad_afternoon_does_not_hide_the_next_one() -> None:
@@ -119,34 +119,34 @@ def test_what_is_missing_is_at_most_half_of_the_usual() -> None:
 
 
 @given(st.integers(0, 59), st.integers(1, 40), st.integers(1, 40), st.booleans())
-def test_a_clean_change_is_found_to_the_minute(place: int, before: int, after: int, rises: bool) -> None:
+def test_a_clean_change_is_found_to_the_minute(changed_at: int, before: int, after: int, rises: bool) -> None:
     signal = UPDATE if rises else MISSING
     usual = Usual(0.03, 0.0, 0.1) if rises else Usual(0.9, 0.8, 0.95)
     old, new = (0, 1) if rises else (1, 0)
     minutes = [
         (
             NOW + MINUTE * at,
-            (new * after if at >= place else old * before),
-            (after if at >= place else before),
+            (new * after if at >= changed_at else old * before),
+            (after if at >= changed_at else before),
         )
         for at in range(60)
     ]
-    assert change_detection.began(signal, usual, minutes) == NOW + MINUTE * place
+    assert change_detection.began(signal, usual, minutes) == NOW + MINUTE * changed_at
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), part), max_size=60))
-def test_the_minute_is_one_with_calls(seen: list[tuple[int, change_detection.Part]]) -> None:
-    minutes = [(NOW + MINUTE * at, *one) for at, one in sorted(dict(seen).items())]
-    found = change_detection.began(UPDATE, Usual(0.1, 0.05, 0.2), minutes)
+def test_the_minute_is_one_with_calls(calls_by_minute: list[tuple[int, change_detection.Part]]) -> None:
+    minutes = [(NOW + MINUTE * at, *counts) for at, counts in sorted(dict(calls_by_minute).items())]
+    minute = change_detection.began(UPDATE, Usual(0.1, 0.05, 0.2), minutes)
     with_calls = {at for at, _, n in minutes if n}
-    assert found in with_calls if with_calls else found is None
+    assert minute in with_calls if with_calls else minute is None
 
 
 def test_the_sentence() -> None:
-    said = change_detection.sentence(
+    sentence = change_detection.sentence(
         UPDATE, source="Checkout", since="14:05", share=0.96, usual=0.031, calls=1240
     )
-    assert said == (
+    assert sentence == (
         "Since 14:05 Checkout sends update where it sent identify: 96 % of 1,240 calls about a person, usually 3 %."
     )
     assert [change_detection.percent(share) for share in (0, 0.0004, 0.004, 0.5, 1)] == [
@@ -217,8 +217,8 @@ def test_it_is_told_once_by_mail_and_webhook(checkout: Source, now: datetime.dat
     assert mail.subject == raised.sentence
     assert "Update identifies nobody" in mail.text
     assert "/admin/profiles/sourcealarm/" in mail.text
-    (told,) = OutboxMessage.objects.all()
-    assert (told.topic, told.profile_id, told.payload["sentence"]) == (
+    (message,) = OutboxMessage.objects.all()
+    assert (message.topic, message.profile_id, message.payload["sentence"]) == (
         "source.changed",
         None,
         raised.sentence,
@@ -278,7 +278,7 @@ def test_each_signal_is_seen(db: None, now: datetime.datetime) -> None:
     calls(quiet, "track", 100, now - MINUTE * 3)
     fresh = make_source(name="fresh")
     calls(fresh, "update", 500, now - MINUTE * 3)
-    assert {(one.source.name, one.signal) for one in alarms.watch(now=now)} == {
+    assert {(alarm.source.name, alarm.signal) for alarm in alarms.watch(now=now)} == {
         (name, name) for name in cases
     }
 

@@ -46,7 +46,7 @@ def figures(source: Source, days: int = 7) -> scorecard.Figures:
 
 
 def pair(a: Profile, b: Profile, tier: str = "certain", **fields: Any) -> DuplicatePair:
-    first, second = sorted((a, b), key=lambda one: one.pk)
+    first, second = sorted((a, b), key=lambda profile: profile.pk)
     return DuplicatePair.objects.create(a=first, b=second, tier=tier, **fields)
 
 
@@ -73,12 +73,12 @@ def test_calls_by_kind_and_what_is_wrong_with_them() -> None:
         {"type": "track", "event": "Looked"},
     )
     assert count() > 0
-    found = figures(shop)
-    assert (found.items, found.events, found.identifies, found.updates) == (7, 5, 1, 1)
+    counted = figures(shop)
+    assert (counted.items, counted.events, counted.identifies, counted.updates) == (7, 5, 1, 1)
     # Two of b-2, who is anonymous, and the one about nobody.
-    assert (found.unknown_events, found.unknown_share_text) == (3, "60 %")
-    assert (found.attribute_ids, found.violations) == (2, 1)
-    assert found.new_profiles == 2
+    assert (counted.unknown_events, counted.unknown_share_text) == (3, "60 %")
+    assert (counted.attribute_ids, counted.violations) == (2, 1)
+    assert counted.new_profiles == 2
 
 
 def test_everything_is_counted_once_however_often_it_is_asked() -> None:
@@ -155,23 +155,23 @@ def _ago(minutes: int) -> str:
 
 
 def test_the_newer_side_of_a_sure_pair_is_a_duplicate_of_its_source(by_staff: dict[str, Any]) -> None:
-    desk, door = builtin_source("staff"), builtin_source("api")
-    people = [make_profile(source="staff") for _ in range(4)]
+    desk, api = builtin_source("staff"), builtin_source("api")
+    known = [make_profile(source="staff") for _ in range(4)]
     new = [make_profile(source="api") for _ in range(6)]
-    pair(people[0], new[0])
-    pair(people[1], new[0], "probable")  # one profile, one duplicate
-    pair(people[1], new[1], "probable")
-    pair(people[2], new[2], "possible")
-    pair(people[2], new[3], "related")
-    pair(people[3], new[4], verdict="not_duplicate", decided_at=timezone.now())
-    merged = pair(people[3], new[5], "possible")
+    pair(known[0], new[0])
+    pair(known[1], new[0], "probable")  # one profile, one duplicate
+    pair(known[1], new[1], "probable")
+    pair(known[2], new[2], "possible")
+    pair(known[2], new[3], "related")
+    pair(known[3], new[4], verdict="not_duplicate", decided_at=timezone.now())
+    merged = pair(known[3], new[5], "possible")
     count()
-    assert (figures(door).new_profiles, figures(door).duplicates) == (6, 2)
+    assert (figures(api).new_profiles, figures(api).duplicates) == (6, 2)
     assert figures(desk).duplicates == 0
-    merge_profiles(winner_id=people[3].pk, loser_id=new[5].pk, **by_staff)
+    merge_profiles(winner_id=known[3].pk, loser_id=new[5].pk, **by_staff)
     DuplicatePair.objects.filter(pk=merged.pk).update(verdict="merged", decided_at=timezone.now())
     count()
-    assert (figures(door).duplicates, figures(door).duplicates_per_1000) == (3, 500.0)
+    assert (figures(api).duplicates, figures(api).duplicates_per_1000) == (3, 500.0)
 
 
 def test_a_pair_found_later_counts_for_the_day_its_profile_was_made() -> None:
@@ -179,25 +179,25 @@ def test_a_pair_found_later_counts_for_the_day_its_profile_was_made() -> None:
     made_at = timezone.now() - datetime.timedelta(days=20)
     Profile.objects.update(created_at=made_at)
     count()
-    door = builtin_source("api")
-    assert figures(door, 30).duplicates == 0
-    found = pair(old, new)
+    api = builtin_source("api")
+    assert figures(api, 30).duplicates == 0
+    later_pair = pair(old, new)
     count()
-    assert (figures(door, 30).duplicates, figures(door, 7).duplicates) == (1, 0)
-    DuplicatePair.objects.filter(pk=found.pk).update(verdict="not_duplicate", decided_at=timezone.now())
+    assert (figures(api, 30).duplicates, figures(api, 7).duplicates) == (1, 0)
+    DuplicatePair.objects.filter(pk=later_pair.pk).update(verdict="not_duplicate", decided_at=timezone.now())
     count()
-    assert figures(door, 30).duplicates == 0
+    assert figures(api, 30).duplicates == 0
 
 
 def test_pairs_that_were_withdrawn_are_gone_the_next_day() -> None:
     pair(make_profile(source="api"), make_profile(source="api"))
     count()
-    door = builtin_source("api")
+    api = builtin_source("api")
     DuplicatePair.objects.all().delete()
     count()
-    assert figures(door).duplicates == 1
+    assert figures(api).duplicates == 1
     count(hours=25)
-    assert figures(door).duplicates == 0
+    assert figures(api).duplicates == 0
 
 
 def test_figures_nobody_goes_back_to_are_removed() -> None:
@@ -233,9 +233,9 @@ def test_worst_first_and_silent_last() -> None:
     now = timezone.now()
     for source, duplicates in zip(sources[1:], (0, 5, 9), strict=True):
         SourceHour.objects.create(source=source, hour=now, items=1, new_profiles=100, duplicates=duplicates)
-    found = scorecard.worst_first(scorecard.cards(7, sources=sources))
-    assert [card.source.name for card in found] == ["worse", "bad", "good", "silent"]
-    assert scorecard.total_of(found).duplicates_per_1000 == 46.7
+    cards = scorecard.worst_first(scorecard.cards(7, sources=sources))
+    assert [card.source.name for card in cards] == ["worse", "bad", "good", "silent"]
+    assert scorecard.total_of(cards).duplicates_per_1000 == 46.7
     assert figures(sources[0]).duplicates_per_1000 is None
 
 
@@ -253,27 +253,27 @@ def imported(count: int, **fields: Any) -> tuple[Import, list[Profile]]:
     source = builtin_source("import")
     defaults: dict[str, Any] = {"state": "done", "applied_at": timezone.now(), "counts": {"created": count}}
     job = Import.objects.create(name="a.csv", size=1, sha256="0", source=source, **{**defaults, **fields})
-    people = [make_profile(source="import") for _ in range(count)]
-    Change.objects.filter(profile__in=people).update(cause="import", cause_id=job.pk)
-    return job, people
+    profiles = [make_profile(source="import") for _ in range(count)]
+    Change.objects.filter(profile__in=profiles).update(cause="import", cause_id=job.pk)
+    return job, profiles
 
 
 def test_an_import_and_the_duplicates_it_brought() -> None:
     ann = make_profile()
     hidden = {"code": "looks_like_identifier", "column": "Mail", "message": "a"}
     nobody = {"code": "no_identifier", "column": None, "message": "b", "count": 3}
-    job, people = imported(4, counts={"created": 4, "conflict": 2}, warnings=[hidden, nobody])
-    other, more = imported(2)
-    pair(ann, people[0])
-    pair(ann, people[1], "possible")
-    pair(people[2], people[3])
-    pair(people[2], more[0], "probable")
-    card, second = import_figures.figures_of([job, other])
+    job, profiles = imported(4, counts={"created": 4, "conflict": 2}, warnings=[hidden, nobody])
+    second_job, more = imported(2)
+    pair(ann, profiles[0])
+    pair(ann, profiles[1], "possible")
+    pair(profiles[2], profiles[3])
+    pair(profiles[2], more[0], "probable")
+    card, second = import_figures.figures_of([job, second_job])
     assert (card.created, card.duplicates, card.duplicates_per_1000) == (4, 2, 500.0)
     assert (card.attribute_columns, card.without_identifier, card.conflicts) == (["Mail"], 3, 2)
     assert (second.duplicates, second.duplicates_per_1000) == (1, 500.0)
-    assert list(import_figures.recent_imports(7)) == [other, job]
-    assert import_figures.duplicates_by_import([job.pk, other.pk]) == {job.pk: 2, other.pk: 1}
+    assert list(import_figures.recent_imports(7)) == [second_job, job]
+    assert import_figures.duplicates_by_import([job.pk, second_job.pk]) == {job.pk: 2, second_job.pk: 1}
 
 
 # --- At size ----------------------------------------------------------------------------------------------

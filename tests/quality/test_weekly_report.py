@@ -27,12 +27,12 @@ DAY = datetime.timedelta(days=1)
 
 
 def pairs(count: int, tier: str = "certain", *, days: float = 1, **fields: Any) -> list[DuplicatePair]:
-    made = []
+    created = []
     for _ in range(count):
-        one = DuplicatePair.objects.create(a=make_profile(), b=make_profile(), tier=tier, **fields)
-        DuplicatePair.objects.filter(pk=one.pk).update(created_at=timezone.now() - DAY * days)
-        made.append(one)
-    return made
+        pair = DuplicatePair.objects.create(a=make_profile(), b=make_profile(), tier=tier, **fields)
+        DuplicatePair.objects.filter(pk=pair.pk).update(created_at=timezone.now() - DAY * days)
+        created.append(pair)
+    return created
 
 
 def test_the_report_arrives_with_counts_trend_and_the_worst(post: Post, ada: User) -> None:  # noqa: F811
@@ -50,8 +50,8 @@ def test_the_report_arrives_with_counts_trend_and_the_worst(post: Post, ada: Use
         finished_at=now - DAY,
         counts={"created": 20},
     )
-    found = pairs(3)
-    Change.objects.filter(profile=found[0].b).update(cause="import", cause_id=job.pk)
+    certain = pairs(3)
+    Change.objects.filter(profile=certain[0].b).update(cause="import", cause_id=job.pk)
     pairs(2, "probable", days=9)
     pairs(1, "possible")
     pairs(2, verdict="merged", decided_at=now - DAY, user=ada)

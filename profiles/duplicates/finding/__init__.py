@@ -1,1 +1,6 @@
-"""All profiles, or a few changed ones → candidate pairs, stored with their scores."""
+"""Profiles that changed, or all of them → candidate pairs with scores, and the cases they form, in the
+database.
+
+Changed profiles come from the table ``profiles_matchqueue``. Triggers fill it, whichever code writes a
+profile or an identifier: migration ``profiles/0002_match_queue``. ``match_queue`` empties it.
+"""

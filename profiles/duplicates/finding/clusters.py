@@ -1,4 +1,6 @@
-"""Groups of people linked by certain and probable pairs, reviewed as one case; and values too many share."""
+"""Stored pairs → what follows from them: transitive pairs, cases of three and more profiles, and cases of
+shared values.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from cdp.sql import ask, run, together
 from profiles.duplicates.finding import transitive
 from profiles.models import DuplicateCase, IdentifierType, MatchCrowd, Tier
 
-# Three and more are a case; two are a pair.
+# Two profiles are a pair; three and more are a case.
 MIN_CASE_SIZE = 3
-# More are never merged without somebody having looked.
+# Larger cases are never merged unattended.
 MAX_UNATTENDED_SIZE = 5
-# Who is named of those who share a value.
+# How many holders of a shared value its case names.
 MAX_NAMED = 100
 
 State, Kind = DuplicateCase.State, DuplicateCase.Kind
@@ -34,18 +36,20 @@ class ClusterLink:
 
 
 def refresh_cases(roots: Sequence[int]) -> int:
-    """Bring the cases these people are, were or come to be in up to date; how many there are. Some queries."""
+    """Update the cases these profiles are, were or come to be in; how many such cases are open. A few
+    queries.
+    """
     if not roots:
         return 0
     links, former_members = _links_around(roots)
     groups = find_groups(links)
-    # Most people are in no case and come to be in none. Whoever joins a group may have a smaller id than its anchor.
+    # Most profiles are in no case before and after. One that is new in a group may have a smaller id than its anchor.
     members = (profile_id for group in groups for profile_id in members_of(group))
     return _save_cases(groups, among=former_members.union(roots, members)) if groups or former_members else 0
 
 
 def rebuild_cases() -> int:
-    """The same for everybody."""
+    """The same for every profile."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id, a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_IS_LINK}")
         links = [ClusterLink(*row) for row in cursor.fetchall()]
@@ -67,7 +71,7 @@ def rebuild_derived() -> dict[str, int]:
 
 
 def _links_around(roots: Sequence[int]) -> tuple[list[ClusterLink], set[int]]:
-    """Every link of the groups these people are in, and the members of the cases they are in. One query."""
+    """Every link of the groups these profiles are in, and the members of their open cases. One query."""
     rows = run(
         f"""
         WITH RECURSIVE was AS MATERIALIZED (
@@ -114,12 +118,14 @@ def members_of(links: Sequence[ClusterLink]) -> list[int]:
 
 
 def weakest_link(links: Sequence[ClusterLink]) -> ClusterLink:
-    """The link that says least: the one to look at first. The same one whenever they are the same links."""
+    """The link to look at first: the least certain one. The same for the same links in any order."""
     return min(links, key=lambda link: (link.tier != Tier.PROBABLE, link.score, link.a, link.b))
 
 
 def split_without(links: Sequence[ClusterLink], cut: ClusterLink) -> list[set[int]]:
-    """The group without one link: one set of members while it holds together, two where the link was a bridge."""
+    """The members of the group without one link: one set if it stays connected, two if the link was a
+    bridge.
+    """
     remaining = [link for link in links if link is not cut]
     sets: list[set[int]] = [{profile_id} for profile_id in members_of(links)]
     for link in remaining:
@@ -129,7 +135,7 @@ def split_without(links: Sequence[ClusterLink], cut: ClusterLink) -> list[set[in
 
 
 def _save_cases(groups: Sequence[Sequence[ClusterLink]], *, among: set[int] | None) -> int:
-    """Open, renew and close cases. Six statements for any number of groups, which wait for the database twice."""
+    """Open, update and close cases. Six statements for any number of groups, in two round trips."""
     members_of_groups = sorted({profile_id for group in groups for profile_id in members_of(group)})
     locked, apart = _locked_and_apart(members_of_groups)
     cases = []
@@ -156,7 +162,7 @@ def _save_cases(groups: Sequence[Sequence[ClusterLink]], *, among: set[int] | No
 
 
 def problem(links: Sequence[ClusterLink], *, locked: set[int], apart: set[tuple[int, int]]) -> str:
-    """Why the group is not merged without a person, as a sentence; "" when it may be."""
+    """Why the group may not be merged unattended, as a sentence; "" when it may."""
     members = members_of(links)
     if locked_members := [profile_id for profile_id in members if profile_id in locked]:
         return f"#{locked_members[0]} is locked against merging."
@@ -172,7 +178,7 @@ def problem(links: Sequence[ClusterLink], *, locked: set[int], apart: set[tuple[
 
 
 def _locked_and_apart(profile_ids: Sequence[int]) -> tuple[set[int], set[tuple[int, int]]]:
-    """Who is locked, and which two of them are known to be two people (a veto, or somebody said so). Two queries."""
+    """The locked profiles, and the pairs known to be two people (by a veto or a verdict). Two queries."""
     if not profile_ids:
         return set(), set()
     params = {"people": list(profile_ids)}
@@ -222,7 +228,7 @@ def _upsert(cases: Sequence[DuplicateCase]) -> None:
 
 
 def _set_case_of_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
-    """Let each pair name its case, and pairs of no group none."""
+    """Set each pair's case; pairs of no group have none."""
     of_them = "a_id = ANY(%(among)b::bigint[]) OR b_id = ANY(%(among)b::bigint[])"
     ask(
         "UPDATE profiles_duplicatepair SET case_id = NULL WHERE case_id IS NOT NULL AND id <> ALL(%(pairs)b::bigint[])"
@@ -242,9 +248,10 @@ def _set_case_of_pairs(anchors: dict[int, int], among: set[int] | None) -> None:
 
 
 def save_shared_values(values: Sequence[tuple[str, str, int, list[int]]]) -> int:
-    """One case for each ``(email|phone, value, holders, some of them)`` too many share; others close. How many.
+    """One case for each ``(email|phone, value, holders, some of them)`` that too many share; others close.
+    How many.
 
-    A value somebody left as shared stays so; its count is renewed. A blocked one is no case. Some queries.
+    A value that was left as shared stays so, with a new count. A blocked one gets no case. A few queries.
     """
     types = {
         row.normalizer: row

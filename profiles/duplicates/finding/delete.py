@@ -1,7 +1,8 @@
-"""What finding duplicates keeps of people goes when they are deleted or erased. Set-based, in the caller's transaction.
+"""Ids of deleted or erased profiles → what finding duplicates stored about them is removed, in the caller's
+transaction.
 
-Names are kept only where several have them (``bulk.TOLD_FROM``), results of jobs are counts, and the files of a scan
-go with it; so there is nothing else to look for.
+Names are stored only where several profiles have them (``duckdb_compare.MIN_NAME_HOLDERS``), results of
+jobs are counts, and a scan removes its files, so nothing else has to be searched. Set-based.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from profiles.models import DuplicatePair, MatchRow
 
 
 def forget(member_ids: Sequence[int]) -> None:
-    """These profiles are deleted: nobody is compared with them, and no pair waits for a decision.
+    """These profiles are deleted: they are compared with nobody, and none of their pairs waits for a
+    decision.
 
-    Decided pairs stay. When somebody comes back they are compared anew. A fixed number of statements.
+    Decided pairs stay. Restored profiles are compared anew. A fixed number of statements.
     """
     ids = list(member_ids)
     _leave_frequent_values(ids)
@@ -28,7 +30,7 @@ def forget(member_ids: Sequence[int]) -> None:
 
 
 def erase(member_ids: Sequence[int]) -> None:
-    """These profiles are erased for ever: decided pairs go as well, and closed cases no longer name them."""
+    """These profiles are erased for good: decided pairs go as well, and closed cases no longer name them."""
     ids = list(member_ids)
     forget(ids)
     store.remove_pairs(ids, decided=True)
@@ -43,7 +45,7 @@ def erase(member_ids: Sequence[int]) -> None:
 
 
 def _leave_frequent_values(ids: list[int]) -> None:
-    """Values too many share have fewer holders; what only a few share is no crowd's any more, and not kept."""
+    """Reduce the holders of frequent values; a value that is no longer frequent is deleted."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,13 +1,14 @@
-"""Everybody against everybody: a job in four steps, each whole or not at all.
+"""A job that compares every profile with every other, in four steps, each whole or not at all.
 
-1. *rows*: whom the queue names, then people without a match row or with an outdated one, in chunks.
-2. *compare*: the rows are copied into DuckDB, which finds, scores and classifies all pairs within bounded memory
-   and writes them to files. Nothing in PostgreSQL changes, so a worker that dies begins this step anew.
-3. *store*: the files become pairs, crowds and values too many share, in one transaction; afterwards they are gone.
-4. *cases*: pairs that rest on a third person, and groups.
+1. *rows*: profiles in the queue, then those without a match row or with an outdated one, in chunks.
+2. *compare*: the rows are copied into DuckDB, which finds, scores and classifies all pairs in bounded
+memory and writes them to files. Nothing in PostgreSQL changes, so when a worker dies this step is simply
+repeated.
+3. *store*: the files become pairs, frequent keys and values, in one transaction; then they are deleted.
+4. *cases*: transitive pairs and cases are derived.
 
-Whoever changes between being copied and being stored goes back into the queue, and is compared again right after.
-The files of each try are in a folder of its own, so that a worker taken for dead never writes into its successor's.
+Profiles that change between copy and store go back into the queue and are compared again right after. Each
+attempt has its own folder, so a worker that lost its lease never writes into its successor's.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _STEPS = ("rows", "compare", "store", "cases")
 
 @transaction.atomic
 def start_scan(*, actor: Actor) -> Job:
-    """Compare everybody in the background; while a scan is under way, that one. Raises Forbidden."""
+    """Start a scan; while one is under way, return that one. Raises Forbidden."""
     if not actor.can(PERMISSION):
         raise Forbidden(f"{actor.name} may not scan everybody for duplicates.")
     with connection.cursor() as cursor:
@@ -74,7 +75,9 @@ def folder_of(job: Job) -> Path:
 
 
 def _remove_files(job: Job) -> None:
-    """Before the end is committed: whoever dies in between leaves nothing, and its successor needs no file."""
+    """Runs before the job's end is committed: if the worker dies in between no file is left, and none is
+    needed.
+    """
     shutil.rmtree(folder_of(job), ignore_errors=True)
 
 
@@ -84,13 +87,13 @@ def _position(job: Job) -> str:
 
 @handler(KIND, on_end=_remove_files, position=_position)
 def step(chunk: Chunk) -> bool:
-    """One chunk of whatever step the job is at."""
+    """One chunk of the step the job has reached."""
     at = chunk.cursor.get("step", _STEPS[0])
     return {"rows": _rows, "compare": _compare, "store": _store, "cases": _cases}[at](chunk)
 
 
 def _rows(chunk: Chunk) -> bool:
-    """The queue as it was when the scan began, then people by id; ``CHUNK`` at a time."""
+    """The queue as it was when the scan began, then profiles by id; ``CHUNK`` at a time."""
     if "after" not in chunk.cursor and _rows_of_queue(chunk):
         return True
     after = chunk.cursor.get("after", 0)
@@ -117,7 +120,9 @@ def _rows(chunk: Chunk) -> bool:
 
 
 def _rows_of_queue(chunk: Chunk) -> bool:
-    """A chunk of the queue; False, and nothing committed, when what was in it at the beginning is done."""
+    """A chunk of the queue. False, and nothing committed, once all that was queued at the beginning is
+    done.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT coalesce(max(id), 0) FROM profiles_matchqueue")
         last = chunk.cursor.get("queued", cursor.fetchone()[0])
@@ -136,7 +141,7 @@ def _rows_of_queue(chunk: Chunk) -> bool:
 
 
 def _compare(chunk: Chunk) -> bool:
-    _remove_files(chunk.job)  # what a try that was killed left behind
+    _remove_files(chunk.job)  # left behind by an attempt that was killed
     folder = folder_of(chunk.job) / chunk.token.hex
     folder.mkdir(parents=True)
     try:
@@ -160,9 +165,9 @@ def _compare(chunk: Chunk) -> bool:
 def _run_with_lease(
     chunk: Chunk, db: DuckDBPyConnection, work: Callable[[], dict[str, int]]
 ) -> dict[str, int] | None:
-    """Do the work in a thread and keep the lease meanwhile; None when this worker is to stop.
+    """Do the work in a thread and renew the lease meanwhile; None when this worker is asked to stop.
 
-    Raises LeaseLost; then, as when stopping, the database's statement is broken off.
+    Raises LeaseLost. Then, as when stopping, the running DuckDB statement is interrupted.
     """
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work)
@@ -187,13 +192,13 @@ def compare_all(db: DuckDBPyConnection, folder: Path) -> dict[str, int]:
     duckdb_compare.measure_rarity(db)
     duckdb_compare.compare(db)
     duckdb_compare.classify(db, model, profile_count)
-    return {"people": profile_count, **duckdb_compare.write_found(db, model, profile_count, folder)}
+    return {"people": profile_count, **duckdb_compare.write_results(db, model, profile_count, folder)}
 
 
 @transaction.atomic
 def _copy_rows(path: Path) -> str:
-    """Everybody's rows into a file; the moment up to which they hold what was changed."""
-    store.lock_comparison()  # no row is on its way that the file would miss
+    """All match rows into a file; the moment up to which changes are contained."""
+    store.lock_comparison()  # no transaction that the file would miss is writing rows
     columns = ", ".join(("profile_id", *match_rows.STORED))
     sql = f"COPY (SELECT {columns} FROM profiles_matchrow) TO STDOUT (FORMAT csv)"
     with connection.cursor() as cursor:
@@ -207,8 +212,8 @@ def _copy_rows(path: Path) -> str:
 
 @contextmanager
 def _database(folder: Path) -> Iterator[DuckDBPyConnection]:
-    """A database of its own on disk, so that what does not fit into memory goes there."""
-    import duckdb  # 30 MB that only a worker which scans needs
+    """A database on disk, so that what does not fit into memory is spilled there."""
+    import duckdb  # 30 MB, needed only by a worker that scans
 
     db = duckdb.connect(str(folder / "scan.duckdb"))
     try:
@@ -223,7 +228,7 @@ def _database(folder: Path) -> Iterator[DuckDBPyConnection]:
 
 def _store(chunk: Chunk) -> bool:
     folder = folder_of(chunk.job) / chunk.cursor["folder"]
-    if not (folder / "pairs.csv").exists():  # another machine's disk, or cleaned up: compare again
+    if not (folder / "pairs.csv").exists():  # on another machine's disk, or cleaned up: compare again
         with chunk.commit(cursor={"step": "compare"}):
             pass
         return True

@@ -1,4 +1,6 @@
-"""Whom a few changed people may be: candidates by shared keys, scored in Python as a scan scores all of them."""
+"""Match rows of a few changed profiles → their candidate pairs by shared keys, scored in Python as a scan
+scores them.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,9 @@ from profiles.duplicates.scoring.tiers import (
 )
 from profiles.models import MatchCrowd
 
-# One changed person is compared with at most so many; with keys of crowds left out nobody has as many.
+# A changed profile is compared with at most this many. Without frequent keys no profile has as many candidates.
 MAX_CANDIDATES = 1000
-_RARITY_COMPARISONS = [one for one in COMPARISONS if one.is_rarity_counted]
+_RARITY_COMPARISONS = [comparison for comparison in COMPARISONS if comparison.is_rarity_counted]
 _BASE_SQL = """
     SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1
     UNION ALL SELECT field, value, bits FROM profiles_matchrarity
@@ -37,7 +39,7 @@ _BASE_SQL = """
     UNION ALL SELECT field, value, NULL FROM profiles_matchcrowd
     WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%b::text[])"""
 _READ_COLUMNS = ", ".join(f"m.{name}" for name in READ)
-# Pairs doors and people suggested are compared whether they share a key or not.
+# Pairs suggested by a source or a reviewer are compared whether they share a key or not.
 _SUGGESTED = "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'change') AND d.{0} = ANY(%(people)b::bigint[])"
 _CANDIDATES_SQL = f"""
     SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_READ_COLUMNS}
@@ -54,13 +56,13 @@ _CANDIDATES_SQL = f"""
     ) d JOIN profiles_matchrow m ON m.profile_id = d.other
     JOIN profiles_profile p ON p.id = d.other AND p.status = 'live'"""
 
-# (one, who shares keys with them, these keys, and what ``side_of`` takes)
+# (changed profile, candidate, keys both have, *columns for ``compared_profile``)
 KeyMatch = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPair:
-    """A pair that is something; ``a`` < ``b``. ``through``: by way of whom, where it rests on a third person."""
+    """A pair with a tier; ``a`` < ``b``. ``via_id``: the third profile it rests on, for transitive pairs."""
 
     a: int
     b: int
@@ -71,13 +73,13 @@ class ScoredPair:
 
     @property
     def stored_evidence(self) -> list[tuple[str, str, float]]:
-        """As stored: ``[[field, level, bits]]``."""
+        """The evidence as stored: ``[[field, level, bits]]``."""
         return [(item.field, item.level, rounded(item.weight)) for item in self.evidence]
 
 
 @dataclass(frozen=True, slots=True)
 class BaseStatistics:
-    """What is known about everybody: how many, how rare names are, and values that say nothing."""
+    """What comparing needs to know about the base: its size, how rare names are, and frequent values."""
 
     profile_count: int
     rarity: Rarity
@@ -85,35 +87,35 @@ class BaseStatistics:
     phones: frozenset[str]
 
     def without_frequent_values(self, profile: ComparedProfile) -> ComparedProfile:
-        """A side without addresses and numbers that too many share."""
-        traits = profile.features
-        if traits.email in self.emails:
-            traits = replace(traits, email=None, mailbox=None, domain=None)
-        if traits.phone in self.phones:
-            traits = replace(traits, phone=None)
-        if traits.emails or traits.phones:
-            traits = replace(
-                traits,
-                emails=tuple(value for value in traits.emails if value not in self.emails),
-                phones=tuple(value for value in traits.phones if value not in self.phones),
+        """The profile without e-mails and phones that too many share."""
+        features = profile.features
+        if features.email in self.emails:
+            features = replace(features, email=None, mailbox=None, domain=None)
+        if features.phone in self.phones:
+            features = replace(features, phone=None)
+        if features.emails or features.phones:
+            features = replace(
+                features,
+                emails=tuple(value for value in features.emails if value not in self.emails),
+                phones=tuple(value for value in features.phones if value not in self.phones),
             )
-        return profile if traits is profile.features else replace(profile, features=traits)
+        return profile if features is profile.features else replace(profile, features=features)
 
 
 def read_base_statistics(profiles: Iterable[ComparedProfile]) -> BaseStatistics:
-    """What comparing these people needs to know. One query."""
+    """The statistics for comparing these profiles. One query."""
     wanted = {("shared", name) for name in ("", *MEASURED)} | {
         (comparison.field, "") for comparison in _RARITY_COMPARISONS
     }
     contacts: set[str | None] = set()
     for profile in profiles:
-        traits = profile.features
+        features = profile.features
         wanted.update(
             (comparison.field, value)
             for comparison in _RARITY_COMPARISONS
-            if (value := getattr(traits, comparison.feature))
+            if (value := getattr(features, comparison.feature))
         )
-        contacts.update((traits.email, traits.phone), traits.emails, traits.phones)
+        contacts.update((features.email, features.phone), features.emails, features.phones)
     profile_count, bits, frequent = (
         0,
         defaultdict[str, dict[str, float]](dict),
@@ -133,9 +135,10 @@ def read_base_statistics(profiles: Iterable[ComparedProfile]) -> BaseStatistics:
 
 
 def find_pairs(rows: Sequence[BuiltMatchRow]) -> list[ScoredPair]:
-    """Every pair these people are part of: with whom they share a key, and what doors and people suggested.
+    """Every pair of these profiles: with those they share a key with, and with those suggested for them.
 
-    A key of more than ``BLOCK`` people is noted as a crowd and joins nobody. Some queries, however many rows.
+    A key of more than ``MAX_KEY_HOLDERS`` profiles is recorded as frequent and makes no pairs. A few
+    queries for any number of rows.
     """
     if not rows:
         return []
@@ -165,7 +168,7 @@ def compare_pair(
     model: Model,
     today: date,
 ) -> ScoredPair | None:
-    """One pair; None when it is nothing."""
+    """Score and classify a pair; None when it has no tier."""
     levels = Levels(left.features, right.features)
     facts = compare_facts(left, right, levels, today=today, often_shared=base.rarity.often_shared)
     if is_nothing(facts):
@@ -178,7 +181,7 @@ def compare_pair(
 
 
 def _candidates(rows: Sequence[BuiltMatchRow]) -> tuple[dict[int, ComparedProfile], set[tuple[int, int]]]:
-    """Everybody to compare, and which two of them."""
+    """Every profile to compare by id, and the pairs to compare."""
     profiles = {row.id: row.profile for row in rows}
     pairs: set[tuple[int, int]] = set()
     frequent_keys: set[int] = set()
@@ -197,11 +200,12 @@ def _candidates(rows: Sequence[BuiltMatchRow]) -> tuple[dict[int, ComparedProfil
 
 
 def _read_candidates(rows: Sequence[BuiltMatchRow]) -> tuple[list[KeyMatch], bool]:
-    """Who shares a key with each, and who was suggested (with None for the keys); whether anybody has more than are
-    read. One query."""
+    """The profiles that share a key with each, and those suggested (keys None); whether any has more than
+    are read. One query.
+    """
     keys = [orjson.dumps(row.keys).decode().replace("[", "{").replace("]", "}") for row in rows]
     with together():
-        # The index of keys is asked once for each; its statistics would make the planner read everything.
+        # Use the index of keys once per profile; its statistics would make the planner choose a sequential scan.
         ask("SET LOCAL enable_seqscan = off", [])
         answer = ask(
             _CANDIDATES_SQL, {"people": [row.id for row in rows], "keys": keys, "most": MAX_CANDIDATES}
@@ -213,7 +217,7 @@ def _read_candidates(rows: Sequence[BuiltMatchRow]) -> tuple[list[KeyMatch], boo
 
 
 def _record_frequent_keys(matches: Sequence[KeyMatch]) -> set[int]:
-    """Keys that turn out to be held by too many; remembered for the next change."""
+    """Keys found to have too many holders; stored for the next change."""
     counts = Counter((profile_id, key) for profile_id, _, shared, *_ in matches for key in shared or ())
     frequent_keys = {key: count + 1 for (_, key), count in counts.items() if count >= MAX_KEY_HOLDERS}
     if frequent_keys:

@@ -1,6 +1,7 @@
-"""What must hold of what finding duplicates keeps: told to the doctor, and put right by it.
+"""Stored rows, pairs and cases → those that contradict the tables they derive from, for the doctor, and
+their repair.
 
-People in the queue are left out: what is kept about them is brought up to date within seconds.
+Profiles in the queue are left out: what is stored about them is updated within seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STRAY_PAIRS = (
     " OR z.status <> 'live' OR z.canonical_id <> z.id)"
     f" AND NOT {_QUEUED.format('d.a_id')} AND NOT {_QUEUED.format('d.b_id')} AND NOT {_QUEUED.format('d.through_id')}"
 )
-# Every member is reached from the first over open links of the case, and nobody else.
+# The members are exactly the profiles reached from the anchor over open links of the case.
 STRAY_CASES = f"""
     WITH RECURSIVE kept AS (
         SELECT id, anchor, members FROM profiles_duplicatecase c WHERE kind = 'people' AND state = 'open'
@@ -44,7 +45,7 @@ STRAY_CASES = f"""
         SELECT FROM unnest(kept.members) one LEFT JOIN profiles_profile p
         ON p.id = one AND p.status = 'live' AND p.canonical_id = p.id WHERE p.id IS NULL)"""
 
-# Name, SQL that selects the id of everything that breaks it, and what to do.
+# Name, SQL that selects the id of every violation, and what to do.
 INVARIANTS = (
     ("people are compared while they are live, and as one", STRAY_MATCH_ROWS, _FIX),
     ("open pairs are of two live people, and rest on a live one", STRAY_PAIRS, _FIX),
@@ -59,9 +60,9 @@ SAMPLE = 1000
 
 
 def differing_rows() -> list[int]:
-    """Of a sample of match rows those that are not what the tables say now. Some queries.
+    """Of a sample of match rows, those that differ from what would be built now. A few queries.
 
-    Rows of another version are no fault: the next scan builds them anew.
+    Rows of another version are no violation: the next scan builds them anew.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -69,7 +70,7 @@ def differing_rows() -> list[int]:
             [match_rows.version(), SAMPLE],
         )
         sample = [pk for (pk,) in cursor.fetchall()]
-    # Who changes while we look is in the queue by the second time.
+    # A profile that changes meanwhile is in the queue by the second look.
     return _differing(_differing(sample))
 
 
@@ -88,7 +89,7 @@ def _differing(sample: list[int]) -> list[int]:
 
 @transaction.atomic
 def repair() -> int:
-    """Put right what the invariants name; how many rows were wrong."""
+    """Repair what the invariants name; how many rows were wrong."""
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM profiles_matchrow WHERE profile_id IN ({STRAY_MATCH_ROWS})")
         wrong = cursor.rowcount

@@ -1,8 +1,10 @@
-"""Who changed is compared anew: the queue the triggers write, emptied by workers within seconds.
+"""The queue of changed profiles, which triggers fill → their match rows, pairs and cases, updated within
+seconds.
 
-The few rows of an edit or a call never wait behind the thousands of an import. Those are left alone while imports
-are applied (they would be compared several times, and slow the import down), and when they have become many, one
-scan compares all of them at once. None waits longer than ``PATIENCE``.
+The triggers are in migration ``profiles/0002_match_queue``. The few rows of an edit or a call never wait
+behind the thousands of an import. Rows of imports are left alone while one is being applied (they would be
+compared several times, and slow it down); when there are many, one scan compares all of them. None waits
+longer than ``MAX_WAIT``.
 """
 
 from __future__ import annotations
@@ -22,20 +24,20 @@ from profiles.identity import graph
 from profiles.models import DuplicatePair, MatchBase, MatchQueue, Tier
 
 BATCH = 200
-# A queue this long, or of this share of all people, comes from an import: a scan is faster than batches.
+# A queue this long, or with this share of all profiles, comes from an import: one scan is faster than batches.
 SCAN_FROM, SCAN_FROM_SHARE = 20_000, 0.05
-# Entries of one transaction up to which it is somebody's edit, not an import's chunk.
+# A transaction with at most this many entries is an edit, with more an import's chunk.
 MAX_EDIT_ENTRIES = 50
 MAX_WAIT = timedelta(minutes=10)
-# How long a worker stays at it before others' jobs have their turn; half of the time between two calls.
+# How long a worker empties the queue before other tasks get their turn: half of the time between two runs.
 SLICE_SECONDS = 5.0
 IMPORT_KIND = "import.apply"
 
 
 def work_off(*, seconds: float = SLICE_SECONDS) -> int:
-    """Empty the queue, a batch in a transaction, for so long; how many people were looked at.
+    """Empty the queue, a batch per transaction, for this long; how many profiles were compared.
 
-    One worker at a time: of two, the second goes home.
+    One worker at a time: a second one returns at once.
     """
     reopen_postponed()
     bulk_too = _is_bulk_due()
@@ -68,7 +70,7 @@ def _claim(limit: int, *, few_only: bool) -> list[int]:
     of_all = "SELECT id FROM profiles_matchqueue ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
     with connection.cursor() as cursor:
         cursor.execute(
-            # Materialized: a plan that looks for the rows once for each would take more than so many.
+            # Materialized: a plan that evaluates the subquery once per row would take more than the limit.
             f"WITH taken AS MATERIALIZED ({of_edits if few_only else of_all}) DELETE FROM profiles_matchqueue q"
             " USING taken WHERE q.id = taken.id RETURNING q.profile_id",
             [limit],
@@ -77,7 +79,9 @@ def _claim(limit: int, *, few_only: bool) -> list[int]:
 
 
 def _is_bulk_due() -> bool:
-    """Whether what imports changed is for batches, now; starts a scan when it is for that. Some queries."""
+    """Whether the rows of imports are to be compared in batches now; starts a scan where that is better. A
+    few queries.
+    """
     limit = max(SCAN_FROM, int(MatchBase.current().people * SCAN_FROM_SHARE))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -97,7 +101,7 @@ def _is_bulk_due() -> bool:
 
 
 def _may_scan() -> bool:
-    """Not while somebody paused the last scan, nor right after one that failed or was called off."""
+    """Not while the last scan is paused, nor within an hour after one that failed or was canceled."""
     last = Job.objects.filter(kind=full_scan.KIND).order_by("-pk").first()
     if last is None or last.state == Job.State.DONE:
         return True
@@ -107,27 +111,28 @@ def _may_scan() -> bool:
 
 
 def refresh(ids: Sequence[int]) -> list[int]:
-    """Bring rows, pairs and cases of these people up to date, in the caller's transaction. Their surviving ids.
+    """Update match rows, pairs and cases of these profiles, in the caller's transaction. Their surviving
+    ids.
 
-    A fixed number of queries for any number of people; fewer where nobody is linked to anybody.
+    A fixed number of queries for any number of profiles; fewer where none has pairs.
     """
     roots = match_rows.roots_of(ids)
     rows = match_rows.build(roots)
     match_rows.store(roots, rows)
     pairs = incremental.find_pairs(rows)
     counts = store.store_changed(pairs, roots=roots)
-    # Most people are linked to nobody, and were not: nothing follows from them.
+    # Most profiles have no pairs before and after, so nothing follows from them.
     if counts.before or any(pair.classified.tier != Tier.RELATED for pair in pairs):
         clusters.refresh_derived(roots)
     return roots
 
 
 def reopen_postponed() -> int:
-    """Pairs put off until now come back into the queue. One statement."""
+    """Reopen pairs whose postponement has ended. One statement."""
     due = DuplicatePair.objects.filter(verdict=DuplicatePair.Verdict.LATER, later_until__lte=Now())
     return due.update(verdict=DuplicatePair.Verdict.OPEN, later_until=None)
 
 
 def queue_length() -> int:
-    """How many entries the queue holds."""
+    """How many entries the queue has."""
     return MatchQueue.objects.count()

@@ -1,4 +1,6 @@
-"""Match rows: people as the comparison sees them, built from the tables and kept beside them. Set-based."""
+"""Ids of profiles → match rows: their features, identifiers and keys, ready to compare, stored in one
+table. Set-based.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,11 @@ READ = (*COLUMNS, "ids", "singles")
 STORED = (*READ, "keys")
 _LIST_INDEXES = [READ.index(name) for name in ("first_groups", "emails", "phones")]
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
-# Raise it when traits, folding, nicknames or keys change: the next scan then builds every row anew.
+# Raise it when features, folding, nicknames or keys change: the next scan then builds every row anew.
 ALGORITHM = 2
-# A person with more keys than this holds hundreds of addresses: a shared account, not somebody to compare.
+# A profile with more keys than this has hundreds of addresses: a shared account, not a person to compare.
 MAX_KEYS = 400
-# What people hold, by all their profiles, and say. What waits for its owner to confirm it is nobody's yet.
+# Identifiers of all member profiles, and the root's attributes. Identifiers waiting for confirmation do not count yet.
 _PROFILES_SQL = f"""
     SELECT p.id, held.types, held.values, held.resolves,
         CASE WHEN attributes ?| %(names)b::text[] THEN attributes::text END, {", ".join(_FIELDS)}
@@ -47,7 +49,7 @@ _STORE_SQL = f"""
 
 @dataclass(frozen=True, slots=True)
 class BuiltMatchRow:
-    """One live person, ready to compare and to store."""
+    """The match row of one live profile, ready to compare and to store."""
 
     id: int
     profile: ComparedProfile
@@ -64,7 +66,7 @@ class BuiltMatchRow:
 
 @dataclass(slots=True)
 class _ProfileIdentifiers:
-    """The identifiers of one person, by all their profiles."""
+    """The identifiers of one profile and its members."""
 
     emails: list[str] = field(default_factory=list)
     phones: list[str] = field(default_factory=list)
@@ -73,7 +75,9 @@ class _ProfileIdentifiers:
 
 
 def version() -> int:
-    """What rows are built with, as a number: the algorithm, and the settings and identifier types it heeds. One query."""
+    """A number for what rows are built with: the algorithm, and the settings and identifier types it
+    depends on. One query.
+    """
     return _version_of(identifier_types())
 
 
@@ -86,7 +90,9 @@ def _version_of(types: dict[str, TypeSpec]) -> int:
 
 
 def build(roots: Sequence[int]) -> list[BuiltMatchRow]:
-    """The rows of these people as they are now; none for who is not live or says nothing. Two queries."""
+    """The rows of these profiles as they are now; none for profiles that are not live or have no features.
+    Two queries.
+    """
     if not roots:
         return []
     types = identifier_types()
@@ -118,7 +124,7 @@ def build(roots: Sequence[int]) -> list[BuiltMatchRow]:
 
 
 def _is_compared(spec: TypeSpec) -> bool:
-    """Whether values of this type say who somebody is: hard ones do, browsers do not."""
+    """Whether values of this type identify a person: hard ones do, browsers do not."""
     return spec.row.strength == IdentifierType.Strength.HARD
 
 
@@ -137,7 +143,7 @@ def _add(identifiers: _ProfileIdentifiers, spec: TypeSpec, value: str, *, resolv
 def _add_attributes(
     identifiers: _ProfileIdentifiers, attributes: dict[str, Any], types: dict[str, TypeSpec]
 ) -> None:
-    """Values under an attribute named like an identifier's type: somebody sent an id in the wrong place."""
+    """Values of attributes named like an identifier type: an id that was sent in the wrong place."""
     for name in attributes.keys() & types.keys():
         spec, value = types[name], attributes[name]
         if not _is_compared(spec) or not isinstance(value, (str, int)):
@@ -145,11 +151,11 @@ def _add_attributes(
         try:
             _add(identifiers, spec, spec.clean(str(value)), resolves=False)
         except (Blocked, BadValue):
-            continue  # names nobody, or no such value: as if it were not there
+            continue  # blocked or not a value of this type: ignored
 
 
 def roots_of(ids: Iterable[int]) -> list[int]:
-    """The surviving profiles of these, those that are gone included. One query."""
+    """The surviving profiles of these, and these themselves, whether they exist or not. One query."""
     wanted = list(set(ids))
     known: dict[int, int] = dict(
         run("SELECT id, canonical_id FROM profiles_profile WHERE id = ANY(%b::bigint[])", [wanted])
@@ -158,7 +164,9 @@ def roots_of(ids: Iterable[int]) -> list[int]:
 
 
 def store(roots: Sequence[int], rows: Sequence[BuiltMatchRow]) -> None:
-    """Make the table say ``rows`` about ``roots``. One statement, in the caller's transaction; two when people go."""
+    """Replace the rows of ``roots`` by ``rows``, in the caller's transaction. One statement; two when rows
+    are removed.
+    """
     kept = {row.id for row in rows}
     removed = [root for root in roots if root not in kept]
     if removed:
@@ -169,7 +177,7 @@ def store(roots: Sequence[int], rows: Sequence[BuiltMatchRow]) -> None:
 
 
 def compared_profile(stored: Sequence[Any]) -> ComparedProfile:
-    """What ``READ`` selects, as the comparison takes it."""
+    """The columns ``READ`` → what is compared."""
     columns = list(stored)
     for index in _LIST_INDEXES:
         columns[index] = tuple(columns[index])

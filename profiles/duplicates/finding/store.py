@@ -1,4 +1,4 @@
-"""Found pairs into the table: new ones in, scores anew, what no longer holds out; decisions stay as they are."""
+"""Scored pairs → the table of pairs: new ones added, scores updated, outdated ones removed; decisions stay."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ FoundBy = DuplicatePair.FoundBy
 STAGING_TABLE = "found_pair"
 _LOCK = 7_302_005
 _COLUMN_TYPES = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
-# As a scan's file has them; what rests on a third person is derived afterwards.
+# The columns of a scan's file; transitive pairs are derived afterwards.
 COLUMNS = tuple(column.split()[0] for column in _COLUMN_TYPES.split(", "))
 _WRITTEN = (*COLUMNS, "through_id")
 _COLUMN_TYPES += ", through_id bigint"
-# Pairs found by what the two say themselves; and whatever was decided, which nobody writes over.
+# Pairs that do not rest on a third profile, and all decided ones, which are never overwritten.
 _DIRECT = "(d.through_id IS NULL OR d.verdict NOT IN ('open', 'later'))"
 
 
 def lock_comparison(*, wait: bool = True) -> bool:
-    """Be the only one who compares changed people until the transaction ends; False when somebody else is."""
+    """Take the lock under which changed profiles are compared, until the transaction ends; False when it is
+    taken.
+    """
     with connection.cursor() as cursor:
         if wait:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
@@ -38,7 +40,7 @@ def lock_comparison(*, wait: bool = True) -> bool:
 
 
 def create_staging_table() -> None:
-    """An empty table for what a scan found, until the transaction ends."""
+    """An empty table for the pairs of a scan, until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"CREATE TEMP TABLE IF NOT EXISTS {STAGING_TABLE} ({_COLUMN_TYPES}) ON COMMIT DELETE ROWS"
@@ -47,7 +49,9 @@ def create_staging_table() -> None:
 
 
 class StoreCounts(NamedTuple):
-    """How many pairs are new, changed and withdrawn; and how many were there before that were no household's."""
+    """How many pairs are new, changed and withdrawn, and how many there were ``before``, related ones left
+    out.
+    """
 
     new: int
     changed: int
@@ -56,7 +60,7 @@ class StoreCounts(NamedTuple):
 
 
 def store_staged() -> StoreCounts:
-    """Make the table say what a scan of everybody staged."""
+    """Replace all pairs by those of a scan in the staging table."""
     is_live = (
         "EXISTS (SELECT FROM profiles_profile p JOIN profiles_matchrow m ON m.profile_id = p.id"
         " WHERE p.id = {0} AND p.status = 'live')"
@@ -68,14 +72,14 @@ def store_staged() -> StoreCounts:
 
 
 def store_changed(pairs: Iterable[ScoredPair], *, roots: Sequence[int]) -> StoreCounts:
-    """Make the table say what was found of these people just now."""
+    """Replace the pairs of these profiles by those just found."""
     params = {"found": _as_json(pairs), "people": list(roots)}
     profiles = "ARRAY(SELECT id FROM profiles_profile WHERE canonical_id = ANY(%(people)b::bigint[]))"
     return _store(_FROM_JSON, FoundBy.CHANGE, f"{_INVOLVES.format(profiles)} AND {_DIRECT}", params)
 
 
 def store_transitive(found_pairs: Iterable[ScoredPair], *, among: Collection[tuple[int, int]] | None) -> int:
-    """The same for pairs that rest on a third person: of those ``among`` what is not found goes; None: of all. How many."""
+    """Replace transitive pairs: those ``among`` these (None: all) by those found; how many were found."""
     pairs = list(found_pairs)
     params: dict[str, Any] = {"found": _as_json(pairs)}
     concerned = "d.through_id IS NOT NULL"
@@ -107,11 +111,12 @@ def _as_json(pairs: Iterable[ScoredPair]) -> str:
 
 
 def _store(select_pairs: str, found_by: str, concerned: str, params: dict[str, Any]) -> StoreCounts:
-    """One statement. ``found`` selects ``_WRITTEN``, ``theirs`` is whose pairs ``d`` it is all about.
+    """One statement. ``select_pairs`` selects ``_WRITTEN``; ``concerned`` is a condition on the stored
+    pairs ``d`` to replace.
 
-    A pair somebody decided about is not touched, nor is one between two people of whom any two profiles were
-    called different. What only a search suggested goes when it no longer holds; what a door or a person
-    suggested stays, as *possible*.
+    Decided pairs are not touched, nor is a pair added between two people of whom any two profiles were
+    decided to be different. A pair that only a search suggested goes when it no longer holds; one that a
+    source or a reviewer suggested stays, as *possible*.
     """
     updated = ("tier", "score", "rule", "veto", "evidence", "through_id", "model_version")
     (counts,) = run(
@@ -160,14 +165,14 @@ def _store(select_pairs: str, found_by: str, concerned: str, params: dict[str, A
 
 
 _INVOLVES = "(d.a_id = ANY({0}) OR d.b_id = ANY({0}))"
-# Cases no longer name pairs that are ``gone`` as their weakest link.
+# Cases stop naming deleted pairs (``gone``) as their weakest link.
 _RELEASE_WEAKEST = (
     "UPDATE profiles_duplicatecase c SET weakest_id = NULL FROM gone WHERE c.weakest_id = gone.id"
 )
 
 
 def remove_pairs(profile_ids: Sequence[int], *, decided: bool = False) -> int:
-    """Take away the pairs these are part of, those people decided about only with ``decided``. How many."""
+    """Delete the pairs of these profiles, decided ones only with ``decided``. How many."""
     undecided = "" if decided else "d.verdict IN ('open', 'later') AND "
     with connection.cursor() as cursor:
         cursor.execute(

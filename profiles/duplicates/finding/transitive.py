@@ -1,8 +1,9 @@
-"""Two who are both likely one third: of somebody's three profiles the first and the last may have little in common.
+"""Stored pairs → pairs of two profiles that are each likely the same third one: of three profiles of one
+person, the first and the last may have little in common.
 
-Such a pair is *possible*, whatever it scores, and as likely as the weaker of the two links it rests on. A veto between the
-two stands, and so does what people decided. Derived from stored pairs alone, after a scan and after a change by the
-same code; a pair that is found by what the two say themselves is never one of these.
+Such a pair is *possible* whatever it scores, and as likely as the weaker of the two links it rests on. A
+veto between the two counts, and so do decisions. Derived from stored pairs alone, by the same code after a
+scan and after a change. A pair found by the two profiles' own values is never one of these.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from profiles.duplicates.scoring.tiers import (
     veto_of,
 )
 
-# Whoever may be more people than this is a common name rather than somebody in between.
+# A profile with more links than this has a common name, and connects nobody.
 MAX_LINKS = 20
-# How many are compared at a time.
+# How many pairs are compared at a time.
 CHUNK = 2_000
-# What the two say themselves, or somebody decided. What only a door suggested, with nothing that speaks for it, may rest
-# on a third, and is no link itself.
+# Found by the two profiles' own values, or decided. A pair that only a source suggested, without evidence, is no link
+# itself, and may rest on a third profile.
 _DIRECT = "through_id IS NULL AND (evidence <> '[]' OR verdict NOT IN ('open', 'later'))"
 _IS_LINK = "verdict IN ('open', 'later') AND tier <> 'related' AND veto = '' AND through_id IS NULL AND evidence <> '[]'"
 _AROUND_SQL = f"""
@@ -64,7 +65,7 @@ _ALL_SQL = f"SELECT a_id, b_id, tier, score FROM profiles_duplicatepair WHERE {_
 _KNOWN_SQL = f"""
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b)
     JOIN profiles_duplicatepair p ON p.a_id = g.a AND p.b_id = g.b AND {_DIRECT}"""
-# Told apart by somebody, whichever of their profiles it was.
+# Decided to be different people, by any of their member profiles.
 _APART_SQL = """
     SELECT g.a, g.b FROM unnest(%b::bigint[], %b::bigint[]) AS g (a, b) WHERE EXISTS (
         SELECT FROM profiles_profile x CROSS JOIN profiles_profile y JOIN profiles_duplicatepair p
@@ -78,7 +79,7 @@ _PROFILES_SQL = (
 
 @dataclass(frozen=True, slots=True)
 class DirectPair:
-    """A pair found by what the two say themselves, and that no veto objects to."""
+    """A pair found by the two profiles' own values, without a veto."""
 
     a: int
     b: int
@@ -87,13 +88,15 @@ class DirectPair:
 
     @property
     def bits(self) -> float:
-        """What makes a pair certain may score little: it counts as much as what is probable at least."""
+        """The score, for a certain pair at least the threshold of *probable*: rules may make a low score
+        certain.
+        """
         return max(self.score, shipped().thresholds["probable"]) if self.tier == CERTAIN else self.score
 
 
 @dataclass(frozen=True, slots=True)
 class TransitivePair:
-    """``a`` < ``b`` are linked to ``through``, not to each other; ``bits`` of the weaker link."""
+    """``a`` < ``b`` are both linked to ``via_id``, not to each other; ``bits`` of the weaker link."""
 
     a: int
     b: int
@@ -102,7 +105,9 @@ class TransitivePair:
 
 
 def transitive_pairs(links: Iterable[DirectPair]) -> list[TransitivePair]:
-    """Every two with somebody in between, by whom it is likeliest; of equals the smallest id. Pure."""
+    """Every two profiles with a third between them, by the likeliest third; of equals the smallest id.
+    Pure.
+    """
     partners: dict[int, dict[int, float]] = defaultdict(dict)
     for link in links:
         partners[link.a][link.b] = partners[link.b][link.a] = link.bits
@@ -127,7 +132,7 @@ def compare_ends(
     model: Model,
     today: date,
 ) -> ScoredPair | None:
-    """What the two say themselves, and what is said by way of the third; None where a veto objects."""
+    """The evidence of the two profiles' own values and of the third; None where a veto objects."""
     left, right = profiles[pair.a], profiles[pair.b]
     levels = Levels(left.features, right.features)
     if veto_of(compare_facts(left, right, levels, today=today)):
@@ -143,10 +148,11 @@ def compare_ends(
 
 
 def refresh(roots: Sequence[int]) -> None:
-    """Bring the pairs these people are part of or in between of up to date; who was merged or is gone is named as well.
+    """Update the transitive pairs these profiles are part of or the third of; name merged and deleted ones
+    as well.
 
-    One query for who has no links, a fixed number for others. Whoever comes to have fewer than ``MOST`` links by somebody
-    else's change is noticed by the next scan.
+    One query for profiles without links, a fixed number for others. A profile that drops below
+    ``MAX_LINKS`` links by another's change is noticed by the next scan.
     """
     if not roots:
         return
@@ -166,7 +172,7 @@ def refresh(roots: Sequence[int]) -> None:
 
 
 def rebuild() -> int:
-    """The same for everybody; how many there are."""
+    """The same for every profile; how many transitive pairs there are."""
     pairs = transitive_pairs(DirectPair(*row) for row in run(_ALL_SQL, []))
     unknown: list[TransitivePair] = []
     for chunk in _chunks(pairs):
@@ -184,7 +190,7 @@ def _id_columns(pairs: Sequence[TransitivePair]) -> list[list[int]]:
 
 
 def _scored(pairs: Sequence[TransitivePair]) -> Iterator[ScoredPair]:
-    """Those that neither a person nor a veto objects to. Three queries for each ``CHUNK``."""
+    """Those without a veto or an objecting decision. Three queries for each ``CHUNK``."""
     model, today = shipped(), timezone.localdate()
     for chunk in _chunks(pairs):
         with together():

@@ -1,1 +1,1 @@
-"""The queue people decide in: pages of pairs, decisions, explanations in words."""
+"""Stored pairs and cases → the queue reviewers work through, their decisions, and explanations in words."""

@@ -1,4 +1,6 @@
-"""Deciding about a pair: merge, not a duplicate, later, open again; and who looks at it (D2, I11)."""
+"""A reviewer's decision about a pair (merge, not a duplicate, later, open again) or its assignee → stored
+and audited.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ Verdict = DuplicatePair.Verdict
 
 
 class StalePair(Stale):
-    """The pair is no longer what somebody looked at. ``pair`` is how it is now, None when it is gone."""
+    """The pair is no longer what the reviewer looked at. ``pair`` is its present state, None when it is
+    gone.
+    """
 
     def __init__(self, message: str, pair: DuplicatePair | None = None) -> None:
         super().__init__(message)
@@ -43,7 +47,7 @@ class StalePair(Stale):
 
 @dataclass(frozen=True, slots=True)
 class PairDecision:
-    """``merge_id``, ``winner_id`` and ``loser_id`` are of a merge."""
+    """What was decided. ``merge_id``, ``winner_id`` and ``loser_id`` are set for a merge."""
 
     pair_id: int
     verdict: str
@@ -54,12 +58,14 @@ class PairDecision:
 
 
 def find_pair(pair_id: int) -> DuplicatePair:
-    """A pair with both people. Raises NotFound; StalePair when there was one of this number. One query, or two."""
+    """A pair with both profiles. Raises NotFound; StalePair when there was a pair with this id. One query,
+    or two.
+    """
     pair = with_profiles(DuplicatePair.objects.all()).filter(pk=pair_id).first()
     if pair is not None:
         return pair
     with connection.cursor() as cursor:
-        # Numbers are given out once, so a smaller one was a pair's.
+        # Ids are never reused, so a smaller one belonged to a pair.
         cursor.execute(
             "SELECT %s <= (SELECT last_value FROM pg_sequences WHERE schemaname = current_schema()"
             " AND sequencename = 'profiles_duplicatepair_id_seq')",
@@ -74,7 +80,7 @@ def find_pair(pair_id: int) -> DuplicatePair:
 
 
 def state_of(pair: DuplicatePair) -> str:
-    """What somebody saw who looked at a pair: both people's versions and the verdict, as a short hash. No query."""
+    """A short hash of what a reviewer of this pair saw: both profiles' versions and the verdict. No query."""
     profile_states = [
         (side.canonical_id, side.canonical.version, side.canonical.status) for side in (pair.a, pair.b)
     ]
@@ -94,13 +100,14 @@ def decide(
     state: str | None = None,
     days: int = LATER_DAYS,
 ) -> PairDecision:
-    """Decide about a pair as it was when ``state`` (``state_of``) was told; None is whatever it is now.
+    """Decide about a pair that is still in ``state`` (from ``state_of``); None accepts its present state.
 
-    *merge* joins the two, into ``winner_id`` or the suggested one. *later* brings it back after ``days``. *open*
-    takes *later* and *not a duplicate* back; a merge is taken back by undoing it.
+    *merge* merges into ``winner_id`` or the suggested winner. *later* brings the pair back after ``days``.
+    *open* takes *later* and *not a duplicate* back; a merge is taken back by undoing it.
 
-    Raises NotFound; Invalid for another word, winner or number of days; StalePair when one of the two was edited,
-    merged or erased since or somebody decided before; RuleForbids for a merge of a household, of somebody locked …
+    Raises NotFound; Invalid for an unknown verdict, winner or number of days; StalePair when a profile was
+    edited, merged or erased since, or the pair was decided before; RuleForbids for a merge of a household,
+    of a locked profile …
     """
     _check(verdict, days)
     graph.lock_graph()
@@ -121,7 +128,7 @@ def _check(verdict: str, days: int) -> None:
 
 
 def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
-    """StalePair when the pair cannot be decided so any more, or is not what ``state`` says."""
+    """Raises StalePair when the pair cannot be decided any more, or is not in ``state``."""
     left, right = pair.a.canonical, pair.b.canonical
     if pair.verdict == Verdict.MERGED or left.pk == right.pk:
         by_whom = (
@@ -176,7 +183,7 @@ def _winner_and_loser(pair: DuplicatePair, winner_id: int | None) -> tuple[int, 
 
 
 def _remember(pairs: Sequence[DuplicatePair], verdict: str, days: int, actor: Actor) -> list[PairDecision]:
-    """Write a verdict that joins nobody on each of these pairs. Some queries for any number."""
+    """Store a verdict other than a merge on each pair. A few queries for any number."""
     roots = [(pair.a.canonical_id, pair.b.canonical_id) for pair in pairs]
     if verdict == REOPEN:
         verdicts.take_back(roots)
@@ -205,7 +212,7 @@ def _remember(pairs: Sequence[DuplicatePair], verdict: str, days: int, actor: Ac
 
 @dataclass(frozen=True, slots=True)
 class PairDecisions:
-    """``problems`` says of each that was left as it is why."""
+    """``problems`` are sentences, one for each pair that was left as it is."""
 
     decided: list[PairDecision]
     problems: list[str]
@@ -216,9 +223,11 @@ class PairDecisions:
 def decide_many(
     *, pair_ids: Sequence[int], verdict: str, actor: Actor, days: int = LATER_DAYS
 ) -> PairDecisions:
-    """Put off, tell apart or open again several pairs; those that cannot be any more are told and the others go on.
+    """Postpone, separate or reopen several pairs; those that cannot be decided are reported, the others
+    decided.
 
-    Merging many is a batch (``profiles.merging.batches``). Raises Invalid. Some queries for any number of pairs.
+    Many merges are a batch (``profiles.merging.batches``). Raises Invalid. A few queries for any number of
+    pairs.
     """
     _check(verdict, days)
     if verdict == MERGE:
@@ -240,14 +249,14 @@ def decide_many(
 
 
 def _locked_pairs(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
-    """These pairs, locked, with both people."""
+    """These pairs, locked, with both profiles."""
     rows = with_profiles(DuplicatePair.objects.filter(pk__in=pair_ids))
     return rows.order_by("pk").select_for_update(of=("self",))
 
 
 @transaction.atomic
 def assign(*, pair_ids: Sequence[int], user_id: int | None, actor: Actor) -> int:
-    """Say who looks at these pairs (None: nobody in particular); how many. Raises Invalid for who is not staff."""
+    """Assign these pairs to a member of staff (None: to nobody); how many. Raises Invalid."""
     if user_id is not None and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists():
         raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose somebody who works here."}])
     undecided = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])

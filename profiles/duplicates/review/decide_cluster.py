@@ -1,4 +1,4 @@
-"""Deciding about a case: a group as a whole, or a value too many share."""
+"""A reviewer's decision about a case (a group of profiles, or a value too many share) → stored and audited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from profiles.merging.suggest_winner import rank
 from profiles.models import DuplicateCase, DuplicatePair, Profile, Source
 
 Kind, State = DuplicateCase.Kind, DuplicateCase.State
-# One transaction, one screen: whoever wants more at once merges by batches.
+# One transaction and one page; more profiles are merged as a batch.
 MAX_MERGED_AT_ONCE = 50
 
 
@@ -45,19 +45,21 @@ def find_case(case_id: int) -> DuplicateCase:
 
 
 def state_of(case: DuplicateCase, profiles: Sequence[Profile]) -> str:
-    """What somebody saw who looked at a case: its members and their versions, as a short hash."""
+    """A short hash of what a reviewer of this case saw: its members and their versions."""
     profile_states = sorted((profile.pk, profile.version, profile.status) for profile in profiles)
     return hashlib.sha256(repr((case.pk, case.state, case.members, profile_states)).encode()).hexdigest()[:16]
 
 
 def case_profiles(case: DuplicateCase) -> list[Profile]:
-    """The surviving profiles of its members, as numbered. One query."""
+    """The surviving profiles of the case's members, by id. One query."""
     roots = Profile.objects.filter(pk__in=case.members).values("canonical_id")
     return list(Profile.objects.filter(pk__in=roots).defer("search").order_by("pk"))
 
 
 def suggested_winner(profiles: Sequence[Profile]) -> int:
-    """Who should survive: valid e-mail, recognized, active first, as for a pair. No query. 0 of nobody."""
+    """The profile that should survive, as for a pair: valid e-mail, recognized, active first. No query. 0
+    for none.
+    """
     return min(profiles, key=rank).pk if profiles else 0
 
 
@@ -72,10 +74,10 @@ def merge_case(
     actor: Actor,
     source: Source,
 ) -> CaseDecision:
-    """Join members of a group (None: all) into one of them: all or, when one is refused, nothing.
+    """Merge members of a group (None: all) into one of them. If one is refused, none is merged.
 
-    Raises NotFound; Stale when the case is closed or changed since ``state``; Invalid for a winner or members
-    not of the case; RuleForbids as a merge does.
+    Raises NotFound; Stale when the case is closed or not in ``state``; Invalid for a winner or members that
+    are not in the case; RuleForbids as a merge does.
     """
     case, profiles = _lock_case(case_id, Kind.PEOPLE, state)
     chosen = sorted({*(members if members is not None else case.members), winner_id})
@@ -106,7 +108,7 @@ def merge_case(
 @graph.retried
 @transaction.atomic
 def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> CaseDecision:
-    """Nobody in the group is anybody else: every suggestion within it is remembered as *not a duplicate*."""
+    """All members are different people: every suggested pair within the case becomes *not a duplicate*."""
     case, profiles = _lock_case(case_id, Kind.PEOPLE, state)
     ids = [profile.pk for profile in profiles]
     within = DuplicatePair.objects.filter(a_id__in=ids, b_id__in=ids, verdict__in=["open", "later"])
@@ -127,7 +129,7 @@ def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> Ca
 @graph.retried
 @transaction.atomic
 def block_shared(*, case_id: int, actor: Actor) -> CaseDecision:
-    """The value identifies nobody from now on, wherever it comes from; it stays for contact where it is."""
+    """The value no longer identifies anybody, from any source; it stays a contact value where it is."""
     case, _ = _lock_case(case_id, Kind.SHARED_VALUE, None)
     if case.type_id is None:
         raise RuleForbids("No identifier type keeps such values, so there is nothing to block.")
@@ -141,7 +143,7 @@ def block_shared(*, case_id: int, actor: Actor) -> CaseDecision:
 @graph.retried
 @transaction.atomic
 def leave_shared(*, case_id: int, actor: Actor) -> CaseDecision:
-    """A household's or company's value: it joins nobody, and is not asked about again."""
+    """The value is a household's or company's: it merges nobody, and is not suggested again."""
     case, _ = _lock_case(case_id, Kind.SHARED_VALUE, None)
     _close(case, State.SHARED, actor)
     _record(case, "leave_shared", actor, {})

@@ -1,4 +1,6 @@
-"""A pair in words: what the model said about each field, with the values as they stand now, and how likely it is."""
+"""A pair → sentences: what the model says about each field, with the present values, and how likely it is
+one person.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One line of an explanation. ``weight`` in bits: above 0 speaks for one person. ``field`` is "" for what two
-    fields say together; ``tone`` is good, near or bad (same, alike, different), or "" where there is none.
-    ``is_told`` is what a door said when it suggested the pair: it weighs nothing; ``is_third`` names whom both are
-    likely to be.
+    """One part of an explanation. ``weight`` in bits: above 0 speaks for one person.
+
+    ``field`` is "" for interactions. ``tone`` is good, near or bad (same, alike, different), or "" for
+    none. ``is_from_source``: said by the source that suggested the pair, without weight. ``is_transitive``:
+    names the third profile both are likely to be.
     """
 
     field: str
@@ -34,9 +37,10 @@ class Reason:
 
 
 def explain(pair: DuplicatePair, *, can_view_pii: bool = True) -> list[Reason]:
-    """What speaks for and against, in the order of the fields. No query when ``pair.a`` and ``pair.b`` are loaded.
+    """What speaks for and against, in the order of the fields. No query when ``pair.a`` and ``pair.b`` are
+    loaded.
 
-    Values are masked, also in what a door said, unless somebody ``sees`` personal data.
+    Without ``can_view_pii`` values are masked, also in what a source said.
     """
     model_reasons = [
         _transitive_reason(pair.through_id, term[2])
@@ -86,25 +90,25 @@ def _transitive_reason(through_id: int | None, weight: float) -> Reason:
 
 
 def _source_reason(reason: dict[str, str], *, can_view_pii: bool) -> Reason:
-    """Its sentence names the value both have; who may not see it is told which kind of value it is."""
+    """The source's sentence names the value both have; without ``can_view_pii`` only its type is named."""
     kind, text = reason.get("type", ""), reason.get("text", "")
     value = _display(kind or "value", reason.get("value"), can_view_pii=can_view_pii)
     if not can_view_pii:
         text = f"Same {kind or 'value'}" if value else mask_text(text)
-    return Reason(kind, "Seen at a door", value, value, 0.0, text, "", is_from_source=True)
+    return Reason(kind, "Reported by a source", value, value, 0.0, text, "", is_from_source=True)
 
 
 def probability(score: float, policy: DuplicatePolicy) -> float:
-    """How likely a pair of this score is one person, by the line fitted to this base's decisions."""
+    """How likely a pair with this score is one person, by this base's calibration."""
     bits = policy.line_slope * score + policy.line_offset
     return 1 / (1 + exp(-log(2) * max(-500.0, min(500.0, bits))))
 
 
 def score_for(target: float, policy: DuplicatePolicy) -> float:
-    """The score from which pairs are at least so likely (``wanted`` between 0 and 1, exclusive)."""
+    """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive)."""
     return (log2(target / (1 - target)) - policy.line_offset) / policy.line_slope
 
 
 def summarize(reasons: Sequence[Reason]) -> str:
-    """One line: "First names are equal +5.0 · Birth dates differ −7.5"."""
+    """The reasons as one line: "First names are equal +5.0 · Birth dates differ −7.5"."""
     return " · ".join(f"{reason.text} {reason.weight:+.1f}".replace("-", "−") for reason in reasons)

@@ -1,4 +1,6 @@
-"""Fits the line from score to probability to what people of this base decided. Once a day."""
+"""Decided pairs of this base → the calibration from score to probability, stored in the policy. Runs once a
+day.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,17 @@ from profiles.duplicates.scoring.calibration import Calibration, fit
 from profiles.duplicates.scoring.model import shipped
 from profiles.models import DuplicatePair, DuplicatePolicy
 
-# The newest ones: bases change, and so do the people who review them.
+# Only the newest: bases change, and so do reviewers.
 MAX_DECISIONS = 20_000
 _UNFITTED = Calibration(1.0, 0.0, 0)
 
 
 @transaction.atomic
 def refit() -> Calibration | None:
-    """The new line, None where it stays. Decisions about scores of another model do not count.
+    """The new calibration; None where it did not change. Decisions about scores of another model do not
+    count.
 
-    Too few decisions bring back the shipped line.
+    Too few decisions restore the shipped calibration.
     """
     calibration = fit(_decided()) or _UNFITTED
     DuplicatePolicy.objects.get_or_create(pk=1)
@@ -44,7 +47,7 @@ def refit() -> Calibration | None:
 
 
 def _decided() -> list[tuple[float, bool]]:
-    """What people decided, not what a rule merged by itself."""
+    """Decisions of people, not merges by the rule."""
     verdict = DuplicatePair.Verdict
     rows = (
         DuplicatePair.objects.filter(

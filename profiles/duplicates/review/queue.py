@@ -1,4 +1,4 @@
-"""The queue of pairs to decide about: what is in it, in which order, page by page (D2). Keyset, index-backed."""
+"""A filter → the pairs to review, in order, page by page, with counts. Keyset pagination over indexes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from profiles.models import DuplicatePair, Source, Tier
 
 OPEN, LATER, DECIDED = "open", "later", "decided"
 STATES = {OPEN: "To review", LATER: "Later", DECIDED: "Decided"}
-# Surest first; never blended (D1).
+# The surest first; tiers are never mixed.
 TIERS = (Tier.CERTAIN, Tier.PROBABLE, Tier.POSSIBLE, Tier.RELATED)
-# More are not counted for a tab.
+# A tab counts no further.
 MAX_COUNTED = 10_000
 PAGE = 50
 _DECIDED = (DuplicatePair.Verdict.MERGED, DuplicatePair.Verdict.NOT_DUPLICATE)
@@ -25,10 +25,11 @@ _DECIDED = (DuplicatePair.Verdict.MERGED, DuplicatePair.Verdict.NOT_DUPLICATE)
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """A filter of the queue. ``tier`` "" is every tier; ``source`` the name or id of the source that made the later profile.
+    """A filter of the queue. ``tier`` "" is every tier; ``source`` the name or id of the source of the
+    later profile.
 
-    ``score`` is in bits and a lower limit, ``days`` how long a pair has been known at least, ``assignee`` a
-    user's id or 0 for nobody's, ``profile`` a surviving profile.
+    ``score`` is a lower limit in bits, ``days`` how long a pair has been known at least, ``assignee`` a
+    user's id or 0 for none, ``profile`` a surviving profile.
     """
 
     state: str = OPEN
@@ -41,7 +42,7 @@ class QueueFilter:
 
 
 def pairs(queue_filter: QueueFilter) -> QuerySet[DuplicatePair]:
-    """The pairs a filter lets through, of people who are there and still two. Raises Invalid for an unknown word."""
+    """The filtered pairs whose profiles are live and not merged. Raises Invalid for an unknown word."""
     queryset = _rows(queue_filter)
     if queue_filter.state == DECIDED:
         return queryset
@@ -54,7 +55,7 @@ def _rows(queue_filter: QueueFilter) -> QuerySet[DuplicatePair]:
     if queue_filter.state == DECIDED:
         queryset = DuplicatePair.objects.filter(verdict__in=_DECIDED, decided_at__isnull=False)
     else:
-        # The first condition is the index's own.
+        # The first condition is that of the partial index.
         queryset = DuplicatePair.objects.filter(Q(verdict__in=[OPEN, LATER]), verdict=queue_filter.state)
     if queue_filter.tier:
         queryset = queryset.filter(tier=queue_filter.tier)
@@ -90,7 +91,7 @@ def _check(queue_filter: QueueFilter) -> None:
 
 
 def sources_named(text: str) -> QuerySet[Source]:
-    """The source of this name or id, or none."""
+    """The source with this name or id, or none."""
     is_id = text.isascii() and text.isdigit() and len(text) < 10
     return Source.objects.filter(Q(name__iexact=text) | Q(pk=int(text)) if is_id else Q(name__iexact=text))
 
@@ -104,7 +105,7 @@ def _problem(field: str, value: object, message: str) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class PairPage:
-    """``before`` and ``after`` are cursors, empty where the list ends."""
+    """One page. ``before`` and ``after`` are cursors, empty where the list ends."""
 
     rows: list[DuplicatePair]
     before: str = ""
@@ -112,9 +113,9 @@ class PairPage:
 
 
 def page_of(queue_filter: QueueFilter, *, after: str = "", before: str = "", size: int = PAGE) -> PairPage:
-    """One page of one tier (of all where none is asked for), the surest first; decided ones latest first.
+    """One page of one tier (or of all), the surest pairs first; decided ones latest first.
 
-    A broken cursor counts as none. One query; ``a``, ``b`` and their surviving profiles are loaded.
+    An invalid cursor is ignored. One query; ``a``, ``b`` and their surviving profiles are loaded.
     """
     is_back, position = bool(before), _parse_cursor(before or after, queue_filter)
     queryset = with_profiles(pairs(queue_filter))
@@ -137,7 +138,7 @@ def with_profiles(queryset: QuerySet[DuplicatePair]) -> QuerySet[DuplicatePair]:
 
 
 def next_pair(queue_filter: QueueFilter, pair: DuplicatePair | None) -> DuplicatePair | None:
-    """The one to look at after ``pair``; the first one when that was the last, or there was none."""
+    """The pair to review after ``pair``; the first one after the last, or when ``pair`` is None."""
     if pair is not None and (rows := page_of(queue_filter, after=cursor_of(pair, queue_filter), size=1).rows):
         return rows[0]
     rows = [row for row in page_of(queue_filter, size=2).rows if pair is None or row.pk != pair.pk]
@@ -177,7 +178,7 @@ def _order(queue_filter: QueueFilter, *, is_back: bool) -> tuple[str, str]:
 
 def _beyond(queue_filter: QueueFilter, position: tuple[object, int], *, is_back: bool) -> Q:
     field, side, (value, pk) = _field(queue_filter), "gt" if is_back else "lt", position
-    # The first condition is what the index is entered with; the rest settles equal scores.
+    # The first condition selects by index; the rest decides between equal scores.
     tie = Q(**{f"{field}__{side}": value}) | Q(**{f"pk__{side}": pk})
     return Q(**{f"{field}__{side}e": value}) & tie
 
@@ -187,7 +188,7 @@ def _beyond(queue_filter: QueueFilter, position: tuple[object, int], *, is_back:
 
 @dataclass(frozen=True, slots=True)
 class TierCount:
-    """``is_more`` when there are more than were counted."""
+    """``is_more``: there are more than were counted."""
 
     tier: str
     label: str
@@ -196,9 +197,9 @@ class TierCount:
 
 
 def tier_counts(queue_filter: QueueFilter) -> list[TierCount]:
-    """How many pairs of each tier the filter lets through, ``COUNTED`` at most. One query for each tier.
+    """How many pairs of each tier the filter selects, at most ``MAX_COUNTED``. One query for each tier.
 
-    Entries of the index alone are counted: pairs of somebody deleted a moment ago are among them.
+    Counted in the index alone: pairs of profiles deleted a moment ago are included.
     """
     counts = []
     for tier in TIERS:
@@ -208,12 +209,14 @@ def tier_counts(queue_filter: QueueFilter) -> list[TierCount]:
 
 
 def first_tier(counts: Sequence[TierCount]) -> str:
-    """The surest tier that holds anything."""
+    """The surest tier that has pairs."""
     return next((tier_count.tier for tier_count in counts if tier_count.count), TIERS[0])
 
 
 def decided_per_day(days: int = 14) -> list[tuple[datetime.date, int, int]]:
-    """``(day, merged, not duplicates)`` of the last days, oldest first, days without any among them. One query."""
+    """``(day, merged, not duplicates)`` of the last days, oldest first, days without decisions included.
+    One query.
+    """
     today = timezone.localdate()
     since = today - datetime.timedelta(days=days - 1)
     with connection.cursor() as cursor:
@@ -235,7 +238,7 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 
 
 def decided_today(user_id: int) -> tuple[int, int]:
-    """How many were decided today, by everybody and by one. One query."""
+    """How many pairs were decided today, by all and by this user. One query."""
     start = timezone.make_aware(_midnight(timezone.localdate()))
     counts = DuplicatePair.objects.filter(decided_at__gte=start, verdict__in=_DECIDED).aggregate(
         everybody=Count("pk"), mine=Count("pk", filter=Q(user=user_id))

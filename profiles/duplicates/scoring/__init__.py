@@ -1,1 +1,3 @@
-"""Two profiles → a score, a likelihood and a tier. Pure."""
+"""Two profiles → a score in bits, and a tier; for a few pairs in Python, for all of them in DuckDB. No
+Django models.
+"""

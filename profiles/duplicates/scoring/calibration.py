@@ -1,4 +1,6 @@
-"""The line from score to probability, fitted to what people decided: ``1 / (1 + 2 ** -(slope * score + offset))``. Pure."""
+"""Scores with reviewers' decisions → slope and offset of ``probability = 1 / (1 + 2 ** -(slope * score +
+offset))``. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ from dataclasses import dataclass
 from math import exp, log
 
 MIN_DECISIONS, MIN_OF_EACH_KIND = 200, 20
-# A higher score never makes a pair less likely, and no run of decisions turns the shipped model upside down.
+# Limits: a higher score never makes a pair less likely, and no run of decisions reverses the shipped model.
 SLOPES, OFFSETS = (0.25, 4.0), (-8.0, 8.0)
-# How many decisions the shipped line is worth; keeps the fit finite where a score parts all decisions.
+# How many decisions the shipped calibration counts for; keeps the fit finite where a score separates all decisions.
 PRIOR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``decisions``: how many it was fitted on."""
+    """Slope and offset, and the number of ``decisions`` they were fitted on."""
 
     slope: float
     offset: float
@@ -23,7 +25,9 @@ class Calibration:
 
 
 def fit(decided: Sequence[tuple[float, bool]]) -> Calibration | None:
-    """From ``(score in bits, is one person)``; None for fewer than 200, or than 20 of either kind."""
+    """Fit to ``(score in bits, is one person)``. None for fewer than 200 decisions, or fewer than 20 of
+    either kind.
+    """
     merged = sum(same for _, same in decided)
     if len(decided) < MIN_DECISIONS or min(merged, len(decided) - merged) < MIN_OF_EACH_KIND:
         return None
@@ -39,7 +43,7 @@ def fit(decided: Sequence[tuple[float, bool]]) -> Calibration | None:
 
 
 def _newton_step(decided: Sequence[tuple[float, bool]], slope: float, offset: float) -> tuple[float, float]:
-    """What to take from slope and offset: the gradient of the loss over its curvature."""
+    """How much to subtract from slope and offset: the gradient of the loss divided by its curvature."""
     gradient = [PRIOR * (slope - 1.0), PRIOR * offset]
     slope_slope, slope_offset, offset_offset = PRIOR, 0.0, PRIOR
     for score, same in decided:
@@ -54,7 +58,7 @@ def _newton_step(decided: Sequence[tuple[float, bool]], slope: float, offset: fl
             offset_offset + curvature,
         )
     determinant = slope_slope * offset_offset - slope_offset * slope_offset
-    # At most one bit a step: far from the answer the curvature says little.
+    # At most one bit a step: far from the optimum the curvature is no guide.
     steps = (
         (offset_offset * gradient[0] - slope_offset * gradient[1]) / determinant,
         (slope_slope * gradient[1] - slope_offset * gradient[0]) / determinant,

@@ -1,7 +1,8 @@
-"""All pairs of a base at once, in DuckDB: candidates by match keys, levels, scores. The same as ``Model.score``.
+"""A DuckDB table of features and keys → all candidate pairs with levels, scores and tiers, as
+``Model.score`` gives them.
 
-Works on a table ``people`` (id, the columns of ``Traits``, keys) in the connection it is given; a scan fills it from
-PostgreSQL, the fit and the tests from anywhere else.
+Works on the table ``profiles`` (id, the columns of ``Features``, keys) of the connection it is given; a
+scan fills it from PostgreSQL, training and tests from elsewhere.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ TYPES = {
     "keys": "BIGINT[]",
 }
 CREATE_TABLE = f"CREATE TABLE profiles ({', '.join(f'{name} {kind}' for name, kind in TYPES.items())})"
-# A name nobody shares says at most this much more than the average one, a common one so much less.
+# A rare name adds at most this many bits to the average one, a common name takes at most this many.
 RAREST, COMMONEST = 4.0, -6.0
-# A name that fewer hold is not written down, so that nothing is left of people who are erased; it counts as one of two.
+# Names of fewer profiles are not stored, so that nothing remains of erased people; they count as names of two.
 MIN_NAME_HOLDERS = 5
 
 
-# A value more people hold than one in ten thousand values is a crowd's; a family has up to 5, and nobody's has 20.
+# A value of more profiles than 9,999 of 10,000 values have is frequent: never 5 (a family), always more than 20.
 MIN_FREQUENT, MAX_FREQUENT, FREQUENT_QUANTILE = 5, 20, 0.9999
 CONTACT_FIELDS = ("email", "phone")
 _SHARING_BITS_SQL = (
@@ -71,10 +72,10 @@ _SHARING_BITS_SQL = (
 
 
 def read_rows(db: DuckDBPyConnection, path: Path) -> int:
-    """Fill ``people`` from a CSV file PostgreSQL wrote; how many."""
+    """Fill ``profiles`` from a CSV file PostgreSQL wrote; how many."""
     texts = {name: "VARCHAR" if kind.endswith("[]") else kind for name, kind in TYPES.items()}
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in texts.items())
-    # Arrays as PostgreSQL writes them, {1,2}, are lists in DuckDB with other brackets.
+    # PostgreSQL writes arrays as {1,2}, DuckDB reads lists as [1,2].
     chosen = ", ".join(
         f"CAST(replace(replace({name}, '{{', '['), '}}', ']') AS {kind}) AS {name}"
         if kind.endswith("[]")
@@ -90,7 +91,9 @@ def read_rows(db: DuckDBPyConnection, path: Path) -> int:
 
 
 def remove_frequent_values(db: DuckDBPyConnection) -> None:
-    """``shared (field, value, holders, examples)``: values too many share, which are then nobody's any more."""
+    """Take values too many profiles share from all of them; they are listed in ``frequent_value (field,
+    value, holders, examples)``.
+    """
     holders_sql = " UNION ALL ".join(
         f"SELECT '{field}' AS field, {field} AS value, count(*) AS holders, list(id ORDER BY id)[:100] AS examples"
         f" FROM profiles WHERE {field} IS NOT NULL GROUP BY 2"
@@ -130,9 +133,11 @@ def _count(db: DuckDBPyConnection, table: str) -> int:
 
 
 def find_candidates(db: DuckDBPyConnection) -> None:
-    """``pair (l, r)``: every two that share a key not held by too many; ``crowd (key, holders)``: the keys that are."""
+    """Fill ``pair (l, r)`` with every two that share a key, and ``frequent_key (key, holders)`` with the
+    keys too many share.
+    """
     db.execute("CREATE OR REPLACE TEMP TABLE key_holder AS SELECT unnest(keys) AS key, id FROM profiles")
-    # Most keys are one person's; the others are few enough to be joined with themselves.
+    # Most keys have one holder; the rest are few enough for a self join.
     db.execute(
         "CREATE OR REPLACE TEMP TABLE counted AS SELECT key, count(*) AS holders FROM key_holder GROUP BY key HAVING count(*) > 1"
     )
@@ -153,9 +158,10 @@ def find_candidates(db: DuckDBPyConnection) -> None:
 
 
 def measure_rarity(db: DuckDBPyConnection) -> None:
-    """``rarity (field, value, bits)``: how much less common a name is than what two equal names have on average.
+    """Fill ``rarity (field, value, bits)``: how much less common a name is than what two equal names have
+    on average.
 
-    The value "" stands for every name that fewer than ``TOLD_FROM`` people hold.
+    The value "" stands for every name of fewer than ``MIN_NAME_HOLDERS`` profiles.
     """
     counts_sql = [
         f"SELECT '{comparison.field}' AS field, {comparison.feature} AS value, count(*) AS n FROM profiles WHERE {comparison.feature} IS NOT NULL GROUP BY 2"
@@ -164,7 +170,7 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
     ]
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE rarity AS WITH counted AS ({' UNION ALL '.join(counts_sql)}),"
-        # The chance that two people taken at random have an equal name, and the commonness it stands for.
+        # The chance that two profiles taken at random have an equal name, and the frequency it corresponds to.
         " whole AS (SELECT field, sum(n) AS n, sum(n * n) / pow(sum(n), 2) AS average FROM counted GROUP BY field)"
         f", named AS (SELECT field, value, n FROM counted WHERE n >= {MIN_NAME_HOLDERS}"
         " UNION ALL SELECT DISTINCT field, '', 2 FROM counted)"
@@ -175,7 +181,7 @@ def measure_rarity(db: DuckDBPyConnection) -> None:
 
 
 def compare(db: DuckDBPyConnection, *, today: date | None = None) -> None:
-    """``compared (l, r, one column of level numbers per field, bits of each name, facts)`` of every candidate."""
+    """Fill ``compared (l, r, a level number per field, bits of each name, facts)`` for every candidate."""
     find_household_values(db)
     rare = [comparison for comparison in COMPARISONS if comparison.is_rarity_counted]
     columns = ", ".join(
@@ -213,7 +219,9 @@ _SHARING_TERM = {term.name: term for term in SHARING_TERMS}
 
 
 def _measure_sharing(db: DuckDBPyConnection) -> None:
-    """Rows of ``rarity`` under the field "shared": bits for how often who shares an address has one first name."""
+    """Add rows to ``rarity`` under the field "shared": bits for how often two that share an address have
+    one first name.
+    """
     first = BY_FIELD["first_name"]
     agree = ", ".join(str(first.names.index(name)) for name in AGREEING_FIRST_NAMES)
     differ = first.names.index(DIFFERS)
@@ -246,7 +254,9 @@ def _shared_sql(name: str, weight: float) -> str:
 
 
 def _with_shared(db: DuckDBPyConnection, sql: str) -> str:
-    """Numbers in place of questions to ``rarity``, which cost more than all the rest of a score."""
+    """The SQL with numbers in place of subqueries of ``rarity``, which cost more than all the rest of a
+    score.
+    """
     shared_bits = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
     for name in (*(term.name for term in SHARING_TERMS), DOUBLED):
         sql = sql.replace(_SHARING_BITS_SQL.format(name), f"{float(shared_bits.get(name, 0.0))!r}::DOUBLE")
@@ -254,7 +264,7 @@ def _with_shared(db: DuckDBPyConnection, sql: str) -> str:
 
 
 def _with_precomputed(sql: str) -> str:
-    """With the columns of ``side`` in place of the expressions they were worked out by."""
+    """The SQL with columns of ``prepared`` in place of the expressions they were computed from."""
     for side in ("l", "r"):
         for name, sql_of in ONE_SIDED_SQL.items():
             sql = sql.replace(sql_of(side), f"{side}.{name}")
@@ -262,7 +272,9 @@ def _with_precomputed(sql: str) -> str:
 
 
 def classify(db: DuckDBPyConnection, model: Model, profile_count: int) -> None:
-    """``found``: the columns of ``compared`` with score, veto, rule and tier, of the pairs that are something."""
+    """Fill ``classified``: the columns of ``compared`` with score, veto, rule and tier, for pairs that have
+    a tier.
+    """
     codes = ", ".join(
         f"{code_sql(conditions)} AS {name}"
         for name, conditions in (
@@ -273,7 +285,7 @@ def classify(db: DuckDBPyConnection, model: Model, profile_count: int) -> None:
             ("doubt", DOUBTS),
         )
     )
-    # Materialized: a score asked for by its name would be worked out anew at each of five places.
+    # Materialized: else the score would be computed again at each of five places that name it.
     db.execute(
         "CREATE OR REPLACE TEMP TABLE classified AS WITH scored AS MATERIALIZED"
         f" (SELECT *, {_with_shared(db, score_sql(model, profile_count))} AS score, {codes} FROM {_with_sharing_flags(db)})"
@@ -283,7 +295,7 @@ def classify(db: DuckDBPyConnection, model: Model, profile_count: int) -> None:
 
 
 def _with_sharing_flags(db: DuckDBPyConnection) -> str:
-    """``compared`` with the columns OFTEN, which are the same for everybody."""
+    """``compared`` with the columns of OFTEN_SHARED, which are the same for every pair."""
     shared_bits = dict(db.execute("SELECT value, bits FROM rarity WHERE field = 'shared'").fetchall())
     columns = ", ".join(
         f"{'true' if shared_bits.get(name, 0.0) > 0 else 'false'} AS {name}" for name in OFTEN_SHARED
@@ -291,8 +303,8 @@ def _with_sharing_flags(db: DuckDBPyConnection) -> str:
     return f"(SELECT *, {columns} FROM compared)"
 
 
-def write_found(db: DuckDBPyConnection, model: Model, profile_count: int, folder: Path) -> dict[str, int]:
-    """``found``, key crowds, rarity and shared values as files; how many of each."""
+def write_results(db: DuckDBPyConnection, model: Model, profile_count: int, folder: Path) -> dict[str, int]:
+    """Write ``classified``, frequent keys, rarity and frequent values to files; how many of each."""
     db.execute(
         "COPY (SELECT l, r, tier, round(score, 4), rule, veto,"
         f" {_with_shared(db, evidence_sql(model, profile_count))} FROM classified) TO '{folder / 'pairs.csv'}' (HEADER false, FORCE_QUOTE *)"
@@ -312,7 +324,7 @@ def write_found(db: DuckDBPyConnection, model: Model, profile_count: int, folder
 
 
 def read_frequent_values(path: Path) -> list[tuple[str, str, int, list[int]]]:
-    """What ``write_found`` said about values too many share."""
+    """What ``write_results`` wrote about frequent values."""
     import duckdb
 
     with duckdb.connect() as db:
@@ -324,13 +336,15 @@ def read_frequent_values(path: Path) -> list[tuple[str, str, int, list[int]]]:
 def _interaction_sql(interaction: Interaction, model: Model, profile_count: int) -> str:
     weight = model.interactions[interaction.name]
     if interaction.by == PER_DOUBLING:
-        # A plain literal of so many digits would be a decimal, which overflows when it is rounded.
+        # A plain literal with this many digits would be a decimal, which overflows when it is rounded.
         return f"{weight * model.doublings(profile_count)!r}::DOUBLE"
     return f"{weight!r} * coalesce({interaction.by}_bits, 0.0)" if interaction.by else repr(weight)
 
 
 def evidence_sql(model: Model, profile_count: int) -> str:
-    """The explanation as JSON text, ``[[field, level, bits]]``, as ``candidates.Found.evidence`` writes it."""
+    """The evidence as JSON text, ``[[field, level, bits]]``, as ``incremental.ScoredPair.stored_evidence``
+    writes it.
+    """
     items = []
     for comparison in COMPARISONS:
         cases = []
@@ -357,7 +371,7 @@ def evidence_sql(model: Model, profile_count: int) -> str:
 
 
 def score_sql(model: Model, profile_count: int) -> str:
-    """An expression over ``compared``: the score in bits."""
+    """The score in bits, as an expression over ``compared``."""
     parts = [repr(model.prior(profile_count))]
     for term in COMPARISONS:
         cases = " ".join(

@@ -1,7 +1,13 @@
-"""A profile as the comparison sees it: each value in a form in which what people type differently is equal. Pure.
+"""A profile's attributes and identifiers → the normalized features that are compared, and its match keys.
+Pure.
 
-Values that say nothing about a person (junk names and addresses, dates a form fills in) are left out, and so are
-addresses of a role ("info@"): several people write from them.
+What people type differently is equal here. Values that identify nobody (junk names and addresses, dates a
+form fills in by default) are left out, and so are role addresses ("info@"), which several people write
+from.
+
+Profiles that share a match key are compared (blocking). Each key is a few features, hashed to 63 bits; a
+true pair with a typo in one feature shares a key of other features. A key of more than ``MAX_KEY_HOLDERS``
+profiles costs too much for what it finds, and is skipped and reported.
 """
 
 from __future__ import annotations
@@ -52,9 +58,10 @@ _DIGITS = re.compile(r"\D+")
 class Features:
     """What is compared; None is unknown. All text is folded; ``birth_date`` is ISO.
 
-    ``first_groups``: nickname groups. ``last_head``: of a double name the first part. ``mailbox``: before the
-    "@", without "+tag"; ``phone``: digits with the country's code, where it is known. ``emails`` and ``phones``
-    are all of them where somebody has several, else empty. ``household_values``: those of them that are a household's.
+    ``first_groups``: nickname groups. ``last_head``: the first part of a double name. ``mailbox``: what
+    stands before "@", without "+tag". ``phone``: digits with the country code, where it is known.
+    ``emails`` and ``phones``: all of them where there are several, else empty. ``household_values``: those
+    of them that a household shares.
     """
 
     first: str | None = None
@@ -75,11 +82,11 @@ class Features:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing about a person is known."""
+        """Whether nothing that identifies a person is known."""
         return not any(getattr(self, name) for name in _COMPARED_FEATURES)
 
 
-# What is known of one person alone; ``household_values`` are told by the others (``household_values.py``).
+# Columns of a match row. ``household_values`` follow from other profiles (``households.py``) and are not stored.
 COLUMNS = tuple(field.name for field in fields(Features) if field.name != "household_values")
 _COMPARED_FEATURES = ("first", "last", "email", "phone", "birth_date", "street")
 
@@ -91,9 +98,9 @@ def read_features(
     emails: Iterable[str] = (),
     phones: Iterable[str] = (),
 ) -> Features:
-    """The traits of a profile's default attributes (raw text is fine; what cannot be read is unknown).
+    """The features of a profile's default attributes. Raw text is fine; what cannot be read is unknown.
 
-    ``emails`` and ``phones``: further ones the person has.
+    ``emails`` and ``phones``: further ones the profile has.
     """
     first, last = name(values.get("first_name")), name(values.get("last_name"))
     mails = _unique(email(value) for value in (values.get("email"), *emails))
@@ -119,14 +126,14 @@ def read_features(
 
 
 def _unique(values: Iterable[str | None]) -> list[str]:
-    """Each once, in the order they came."""
+    """Each value once, in the order given."""
     return list(dict.fromkeys(filter(None, values)))
 
 
 @lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
     """Lower case, without accents; letters and digits of any alphabet, one space between words."""
-    # Letters of other forms (Ǽ, ᴬ) show what they are only when taken apart, and may have to be lowered then.
+    # Compatibility letters (Ǽ, ᴬ) must be decomposed first, and may have to be lowered after that.
     lowered = unicodedata.normalize("NFKD", text).lower().translate(_LETTERS)
     decomposed = unicodedata.normalize("NFKD", lowered)
     kept = "".join(char if char.isalnum() else " " for char in decomposed if not unicodedata.combining(char))
@@ -138,7 +145,7 @@ def _folded_text(value: object) -> str | None:
 
 
 def name(value: object) -> str | None:
-    """A given or family name; None for what stands there in place of one."""
+    """A given or family name, folded; None for placeholders such as "n/a" or "test"."""
     folded = _folded_text(value)
     if folded is None or folded in _JUNK_NAMES or not any(char.isalpha() for char in folded):
         return None
@@ -146,7 +153,7 @@ def name(value: object) -> str | None:
 
 
 def email(value: object) -> str | None:
-    """The mailbox's one address; None for addresses of nobody and of a role."""
+    """The address, normalized; None for junk and role addresses."""
     if not value or is_blocked(str(value), _BLOCKED_VALUES, _BLOCKED_PATTERNS):
         return None
     try:
@@ -162,7 +169,7 @@ def email(value: object) -> str | None:
 
 
 def is_role(value: object) -> bool:
-    """Whether an address belongs to a function of a company rather than to a person."""
+    """Whether an address belongs to a function of a company ("sales@") rather than to a person."""
     return bool(value) and str(value).strip().lower().partition("@")[0].partition("+")[0] in ROLES
 
 
@@ -172,7 +179,7 @@ def _is_junk_mailbox(mailbox: str, domain: str) -> bool:
 
 
 def phone(value: object, region: str = "") -> str | None:
-    """Digits, with the country's code where it can be told; None for runs and sequences of digits."""
+    """Digits, with the country code where it is known; None for repeated or consecutive digits."""
     if not value:
         return None
     raw = str(value)
@@ -189,6 +196,7 @@ def phone(value: object, region: str = "") -> str | None:
 
 
 def birth_date(value: object) -> str | None:
+    """The date in ISO form; None for dates that forms fill in by default."""
     if not value:
         return None
     text = str(value)[:10]
@@ -197,24 +205,24 @@ def birth_date(value: object) -> str | None:
 
 # --- Match keys -----------------------------------------------------------------------------------------------
 
-# With 200, 31 more pairs of 148,000 are found among a million people, of a third more candidates.
+# At 200, 31 more of 148,000 pairs are found among a million profiles, for a third more candidates.
 MAX_KEY_HOLDERS = 100
 _NOT_PLAIN = re.compile("[^a-z0-9]")
 _WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
 def match_keys(features: Features, ids: Iterable[int] = ()) -> list[int]:
-    """The sorted hashes of a profile's keys; ``ids`` (of identifiers, see ``tiers.Side``) are keys themselves."""
+    """The sorted hashes of a profile's keys; ``ids`` (``tiers.ComparedProfile.ids``) are keys themselves."""
     return sorted({*map(key_hash, key_texts(features)), *ids})
 
 
 def key_hash(text: str) -> int:
-    """63 bits of a text, the same for ever."""
+    """The first 63 bits of a text's hash; stored, so it must never change."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def key_texts(features: Features) -> Iterator[str]:
-    """The keys in words, as ``kind:part:part``."""
+    """The keys before hashing, as ``kind:part:part``."""
     first, last, date, city = features.first, features.last, features.birth_date, features.city
     mailbox, phone, name = features.mailbox, features.phone, last or first or ""
     for mail in features.emails or filter(None, (features.email,)):
@@ -222,7 +230,7 @@ def key_texts(features: Features) -> Iterator[str]:
     if mailbox and len(bare := _NOT_PLAIN.sub("", mailbox)) >= 5:
         yield f"box:{bare}"
     if mailbox and features.domain and len(mailbox) >= 6:
-        # One slip in the first half of a mailbox; one in the second leaves "lm" below.
+        # Finds a typo in the first half of a mailbox; for one in the second half there is "lm" below.
         yield f"mt:{features.domain}:{mailbox[-(len(mailbox) // 2 + 1) :]}"
     for number in features.phones or filter(None, (phone,)):
         if len(number) >= 7:
@@ -231,7 +239,7 @@ def key_texts(features: Features) -> Iterator[str]:
         yield f"ph:{phone[:-2]}:{name[:1]}"
         yield f"pt:{phone[-5:]}:{(first or last or '')[:2]}"
     if first and last:
-        # In either order, for names that stand in each other's place.
+        # In either order, for first and last names that are swapped.
         yield f"name:{':'.join(sorted((first, features.last_head or last)))}"
         yield f"n3:{':'.join(sorted((first[:3], last[:3])))}:{city or ''}"
         yield f"nl:{first[:3]}:{last}"
@@ -241,7 +249,7 @@ def key_texts(features: Features) -> Iterator[str]:
             if part:
                 yield f"date:{date}:{part}"
         if first and last:
-            # The date with a slip: its year, or its day and month, with the name.
+            # Finds a typo in the date: its year, or its day and month, with the name.
             yield f"dn:{date[:4]}:{first[:2]}:{last[:4]}"
             yield f"dm:{date[5:]}:{first[:2]}:{last[:4]}"
             yield f"dq:{date[:7]}:{first}:{last[:1]}"
@@ -253,7 +261,7 @@ def key_texts(features: Features) -> Iterator[str]:
 
 
 def _address_keys(features: Features) -> Iterator[str]:
-    """Keys of who says where they live; each name may stand in the other's place."""
+    """Keys of profiles with a street or postcode; with either name, since the two may be swapped."""
     names = [name for name in (features.first, features.last) if name]
     date, postcode = features.birth_date, features.postcode
     city = (features.city or "").replace(" ", "")
@@ -267,7 +275,7 @@ def _address_keys(features: Features) -> Iterator[str]:
         for name in names:
             yield f"st:{street}:{name[:2]}"
             if city:
-                # The house number left out, or another one.
+                # Finds a missing or different house number.
                 yield f"sn:{letters}:{city}:{name[:1]}"
         if features.last:
             yield f"sl:{letters[:5]}:{features.last[:4]}"

@@ -1,5 +1,8 @@
-"""Addresses and numbers of a home: held by people whose first names are unlike, so that two of one name who share
-one may be two as well (two Anns and a Robert at one e-mail). Once in Python for a few, once in DuckDB for all.
+"""Profiles that share e-mails and phones → which of these a household shares; once in Python for a few,
+once in DuckDB.
+
+A value is a household's when profiles with unlike first names have it. Two of one name that share such a
+value may be two people (two Anns and a Robert at one e-mail).
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ from profiles.duplicates.scoring.similarity import DIFFERS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# More than so many are a crowd, whose values say nothing anyway.
+# A value of more profiles is a frequent value, which counts for nothing anyway.
 MAX_HOLDERS = 20
 _FIRST_NAME = BY_FIELD["first_name"]
 _UNLIKE = _FIRST_NAME.names.index(DIFFERS)
 
 
 def with_household_values(profiles: Mapping[int, Features]) -> dict[int, Features]:
-    """The same people with ``household_values`` filled; right for who is here together with all who share something with them."""
+    """The same profiles with ``household_values`` set.
+
+    Right for those given together with every profile that shares a value with them.
+    """
     holders: dict[str, list[int]] = defaultdict(list)
     for profile_id, features in profiles.items():
         for value in _values(features):
@@ -53,7 +59,7 @@ def _is_unlike(left: Features, right: Features) -> bool:
 
 
 def find_household_values(db: DuckDBPyConnection) -> None:
-    """Fill the column ``household_values`` of ``people``."""
+    """Set the column ``household_values`` of the table ``profiles``."""
     db.execute("ALTER TABLE profiles ADD COLUMN IF NOT EXISTS household_values VARCHAR[] DEFAULT []")
     db.execute("UPDATE profiles SET household_values = [] WHERE len(household_values) > 0")
     every = " UNION ALL ".join(
@@ -61,7 +67,7 @@ def find_household_values(db: DuckDBPyConnection) -> None:
         f" UNION ALL SELECT id, unnest({name}s) AS value FROM profiles WHERE len({name}s) > 0"
         for name in ("email", "phone")
     )
-    # Hardly any value is held by three: only those are looked at closely.
+    # Hardly any value has three holders; only those are compared.
     db.execute(
         f"CREATE OR REPLACE TEMP TABLE holder AS WITH every AS ({every}) SELECT DISTINCT id, value FROM every"
         " SEMI JOIN (SELECT value FROM every GROUP BY value HAVING count(*) >= 3) USING (value)"

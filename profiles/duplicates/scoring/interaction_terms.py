@@ -1,7 +1,7 @@
-"""What fields say together beyond what each says: every interaction of the model, in the order of its weights. Pure.
+"""The table of the model's interactions between fields, in the order of their weights. Pure.
 
-The later ones depend on what else is known (rare names in a family, a mailbox made of a name). They were found by
-asking which situations the other weights misjudge most often; each has a reason in words.
+The later ones depend on what else is known (a rare name in a family, a mailbox made of a name). They were
+found by asking which situations the other weights misjudge most often.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""How alike two profiles are, field by field: the levels of each comparison, best first, the first that holds counts. Pure.
+"""Two profiles' features → the level of every field's comparison, the first that holds; best levels first.
+Pure.
 
-Each level once as Python and once as SQL; ``measures`` says how, and tests hold both against each other on 100,000 pairs.
+Each level once as Python and once as SQL (see ``similarity``).
 """
 
 from __future__ import annotations
@@ -267,23 +268,23 @@ BY_FIELD = {comparison.field: comparison for comparison in COMPARISONS}
 
 
 class Levels(dict[str, int]):
-    """By field the number of the level two people have, -1 for unknown; worked out when it is asked for.
+    """The level's number by field, -1 for unknown; computed when it is first asked for.
 
-    Most candidates are two people by their first names or birth dates alone, and need nothing else.
+    For most candidates first names or birth dates decide, and no other field is needed.
     """
 
-    __slots__ = ("one", "other")
+    __slots__ = ("left", "right")
 
     def __init__(self, left: Features, right: Features) -> None:
         super().__init__()
-        self.one, self.other = left, right
+        self.left, self.right = left, right
 
     def __missing__(self, field: str) -> int:
-        level = self[field] = BY_FIELD[field].level_of(self.one, self.other)
+        level = self[field] = BY_FIELD[field].level_of(self.left, self.right)
         return level
 
 
-# --- Levels that count as the same, or as another ------------------------------------------------------------
+# --- Groups of levels that interactions and tiers name --------------------------------------------------------
 
 SAME_FIRST = ("equal", "nickname", "part", "initial", "slip", "alike")
 SAME_LAST = ("equal", "part", "slip", "alike")

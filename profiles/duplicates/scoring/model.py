@@ -1,8 +1,9 @@
-"""The one model: weights in bits for every level of every field, what two fields say together, and thresholds. Pure.
+"""Two profiles' features → their score in bits, with the evidence it is made of, by the shipped weights.
+Pure.
 
-Shipped as ``model.json``, fitted by ``training/fit.py``; nothing is trained at run time, so that a score means the
-same next week. To a base adapt only its size, how rare its names are, and (after some hundreds of decisions) the
-line from score to probability.
+``model.json`` is fitted by ``training/fit.py``. Nothing is trained at run time, so a score means the same
+next week. Only three things adapt to a base: its size, how rare its names are, and (after some hundreds of
+decisions) the calibration from score to probability.
 """
 
 from __future__ import annotations
@@ -27,24 +28,26 @@ from profiles.duplicates.scoring.interactions import (
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS, Levels
 from profiles.duplicates.scoring.similarity import Comparison
 
-# In a small base hardly anybody is like another by chance: fewer people than this change nothing any more.
+# In a small base hardly any two are alike by chance: below this size nothing changes any more.
 MIN_PROFILES = 40_000
 FILE = Path(__file__).with_name("model.json")
 
 
 class Evidence(NamedTuple):
-    """One line of an explanation: a field's level, or (``field`` empty) an adjustment, and its weight in bits."""
+    """One weight of a score in bits: that of a field's level, or (``field`` empty) of an interaction."""
 
     field: str
     level: str
     weight: float
 
 
-# Not frozen, as ``Traits`` and ``tiers.Side`` are not: that makes each several times as expensive, and a changed
-# person has hundreds.
+# Not frozen, nor are ``Features`` and ``tiers.ComparedProfile``: frozen ones take several times as long to make, and a
+# changed profile has hundreds.
 @dataclass(slots=True)
 class PairScore:
-    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels``: those of all fields."""
+    """``score`` in bits: 0 is as likely as not, one more doubles the odds. ``levels`` are those of all
+    fields.
+    """
 
     score: float
     levels: Levels
@@ -52,7 +55,7 @@ class PairScore:
 
     @property
     def evidence(self) -> list[Evidence]:
-        """The explanation; of most pairs nobody asks for it."""
+        """What the score is made of, besides the prior; computed on demand, as most pairs need none."""
         return [Evidence(*term) for term in self.terms]
 
     @property
@@ -62,9 +65,10 @@ class PairScore:
 
 @dataclass(frozen=True)
 class Rarity:
-    """What is common in a base: bits an equal name adds or takes, by field and folded name ("" stands for all names
-    that are not there); under the field "shared" bits two who share an address get, by the name of one of
-    ``together.SHARINGS``.
+    """What is common in a base, in bits.
+
+    By field and folded name, what an equal name adds or takes ("" stands for all names not listed); under
+    the field "shared", what two that share an address get, by the name of one of ``SHARING_TERMS``.
     """
 
     bits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -75,15 +79,17 @@ class Rarity:
 
     @cached_property
     def often_shared(self) -> frozenset[str]:
-        """Those of ``together.OFTEN`` that are so in this base."""
+        """Those of ``OFTEN_SHARED`` that hold in this base."""
         return frozenset(name for name in OFTEN_SHARED if self.bits_of("shared", name) > 0)
 
 
 @dataclass(frozen=True)
 class Model:
-    """``weights``: by field, one per level; ``rarity`` and ``shared``: how much of
-    a name's bits and of sharing's counts; ``base``: bits every pair
-    begins with in a base of ``people``; ``thresholds``: the score from which a pair is *probable* and *possible*.
+    """The weights, by field one per level.
+
+    ``rarity`` and ``shared``: how much of a name's bits and of sharing's counts. ``base``: the bits every
+    pair begins with in a base of ``profile_count``. ``thresholds``: the scores from which a pair is
+    *probable* and *possible*.
     """
 
     version: str
@@ -117,11 +123,11 @@ class Model:
         )
 
     def prior(self, profile_count: int) -> float:
-        """Bits a pair begins with: the more people, the more of them look alike by chance."""
+        """Bits a pair begins with: the more profiles, the more of them look alike by chance."""
         return self.base - self.bits_per_doubling * self.doublings(profile_count)
 
     def doublings(self, profile_count: int) -> float:
-        """How often the people the model was fitted on have doubled in a base of so many."""
+        """How often ``reference_count`` profiles have doubled in a base of ``profile_count``."""
         return doublings(profile_count, self.profile_count)
 
     def score(
@@ -133,9 +139,9 @@ class Model:
         rarity: Rarity,
         levels: Levels | None = None,
     ) -> PairScore:
-        """How likely two are one person, and why. What ``bulk`` computes for many.
+        """How likely two profiles are one person, and why. ``duckdb_compare`` computes the same for many.
 
-        ``levels``: those of the two, where somebody looked at some already.
+        ``levels``: those of the two, where some were computed before.
         """
         levels = Levels(left, right) if levels is None else levels
         terms: list[tuple[str, str, float]] = []
@@ -169,8 +175,9 @@ class Model:
 
     @cached_property
     def _fields(self) -> list[tuple[Comparison, tuple[float, ...], frozenset[int], list[int]]]:
-        """Each comparison, its weights, the levels at which rarity counts, and by level (-1, unknown, at the end)
-        which of _TOGETHER may still hold, as bits."""
+        """Each comparison, its weights, the levels at which rarity counts, and by level (-1, unknown, last)
+        which of _TERMS may still hold, as bits.
+        """
         return [
             (
                 comparison,
@@ -196,7 +203,7 @@ def doublings(profile_count: int, reference_count: int) -> float:
 
 
 def _commoner_bits(comparison: Comparison, left: Features, right: Features, rarity: Rarity) -> float:
-    """Bits of the commoner of two names."""
+    """Rarity in bits of the commoner of two names."""
     feature, field_name = comparison.feature, comparison.field
     return min(
         rarity.bits_of(field_name, getattr(left, feature)),
@@ -205,7 +212,7 @@ def _commoner_bits(comparison: Comparison, left: Features, right: Features, rari
 
 
 def rounded(bits: float) -> float:
-    """To hundredths, halves up, as ``bulk`` rounds."""
+    """To hundredths, halves up, as ``duckdb_compare`` rounds."""
     return floor(bits * 100 + 0.5) / 100
 
 

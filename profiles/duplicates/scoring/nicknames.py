@@ -1,12 +1,13 @@
-"""Which given names are used for each other, in the languages our users write. Pure.
+"""A folded given name → the groups of names it is used for, in the languages our users write. Pure.
 
-A name may be in several groups: Alex is short for Alexander and for Alexandra, who are not short for each other. To
-share a group only says that two names *may* be one person's; birth date, mailbox or phone have to say the rest.
+A name may be in several groups: Alex is short for Alexander and for Alexandra, who are not short for each
+other. To share a group only says that two names *may* be one person's; birth date, mailbox or phone have to
+confirm it.
 """
 
 from __future__ import annotations
 
-# One line is one group, in folded spelling (see traits.fold).
+# One group per line, in folded spelling (see ``features.fold``).
 _GROUPS = """
 alexander alex alexandr alexandre alessandro aleksander olek sandy sasha lex sascha
 alexandra alex alessandra aleksandra ola sandra sandy sasha lexi
@@ -176,11 +177,11 @@ sylvia silvia sylwia sylvie silvie
 
 
 _GROUPS_OF: dict[str, list[int]] = {}
-for _number, _line in enumerate(_GROUPS.split("\n")):
-    for _name in _line.split():
+for _number, _group in enumerate(_GROUPS.split("\n")):
+    for _name in _group.split():
         _GROUPS_OF.setdefault(_name, []).append(_number)
 
 
 def groups_of(first_name: str) -> list[int]:
-    """The numbers of the groups a folded name is in; two names that share one may be one person's."""
+    """The numbers of the groups a folded name is in."""
     return _GROUPS_OF.get(first_name, [])

@@ -1,9 +1,11 @@
-"""How two values are measured, each time once as Python and once as DuckDB's SQL: what levels are made of. Pure.
+"""Two values → how alike they are, each rule once as Python and once as DuckDB's SQL; levels are made of
+these. Pure.
 
-The SQL is over tables ``l`` and ``r`` with the columns of ``traits.Traits``; both forms give the same
-level for every pair (tests compare 100,000). Damerau-Levenshtein costs fifty times a Jaro-Winkler, so a guard
-that one slip cannot fail stands before it: of two words one slip apart, nearly half from either end is equal.
-DuckDB measures distances between bytes, so of letters beyond ASCII the bytes are compared here as well.
+The SQL is over tables ``l`` and ``r`` with the columns of ``features.Features``. Both forms give the same
+level for every pair (a test compares 100,000). Damerau-Levenshtein costs fifty times as much as
+Jaro-Winkler, so a guard comes first that one typo always passes: of two words one typo apart, nearly half
+is equal from the left or from the right. DuckDB measures distances in bytes, so beyond ASCII bytes are
+compared here, too.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """``label`` completes "the first names …"; ``sql`` is "" for the last one, which holds for all that is left."""
+    """One level of a comparison. ``label`` completes "the first names …"; ``sql`` is "" for the last level,
+    which always holds.
+    """
 
     name: str
     label: str
@@ -34,10 +38,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One field's levels, best first; the last is ``differs``. Unknown where either side says nothing.
+    """The levels of one field, best first; the last is ``differs``. Unknown where either side has no value.
 
-    ``is_rarity_counted``: how rare the trait is (of two the commoner) adds to what makes it the same. ``known``: what must hold instead of both sides
-    having the trait. ``shows``: the field whose values an explanation shows, where it is not ``field``; ``NOTHING`` for none.
+    ``is_rarity_counted``: how rare the feature is (of two the commoner) adds to the levels that speak for
+    one person. ``known``: the condition for a level to be known, where it is not that both sides have the
+    feature. ``display_field``: the field whose values an explanation shows, where it is not ``field``;
+    ``NOTHING`` for none.
     """
 
     field: str
@@ -51,7 +57,9 @@ class Comparison:
 
     @property
     def rarity_levels(self) -> tuple[str, ...]:
-        """Of an initial nobody can tell how rare the name is, and of two names that differ it does not matter."""
+        """The levels to which rarity adds: not an initial, of which rarity is unknown, nor names that
+        differ.
+        """
         counted = self.is_rarity_counted
         return tuple(
             name for name in self.names if counted and name not in (DIFFERS, "initial", "swapped", "crossed")
@@ -59,7 +67,7 @@ class Comparison:
 
     @property
     def rarity_level_numbers(self) -> str:
-        """Their numbers as SQL."""
+        """Their numbers, as SQL."""
         return ", ".join(str(self.names.index(name)) for name in self.rarity_levels)
 
     @cached_property
@@ -68,7 +76,7 @@ class Comparison:
 
     @property
     def sql(self) -> str:
-        """The number of the level; -1 is unknown."""
+        """An expression for the level's number; -1 is unknown."""
         cases = " ".join(
             f"WHEN {level.sql} THEN {index}" for index, level in enumerate(self.levels) if level.sql
         )
@@ -78,7 +86,7 @@ class Comparison:
         return f"CASE WHEN {unknown} THEN -1 {cases} ELSE {len(self.levels) - 1} END"
 
     def level_of(self, left: Features, right: Features) -> int:
-        """The same number."""
+        """The level's number of two profiles; -1 is unknown. The same as ``sql``."""
         if self.known:
             if not self.known(left, right):
                 return -1
@@ -91,12 +99,14 @@ class Comparison:
 
     @cached_property
     def _tests(self) -> list[tuple[int, Callable[[Features, Features], bool]]]:
-        """Of all levels but the last, which always holds."""
+        """The conditions of all levels but the last, which always holds."""
         return [(index, level.holds) for index, level in enumerate(self.levels[:-1])]
 
 
 def is_slip(left: str, right: str, min_length: int) -> bool:
-    """One letter more, less, other, or two in the wrong order; both at least so long."""
+    """Whether one letter is added, missing or different, or two are transposed; both have ``min_length``
+    letters.
+    """
     return (
         abs(len(left) - len(right)) <= 1
         and min(len(left), len(right)) >= min_length
@@ -111,7 +121,7 @@ def _measured(left: str, right: str) -> tuple[str, str] | tuple[bytes, bytes]:
 
 def slip_sql(feature: str, min_length: int) -> str:
     left_column, right_column = f"l.{feature}", f"r.{feature}"
-    # So much from the left or from the right no slip has touched, wherever it is.
+    # Wherever the typo is, this much is equal from the left or from the right.
     half = f"(least(length({left_column}), length({right_column})) - 1) // 2"
     return (
         f"(abs(length({left_column}) - length({right_column})) <= 1 AND least(length({left_column}), length({right_column})) >= {min_length}"
@@ -142,7 +152,7 @@ def equal(feature: str, label: str = "are equal") -> Level:
 
 
 def equal_any(feature: str, list_feature: str) -> Level:
-    """Equal, or where somebody has several, any of them."""
+    """Equal, or equal to any of several values of the other side."""
     left_column, right_column = f"l.{list_feature}", f"r.{list_feature}"
     return Level(
         "equal",
@@ -189,7 +199,7 @@ def differs(label: str = "differ") -> Level:
 SWAPPED = Level(
     "swapped",
     "stand in each other's place",
-    # The letters they begin with are asked first: hardly any two pass.
+    # The cheap test of the first letters comes first; hardly any pair passes it.
     "(left(l.first, 1) = left(r.last, 1) AND left(l.last, 1) = left(r.first, 1)"
     " AND jaro_winkler_similarity(l.first, r.last) >= 0.9 AND jaro_winkler_similarity(l.last, r.first) >= 0.9)",
     lambda a, b: _is_swapped(a, b),
@@ -197,7 +207,7 @@ SWAPPED = Level(
 
 
 def _is_swapped(left: Features, right: Features) -> bool:
-    """Both, each perhaps with a slip after its first letter."""
+    """Whether first and last name are exchanged, each perhaps with a typo after its first letter."""
     if None in (left.first, left.last, right.first, right.last):
         return False
     there, back = (left.first or "", right.last or ""), (left.last or "", right.first or "")
@@ -205,7 +215,7 @@ def _is_swapped(left: Features, right: Features) -> bool:
 
 
 def is_crossed(left: Features, right: Features) -> bool:
-    """What is one's first name is the other's last."""
+    """Whether the first name of one side is the last name of the other."""
     first, last = left.first or "", right.last or ""
     return first[:1] == last[:1] != "" and is_alike(first, last, 0.9)
 
@@ -214,7 +224,7 @@ _NOT_LETTERS = re.compile("[^a-z]")
 
 
 def given_in_mailbox(features: Features) -> str:
-    """What is left of a mailbox's letters without the last name: a first name or its initial; "" for nothing."""
+    """The letters of a mailbox without the last name: a first name or its initial; "" for nothing."""
     mailbox = features.mailbox or ""
     letters, last = _NOT_LETTERS.sub("", mailbox), (features.last or "").replace(" ", "")
     if len(last) >= 2 and last in letters:
@@ -223,7 +233,7 @@ def given_in_mailbox(features: Features) -> str:
 
 
 def given_sql(side: str) -> str:
-    """``given_in_mailbox``; "" or NULL for nothing."""
+    """The same as ``given_in_mailbox``; "" or NULL for nothing."""
     letters, last = (
         f"regexp_replace({side}.mailbox, '[^a-z]', '', 'g')",
         f"replace(coalesce({side}.last, ''), ' ', '')",
@@ -235,13 +245,13 @@ def given_sql(side: str) -> str:
 
 
 def is_name_in_mailbox_known(left: Features, right: Features) -> bool:
-    """One first name is missing, and its owner's mailbox may say it."""
+    """Whether exactly one first name is missing and that side has a mailbox to read it from."""
     if (left.first is None) == (right.first is None):
         return False
     return bool(given_in_mailbox(left if left.first is None else right))
 
 
-# The mailbox's part of who has no first name, and the first name of who has one.
+# What the mailbox of the side without a first name says, and the first name of the other side.
 GIVEN_SQL = f"CASE WHEN l.first IS NULL THEN {given_sql('l')} ELSE {given_sql('r')} END"
 NAMED_SQL = "replace(coalesce(l.first, r.first), ' ', '')"
 
@@ -274,7 +284,7 @@ def is_initial(left: str, right: str) -> bool:
 
 
 def is_parted(left: str, right: str) -> bool:
-    """Two of year, month and day are equal, the third is another altogether."""
+    """Two of year, month and day are equal, the third is different."""
     return (left[:4] == right[:4]) + (left[5:7] == right[5:7]) + (left[8:] == right[8:]) >= 2
 
 
@@ -294,7 +304,7 @@ def is_same_street(left: str, right: str) -> bool:
 
 
 def is_same_house(left: str, right: str) -> bool:
-    """The same digits, and some."""
+    """Both have the same digits, and at least one."""
     here, there = (_NOT_DIGITS.sub("", street) for street in (left, right))
     return here == there != ""
 
@@ -304,7 +314,7 @@ def _street_sql(side: str) -> str:
 
 
 def _house_sql(side: str) -> str:
-    """What is left of a street when all that is not a digit is taken out of it."""
+    """The digits of a street."""
     return f"translate({side}.street, translate({side}.street, '0123456789', ''), '')"
 
 
@@ -312,7 +322,7 @@ def whole_street_sql(side: str) -> str:
     return f"replace({side}.street, ' ', '')"
 
 
-# Expressions of one side alone; ``bulk`` works each out once for everybody, not for every pair.
+# Expressions over one side: ``duckdb_compare`` computes each once for a profile instead of once for a pair.
 ONE_SIDED_SQL: dict[str, Callable[[str], str]] = {
     "given": given_sql,
     "street_name": _street_sql,

@@ -1,10 +1,14 @@
-"""From a compared pair to a tier: guarded rules, vetoes and two thresholds, never blended (DUPLICATES.md). Pure.
+"""A compared pair with its score → its tier, by rules, vetoes, doubts and two thresholds that are never
+blended. Pure.
 
-Where families share, two of one name at one e-mail may be two: what a household holds settles nothing without a birth
-date (DOUBTS). A veto keeps a pair from a merge in bulk; where so much else agrees that the score speaks for one person
-all the same, it is left to people to look at (DESPITE). Each condition once as Python and once as DuckDB's SQL over the
-columns of ``bulk.compare``; tests hold both against each other on 100,000 pairs. Equal e-mail is not equal person: a rule
-that makes a pair certain asks for a first name that agrees and a birth date that does not object.
+An equal e-mail is not an equal person: a rule that makes a pair certain also asks for first names that
+agree and birth dates that do not object. Where families share, two of one name at one e-mail may be two
+people, so what a household shares decides nothing without a birth date (DOUBTS). A veto keeps a pair from
+bulk merges; where so much else agrees that the score still speaks for one person, it is left to reviewers
+(DESPITE).
+
+Each condition once as Python and once as DuckDB's SQL over the columns of ``duckdb_compare.compare``; a
+test compares both on 100,000 pairs.
 """
 
 from __future__ import annotations
@@ -33,11 +37,11 @@ SINGLE_BITS = 48
 
 @dataclass(slots=True)
 class ComparedProfile:
-    """One person of a pair.
+    """One profile of a pair.
 
-    ``ids``: hashes (``keys.hashed``) of ``type:value`` of every hard identifier held, or written as an attribute
-    of that name; e-mail and phone are not among them, they follow the guarded rules. ``singles``: for each
-    identifier of a type a person has one of, ``single_of(type_id, value's hash)``.
+    ``ids``: hashes (``features.key_hash``) of ``type:value`` of every hard identifier, or of an attribute
+    with a type's name; not e-mail and phone, which follow the guarded rules. ``singles``: for each
+    identifier of a type a person has only one of, ``single_of(type_id, value's hash)``.
     """
 
     features: Features
@@ -47,8 +51,11 @@ class ComparedProfile:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """``tier`` is "" for a pair that is nothing. ``rule`` is a code of RULES, of DOUBTS where one keeps it from
-    being more than possible, or of DESPITE; ``veto`` one of VETOES; or ""."""
+    """``tier`` is "" for a pair that is nothing.
+
+    ``rule`` is a code of RULES; of DOUBTS, where one keeps it from being more than possible; or of DESPITE.
+    ``veto`` is one of VETOES. Either may be "".
+    """
 
     tier: str
     rule: str = ""
@@ -56,13 +63,13 @@ class Classification:
 
 
 def single_of(type_id: int, value_hash: int) -> int:
-    """A type and a value in 63 bits; the same type is the same head."""
+    """A type and a value in 63 bits; values of one type have equal leading bits."""
     return (type_id << SINGLE_BITS) | (value_hash & ((1 << SINGLE_BITS) - 1))
 
 
 @dataclass(slots=True)
 class Facts:
-    """What the conditions look at: the levels, and what no level says."""
+    """What conditions look at: the levels, and what no level says."""
 
     levels: Levels
     same_id: bool
@@ -75,7 +82,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Condition:
-    """All of ``when`` hold (``{field: level names}``) and the fact named ``needs`` (or its opposite, ``not x``)."""
+    """All of ``when`` (``{field: level names}``) and all facts in ``needs`` (``not x`` for the opposite)
+    hold.
+    """
 
     text: str
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -111,11 +120,12 @@ def _level_numbers(name: str, levels: tuple[str, ...]) -> list[int]:
 
 
 def _all_except(name: str, *left_out: str) -> tuple[str, ...]:
-    """Every level of a field, unknown among them, without some."""
+    """Every level of a field, unknown among them, except some."""
     return tuple(level for level in (UNKNOWN, *BY_FIELD[name].names) if level not in left_out)
 
 
-# Not a slip: Kevin and Devin are brothers more often than one is mistyped; their score may still make it probable.
+# A typo is not among them: Kevin and Devin are brothers more often than one name is mistyped. The score may still make
+# such a pair probable.
 _AGREEING_FIRST_NAMES = ("equal", "part", "nickname")
 _BIRTH_DATE_NOT_AGAINST = _all_except("birth_date", DIFFERS, "parted")
 
@@ -154,8 +164,8 @@ RULES: dict[str, Condition] = {
         },
     ),
 }
-# Such a pair is neither certain nor probable, whatever its score: fathers and sons have one name and one phone. A birth
-# date that agrees (and so the rule over it), or the same identifier, settles it.
+# Such a pair is at most possible, whatever its score: fathers and sons may have one name and one phone. An equal birth
+# date, or the same identifier, settles it.
 _NO_EQUAL_DATE = _all_except("birth_date", *SAME_DATE)
 _NO_EQUAL_MAIL = _all_except("email", *NEARLY_EQUAL_MAIL)
 _NO_EQUAL_PHONE = _all_except("phone", *SAME_PHONE)
@@ -254,8 +264,8 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
 }
-# Clerks mistake one name or one date for another: what one veto says and the score does not leaves a pair possible. Not
-# where both first names and birth dates object, nor at one e-mail or phone, where nine in ten are a household.
+# Clerks mistake one name or one date for another: where one veto objects and the score does not, a pair stays possible.
+# Not where both first names and birth dates object, nor at an equal e-mail or phone, where nine in ten are a household.
 _NO_CONTACT = {"email": _all_except("email", "equal"), "phone": _all_except("phone", "equal", "tail")}
 _FIRST_NAMES_NOT_UNLIKE = _all_except("first_name", DIFFERS)
 _MUCH_ELSE_AGREES = "but so much else agrees that they may be one person all the same."
@@ -285,17 +295,17 @@ DESPITE: dict[str, Condition] = {
         ("across_eighteen", "not has_conflicting_id"),
     ),
 }
-# Rules but this one are doubted where the score says less than possible: of a million people some have a common name
-# and were born on one day. Seven of a hundred such pairs are two people; they stay possible.
+# All rules but this one are doubted where the score is below possible: of a million people some share a common name and
+# a birthday. Seven of a hundred such pairs are two people; they stay possible.
 _SURE_RULE = "same_id"
 UNLIKELY = "unlikely"
-# Of pairs that rest on a third person (``through``).
+# The rule of pairs that rest on a third profile (``finding.transitive``).
 TRANSITIVE = "through"
 _TEXTS = {
     UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
     TRANSITIVE: "Both are likely one and the same third profile, though these two have little in common.",
 }
-# What people of one household or company share.
+# What members of one household or company share.
 TIES: dict[str, Condition] = {
     "email": Condition("They share an e-mail address.", {"email": ("equal",)}),
     "phone": Condition("They share a phone number.", {"phone": ("equal", "tail")}),
@@ -314,6 +324,7 @@ def compare_facts(
     today: date,
     often_shared: frozenset[str] = frozenset(),
 ) -> Facts:
+    """What the levels do not say about two profiles."""
     first_names = (left.features.first or "", right.features.first or "")
     birth_dates, adult_limit = (left.features.birth_date, right.features.birth_date), adult_since(today)
     return Facts(
@@ -337,11 +348,11 @@ def _have_conflicting_ids(left: frozenset[int], right: frozenset[int]) -> bool:
 
 
 def facts_sql(today: date) -> dict[str, str]:
-    """The same facts as columns, over tables ``l`` and ``r``."""
+    """The same facts as columns over tables ``l`` and ``r``."""
     same_type = "list_has_any(list_transform(l.singles, lambda x: x >> {0}), list_transform(r.singles, lambda x: x >> {0}))"
     adult_limit = adult_since(today)
     return {
-        # As cases, which look at the lists only where both have something in them.
+        # As CASE, which reads the lists only where both have entries.
         "same_id": "CASE WHEN len(l.ids) = 0 OR len(r.ids) = 0 THEN false ELSE list_has_any(l.ids, r.ids) END",
         "has_conflicting_id": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
         f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {same_type.format(SINGLE_BITS)} END",
@@ -352,13 +363,15 @@ def facts_sql(today: date) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def adult_since(today: date) -> str:
-    """The last birth date (ISO) of somebody who is eighteen."""
+    """The latest birth date (ISO) of an adult."""
     day = min(today.day, 28) if today.month == 2 else today.day
     return date(today.year - 18, today.month, day).isoformat()
 
 
 def is_nothing(facts: Facts) -> bool:
-    """Whether ``classify`` calls them nothing whatever their score: a veto holds, and neither tie nor exception."""
+    """Whether ``classify`` gives no tier whatever the score: a veto holds, and neither a tie nor an
+    exception.
+    """
     return bool(veto_of(facts)) and not _first_match(DESPITE, facts) and not _first_match(TIES, facts)
 
 
@@ -368,7 +381,7 @@ def veto_of(facts: Facts) -> str:
 
 
 def classify(facts: Facts, scored: PairScore, *, model: Model) -> Classification:
-    """The tier of a pair, and what decided it. What ``tier_sql`` says for many."""
+    """The tier of a pair, and what decided it. ``tier_sql`` gives the same for many."""
     is_possible = scored.score >= model.thresholds["possible"]
     if veto := veto_of(facts):
         if is_possible and (despite := _first_match(DESPITE, facts)):
@@ -397,7 +410,7 @@ def code_sql(conditions: Mapping[str, Condition]) -> str:
 
 
 def tier_sql(model: Model) -> str:
-    """Over columns ``veto``, ``despite``, ``rule``, ``tie``, ``doubt`` and ``score``."""
+    """The tier, over columns ``veto``, ``despite``, ``rule``, ``tie``, ``doubt`` and ``score``."""
     probable, possible = (f"score >= {model.thresholds[name]!r}" for name in ("probable", "possible"))
     return (
         f"CASE WHEN veto <> '' THEN CASE WHEN despite <> '' AND {possible} THEN '{POSSIBLE}'"
@@ -410,7 +423,7 @@ def tier_sql(model: Model) -> str:
 
 
 def rule_sql(model: Model) -> str:
-    """Over the same columns and ``tier``: the rule that makes it certain, or what makes it possible only."""
+    """The rule of a ``Classification``, over the same columns and ``tier``."""
     return (
         f"CASE WHEN tier = '{CERTAIN}' THEN rule WHEN veto <> '' THEN CASE WHEN tier = '{POSSIBLE}' THEN despite ELSE '' END"
         f" WHEN tier = '{POSSIBLE}' AND rule <> '' AND doubt = '' THEN '{UNLIKELY}'"
@@ -419,7 +432,9 @@ def rule_sql(model: Model) -> str:
 
 
 def tier_reason(rule: str, veto: str) -> str:
-    """Why a pair is certain, possible only, or may not be merged; "" when only its score speaks."""
+    """The sentence that says why a pair is certain, only possible, or vetoed; "" when only its score
+    decides.
+    """
     if rule in _TEXTS:
         return _TEXTS[rule]
     condition = DESPITE.get(rule) or VETOES.get(veto) or RULES.get(rule) or DOUBTS.get(rule)

@@ -1,1 +1,3 @@
-"""How the shipped weights came to be: invented people with known duplicates, and the fit. Not needed to run."""
+"""Synthetic people with known duplicates → the weights shipped in ``scoring/model.json``. Not needed at run
+time.
+"""

@@ -1,7 +1,8 @@
-"""Fits ``model.json``: a logistic regression on labelled candidate pairs of invented people. Run as a module.
+"""Synthetic people → ``scoring/model.json``, by logistic regression on labelled candidate pairs. Run as a
+module.
 
-Weights of a field fall with its levels and are clamped; thresholds are read off people the fit has not seen.
-Needs the packages of the ``dev`` extra (numpy, scipy, Faker).
+Weights of a field fall with its levels and are clamped; thresholds are taken from people the fit has not
+seen. Needs the packages of the ``dev`` extra (numpy, scipy, Faker).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ CLAMP = 9.0
 RIDGE = 2e-5
 VERSION = "5"
 SIZE = 80_000
-# How bases differ: how many people, how often households share e-mails and phones, how many are families, how many
-# people come twice, whether addresses are asked for. What size, sharing and doubling say is learned from the differences.
+# Bases differ in size, in how often households share e-mails and phones, in families, in how many people occur twice, and
+# in whether they have addresses. The weights of size, sharing and doubling are learned from these differences.
 SAMPLES: tuple[dict[str, Any], ...] = (
     {"rows": SIZE, "seed": 1, "share": 1.0},
     {"rows": SIZE, "seed": 2, "share": 0.3},
@@ -48,12 +49,12 @@ HELD_OUT_SAMPLES: tuple[dict[str, Any], ...] = (
     {"rows": SIZE, "seed": 14, "share": 1.0, "addresses": 0.0},
     {"rows": SIZE, "seed": 15, "share": 0.0, "addresses": 0.0},
 )
-# Bits below the score with the best F1 from which pairs are shown: a reviewer would rather see one too many.
+# Pairs are suggested from this many bits below the score with the best F1: a reviewer prefers one too many.
 REVIEW_MARGIN = 0.3
 
 
 def load(people: People) -> duckdb.DuckDBPyConnection:
-    """A database with the table ``people`` and all candidates compared."""
+    """A DuckDB database with the table ``profiles`` and all candidates compared."""
     db = duckdb.connect()
     db.execute(duckdb_compare.CREATE_TABLE)
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
@@ -76,12 +77,12 @@ def load(people: People) -> duckdb.DuckDBPyConnection:
 
 
 def feature_matrix(db: duckdb.DuckDBPyConnection, truth: set[tuple[int, int]]) -> tuple[Any, Any, Any]:
-    """Features, labels and the pairs (l, r) of every candidate."""
+    """The regression's matrix, labels and the pairs (l, r) of every candidate."""
     rows = db.execute("SELECT * FROM compared ORDER BY l, r").fetchnumpy()
     columns: list[Any] = []
     for comparison in COMPARISONS:
         level = rows[comparison.field]
-        columns.append(level >= 0)  # the weight of the last level, which the others add to
+        columns.append(level >= 0)  # the weight of the last level, to which the others add
         columns += [(level >= 0) & (level <= index) for index in range(len(comparison.levels) - 1)]
         if comparison.is_rarity_counted:
             columns.append(
@@ -116,13 +117,13 @@ def _without_nan(bits: Any) -> Any:
 
 
 def _doublings(db: duckdb.DuckDBPyConnection) -> float:
-    """How often the people of ``SIZE`` doubled."""
+    """How often the number of profiles has doubled since ``SIZE``."""
     ((count,),) = db.execute("SELECT count(*) FROM profiles").fetchall()
     return doublings(count, SIZE)
 
 
 def bounds() -> list[tuple[float, float]]:
-    """Steps between levels are never negative; a fifth to all of a name's rarity counts; more people, fewer are one."""
+    """Steps between levels are never negative; a fifth to all of a name's rarity counts; size never adds."""
     limits: list[tuple[float, float]] = []
     for comparison in COMPARISONS:
         limits.append((-CLAMP, 1.0))

@@ -1,4 +1,6 @@
-"""How people and clerks write the same thing another time: typos, nicknames, other spellings, other values."""
+"""A value → the same value as people and clerks write it another time: typos, nicknames, other spellings,
+other values.
+"""
 
 from __future__ import annotations
 
@@ -90,13 +92,15 @@ def new_email(dice: random.Random, person: Person) -> str:
     return f"{dice.choice(form) if dice.random() < 0.3 else form[0]}@{dice.choice(NEW_PROVIDERS)}"
 
 
-# --- On paper: somebody reads a form out or types it in --------------------------------------------------------
+# --- On paper: a clerk copies a form -----------------------------------------------------------------------------
 
 PAPER = ("first_name", "last_name", "birth_date", "city", "street", "postcode")
 
 
 def miscopy(dice: random.Random, row: dict[str, str], another: Person) -> None:
-    """What a clerk gets wrong in a row: one field or many, each slightly, altogether (``another``'s) or left out."""
+    """A clerk's mistakes in a row: of one field or many, a typo, ``another`` person's value, or an empty
+    field.
+    """
     for _ in range(dice.choices((0, 1, 2, 3, 4, 6, 8), (14, 24, 22, 16, 10, 8, 6))[0]):
         name = dice.choice([name for name in PAPER if row[name]] or ["city"])
         row[name] = choose_weighted(
@@ -117,7 +121,7 @@ def _shortened(text: str) -> str:
 
 
 def miskey(dice: random.Random, text: str) -> str:
-    """A key too many, too few, the wrong one, two in the wrong order, a gap or none; digits stay digits."""
+    """A key too many, too few or wrong, two transposed, a space too many or missing; digits stay digits."""
     if len(text) < 2:
         return text
     indexes = [index for index, char in enumerate(text) if char != "-"]

@@ -1,4 +1,6 @@
-"""A person who comes back as they do in a shop: another address, a typo, a nickname, a new phone, a move, a marriage."""
+"""A synthetic person → another row of theirs: another address, a typo, a nickname, a new phone, a move, a
+marriage.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from profiles.duplicates.training.vocabulary import FIELDS, Person, World
 def come_back(
     world: World, person: Person, base: dict[str, str], everybody: Sequence[Person]
 ) -> dict[str, str] | None:
-    """The same person another time, with enough in common to be found; None when thirty tries had too little."""
+    """Another row of the same person with enough in common to be found; None when thirty attempts had too
+    little.
+    """
     another = world.dice.choice(everybody)
     on_paper = person.is_on_paper or world.dice.random() < 0.05
     for _ in range(30):
@@ -41,14 +45,14 @@ def come_back(
 
 
 def _paper_row(dice: random.Random, person: Person, another: Person) -> tuple[dict[str, str], int]:
-    """What a clerk typed in from a form; it shares no address on the net."""
+    """A row a clerk copied from a form; it shares no e-mail or phone."""
     row = {name: getattr(person, name) if name in PAPER and dice.random() < 0.96 else "" for name in FIELDS}
     miscopy(dice, row, another)
     return row, 0
 
 
 def _another_row(world: World, person: Person, base: dict[str, str]) -> tuple[dict[str, str], int]:
-    """The row, and how many addresses it shares with the first."""
+    """The row, and how many e-mails and phones it shares with the first."""
     dice = world.dice
     row = {
         "first_name": person.first_name if dice.random() < 0.94 else "",
@@ -95,7 +99,7 @@ def _another_row(world: World, person: Person, base: dict[str, str]) -> tuple[di
 
 
 def _vary(world: World, row: dict[str, str], person: Person) -> None:
-    """Typos, nicknames, cases, moves: as people write themselves another time."""
+    """Typos, nicknames, case, moves: as people write themselves another time."""
     dice = world.dice
     first, last, born, city = row["first_name"], row["last_name"], row["birth_date"], row["city"]
     if first:

@@ -1,6 +1,7 @@
-"""The shipped model as settings Splink reads: the same score, on any of its backends (DuckDB, Spark).
+"""The shipped model → settings for Splink that give the same score on any of its backends (DuckDB, Spark).
 
-Splink takes ``people`` (``bulk.TYPES``) with ``id`` as ``unique_id`` and a column ``tf_<trait>`` of ``rarity_columns``.
+Splink takes ``profiles`` (``duckdb_compare.TYPES``) with ``id`` as ``unique_id`` and the columns
+``tf_<feature>`` of ``rarity_columns``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Splink weighs a level log2(m / u); only the ratio counts. It has to stay below 1 for the heaviest level.
 U = 2.0**-12
-# What Spark, and the functions Splink brings for it, call differently.
+# What Spark, and the functions Splink brings for it, name differently.
 _SPARK = (
     (" // 2", " div 2"),
     ("list_has_any(", "arrays_overlap("),
@@ -36,9 +37,9 @@ _SIDE = re.compile(r"\b([lr])\.(\w+)")
 def splink_settings(
     model: Model, profile_count: int, *, shared: Mapping[str, float] | None = None, spark: bool = False
 ) -> dict[str, Any]:
-    """Settings of a linker of the kind ``dedupe_only``, in DuckDB's SQL or Spark's.
+    """Settings of a ``dedupe_only`` linker, in DuckDB's SQL or Spark's.
 
-    ``shared``: the base's bits of ``together.SHARINGS``, and ``DOUBLED``, as ``rarity`` has them.
+    ``shared``: the base's bits of ``interactions.SHARING_TERMS`` and ``DOUBLED``, as ``rarity`` has them.
     """
     bits = {name: weight * (shared or {}).get(name, 0.0) for name, weight in model.shared.items()}
     doublings = model.doublings(profile_count)
@@ -75,7 +76,7 @@ def splink_settings(
 
 
 def rarity_columns() -> str:
-    """Columns for a SELECT over ``people``, with ``rarity`` filled by ``bulk.measure_rarity``."""
+    """Columns for a SELECT over ``profiles``, with ``rarity`` filled by ``duckdb_compare.measure_rarity``."""
     return ", ".join(
         f"{U!r} * pow(2, -coalesce((SELECT bits FROM rarity WHERE field = '{comparison.field}' AND value = {comparison.feature}),"
         f" (SELECT bits FROM rarity WHERE field = '{comparison.field}' AND value = ''), 0))"

@@ -1,8 +1,8 @@
-"""Invented people of nine countries with known duplicates and known look-alikes, for fitting and for tests.
+"""A seed → rows of synthetic people from nine countries, with known duplicates and known look-alikes.
 
-Households share addresses, phones and names; offices share mailboxes; forms are filled in with junk; and a
-person comes back as they do in a shop: another address, a typo, a nickname, a new phone, a move, a marriage.
-Everything follows from the seed. Names come from Faker's lists, weighted as there.
+Households share addresses, phones and names; offices share mailboxes; forms contain junk; and people come
+back with another address, a typo, a nickname, a new phone. Names come from Faker's lists, weighted as
+there.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ JUNK = {
     "birth_date": ("1900-01-01", "1970-01-01", "2000-01-01", "1980-01-01"),
 }
 ROLES = ("info", "office", "sales", "contact", "admin", "bookings")
-# Households known by letter or at a counter only: no e-mail, no phone, nearly always a whole address.
+# Households known only by letter or at a counter: no e-mail or phone, nearly always a whole address.
 PAPER_SHARE = 0.08
 
 
 @dataclass(slots=True)
 class People:
-    """``rows``: ``{field: text}`` in the order of their ids from 1; ``truth``: pairs of ids, smaller first."""
+    """``rows``: ``{field: text}`` in the order of their ids from 1; ``truth``: pairs of ids of one person,
+    smaller first; ``traps``: pairs that only look alike.
+    """
 
     rows: list[dict[str, str]] = field(default_factory=list)
     truth: set[tuple[int, int]] = field(default_factory=set)
@@ -46,9 +48,10 @@ def make_people(
     families: float = 1.0,
     addresses: float = 1.0,
 ) -> People:
-    """``rows`` profiles, ``doubled`` of them further rows of somebody; ``share``: how often households share an
-    e-mail or phone; ``families``: how many of the households of several are as large as in a census; ``addresses``:
-    how many of the streets and postcodes people gave are kept.
+    """``rows`` rows, a share of ``doubled`` of them further rows of a person.
+
+    ``share``: how often households share an e-mail or phone; ``families``: how many of the households of
+    several are as large as in a census; ``addresses``: how many streets and postcodes are kept.
     """
     dice = random.Random(seed)  # noqa: S311  (nothing secret is drawn)
     world = World(dice)
@@ -87,11 +90,11 @@ def _households(
             size = 1
         members = _household(world, household, size, companies)
         ids = range(made, made + size)
-        for one, other in combinations(range(size), 2):
-            if members[one].birth_date == members[other].birth_date:
-                traps.append((ids[one], ids[other], "twins"))
-            if members[one].first_name == members[other].first_name:
-                traps.append((ids[one], ids[other], "parent_child"))
+        for first, second in combinations(range(size), 2):
+            if members[first].birth_date == members[second].birth_date:
+                traps.append((ids[first], ids[second], "twins"))
+            if members[first].first_name == members[second].first_name:
+                traps.append((ids[first], ids[second], "parent_child"))
         if size > 1:
             for name, chance in (("email", 0.06), ("phone", 0.18)):
                 if world.dice.random() < chance * share:
@@ -110,14 +113,14 @@ def _household(world: World, number: int, size: int, companies: int) -> list[Per
     street = f"{world.street(dice)} {dice.choice(('St', 'Road', 'Weg', 'ulica'))} {dice.randint(1, 199)}"
     is_on_paper = dice.random() < PAPER_SHARE
     members: list[Person] = []
-    for place in range(size):
+    for index in range(size):
         is_male = dice.random() < 0.5
         first = (world.male if is_male else world.female)[country](dice)
-        last = world.rare(dice) if place and dice.random() < 0.25 else family
+        last = world.rare(dice) if index and dice.random() < 0.25 else family
         born = date(1932, 1, 1) + timedelta(int(dice.gauss(20_600, 5_100)) % 28_000)
-        if place == 3 and dice.random() < 0.03:
+        if index == 3 and dice.random() < 0.03:
             born, last = date.fromisoformat(members[2].birth_date), members[2].last_name
-        if place == 2 and dice.random() < 0.02:
+        if index == 2 and dice.random() < 0.02:
             first, last = members[0].first_name, members[0].last_name
             born = date.fromisoformat(members[0].birth_date) + timedelta(9_700)
         mail = world.email(first, last, born.isoformat(), companies)
@@ -127,17 +130,17 @@ def _household(world: World, number: int, size: int, companies: int) -> list[Per
 
 
 def _role_mail(world: World, people: list[Person], traps: list[tuple[int, int, str]]) -> None:
-    """ "info@" of a company, which several people write from."""
+    """ "info@" of a company, from which several people write."""
     dice = world.dice
     for number in range(max(3, len(people) // 1500)):
         mates = dice.sample(range(len(people)), dice.choices((2, 3, 4, 6, 12), (40, 25, 15, 12, 8))[0])
-        for place in mates:
-            people[place].email = f"{ROLES[number % len(ROLES)]}@office{number}.com"
+        for index in mates:
+            people[index].email = f"{ROLES[number % len(ROLES)]}@office{number}.com"
         traps += [(a, b, "role_email") for a, b in combinations(sorted(mates), 2)]
 
 
 def _base_row(world: World, person: Person) -> dict[str, str]:
-    """What is known of somebody at first."""
+    """What is known of a person at first."""
     dice = world.dice
     if person.is_on_paper:
         return {
@@ -156,8 +159,8 @@ def _base_row(world: World, person: Person) -> dict[str, str]:
 
 
 def _fill_in_junk(world: World, rows: list[dict[str, str]], traps: list[tuple[int, int, str]]) -> None:
-    held: dict[tuple[str, str], int] = {}
-    for place, row in enumerate(rows):
+    unpaired: dict[tuple[str, str], int] = {}
+    for index, row in enumerate(rows):
         for name, chance in (
             ("email", 0.004),
             ("phone", 0.006),
@@ -168,11 +171,11 @@ def _fill_in_junk(world: World, rows: list[dict[str, str]], traps: list[tuple[in
                 continue
             row[name] = world.dice.choice(JUNK[name])
             if name in ("email", "phone"):
-                last = held.pop((name, row[name]), None)
+                last = unpaired.pop((name, row[name]), None)
                 if last is None:
-                    held[name, row[name]] = place
+                    unpaired[name, row[name]] = index
                 else:
-                    traps.append((last, place, f"junk_{name}"))
+                    traps.append((last, index, f"junk_{name}"))
 
 
 def _shuffled(
@@ -185,12 +188,12 @@ def _shuffled(
     ids = list(range(1, len(every) + 1))
     dice.shuffle(ids)
     people = People([{} for _ in every])
-    for place, row in enumerate(every):
-        people.rows[ids[place] - 1] = row
-    of_one: dict[int, list[int]] = {}
-    for number, (place, _) in enumerate(more):
-        of_one.setdefault(place, [ids[place]]).append(ids[len(rows) + number])
-    for same in of_one.values():
+    for index, row in enumerate(every):
+        people.rows[ids[index] - 1] = row
+    by_person: dict[int, list[int]] = {}
+    for number, (index, _) in enumerate(more):
+        by_person.setdefault(index, [ids[index]]).append(ids[len(rows) + number])
+    for same in by_person.values():
         people.truth.update(combinations(sorted(same), 2))
     people.traps = [(min(ids[a], ids[b]), max(ids[a], ids[b]), kind) for a, b, kind in traps]
     return people

@@ -1,6 +1,5 @@
-"""What invented people are made of: names, cities, streets, addresses of nine countries, drawn by their weights.
-
-Names come from Faker's lists, weighted as there.
+"""Faker's lists → weighted names, cities, streets and addresses of nine countries to draw synthetic people
+from.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "st
 
 @dataclass(slots=True)
 class Person:
-    """Everything true of somebody; a row knows a part of it."""
+    """Everything true of a person; a row contains a part of it."""
 
     first_name: str
     last_name: str
@@ -63,7 +62,7 @@ class Person:
 
 
 class WeightedChoice:
-    """Something drawn by its weights."""
+    """Draws items by their weights."""
 
     def __init__(self, items: Sequence[Any], weights: Sequence[float]) -> None:
         self.items, self.sums = list(items), list(accumulate(weights))
@@ -119,7 +118,7 @@ class World:
         return f"+{code}{start}{first}{''.join(self.dice.choices(string.digits, k=digits - 1))}"
 
     def email(self, first: str, last: str, born: str, companies: int) -> str:
-        """One nobody else has, also where dots do not count."""
+        """An address nobody else has, even without dots."""
         given, family = fold(first).replace(" ", ""), fold(last).replace(" ", "")
         domain = self.domains(self.dice) or f"co{self.dice.randrange(companies)}.com"
         number = self.dice.randint(1, 999)

@@ -1,4 +1,6 @@
-"""Why two profiles are separate: what links them, where it is stored, who wrote it so, and what mends it (D3)."""
+"""Two profiles → why they are separate: the value that links them, where it is stored, who wrote it, and
+what fixes it.
+"""
 
 from profiles.duplicates.why.diagnose import ProfilePair, find_profile_pair, profiles_of_pair, why
 from profiles.duplicates.why.findings import Finding, Fix, SourceFix

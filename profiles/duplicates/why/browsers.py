@@ -1,4 +1,6 @@
-"""Browsers: two that never said whose they are, one that several people use, and an e-mail that changed in one."""
+"""The history of two profiles → findings about browsers: never identified, used by several people, or with
+a changed e-mail.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ EMAIL = "email"
 
 
 def find(history: PairHistory, display: DisplayValue, *, has_shared_value: bool) -> list[Finding]:
-    """What browsers say about the two. ``is_linked``: another value at both says it already."""
+    """Findings about browsers. ``has_shared_value``: another shared value explains the two already."""
     findings = [_of_handover(history, handover, display) for handover in history.handovers]
     codes = {finding.code for finding in findings}
     if (
@@ -82,7 +84,7 @@ def _of_handover(history: PairHistory, handover: BrowserHandover, display: Displ
 
 
 def _trace(history: PairHistory, handover: BrowserHandover) -> ValueTrace | None:
-    """The identifier's row at whoever had it last, else at the other."""
+    """The identifier's trace at its last holder, else at the first."""
     for side in (history.side(handover.then_id), history.other(handover.then_id)):
         for trace in side.traces:
             if (trace.type, trace.value) == (handover.type, handover.value) and trace.origin is not None:
@@ -109,11 +111,11 @@ def _of_held_merge(history: PairHistory, handover: BrowserHandover, value: str) 
     )
 
 
-# --- Another e-mail, nothing that stays -----------------------------------------------------------------
+# --- Another e-mail, no stable id -----------------------------------------------------------------------
 
 
 def _main_ids(history: PairHistory, side: ProfileTraces) -> set[str]:
-    """Ids that stay when an e-mail changes: hard, main, and no e-mail."""
+    """Ids that stay when an e-mail changes: main hard identifiers other than e-mails."""
     return {
         f"{trace.type}:{trace.value}"
         for trace in side.traces
@@ -125,7 +127,7 @@ def _main_ids(history: PairHistory, side: ProfileTraces) -> set[str]:
 
 
 def _looks_like_changed_email(history: PairHistory) -> bool:
-    """Different e-mails, no stable id at one of them at least, and no name that objects."""
+    """E-mails differ, at least one profile has no stable id, and no name objects."""
     emails = [set(side.of_type(EMAIL)) for side in history.sides]
     if not all(emails) or all(_main_ids(history, side) for side in history.sides):
         return False
@@ -143,7 +145,7 @@ def _names_differ(history: PairHistory) -> bool:
 
 
 def _agree_but_email(history: PairHistory, display: DisplayValue) -> Finding | None:
-    """The same without a browser: full names agree, e-mails differ, nothing that stays."""
+    """The same without a shared browser: full names agree, e-mails differ, no stable id."""
     left, right = (
         [(name or "").casefold() for name in (side.root.first_name, side.root.last_name)]
         for side in history.sides
@@ -197,7 +199,7 @@ def _changed(
     )
 
 
-# --- Nobody ever said who it is ---------------------------------------------------------------------------
+# --- Never identified ---------------------------------------------------------------------------------------
 
 
 def _never_identified(history: PairHistory, display: DisplayValue) -> list[Finding]:
@@ -257,7 +259,9 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
 
 
 def _is_no_visitor(created_by: ValueOrigin | None) -> TypeGuard[ValueOrigin]:
-    """Made by a file, the API or staff: its browser id was made up, and says nothing."""
+    """Whether a file, the API or staff made the profile: then its browser id was generated and says
+    nothing.
+    """
     return created_by is not None and not created_by.is_tracked
 
 

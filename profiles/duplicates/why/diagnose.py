@@ -1,4 +1,4 @@
-"""The question itself: two people in, findings out."""
+"""Two profiles → the findings that explain why they are separate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ProfilePair:
 
 
 def find_profile_pair(a_ref: str | int, b_ref: str | int) -> ProfilePair:
-    """The two people behind any ids they have or had. Raises NotFound, RuleForbids when both are one person."""
+    """The surviving profiles of any two ids. Raises NotFound; RuleForbids when both are one profile."""
     a, b = find_profile(a_ref).root, find_profile(b_ref).root
     if a.pk == b.pk:
         raise RuleForbids(f"“{a_ref}” and “{b_ref}” are one person already: #{a.pk}.")
@@ -32,7 +32,7 @@ def find_profile_pair(a_ref: str | int, b_ref: str | int) -> ProfilePair:
 
 
 def profiles_of_pair(pair_id: int) -> ProfilePair:
-    """The two people of a suggested pair. Raises NotFound, RuleForbids."""
+    """The surviving profiles of a suggested pair. Raises NotFound, RuleForbids."""
     pair = DuplicatePair.objects.filter(pk=pair_id).values_list("a_id", "b_id").first()
     if pair is None:
         raise NotFound(f"There is no pair {pair_id}.")
@@ -44,15 +44,15 @@ def _unmasked(_type: str, value: str) -> str:
 
 
 def value_display(can_view_pii: bool) -> DisplayValue:
-    """How values are shown: as they are, or masked."""
+    """How values are displayed: as they are, or masked."""
     return _unmasked if can_view_pii else mask_identifier
 
 
 def why(profiles: ProfilePair, *, display: DisplayValue = _unmasked, base_url: str = "") -> list[Finding]:
-    """Why these two are separate: at least one finding, what must be dealt with first at the top.
+    """Why these two are separate: at least one finding; what must be resolved first is first.
 
-    Values and sentences hold personal data as ``see`` shows it; ``base_url`` stands in the calls to copy. A fixed
-    number of queries, whatever the two have; of each profile's events the newest 2,000.
+    Values and sentences contain personal data as ``display`` returns it; ``base_url`` is used in calls to
+    copy. A fixed number of queries; of each profile's events the newest 2,000 are read.
     """
     history = read_pair_history(profiles.a, profiles.b, base_url=base_url)
     read_types(history)
@@ -60,10 +60,10 @@ def why(profiles: ProfilePair, *, display: DisplayValue = _unmasked, base_url: s
 
 
 def findings_of(history: PairHistory, display: Callable[[str, str], str]) -> list[Finding]:
-    """The findings of a case that was read. Pure."""
+    """The findings of a history. Pure."""
     shared_values = shared_values_of(history)
     misplaced = misplaced_values.find(history, shared_values, display)
-    # A phone or the like may be shared: it links, and still says little.
+    # A shared phone or the like links two profiles, and still says little.
     has_shared_value = any(finding.code != "contact_type" for finding in misplaced)
     browser_findings = browsers.find(history, display, has_shared_value=has_shared_value)
     is_same_id = any(finding.code in ("email_case", "email_as_other_id") for finding in misplaced)

@@ -1,4 +1,6 @@
-"""What is read of two people, and what is found. Pure: no query in here."""
+"""The data types of this room: what is read about two profiles, and the findings and fixes that come of it.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from typing import Any
 from profiles.identity.types import TypeSpec
 from profiles.models import IdentifierType, Profile
 
-# Where a value stands, the strongest first. Only the first two lead anybody to a profile.
+# How a value is stored, the strongest first. Only the first two resolve to a profile.
 HARD, SOFT = "hard_identifier", "soft_identifier"
 PENDING, CONTACT = "pending_identifier", "contact_value"
 ATTRIBUTE, PROPERTY = "attribute", "event_property"
-# What is no value: a decision somebody took, a lock, nothing.
+# Findings without a value: a decision, a lock, nothing.
 DECISION, LOCK, NOWHERE = "decision", "lock", ""
 STRENGTH = {HARD: 5, SOFT: 5, PENDING: 4, CONTACT: 3, ATTRIBUTE: 2, PROPERTY: 1}
 STORED_AS_LABELS = {
@@ -29,7 +31,7 @@ STORED_AS_LABELS = {
     NOWHERE: "",
 }
 
-# Every finding by its code, as a heading.
+# Headings of findings, by code.
 TITLES = {
     "update_not_identify": "Sent by update instead of identify",
     "identifier_in_event": "An identifier in an event",
@@ -58,7 +60,7 @@ TITLES = {
     "nothing_links": "Nothing links them",
 }
 
-# (identifier type, value) → the value as it may be shown.
+# (identifier type, value) → the value as it may be displayed.
 DisplayValue = Callable[[str, str], str]
 
 
@@ -66,8 +68,8 @@ DisplayValue = Callable[[str, str], str]
 class ValueOrigin:
     """Who wrote a value and how.
 
-    ``door`` is the source's; ``call`` and ``event`` the kind and name of a tracking call, with the ids it came
-    with; ``file``, ``line``, ``column`` of an import; ``who`` a login or (``is_key``) the name of an API key.
+    ``channel`` is the source's; ``call`` and ``event`` are kind and name of a tracking call, with its ids;
+    ``file`` and ``row`` belong to an import; ``author`` is a login or (``is_key``) the name of an API key.
     """
 
     at: datetime.datetime | None
@@ -90,7 +92,7 @@ class ValueOrigin:
     needs_confirmation: bool = False
 
     def column_to(self, *targets: str) -> str:
-        """The column of the import that goes to one of these targets, or ""."""
+        """The import's column that is mapped to one of these targets, or ""."""
         for column, entry in self.mapping.items():
             target = (
                 entry if isinstance(entry, str) else entry.get("to", "") if isinstance(entry, dict) else ""
@@ -106,10 +108,11 @@ class ValueOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ValueTrace:
-    """One place of one person where a value stands.
+    """One place where a value of one profile is stored.
 
-    ``type`` and ``value`` are the identifier it reads as (normalized); ``raw`` as it was written there. ``place``
-    is an identifier's type, a journal key (``email``, ``attributes.crm_id``) or a pointer (``/properties/mail``).
+    ``type`` and ``value`` are the identifier it reads as (normalized), ``raw`` is what was written.
+    ``location`` is an identifier's type, a journal key (``email``, ``attributes.crm_id``) or a pointer
+    (``/properties/mail``).
     """
 
     root_id: int
@@ -129,7 +132,7 @@ class ValueTrace:
 
 @dataclass(slots=True)
 class ProfileTraces:
-    """One of the two people: the surviving profile, its traces, and what made it."""
+    """One of the two surviving profiles, its traces, and what created it."""
 
     root: Profile
     traces: list[ValueTrace] = field(default_factory=list)
@@ -143,15 +146,16 @@ class ProfileTraces:
         return [trace for trace in self.traces if trace.stored_as in kinds]
 
     def of_type(self, name: str) -> list[str]:
-        """The values of one type that lead here."""
+        """The values of one type that resolve to this profile."""
         return [trace.value for trace in self.traces if trace.resolves and trace.location == name]
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserHandover:
-    """A soft identifier both people had, one after the other, or that was held from joining them.
+    """A soft identifier that both profiles had in turn, or that was kept from merging them.
 
-    ``kind``: hands (it changed hands between them), held (the circuit breaker waits), shared (called a shared device).
+    ``kind``: hands (it changed hands), held (the circuit breaker holds the merge), shared (marked as a
+    shared device).
     """
 
     type: str
@@ -167,7 +171,7 @@ class BrowserHandover:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """What somebody or something decided about the two."""
+    """What a person or the comparison decided about the two."""
 
     verdict: str
     decider: str
@@ -179,14 +183,14 @@ class RecordedDecision:
 
 @dataclass(slots=True)
 class PairHistory:
-    """Everything read about two people; the families of causes look at nothing else."""
+    """Everything read about two profiles; findings are derived from it alone."""
 
     a: ProfileTraces
     b: ProfileTraces
     types: dict[str, TypeSpec]
     handovers: list[BrowserHandover] = field(default_factory=list)
     decisions: list[RecordedDecision] = field(default_factory=list)
-    # What objects, in words, by the veto's code.
+    # The sentences of vetoes, by code.
     vetoes: dict[str, str] = field(default_factory=dict)
     region: str = ""
     base_url: str = ""
@@ -213,7 +217,9 @@ class PairHistory:
 
 @dataclass(frozen=True, slots=True)
 class SharedValue:
-    """The same value at both people. ``weak`` is where it does not lead to its person; ``strong`` the other place."""
+    """The same value at both profiles. ``weaker`` is where it does not resolve; ``stronger`` the other
+    place.
+    """
 
     type: str
     value: str
@@ -223,7 +229,7 @@ class SharedValue:
 
 @dataclass(frozen=True, slots=True)
 class SourceFix:
-    """What to change where the data comes from; ``code`` is to be copied, ``language`` shell, javascript or json."""
+    """What to change at the source; ``code`` is to be copied, ``language`` shell, javascript or json."""
 
     text: str
     language: str = ""
@@ -233,7 +239,7 @@ class SourceFix:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What mends the data (``code``, ``text``; ``joins``: the two are one afterwards) and the source (``source``)."""
+    """What fixes the data (``code``, ``text``; ``merges``: the two are one afterwards), and the ``source``."""
 
     code: str
     text: str
@@ -245,8 +251,8 @@ class Fix:
 class Finding:
     """One reason why two profiles are separate.
 
-    ``value`` as it may be shown; ``type``, ``place`` and ``raw`` are for whoever carries out the fix, and never
-    shown. ``source``, ``via`` and ``at`` say who wrote it, how, and when.
+    ``value`` as it may be displayed; ``type`` and ``raw`` are for carrying out the fix and are never
+    displayed. ``source``, ``via`` and ``at`` say who wrote it, how, and when.
     """
 
     code: str

@@ -1,4 +1,6 @@
-"""Mending what was found: looked at first, then carried out by the verbs everybody uses, audited, undoable."""
+"""A fix that a finding offers → its preview, or the merge, verdict or unlock that carries it out, audited
+and undoable.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ from profiles.tracking.rejected.double_opt_in import confirm_identifier
 KEEP_APART = "keep_apart"
 _MERGING = ("profiles.merge_profile",)
 _IDENTIFYING = (*_MERGING, "profiles.add_identifier")
-# What each fix is called and asks for.
+# What each fix is called, and which permissions it needs.
 TITLES: dict[str, str] = {
     PROMOTE: "Promote to identifier and join",
     CONFIRM: "Confirm and join",
@@ -54,7 +56,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     REOPEN: ("profiles.change_duplicatepair",),
     KEEP_APART: ("profiles.change_duplicatepair",),
 }
-# Two people on one device stay two: offered beside every joining fix.
+# Offered beside every fix that merges: two people on one device stay two.
 KEEP_APART_FIX = Fix(
     KEEP_APART, "Remember that these are two people; no import or call joins them from then on.", False
 )
@@ -62,7 +64,7 @@ KEEP_APART_FIX = Fix(
 
 @dataclass(frozen=True, slots=True)
 class FixPreview:
-    """What a fix would do: ``steps`` in words, and the merge it makes, if it joins the two."""
+    """What a fix would do: ``steps`` as sentences, and the merge, if it merges the two."""
 
     code: str
     title: str
@@ -74,7 +76,9 @@ class FixPreview:
 
 @dataclass(frozen=True, slots=True)
 class AppliedFix:
-    """What a fix did. ``profile_id`` is the surviving profile, of the first of the two when they stay apart."""
+    """What a fix did. ``profile_id`` is the surviving profile, or the first of the two when they stay
+    separate.
+    """
 
     code: str
     message: str
@@ -96,7 +100,7 @@ def _check_rights(actor: Actor, code: str) -> None:
 
 
 def _chosen(profiles: ProfilePair, code: str, display: DisplayValue | None = None) -> list[Finding]:
-    """The findings this fix is offered for. Raises RuleForbids naming what is offered."""
+    """The findings that offer this fix. Raises RuleForbids naming the fixes that are offered."""
     findings = why(profiles) if display is None else why(profiles, display=display)
     chosen = [finding for finding in findings if finding.fix is not None and finding.fix.code == code]
     if chosen or code == KEEP_APART:
@@ -112,7 +116,7 @@ def _chosen(profiles: ProfilePair, code: str, display: DisplayValue | None = Non
 def preview_fix(
     profiles: ProfilePair, *, code: str, display: DisplayValue | None = None, actor: Actor, source: Source
 ) -> FixPreview:
-    """What ``apply_fix`` would do; nothing is kept. ``see`` shows values in the sentences.
+    """What ``apply_fix`` would do; nothing is kept. ``display`` formats values in the sentences.
 
     Raises what ``apply_fix`` raises.
     """
@@ -147,11 +151,11 @@ def apply_fix(
     source: Source,
     preview_hash: str | None = None,
 ) -> AppliedFix:
-    """Carry out one of the fixes that ``why`` offers for two people; one that joins them can be undone as a merge.
+    """Carry out one of the fixes that ``why`` offers; one that merges can be undone like any merge.
 
-    The two are found anew, so nothing is mended that no longer holds. All values that are mended by the same code
-    are mended together. Raises NotFound; RuleForbids (one person already, not offered, locked); Forbidden naming
-    the permission that is missing; Stale when ``preview_hash`` is no longer that of the two.
+    Findings are computed anew, so only what still holds is fixed. All values with the same fix are fixed
+    together. Raises NotFound; RuleForbids (one profile already, not offered, locked); Forbidden naming the
+    missing permission; Stale when ``preview_hash`` is no longer that of the two.
     """
     profiles = find_profile_pair(a_id, b_id)
     chosen = _chosen(profiles, code)
@@ -174,7 +178,7 @@ def apply_fix(
     return applied
 
 
-# --- Joining ----------------------------------------------------------------------------------------------
+# --- Merging ----------------------------------------------------------------------------------------------
 
 
 def _merge(
@@ -186,7 +190,7 @@ def _merge(
     source: Source,
     preview_hash: str | None,
 ) -> AppliedFix:
-    """Merge first, as the preview showed, then give the survivor what was found in the wrong place."""
+    """Merge first, as previewed, then attach the misplaced values to the survivor."""
     suggestion = suggest_winner(profiles.a.pk, profiles.b.pk)
     merged = merge_profiles(
         winner_id=suggestion.winner_id,
@@ -229,7 +233,7 @@ def _attach_values(
                 may_merge=False,
             )
         else:
-            # Kept where it was found, so that an undo gives it back there.
+            # Attached via the member it was found at, so that an undo returns it there.
             attach_identifier(
                 profile_id=merged.winner_id,
                 type_name=name,
@@ -241,7 +245,7 @@ def _attach_values(
     return steps
 
 
-# --- Not joining --------------------------------------------------------------------------------------------
+# --- Staying separate ---------------------------------------------------------------------------------------
 
 
 def _unlock(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:

@@ -1,4 +1,6 @@
-"""What keeps two apart on purpose: a decision, a lock, a rule that objects; and that nothing links them at all."""
+"""The history of two profiles → findings that keep them separate on purpose: a decision, a lock, a veto; or
+nothing links them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ UNLOCK, REOPEN = "unlock", "reopen"
 
 
 def before(history: PairHistory) -> list[Finding]:
-    """Locks and decisions: nothing else matters while they stand."""
+    """Locks and decisions: while they stand nothing else matters."""
     findings = [
         Finding(
             "locked",
@@ -54,9 +56,9 @@ def before(history: PairHistory) -> list[Finding]:
 
 
 def objections(history: PairHistory, display: DisplayValue, *, is_same_id: bool) -> list[Finding]:
-    """Different values of an identifier of which a person has one, and what the comparison objects to.
+    """Different values of an identifier a person has one of, and the comparison's vetoes.
 
-    ``same``: an identifier spelled in two ways was found, and would object to itself.
+    ``is_same_id``: one identifier in two spellings was found, which would object to itself.
     """
     findings = [] if is_same_id else _other_ids(history, display)
     codes = {finding.code for finding in findings}
@@ -108,7 +110,7 @@ def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
 
 
 def by_transitive_link(history: PairHistory) -> list[Finding]:
-    """Whom both are likely to be, where the pair is suggested for that alone."""
+    """The third profile both are likely to be, where the pair is suggested for that alone."""
     return [
         Finding(
             "by_third",
@@ -125,7 +127,7 @@ def by_transitive_link(history: PairHistory) -> list[Finding]:
 
 
 def nothing(history: PairHistory) -> Finding:
-    """No value of one is at the other."""
+    """No value is shared."""
     return Finding(
         "nothing_links",
         f"Nothing links #{history.a.id} and #{history.b.id}: no identifier, attribute or event of one has a value of the"

@@ -1,4 +1,6 @@
-"""Two people as the tables have them: where each value stands, and who wrote it. A fixed number of queries."""
+"""Two profiles → their history as the tables have it: where each value is stored, and who wrote it. A fixed
+number of queries.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,12 @@ from profiles.identity.types import identifier_types
 from profiles.models import DuplicatePair, HeldJoin, Identifier, LinkInterval, Profile
 from profiles.values.attributes import CUSTOM
 
-# Of each profile so many of the newest events are looked at, and so many of those that hold something are read.
+# Of each profile this many of the newest events are searched, and this many of the matching ones are read.
 EVENTS, READ = 2_000, 200
-# What looks as if it could say who somebody is, in the text of an event.
+# What may be an identifier in the text of an event.
 _LOOKS = r"@|phone|mobile|tel"
 _MAX_PATTERNS = 200
-# Nested objects of an event are read so deep.
+# How deep nested objects of an event are read.
 DEPTH = 3
 
 _EVENTS = """
@@ -59,7 +61,7 @@ _EVENTS = """
 
 
 def read_pair_history(a: Profile, b: Profile, *, base_url: str = "") -> PairHistory:
-    """Everything about two surviving profiles that can say why they are two. Seven queries."""
+    """Everything that can explain why two surviving profiles are separate. Seven queries."""
     types = identifier_types()
     sides = {a.pk: ProfileTraces(a), b.pk: ProfileTraces(b)}
     for trace in _identifiers(sides):
@@ -101,14 +103,14 @@ def _identifiers(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
             raw=row.raw or row.value,
             stored_as=stored,
             location=row.type.name,
-            # Until the journal says more.
+            # Replaced by the journal's origin where there is one.
             origin=ValueOrigin(row.first_seen_at, row.source.name, row.source.door, row.source_id),
             is_verified=row.is_verified,
         )
 
 
 def _attributes(root: Profile) -> Iterable[ValueTrace]:
-    """E-mail and phone, and every text or number among the custom attributes; these read as no type yet."""
+    """E-mail and phone, and every text or number among the custom attributes; their type is not known yet."""
     for name in ("email", "phone"):
         if value := getattr(root, name):
             yield ValueTrace(root.pk, root.pk, name, value, value, ATTRIBUTE, name)
@@ -128,7 +130,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _events(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
-    """Texts in events that may say who it is, the newest of equal ones first. One query."""
+    """Texts in events that may be identifiers, the newest of equal ones first. One query."""
     wanted = {
         text
         for side in sides.values()
@@ -192,7 +194,7 @@ def _texts_in(value: Any, location: str, depth: int = DEPTH) -> list[tuple[str, 
 
 
 def _add_origins(sides: dict[int, ProfileTraces]) -> None:
-    """Put the journal's origin on identifiers and attributes, and on the people themselves. One query."""
+    """Set the journal's origin of identifiers and attributes, and of the profiles themselves. One query."""
     wanted = {_key(trace) for side in sides.values() for trace in side.traces if trace.stored_as != PROPERTY}
     origins = origins_of([*sides], wanted)
     for root_id, side in sides.items():
@@ -213,11 +215,11 @@ def _with_origin(trace: ValueTrace, origins: dict[tuple[int, str, str], ValueOri
     return trace if origin is None else replace(trace, origin=origin)
 
 
-# --- What stands between them ---------------------------------------------------------------------------
+# --- Handovers and decisions ----------------------------------------------------------------------------
 
 
 def _handovers(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
-    """Soft identifiers that both had, one after the other. One query."""
+    """Soft identifiers that both profiles had in turn. One query."""
     rows = (
         LinkInterval.objects.filter(profile__canonical_id__in=sides)
         .order_by("pk")
@@ -236,7 +238,7 @@ def _handovers(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
 
 
 def _held_merges(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
-    """Joins of the two that the circuit breaker held. One query."""
+    """Merges of the two that the circuit breaker holds. One query."""
     a, b = sides
     rows = HeldJoin.objects.filter(
         Q(profile__canonical_id=a, other__canonical_id=b) | Q(profile__canonical_id=b, other__canonical_id=a),
@@ -259,7 +261,7 @@ def _held_merges(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
 
 
 def _decisions(sides: Sequence[int] | dict[int, ProfileTraces]) -> list[RecordedDecision]:
-    """What is known and decided about the pair, the newest first. One query."""
+    """Verdicts and vetoes of the pair, the newest first. One query."""
     a, b = sides
     rows = DuplicatePair.objects.filter(
         Q(a__canonical_id=a, b__canonical_id=b) | Q(a__canonical_id=b, b__canonical_id=a)

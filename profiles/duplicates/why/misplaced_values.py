@@ -1,4 +1,6 @@
-"""A value both have, stored where it leads to nobody: in an update, an event, a column, under attributes, waiting."""
+"""Values both profiles have → findings: where each is stored so that it does not resolve (an update, an
+event, an attribute …).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ PROMOTE, CONFIRM, MERGE, NORMALIZE = (
 
 
 def find(history: PairHistory, shared_values: list[SharedValue], display: DisplayValue) -> list[Finding]:
-    """One finding per value both have; two where it leads to neither, one for each place."""
+    """One finding per shared value; two where it resolves on neither side, one for each place."""
     findings = []
     for shared_value in shared_values:
         findings += _of_shared_value(history, shared_value, display)
@@ -95,7 +97,7 @@ def _misplaced(
     other_trace: ValueTrace,
     display: DisplayValue,
 ) -> Finding:
-    """Why the value does not lead to the person of ``trace``."""
+    """Why the value does not resolve to the profile of ``trace``."""
     source = source_fixes.send_as_identifier(history, trace, displayed(trace, display))
     head = f"#{trace.root_id} has the {history.label(shared_value.type).lower()} {displayed(trace, display)}{spelling_note(trace, display)}"
     tail = f"#{other_trace.root_id} has it as {_stored_as_text(other_trace)} from {describe_source(other_trace)}."
@@ -141,7 +143,7 @@ def _pending(
 
 
 def _cause(history: PairHistory, trace: ValueTrace) -> tuple[str, str]:
-    """(code, the rest of the sentence) of a value that leads nowhere."""
+    """(code, the rest of the sentence) for a value that does not resolve."""
     origin = trace.origin
     location = location_of(trace)
     if trace.stored_as == PROPERTY and trace.location == "/userId":
@@ -184,11 +186,11 @@ def _contact(trace: ValueTrace) -> tuple[str, str]:
     )
 
 
-# --- Both lead, or neither may --------------------------------------------------------------------------
+# --- Both resolve, or neither may -----------------------------------------------------------------------
 
 
 def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayValue) -> Finding:
-    """The same e-mail as two identifiers that are not equal: other case, or another type."""
+    """One e-mail as two identifiers that are not equal: different case, or different types."""
     weak, strong = shared_value.weaker, shared_value.stronger
     is_same_type = weak.location == strong.location
     code = "email_case" if is_same_type else "email_as_other_id"
@@ -218,7 +220,7 @@ def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayVa
 
 
 def _contact_only(history: PairHistory, shared_value: SharedValue, display: DisplayValue) -> Finding:
-    """A type that is for contact only, such as the phone as it ships."""
+    """A type that is for contact only, as the phone is by default."""
     weak, strong = shared_value.weaker, shared_value.stronger
     label = history.label(shared_value.type)
     is_phone = history.types[shared_value.type].row.normalizer == IdentifierType.Normalizer.PHONE

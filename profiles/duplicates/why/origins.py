@@ -1,4 +1,6 @@
-"""Who wrote a value, from the journal: the entry that set it, with the call, the file or the key behind it."""
+"""Stored values → who wrote each, from the journal: the entry that set it, with the call, the file or the
+API key.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from profiles.reading.provenance import ENTRIES
 # (journal key, item): ("identifiers", "email:ann@example.com"), ("attributes.plan", "pro").
 Key = tuple[str, str]
 
-# Merges carry values over; who wrote them first is what is asked for. An item "" is who made the profile.
+# Merges carry values over, so their entries are skipped. The item "" asks who created the profile.
 _SQL = """
     WITH members AS (
         SELECT id, canonical_id FROM profiles_profile WHERE canonical_id = ANY(%(roots)b::bigint[])
@@ -47,7 +49,7 @@ _SQL = """
 
 
 def origins_of(roots: Sequence[int], wanted: Collection[Key]) -> dict[tuple[int, str, str], ValueOrigin]:
-    """``{(root, journal key, item): origin}``; ``(root, "", "")`` is who made the profile. One query."""
+    """``{(root, journal key, item): origin}``; ``(root, "", "")`` is who created the profile. One query."""
     keys = sorted(wanted)
     params = {
         "roots": [*roots],
@@ -59,7 +61,7 @@ def origins_of(roots: Sequence[int], wanted: Collection[Key]) -> dict[tuple[int,
 
 
 def loaded(value: str | None) -> Any:
-    """A jsonb column as ``run`` gives it."""
+    """A jsonb column as ``run`` returns it, parsed."""
     return None if value is None else orjson.loads(value)
 
 

@@ -1,4 +1,6 @@
-"""The same value at both people, however it is written and wherever it stands. Pure."""
+"""The history of two profiles → the values both have, however they are written and wherever they are
+stored. Pure.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +25,20 @@ from profiles.models import IdentifierType
 from profiles.tracking.parse.trait_names import field_of, fold
 from profiles.values.attributes import CUSTOM
 
-# A number or a short word under any name is the same as an id by chance; under such a name, or so long, it is not.
+# A number or short word may equal an id by chance, unless its name looks like an id's or it is this long.
 _ID_NAME = re.compile(
     r"id$|ids$|number|no$|ref|card|code|key|customer|member|account|login|mail|user|phone|mobile|external",
     re.IGNORECASE,
 )
 _LONG = 6
 _DIGITS = re.compile(r"\D+")
-# So many last digits of two numbers written differently make them the same number.
+# Numbers written differently are the same when this many last digits are equal.
 _TAIL = 7
 _Key = tuple[str, str]
 
 
 def read_types(history: PairHistory) -> None:
-    """Give every attribute and event property the identifier type it reads as; drop what reads as none."""
+    """Set the identifier type each attribute and event property reads as; drop those that read as none."""
     known = {side.id: _values(history.other(side.id)) for side in history.sides}
     for side in history.sides:
         traces = []
@@ -49,7 +51,7 @@ def read_types(history: PairHistory) -> None:
 
 
 def _values(side: ProfileTraces) -> dict[str, set[str]]:
-    """``{type: values}`` of the identifiers of one side."""
+    """``{type: values}`` of one profile's identifiers."""
     by_type: dict[str, set[str]] = defaultdict(set)
     for trace in side.traces:
         if trace.stored_as not in (ATTRIBUTE, PROPERTY):
@@ -97,7 +99,9 @@ def _clean(raw: str, spec: TypeSpec) -> str | None:
 
 
 def _phone(raw: str, name: str, spec: TypeSpec, known_values: dict[str, set[str]]) -> str | None:
-    """In its international form; one without a country code is the other side's number that ends like it."""
+    """The number in international form; one without country code is the other profile's number that ends
+    like it.
+    """
     looks_international = raw.strip().startswith(("+", "00"))
     named_field = field_of(name)
     if (
@@ -116,7 +120,7 @@ def _phone(raw: str, name: str, spec: TypeSpec, known_values: dict[str, set[str]
 
 
 def _email_as_id(trace: ValueTrace, history: PairHistory) -> Iterable[ValueTrace]:
-    """An e-mail kept as an identifier of another type, where case may count."""
+    """An e-mail stored as an identifier of another type, where case may count."""
     spec = history.types.get(trace.type)
     if trace.stored_as != HARD or "@" not in trace.value or spec is None:
         return
@@ -129,11 +133,11 @@ def _email_as_id(trace: ValueTrace, history: PairHistory) -> Iterable[ValueTrace
                 yield replace(trace, type=email_type.name, value=value, raw=trace.value)
 
 
-# --- Links ----------------------------------------------------------------------------------------------
+# --- Shared values --------------------------------------------------------------------------------------
 
 
 def shared_values_of(history: PairHistory) -> list[SharedValue]:
-    """Every hard value that stands at both people, the surest first. Soft ones are told by the browsers."""
+    """Every hard value stored at both profiles, the strongest first. For soft ones see ``browsers``."""
     at_a, at_b = (_by_key(side, history) for side in history.sides)
     shared = []
     for key in at_a.keys() & at_b.keys():
@@ -152,7 +156,7 @@ def shared_values_of(history: PairHistory) -> list[SharedValue]:
 
 
 def _by_key(side: ProfileTraces, history: PairHistory) -> dict[_Key, ValueTrace]:
-    """The strongest place of each value; a contact value is told by the attribute that was written with it."""
+    """The strongest place of each value; a contact value is represented by the attribute written with it."""
     strongest: dict[_Key, ValueTrace] = {}
     for trace in side.traces:
         key = (trace.type, trace.value)
@@ -164,5 +168,5 @@ def _by_key(side: ProfileTraces, history: PairHistory) -> dict[_Key, ValueTrace]
 
 
 def _rank(trace: ValueTrace) -> tuple[int, bool, bool]:
-    # An identifier of the type itself before an e-mail kept as another type's; the usual spelling before others.
+    # An identifier of the type itself before an e-mail stored as another type; the normalized spelling before others.
     return (STRENGTH[trace.stored_as], trace.location == trace.type, trace.raw == trace.value)

@@ -1,4 +1,4 @@
-"""What to change where the data comes from: the exact call or mapping, with the values of the case, to be copied."""
+"""A finding's value and origin → what to change at the source: the exact call or mapping to copy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def script(*parts: Any) -> str:
 
 
 def track_call(history: PairHistory, kind: str, body: dict[str, Any]) -> str:
-    """A tracking call of a server, for the shell."""
+    """A server's tracking call, for the shell."""
     return (
         f'curl -u "$WRITE_KEY:" -H "Content-Type: application/json" "{history.base_url}/v1/{kind}" \\\n'
         f"  -d {shlex.quote(as_json(body))}"
@@ -33,7 +33,7 @@ def track_call(history: PairHistory, kind: str, body: dict[str, Any]) -> str:
 
 
 def api_call(history: PairHistory, method: str, path: str, body: dict[str, Any]) -> str:
-    """A call of the API, for the shell."""
+    """An API call, for the shell."""
     return (
         f'curl -X {method} -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" \\\n'
         f'  "{history.base_url}/api/v1/{path}" -d {shlex.quote(as_json(body))}'
@@ -41,7 +41,7 @@ def api_call(history: PairHistory, method: str, path: str, body: dict[str, Any])
 
 
 def send_as_identifier(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
-    """How the value should have been sent, by the door it came through."""
+    """How the value should have been sent, by the channel it came by."""
     origin = trace.origin
     if origin is not None and origin.cause == Change.Cause.IMPORT:
         return _map_column(history, trace, origin)
@@ -86,7 +86,7 @@ def _identify(history: PairHistory, trace: ValueTrace, origin: ValueOrigin, valu
 
 
 def identify_body(type_name: str, value: str, origin: ValueOrigin | None) -> dict[str, Any]:
-    """An identify call about the same browser or user."""
+    """The body of an identify call about the same browser or user."""
     body: dict[str, Any] = {}
     if origin is not None and origin.user_id and type_name != CUSTOMER:
         body["userId"] = origin.user_id
@@ -138,7 +138,7 @@ def sign_user_id(trace: ValueTrace, value: str) -> SourceFix:
 
 
 def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
-    """E-mails as ids: lower case them, or send them where case makes no difference."""
+    """E-mails used as ids: lower-case them, or send them where case does not matter."""
     origin = trace.origin
     text = (
         f"E-mails are sent as {history.label(trace.location)}, where case counts. Send them as traits.email, where it does"
@@ -157,7 +157,7 @@ def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceF
 
 
 def international_phone(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
-    """A number with its country code, by the door it came through."""
+    """A number with its country code, by the channel it came by."""
     origin = trace.origin
     text = "Send phone numbers with “+” and country code, or set CDP_PHONE_REGION to the country of those without."
     if origin is not None and origin.cause == Change.Cause.IMPORT:
@@ -188,7 +188,7 @@ def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> S
 
 
 def identify_visitor(history: PairHistory, origin: ValueOrigin | None) -> SourceFix:
-    """Say who it is when they log in, order or sign up."""
+    """Call identify when somebody logs in, orders or signs up."""
     text = (
         "Call identify when they log in, order or sign up: then every browser of theirs leads to one person."
     )
@@ -209,7 +209,7 @@ def reset_on_logout(origin_source: str) -> SourceFix:
 
 
 def map_identifier(origin: ValueOrigin) -> SourceFix:
-    """An import that named nobody."""
+    """An import without an identifier column."""
     columns = [
         column
         for column, entry in origin.mapping.items()
@@ -222,7 +222,7 @@ def map_identifier(origin: ValueOrigin) -> SourceFix:
 
 
 def name_somebody(history: PairHistory) -> SourceFix:
-    """Whoever makes people by the API or by hand without saying who they are."""
+    """For callers of the API and staff who create profiles without an identifier."""
     body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": "YOUR-CUSTOMER-ID"}]}
     return SourceFix(
         "Name an e-mail or a customer_id when somebody is added; without one every call makes somebody new.",

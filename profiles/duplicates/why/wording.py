@@ -1,4 +1,6 @@
-"""How something was written, in words: the call, the file's row and column, the key and its place."""
+"""A trace or its origin → the words for how it was written: the call, the file's row and column, the key
+and its place.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from profiles.values.attributes import CUSTOM
 
 
 def location_of(trace: ValueTrace) -> str:
-    """Where in the call or body it stood: ``traits.email``, ``properties.mail``, ``attributes.crm_id``."""
+    """Where in the call or body the value was: ``traits.email``, ``properties.mail``,
+    ``attributes.crm_id``.
+    """
     origin = trace.origin
     if trace.stored_as == PROPERTY:
         return trace.location.strip("/").replace("/", ".")
@@ -24,7 +28,7 @@ def location_of(trace: ValueTrace) -> str:
 
 
 def _sent_name(trace: ValueTrace) -> str:
-    """The trait's name as it was sent, where that can be told by its value."""
+    """The trait's name as it was sent, where its value tells."""
     sent = trace.origin.sent if trace.origin else None
     if isinstance(sent, dict):
         own = trace.location.removeprefix(CUSTOM)
@@ -74,7 +78,7 @@ def displayed(trace: ValueTrace, display: DisplayValue) -> str:
 
 
 def spelling_note(trace: ValueTrace, display: DisplayValue) -> str:
-    """A remark about another spelling, for who may see it."""
+    """A remark about another spelling; the spelling itself only where it may be displayed."""
     if trace.raw == trace.value or not trace.raw:
         return ""
     written = display(trace.type, trace.raw)
