@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 
 class Tier(models.TextChoices):
-    """How sure it is, never blended (D1). ``related`` is a household or company: offered as that, never as a merge."""
+    """How sure it is, never blended. ``related`` is a household or company: offered as that, never as a merge."""
 
     CERTAIN = "certain", "Certain"
     PROBABLE = "probable", "Probable"

@@ -185,7 +185,7 @@ def began(signal: Signal, usual: Usual, minutes: Sequence[Minute]) -> datetime.d
     A CUSUM with an unknown share after the change; of equally likely minutes the latest, so that minutes
     without calls do not count. Minutes in order.
     """
-    best, found = 0.0, None
+    best, beginning = 0.0, None
     hits = calls = 0
     expected = min(max(usual.share, 1e-4), 1 - 1e-4)
     for at, k, n in reversed(minutes):
@@ -194,9 +194,9 @@ def began(signal: Signal, usual: Usual, minutes: Sequence[Minute]) -> datetime.d
         hits, calls = hits + k, calls + n
         share = hits / calls
         gain = _gain(hits, calls, share, expected) if (share > expected) == signal.rises else 0.0
-        if found is None or gain > best:
-            best, found = gain, at
-    return found
+        if beginning is None or gain > best:
+            best, beginning = gain, at
+    return beginning
 
 
 def _gain(hits: int, calls: int, share: float, expected: float) -> float:

@@ -161,9 +161,9 @@ def _count_slice(now: datetime.datetime) -> bool:
 
 def _add(start: datetime.datetime, end: datetime.datetime) -> None:
     span: dict[str, Any] = {"start": start, "end": end}
-    shapes = {**span, "unit": "hour", "events": list(EVENT_KINDS)}
+    params = {**span, "unit": "hour", "events": list(EVENT_KINDS)}
     with connection.cursor() as cursor:
-        _upsert(cursor, CALL_COUNTS_SQL, _CALL_COUNT_COLUMNS, shapes)
+        _upsert(cursor, CALL_COUNTS_SQL, _CALL_COUNT_COLUMNS, params)
         _upsert(cursor, _PROFILES, ("new_profiles",), span)
         cursor.execute("SELECT id FROM profiles_eventname WHERE lower(name) = %s", [ORDER])
         orders = [pk for (pk,) in cursor.fetchall()]

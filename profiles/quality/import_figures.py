@@ -65,7 +65,7 @@ class DuplicateRate:
 
 @dataclass(frozen=True, slots=True)
 class ImportProvider:
-    """What an app that imports files tells data quality.
+    """What an app that imports files offers to data quality.
 
     ``recent(days)`` are imports of people applied in these days, the newest first; ``figures`` those of some of
     them, in their order; ``rates(since)`` those of the imports finished since, for the weekly report.

@@ -53,7 +53,7 @@ class Figures(CallCounts):
         return not (self.items or self.new_profiles or self.duplicates)
 
 
-FIGURE_NAMES = tuple(one.name for one in fields(Figures))
+FIGURE_NAMES = tuple(field_.name for field_ in fields(Figures))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Report:
 
     @property
     def subject(self) -> str:
-        new = sum(line.count for line in self.found)
+        new = sum(figure.count for figure in self.found)
         return f"Duplicates: {new:,} found this week, {self.waiting:,} wait for a decision"
 
 

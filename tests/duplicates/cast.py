@@ -1,4 +1,6 @@
-"""People who are in here twice, as files of contact values leave them: without identifiers that would join them."""
+"""Profiles of people who occur twice, as imports of contact values leave them: without identifiers that
+would merge them.
+"""
 
 from __future__ import annotations
 

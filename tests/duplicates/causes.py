@@ -1,6 +1,7 @@
-"""Ten ways one person becomes two, each through the doors data really comes by: tracking calls, the API, imports.
+"""Ten ways one person becomes two profiles, each played through real channels: tracking calls, the API,
+imports.
 
-``CAUSES[name]()`` plays one and gives the two profiles; nothing here inserts a row.
+``CAUSES[name]()`` plays one and returns the expected finding; nothing here inserts a row.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ANN = "ann@example.com"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a cause has to be told as: the finding and the profile it is about, in full."""
+    """The finding a cause must give, and the two profiles it is about."""
 
     a: int
     b: int
@@ -69,7 +70,7 @@ def root_of(ref: str) -> int:
 
 
 def browser(value: str) -> int:
-    """The person a browser's last events are on; also when the browser changed hands."""
+    """The profile of a browser's last events, also when the browser changed hands."""
     return root_of(f"anonymous_id:{value}")
 
 

@@ -1,4 +1,6 @@
-"""FEBRL's invented people (Christen 2009), as profiles: with neither their tax number nor the ids that tell the answer."""
+"""FEBRL's synthetic people (Christen 2009), as profiles, without the tax number and the ids that give the
+answer away.
+"""
 
 from __future__ import annotations
 

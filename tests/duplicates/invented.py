@@ -1,4 +1,6 @@
-"""Invented people as profiles: what an import of contact values leaves, two or three rows of some, none joined yet."""
+"""Synthetic people → profiles, as an import of contact values leaves them: two or three rows of some, none
+merged yet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs to compare both ways: candidates and whoever stands next to each other in some order."""
+"""Pairs to compare in both ways: candidates, and profiles that are neighbours in some order."""
 
 from __future__ import annotations
 

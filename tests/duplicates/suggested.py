@@ -1,4 +1,4 @@
-"""What the queue offers of a base that is in DuckDB alone: as a scan finds, classifies and bridges it."""
+"""A DuckDB table of profiles → the pairs a scan would suggest, transitive ones included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def suggested(db: DuckDBPyConnection, people: int, truth: set[tuple[int, int]]) -> tuple[Any, Any]:
-    """Scores and labels of the pairs that are certain, probable or possible; those by way of a third among them."""
+    """Scores and labels of the certain, probable and possible pairs, transitive ones included."""
     duckdb_compare.classify(db, shipped(), people)
     classified = db.execute("SELECT l, r, tier, score, veto FROM classified").fetchall()
     scores = {(a, b): score for a, b, tier, score, _ in classified if tier != "related"}

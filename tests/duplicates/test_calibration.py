@@ -1,4 +1,4 @@
-"""What people decide moves the line from score to probability, gently and in order."""
+"""Decisions change the calibration from score to probability, within limits."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def decisions(slope: float, offset: float, count: int) -> list[tuple[float, bool
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -2.0), (1.8, 1.5)])
-def test_the_line_people_decide_by_is_found(slope: float, offset: float) -> None:
-    line = fit(decisions(slope, offset, 4_000))
-    assert line is not None
-    assert line.slope == pytest.approx(slope, abs=0.15)
-    assert line.offset == pytest.approx(offset, abs=0.3)
-    assert line.decisions == 4_000
+def test_the_calibration_of_decisions_is_recovered(slope: float, offset: float) -> None:
+    calibration = fit(decisions(slope, offset, 4_000))
+    assert calibration is not None
+    assert calibration.slope == pytest.approx(slope, abs=0.15)
+    assert calibration.offset == pytest.approx(offset, abs=0.3)
+    assert calibration.decisions == 4_000
 
 
 def test_few_decisions_or_of_one_kind_say_nothing() -> None:
@@ -53,11 +53,11 @@ def test_decisions_that_a_score_parts_and_ones_against_it_stay_within_limits() -
 @given(
     st.lists(st.tuples(st.floats(-60, 60), st.booleans()), min_size=200, max_size=260),
 )
-def test_any_decisions_give_a_rising_line_or_none(decided: list[tuple[float, bool]]) -> None:
-    line = fit(decided)
-    if line is not None:
-        assert SLOPES[0] <= line.slope <= SLOPES[1]
-        assert OFFSETS[0] <= line.offset <= OFFSETS[1]
+def test_any_decisions_give_a_rising_calibration_or_none(decided: list[tuple[float, bool]]) -> None:
+    calibration = fit(decided)
+    if calibration is not None:
+        assert SLOPES[0] <= calibration.slope <= SLOPES[1]
+        assert OFFSETS[0] <= calibration.offset <= OFFSETS[1]
 
 
 def decide(count: int, *, version: str, user: User | None) -> None:
@@ -91,15 +91,19 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        line = fit_calibration.refit()
+        calibration = fit_calibration.refit()
     assert len(queries) < 10
-    assert line is not None
+    assert calibration is not None
     policy = DuplicatePolicy.current()
-    assert (policy.line_slope, policy.line_offset, policy.line_decisions) == (line.slope, line.offset, 300)
-    assert line.offset < -1
+    assert (policy.line_slope, policy.line_offset, policy.line_decisions) == (
+        calibration.slope,
+        calibration.offset,
+        300,
+    )
+    assert calibration.offset < -1
     assert policy.fitted_at is not None
     entry = AuditEntry.objects.get(action="duplicate.calibrate")
-    assert entry.detail == {"slope": line.slope, "offset": line.offset, "decisions": 300}
+    assert entry.detail == {"slope": calibration.slope, "offset": calibration.offset, "decisions": 300}
     assert fit_calibration.refit() is None
     # A new model's scores mean something else: back to the shipped line.
     DuplicatePair.objects.update(model_version="another")

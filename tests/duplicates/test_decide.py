@@ -1,4 +1,4 @@
-"""Decisions about pairs and cases: carried out, remembered, taken back; what changed meanwhile is said, not overrun."""
+"""Decisions about pairs and cases are carried out, remembered and taken back; stale ones are refused."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_part_of_a_group_is_merged_and_the_rest_stays(
     assert left.members == [first, third, fourth]
 
 
-def test_one_who_is_refused_keeps_the_group_as_it_was(case: DuplicateCase, by_staff: dict[str, Any]) -> None:
+def test_a_refused_member_keeps_the_group_as_it_was(case: DuplicateCase, by_staff: dict[str, Any]) -> None:
     Profile.objects.filter(pk=case.members[3]).update(is_locked=True)
     with pytest.raises(RuleForbids, match="is locked against merging. Unlock it first."):
         merge_case(case_id=case.pk, winner_id=case.members[0], **by_staff)

@@ -1,4 +1,4 @@
-"""What is compared: the same person written differently is equal, and what says nothing is left out."""
+"""Features: different spellings of one value are equal, and values that identify nobody are left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_folding_is_idempotent(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left", "right"),
     [
         ({"email": "Ann.Brown@GMAIL.com"}, {"email": "annbrown+shop@googlemail.com"}),
         ({"email": " ann@web.de"}, {"email": "ANN+news@web.de"}),
@@ -38,9 +38,9 @@ def test_folding_is_idempotent(text: str) -> None:
         ({"postcode": "SW1A 1AA"}, {"postcode": "sw1a1aa"}),
     ],
 )
-def test_spellings_of_one_thing_are_equal(one: dict[str, str], other: dict[str, str]) -> None:
-    assert read(**one) == read(**other)
-    assert match_keys(read(**one)) == match_keys(read(**other))
+def test_spellings_of_one_thing_are_equal(left: dict[str, str], right: dict[str, str]) -> None:
+    assert read(**left) == read(**right)
+    assert match_keys(read(**left)) == match_keys(read(**right))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_somebody_called_test_at_their_own_domain_is_somebody() -> None:
     assert not is_role("ann@shop.example")
 
 
-def test_a_name_in_two_groups_joins_neither_with_the_other() -> None:
+def test_a_name_in_two_groups_does_not_connect_them() -> None:
     assert set(groups_of("alex")) & set(groups_of("alexander"))
     assert set(groups_of("alex")) & set(groups_of("alexandra"))
     assert not set(groups_of("alexander")) & set(groups_of("alexandra"))

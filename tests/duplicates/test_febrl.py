@@ -1,4 +1,4 @@
-"""FEBRL's people, on whom the model was not fitted: nearly all pairs are suggested."""
+"""On FEBRL's people, whom the fit has not seen, nearly all pairs are suggested."""
 
 from __future__ import annotations
 

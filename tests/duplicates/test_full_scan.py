@@ -1,4 +1,4 @@
-"""A scan of everybody, and what follows a change: pairs with reasons, cases, shared values; decisions stay."""
+"""A scan, and a change after it: pairs with reasons, cases, shared values; decisions stay."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_both_ways_find_the_same(family: dict[str, int], way: str) -> None:
     pair = DuplicatePair.objects.select_related("a", "b").get(a_id=ann, b_id=again)
     summary = summarize(explain(pair))
     assert summary.startswith("First names are equal +"), summary
-    assert {"Birth dates are equal", "the same name and birth date"} <= {one.text for one in explain(pair)}
+    assert {"Birth dates are equal", "the same name and birth date"} <= {
+        reason.text for reason in explain(pair)
+    }
     assert pair.found_by == ("scan" if way == "scan" else "change")
 
 
@@ -103,7 +105,7 @@ def test_decisions_outlive_a_scan(family: dict[str, int], by_staff: dict[str, An
     assert not DuplicatePair.objects.filter(a_id=family["ann"], b_id=family["zoe"], verdict="open").exists()
 
 
-def test_what_no_longer_holds_goes_and_what_a_door_said_stays(
+def test_outdated_pairs_go_and_those_a_source_suggested_stay(
     family: dict[str, int], by_staff: dict[str, Any]
 ) -> None:
     ann, zoe = family["ann"], family["zoe"]
@@ -168,11 +170,11 @@ def test_a_case_outlives_its_weakest_link(way: str, by_staff: dict[str, Any]) ->
     scan() if way == "scan" else match_queue.work_off()
     connection.check_constraints()
     case.refresh_from_db()
-    assert (case.state, case.members) == ("open", [one for one in ids if one != gone])
+    assert (case.state, case.members) == ("open", [pk for pk in ids if pk != gone])
     assert case.weakest is not None
 
 
-def test_whoever_joins_a_group_may_have_a_smaller_id_than_its_anchor(by_staff: dict[str, Any]) -> None:
+def test_a_new_member_may_have_a_smaller_id_than_its_anchor(by_staff: dict[str, Any]) -> None:
     first = make_ann(
         first_name="Olaf", last_name="Berg", email="", phone="", birth_date="1950-01-02", city="Oslo"
     )
@@ -185,7 +187,7 @@ def test_whoever_joins_a_group_may_have_a_smaller_id_than_its_anchor(by_staff: d
     assert (case.anchor, case.members) == (first.pk, [first.pk, *ids])
 
 
-def test_one_junk_address_of_many_is_one_case_and_joins_nobody() -> None:
+def test_a_junk_address_of_many_is_a_case_and_makes_no_pairs() -> None:
     ids = [
         make_plain_profile(first_name=f"Name{number}", email="shared.desk@web.de").pk for number in range(250)
     ]

@@ -1,4 +1,6 @@
-"""The queue of changed people: every verb that changes what is compared fills it, and imports do not clog it."""
+"""The queue of changed profiles: every verb that changes what is compared fills it, and imports do not clog
+it.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +172,7 @@ def test_many_do_not_wait_for_a_scan_that_does_not_run(state: str) -> None:
     assert match_queue.queue_length() == 0
 
 
-def test_transactions_are_told_apart() -> None:
+def test_transactions_are_distinguished() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT txid_current()")
         (own,) = cursor.fetchone()
@@ -184,17 +186,19 @@ def test_transactions_are_told_apart() -> None:
 def test_who_changes_during_a_scan_is_compared_after_it(by_staff: dict[str, Any]) -> None:
     """The scan's file is of a moment ago: it neither takes away what was found since nor brings back what went."""
     same = {"last_name": "Pucllar", "birth_date": "1980-05-17"}
-    one, other = (make_profile(first_name="Ann", **same) for _ in range(2))
+    first, second = (make_profile(first_name="Ann", **same) for _ in range(2))
     late = make_profile(first_name="Zoe", last_name="Quist")
     match_queue.work_off()
     job = full_scan.start_scan(actor=by_staff["actor"])
     while job.cursor.get("step") != "store":
         run(job.pk, slice_seconds=0)
         job.refresh_from_db()
-    update_profile(profile_id=other.pk, values={"first_name": "Olaf", "birth_date": "1950-01-02"}, **by_staff)
+    update_profile(
+        profile_id=second.pk, values={"first_name": "Olaf", "birth_date": "1950-01-02"}, **by_staff
+    )
     update_profile(profile_id=late.pk, values={"first_name": "Ann", **same}, **by_staff)
     match_queue.work_off()
-    now = [(one.pk, late.pk)]
+    now = [(first.pk, late.pk)]
     assert list(DuplicatePair.objects.values_list("a_id", "b_id").filter(tier="certain")) == now
     assert run_to_end(job).state == "done"
     match_queue.work_off()

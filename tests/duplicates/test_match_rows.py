@@ -1,4 +1,4 @@
-"""Match rows: what they hold, and that a scan builds anew those an older product, or other settings, built."""
+"""Match rows: what they contain, and that a scan rebuilds those of an older version or other settings."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def test_a_scan_builds_outdated_rows_anew(monkeypatch: pytest.MonkeyPatch) -> No
     def scan() -> None:
         assert run_to_end(start_scan(actor=Actor.system())).state == "done"
 
-    def told() -> dict[int, tuple[Any, ...]]:
+    def stored_row() -> dict[int, tuple[Any, ...]]:
         return {row.pk: (row.version, row.first, row.keys, row.built_at) for row in MatchRow.objects.all()}
 
     scan()
-    before = told()
+    before = stored_row()
     assert before.keys() == {ann.pk, bob.pk}
     scan()
-    assert told() == before, "what is as it was is not written"
+    assert stored_row() == before, "what is as it was is not written"
     # As an older version left it: other keys, nobody in the queue.
     MatchRow.objects.filter(pk=ann.pk).update(version=1, keys=[1, 2, 3], first="an")
     assert not MatchQueue.objects.exists()
     scan()
-    after = told()
+    after = stored_row()
     assert (after[ann.pk][:3], after[bob.pk]) == (before[ann.pk][:3], before[bob.pk])
     was = match_rows.version()
     monkeypatch.setattr(match_rows, "ALGORITHM", match_rows.ALGORITHM + 1)

@@ -1,4 +1,4 @@
-"""Certain pairs merge by themselves where somebody allowed it, so many an hour, and go back like any batch."""
+"""The rule merges certain pairs where it is switched on, up to the cap per hour, undone like any batch."""
 
 from __future__ import annotations
 

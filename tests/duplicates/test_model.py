@@ -1,4 +1,4 @@
-"""The shipped model: what it weighs, how it explains, and that many pairs are scored as one is."""
+"""The shipped model: its weights and explanations, and that DuckDB scores many pairs as Python scores one."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_an_address_says_what_it_says_in_this_base() -> None:
     assert twice.score - once.score == pytest.approx(2 * shipped().shared["doubled"])
 
 
-def test_what_a_third_person_holds_too_is_a_households() -> None:
+def test_a_value_of_a_third_person_is_a_households() -> None:
     rows = (
         {"first_name": name, "email": "browns@web.de", "last_name": "Brown"}
         for name in ("Ann", "Anna", "Robert")
@@ -230,7 +230,7 @@ def test_all_pairs_at_once_are_scored_as_each_alone(rows: int) -> None:
 
 
 @pytest.mark.parametrize("people", [2_345, 49_999, 1_000_003])
-def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path) -> None:
+def test_results_are_written_for_a_base_of_any_size(people: int, tmp_path: Path) -> None:
     db = load(make_people(rows=400, seed=31))
     duckdb_compare.remove_frequent_values(db)
     duckdb_compare.compare(db)
@@ -238,7 +238,7 @@ def test_what_is_found_is_told_in_a_base_of_any_size(people: int, tmp_path: Path
     assert duckdb_compare.write_results(db, shipped(), people, tmp_path)["pairs"] > 0
 
 
-def test_a_key_too_many_hold_is_reported_and_compares_nobody() -> None:
+def test_a_frequent_key_is_reported_and_makes_no_pairs() -> None:
     db = duckdb.connect()
     db.execute(duckdb_compare.CREATE_TABLE)
     many = [[number, [7, 1000 + number]] for number in range(duckdb_compare.MAX_KEY_HOLDERS + 1)]

@@ -1,4 +1,4 @@
-"""What waits for a decision: by tier and filter, in a steady order, page by page."""
+"""The review queue: by tier and filter, in a stable order, page by page."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ CERTAIN = QueueFilter(tier="certain")
 
 def walk(wanted: QueueFilter, size: int, *, back: bool = False) -> list[int]:
     """Every pair of a filter, page by page, from either end."""
-    found: list[int] = []
+    pairs: list[int] = []
     page = queue.page_of(wanted, size=size)
     if back:
         while page.after:
             page = queue.page_of(wanted, after=page.after, size=size)
     while True:
-        ids = [one.pk for one in page.rows]
-        found = ids + found if back else found + ids
+        ids = [pair.pk for pair in page.rows]
+        pairs = ids + pairs if back else pairs + ids
         cursor = page.before if back else page.after
         if not cursor:
-            return found
+            return pairs
         page = (
             queue.page_of(wanted, before=cursor, size=size)
             if back
@@ -71,19 +71,19 @@ def test_pages_hold_every_pair_once_in_order_of_score() -> None:
 
 
 @given(text=st.text(max_size=30))
-def test_a_broken_place_is_the_beginning_or_a_place(text: str) -> None:
+def test_a_broken_cursor_is_the_beginning_or_a_position(text: str) -> None:
     for state in queue.STATES:
         queue.page_of(QueueFilter(state=state), after=text)
 
 
 def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     pairs = twins(3)
-    one, two, three = pairs
+    pair, two, three = pairs
     make_plain_profile(source="staff", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
     make_plain_profile(source="import", first_name="Ida", last_name="Quist", birth_date="1971-01-01")
     scan()
     ida = DuplicatePair.objects.exclude(pk__in=[pair.pk for pair in pairs]).get()
-    DuplicatePair.objects.filter(pk=one.pk).update(
+    DuplicatePair.objects.filter(pk=pair.pk).update(
         assignee=sam, created_at=timezone.now() - datetime.timedelta(days=40)
     )
     decide(pair_id=two.pk, verdict="later", **by_staff)
@@ -92,24 +92,24 @@ def test_filters(by_staff: dict[str, Any], sam: Any) -> None:
     def ids(**wanted: Any) -> set[int]:
         return {pair.pk for pair in queue.pairs(QueueFilter(**wanted))}
 
-    assert ids() == {one.pk, ida.pk}
+    assert ids() == {pair.pk, ida.pk}
     assert ids(state="later") == {two.pk}
     assert ids(state="decided") == {three.pk}
     assert ids(source="Import") == {ida.pk}
-    assert ids(assignee=sam.pk) == {one.pk}
+    assert ids(assignee=sam.pk) == {pair.pk}
     assert ids(assignee=0) == {ida.pk}
-    assert ids(days=30) == {one.pk}
-    assert ids(profile=one.b_id) == {one.pk}
-    assert ids(score=one.score + 100) == set()
+    assert ids(days=30) == {pair.pk}
+    assert ids(profile=pair.b_id) == {pair.pk}
+    assert ids(score=pair.score + 100) == set()
     assert ids(tier="related") == set()
-    for wanted, said in (
+    for wanted, message in (
         (QueueFilter(state="x"), "The state is open, later, decided."),
         (QueueFilter(tier="x"), "The tier is certain, probable, possible, related."),
         (QueueFilter(source="x"), "There is no source “x”."),
     ):
-        with pytest.raises(Invalid, match=said):
+        with pytest.raises(Invalid, match=message):
             queue.pairs(wanted)
-    delete_profiles(profile_ids=[one.a_id], **by_staff)
+    delete_profiles(profile_ids=[pair.a_id], **by_staff)
     assert ids() == {ida.pk}
 
 
@@ -118,7 +118,7 @@ def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
     make_ann()
     make_ann(first_name="Robert", birth_date="1978-02-03")
     scan()
-    counts = {one.tier: one.count for one in queue.tier_counts(QueueFilter())}
+    counts = {row.tier: row.count for row in queue.tier_counts(QueueFilter())}
     assert counts == {"certain": 4, "probable": 0, "possible": 0, "related": 1}
     assert queue.first_tier(queue.tier_counts(QueueFilter())) == "certain"
     decide(pair_id=pairs[0].pk, verdict="merge", **by_staff)
@@ -128,7 +128,7 @@ def test_counts_by_tier_and_day(by_staff: dict[str, Any]) -> None:
     assert days[-1][0] == timezone.localdate()
     assert queue.decided_today(by_staff["actor"].user_id) == (2, 2)
     assert queue.decided_today(0) == (2, 0)
-    assert [one.count for one in queue.tier_counts(replace(CERTAIN, state="decided"))] == [2, 0, 0, 0]
+    assert [row.count for row in queue.tier_counts(replace(CERTAIN, state="decided"))] == [2, 0, 0, 0]
 
 
 def test_a_page_is_read_by_the_queues_index() -> None:
@@ -143,9 +143,9 @@ def test_a_page_is_read_by_the_queues_index() -> None:
         )
         cursor.execute("ANALYZE profiles_duplicatepair, profiles_profile")
     first = queue.page_of(CERTAIN)
-    place = queue.pairs(CERTAIN).filter(queue._beyond(CERTAIN, (500.0, 10**9), is_back=False))
-    for found in (queue.pairs(CERTAIN), place):
-        plan = str(found.order_by("-score", "-pk")[:51].explain())
+    next_page = queue.pairs(CERTAIN).filter(queue._beyond(CERTAIN, (500.0, 10**9), is_back=False))
+    for pairs in (queue.pairs(CERTAIN), next_page):
+        plan = str(pairs.order_by("-score", "-pk")[:51].explain())
         assert "duplicate_pair_queue" in plan, plan
         assert "Sort" not in plan, plan
     assert len(first.rows) == queue.PAGE

@@ -1,4 +1,4 @@
-"""Splink reads the shipped model and gives the same score, on DuckDB and so on its other backends."""
+"""Splink reads the shipped model and gives the same score on DuckDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doors saw of two people is kept, whether a search found them before or not."""
+"""Suggestions of sources are kept, whether a search found the pair before or not."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:
         suggest({})
 
 
-def test_a_door_that_suggests_a_pair_while_a_search_takes_it_away_wins(two_connections: Any) -> None:
-    """The search's statement began before the door committed, and waits for it at the pair's row."""
+def test_a_suggestion_wins_over_a_search_that_removes_the_pair(two_connections: Any) -> None:
+    """The search's statement began before the suggestion was committed, and waits for the pair's row."""
     pair = pair_of()
     is_locked = threading.Event()
 

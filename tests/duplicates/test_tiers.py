@@ -1,4 +1,6 @@
-"""Tiers: what makes a pair certain, what forbids a merge, and that many pairs are classified as one is."""
+"""Tiers: what makes a pair certain, what forbids a merge, and that DuckDB classifies many pairs as Python
+classifies one.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def classify_pair(
 
 
 @pytest.mark.parametrize(
-    ("other", "tier", "rule", "veto"),
+    ("right", "tier", "rule", "veto"),
     [
         ({"phone": "", "birth_date": ""}, "certain", "email", ""),
         ({"email": "", "birth_date": "", "first_name": "Annie"}, "certain", "phone", ""),
@@ -104,8 +106,8 @@ def classify_pair(
         ),
     ],
 )
-def test_what_two_people_are_to_each_other(other: dict[str, Any], tier: str, rule: str, veto: str) -> None:
-    seen = classify_pair(side(ANN), side({**ANN, **other}))
+def test_what_two_people_are_to_each_other(right: dict[str, Any], tier: str, rule: str, veto: str) -> None:
+    seen = classify_pair(side(ANN), side({**ANN, **right}))
     assert (seen.tier, seen.rule, seen.veto) == (tier, rule, veto) or (
         tier == "" and seen.tier in ("", "possible")
     )
@@ -136,13 +138,13 @@ def test_what_a_household_shares_needs_a_birth_date() -> None:
 
 
 def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
-    other = {**ANN, "email": "sailor80@gmail.com", "birth_date": ""}
-    assert classify_pair(side(ANN), side(other)).tier == "possible"
-    assert classify_pair(side(ANN), side({**other, "birth_date": "1980-05-18"})).tier == "probable"
+    right = {**ANN, "email": "sailor80@gmail.com", "birth_date": ""}
+    assert classify_pair(side(ANN), side(right)).tier == "possible"
+    assert classify_pair(side(ANN), side({**right, "birth_date": "1980-05-18"})).tier == "probable"
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("left", "right"),
     [
         # Father and son of one name: at one e-mail with two phones, and at one address.
         ({}, {"phone": "+48600999888"}),
@@ -152,35 +154,36 @@ def test_one_phone_and_two_mailboxes_are_not_enough() -> None:
     ],
 )
 def test_without_a_birth_date_a_household_is_left_to_people(
-    one: dict[str, Any], other: dict[str, Any]
+    left: dict[str, Any], right: dict[str, Any]
 ) -> None:
     dateless = {**ANN, "birth_date": ""}
-    assert classify_pair(side({**ANN, **one}), side({**dateless, **other})).tier in ("possible", "")
+    assert classify_pair(side({**ANN, **left}), side({**dateless, **right})).tier in ("possible", "")
     assert (
-        classify_pair(side({**ANN, **one}, ids=(1,)), side({**dateless, **other}, ids=(1,))).rule == "same_id"
+        classify_pair(side({**ANN, **left}, ids=(1,)), side({**dateless, **right}, ids=(1,))).rule
+        == "same_id"
     )
 
 
 @pytest.mark.parametrize(("shared", "missing"), [("email", "phone"), ("phone", "email")])
 def test_where_families_often_share_one_address_is_not_enough(shared: str, missing: str) -> None:
-    one, other = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
+    left, right = {**ANN, "birth_date": ""}, {**ANN, "birth_date": "", missing: ""}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert classify_pair(side(one), side(other)) == Classification("certain", shared)
-    doubted = classify_pair(side(one), side(other), here)
+    assert classify_pair(side(left), side(right)) == Classification("certain", shared)
+    doubted = classify_pair(side(left), side(right), here)
     assert doubted == Classification("possible", f"often_{shared}")
     assert tier_reason(doubted.rule, "").startswith(
         f"Here families often share {'an e-mail address' if shared == 'email' else 'a phone'}, and no"
     )
     # Who shares both, or a birth date too, is one person here as well.
-    assert classify_pair(side(one), side(one), here) == Classification("certain", "email")
+    assert classify_pair(side(left), side(left), here) == Classification("certain", "email")
     assert classify_pair(side(ANN), side({**ANN, missing: ""}), here).rule == "name_and_birth_date"
 
 
 def test_where_families_often_share_both_a_birth_date_decides() -> None:
-    one, here = {**ANN, "birth_date": ""}, Rarity({"shared": {"often_email": 1.0, "often_phone": 1.0}})
-    assert classify_pair(side(one), side(one), here) == Classification("possible", "often_both")
+    left, here = {**ANN, "birth_date": ""}, Rarity({"shared": {"often_email": 1.0, "often_phone": 1.0}})
+    assert classify_pair(side(left), side(left), here) == Classification("possible", "often_both")
     assert classify_pair(side(ANN), side(ANN), here) == Classification("certain", "name_and_birth_date")
-    assert classify_pair(side(one, ids=(1,)), side(one, ids=(1,)), here) == Classification(
+    assert classify_pair(side(left, ids=(1,)), side(left, ids=(1,)), here) == Classification(
         "certain", "same_id"
     )
 
@@ -190,14 +193,14 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
     shared: str, missing: str
 ) -> None:
     """A mailbox that says the missing name tells them apart."""
-    one = {**ANN, "first_name": "", missing: ""}
+    left = {**ANN, "first_name": "", missing: ""}
     if shared == "email":
-        one |= {"email": "pucllar1980@web.de"}
+        left |= {"email": "pucllar1980@web.de"}
     here = Rarity({"shared": {f"often_{shared}": 1.0}})
-    assert classify_pair(side(one), side(one)) == Classification("probable")
-    assert classify_pair(side(one), side(one), here) == Classification("possible", f"nameless_{shared}")
+    assert classify_pair(side(left), side(left)) == Classification("probable")
+    assert classify_pair(side(left), side(left), here) == Classification("possible", f"nameless_{shared}")
     if shared == "email":
-        assert classify_pair(side(one), side({**one, "first_name": "Ann"}), here) == Classification(
+        assert classify_pair(side(left), side({**left, "first_name": "Ann"}), here) == Classification(
             "possible", "nameless_email"
         )
         assert classify_pair(side({**ANN, "first_name": "", "phone": ""}), side(ANN), here) == Classification(
@@ -206,24 +209,24 @@ def test_where_families_often_share_twins_without_first_names_are_left_to_people
 
 
 def test_addresses_a_digit_apart_may_be_those_of_namesakes() -> None:
-    one = {**ANN, "email": "ann.brown88@web.de", "birth_date": "", "phone": ""}
-    other = {**one, "email": "ann.brown78@web.de"}
-    assert classify_pair(side(one), side(other)) == Classification("possible", "mail_slip")
+    left = {**ANN, "email": "ann.brown88@web.de", "birth_date": "", "phone": ""}
+    right = {**left, "email": "ann.brown78@web.de"}
+    assert classify_pair(side(left), side(right)) == Classification("possible", "mail_slip")
     phone = {"phone": ANN["phone"]}
-    assert classify_pair(side({**one, **phone}), side({**other, **phone})).tier in ("certain", "probable")
+    assert classify_pair(side({**left, **phone}), side({**right, **phone})).tier in ("certain", "probable")
     assert classify_pair(
-        side({**one, "birth_date": "1980-05-17"}), side({**other, "birth_date": "1980-05-17"})
+        side({**left, "birth_date": "1980-05-17"}), side({**right, "birth_date": "1980-05-17"})
     ).tier == ("certain")
 
 
 def test_a_last_name_for_a_first_name_is_not_enough() -> None:
     """Charles Charles and Aurélie Charles may be twins."""
     home = {"last_name": "Charles", "birth_date": "1972-05-27", "city": "Łódź", "postcode": "21203"}
-    one = {**home, "first_name": "Charles", "email": "charles.charles@gmx.de"}
-    other = {**home, "first_name": "Aurélie", "email": "aurelie.charles@gmail.com"}
-    assert classify_pair(side(one), side(other)) == Classification("possible", "crossed")
+    left = {**home, "first_name": "Charles", "email": "charles.charles@gmx.de"}
+    right = {**home, "first_name": "Aurélie", "email": "aurelie.charles@gmail.com"}
+    assert classify_pair(side(left), side(right)) == Classification("possible", "crossed")
     phone = {"phone": ANN["phone"]}
-    assert classify_pair(side({**one, **phone}), side({**other, **phone})) == Classification("probable")
+    assert classify_pair(side({**left, **phone}), side({**right, **phone})) == Classification("probable")
 
 
 def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
@@ -240,44 +243,44 @@ def test_nicknames_where_somebody_else_lives_are_left_to_people() -> None:
 
 def test_namesakes_born_on_one_day_are_left_to_people() -> None:
     """Seven of a hundred are two people where name and date are all they have in common, and the name is common."""
-    one = {**ANN, "street": ""}
-    other = {**one, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
+    left = {**ANN, "street": ""}
+    right = {**left, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
     common = Rarity({name: {value: -6.0} for name, value in (("first_name", "ann"), ("last_name", "brown"))})
-    assert classify_pair(side(one), side(other)) == Classification("certain", "name_and_birth_date")
-    doubted = classify_pair(side(one), side(other), common)
+    assert classify_pair(side(left), side(right)) == Classification("certain", "name_and_birth_date")
+    doubted = classify_pair(side(left), side(right), common)
     assert doubted == Classification("possible", "unlikely")
     assert tier_reason(doubted.rule, "") == (
         "What makes them one is common here, and little else speaks for it: perhaps two people by chance."
     )
-    assert classify_pair(side(one, ids=(1,)), side(other, ids=(1,)), common) == Classification(
+    assert classify_pair(side(left, ids=(1,)), side(right, ids=(1,)), common) == Classification(
         "certain", "same_id"
     )
 
 
 def test_twins_are_left_to_people() -> None:
-    one, other = {**ANN, "email": "", "phone": ""}, {**ANN, "first_name": "", "email": "", "phone": ""}
-    assert classify_pair(side(one), side(other)).tier == "possible"
+    left, right = {**ANN, "email": "", "phone": ""}, {**ANN, "first_name": "", "email": "", "phone": ""}
+    assert classify_pair(side(left), side(right)).tier == "possible"
     assert classify_pair(
-        side({**one, "phone": ANN["phone"]}), side({**other, "phone": ANN["phone"]})
+        side({**left, "phone": ANN["phone"]}), side({**right, "phone": ANN["phone"]})
     ).tier == ("probable")
 
 
-def test_identifiers_join_and_forbid() -> None:
-    shared, other = single_of(3, 111), single_of(3, 222)
+def test_identifiers_match_and_forbid() -> None:
+    shared, right = single_of(3, 111), single_of(3, 222)
     stranger = {"first_name": "Ann", "city": "Łódź"}
     assert classify_pair(side(ANN, ids=(5, 6)), side(stranger, ids=(6,))) == Classification(
         "certain", "same_id"
     )
-    both = side(ANN, singles=(shared,)), side(ANN, singles=(other,))
+    both = side(ANN, singles=(shared,)), side(ANN, singles=(right,))
     assert classify_pair(*both) == Classification("related", "", "identifiers")
-    assert classify_pair(both[0], side(ANN, singles=(shared, other))).tier == "certain"
+    assert classify_pair(both[0], side(ANN, singles=(shared, right))).tier == "certain"
     assert classify_pair(both[0], side(ANN, singles=(single_of(4, 222),))).tier == "certain"
 
 
 def test_a_minor_is_not_merged_with_an_adult() -> None:
     assert adult_since(TODAY) == "2008-02-28"
-    one, child = side({**ANN, "birth_date": "2004-05-17"}), side({**ANN, "birth_date": "2014-05-17"})
-    assert classify_pair(one, child) == Classification("related", "", "minor")
+    left, child = side({**ANN, "birth_date": "2004-05-17"}), side({**ANN, "birth_date": "2014-05-17"})
+    assert classify_pair(left, child) == Classification("related", "", "minor")
 
 
 def test_a_leap_day_has_a_birthday_every_year() -> None:

@@ -1,4 +1,6 @@
-"""Two who are both likely one third: found after a scan and after a change alike, explained, and gone with what they rest on."""
+"""Transitive pairs: the same after a scan and after a change, explained, and removed with the links they
+rest on.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,9 @@ def test_by_the_likeliest_third_and_as_sure_as_the_weaker_link() -> None:
         TransitivePair(1, 3, 2, PROBABLE)
     ]
     # Who may be everybody is nobody in between.
-    crowd = [link(0, other) for other in range(1, MAX_LINKS + 2)]
-    assert transitive_pairs(crowd) == []
-    assert len(transitive_pairs(crowd[:-1])) == MAX_LINKS * (MAX_LINKS - 1) // 2
+    many = [link(0, other) for other in range(1, MAX_LINKS + 2)]
+    assert transitive_pairs(many) == []
+    assert len(transitive_pairs(many[:-1])) == MAX_LINKS * (MAX_LINKS - 1) // 2
 
 
 @given(
@@ -121,7 +123,7 @@ def compare_ends(way: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("way", ["scan", "queue"])
-def test_it_is_possible_and_told_by_whom(way: str, ann: list[int]) -> None:
+def test_it_is_possible_and_names_the_third(way: str, ann: list[int]) -> None:
     first, between, last = ann
     compare_ends(way)
     assert bridged() == [(first, last, between)]
@@ -197,7 +199,7 @@ def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any
     scan()
     compare_ends("queue")
     assert (find_pair(pair.pk).verdict, bridged()) == ("not_duplicate", [])
-    # Nor is the first asked about again by way of who was merged into the last.
+    # Nor is the first suggested again with the profile the last was merged into.
     zoe = make_ann(
         first_name="Zoe", last_name="Quist", email="z@web.de", phone="", birth_date="", city="Oslo"
     ).pk
@@ -207,7 +209,7 @@ def test_what_was_decided_about_it_stays(ann: list[int], by_staff: dict[str, Any
 
 
 @pytest.mark.django_db
-def test_whoever_is_told_apart_before_is_not_suggested(ann: list[int], by_staff: dict[str, Any]) -> None:
+def test_a_pair_decided_before_is_not_suggested(ann: list[int], by_staff: dict[str, Any]) -> None:
     first, _, last = ann
     set_verdict(a_id=first, b_id=last, verdict="not_duplicate", actor=by_staff["actor"])
     scan()
@@ -239,7 +241,9 @@ def test_it_goes_with_whom_it_rests_on(gone: str, ann: list[int], by_staff: dict
 @pytest.mark.django_db
 @pytest.mark.parametrize("way", ["scan", "queue"])
 @pytest.mark.parametrize("is_first", [True, False])
-def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staff: dict[str, Any]) -> None:
+def test_a_source_may_suggest_it_too(
+    way: str, is_first: bool, ann: list[int], by_staff: dict[str, Any]
+) -> None:
     first, between, last = ann
     reason = {"code": "clash", "text": "Both came with the same cookie."}
     if is_first:
@@ -250,7 +254,7 @@ def test_a_door_may_say_so_too(way: str, is_first: bool, ann: list[int], by_staf
     pair = DuplicatePair.objects.get(a_id=first, b_id=last)
     assert (pair.through_id, pair.reasons, pair.found_by) == (between, [reason], "door")
     assert pair.score > 0
-    # What it rested on goes; what the door saw stays.
+    # What it rested on goes; what the source suggested stays.
     update_profile(profile_id=between, values={"phone": "", "email": ""}, **by_staff)
     match_queue.work_off()
     pair.refresh_from_db()
@@ -306,7 +310,7 @@ def is_date(text: str) -> bool:
 
 
 def _change(random: Random, ids: list[int], by_staff: dict[str, Any]) -> None:
-    """Somebody who is linked, rather by way of a third, is edited, merged, deleted or told apart."""
+    """Edit, merge, delete or separate a linked profile, preferably one of a transitive pair."""
     pairs = list(DuplicatePair.objects.filter(verdict="open").order_by("a_id", "b_id"))
     transitive_ids = {pk for row in bridged() for pk in row}
     pair = random.choice([first for first in pairs if {first.a_id, first.b_id} & transitive_ids] or pairs)

@@ -1,4 +1,6 @@
-"""Why two are separate (D3): ten causes through the real doors, each with its finding, source and fix, and joined by it."""
+"""Why two profiles are separate: ten causes through real channels, each with its finding, source and fix,
+and merged by it.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ def test_each_cause_is_found_with_where_it_is_who_wrote_it_and_what_mends_it(nam
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_the_offered_fix_joins_them_as_its_preview_says(name: str, by_staff: By) -> None:
+def test_the_offered_fix_merges_as_its_preview_says(name: str, by_staff: By) -> None:
     expected = CAUSES[name]()
     preview = preview_fix(find_profile_pair(expected.a, expected.b), code=expected.fix, **by_staff)
     assert preview.merge is not None
@@ -91,7 +93,7 @@ def test_the_offered_fix_joins_them_as_its_preview_says(name: str, by_staff: By)
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_the_join_is_taken_back_exactly(name: str, by_staff: By) -> None:
+def test_the_merge_is_undone_exactly(name: str, by_staff: By) -> None:
     expected = CAUSES[name]()
     done = apply_fix(a_id=expected.a, b_id=expected.b, code=expected.fix, **by_staff)
     unmerge_profiles(merge_id=done.merge_id or 0, **by_staff)
@@ -168,7 +170,7 @@ def test_phones_that_can_be_read_are_contact_values_in_two_formats(settings: Any
     assert apply_fix(a_id=called, b_id=known, code="normalize_identifier", **by_staff).is_merged
 
 
-def test_the_same_phone_written_alike_leads_nobody_by_its_type() -> None:
+def test_a_phone_written_alike_does_not_resolve_by_its_type() -> None:
     first = make_profile(phone="+48600100200", first_name="Ann")
     second = make_profile(phone="+48600100200", first_name="Ann")
     codes = {item.code for item in why(find_profile_pair(first.pk, second.pk))}
@@ -197,7 +199,7 @@ def test_an_email_that_may_not_identify_names_the_switch() -> None:
     assert '{"identifies_by_email": true}' in finding.fix.source.code
 
 
-def test_an_unsigned_user_id_is_told() -> None:
+def test_an_unsigned_user_id_is_a_finding() -> None:
     send = site("Shop", needs_user_hash=True)
     send("track", anonymousId="b-1", event="Seen", userId="C-20417")
     site("Shop backend", "server")("identify", userId="C-20417")
@@ -233,7 +235,7 @@ def test_a_row_without_an_identifier_names_the_file() -> None:
     assert finding.via.endswith("“fair.csv”, row 2")
 
 
-def test_a_join_the_circuit_breaker_held_is_told_and_answered(by_staff: By) -> None:
+def test_a_held_merge_is_a_finding_and_can_be_decided(by_staff: By) -> None:
     send = site("Shop backend", "server", merges_per_hour=1)
     for number in (1, 2):
         send("track", anonymousId=f"b-{number}", event="Seen")

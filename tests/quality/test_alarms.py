@@ -1,4 +1,4 @@
-"""The change alarm: the rule by properties, the minute it began, and what becomes of an alarm."""
+"""The change alarm: its rule by properties, the minute a change began, and the life of an alarm."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_since_when_the_checkout_sends_update(checkout: Source, now: datetime.da
     assert AuditEntry.objects.filter(action="source.alarm", subject=f"sourcealarm:{raised.pk}").count() == 1
 
 
-def test_it_is_told_once_by_mail_and_webhook(checkout: Source, now: datetime.datetime) -> None:
+def test_it_is_sent_once_by_mail_and_webhook(checkout: Source, now: datetime.datetime) -> None:
     DuplicatePolicy.objects.create(pk=1, report_to=["data@shop.example", "web@shop.example"])
     Webhook.objects.create(name="a", url="https://hooks.example.com/", topics=["source.changed"])
     (raised,) = alarms.watch(now=now)
@@ -240,7 +240,7 @@ def test_it_ends_when_the_share_is_usual_again_and_may_come_back(
     assert second.pk != raised.pk
 
 
-def test_what_was_read_is_not_told_again_and_is_usual_after_a_fortnight(
+def test_an_acknowledged_alarm_is_not_sent_again_and_is_usual_after_a_fortnight(
     checkout: Source, now: datetime.datetime, ada: User
 ) -> None:
     (raised,) = alarms.watch(now=now)

@@ -1,4 +1,4 @@
-"""Data quality shows the figures of whoever imports; it names no app, and does without one."""
+"""Imports appear on the scorecard and in the report by a registered provider; without one there are none."""
 
 from __future__ import annotations
 

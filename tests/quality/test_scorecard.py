@@ -1,4 +1,4 @@
-"""The scorecard's figures: counted once, from what calls really left behind."""
+"""The scorecard's figures: what real calls leave behind is counted once."""
 
 from __future__ import annotations
 

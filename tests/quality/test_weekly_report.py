@@ -1,4 +1,4 @@
-"""The weekly report over real SMTP, and the rules it goes by."""
+"""The weekly report over real SMTP, and the policy it follows."""
 
 from __future__ import annotations
 
@@ -149,13 +149,13 @@ def test_the_trend_by_day(ada: User) -> None:
     pairs(3, days=31)
     pairs(1, days=40, verdict="merged", decided_at=timezone.now(), user=ada)
     found, decided = trend.found_by_day(), trend.decided_by_day()
-    assert [(one.name, one.total) for one in found.series] == [
+    assert [(series.name, series.total) for series in found.series] == [
         ("Certain", 2),
         ("Probable", 1),
         ("Possible", 0),
     ]
     assert (len(found.rows), found.rows[-1][1], found.rows[-3][1]) == (30, [2, 0, 0], [0, 1, 0])
-    assert [(one.name, one.total) for one in decided.series] == [
+    assert [(series.name, series.total) for series in decided.series] == [
         ("Merged by people", 1),
         ("Merged by rule", 0),
         ("Not duplicates", 0),
@@ -173,13 +173,13 @@ def test_rules_change_one_by_one_and_are_in_the_audit_log(ada: User) -> None:
     change_policy(changes={"report_to": [" A@shop.example ", "a@shop.example", ""]}, actor=actor)
     policy = DuplicatePolicy.current()
     assert (policy.auto_merge, policy.report_to) == (True, ["A@shop.example"])
-    told = AuditEntry.objects.filter(action="duplicate.policy").order_by("pk")
-    assert [entry.detail for entry in told] == [
+    entries = AuditEntry.objects.filter(action="duplicate.policy").order_by("pk")
+    assert [entry.detail for entry in entries] == [
         {"auto_merge": [False, True], "auto_merge_cap": [100, 5]},
         {"report_to": [0, 1]},
     ]
     change_policy(changes={"auto_merge": True}, actor=actor)
-    assert told.count() == 2
+    assert entries.count() == 2
 
 
 def test_rules_that_cannot_be_name_every_value(ada: User) -> None:
@@ -188,7 +188,7 @@ def test_rules_that_cannot_be_name_every_value(ada: User) -> None:
             changes={"auto_merge": "yes", "auto_merge_cap": 0, "report_to": ["a@b"], "color": "red"},
             actor=Actor.of_user(ada),
         )
-    assert [(one["field"], one["message"]) for one in refused.value.problems] == [
+    assert [(problem["field"], problem["message"]) for problem in refused.value.problems] == [
         ("auto_merge", "auto_merge is true or false."),
         ("auto_merge_cap", "Merge at least 1 and at most 10,000 pairs an hour."),
         ("report_to", "“a@b” is no e-mail address."),

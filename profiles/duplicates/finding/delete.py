@@ -54,7 +54,7 @@ def _leave_frequent_values(ids: list[int]) -> None:
                     SELECT 'email' AS field, unnest(emails || email) AS value, profile_id FROM profiles_matchrow
                     WHERE profile_id = ANY(%(ids)s)
                     UNION SELECT 'phone', unnest(phones || phone), profile_id FROM profiles_matchrow
-                    WHERE profile_id = ANY(%(ids)s)) held
+                    WHERE profile_id = ANY(%(ids)s)) contact
                 WHERE value IS NOT NULL GROUP BY 1, 2
             ), fewer AS (
                 UPDATE profiles_matchcrowd c SET holders = c.holders - n FROM gone

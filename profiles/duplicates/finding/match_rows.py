@@ -28,13 +28,13 @@ ALGORITHM = 2
 MAX_KEYS = 400
 # Identifiers of all member profiles, and the root's attributes. Identifiers waiting for confirmation do not count yet.
 _PROFILES_SQL = f"""
-    SELECT p.id, held.types, held.values, held.resolves,
+    SELECT p.id, own.types, own.values, own.resolves,
         CASE WHEN attributes ?| %(names)b::text[] THEN attributes::text END, {", ".join(_FIELDS)}
     FROM profiles_profile p CROSS JOIN LATERAL (
         SELECT array_agg(type_id) AS types, array_agg(value) AS values, array_agg(resolves) AS resolves FROM (
             SELECT i.type_id, i.value, i.resolves FROM profiles_profile m JOIN profiles_identifier i
             ON i.profile_id = m.id AND NOT i.is_pending
-            WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)b::bigint[]) ORDER BY i.id) one) held
+            WHERE m.canonical_id = p.id AND i.type_id = ANY(%(types)b::bigint[]) ORDER BY i.id) identifier) own
     WHERE p.id = ANY(%(people)b::bigint[]) AND p.status = 'live' ORDER BY p.id"""
 _WRITTEN = ("profile_id", *STORED, "version")
 _STORE_SQL = f"""

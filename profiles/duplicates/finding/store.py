@@ -135,7 +135,7 @@ def _store(select_pairs: str, found_by: str, concerned: str, params: dict[str, A
             AND NOT EXISTS (SELECT FROM staged s WHERE s.a_id = t.a_id AND s.b_id = t.b_id)
         ), gone AS (
             DELETE FROM profiles_duplicatepair d USING no_longer n
-            -- Of the row as it is: a door may have suggested it since this statement began.
+            -- Of the row as it is: a source may have suggested it since this statement began.
             WHERE d.id = n.id AND d.verdict IN ('open', 'later') AND d.found_by IN ('scan', 'change') RETURNING d.id
         ), freed AS (
             {_RELEASE_WEAKEST}

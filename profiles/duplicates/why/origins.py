@@ -26,7 +26,7 @@ _SQL = """
         ) c WHERE c.kind NOT IN ('merged', 'unmerged')
     ), wanted AS (
         SELECT * FROM unnest(%(keys)b::text[], %(items)b::text[]) AS w (key, item)
-    ), told AS (
+    ), written AS (
         SELECT e.root, w.key, w.item, e.id FROM entries e JOIN wanted w
             ON w.key = 'identifiers' AND e.fields #> '{identifiers,1}' ? w.item
         UNION ALL
@@ -39,7 +39,7 @@ _SQL = """
     SELECT DISTINCT ON (t.root, t.key, t.item) t.root, t.key, t.item, e.at, s.name, s.door, s.id, e.cause,
         coalesce(u.username, a.name, ''), a.id IS NOT NULL, ev.kind, n.name, ev.envelope, ev.properties,
         im.id, im.name, im.mapping, e.line, s.identifies_by_email, s.needs_confirmation
-    FROM told t JOIN entries e ON e.id = t.id JOIN profiles_source s ON s.id = e.source_id
+    FROM written t JOIN entries e ON e.id = t.id JOIN profiles_source s ON s.id = e.source_id
     LEFT JOIN cdp_user u ON u.id = e.user_id LEFT JOIN cdp_apikey a ON a.id = e.key_id
     LEFT JOIN profiles_event ev ON e.cause = 'event' AND ev.id = e.cause_id
     LEFT JOIN profiles_eventname n ON n.id = ev.name_id
