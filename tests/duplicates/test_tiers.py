@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 from profiles.duplicates.scoring import duckdb_compare
+from profiles.duplicates.scoring.conditions import DESPITE, RULES, VETOES
 from profiles.duplicates.scoring.features import read_features
 from profiles.duplicates.scoring.households import with_household_values
 from profiles.duplicates.scoring.levels import Levels
 from profiles.duplicates.scoring.model import Rarity, shipped
 from profiles.duplicates.scoring.tiers import (
-    DESPITE,
-    RULES,
-    VETOES,
     Classification,
     ComparedProfile,
     adult_since,

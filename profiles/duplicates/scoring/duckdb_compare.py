@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.duplicates.scoring.conditions import DESPITE, DOUBTS, RULES, TIES, VETOES, code_sql
 from profiles.duplicates.scoring.features import COLUMNS, MAX_KEY_HOLDERS
 from profiles.duplicates.scoring.households import find_household_values
 from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
@@ -31,17 +32,7 @@ from profiles.duplicates.scoring.interactions import (
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.model import rounded
 from profiles.duplicates.scoring.similarity import DIFFERS, ONE_SIDED_SQL
-from profiles.duplicates.scoring.tiers import (
-    DESPITE,
-    DOUBTS,
-    RULES,
-    TIES,
-    VETOES,
-    code_sql,
-    facts_sql,
-    rule_sql,
-    tier_sql,
-)
+from profiles.duplicates.scoring.tiers import facts_sql, rule_sql, tier_sql
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -54,7 +54,7 @@ SHARED_PRIOR_COUNTS = (5, 10)
 MIN_SHARING_BITS, MAX_SHARING_BITS = -4.0, 5.0
 # Families often share an e-mail or a phone here: of the pairs that have it in common at least this many, and this share,
 # have different first names. Then fathers and sons of one name are common enough to be kept apart, one in a thousand
-# pairs (``tiers.DOUBTS``). Stored as 1 or 0.
+# pairs (``conditions.DOUBTS``). Stored as 1 or 0.
 OFTEN_SHARED_MIN_PAIRS, OFTEN_SHARED_MIN_SHARE = 30, 0.2
 OFTEN_SHARED = {"often_email": "shared_email", "often_phone": "shared_phone"}
 # Bits every pair of a base gets: how many names with birth date occur twice, compared with 3 in a hundred.

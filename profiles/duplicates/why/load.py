@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db.models import Q
 
 from cdp.sql import run
-from profiles.duplicates.scoring.tiers import VETOES, tier_reason
+from profiles.duplicates.scoring.conditions import VETOES
+from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.duplicates.why.findings import (
     ATTRIBUTE,
     CONTACT,
