@@ -22,9 +22,9 @@ def read_febrl(number: int) -> People:
         table = {1: datasets.load_febrl1, 2: datasets.load_febrl2}[number]()
     records = table.fillna("").sample(frac=1, random_state=number).reset_index().to_dict("records")
     people, by_person = People(), dict[str, list[int]]()
-    for number, record in enumerate(records, 1):
+    for row_no, record in enumerate(records, 1):
         people.rows.append(_row(record))
-        by_person.setdefault(record["rec_id"].split("-")[1], []).append(number)
+        by_person.setdefault(record["rec_id"].split("-")[1], []).append(row_no)
     people.truth = {pair for same in by_person.values() for pair in combinations(same, 2)}
     return people
 

@@ -100,7 +100,7 @@ def import_of(count: int, *, ago: timedelta = timedelta()) -> list[int]:
 
 
 def importing() -> Job:
-    job = start_job(kind=match_queue.IMPORT, actor=Actor.system())
+    job = start_job(kind=match_queue.IMPORT_KIND, actor=Actor.system())
     Job.objects.filter(pk=job.pk).update(state=Job.State.RUNNING)
     return job
 

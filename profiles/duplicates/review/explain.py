@@ -63,10 +63,10 @@ def _model_reason(
             "", "Together", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
         )
     comparison = BY_FIELD[field]
-    label = next((level.label for level in comparison.levels if level.name == level), level)
+    label = next((known.label for known in comparison.levels if known.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
     display_field = comparison.display_field or field
-    level, right_value = (
+    left_value, right_value = (
         ""
         if display_field == NOTHING
         else _display(display_field, getattr(profile, display_field), can_view_pii=can_view_pii)
@@ -75,7 +75,7 @@ def _model_reason(
     return Reason(
         field,
         comparison.label.capitalize(),
-        level,
+        left_value,
         right_value,
         weight,
         f"{comparison.label} {label}".capitalize(),
