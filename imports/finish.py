@@ -14,7 +14,7 @@ from cdp.mail import queue_mail
 from cdp.models import Job
 from imports.models import Import
 from imports.report import REJECTED, count_rows, row_problems
-from profiles.pairs.suggestions import KEEP
+from profiles.pairs.suggestions import ON_CONFLICT
 
 # From so many written profiles on the planner's statistics are refreshed.
 ANALYZE_FROM = 20_000
@@ -88,7 +88,7 @@ def suggest_duplicates(import_: Import, *, upto: int | None = None) -> None:
             JOIN profiles_identifier i ON i.type_id = w.type_id AND i.value = w.value AND i.resolves
             JOIN profiles_profile p ON p.id = i.profile_id
             WHERE p.canonical_id <> m.canonical_id
-            ORDER BY 1, 2, w.line {KEEP}
+            ORDER BY 1, 2, w.line {ON_CONFLICT}
             """,
             {"import": import_.pk, "upto": upto},
         )
