@@ -22,7 +22,7 @@ def register() -> None:
     from profiles.personal_data import NOT_PERSONAL, TABLES
     from profiles.privacy import export_parts
     from profiles.quality import hourly_counts
-    from profiles.tracking.rejected.retention import forget_receipts
+    from profiles.tracking.rejected.retention import delete_old_receipts
 
     register_rights("profiles", rights.RIGHTS)
     webhooks.register_topics(topics.TOPICS)
@@ -37,7 +37,7 @@ def register() -> None:
     )
     invariants.register()
     retention.expiry.register("exports", exports.forget_exports)
-    retention.expiry.register("receipts", forget_receipts)
+    retention.expiry.register("receipts", delete_old_receipts)
     retention.expiry.register("hourly counts", hourly_counts.forget_hours)
     dry_run.effect_readers.register("changes", dry_run.EffectReader(Change, _describe_change))
 

@@ -67,7 +67,7 @@ def _sum(row: EventSchema) -> dict[str, Any]:
 def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     """What it asks for, what breaks it, and what browsers and servers send."""
     row, sees = find_schema(eventschema_id), may_see(request)
-    seen, compared = infer.learn_and_compare(row.name, specs=row.properties, sees=sees)
+    seen, compared = infer.observe_and_compare(row.name, specs=row.properties, can_view_pii=sees)
     shapes = {one.name: one for one in seen.properties}
     shapes |= {
         f"{one.name}[].{inner.name}": inner for one in seen.properties for inner in one.entries.values()
@@ -86,7 +86,7 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
         "may_change": request.user.has_perm("profiles.change_eventschema"),
         "may_delete": request.user.has_perm("profiles.delete_eventschema") and not row.is_builtin,
         "chart": violations.trend(row.name),
-        "broken": violations.by_property(row.name, sees=sees),
+        "broken": violations.by_property(row.name, can_view_pii=sees),
         "sees_receipts": request.user.has_perm(_RECEIPTS),
     }
     if context["sees_receipts"]:
@@ -96,19 +96,19 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
 
 def _samples(request: HttpRequest, row: EventSchema, sees: bool) -> dict[str, Any]:
     after = row_id(request.GET.get("after"))
-    found = violations.breaking(row.name).select_related("source").defer("payload")
+    found = violations.violating_receipts(row.name).select_related("source").defer("payload")
     if after:
         found = found.filter(pk__lt=after)
     page = list(found[: SAMPLES + 1])
     return {
-        "samples": violations.samples(page[:SAMPLES], sees=sees),
+        "samples": violations.violations_of(page[:SAMPLES], can_view_pii=sees),
         "older_url": f"?after={page[SAMPLES - 1].pk}#samples" if len(page) > SAMPLES else "",
         "newer_url": "?#samples" if after else "",
         "waiting_outcomes": Receipt.WAITING,
     }
 
 
-def _unlisted(row: EventSchema, seen: infer.Learned) -> list[infer.Property]:
+def _unlisted(row: EventSchema, seen: infer.ObservedEvent) -> list[infer.ObservedProperty]:
     """Sent, but in the schema under no spelling."""
     listed = {*row.properties}
     for spec in row.properties.values():
@@ -127,7 +127,7 @@ def add(request: HttpRequest) -> HttpResponse:
     name = request.GET.get("name", "").strip()
     rows: list[Row] = []
     if name:
-        rows = rows_of(infer.suggested_specs(infer.learn(name)))
+        rows = rows_of(infer.suggested_specs(infer.observe_event(name)))
     return _form(request, None, {"name": name, "description": "", "mode": ""}, rows)
 
 
@@ -232,7 +232,7 @@ def seen(request: HttpRequest) -> HttpResponse:
         raise Http404("Say which event: ?name=…")
     if described := infer.schema_of(name):
         return redirect(schema_url(described.pk))
-    found, compared = infer.learn_and_compare(name, sees=may_see(request))
+    found, compared = infer.observe_and_compare(name, can_view_pii=may_see(request))
     suggested = infer.suggested_specs(found)
     context = {
         "title": name,
@@ -249,7 +249,7 @@ def _adopt(request: HttpRequest, name: str) -> HttpResponse:
     if not request.user.has_perm("profiles.add_eventschema"):
         raise PermissionDenied
     try:
-        made = infer.adopt(name=name, **by(request))
+        made = infer.adopt_schema(name=name, **by(request))
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect("admin:profiles_eventschema_changelist")

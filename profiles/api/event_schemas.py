@@ -16,8 +16,8 @@ from cdp.times import iso
 from profiles.api.definitions import DefinitionApi
 from profiles.models import EventSchema, Receipt, Source
 from profiles.tracking.schemas.edit import MAX_NAME, change_schema, create_schema, delete_schema
-from profiles.tracking.schemas.infer import adopt
-from profiles.tracking.schemas.violations import breaking, samples
+from profiles.tracking.schemas.infer import adopt_schema
+from profiles.tracking.schemas.violations import violating_receipts, violations_of
 
 _PROPERTIES = (
     "`{name: {type, required, aliases, enum, minimum, maximum, pattern, description, items}}`; `type` is string,"
@@ -117,7 +117,7 @@ class SchemaAdopt(DefinitionApi):
     )
     def post(self, request: Request) -> Response:
         """From up to 1,000 of each source's newest events of the name."""
-        made = adopt(name=self.body(AdoptShape)["name"], actor=self.actor, source=self.source)
+        made = adopt_schema(name=self.body(AdoptShape)["name"], actor=self.actor, source=self.source)
         return Response(_schema(made.schema), status=201)
 
 
@@ -183,7 +183,9 @@ class SchemaViolations(DefinitionApi):
         responses={200: api_schema.page_of(ViolationRow), **api_schema.ERRORS},
     )
     def get(self, request: Request, pk: int) -> Response:
-        return self.page(breaking(self.row().name).select_related("source").defer("payload"), self._shown)
+        return self.page(
+            violating_receipts(self.row().name).select_related("source").defer("payload"), self._shown
+        )
 
     def _shown(self, rows: list[Receipt]) -> list[dict[str, Any]]:
         return [
@@ -198,5 +200,5 @@ class SchemaViolations(DefinitionApi):
                     for name, value, message in one.problems
                 ],
             }
-            for one in samples(rows, sees=self.actor.can("profiles.view_pii"))
+            for one in violations_of(rows, can_view_pii=self.actor.can("profiles.view_pii"))
         ]

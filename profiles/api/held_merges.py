@@ -17,9 +17,9 @@ from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PeopleApi
 from profiles.models import HeldJoin
-from profiles.tracking.rejected.decide_held import MERGE, STATES, decide_held
-from profiles.tracking.rejected.held_merges import ALL, DECIDED, OPEN, explain, held_joins
-from profiles.tracking.rejected.reopen_held import reopen_held
+from profiles.tracking.rejected.decide_held import MERGE, STATES, decide_held_merge
+from profiles.tracking.rejected.held_merges import ALL, DECIDED, OPEN, explain_held_merge, list_held_merges
+from profiles.tracking.rejected.reopen_held import reopen_held_merge
 
 _FILTERS = [
     OpenApiParameter(
@@ -93,7 +93,7 @@ class HeldList(PeopleApi):
         self.known_parameters("state", "source", "count")
         params = request.query_params
         try:
-            found = held_joins(state=params.get("state", OPEN), source=params.get("source", ""))
+            found = list_held_merges(state=params.get("state", OPEN), source=params.get("source", ""))
         except Invalid as error:
             problem = error.problems[0]
             raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
@@ -105,12 +105,12 @@ class HeldList(PeopleApi):
             "id": held.pk,
             "state": held.state,
             "reason": held.reason,
-            "explanation": explain(held, value),
+            "explanation": explain_held_merge(held, value),
             "source": held.source.name,
             "type": held.type.name,
             "value": value,
-            "profile_id": held.person,
-            "other_id": held.person_other,
+            "profile_id": held.root_id,
+            "other_id": held.other_root_id,
             "people": held.people,
             "count": held.count,
             "created_at": iso(held.created_at),
@@ -138,13 +138,13 @@ class HeldDecide(PeopleApi):
         body = self.body(DecideShape)
         if body["decision"] == MERGE:
             self.require("profiles.merge_profile")
-        done = decide_held(held_id=pk, decision=body["decision"], actor=self.actor)
+        done = decide_held_merge(held_merge_id=pk, decision=body["decision"], actor=self.actor)
         # Only a merge's sentence names no value.
         is_plain = self.shown.is_open or body["decision"] == MERGE
         said = done.message if is_plain else f"{HeldJoin.State(done.state).label}."
         return Response(
             {
-                "id": done.held_id,
+                "id": done.held_merge_id,
                 "state": done.state,
                 "decided": done.decided,
                 "message": said,
@@ -168,11 +168,11 @@ class HeldReopen(PeopleApi):
         """The join waits again: a blocked value is free, a shared one leads to whom it led to. One that is open is a
         409. One that was merged is a 422 with `merge_id` and the address to `unmerge` it; after that it can be reopened.
         """
-        done = reopen_held(held_id=pk, actor=self.actor)
+        done = reopen_held_merge(held_merge_id=pk, actor=self.actor)
         is_plain = self.shown.is_open or done.was in (HeldJoin.State.MERGED, HeldJoin.State.DISMISSED)
         return Response(
             {
-                "id": done.held_id,
+                "id": done.held_merge_id,
                 "state": OPEN if pk in done.reopened else HeldJoin.State.DISMISSED,
                 "was": done.was,
                 "reopened": done.reopened,

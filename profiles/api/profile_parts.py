@@ -41,7 +41,7 @@ from profiles.editing import (
 from profiles.models import Consent, Event, Identifier, Note
 from profiles.reading.timeline import EVENT, timeline
 from profiles.tagging import tag_profiles, untag_profiles
-from profiles.tracking.rejected.double_opt_in import Confirmed, confirm_identifier, confirm_waiting
+from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
 _PLACE = ("timeline",)
@@ -322,7 +322,7 @@ class ConfirmWaiting(PeopleApi):
         return confirmed(self, done)
 
 
-def confirmed(view: PeopleApi, done: Confirmed) -> Response:
+def confirmed(view: PeopleApi, done: ConfirmedIdentifier) -> Response:
     row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
     shown = view.shown.identifier(row)
     message = masking.mask_text(done.message.replace(row.value, shown["value"]))

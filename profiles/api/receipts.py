@@ -140,13 +140,13 @@ class ReceiptApi(PeopleApi):
         problems = receipt.problems or []
         return {
             **self.row(receipt),
-            "payload": receipts.payload_of(receipt, sees=self.shown.is_open),
+            "payload": receipts.payload_of(receipt, can_view_pii=self.shown.is_open),
             "problems": problems if self.shown.is_open else masking.mask_json(_hidden(problems)),
         }
 
     def choice(self, params: Any, state: str) -> Choice:
         try:
-            return receipts.read_choice(params, state=state)
+            return receipts.parse_choice(params, state=state)
         except Invalid as error:
             problem = error.problems[0]
             raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
@@ -177,7 +177,7 @@ class ReceiptList(ReceiptApi):
     def get(self, request: Request) -> Response:
         """Every item of every call has one, the newest first. `state=waiting` is the Rejected inbox."""
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
-        found = receipts.chosen(self.choice(request.query_params.dict(), ALL))
+        found = receipts.filtered_receipts(self.choice(request.query_params.dict(), ALL))
         found = found.select_related("source").defer("payload", "problems")
         return self.page(found, lambda rows: [self.row(row) for row in rows])
 
@@ -296,7 +296,7 @@ def _which(view: ReceiptApi, body: dict[str, Any]) -> dict[str, Any]:
     if "ids" in body:
         return {"ids": body["ids"]}
     try:
-        return {"choice": receipts.read_choice(body["filter"])}
+        return {"choice": receipts.parse_choice(body["filter"])}
     except Invalid as error:
         raise Invalid(
             [{**problem, "pointer": f"/filter/{problem['field']}"} for problem in error.problems]

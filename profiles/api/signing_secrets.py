@@ -14,8 +14,8 @@ from cdp.api.request_bodies import Shape
 from cdp.times import iso
 from profiles.api.sources import SourceApi
 from profiles.models import Source
-from profiles.tracking.parse.user_hash import takes_old
 from profiles.tracking.sources.signing_secrets import OVERLAP_DAYS, revoke_old_secret, rotate_secret
+from profiles.tracking.sources.user_hash import accepts_old_secret
 
 _SHOWN = 6
 
@@ -45,7 +45,7 @@ class RotateSecretShape(Shape):
 
 def _row(source: Source, secret: str = "") -> dict[str, Any]:
     old = None
-    if takes_old(source):
+    if accepts_old_secret(source):
         old = {
             "prefix": source.old_hash_secret[:_SHOWN],
             "last_used_at": iso(source.old_hash_secret_used_at),

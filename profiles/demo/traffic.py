@@ -16,10 +16,10 @@ from django.utils import timezone
 from cdp.actors import Actor
 from profiles.demo.vocabulary import PAGES, PRODUCTS, USER_AGENTS
 from profiles.models import Identifier, Receipt, Source, WriteKey
-from profiles.tracking.ingest.ingest import receive
-from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.ingest.ingest import ingest_items
 from profiles.tracking.parse.items import read_item
 from profiles.tracking.sources.sources import create_source
+from profiles.tracking.sources.write_keys import Sender
 
 SEED = 7_026
 HOURS = 24
@@ -178,7 +178,7 @@ def _send(sender: Sender, day: _Day, now: datetime) -> Iterator[str]:
             read_item(raw, index=place, received_at=now - timedelta(hours=ago))
             for place, (ago, raw) in enumerate(calls[start : start + 20])
         ]
-        for result in receive(entries, sender=sender).results:
+        for result in ingest_items(entries, sender=sender).results:
             yield result.outcome
 
 

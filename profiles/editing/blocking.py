@@ -26,7 +26,7 @@ class BlockedValue:
     [id, state before] | None}``; kept with the held joins.
     """
 
-    held: list[int]
+    held_merge_ids: list[int]
     profile_id: int | None
     effects: dict[str, Any] = field(default_factory=dict)
 
@@ -41,10 +41,10 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
     if is_new:
         kind.blocked_values = [*kind.blocked_values, value.lower()]
         kind.save(update_fields=["blocked_values"])
-    row = leading_row(type_id, value)
+    row = resolving_row(type_id, value)
     if row is not None:
         Identifier.objects.filter(pk=row.pk).update(resolves=False)
-        tell_person(row, "blocked", actor)
+        record_resolving_change(row, "blocked", actor)
     # Other processes notice within seconds.
     transaction.on_commit(forget_all)
     # At most one (constraint duplicate_case_of_value_once).
@@ -53,7 +53,7 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
     )
     case = cases.values_list("pk", "state").first()
     effects = {"listed": is_new, "identifier": row.pk if row else None, "case": case}
-    held = close_held(held_of(type_id, value), HeldJoin.State.BLOCKED, actor, effects)
+    held_merge_ids = close_held_merges(held_merges_of(type_id, value), HeldJoin.State.BLOCKED, actor, effects)
     cases.update(
         state=DuplicateCase.State.BLOCKED,
         user=actor.user_id,
@@ -61,7 +61,7 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
         decided_at=Now(),
         updated_at=Now(),
     )
-    return BlockedValue(held, row.profile.canonical_id if row else None, effects)
+    return BlockedValue(held_merge_ids, row.profile.canonical_id if row else None, effects)
 
 
 def unblock_value(*, type_id: int, value: str, effects: dict[str, Any]) -> None:
@@ -82,17 +82,17 @@ def unblock_value(*, type_id: int, value: str, effects: dict[str, Any]) -> None:
         case.update(state=state, updated_at=Now(), **nobody)
 
 
-def leading_row(type_id: int, value: str) -> Identifier | None:
+def resolving_row(type_id: int, value: str) -> Identifier | None:
     """The row a value leads by, locked; at most one (I1)."""
     rows = Identifier.objects.resolving().filter(type_id=type_id, value=value)
     return rows.select_related("profile", "type").select_for_update(no_key=True, of=("self",)).first()
 
 
-def held_of(type_id: int, value: str) -> QuerySet[HeldJoin]:
+def held_merges_of(type_id: int, value: str) -> QuerySet[HeldJoin]:
     return HeldJoin.objects.filter(type_id=type_id, value=value)
 
 
-def close_held(
+def close_held_merges(
     rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor, effects: dict[str, Any] | None = None
 ) -> list[int]:
     """Those of them that are open are decided; their ids. ``effects`` is what to put back when it is taken back."""
@@ -103,7 +103,7 @@ def close_held(
     return ids
 
 
-def tell_person(row: Identifier, what: str, actor: Actor, *, is_taken_back: bool = False) -> None:
+def record_resolving_change(row: Identifier, what: str, actor: Actor, *, is_taken_back: bool = False) -> None:
     """The person a value led to hears that it does no more (``what``: blocked, shared); or that it does again."""
     root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
     refresh_recognized([root.pk])

@@ -12,8 +12,8 @@ from cdp.actors import Actor
 from cdp.models import User
 from profiles.identity.resolve import find_profile
 from profiles.models import Event, Profile, Receipt, Source
-from profiles.tracking.parse.user_hash import sign_user
 from profiles.tracking.sources.sources import NewSource, create_source
+from profiles.tracking.sources.user_hash import sign_user
 from tests.browser.conftest import Visit
 from tests.browser.journeys import check
 from tests.browser.sites import READY, Site, SitePages, delivered, running, snippet, wait_for

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from profiles.models import Event, Receipt
-from profiles.tracking.parse.clock import parse
+from profiles.tracking.parse.clock import parse_time
 from tests.sdk.relay import Relay
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
@@ -75,7 +75,9 @@ def check_arrival(relay: Relay, source_id: int, *, by_clock: bool = True) -> dic
         _check_item(item, events[message_id])
         if by_clock:
             # With both, what the SDK was told is the earlier one.
-            said = min(parse(item[name]) for name in ("originalTimestamp", "timestamp") if item.get(name))
+            said = min(
+                parse_time(item[name]) for name in ("originalTimestamp", "timestamp") if item.get(name)
+            )
             assert abs(said - events[message_id].occurred_at) < datetime.timedelta(milliseconds=1)
     _check_answers(relay, source_id)
     return events

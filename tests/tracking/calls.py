@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from profiles.models import Event, Identifier, Profile, Receipt, Source, WriteKey
-from profiles.tracking.ingest.ingest import receive
-from profiles.tracking.parse.item_types import Received, Result, Sender
+from profiles.tracking.ingest.ingest import ingest_items
+from profiles.tracking.parse.item_types import BatchResult, ItemResult
 from profiles.tracking.parse.items import read_item
 from profiles.tracking.sources.sources import create_source
+from profiles.tracking.sources.write_keys import Sender
 
 
 def make_sender(kind: str = "server", *, name: str = "", **settings: Any) -> Sender:
@@ -22,22 +23,22 @@ def make_sender(kind: str = "server", *, name: str = "", **settings: Any) -> Sen
     return Sender.of(WriteKey.objects.select_related("source").get(source_id=made.source.pk))
 
 
-def call(sender: Sender, *items: Any, **options: Any) -> Received:
+def call(sender: Sender, *items: Any, **options: Any) -> BatchResult:
     now = timezone.now()
     entries = [read_item(item, index=place, received_at=now) for place, item in enumerate(items)]
-    return receive(entries, sender=sender, **options)
+    return ingest_items(entries, sender=sender, **options)
 
 
-def one(sender: Sender, kind: str, **item: Any) -> Result:
+def one(sender: Sender, kind: str, **item: Any) -> ItemResult:
     """The result of a call of one item."""
     return call(sender, {"type": kind, **item}).results[0]
 
 
-def identify(sender: Sender, **item: Any) -> Result:
+def identify(sender: Sender, **item: Any) -> ItemResult:
     return one(sender, "identify", **item)
 
 
-def track(sender: Sender, name: str = "Looked", **item: Any) -> Result:
+def track(sender: Sender, name: str = "Looked", **item: Any) -> ItemResult:
     return one(sender, "track", event=name, **item)
 
 

@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from profiles.models import Receipt, Source, WriteKey
-from profiles.tracking.ingest.ingest import receive
-from profiles.tracking.parse.item_types import Received, Sender
+from profiles.tracking.ingest.ingest import ingest_items
+from profiles.tracking.parse.item_types import BatchResult
 from profiles.tracking.parse.items import read_item
 from profiles.tracking.sources.sources import create_source
+from profiles.tracking.sources.write_keys import Sender
 
 _serial = itertools.count(1)
 
@@ -24,14 +25,14 @@ def make_source(kind: str = "server", name: str = "") -> Source:
     return create_source(name=name, kind=kind, actor=Actor.system()).source
 
 
-def send(source: Source, *items: dict[str, Any], at: datetime.datetime | None = None) -> Received:
+def send(source: Source, *items: dict[str, Any], at: datetime.datetime | None = None) -> BatchResult:
     """The items as one batch that came in ``at`` (now), each without a messageId gets one."""
     key = WriteKey.objects.filter(source=source).order_by("pk").first()
     assert key is not None
     sent = [{"messageId": str(uuid.uuid4()), **item} for item in items]
     received_at = at or timezone.now()
     entries = [read_item(raw, index=index, received_at=received_at) for index, raw in enumerate(sent)]
-    return receive(entries, sender=Sender.of(key))
+    return ingest_items(entries, sender=Sender.of(key))
 
 
 def reject(

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.tracking.http import body
-from profiles.tracking.http.responses import TurnedAway
+from profiles.tracking.http.responses import RequestRefused
 
 MIB = 1024 * 1024
 
@@ -30,7 +30,7 @@ def raw_deflate(data: bytes) -> bytes:
 
 def turned_away(data: bytes, **headers: str) -> tuple[int, str, str]:
     request = RequestFactory().post("/v1/batch", data, content_type="text/plain", headers=headers)
-    with pytest.raises(TurnedAway) as error:
+    with pytest.raises(RequestRefused) as error:
         body.read_json(request)
     return error.value.status, error.value.code, error.value.message
 
@@ -194,10 +194,10 @@ def chunked(data: bytes, **extra: Any) -> WSGIRequest:
 def test_a_chunked_body_of_a_mobile_sdk_is_read_and_has_the_same_limit() -> None:
     ended = {"wsgi.input_terminated": True}
     assert body.read_json(chunked(gzip.compress(b'{"batch": []}'), **ended)).value == {"batch": []}
-    with pytest.raises(TurnedAway) as large:
+    with pytest.raises(RequestRefused) as large:
         body.read_json(chunked(b" " * (4 * MIB + 1), **ended))
     assert large.value.status == 413
-    with pytest.raises(TurnedAway) as unknown:
+    with pytest.raises(RequestRefused) as unknown:
         body.read_json(chunked(b"{}"))
     assert unknown.value.status == 411
 
@@ -215,14 +215,14 @@ def test_a_connection_that_breaks_is_a_400(error: Exception) -> None:
     environ = RequestFactory().post("/v1/batch", b"{}", content_type="text/plain").environ
     chunks = chunked(b"", **{"wsgi.input": Broken(), "wsgi.input_terminated": True})
     for request in (WSGIRequest({**environ, "wsgi.input": Broken()}), chunks):
-        with pytest.raises(TurnedAway) as refused:
+        with pytest.raises(RequestRefused) as refused:
             body.read_json(request)
         assert (refused.value.status, refused.value.code) == (400, "unreadable_body")
 
 
 def test_a_body_shorter_than_announced_is_not_taken_for_whole() -> None:
     environ = RequestFactory().post("/v1/batch", b"{}", content_type="text/plain").environ
-    with pytest.raises(TurnedAway) as refused:
+    with pytest.raises(RequestRefused) as refused:
         body.read_json(WSGIRequest({**environ, "CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"{}")}))
     message = "The body ended before its end. Send the call again."
     assert (refused.value.status, refused.value.message) == (400, message)
@@ -243,6 +243,6 @@ def test_no_bytes_do_anything_but_parse_or_be_turned_away(data: bytes) -> None:
     for encoding in ("", "gzip", "deflate", "br, x"):
         try:
             body.parse(body.inflate(data, encoding))
-        except TurnedAway as error:
+        except RequestRefused as error:
             refused.append(error)
     assert all(400 <= error.status < 500 and error.code and error.message.endswith(".") for error in refused)

@@ -15,7 +15,7 @@ from cdp.actors import Actor
 from profiles.builtin import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.models import Cart, Event, Receipt
-from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.sources.write_keys import Sender
 from tests.profile_factory import make_profile
 from tests.tracking.calls import call, holder, identify, make_sender, track
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.parse.clock import Moment, occurred_at, parse, stamp_of
+from profiles.tracking.parse.clock import ItemTime, occurred_at, parse_time, timestamp_of
 
 UTC = datetime.UTC
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -47,16 +47,16 @@ THEN = datetime.datetime(2024, 1, 5, 10, 10, 10, tzinfo=UTC)
     ],
 )
 def test_every_spelling_of_one_moment(raw: Any) -> None:
-    assert parse(raw) == THEN
-    assert parse(raw).tzinfo is UTC
+    assert parse_time(raw) == THEN
+    assert parse_time(raw).tzinfo is UTC
 
 
 def test_decimals_and_days() -> None:
-    assert parse("2024-01-05T10:10:10.123456Z") == THEN.replace(microsecond=123456)
-    assert parse(1704449410123) == THEN.replace(microsecond=123000)
-    assert parse("2024-01-05") == parse("20240105") == datetime.datetime(2024, 1, 5, tzinfo=UTC)
+    assert parse_time("2024-01-05T10:10:10.123456Z") == THEN.replace(microsecond=123456)
+    assert parse_time(1704449410123) == THEN.replace(microsecond=123000)
+    assert parse_time("2024-01-05") == parse_time("20240105") == datetime.datetime(2024, 1, 5, tzinfo=UTC)
     # Thirteen digits are milliseconds, though they could be read as a day in 1712.
-    assert parse("1712051700000") == datetime.datetime(2024, 4, 2, 9, 55, tzinfo=UTC)
+    assert parse_time("1712051700000") == datetime.datetime(2024, 4, 2, 9, 55, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_decimals_and_days() -> None:
     ],
 )
 def test_what_is_no_time(raw: Any) -> None:
-    assert parse(raw) is None
-    assert occurred_at(received_at=NOW, timestamp=raw) == Moment(NOW, bad=("timestamp",))
+    assert parse_time(raw) is None
+    assert occurred_at(received_at=NOW, timestamp=raw) == ItemTime(NOW, bad=("timestamp",))
 
 
 def ago(**delta: float) -> str:
@@ -86,9 +86,9 @@ def ago(**delta: float) -> str:
 
 def test_a_right_clock_is_left_alone() -> None:
     at = NOW - datetime.timedelta(hours=1)
-    assert occurred_at(received_at=NOW, timestamp=ago(hours=1)) == Moment(at)
-    assert occurred_at(received_at=NOW, timestamp=ago(hours=1), sent_at=ago(seconds=59)) == Moment(at)
-    assert occurred_at(received_at=NOW) == Moment(NOW)
+    assert occurred_at(received_at=NOW, timestamp=ago(hours=1)) == ItemTime(at)
+    assert occurred_at(received_at=NOW, timestamp=ago(hours=1), sent_at=ago(seconds=59)) == ItemTime(at)
+    assert occurred_at(received_at=NOW) == ItemTime(NOW)
 
 
 def test_skew_is_taken_out() -> None:
@@ -96,30 +96,30 @@ def test_skew_is_taken_out() -> None:
     at = NOW - datetime.timedelta(seconds=30)
     for hours in (24, -24):
         told = occurred_at(received_at=NOW, timestamp=ago(hours=hours, seconds=30), sent_at=ago(hours=hours))
-        assert told == Moment(at, ("skewed",))
+        assert told == ItemTime(at, ("skewed",))
     # A device that thinks it is 1970 is right about how long ago.
     told = occurred_at(received_at=NOW, timestamp="1969-12-31T23:59:00Z", sent_at="1970-01-01T00:00:00Z")
-    assert told == Moment(NOW - datetime.timedelta(minutes=1), ("skewed",))
+    assert told == ItemTime(NOW - datetime.timedelta(minutes=1), ("skewed",))
 
 
 def test_late_and_future_are_kept_and_marked() -> None:
-    assert occurred_at(received_at=NOW, timestamp=ago(days=3)) == Moment(
+    assert occurred_at(received_at=NOW, timestamp=ago(days=3)) == ItemTime(
         NOW - datetime.timedelta(days=3), ("late",)
     )
     assert occurred_at(received_at=NOW, timestamp=ago(hours=24)).marks == ()
-    assert occurred_at(received_at=NOW, timestamp=ago(hours=-2)) == Moment(NOW, ("future",))
+    assert occurred_at(received_at=NOW, timestamp=ago(hours=-2)) == ItemTime(NOW, ("future",))
     # A few seconds ahead is an ordinary clock.
-    assert occurred_at(received_at=NOW, timestamp=ago(seconds=-5)) == Moment(NOW)
+    assert occurred_at(received_at=NOW, timestamp=ago(seconds=-5)) == ItemTime(NOW)
 
 
 def test_absurd_times() -> None:
     for raw in ("1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", -1):
-        assert occurred_at(received_at=NOW, timestamp=raw) == Moment(NOW, bad=("timestamp",))
-    assert occurred_at(received_at=NOW, timestamp="9999-12-31T23:59:59Z") == Moment(NOW, ("future",))
+        assert occurred_at(received_at=NOW, timestamp=raw) == ItemTime(NOW, bad=("timestamp",))
+    assert occurred_at(received_at=NOW, timestamp="9999-12-31T23:59:59Z") == ItemTime(NOW, ("future",))
     told = occurred_at(received_at=NOW, timestamp="0001-01-02T00:00:00Z", sent_at="9999-12-31T00:00:00Z")
-    assert told == Moment(NOW, bad=("timestamp",))
+    assert told == ItemTime(NOW, bad=("timestamp",))
     told = occurred_at(received_at=NOW, timestamp=ago(hours=1), sent_at="never")
-    assert told == Moment(NOW - datetime.timedelta(hours=1), bad=("sentAt",))
+    assert told == ItemTime(NOW - datetime.timedelta(hours=1), bad=("sentAt",))
 
 
 _times = st.one_of(
@@ -148,7 +148,7 @@ def test_a_time_told_of_the_past_goes_before_the_moment_of_the_call() -> None:
     now, past, fast = "2024-06-01T12:00:00Z", "2023-01-01T08:00:00Z", "2024-06-01T14:00:00Z"
 
     def chosen(original: object, given: object, sent_at: object) -> object:
-        return stamp_of(original, given, sent_at=sent_at, received_at=arrived)
+        return timestamp_of(original, given, sent_at=sent_at, received_at=arrived)
 
     assert chosen(now, past, now) == past
     assert chosen(fast, past, fast) == past  # on a machine whose clock is two hours fast

@@ -26,8 +26,8 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, DuplicatePair, Identifier, IdentifierType, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles, restore_profile
-from profiles.tracking.parse.item_types import Sender
-from profiles.tracking.rejected.double_opt_in import Confirmed, confirm_identifier, confirm_waiting
+from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
+from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
 from tests.imports.files import applied
 from tests.profile_factory import make_profile
@@ -54,7 +54,7 @@ def visitor(shop: Sender, browser: str = "b1", email: str = ANN) -> Profile:
     return found
 
 
-def confirm(profile: Profile, email: str = ANN, **more: Any) -> Confirmed:
+def confirm(profile: Profile, email: str = ANN, **more: Any) -> ConfirmedIdentifier:
     return confirm_identifier(profile_id=profile.pk, type_name="email", raw=email, **by(), **more)
 
 
@@ -163,7 +163,7 @@ def test_locks_and_verdicts_are_respected(shop: Sender) -> None:
 def test_one_waiting_person_is_found_by_the_value_alone(shop: Sender) -> None:
     one, two = visitor(shop, "b1"), visitor(shop, "b2")
 
-    def waiting() -> Confirmed:
+    def waiting() -> ConfirmedIdentifier:
         return confirm_waiting(type_name="email", raw=ANN, **by())
 
     with pytest.raises(
@@ -283,7 +283,11 @@ def test_api(shop: Sender) -> None:
     masked = with_scopes("profiles:write", "merge").post(
         "identifiers/confirm/", {"type": "email", "value": ANN}
     )
-    assert (masked.status_code, masked.data["outcome"], ANN in str(masked.data)) == (200, "unchanged", False)
+    assert (masked.status_code, masked.data["outcome"], ANN in str(masked.data)) == (
+        200,
+        "unchanged",
+        False,
+    )
     wrong = api.post("identifiers/confirm/", {"type": "email", "value": "x@example.com"})
     assert said(wrong) == (404, "Nobody waits for email “x@example.com” to be confirmed.")
     assert api.post("identifiers/confirm/", {"type": "email"}).status_code == 400

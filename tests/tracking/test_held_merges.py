@@ -19,8 +19,8 @@ from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
 from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Merge, Profile
-from profiles.tracking.parse.item_types import Sender
-from profiles.tracking.rejected.decide_held import decide_held, decide_many
+from profiles.tracking.rejected.decide_held import decide_held_merge, decide_held_merges
+from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
 from tests.profile_factory import make_profile
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
@@ -61,7 +61,7 @@ def held(web: Sender, settings: Any) -> HeldJoin:
 
 
 def decide(held: HeldJoin, decision: str) -> Any:
-    return decide_held(held_id=held.pk, decision=decision, actor=SYSTEM)
+    return decide_held_merge(held_merge_id=held.pk, decision=decision, actor=SYSTEM)
 
 
 def test_a_blocked_value_identifies_nobody(held: HeldJoin, web: Sender) -> None:
@@ -145,14 +145,16 @@ def test_what_may_not_be_merged_stays_open(held: HeldJoin, web: Sender) -> None:
     set_lock(profile_id=who("3").pk, is_locked=True, actor=SYSTEM, source=web.source)
     with pytest.raises(RuleForbids, match="locked"):
         decide(held, "merge")
-    many = decide_many(
-        held_ids=HeldJoin.objects.order_by("pk").values_list("pk", flat=True), decision="merge", actor=SYSTEM
+    many = decide_held_merges(
+        held_merge_ids=HeldJoin.objects.order_by("pk").values_list("pk", flat=True),
+        decision="merge",
+        actor=SYSTEM,
     )
     assert (len(many.decided), len(many.problems)) == (1, 1)
     held.refresh_from_db()
     assert held.state == "open"
     with pytest.raises(NotFound, match="^There is no held join 999.$"):
-        decide_held(held_id=999, decision="merge", actor=SYSTEM)
+        decide_held_merge(held_merge_id=999, decision="merge", actor=SYSTEM)
     with pytest.raises(Invalid, match="^Decide block, shared, merge, dismiss; “eat” is none of them.$"):
         decide(held, "eat")
 

@@ -13,9 +13,9 @@ from django.utils import timezone
 from cdp.errors import Conflict, NotFound
 from cdp.ttl_cache import forget_all
 from profiles.models import Receipt
-from profiles.tracking.parse.item_types import Sender
 from profiles.tracking.schemas import infer, violations
 from profiles.tracking.schemas.edit import create_schema
+from profiles.tracking.sources.write_keys import Sender
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -40,11 +40,11 @@ def test_what_was_seen(by_system: dict[str, Any]) -> None:
         server,
         {"plan": "free", "price": "0", "tags": ["a"], "owner": {"email": "ann@example.com"}, "gone": None},
     )
-    found = infer.learn("Plan Chosen", sees=True)
+    found = infer.observe_event("Plan Chosen", can_view_pii=True)
     assert found.events == 4
     assert infer.names_of(found.sources) == "Shop (3), Billing (1)"
     seen = {one.name: one for one in found.properties}
-    assert [(one.name, one.share_words, one.type_words) for one in found.properties] == [
+    assert [(one.name, one.share_text, one.type_text) for one in found.properties] == [
         ("plan", "all", "Text"),
         ("price", "all", "Number 75 %, Text 25 %"),
         ("at", "75 %", "Date and time"),
@@ -55,12 +55,14 @@ def test_what_was_seen(by_system: dict[str, Any]) -> None:
     ]
     assert seen["plan"].samples in (["pro", "free"], ["free", "pro"])
     assert (seen["price"].type, seen["plan"].type) == ("", "string")
-    assert infer.learn("Never").events == 0
+    assert infer.observe_event("Never").events == 0
 
 
 def test_samples_are_masked(by_system: dict[str, Any]) -> None:
     send(make_sender("server"), {"email": "ann@example.com", "note": "call +48 600 100 200", "plan": "pro"})
-    open_, masked = (infer.learn("Plan Chosen", sees=sees) for sees in (True, False))
+    open_, masked = (
+        infer.observe_event("Plan Chosen", can_view_pii=can_view_pii) for can_view_pii in (True, False)
+    )
     assert {one.name: one.samples for one in open_.properties}["email"] == ["ann@example.com"]
     assert {one.name: one.samples for one in masked.properties} == {
         "email": ["•••"],
@@ -77,7 +79,7 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
         {"cartId": "c", "product_sku": "x"},
         {"Plan-Name": "b"},
     )
-    found = {one.name: one.looks_like for one in infer.learn("Plan Chosen").properties}
+    found = {one.name: one.looks_like for one in infer.observe_event("Plan Chosen").properties}
     assert found == {
         "cart_id": "",
         "planName": "",
@@ -87,7 +89,7 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
     }
     # With a schema, its own names are what others are spellings of.
     specs = {"plan": {"type": "string", "aliases": ["planName"]}, "cartId": {"type": "string"}}
-    found = {one.name: one.looks_like for one in infer.learn("Plan Chosen", specs=specs).properties}
+    found = {one.name: one.looks_like for one in infer.observe_event("Plan Chosen", specs=specs).properties}
     assert found == {"cart_id": "cartId", "planName": "", "cartId": "", "product_sku": "", "Plan-Name": ""}
 
 
@@ -99,7 +101,7 @@ def test_adopting(by_staff: dict[str, Any]) -> None:
         *[{"cart_id": f"c{n}", "total": 5, "products": [entry, {"sku": "b"}]} for n in range(15)],
         *[{"cartId": "c", "total": 7.5, "products": [entry], "note": "x"}] * 10,
     )
-    made = infer.adopt(name="Plan Chosen", **by_staff).schema
+    made = infer.adopt_schema(name="Plan Chosen", **by_staff).schema
     assert made.properties == {
         "cart_id": {"type": "string", "required": True, "aliases": ["cartId"]},
         "total": {"type": "number", "required": True},
@@ -112,9 +114,9 @@ def test_adopting(by_staff: dict[str, Any]) -> None:
     }
     assert (made.mode, made.version, made.description) == ("", 1, "Adopted from 25 events.")
     with pytest.raises(Conflict, match="There is a schema of “Plan Chosen” already"):
-        infer.adopt(name="Plan Chosen", **by_staff)
+        infer.adopt_schema(name="Plan Chosen", **by_staff)
     with pytest.raises(NotFound, match="No event “Never” was seen yet"):
-        infer.adopt(name="Never", **by_staff)
+        infer.adopt_schema(name="Never", **by_staff)
 
 
 def test_what_was_adopted_accepts_what_it_was_made_of(by_staff: dict[str, Any]) -> None:
@@ -124,7 +126,7 @@ def test_what_was_adopted_accepts_what_it_was_made_of(by_staff: dict[str, Any]) 
         {"a": 2.5, "b": "", "c": True, "d": [{"x": 1}], "h\u00e9": "y", "": 1, " i ": 1},
     ] * 15
     send(sender, *many)
-    made = infer.adopt(name="Plan Chosen", **by_staff).schema
+    made = infer.adopt_schema(name="Plan Chosen", **by_staff).schema
     strict = make_sender("server", schema_mode="reject")
     assert made.properties["a"] == {"type": "number", "required": True}
     forget_all()
@@ -148,15 +150,15 @@ def test_names_without_a_schema(by_system: dict[str, Any]) -> None:
 def test_browser_and_server_compared(by_system: dict[str, Any]) -> None:
     web, server = make_sender("web"), make_sender("server")
     send(web, *[{"total": 5, "order_id": "a", "page": "/x", "coupon": "s"}] * 4)
-    assert not infer.learn_and_compare("Plan Chosen", sees=True)[1].is_possible
+    assert not infer.observe_and_compare("Plan Chosen", can_view_pii=True)[1].is_possible
     send(
         server,
         *[{"total": "5", "order_id": "a", "tax": 1}] * 3,
         {"total": "5", "order_id": "a", "coupon": "s"},
     )
-    _, compared = infer.learn_and_compare("Plan Chosen", sees=True)
+    _, compared = infer.observe_and_compare("Plan Chosen", can_view_pii=True)
     assert (compared.web, compared.server, compared.differences, compared.is_possible) == (4, 4, 4, True)
-    assert {row.name: (row.verdict, row.text) for row in compared.rows} == {
+    assert {row.name: (row.result, row.text) for row in compared.rows} == {
         "order_id": ("same", ""),
         "total": ("types", "The browser sends a number, the server text."),
         "coupon": ("share", "One of them leaves it out more often."),
@@ -186,7 +188,7 @@ def broken(by_system: dict[str, Any]) -> None:
 
 
 def test_what_breaks_most(broken: None) -> None:
-    found = violations.by_property("Plan Chosen", sees=True)
+    found = violations.by_property("Plan Chosen", can_view_pii=True)
     assert [(one.property, one.source, one.events) for one in found] == [
         ("price", "Warns", 3),
         ("email", "Warns", 1),
@@ -194,7 +196,7 @@ def test_what_breaks_most(broken: None) -> None:
         ("price", "Holds", 1),
     ]
     assert found[1].sentence == "“email” is the text “ann@example.com”; it must be true or false."
-    masked = violations.by_property("Plan Chosen", sees=False)
+    masked = violations.by_property("Plan Chosen", can_view_pii=False)
     assert masked[1].sentence == "“email” is •••, which breaks the schema."
     assert masked[0].sentence == "“price” is the text “free”; it must be a number."
     assert violations.counts(["Plan Chosen", "Other"]) == {"Plan Chosen": 5}
@@ -212,15 +214,15 @@ def test_the_trend(broken: None) -> None:
 
 
 def test_samples(broken: None) -> None:
-    rows = list(violations.breaking("Plan Chosen"))
+    rows = list(violations.violating_receipts("Plan Chosen"))
     assert len(rows) == 5
-    first, *_ = violations.samples(rows, sees=True)
+    first, *_ = violations.violations_of(rows, can_view_pii=True)
     assert [(name, value) for name, value, _ in first.problems] == [
         ("price", "a"),
         ("list.sku", None),
         ("list.sku", None),
     ]
-    shown = violations.samples(rows, sees=False)
+    shown = violations.violations_of(rows, can_view_pii=False)
     assert [one.problems for one in shown][1] == [
         ("email", "•••", "“email” is •••, which breaks the schema.")
     ]
@@ -230,9 +232,9 @@ def test_queries_do_not_grow(broken: None) -> None:
     def queries() -> list[int]:
         counted = []
         for read in (
-            lambda: infer.learn("Plan Chosen"),
+            lambda: infer.observe_event("Plan Chosen"),
             infer.undescribed,
-            lambda: violations.by_property("Plan Chosen", sees=True),
+            lambda: violations.by_property("Plan Chosen", can_view_pii=True),
             lambda: violations.trend("Plan Chosen"),
             lambda: violations.counts(["Plan Chosen"]),
         ):

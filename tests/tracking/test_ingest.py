@@ -24,9 +24,9 @@ from profiles.models import (
     Receipt,
     Source,
 )
-from profiles.tracking.ingest.ingest import StrictRefused
-from profiles.tracking.parse.item_types import Sender
-from profiles.tracking.parse.user_hash import sign_user
+from profiles.tracking.ingest.ingest import StrictModeRefused
+from profiles.tracking.sources.user_hash import sign_user
+from profiles.tracking.sources.write_keys import Sender
 from tests.profile_factory import make_profile
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
 
@@ -467,7 +467,7 @@ def test_every_item_has_an_outcome(server: Sender) -> None:
         None,
     ]
     assert Receipt.objects.latest("pk").problems[0]["code"] == "blocked_value"
-    with pytest.raises(StrictRefused) as refused:
+    with pytest.raises(StrictModeRefused) as refused:
         call(server, *items, is_strict=True)
     assert len(refused.value.results) == 4
     assert Receipt.objects.count() == len(items)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.parse.item_types import Item, Refusal
+from profiles.tracking.parse.item_types import Item, RefusedItem
 from profiles.tracking.parse.items import message_uuid, read_item
 from profiles.tracking.parse.trait_names import KINDS
 
@@ -112,7 +112,7 @@ def refusals() -> list[tuple[Any, str, str]]:
 @pytest.mark.parametrize(("raw", "code", "message"), refusals())
 def test_refusals_say_why(raw: Any, code: str, message: str) -> None:
     told = read(raw)
-    assert isinstance(told, Refusal)
+    assert isinstance(told, RefusedItem)
     assert (told.index, told.code, told.message, told.raw, told.outcome) == (3, code, message, raw, "invalid")
 
 
@@ -259,7 +259,7 @@ _likely = st.builds(
 )
 def test_never_raises(raw: Any, kind: Any, sent_at: Any, context: Any) -> None:
     told = read(raw, kind=kind, sent_at=sent_at, context=context)
-    if isinstance(told, Refusal):
+    if isinstance(told, RefusedItem):
         assert told.code
         assert told.message.endswith(".")
         assert len(told.kind) <= 20

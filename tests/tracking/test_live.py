@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from profiles.models import Source, WriteKey
 from profiles.tracking.monitor.checklist import checklist, flags_of
-from profiles.tracking.monitor.live import Call, masked, newest, of_browser
+from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
 from profiles.tracking.monitor.rates import READ, _per, hours, rates
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
@@ -25,7 +25,7 @@ def track(name: str, **properties: Any) -> dict[str, Any]:
     return {"type": "track", "event": name, "anonymousId": "b-1", "properties": properties}
 
 
-def told(calls: list[Call]) -> list[tuple[str, str, str]]:
+def told(calls: list[RecordedCall]) -> list[tuple[str, str, str]]:
     return [(call.kind, call.name, call.outcome) for call in calls]
 
 
@@ -34,7 +34,7 @@ def test_the_newest_calls_with_what_became_of_them() -> None:
     send(other, track("Elsewhere"))
     send(source, track("Viewed", sku="S"), {"type": "identify", "anonymousId": "b-1", "userId": "C-1"})
     send(source, {"type": "page", "properties": {"path": "/"}})
-    calls = newest(source.pk)
+    calls = newest_calls(source.pk)
     assert [(call.kind, call.outcome) for call in calls] == [
         ("page", "invalid"),
         ("identify", "applied"),
@@ -43,9 +43,9 @@ def test_the_newest_calls_with_what_became_of_them() -> None:
     assert (calls[0].is_waiting, calls[0].payload["properties"]) == (True, {"path": "/"})
     assert calls[0].message == "Give a userId, an anonymousId or one of context.externalIds."
     assert calls[2].payload == {"anonymous_id": "b-1", "properties": {"sku": "S"}}
-    assert calls[1].person_id == calls[2].person_id is not None
-    assert newest(source.pk, after=calls[1].receipt_id) == calls[:1]
-    assert newest(source.pk, after=calls[0].receipt_id) == []
+    assert calls[1].profile_id == calls[2].profile_id is not None
+    assert newest_calls(source.pk, after=calls[1].receipt_id) == calls[:1]
+    assert newest_calls(source.pk, after=calls[0].receipt_id) == []
 
 
 def test_the_same_queries_for_one_call_and_for_fifty() -> None:
@@ -57,7 +57,7 @@ def test_the_same_queries_for_one_call_and_for_fifty() -> None:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            newest(source.pk)
+            newest_calls(source.pk)
         counts.append(len(queries))
     assert counts == [3, 3]
 
@@ -67,10 +67,10 @@ def test_a_merged_away_person_leads_to_the_survivor(by_staff: dict[str, Any]) ->
 
     source, ann = make_source(), make_profile(email=EMAIL)
     send(source, track("Viewed"))
-    guest = newest(source.pk)[0].person_id
+    guest = newest_calls(source.pk)[0].profile_id
     merge_profiles(winner_id=ann.pk, loser_id=guest, **by_staff)
-    assert newest(source.pk)[0].person_id == ann.pk
-    assert {call.person_id for call in of_browser(source.pk, "b-1")} == {ann.pk}
+    assert newest_calls(source.pk)[0].profile_id == ann.pk
+    assert {call.profile_id for call in calls_of_browser(source.pk, "b-1")} == {ann.pk}
 
 
 def test_one_browser_and_nobody_elses_calls() -> None:
@@ -80,14 +80,14 @@ def test_one_browser_and_nobody_elses_calls() -> None:
     send(source, {"type": "identify", "userId": "C-9", "traits": {"email": EMAIL}})
     send(other, track("Elsewhere"))
     send(source, {"type": "track", "anonymousId": "b-1"})
-    calls = of_browser(source.pk, "b-1")
+    calls = calls_of_browser(source.pk, "b-1")
     assert [(call.kind, call.outcome) for call in calls] == [
         ("track", "invalid"),
         ("identify", "applied"),
         ("track", "applied"),
     ]
     assert {call.anonymous_id for call in calls} == {"b-1"}
-    assert of_browser(source.pk, "nobody") == []
+    assert calls_of_browser(source.pk, "nobody") == []
 
 
 def test_personal_data_is_hidden_without_the_right_to_it() -> None:
@@ -96,9 +96,9 @@ def test_personal_data_is_hidden_without_the_right_to_it() -> None:
         source,
         {"type": "identify", "userId": "C-20417", "anonymousId": "browser-1", "traits": {"email": EMAIL}},
     )
-    (call,) = newest(source.pk)
+    (call,) = newest_calls(source.pk)
     assert call.payload["properties"] == {"email": EMAIL}
-    (hidden,) = masked(newest(source.pk))
+    (hidden,) = mask_calls(newest_calls(source.pk))
     assert hidden.payload == {
         "user_id": "C-•••",
         "anonymous_id": "br•••",
@@ -109,13 +109,13 @@ def test_personal_data_is_hidden_without_the_right_to_it() -> None:
 # --- Flags ------------------------------------------------------------------------------------------------
 
 
-def call(kind: str = "track", name: str = "", *, minute: int = 0, **fields: Any) -> Call:
+def call(kind: str = "track", name: str = "", *, minute: int = 0, **fields: Any) -> RecordedCall:
     at = timezone.now() - datetime.timedelta(minutes=60 - minute)
     envelope = {name_: fields.pop(name_) for name_ in ("user_id", "anonymous_id", "marks") if name_ in fields}
-    return Call(0, at, kind, name, fields.pop("outcome", "applied"), envelope=envelope, **fields)
+    return RecordedCall(0, at, kind, name, fields.pop("outcome", "applied"), envelope=envelope, **fields)
 
 
-def codes(*calls: Call) -> list[str]:
+def codes(*calls: RecordedCall) -> list[str]:
     return [flag.code for flag in flags_of(calls)]
 
 
@@ -213,7 +213,7 @@ def test_rates() -> None:
         reject(source, at=now - datetime.timedelta(hours=hours_ago))
     send(source, track("Viewed"))
     rate = rates()[source.pk]
-    assert (str(rate.last_hour), str(rate.last_day), rate.rejected_words, rate.rejected_class) == (
+    assert (str(rate.last_hour), str(rate.last_day), rate.rejected_text, rate.rejected_class) == (
         "2",
         "4",
         "75 %",

@@ -22,10 +22,11 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, Receipt
 from profiles.privacy.delete import delete_profiles
 from profiles.tracking.ingest import event_sql
-from profiles.tracking.parse.item_types import Received, Sender
-from profiles.tracking.rejected.decide_held import decide_held
+from profiles.tracking.parse.item_types import BatchResult
+from profiles.tracking.rejected.decide_held import decide_held_merge
 from profiles.tracking.rejected.double_opt_in import confirm_identifier
-from profiles.tracking.rejected.reopen_held import reopen_held
+from profiles.tracking.rejected.reopen_held import reopen_held_merge
+from profiles.tracking.sources.write_keys import Sender
 from tests.imports.files import planned
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, track
 
@@ -51,9 +52,9 @@ def known(user: str) -> Profile:
     return found
 
 
-def all_went_well(results: list[Any]) -> list[Received]:
+def all_went_well(results: list[Any]) -> list[BatchResult]:
     """Nobody's call raised, and what each was told about its event is so."""
-    received = [result for result in results if isinstance(result, Received)]
+    received = [result for result in results if isinstance(result, BatchResult)]
     assert [result for result in results if isinstance(result, Exception)] == []
     for one in received:
         for result in one.results:
@@ -64,7 +65,7 @@ def all_went_well(results: list[Any]) -> list[Received]:
     return received
 
 
-def sending(sender: Sender, *items: dict[str, Any]) -> Callable[[], Received]:
+def sending(sender: Sender, *items: dict[str, Any]) -> Callable[[], BatchResult]:
     made = [{"messageId": str(uuid.uuid4()), **item} for item in items]
     return lambda: call(sender, *made)
 
@@ -73,7 +74,7 @@ def test_fifty_identical_identifies_make_one_person(two_connections: Together, s
     """R4: fifty calls, eight at a time."""
     item = {"type": "identify", "anonymousId": "b1", "traits": {"email": ANN}}
 
-    def several() -> list[Received]:
+    def several() -> list[BatchResult]:
         return [sending(shop, item)() for _ in range(7)]
 
     results = two_connections(*[several] * 7, sending(shop, item))
@@ -113,11 +114,11 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
 
     monkeypatch.setattr(event_sql, "insert_events", waits)
 
-    def copy() -> Received:
+    def copy() -> BatchResult:
         held.append(threading.get_ident())
         return call(shop, item)
 
-    def first_and_newer() -> Received:
+    def first_and_newer() -> BatchResult:
         assert looked.wait(20)
         call(shop, item)
         newer = identify(shop, userId="u1", traits={"city": "Rome"})
@@ -270,7 +271,7 @@ def test_a_held_join_is_decided_once(two_connections: Together, settings: Any) -
 
     def decide() -> Any:
         try:
-            return decide_held(held_id=held.pk, decision="shared", actor=Actor.system())
+            return decide_held_merge(held_merge_id=held.pk, decision="shared", actor=Actor.system())
         except Refused as refusal:
             return refusal.message
 
@@ -291,11 +292,11 @@ def test_a_shared_device_taken_back_while_it_sends(
     held = HeldJoin.objects.first()
     assert held is not None
     for attempt in range(6):
-        device = decide_held(held_id=held.pk, decision="shared", **SYSTEM).profile_id
+        device = decide_held_merge(held_merge_id=held.pk, decision="shared", **SYSTEM).profile_id
         name = f"Looked {attempt}"
         sent, done = two_connections(
             lambda name=name: track(shop, name, anonymousId="tablet"),
-            lambda: reopen_held(held_id=held.pk, **SYSTEM),
+            lambda: reopen_held_merge(held_merge_id=held.pk, **SYSTEM),
         )
         assert sent.outcome == "applied", sent
         assert done.was == "shared", done

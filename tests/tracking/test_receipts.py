@@ -15,13 +15,13 @@ from profiles.models import Receipt
 from profiles.tracking.rejected import receipts
 from profiles.tracking.rejected.receipts import (
     Choice,
-    chosen,
     count_codes,
+    describe_receipt,
+    filtered_receipts,
     get_receipt,
+    parse_choice,
     payload_of,
     problems_of,
-    read_choice,
-    sentence_of,
 )
 from tests.tracking.rejected import make_source, reject, send
 
@@ -30,7 +30,7 @@ NOW = timezone.now()
 
 
 def found(**params: str) -> set[int]:
-    return set(chosen(read_choice(params)).values_list("pk", flat=True))
+    return set(filtered_receipts(parse_choice(params)).values_list("pk", flat=True))
 
 
 def test_each_filter_chooses() -> None:
@@ -70,12 +70,12 @@ def test_each_filter_chooses() -> None:
     ],
 )
 def test_what_cannot_be_read_is_said(params: dict[str, str], said: str) -> None:
-    assert read_choice({}) == Choice()
+    assert parse_choice({}) == Choice()
     with pytest.raises(Invalid) as refused:
-        read_choice(params)
+        parse_choice(params)
     assert refused.value.message == said
     with pytest.raises(Invalid) as outcome:
-        read_choice({"outcome": "lost"})
+        parse_choice({"outcome": "lost"})
     assert outcome.value.message.startswith("“lost” is not an outcome. Known outcomes: applied, merged, ")
 
 
@@ -119,18 +119,20 @@ def test_one_receipt_in_words() -> None:
         "not a problem",
     ]
     row = reject(make_source(), {"traits": {"email": "ann@example.com"}}, problems=problems, message="")
-    assert sentence_of(row) == "Nothing says whom it is about: no userId, no anonymousId, no externalIds."
+    assert (
+        describe_receipt(row) == "Nothing says whom it is about: no userId, no anonymousId, no externalIds."
+    )
     row.code = "brand_new"
-    assert sentence_of(row) == "Brand new"
-    open_, masked = problems_of(row, sees=True), problems_of(row, sees=False)
+    assert describe_receipt(row) == "Brand new"
+    open_, masked = problems_of(row, can_view_pii=True), problems_of(row, can_view_pii=False)
     assert [(one.where, one.value) for one in open_] == [
         ("properties.price", "12,50"),
         ("traits.email", "ann@example.com"),
     ]
     assert [one.value for one in masked] == ["12,50", "•••"]
     assert masked[1].message == "••• is odd."
-    assert payload_of(row, sees=True) == {"traits": {"email": "ann@example.com"}}
-    assert payload_of(row, sees=False) == {"traits": {"email": "•••"}}
+    assert payload_of(row, can_view_pii=True) == {"traits": {"email": "ann@example.com"}}
+    assert payload_of(row, can_view_pii=False) == {"traits": {"email": "•••"}}
     with pytest.raises(NotFound) as gone:
         get_receipt(10**9)
     assert gone.value.message == "There is no receipt #1000000000."
@@ -149,7 +151,7 @@ def test_the_inbox_walks_its_own_index() -> None:
     reject(quiet)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE profiles_receipt")
-    page = chosen(Choice()).order_by("-pk")[:51]
+    page = filtered_receipts(Choice()).order_by("-pk")[:51]
     assert "receipt_waiting" in plan_of(page)
     assert "receipt_of_source" in plan_of(Receipt.objects.filter(source=quiet).order_by("-pk")[:51])
     lost = Receipt.objects.filter(message_id="x").exclude(outcome="applied")

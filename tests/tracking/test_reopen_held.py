@@ -33,9 +33,9 @@ from profiles.models import (
     Profile,
 )
 from profiles.privacy.delete import delete_profiles
-from profiles.tracking.parse.item_types import Sender
-from profiles.tracking.rejected.decide_held import decide_held
-from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held
+from profiles.tracking.rejected.decide_held import decide_held_merge
+from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
+from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
 from tests.profile_factory import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender, track
@@ -72,11 +72,11 @@ def held(web: Sender, settings: Any) -> HeldJoin:
 
 
 def decide(held: HeldJoin, decision: str) -> Any:
-    return decide_held(held_id=held.pk, decision=decision, actor=SYSTEM)
+    return decide_held_merge(held_merge_id=held.pk, decision=decision, actor=SYSTEM)
 
 
 def reopen(held: HeldJoin) -> Any:
-    done = reopen_held(held_id=held.pk, actor=SYSTEM)
+    done = reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
     forget_all()
     assert violations() == []
     return done
@@ -280,7 +280,7 @@ def test_a_merge_is_taken_back_by_undoing_it(held: HeldJoin) -> None:
     decide(held, "merge")
     merge = Merge.objects.get()
     with pytest.raises(MergedAnyway) as refused:
-        reopen_held(held_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
     assert refused.value.message == (
         f"Held join {held.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
         " Then it can be reopened."
@@ -295,7 +295,7 @@ def test_two_whom_another_merge_joined(held: HeldJoin) -> None:
     decide(held, "merge")
     HeldJoin.objects.filter(pk=held.pk).update(effects={"merge": None})
     with pytest.raises(MergedAnyway, match="one person: undo the merge that made them one. Then"):
-        reopen_held(held_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
 
 
 def test_a_dismissed_join_waits_again(held: HeldJoin, web: Sender) -> None:
@@ -304,15 +304,15 @@ def test_a_dismissed_join_waits_again(held: HeldJoin, web: Sender) -> None:
     assert done.message == "The join waits again; dismissing it had changed nothing else."
     assert (done.reopened, states()) == ([held.pk], ["open", "open"])
     with pytest.raises(Conflict, match=f"^Held join {held.pk} is open: there is no decision to take back.$"):
-        reopen_held(held_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
     with pytest.raises(NotFound, match="^There is no held join 999.$"):
-        reopen_held(held_id=999, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=999, actor=SYSTEM)
     decide(held, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldJoin.objects.latest("pk")
     said = f"^Held join {held.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
     with pytest.raises(Conflict, match=said):
-        reopen_held(held_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
 
 
 def test_a_join_asked_for_again_meanwhile_waits_once(held: HeldJoin, web: Sender) -> None:

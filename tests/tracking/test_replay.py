@@ -17,14 +17,14 @@ from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from cdp.jobs import run, run_to_end
 from cdp.models import AuditEntry, Job, User
 from profiles.models import Event, Receipt
-from profiles.tracking.http.batch import open_call, read_entries
+from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import parse
-from profiles.tracking.ingest.ingest import receive
-from profiles.tracking.parse.item_types import Sender
+from profiles.tracking.ingest.ingest import ingest_items
 from profiles.tracking.rejected import replay
-from profiles.tracking.rejected.receipts import Choice, read_choice, replays_of, waiting
+from profiles.tracking.rejected.receipts import Choice, parse_choice, replays_of, waiting
 from profiles.tracking.rejected.repair import Repair
 from profiles.tracking.rejected.replay import dismiss, dismiss_many, replay_many, replay_receipt
+from profiles.tracking.sources.write_keys import Sender
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
@@ -119,8 +119,8 @@ def test_what_a_batch_said_for_all_is_replayed_with_each(actor: Actor) -> None:
         "sentAt": (now - 2 * hour).isoformat(),
         "context": {"userAgent": "x", "ip": "203.0.113.7"},
     }
-    call = open_call(parse(orjson.dumps(body)), kind=None)
-    receive(list(read_entries(call, received_at=now)), sender=Sender(0, source, False))
+    call = open_batch(parse(orjson.dumps(body)), kind=None)
+    ingest_items(list(read_entries(call, received_at=now)), sender=Sender(0, source, False))
     row = waiting().get()
     assert row.payload["context"] == body["context"]
     replay_receipt(receipt_id=row.pk, payload={**(row.payload or {}), "event": "Viewed"}, actor=actor)
@@ -219,7 +219,7 @@ def test_a_chunk_is_done_once_or_not_at_all(actor: Actor, monkeypatch: pytest.Mo
     source = make_source()
     rows = [reject(source, cart(anonymousId=f"b-{number}")) for number in range(4)]
     job = replay_many(ids=[row.pk for row in rows], actor=actor)
-    real, calls = replay.receive, []
+    real, calls = replay.ingest_items, []
 
     def breaks(*args: Any, **kwargs: Any) -> Any:
         calls.append(1)
@@ -227,7 +227,7 @@ def test_a_chunk_is_done_once_or_not_at_all(actor: Actor, monkeypatch: pytest.Mo
             raise OperationalError("the server went away")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(replay, "receive", breaks)
+    monkeypatch.setattr(replay, "ingest_items", breaks)
     run(job.pk)
     assert waiting().count() == 4
     assert not Event.objects.filter(source=source).exists()
@@ -268,7 +268,7 @@ def test_all_that_an_address_chooses(actor: Actor) -> None:
     source = make_source(name="Shop")
     mine = reject(source, code="schema_violation")
     reject(source)
-    job = replay_many(choice=read_choice({"source": "shop", "code": "schema_violation"}), actor=actor)
+    job = replay_many(choice=parse_choice({"source": "shop", "code": "schema_violation"}), actor=actor)
     run_to_end(job)
     mine.refresh_from_db()
     assert (mine.resolution, job.total) == ("replayed", 1)

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from profiles.models import Event, Receipt
-from profiles.tracking.rejected.retention import forget_receipts
+from profiles.tracking.rejected.retention import delete_old_receipts
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -24,10 +24,10 @@ def test_old_receipts_go_and_what_waits_stays(settings: Any) -> None:
         {"type": "track", "userId": "1"},
         {"type": "dance", "userId": "1"},
     )
-    assert forget_receipts() == 0
+    assert delete_old_receipts() == 0
     Receipt.objects.update(received_at=timezone.now() - timedelta(days=31))
     Receipt.objects.filter(kind="dance").update(resolved_at=timezone.now(), resolution="dismissed")
     call(sender, {"type": "track", "event": "B", "userId": "1"})
-    assert forget_receipts() == 2
+    assert delete_old_receipts() == 2
     assert list(Receipt.objects.order_by("pk").values_list("outcome", flat=True)) == ["invalid", "applied"]
     assert Event.objects.count() == 2

@@ -14,10 +14,10 @@ from cdp.models import AuditEntry
 from cdp.ttl_cache import forget_all
 from profiles.builtin import ensure_builtin
 from profiles.models import Event, EventSchema, Receipt
-from profiles.tracking.parse.item_types import Sender
 from profiles.tracking.rejected.replay import replay_receipt
 from profiles.tracking.schemas import enforce
 from profiles.tracking.schemas.edit import change_schema, create_schema, delete_schema
+from profiles.tracking.sources.write_keys import Sender
 from tests.tracking.calls import call, make_sender, track
 
 pytestmark = pytest.mark.django_db
@@ -113,9 +113,9 @@ def test_one_query_for_any_number_of_items_and_none_soon_after(by_system: dict[s
     raw = {"type": "track", "event": "Subscribed", "userId": "1"}
     items = [read_item(raw, index=place, received_at=timezone.now()) for place in range(50)]
     with CaptureQueriesContext(connection) as first:
-        verdicts = enforce.check(items, source=source)
+        verdicts = enforce.check_items(items, source=source)
     with CaptureQueriesContext(connection) as second:
-        enforce.check(items, source=source)
+        enforce.check_items(items, source=source)
     assert (len(first), len(second)) == (1, 0)
     assert [verdict.mode for verdict in verdicts] == ["warn"] * 50
 

@@ -17,9 +17,9 @@ from cdp.errors import Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry, User
 from profiles.builtin import builtin_source
 from profiles.models import Identifier, Source
-from profiles.tracking.parse.item_types import Sender
-from profiles.tracking.parse.user_hash import is_signed, sign_user
 from profiles.tracking.sources.signing_secrets import revoke_old_secret, rotate_secret
+from profiles.tracking.sources.user_hash import is_signed, sign_user
+from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
 from tests.tracking.calls import identify, make_sender
 

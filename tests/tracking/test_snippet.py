@@ -20,10 +20,10 @@ from django.template import Context, Engine
 from django.test import Client, RequestFactory
 
 from profiles.models import Source
-from profiles.tracking.parse.user_hash import is_signed, sign_user
 from profiles.tracking.snippet import build
 from profiles.tracking.snippet.cdp_site import middleware as site
 from profiles.tracking.snippet.cdp_site.signing import sign_user as sign_on_site
+from profiles.tracking.sources.user_hash import is_signed, sign_user
 
 WEB = "profiles.tracking.snippet.cdp_site"
 MIDDLEWARE = f"{WEB}.middleware.AnonymousId"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles.tracking.parse.sanitize import MAX_DEPTH
-from profiles.tracking.parse.truncate import KEPT_BYTES, shorten, size_of
+from profiles.tracking.parse.truncate import KEPT_BYTES, size_of, truncate
 
 _json = st.recursive(
     st.none()
@@ -28,7 +28,7 @@ _json = st.recursive(
 @given(_json)
 def test_whatever_is_sent_is_kept_within_the_limit(raw: Any) -> None:
     before = copy.deepcopy(raw)
-    kept, told = shorten(raw, limit=8192)
+    kept, told = truncate(raw, limit=8192)
     assert repr(raw) == repr(before)
     assert size_of(kept) <= 8192
     orjson.dumps(kept)
@@ -41,7 +41,7 @@ def test_what_fits_is_kept_whole() -> None:
         "event": "Seen",
         "properties": {"html": "ä" * 60_000, "list": [{"a": n} for n in range(2000)], "n": 1.5, "none": None},
     }
-    kept, told = shorten(item)
+    kept, told = truncate(item)
     assert kept == item
     assert told == [
         {"pointer": "/properties/html", "value": None, "message": "120,002 bytes.", "code": "large_part"},
@@ -63,7 +63,7 @@ def test_who_and_when_and_short_values_outlive_long_ones() -> None:
         "event": "Seen",
         "type": "track",
     }
-    kept, told = shorten(item)
+    kept, told = truncate(item)
     assert KEPT_BYTES // 2 < size_of(kept) <= KEPT_BYTES
     for name in ("type", "event", "messageId", "userId", "anonymousId", "timestamp", "traits"):
         assert kept[name] == item[name]
@@ -83,7 +83,7 @@ def test_who_and_when_and_short_values_outlive_long_ones() -> None:
 def test_a_million_names_cost_what_is_kept() -> None:
     item = {"userId": "1", "properties": {f"a/{n}": n for n in range(1_000_000)}}
     begun = time.monotonic()
-    kept, told = shorten(item)
+    kept, told = truncate(item)
     assert time.monotonic() - begun < 2
     count = len(kept["properties"]) - 1
     assert kept["properties"]["…"] == f"{1_000_000 - count:,} more were cut"
@@ -94,7 +94,7 @@ def test_long_names_and_deep_nesting_are_cut() -> None:
     deep: Any = "end"
     for _ in range(MAX_DEPTH + 10):
         deep = [deep]
-    kept, told = shorten({"n" * 300: 1, "deep": deep})
+    kept, told = truncate({"n" * 300: 1, "deep": deep})
     assert kept["n" * 255] == 1
     inner = kept["deep"]
     while isinstance(inner, list):

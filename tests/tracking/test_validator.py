@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from profiles.tracking.schemas.builtin import SCHEMAS
 from profiles.tracking.schemas.specs import clean_specs
-from profiles.tracking.schemas.validator import MAX_PROBLEMS, compiled
+from profiles.tracking.schemas.validator import MAX_PROBLEMS, compile_schema
 
 
 def told(specs: dict[str, Any], properties: dict[str, Any], name: str = "Added to Cart") -> list[str]:
     cleaned, faults = clean_specs(specs)
     assert faults == []
-    return [problem["message"] for problem in compiled(name, cleaned).problems(properties)]
+    return [problem["message"] for problem in compile_schema(name, cleaned).problems(properties)]
 
 
 def test_sentences_say_what_to_do() -> None:
@@ -80,7 +80,7 @@ def test_entries_of_lists() -> None:
         }
     }
     cleaned, _ = clean_specs(specs)
-    contract = compiled("Order Completed", cleaned)
+    contract = compile_schema("Order Completed", cleaned)
     sent = {"products": [{"SKU": "a"}, {"sku": 7}, {}, "x"]}
     renamed = contract.renamed(sent)
     assert renamed == {"products": [{"sku": "a"}, {"sku": 7}, {}, "x"]}
@@ -101,7 +101,7 @@ def test_entries_of_lists() -> None:
 
 
 def test_aliases_are_renamed_unless_the_name_has_a_value() -> None:
-    contract = compiled("x", {"sku": {"type": "string", "aliases": ["product_sku", "SKU"]}})
+    contract = compile_schema("x", {"sku": {"type": "string", "aliases": ["product_sku", "SKU"]}})
     plain = {"sku": "a", "other": 1}
     assert contract.renamed(plain) is plain
     assert contract.renamed({"product_sku": "a", "n": 1}) == {"sku": "a", "n": 1}
@@ -112,7 +112,7 @@ def test_aliases_are_renamed_unless_the_name_has_a_value() -> None:
 
 
 def test_names_in_pointers_are_escaped() -> None:
-    problems = compiled("x", {"a/b~c": {"type": "number"}}).problems({"a/b~c": "x"})
+    problems = compile_schema("x", {"a/b~c": {"type": "number"}}).problems({"a/b~c": "x"})
     assert problems[0]["pointer"] == "/properties/a~1b~0c"
 
 
@@ -219,7 +219,7 @@ def test_any_specs_are_faulty_or_run(specs: Any, properties: Any) -> None:
     if faults:
         return
     assert clean_specs(cleaned) == (cleaned, [])
-    contract = compiled("x", cleaned)
+    contract = compile_schema("x", cleaned)
     sent = properties if isinstance(properties, dict) else dict.fromkeys(cleaned, properties)
     problems = contract.problems(contract.renamed(sent))
     assert len(problems) <= MAX_PROBLEMS
@@ -228,7 +228,7 @@ def test_any_specs_are_faulty_or_run(specs: Any, properties: Any) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**64, "\ud800"])
 def test_odd_values_do_not_raise(value: Any) -> None:
-    contract = compiled("x", {"x": {"type": "number", "maximum": 5}})
+    contract = compile_schema("x", {"x": {"type": "number", "maximum": 5}})
     try:
         assert contract.problems({"x": value})
     except UnicodeEncodeError:

@@ -24,7 +24,7 @@ from cdp.api import throttling
 from profiles.models import WriteKey
 from profiles.tracking.http import urls as tracking_urls
 from profiles.tracking.http import views
-from profiles.tracking.ingest import ingest as receive
+from profiles.tracking.ingest import ingest
 from profiles.tracking.ingest.event_sql import Collision
 from profiles.tracking.parse.item_types import (
     APPLIED,
@@ -32,10 +32,10 @@ from profiles.tracking.parse.item_types import (
     MERGED,
     QUARANTINED,
     SUPPRESSED,
-    Entry,
-    Received,
-    Refusal,
-    Result,
+    BatchEntry,
+    BatchResult,
+    ItemResult,
+    RefusedItem,
 )
 from profiles.tracking.sources.sources import change_source, create_key, create_source, revoke_key
 
@@ -62,28 +62,28 @@ class Shelf:
     """Takes the place of storing: remembers what came, gives every item an outcome."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[list[Entry], Any, dict[str, Any]]] = []
+        self.calls: list[tuple[list[BatchEntry], Any, dict[str, Any]]] = []
         self.outcomes: dict[int, str] = {}
-        self.error: Exception | Callable[[Sequence[Entry]], Exception | None] | None = None
+        self.error: Exception | Callable[[Sequence[BatchEntry]], Exception | None] | None = None
 
-    def receive(self, entries: Sequence[Entry], *, sender: Any, **options: Any) -> Received:
+    def ingest_items(self, entries: Sequence[BatchEntry], *, sender: Any, **options: Any) -> BatchResult:
         error = self.error(entries) if callable(self.error) else self.error
         if error is not None:
             raise error
         self.calls.append(([*entries], sender, options))
         results = [self._result(entry) for entry in entries]
         if options.get("is_strict") and any(result.is_rejected for result in results):
-            raise receive.StrictRefused([result for result in results if result.is_rejected])
-        return Received(results)
+            raise ingest.StrictModeRefused([result for result in results if result.is_rejected])
+        return BatchResult(results)
 
-    def _result(self, entry: Entry) -> Result:
-        if isinstance(entry, Refusal):
-            return Result(entry.index, entry.message_text, entry.outcome, entry.code, entry.message)
+    def _result(self, entry: BatchEntry) -> ItemResult:
+        if isinstance(entry, RefusedItem):
+            return ItemResult(entry.index, entry.message_text, entry.outcome, entry.code, entry.message)
         outcome = self.outcomes.get(entry.index, APPLIED)
-        return Result(entry.index, entry.message_text, outcome, profile_id=7)
+        return ItemResult(entry.index, entry.message_text, outcome, profile_id=7)
 
     @property
-    def items(self) -> list[Entry]:
+    def items(self) -> list[BatchEntry]:
         return self.calls[-1][0]
 
     @property
@@ -94,7 +94,7 @@ class Shelf:
 @pytest.fixture(autouse=True)
 def shelf(monkeypatch: pytest.MonkeyPatch) -> Shelf:
     made = Shelf()
-    monkeypatch.setattr(receive, "receive", made.receive)
+    monkeypatch.setattr(views, "ingest_items", made.ingest_items)
     return made
 
 
@@ -600,13 +600,13 @@ def test_a_key_that_cannot_be_looked_up_is_no_unknown_key(
     def refuse(_: str) -> None:
         raise database_error(OperationalError, psycopg.OperationalError("connection refused"))
 
-    monkeypatch.setattr(views.keys, "find_sender", refuse)
+    monkeypatch.setattr(views.write_keys, "find_sender", refuse)
     assert problem(post("/v1/track", TRACK, web_key)) == (503, "unavailable", AWAY)
     assert Client().get(f"/v1/projects/{web_key}/settings")["Retry-After"] == "5"
 
 
 def test_one_value_that_cannot_be_stored_is_found_among_many(server_key: str, shelf: Shelf) -> None:
-    def refuse(entries: Sequence[Entry]) -> Exception | None:
+    def refuse(entries: Sequence[BatchEntry]) -> Exception | None:
         is_in = any(getattr(entry, "message_text", "") == "m-5" and entry.raw for entry in entries)
         return DataError("cannot be stored") if is_in else None
 

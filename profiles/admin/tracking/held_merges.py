@@ -18,10 +18,16 @@ from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.profile_list import without
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import HeldJoin, IdentifierType, Profile, Source
-from profiles.tracking.rejected.decide_held import DISMISS, MERGE, STATES, decide_held, decide_many
-from profiles.tracking.rejected.held_merges import OPEN, explain, held_joins
+from profiles.tracking.rejected.decide_held import (
+    DISMISS,
+    MERGE,
+    STATES,
+    decide_held_merge,
+    decide_held_merges,
+)
+from profiles.tracking.rejected.held_merges import OPEN, explain_held_merge, list_held_merges
 from profiles.tracking.rejected.held_merges import STATES as LISTS
-from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held
+from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
 
 PAGE = 50
 _PLACING = ("after", "before")
@@ -84,7 +90,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 def _page(params: QueryDict) -> tuple[list[HeldJoin], str, str]:
     """A page by id, with the addresses of those around it. One query."""
-    found = held_joins(state=params.get("state", OPEN), source=params.get("source", ""))
+    found = list_held_merges(state=params.get("state", OPEN), source=params.get("source", ""))
     after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
         rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
@@ -113,7 +119,7 @@ def _row(held: HeldJoin, sees: bool) -> Row:
     return Row(
         held,
         held.value if sees else mask_identifier(held.type.name, held.value),
-        explain(held, ""),
+        explain_held_merge(held, ""),
         who if sees else mask_profile(who),
         whom if sees else mask_profile(whom),
         held.state == HeldJoin.State.OPEN,
@@ -134,7 +140,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     actor = Actor.of_request(request)
     target = back(request) or list_url()
     if one:
-        done = decide_held(held_id=row_id(one), decision=action, actor=actor)
+        done = decide_held_merge(held_merge_id=row_id(one), decision=action, actor=actor)
         more = len(done.decided) - 1
         also = (
             f" {more:,} more of the same value {'was' if more == 1 else 'were'} decided with it."
@@ -147,7 +153,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     ids = row_ids(request.POST.getlist("ids"))[:PAGE]
     if not ids:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one join first."}])
-    many = decide_many(held_ids=ids, decision=action, actor=actor)
+    many = decide_held_merges(held_merge_ids=ids, decision=action, actor=actor)
     for problem in many.problems:
         messages.error(request, problem)
     if many.decided:
@@ -161,7 +167,7 @@ def reopen(request: HttpRequest, heldjoin_id: int) -> HttpResponse:
     """Take a decision back; of a merge, the way to its undo."""
     target = back(request) or list_url()
     try:
-        done = reopen_held(held_id=heldjoin_id, actor=Actor.of_request(request))
+        done = reopen_held_merge(held_merge_id=heldjoin_id, actor=Actor.of_request(request))
     except MergedAnyway as refusal:
         messages.error(request, _with_undo(request, refusal))
         return redirect(target)

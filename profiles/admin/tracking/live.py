@@ -12,7 +12,7 @@ from cdp.ids import row_id
 from profiles.admin.door import door, may_see, render
 from profiles.admin.tracking.sources import frame, source_of
 from profiles.tracking.monitor.checklist import checklist, flags_of
-from profiles.tracking.monitor.live import Call, masked, newest, of_browser
+from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
 
 # The first-party cookie our snippet keeps a browser's id in (data-cookie), seen here on the same site.
 COOKIE = "cdp_id"
@@ -26,7 +26,7 @@ _SHOWN = 36_000
 def live(request: HttpRequest, source_id: int) -> HttpResponse:
     """The newest calls of a source. A script asks for more; without it, reloading does. At most five queries."""
     source = source_of(source_id)
-    calls = newest(source.pk)
+    calls = newest_calls(source.pk)
     context = {
         **frame(request, source, "live"),
         "calls": shown(request, calls),
@@ -39,7 +39,7 @@ def live(request: HttpRequest, source_id: int) -> HttpResponse:
 def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
     """Only the rows behind ``?after=``, for the script; 204 when there are none."""
     source = source_of(source_id)
-    calls = newest(source.pk, after=row_id(request.GET.get("after")))
+    calls = newest_calls(source.pk, after=row_id(request.GET.get("after")))
     if not calls:
         return HttpResponse(status=204)
     context = {"calls": shown(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
@@ -71,7 +71,7 @@ def checkup_browser(request: HttpRequest, source_id: int) -> HttpResponse:
 
 def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
     anonymous_id = request.GET.get("anonymous_id", "").strip().replace("\x00", "")[:MAX_ID]
-    calls = of_browser(source_id, anonymous_id) if anonymous_id else []
+    calls = calls_of_browser(source_id, anonymous_id) if anonymous_id else []
     # Before masking: what is hidden from somebody may still be what is wrong.
     flags = flags_of(calls)
     return {
@@ -87,9 +87,9 @@ def _own_id(request: HttpRequest) -> str:
     return request.COOKIES.get(COOKIE, "").strip()[:MAX_ID]
 
 
-def shown(request: HttpRequest, calls: list[Call]) -> list[tuple[Call, str]]:
+def shown(request: HttpRequest, calls: list[RecordedCall]) -> list[tuple[RecordedCall, str]]:
     """Each call with its payload as text, masked without the right to see personal data."""
-    told = calls if may_see(request) else masked(calls)
+    told = calls if may_see(request) else mask_calls(calls)
     return [(call, _text(call.payload)) for call in told]
 
 

@@ -23,18 +23,18 @@ from profiles.admin.profile_list import without
 from profiles.bulk.actions import pack, unpack
 from profiles.masking import mask_text
 from profiles.models import Receipt, Source
-from profiles.tracking.parse.item_types import Result
+from profiles.tracking.parse.item_types import ItemResult
 from profiles.tracking.rejected import receipts
 from profiles.tracking.rejected.receipts import STATES, WAITING, Choice
-from profiles.tracking.rejected.repair import WORDS, Repair, pretty, read_payload, read_repairs, repaired
+from profiles.tracking.rejected.repair import LABELS, Repair, pretty, read_payload, read_repairs, repaired
 from profiles.tracking.rejected.replay import (
     PERMISSION,
     dismiss,
     dismiss_many,
     freeze,
-    not_as_it_is,
     replay_many,
     replay_receipt,
+    why_not_unchanged,
 )
 
 PAGE = 50
@@ -77,7 +77,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     params = request.GET
     problems: list[str] = []
     try:
-        choice = receipts.read_choice(params.dict())
+        choice = receipts.parse_choice(params.dict())
     except Invalid as error:
         choice, problems = Choice(), [problem["message"] for problem in error.problems]
     rows: list[Receipt] = []
@@ -118,7 +118,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
     """A page by id, with the addresses of those around it. One query."""
-    found = receipts.chosen(choice).select_related("source").defer("payload", "problems")
+    found = receipts.filtered_receipts(choice).select_related("source").defer("payload", "problems")
     after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
         rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
@@ -141,12 +141,12 @@ def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
 def _row(receipt: Receipt, sees: bool) -> Row:
     # The payload is not read along; in the inbox's own state every row has one.
     is_open = receipt.resolved_at is None and receipt.outcome in Receipt.WAITING
-    why = receipts.sentence_of(receipt)
+    why = receipts.describe_receipt(receipt)
     return Row(receipt, why if sees else mask_text(why), is_open)
 
 
 def _codes(
-    params: QueryDict, choice: Choice, counts: receipts.Counts | None
+    params: QueryDict, choice: Choice, counts: receipts.ReceiptCounts | None
 ) -> list[tuple[str, Any, str, bool]]:
     """Chips: label, count, address, whether chosen."""
     if counts is None:
@@ -229,7 +229,7 @@ def _back_to(request: HttpRequest, refusal: Refused, receipt_id: int) -> HttpRes
     return redirect(receipt_url(receipt_id))
 
 
-def _tell(request: HttpRequest, row: Receipt, result: Result) -> HttpResponse:
+def _tell(request: HttpRequest, row: Receipt, result: ItemResult) -> HttpResponse:
     """To the replay's own receipt when it waits again, else back to this one."""
     if result.is_rejected:
         messages.error(request, f"Rejected again: {result.message or result.outcome}")
@@ -246,13 +246,13 @@ def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong
         audit.record("receipt.view", actor=Actor.of_request(request), subject=f"receipt:{row.pk}")
     may_replay = request.user.has_perm(PERMISSION)
     is_waiting = receipts.is_waiting(row)
-    payload = receipts.payload_of(row, sees=sees)
+    payload = receipts.payload_of(row, can_view_pii=sees)
     text = typed if typed is not None else pretty(payload)
     context = {
         "title": row.name or row.kind or "An item",
         "receipt": row,
         "why": _row(row, sees).why,
-        "item_problems": receipts.problems_of(row, sees=sees),
+        "item_problems": receipts.problems_of(row, can_view_pii=sees),
         "payload": payload,
         "text": text,
         "lines": min(32, max(8, text.count("\n") + 2)),
@@ -261,7 +261,7 @@ def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong
         "waiting_outcomes": Receipt.WAITING,
         "may_edit": is_waiting and may_replay and sees,
         "may_replay": is_waiting and may_replay,
-        "not_as_it_is": not_as_it_is(row) if is_waiting else "",
+        "not_as_it_is": why_not_unchanged(row) if is_waiting else "",
         "replays": receipts.replays_of(row),
         "history": receipts.history_of(row),
     }
@@ -294,7 +294,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 def _chosen(request: HttpRequest) -> list[int]:
     if request.POST.get("everyone"):
-        choice = receipts.read_choice(QueryDict(request.POST.get("filters", "")).dict())
+        choice = receipts.parse_choice(QueryDict(request.POST.get("filters", "")).dict())
         return freeze(choice=choice)
     ticked = row_ids(request.POST.getlist("ids"))
     if not ticked:
@@ -327,7 +327,7 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
         "frozen": frozen,
         "problems": problems,
         "repairs": _typed_repairs(request),
-        "repair_words": WORDS,
+        "repair_words": LABELS,
         "reason": request.POST.get("reason", ""),
         "sample": _sample(request, ids, [] if problems else _repairs(request)),
         "more": max(0, len(ids) - _SAMPLE),
@@ -340,7 +340,7 @@ def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list
     """The first items as they are and as the repairs would leave them."""
     told = []
     for row in Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"):
-        before = receipts.payload_of(row, sees=may_see(request))
+        before = receipts.payload_of(row, can_view_pii=may_see(request))
         after = repaired(before, repairs, kind=row.kind)
         told.append(
             {"receipt": row, "before": _glance(before), "after": _glance(after), "differs": after != before}

@@ -13,7 +13,6 @@ from cdp.actors import Actor
 from cdp.errors import Refused
 from profiles.admin.door import write
 from profiles.models import Source
-from profiles.tracking.parse.user_hash import takes_old
 from profiles.tracking.sources.signing_secrets import (
     MAX_OVERLAP_DAYS,
     OVERLAP_DAYS,
@@ -21,6 +20,7 @@ from profiles.tracking.sources.signing_secrets import (
     rotate_secret,
     until,
 )
+from profiles.tracking.sources.user_hash import accepts_old_secret
 
 FOREVER = "revoked"
 _OVERLAPS = (
@@ -35,7 +35,7 @@ _OVERLAPS = (
 
 def about(source: Source) -> dict[str, Any]:
     """What the panel shows; no query."""
-    is_taken = takes_old(source)
+    is_taken = accepts_old_secret(source)
     return {
         "takes_old": is_taken,
         "old_until": until(source) if is_taken else "",

@@ -76,7 +76,7 @@ def frame(request: HttpRequest, source: Source, page: str) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class Row:
     source: Source
-    rate: rates.Rate
+    rate: rates.SourceRate
     keys: int
 
 

@@ -27,7 +27,7 @@ from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import DuplicatePair, Source
 from profiles.pairs.verdicts import set_verdict
 from profiles.tracking.rejected.decide_held import MERGE as DECIDE_MERGE
-from profiles.tracking.rejected.decide_held import decide_held
+from profiles.tracking.rejected.decide_held import decide_held_merge
 from profiles.tracking.rejected.double_opt_in import confirm_identifier
 
 KEEP_APART = "keep_apart"
@@ -211,8 +211,8 @@ def _attach_values(
 ) -> list[str]:
     if code == MERGE_HELD:
         return [
-            decide_held(held_id=held_id, decision=DECIDE_MERGE, actor=actor).message
-            for held_id in dict.fromkeys(finding.held_merge_id for finding in chosen if finding.held_merge_id)
+            decide_held_merge(held_merge_id=held_merge_id, decision=DECIDE_MERGE, actor=actor).message
+            for held_merge_id in dict.fromkeys(finding.held_merge_id for finding in chosen if finding.held_merge_id)
         ]
     if code not in (PROMOTE, CONFIRM, NORMALIZE):
         return []

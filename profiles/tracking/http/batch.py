@@ -1,4 +1,4 @@
-"""What is around the items of a call: which form it has, whose key it names; and what SDKs ask for first."""
+"""A parsed body → its items, each read, or refused with a reason; and the write key it names."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from profiles.tracking.http.responses import TurnedAway
+from profiles.tracking.http.responses import RequestRefused
 from profiles.tracking.parse import sanitize
-from profiles.tracking.parse.item_types import Problem, Refusal
+from profiles.tracking.parse.item_types import ItemProblem, RefusedItem
 from profiles.tracking.parse.items import read_item
-from profiles.tracking.parse.truncate import shorten
+from profiles.tracking.parse.truncate import truncate
 
 if TYPE_CHECKING:
     import datetime
 
-    from django.http import HttpRequest
-
-    from profiles.tracking.http.body import Parsed
-    from profiles.tracking.parse.item_types import Entry, Sender
+    from profiles.tracking.http.body import ParsedBody
+    from profiles.tracking.parse.item_types import BatchEntry
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
 MAX_ITEMS = 2500
@@ -30,7 +28,7 @@ _MAX_KEPT_CONTEXT = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RequestBatch:
     """A parsed body: its items as sent, what it says about all of them, and the write key in it, if any."""
 
     items: list[Any]
@@ -43,7 +41,7 @@ class Call:
     is_small: bool = False
 
 
-def open_call(parsed: Parsed, *, kind: str | None) -> Call:
+def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
     """The items of a body: an object with a ``batch``, a bare list, or one item by itself.
 
     ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises TurnedAway.
@@ -54,14 +52,14 @@ def open_call(parsed: Parsed, *, kind: str | None) -> Call:
     elif isinstance(parsed.value, dict):
         items, about = _items_of(parsed.value)
     else:
-        raise TurnedAway(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
+        raise RequestRefused(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
     if len(items) > MAX_ITEMS:
         message = f"The batch has {len(items):,} items; {MAX_ITEMS:,} are taken. Send smaller batches."
-        raise TurnedAway(413, "too_many_items", message)
+        raise RequestRefused(413, "too_many_items", message)
     context, size = _context_of(about)
     first = items[0] if items and isinstance(items[0], dict) else {}
     key = about.get("writeKey") or first.get("writeKey") or ""
-    return Call(
+    return RequestBatch(
         items,
         write_key=key if isinstance(key, str) else "",
         kind=kind,
@@ -73,95 +71,33 @@ def open_call(parsed: Parsed, *, kind: str | None) -> Call:
     )
 
 
-def read_entries(call: Call, *, received_at: datetime.datetime) -> Iterator[Entry]:
+def read_entries(batch: RequestBatch, *, received_at: datetime.datetime) -> Iterator[BatchEntry]:
     """Each item read, or refused with its reason; in order."""
-    sent_at = _sent_at(call)
-    for index, raw in enumerate(call.items):
-        entry = _prepared(raw, index, call)
-        if isinstance(entry, Refusal):
+    sent_at = _sent_at(batch)
+    for index, raw in enumerate(batch.items):
+        entry = _prepared(raw, index, batch)
+        if isinstance(entry, RefusedItem):
             yield entry
             continue
-        kind = _kind_of(raw, call)
-        yield read_item(_whole(entry, call, sent_at), index=index, received_at=received_at, kind=kind)
+        kind = _kind_of(raw, batch)
+        yield read_item(_whole(entry, batch, sent_at), index=index, received_at=received_at, kind=kind)
 
 
-def _sent_at(call: Call) -> Any:
-    return sanitize.clean(call.sent_at) if not isinstance(call.sent_at, list | dict) else None
+def _sent_at(batch: RequestBatch) -> Any:
+    return sanitize.clean(batch.sent_at) if not isinstance(batch.sent_at, list | dict) else None
 
 
-def _whole(raw: Any, call: Call, sent_at: Any) -> Any:
+def _whole(raw: Any, batch: RequestBatch, sent_at: Any) -> Any:
     """The item with what its batch says for all: rejected, it is kept whole, and replayed by the same clock."""
     if not isinstance(raw, dict):
         return raw
     if sent_at is not None and not raw.get("sentAt"):
         raw["sentAt"] = sent_at
-    if call.context:
+    if batch.context:
         own = raw.get("context")
         if own is None or isinstance(own, dict):
-            raw["context"] = {**call.context, **(own or {})}
+            raw["context"] = {**batch.context, **(own or {})}
     return raw
-
-
-def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
-    """The settings of analytics-next: one integration, ourselves. No metrics, no plugins loaded from elsewhere."""
-    prefix = request.path.partition("/v1/projects/")[0]
-    host = f"{request.get_host()}{prefix}/v1"
-    protocol = "https" if request.is_secure() else "http"
-    everything = {"__default": {"enabled": True, "integrations": {}}}
-    return {
-        "integrations": {
-            "Segment.io": {
-                "apiKey": write_key,
-                "apiHost": host,
-                "protocol": protocol,
-                "type": "browser",
-                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
-                "bundlingStatus": "bundled",
-                "addBundledMetadata": False,
-                "unbundledIntegrations": [],
-                "maybeBundledConfigIds": {},
-                "retryQueue": True,
-            }
-        },
-        "plan": {"track": everything, "identify": everything, "group": everything},
-        "edgeFunction": {},
-        "analyticsNextEnabled": True,
-        "enabledMiddleware": {},
-        "middlewareSettings": {"routingRules": []},
-        "remotePlugins": [],
-        "legacyVideoPluginsEnabled": False,
-        # Its own statistics would otherwise be posted to its maker.
-        "metrics": {"sampleRate": 0, "host": host, "protocol": protocol},
-    }
-
-
-def rudder_config(sender: Sender, write_key: str) -> dict[str, Any]:
-    """The source configuration of the RudderStack SDKs: enabled, without destinations, reporting nothing."""
-    source = sender.source
-    created = source.created_at.isoformat()
-    off = {"enabled": False}
-    return {
-        "isHosted": True,
-        "source": {
-            "id": f"source-{source.pk}",
-            "name": source.name,
-            "writeKey": write_key,
-            "enabled": True,
-            "workspaceId": "workspace",
-            "sourceDefinitionId": "web",
-            "config": {"statsCollection": {"errors": off, "metrics": off}},
-            "destinations": [],
-            "connections": [],
-            "dataplanes": {},
-            "liveEventsConfig": {"eventUpload": False, "eventUploadTS": 0},
-            "transient": False,
-            "deleted": False,
-            "secretVersion": None,
-            "createdAt": created,
-            "updatedAt": created,
-        },
-        "consentManagementMetadata": {"providers": []},
-    }
 
 
 def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -169,7 +105,7 @@ def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         return [parsed], {"writeKey": parsed.get("writeKey")}
     items = parsed["batch"]
     if not isinstance(items, list):
-        raise TurnedAway(400, "invalid_batch", "“batch” is not a list of items.")
+        raise RequestRefused(400, "invalid_batch", "“batch” is not a list of items.")
     return items, parsed
 
 
@@ -181,28 +117,28 @@ def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
     try:
         sanitize.clean(context, depth=sanitize.MAX_DEPTH - 1)
     except (sanitize.TooDeep, RecursionError) as error:
-        raise TurnedAway(400, "too_deep", "The batch's context nests more than 40 levels.") from error
+        raise RequestRefused(400, "too_deep", "The batch's context nests more than 40 levels.") from error
     return context, len(orjson.dumps(context))
 
 
-def _prepared(raw: Any, index: int, call: Call) -> Any:
+def _prepared(raw: Any, index: int, batch: RequestBatch) -> Any:
     """The item sanitized and without its write key, or a Refusal."""
     if isinstance(raw, dict):
         raw.pop("writeKey", None)
-        if call.is_small and call.has_fit_texts and sanitize.is_fit(raw):
+        if batch.is_small and batch.has_fit_texts and sanitize.is_fit(raw):
             return raw
     # Measured before it is walked through: a million keys are not.
     size = _size(raw)
-    if size is None or size + call.context_bytes <= MAX_ITEM_BYTES:
+    if size is None or size + batch.context_bytes <= MAX_ITEM_BYTES:
         try:
-            if not (call.has_fit_texts and isinstance(raw, dict) and sanitize.is_fit(raw)):
+            if not (batch.has_fit_texts and isinstance(raw, dict) and sanitize.is_fit(raw)):
                 raw = sanitize.clean(raw)
         except sanitize.TooDeep:
             message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
-            return _refused(raw, index, call, "too_deep", message)
+            return _refused(raw, index, batch, "too_deep", message)
         size = size if size is not None else len(orjson.dumps(raw))
-    if size + call.context_bytes > MAX_ITEM_BYTES:
-        return _too_large(raw, index, call, size)
+    if size + batch.context_bytes > MAX_ITEM_BYTES:
+        return _too_large(raw, index, batch, size)
     return raw
 
 
@@ -214,39 +150,39 @@ def _size(raw: Any) -> int | None:
         return None
 
 
-def _too_large(raw: Any, index: int, call: Call, size: int) -> Refusal:
+def _too_large(raw: Any, index: int, batch: RequestBatch, size: int) -> RefusedItem:
     """With as much of the item as is kept, and what its batch says for all, so that it can be mended and replayed."""
-    total = size + call.context_bytes
-    problems: list[Problem] = [
+    total = size + batch.context_bytes
+    problems: list[ItemProblem] = [
         _problem("", "too_large", f"The item has {total:,} bytes; {MAX_ITEM_BYTES:,} are taken.")
     ]
-    if call.context_bytes > _MAX_KEPT_CONTEXT:
-        message = f"The batch's context has {call.context_bytes:,} bytes, which count for every item; it is not kept here."
+    if batch.context_bytes > _MAX_KEPT_CONTEXT:
+        message = f"The batch's context has {batch.context_bytes:,} bytes, which count for every item; it is not kept here."
         problems.append(_problem("/context", "too_large", message))
-        call = replace(call, context=None)
-    kept, told = shorten(_whole(raw, call, _sent_at(call)))
+        batch = replace(batch, context=None)
+    kept, cuts = truncate(_whole(raw, batch, _sent_at(batch)))
     message = "This item is over 32 KB. Send less in its properties."
-    return replace(_refused(raw, index, call, "too_large", message), raw=kept, problems=(*problems, *told))
+    return replace(_refused(raw, index, batch, "too_large", message), raw=kept, problems=(*problems, *cuts))
 
 
-def _problem(pointer: str, code: str, message: str) -> Problem:
+def _problem(pointer: str, code: str, message: str) -> ItemProblem:
     return {"pointer": pointer, "value": None, "message": message, "code": code}
 
 
-def _refused(raw: Any, index: int, call: Call, code: str, message: str) -> Refusal:
+def _refused(raw: Any, index: int, batch: RequestBatch, code: str, message: str) -> RefusedItem:
     """Without the item itself, which is what is too much of it."""
-    said = raw if isinstance(raw, dict) else {}
-    kind, name, message_id = (_short(said.get(part)) for part in ("type", "event", "messageId"))
-    kind = _kind_of(raw, call) or kind
-    return Refusal(index, code, message, None, kind[:20], name, message_id)
+    item = raw if isinstance(raw, dict) else {}
+    kind, name, message_id = (_short(item.get(part)) for part in ("type", "event", "messageId"))
+    kind = _kind_of(raw, batch) or kind
+    return RefusedItem(index, code, message, None, kind[:20], name, message_id)
 
 
 def _short(value: Any) -> str:
     return str(sanitize.clean(value))[:255] if isinstance(value, str | int) else ""
 
 
-def _kind_of(raw: Any, call: Call) -> str | None:
+def _kind_of(raw: Any, batch: RequestBatch) -> str | None:
     """The path's kind; in a batch sent to a single call's address the item's own goes first."""
-    if call.kind is None or len(call.items) == 1:
-        return call.kind
-    return None if isinstance(raw, dict) and raw.get("type") else call.kind
+    if batch.kind is None or len(batch.items) == 1:
+        return batch.kind
+    return None if isinstance(raw, dict) and raw.get("type") else batch.kind

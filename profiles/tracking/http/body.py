@@ -15,7 +15,7 @@ import orjson
 from django.http import UnreadablePostError
 from gunicorn.http.errors import ParseException
 
-from profiles.tracking.http.responses import TurnedAway
+from profiles.tracking.http.responses import RequestRefused
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -32,7 +32,7 @@ _PLAIN = ("", "identity", "gzip", "x-gzip", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedBody:
     """A body's JSON. ``has_fit_texts``: no text in it needs sanitizing; ``size`` is in bytes of JSON."""
 
     value: Any
@@ -40,7 +40,7 @@ class Parsed:
     size: int
 
 
-def read_json(request: HttpRequest) -> Parsed:
+def read_json(request: HttpRequest) -> ParsedBody:
     """The parsed body, not yet sanitized: lone surrogates and infinite numbers may be in it.
 
     Raises TurnedAway: 400, 411, 413 or 415.
@@ -62,7 +62,7 @@ def read(request: HttpRequest) -> bytes:
     stream: Any = request
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         if not environ.get("wsgi.input_terminated"):
-            raise TurnedAway(411, "length_required", "Send the body with its Content-Length.")
+            raise RequestRefused(411, "length_required", "Send the body with its Content-Length.")
         stream = environ["wsgi.input"]
     try:
         raw: bytes = stream.read(MAX_BYTES + 1)
@@ -90,37 +90,37 @@ def inflate(raw: bytes, encoding: str = "") -> bytes:
     for name in names:
         if name not in _PLAIN and raw.lstrip()[:1] not in (b"{", b"["):
             message = f"Content-Encoding {name[:40]} is not understood. Send gzip, deflate or none."
-            raise TurnedAway(415, "unknown_encoding", message)
+            raise RequestRefused(415, "unknown_encoding", message)
     return raw
 
 
-def parse(data: bytes) -> Parsed:
+def parse(data: bytes) -> ParsedBody:
     """What the JSON says. NaN, Infinity and numbers too large become null or an infinite float, not an error."""
     data = data.removeprefix(_BOM)
     try:
-        return Parsed(orjson.loads(data), _NUL not in data, len(data))
+        return ParsedBody(orjson.loads(data), _NUL not in data, len(data))
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise _too_deep() from error
-    return Parsed(_parse_tolerantly(data), False, len(data))
+    return ParsedBody(_parse_tolerantly(data), False, len(data))
 
 
 def _parse_tolerantly(data: bytes) -> Any:
     """orjson refuses NaN, 1e400 and half surrogate pairs, which JavaScript and Python SDKs do send."""
     if not data.strip():
-        raise TurnedAway(400, "empty_body", "The body is empty. Send a JSON object.")
+        raise RequestRefused(400, "empty_body", "The body is empty. Send a JSON object.")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         message = f"The body is not UTF-8: byte {error.start + 1} cannot be read."
-        raise TurnedAway(400, "invalid_encoding", message) from error
+        raise RequestRefused(400, "invalid_encoding", message) from error
     try:
         return json.loads(text, parse_constant=_null, parse_int=_whole_number)
     except RecursionError as error:
         raise _too_deep() from error
     except json.JSONDecodeError as error:
         message = f"The body is not JSON at line {error.lineno}, column {error.colno}."
-        raise TurnedAway(400, "invalid_json", message) from error
+        raise RequestRefused(400, "invalid_json", message) from error
 
 
 def _null(_: str) -> None:
@@ -138,35 +138,37 @@ def _is_zlib(raw: bytes) -> bool:
 
 
 def _decompress(raw: bytes, *, wbits: int) -> bytes:
-    found = bytearray()
+    decompressed = bytearray()
     rest = raw
     for _ in range(_MAX_MEMBERS):
         stream = zlib.decompressobj(wbits)
         try:
-            found += stream.decompress(rest, MAX_BYTES + 1 - len(found))
+            decompressed += stream.decompress(rest, MAX_BYTES + 1 - len(decompressed))
         except zlib.error as error:
             raise _broken() from error
-        if len(found) > MAX_BYTES:
+        if len(decompressed) > MAX_BYTES:
             raise _too_large("The body, decompressed,")
         if not stream.eof:
             raise _broken()
         rest = stream.unused_data.lstrip(b"\x00")
         if not rest:
-            return bytes(found)
+            return bytes(decompressed)
     raise _broken()
 
 
-def _unreadable() -> TurnedAway:
-    return TurnedAway(400, "unreadable_body", "The body ended before its end. Send the call again.")
+def _unreadable() -> RequestRefused:
+    return RequestRefused(400, "unreadable_body", "The body ended before its end. Send the call again.")
 
 
-def _broken() -> TurnedAway:
-    return TurnedAway(400, "invalid_compression", "The body is compressed and cannot be decompressed.")
+def _broken() -> RequestRefused:
+    return RequestRefused(400, "invalid_compression", "The body is compressed and cannot be decompressed.")
 
 
-def _too_large(what: str) -> TurnedAway:
-    return TurnedAway(413, "body_too_large", f"{what} is over {_LIMIT}. Send smaller batches.")
+def _too_large(what: str) -> RequestRefused:
+    return RequestRefused(413, "body_too_large", f"{what} is over {_LIMIT}. Send smaller batches.")
 
 
-def _too_deep() -> TurnedAway:
-    return TurnedAway(400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken.")
+def _too_deep() -> RequestRefused:
+    return RequestRefused(
+        400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken."
+    )

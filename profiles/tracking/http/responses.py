@@ -13,12 +13,12 @@ from profiles.tracking.parse.item_types import APPLIED, CONFLICT, DUPLICATE, MER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from profiles.tracking.parse.item_types import Result
+    from profiles.tracking.parse.item_types import ItemResult
 
-_PLACED = (APPLIED, MERGED, CONFLICT)
+_ON_A_PROFILE = (APPLIED, MERGED, CONFLICT)
 
 
-class TurnedAway(Exception):
+class RequestRefused(Exception):
     """A call that is not taken at all; nothing of it was stored.
 
     ``code`` is a stable word for programs, ``message`` a sentence for people. Both are strings on every error:
@@ -42,7 +42,7 @@ class TurnedAway(Exception):
         self.extra = extra or {}
 
 
-def problem(error: TurnedAway) -> HttpResponse:
+def problem_response(error: RequestRefused) -> HttpResponse:
     """RFC 9457, plus ``code`` and ``message``."""
     content = body(
         error.status, error.message, code=error.code, extra={"message": error.message, **error.extra}
@@ -50,7 +50,7 @@ def problem(error: TurnedAway) -> HttpResponse:
     return _json(content, status=error.status, content_type=MEDIA_TYPE, headers=error.headers)
 
 
-def taken(results: Sequence[Result], *, with_receipts: bool) -> HttpResponse:
+def batch_response(results: Sequence[ItemResult], *, with_receipts: bool) -> HttpResponse:
     """200: what became of the items. Without receipts it says the same of known and unknown people.
 
     People who were erased are dropped and counted as accepted: a public key must not learn who they are.
@@ -61,7 +61,7 @@ def taken(results: Sequence[Result], *, with_receipts: bool) -> HttpResponse:
     return _json(content, status=200, content_type="application/json")
 
 
-def counts(results: Sequence[Result]) -> dict[str, Any]:
+def counts(results: Sequence[ItemResult]) -> dict[str, Any]:
     """``received`` is the sum of the three others; ``errors`` names each rejected item."""
     rejected = [result for result in results if result.is_rejected]
     duplicates = sum(result.outcome == DUPLICATE for result in results)
@@ -82,7 +82,7 @@ def counts(results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def strictly_refused(refused: Sequence[Result], *, total: int) -> TurnedAway:
+def strict_refusal(refused: Sequence[ItemResult], *, total: int) -> RequestRefused:
     """X-Strict-Mode: one item that cannot be taken turns the whole call of ``total`` items away."""
     message = f"{len(refused)} of {total} items cannot be taken, and X-Strict-Mode is on: nothing was stored."
     extra = {
@@ -93,10 +93,10 @@ def strictly_refused(refused: Sequence[Result], *, total: int) -> TurnedAway:
         "rejected": len(refused),
         "errors": counts(refused)["errors"],
     }
-    return TurnedAway(400, "strict_refused", message, extra=extra)
+    return RequestRefused(400, "strict_refused", message, extra=extra)
 
 
-def settings_answer(content: dict[str, Any]) -> HttpResponse:
+def settings_response(content: dict[str, Any]) -> HttpResponse:
     """What an SDK asks for when it starts. A minute in caches: a page asks again with every view."""
     return _json(
         content,
@@ -106,15 +106,15 @@ def settings_answer(content: dict[str, Any]) -> HttpResponse:
     )
 
 
-def _receipt(result: Result) -> dict[str, Any]:
+def _receipt(result: ItemResult) -> dict[str, Any]:
     row: dict[str, Any] = {
         "index": result.index,
         "messageId": result.message_id,
         "outcome": result.outcome,
     }
-    if result.outcome in _PLACED and result.profile_id is not None:
+    if result.outcome in _ON_A_PROFILE and result.profile_id is not None:
         row["profile_id"] = result.profile_id
-    elif result.outcome not in (*_PLACED, DUPLICATE, SUPPRESSED):
+    elif result.outcome not in (*_ON_A_PROFILE, DUPLICATE, SUPPRESSED):
         row["code"] = result.code or result.outcome
     return row
 

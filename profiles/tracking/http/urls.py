@@ -1,4 +1,4 @@
-"""Every address of the tracking door, with and without its slash; works by itself on a host of its own."""
+"""Addresses of the tracking API → views; also usable as the whole URLconf of a host of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KINDS = {
 }
 
 
-def both(
+def with_and_without_slash(
     route: str, view: Callable[..., Any], name: str, parts: dict[str, str] | None = None
 ) -> list[URLPattern]:
     """With and without the slash: SDKs repeat a redirected POST as GET."""
@@ -36,19 +36,21 @@ def both(
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    *both("v1/batch", views.batch, "track-batch"),
+    *with_and_without_slash("v1/batch", views.receive_batch, "track-batch"),
     *[
         pattern
-        for word, kind in KINDS.items()
-        for pattern in both(f"v1/{word}", views.single, f"track-{word}", {"kind": kind})
+        for route, kind in KINDS.items()
+        for pattern in with_and_without_slash(
+            f"v1/{route}", views.receive_item, f"track-{route}", {"kind": kind}
+        )
     ],
-    *both("v1/b", views.batch, "track-b"),
-    *both("beacon/v1/batch", views.batch, "track-beacon"),
-    *both("v1/import", views.history, "track-import"),
-    *both("api/s/batch", views.batch, "track-api-s-batch"),
-    *both("api/s/<str:kind>", views.single, "track-api-s"),
-    *both("api/s/s2s/<str:kind>", views.single, "track-api-s2s"),
-    *both("v1/projects/<str:write_key>/settings", views.project_settings, "track-settings"),
-    *both("sourceConfig", views.source_config, "track-source-config"),
+    *with_and_without_slash("v1/b", views.receive_batch, "track-b"),
+    *with_and_without_slash("beacon/v1/batch", views.receive_batch, "track-beacon"),
+    *with_and_without_slash("v1/import", views.receive_history, "track-import"),
+    *with_and_without_slash("api/s/batch", views.receive_batch, "track-api-s-batch"),
+    *with_and_without_slash("api/s/<str:kind>", views.receive_item, "track-api-s"),
+    *with_and_without_slash("api/s/s2s/<str:kind>", views.receive_item, "track-api-s2s"),
+    *with_and_without_slash("v1/projects/<str:write_key>/settings", views.project_settings, "track-settings"),
+    *with_and_without_slash("sourceConfig", views.source_config, "track-source-config"),
     path("", include("profiles.tracking.snippet.urls")),
 ]

@@ -15,10 +15,11 @@ from profiles.consent.ledger import GRANTED, WITHDRAWN, clean_consent, current_c
 from profiles.journal import Cause
 from profiles.tracking.ingest.identifiers import Claims
 from profiles.tracking.ingest.identity_resolution import Landing
-from profiles.tracking.parse.item_types import Item, Refusal, Sender
+from profiles.tracking.parse.item_types import Item, RefusedItem
+from profiles.tracking.sources.write_keys import Sender
 
 
-def check_consent(claims: Claims, sender: Sender) -> Claims | Refusal:
+def check_consent(claims: Claims, sender: Sender) -> Claims | RefusedItem:
     """The claims again, or why the ledger cannot take this."""
     item = claims.item
     try:
@@ -90,8 +91,8 @@ def _proof(item: Item) -> dict[str, Any]:
     }
 
 
-def _refusal(item: Item, code: str, message: str, problems: tuple[dict[str, Any], ...] = ()) -> Refusal:
-    return Refusal(
+def _refusal(item: Item, code: str, message: str, problems: tuple[dict[str, Any], ...] = ()) -> RefusedItem:
+    return RefusedItem(
         item.index,
         code=code,
         message=message,

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from cdp.sql import Answer, ask, run
 from cdp.ttl_cache import Recent
-from profiles.tracking.parse.item_types import Entry, Item, Result
+from profiles.tracking.parse.item_types import BatchEntry, Item, ItemResult
 
 
 class Collision(Exception):
@@ -147,7 +147,7 @@ _RECEIPTS = """
 
 
 def insert_receipts(
-    rows: Sequence[tuple[Entry, Result, Sequence[Any]]],
+    rows: Sequence[tuple[BatchEntry, ItemResult, Sequence[Any]]],
     *,
     source_id: int,
     received_at: datetime.datetime,

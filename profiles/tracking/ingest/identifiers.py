@@ -9,8 +9,9 @@ from typing import Any
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec
 from profiles.models import IdentifierType
-from profiles.tracking.parse.item_types import BLOCKED_VALUE, INVALID, Item, Problem, Refusal, Sender
-from profiles.tracking.parse.user_hash import signed_with
+from profiles.tracking.parse.item_types import BLOCKED_VALUE, INVALID, Item, ItemProblem, RefusedItem
+from profiles.tracking.sources.user_hash import matching_secret
+from profiles.tracking.sources.write_keys import Sender
 
 Key = tuple[int, str]
 
@@ -60,7 +61,7 @@ class Claims:
     soft: list[Claim] = field(default_factory=list)
     contacts: list[Claim] = field(default_factory=list)
     previous: list[Claim] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ItemProblem] = field(default_factory=list)
     secret: str = ""
 
     @property
@@ -75,7 +76,7 @@ class Claims:
 
 def claims_of(
     item: Item, fields: dict[str, Any], sender: Sender, types: dict[str, TypeSpec]
-) -> Claims | Refusal:
+) -> Claims | RefusedItem:
     """The claims of one item, or why it is about nobody. ``fields`` are its traits by attribute."""
     reading = _Reading(item, sender, types)
     reading.user_id()
@@ -96,15 +97,15 @@ def _strength(claim: Claim) -> tuple[int, int]:
     return (claim.spec.row.priority, claim.spec.id)
 
 
-def _nobody(item: Item, problems: list[Problem]) -> Refusal:
+def _nobody(item: Item, problems: list[ItemProblem]) -> RefusedItem:
     blocked = [problem for problem in problems if problem["code"] == "blocked_value"]
-    first: Problem = {
+    first: ItemProblem = {
         "code": "missing_identifier",
         "message": "Give a userId, an anonymousId or one of context.externalIds.",
     }
     for problem in [*blocked, *problems][:1]:
         first = problem
-    return Refusal(
+    return RefusedItem(
         item.index,
         code=first["code"],
         message=first["message"],
@@ -129,7 +130,7 @@ class _Reading:
         item, source = self.item, self.sender.source
         if item.user_id is None:
             return
-        secret = signed_with(source, item.user_id, item.user_hash) if item.user_hash is not None else ""
+        secret = matching_secret(source, item.user_id, item.user_hash) if item.user_hash is not None else ""
         self.claims.secret, signed = secret, bool(secret)
         if self.sender.is_web and not signed and (source.needs_user_hash or item.user_hash is not None):
             what = "does not belong to this userId" if item.user_hash is not None else "is missing"

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from profiles.tracking.ingest.candidates import Hit, Interval, Known, Person
 from profiles.tracking.ingest.identifiers import Claim, Claims, Key
-from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, Problem
+from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, ItemProblem
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Landing:
     outcome: str = APPLIED
     code: str = ""
     message: str = ""
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ItemProblem] = field(default_factory=list)
 
     def clashes(self, code: str, message: str) -> None:
         self.outcome, self.code, self.message = CONFLICT, code, message
@@ -354,7 +354,7 @@ class Decider:
         self._give(landing.claims.previous[0], landing, leads=True)
 
 
-def _shared(claim: Claim) -> Problem:
+def _shared(claim: Claim) -> ItemProblem:
     return {
         "code": "shared_device",
         "pointer": claim.pointer,
@@ -363,7 +363,7 @@ def _shared(claim: Claim) -> Problem:
     }
 
 
-def _too_many(claim: Claim, limit: int) -> Problem:
+def _too_many(claim: Claim, limit: int) -> ItemProblem:
     return {
         "code": "too_many",
         "pointer": claim.pointer,

@@ -39,20 +39,20 @@ from profiles.tracking.ingest.identifiers import Claims, claims_of, keys_of
 from profiles.tracking.ingest.identity_resolution import Decided, Decider, Landing
 from profiles.tracking.ingest.profile_changes import Changes
 from profiles.tracking.ingest.traits import Said, identifier_like, read_traits
-from profiles.tracking.parse import user_hash
 from profiles.tracking.parse.item_types import (
     DUPLICATE,
     INVALID,
     QUARANTINED,
-    Entry,
+    BatchEntry,
+    BatchResult,
     Item,
-    Problem,
-    Received,
-    Refusal,
-    Result,
-    Sender,
+    ItemProblem,
+    ItemResult,
+    RefusedItem,
 )
 from profiles.tracking.schemas import enforce
+from profiles.tracking.sources import user_hash
+from profiles.tracking.sources.write_keys import Sender
 
 ATTEMPTS = 8
 # A call that collided twice is repeated while no other is at work, so that each of them gets through.
@@ -62,22 +62,22 @@ known_types = Recent(identifier_types)
 heard_topics = Recent(webhooks.heard_topics)
 
 
-class StrictRefused(Exception):
+class StrictModeRefused(Exception):
     """A strict call had an item that cannot be carried out; nothing of the call was stored."""
 
-    def __init__(self, results: list[Result]) -> None:
+    def __init__(self, results: list[ItemResult]) -> None:
         super().__init__("An item was refused.")
         self.results = results
 
 
-def receive(
-    entries: Sequence[Entry],
+def ingest_items(
+    entries: Sequence[BatchEntry],
     *,
     sender: Sender,
     is_strict: bool = False,
     replay_of: int | None = None,
     is_quiet: bool = False,
-) -> Received:
+) -> BatchResult:
     """Carry out a call's items in their order; the results are in that order, too.
 
     A message seen before from this source has no effect. ``is_quiet`` calls (/v1/import) trigger no webhooks.
@@ -100,7 +100,7 @@ def receive(
     raise AssertionError("unreachable")
 
 
-def enter(*, alone: bool) -> None:
+def wait_for_turn(*, alone: bool) -> None:
     """Before any row is touched. Alone: once the calls at work have ended, with later ones and merges kept waiting.
 
     One query more for each call. Waiting in line, nobody can hold a row another one needs.
@@ -122,17 +122,17 @@ class _Call:
         self.sender, self.source = sender, sender.source
         self.is_quiet, self.replay_of, self.is_alone = is_quiet, replay_of, is_alone
         self.actor = Actor.system()
-        self.results: dict[int, Result] = {}
-        self.problems: dict[int, list[Problem]] = defaultdict(list)
-        self.refused: list[Refusal] = []
+        self.results: dict[int, ItemResult] = {}
+        self.problems: dict[int, list[ItemProblem]] = defaultdict(list)
+        self.refused: list[RefusedItem] = []
         self.said: dict[int, Said] = {}
 
-    def run(self, entries: Sequence[Entry], *, is_strict: bool) -> Received:
-        self.refused = [entry for entry in entries if isinstance(entry, Refusal)]
+    def run(self, entries: Sequence[BatchEntry], *, is_strict: bool) -> BatchResult:
+        self.refused = [entry for entry in entries if isinstance(entry, RefusedItem)]
         items = self._checked([entry for entry in entries if isinstance(entry, Item)])
         claims, known = self._fresh(items, self._read(items))
         if self.refused and is_strict:
-            raise StrictRefused([_refused(refusal) for refusal in self.refused])
+            raise StrictModeRefused([_refused(refusal) for refusal in self.refused])
         self._refuse()
         if claims:
             read_values(self._limited(claims, known))
@@ -141,15 +141,15 @@ class _Call:
             self._keep_receipts(entries, [])
         if secrets := {one.secret for one in claims if one.secret}:
             # Afterwards: within, calls of one source would wait for one another.
-            transaction.on_commit(lambda: user_hash.note_use(self.source, secrets), robust=True)
-        return Received([self.results[entry.index] for entry in entries])
+            transaction.on_commit(lambda: user_hash.record_use(self.source, secrets), robust=True)
+        return BatchResult([self.results[entry.index] for entry in entries])
 
     # --- What is carried out ----------------------------------------------------------------------------
 
     def _checked(self, items: list[Item]) -> list[Item]:
         """Items that may go on, as their schemas have them; the others are refused."""
         kept = []
-        for verdict in enforce.check(items, source=self.source) if items else ():
+        for verdict in enforce.check_items(items, source=self.source) if items else ():
             item = verdict.item
             if verdict.mode in ("quarantine", "reject"):
                 outcome = QUARANTINED if verdict.mode == "quarantine" else INVALID
@@ -162,9 +162,9 @@ class _Call:
         return kept
 
     def _duplicate(self, item: Item, code: str, message: str) -> None:
-        self.results[item.index] = Result(item.index, item.message_text, DUPLICATE, code, message)
+        self.results[item.index] = ItemResult(item.index, item.message_text, DUPLICATE, code, message)
 
-    def _read(self, items: list[Item]) -> list[Claims | Refusal]:
+    def _read(self, items: list[Item]) -> list[Claims | RefusedItem]:
         """Whom each item is about, in order. Nothing is asked of the database that it was not asked lately."""
         self.said = read_traits(items, self.sender)
         found = []
@@ -176,12 +176,12 @@ class _Call:
             found.append(claims)
         return found
 
-    def _fresh(self, items: list[Item], read: list[Claims | Refusal]) -> tuple[list[Claims], Known]:
+    def _fresh(self, items: list[Item], read: list[Claims | RefusedItem]) -> tuple[list[Claims], Known]:
         """What goes on of what was read, without messages received before; and what is known about their ids."""
         all_claims = [one for one in read if isinstance(one, Claims)]
         soft = {claim.key for one in all_claims for claim in [*one.soft, *one.previous] if claim.is_soft}
         with together():
-            enter(alone=self.is_alone)
+            wait_for_turn(alone=self.is_alone)
             stored = event_sql.stored_messages(self.source.pk, items)
             known = ask_known(keys_of(all_claims), soft)
         seen, fresh = stored.value, []
@@ -190,7 +190,7 @@ class _Call:
                 self._duplicate(item, "duplicate_message", "This messageId was received before.")
                 continue
             seen.add(item.message_id)
-            if isinstance(claims, Refusal):
+            if isinstance(claims, RefusedItem):
                 self.refused.append(claims)
                 continue
             self.problems[item.index] += claims.problems
@@ -206,7 +206,7 @@ class _Call:
             held = event_sql.held_messages(self.source.pk, (one.message_text for one in self.refused))
         for refusal in self.refused:
             if refusal.message_text and refusal.message_text in held:
-                self.results[refusal.index] = Result(
+                self.results[refusal.index] = ItemResult(
                     refusal.index,
                     refusal.message_text,
                     DUPLICATE,
@@ -248,7 +248,7 @@ class _Call:
 
     # --- Writing ----------------------------------------------------------------------------------------
 
-    def _carry_out(self, entries: Sequence[Entry], decided: Decided, known: Known) -> None:
+    def _carry_out(self, entries: Sequence[BatchEntry], decided: Decided, known: Known) -> None:
         changes = Changes(self.sender, self.said)
         heard = () if self.is_quiet else heard_topics()
         new = [person for person in decided.new if person.joined is None]
@@ -321,11 +321,11 @@ class _Call:
 
     # --- Receipts ---------------------------------------------------------------------------------------
 
-    def _keep_receipts(self, entries: Sequence[Entry], landings: list[Landing]) -> None:
+    def _keep_receipts(self, entries: Sequence[BatchEntry], landings: list[Landing]) -> None:
         for landing in landings:
             item = landing.claims.item
             if item.index not in self.results:
-                self.results[item.index] = Result(
+                self.results[item.index] = ItemResult(
                     item.index,
                     item.message_text,
                     landing.outcome,
@@ -334,7 +334,7 @@ class _Call:
                     landing.person.now().id,
                 )
         # A refusal is told by what refused it, not by what was read first.
-        told: dict[int, Entry] = {entry.index: entry for entry in entries}
+        told: dict[int, BatchEntry] = {entry.index: entry for entry in entries}
         told |= {refusal.index: refusal for refusal in self.refused}
         event_sql.insert_receipts(
             [(told[entry.index], self.results[entry.index], self.problems[entry.index]) for entry in entries],
@@ -357,12 +357,12 @@ def _told(
     return {topic: items for topic, items in told.items() if items and topic in heard}
 
 
-def _refused(refusal: Refusal) -> Result:
-    return Result(refusal.index, refusal.message_text, refusal.outcome, refusal.code, refusal.message)
+def _refused(refusal: RefusedItem) -> ItemResult:
+    return ItemResult(refusal.index, refusal.message_text, refusal.outcome, refusal.code, refusal.message)
 
 
-def _violation(item: Item, outcome: str, problems: Sequence[Problem]) -> Refusal:
-    return Refusal(
+def _violation(item: Item, outcome: str, problems: Sequence[ItemProblem]) -> RefusedItem:
+    return RefusedItem(
         item.index,
         code="schema_violation",
         message=problems[0]["message"] if problems else "The event breaks its schema.",

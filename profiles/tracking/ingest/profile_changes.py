@@ -15,7 +15,8 @@ from profiles.tracking.ingest.event_sql import Collision
 from profiles.tracking.ingest.identity_resolution import Decided, Landing
 from profiles.tracking.ingest.profile_sql import Held, hold_people, member_of, update_people
 from profiles.tracking.ingest.traits import Said
-from profiles.tracking.parse.item_types import Problem, Sender
+from profiles.tracking.parse.item_types import ItemProblem
+from profiles.tracking.sources.write_keys import Sender
 from profiles.values.attributes import get_value, set_value
 
 
@@ -25,7 +26,7 @@ class Changes:
     def __init__(self, sender: Sender, said: dict[int, Said]) -> None:
         self.sender, self.said = sender, said
         self.fields: dict[int, Fields] = {}
-        self.problems: dict[int, list[Problem]] = defaultdict(list)
+        self.problems: dict[int, list[ItemProblem]] = defaultdict(list)
 
     # --- People about to be stored ----------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from cdp.errors import Invalid
 from cdp.ttl_cache import Recent
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition
-from profiles.tracking.parse.item_types import Item, Problem, Sender
-from profiles.tracking.parse.trait_mapping import fields_of
+from profiles.tracking.parse.item_types import Item, ItemProblem
+from profiles.tracking.parse.trait_names import fields_of
+from profiles.tracking.sources.write_keys import Sender
 from profiles.values.attributes import CUSTOM, DEFAULTS, Spec, attribute_specs, clean_value, define_attribute
 
 known_specs: Recent[dict[str, Spec]] = Recent(attribute_specs)
@@ -38,7 +39,7 @@ class Said:
 
     values: dict[str, Any] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ItemProblem] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ def _shown(raw: Any) -> Any:
     return raw[:255] if isinstance(raw, str) else raw if isinstance(raw, (int, float, bool)) else None
 
 
-def identifier_like(properties: dict[str, Any], pointer: str) -> list[Problem]:
+def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProblem]:
     """Values that look as if they should say who it is, where they do not."""
     found = []
     for name, value in properties.items():

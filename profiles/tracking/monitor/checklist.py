@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from profiles.models import Event, Receipt, Source, WriteKey
-from profiles.tracking.monitor.live import Call
+from profiles.tracking.monitor.live import RecordedCall
 from profiles.tracking.parse.items import message_uuid
 
 # The newest calls of a source that its checklist is ticked from.
@@ -53,14 +53,14 @@ class Flag:
 # --- One browser ----------------------------------------------------------------------------------------
 
 
-def flags_of(calls: Sequence[Call]) -> list[Flag]:
+def flags_of(calls: Sequence[RecordedCall]) -> list[Flag]:
     """What stands out among one browser's calls (any order), the gravest first. No query."""
     ordered = sorted(calls, key=lambda call: (call.occurred_at or call.at, call.receipt_id))
-    found = [check(ordered) for check in _CHECKS]
-    return [flag for flag in found if flag is not None]
+    flags = [check(ordered) for check in _CHECKS]
+    return [flag for flag in flags if flag is not None]
 
 
-def _no_reset(calls: Sequence[Call]) -> Flag | None:
+def _no_reset(calls: Sequence[RecordedCall]) -> Flag | None:
     users = {call.user_id for call in calls if call.user_id}
     if len(users) < 2:
         return None
@@ -75,37 +75,37 @@ def _no_reset(calls: Sequence[Call]) -> Flag | None:
     )
 
 
-def _identifier_in_update(calls: Sequence[Call]) -> Flag | None:
-    hits = [call for call in calls if call.kind != "identify" and _identifying(call.properties)]
-    if not hits:
+def _identifier_in_update(calls: Sequence[RecordedCall]) -> Flag | None:
+    matching = [call for call in calls if call.kind != "identify" and _identifying(call.properties)]
+    if not matching:
         return None
-    where = sorted({f"{call.name or call.kind}: {_identifying(call.properties)}" for call in hits})
+    where = sorted({f"{call.name or call.kind}: {_identifying(call.properties)}" for call in matching})
     return Flag(
         "identifier_in_update",
         "An identifier is sent as a plain value",
         f"It looks like an e-mail or an id, but identifies nobody there ({', '.join(where[:3])}). The visitor stays"
         " anonymous, and a second profile is made elsewhere.",
         "Send it by identify, as traits.email or userId.",
-        len(hits),
+        len(matching),
         is_bad=True,
     )
 
 
-def _no_cart_id(calls: Sequence[Call]) -> Flag | None:
-    hits = [call for call in calls if _is_cart(call) and not _has(call.properties, "cart_id", "cartId")]
-    if not hits:
+def _no_cart_id(calls: Sequence[RecordedCall]) -> Flag | None:
+    matching = [call for call in calls if _is_cart(call) and not _has(call.properties, "cart_id", "cartId")]
+    if not matching:
         return None
-    names = ", ".join(sorted({call.name for call in hits}))
+    names = ", ".join(sorted({call.name for call in matching}))
     return Flag(
         "no_cart_id",
         "Cart events without a cart_id",
         f"{names} came without one. Repeated cart events cannot be told apart, and an old cart never ends.",
         "Send the same cart_id with every event of one cart, from the first product to the order.",
-        len(hits),
+        len(matching),
     )
 
 
-def _mixed_sku(calls: Sequence[Call]) -> Flag | None:
+def _mixed_sku(calls: Sequence[RecordedCall]) -> Flag | None:
     used: dict[str, int] = {}
     for call in calls:
         for box in _boxes(call.properties):
@@ -124,7 +124,7 @@ def _mixed_sku(calls: Sequence[Call]) -> Flag | None:
     )
 
 
-def _late_identify(calls: Sequence[Call]) -> Flag | None:
+def _late_identify(calls: Sequence[RecordedCall]) -> Flag | None:
     ordered_at = next((index for index, call in enumerate(calls) if call.name.lower() == ORDER), None)
     if ordered_at is None or calls[ordered_at].user_id:
         return None
@@ -143,35 +143,35 @@ def _late_identify(calls: Sequence[Call]) -> Flag | None:
     )
 
 
-def _skewed(calls: Sequence[Call]) -> Flag | None:
-    hits = [call for call in calls if {"skewed", "future"} & set(call.marks)]
-    if not hits:
+def _skewed(calls: Sequence[RecordedCall]) -> Flag | None:
+    matching = [call for call in calls if {"skewed", "future"} & set(call.marks)]
+    if not matching:
         return None
     return Flag(
         "skewed_clock",
         "The clock of this device is wrong",
         "Times were corrected by the moment of sending; they are as right as can be told.",
         "Nothing to change, unless every device shows this: then the server's own clock is wrong.",
-        len(hits),
+        len(matching),
     )
 
 
-def _rejected(calls: Sequence[Call]) -> Flag | None:
-    hits = [call for call in calls if call.is_rejected]
-    if not hits:
+def _rejected(calls: Sequence[RecordedCall]) -> Flag | None:
+    matching = [call for call in calls if call.is_rejected]
+    if not matching:
         return None
-    reasons = list(dict.fromkeys(call.message for call in hits if call.message))
+    reasons = list(dict.fromkeys(call.message for call in matching if call.message))
     return Flag(
         "rejected",
-        f"{len(hits)} call{'' if len(hits) == 1 else 's'} rejected",
+        f"{len(matching)} call{'' if len(matching) == 1 else 's'} rejected",
         " ".join(reasons[:3]),
         "Correct what the page sends; what was rejected waits in the inbox and can be repaired and replayed.",
-        len(hits),
+        len(matching),
         is_bad=True,
     )
 
 
-_CHECKS: tuple[Callable[[Sequence[Call]], Flag | None], ...] = (
+_CHECKS: tuple[Callable[[Sequence[RecordedCall]], Flag | None], ...] = (
     _rejected,
     _no_reset,
     _identifier_in_update,
@@ -182,7 +182,7 @@ _CHECKS: tuple[Callable[[Sequence[Call]], Flag | None], ...] = (
 )
 
 
-def _is_cart(call: Call) -> bool:
+def _is_cart(call: RecordedCall) -> bool:
     return call.kind == "track" and call.name.lower() in CART_NAMES
 
 
@@ -245,14 +245,14 @@ def _newest(source: Source) -> list[dict[str, Any]]:
 
 def _events_of(source: Source, rows: list[dict[str, Any]]) -> tuple[list[Event], list[Event]]:
     """The newest identify calls and cart events among the rows. One query."""
-    told = [row for row in rows if row["message_id"] and row["outcome"] not in Receipt.WAITING]
-    identifies = [row for row in told if row["kind"] == "identify"][:_IDENTIFIES_READ]
-    carts = [row for row in told if row["kind"] == "track" and row["name"].lower() in CART_NAMES]
+    accepted = [row for row in rows if row["message_id"] and row["outcome"] not in Receipt.WAITING]
+    identifies = [row for row in accepted if row["kind"] == "identify"][:_IDENTIFIES_READ]
+    carts = [row for row in accepted if row["kind"] == "track" and row["name"].lower() in CART_NAMES]
     wanted = [message_uuid(row["message_id"]) for row in [*identifies, *carts[:_CARTS_READ]]]
-    found = list(Event.objects.filter(source=source, message_id__in=wanted).select_related("name"))
+    events = list(Event.objects.filter(source=source, message_id__in=wanted).select_related("name"))
     return (
-        [event for event in found if event.kind == "identify"],
-        [event for event in found if event.kind == "track"],
+        [event for event in events if event.kind == "identify"],
+        [event for event in events if event.kind == "track"],
     )
 
 
@@ -305,10 +305,10 @@ def _clean(rows: list[dict[str, Any]]) -> Check:
     hour_ago = timezone.now() - datetime.timedelta(hours=1)
     recent = [row for row in rows if row["received_at"] >= hour_ago]
     rejected = sum(row["outcome"] in Receipt.WAITING for row in recent)
-    said = (
+    text = (
         "Nothing was rejected." if not rejected else f"{rejected:,} of {len(recent):,} items were rejected."
     )
-    return Check("Nothing rejected in the last hour", (rejected == 0) if recent else None, said)
+    return Check("Nothing rejected in the last hour", (rejected == 0) if recent else None, text)
 
 
 def _keys(source: Source) -> list[Check]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
 from profiles.tracking.parse.items import message_uuid
-from profiles.tracking.rejected.receipts import sentence_of
+from profiles.tracking.rejected.receipts import describe_receipt
 
 PAGE = 50
 BROWSER_CALLS = 200
@@ -27,11 +27,11 @@ _LARGE_READ = 50
 APPLIED = Receipt.Outcome.APPLIED
 REJECTED = frozenset(Receipt.WAITING)
 
-KIND_WORDS = {**dict(Event.Kind.choices), "": "Call"}
+KIND_LABELS = {**dict(Event.Kind.choices), "": "Call"}
 
 
 @dataclass(slots=True)
-class Call:
+class RecordedCall:
     """One item of a tracking call with its outcome. ``receipt_id`` 0: only the event is known.
 
     ``person_id`` is the surviving profile. ``properties`` and ``context`` are None where nothing was kept.
@@ -45,7 +45,7 @@ class Call:
     message: str = ""
     code: str = ""
     message_id: str = ""
-    person_id: int | None = None
+    profile_id: int | None = None
     event_id: int | None = None
     occurred_at: datetime.datetime | None = None
     properties: Any = None
@@ -54,11 +54,11 @@ class Call:
     is_waiting: bool = False
 
     @property
-    def kind_words(self) -> str:
-        return str(KIND_WORDS.get(self.kind, self.kind))
+    def kind_label(self) -> str:
+        return str(KIND_LABELS.get(self.kind, self.kind))
 
     @property
-    def outcome_words(self) -> str:
+    def outcome_label(self) -> str:
         return str(Receipt.Outcome(self.outcome).label)
 
     @property
@@ -89,7 +89,7 @@ class Call:
         return {name: part for name, part in parts.items() if part not in (None, {}, "")}
 
 
-def newest(source_id: int, *, after: int = 0, limit: int = PAGE) -> list[Call]:
+def newest_calls(source_id: int, *, after: int = 0, limit: int = PAGE) -> list[RecordedCall]:
     """The newest calls of a source, the latest first; only those behind receipt ``after``. Three queries."""
     receipts = Receipt.objects.filter(source_id=source_id)
     if after:
@@ -97,13 +97,13 @@ def newest(source_id: int, *, after: int = 0, limit: int = PAGE) -> list[Call]:
     return _calls(list(receipts.order_by("-pk")[:limit]), source_id)
 
 
-def of_browser(source_id: int, anonymous_id: str) -> list[Call]:
+def calls_of_browser(source_id: int, anonymous_id: str) -> list[RecordedCall]:
     """What one browser sent to a source in the last two days, the latest first, rejected items too.
 
     A constant number of queries: whose browser it is or was, their events, receipts, and rejected items.
     """
     since = timezone.now() - BROWSER_TIME
-    roots = _people_of(anonymous_id)
+    roots = _profiles_of(anonymous_id)
     events = list(
         Event.objects.of_people(*roots)
         .filter(source_id=source_id, occurred_at__gte=since, envelope__anonymous_id=anonymous_id)
@@ -111,22 +111,22 @@ def of_browser(source_id: int, anonymous_id: str) -> list[Call]:
         .order_by("-occurred_at", "-pk")[:BROWSER_CALLS]
     )
     members = {event.profile_id for event in events}
-    found = {receipt.pk: receipt for receipt in _not_applied(source_id, events, anonymous_id, since)}
-    told = _calls(list(found.values()), source_id, known=events)
-    seen = {call.event_id for call in told}
-    people = _survivors(members)
-    told += [_of_event(event, people) for event in events if event.pk not in seen]
-    return sorted(told, key=lambda call: (call.at, call.receipt_id, call.event_id or 0), reverse=True)[
+    receipts = {receipt.pk: receipt for receipt in _not_applied(source_id, events, anonymous_id, since)}
+    calls = _calls(list(receipts.values()), source_id, known=events)
+    known_ids = {call.event_id for call in calls}
+    root_ids = _survivors(members)
+    calls += [_of_event(event, root_ids) for event in events if event.pk not in known_ids]
+    return sorted(calls, key=lambda call: (call.at, call.receipt_id, call.event_id or 0), reverse=True)[
         :BROWSER_CALLS
     ]
 
 
-def _people_of(anonymous_id: str) -> list[int]:
+def _profiles_of(anonymous_id: str) -> list[int]:
     """Everybody who holds the browser's id or held it, as surviving profiles. Two queries."""
-    held = Identifier.objects.filter(type__name="anonymous_id", value=anonymous_id)
+    current = Identifier.objects.filter(type__name="anonymous_id", value=anonymous_id)
     past = LinkInterval.objects.filter(type__name="anonymous_id", value=anonymous_id)
     ids = {
-        *held.values_list("profile__canonical_id", flat=True)[:100],
+        *current.values_list("profile__canonical_id", flat=True)[:100],
         *past.values_list("profile__canonical_id", flat=True)[:100],
     }
     return sorted(ids)
@@ -151,70 +151,70 @@ def _not_applied(
 
 
 def _message_texts(event: Event) -> list[str]:
-    said = (event.envelope or {}).get("message_id")
-    return [str(said)] if said else [str(event.message_id)]
+    sent_id = (event.envelope or {}).get("message_id")
+    return [str(sent_id)] if sent_id else [str(event.message_id)]
 
 
-def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ()) -> list[Call]:
+def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ()) -> list[RecordedCall]:
     """Receipts with their events and people. Two queries; one when the events are known."""
     ids = {receipt.pk: message_uuid(receipt.message_id) for receipt in receipts if receipt.message_id}
     by_message = {event.message_id: event for event in known}
-    missing = [one for pk, one in ids.items() if one not in by_message]
+    missing = [message_id for pk, message_id in ids.items() if message_id not in by_message]
     if missing:
         rows = Event.objects.filter(source_id=source_id, message_id__in=missing).select_related("name")
         by_message |= {event.message_id: event for event in rows}
     members = {event.profile_id for event in by_message.values()}
     members |= {receipt.profile_id for receipt in receipts if receipt.profile_id is not None}
-    people = _survivors(members)
-    return [_call(row, by_message.get(ids[row.pk]) if row.pk in ids else None, people) for row in receipts]
+    root_ids = _survivors(members)
+    return [_call(row, by_message.get(ids[row.pk]) if row.pk in ids else None, root_ids) for row in receipts]
 
 
-def _call(receipt: Receipt, event: Event | None, people: dict[int, int]) -> Call:
-    told = Call(
+def _call(receipt: Receipt, event: Event | None, root_ids: dict[int, int]) -> RecordedCall:
+    call = RecordedCall(
         receipt_id=receipt.pk,
         at=receipt.received_at,
         kind=receipt.kind,
         name=receipt.name,
         outcome=receipt.outcome,
-        message=sentence_of(receipt) if receipt.outcome != APPLIED else receipt.message,
+        message=describe_receipt(receipt) if receipt.outcome != APPLIED else receipt.message,
         code=receipt.code,
         message_id=receipt.message_id,
         is_waiting=receipt.payload is not None and receipt.resolved_at is None,
     )
     member = receipt.profile_id or (event.profile_id if event else None)
-    told.person_id = people.get(member or 0, member)
+    call.profile_id = root_ids.get(member or 0, member)
     raw = receipt.payload
     if isinstance(raw, dict):
-        told.properties = raw.get("traits") or raw.get("properties")
-        told.context = raw.get("context")
-        told.envelope = {
+        call.properties = raw.get("traits") or raw.get("properties")
+        call.context = raw.get("context")
+        call.envelope = {
             "user_id": raw.get("userId") or raw.get("user_id"),
             "anonymous_id": raw.get("anonymousId") or raw.get("anonymous_id"),
         }
     elif event is not None:
-        _fill(told, event)
-    return told
+        _fill(call, event)
+    return call
 
 
-def _of_event(event: Event, people: dict[int, int]) -> Call:
-    told = Call(
+def _of_event(event: Event, root_ids: dict[int, int]) -> RecordedCall:
+    call = RecordedCall(
         receipt_id=0,
         at=event.received_at,
         kind=event.kind,
         name=event.name.name,
         outcome=APPLIED,
         message_id=_message_texts(event)[0],
-        person_id=people.get(event.profile_id, event.profile_id),
+        profile_id=root_ids.get(event.profile_id, event.profile_id),
     )
-    _fill(told, event)
-    return told
+    _fill(call, event)
+    return call
 
 
-def _fill(told: Call, event: Event) -> None:
-    told.event_id, told.occurred_at = event.pk, event.occurred_at
-    told.kind, told.name = event.kind, told.name or event.name.name
-    told.properties, told.context = event.properties, event.context
-    told.envelope = event.envelope or {}
+def _fill(call: RecordedCall, event: Event) -> None:
+    call.event_id, call.occurred_at = event.pk, event.occurred_at
+    call.kind, call.name = event.kind, call.name or event.name.name
+    call.properties, call.context = event.properties, event.context
+    call.envelope = event.envelope or {}
 
 
 def _survivors(members: Iterable[int]) -> dict[int, int]:
@@ -225,13 +225,13 @@ def _survivors(members: Iterable[int]) -> dict[int, int]:
     return dict(Profile.objects.filter(pk__in=wanted).values_list("pk", "canonical_id"))
 
 
-def masked(calls: Iterable[Call]) -> list[Call]:
+def mask_calls(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     """For somebody without the right to see personal data. Changes the calls given."""
-    told = list(calls)
-    for call in told:
+    masked = list(calls)
+    for call in masked:
         call.properties, call.context = mask_json(call.properties), mask_json(call.context)
         ids = {"user_id": call.user_id, "anonymous_id": call.anonymous_id}
         hidden = {name: mask_identifier(name, value) for name, value in ids.items() if value}
         call.envelope = {**call.envelope, **hidden}
         call.message = mask_text(call.message)
-    return told
+    return masked

@@ -21,7 +21,7 @@ _HOUR, _DAY = 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class SourceRate:
     """What a source sends: items in the last hour and day (estimated beyond ``READ``), and the share rejected."""
 
     last_hour: Count
@@ -30,7 +30,7 @@ class Rate:
     last_seen_at: datetime.datetime | None
 
     @property
-    def rejected_words(self) -> str:
+    def rejected_text(self) -> str:
         """“0.4 %”; empty without any item in the last day."""
         if self.rejected is None:
             return ""
@@ -46,10 +46,10 @@ class Rate:
         return "bad" if self.rejected >= 0.05 else "warn"
 
 
-NOTHING = Rate(Count(0), Count(0), None, None)
+NOTHING = SourceRate(Count(0), Count(0), None, None)
 
 
-def rates() -> dict[int, Rate]:
+def rates() -> dict[int, SourceRate]:
     """``{source id: rate}`` of every source that ever sent something. One query."""
     sql = """
         SELECT s.id, count(*), max(r.received_at), extract(epoch FROM now() - min(r.received_at)),
@@ -66,8 +66,10 @@ def rates() -> dict[int, Rate]:
         return {pk: _rate(*row) for pk, *row in cursor.fetchall()}
 
 
-def _rate(read: int, last: datetime.datetime, span: float, in_hour: int, in_day: int, rejected: int) -> Rate:
-    return Rate(
+def _rate(
+    read: int, last: datetime.datetime, span: float, in_hour: int, in_day: int, rejected: int
+) -> SourceRate:
+    return SourceRate(
         _per(_HOUR, in_hour, read, float(span)),
         _per(_DAY, in_day, read, float(span)),
         rejected / in_day if in_day else None,

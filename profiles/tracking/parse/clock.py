@@ -29,7 +29,7 @@ _NAMED = re.compile(r"\s*(?:UTC|GMT|z)$")
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
-class Moment:
+class ItemTime:
     """``at`` is aware and not after the arrival. ``marks``: skewed, future, late. ``bad``: names not readable."""
 
     at: datetime.datetime
@@ -37,41 +37,41 @@ class Moment:
     bad: tuple[str, ...] = ()
 
 
-def occurred_at(*, received_at: datetime.datetime, timestamp: Any = None, sent_at: Any = None) -> Moment:
+def occurred_at(*, received_at: datetime.datetime, timestamp: Any = None, sent_at: Any = None) -> ItemTime:
     """When it happened, by our clock. Never raises, never after ``received_at``.
 
     Corrected by the client's skew from 60 s on; clamped where it is still in the future (marked from 60 s on).
     A time that cannot be read, or before 1970, is the arrival's, with its name in ``bad``.
     """
     if timestamp is None:
-        return Moment(received_at)
-    stamp = parse(timestamp)
+        return ItemTime(received_at)
+    stamp = parse_time(timestamp)
     if stamp is None:
-        return Moment(received_at, bad=("timestamp",))
+        return ItemTime(received_at, bad=("timestamp",))
     bad: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     if sent_at is not None:
-        sent = parse(sent_at)
+        sent = parse_time(sent_at)
         if sent is None:
             bad = ("sentAt",)
         elif not -TOLERANCE < received_at - sent < TOLERANCE:
             try:
                 stamp = received_at - (sent - stamp)
             except OverflowError:
-                return Moment(received_at, bad=("timestamp",))
+                return ItemTime(received_at, bad=("timestamp",))
             marks = ("skewed",)
     if stamp > received_at:
         if stamp - received_at > TOLERANCE:
             marks = (*marks, "future")
-        return Moment(received_at, marks, bad)
+        return ItemTime(received_at, marks, bad)
     if stamp < _EPOCH:
-        return Moment(received_at, bad=(*bad, "timestamp"))
+        return ItemTime(received_at, bad=(*bad, "timestamp"))
     if received_at - stamp > LATE:
         marks = (*marks, "late")
-    return Moment(stamp, marks, bad)
+    return ItemTime(stamp, marks, bad)
 
 
-def stamp_of(original: Any, given: Any, *, sent_at: Any, received_at: datetime.datetime) -> Any:
+def timestamp_of(original: Any, given: Any, *, sent_at: Any, received_at: datetime.datetime) -> Any:
     """Which of an item's two times, ``originalTimestamp`` and ``timestamp``, says when it happened.
 
     The first, where there is one. But some SDKs put there when the call was made, and what they were told of
@@ -79,17 +79,17 @@ def stamp_of(original: Any, given: Any, *, sent_at: Any, received_at: datetime.d
     """
     if not original or not given:
         return original or given
-    made, told = parse(original), parse(given)
-    if made is None or told is None or told >= made:
+    called, given_time = parse_time(original), parse_time(given)
+    if called is None or given_time is None or given_time >= called:
         return original
-    sent = parse(sent_at)
+    sent = parse_time(sent_at)
     if sent is None or -TOLERANCE < received_at - sent < TOLERANCE:
         return given
-    corrected = abs((received_at - told) - (sent - made)) < TOLERANCE
+    corrected = abs((received_at - given_time) - (sent - called)) < TOLERANCE
     return original if corrected else given
 
 
-def parse(raw: Any) -> datetime.datetime | None:
+def parse_time(raw: Any) -> datetime.datetime | None:
     """A time in any form SDKs send, in UTC; None when it is none. Without an offset it is UTC.
 
     ISO 8601 with ``Z``, offsets and any number of decimals, dates alone, epoch seconds, milliseconds,
@@ -97,24 +97,24 @@ def parse(raw: Any) -> datetime.datetime | None:
     """
     if type(raw) is str:
         if raw[4:5] != "-":
-            return _other(raw)
+            return _parse_other_form(raw)
         try:
             return _utc(datetime.datetime.fromisoformat(raw))
         except (ValueError, OverflowError):
-            return _other(raw)
+            return _parse_other_form(raw)
     if type(raw) is int or type(raw) is float:
         return _epoch(raw)
     return None
 
 
-def _other(raw: str) -> datetime.datetime | None:
+def _parse_other_form(raw: str) -> datetime.datetime | None:
     """Forms that ``fromisoformat`` does not know. Digits go first: it would read 13 of them as a year 1712."""
     text = raw.strip()[:80]
     if _NUMBER.match(text) and len(text) != len("20240105"):
         return _epoch(float(text))
-    for read in (_iso, _js, parsedate_to_datetime):
+    for reader in (_iso, _js, parsedate_to_datetime):
         try:
-            return _utc(read(text))
+            return _utc(reader(text))
         except (ValueError, OverflowError, TypeError, IndexError):
             continue
     return None
@@ -127,10 +127,10 @@ def _iso(text: str) -> datetime.datetime:
 
 
 def _js(text: str) -> datetime.datetime:
-    found = _JS.match(text)
-    if found is None:
+    match = _JS.match(text)
+    if match is None:
         raise ValueError(text)
-    month, day, year, clock, offset = found.groups()
+    month, day, year, clock, offset = match.groups()
     return datetime.datetime.strptime(
         f"{day} {month} {year} {clock} {offset or '+0000'}", "%d %b %Y %H:%M:%S %z"
     )

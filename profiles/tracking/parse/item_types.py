@@ -1,4 +1,4 @@
-"""What travels between the door, the reading of items and their storing."""
+"""The types a tracking item goes through: raw JSON → Item or RefusedItem → ItemResult."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from profiles.models import Receipt, Source, WriteKey
+from profiles.models import Receipt
 
-Problem = dict[str, Any]  # {"pointer", "value", "message", "code"}
+ItemProblem = dict[str, Any]  # {"pointer", "value", "message", "code"}
 
 APPLIED = Receipt.Outcome.APPLIED.value
 MERGED = Receipt.Outcome.MERGED.value
@@ -19,19 +19,6 @@ QUARANTINED = Receipt.Outcome.QUARANTINED.value
 SUPPRESSED = Receipt.Outcome.SUPPRESSED.value
 BLOCKED_VALUE = Receipt.Outcome.BLOCKED_VALUE.value
 INVALID = Receipt.Outcome.INVALID.value
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Whose write key a call came with: its source's settings, and whether the key is a public one."""
-
-    key_id: int
-    source: Source
-    is_web: bool
-
-    @classmethod
-    def of(cls, key: WriteKey) -> Sender:
-        return cls(key.pk, key.source, key.kind == WriteKey.Kind.WEB)
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
@@ -62,7 +49,7 @@ class Item:
     received_at: datetime.datetime
     envelope: dict[str, Any] | None
     raw: dict[str, Any]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ItemProblem, ...] = ()
 
     @property
     def traits(self) -> dict[str, Any]:
@@ -71,7 +58,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedItem:
     """One item that is not carried out, with why; ``raw`` is kept for the inbox (None when it was not JSON)."""
 
     index: int
@@ -82,15 +69,15 @@ class Refusal:
     name: str = ""
     message_text: str = ""
     outcome: str = INVALID
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ItemProblem, ...] = ()
 
 
-Entry = Item | Refusal
+BatchEntry = Item | RefusedItem
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
-class Result:
+class ItemResult:
     """What became of one item. ``profile_id`` is the surviving profile it is on, for those carried out."""
 
     index: int
@@ -106,10 +93,10 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class BatchResult:
     """A whole call's results, in the order of its items."""
 
-    results: list[Result] = field(default_factory=list)
+    results: list[ItemResult] = field(default_factory=list)
 
     def count(self, *outcomes: str) -> int:
         return sum(result.outcome in outcomes for result in self.results)

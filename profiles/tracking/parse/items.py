@@ -11,8 +11,8 @@ import re
 import uuid
 from typing import Any
 
-from profiles.tracking.parse.clock import Moment, occurred_at, stamp_of
-from profiles.tracking.parse.item_types import Item, Problem, Refusal
+from profiles.tracking.parse.clock import ItemTime, occurred_at, timestamp_of
+from profiles.tracking.parse.item_types import Item, ItemProblem, RefusedItem
 from profiles.tracking.parse.trait_names import KINDS
 
 MAX_TEXT = 255
@@ -32,7 +32,7 @@ FIELDS = frozenset(
 _NOTHING: tuple[Any, ...] = (None, "", {}, [])
 
 
-class _Refused(Exception):
+class _ItemRefused(Exception):
     def __init__(self, code: str, message: str, pointer: str = "", value: Any = None) -> None:
         super().__init__(message)
         self.code, self.message, self.pointer, self.value = code, message, pointer, value
@@ -53,7 +53,7 @@ def read_item(
     kind: str | None = None,
     sent_at: Any = None,
     context: dict[str, Any] | None = None,
-) -> Item | Refusal:
+) -> Item | RefusedItem:
     """What one sanitized item says. Never raises.
 
     ``kind`` is the path's; without it the item's ``type``. ``sent_at`` and ``context`` are the batch's: the
@@ -62,31 +62,31 @@ def read_item(
     name_too_long, missing_identifier, missing_group_id, bad_consent.
     """
     if not isinstance(raw, dict):
-        return Refusal(index, "not_an_object", "This item is not a JSON object.", raw)
+        return RefusedItem(index, "not_an_object", "This item is not a JSON object.", raw)
     text = ""
     name = ""
-    said = kind
+    item_kind = kind
     try:
-        said = _kind(raw, kind)
+        item_kind = _kind(raw, kind)
         text, message_id = _message_id(raw.get("messageId"))
-        name = _name(raw, said)
-        return _read(raw, index, said, name, text, message_id, received_at, sent_at, context)
-    except _Refused as refused:
+        name = _name(raw, item_kind)
+        return _read(raw, index, item_kind, name, text, message_id, received_at, sent_at, context)
+    except _ItemRefused as refusal:
         problem = {
-            "pointer": refused.pointer,
-            "value": shown(refused.value),
-            "message": refused.message,
-            "code": refused.code,
+            "pointer": refusal.pointer,
+            "value": problem_value(refusal.value),
+            "message": refusal.message,
+            "code": refusal.code,
         }
-        return Refusal(
+        return RefusedItem(
             index,
-            refused.code,
-            refused.message,
+            refusal.code,
+            refusal.message,
             raw,
-            kind=said or shown_text(raw.get("type"), 20),
-            name=name or shown_text(raw.get("event"), MAX_TEXT),
-            message_text=text or shown_text(raw.get("messageId"), MAX_TEXT),
-            problems=(problem,) if refused.pointer else (),
+            kind=item_kind or problem_text(raw.get("type"), 20),
+            name=name or problem_text(raw.get("event"), MAX_TEXT),
+            message_text=text or problem_text(raw.get("messageId"), MAX_TEXT),
+            problems=(problem,) if refusal.pointer else (),
         )
 
 
@@ -101,11 +101,11 @@ def _read(
     sent_at: Any,
     context: dict[str, Any] | None,
 ) -> Item:
-    problems: list[Problem] = []
-    around = _context(raw.get("context"), context, problems)
+    problems: list[ItemProblem] = []
+    merged_context = _context(raw.get("context"), context, problems)
     user_id = _id(raw.get("userId"), "userId")
     anonymous_id = _id(raw.get("anonymousId"), "anonymousId")
-    external = around.get("externalIds")
+    external = merged_context.get("externalIds")
     external_ids = _external_ids(external, problems) if external else ()
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
@@ -114,16 +114,18 @@ def _read(
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
     if kind == "group" and group_id is None:
-        raise _Refused("missing_group_id", "A group call needs a groupId.", "/groupId", raw.get("groupId"))
-    properties = _properties(raw, kind, around, problems)
+        raise _ItemRefused(
+            "missing_group_id", "A group call needs a groupId.", "/groupId", raw.get("groupId")
+        )
+    properties = _properties(raw, kind, merged_context, problems)
     sent = raw.get("sentAt") or sent_at
     timestamp = raw.get("timestamp")
     if "originalTimestamp" in raw:
-        timestamp = stamp_of(raw["originalTimestamp"], timestamp, sent_at=sent, received_at=received_at)
+        timestamp = timestamp_of(raw["originalTimestamp"], timestamp, sent_at=sent, received_at=received_at)
     moment = occurred_at(received_at=received_at, timestamp=timestamp, sent_at=sent)
     for bad in moment.bad:
         problems.append(_bad_time(raw, bad, timestamp, sent))
-    user_hash = around.get("userHash")
+    user_hash = merged_context.get("userHash")
     ids = {
         "user_id": user_id,
         "anonymous_id": anonymous_id,
@@ -143,7 +145,7 @@ def _read(
         external_ids=external_ids,
         user_hash=user_hash if isinstance(user_hash, str) and user_hash else None,
         properties=properties,
-        context=around,
+        context=merged_context,
         occurred_at=moment.at,
         received_at=received_at,
         envelope=_envelope(raw, text, message_id, ids, timestamp, sent, moment),
@@ -153,17 +155,19 @@ def _read(
 
 
 def _kind(raw: dict[str, Any], kind: str | None) -> str:
-    said = kind or raw.get("type")
-    if isinstance(said, str):
-        if said in _KINDS:
-            return said
-        if (lowered := said.strip().lower()) in _KINDS:
+    raw_kind = kind or raw.get("type")
+    if isinstance(raw_kind, str):
+        if raw_kind in _KINDS:
+            return raw_kind
+        if (lowered := raw_kind.strip().lower()) in _KINDS:
             return lowered
     known = ", ".join(KINDS)
-    if said is None or said == "":
-        raise _Refused("unknown_type", f"This item has no “type”. Give one of {known}.", "/type", said)
-    message = f"“{shown_text(said, 40)}” is not a type of call. Give one of {known}."
-    raise _Refused("unknown_type", message, "/type", said)
+    if raw_kind is None or raw_kind == "":
+        raise _ItemRefused(
+            "unknown_type", f"This item has no “type”. Give one of {known}.", "/type", raw_kind
+        )
+    message = f"“{problem_text(raw_kind, 40)}” is not a type of call. Give one of {known}."
+    raise _ItemRefused("unknown_type", message, "/type", raw_kind)
 
 
 def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
@@ -171,10 +175,10 @@ def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
         made = uuid.uuid4()
         return str(made), made
     if not isinstance(raw, str):
-        raise _Refused("bad_message_id", "The messageId is not a text.", "/messageId", raw)
+        raise _ItemRefused("bad_message_id", "The messageId is not a text.", "/messageId", raw)
     if len(raw) > MAX_TEXT:
         message = f"The messageId has {len(raw):,} characters; {MAX_TEXT} are taken."
-        raise _Refused("bad_message_id", message, "/messageId", raw)
+        raise _ItemRefused("bad_message_id", message, "/messageId", raw)
     return raw, message_uuid(raw)
 
 
@@ -182,7 +186,7 @@ def _name(raw: dict[str, Any], kind: str) -> str:
     if kind == "track":
         name, pointer = _text(raw.get("event")), "/event"
         if not name:
-            raise _Refused(
+            raise _ItemRefused(
                 "missing_event_name",
                 "A track call needs the event's name in “event”.",
                 pointer,
@@ -197,7 +201,7 @@ def _name(raw: dict[str, Any], kind: str) -> str:
         return ""
     if len(name) > MAX_TEXT:
         message = f"The event's name has {len(name):,} characters; {MAX_TEXT} are taken."
-        raise _Refused("name_too_long", message, pointer, name)
+        raise _ItemRefused("name_too_long", message, pointer, name)
     return name
 
 
@@ -225,23 +229,23 @@ def _id(raw: Any, name: str) -> str | None:
     if type(raw) is not str:
         value = _number(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
         if value is None:
-            raise _Refused("bad_id", f"The {name} is neither a text nor a number.", f"/{name}", raw)
+            raise _ItemRefused("bad_id", f"The {name} is neither a text nor a number.", f"/{name}", raw)
         return value
     if len(raw) > MAX_TEXT:
         message = f"The {name} has {len(raw):,} characters; {MAX_TEXT} are taken."
-        raise _Refused("id_too_long", message, f"/{name}", raw)
+        raise _ItemRefused("id_too_long", message, f"/{name}", raw)
     return raw if raw and not raw.isspace() else None
 
 
-def _nobody(kind: str) -> _Refused:
+def _nobody(kind: str) -> _ItemRefused:
     if kind == "alias":
         message = "An alias call needs a previousId and a userId (or anonymousId)."
     else:
         message = "Give a userId, an anonymousId or one of context.externalIds."
-    return _Refused("missing_identifier", message)
+    return _ItemRefused("missing_identifier", message)
 
 
-def _external_ids(raw: Any, problems: list[Problem]) -> tuple[tuple[str, str, bool], ...]:
+def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str, bool], ...]:
     """``[{"type", "id", "verified"?}]``; entries that are not are left out, with a problem."""
     if not isinstance(raw, list):
         problems.append(
@@ -253,21 +257,21 @@ def _external_ids(raw: Any, problems: list[Problem]) -> tuple[tuple[str, str, bo
             )
         )
         return ()
-    found = []
-    for place, entry in enumerate(raw):
-        pointer = f"/context/externalIds/{place}"
+    external_ids = []
+    for position, entry in enumerate(raw):
+        pointer = f"/context/externalIds/{position}"
         kind = entry.get("type") if isinstance(entry, dict) else None
         if not isinstance(kind, str) or not kind:
             message = "This external id has no “type” and “id”, so it was not used."
             problems.append(_problem("bad_external_id", pointer, entry, message))
             continue
-        value = _id(entry.get("id"), f"context/externalIds/{place}/id")
+        value = _id(entry.get("id"), f"context/externalIds/{position}/id")
         if value is not None:
-            found.append((kind, value, entry.get("verified") is True))
-    return tuple(found)
+            external_ids.append((kind, value, entry.get("verified") is True))
+    return tuple(external_ids)
 
 
-def _context(own: Any, batch: dict[str, Any] | None, problems: list[Problem]) -> dict[str, Any]:
+def _context(own: Any, batch: dict[str, Any] | None, problems: list[ItemProblem]) -> dict[str, Any]:
     if own is not None and not isinstance(own, dict):
         problems.append(
             _problem("bad_context", "/context", own, "“context” is not an object, so it was not used.")
@@ -279,7 +283,7 @@ def _context(own: Any, batch: dict[str, Any] | None, problems: list[Problem]) ->
 
 
 def _properties(
-    raw: dict[str, Any], kind: str, context: dict[str, Any], problems: list[Problem]
+    raw: dict[str, Any], kind: str, context: dict[str, Any], problems: list[ItemProblem]
 ) -> dict[str, Any]:
     """The properties of an event, the traits of identify, update and group, the words of a consent."""
     if kind == "alias":
@@ -294,12 +298,12 @@ def _properties(
         return properties
     traits = _object(raw, "traits", problems)
     # Some SDKs send what identify is told in the context alone; on other calls it is a copy of old news.
-    if kind == "identify" and isinstance(told := context.get("traits"), dict):
-        traits = {**told, **traits}
+    if kind == "identify" and isinstance(context_traits := context.get("traits"), dict):
+        traits = {**context_traits, **traits}
     return traits
 
 
-def _object(raw: dict[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:
+def _object(raw: dict[str, Any], name: str, problems: list[ItemProblem]) -> dict[str, Any]:
     value = raw.get(name)
     if isinstance(value, dict):
         return value
@@ -312,23 +316,23 @@ def _object(raw: dict[str, Any], name: str, problems: list[Problem]) -> dict[str
 
 def _consent(raw: dict[str, Any]) -> dict[str, Any]:
     inner = raw.get("properties")
-    said = {**(inner if isinstance(inner, dict) else {}), **raw}
-    words: dict[str, Any] = {}
+    given = {**(inner if isinstance(inner, dict) else {}), **raw}
+    consent: dict[str, Any] = {}
     for name, limit in (("channel", 30), ("purpose", 60)):
-        value = _text(said.get(name))
+        value = _text(given.get(name))
         if not 0 < len(value) <= limit:
             message = f"A consent needs a “{name}” of 1 to {limit} characters."
-            raise _Refused("bad_consent", message, f"/{name}", said.get(name))
-        words[name] = value
-    state = said.get("state")
+            raise _ItemRefused("bad_consent", message, f"/{name}", given.get(name))
+        consent[name] = value
+    state = given.get("state")
     if state not in _STATES:
-        raise _Refused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", state)
-    words["state"] = state
-    words.update({name: said[name] for name in ("wording", "proof") if said.get(name) not in _NOTHING})
-    return words
+        raise _ItemRefused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", state)
+    consent["state"] = state
+    consent.update({name: given[name] for name in ("wording", "proof") if given.get(name) not in _NOTHING})
+    return consent
 
 
-def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> Problem:
+def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> ItemProblem:
     if name == "sentAt":
         return _problem(
             "bad_time", "/sentAt", sent, "sentAt is not a time, so the client's clock was taken as right."
@@ -345,7 +349,7 @@ def _envelope(
     ids: dict[str, str | None],
     timestamp: Any,
     sent: Any,
-    moment: Moment,
+    moment: ItemTime,
 ) -> dict[str, Any] | None:
     """The rest of the item as it was sent; the client's times only where another one was kept."""
     envelope: dict[str, Any] = {name: value for name, value in ids.items() if value is not None}
@@ -364,18 +368,18 @@ def _envelope(
     return envelope or None
 
 
-def _problem(code: str, pointer: str, value: Any, message: str) -> Problem:
-    return {"pointer": pointer, "value": shown(value), "message": message, "code": code}
+def _problem(code: str, pointer: str, value: Any, message: str) -> ItemProblem:
+    return {"pointer": pointer, "value": problem_value(value), "message": message, "code": code}
 
 
-def shown(value: Any) -> Any:
+def problem_value(value: Any) -> Any:
     """A value as a problem names it: short, and never an object or a list."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return shown_text(value, MAX_TEXT)
+    return problem_text(value, MAX_TEXT)
 
 
-def shown_text(value: Any, limit: int) -> str:
+def problem_text(value: Any, limit: int) -> str:
     if isinstance(value, str):
         return value[:limit]
     if value is None:

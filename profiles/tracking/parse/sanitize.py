@@ -32,9 +32,9 @@ def clean(value: Any, *, depth: int = MAX_DEPTH) -> Any:
     elif kind is list:
         if not depth:
             raise TooDeep
-        for place, inner in enumerate(value):
+        for position, inner in enumerate(value):
             if (cleaned := clean(inner, depth=depth - 1)) is not inner:
-                value[place] = cleaned
+                value[position] = cleaned
     elif kind is float:
         # Also false for NaN and the infinities.
         return value if _MIN < value < _MAX else None

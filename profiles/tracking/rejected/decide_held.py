@@ -15,7 +15,13 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, Refused, RuleForbids
 from profiles.builtin import builtin_source
-from profiles.editing.blocking import block_value, close_held, held_of, leading_row, tell_person
+from profiles.editing.blocking import (
+    block_value,
+    close_held_merges,
+    held_merges_of,
+    record_resolving_change,
+    resolving_row,
+)
 from profiles.editing.profiles import create_profile
 from profiles.identity import graph
 from profiles.merging.merge import merge_profiles
@@ -32,13 +38,13 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedHeld:
+class HeldMergeDecision:
     """``decided`` are the rows decided, this one and its siblings; ``message`` says what was done.
 
     ``profile_id`` is the surviving profile of a merge, or the new anonymous one a shared device got.
     """
 
-    held_id: int
+    held_merge_id: int
     state: str
     decided: list[int]
     message: str
@@ -46,14 +52,14 @@ class DecidedHeld:
 
 
 @dataclass(frozen=True, slots=True)
-class ManyDecided:
+class HeldMergeDecisions:
     decided: list[int] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 @graph.retried
 @transaction.atomic
-def decide_held(*, held_id: int, decision: str, actor: Actor) -> DecidedHeld:
+def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> HeldMergeDecision:
     """Decide about one held join.
 
     ``block``: the value identifies nobody from now on; it is kept for contact where it is. ``shared``: the
@@ -67,84 +73,90 @@ def decide_held(*, held_id: int, decision: str, actor: Actor) -> DecidedHeld:
     if decision not in STATES:
         message = f"Decide {', '.join(STATES)}; “{decision}” is none of them."
         raise Invalid([{"field": "decision", "value": decision, "message": message}])
-    held = take_hold(held_id)
-    if held.state != HeldJoin.State.OPEN:
-        raise Conflict(f"Held join {held_id} was decided already: {held.get_state_display().lower()}.")
-    done = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](held, actor)
+    held_merge = lock_held_merge(held_merge_id)
+    if held_merge.state != HeldJoin.State.OPEN:
+        raise Conflict(
+            f"Held join {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
+        )
+    decision_made = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](
+        held_merge, actor
+    )
     audit.record(
         "heldjoin.decide",
         actor=actor,
-        subject=f"heldjoin:{held.pk}",
-        detail={"decision": decision, "type": held.type.name, "decided": len(done.decided)},
+        subject=f"heldjoin:{held_merge.pk}",
+        detail={"decision": decision, "type": held_merge.type.name, "decided": len(decision_made.decided)},
     )
-    return done
+    return decision_made
 
 
-def decide_many(*, held_ids: Iterable[int], decision: str, actor: Actor) -> ManyDecided:
+def decide_held_merges(*, held_merge_ids: Iterable[int], decision: str, actor: Actor) -> HeldMergeDecisions:
     """Decide about several, each for itself; what is refused is told and the others go on."""
     decided: list[int] = []
     problems: list[str] = []
-    for held_id in dict.fromkeys(held_ids):
-        if held_id in decided:  # a sibling of one before
+    for held_merge_id in dict.fromkeys(held_merge_ids):
+        if held_merge_id in decided:  # a sibling of one before
             continue
         try:
-            decided += decide_held(held_id=held_id, decision=decision, actor=actor).decided
+            decided += decide_held_merge(held_merge_id=held_merge_id, decision=decision, actor=actor).decided
         except Refused as refusal:
             problems.append(refusal.message)
-    return ManyDecided(decided, problems)
+    return HeldMergeDecisions(decided, problems)
 
 
-def take_hold(held_id: int) -> HeldJoin:
+def lock_held_merge(held_merge_id: int) -> HeldJoin:
     """The held join, locked until the transaction ends, and the graph with it. Raises NotFound."""
     graph.lock_graph()  # before any row, as merging does
     rows = HeldJoin.objects.select_for_update(no_key=True, of=("self",))
-    held = rows.select_related("type", "source", "user").filter(pk=held_id).first()
-    if held is None:
-        raise NotFound(f"There is no held join {held_id}.")
-    return held
+    held_merge = rows.select_related("type", "source", "user").filter(pk=held_merge_id).first()
+    if held_merge is None:
+        raise NotFound(f"There is no held join {held_merge_id}.")
+    return held_merge
 
 
-def door_of(actor: Actor) -> Source:
+def source_of_actor(actor: Actor) -> Source:
     return builtin_source("api" if actor.key is not None else "staff")
 
 
 # --- Block the value ---------------------------------------------------------------------------------------
 
 
-def _block(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    done = block_value(type_id=held.type_id, value=held.value, actor=actor)
-    message = f"{held.type} {held.value} is blocked: it identifies nobody from now on."
-    return DecidedHeld(held.pk, HeldJoin.State.BLOCKED, done.held, message)
+def _block(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+    blocked = block_value(type_id=held_merge.type_id, value=held_merge.value, actor=actor)
+    message = f"{held_merge.type} {held_merge.value} is blocked: it identifies nobody from now on."
+    return HeldMergeDecision(held_merge.pk, HeldJoin.State.BLOCKED, blocked.held_merge_ids, message)
 
 
 # --- A shared device ---------------------------------------------------------------------------------------
 
 
-def _share(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    if held.type.strength != IdentifierType.Strength.SOFT:
+def _share(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+    if held_merge.type.strength != IdentifierType.Strength.SOFT:
         raise RuleForbids(
-            f"{held.type} {held.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
+            f"{held_merge.type} {held_merge.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
         )
-    row = leading_row(held.type_id, held.value)
+    row = resolving_row(held_merge.type_id, held_merge.value)
     profile_id: int | None = None
     effects: dict[str, Any] = {}
     if row is not None:
         root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
         if root.is_recognized:
-            effects = _take_over(held, row, actor)
+            effects = _give_device_profile(held_merge, row, actor)
         profile_id = effects.get("profile", root.pk)
-    decided = close_held(held_of(held.type_id, held.value), HeldJoin.State.SHARED, actor, effects)
-    message = f"{held.type} {held.value} is a shared device: it joins nobody from now on."
-    return DecidedHeld(held.pk, HeldJoin.State.SHARED, decided, message, profile_id)
+    decided = close_held_merges(
+        held_merges_of(held_merge.type_id, held_merge.value), HeldJoin.State.SHARED, actor, effects
+    )
+    message = f"{held_merge.type} {held_merge.value} is a shared device: it joins nobody from now on."
+    return HeldMergeDecision(held_merge.pk, HeldJoin.State.SHARED, decided, message, profile_id)
 
 
-def _take_over(held: HeldJoin, row: Identifier, actor: Actor) -> dict[str, Any]:
+def _give_device_profile(held_merge: HeldJoin, row: Identifier, actor: Actor) -> dict[str, Any]:
     """An anonymous profile of the device's own has the value from this moment on; the past stays where it is."""
     now = timezone.now()
     Identifier.objects.filter(pk=row.pk).update(resolves=False)
-    tell_person(row, "shared", actor)
+    record_resolving_change(row, "shared", actor)
     own = [(row.type.name, row.value)]
-    mine = create_profile(values={}, identifiers=own, actor=actor, source=held.source).profile
+    mine = create_profile(values={}, identifiers=own, actor=actor, source=held_merge.source).profile
     return {"identifier": row.pk, "profile": mine.pk, **_pass_on(row, mine.pk, now)}
 
 
@@ -167,22 +179,29 @@ def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> dict[s
 # --- Merge anyway, or nothing ------------------------------------------------------------------------------
 
 
-def _merge(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    roots = graph.roots_of([held.profile_id, held.other_id])
-    root = roots[held.profile_id]
+def _merge(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+    roots = graph.roots_of([held_merge.profile_id, held_merge.other_id])
+    root = roots[held_merge.profile_id]
     message, merge_id = f"#{root} is one person by now; nothing was left to merge.", None
-    if root != roots[held.other_id]:
-        best = suggest_winner(held.profile_id, held.other_id)
-        done = merge_profiles(
-            winner_id=best.winner_id, loser_id=best.loser_id, actor=actor, source=door_of(actor)
+    if root != roots[held_merge.other_id]:
+        suggestion = suggest_winner(held_merge.profile_id, held_merge.other_id)
+        merged = merge_profiles(
+            winner_id=suggestion.winner_id,
+            loser_id=suggestion.loser_id,
+            actor=actor,
+            source=source_of_actor(actor),
         )
-        root, merge_id = done.winner_id, done.merge_id
-        message = f"#{done.loser_id} was merged into #{root}."
+        root, merge_id = merged.winner_id, merged.merge_id
+        message = f"#{merged.loser_id} was merged into #{root}."
     same = Q(profile__canonical_id=root, other__canonical_id=F("profile__canonical_id"))
-    decided = close_held(HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor, {"merge": merge_id})
-    return DecidedHeld(held.pk, HeldJoin.State.MERGED, decided, message, root)
+    decided = close_held_merges(
+        HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor, {"merge": merge_id}
+    )
+    return HeldMergeDecision(held_merge.pk, HeldJoin.State.MERGED, decided, message, root)
 
 
-def _dismiss(held: HeldJoin, actor: Actor) -> DecidedHeld:
-    decided = close_held(HeldJoin.objects.filter(pk=held.pk), HeldJoin.State.DISMISSED, actor)
-    return DecidedHeld(held.pk, HeldJoin.State.DISMISSED, decided, "Dismissed; nothing was changed.")
+def _dismiss(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+    decided = close_held_merges(HeldJoin.objects.filter(pk=held_merge.pk), HeldJoin.State.DISMISSED, actor)
+    return HeldMergeDecision(
+        held_merge.pk, HeldJoin.State.DISMISSED, decided, "Dismissed; nothing was changed."
+    )

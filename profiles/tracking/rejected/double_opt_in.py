@@ -31,7 +31,7 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class ConfirmedIdentifier:
     """``profile`` is the surviving profile; ``outcome`` is applied, merged, conflict or unchanged.
 
     ``message`` is the sentence about it for people.
@@ -45,7 +45,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _Confirmation:
     """Who asks, and through which door."""
 
     actor: Actor
@@ -65,7 +65,7 @@ def confirm_identifier(
     source: Source,
     cause: Cause = REQUEST,
     may_merge: bool = True,
-) -> Confirmed:
+) -> ConfirmedIdentifier:
     """The owner of a value this person holds proved that it is theirs: it is verified, and waits no longer.
 
     A free value leads here from now on. One that leads to somebody else joins the two when one of them is
@@ -79,16 +79,16 @@ def confirm_identifier(
     # Before any row: whoever merges takes the graph first, too.
     graph.lock_graph()
     item = _clean(type_name, raw)
-    asking = _Asking(actor, source, cause, may_merge)
+    confirmation = _Confirmation(actor, source, cause, may_merge)
     for _ in range(_ATTEMPTS):
         root = find_profile(profile_id).root
-        row = _held(root, item, raw)
-        hit = resolve([item.pair]).get(item.pair) if item.spec.row.is_unique else None
-        if hit is not None and hit.root_id != root.pk:
-            return _with_other(root, row, hit.root_id, item, asking)
+        row = _row_to_confirm(root, item, raw)
+        resolved = resolve([item.pair]).get(item.pair) if item.spec.row.is_unique else None
+        if resolved is not None and resolved.root_id != root.pk:
+            return _confirm_against(root, row, resolved.root_id, item, confirmation)
         try:
             with transaction.atomic():
-                return _here(root, row, item, asking, is_led=hit is not None)
+                return _confirm_here(root, row, item, confirmation, resolves_here=resolved is not None)
         except IntegrityError:  # somebody took the value in this very moment
             continue
     raise Stale(f"{item.spec.row} {item.value} is being taken by somebody right now. Try again.")
@@ -96,7 +96,7 @@ def confirm_identifier(
 
 def confirm_waiting(
     *, type_name: str, raw: str, actor: Actor, source: Source, cause: Cause = REQUEST
-) -> Confirmed:
+) -> ConfirmedIdentifier:
     """Confirm a value at the one person it waits at; at whom it was confirmed before when it waits no more.
 
     Raises NotFound when it waits nowhere, Conflict naming how many when several people wait for it.
@@ -105,30 +105,30 @@ def confirm_waiting(
     rows = Identifier.objects.filter(
         type=item.spec.row, value=item.value, profile__canonical__status=Profile.Status.LIVE
     )
-    held = list(rows.values_list("profile__canonical_id", "is_pending", "is_verified"))
-    waiting = {root for root, is_pending, _ in held if is_pending}
+    holders = list(rows.values_list("profile__canonical_id", "is_pending", "is_verified"))
+    waiting = {root for root, is_pending, _ in holders if is_pending}
     if len(waiting) > 1:
         raise Conflict(
             f"{len(waiting)} people wait for {type_name} “{raw}” to be confirmed."
             " Confirm it at one of them: /profiles/{id}/identifiers/{type}/{value}/confirm/."
         )
-    done = {root for root, _, is_verified in held if is_verified}
-    found = waiting or (done if len(done) == 1 else set())
-    if not found:
+    confirmed = {root for root, _, is_verified in holders if is_verified}
+    roots = waiting or (confirmed if len(confirmed) == 1 else set())
+    if not roots:
         raise NotFound(f"Nobody waits for {type_name} “{raw}” to be confirmed.")
     return confirm_identifier(
-        profile_id=found.pop(), type_name=type_name, raw=raw, actor=actor, source=source, cause=cause
+        profile_id=roots.pop(), type_name=type_name, raw=raw, actor=actor, source=source, cause=cause
     )
 
 
 def _clean(type_name: str, raw: str) -> CleanIdentifier:
-    found, blocked = clean_identifiers([(type_name, raw)], identifier_types())
+    cleaned, blocked = clean_identifiers([(type_name, raw)], identifier_types())
     if blocked:
         raise Invalid([{"field": type_name, "value": raw, "message": blocked[0]}])
-    return found[0]
+    return cleaned[0]
 
 
-def _held(root: Profile, item: CleanIdentifier, raw: str) -> Identifier:
+def _row_to_confirm(root: Profile, item: CleanIdentifier, raw: str) -> Identifier:
     """The row to confirm; one that waits before others the person has of the same value."""
     rows = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
     row = rows.select_related("type").order_by("-is_pending", "-resolves", "pk").first()
@@ -140,21 +140,23 @@ def _held(root: Profile, item: CleanIdentifier, raw: str) -> Identifier:
 # --- The value is free, or leads here ----------------------------------------------------------------------
 
 
-def _here(
-    root: Profile, row: Identifier, item: CleanIdentifier, asking: _Asking, *, is_led: bool
-) -> Confirmed:
+def _confirm_here(
+    root: Profile, row: Identifier, item: CleanIdentifier, confirmation: _Confirmation, *, resolves_here: bool
+) -> ConfirmedIdentifier:
     root = lock_root(root.pk)
-    leads = item.spec.row.is_unique and not is_led
-    if leads:
+    may_resolve = item.spec.row.is_unique and not resolves_here
+    if may_resolve:
         check_limits([item], root_id=root.pk)
-    is_changed = row.is_pending or not row.is_verified or (leads and not row.resolves)
+    is_changed = row.is_pending or not row.is_verified or (may_resolve and not row.resolves)
     if is_changed:
-        _write(row, root, item, resolves=row.resolves or leads)
-        _tell(root, row, asking)
+        _write(row, root, item, resolves=row.resolves or may_resolve)
+        _record_confirmation(root, row, confirmation)
     _verify_all(root, item)
     if not is_changed:
-        return Confirmed(row, root, False, UNCHANGED, f"{row.type} {row.value} was confirmed before.")
-    return Confirmed(row, _again(root), False, APPLIED, f"{row.type} {row.value} is confirmed.")
+        return ConfirmedIdentifier(
+            row, root, False, UNCHANGED, f"{row.type} {row.value} was confirmed before."
+        )
+    return ConfirmedIdentifier(row, _reload(root), False, APPLIED, f"{row.type} {row.value} is confirmed.")
 
 
 def _write(row: Identifier, root: Profile, item: CleanIdentifier, *, resolves: bool) -> None:
@@ -170,71 +172,78 @@ def _verify_all(root: Profile, item: CleanIdentifier) -> None:
     rows.exclude(is_pending=False, is_verified=True).update(is_pending=False, is_verified=True)
 
 
-def _again(root: Profile) -> Profile:
+def _reload(root: Profile) -> Profile:
     return Profile.objects.defer("search").get(pk=root.pk)
 
 
 # --- The value leads to somebody else ----------------------------------------------------------------------
 
 
-def _with_other(
-    root: Profile, row: Identifier, other_id: int, item: CleanIdentifier, asking: _Asking
-) -> Confirmed:
-    held = graph.lock_profiles([root.pk, other_id])
-    root, other = held[root.pk], held[other_id]
-    if why := _apart(root, other):
-        return _keep_apart(root, row, other, item, why, asking)
-    if not asking.may_merge:
+def _confirm_against(
+    root: Profile, row: Identifier, owner_id: int, item: CleanIdentifier, confirmation: _Confirmation
+) -> ConfirmedIdentifier:
+    locked = graph.lock_profiles([root.pk, owner_id])
+    root, owner = locked[root.pk], locked[owner_id]
+    if why := _reason_to_keep_apart(root, owner):
+        return _keep_apart(root, row, owner, item, why, confirmation)
+    if not confirmation.may_merge:
         raise Forbidden(
-            f"{row.type} {row.value} leads to #{other.pk}: confirming it joins the two, and you may not merge."
+            f"{row.type} {row.value} leads to #{owner.pk}: confirming it joins the two, and you may not merge."
         )
-    winner, loser = (other, root) if other.is_recognized and not root.is_recognized else (root, other)
-    done = merge_profiles(
+    winner, loser = (owner, root) if owner.is_recognized and not root.is_recognized else (root, owner)
+    merged = merge_profiles(
         winner_id=winner.pk,
         loser_id=loser.pk,
-        actor=asking.actor,
-        source=asking.source,
-        cause=asking.cause,
+        actor=confirmation.actor,
+        source=confirmation.source,
+        cause=confirmation.cause,
     )
     # The value goes on leading by the row it led by before, so that an undo gives each what was theirs.
-    _write(row, done.winner, item, resolves=False)
-    _verify_all(done.winner, item)
-    _tell(done.winner, row, asking)
-    said = f"{row.type} {row.value} is confirmed; #{loser.pk} was joined into #{winner.pk}, who had it."
+    _write(row, merged.winner, item, resolves=False)
+    _verify_all(merged.winner, item)
+    _record_confirmation(merged.winner, row, confirmation)
+    message = f"{row.type} {row.value} is confirmed; #{loser.pk} was joined into #{winner.pk}, who had it."
     if winner.pk == root.pk:
-        said = f"{row.type} {row.value} is confirmed; #{loser.pk}, who had it, was joined into #{winner.pk}."
-    return Confirmed(row, _again(done.winner), True, MERGED, said)
+        message = (
+            f"{row.type} {row.value} is confirmed; #{loser.pk}, who had it, was joined into #{winner.pk}."
+        )
+    return ConfirmedIdentifier(row, _reload(merged.winner), True, MERGED, message)
 
 
-def _apart(root: Profile, other: Profile) -> str:
+def _reason_to_keep_apart(root: Profile, owner: Profile) -> str:
     """Why these two are not joined, or ""."""
-    for profile in (root, other):
+    for profile in (root, owner):
         if profile.is_locked:
             return f"#{profile.pk} is locked against merging"
-    if sentence := objection(root.pk, other.pk):
+    if sentence := objection(root.pk, owner.pk):
         return sentence.rstrip(".")
     return (
-        "two people are never joined by a confirmation" if root.is_recognized and other.is_recognized else ""
+        "two people are never joined by a confirmation" if root.is_recognized and owner.is_recognized else ""
     )
 
 
 def _keep_apart(
-    root: Profile, row: Identifier, other: Profile, item: CleanIdentifier, why: str, asking: _Asking
-) -> Confirmed:
+    root: Profile,
+    row: Identifier,
+    owner: Profile,
+    item: CleanIdentifier,
+    why: str,
+    confirmation: _Confirmation,
+) -> ConfirmedIdentifier:
     if row.is_pending or not row.is_verified:
         _write(row, root, item, resolves=False)
-        _tell(root, row, asking)
-        _suggest(root, other, row, asking.source)
-    said = (
-        f"{row.type} {row.value} leads to #{other.pk}, and {why}."
+        _record_confirmation(root, row, confirmation)
+        _suggest_duplicate(root, owner, row, confirmation.source)
+    message = (
+        f"{row.type} {row.value} leads to #{owner.pk}, and {why}."
         f" It was confirmed and kept at #{root.pk} for contact only."
     )
-    return Confirmed(row, _again(root), False, CONFLICT, said)
+    return ConfirmedIdentifier(row, _reload(root), False, CONFLICT, message)
 
 
-def _suggest(root: Profile, other: Profile, row: Identifier, source: Source) -> None:
+def _suggest_duplicate(root: Profile, owner: Profile, row: Identifier, source: Source) -> None:
     """Whoever decides about duplicates sees the two."""
-    low, high = sorted((root.pk, other.pk))
+    low, high = sorted((root.pk, owner.pk))
     reason = {
         "code": "shared_identifier",
         "type": row.type.name,
@@ -245,11 +254,11 @@ def _suggest(root: Profile, other: Profile, row: Identifier, source: Source) -> 
     suggest({(low, high): reason})
 
 
-def _tell(root: Profile, row: Identifier, asking: _Asking) -> None:
+def _record_confirmation(root: Profile, row: Identifier, confirmation: _Confirmation) -> None:
     refresh_recognized([root.pk])
     touch(root)
     entry = Entry(root.pk, Change.Kind.UPDATED, {"confirmed": [[], [str(row)]]}, via_id=row.profile_id)
-    record(entry=entry, actor=asking.actor, source=asking.source, cause=asking.cause)
-    audit.record("profile.confirm", actor=asking.actor, subject=f"profile:{root.pk}")
+    record(entry=entry, actor=confirmation.actor, source=confirmation.source, cause=confirmation.cause)
+    audit.record("profile.confirm", actor=confirmation.actor, subject=f"profile:{root.pk}")
     payload = {"profile_id": root.pk, "fields": ["identifiers"]}
     webhooks.publish("profile.updated", profile_id=root.pk, payload=payload)

@@ -11,7 +11,7 @@ OPEN, DECIDED, ALL = "open", "decided", "all"
 STATES = {OPEN: "Open", DECIDED: "Decided", ALL: "All"}
 
 
-def held_joins(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
+def list_held_merges(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
     """The joins of a state, newest first, with everything a row shows; Invalid for another state.
 
     ``state`` is open, decided, all or one of the model's; ``source`` a source's name or id.
@@ -30,18 +30,18 @@ def held_joins(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
         if source.isascii() and source.isdigit() and len(source) < 10:
             named |= Q(source_id=int(source))
         rows = rows.filter(named)
-    return rows.annotate(person=F("profile__canonical_id"), person_other=F("other__canonical_id"))
+    return rows.annotate(root_id=F("profile__canonical_id"), other_root_id=F("other__canonical_id"))
 
 
-def explain(held: HeldJoin, value: str) -> str:
+def explain_held_merge(held_merge: HeldJoin, value: str) -> str:
     """Why it was held, as a sentence; ``value`` as it may be shown, empty where it stands beside the sentence."""
-    what = f"{held.type} {value}" if value else f"This {str(held.type).lower()}"
-    if held.reason == HeldJoin.Reason.RATE:
+    what = f"{held_merge.type} {value}" if value else f"This {str(held_merge.type).lower()}"
+    if held_merge.reason == HeldJoin.Reason.RATE:
         return (
-            f"{held.source} had joined as many profiles as it may within an hour"
-            f" ({held.source.merges_per_hour:,}) when {what if value else what.lower()} was to join these two."
+            f"{held_merge.source} had joined as many profiles as it may within an hour"
+            f" ({held_merge.source.merges_per_hour:,}) when {what if value else what.lower()} was to join these two."
         )
     return (
-        f"{what} came with {held.people:,} people who are somebody else each."
+        f"{what} came with {held_merge.people:,} people who are somebody else each."
         " That is usual for a shop's tablet, a family's computer or a value a program made up, not for one person."
     )

@@ -25,7 +25,7 @@ STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every rec
 REPLAYED, DISMISSED = "replayed", "dismissed"
 # Counting this many takes some 10 ms; beyond it a list says “more than”.
 COUNTED = 10_000
-CODES_SHOWN = 12
+MAX_CODES = 12
 _MILLISECONDS = 1_500
 # An applied item's receipt is written in the transaction that stores its event.
 _NEARBY = datetime.timedelta(seconds=5)
@@ -64,66 +64,68 @@ class Choice:
         """Nothing but the state is asked for."""
         return self == Choice(state=self.state)
 
-    def but(self, **changes: Any) -> Choice:
+    def replaced(self, **changes: Any) -> Choice:
         return Choice(**{**{field.name: getattr(self, field.name) for field in fields(self)}, **changes})
 
 
-def read_choice(params: Mapping[str, str], *, state: str = WAITING) -> Choice:
+def parse_choice(params: Mapping[str, str], *, state: str = WAITING) -> Choice:
     """A choice from an address: ``source`` (name or id), ``received_at_after``, ``day`` … Raises Invalid."""
-    said = {key: str(value).strip() for key, value in params.items() if str(value).strip()}
-    asked = said.get("state", state)
-    if asked not in STATES:
-        raise _invalid("state", asked, f"“{asked}” is not a state. Known states: {', '.join(STATES)}.")
-    outcome = said.get("outcome", "")
+    given = {key: str(value).strip() for key, value in params.items() if str(value).strip()}
+    state_name = given.get("state", state)
+    if state_name not in STATES:
+        raise _invalid(
+            "state", state_name, f"“{state_name}” is not a state. Known states: {', '.join(STATES)}."
+        )
+    outcome = given.get("outcome", "")
     if outcome and outcome not in Receipt.Outcome.values:
         known = ", ".join(Receipt.Outcome.values)
         raise _invalid("outcome", outcome, f"“{outcome}” is not an outcome. Known outcomes: {known}.")
-    after, before = _moment("received_at_after", said), _moment("received_at_before", said)
-    if day := _day(said.get("day", "")):
+    after, before = _moment("received_at_after", given), _moment("received_at_before", given)
+    if day := _day(given.get("day", "")):
         after, before = day, day + datetime.timedelta(days=1)
     return Choice(
-        state=asked,
-        source_id=_source_id(said.get("source", "")),
+        state=state_name,
+        source_id=_source_id(given.get("source", "")),
         outcome=outcome,
-        code=said.get("code", "")[:40],
-        kind=said.get("kind", "")[:20],
-        name=said.get("name", "")[:255],
-        message_id=said.get("message_id", "")[:255],
+        code=given.get("code", "")[:40],
+        kind=given.get("kind", "")[:20],
+        name=given.get("name", "")[:255],
+        message_id=given.get("message_id", "")[:255],
         after=after,
         before=before,
     )
 
 
-def source_named(said: str) -> Source:
+def source_named(text: str) -> Source:
     """The source with this id or name, in any case. Raises Invalid."""
-    match = Source.objects.filter(name__iexact=said).first()
-    if match is None and said.isascii() and said.isdigit() and len(said) < 6:
-        match = Source.objects.filter(pk=int(said)).first()
+    match = Source.objects.filter(name__iexact=text).first()
+    if match is None and text.isascii() and text.isdigit() and len(text) < 6:
+        match = Source.objects.filter(pk=int(text)).first()
     if match is None:
-        raise _invalid("source", said, f"There is no source “{said[:60]}”.")
+        raise _invalid("source", text, f"There is no source “{text[:60]}”.")
     return match
 
 
-def _source_id(said: str) -> int | None:
-    return source_named(said).pk if said else None
+def _source_id(text: str) -> int | None:
+    return source_named(text).pk if text else None
 
 
-def _moment(name: str, said: Mapping[str, str]) -> datetime.datetime | None:
+def _moment(name: str, text: Mapping[str, str]) -> datetime.datetime | None:
     try:
-        found: datetime.datetime | None = MomentField().to_python(said.get(name, "").replace(" ", "+"))
+        moment: datetime.datetime | None = MomentField().to_python(text.get(name, "").replace(" ", "+"))
     except ValidationError as error:
-        raise _invalid(name, said[name], str(error.message)) from error
-    return found
+        raise _invalid(name, text[name], str(error.message)) from error
+    return moment
 
 
-def _day(said: str) -> datetime.datetime | None:
-    if not said:
+def _day(text: str) -> datetime.datetime | None:
+    if not text:
         return None
     try:
-        day = datetime.date.fromisoformat(said)
+        day = datetime.date.fromisoformat(text)
         return timezone.make_aware(datetime.datetime.combine(day, datetime.time.min))
     except (ValueError, OverflowError) as error:
-        raise _invalid("day", said, f"“{said[:30]}” is not a day. Write it like 2026-03-01.") from error
+        raise _invalid("day", text, f"“{text[:30]}” is not a day. Write it like 2026-03-01.") from error
 
 
 def _invalid(field: str, value: str, message: str) -> Invalid:
@@ -138,13 +140,13 @@ def waiting() -> QuerySet[Receipt]:
     return Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True)
 
 
-def chosen(choice: Choice) -> QuerySet[Receipt]:
+def filtered_receipts(choice: Choice) -> QuerySet[Receipt]:
     """The receipts of a choice, unordered. Paged by id, newest first, every filter stays a bounded read."""
-    found = Receipt.objects.all()
+    receipts = Receipt.objects.all()
     if choice.state == WAITING:
-        found = waiting()
+        receipts = waiting()
     elif choice.state == RESOLVED:
-        found = found.filter(resolved_at__isnull=False)
+        receipts = receipts.filter(resolved_at__isnull=False)
     plain = {
         "source_id": choice.source_id,
         "outcome": choice.outcome,
@@ -154,8 +156,8 @@ def chosen(choice: Choice) -> QuerySet[Receipt]:
         "received_at__gte": choice.after,
         "received_at__lt": choice.before,
     }
-    found = found.filter(**{name: value for name, value in plain.items() if value not in (None, "")})
-    return found.filter(_of_message(choice)) if choice.message_id else found
+    receipts = receipts.filter(**{name: value for name, value in plain.items() if value not in (None, "")})
+    return receipts.filter(_of_message(choice)) if choice.message_id else receipts
 
 
 def _of_message(choice: Choice) -> Q:
@@ -165,14 +167,14 @@ def _of_message(choice: Choice) -> Q:
     Three queries.
     """
     same = Receipt.objects.filter(message_id=choice.message_id)
-    found = list(same.exclude(outcome=Receipt.Outcome.APPLIED).values_list("pk", flat=True)[:1000])
+    receipt_ids = list(same.exclude(outcome=Receipt.Outcome.APPLIED).values_list("pk", flat=True)[:1000])
     if choice.state != WAITING:
         spans = Q(pk__in=[])
         for at in events_of_message(choice.message_id).values_list("received_at", flat=True)[:20]:
             spans |= Q(received_at__gte=at - _NEARBY, received_at__lte=at + _NEARBY)
         applied = same.filter(spans, outcome=Receipt.Outcome.APPLIED)
-        found += applied.order_by().values_list("pk", flat=True)[:1000]
-    return Q(pk__in=found)
+        receipt_ids += applied.order_by().values_list("pk", flat=True)[:1000]
+    return Q(pk__in=receipt_ids)
 
 
 def events_of_message(message_id: str) -> QuerySet[Event]:
@@ -195,7 +197,7 @@ class CodeCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ReceiptCounts:
     """``total`` of a choice and its most frequent codes. ``is_capped``: among the newest ``COUNTED`` only."""
 
     total: Count
@@ -203,9 +205,9 @@ class Counts:
     is_capped: bool = False
 
 
-def count_codes(choice: Choice) -> Counts:
+def count_codes(choice: Choice) -> ReceiptCounts:
     """Counts by code over a choice, whatever code it asks for. One query over at most ``COUNTED`` rows."""
-    newest = chosen(choice.but(code="")).order_by("-id").values("id", "code")[: COUNTED + 1]
+    newest = filtered_receipts(choice.replaced(code="")).order_by("-id").values("id", "code")[: COUNTED + 1]
     sql, params = newest.query.sql_with_params()
     try:
         with time_limit(_MILLISECONDS), connection.cursor() as cursor:
@@ -214,11 +216,11 @@ def count_codes(choice: Choice) -> Counts:
             )
             rows: list[tuple[str, int]] = cursor.fetchall()
     except TooSlow:
-        return Counts(Count(0, is_exact=False), [], is_capped=True)
+        return ReceiptCounts(Count(0, is_exact=False), [], is_capped=True)
     total = sum(count for _, count in rows)
     is_capped = total > COUNTED
-    shown = [CodeCount(code, Count(count, is_exact=not is_capped)) for code, count in rows[:CODES_SHOWN]]
-    return Counts(Count(min(total, COUNTED), is_exact=not is_capped), shown, is_capped)
+    listed = [CodeCount(code, Count(count, is_exact=not is_capped)) for code, count in rows[:MAX_CODES]]
+    return ReceiptCounts(Count(min(total, COUNTED), is_exact=not is_capped), listed, is_capped)
 
 
 # --- One of them ----------------------------------------------------------------------------------------
@@ -226,23 +228,23 @@ def count_codes(choice: Choice) -> Counts:
 
 def get_receipt(receipt_id: int) -> Receipt:
     """One receipt with its source and whoever resolved it. Raises NotFound."""
-    found = Receipt.objects.select_related("source", "resolved_by").filter(pk=receipt_id).first()
-    if found is None:
+    receipt = Receipt.objects.select_related("source", "resolved_by").filter(pk=receipt_id).first()
+    if receipt is None:
         raise NotFound(f"There is no receipt #{receipt_id}.")
-    return found
+    return receipt
 
 
 def is_waiting(receipt: Receipt) -> bool:
     return receipt.payload is not None and receipt.resolved_at is None
 
 
-def sentence_of(receipt: Receipt) -> str:
+def describe_receipt(receipt: Receipt) -> str:
     """Why, in words; the code itself when nothing better is known."""
     return receipt.message or CODES.get(receipt.code, "") or receipt.code.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ReceiptProblem:
     """One thing wrong with an item: where in it, the value there, and what to say about it."""
 
     where: str
@@ -250,36 +252,40 @@ class Problem:
     message: str
 
 
-def problems_of(receipt: Receipt, *, sees: bool) -> list[Problem]:
+def problems_of(receipt: Receipt, *, can_view_pii: bool) -> list[ReceiptProblem]:
     """Every problem in words; values masked without the right to see personal data."""
-    told = []
-    for one in receipt.problems or []:
-        if not isinstance(one, dict):
+    described = []
+    for problem in receipt.problems or []:
+        if not isinstance(problem, dict):
             continue
-        pointer = str(one.get("pointer") or one.get("field") or "")
-        value = one.get("value")
-        if value is not None and not sees:
+        pointer = str(problem.get("pointer") or problem.get("field") or "")
+        value = problem.get("value")
+        if value is not None and not can_view_pii:
             value = mask_json(value, pointer.rpartition("/")[2])
-        shown = (
+        value_text = (
             ""
             if value is None
             else value
             if isinstance(value, str)
             else json.dumps(value, ensure_ascii=False)
         )
-        message = str(one.get("message", ""))
-        told.append(Problem(in_words(pointer), shown[:300], message if sees else mask_text(message)))
-    return told
+        message = str(problem.get("message", ""))
+        described.append(
+            ReceiptProblem(
+                pointer_text(pointer), value_text[:300], message if can_view_pii else mask_text(message)
+            )
+        )
+    return described
 
 
-def in_words(pointer: str) -> str:
+def pointer_text(pointer: str) -> str:
     """``/properties/products/0/sku`` as people write it: ``properties.products.0.sku``."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/") if part]
     return ".".join(parts)
 
 
-def payload_of(receipt: Receipt, *, sees: bool) -> Any:
-    return receipt.payload if sees else mask_json(receipt.payload)
+def payload_of(receipt: Receipt, *, can_view_pii: bool) -> Any:
+    return receipt.payload if can_view_pii else mask_json(receipt.payload)
 
 
 def replays_of(receipt: Receipt) -> list[Receipt]:

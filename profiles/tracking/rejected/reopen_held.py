@@ -12,12 +12,12 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, RuleForbids
-from profiles.editing.blocking import held_of, leading_row, tell_person, unblock_value
+from profiles.editing.blocking import held_merges_of, record_resolving_change, resolving_row, unblock_value
 from profiles.identity import graph
 from profiles.models import Change, Event, HeldJoin, Identifier, LinkInterval, Merge, Profile
 from profiles.privacy.delete import delete_profiles
-from profiles.tracking.ingest.ingest import enter
-from profiles.tracking.rejected.decide_held import door_of, take_hold
+from profiles.tracking.ingest.ingest import wait_for_turn
+from profiles.tracking.rejected.decide_held import lock_held_merge, source_of_actor
 
 State = HeldJoin.State
 
@@ -27,24 +27,24 @@ class MergedAnyway(RuleForbids):
 
     code = "merged_anyway"
 
-    def __init__(self, held_id: int, merge_id: int | None) -> None:
+    def __init__(self, held_merge_id: int, merge_id: int | None) -> None:
         self.merge_id = merge_id
         what = f"undo merge {merge_id}" if merge_id else "undo the merge that made them one"
         super().__init__(
-            f"Held join {held_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
+            f"Held join {held_merge_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
         )
         if merge_id is not None:
             self.extra = {"merge_id": merge_id, "unmerge": f"/api/v1/merges/{merge_id}/unmerge/"}
 
 
 @dataclass(frozen=True, slots=True)
-class ReopenedHeld:
+class ReopenedHeldMerge:
     """``reopened`` are the joins that wait again, this one and its siblings; ``was`` is the state before.
 
     ``profile_id`` is the surviving profile the value leads to now, None for nobody.
     """
 
-    held_id: int
+    held_merge_id: int
     was: str
     reopened: list[int]
     message: str
@@ -53,7 +53,7 @@ class ReopenedHeld:
 
 @graph.retried
 @transaction.atomic
-def reopen_held(*, held_id: int, actor: Actor) -> ReopenedHeld:
+def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
     """Take a decision back: the join waits again, with every other one that was decided for the same reason.
 
     Blocked: the value is taken off its type's list (a case of it among the duplicates waits again, too) and leads again to whom it led to, unless somebody else has
@@ -63,39 +63,41 @@ def reopen_held(*, held_id: int, actor: Actor) -> ReopenedHeld:
 
     Raises NotFound; Conflict when it is open, or waits already as a newer join; MergedAnyway.
     """
-    enter(alone=True)  # a call at work might bring an event to a profile that is found empty here
-    held = take_hold(held_id)
-    if held.state == State.OPEN:
-        raise Conflict(f"Held join {held_id} is open: there is no decision to take back.")
-    was = held.state
-    message, profile_id = _UNDO[State(was)](held, actor)
-    reopened, newer = _open(held)
+    wait_for_turn(alone=True)  # a call at work might bring an event to a profile that is found empty here
+    held_merge = lock_held_merge(held_merge_id)
+    if held_merge.state == State.OPEN:
+        raise Conflict(f"Held join {held_merge_id} is open: there is no decision to take back.")
+    was = held_merge.state
+    message, profile_id = _UNDO[State(was)](held_merge, actor)
+    reopened, newer = _open(held_merge)
     if newer:
         waits = "join waits" if newer == 1 else "joins wait"
         message += f" {newer:,} {waits} already, asked for again since."
     audit.record(
         "heldjoin.reopen",
         actor=actor,
-        subject=f"heldjoin:{held.pk}",
-        detail={"was": was, "type": held.type.name, "reopened": len(reopened)},
+        subject=f"heldjoin:{held_merge.pk}",
+        detail={"was": was, "type": held_merge.type.name, "reopened": len(reopened)},
     )
-    return ReopenedHeld(held.pk, was, reopened, message, profile_id)
+    return ReopenedHeldMerge(held_merge.pk, was, reopened, message, profile_id)
 
 
-def _open(held: HeldJoin) -> tuple[list[int], int]:
+def _open(held_merge: HeldJoin) -> tuple[list[int], int]:
     """Open the join and those decided with it; how many wait already as newer ones. Four queries.
 
     The newer one stays the open one (they are one question), the older one is dismissed.
     """
     rows = list(
-        _decided_with(held).order_by("-pk").values_list("pk", "type_id", "value", "profile_id", "other_id")
+        _decided_with(held_merge)
+        .order_by("-pk")
+        .values_list("pk", "type_id", "value", "profile_id", "other_id")
     )
     values = {value for _, _, value, _, _ in rows}
     waiting = HeldJoin.objects.filter(state=State.OPEN, value__in=values)
     asked = set(waiting.values_list("type_id", "value", "profile_id", "other_id"))
     opened: list[int] = []
-    for pk, type_id, value, person, other in rows:
-        question = (type_id, value, person, other)
+    for pk, type_id, value, profile_id, other_id in rows:
+        question = (type_id, value, profile_id, other_id)
         if question not in asked:
             asked.add(question)
             opened.append(pk)
@@ -105,123 +107,139 @@ def _open(held: HeldJoin) -> tuple[list[int], int]:
     return sorted(opened), len(older)
 
 
-def _decided_with(held: HeldJoin) -> QuerySet[HeldJoin]:
-    if held.state in (State.BLOCKED, State.SHARED):
-        return held_of(held.type_id, held.value).filter(state=held.state)
-    if held.state == State.MERGED and (held.effects or {}).get("merge"):
-        same = HeldJoin.objects.filter(state=State.MERGED, effects=held.effects)
+def _decided_with(held_merge: HeldJoin) -> QuerySet[HeldJoin]:
+    if held_merge.state in (State.BLOCKED, State.SHARED):
+        return held_merges_of(held_merge.type_id, held_merge.value).filter(state=held_merge.state)
+    if held_merge.state == State.MERGED and (held_merge.effects or {}).get("merge"):
+        same = HeldJoin.objects.filter(state=State.MERGED, effects=held_merge.effects)
         return same.exclude(profile__canonical_id=F("other__canonical_id"))
-    return HeldJoin.objects.filter(pk=held.pk)
+    return HeldJoin.objects.filter(pk=held_merge.pk)
 
 
-def _effects(held: HeldJoin) -> dict[str, Any]:
+def _effects(held_merge: HeldJoin) -> dict[str, Any]:
     """What the last decision of this kind about the value changed."""
-    last = held_of(held.type_id, held.value).filter(state=held.state).order_by("-decided_at", "-pk").first()
+    last = (
+        held_merges_of(held_merge.type_id, held_merge.value)
+        .filter(state=held_merge.state)
+        .order_by("-decided_at", "-pk")
+        .first()
+    )
     return (last.effects if last else None) or {}
 
 
 # --- What each decision changed, put back: what to say, and whom the value leads to -----------------------
 
 
-def _dismissed(held: HeldJoin, actor: Actor) -> tuple[str, int | None]:
-    same = held_of(held.type_id, held.value).filter(
-        state=State.OPEN, profile_id=held.profile_id, other_id=held.other_id
+def _undo_dismissal(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+    same = held_merges_of(held_merge.type_id, held_merge.value).filter(
+        state=State.OPEN, profile_id=held_merge.profile_id, other_id=held_merge.other_id
     )
     if (newer := same.first()) is not None:
         raise Conflict(
-            f"Held join {held.pk} was asked for again and waits as held join {newer.pk}; decide that one."
+            f"Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one."
         )
     return "The join waits again; dismissing it had changed nothing else.", None
 
 
-def _merged(held: HeldJoin, actor: Actor) -> tuple[str, int | None]:
-    roots = graph.roots_of([held.profile_id, held.other_id])
-    if roots[held.profile_id] == roots[held.other_id]:
-        merge_id = (held.effects or {}).get("merge")
+def _undo_merge(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+    roots = graph.roots_of([held_merge.profile_id, held_merge.other_id])
+    if roots[held_merge.profile_id] == roots[held_merge.other_id]:
+        merge_id = (held_merge.effects or {}).get("merge")
         in_force = merge_id is not None and Merge.objects.filter(pk=merge_id, undone_at=None).exists()
-        raise MergedAnyway(held.pk, merge_id if in_force else None)
+        raise MergedAnyway(held_merge.pk, merge_id if in_force else None)
     return "The join waits again; its merge was undone.", None
 
 
-def _blocked(held: HeldJoin, actor: Actor) -> tuple[str, int | None]:
-    effects, what = _effects(held), f"{held.type} {held.value}"
+def _undo_block(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+    effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
     if not effects.get("listed", True):
         return (
             f"The join waits again. {what} stays blocked: it was on its type's list before. Take it off there.",
             None,
         )
-    unblock_value(type_id=held.type_id, value=held.value, effects=effects)
-    now, row = leading_row(held.type_id, held.value), _former(held, effects.get("identifier"))
-    if now is None and row is not None:
-        Identifier.objects.filter(pk=row.pk).update(resolves=True)
-        tell_person(row, "blocked", actor, is_taken_back=True)
-        root = row.profile.canonical_id
+    unblock_value(type_id=held_merge.type_id, value=held_merge.value, effects=effects)
+    current, former = (
+        resolving_row(held_merge.type_id, held_merge.value),
+        _former(held_merge, effects.get("identifier")),
+    )
+    if current is None and former is not None:
+        Identifier.objects.filter(pk=former.pk).update(resolves=True)
+        record_resolving_change(former, "blocked", actor, is_taken_back=True)
+        root = former.profile.canonical_id
         return f"{what} is not blocked any more: it leads to #{root} again.", root
-    led, root_id = _leads_to(now)
-    return f"{what} is not blocked any more: it leads to {led}.", root_id
+    owner, root_id = _describe_owner(current)
+    return f"{what} is not blocked any more: it leads to {owner}.", root_id
 
 
-def _shared(held: HeldJoin, actor: Actor) -> tuple[str, int | None]:
-    effects, what = _effects(held), f"{held.type} {held.value}"
-    now, row = leading_row(held.type_id, held.value), _former(held, effects.get("identifier"))
-    mine: int = effects.get("profile", 0)
-    if row is None or (now is not None and (now.profile_id != mine or now.profile.canonical_id != mine)):
-        led, root_id = _leads_to(now)
-        return f"{what} is no shared device any more: it leads to {led}.", root_id
-    is_exact = now is not None and _is_untouched(now.profile)
-    if now is not None:
-        Identifier.objects.filter(pk=now.pk).update(resolves=False)
-    Identifier.objects.filter(pk=row.pk).update(resolves=True)
+def _undo_shared(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+    effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
+    current, former = (
+        resolving_row(held_merge.type_id, held_merge.value),
+        _former(held_merge, effects.get("identifier")),
+    )
+    device_profile_id: int = effects.get("profile", 0)
+    if former is None or (
+        current is not None
+        and (current.profile_id != device_profile_id or current.profile.canonical_id != device_profile_id)
+    ):
+        owner, root_id = _describe_owner(current)
+        return f"{what} is no shared device any more: it leads to {owner}.", root_id
+    is_exact = current is not None and _is_untouched(current.profile)
+    if current is not None:
+        Identifier.objects.filter(pk=current.pk).update(resolves=False)
+    Identifier.objects.filter(pk=former.pk).update(resolves=True)
     if is_exact:
         _link_as_before(effects)
         delete_profiles(
-            profile_ids=[mine],
+            profile_ids=[device_profile_id],
             actor=actor,
-            source=door_of(actor),
+            source=source_of_actor(actor),
             reason="Made for a shared device, which was taken back.",
         )
     else:
-        _link_from_now(row)
-    tell_person(row, "shared", actor, is_taken_back=True)
-    root = row.profile.canonical_id
+        _link_from_now(former)
+    record_resolving_change(former, "shared", actor, is_taken_back=True)
+    root = former.profile.canonical_id
     message = f"{what} is no shared device any more: it leads to #{root} again."
-    if now is not None and not is_exact:
-        tell_person(now, "shared", actor, is_taken_back=True)
-        message += f" What came in by it meanwhile stays with #{mine}."
+    if current is not None and not is_exact:
+        record_resolving_change(current, "shared", actor, is_taken_back=True)
+        message += f" What came in by it meanwhile stays with #{device_profile_id}."
     return message, root
 
 
 _UNDO = {
-    State.BLOCKED: _blocked,
-    State.SHARED: _shared,
-    State.MERGED: _merged,
-    State.DISMISSED: _dismissed,
+    State.BLOCKED: _undo_block,
+    State.SHARED: _undo_shared,
+    State.MERGED: _undo_merge,
+    State.DISMISSED: _undo_dismissal,
 }
 
 
 # --- Identifiers and times -----------------------------------------------------------------------------------
 
 
-def _former(held: HeldJoin, identifier_id: int | None) -> Identifier | None:
+def _former(held_merge: HeldJoin, identifier_id: int | None) -> Identifier | None:
     """The row the value led by before, locked, if it may lead again: the person is there, and has room for it."""
     if identifier_id is None:
         return None
     rows = Identifier.objects.select_related("type", "profile__canonical")
-    rows = rows.filter(pk=identifier_id, type_id=held.type_id, value=held.value, is_pending=False)
-    row = rows.select_for_update(no_key=True, of=("self",)).first()
-    if row is None or not row.type.is_unique or row.profile.canonical.status != Profile.Status.LIVE:
+    rows = rows.filter(pk=identifier_id, type_id=held_merge.type_id, value=held_merge.value, is_pending=False)
+    former = rows.select_for_update(no_key=True, of=("self",)).first()
+    if former is None or not former.type.is_unique or former.profile.canonical.status != Profile.Status.LIVE:
         return None
-    limit = row.type.max_per_profile
+    limit = former.type.max_per_profile
     if limit is None:
-        return row
-    has = Identifier.objects.of_people(row.profile.canonical_id).filter(type_id=row.type_id, resolves=True)
-    return row if has.count() < limit else None
+        return former
+    has = Identifier.objects.of_people(former.profile.canonical_id).filter(
+        type_id=former.type_id, resolves=True
+    )
+    return former if has.count() < limit else None
 
 
-def _leads_to(now: Identifier | None) -> tuple[str, int | None]:
-    if now is None:
+def _describe_owner(current: Identifier | None) -> tuple[str, int | None]:
+    if current is None:
         return "nobody until a call brings it", None
-    return f"#{now.profile.canonical_id}", now.profile.canonical_id
+    return f"#{current.profile.canonical_id}", current.profile.canonical_id
 
 
 def _is_untouched(device: Profile) -> bool:
@@ -235,8 +253,8 @@ def _link_as_before(effects: dict[str, Any]) -> None:
     LinkInterval.objects.filter(pk=effects["ended"]).update(ended_at=None)
 
 
-def _link_from_now(row: Identifier) -> None:
+def _link_from_now(former: Identifier) -> None:
     """It is theirs again from now on; in the time between it was the device's own."""
-    now, same = timezone.now(), {"type": row.type, "value": row.value}
-    LinkInterval.objects.filter(**same, ended_at=None).update(ended_at=now)
-    LinkInterval.objects.create(**same, profile_id=row.profile_id, started_at=now)
+    current, same = timezone.now(), {"type": former.type, "value": former.value}
+    LinkInterval.objects.filter(**same, ended_at=None).update(ended_at=current)
+    LinkInterval.objects.create(**same, profile_id=former.profile_id, started_at=current)

@@ -22,7 +22,7 @@ MAX_BYTES = 32 * 1024
 _MAX_TEXT = 4 * KEPT_BYTES
 
 RENAME, SET, NUMBER = "rename", "set", "number"
-WORDS = {
+LABELS = {
     RENAME: "Rename a property",
     SET: "Set a property that is missing",
     NUMBER: "Read a text as a number",
@@ -48,8 +48,8 @@ class Repair:
     value: Any = None
 
     def as_json(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"do": self.do, "name": self.name}
-        return told if self.do == NUMBER else {**told, "value": self.value}
+        data: dict[str, Any] = {"do": self.do, "name": self.name}
+        return data if self.do == NUMBER else {**data, "value": self.value}
 
 
 # --- One item as text -----------------------------------------------------------------------------------
@@ -60,25 +60,25 @@ def read_payload(text: str) -> dict[str, Any]:
     if (size := _bytes(text)) > _MAX_TEXT:
         raise _too_large(size)
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        payload = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        said = error.msg[:1].lower() + error.msg[1:]
-        message = f"Line {error.lineno}, column {error.colno}: this is not JSON, {said}."
+        reason = error.msg[:1].lower() + error.msg[1:]
+        message = f"Line {error.lineno}, column {error.colno}: this is not JSON, {reason}."
         raise _wrong(message, line=error.lineno, column=error.colno) from error
     except RecursionError as error:
         raise _wrong("This is nested too deeply.") from error
     except ValueError as error:
         raise _wrong(str(error)) from error
-    return check_payload(found)
+    return check_payload(payload)
 
 
-def check_payload(found: Any) -> dict[str, Any]:
+def check_payload(payload: Any) -> dict[str, Any]:
     """An item is an object of at most 32 KB, written without blanks; anything else is Invalid."""
-    if (size := measure(found)) > MAX_BYTES:
+    if (size := measure(payload)) > MAX_BYTES:
         raise _too_large(size)
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         raise _wrong("An item is a JSON object, written in curly brackets.")
-    return found
+    return payload
 
 
 def measure(payload: Any) -> int:
@@ -116,13 +116,13 @@ def read_repairs(raw: Any) -> list[Repair]:
         raise _bad("", None, "repairs is a list.")
     if len(raw) > MAX_REPAIRS:
         raise _bad("", None, f"At most {MAX_REPAIRS} repairs at once; these are {len(raw)}.")
-    return [_read(index, one) for index, one in enumerate(raw)]
+    return [_read(index, repair) for index, repair in enumerate(raw)]
 
 
 def _read(index: int, raw: Any) -> Repair:
     at = f"/{index}"
-    if not isinstance(raw, dict) or raw.get("do") not in WORDS:
-        raise _bad(f"{at}/do", None, f"A repair is one of {', '.join(WORDS)}.")
+    if not isinstance(raw, dict) or raw.get("do") not in LABELS:
+        raise _bad(f"{at}/do", None, f"A repair is one of {', '.join(LABELS)}.")
     name, value = raw.get("name"), raw.get("value")
     if not isinstance(name, str) or not name.strip().strip("/") or len(name) > 255:
         raise _bad(f"{at}/name", name, "Name the property that is to be repaired.")
@@ -139,9 +139,9 @@ def _read(index: int, raw: Any) -> Repair:
 
 
 def _bad(pointer: str, value: Any, message: str) -> Invalid:
-    shown = value[:100] if isinstance(value, str) else None
+    quoted = value[:100] if isinstance(value, str) else None
     return Invalid(
-        [{"pointer": f"/repairs{pointer}", "field": "repairs", "value": shown, "message": message}]
+        [{"pointer": f"/repairs{pointer}", "field": "repairs", "value": quoted, "message": message}]
     )
 
 
@@ -164,35 +164,37 @@ def changes_any(payloads: Iterable[tuple[Any, str]], repairs: Sequence[Repair]) 
 
 
 def _apply(item: dict[str, Any], repair: Repair, kind: str) -> None:
-    box = _box(item, repair.name, kind, make=repair.do == SET)
+    container = _container_of(item, repair.name, kind, make=repair.do == SET)
     name = repair.name.removeprefix("/")
-    if box is None:
+    if container is None:
         return
     if repair.do == SET:
-        if box.get(name) in (None, ""):
-            box[name] = repair.value
-    elif name not in box:
+        if container.get(name) in (None, ""):
+            container[name] = repair.value
+    elif name not in container:
         return
     elif repair.do == NUMBER:
-        box[name] = as_number(box[name])
+        container[name] = as_number(container[name])
     else:
-        target = _box(item, repair.value, kind, make=True)
+        target = _container_of(item, repair.value, kind, make=True)
         new = repair.value.removeprefix("/")
         # What already has the right name stays; the wrong spelling beside it is kept too, nothing is lost.
         if target is not None and target.get(new) in (None, ""):
-            target[new] = box.pop(name)
+            target[new] = container.pop(name)
 
 
-def _box(item: dict[str, Any], name: str, kind: str, *, make: bool) -> dict[str, Any] | None:
+def _container_of(item: dict[str, Any], name: str, kind: str, *, make: bool) -> dict[str, Any] | None:
     """The object a property lives in; None when there is none."""
     if name.startswith("/"):
         return item
-    said = item.get("type")
-    place = "traits" if (said if isinstance(said, str) else kind) in _TRAITS else "properties"
-    found = item.get(place)
-    if found is None and make:
-        found = item[place] = {}
-    return found if isinstance(found, dict) else None
+    sent_kind = item.get("type")
+    container_name = (
+        "traits" if (sent_kind if isinstance(sent_kind, str) else kind) in _TRAITS else "properties"
+    )
+    container = item.get(container_name)
+    if container is None and make:
+        container = item[container_name] = {}
+    return container if isinstance(container, dict) else None
 
 
 def as_number(value: Any) -> Any:

@@ -23,8 +23,8 @@ from cdp.jobs import start_job
 from cdp.models import Job
 from profiles.bulk.actions import pack, unpack
 from profiles.models import Receipt, Source, WriteKey
-from profiles.tracking.ingest.ingest import receive
-from profiles.tracking.parse.item_types import Entry, Refusal, Result, Sender
+from profiles.tracking.ingest.ingest import ingest_items
+from profiles.tracking.parse.item_types import BatchEntry, ItemResult, RefusedItem
 from profiles.tracking.parse.items import read_item
 from profiles.tracking.parse.sanitize import MAX_DEPTH, TooDeep, clean
 from profiles.tracking.parse.truncate import CUT
@@ -32,7 +32,7 @@ from profiles.tracking.rejected.receipts import (
     DISMISSED,
     REPLAYED,
     Choice,
-    chosen,
+    filtered_receipts,
     is_waiting,
 )
 from profiles.tracking.rejected.repair import (
@@ -43,6 +43,7 @@ from profiles.tracking.rejected.repair import (
     read_repairs,
     repaired,
 )
+from profiles.tracking.sources.write_keys import Sender
 
 PERMISSION = "profiles.replay_receipt"
 CHUNK = 50
@@ -50,7 +51,7 @@ MAX_REASON = 300
 
 
 @transaction.atomic
-def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, actor: Actor) -> Result:
+def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, actor: Actor) -> ItemResult:
     """Carry a rejected item out, with ``payload`` in its place when it was corrected.
 
     The result may be a rejection again; then its own receipt waits. Raises NotFound, Forbidden, Invalid for a
@@ -58,13 +59,13 @@ def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, ac
     the receipt does not wait (any more).
     """
     _check(actor)
-    receipt = _held([receipt_id]).get(receipt_id)
+    receipt = _lock_receipts([receipt_id]).get(receipt_id)
     if receipt is None:
         raise NotFound(f"There is no receipt #{receipt_id}.")
     _check_waiting(receipt)
     if payload is not None:
         payload = check_payload(payload)
-    if payload in (None, receipt.payload) and (why := not_as_it_is(receipt)):
+    if payload in (None, receipt.payload) and (why := why_not_unchanged(receipt)):
         raise RuleForbids(why)
     at = _first_received([receipt.pk])[receipt.pk]
     result = _carry_out(receipt, payload, _sender_of(receipt.source), at)
@@ -100,7 +101,7 @@ def dismiss(*, receipt_ids: Sequence[int], reason: str = "", actor: Actor) -> in
     _check(actor)
     reason = _reason(reason)
     with transaction.atomic():
-        waiting = [pk for pk, row in _held(receipt_ids).items() if is_waiting(row)]
+        waiting = [pk for pk, row in _lock_receipts(receipt_ids).items() if is_waiting(row)]
         _resolve(waiting, DISMISSED, actor)
         _audit_many(waiting, {"reason": reason} if reason else {}, actor)
     return len(waiting)
@@ -124,10 +125,10 @@ def freeze(*, ids: Sequence[int] | None = None, choice: Choice | None = None) ->
     """The ids that wait now: of these, or of all a choice shows. One query. Raises Invalid for none."""
     if ids is None and choice is None:
         raise _invalid("ids", "Name receipts by “ids”, or choose them with “filter”.")
-    found = chosen(Choice() if choice is None else choice.but(state="waiting"))
+    receipts = filtered_receipts(Choice() if choice is None else choice.replaced(state="waiting"))
     if ids is not None:
-        found = found.filter(pk__in=list(ids))
-    frozen = list(found.order_by("pk").values_list("pk", flat=True))
+        receipts = receipts.filter(pk__in=list(ids))
+    frozen = list(receipts.order_by("pk").values_list("pk", flat=True))
     if not frozen:
         raise _invalid("ids", "None of these waits in the inbox.")
     return frozen
@@ -153,7 +154,7 @@ def _start(title: str, params: dict[str, Any], total: int, actor: Actor) -> Job:
 
 
 @handler("receipts.resolve")
-def _step(chunk: Chunk) -> bool:
+def _resolve_step(chunk: Chunk) -> bool:
     """Fifty items of the frozen list, in the transaction that moves the cursor."""
     ids = unpack(chunk.params["ids"])
     start = chunk.cursor.get("next", 0)
@@ -162,33 +163,33 @@ def _step(chunk: Chunk) -> bool:
     if not part:
         return False
     with chunk.commit(cursor={"next": start + len(part)}, done=len(part)) as progress:
-        told = _resolve_part(part, chunk.params, actor_of(chunk.job))
+        counts = _resolve_part(part, chunk.params, actor_of(chunk.job))
         before = chunk.job.result
-        progress.result = before | {name: before.get(name, 0) + count for name, count in told.items()}
+        progress.result = before | {name: before.get(name, 0) + count for name, count in counts.items()}
     return start + len(part) < len(ids)
 
 
 def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> dict[str, int]:
     """What became of these receipts, counted in words the job's page shows."""
-    held = _held(ids)
-    waiting = [row for row in held.values() if is_waiting(row)]
-    told = {"skipped": len(ids) - len(waiting)}
+    receipts = _lock_receipts(ids)
+    waiting = [row for row in receipts.values() if is_waiting(row)]
+    counts = {"skipped": len(ids) - len(waiting)}
     if params["do"] == DISMISSED:
         _resolve([row.pk for row in waiting], DISMISSED, actor)
         _audit_many(
             [row.pk for row in waiting], {"reason": params["reason"]} if params["reason"] else {}, actor
         )
-        return {"dismissed": len(waiting), **told}
+        return {"dismissed": len(waiting), **counts}
     repairs = read_repairs(params["repairs"])
     senders = {source.pk: _sender_of(source) for source in {row.source for row in waiting}}
-    at = _first_received([row.pk for row in waiting])
+    first_received = _first_received([row.pk for row in waiting])
     applied = 0
-    ready = [row for row in waiting if not not_as_it_is(row)]
+    ready = [row for row in waiting if not why_not_unchanged(row)]
     if len(ready) < len(waiting):
-        told["too_large"] = len(waiting) - len(ready)
+        counts["too_large"] = len(waiting) - len(ready)
     for row in ready:
         payload = repaired(row.payload, repairs, kind=row.kind)
-        applied += not _carry_out(row, payload, senders[row.source_id], at[row.pk]).is_rejected
+        applied += not _carry_out(row, payload, senders[row.source_id], first_received[row.pk]).is_rejected
     _resolve([row.pk for row in ready], REPLAYED, actor)
     audit.record_many(
         "receipt.replay",
@@ -196,13 +197,13 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
         subjects=[f"receipt:{row.pk}" for row in ready],
         detail={"repairs": len(repairs)},
     )
-    return {"accepted": applied, "rejected_again": len(ready) - applied, **told}
+    return {"accepted": applied, "rejected_again": len(ready) - applied, **counts}
 
 
 # --- One item ---------------------------------------------------------------------------------------------
 
 
-def not_as_it_is(receipt: Receipt) -> str:
+def why_not_unchanged(receipt: Receipt) -> str:
     """Why an item cannot go through the door uncorrected, which no repair of many at once changes; else empty."""
     if receipt.code != "too_large":
         return ""
@@ -214,24 +215,24 @@ def not_as_it_is(receipt: Receipt) -> str:
     return f"This item has {size:,} bytes; {MAX_BYTES:,} are taken. Make it smaller, then replay it."
 
 
-def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> Result:
+def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> ItemResult:
     """Through the door's own reading and storing, as if it came now, by the clock of then."""
     raw = copy.deepcopy(receipt.payload if payload is None else payload)
-    return receive([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
+    return ingest_items([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
 
 
-def _entry(receipt: Receipt, raw: Any, at: datetime.datetime) -> Entry:
+def _entry(receipt: Receipt, raw: Any, at: datetime.datetime) -> BatchEntry:
     try:
         raw = clean(raw)
     except TooDeep:
         message = f"This item nests more than {MAX_DEPTH} levels of lists and objects."
-        return Refusal(0, "too_deep", message, raw, receipt.kind, receipt.name, receipt.message_id)
+        return RefusedItem(0, "too_deep", message, raw, receipt.kind, receipt.name, receipt.message_id)
     if isinstance(raw, dict) and receipt.message_id:
         # One that came without an id was given one then; it stays the same message.
         raw.setdefault("messageId", receipt.message_id)
     # A single call's item does not say what it is; its path did.
-    said = raw.get("type") if isinstance(raw, dict) else None
-    kind = None if isinstance(said, str) and said else receipt.kind or None
+    sent_kind = raw.get("type") if isinstance(raw, dict) else None
+    kind = None if isinstance(sent_kind, str) and sent_kind else receipt.kind or None
     return read_item(raw, index=0, received_at=at, kind=kind)
 
 
@@ -257,10 +258,10 @@ def _sender_of(source: Source) -> Sender:
     return Sender(0, source, source.door == Source.Door.WEB or has_web_key)
 
 
-def _held(ids: Sequence[int]) -> dict[int, Receipt]:
+def _lock_receipts(ids: Sequence[int]) -> dict[int, Receipt]:
     """The receipts, locked in id order."""
-    found = Receipt.objects.filter(pk__in=list(ids)).select_for_update(no_key=True, of=("self",))
-    return {row.pk: row for row in found.select_related("source").order_by("pk")}
+    receipts = Receipt.objects.filter(pk__in=list(ids)).select_for_update(no_key=True, of=("self",))
+    return {row.pk: row for row in receipts.select_related("source").order_by("pk")}
 
 
 def _check_waiting(receipt: Receipt) -> None:

@@ -13,7 +13,7 @@ CHUNK = 20_000
 SECONDS = 20.0
 
 # Oldest first by id: receipts are numbered as they come, so this reads little beyond what it removes.
-_FORGET = """
+_DELETE = """
     DELETE FROM profiles_receipt WHERE id IN (
         SELECT id FROM profiles_receipt
         WHERE received_at < %s AND (payload IS NULL OR resolved_at IS NOT NULL)
@@ -21,7 +21,7 @@ _FORGET = """
 """
 
 
-def forget_receipts(*, seconds: float = SECONDS) -> int:
+def delete_old_receipts(*, seconds: float = SECONDS) -> int:
     """Remove receipts older than CDP_RECEIPT_KEEP_DAYS that nobody has to look at; how many.
 
     In chunks, each on its own, until none is left or the time is up: what remains goes next time.
@@ -30,7 +30,7 @@ def forget_receipts(*, seconds: float = SECONDS) -> int:
     until, count = time.monotonic() + seconds, 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_FORGET, [before, CHUNK])
+            cursor.execute(_DELETE, [before, CHUNK])
             removed = cursor.rowcount
         count += removed
         if removed < CHUNK or time.monotonic() >= until:

@@ -46,8 +46,8 @@ def create_schema(
     if not 0 < len(name) <= MAX_NAME:
         message = f"Give the event's name, exactly as it is sent, of 1 to {MAX_NAME} characters."
         faults.append({"field": "name", "value": name[:MAX_NAME], "message": message})
-    specs, found = clean_specs(properties)
-    _raise([*faults, *found, *_faults_of(mode, description)])
+    specs, spec_faults = clean_specs(properties)
+    _raise([*faults, *spec_faults, *_faults_of(mode, description)])
     schema = EventSchema(name=name, properties=specs, description=description, mode=mode)
     try:
         with transaction.atomic():
@@ -55,7 +55,7 @@ def create_schema(
     except IntegrityError as error:
         raise Conflict(f"There is a schema of “{name}” already. Change that one.") from error
     schema.refresh_from_db()
-    _told("create", schema, ("name", "properties"), actor)
+    _record_change("create", schema, ("name", "properties"), actor)
     return SavedSchema(schema, ("name", "properties"))
 
 
@@ -95,7 +95,7 @@ def change_schema(
             **{name: wanted[name] for name in changed}, version=F("version") + 1, updated_at=Now()
         )
         schema.refresh_from_db()
-        _told("update", schema, changed, actor)
+        _record_change("update", schema, changed, actor)
     return SavedSchema(schema, changed)
 
 
@@ -109,31 +109,31 @@ def delete_schema(*, schema_id: int, actor: Actor, source: Source) -> SavedSchem
         raise RuleForbids(
             f"“{schema.name}” ships with the product and stays. Set it to “Observe” to let everything in."
         )
-    _told("delete", schema, (), actor)
+    _record_change("delete", schema, (), actor)
     schema.delete()
     return SavedSchema(schema, ())
 
 
 def find_schema(schema_id: int) -> EventSchema:
     """Raises NotFound."""
-    found = EventSchema.objects.filter(pk=schema_id).first()
-    if found is None:
+    schema = EventSchema.objects.filter(pk=schema_id).first()
+    if schema is None:
         raise NotFound(f"There is no event schema #{schema_id}.")
-    return found
+    return schema
 
 
 def _locked(schema_id: int) -> EventSchema:
-    found = EventSchema.objects.select_for_update(no_key=True).filter(pk=schema_id).first()
-    if found is None:
+    schema = EventSchema.objects.select_for_update(no_key=True).filter(pk=schema_id).first()
+    if schema is None:
         raise NotFound(f"There is no event schema #{schema_id}.")
-    return found
+    return schema
 
 
 def _faults_of(mode: str, description: str) -> list[Fault]:
     faults: list[Fault] = []
     if mode and mode not in Source.SchemaMode.values:
-        words = ", ".join(Source.SchemaMode.values)
-        message = f"The mode is one of {words}, or empty for “as the source says”."
+        known_modes = ", ".join(Source.SchemaMode.values)
+        message = f"The mode is one of {known_modes}, or empty for “as the source says”."
         faults.append({"field": "mode", "value": mode, "message": message})
     if len(description) > 5000:
         message = f"At most 5,000 characters; this has {len(description):,}."
@@ -146,7 +146,7 @@ def _raise(faults: list[Fault]) -> None:
         raise Invalid(faults)
 
 
-def _told(verb: str, schema: EventSchema, fields: tuple[str, ...], actor: Actor) -> None:
+def _record_change(verb: str, schema: EventSchema, fields: tuple[str, ...], actor: Actor) -> None:
     audit.record(
         f"eventschema.{verb}",
         actor=actor,

@@ -10,57 +10,61 @@ import orjson
 
 from cdp.ttl_cache import Recent
 from profiles.models import EventSchema, Source
-from profiles.tracking.parse.item_types import Item, Problem
-from profiles.tracking.schemas.validator import Contract, compiled
+from profiles.tracking.parse.item_types import Item, ItemProblem
+from profiles.tracking.schemas.validator import CompiledSchema, compile_schema
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
-class Verdict:
+class SchemaCheck:
     """``mode`` is what becomes of an item that breaks its schema: warn, quarantine or reject; "" for nothing."""
 
     item: Item
     mode: str = ""
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ItemProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownSchema:
     mode: str
-    contract: Contract
+    compiled_schema: CompiledSchema
 
 
-def _read() -> dict[str, _Known]:
+def _read_schemas() -> dict[str, _KnownSchema]:
     rows = EventSchema.objects.values_list("name", "mode", "properties")
-    return {name: _Known(mode, _compiled(name, orjson.dumps(specs))) for name, mode, specs in rows}
+    return {
+        name: _KnownSchema(mode, _compile_cached(name, orjson.dumps(specs))) for name, mode, specs in rows
+    }
 
 
 @lru_cache(maxsize=1000)
-def _compiled(name: str, specs: bytes) -> Contract:
-    return compiled(name, orjson.loads(specs))
+def _compile_cached(name: str, specs: bytes) -> CompiledSchema:
+    return compile_schema(name, orjson.loads(specs))
 
 
-known_schemas = Recent(_read)
+known_schemas = Recent(_read_schemas)
 
 
-def check(items: Sequence[Item], *, source: Source) -> list[Verdict]:
+def check_items(items: Sequence[Item], *, source: Source) -> list[SchemaCheck]:
     """What each item's schema says of it, in order. At most one query, none within a few seconds.
 
     Only track calls have schemas. Other spellings of a property (aliases) are renamed whatever the mode; a
     schema's own mode goes before its source's.
     """
     known = known_schemas() if any(item.kind == "track" for item in items) else {}
-    return [_verdict(item, known.get(item.name) if item.kind == "track" else None, source) for item in items]
+    return [
+        _check_item(item, known.get(item.name) if item.kind == "track" else None, source) for item in items
+    ]
 
 
-def _verdict(item: Item, known: _Known | None, source: Source) -> Verdict:
+def _check_item(item: Item, known: _KnownSchema | None, source: Source) -> SchemaCheck:
     if known is None:
-        return Verdict(item)
-    properties = known.contract.renamed(item.properties)
+        return SchemaCheck(item)
+    properties = known.compiled_schema.renamed(item.properties)
     if properties is not item.properties:
         item = replace(item, properties=properties)
     mode = known.mode or source.schema_mode
     if mode == Source.SchemaMode.OBSERVE:
-        return Verdict(item)
-    problems = known.contract.problems(properties)
-    return Verdict(item, mode, problems) if problems else Verdict(item)
+        return SchemaCheck(item)
+    problems = known.compiled_schema.problems(properties)
+    return SchemaCheck(item, mode, problems) if problems else SchemaCheck(item)

@@ -18,7 +18,7 @@ from cdp.limits import TooSlow, time_limit
 from profiles.builtin import builtin_source
 from profiles.masking import mask_json
 from profiles.models import Event, EventName, EventSchema, Source
-from profiles.tracking.parse.clock import parse
+from profiles.tracking.parse.clock import parse_time
 from profiles.tracking.parse.trait_names import fold
 from profiles.tracking.schemas.builtin import SCHEMAS
 from profiles.tracking.schemas.edit import SavedSchema, create_schema
@@ -47,7 +47,7 @@ _KNOWN: dict[str, str] = {
 
 
 @dataclass(slots=True)
-class Property:
+class ObservedProperty:
     """One property as it was seen. ``seen`` counts events that had a value, ``of`` all that were looked at."""
 
     name: str
@@ -56,7 +56,7 @@ class Property:
     types: Counter[str] = field(default_factory=Counter)
     samples: list[Any] = field(default_factory=list)
     looks_like: str = ""
-    entries: dict[str, Property] = field(default_factory=dict)
+    entries: dict[str, ObservedProperty] = field(default_factory=dict)
     entries_seen: int = 0
 
     @property
@@ -64,7 +64,7 @@ class Property:
         return self.seen / self.of if self.of else 0.0
 
     @property
-    def share_words(self) -> str:
+    def share_text(self) -> str:
         """“all”, “97 %”, “< 1 %”."""
         if self.seen == self.of:
             return "all"
@@ -80,7 +80,7 @@ class Property:
         return common if number >= _MOSTLY * self.types.total() else ""
 
     @property
-    def type_words(self) -> str:
+    def type_text(self) -> str:
         """“Number”, or “Number 60 %, Text 40 %”."""
         total = self.types.total()
         if len(self.types) < 2:
@@ -114,12 +114,12 @@ class Property:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class ObservedEvent:
     """What the newest events of a name look like; ``sources`` says how many came from which."""
 
     name: str
     events: int
-    properties: list[Property]
+    properties: list[ObservedProperty]
     sources: list[tuple[Source, int]]
     since: datetime.datetime | None = None
 
@@ -134,17 +134,17 @@ def type_of(value: Any) -> str:
         return "array"
     if isinstance(value, dict):
         return "object"
-    is_time = value[4:5] == "-" and value[10:11] in ("T", " ") and parse(value) is not None
+    is_time = value[4:5] == "-" and value[10:11] in ("T", " ") and parse_time(value) is not None
     return "datetime" if is_time else "string"
 
 
-def _add_all(found: dict[str, Property], properties: dict[str, Any]) -> None:
+def _add_all(by_name: dict[str, ObservedProperty], properties: dict[str, Any]) -> None:
     for name, value in properties.items():
-        if name not in found:
-            if len(found) == MAX_PROPERTIES:
+        if name not in by_name:
+            if len(by_name) == MAX_PROPERTIES:
                 continue
-            found[name] = Property(name)
-        found[name].add(value)
+            by_name[name] = ObservedProperty(name)
+        by_name[name].add(value)
 
 
 _Row = tuple[int, dict[str, Any], datetime.datetime]  # source id, properties, when
@@ -158,81 +158,83 @@ def _newest(name: str) -> list[_Row]:
     if name_id is None:
         return []
     rows = Event.objects.filter(name_id=name_id, kind=Event.Kind.TRACK).order_by("-occurred_at")
-    taken: Counter[int] = Counter()
-    found = []
+    read_of_source: Counter[int] = Counter()
+    newest = []
     for row in rows.values_list("source_id", "properties", "occurred_at")[:READ]:
-        taken[row[0]] += 1
-        if taken[row[0]] <= READ_OF_SOURCE and isinstance(row[1], dict):
-            found.append(row)
-    return found
+        read_of_source[row[0]] += 1
+        if read_of_source[row[0]] <= READ_OF_SOURCE and isinstance(row[1], dict):
+            newest.append(row)
+    return newest
 
 
-def _shape(rows: Iterable[_Row], *, sees: bool = True) -> dict[str, Property]:
-    found: dict[str, Property] = {}
-    number = 0
+def _observed_properties(rows: Iterable[_Row], *, can_view_pii: bool = True) -> dict[str, ObservedProperty]:
+    by_name: dict[str, ObservedProperty] = {}
+    event_count = 0
     for _, properties, _ in rows:
-        number += 1
-        _add_all(found, properties)
-    for one in found.values():
-        one.finish(number)
-        if not sees:
-            one.samples = [mask_json(sample, one.name) for sample in one.samples]
-    return found
+        event_count += 1
+        _add_all(by_name, properties)
+    for observed in by_name.values():
+        observed.finish(event_count)
+        if not can_view_pii:
+            observed.samples = [mask_json(sample, observed.name) for sample in observed.samples]
+    return by_name
 
 
-def learn(name: str, *, specs: Specs | None = None, sees: bool = False) -> Learned:
+def observe_event(name: str, *, specs: Specs | None = None, can_view_pii: bool = False) -> ObservedEvent:
     """What the newest events of a name look like, most common properties first.
 
     Up to 1,000 events of each source. ``specs`` are the properties known already, for telling aliases;
     ``sees``: samples unmasked. Three queries at most.
     """
-    return _learned(name, _newest(name), specs or {}, sees=sees)
+    return _observed_event(name, _newest(name), specs or {}, can_view_pii=can_view_pii)
 
 
-def learn_and_compare(name: str, *, specs: Specs | None = None, sees: bool) -> tuple[Learned, Comparison]:
+def observe_and_compare(
+    name: str, *, specs: Specs | None = None, can_view_pii: bool
+) -> tuple[ObservedEvent, SourceComparison]:
     """The same, and how browsers and servers differ in it. Three queries at most."""
     rows = _newest(name)
-    found = _learned(name, rows, specs or {}, sees=sees)
-    return found, _comparison(rows, {source.pk for source, _ in found.sources if _is_web(source)})
+    event = _observed_event(name, rows, specs or {}, can_view_pii=can_view_pii)
+    return event, _compare_sources(rows, {source.pk for source, _ in event.sources if _is_web(source)})
 
 
 def _is_web(source: Source) -> bool:
     return source.door == Source.Door.WEB
 
 
-def _learned(name: str, rows: Sequence[_Row], specs: Specs, *, sees: bool) -> Learned:
-    found = _shape(rows, sees=sees)
-    _tell_aliases(found, specs)
-    numbers = Counter(row[0] for row in rows)
-    sources = Source.objects.in_bulk(list(numbers)) if numbers else {}
-    return Learned(
+def _observed_event(name: str, rows: Sequence[_Row], specs: Specs, *, can_view_pii: bool) -> ObservedEvent:
+    by_name = _observed_properties(rows, can_view_pii=can_view_pii)
+    _mark_aliases(by_name, specs)
+    events_by_source = Counter(row[0] for row in rows)
+    sources = Source.objects.in_bulk(list(events_by_source)) if events_by_source else {}
+    return ObservedEvent(
         name,
         len(rows),
-        sorted(found.values(), key=lambda one: (-one.seen, one.name)),
-        [(sources[pk], number) for pk, number in numbers.most_common() if pk in sources],
+        sorted(by_name.values(), key=lambda observed: (-observed.seen, observed.name)),
+        [(sources[pk], event_count) for pk, event_count in events_by_source.most_common() if pk in sources],
         min((row[2] for row in rows), default=None),
     )
 
 
-def _tell_aliases(found: dict[str, Property], specs: Specs) -> None:
+def _mark_aliases(by_name: dict[str, ObservedProperty], specs: Specs) -> None:
     """Which properties are other spellings of one that is known or seen more often."""
     known = {fold(name): name for name in specs}
     listed = {alias for spec in specs.values() for alias in spec.get("aliases", ())}
-    by_use = sorted(found.values(), key=lambda one: (-one.seen, one.name))
-    plain = {fold(one.name): one.name for one in reversed(by_use)}
-    for one in by_use:
-        if one.name in specs or one.name in listed:
+    by_use = sorted(by_name.values(), key=lambda observed: (-observed.seen, observed.name))
+    usual_spelling = {fold(observed.name): observed.name for observed in reversed(by_use)}
+    for observed in by_use:
+        if observed.name in specs or observed.name in listed:
             continue
-        one.looks_like = _looks_like(one, known, plain)
+        observed.looks_like = _looks_like(observed, known, usual_spelling)
 
 
-def _looks_like(one: Property, known: dict[str, str], plain: dict[str, str]) -> str:
-    folded = fold(one.name)
+def _looks_like(observed: ObservedProperty, known: dict[str, str], usual_spelling: dict[str, str]) -> str:
+    folded = fold(observed.name)
     usual = _KNOWN.get(folded, "")
     if not known:
         # Of spellings that differ in case and separators alone, the one that is sent most.
-        found = usual or (plain[folded] if folded else "")
-        return found if found != one.name else ""
+        spelled = usual or (usual_spelling[folded] if folded else "")
+        return spelled if spelled != observed.name else ""
     for spelling in (fold(usual), folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES)):
         # A product's id or name is not the event's.
         if spelling in known and spelling not in ("id", "name"):
@@ -277,63 +279,65 @@ def undescribed(limit: int = 50) -> list[Undescribed] | None:
 # --- Adopting -------------------------------------------------------------------------------------------
 
 
-def suggested_specs(learned: Learned) -> Specs:
+def suggested_specs(event: ObservedEvent) -> Specs:
     """A schema as events are: types most values have, required what (nearly) all have, spellings united."""
-    by_name = {one.name: one for one in learned.properties if len(one.name) <= MAX_NAME}
+    by_name = {observed.name: observed for observed in event.properties if len(observed.name) <= MAX_NAME}
     specs: Specs = {}
     aliases: dict[str, list[str]] = {}
-    for one in by_name.values():
-        if one.looks_like:
-            aliases.setdefault(one.looks_like, []).append(one.name)
-    for name, one in by_name.items():
-        if not one.looks_like and name == name.strip() and name:
-            specs[name] = _spec(one)
+    for observed in by_name.values():
+        if observed.looks_like:
+            aliases.setdefault(observed.looks_like, []).append(observed.name)
+    for name, observed in by_name.items():
+        if not observed.looks_like and name == name.strip() and name:
+            specs[name] = _spec(observed)
     for target, spellings in aliases.items():
         # The usual name may itself never have been sent.
-        spec = specs.setdefault(target, _spec(max((by_name[one] for one in spellings), key=_often)))
-        taken = {alias for other in specs.values() for alias in other.get("aliases", ())}
-        spec["aliases"] = [one for one in spellings if one not in specs and one not in taken]
-        parts = [by_name[one] for one in (target, *spellings) if one in by_name]
-        if learned.events >= _ENOUGH and sum(one.seen for one in parts) >= _ALWAYS * learned.events:
+        spec = specs.setdefault(target, _spec(max((by_name[observed] for observed in spellings), key=_often)))
+        taken = {alias for described in specs.values() for alias in described.get("aliases", ())}
+        spec["aliases"] = [
+            observed for observed in spellings if observed not in specs and observed not in taken
+        ]
+        parts = [by_name[observed] for observed in (target, *spellings) if observed in by_name]
+        if event.events >= _ENOUGH and sum(observed.seen for observed in parts) >= _ALWAYS * event.events:
             spec["required"] = True
     return specs
 
 
-def _often(one: Property) -> int:
-    return one.seen
+def _often(observed: ObservedProperty) -> int:
+    return observed.seen
 
 
-def _spec(one: Property) -> dict[str, Any]:
-    spec: dict[str, Any] = {"type": one.type} if one.type in TYPES else {}
-    if one.of >= _ENOUGH and one.share >= _ALWAYS:
+def _spec(observed: ObservedProperty) -> dict[str, Any]:
+    spec: dict[str, Any] = {"type": observed.type} if observed.type in TYPES else {}
+    if observed.of >= _ENOUGH and observed.share >= _ALWAYS:
         spec["required"] = True
-    if one.type == "array" and one.entries:
+    if observed.type == "array" and observed.entries:
         spec["items"] = {
             inner.name: _spec_of_entry(inner)
-            for inner in one.entries.values()
+            for inner in observed.entries.values()
             if inner.name == inner.name.strip() and 0 < len(inner.name) <= MAX_NAME
         }
     return spec
 
 
-def _spec_of_entry(inner: Property) -> dict[str, Any]:
+def _spec_of_entry(inner: ObservedProperty) -> dict[str, Any]:
     spec = _spec(inner)
     spec.pop("items", None)
     return spec
 
 
-def adopt(*, name: str, actor: Actor, source: Source | None = None) -> SavedSchema:
+def adopt_schema(*, name: str, actor: Actor, source: Source | None = None) -> SavedSchema:
     """Make a schema of what events of the name look like now; it follows its sources' modes.
 
     Raises NotFound where none was seen, Conflict where they have a schema.
     """
-    learned = learn(name)
-    if not learned.events:
+    event = observe_event(name)
+    if not event.events:
         raise NotFound(f"No event “{name}” was seen yet.")
     return create_schema(
         name=name,
-        properties=suggested_specs(learned),
-        description=f"Adopted from {learned.events:,} event{'' if learned.events == 1 else 's'}.",
+        properties=suggested_specs(event),
+        description=f"Adopted from {event.events:,} event{'' if event.events == 1 else 's'}.",
         actor=actor,
         source=source or builtin_source("staff"),
     )
@@ -343,21 +347,21 @@ def adopt(*, name: str, actor: Actor, source: Source | None = None) -> SavedSche
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One property on both sides; ``verdict`` is same, types, share, web or server (sent there alone)."""
+class PropertyComparison:
+    """One property on both sides; ``result`` is same, types, share, web or server (sent there alone)."""
 
     name: str
-    web: Property | None
-    server: Property | None
-    verdict: str
+    web: ObservedProperty | None
+    server: ObservedProperty | None
+    result: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SourceComparison:
     web: int
     server: int
-    rows: list[Compared]
+    rows: list[PropertyComparison]
 
     @property
     def is_possible(self) -> bool:
@@ -365,37 +369,45 @@ class Comparison:
 
     @property
     def differences(self) -> int:
-        return sum(row.verdict != "same" for row in self.rows)
+        return sum(row.result != "same" for row in self.rows)
 
 
-def _comparison(rows: Sequence[_Row], web_ids: set[int]) -> Comparison:
+def _compare_sources(rows: Sequence[_Row], web_ids: set[int]) -> SourceComparison:
     web_rows = [row for row in rows if row[0] in web_ids]
     server_rows = [row for row in rows if row[0] not in web_ids]
-    web, server = _shape(web_rows), _shape(server_rows)
-    names = sorted({*web, *server}, key=lambda one: (-_seen(web, one) - _seen(server, one), one))
-    found = [_compared(one, web.get(one), server.get(one)) for one in names]
-    return Comparison(len(web_rows), len(server_rows), found)
+    web, server = _observed_properties(web_rows), _observed_properties(server_rows)
+    names = sorted(
+        {*web, *server},
+        key=lambda property_name: (-_seen(web, property_name) - _seen(server, property_name), property_name),
+    )
+    compared = [
+        _compare_property(property_name, web.get(property_name), server.get(property_name))
+        for property_name in names
+    ]
+    return SourceComparison(len(web_rows), len(server_rows), compared)
 
 
-def _seen(side: dict[str, Property], name: str) -> float:
+def _seen(side: dict[str, ObservedProperty], name: str) -> float:
     return side[name].share if name in side else 0.0
 
 
-def _compared(name: str, web: Property | None, server: Property | None) -> Compared:
+def _compare_property(
+    name: str, web: ObservedProperty | None, server: ObservedProperty | None
+) -> PropertyComparison:
     if web is None or not web.seen:
-        return Compared(name, None, server, "server", "Only the server sends it.")
+        return PropertyComparison(name, None, server, "server", "Only the server sends it.")
     if server is None or not server.seen:
-        return Compared(name, web, None, "web", "Only the browser sends it.")
+        return PropertyComparison(name, web, None, "web", "Only the browser sends it.")
     if web.type != server.type:
-        text = f"The browser sends {_words(web)}, the server {_words(server)}."
-        return Compared(name, web, server, "types", text)
+        text = f"The browser sends {_type_name(web)}, the server {_type_name(server)}."
+        return PropertyComparison(name, web, server, "types", text)
     if abs(web.share - server.share) > 0.1:
-        return Compared(name, web, server, "share", "One of them leaves it out more often.")
-    return Compared(name, web, server, "same", "")
+        return PropertyComparison(name, web, server, "share", "One of them leaves it out more often.")
+    return PropertyComparison(name, web, server, "same", "")
 
 
-def _words(one: Property) -> str:
-    return TYPES[one.type] if one.type else "different types"
+def _type_name(observed: ObservedProperty) -> str:
+    return TYPES[observed.type] if observed.type else "different types"
 
 
 def schema_of(name: str) -> EventSchema | None:

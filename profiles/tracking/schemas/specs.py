@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from profiles.tracking.schemas.validator import KEYS, TYPES, Specs, compiled
+from profiles.tracking.schemas.validator import KEYS, TYPES, Specs, compile_schema
 
 MAX_PROPERTIES = 200
 MAX_NAME = 100
@@ -23,22 +23,22 @@ def clean_specs(raw: Any) -> tuple[Specs, list[Fault]]:
     return _clean(raw, "properties", is_inner=False)
 
 
-def _clean(raw: Any, place: str, *, is_inner: bool) -> tuple[Specs, list[Fault]]:
+def _clean(raw: Any, path: str, *, is_inner: bool) -> tuple[Specs, list[Fault]]:
     if not isinstance(raw, dict):
-        return {}, [_fault(place, raw, "Describe the properties as an object: a name, then what it is.")]
+        return {}, [_fault(path, raw, "Describe the properties as an object: a name, then what it is.")]
     faults: list[Fault] = []
     if len(raw) > MAX_PROPERTIES:
-        return {}, [_fault(place, len(raw), f"At most {MAX_PROPERTIES} properties; these are {len(raw):,}.")]
+        return {}, [_fault(path, len(raw), f"At most {MAX_PROPERTIES} properties; these are {len(raw):,}.")]
     specs: Specs = {}
     for name, spec in raw.items():
-        cleaner = _Spec(name, spec, f"{place}.{name}", is_inner=is_inner)
+        cleaner = _SpecCleaner(name, spec, f"{path}.{name}", is_inner=is_inner)
         specs[name] = cleaner.clean()
         faults += cleaner.faults
-    faults += _clashes(specs, place)
+    faults += _clashes(specs, path)
     return specs, faults
 
 
-def _clashes(specs: Specs, place: str) -> list[Fault]:
+def _clashes(specs: Specs, path: str) -> list[Fault]:
     """One spelling cannot mean two properties."""
     faults = []
     taken: dict[str, str] = {name: name for name in specs}
@@ -51,13 +51,13 @@ def _clashes(specs: Specs, place: str) -> list[Fault]:
                 message = f"“{alias}” is another spelling of “{owner}” already."
             else:
                 continue
-            faults.append(_fault(f"{place}.{name}.aliases", alias, message))
+            faults.append(_fault(f"{path}.{name}.aliases", alias, message))
     return faults
 
 
-class _Spec:
-    def __init__(self, name: str, raw: Any, place: str, *, is_inner: bool) -> None:
-        self.name, self.raw, self.place, self.is_inner = name, raw, place, is_inner
+class _SpecCleaner:
+    def __init__(self, name: str, raw: Any, path: str, *, is_inner: bool) -> None:
+        self.name, self.raw, self.path, self.is_inner = name, raw, path, is_inner
         self.made: dict[str, Any] = {}
         self.faults: list[Fault] = []
 
@@ -88,8 +88,8 @@ class _Spec:
         return None if value in (None, "", [], {}) else value
 
     def fault(self, key: str, value: Any, message: str) -> None:
-        place = f"{self.place}.{key}" if key else self.place
-        self.faults.append(_fault(place, value, message))
+        path = f"{self.path}.{key}" if key else self.path
+        self.faults.append(_fault(path, value, message))
 
     def _type(self) -> None:
         kind = self.given("type")
@@ -114,7 +114,7 @@ class _Spec:
         if (
             not isinstance(listed, list)
             or len(listed) > MAX_LISTED
-            or not all(isinstance(one, str) and 0 < len(one) <= MAX_NAME for one in listed)
+            or not all(isinstance(entry, str) and 0 < len(entry) <= MAX_NAME for entry in listed)
         ):
             message = f"The {key} of “{self.name}” are a list of texts, at most {MAX_LISTED} of {MAX_NAME} characters."
             self.fault(key, listed, message)
@@ -129,7 +129,7 @@ class _Spec:
         if (
             not isinstance(allowed, list)
             or len(allowed) > MAX_LISTED
-            or not all(isinstance(one, (str, int, float, bool)) for one in allowed)
+            or not all(isinstance(entry, (str, int, float, bool)) for entry in allowed)
         ):
             message = (
                 f"The allowed values of “{self.name}” are a list of at most {MAX_LISTED} texts or numbers."
@@ -140,7 +140,7 @@ class _Spec:
         if kind in ("array", "object", "datetime"):
             self.fault("enum", allowed, f"Allowed values do not go with the type of “{self.name}”.")
             return
-        wrong = [one for one in allowed if kind and not _is_a(kind, one)]
+        wrong = [entry for entry in allowed if kind and not _is_a(kind, entry)]
         if wrong:
             self.fault(
                 "enum", wrong[0], f"The allowed value {wrong[0]!r} of “{self.name}” is not {TYPES[kind]}."
@@ -175,7 +175,7 @@ class _Spec:
         else:
             self.made["pattern"] = pattern
             try:
-                compiled("", {self.name: {"type": "string", "pattern": pattern}})
+                compile_schema("", {self.name: {"type": "string", "pattern": pattern}})
             except (jsonschema_rs.ValidationError, ValueError):
                 message = (
                     f"The pattern of “{self.name}” is not a regular expression we can run (no look-around,"
@@ -201,7 +201,7 @@ class _Spec:
         elif self.made.get("type") != "array":
             self.fault("items", None, f"Entries go with lists; “{self.name}” is none.")
         else:
-            self.made["items"], faults = _clean(inner, f"{self.place}.items", is_inner=True)
+            self.made["items"], faults = _clean(inner, f"{self.path}.items", is_inner=True)
             self.faults += faults
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from profiles.tracking.parse.clock import parse
-from profiles.tracking.parse.item_types import Problem
+from profiles.tracking.parse.clock import parse_time
+from profiles.tracking.parse.item_types import ItemProblem
 
 TYPES: dict[str, str] = {
     "string": "text",
@@ -47,14 +47,14 @@ _LINEAR = jsonschema_rs.RegexOptions(size_limit=1_000_000)
 
 
 def _is_time(text: str) -> bool:
-    return parse(text) is not None
+    return parse_time(text) is not None
 
 
 _FORMATS = {"moment": _is_time}
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class CompiledSchema:
     """One schema, compiled. ``aliases`` leads other spellings to a name, ``inner`` those inside of lists."""
 
     name: str
@@ -73,17 +73,17 @@ class Contract:
         for name, aliases in self.inner.items():
             entries = properties.get(name)
             if isinstance(entries, list) and any(_needs(entry, aliases) for entry in entries):
-                made = [_renamed(one, aliases) if _needs(one, aliases) else one for one in entries]
+                made = [_renamed(entry, aliases) if _needs(entry, aliases) else entry for entry in entries]
                 properties = {**properties, name: made}
         return properties
 
-    def problems(self, properties: dict[str, Any]) -> tuple[Problem, ...]:
+    def problems(self, properties: dict[str, Any]) -> tuple[ItemProblem, ...]:
         """What breaks the schema, in the order of its properties; empty for most."""
         if self.validator.is_valid(properties):
             return ()
-        return tuple(self._told(properties))
+        return tuple(self._describe_errors(properties))
 
-    def _told(self, properties: dict[str, Any]) -> Iterator[Problem]:
+    def _describe_errors(self, properties: dict[str, Any]) -> Iterator[ItemProblem]:
         seen: set[str] = set()
         for error in self.validator.iter_errors(properties):
             path = list(error.instance_path)
@@ -99,25 +99,27 @@ class Contract:
                 continue
             seen.add(pointer)
             message = self._sentence(path, keyword, value)
-            yield {"pointer": pointer, "value": _shown(value), "message": message, "code": CODE}
+            yield {"pointer": pointer, "value": _problem_value(value), "message": message, "code": CODE}
             if len(seen) == MAX_PROBLEMS:
                 return
 
     def _sentence(self, path: list[Any], keyword: str, value: Any) -> str:
-        spec, label = self._place(path)
+        spec, label = self._spec_at(path)
         if value is None or keyword == "minLength":
             return f"{self.name} needs {label}, which is {'missing' if value is None else 'empty'}."
         if keyword in ("type", "format"):
-            return f"{label[0].upper()}{label[1:]} is {_said(value)}; {_wanted(spec, value)}"
+            return f"{label[0].upper()}{label[1:]} is {_quoted(value)}; {_expected(spec, value)}"
         if keyword == "enum":
             allowed = ", ".join(map(str, spec["enum"]))
-            return f"{label[0].upper()}{label[1:]} is {_said(value)}; allowed are {allowed}."
+            return f"{label[0].upper()}{label[1:]} is {_quoted(value)}; allowed are {allowed}."
         if keyword in ("minimum", "maximum"):
             word = "at least" if keyword == "minimum" else "at most"
-            return f"{label[0].upper()}{label[1:]} is {_said(value)}; it must be {word} {spec[keyword]}."
-        return f"{label[0].upper()}{label[1:]} is {_said(value)}, which does not match {spec.get('pattern')}."
+            return f"{label[0].upper()}{label[1:]} is {_quoted(value)}; it must be {word} {spec[keyword]}."
+        return (
+            f"{label[0].upper()}{label[1:]} is {_quoted(value)}, which does not match {spec.get('pattern')}."
+        )
 
-    def _place(self, path: list[Any]) -> tuple[dict[str, Any], str]:
+    def _spec_at(self, path: list[Any]) -> tuple[dict[str, Any], str]:
         spec = self.specs[path[0]]
         if len(path) == 1:
             return spec, f"“{path[0]}”"
@@ -127,10 +129,10 @@ class Contract:
         return spec["items"][path[2]], f"“{path[2]}” in {entry}"
 
 
-def compiled(name: str, specs: Specs) -> Contract:
+def compile_schema(name: str, specs: Specs) -> CompiledSchema:
     """A schema made runnable. Raises jsonschema_rs.ValidationError for specs that ``faults`` would name."""
     inner = {key: _aliases(spec["items"]) for key, spec in specs.items() if spec.get("items")}
-    return Contract(
+    return CompiledSchema(
         name,
         specs,
         jsonschema_rs.validator_for(
@@ -155,8 +157,8 @@ def _property(spec: dict[str, Any]) -> dict[str, Any]:
     kind = spec.get("type")
     required = bool(spec.get("required"))
     if kind:
-        told = "string" if kind == "datetime" else kind
-        made["type"] = told if required else [told, "null"]
+        json_type = "string" if kind == "datetime" else kind
+        made["type"] = json_type if required else [json_type, "null"]
     if kind == "datetime":
         made["format"] = "moment"
     if spec.get("enum"):
@@ -191,7 +193,7 @@ def _renamed(properties: dict[str, Any], aliases: dict[str, str]) -> dict[str, A
     return made
 
 
-def _wanted(spec: dict[str, Any], value: Any) -> str:
+def _expected(spec: dict[str, Any], value: Any) -> str:
     kind = spec.get("type", "")
     if kind in ("number", "integer") and isinstance(value, str) and _NUMBER.fullmatch(value):
         return f"send it as a number, without quotes: {value.strip().replace(',', '.')}."
@@ -202,7 +204,7 @@ def _wanted(spec: dict[str, Any], value: Any) -> str:
     return f"it must be {TYPES.get(kind, 'a value')}."
 
 
-def _said(value: Any) -> str:
+def _quoted(value: Any) -> str:
     if isinstance(value, str):
         return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
     if isinstance(value, bool):
@@ -212,7 +214,7 @@ def _said(value: Any) -> str:
     return f"the number {value}"
 
 
-def _shown(value: Any) -> Any:
+def _problem_value(value: Any) -> Any:
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     return value[:255] if isinstance(value, str) else value

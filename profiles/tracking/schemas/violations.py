@@ -27,7 +27,7 @@ _BREAKS = '[{"code": "%s"}]' % CODE  # noqa: UP031
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class PropertyViolations:
     """How often one property of an event broke its schema at one source, and the newest sentence."""
 
     property: str
@@ -38,17 +38,17 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ReceiptViolations:
     """One receipt with what broke the schema: (property, value, sentence)."""
 
     receipt: Receipt
     problems: list[tuple[str, Any, str]]
 
 
-def breaking(name: str) -> QuerySet[Receipt]:
+def violating_receipts(name: str) -> QuerySet[Receipt]:
     """Receipts of events of the name that broke their schema, newest first."""
-    found = Receipt.objects.filter(name=name, problems__isnull=False, problems__contains=[{"code": CODE}])
-    return found.order_by("-pk")
+    receipts = Receipt.objects.filter(name=name, problems__isnull=False, problems__contains=[{"code": CODE}])
+    return receipts.order_by("-pk")
 
 
 def counts(names: Iterable[str]) -> dict[str, int] | None:
@@ -62,7 +62,7 @@ def counts(names: Iterable[str]) -> dict[str, int] | None:
     return _within(sql, [list(names), _BREAKS], dict)
 
 
-def by_property(name: str, *, sees: bool) -> list[Broken] | None:
+def by_property(name: str, *, can_view_pii: bool) -> list[PropertyViolations] | None:
     """What breaks most, of the newest receipts with problems. One query; None when it takes too long."""
     sql = """
         SELECT regexp_replace(problem ->> 'pointer', '^(/properties/[^/]+)/[0-9]+', '\\1'), source.name, count(DISTINCT newest.id),
@@ -80,7 +80,9 @@ def by_property(name: str, *, sees: bool) -> list[Broken] | None:
     if rows is None:
         return None
     return [
-        Broken(property_of(pointer), source, events, _told(_loaded(problem), sees)[1], last_at)
+        PropertyViolations(
+            property_of(pointer), source, events, _describe(_loaded(problem), can_view_pii)[1], last_at
+        )
         for pointer, source, events, problem, last_at in rows
     ]
 
@@ -106,36 +108,40 @@ def trend(name: str) -> Chart | None:
     rows = _within(sql, [zone, waiting, waiting, name, _BREAKS, start], list)
     if rows is None:
         return None
-    found = {day: (kept, held) for day, kept, held in rows}
+    by_day = {day: (kept, held_back) for day, kept, held_back in rows}
     return Chart(
         f"Events that broke their schema, last {DAYS} days",
         [date_format(day, "j M") for day in days],
         [
-            Series("Kept", [found.get(day, (0, 0))[0] for day in days]),
-            Series("Held back", [found.get(day, (0, 0))[1] for day in days]),
+            Series("Kept", [by_day.get(day, (0, 0))[0] for day in days]),
+            Series("Held back", [by_day.get(day, (0, 0))[1] for day in days]),
         ],
     )
 
 
-def samples(rows: Sequence[Receipt], *, sees: bool) -> list[Sample]:
+def violations_of(rows: Sequence[Receipt], *, can_view_pii: bool) -> list[ReceiptViolations]:
     """Receipts with what is wrong with them, masked for those who may not see. No query."""
-    return [Sample(row, list(_problems(row, sees))) for row in rows]
+    return [ReceiptViolations(row, list(_problems(row, can_view_pii))) for row in rows]
 
 
-def _problems(row: Receipt, sees: bool) -> Iterable[tuple[str, Any, str]]:
+def _problems(row: Receipt, can_view_pii: bool) -> Iterable[tuple[str, Any, str]]:
     for problem in row.problems or ():
         if problem.get("code") == CODE:
-            yield (property_of(problem.get("pointer", "")), *_told(problem, sees))
+            yield (property_of(problem.get("pointer", "")), *_describe(problem, can_view_pii))
 
 
-def _told(problem: dict[str, Any], sees: bool) -> tuple[Any, str]:
+def _describe(problem: dict[str, Any], can_view_pii: bool) -> tuple[Any, str]:
     """The value and the sentence; a sentence quotes its value, so both are hidden or none."""
     value, sentence = problem.get("value"), problem.get("message", "")
-    if sees:
+    if can_view_pii:
         return value, sentence
-    place = property_of(problem.get("pointer", ""))
-    shown = mask_json(value, place.rpartition(".")[2])
-    return (value, sentence) if shown == value else (shown, f"“{place}” is {shown}, which breaks the schema.")
+    property_name = property_of(problem.get("pointer", ""))
+    masked = mask_json(value, property_name.rpartition(".")[2])
+    return (
+        (value, sentence)
+        if masked == value
+        else (masked, f"“{property_name}” is {masked}, which breaks the schema.")
+    )
 
 
 def property_of(pointer: str) -> str:

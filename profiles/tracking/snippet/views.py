@@ -24,7 +24,7 @@ _METHODS = ["GET", "HEAD", "OPTIONS"]
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class SnippetAsset:
     """A script's bytes, plain and gzipped, each with its own strong ETag."""
 
     plain: bytes
@@ -32,30 +32,30 @@ class Script:
     etag: str
 
     @classmethod
-    def read(cls, path: Path) -> Script:
+    def read(cls, path: Path) -> SnippetAsset:
         plain = path.read_bytes()
         zipped = gzip.compress(plain, compresslevel=9, mtime=0)
         return cls(plain, zipped, hashlib.sha256(plain).hexdigest()[:20])
 
 
 @cache
-def script(name: str) -> Script:
+def asset(name: str) -> SnippetAsset:
     """Read once per process; a release restarts them."""
-    return Script.read(FOLDER / FILES[name])
+    return SnippetAsset.read(FOLDER / FILES[name])
 
 
 def serve(request: HttpRequest, name: str) -> HttpResponseBase:
     """GET, HEAD and OPTIONS of one of FILES; 304 when the browser has it."""
     if request.method not in _METHODS:
         return HttpResponseNotAllowed(_METHODS)
-    found = script(name)
+    script = asset(name)
     is_zipped = "gzip" in request.headers.get("Accept-Encoding", "")
     response = HttpResponse(
-        found.zipped if is_zipped else found.plain, content_type="text/javascript; charset=utf-8"
+        script.zipped if is_zipped else script.plain, content_type="text/javascript; charset=utf-8"
     )
     if is_zipped:
         response["Content-Encoding"] = "gzip"
-    etag = f'"{found.etag}{"-gz" if is_zipped else ""}"'
+    etag = f'"{script.etag}{"-gz" if is_zipped else ""}"'
     response["ETag"] = etag
     response["Cache-Control"] = CACHE_CONTROL
     response["Vary"] = "Accept-Encoding"

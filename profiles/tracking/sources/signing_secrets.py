@@ -18,16 +18,16 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, RuleForbids
 from profiles.models import Source
 from profiles.models.definition import new_secret
-from profiles.tracking.parse.user_hash import takes_old
 from profiles.tracking.sources import write_keys
-from profiles.tracking.sources.sources import TRACKING, hold_source
+from profiles.tracking.sources.sources import TRACKING, lock_source
+from profiles.tracking.sources.user_hash import accepts_old_secret
 
 OVERLAP_DAYS = 7
 MAX_OVERLAP_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class RotatedSecret:
     """``message`` says until when the old secret is taken."""
 
     source: Source
@@ -36,13 +36,13 @@ class Rotated:
 
 
 @transaction.atomic
-def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, actor: Actor) -> Rotated:
+def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, actor: Actor) -> RotatedSecret:
     """A new secret at once; the one so far is taken for ``overlap_days`` more (0: not any more, None: until revoked).
 
     Every process obeys within five seconds. Raises NotFound; Invalid for days outside 0 to 365; RuleForbids for a
     source nobody sends to, and while a secret from before the last rotation is still taken.
     """
-    source = hold_source(source_id)
+    source = lock_source(source_id)
     if source.door not in TRACKING:
         raise RuleForbids(f"“{source.name}” takes no tracking calls, so nothing is signed for it.")
     if overlap_days is not None and not 0 <= overlap_days <= MAX_OVERLAP_DAYS:
@@ -50,7 +50,7 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
             f"Write a number of days from 0 to {MAX_OVERLAP_DAYS}, or nothing for “until it is revoked”."
         )
         raise Invalid([{"field": "overlap_days", "value": overlap_days, "message": message}])
-    if takes_old(source):
+    if accepts_old_secret(source):
         raise RuleForbids(
             f"The secret before this one is still taken {until(source)}. Revoke it first, then rotate again."
         )
@@ -61,8 +61,8 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
     source.old_hash_secret_until = None if overlap_days is None else now + timedelta(days=overlap_days)
     source.hash_secret_since = now
     _save(source, "source.secret.rotate", {"overlap_days": overlap_days}, actor)
-    old = f"is taken {until(source)}" if takes_old(source) else "is not taken any more"
-    return Rotated(source, source.hash_secret, f"The new secret counts from now on. The old one {old}.")
+    old = f"is taken {until(source)}" if accepts_old_secret(source) else "is not taken any more"
+    return RotatedSecret(source, source.hash_secret, f"The new secret counts from now on. The old one {old}.")
 
 
 @transaction.atomic
@@ -71,8 +71,8 @@ def revoke_old_secret(*, source_id: int, actor: Actor) -> Source:
 
     Raises NotFound; RuleForbids when none is taken.
     """
-    source = hold_source(source_id)
-    if not takes_old(source):
+    source = lock_source(source_id)
+    if not accepts_old_secret(source):
         raise RuleForbids(f"“{source.name}” takes one secret only; no old one is left to revoke.")
     source.old_hash_secret, source.old_hash_secret_until = "", timezone.now()
     _save(source, "source.secret.revoke", {}, actor)
@@ -100,4 +100,4 @@ _FIELDS = (
 def _save(source: Source, action: str, detail: dict[str, int | None], actor: Actor) -> None:
     source.save(update_fields=_FIELDS)
     audit.record(action, actor=actor, subject=f"source:{source.pk}", detail=detail)
-    write_keys.forget()
+    write_keys.forget_known_keys()

@@ -18,7 +18,7 @@ from profiles.models import IdentifierType, Source, WriteKey
 from profiles.tracking.sources import origins, write_keys
 from profiles.tracking.sources.write_keys import digest_of
 
-_DOORS = {WriteKey.Kind.WEB: Source.Door.WEB, WriteKey.Kind.SERVER: Source.Door.API}
+_DOOR_OF_KIND = {WriteKey.Kind.WEB: Source.Door.WEB, WriteKey.Kind.SERVER: Source.Door.API}
 _KINDS = "Write “web” or “server”."
 TRACKING = (Source.Door.WEB, Source.Door.API)
 MAX_OVERLAP_HOURS = 30 * 24
@@ -26,7 +26,7 @@ MAX_ORIGINS = 100
 # The hours an old key goes on working, unless somebody says otherwise.
 OVERLAP_HOURS = 24
 
-Problem = dict[str, Any]
+SettingProblem = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def create_source(*, name: str, kind: str, actor: Actor) -> NewSource:
 
     Raises Invalid, or Conflict when a source has that name.
     """
-    problems: list[Problem] = []
+    problems: list[SettingProblem] = []
     name = _collect(problems, "name", name, _name)
     if kind not in WriteKey.Kind.values:
         problems.append({"field": "kind", "value": kind, "message": _KINDS})
     if problems:
         raise Invalid(problems)
     _require_free(name)
-    source = Source.objects.create(name=name, door=_DOORS[WriteKey.Kind(kind)])
+    source = Source.objects.create(name=name, door=_DOOR_OF_KIND[WriteKey.Kind(kind)])
     made = _make_key(source, kind)
     audit.record("source.create", actor=actor, subject=f"source:{source.pk}", detail={"kind": kind})
     return NewSource(source, made.write_key)
@@ -81,8 +81,8 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     (booleans), ``allowed_origins`` (list of web addresses), ``schema_mode``, ``merges_per_hour``.
     Raises NotFound; Invalid, naming every value that cannot be; Conflict for a name that is taken.
     """
-    source = hold_source(source_id)
-    problems: list[Problem] = []
+    source = lock_source(source_id)
+    problems: list[SettingProblem] = []
     values = {}
     for field, raw in changes.items():
         cleaner = _SETTINGS.get(field)
@@ -102,7 +102,7 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
         source.save(update_fields=fields)
         detail = {"fields": [*fields]}
         audit.record("source.update", actor=actor, subject=f"source:{source.pk}", detail=detail)
-        write_keys.forget()
+        write_keys.forget_known_keys()
     return ChangedSource(source, fields)
 
 
@@ -112,7 +112,7 @@ def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
 
     Raises NotFound; Invalid for a kind that is none; RuleForbids for sources nobody sends to.
     """
-    source = hold_source(source_id)
+    source = lock_source(source_id)
     if kind not in WriteKey.Kind.values:
         raise Invalid([{"field": "kind", "value": kind, "message": _KINDS}])
     if source.door not in TRACKING:
@@ -141,7 +141,7 @@ def rotate_key(*, key_id: int, actor: Actor, overlap_hours: int = OVERLAP_HOURS)
     made = _make_key(old.source, old.kind)
     detail = {**_about(made.key), "old": old.pk, "overlap_hours": overlap_hours}
     audit.record("writekey.rotate", actor=actor, subject=f"writekey:{made.key.pk}", detail=detail)
-    write_keys.forget()
+    write_keys.forget_known_keys()
     return made
 
 
@@ -156,11 +156,11 @@ def revoke_key(*, key_id: int, actor: Actor) -> WriteKey:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
         audit.record("writekey.revoke", actor=actor, subject=f"writekey:{key.pk}", detail=_about(key))
-        write_keys.forget()
+        write_keys.forget_known_keys()
     return key
 
 
-def hold_source(source_id: int) -> Source:
+def lock_source(source_id: int) -> Source:
     """The source, locked until the transaction ends. Raises NotFound."""
     source = Source.objects.select_for_update().filter(pk=source_id).first()
     if source is None:
@@ -195,12 +195,12 @@ def _require_free(name: str) -> None:
 # --- Settings: each cleaner gives the value as stored, or raises ValueError with a sentence ---------------
 
 
-def _collect(problems: list[Problem], field: str, raw: Any, cleaner: Callable[[Any], Any]) -> Any:
+def _collect(problems: list[SettingProblem], field: str, raw: Any, cleaner: Callable[[Any], Any]) -> Any:
     try:
         return cleaner(raw)
     except ValueError as error:
-        shown = raw[:60] if isinstance(raw, str) else None
-        problems.append({"field": field, "value": shown, "message": str(error)})
+        quoted = raw[:60] if isinstance(raw, str) else None
+        problems.append({"field": field, "value": quoted, "message": str(error)})
         return None
 
 
@@ -222,28 +222,28 @@ def _main_type(raw: Any) -> IdentifierType | None:
         return None
     if isinstance(raw, IdentifierType):
         return raw
-    known = {word: row for row in IdentifierType.objects.all() for word in (row.pk, row.name)}
-    found = known.get(raw) if isinstance(raw, int | str) else None
-    if found is None:
+    known = {key: row for row in IdentifierType.objects.all() for key in (row.pk, row.name)}
+    identifier_type = known.get(raw) if isinstance(raw, int | str) else None
+    if identifier_type is None:
         raise ValueError(f"There is no identifier type “{str(raw)[:40]}”.")
-    if found.strength != IdentifierType.Strength.HARD or not found.is_unique:
-        raise ValueError(f"“{found.name}” can be several people's, so it cannot be a userId.")
-    return found
+    if identifier_type.strength != IdentifierType.Strength.HARD or not identifier_type.is_unique:
+        raise ValueError(f"“{identifier_type.name}” can be several people's, so it cannot be a userId.")
+    return identifier_type
 
 
 def _origins(raw: Any) -> list[str]:
-    if not isinstance(raw, list | tuple) or not all(isinstance(one, str) for one in raw):
+    if not isinstance(raw, list | tuple) or not all(isinstance(address, str) for address in raw):
         raise ValueError("Write a list of web addresses, like https://shop.example.com.")
     if len(raw) > MAX_ORIGINS:
         raise ValueError(f"At most {MAX_ORIGINS} addresses.")
-    found = []
-    for one in raw:
+    cleaned = []
+    for address in raw:
         try:
-            found.append(origins.clean_origin(one))
+            cleaned.append(origins.clean_origin(address))
         except ValueError as error:
-            message = f"“{one[:60]}” is no web address. Write it like https://shop.example.com."
+            message = f"“{address[:60]}” is no web address. Write it like https://shop.example.com."
             raise ValueError(message) from error
-    return [*dict.fromkeys(found)]
+    return [*dict.fromkeys(cleaned)]
 
 
 def _schema_mode(raw: Any) -> str:

@@ -11,8 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cdp.ttl_cache import Recent
-from profiles.models import WriteKey
-from profiles.tracking.parse.item_types import Sender
+from profiles.models import Source, WriteKey
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -23,13 +22,26 @@ _MAX_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Sender:
+    """Whose write key a call came with: its source's settings, and whether the key is a public one."""
+
+    key_id: int
+    source: Source
+    is_web: bool
+
+    @classmethod
+    def of(cls, key: WriteKey) -> Sender:
+        return cls(key.pk, key.source, key.kind == WriteKey.Kind.WEB)
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownKey:
     sender: Sender
     expires_at: datetime | None
 
 
 # By digest. Begun anew every five seconds: after that a revoked key, or a changed setting, is obeyed everywhere.
-_known: Recent[dict[str, _Known]] = Recent(dict)
+_known: Recent[dict[str, _KnownKey]] = Recent(dict)
 
 
 def digest_of(write_key: str) -> str:
@@ -70,7 +82,7 @@ def find_sender(write_key: str) -> Sender | None:
     if len(_known()) >= _MAX_REMEMBERED:
         _known.forget()
     sender = Sender.of(key)
-    _known()[digest] = _Known(sender, key.expires_at)
+    _known()[digest] = _KnownKey(sender, key.expires_at)
     return sender
 
 
@@ -80,7 +92,7 @@ def live_keys() -> QuerySet[WriteKey]:
     return WriteKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
 
 
-def forget() -> None:
+def forget_known_keys() -> None:
     """This process looks every key up anew."""
     _known.forget()
 

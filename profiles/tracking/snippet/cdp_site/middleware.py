@@ -60,12 +60,12 @@ class AnonymousId:
         """The id to set or renew with the answer; None when there is nothing to do."""
         kept = request.COOKIES.get(COOKIE, "")
         match = _VALUE.fullmatch(kept)
-        found = match[1] if match else None
+        visitor_id = match[1] if match else None
         is_due = not match or match[2] != str(_today())
-        if found is None and kept != REFUSED and not _asks_first(request):
-            found = str(uuid.uuid4())
-        request.cdp_anonymous_id = found  # type: ignore[attr-defined]
-        return found if is_due else None
+        if visitor_id is None and kept != REFUSED and not _asks_first(request):
+            visitor_id = str(uuid.uuid4())
+        request.cdp_anonymous_id = visitor_id  # type: ignore[attr-defined]
+        return visitor_id if is_due else None
 
     def _after(self, request: HttpRequest, response: HttpResponseBase, value: str | None) -> HttpResponseBase:
         if value is None or not _is_page(request, response):
@@ -87,8 +87,8 @@ class AnonymousId:
 def _asks_first(request: HttpRequest) -> bool:
     if getattr(settings, "CDP_CONSENT_REQUIRED", False):
         return True
-    said_no = "1" in (request.headers.get("Sec-GPC"), request.headers.get("DNT"))
-    return said_no and getattr(settings, "CDP_HONOR_GPC", False)
+    refused = "1" in (request.headers.get("Sec-GPC"), request.headers.get("DNT"))
+    return refused and getattr(settings, "CDP_HONOR_GPC", False)
 
 
 def _is_page(request: HttpRequest, response: HttpResponseBase) -> bool:

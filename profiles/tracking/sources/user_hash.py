@@ -21,33 +21,33 @@ def sign_user(source: Source, user_id: str) -> str:
     return _signature(source.hash_secret, user_id)
 
 
-def signed_with(source: Source, user_id: str, given: str) -> str:
+def matching_secret(source: Source, user_id: str, signature: str) -> str:
     """Which secret ``given`` is this user id's signature by: CURRENT, OLD while that one is taken, or "" for none.
 
     Takes the same time for any wrong one.
     """
-    said = given.strip().lower().encode()
-    found = ""
+    expected = signature.strip().lower().encode()
+    matched = ""
     secrets = [(CURRENT, source.hash_secret)]
-    if takes_old(source):
+    if accepts_old_secret(source):
         secrets.append((OLD, source.old_hash_secret))
     for name, secret in secrets:
-        if hmac.compare_digest(_signature(secret, user_id).encode(), said):
-            found = found or name
-    return found
+        if hmac.compare_digest(_signature(secret, user_id).encode(), expected):
+            matched = matched or name
+    return matched
 
 
-def is_signed(source: Source, user_id: str, given: str) -> bool:
-    return bool(signed_with(source, user_id, given))
+def is_signed(source: Source, user_id: str, signature: str) -> bool:
+    return bool(matching_secret(source, user_id, signature))
 
 
-def takes_old(source: Source) -> bool:
+def accepts_old_secret(source: Source) -> bool:
     """Whether the secret before the last rotation still counts."""
     until = source.old_hash_secret_until
     return bool(source.old_hash_secret) and (until is None or until > timezone.now())
 
 
-def note_use(source: Source, names: Iterable[str]) -> None:
+def record_use(source: Source, names: Iterable[str]) -> None:
     """These secrets were signed with just now; one UPDATE an hour and secret, none in between."""
     now = timezone.now()
     for name in sorted(names):

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.models import Profile
-from profiles.tracking.parse.trait_mapping import fields_of, split_name
-from profiles.tracking.parse.trait_names import _SPELLINGS
+from profiles.tracking.parse.trait_names import _SPELLINGS, fields_of, split_name
 
 
 def test_spellings_are_of_default_attributes() -> None:
