@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 @shared_task
 def update_last_seen() -> None:
     """When profiles were last active, from what tracking calls noted."""
-    last_seen.work_off()
+    last_seen.apply_visits()
 
 
 @shared_task

@@ -52,11 +52,11 @@ class Relay:
 
     def sent(self) -> dict[str, dict[str, Any]]:
         """Everything the SDK sent, once, by its message id; with the ``sentAt`` of its first call."""
-        found: dict[str, dict[str, Any]] = {}
+        calls: dict[str, dict[str, Any]] = {}
         for one in self.passed:
             for item in one.items:
-                found.setdefault(item["messageId"], {"sentAt": one.sent_at, **item})
-        return found
+                calls.setdefault(item["messageId"], {"sentAt": one.sent_at, **item})
+        return calls
 
 
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:

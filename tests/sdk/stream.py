@@ -96,50 +96,50 @@ class _Items:
         item: dict[str, Any] = {"messageId": str(uuid.UUID(int=chance.getrandbits(128), version=4))}
         if chance.random() < 0.3:
             item["messageId"] = f"m-{self.number}"
-        person = chance.randrange(self.people)
+        user = chance.randrange(self.people)
         if chance.random() < 0.6:
-            item["anonymousId"] = f"a-{person}-{chance.randrange(2)}"
+            item["anonymousId"] = f"a-{user}-{chance.randrange(2)}"
         if chance.random() < 0.5 or "anonymousId" not in item:
-            item["userId"] = f"u-{person}"
+            item["userId"] = f"u-{user}"
         kind = chance.choices(
             ("track", "identify", "page", "screen", "group", "update", "alias", "consent"),
             (50, 15, 15, 4, 4, 6, 3, 3),
         )[0]
         item["type"] = kind
-        getattr(self, f"_{kind}")(item, person)
+        getattr(self, f"_{kind}")(item, user)
         if "timestamp" not in item and chance.random() < 0.4:
             item["timestamp"] = f"2024-0{chance.randint(1, 9)}-1{chance.randrange(10)}T10:00:00.000Z"
         return item
 
-    def _track(self, item: dict[str, Any], person: int) -> None:
+    def _track(self, item: dict[str, Any], user: int) -> None:
         name = self.chance.choice(("Product Viewed", "Added to Cart", "Order Completed", "Näme", "x"))
-        item |= {"event": name, "properties": {"sku": f"S-{person}", "price": 9.5, "quantity": 1}}
+        item |= {"event": name, "properties": {"sku": f"S-{user}", "price": 9.5, "quantity": 1}}
         if name == "Added to Cart":
             item["properties"]["cart_id"] = f"c-{self.number}"
             # At a time of its own: only then is it known whether a copy comes within two seconds.
             item["timestamp"] = f"2024-01-01T{self.number % 24:02}:{self.number % 60:02}:00Z"
             self.carts.append(item)
 
-    def _identify(self, item: dict[str, Any], person: int) -> None:
-        item["traits"] = {"firstName": "Ann", "lastName": f"Of {person}"}
+    def _identify(self, item: dict[str, Any], user: int) -> None:
+        item["traits"] = {"firstName": "Ann", "lastName": f"Of {user}"}
         if "userId" in item and self.chance.random() < 0.5:
-            item["traits"]["email"] = f"p{person}@example.com"
+            item["traits"]["email"] = f"p{user}@example.com"
 
-    def _update(self, item: dict[str, Any], person: int) -> None:
+    def _update(self, item: dict[str, Any], user: int) -> None:
         item["traits"] = {"city": self.chance.choice(("Bergen", "Lund")), "plan": "pro"}
 
-    def _page(self, item: dict[str, Any], person: int) -> None:
+    def _page(self, item: dict[str, Any], user: int) -> None:
         item |= {"name": "Home", "properties": {"url": "https://shop.example/"}}
 
     _screen = _page
 
-    def _group(self, item: dict[str, Any], person: int) -> None:
-        item |= {"groupId": f"g-{person % 9}", "traits": {"size": 3}}
+    def _group(self, item: dict[str, Any], user: int) -> None:
+        item |= {"groupId": f"g-{user % 9}", "traits": {"size": 3}}
 
-    def _alias(self, item: dict[str, Any], person: int) -> None:
-        item |= {"userId": f"u-{person}", "previousId": f"old-{person}"}
+    def _alias(self, item: dict[str, Any], user: int) -> None:
+        item |= {"userId": f"u-{user}", "previousId": f"old-{user}"}
 
-    def _consent(self, item: dict[str, Any], person: int) -> None:
+    def _consent(self, item: dict[str, Any], user: int) -> None:
         item |= {"channel": "email", "purpose": "newsletter", "wording": "Yes, please."}
         item["state"] = self.chance.choice(("granted", "withdrawn"))
 

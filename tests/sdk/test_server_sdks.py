@@ -121,11 +121,11 @@ def test_a_wrong_key_is_given_up_at_once(run_child: Callable[..., str], relay: R
     calls = [{"type": "track", "userId": "u-1", "event": "Looked"}]
     plan = {"key": "not-a-key", "host": relay.address, "calls": calls, "batch": 7, "gzip": True}
     for make in ("segment", "rudder"):
-        said = run_child(
+        output = run_child(
             ["node", str(HERE / "send.cjs"), make], PLAN=json.dumps(plan), NODE_PATH=str(npm_sdks)
         )
-        assert said.strip() == "failed 1"
-        said = run_child([sys.executable, str(HERE / "send.py"), make], PLAN=json.dumps(plan))
-        assert said.startswith("failed 1")
+        assert output.strip() == "failed 1"
+        output = run_child([sys.executable, str(HERE / "send.py"), make], PLAN=json.dumps(plan))
+        assert output.startswith("failed 1")
     assert [one.status for one in relay.passed] == [401] * 4
     assert Event.objects.count() == 0

@@ -25,21 +25,21 @@ def make_sender(kind: str = "server", *, name: str = "", **settings: Any) -> Sen
 
 def call(sender: Sender, *items: Any, **options: Any) -> BatchResult:
     now = timezone.now()
-    entries = [read_item(item, index=place, received_at=now) for place, item in enumerate(items)]
+    entries = [read_item(item, index=index, received_at=now) for index, item in enumerate(items)]
     return ingest_items(entries, sender=sender, **options)
 
 
-def one(sender: Sender, kind: str, **item: Any) -> ItemResult:
+def send_item(sender: Sender, kind: str, **item: Any) -> ItemResult:
     """The result of a call of one item."""
     return call(sender, {"type": kind, **item}).results[0]
 
 
 def identify(sender: Sender, **item: Any) -> ItemResult:
-    return one(sender, "identify", **item)
+    return send_item(sender, "identify", **item)
 
 
 def track(sender: Sender, name: str = "Looked", **item: Any) -> ItemResult:
-    return one(sender, "track", event=name, **item)
+    return send_item(sender, "track", event=name, **item)
 
 
 def holder(kind: str, value: str) -> Profile | None:

@@ -46,11 +46,11 @@ def reject(
             "messageId": str(uuid.uuid4()),
             "properties": {},
         }
-    said = payload if isinstance(payload, dict) else {}
+    item = payload if isinstance(payload, dict) else {}
     defaults: dict[str, Any] = {
-        "kind": said.get("type", ""),
-        "name": said.get("event", ""),
-        "message_id": said.get("messageId", ""),
+        "kind": item.get("type", ""),
+        "name": item.get("event", ""),
+        "message_id": item.get("messageId", ""),
         "outcome": "invalid",
         "code": "missing_identifier",
         "message": "Give a userId, an anonymousId or one of context.externalIds.",

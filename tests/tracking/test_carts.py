@@ -33,13 +33,13 @@ def added(
     seconds: float = 0, *, who: str = "b1", name: str = "Added to Cart", **properties: Any
 ) -> dict[str, Any]:
     at = NOW + datetime.timedelta(seconds=seconds)
-    said = {"cart_id": "c1", "sku": "A", "price": 9.9, "quantity": 1, **properties}
+    fields = {"cart_id": "c1", "sku": "A", "price": 9.9, "quantity": 1, **properties}
     return {
         "type": "track",
         "event": name,
         "anonymousId": who,
         "timestamp": at.isoformat(),
-        "properties": said,
+        "properties": fields,
     }
 
 
@@ -56,13 +56,15 @@ def test_the_same_within_two_seconds_is_dropped(web: Sender) -> None:
         "duplicate_cart_event",
     ]
     assert Event.objects.count() == 2
-    said = (
+    receipt = (
         Receipt.objects.filter(code="duplicate_cart_event")
         .order_by()
         .values_list("outcome", "message")
         .distinct()
     )
-    assert list(said) == [("duplicate", "The same person did the same to the same cart within two seconds.")]
+    assert list(receipt) == [
+        ("duplicate", "The same person did the same to the same cart within two seconds.")
+    ]
 
 
 def test_what_differs_is_kept(web: Sender) -> None:
@@ -101,9 +103,9 @@ def test_without_a_cart_nothing_is_dropped(web: Sender) -> None:
 
 def test_other_spellings_are_the_same_cart(web: Sender) -> None:
     """The shipped schema knows cartId and product_sku."""
-    other = added()
-    other["properties"] = {"cartId": "c1", "product_sku": "A", "productPrice": 9.9, "qty": 1}
-    assert outcomes(web, added(), other) == ["applied", "duplicate_cart_event"]
+    respelled = added()
+    respelled["properties"] = {"cartId": "c1", "product_sku": "A", "productPrice": 9.9, "qty": 1}
+    assert outcomes(web, added(), respelled) == ["applied", "duplicate_cart_event"]
 
 
 def test_the_same_person_on_two_rows(web: Sender) -> None:
@@ -177,5 +179,5 @@ def test_two_browsers_tabs_at_once(two_connections: Callable[..., list[Any]], tr
     """Both calls come at the same moment; one of them is kept."""
     web = make_sender("web")
     call(web, {"type": "page", "anonymousId": "b1"})
-    found = two_connections(lambda: outcomes(web, added()), lambda: outcomes(web, added(0.5)))
-    assert sorted(found) == [["applied"], ["duplicate_cart_event"]]
+    both = two_connections(lambda: outcomes(web, added()), lambda: outcomes(web, added(0.5)))
+    assert sorted(both) == [["applied"], ["duplicate_cart_event"]]

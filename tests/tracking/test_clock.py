@@ -95,11 +95,13 @@ def test_skew_is_taken_out() -> None:
     """A clock a day behind, another a day ahead: both were 30 seconds from happening to sending."""
     at = NOW - datetime.timedelta(seconds=30)
     for hours in (24, -24):
-        told = occurred_at(received_at=NOW, timestamp=ago(hours=hours, seconds=30), sent_at=ago(hours=hours))
-        assert told == ItemTime(at, ("skewed",))
+        moment = occurred_at(
+            received_at=NOW, timestamp=ago(hours=hours, seconds=30), sent_at=ago(hours=hours)
+        )
+        assert moment == ItemTime(at, ("skewed",))
     # A device that thinks it is 1970 is right about how long ago.
-    told = occurred_at(received_at=NOW, timestamp="1969-12-31T23:59:00Z", sent_at="1970-01-01T00:00:00Z")
-    assert told == ItemTime(NOW - datetime.timedelta(minutes=1), ("skewed",))
+    moment = occurred_at(received_at=NOW, timestamp="1969-12-31T23:59:00Z", sent_at="1970-01-01T00:00:00Z")
+    assert moment == ItemTime(NOW - datetime.timedelta(minutes=1), ("skewed",))
 
 
 def test_late_and_future_are_kept_and_marked() -> None:
@@ -116,10 +118,10 @@ def test_absurd_times() -> None:
     for raw in ("1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", -1):
         assert occurred_at(received_at=NOW, timestamp=raw) == ItemTime(NOW, bad=("timestamp",))
     assert occurred_at(received_at=NOW, timestamp="9999-12-31T23:59:59Z") == ItemTime(NOW, ("future",))
-    told = occurred_at(received_at=NOW, timestamp="0001-01-02T00:00:00Z", sent_at="9999-12-31T00:00:00Z")
-    assert told == ItemTime(NOW, bad=("timestamp",))
-    told = occurred_at(received_at=NOW, timestamp=ago(hours=1), sent_at="never")
-    assert told == ItemTime(NOW - datetime.timedelta(hours=1), bad=("sentAt",))
+    moment = occurred_at(received_at=NOW, timestamp="0001-01-02T00:00:00Z", sent_at="9999-12-31T00:00:00Z")
+    assert moment == ItemTime(NOW, bad=("timestamp",))
+    moment = occurred_at(received_at=NOW, timestamp=ago(hours=1), sent_at="never")
+    assert moment == ItemTime(NOW - datetime.timedelta(hours=1), bad=("sentAt",))
 
 
 _times = st.one_of(
@@ -137,9 +139,9 @@ _times = st.one_of(
 
 @given(timestamp=_times, sent_at=_times)
 def test_never_raises_never_in_the_future_always_aware(timestamp: Any, sent_at: Any) -> None:
-    told = occurred_at(received_at=NOW, timestamp=timestamp, sent_at=sent_at)
-    assert told.at.tzinfo is not None
-    assert datetime.datetime(1970, 1, 1, tzinfo=UTC) <= told.at <= NOW
+    moment = occurred_at(received_at=NOW, timestamp=timestamp, sent_at=sent_at)
+    assert moment.at.tzinfo is not None
+    assert datetime.datetime(1970, 1, 1, tzinfo=UTC) <= moment.at <= NOW
 
 
 def test_a_time_told_of_the_past_goes_before_the_moment_of_the_call() -> None:

@@ -49,9 +49,9 @@ def shop(db: None) -> Sender:
 def visitor(shop: Sender, browser: str = "b1", email: str = ANN) -> Profile:
     """An anonymous profile at which an address waits."""
     identify(shop, anonymousId=browser, traits={"email": email})
-    found = holder("anonymous_id", browser)
-    assert found is not None
-    return found
+    profile = holder("anonymous_id", browser)
+    assert profile is not None
+    return profile
 
 
 def confirm(profile: Profile, email: str = ANN, **more: Any) -> ConfirmedIdentifier:
@@ -70,12 +70,12 @@ def test_a_free_value_leads_here_once_it_is_confirmed(shop: Sender) -> None:
     done = confirm(who, " Ann@Example.com ")
     assert (done.outcome, done.merged, done.message) == ("applied", False, f"E-mail {ANN} is confirmed.")
     assert (done.profile.pk, done.profile.is_recognized, state(who)) == (who.pk, True, (True, True, False))
-    told = Change.objects.latest("pk")
-    assert (told.profile_id, told.fields) == (who.pk, {"confirmed": [[], [f"email:{ANN}"]]})
+    change = Change.objects.latest("pk")
+    assert (change.profile_id, change.fields) == (who.pk, {"confirmed": [[], [f"email:{ANN}"]]})
     assert AuditEntry.objects.filter(action="profile.confirm", subject=f"profile:{who.pk}").count() == 1
     again = confirm(who)
     assert (again.outcome, again.message) == ("unchanged", f"E-mail {ANN} was confirmed before.")
-    assert Change.objects.latest("pk") == told
+    assert Change.objects.latest("pk") == change
     assert violations() == []
 
 
@@ -242,8 +242,8 @@ def test_a_file_confirms_nothing(shop: Sender) -> None:
 def test_search_says_that_a_value_waits(shop: Sender) -> None:
     who = visitor(shop)
     with CaptureQueriesContext(connection) as queries:
-        hit = search(ANN).by_root[who.pk]
-    assert hit.explain() == f"Found by E-mail: {ANN} (waiting for confirmation)"
+        row = search(ANN).by_root[who.pk]
+    assert row.explain() == f"Found by E-mail: {ANN} (waiting for confirmation)"
     ann = make_profile(email=ANN)
     assert search(ANN).by_root[ann.pk].explain() == f"Found by E-mail: {ANN}"
     assert len(queries) < 15

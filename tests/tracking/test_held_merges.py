@@ -23,7 +23,7 @@ from profiles.tracking.rejected.decide_held import decide_held_merge, decide_hel
 from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
 from tests.profile_factory import make_profile
-from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
+from tests.tracking.calls import call, events_of, holder, identify, make_sender, send_item, track
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system()
@@ -34,15 +34,15 @@ def ago(**delta: float) -> str:
 
 
 def who(user: str) -> Profile:
-    found = holder("customer_id", user)
-    assert found is not None
-    return found
+    profile = holder("customer_id", user)
+    assert profile is not None
+    return profile
 
 
 def tablet() -> Profile:
-    found = holder("anonymous_id", "tablet")
-    assert found is not None
-    return found
+    profile = holder("anonymous_id", "tablet")
+    assert profile is not None
+    return profile
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def web(db: None) -> Sender:
 
 
 @pytest.fixture
-def held(web: Sender, settings: Any) -> HeldJoin:
+def held_merge(web: Sender, settings: Any) -> HeldJoin:
     """A tablet that was people 1 and 2 before 3 and 4 came; 2 has it."""
     settings.CDP_BREAKER_PEOPLE = 3
     for hour, user in ((5, "1"), (4, "2"), (3, "3"), (2, "4")):
@@ -60,18 +60,18 @@ def held(web: Sender, settings: Any) -> HeldJoin:
     return first
 
 
-def decide(held: HeldJoin, decision: str) -> Any:
-    return decide_held_merge(held_merge_id=held.pk, decision=decision, actor=SYSTEM)
+def decide(held_merge: HeldJoin, decision: str) -> Any:
+    return decide_held_merge(held_merge_id=held_merge.pk, decision=decision, actor=SYSTEM)
 
 
-def test_a_blocked_value_identifies_nobody(held: HeldJoin, web: Sender) -> None:
-    done = decide(held, "block")
+def test_a_blocked_value_identifies_nobody(held_merge: HeldJoin, web: Sender) -> None:
+    done = decide(held_merge, "block")
     assert done.message == "Browser id tablet is blocked: it identifies nobody from now on."
     assert (len(done.decided), set(HeldJoin.objects.values_list("state", flat=True))) == (2, {"blocked"})
     assert "tablet" in IdentifierType.objects.get(name="anonymous_id").blocked_values
     assert holder("anonymous_id", "tablet") is None
-    told = Change.objects.latest("pk")
-    assert (told.profile_id, told.fields) == (who("2").pk, {"blocked": [[], ["anonymous_id:tablet"]]})
+    change = Change.objects.latest("pk")
+    assert (change.profile_id, change.fields) == (who("2").pk, {"blocked": [[], ["anonymous_id:tablet"]]})
     assert AuditEntry.objects.get(action="heldjoin.decide").detail["decided"] == 2
     from cdp.ttl_cache import forget_all
 
@@ -81,9 +81,9 @@ def test_a_blocked_value_identifies_nobody(held: HeldJoin, web: Sender) -> None:
     assert violations() == []
 
 
-def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held: HeldJoin, web: Sender) -> None:
+def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held_merge: HeldJoin, web: Sender) -> None:
     before = events_of(who("2"))
-    done = decide(held, "shared")
+    done = decide(held_merge, "shared")
     assert done.message == "Browser id tablet is a shared device: it joins nobody from now on."
     assert (done.decided, tablet().pk, tablet().is_recognized) == (
         sorted(HeldJoin.objects.values_list("pk", flat=True)),
@@ -102,7 +102,7 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held: HeldJoi
     # People who log in on it are themselves, and nobody else afterwards.
     result = identify(web, anonymousId="tablet", userId="5")
     assert (result.outcome, result.profile_id, Merge.objects.count()) == ("applied", who("5").pk, 0)
-    assert one(web, "alias", previousId="tablet", userId="6").outcome == "applied"
+    assert send_item(web, "alias", previousId="tablet", userId="6").outcome == "applied"
     call(web, {"type": "identify", "anonymousId": "tablet", "userId": "7"})
     assert (Merge.objects.count(), HeldJoin.objects.filter(state="open").count()) == (0, 0)
     assert len({who(user).pk for user in "1234567"} | {tablet().pk}) == 8
@@ -114,21 +114,21 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held: HeldJoi
 def test_only_devices_are_shared(web: Sender) -> None:
     a, b = make_profile(email="a@example.com"), make_profile(email="b@example.com")
     kind = IdentifierType.objects.get(name="email")
-    held = HeldJoin.objects.create(
+    held_merge = HeldJoin.objects.create(
         source=web.source, reason="rate", type=kind, value="a@example.com", profile=b, other=a
     )
     with pytest.raises(RuleForbids, match="^E-mail a@example.com is no device: only soft identifiers"):
-        decide(held, "shared")
-    held.refresh_from_db()
-    assert held.state == "open"
-    decide(held, "block")
+        decide(held_merge, "shared")
+    held_merge.refresh_from_db()
+    assert held_merge.state == "open"
+    decide(held_merge, "block")
     assert not Profile.objects.get(pk=a.pk).is_recognized
     assert violations() == []
 
 
-def test_merging_anyway_makes_one_person_of_two(held: HeldJoin) -> None:
-    done = decide(held, "merge")
-    assert (done.decided, done.profile_id) == ([held.pk], who("3").pk)
+def test_merging_anyway_makes_one_person_of_two(held_merge: HeldJoin) -> None:
+    done = decide(held_merge, "merge")
+    assert (done.decided, done.profile_id) == ([held_merge.pk], who("3").pk)
     assert who("3").pk == who("2").pk
     merge = Merge.objects.get()
     assert (merge.cause, done.message) == (
@@ -136,33 +136,33 @@ def test_merging_anyway_makes_one_person_of_two(held: HeldJoin) -> None:
         f"#{merge.loser_id} was merged into #{merge.winner_id}.",
     )
     assert HeldJoin.objects.filter(state="open").count() == 1
-    with pytest.raises(Conflict, match=f"^Held join {held.pk} was decided already: merged anyway.$"):
-        decide(held, "block")
+    with pytest.raises(Conflict, match=f"^Held join {held_merge.pk} was decided already: merged anyway.$"):
+        decide(held_merge, "block")
     assert violations() == []
 
 
-def test_what_may_not_be_merged_stays_open(held: HeldJoin, web: Sender) -> None:
+def test_what_may_not_be_merged_stays_open(held_merge: HeldJoin, web: Sender) -> None:
     set_lock(profile_id=who("3").pk, is_locked=True, actor=SYSTEM, source=web.source)
     with pytest.raises(RuleForbids, match="locked"):
-        decide(held, "merge")
+        decide(held_merge, "merge")
     many = decide_held_merges(
         held_merge_ids=HeldJoin.objects.order_by("pk").values_list("pk", flat=True),
         decision="merge",
         actor=SYSTEM,
     )
     assert (len(many.decided), len(many.problems)) == (1, 1)
-    held.refresh_from_db()
-    assert held.state == "open"
+    held_merge.refresh_from_db()
+    assert held_merge.state == "open"
     with pytest.raises(NotFound, match="^There is no held join 999.$"):
         decide_held_merge(held_merge_id=999, decision="merge", actor=SYSTEM)
     with pytest.raises(Invalid, match="^Decide block, shared, merge, dismiss; “eat” is none of them.$"):
-        decide(held, "eat")
+        decide(held_merge, "eat")
 
 
-def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held: HeldJoin, web: Sender) -> None:
-    assert decide(held, "dismiss").decided == [held.pk]
+def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held_merge: HeldJoin, web: Sender) -> None:
+    assert decide(held_merge, "dismiss").decided == [held_merge.pk]
     identify(web, anonymousId="tablet", userId="3", timestamp=ago(hours=1))
-    assert sorted(HeldJoin.objects.filter(profile=held.profile).values_list("state", flat=True)) == [
+    assert sorted(HeldJoin.objects.filter(profile=held_merge.profile).values_list("state", flat=True)) == [
         "dismissed",
         "open",
     ]
@@ -171,7 +171,7 @@ def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held: HeldJoin, 
 # --- Doors -------------------------------------------------------------------------------------------------
 
 
-def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User, settings: Any) -> None:
+def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga: User, settings: Any) -> None:
     page, address = reverse("admin:profiles_heldjoin_changelist"), reverse("admin:profiles_heldjoin_decide")
     client.force_login(olga)
     assert client.get(page).status_code == 403
@@ -179,7 +179,7 @@ def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User,
     text = client.get(page).content.decode()
     assert "This browser id came with 3 people who are somebody else each." in text
     assert "Block browser id" not in text
-    assert client.post(address, {"do": f"block:{held.pk}"}).status_code == 403
+    assert client.post(address, {"do": f"block:{held_merge.pk}"}).status_code == 403
     client.force_login(ada)
     with CaptureQueriesContext(connection) as few:
         text = client.get(page).content.decode()
@@ -189,7 +189,7 @@ def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User,
     assert (
         "Tick at least one join first." in client.post(address, {"do": "block"}, follow=True).content.decode()
     )
-    text = client.post(address, {"do": f"shared:{held.pk}", "back": page}, follow=True).content.decode()
+    text = client.post(address, {"do": f"shared:{held_merge.pk}", "back": page}, follow=True).content.decode()
     assert (
         "Browser id tablet is a shared device: it joins nobody from now on. 1 more of the same value was"
         in text
@@ -200,11 +200,16 @@ def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User,
     assert "“eaten” is no state." in client.get(f"{page}?state=eaten").content.decode()
     assert "No held join fits" in client.get(f"{page}?source=Nobody").content.decode()
     # Many, with pages.
-    kind = held.type
+    kind = held_merge.type
     people = [make_profile() for _ in range(3)]
     HeldJoin.objects.bulk_create(
         HeldJoin(
-            source=held.source, reason="rate", type=kind, value=f"v{n}", profile=people[0], other=people[1]
+            source=held_merge.source,
+            reason="rate",
+            type=kind,
+            value=f"v{n}",
+            profile=people[0],
+            other=people[1],
         )
         for n in range(60)
     )
@@ -224,7 +229,7 @@ def with_scopes(*scopes: str) -> Caller:
     return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
 
 
-def test_api(held: HeldJoin, web: Sender) -> None:
+def test_api(held_merge: HeldJoin, web: Sender) -> None:
     api = with_scopes("admin", "merge", "pii")
     rows = api.get("held-joins/?source=Shop").data["results"]
     assert [row["profile_id"] for row in rows] == [who("4").pk, who("3").pk]
@@ -233,7 +238,7 @@ def test_api(held: HeldJoin, web: Sender) -> None:
     assert {row["value"] for row in masked} == {"ta•••"}
     assert said(api.get("held-joins/?state=eaten"))[0] == 400
     assert api.get("held-joins/?sauce=1").status_code == 400
-    path = f"held-joins/{held.pk}/decide/"
+    path = f"held-joins/{held_merge.pk}/decide/"
     assert with_scopes("profiles:write").post(path, {"decision": "block"}).status_code == 403
     assert with_scopes("admin").post(path, {"decision": "merge"}).status_code == 403
     assert api.post(f"{path}?dry_run=true", {"decision": "merge"}).data["dry_run"] is True
@@ -242,7 +247,7 @@ def test_api(held: HeldJoin, web: Sender) -> None:
     assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
     assert said(api.post(path, {"decision": "merge"})) == (
         409,
-        f"Held join {held.pk} was decided already: shared device.",
+        f"Held join {held_merge.pk} was decided already: shared device.",
     )
     assert api.post("held-joins/999/decide/", {"decision": "merge"}).status_code == 404
     assert [row["state"] for row in api.get("held-joins/?state=decided").data["results"]] == ["shared"] * 2

@@ -40,11 +40,11 @@ def test_what_was_seen(by_system: dict[str, Any]) -> None:
         server,
         {"plan": "free", "price": "0", "tags": ["a"], "owner": {"email": "ann@example.com"}, "gone": None},
     )
-    found = infer.observe_event("Plan Chosen", can_view_pii=True)
-    assert found.events == 4
-    assert infer.names_of(found.sources) == "Shop (3), Billing (1)"
-    seen = {one.name: one for one in found.properties}
-    assert [(one.name, one.share_text, one.type_text) for one in found.properties] == [
+    event = infer.observe_event("Plan Chosen", can_view_pii=True)
+    assert event.events == 4
+    assert infer.names_of(event.sources) == "Shop (3), Billing (1)"
+    seen = {prop.name: prop for prop in event.properties}
+    assert [(prop.name, prop.share_text, prop.type_text) for prop in event.properties] == [
         ("plan", "all", "Text"),
         ("price", "all", "Number 75 %, Text 25 %"),
         ("at", "75 %", "Date and time"),
@@ -63,8 +63,8 @@ def test_samples_are_masked(by_system: dict[str, Any]) -> None:
     open_, masked = (
         infer.observe_event("Plan Chosen", can_view_pii=can_view_pii) for can_view_pii in (True, False)
     )
-    assert {one.name: one.samples for one in open_.properties}["email"] == ["ann@example.com"]
-    assert {one.name: one.samples for one in masked.properties} == {
+    assert {prop.name: prop.samples for prop in open_.properties}["email"] == ["ann@example.com"]
+    assert {prop.name: prop.samples for prop in masked.properties} == {
         "email": ["•••"],
         "note": ["call •••"],
         "plan": ["pro"],
@@ -79,8 +79,8 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
         {"cartId": "c", "product_sku": "x"},
         {"Plan-Name": "b"},
     )
-    found = {one.name: one.looks_like for one in infer.observe_event("Plan Chosen").properties}
-    assert found == {
+    aliases = {prop.name: prop.looks_like for prop in infer.observe_event("Plan Chosen").properties}
+    assert aliases == {
         "cart_id": "",
         "planName": "",
         "cartId": "cart_id",
@@ -89,8 +89,10 @@ def test_other_spellings_are_noticed(by_system: dict[str, Any]) -> None:
     }
     # With a schema, its own names are what others are spellings of.
     specs = {"plan": {"type": "string", "aliases": ["planName"]}, "cartId": {"type": "string"}}
-    found = {one.name: one.looks_like for one in infer.observe_event("Plan Chosen", specs=specs).properties}
-    assert found == {"cart_id": "cartId", "planName": "", "cartId": "", "product_sku": "", "Plan-Name": ""}
+    aliases = {
+        prop.name: prop.looks_like for prop in infer.observe_event("Plan Chosen", specs=specs).properties
+    }
+    assert aliases == {"cart_id": "cartId", "planName": "", "cartId": "", "product_sku": "", "Plan-Name": ""}
 
 
 def test_adopting(by_staff: dict[str, Any]) -> None:
@@ -143,8 +145,8 @@ def test_names_without_a_schema(by_system: dict[str, Any]) -> None:
     send(sender, {}, name="Once")
     send(sender, {}, name="Product Viewed")
     call(sender, {"type": "page", "name": "Page", "userId": "1"}, {"type": "track", "event": "Refused"})
-    found = infer.undescribed()
-    assert [(one.name, one.events) for one in found] == [("Often", 2), ("Once", 1)]
+    rows = infer.undescribed()
+    assert [(row.name, row.events) for row in rows] == [("Often", 2), ("Once", 1)]
 
 
 def test_browser_and_server_compared(by_system: dict[str, Any]) -> None:
@@ -188,14 +190,14 @@ def broken(by_system: dict[str, Any]) -> None:
 
 
 def test_what_breaks_most(broken: None) -> None:
-    found = violations.by_property("Plan Chosen", can_view_pii=True)
-    assert [(one.property, one.source, one.events) for one in found] == [
+    most = violations.by_property("Plan Chosen", can_view_pii=True)
+    assert [(violation.property, violation.source, violation.events) for violation in most] == [
         ("price", "Warns", 3),
         ("email", "Warns", 1),
         ("list.sku", "Holds", 1),
         ("price", "Holds", 1),
     ]
-    assert found[1].sentence == "“email” is the text “ann@example.com”; it must be true or false."
+    assert most[1].sentence == "“email” is the text “ann@example.com”; it must be true or false."
     masked = violations.by_property("Plan Chosen", can_view_pii=False)
     assert masked[1].sentence == "“email” is •••, which breaks the schema."
     assert masked[0].sentence == "“price” is the text “free”; it must be a number."
@@ -208,7 +210,7 @@ def test_the_trend(broken: None) -> None:
     )
     chart = violations.trend("Plan Chosen")
     assert len(chart.labels) == violations.DAYS
-    assert [(one.name, one.total) for one in chart.series] == [("Kept", 4), ("Held back", 1)]
+    assert [(series.name, series.total) for series in chart.series] == [("Kept", 4), ("Held back", 1)]
     assert chart.series[0].values[-1] == 4
     assert chart.series[1].values[-3] == 1
 
@@ -222,8 +224,8 @@ def test_samples(broken: None) -> None:
         ("list.sku", None),
         ("list.sku", None),
     ]
-    shown = violations.violations_of(rows, can_view_pii=False)
-    assert [one.problems for one in shown][1] == [
+    masked = violations.violations_of(rows, can_view_pii=False)
+    assert [row.problems for row in masked][1] == [
         ("email", "•••", "“email” is •••, which breaks the schema.")
     ]
 

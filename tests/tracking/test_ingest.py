@@ -28,7 +28,7 @@ from profiles.tracking.ingest.ingest import StrictModeRefused
 from profiles.tracking.sources.user_hash import sign_user
 from profiles.tracking.sources.write_keys import Sender
 from tests.profile_factory import make_profile
-from tests.tracking.calls import call, events_of, holder, identify, make_sender, one, track
+from tests.tracking.calls import call, events_of, holder, identify, make_sender, send_item, track
 
 pytestmark = pytest.mark.django_db
 
@@ -60,13 +60,13 @@ def test_an_anonymous_visitor_becomes_known_and_keeps_their_history(web: Sender)
     )
     track(web, "Order Completed", userId="42")
     assert (result.outcome, result.profile_id) == ("applied", visitor.pk)
-    person = holder("customer_id", "42")
-    assert person.pk == visitor.pk == holder("email", "ann@example.com").pk
-    assert (person.is_recognized, person.first_name, person.email) == (True, "Ann", "ann@example.com")
-    assert events_of(person) == ["Product Viewed", "identify", "Order Completed"]
-    told = Change.objects.get(profile=person, kind="updated")
-    assert (told.cause, told.cause_id) == ("event", Event.objects.get(kind="identify").pk)
-    assert told.fields == {
+    profile = holder("customer_id", "42")
+    assert profile.pk == visitor.pk == holder("email", "ann@example.com").pk
+    assert (profile.is_recognized, profile.first_name, profile.email) == (True, "Ann", "ann@example.com")
+    assert events_of(profile) == ["Product Viewed", "identify", "Order Completed"]
+    change = Change.objects.get(profile=profile, kind="updated")
+    assert (change.cause, change.cause_id) == ("event", Event.objects.get(kind="identify").pk)
+    assert change.fields == {
         "email": [None, "ann@example.com"],
         "first_name": [None, "Ann"],
         "identifiers": [[], ["customer_id:42", "email:ann@example.com"]],
@@ -113,16 +113,16 @@ def test_a_whole_visit_in_one_batch_makes_one_person(web: Sender) -> None:
         {"type": "track", "event": "Looked again", "anonymousId": "b1"},
     )
     assert [result.outcome for result in received.results] == ["applied"] * 5
-    person = Profile.objects.get()
-    assert {result.profile_id for result in received.results} == {person.pk}
-    assert (person.is_recognized, Merge.objects.count(), Event.objects.count()) == (True, 0, 5)
+    profile = Profile.objects.get()
+    assert {result.profile_id for result in received.results} == {profile.pk}
+    assert (profile.is_recognized, Merge.objects.count(), Event.objects.count()) == (True, 0, 5)
     created = Change.objects.get()
     assert created.kind == "created"
     assert created.fields["identifiers"] == [
         [],
         ["anonymous_id:b1", "customer_id:42", "email:ann@example.com"],
     ]
-    assert person.first_seen_at <= person.last_seen_at
+    assert profile.first_seen_at <= profile.last_seen_at
 
 
 def test_known_and_new_ids_together_attach_the_new_ones(server: Sender) -> None:
@@ -259,12 +259,15 @@ def test_a_browser_of_too_many_people_is_held(web: Sender, settings: Any) -> Non
     result = identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=3))
     assert (result.outcome, result.code) == ("conflict", "held")
     assert result.message == "Browser id kiosk would join more people than allowed; it waits in Held."
-    held = HeldJoin.objects.get()
-    assert (held.reason, held.people, held.count) == ("value", 3, 1)
-    assert (held.profile_id, held.other_id) == (holder("customer_id", "3").pk, holder("customer_id", "2").pk)
+    held_merge = HeldJoin.objects.get()
+    assert (held_merge.reason, held_merge.people, held_merge.count) == ("value", 3, 1)
+    assert (held_merge.profile_id, held_merge.other_id) == (
+        holder("customer_id", "3").pk,
+        holder("customer_id", "2").pk,
+    )
     identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=2))
-    held.refresh_from_db()
-    assert (HeldJoin.objects.count(), held.count) == (1, 2)
+    held_merge.refresh_from_db()
+    assert (HeldJoin.objects.count(), held_merge.count) == (1, 2)
 
     HeldJoin.objects.update(state="shared")
     identify(web, anonymousId="kiosk", userId="4")
@@ -297,13 +300,13 @@ def test_locked_profiles_are_joined_by_nobody(server: Sender) -> None:
 
 def test_alias(server: Sender, web: Sender) -> None:
     track(web, "Looked", anonymousId="b1")
-    assert one(web, "alias", previousId="b1", userId="1").outcome == "applied"
+    assert send_item(web, "alias", previousId="b1", userId="1").outcome == "applied"
     assert events_of(holder("customer_id", "1")) == ["Looked", "alias"]
     identify(server, userId="2")
-    refused = one(web, "alias", previousId="1", userId="2")
+    refused = send_item(web, "alias", previousId="1", userId="2")
     assert (refused.outcome, refused.code) == ("conflict", "identifier_clash")
     assert holder("customer_id", "1").pk != holder("customer_id", "2").pk
-    assert one(server, "alias", previousId="1", userId="2").outcome == "merged"
+    assert send_item(server, "alias", previousId="1", userId="2").outcome == "merged"
     assert holder("customer_id", "1").pk == holder("customer_id", "2").pk
 
 
@@ -341,16 +344,16 @@ def test_a_public_key_overwrites_no_verified_address_and_clears_nothing(web: Sen
 
 
 def test_consents(web: Sender, server: Sender) -> None:
-    said = {"channel": "email", "purpose": "newsletter", "anonymousId": "b1"}
-    bare = one(web, "consent", state="granted", **said)
+    decision = {"channel": "email", "purpose": "newsletter", "anonymousId": "b1"}
+    bare = send_item(web, "consent", state="granted", **decision)
     assert (bare.outcome, bare.code) == ("invalid", "consent_without_wording")
-    assert one(web, "consent", state="maybe", **said).code == "bad_consent"
-    assert one(web, "consent", state="granted", wording="v1", **said).outcome == "applied"
-    assert one(web, "consent", state="withdrawn", **said).outcome == "applied"
-    upgrade = one(web, "consent", state="granted", wording="v2", **said)
+    assert send_item(web, "consent", state="maybe", **decision).code == "bad_consent"
+    assert send_item(web, "consent", state="granted", wording="v1", **decision).outcome == "applied"
+    assert send_item(web, "consent", state="withdrawn", **decision).outcome == "applied"
+    upgrade = send_item(web, "consent", state="granted", wording="v2", **decision)
     assert (upgrade.outcome, upgrade.code) == ("conflict", "consent_upgrade")
     assert list(Consent.objects.order_by("pk").values_list("state", flat=True)) == ["granted", "withdrawn"]
-    assert one(server, "consent", state="granted", **said).outcome == "applied"
+    assert send_item(server, "consent", state="granted", **decision).outcome == "applied"
     assert Consent.objects.count() == 3
 
 
@@ -363,9 +366,9 @@ def test_traits(server: Sender) -> None:
         userId="1",
         traits={"first_name": "Ann", "birthday": "31/02/1990", "plan": "pro", "visits": 3, "email": "nope"},
     )
-    person = holder("customer_id", "1")
-    assert (person.first_name, person.birth_date, person.email) == ("Ann", None, None)
-    assert person.attributes == {"plan": "pro", "visits": 3}
+    profile = holder("customer_id", "1")
+    assert (profile.first_name, profile.birth_date, profile.email) == ("Ann", None, None)
+    assert profile.attributes == {"plan": "pro", "visits": 3}
     assert dict(AttributeDefinition.objects.values_list("name", "type")) == {
         "plan": "text",
         "visits": "number",
@@ -375,8 +378,8 @@ def test_traits(server: Sender) -> None:
     assert Event.objects.get().properties["email"] == "nope"  # nothing is lost
 
     identify(server, userId="1", traits={"firstName": "Anna", "lastName": "Berg"}, timestamp=ago(days=3))
-    person.refresh_from_db()
-    assert (person.first_name, person.last_name) == ("Ann", "Berg")  # late: fills, never overwrites
+    profile.refresh_from_db()
+    assert (profile.first_name, profile.last_name) == ("Ann", "Berg")  # late: fills, never overwrites
     assert Receipt.objects.latest("pk").problems[-1]["message"] == (
         "first_name was left as it is: it arrived late; the newer value stays."
     )
@@ -393,7 +396,9 @@ def test_traits_nobody_registered_stay_in_the_event_when_told_so(server: Sender)
 def test_update_changes_attributes_and_joins_nobody(server: Sender) -> None:
     bob = make_profile(email="bob@example.com")
     track(server, anonymousId="b1")
-    result = one(server, "update", anonymousId="b1", traits={"email": "bob@example.com", "city": "Oslo"})
+    result = send_item(
+        server, "update", anonymousId="b1", traits={"email": "bob@example.com", "city": "Oslo"}
+    )
     visitor = holder("anonymous_id", "b1")
     assert (result.outcome, result.profile_id) == ("applied", visitor.pk)
     assert (visitor.email, visitor.city, visitor.is_recognized) == ("bob@example.com", "Oslo", False)
@@ -476,11 +481,11 @@ def test_every_item_has_an_outcome(server: Sender) -> None:
 def test_plain_events_cost_the_same_for_one_and_a_hundred(
     server: Sender, django_assert_num_queries: Any
 ) -> None:
-    people = [{"type": "track", "event": "A", "anonymousId": f"b{n}"} for n in range(100)]
-    call(server, *people)
+    items = [{"type": "track", "event": "A", "anonymousId": f"b{n}"} for n in range(100)]
+    call(server, *items)
     for count in (1, 100):
         call(server, {"type": "track", "event": "A", "anonymousId": "b0"})  # what is remembered for seconds
         with django_assert_num_queries(9):  # two are the transaction's
-            call(server, *people[:count])
+            call(server, *items[:count])
     with django_assert_num_queries(14):
         call(server, *[{"type": "identify", "anonymousId": f"c{n}", "userId": f"u{n}"} for n in range(100)])

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.tracking.parse.item_types import Item, RefusedItem
+from profiles.tracking.parse.item_types import KINDS, Item, RefusedItem
 from profiles.tracking.parse.items import message_uuid, read_item
-from profiles.tracking.parse.trait_names import KINDS
 
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=datetime.UTC)
 UUID = "0190a3c4-7f1e-7c52-9b1a-1f2e3d4c5b6a"
@@ -22,8 +21,8 @@ def read(raw: Any, **options: Any) -> Any:
     return read_item(raw, index=3, received_at=NOW, **options)
 
 
-def track(**said: Any) -> dict[str, Any]:
-    return {"type": "track", "event": "Order Completed", "userId": "42", "messageId": UUID, **said}
+def track(**fields: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Order Completed", "userId": "42", "messageId": UUID, **fields}
 
 
 def test_a_track_call() -> None:
@@ -59,8 +58,8 @@ def test_a_track_call() -> None:
 def test_the_path_says_what_it_is() -> None:
     assert read({"userId": "1", "traits": {"plan": "pro"}}, kind="identify").traits == {"plan": "pro"}
     assert read({"userId": "1", "type": "TRACK", "event": "X"}).kind == "track"
-    told = read({"userId": "1", "type": "order"})
-    assert (told.code, told.message) == (
+    entry = read({"userId": "1", "type": "order"})
+    assert (entry.code, entry.message) == (
         "unknown_type",
         "“order” is not a type of call. Give one of identify, track, page, screen, group, alias, update, consent.",
     )
@@ -111,15 +110,21 @@ def refusals() -> list[tuple[Any, str, str]]:
 
 @pytest.mark.parametrize(("raw", "code", "message"), refusals())
 def test_refusals_say_why(raw: Any, code: str, message: str) -> None:
-    told = read(raw)
-    assert isinstance(told, RefusedItem)
-    assert (told.index, told.code, told.message, told.raw, told.outcome) == (3, code, message, raw, "invalid")
+    entry = read(raw)
+    assert isinstance(entry, RefusedItem)
+    assert (entry.index, entry.code, entry.message, entry.raw, entry.outcome) == (
+        3,
+        code,
+        message,
+        raw,
+        "invalid",
+    )
 
 
 def test_a_refusal_says_what_it_was() -> None:
-    told = read(track(userId={"id": 1}))
-    assert (told.kind, told.name, told.message_text) == ("track", "Order Completed", UUID)
-    assert told.problems == (
+    entry = read(track(userId={"id": 1}))
+    assert (entry.kind, entry.name, entry.message_text) == ("track", "Order Completed", UUID)
+    assert entry.problems == (
         {
             "pointer": "/userId",
             "value": "an object",
@@ -142,8 +147,8 @@ def test_ids() -> None:
     item = read(track(userId=None, context={"externalIds": external}))
     assert item.external_ids == (("loyalty_card", "7", False), ("email", "ann@example.com", True))
     assert [problem["pointer"] for problem in item.problems] == ["/context/externalIds/3"]
-    told = read(track(context={"externalIds": [{"type": "email", "id": "x" * 300}]}))
-    assert told.code == "id_too_long"
+    entry = read(track(context={"externalIds": [{"type": "email", "id": "x" * 300}]}))
+    assert entry.code == "id_too_long"
 
 
 def test_message_ids() -> None:
@@ -182,7 +187,7 @@ def test_a_batch_says_what_its_items_do_not() -> None:
 def test_what_is_wrong_is_left_out_and_said() -> None:
     item = read(track(properties=[1], context="x", timestamp="soon", sentAt="then"))
     assert (item.properties, item.context, item.occurred_at) == ({}, {}, NOW)
-    assert [(one["pointer"], one["value"], one["message"]) for one in item.problems] == [
+    assert [(problem["pointer"], problem["value"], problem["message"]) for problem in item.problems] == [
         ("/context", "x", "“context” is not an object, so it was not used."),
         ("/properties", "a list", "“properties” is not an object, so it was not used."),
         ("/timestamp", "soon", "The timestamp is not a time we can keep; when it arrived was taken instead."),
@@ -258,20 +263,20 @@ _likely = st.builds(
     context=st.none() | st.dictionaries(st.sampled_from(["externalIds", "traits", "userHash", "x"]), _json),
 )
 def test_never_raises(raw: Any, kind: Any, sent_at: Any, context: Any) -> None:
-    told = read(raw, kind=kind, sent_at=sent_at, context=context)
-    if isinstance(told, RefusedItem):
-        assert told.code
-        assert told.message.endswith(".")
-        assert len(told.kind) <= 20
-        assert max(len(told.name), len(told.message_text)) <= 255
+    entry = read(raw, kind=kind, sent_at=sent_at, context=context)
+    if isinstance(entry, RefusedItem):
+        assert entry.code
+        assert entry.message.endswith(".")
+        assert len(entry.kind) <= 20
+        assert max(len(entry.name), len(entry.message_text)) <= 255
         return
-    assert told.occurred_at.tzinfo is not None
-    assert told.occurred_at <= told.received_at
-    assert isinstance(told.properties, dict)
-    assert isinstance(told.context, dict)
-    assert told.kind in KINDS
-    assert told.user_id or told.anonymous_id or told.external_ids
-    assert message_uuid(told.message_text) == told.message_id
+    assert entry.occurred_at.tzinfo is not None
+    assert entry.occurred_at <= entry.received_at
+    assert isinstance(entry.properties, dict)
+    assert isinstance(entry.context, dict)
+    assert entry.kind in KINDS
+    assert entry.user_id or entry.anonymous_id or entry.external_ids
+    assert message_uuid(entry.message_text) == entry.message_id
 
 
 @given(st.text(max_size=255))

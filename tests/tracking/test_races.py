@@ -47,9 +47,9 @@ def shop(transactional_db: None) -> Sender:
 
 
 def known(user: str) -> Profile:
-    found = holder("customer_id", user)
-    assert found is not None
-    return found
+    profile = holder("customer_id", user)
+    assert profile is not None
+    return profile
 
 
 def all_went_well(results: list[Any]) -> list[BatchResult]:
@@ -103,11 +103,11 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
     item = {"type": "identify", "userId": "u1", "messageId": str(uuid.uuid4()), "traits": {"city": "Oslo"}}
     looked, committed = threading.Event(), threading.Event()
     insert = event_sql.insert_events
-    held: list[int] = []
+    waiting_threads: list[int] = []
 
     def waits(source_id: int, rows: Any) -> Any:
-        if threading.get_ident() in held:
-            held.clear()
+        if threading.get_ident() in waiting_threads:
+            waiting_threads.clear()
             looked.set()
             assert committed.wait(20)
         return insert(source_id, rows)
@@ -115,7 +115,7 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
     monkeypatch.setattr(event_sql, "insert_events", waits)
 
     def copy() -> BatchResult:
-        held.append(threading.get_ident())
+        waiting_threads.append(threading.get_ident())
         return call(shop, item)
 
     def first_and_newer() -> BatchResult:
@@ -129,17 +129,17 @@ def test_a_copy_that_overlaps_its_first_changes_nothing_anew(
     received = all_went_well(two_connections(copy, first_and_newer))
     assert [one.results[0].outcome for one in received] == ["duplicate", "duplicate"]
     assert known("u1").city == "Rome"
-    told = Change.objects.filter(profile=known("u1"), fields__has_key="city").order_by("id")
-    assert [row.fields["city"] for row in told] == [[None, "Oslo"], ["Oslo", "Rome"]]
+    changes = Change.objects.filter(profile=known("u1"), fields__has_key="city").order_by("id")
+    assert [row.fields["city"] for row in changes] == [[None, "Oslo"], ["Oslo", "Rome"]]
 
 
 def test_batches_about_the_same_people_in_opposite_orders_both_arrive(
     two_connections: Together, shop: Sender
 ) -> None:
-    people = [f"u{number}" for number in range(12)]
+    users = [f"u{number}" for number in range(12)]
     for turn in range(3):
-        there = [{"type": "identify", "userId": user, "traits": {"city": f"A{turn}"}} for user in people]
-        back = [{"type": "identify", "userId": user, "traits": {"city": f"B{turn}"}} for user in people[::-1]]
+        there = [{"type": "identify", "userId": user, "traits": {"city": f"A{turn}"}} for user in users]
+        back = [{"type": "identify", "userId": user, "traits": {"city": f"B{turn}"}} for user in users[::-1]]
         received = all_went_well(two_connections(sending(shop, *there), sending(shop, *back)))
         assert {result.outcome for one in received for result in one.results} == {"applied"}
     assert (Profile.objects.count(), Event.objects.count()) == (12, 72)
@@ -267,18 +267,18 @@ def test_a_held_join_is_decided_once(two_connections: Together, settings: Any) -
     web = make_sender("web")
     identify(web, anonymousId="tablet", userId="1")
     identify(web, anonymousId="tablet", userId="2")
-    held = HeldJoin.objects.get()
+    held_merge = HeldJoin.objects.get()
 
     def decide() -> Any:
         try:
-            return decide_held_merge(held_merge_id=held.pk, decision="shared", actor=Actor.system())
+            return decide_held_merge(held_merge_id=held_merge.pk, decision="shared", actor=Actor.system())
         except Refused as refusal:
             return refusal.message
 
     calls = [sending(web, {"type": "identify", "anonymousId": "tablet", "userId": user}) for user in "34"]
     results = two_connections(decide, decide, *calls)
     all_went_well(results)
-    assert f"Held join {held.pk} was decided already: shared device." in results
+    assert f"Held join {held_merge.pk} was decided already: shared device." in results
     assert Profile.objects.filter(is_recognized=False).count() == 1
 
 
@@ -289,14 +289,14 @@ def test_a_shared_device_taken_back_while_it_sends(
     settings.CDP_BREAKER_PEOPLE = 2
     for user in ("1", "2", "3"):
         identify(shop, anonymousId="tablet", userId=user)
-    held = HeldJoin.objects.first()
-    assert held is not None
+    held_merge = HeldJoin.objects.first()
+    assert held_merge is not None
     for attempt in range(6):
-        device = decide_held_merge(held_merge_id=held.pk, decision="shared", **SYSTEM).profile_id
+        device = decide_held_merge(held_merge_id=held_merge.pk, decision="shared", **SYSTEM).profile_id
         name = f"Looked {attempt}"
         sent, done = two_connections(
             lambda name=name: track(shop, name, anonymousId="tablet"),
-            lambda: reopen_held_merge(held_merge_id=held.pk, **SYSTEM),
+            lambda: reopen_held_merge(held_merge_id=held_merge.pk, **SYSTEM),
         )
         assert sent.outcome == "applied", sent
         assert done.was == "shared", done

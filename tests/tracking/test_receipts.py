@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 
 
-def found(**params: str) -> set[int]:
+def ids_of(**params: str) -> set[int]:
     return set(filtered_receipts(parse_choice(params)).values_list("pk", flat=True))
 
 
@@ -40,21 +40,21 @@ def test_each_filter_chooses() -> None:
     b = reject(shop, outcome="quarantined", code="schema_violation", name="Order Completed")
     c = reject(desk, {"type": "identify"}, outcome="blocked_value", code="blocked")
     done = reject(shop, resolved_at=NOW, resolution="dismissed")
-    assert found() == {a.pk, b.pk, c.pk}
-    assert found(state="resolved") == {done.pk}
-    assert found(state="all") == {a.pk, b.pk, c.pk, done.pk}
-    assert found(source="shop") == found(source=str(shop.pk)) == {a.pk, b.pk}
-    assert found(outcome="quarantined") == found(code="schema_violation") == {b.pk}
-    assert found(name="Order Completed") == {b.pk}
-    assert found(kind="identify") == {c.pk}
-    assert found(message_id="m-a") == {a.pk}
-    assert found(message_id="m-b") == set()
-    assert found(day=timezone.localtime(old).date().isoformat()) == {a.pk}
-    assert found(received_at_after=NOW.isoformat()) == set() or a.pk not in found(
+    assert ids_of() == {a.pk, b.pk, c.pk}
+    assert ids_of(state="resolved") == {done.pk}
+    assert ids_of(state="all") == {a.pk, b.pk, c.pk, done.pk}
+    assert ids_of(source="shop") == ids_of(source=str(shop.pk)) == {a.pk, b.pk}
+    assert ids_of(outcome="quarantined") == ids_of(code="schema_violation") == {b.pk}
+    assert ids_of(name="Order Completed") == {b.pk}
+    assert ids_of(kind="identify") == {c.pk}
+    assert ids_of(message_id="m-a") == {a.pk}
+    assert ids_of(message_id="m-b") == set()
+    assert ids_of(day=timezone.localtime(old).date().isoformat()) == {a.pk}
+    assert ids_of(received_at_after=NOW.isoformat()) == set() or a.pk not in ids_of(
         received_at_after=NOW.isoformat()
     )
-    assert found(received_at_before=(old + datetime.timedelta(hours=1)).isoformat()) == {a.pk}
-    assert found(source=" ", code="") == {a.pk, b.pk, c.pk}, "an empty filter chooses nothing away"
+    assert ids_of(received_at_before=(old + datetime.timedelta(hours=1)).isoformat()) == {a.pk}
+    assert ids_of(source=" ", code="") == {a.pk, b.pk, c.pk}, "an empty filter chooses nothing away"
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_a_message_is_found_whatever_became_of_it() -> None:
     send(source, {"type": "page", "anonymousId": "b-1", "messageId": "m-1"})
     send(source, {"type": "page", "anonymousId": "b-1", "messageId": "m-1"})
     send(source, {"type": "track", "anonymousId": "b-1", "messageId": "m-2"})
-    rows = Receipt.objects.filter(pk__in=found(state="all", message_id="m-1")).order_by("pk")
+    rows = Receipt.objects.filter(pk__in=ids_of(state="all", message_id="m-1")).order_by("pk")
     assert [row.outcome for row in rows] == ["applied", "duplicate"]
-    assert found(message_id="m-1") == set(), "neither waits"
-    assert Receipt.objects.get(pk__in=found(message_id="m-2")).code == "missing_event_name"
+    assert ids_of(message_id="m-1") == set(), "neither waits"
+    assert Receipt.objects.get(pk__in=ids_of(message_id="m-2")).code == "missing_event_name"
 
 
 def test_counts_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_counts_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
         reject(source)
     reject(source, code="schema_violation")
     counts = count_codes(Choice(code="schema_violation"))
-    assert [(one.code, str(one.count)) for one in counts.codes] == [
+    assert [(row.code, str(row.count)) for row in counts.codes] == [
         ("missing_identifier", "3"),
         ("schema_violation", "1"),
     ]
@@ -125,11 +125,11 @@ def test_one_receipt_in_words() -> None:
     row.code = "brand_new"
     assert describe_receipt(row) == "Brand new"
     open_, masked = problems_of(row, can_view_pii=True), problems_of(row, can_view_pii=False)
-    assert [(one.where, one.value) for one in open_] == [
+    assert [(problem.where, problem.value) for problem in open_] == [
         ("properties.price", "12,50"),
         ("traits.email", "ann@example.com"),
     ]
-    assert [one.value for one in masked] == ["12,50", "•••"]
+    assert [problem.value for problem in masked] == ["12,50", "•••"]
     assert masked[1].message == "••• is odd."
     assert payload_of(row, can_view_pii=True) == {"traits": {"email": "ann@example.com"}}
     assert payload_of(row, can_view_pii=False) == {"traits": {"email": "•••"}}

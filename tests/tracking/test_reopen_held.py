@@ -45,14 +45,14 @@ SYSTEM = Actor.system()
 
 
 def who(user: str) -> Profile:
-    found = holder("customer_id", user)
-    assert found is not None
-    return found
+    profile = holder("customer_id", user)
+    assert profile is not None
+    return profile
 
 
-def leads_to(value: str = "tablet") -> int | None:
-    found = holder("anonymous_id", value)
-    return found.pk if found else None
+def resolves_to(value: str = "tablet") -> int | None:
+    profile = holder("anonymous_id", value)
+    return profile.pk if profile else None
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def web(db: None) -> Sender:
 
 
 @pytest.fixture
-def held(web: Sender, settings: Any) -> HeldJoin:
+def held_merge(web: Sender, settings: Any) -> HeldJoin:
     """A tablet that was people 1 and 2 before 3 and 4 came; 2 has it. Two joins wait."""
     settings.CDP_BREAKER_PEOPLE = 3
     for hour, user in ((5, "1"), (4, "2"), (3, "3"), (2, "4")):
@@ -71,12 +71,12 @@ def held(web: Sender, settings: Any) -> HeldJoin:
     return first
 
 
-def decide(held: HeldJoin, decision: str) -> Any:
-    return decide_held_merge(held_merge_id=held.pk, decision=decision, actor=SYSTEM)
+def decide(held_merge: HeldJoin, decision: str) -> Any:
+    return decide_held_merge(held_merge_id=held_merge.pk, decision=decision, actor=SYSTEM)
 
 
-def reopen(held: HeldJoin) -> Any:
-    done = reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
+def reopen(held_merge: HeldJoin) -> Any:
+    done = reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     forget_all()
     assert violations() == []
     return done
@@ -94,138 +94,140 @@ def states() -> list[str]:
 # --- Blocked ------------------------------------------------------------------------------------------------
 
 
-def test_a_blocked_value_identifies_again(held: HeldJoin, web: Sender) -> None:
+def test_a_blocked_value_identifies_again(held_merge: HeldJoin, web: Sender) -> None:
     listed, before = IdentifierType.objects.get(name="anonymous_id").blocked_values, links()
-    decide(held, "block")
-    done = reopen(held)
+    decide(held_merge, "block")
+    done = reopen(held_merge)
     two = who("2").pk
     assert done.message == f"Browser id tablet is not blocked any more: it leads to #{two} again."
     assert (done.was, done.profile_id, states()) == ("blocked", two, ["open", "open"])
     assert done.reopened == sorted(HeldJoin.objects.values_list("pk", flat=True))
-    assert (leads_to(), links()) == (two, before)
+    assert (resolves_to(), links()) == (two, before)
     assert IdentifierType.objects.get(name="anonymous_id").blocked_values == listed
-    told = Change.objects.latest("pk")
-    assert (told.profile_id, told.fields) == (two, {"blocked": [["anonymous_id:tablet"], []]})
+    change = Change.objects.latest("pk")
+    assert (change.profile_id, change.fields) == (two, {"blocked": [["anonymous_id:tablet"], []]})
     detail = {"was": "blocked", "type": "anonymous_id", "reopened": 2}
     assert AuditEntry.objects.get(action="heldjoin.reopen").detail == detail
-    held.refresh_from_db()
-    assert (held.user_id, held.decided_at, held.effects) == (None, None, None)
+    held_merge.refresh_from_db()
+    assert (held_merge.user_id, held_merge.decided_at, held_merge.effects) == (None, None, None)
     track(web, "Looked", anonymousId="tablet")
     assert "Looked" in events_of(who("2"))
     # And once more, by the other of the two.
     last = HeldJoin.objects.latest("pk")
     decide(last, "block")
-    assert leads_to() is None
-    assert (reopen(last).profile_id, leads_to()) == (two, two)
+    assert resolves_to() is None
+    assert (reopen(last).profile_id, resolves_to()) == (two, two)
 
 
 @pytest.mark.parametrize("state", ["open", "shared"])
-def test_a_case_among_the_duplicates_is_as_before(held: HeldJoin, state: str) -> None:
-    case = DuplicateCase.objects.create(kind="shared_value", type=held.type, value="tablet", state=state)
-    decide(held, "block")
+def test_a_case_among_the_duplicates_is_as_before(held_merge: HeldJoin, state: str) -> None:
+    case = DuplicateCase.objects.create(
+        kind="shared_value", type=held_merge.type, value="tablet", state=state
+    )
+    decide(held_merge, "block")
     case.refresh_from_db()
     assert (case.state, case.decided_at is None) == ("blocked", False)
-    reopen(held)
+    reopen(held_merge)
     case.refresh_from_db()
     assert (case.state, case.decided_at is None) == (state, state == "open")
 
 
-def test_a_block_decided_among_the_duplicates_is_taken_back_here_too(held: HeldJoin) -> None:
-    case = DuplicateCase.objects.create(kind="shared_value", type=held.type, value="tablet")
+def test_a_block_decided_among_the_duplicates_is_taken_back_here_too(held_merge: HeldJoin) -> None:
+    case = DuplicateCase.objects.create(kind="shared_value", type=held_merge.type, value="tablet")
     block_shared(case_id=case.pk, actor=SYSTEM)
-    assert (states(), leads_to()) == (["blocked", "blocked"], None)
-    assert reopen(held).profile_id == who("2").pk
+    assert (states(), resolves_to()) == (["blocked", "blocked"], None)
+    assert reopen(held_merge).profile_id == who("2").pk
     case.refresh_from_db()
     assert (case.state, states()) == ("open", ["open", "open"])
 
 
-def test_a_value_that_was_blocked_before_stays_so(held: HeldJoin) -> None:
-    kind = held.type
+def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldJoin) -> None:
+    kind = held_merge.type
     kind.blocked_values = [*kind.blocked_values, "TABLET"]
     kind.save()
-    decide(held, "block")
-    done = reopen(held)
+    decide(held_merge, "block")
+    done = reopen(held_merge)
     assert done.message == (
         "The join waits again. Browser id tablet stays blocked: it was on its type's list before. Take it off there."
     )
-    assert (leads_to(), states()) == (None, ["open", "open"])
+    assert (resolves_to(), states()) == (None, ["open", "open"])
     assert "TABLET" in IdentifierType.objects.get(pk=kind.pk).blocked_values
 
 
-def test_what_somebody_else_has_by_now_stays_theirs(held: HeldJoin, web: Sender) -> None:
-    decide(held, "block")
-    kind = IdentifierType.objects.get(pk=held.type_id)
+def test_what_somebody_else_has_by_now_stays_theirs(held_merge: HeldJoin, web: Sender) -> None:
+    decide(held_merge, "block")
+    kind = IdentifierType.objects.get(pk=held_merge.type_id)
     kind.blocked_values = [value for value in kind.blocked_values if value != "tablet"]
     kind.save()
     other = make_profile(first_name="Else")
     attach_identifier(
         profile_id=other.pk, type_name="anonymous_id", raw="tablet", actor=SYSTEM, source=web.source
     )
-    done = reopen(held)
+    done = reopen(held_merge)
     assert done.message == f"Browser id tablet is not blocked any more: it leads to #{other.pk}."
-    assert leads_to() == other.pk
+    assert resolves_to() == other.pk
 
 
 @pytest.mark.parametrize("how", ["taken away", "deleted"])
-def test_a_value_whose_person_is_gone_leads_to_nobody(held: HeldJoin, web: Sender, how: str) -> None:
-    decide(held, "block")
+def test_a_value_whose_person_is_gone_leads_to_nobody(held_merge: HeldJoin, web: Sender, how: str) -> None:
+    decide(held_merge, "block")
     two = who("2")
     if how == "deleted":
         delete_profiles(profile_ids=[two.pk], actor=SYSTEM, source=web.source)
     else:
         Identifier.objects.filter(profile=two, value="tablet").delete()
-    done = reopen(held)
+    done = reopen(held_merge)
     assert (
         done.message
         == "Browser id tablet is not blocked any more: it leads to nobody until a call brings it."
     )
-    assert (done.profile_id, leads_to()) == (None, None)
+    assert (done.profile_id, resolves_to()) == (None, None)
 
 
 def test_nobody_gets_more_values_than_they_may_have(web: Sender) -> None:
     kind = IdentifierType.objects.get(name="customer_id")
     assert kind.max_per_profile == 1
     ann, ben = make_profile(identifiers=[("customer_id", "7")]), make_profile(email="b@example.com")
-    held = HeldJoin.objects.create(
+    held_merge = HeldJoin.objects.create(
         source=web.source, reason="rate", type=kind, value="7", profile=ben, other=ann
     )
-    decide(held, "block")
+    decide(held_merge, "block")
     assert not Profile.objects.get(pk=ann.pk).is_recognized
     attach_identifier(profile_id=ann.pk, type_name="customer_id", raw="8", actor=SYSTEM, source=web.source)
-    assert reopen(held).profile_id is None
+    assert reopen(held_merge).profile_id is None
     assert holder("customer_id", "7") is None
 
 
 # --- A shared device ----------------------------------------------------------------------------------------
 
 
-def test_a_shared_device_nothing_came_from_is_as_before(held: HeldJoin, web: Sender) -> None:
+def test_a_shared_device_nothing_came_from_is_as_before(held_merge: HeldJoin, web: Sender) -> None:
     before, two = links(), who("2").pk
-    device = decide(held, "shared").profile_id
-    assert leads_to() == device
-    done = reopen(held)
+    device = decide(held_merge, "shared").profile_id
+    assert resolves_to() == device
+    done = reopen(held_merge)
     assert done.message == f"Browser id tablet is no shared device any more: it leads to #{two} again."
-    assert (leads_to(), links(), states()) == (two, before, ["open", "open"])
+    assert (resolves_to(), links(), states()) == (two, before, ["open", "open"])
     assert Profile.objects.get(pk=device).status == "deleted"
-    told = Change.objects.filter(profile_id=two).latest("pk")
-    assert told.fields == {"shared": [["anonymous_id:tablet"], []]}
+    change = Change.objects.filter(profile_id=two).latest("pk")
+    assert change.fields == {"shared": [["anonymous_id:tablet"], []]}
     # It joins again as it did.
     identify(web, anonymousId="tablet", userId="2")
     track(web, "Looked", anonymousId="tablet")
     assert "Looked" in events_of(who("2"))
 
 
-def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held: HeldJoin, web: Sender) -> None:
+def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held_merge: HeldJoin, web: Sender) -> None:
     two = who("2").pk
-    device = decide(held, "shared").profile_id
+    device = decide(held_merge, "shared").profile_id
     at = timezone.now().isoformat()
     track(web, "Looked", anonymousId="tablet")
-    done = reopen(held)
+    done = reopen(held_merge)
     assert done.message == (
         f"Browser id tablet is no shared device any more: it leads to #{two} again."
         f" What came in by it meanwhile stays with #{device}."
     )
-    assert (leads_to(), events_of(Profile.objects.get(pk=device))) == (two, ["Looked"])
+    assert (resolves_to(), events_of(Profile.objects.get(pk=device))) == (two, ["Looked"])
     track(web, "Late", anonymousId="tablet", timestamp=at)
     track(web, "New", anonymousId="tablet")
     assert events_of(Profile.objects.get(pk=device)) == ["Late", "Looked"]
@@ -241,34 +243,37 @@ def test_a_device_that_was_nobodys_before_just_waits_again(web: Sender) -> None:
     device, other = holder("anonymous_id", "kiosk"), make_profile(email="a@example.com")
     assert device is not None
     kind = IdentifierType.objects.get(name="anonymous_id")
-    held = HeldJoin.objects.create(
+    held_merge = HeldJoin.objects.create(
         source=web.source, reason="rate", type=kind, value="kiosk", profile=other, other=device
     )
-    decide(held, "shared")
-    assert reopen(held).message == f"Browser id kiosk is no shared device any more: it leads to #{device.pk}."
+    decide(held_merge, "shared")
+    assert (
+        reopen(held_merge).message
+        == f"Browser id kiosk is no shared device any more: it leads to #{device.pk}."
+    )
     assert (states(), LinkInterval.objects.count()) == (["open"], 0)
 
 
-def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held: HeldJoin, web: Sender) -> None:
-    two, device = who("2"), decide(held, "shared").profile_id
+def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held_merge: HeldJoin, web: Sender) -> None:
+    two, device = who("2"), decide(held_merge, "shared").profile_id
     attach_identifier(
         profile_id=two.pk, type_name="anonymous_id", raw="other", actor=SYSTEM, source=web.source
     )
     detach_identifier(
         profile_id=two.pk, type_name="anonymous_id", raw="tablet", actor=SYSTEM, source=web.source
     )
-    done = reopen(held)
+    done = reopen(held_merge)
     assert done.message == f"Browser id tablet is no shared device any more: it leads to #{device}."
-    assert leads_to() == device
+    assert resolves_to() == device
 
 
-def test_a_device_whose_own_profile_was_deleted_leads_back(held: HeldJoin, web: Sender) -> None:
-    two, device = who("2").pk, decide(held, "shared").profile_id
+def test_a_device_whose_own_profile_was_deleted_leads_back(held_merge: HeldJoin, web: Sender) -> None:
+    two, device = who("2").pk, decide(held_merge, "shared").profile_id
     track(web, "Looked", anonymousId="tablet")
     delete_profiles(profile_ids=[device], actor=SYSTEM, source=web.source)
-    done = reopen(held)
+    done = reopen(held_merge)
     assert done.message == f"Browser id tablet is no shared device any more: it leads to #{two} again."
-    assert leads_to() == two
+    assert resolves_to() == two
     track(web, "New", anonymousId="tablet")
     assert "New" in events_of(who("2"))
 
@@ -276,56 +281,60 @@ def test_a_device_whose_own_profile_was_deleted_leads_back(held: HeldJoin, web: 
 # --- Merged, dismissed, open --------------------------------------------------------------------------------
 
 
-def test_a_merge_is_taken_back_by_undoing_it(held: HeldJoin) -> None:
-    decide(held, "merge")
+def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldJoin) -> None:
+    decide(held_merge, "merge")
     merge = Merge.objects.get()
     with pytest.raises(MergedAnyway) as refused:
-        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     assert refused.value.message == (
-        f"Held join {held.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
+        f"Held join {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
         " Then it can be reopened."
     )
     unmerge_profiles(merge_id=merge.pk, actor=SYSTEM, source=builtin_source("staff"))
-    done = reopen(held)
-    assert (done.message, done.reopened) == ("The join waits again; its merge was undone.", [held.pk])
+    done = reopen(held_merge)
+    assert (done.message, done.reopened) == ("The join waits again; its merge was undone.", [held_merge.pk])
     assert states() == ["open", "open"]
 
 
-def test_two_whom_another_merge_joined(held: HeldJoin) -> None:
-    decide(held, "merge")
-    HeldJoin.objects.filter(pk=held.pk).update(effects={"merge": None})
+def test_two_whom_another_merge_joined(held_merge: HeldJoin) -> None:
+    decide(held_merge, "merge")
+    HeldJoin.objects.filter(pk=held_merge.pk).update(effects={"merge": None})
     with pytest.raises(MergedAnyway, match="one person: undo the merge that made them one. Then"):
-        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
-def test_a_dismissed_join_waits_again(held: HeldJoin, web: Sender) -> None:
-    decide(held, "dismiss")
-    done = reopen(held)
+def test_a_dismissed_join_waits_again(held_merge: HeldJoin, web: Sender) -> None:
+    decide(held_merge, "dismiss")
+    done = reopen(held_merge)
     assert done.message == "The join waits again; dismissing it had changed nothing else."
-    assert (done.reopened, states()) == ([held.pk], ["open", "open"])
-    with pytest.raises(Conflict, match=f"^Held join {held.pk} is open: there is no decision to take back.$"):
-        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
+    assert (done.reopened, states()) == ([held_merge.pk], ["open", "open"])
+    with pytest.raises(
+        Conflict, match=f"^Held join {held_merge.pk} is open: there is no decision to take back.$"
+    ):
+        reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     with pytest.raises(NotFound, match="^There is no held join 999.$"):
         reopen_held_merge(held_merge_id=999, actor=SYSTEM)
-    decide(held, "dismiss")
+    decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldJoin.objects.latest("pk")
-    said = f"^Held join {held.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
+    said = (
+        f"^Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
+    )
     with pytest.raises(Conflict, match=said):
-        reopen_held_merge(held_merge_id=held.pk, actor=SYSTEM)
+        reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
-def test_a_join_asked_for_again_meanwhile_waits_once(held: HeldJoin, web: Sender) -> None:
-    decide(held, "block")
+def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldJoin, web: Sender) -> None:
+    decide(held_merge, "block")
     again = HeldJoin.objects.create(
         source=web.source,
         reason="value",
-        type=held.type,
+        type=held_merge.type,
         value="tablet",
-        profile=held.profile,
-        other=held.other,
+        profile=held_merge.profile,
+        other=held_merge.other,
     )
-    done = reopen(held)
+    done = reopen(held_merge)
     assert done.message.endswith(" again. 1 join waits already, asked for again since.")
     assert states() == ["dismissed", "open", "open"]
     assert again.pk not in done.reopened
@@ -334,10 +343,10 @@ def test_a_join_asked_for_again_meanwhile_waits_once(held: HeldJoin, web: Sender
 # --- Doors --------------------------------------------------------------------------------------------------
 
 
-def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User) -> None:
+def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga: User) -> None:
     page = f"{reverse('admin:profiles_heldjoin_changelist')}?state=decided"
-    address = reverse("admin:profiles_heldjoin_reopen", args=[held.pk])
-    decide(held, "block")
+    address = reverse("admin:profiles_heldjoin_reopen", args=[held_merge.pk])
+    decide(held_merge, "block")
     for person in (olga, sam):  # sam looks, does not decide
         client.force_login(person)
         assert client.post(address).status_code == 403
@@ -351,7 +360,7 @@ def test_inbox(held: HeldJoin, client: Client, ada: User, sam: User, olga: User)
     assert "1 more of the same decision waits again, too." in text
     assert "Nothing was decided yet" in text
     assert "there is no decision to take back." in client.post(address, follow=True).content.decode()
-    decide(held, "merge")
+    decide(held_merge, "merge")
     undo = reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk])
     with CaptureQueriesContext(connection) as one:
         text = client.get(page).content.decode()
@@ -367,22 +376,33 @@ def with_scopes(*scopes: str) -> Caller:
     return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
 
 
-def test_api(held: HeldJoin) -> None:
-    path, api = f"held-joins/{held.pk}/reopen/", with_scopes("admin", "merge", "pii")
-    decide(held, "shared")
+def test_api(held_merge: HeldJoin) -> None:
+    path, api = f"held-joins/{held_merge.pk}/reopen/", with_scopes("admin", "merge", "pii")
+    decide(held_merge, "shared")
     for weak in (with_scopes("exports"), with_scopes("profiles:write", "merge")):
         assert weak.post(path).status_code == 403
     tried = api.post(f"{path}?dry_run=true").data
     assert (tried["dry_run"], tried["state"], states()) == (True, "open", ["shared", "shared"])
     done = with_scopes("admin").post(path).data
-    assert (done["id"], done["state"], done["was"], len(done["reopened"])) == (held.pk, "open", "shared", 2)
+    assert (done["id"], done["state"], done["was"], len(done["reopened"])) == (
+        held_merge.pk,
+        "open",
+        "shared",
+        2,
+    )
     assert (done["message"], done["profile_id"]) == ("The join waits again.", who("2").pk)
-    assert said(api.post(path)) == (409, f"Held join {held.pk} is open: there is no decision to take back.")
+    assert said(api.post(path)) == (
+        409,
+        f"Held join {held_merge.pk} is open: there is no decision to take back.",
+    )
     assert api.post("held-joins/999/reopen/").status_code == 404
-    decide(held, "merge")
+    decide(held_merge, "merge")
     refused, merge = api.post(path), Merge.objects.get().pk
     assert (refused.status_code, refused.data["code"]) == (422, "merged_anyway")
     assert (refused.data["merge_id"], refused.data["unmerge"]) == (merge, f"/api/v1/merges/{merge}/unmerge/")
     assert api.post(refused.data["unmerge"].removeprefix("/api/v1/")).status_code == 200
     done = api.post(path).data
-    assert (done["message"], done["reopened"]) == ("The join waits again; its merge was undone.", [held.pk])
+    assert (done["message"], done["reopened"]) == (
+        "The join waits again; its merge was undone.",
+        [held_merge.pk],
+    )

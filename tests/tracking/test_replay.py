@@ -55,8 +55,8 @@ def test_a_corrected_item_lands_on_its_person_at_its_time(actor: Actor, ada: Use
     assert not waiting().exists()
     made = Receipt.objects.get(replay_of=row)
     assert (made.outcome, made.profile_id, replays_of(row)) == ("applied", ann.pk, [made])
-    told = AuditEntry.objects.get(action="receipt.replay")
-    assert (told.subject, told.detail) == (f"receipt:{row.pk}", {"outcome": "applied", "corrected": True})
+    result = AuditEntry.objects.get(action="receipt.replay")
+    assert (result.subject, result.detail) == (f"receipt:{row.pk}", {"outcome": "applied", "corrected": True})
 
 
 def test_the_time_an_item_names_is_its_own(actor: Actor) -> None:

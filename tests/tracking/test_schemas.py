@@ -22,7 +22,7 @@ from tests.tracking.calls import call, make_sender, track
 
 pytestmark = pytest.mark.django_db
 
-SHAPE = {
+SPECS = {
     "plan": {"type": "string", "required": True, "aliases": ["planName"], "enum": ["free", "pro"]},
     "price": {"type": "number", "minimum": 0},
 }
@@ -34,7 +34,7 @@ def _read_anew() -> None:
 
 
 def make(by: dict[str, Any], **fields: Any) -> EventSchema:
-    made = create_schema(**{"name": "Subscribed", "properties": SHAPE, **by, **fields}).schema
+    made = create_schema(**{"name": "Subscribed", "properties": SPECS, **by, **fields}).schema
     forget_all()  # a test's transaction never commits
     return made
 
@@ -113,11 +113,11 @@ def test_one_query_for_any_number_of_items_and_none_soon_after(by_system: dict[s
     raw = {"type": "track", "event": "Subscribed", "userId": "1"}
     items = [read_item(raw, index=place, received_at=timezone.now()) for place in range(50)]
     with CaptureQueriesContext(connection) as first:
-        verdicts = enforce.check_items(items, source=source)
+        checks = [enforce.check_item(item, source=source) for item in items]
     with CaptureQueriesContext(connection) as second:
-        enforce.check_items(items, source=source)
+        enforce.check_item(items[0], source=source)
     assert (len(first), len(second)) == (1, 0)
-    assert [verdict.mode for verdict in verdicts] == ["warn"] * 50
+    assert [check.mode for check in checks] == ["warn"] * 50
 
 
 # --- The verbs ------------------------------------------------------------------------------------------
@@ -125,8 +125,8 @@ def test_one_query_for_any_number_of_items_and_none_soon_after(by_system: dict[s
 
 def test_made_changed_removed(by_staff: dict[str, Any]) -> None:
     row = make(by_staff, name=" Subscribed ", mode="warn", description="A plan was chosen.")
-    assert (row.name, row.version, row.is_builtin, row.properties) == ("Subscribed", 1, False, SHAPE)
-    same = change_schema(schema_id=row.pk, properties=SHAPE, mode="warn", **by_staff)
+    assert (row.name, row.version, row.is_builtin, row.properties) == ("Subscribed", 1, False, SPECS)
+    same = change_schema(schema_id=row.pk, properties=SPECS, mode="warn", **by_staff)
     assert (same.fields, same.schema.version) == ((), 1)
     saved = change_schema(schema_id=row.pk, properties={}, mode="", expected_version=1, **by_staff)
     assert (saved.fields, saved.schema.version, saved.schema.properties) == (("properties", "mode"), 2, {})
@@ -212,7 +212,7 @@ def test_a_change_holds_at_once_in_this_process(
     by = {"actor": Actor.system(), "source": make_sender("server").source}
     sender = make_sender("server", schema_mode="reject")
     assert subscribed(sender)[0] == "applied"
-    row = create_schema(name="Subscribed", properties=SHAPE, **by).schema
+    row = create_schema(name="Subscribed", properties=SPECS, **by).schema
     assert subscribed(sender)[0] == "invalid"
     change_schema(schema_id=row.pk, mode="observe", **by)
     assert subscribed(sender)[0] == "applied"

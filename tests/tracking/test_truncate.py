@@ -28,11 +28,11 @@ _json = st.recursive(
 @given(_json)
 def test_whatever_is_sent_is_kept_within_the_limit(raw: Any) -> None:
     before = copy.deepcopy(raw)
-    kept, told = truncate(raw, limit=8192)
+    kept, cuts = truncate(raw, limit=8192)
     assert repr(raw) == repr(before)
     assert size_of(kept) <= 8192
     orjson.dumps(kept)
-    assert (bool([one for one in told if one["code"] == "cut"])) or size_of(kept) <= 4200
+    assert (bool([one for one in cuts if one["code"] == "cut"])) or size_of(kept) <= 4200
 
 
 def test_what_fits_is_kept_whole() -> None:
@@ -41,9 +41,9 @@ def test_what_fits_is_kept_whole() -> None:
         "event": "Seen",
         "properties": {"html": "ä" * 60_000, "list": [{"a": n} for n in range(2000)], "n": 1.5, "none": None},
     }
-    kept, told = truncate(item)
+    kept, cuts = truncate(item)
     assert kept == item
-    assert told == [
+    assert cuts == [
         {"pointer": "/properties/html", "value": None, "message": "120,002 bytes.", "code": "large_part"},
         {"pointer": "/properties/list", "value": None, "message": "20,891 bytes.", "code": "large_part"},
     ]
@@ -63,7 +63,7 @@ def test_who_and_when_and_short_values_outlive_long_ones() -> None:
         "event": "Seen",
         "type": "track",
     }
-    kept, told = truncate(item)
+    kept, cuts = truncate(item)
     assert KEPT_BYTES // 2 < size_of(kept) <= KEPT_BYTES
     for name in ("type", "event", "messageId", "userId", "anonymousId", "timestamp", "traits"):
         assert kept[name] == item[name]
@@ -74,33 +74,33 @@ def test_who_and_when_and_short_values_outlive_long_ones() -> None:
     assert kept["blob"].endswith(f"x… {left:,} more characters were cut")
     rows = len(kept["rows"]) - 1
     assert kept["rows"][-1] == f"… {100_000 - rows:,} more were cut"
-    said = {one["pointer"]: one["message"] for one in told if one["code"] == "cut"}
+    said = {one["pointer"]: one["message"] for one in cuts if one["code"] == "cut"}
     assert said["/blob"] == f"3,000,000 characters; the first {3_000_000 - left:,} are kept."
     assert said["/rows"] == f"100,000 entries; the first {rows:,} are kept."
-    assert next(one["pointer"] for one in told if one["code"] == "large_part") == "/blob"
+    assert next(one["pointer"] for one in cuts if one["code"] == "large_part") == "/blob"
 
 
 def test_a_million_names_cost_what_is_kept() -> None:
     item = {"userId": "1", "properties": {f"a/{n}": n for n in range(1_000_000)}}
     begun = time.monotonic()
-    kept, told = truncate(item)
+    kept, cuts = truncate(item)
     assert time.monotonic() - begun < 2
     count = len(kept["properties"]) - 1
     assert kept["properties"]["…"] == f"{1_000_000 - count:,} more were cut"
-    assert told[0]["message"] == f"1,000,000 names; {count:,} are kept."
+    assert cuts[0]["message"] == f"1,000,000 names; {count:,} are kept."
 
 
 def test_long_names_and_deep_nesting_are_cut() -> None:
     deep: Any = "end"
     for _ in range(MAX_DEPTH + 10):
         deep = [deep]
-    kept, told = truncate({"n" * 300: 1, "deep": deep})
+    kept, cuts = truncate({"n" * 300: 1, "deep": deep})
     assert kept["n" * 255] == 1
     inner = kept["deep"]
     while isinstance(inner, list):
         inner = inner[0]
     assert inner == "… cut: nested too deeply"
-    assert [one["message"] for one in told] == [
+    assert [one["message"] for one in cuts] == [
         "This name has 300 characters; the first 255 are kept.",
         "Cut: it nests more than 40 levels of lists and objects.",
     ]

@@ -112,8 +112,8 @@ def basic(user: str, password: str = "") -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def post(address: str, said: Any, key: str | None = None, **headers: str) -> Any:
-    data = said if isinstance(said, bytes) else json.dumps(said).encode()
+def post(address: str, content: Any, key: str | None = None, **headers: str) -> Any:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
     if key is not None:
         headers["Authorization"] = basic(key)
     return Client(raise_request_exception=False).generic(
@@ -123,14 +123,14 @@ def post(address: str, said: Any, key: str | None = None, **headers: str) -> Any
 
 def problem(response: HttpResponse) -> tuple[int, str, str]:
     """Status, code and message; and that the rest of the problem document fits them."""
-    said = json.loads(response.content)
+    content = json.loads(response.content)
     assert response["Content-Type"] == "application/problem+json"
-    assert said["status"] == response.status_code
-    assert said["detail"] == said["message"]
-    assert isinstance(said["code"], str)
-    assert said["type"] == f"urn:cdp:problem:{said['code']}"
-    assert said["title"]
-    return response.status_code, said["code"], said["message"]
+    assert content["status"] == response.status_code
+    assert content["detail"] == content["message"]
+    assert isinstance(content["code"], str)
+    assert content["type"] == f"urn:cdp:problem:{content['code']}"
+    assert content["title"]
+    return response.status_code, content["code"], content["message"]
 
 
 # --- Addresses --------------------------------------------------------------------------------------------
@@ -141,10 +141,10 @@ def problem(response: HttpResponse) -> tuple[int, str, str]:
 def test_a_call_of_each_kind_is_taken(
     address: str, kind: str, end: str, server_key: str, shelf: Shelf
 ) -> None:
-    said = {"userId": "42", "previousId": "41", "groupId": "7", "event": "Seen", "messageId": "m-1"}
+    answer = {"userId": "42", "previousId": "41", "groupId": "7", "event": "Seen", "messageId": "m-1"}
     if kind == "consent":
-        said |= {"channel": "email", "purpose": "newsletter", "state": "withdrawn"}
-    response = post(address + end, said, server_key)
+        answer |= {"channel": "email", "purpose": "newsletter", "state": "withdrawn"}
+    response = post(address + end, answer, server_key)
     assert response.status_code == 200
     assert response.json() == {
         "success": True,
@@ -301,13 +301,13 @@ WRONG_KEY = (
 
 @pytest.mark.parametrize("address", CALLS)
 def test_without_a_key_that_works_nothing_is_taken(address: str, server_key: str, shelf: Shelf) -> None:
-    said = {"batch": [TRACK]} if address in BATCHES else TRACK
-    assert problem(post(address, said)) == NO_KEY
-    assert problem(post(address, {**said, "writeKey": 5})) == NO_KEY
-    assert problem(post(address, said, "not-a-key")) == WRONG_KEY
-    assert problem(post(address, {**said, "writeKey": "x" * 999})) == WRONG_KEY
+    answer = {"batch": [TRACK]} if address in BATCHES else TRACK
+    assert problem(post(address, answer)) == NO_KEY
+    assert problem(post(address, {**answer, "writeKey": 5})) == NO_KEY
+    assert problem(post(address, answer, "not-a-key")) == WRONG_KEY
+    assert problem(post(address, {**answer, "writeKey": "x" * 999})) == WRONG_KEY
     revoke_key(key_id=WriteKey.objects.get().pk, actor=SYSTEM)
-    revoked = post(address, said, server_key)
+    revoked = post(address, answer, server_key)
     assert problem(revoked) == WRONG_KEY
     # A browser would open a password window.
     assert "WWW-Authenticate" not in revoked
@@ -338,15 +338,15 @@ def test_made_up_keys_stop_reaching_the_database(
 def test_every_item_has_its_outcome_and_rejected_ones_their_reason(server_key: str, shelf: Shelf) -> None:
     shelf.outcomes = {1: DUPLICATE, 2: MERGED, 3: SUPPRESSED, 4: QUARANTINED}
     items = [*({**TRACK, "messageId": f"m-{n}"} for n in range(5)), {"type": "track", "messageId": "bad"}, 7]
-    said = post("/v1/batch", {"batch": items}, server_key).json()
-    errors = said.pop("errors")
-    assert said == {"success": True, "received": 7, "accepted": 3, "duplicates": 1, "rejected": 3}
-    assert [(one["index"], one["messageId"], one["code"]) for one in errors] == [
+    answer = post("/v1/batch", {"batch": items}, server_key).json()
+    errors = answer.pop("errors")
+    assert answer == {"success": True, "received": 7, "accepted": 3, "duplicates": 1, "rejected": 3}
+    assert [(error["index"], error["messageId"], error["code"]) for error in errors] == [
         (4, "m-4", "quarantined"),
         (5, "bad", errors[1]["code"]),
         (6, "", "not_an_object"),
     ]
-    assert all(set(one) == {"index", "messageId", "code", "message"} for one in errors)
+    assert all(set(error) == {"index", "messageId", "code", "message"} for error in errors)
     assert errors[2]["message"].endswith(".")
 
 
@@ -356,17 +356,17 @@ def test_receipts_are_for_server_keys_that_ask(server_key: str, web_key: str, sh
         "batch": [{**TRACK, "messageId": f"m-{n}"} for n in range(3)] + [{"type": "sing", "messageId": "x"}]
     }
     assert "receipts" not in post("/v1/batch", call, server_key).json()
-    said = post("/v1/batch?receipts=true", call, server_key).json()
-    assert said["receipts"] == [
+    answer = post("/v1/batch?receipts=true", call, server_key).json()
+    assert answer["receipts"] == [
         {"index": 0, "messageId": "m-0", "outcome": "applied", "profile_id": 7},
         {"index": 1, "messageId": "m-1", "outcome": "duplicate"},
         {"index": 2, "messageId": "m-2", "outcome": "suppressed"},
         {"index": 3, "messageId": "x", "outcome": "invalid", "code": "unknown_type"},
     ]
     for key, origin in ((web_key, {}), (web_key, {"Origin": PAGE}), (server_key, {"Origin": PAGE})):
-        said = post("/v1/batch?receipts=true", call, key, **origin).json()
-        assert "receipts" not in said
-        assert "7" not in json.dumps(said)
+        answer = post("/v1/batch?receipts=true", call, key, **origin).json()
+        assert "receipts" not in answer
+        assert "7" not in json.dumps(answer)
 
 
 def test_a_server_key_in_a_page_has_the_rights_of_a_web_key(server_key: str, shelf: Shelf) -> None:
@@ -391,9 +391,9 @@ def test_strict_mode_takes_all_or_nothing(server_key: str, shelf: Shelf) -> None
     response = post("/v1/batch", {"batch": [TRACK, {"type": "sing", "messageId": "x"}]}, server_key, **strict)
     message = "1 of 2 items cannot be taken, and X-Strict-Mode is on: nothing was stored."
     assert problem(response) == (400, "strict_refused", message)
-    said = response.json()
-    assert (said["success"], said["received"], said["accepted"], said["rejected"]) == (False, 2, 0, 1)
-    assert [(one["index"], one["messageId"], one["code"]) for one in said["errors"]] == [
+    answer = response.json()
+    assert (answer["success"], answer["received"], answer["accepted"], answer["rejected"]) == (False, 2, 0, 1)
+    assert [(error["index"], error["messageId"], error["code"]) for error in answer["errors"]] == [
         (1, "x", "unknown_type")
     ]
     assert post("/v1/batch", {"batch": [TRACK, 1]}, server_key, **{"X-Strict-Mode": "0"}).status_code == 200
@@ -478,11 +478,11 @@ def test_an_item_too_large_or_too_deep_is_rejected_and_the_batch_kept(server_key
         {**TRACK, "properties": {str(n): n for n in range(200_000)}},
         TRACK,
     ]
-    said = post("/v1/batch", {"batch": items}, server_key).json()
-    assert (said["received"], said["accepted"], said["rejected"]) == (7, 3, 4)
+    answer = post("/v1/batch", {"batch": items}, server_key).json()
+    assert (answer["received"], answer["accepted"], answer["rejected"]) == (7, 3, 4)
     large = "This item is over 32 KB. Send less in its properties."
     deep = "This item nests more than 40 levels of lists and objects."
-    assert [(one["index"], one["code"], one["message"]) for one in said["errors"]] == [
+    assert [(error["index"], error["code"], error["message"]) for error in answer["errors"]] == [
         (1, "too_large", large),
         (3, "too_deep", deep),
         (4, "too_deep", deep),
@@ -537,15 +537,15 @@ def test_a_web_key_writes_from_its_own_pages_alone(web_key: str, server_key: str
     ("said", "key", "status"),
     [(TRACK, True, 200), (TRACK, False, 401), (b"{", True, 400), (b" " * 4_194_305, True, 413)],
 )
-def test_a_page_can_read_every_answer(said: Any, key: bool, status: int, web_key: str) -> None:
-    response = post("/v1/track", said, web_key if key else None, Origin=PAGE)
+def test_a_page_can_read_every_answer(answer: Any, key: bool, status: int, web_key: str) -> None:
+    response = post("/v1/track", answer, web_key if key else None, Origin=PAGE)
     assert response.status_code == status
     assert response["Access-Control-Allow-Origin"] == PAGE
     assert response["Access-Control-Allow-Credentials"] == "true"
     assert "Retry-After" in response["Access-Control-Expose-Headers"]
     assert response["Vary"].startswith("Origin")
     assert not response.cookies
-    assert "Access-Control-Allow-Origin" not in post("/v1/track", said, web_key if key else None)
+    assert "Access-Control-Allow-Origin" not in post("/v1/track", answer, web_key if key else None)
 
 
 # --- Not now ----------------------------------------------------------------------------------------------
@@ -612,10 +612,10 @@ def test_one_value_that_cannot_be_stored_is_found_among_many(server_key: str, sh
 
     shelf.error = refuse
     items = [{**TRACK, "messageId": f"m-{n}"} for n in range(9)]
-    said = post("/v1/batch", {"batch": items}, server_key).json()
-    assert (said["received"], said["accepted"], said["rejected"]) == (9, 8, 1)
+    answer = post("/v1/batch", {"batch": items}, server_key).json()
+    assert (answer["received"], answer["accepted"], answer["rejected"]) == (9, 8, 1)
     message = "A value of this item cannot be stored."
-    assert said["errors"] == [{"index": 5, "messageId": "m-5", "code": "not_storable", "message": message}]
+    assert answer["errors"] == [{"index": 5, "messageId": "m-5", "code": "not_storable", "message": message}]
     strict = post("/v1/batch", {"batch": items}, server_key, **{"X-Strict-Mode": "1"})
     assert problem(strict)[:2] == (400, "not_storable")
 
@@ -660,16 +660,16 @@ def test_a_call_costs_no_query_but_those_of_storing(web_key: str, django_assert_
 def test_a_browser_sdk_is_sent_back_here_and_nowhere_else(end: str, web_key: str) -> None:
     address = f"/v1/projects/{web_key}/settings{end}"
     response = Client().get(address, headers={"Origin": PAGE, "Host": "127.0.0.1:8000"})
-    said = response.json()
+    answer = response.json()
     assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == PAGE
     assert response["Cache-Control"] == "public, max-age=60"
-    assert list(said["integrations"]) == ["Segment.io"]
-    ours = said["integrations"]["Segment.io"]
+    assert list(answer["integrations"]) == ["Segment.io"]
+    ours = answer["integrations"]["Segment.io"]
     assert (ours["apiKey"], ours["apiHost"], ours["protocol"]) == (web_key, "127.0.0.1:8000/v1", "http")
-    assert said["metrics"] == {"sampleRate": 0, "host": "127.0.0.1:8000/v1", "protocol": "http"}
-    assert said["remotePlugins"] == []
-    assert said["plan"]["track"]["__default"]["enabled"] is True
+    assert answer["metrics"] == {"sampleRate": 0, "host": "127.0.0.1:8000/v1", "protocol": "http"}
+    assert answer["remotePlugins"] == []
+    assert answer["plan"]["track"]["__default"]["enabled"] is True
     over_tls = Client().get(address, secure=True).json()
     assert over_tls["integrations"]["Segment.io"]["protocol"] == "https"
     assert Client().head(address).status_code == 200

@@ -97,18 +97,18 @@ def send(address: str, key: str, data: bytes) -> dict[str, Any]:
     """The answer, once it was found to be one of those there are."""
     client = Client(headers={"X-Write-Key": key})
     response = client.generic("POST", f"{address}?receipts=true", data, content_type="application/json")
-    said = json.loads(response.content)
-    assert response.status_code in TAKES, (address, data[:100], said)
+    answer = json.loads(response.content)
+    assert response.status_code in TAKES, (address, data[:100], answer)
     if response.status_code != 200:
-        assert said["code"]
-        assert said["message"].endswith(".")
-        return said
-    counted = said["accepted"] + said["duplicates"] + said["rejected"]
-    assert counted == said["received"] == len(said["receipts"])
-    assert [one["index"] for one in said["receipts"]] == [*range(said["received"])]
-    assert len(said["errors"]) == said["rejected"]
-    assert all(one["code"] and one["message"] for one in said["errors"])
-    return said
+        assert answer["code"]
+        assert answer["message"].endswith(".")
+        return answer
+    counted = answer["accepted"] + answer["duplicates"] + answer["rejected"]
+    assert counted == answer["received"] == len(answer["receipts"])
+    assert [error["index"] for error in answer["receipts"]] == [*range(answer["received"])]
+    assert len(answer["errors"]) == answer["rejected"]
+    assert all(error["code"] and error["message"] for error in answer["errors"])
+    return answer
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -23,19 +23,19 @@ def key(kind: str) -> str:
     return create_source(name=f"A {kind}", kind=kind, actor=Actor.system()).write_key
 
 
-def send(write_key: str, said: Any, address: str = "/v1/batch", **headers: str) -> Any:
+def send(write_key: str, content: Any, address: str = "/v1/batch", **headers: str) -> Any:
     return Client(headers={"X-Write-Key": write_key, **headers}).post(
-        address, json.dumps(said), content_type="text/plain"
+        address, json.dumps(content), content_type="text/plain"
     )
 
 
-def track(number: int, **said: Any) -> dict[str, Any]:
-    return {"type": "track", "event": "Seen", "messageId": f"m-{number}", **said}
+def track(number: int, **fields: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Seen", "messageId": f"m-{number}", **fields}
 
 
 def test_a_visitor_becomes_known_and_every_event_is_theirs() -> None:
     write_key = key("server")
-    said = send(
+    answer = send(
         write_key,
         {
             "batch": [
@@ -47,14 +47,14 @@ def test_a_visitor_becomes_known_and_every_event_is_theirs() -> None:
         },
         "/v1/batch?receipts=true",
     ).json()
-    assert (said["received"], said["accepted"], said["rejected"]) == (4, 3, 1)
-    assert said["errors"][0] | {"message": ""} == {
+    assert (answer["received"], answer["accepted"], answer["rejected"]) == (4, 3, 1)
+    assert answer["errors"][0] | {"message": ""} == {
         "index": 3,
         "messageId": "m-4",
         "code": "unknown_type",
         "message": "",
     }
-    (profile_id,) = {row["profile_id"] for row in said["receipts"][:3]}
+    (profile_id,) = {row["profile_id"] for row in answer["receipts"][:3]}
     assert Profile.objects.get(canonical=profile_id).pk == profile_id
     assert Event.objects.filter(profile__canonical=profile_id, name__name="Seen").count() == 2
     assert Receipt.objects.count() == 4
@@ -75,9 +75,9 @@ def test_strict_mode_stores_nothing_of_a_call_with_a_fault() -> None:
     call = {"batch": [track(1, userId="42"), track(2)]}
     response = send(write_key, call, **{"X-Strict-Mode": "1"})
     assert response.status_code == 400
-    said = response.json()
-    assert (said["code"], said["received"], said["rejected"]) == ("strict_refused", 2, 1)
-    assert [(one["index"], one["code"]) for one in said["errors"]] == [(1, "missing_identifier")]
+    answer = response.json()
+    assert (answer["code"], answer["received"], answer["rejected"]) == ("strict_refused", 2, 1)
+    assert [(error["index"], error["code"]) for error in answer["errors"]] == [(1, "missing_identifier")]
     assert (Event.objects.count(), Receipt.objects.count(), Identifier.objects.count()) == (0, 0, 0)
     assert send(write_key, call).json()["accepted"] == 1
 

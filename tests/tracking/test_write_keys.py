@@ -24,8 +24,8 @@ SYSTEM = Actor.system()
 
 
 def actions(subject: str = "") -> list[str]:
-    found = AuditEntry.objects.order_by("pk")
-    return [*(found.filter(subject=subject) if subject else found).values_list("action", flat=True)]
+    entries = AuditEntry.objects.order_by("pk")
+    return [*(entries.filter(subject=subject) if subject else entries).values_list("action", flat=True)]
 
 
 def end_now(key: WriteKey, **fields: Any) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from profiles.tracking.http.body import ParsedBody
     from profiles.tracking.parse.item_types import BatchEntry
 
-KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
 MAX_ITEMS = 2500
 MAX_ITEM_BYTES = 32 * 1024
 # A larger context of a batch is not kept with each of its items when these are too large with it.
@@ -29,7 +28,7 @@ _MAX_KEPT_CONTEXT = 8 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RequestBatch:
-    """A parsed body: its items as sent, what it says about all of them, and the write key in it, if any."""
+    """A parsed body: its items as sent, what it gives for all of them, and the write key in it, if any."""
 
     items: list[Any]
     write_key: str
@@ -44,7 +43,7 @@ class RequestBatch:
 def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
     """The items of a body: an object with a ``batch``, a bare list, or one item by itself.
 
-    ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises TurnedAway.
+    ``kind`` is the path's; items of a batch that name a type of their own keep it. Raises RequestRefused.
     """
     about: dict[str, Any] = {}
     if isinstance(parsed.value, list):
@@ -88,7 +87,7 @@ def _sent_at(batch: RequestBatch) -> Any:
 
 
 def _whole(raw: Any, batch: RequestBatch, sent_at: Any) -> Any:
-    """The item with what its batch says for all: rejected, it is kept whole, and replayed by the same clock."""
+    """The item with what its batch gives for all, so that a rejected one is kept whole and replayed by the same clock."""
     if not isinstance(raw, dict):
         return raw
     if sent_at is not None and not raw.get("sentAt"):
@@ -151,7 +150,7 @@ def _size(raw: Any) -> int | None:
 
 
 def _too_large(raw: Any, index: int, batch: RequestBatch, size: int) -> RefusedItem:
-    """With as much of the item as is kept, and what its batch says for all, so that it can be mended and replayed."""
+    """With as much of the item as is kept, and what its batch gives for all, so that it can be corrected and replayed."""
     total = size + batch.context_bytes
     problems: list[ItemProblem] = [
         _problem("", "too_large", f"The item has {total:,} bytes; {MAX_ITEM_BYTES:,} are taken.")

@@ -1,7 +1,7 @@
-"""A call's body: read, decompressed and parsed, each within its limit.
+"""A request → its body read, decompressed and parsed, each within its limit.
 
 Content-Type is not looked at: SDKs send JSON as ``text/plain`` (no preflight) and gzipped JSON as form data.
-Nor is Content-Encoding believed where the bytes say otherwise: proxies decompress and leave the header.
+Nor is Content-Encoding believed where the bytes say otherwise: some proxies decompress and leave the header.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ParsedBody:
 def read_json(request: HttpRequest) -> ParsedBody:
     """The parsed body, not yet sanitized: lone surrogates and infinite numbers may be in it.
 
-    Raises TurnedAway: 400, 411, 413 or 415.
+    Raises RequestRefused: 400, 411, 413 or 415.
     """
     raw = read(request)
     return parse(inflate(raw, request.headers.get("Content-Encoding", "")))

@@ -1,4 +1,4 @@
-"""What the tracking door answers: one shape when it took a call, problem+json when it did not."""
+"""Item results, or why a call is refused → the HTTP response, readable by any page that asked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from cdp.api.problems import MEDIA_TYPE, body
 from profiles.tracking.parse.item_types import APPLIED, CONFLICT, DUPLICATE, MERGED, SUPPRESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from django.http import HttpRequest
 
     from profiles.tracking.parse.item_types import ItemResult
 
+_EXPOSED_HEADERS = "Retry-After, X-RateLimit-Reset, X-Request-ID"
+_ALLOWED_HEADERS = "authorization, content-type, content-encoding, x-write-key, x-strict-mode"
+_PREFLIGHT_SECONDS = 86_400
 _ON_A_PROFILE = (APPLIED, MERGED, CONFLICT)
 
 
 class RequestRefused(Exception):
     """A call that is not taken at all; nothing of it was stored.
 
-    ``code`` is a stable word for programs, ``message`` a sentence for people. Both are strings on every error:
+    ``code`` is a stable word for programs, ``message`` a sentence. Both are strings on every error:
     SDKs read them, and retry for ever what they cannot read.
     """
 
@@ -51,7 +56,7 @@ def problem_response(error: RequestRefused) -> HttpResponse:
 
 
 def batch_response(results: Sequence[ItemResult], *, with_receipts: bool) -> HttpResponse:
-    """200: what became of the items. Without receipts it says the same of known and unknown people.
+    """200: what became of the items. Without receipts it is the same for known and unknown people.
 
     People who were erased are dropped and counted as accepted: a public key must not learn who they are.
     """
@@ -123,3 +128,38 @@ def _json(
     content: dict[str, Any], *, status: int, content_type: str, headers: dict[str, str] | None = None
 ) -> HttpResponse:
     return HttpResponse(orjson.dumps(content), status=status, content_type=content_type, headers=headers)
+
+
+# --- CORS -----------------------------------------------------------------------------------------------
+# Write keys travel in the request and no cookie counts here, so any page may read its response: origin and asked
+# headers are reflected, on errors too (a page that cannot read a 400 retries it for ever).
+
+
+def origin_of(request: HttpRequest) -> str:
+    """The page's origin; empty when no browser sent this."""
+    return request.headers.get("Origin", "")
+
+
+def preflight(request: HttpRequest, methods: Iterable[str]) -> HttpResponse:
+    """The response to OPTIONS, before anybody's key is looked at."""
+    asked = request.headers.get("Access-Control-Request-Headers") or _ALLOWED_HEADERS
+    allow = ", ".join(methods)
+    return HttpResponse(
+        status=204,
+        headers={
+            "Allow": allow,
+            "Access-Control-Allow-Methods": allow,
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
+        },
+    )
+
+
+def add_cors_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Put the reflected origin on a response. ``credentials`` because sendBeacon always asks with them."""
+    response["Vary"] = "Origin, Access-Control-Request-Headers"
+    if origin := origin_of(request):
+        response["Access-Control-Allow-Origin"] = origin
+        response["Access-Control-Allow-Credentials"] = "true"
+        response["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+    return response

@@ -1,4 +1,4 @@
-"""A write key → the settings its SDK loads before it sends anything, which lead it back to this server."""
+"""A write key → the settings its SDK loads before it sends anything, which send its calls back to this server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The tracking door: plain views, since DRF's machinery would cost more than storing an event.
+"""Tracking requests → ingested items and a response. Plain views: DRF would cost more than storing an event.
 
-A call goes: preflight, method, write key (in its header, before the body is read), rate, body, items, one
-transaction, answer. Whatever the input, the answer is a 4xx with a sentence and never a 5xx; a database that
-is away answers 503 with Retry-After. Redis is not needed by anything here.
+The order: preflight, method, write key (in its header, before the body is read), rate, body, items, one
+transaction, response. Whatever the input, the response is a 4xx with a sentence and never a 5xx; a database that
+is away gives 503 with Retry-After. Redis is not needed by anything here.
 
 A server key that a page sends (there is an Origin) is taken with the rights of a web key: everybody can read it
 there, so it must not do more than a public one.
@@ -27,12 +27,12 @@ from cdp import metrics
 from cdp.api import throttling
 from cdp.middleware import RETRY_SECONDS, client_address, is_unavailable
 from profiles.tracking.http import responses, sdk_settings
-from profiles.tracking.http.batch import KINDS, open_batch, read_entries
+from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import read_json
 from profiles.tracking.http.responses import RequestRefused
 from profiles.tracking.ingest.event_sql import Collision
 from profiles.tracking.ingest.ingest import StrictModeRefused, ingest_items
-from profiles.tracking.parse.item_types import Item, RefusedItem
+from profiles.tracking.parse.item_types import KINDS, Item, RefusedItem
 from profiles.tracking.sources import origins, write_keys
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def tracking_view(*methods: str) -> Callable[[Callable[..., HttpResponse]], Call
         @wraps(view)
         def wrapped(request: HttpRequest, **parts: Any) -> HttpResponse:
             if request.method == "OPTIONS":
-                return origins.let_through(request, origins.preflight(request, methods))
+                return responses.add_cors_headers(request, responses.preflight(request, methods))
             try:
                 _check_method_and_scheme(request, methods)
                 response = view(request, **parts)
@@ -76,7 +76,7 @@ def tracking_view(*methods: str) -> Callable[[Callable[..., HttpResponse]], Call
                 response = responses.problem_response(RequestRefused(400, "malformed", message))
             except (OperationalError, InterfaceError, Collision) as error:
                 response = responses.problem_response(_retry_later(error))
-            return origins.let_through(request, response)
+            return responses.add_cors_headers(request, response)
 
         return wrapped
 
@@ -182,7 +182,7 @@ def _require(sender: Sender | None, write_key: str) -> Sender:
 def _admit(request: HttpRequest, write_key: str) -> Sender:
     """The sender, if key, page and rate allow it."""
     sender = _require(_sender_of(request, write_key), write_key)
-    origin = origins.origin_of(request)
+    origin = responses.origin_of(request)
     if sender.is_web:
         allowed = sender.source.allowed_origins
         if allowed and not origins.is_allowed(origin, allowed):

@@ -1,4 +1,7 @@
-"""What is known about the ids of a call, read by a constant number of queries, and people as it deals with them."""
+"""The identifiers of a call → whom they may resolve to: owners, earlier owners and shared devices.
+
+A constant number of queries, however many items the call has.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from cdp.sql import ask, run
-from profiles.models import Profile
-from profiles.tracking.ingest.identifiers import Claims, Key
+from profiles.tracking.ingest.identifiers import ItemIdentifiers, Key
 
 
 @dataclass(slots=True, eq=False)
-class Person:
+class CandidateProfile:
     """A surviving profile, stored or about to be. ``id`` is 0 until a new one is written.
 
-    ``values`` are the identifiers it holds by type, loaded only for people whose limits matter.
-    ``joined`` is whom this one was merged into by the call itself.
+    ``values`` are its identifiers by type, loaded only for profiles whose limits matter. ``merged_into`` is set
+    when the call itself merges this profile; ``active_from`` and ``active_until`` span the call's items about it.
     """
 
     id: int
@@ -26,30 +28,29 @@ class Person:
     last_seen_at: datetime.datetime | None = None
     first_seen_at: datetime.datetime | None = None
     is_new: bool = False
-    is_gone: bool = False  # deleted: what belonged to them then is nobody's to be given to
+    is_deleted: bool = False  # what belonged to it then can be given to nobody
     values: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    joined: Person | None = None
-    # The span of what this call says they did.
-    since: datetime.datetime | None = None
-    until: datetime.datetime | None = None
+    merged_into: CandidateProfile | None = None
+    active_from: datetime.datetime | None = None
+    active_until: datetime.datetime | None = None
 
-    def now(self) -> Person:
-        """Who this person is by now, after the call's joins so far."""
-        person = self
-        while person.joined is not None:
-            person = person.joined
-        return person
+    def survivor(self) -> CandidateProfile:
+        """The profile that stands for this one after the call's merges so far."""
+        profile = self
+        while profile.merged_into is not None:
+            profile = profile.merged_into
+        return profile
 
-    def saw(self, at: datetime.datetime) -> None:
-        self.since = at if self.since is None else min(self.since, at)
-        self.until = at if self.until is None else max(self.until, at)
+    def record_activity(self, at: datetime.datetime) -> None:
+        self.active_from = at if self.active_from is None else min(self.active_from, at)
+        self.active_until = at if self.active_until is None else max(self.active_until, at)
 
 
 @dataclass(slots=True)
-class Hit:
-    """Where a value leads: the person, and the member that holds it (0: the new person itself)."""
+class IdentifierOwner:
+    """The profile a value resolves to, and the member that holds it (0: the new profile itself)."""
 
-    person: Person
+    profile: CandidateProfile
     member_id: int
     identifier_id: int = 0
     last_seen_at: datetime.datetime | None = None
@@ -57,44 +58,46 @@ class Hit:
 
 
 @dataclass(slots=True)
-class Interval:
-    """When a soft value belonged to a person; ``row_id`` is 0 until written."""
+class OwnershipInterval:
+    """When a soft value belonged to a profile; ``row_id`` is 0 until written."""
 
-    person: Person
+    profile: CandidateProfile
     member_id: int
     start: datetime.datetime | None
     end: datetime.datetime | None
     row_id: int = 0
 
-    def holds(self, at: datetime.datetime) -> bool:
+    def covers(self, at: datetime.datetime) -> bool:
         return (
-            not self.person.is_gone
+            not self.profile.is_deleted
             and (self.start is None or self.start <= at)
             and (self.end is None or at < self.end)
         )
 
 
 @dataclass(slots=True)
-class Known:
-    """``owners`` by identifier; ``intervals`` and ``shared`` of soft values that changed hands or may not."""
+class KnownIdentifiers:
+    """``owners`` by identifier; ``intervals`` of soft values that changed owner; ``shared`` devices."""
 
-    owners: dict[Key, Hit] = field(default_factory=dict)
-    intervals: dict[Key, list[Interval]] = field(default_factory=dict)
+    owners: dict[Key, IdentifierOwner] = field(default_factory=dict)
+    intervals: dict[Key, list[OwnershipInterval]] = field(default_factory=dict)
     shared: set[Key] = field(default_factory=set)
-    people: dict[int, Person] = field(default_factory=dict)
+    profiles: dict[int, CandidateProfile] = field(default_factory=dict)
 
-    def person(
+    def profile(
         self,
         root_id: int,
         is_recognized: bool,
         is_locked: bool,
         first: datetime.datetime | None,
         last: datetime.datetime | None,
-    ) -> Person:
-        found = self.people.get(root_id)
-        if found is None:
-            found = self.people[root_id] = Person(root_id, is_recognized, is_locked, last, first)
-        return found
+    ) -> CandidateProfile:
+        """One object for each profile, however many values lead to it."""
+        profile = self.profiles.get(root_id)
+        if profile is None:
+            profile = CandidateProfile(root_id, is_recognized, is_locked, last, first)
+            self.profiles[root_id] = profile
+        return profile
 
 
 _OWNERS = """
@@ -105,7 +108,8 @@ _OWNERS = """
     JOIN profiles_profile m ON m.id = i.profile_id
     JOIN profiles_profile r ON r.id = m.canonical_id AND r.status = 'live'
 """
-_LINKS = """
+# Earlier owners; rows with id 0 are values that were decided to be shared devices.
+_HISTORY = """
     SELECT l.id, l.type_id, l.value, l.started_at, l.ended_at, l.profile_id,
         r.status <> 'live', r.id, r.is_recognized, r.is_locked, r.first_seen_at, r.last_seen_at
     FROM unnest(%(types)b::int[], %(values)b::text[]) AS w (type_id, value)
@@ -118,29 +122,35 @@ _LINKS = """
     JOIN profiles_heldjoin h ON h.value = w.value AND h.type_id = w.type_id AND h.state = 'shared'
     ORDER BY 4 NULLS FIRST, 5 NULLS LAST, 1
 """
-_HELD = """
+_VALUES = """
     SELECT m.canonical_id, i.type_id, i.value
     FROM profiles_identifier i JOIN profiles_profile m ON m.id = i.profile_id
     WHERE i.resolves AND m.id IN (SELECT id FROM profiles_profile WHERE canonical_id = ANY(%b::bigint[]))
 """
 
 
-def ask_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Known]:
-    """Owners of the keys, and the history of the soft ones. Two queries, one without soft ids, read when called."""
-    owners = ask(_OWNERS, _columns(keys)) if keys else None
-    links = ask(_LINKS, _columns(soft)) if soft else None
+def load_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], KnownIdentifiers]:
+    """Owners of the keys, and the history of the soft ones. Two queries, one without soft ids.
 
-    def read() -> Known:
-        known = Known()
+    They are sent now; what they say is read when the result is called.
+    """
+    owners = ask(_OWNERS, _columns(keys)) if keys else None
+    history = ask(_HISTORY, _columns(soft)) if soft else None
+
+    def read() -> KnownIdentifiers:
+        known = KnownIdentifiers()
         for type_id, value, pk, member, seen, verified, root, *rest in owners.value if owners else ():
-            known.owners[type_id, value] = Hit(known.person(root, *rest), member, pk, seen, verified)
-        for pk, type_id, value, start, end, member, is_gone, root, *rest in links.value if links else ():
+            owner = IdentifierOwner(known.profile(root, *rest), member, pk, seen, verified)
+            known.owners[type_id, value] = owner
+        for pk, type_id, value, start, end, member, is_deleted, root, *rest in (
+            history.value if history else ()
+        ):
             if pk == 0:
                 known.shared.add((type_id, value))
                 continue
-            person = known.person(root, *rest)
-            person.is_gone = is_gone
-            interval = Interval(person, member, start, end, pk)
+            profile = known.profile(root, *rest)
+            profile.is_deleted = is_deleted
+            interval = OwnershipInterval(profile, member, start, end, pk)
             known.intervals.setdefault((type_id, value), []).append(interval)
         return known
 
@@ -149,52 +159,45 @@ def ask_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Know
 
 def _columns(keys: Iterable[Key]) -> dict[str, list[object]]:
     pairs = sorted(keys)
-    return {"types": [kind for kind, _ in pairs], "values": [value for _, value in pairs]}
+    return {"types": [type_id for type_id, _ in pairs], "values": [value for _, value in pairs]}
 
 
-def near_new_ids(claims: Iterable[Claims], known: Known) -> set[Person]:
-    """People whom items, ids and each other connect with a strong id that nobody has yet. No query."""
-    parent: dict[object, object] = {}
+def profiles_near_new_identifiers(
+    items: Iterable[ItemIdentifiers], known: KnownIdentifiers
+) -> set[CandidateProfile]:
+    """Profiles connected, through items and shared identifiers, with a strong identifier nobody has yet. No query.
 
-    def top(one: object) -> object:
-        while (up := parent.setdefault(one, one)) is not one:
-            parent[one] = one = parent[up]
-        return one
+    Only these may be given one identifier more than their type allows, so only their values are to be loaded.
+    """
+    parents: dict[object, object] = {}
 
-    new: list[object] = []
-    people: set[Person] = set()
-    for one in claims:
+    def root_of(node: object) -> object:
+        while (parent := parents.setdefault(node, node)) is not node:
+            parents[node] = node = parents[parent]
+        return node
+
+    connected_with_new: list[object] = []
+    profiles: set[CandidateProfile] = set()
+    for item in items:
         first: object = None
-        for claim in (*one.strong, *one.soft, *one.previous):
-            key = claim.key
-            hit = known.owners.get(key)
-            found = [hit.person] if hit else []
-            found += [interval.person for interval in known.intervals.get(key, ())]
-            people.update(found)
-            for node in (key, *found):
-                first = top(node) if first is None else first
-                parent[top(node)] = first
-        if any(claim.key not in known.owners for claim in one.strong):
-            new.append(first)
-    tops = {top(one) for one in new}
-    return {person for person in people if top(person) in tops}
+        for identifier in (*item.strong, *item.soft, *item.previous):
+            owner = known.owners.get(identifier.key)
+            owners = [owner.profile] if owner else []
+            owners += [interval.profile for interval in known.intervals.get(identifier.key, ())]
+            profiles.update(owners)
+            for node in (identifier.key, *owners):
+                first = root_of(node) if first is None else first
+                parents[root_of(node)] = first
+        if any(identifier.key not in known.owners for identifier in item.strong):
+            connected_with_new.append(first)
+    roots = {root_of(node) for node in connected_with_new}
+    return {profile for profile in profiles if root_of(profile) in roots}
 
 
-def read_values(people: Iterable[Person]) -> None:
-    """Fill in which identifiers these people hold. One query."""
-    by_id = {person.id: person for person in people if person.id}
+def load_values(profiles: Iterable[CandidateProfile]) -> None:
+    """Fill in which identifiers these profiles hold. One query."""
+    by_id = {profile.id: profile for profile in profiles if profile.id}
     if not by_id:
         return
-    for root, type_id, value in run(_HELD, [list(by_id)]):
-        by_id[root].values[type_id].add(value)
-
-
-def take_ids(count: int) -> list[int]:
-    """Ids for new profiles, so that everything about them can be written at once. One query."""
-    if not count:
-        return []
-    rows = run(
-        f"SELECT nextval(pg_get_serial_sequence('{Profile._meta.db_table}', 'id')) FROM generate_series(1, %s)",
-        [count],
-    )
-    return [pk for (pk,) in rows]
+    for root_id, type_id, value in run(_VALUES, [list(by_id)]):
+        by_id[root_id].values[type_id].add(value)

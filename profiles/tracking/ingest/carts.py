@@ -1,4 +1,4 @@
-"""Carts (T6): the same cart event sent twice is dropped, a person's older cart gives way to a newer one."""
+"""Cart events → which of them repeat another, and the carts as stored; a profile's newest cart supersedes older ones."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LOCK = 0x43415254
 # Carts share this many of them, so that no call, however long, fills the server's table of locks.
 _LOCKS = 1024
 
-Row = tuple[Item, int]
+CartEvent = tuple[Item, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Touch:
+class _CartTouch:
     index: int
     profile_id: int
     name: str
@@ -56,15 +56,15 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _touches(rows: Sequence[Row]) -> list[_Touch]:
+def _touches(events: Sequence[CartEvent]) -> list[_CartTouch]:
     return [
-        _Touch(item.index, profile_id, item.name, cart_id, _same(item.properties), item.occurred_at)
-        for item, profile_id in rows
+        _CartTouch(item.index, profile_id, item.name, cart_id, _same(item.properties), item.occurred_at)
+        for item, profile_id in events
         if (cart_id := cart_id_of(item))
     ]
 
 
-# Everything stored about the carts around these times, on any row of the same person.
+# Everything stored about the carts around these times, on any member of the same profile.
 _STORED = """
     WITH asked AS (
         SELECT * FROM unnest(%(index)b::int[], %(profile)b::bigint[], %(name)b::text[], %(cart)b::text[],
@@ -86,31 +86,31 @@ _STORED = """
 """
 
 
-def drop_doubles(rows: Sequence[Row], *, source_id: int) -> set[int]:
-    """The indexes of events that repeat one of the same cart: same person, source and name, the same article,
+def find_repeats(events: Sequence[CartEvent], *, source_id: int) -> set[int]:
+    """The indexes of events that repeat one of the same cart: same profile, source and name, the same article,
     variant, quantity and price (without an article: the same properties), within two seconds.
 
     Looks among the rows and in what is stored; calls about one cart wait for each other until they commit.
     Two queries, however many rows; none without a cart.
     """
-    touches = _touches(rows)
+    touches = _touches(events)
     if not touches:
         return set()
     _queue_up(touches, source_id)
-    doubles = _repeats_stored(touches, source_id)
+    repeats = _repeats_stored(touches, source_id)
     kept: dict[tuple[int, str, str, str], list[datetime.datetime]] = {}
     for touch in touches:
-        if touch.index in doubles:
+        if touch.index in repeats:
             continue
         times = kept.setdefault((touch.profile_id, touch.name, touch.cart_id, touch.same), [])
         if any(abs(touch.at - at) <= WINDOW for at in times):
-            doubles.add(touch.index)
+            repeats.add(touch.index)
         else:
             times.append(touch.at)
-    return doubles
+    return repeats
 
 
-def _queue_up(touches: list[_Touch], source_id: int) -> None:
+def _queue_up(touches: list[_CartTouch], source_id: int) -> None:
     carts = sorted({f"{source_id}:{touch.cart_id}" for touch in touches})
     ask(
         "SELECT pg_advisory_xact_lock(%s, key) FROM"
@@ -119,7 +119,7 @@ def _queue_up(touches: list[_Touch], source_id: int) -> None:
     )
 
 
-def _repeats_stored(touches: list[_Touch], source_id: int) -> set[int]:
+def _repeats_stored(touches: list[_CartTouch], source_id: int) -> set[int]:
     same = {touch.index: touch.same for touch in touches}
     params: dict[str, Any] = {
         "index": list(same),
@@ -148,23 +148,23 @@ _UPSERT = """
         last_event_at = greatest(profiles_cart.last_event_at, excluded.last_event_at),
         state = CASE WHEN excluded.state = 'ordered' THEN 'ordered' ELSE profiles_cart.state END
 """
-# A cart gives way to the person's one that was started last; what was ordered stays ordered.
+# The profile's cart that was started last supersedes the others; what was ordered stays ordered.
 _SUPERSEDE = """
-    WITH person AS (
+    WITH root AS (
         SELECT DISTINCT canonical_id AS id FROM profiles_profile WHERE id = ANY(%(profile)b::bigint[])
     ), member AS (
-        SELECT person.id AS person_id, person.id FROM person
+        SELECT root.id AS root_id, root.id FROM root
         UNION ALL
-        SELECT person.id, p.id FROM person
-        JOIN profiles_profile p ON p.canonical_id = person.id AND p.canonical_id <> p.id
+        SELECT root.id, p.id FROM root
+        JOIN profiles_profile p ON p.canonical_id = root.id AND p.canonical_id <> p.id
     ), newest AS (
-        SELECT DISTINCT ON (member.person_id) member.person_id, cart.id, cart.started_at
+        SELECT DISTINCT ON (member.root_id) member.root_id, cart.id, cart.started_at
         FROM member JOIN profiles_cart cart ON cart.profile_id = member.id
-        ORDER BY member.person_id, cart.started_at DESC, cart.id DESC
+        ORDER BY member.root_id, cart.started_at DESC, cart.id DESC
     ), older AS (
         SELECT cart.id, newest.id AS newest_id
         FROM newest
-        JOIN member ON member.person_id = newest.person_id
+        JOIN member ON member.root_id = newest.root_id
         JOIN profiles_cart cart ON cart.profile_id = member.id
         WHERE cart.state = 'open' AND (cart.started_at, cart.id) < (newest.started_at, newest.id)
         ORDER BY cart.id
@@ -175,14 +175,14 @@ _SUPERSEDE = """
 """
 
 
-def keep(rows: Sequence[Row], *, source_id: int) -> None:
-    """Write down the carts of these events (item, profile id of the person).
+def write_carts(events: Sequence[CartEvent], *, source_id: int) -> None:
+    """Store the carts of these events (item, id of its profile).
 
-    A person's newest cart supersedes their older open ones, in whatever order the events came; Order Completed
+    A profile's newest cart supersedes its older open ones, in whatever order the events came; Order Completed
     makes a cart ordered for good. Two queries, however many rows; none without a cart.
     """
     carts: dict[tuple[int, str], list[Any]] = {}
-    for item, profile_id in rows:
+    for item, profile_id in events:
         cart_id = cart_id_of(item)
         if not cart_id:
             continue

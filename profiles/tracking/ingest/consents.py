@@ -1,6 +1,6 @@
-"""Consent calls: what a person decided, sent by a page or a server, into the ledger (G4).
+"""Consent items → entries in the consent ledger, or why an item is refused.
 
-A public key may always say no. A yes of its needs the wording the person saw, and never overrules a no.
+A public key may always send a no. A yes from it needs the wording the person saw, and never overrules a no.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from cdp.errors import Invalid
 from cdp.sql import Answer
 from profiles.consent.ledger import GRANTED, WITHDRAWN, clean_consent, current_consents, record_consent
 from profiles.journal import Cause
-from profiles.tracking.ingest.identifiers import Claims
-from profiles.tracking.ingest.identity_resolution import Landing
-from profiles.tracking.parse.item_types import Item, RefusedItem
+from profiles.tracking.ingest.identifiers import ItemIdentifiers
+from profiles.tracking.ingest.identity_resolution import Resolution
+from profiles.tracking.parse.item_types import CONFLICT, Item, RefusedItem
 from profiles.tracking.sources.write_keys import Sender
 
 
-def check_consent(claims: Claims, sender: Sender) -> Claims | RefusedItem:
-    """The claims again, or why the ledger cannot take this."""
-    item = claims.item
+def check_consent(identifiers: ItemIdentifiers, sender: Sender) -> ItemIdentifiers | RefusedItem:
+    """The item's identifiers as they came, or why the ledger cannot take the item."""
+    item = identifiers.item
     try:
-        _, _, state = clean_consent(**_words(item), at=None)
+        _, _, state = clean_consent(**_consent_fields(item), at=None)
     except Invalid as invalid:
         problems = [
             {
@@ -34,45 +34,50 @@ def check_consent(claims: Claims, sender: Sender) -> Claims | RefusedItem:
             }
             for problem in invalid.problems
         ]
-        return _refusal(item, "bad_consent", problems[0]["message"], tuple(problems))
+        return RefusedItem.of(item, "bad_consent", problems[0]["message"], problems=problems)
     if sender.is_web and state == GRANTED and not _text(item, "wording"):
         message = "A yes that comes from a page needs “wording”: which text the person agreed to."
-        return _refusal(item, "consent_without_wording", message)
-    return claims
+        return RefusedItem.of(item, "consent_without_wording", message)
+    return identifiers
 
 
 def record_consents(
-    landings: Iterable[Landing], events: Answer[dict[Any, int]], *, sender: Sender, actor: Actor
-) -> None:
-    """Write the decisions of one call's consent items in their order, each through the ledger's own verb."""
-    for landing in landings:
-        item = landing.claims.item
+    resolutions: Iterable[Resolution], events: Answer[dict[Any, int]], *, sender: Sender, actor: Actor
+) -> dict[int, tuple[str, str, str]]:
+    """Write the decisions of one call's consent items, in their order, into the consent ledger.
+
+    The conflicts, by the item's index: (outcome, code, message) of a yes that was not recorded.
+    """
+    conflicts = {}
+    for resolution in resolutions:
+        item = resolution.item
         if item.message_id not in events.value:
             continue
-        words, person = _words(item), landing.person.now()
-        channel, purpose, state = clean_consent(**words, at=None)
+        fields, profile = _consent_fields(item), resolution.profile.survivor()
+        channel, purpose, state = clean_consent(**fields, at=None)
         if sender.is_web and state == GRANTED:
-            current = current_consents([person.id]).get(person.id, {}).get((channel, purpose))
+            current = current_consents([profile.id]).get(profile.id, {}).get((channel, purpose))
             if current is not None and current.state == WITHDRAWN:
-                landing.clashes(
-                    "consent_upgrade",
-                    f"The person said no to {channel}/{purpose}; a page's key cannot turn that into a yes.",
+                message = (
+                    f"The person said no to {channel}/{purpose}; a page's key cannot turn that into a yes."
                 )
+                conflicts[item.index] = (CONFLICT, "consent_upgrade", message)
                 continue
         record_consent(
-            profile_id=person.id,
-            **words,
+            profile_id=profile.id,
+            **fields,
             at=item.occurred_at,
             wording=_text(item, "wording"),
             proof=_proof(item),
             actor=actor,
             source=sender.source,
             cause=Cause("event", events.value[item.message_id]),
-            via_id=landing.member_id or None,
+            via_id=resolution.member_id or None,
         )
+    return conflicts
 
 
-def _words(item: Item) -> dict[str, str]:
+def _consent_fields(item: Item) -> dict[str, str]:
     return {name: _text(item, name) for name in ("channel", "purpose", "state")}
 
 
@@ -89,16 +94,3 @@ def _proof(item: Item) -> dict[str, Any]:
         **({"url": page["url"]} if isinstance(page, dict) and isinstance(page.get("url"), str) else {}),
         **({"proof": given} if given else {}),
     }
-
-
-def _refusal(item: Item, code: str, message: str, problems: tuple[dict[str, Any], ...] = ()) -> RefusedItem:
-    return RefusedItem(
-        item.index,
-        code=code,
-        message=message,
-        raw=item.raw,
-        kind=item.kind,
-        name=item.name,
-        message_text=item.message_text,
-        problems=problems,
-    )

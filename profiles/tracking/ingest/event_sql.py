@@ -1,4 +1,4 @@
-"""The SQL of one call's events and receipts, set-based."""
+"""SQL of one call's events and receipts: which messages are stored already, and the rows to write. Set-based."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from profiles.tracking.parse.item_types import BatchEntry, Item, ItemResult
 
 
 class Collision(Exception):
-    """Somebody else wrote about the same people at the same time; do the whole call again."""
+    """Somebody else changed the same profiles at the same time; the whole call is to be done again."""
 
 
 def as_json(value: Any) -> str:
@@ -47,7 +47,7 @@ def stored_messages(source_id: int, items: Iterable[Item]) -> Answer[set[Any]]:
     )
 
 
-def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
+def waiting_messages(source_id: int, texts: Iterable[str]) -> set[str]:
     """Which of these refused messages are in the inbox already. One query."""
     wanted = sorted({text for text in texts if text})
     if not wanted:
@@ -60,8 +60,8 @@ def held_messages(source_id: int, texts: Iterable[str]) -> set[str]:
     return {text for (text,) in rows}
 
 
-# Which name an item is filed under: events by their own, the rest by their kind.
 def event_name(item: Item) -> str:
+    """The name an item is filed under: events by their own, the rest by their kind."""
     return item.name if item.kind == "track" else item.kind
 
 
@@ -74,22 +74,22 @@ def name_ids(names: Iterable[str]) -> dict[str, int]:
     known = _known_names()
     wanted = set(names)
     unknown = sorted(wanted - known.keys())
-    found: dict[str, int] = {}
+    ids: dict[str, int] = {}
     if unknown:
-        found = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%b::text[])", [unknown]))
+        ids = dict(run("SELECT name, id FROM profiles_eventname WHERE name = ANY(%b::text[])", [unknown]))
         # Not before the transaction ends: it may have made the name itself, and be undone.
-        transaction.on_commit(lambda: known.update(found))
-    missing = [name for name in unknown if name not in found]
+        transaction.on_commit(lambda: known.update(ids))
+    missing = [name for name in unknown if name not in ids]
     if missing:
         # DO UPDATE so that a name somebody else is just making is given back, too.
-        found |= dict(
+        ids |= dict(
             run(
                 "INSERT INTO profiles_eventname (name) SELECT unnest(%b::text[])"
                 " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING name, id",
                 [missing],
             )
         )
-    return {name: found.get(name) or known[name] for name in wanted}
+    return {name: ids.get(name) or known[name] for name in wanted}
 
 
 _EVENTS = """
@@ -108,7 +108,7 @@ _EVENTS = """
 def insert_events(source_id: int, rows: Sequence[tuple[Item, int]]) -> Answer[dict[Any, int]]:
     """Write (item, member id) as events; ``{message id: event id}``.
 
-    IntegrityError when another call stored one of these messages since this one looked: what it says was decided on
+    IntegrityError when another call stored one of these messages since this one looked: this one was decided on
     what is no longer so.
     """
     if not rows:

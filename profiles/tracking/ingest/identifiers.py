@@ -1,4 +1,4 @@
-"""Who a call says it is about: its ids as identifiers, cleaned, strongest first."""
+"""One item → the identifiers it brings, cleaned and strongest first, or why it is refused."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CUSTOMER = "customer_id"
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
-class Claim:
-    """One identifier a call brings. Pending ones and contact values lead nowhere."""
+class SentIdentifier:
+    """One identifier an item brings. Pending ones and contact values resolve to nobody."""
 
     spec: TypeSpec
     value: str
@@ -45,85 +45,81 @@ class Claim:
         return self.spec.row.strength == IdentifierType.Strength.SOFT
 
     @property
-    def leads(self) -> bool:
+    def may_resolve(self) -> bool:
         return self.spec.row.is_unique and not self.is_pending
 
 
 @dataclass(slots=True)
-class Claims:
-    """What one item claims. ``previous`` are the readings of alias's old id, likeliest first.
+class ItemIdentifiers:
+    """The identifiers of one item. ``previous`` are what alias's old id may be, likeliest first.
 
-    ``secret`` names the one its userId is signed with, empty for none.
+    ``secret`` names the signing secret its userId is signed with, empty for none.
     """
 
     item: Item
-    strong: list[Claim] = field(default_factory=list)
-    soft: list[Claim] = field(default_factory=list)
-    contacts: list[Claim] = field(default_factory=list)
-    previous: list[Claim] = field(default_factory=list)
+    strong: list[SentIdentifier] = field(default_factory=list)
+    soft: list[SentIdentifier] = field(default_factory=list)
+    contacts: list[SentIdentifier] = field(default_factory=list)
+    previous: list[SentIdentifier] = field(default_factory=list)
     problems: list[ItemProblem] = field(default_factory=list)
     secret: str = ""
 
     @property
-    def leading(self) -> list[Claim]:
+    def resolving(self) -> list[SentIdentifier]:
         return [*self.strong, *self.soft]
 
     @property
     def adopts(self) -> bool:
-        """Whether the browser's history may join the person; ``context.adopt: false`` says no (I8)."""
+        """Whether the browser's history may go to the profile; ``context.adopt: false`` says no."""
         return self.item.context.get("adopt") is not False
 
 
-def claims_of(
+def identifiers_of(
     item: Item, fields: dict[str, Any], sender: Sender, types: dict[str, TypeSpec]
-) -> Claims | RefusedItem:
-    """The claims of one item, or why it is about nobody. ``fields`` are its traits by attribute."""
-    reading = _Reading(item, sender, types)
-    reading.user_id()
+) -> ItemIdentifiers | RefusedItem:
+    """The identifiers of one item, or why it is about nobody. ``fields`` are its traits by attribute."""
+    reader = _IdentifierReader(item, sender, types)
+    reader.user_id()
     if item.anonymous_id is not None:
-        reading.add(BROWSER, item.anonymous_id, "/anonymousId")
-    reading.external_ids()
-    reading.contacts(fields)
+        reader.add(BROWSER, item.anonymous_id, "/anonymousId")
+    reader.external_ids()
+    reader.contacts(fields)
     if item.previous_id is not None:
-        reading.previous(item.previous_id)
-    claims = reading.claims
-    claims.strong.sort(key=_strength)
-    if claims.leading or claims.previous:
-        return claims
-    return _nobody(item, claims.problems)
+        reader.previous(item.previous_id)
+    identifiers = reader.identifiers
+    identifiers.strong.sort(key=_strength)
+    if identifiers.resolving or identifiers.previous:
+        return identifiers
+    return _refuse(item, identifiers.problems)
 
 
-def _strength(claim: Claim) -> tuple[int, int]:
-    return (claim.spec.row.priority, claim.spec.id)
+def _strength(identifier: SentIdentifier) -> tuple[int, int]:
+    return (identifier.spec.row.priority, identifier.spec.id)
 
 
-def _nobody(item: Item, problems: list[ItemProblem]) -> RefusedItem:
+def _refuse(item: Item, problems: list[ItemProblem]) -> RefusedItem:
+    """Why an item without identifiers is refused: a blocked value first, else its first problem, if it has one."""
     blocked = [problem for problem in problems if problem["code"] == "blocked_value"]
-    first: ItemProblem = {
+    missing: ItemProblem = {
         "code": "missing_identifier",
         "message": "Give a userId, an anonymousId or one of context.externalIds.",
     }
-    for problem in [*blocked, *problems][:1]:
-        first = problem
-    return RefusedItem(
-        item.index,
-        code=first["code"],
-        message=first["message"],
-        raw=item.raw,
-        kind=item.kind,
-        name=item.name,
-        message_text=item.message_text,
+    reason = [*blocked, *problems, missing][0]
+    return RefusedItem.of(
+        item,
+        reason["code"],
+        reason["message"],
         outcome=BLOCKED_VALUE if blocked else INVALID,
-        problems=(*item.problems, *problems),
+        problems=[*item.problems, *problems],
     )
 
 
-class _Reading:
+class _IdentifierReader:
     """Reads one item's ids; collects what is wrong with them."""
 
     def __init__(self, item: Item, sender: Sender, types: dict[str, TypeSpec]) -> None:
         self.item, self.sender, self.types = item, sender, types
-        self.claims = Claims(item)
+        self.identifiers = ItemIdentifiers(item)
         self.seen: set[Key] = set()
 
     def user_id(self) -> None:
@@ -131,7 +127,7 @@ class _Reading:
         if item.user_id is None:
             return
         secret = matching_secret(source, item.user_id, item.user_hash) if item.user_hash is not None else ""
-        self.claims.secret, signed = secret, bool(secret)
+        self.identifiers.secret, signed = secret, bool(secret)
         if self.sender.is_web and not signed and (source.needs_user_hash or item.user_hash is not None):
             what = "does not belong to this userId" if item.user_hash is not None else "is missing"
             self.problem(
@@ -151,8 +147,8 @@ class _Reading:
         return self.types[CUSTOMER]
 
     def external_ids(self) -> None:
-        for place, (name, value, is_verified) in enumerate(self.item.external_ids):
-            pointer = f"/context/externalIds/{place}"
+        for position, (name, value, is_verified) in enumerate(self.item.external_ids):
+            pointer = f"/context/externalIds/{position}"
             if name not in self.types:
                 known = ", ".join(self.types)
                 self.problem(
@@ -180,16 +176,16 @@ class _Reading:
                 raw,
                 f"/traits/{name}",
                 is_pending=pending,
-                only_contact=not identifies,
-                is_told=False,  # the attribute's own cleaning tells
+                is_contact=not identifies,
+                reports_problems=False,  # the attribute's own cleaning does
             )
 
     def previous(self, raw: str) -> None:
         """An alias's old id may be a browser's or a user's."""
         for name in (BROWSER, self._main().name):
-            claim = self._clean(name, raw, "/previousId", is_told=name == BROWSER)
-            if claim is not None:
-                self.claims.previous.append(claim)
+            identifier = self._clean(name, raw, "/previousId", reports_problems=name == BROWSER)
+            if identifier is not None:
+                self.identifiers.previous.append(identifier)
 
     def add(
         self,
@@ -199,19 +195,24 @@ class _Reading:
         *,
         is_verified: bool = False,
         is_pending: bool = False,
-        only_contact: bool = False,
-        is_told: bool = True,
+        is_contact: bool = False,
+        reports_problems: bool = True,
     ) -> None:
-        claim = self._clean(
-            name, raw, pointer, is_verified=is_verified, is_pending=is_pending, is_told=is_told
+        identifier = self._clean(
+            name,
+            raw,
+            pointer,
+            is_verified=is_verified,
+            is_pending=is_pending,
+            reports_problems=reports_problems,
         )
-        if claim is None or claim.key in self.seen:
+        if identifier is None or identifier.key in self.seen:
             return
-        self.seen.add(claim.key)
-        if not claim.leads or only_contact:
-            self.claims.contacts.append(claim)
+        self.seen.add(identifier.key)
+        if not identifier.may_resolve or is_contact:
+            self.identifiers.contacts.append(identifier)
         else:
-            (self.claims.soft if claim.is_soft else self.claims.strong).append(claim)
+            (self.identifiers.soft if identifier.is_soft else self.identifiers.strong).append(identifier)
 
     def _clean(
         self,
@@ -221,24 +222,24 @@ class _Reading:
         *,
         is_verified: bool = False,
         is_pending: bool = False,
-        is_told: bool = True,
-    ) -> Claim | None:
+        reports_problems: bool = True,
+    ) -> SentIdentifier | None:
         spec = self.types[name]
         try:
-            return Claim(spec, spec.clean(raw), raw, pointer, is_verified, is_pending)
+            return SentIdentifier(spec, spec.clean(raw), raw, pointer, is_verified, is_pending)
         except Blocked as blocked:
             self.problem("blocked_value", pointer, raw, str(blocked))
         except BadValue as bad:
-            if is_told:
+            if reports_problems:
                 self.problem("bad_identifier", pointer, raw, str(bad))
         return None
 
     def problem(self, code: str, pointer: str, value: str, message: str) -> None:
-        self.claims.problems.append(
+        self.identifiers.problems.append(
             {"code": code, "pointer": pointer, "value": value[:255], "message": message}
         )
 
 
-def keys_of(many: Iterable[Claims]) -> set[Key]:
-    """Every key whose owner decides something."""
-    return {claim.key for claims in many for claim in [*claims.leading, *claims.previous]}
+def keys_of(items: Iterable[ItemIdentifiers]) -> set[Key]:
+    """Every identifier whose owner has to be known."""
+    return {identifier.key for item in items for identifier in [*item.resolving, *item.previous]}

@@ -1,372 +1,431 @@
-"""Whom each item of a call is about (I5-I8), decided in memory in the order of the items.
+"""Identifiers of a call's items, and what is known about them → a plan of whom each item is about. No query.
 
-The strongest id that leads somewhere names the person. Weaker ids that lead nowhere yet are given to them; one
-that leads to an anonymous profile joins it to them; one that leads to another recognized person joins nobody:
-a soft one changes hands from this moment on, a hard one is kept for contact and becomes a suggestion.
+Items are resolved in their order, in memory. The strongest identifier that resolves names the profile. Weaker
+identifiers that resolve to nobody yet are given to it; one of an anonymous profile merges that profile into it; one
+of another recognized profile merges nobody: a soft value changes owner from this moment on, a hard one is kept for
+contact and becomes a duplicate suggestion.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from profiles.tracking.ingest.candidates import Hit, Interval, Known, Person
-from profiles.tracking.ingest.identifiers import Claim, Claims, Key
-from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, ItemProblem
+from profiles.tracking.ingest.candidates import (
+    CandidateProfile,
+    IdentifierOwner,
+    KnownIdentifiers,
+    OwnershipInterval,
+)
+from profiles.tracking.ingest.identifiers import ItemIdentifiers, Key, SentIdentifier
+from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, Item, ItemProblem
+
+_TOUCH_AFTER = datetime.timedelta(hours=1)
 
 
 @dataclass(slots=True)
-class Landing:
-    """Where an item goes: the person, and the member whose id led there (0: the person's own row)."""
+class Resolution:
+    """Whom an item is about, and the member whose identifier resolved (0: the profile's own row).
 
-    claims: Claims
-    person: Person
+    Changed by the resolver alone; read-only once it is part of a plan.
+    """
+
+    identifiers: ItemIdentifiers
+    profile: CandidateProfile
     member_id: int
     outcome: str = APPLIED
     code: str = ""
     message: str = ""
     problems: list[ItemProblem] = field(default_factory=list)
 
-    def clashes(self, code: str, message: str) -> None:
+    @property
+    def item(self) -> Item:
+        return self.identifiers.item
+
+    def conflict(self, code: str, message: str) -> None:
         self.outcome, self.code, self.message = CONFLICT, code, message
 
 
-@dataclass(slots=True)
-class Attach:
-    """An identifier to give to a person. ``resolves`` is settled at the end, when values stopped moving."""
+@dataclass(frozen=True, slots=True)
+class IdentifierGrant:
+    """An identifier to give to a profile. It resolves only if the value is still the profile's at the end."""
 
-    landing: Landing
-    claim: Claim
-    leads: bool
-
-
-@dataclass(slots=True)
-class Join:
-    winner: Person
-    loser: Person
-    landing: Landing
-    claim: Claim
+    resolution: Resolution
+    identifier: SentIdentifier
+    may_resolve: bool
 
 
-@dataclass(slots=True)
-class Clash:
-    """Two people who stay apart though a value leads from one to the other; ``reason`` when held (I10)."""
+@dataclass(frozen=True, slots=True)
+class PlannedMerge:
+    winner: CandidateProfile
+    loser: CandidateProfile
+    resolution: Resolution
 
-    landing: Landing
-    person: Person
-    other: Person
-    claim: Claim
+
+@dataclass(frozen=True, slots=True)
+class KeptApart:
+    """Two profiles that stay apart though they share a value; ``reason`` when the merge waits for staff."""
+
+    resolution: Resolution
+    profile: CandidateProfile
+    owner: CandidateProfile
+    identifier: SentIdentifier
     reason: str = ""
-    people: int = 0
+    profile_count: int = 0
 
 
-@dataclass(slots=True)
-class Decided:
-    landings: list[Landing] = field(default_factory=list)
-    new: list[Person] = field(default_factory=list)
-    attached: list[Attach] = field(default_factory=list)
-    joins: list[Join] = field(default_factory=list)
-    clashes: list[Clash] = field(default_factory=list)
-    passed: set[Key] = field(default_factory=set)
-    touched: dict[int, tuple[datetime.datetime, bool]] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call changes, for ``write_plan``. Profiles in it get their ids when they are written.
 
-
-class Decider:
-    """Decides item after item. Asks only when two stored profiles are to be joined:
-
-    ``merges_left()`` how many joins the source has left this hour (once), ``objection(a, b)`` the sentence of
-    somebody's verdict that these two are not one person, or "".
+    ``owners`` says whose each value is at the end; ``moved`` has the intervals of soft values that changed owner;
+    ``touched`` are identifiers seen again, as (when, whether verified now).
     """
+
+    resolutions: tuple[Resolution, ...]
+    new_profiles: tuple[CandidateProfile, ...]
+    grants: tuple[IdentifierGrant, ...]
+    merges: tuple[PlannedMerge, ...]
+    kept_apart: tuple[KeptApart, ...]
+    owners: Mapping[Key, CandidateProfile]
+    moved: Mapping[Key, tuple[OwnershipInterval, ...]]
+    touched: Mapping[int, tuple[datetime.datetime, bool]]
+
+
+def resolve(
+    items: Iterable[ItemIdentifiers],
+    known: KnownIdentifiers,
+    *,
+    is_web: bool,
+    merges_left: Callable[[], int],
+    objection: Callable[[int, int], str],
+) -> Plan:
+    """Whom each item is about, and all that follows from it. ``known`` is used up.
+
+    Asked only when two stored profiles are to be merged: ``merges_left()`` how many merges the source has left this
+    hour (once), ``objection(a, b)`` the sentence of staff's verdict that these two are different people, or "".
+    """
+    resolver = _Resolver(known, is_web=is_web, merges_left=merges_left, objection=objection)
+    for item in items:
+        resolver.resolve(item)
+    return resolver.plan()
+
+
+class _Resolver:
+    """Resolves item after item; what one of them changes counts for the next."""
 
     def __init__(
         self,
-        known: Known,
+        known: KnownIdentifiers,
         *,
         is_web: bool,
         merges_left: Callable[[], int],
         objection: Callable[[int, int], str],
     ) -> None:
         self.known, self.is_web = known, is_web
-        self._merges_left, self._objection = merges_left, objection
-        self._left: int | None = None
-        self.out = Decided()
-        self._given: set[tuple[int, Key]] = set()
+        self._ask_merges_left, self._objection = merges_left, objection
+        self._merges_left: int | None = None
+        self._resolutions: list[Resolution] = []
+        self._new: list[CandidateProfile] = []
+        self._grants: list[IdentifierGrant] = []
+        self._merges: list[PlannedMerge] = []
+        self._kept_apart: list[KeptApart] = []
+        self._moved: set[Key] = set()
+        self._touched: dict[int, tuple[datetime.datetime, bool]] = {}
+        self._granted: set[tuple[int, Key]] = set()
 
-    def decide(self, claims: Claims) -> Landing:
-        item = claims.item
-        landing = self._land(claims)
-        self.out.landings.append(landing)
-        landing.person.now().saw(item.occurred_at)
-        for claim in claims.strong:
-            self._take_strong(claim, landing)
-        for claim in claims.soft:
-            self._take_soft(claim, landing)
-        for claim in claims.contacts:
-            self._give(claim, landing, leads=False)
-        if claims.previous:
-            self._alias(landing)
-        return landing
+    def plan(self) -> Plan:
+        return Plan(
+            resolutions=tuple(self._resolutions),
+            new_profiles=tuple(profile for profile in self._new if profile.merged_into is None),
+            grants=tuple(self._grants),
+            merges=tuple(self._merges),
+            kept_apart=tuple(self._kept_apart),
+            owners={key: owner.profile for key, owner in self.known.owners.items()},
+            moved={key: tuple(self.known.intervals[key]) for key in self._moved},
+            touched=self._touched,
+        )
 
-    # --- The person -------------------------------------------------------------------------------------
+    def resolve(self, identifiers: ItemIdentifiers) -> None:
+        resolution = self._find_profile(identifiers)
+        self._resolutions.append(resolution)
+        resolution.profile.survivor().record_activity(identifiers.item.occurred_at)
+        for identifier in identifiers.strong:
+            self._take_strong(identifier, resolution)
+        for identifier in identifiers.soft:
+            self._take_soft(identifier, resolution)
+        for identifier in identifiers.contacts:
+            self._grant(identifier, resolution, may_resolve=False)
+        if identifiers.previous:
+            self._alias(resolution)
 
-    def _land(self, claims: Claims) -> Landing:
-        at = claims.item.occurred_at
-        for place, claim in enumerate(claims.strong):
-            hit = self._owner(claim)
-            if hit is not None and self._fits(hit.person.now(), claims.strong[:place]):
-                self._touch(hit, claim, at)
-                return Landing(claims, hit.person, hit.member_id)
-        for claim in self._telling(claims.soft):
-            hit = self._soft_owner(claim, at)
-            if hit is not None and (not claims.strong or self._adopts(hit.person.now(), claim, claims)):
-                self._touch(hit, claim, at)
-                return Landing(claims, hit.person, hit.member_id)
-        if not claims.leading:  # an alias of an id nobody knows, to be given to whoever has the old one
-            for claim in claims.previous:
-                if (hit := self._owner(claim)) is not None:
-                    return Landing(claims, hit.person, hit.member_id)
-        person = Person(0, is_new=True)
-        self.out.new.append(person)
-        return Landing(claims, person, 0)
+    # --- The profile ------------------------------------------------------------------------------------
 
-    def _telling(self, soft: list[Claim]) -> list[Claim]:
-        """Soft ids that may name the person: one of a shared device only when there is no other (I10)."""
-        return [claim for claim in soft if claim.key not in self.known.shared] or soft
+    def _find_profile(self, identifiers: ItemIdentifiers) -> Resolution:
+        at = identifiers.item.occurred_at
+        for position, identifier in enumerate(identifiers.strong):
+            owner = self._owner(identifier)
+            if owner is not None and self._fits(owner.profile.survivor(), identifiers.strong[:position]):
+                self._touch(owner, identifier, at)
+                return Resolution(identifiers, owner.profile, owner.member_id)
+        for identifier in self._naming(identifiers.soft):
+            owner = self._owner_at(identifier, at)
+            if owner is not None and (
+                not identifiers.strong or self._adopts(owner.profile.survivor(), identifier, identifiers)
+            ):
+                self._touch(owner, identifier, at)
+                return Resolution(identifiers, owner.profile, owner.member_id)
+        if not identifiers.resolving:  # an alias of an id nobody has: it goes to the owner of the old one
+            for identifier in identifiers.previous:
+                if (owner := self._owner(identifier)) is not None:
+                    return Resolution(identifiers, owner.profile, owner.member_id)
+        profile = CandidateProfile(0, is_new=True)
+        self._new.append(profile)
+        return Resolution(identifiers, profile, 0)
 
-    def _owner(self, claim: Claim) -> Hit | None:
-        return self.known.owners.get(claim.key)
+    def _naming(self, soft: list[SentIdentifier]) -> list[SentIdentifier]:
+        """Soft ids that may name the profile: one of a shared device only when there is no other."""
+        return [identifier for identifier in soft if identifier.key not in self.known.shared] or soft
 
-    def _soft_owner(self, claim: Claim, at: datetime.datetime) -> Hit | None:
+    def _owner(self, identifier: SentIdentifier) -> IdentifierOwner | None:
+        return self.known.owners.get(identifier.key)
+
+    def _owner_at(self, identifier: SentIdentifier, at: datetime.datetime) -> IdentifierOwner | None:
         """Whose the value was at that time."""
-        for interval in self.known.intervals.get(claim.key, ()):
-            if interval.holds(at):
-                return Hit(interval.person, interval.member_id)
-        return self._owner(claim)
+        for interval in self.known.intervals.get(identifier.key, ()):
+            if interval.covers(at):
+                return IdentifierOwner(interval.profile, interval.member_id)
+        return self._owner(identifier)
 
-    def _fits(self, person: Person, stronger: list[Claim]) -> bool:
-        """Not when a stronger id is new and the person has all they may have of its type: somebody else (I7)."""
-        for claim in stronger:
-            limit = claim.spec.row.max_per_profile
-            if limit is not None and self._owner(claim) is None:
-                held = person.values[claim.spec.id]
-                if claim.value not in held and len(held) >= limit:
-                    return False
-        return True
+    def _fits(self, profile: CandidateProfile, stronger: list[SentIdentifier]) -> bool:
+        """Not when a stronger id is new and the profile has all it may have of its type: somebody else."""
+        return not any(
+            self._owner(identifier) is None and self._is_full(profile, identifier) for identifier in stronger
+        )
 
-    def _adopts(self, person: Person, soft: Claim, claims: Claims) -> bool:
-        """Whether somebody new to us by hard ids may be who this browser belongs to (I6, I8)."""
-        if soft.key in self.known.shared or not claims.adopts:
+    def _is_full(self, profile: CandidateProfile, identifier: SentIdentifier) -> bool:
+        """Whether the profile may not be given this value, having as many of its type as are allowed."""
+        limit, values = identifier.spec.row.max_per_profile, profile.values[identifier.spec.id]
+        return limit is not None and identifier.value not in values and len(values) >= limit
+
+    def _adopts(self, profile: CandidateProfile, soft: SentIdentifier, identifiers: ItemIdentifiers) -> bool:
+        """Whether somebody with new hard ids may be the owner of this browser."""
+        if soft.key in self.known.shared or not identifiers.adopts:
             return False
-        if any(self._owner(claim) is not None for claim in claims.strong):
+        if any(self._owner(identifier) is not None for identifier in identifiers.strong):
             return False
-        if not person.is_recognized:
+        if not profile.is_recognized:
             return True
-        return not any(person.values[claim.spec.id] for claim in claims.strong)
+        return not any(profile.values[identifier.spec.id] for identifier in identifiers.strong)
 
-    # --- Its ids ----------------------------------------------------------------------------------------
+    # --- Its identifiers --------------------------------------------------------------------------------
 
-    def _take_strong(self, claim: Claim, landing: Landing) -> None:
-        hit, person = self._owner(claim), landing.person.now()
-        if hit is None:
-            limit, held = claim.spec.row.max_per_profile, person.values[claim.spec.id]
-            if limit is not None and claim.value not in held and len(held) >= limit:
-                landing.problems.append(_too_many(claim, limit))
-                self._give(claim, landing, leads=False)
-            else:
-                self._give(claim, landing, leads=True)
-            return
-        other = hit.person.now()
-        if other is person:
-            self._touch(hit, claim, landing.claims.item.occurred_at)
-        elif self._may_join(person, other):
-            self._join(person, other, claim, landing)
-        else:
-            self._give(claim, landing, leads=False)
-            self._clash(claim, landing, person, other)
-
-    def _take_soft(self, claim: Claim, landing: Landing) -> None:
-        at, person = landing.claims.item.occurred_at, landing.person.now()
-        owner = self._owner(claim)
-        may_link = claim.key not in self.known.shared and landing.claims.adopts
+    def _take_strong(self, identifier: SentIdentifier, resolution: Resolution) -> None:
+        owner, profile = self._owner(identifier), resolution.profile.survivor()
         if owner is None:
-            if may_link or not landing.claims.strong:
-                self._give(claim, landing, leads=True)
+            is_full = self._is_full(profile, identifier)
+            if is_full:
+                resolution.problems.append(_too_many(identifier))
+            self._grant(identifier, resolution, may_resolve=not is_full)
             return
-        hit = self._soft_owner(claim, at)
-        other = hit.person.now() if hit else owner.person.now()
-        if other is person:
-            self._touch(owner, claim, at)
+        owning = owner.profile.survivor()
+        if owning is profile:
+            self._touch(owner, identifier, resolution.item.occurred_at)
+        elif _may_merge(profile, owning):
+            self._merge(profile, owning, identifier, resolution)
+        else:
+            self._grant(identifier, resolution, may_resolve=False)
+            self._keep_apart(identifier, resolution, profile, owning)
+
+    def _take_soft(self, identifier: SentIdentifier, resolution: Resolution) -> None:
+        at, profile = resolution.item.occurred_at, resolution.profile.survivor()
+        owner = self._owner(identifier)
+        may_link = identifier.key not in self.known.shared and resolution.identifiers.adopts
+        if owner is None:
+            if may_link or not resolution.identifiers.strong:
+                self._grant(identifier, resolution, may_resolve=True)
             return
-        if not landing.claims.strong and len(landing.claims.soft) < 2:
-            return  # this id alone led here, by an earlier interval
+        owner_then = self._owner_at(identifier, at)
+        owning = owner_then.profile.survivor() if owner_then else owner.profile.survivor()
+        if owning is profile:
+            self._touch(owner, identifier, at)
+            return
+        if not resolution.identifiers.strong and len(resolution.identifiers.soft) < 2:
+            return  # this id alone resolved, by an earlier interval
         if not may_link:
             return
-        if not (person.is_recognized and other.is_recognized):
-            if not (person.is_locked or other.is_locked):
-                self._join(person, other, claim, landing)
+        if not (profile.is_recognized and owning.is_recognized):
+            if _may_merge(profile, owning):
+                self._merge(profile, owning, identifier, resolution)
             else:
-                self._clash(claim, landing, person, other)
-        elif hit is not None and self._is_current(claim, at):
-            self._pass_on(claim, landing, other, hit.member_id, at)
+                self._keep_apart(identifier, resolution, profile, owning)
+        elif owner_then is not None and self._is_current(identifier, at):
+            self._change_owner(identifier, resolution, owning, owner_then.member_id, at)
 
-    def _is_current(self, claim: Claim, at: datetime.datetime) -> bool:
-        intervals = self.known.intervals.get(claim.key)
+    def _is_current(self, identifier: SentIdentifier, at: datetime.datetime) -> bool:
+        intervals = self.known.intervals.get(identifier.key)
         begun = intervals[-1].end or intervals[-1].start if intervals else None
         return begun is None or at >= begun
 
-    def _may_join(self, person: Person, other: Person) -> bool:
-        """Two recognized people never (I7), locked ones neither (I11)."""
-        if person.is_locked or other.is_locked:
-            return False
-        return not (person.is_recognized and other.is_recognized)
-
-    def _give(self, claim: Claim, landing: Landing, *, leads: bool) -> None:
-        person = landing.person.now()
-        place = (id(person), claim.key)
-        if place in self._given:
+    def _grant(self, identifier: SentIdentifier, resolution: Resolution, *, may_resolve: bool) -> None:
+        profile = resolution.profile.survivor()
+        granted = (id(profile), identifier.key)
+        if granted in self._granted:
             return
-        self._given.add(place)
-        self.out.attached.append(Attach(landing, claim, leads))
-        if leads:
-            self.known.owners[claim.key] = Hit(person, landing.member_id)
-            person.values[claim.spec.id].add(claim.value)
-            if claim.spec.makes_recognized:
-                person.is_recognized = True
+        self._granted.add(granted)
+        self._grants.append(IdentifierGrant(resolution, identifier, may_resolve))
+        if may_resolve:
+            self.known.owners[identifier.key] = IdentifierOwner(profile, resolution.member_id)
+            profile.values[identifier.spec.id].add(identifier.value)
+            if identifier.spec.makes_recognized:
+                profile.is_recognized = True
 
-    def _touch(self, hit: Hit, claim: Claim, at: datetime.datetime) -> None:
-        if not hit.identifier_id:
+    def _touch(self, owner: IdentifierOwner, identifier: SentIdentifier, at: datetime.datetime) -> None:
+        if not owner.identifier_id:
             return
-        verified = claim.is_verified and not hit.is_verified
-        is_old = hit.last_seen_at is None or at - hit.last_seen_at > datetime.timedelta(hours=1)
+        verified = identifier.is_verified and not owner.is_verified
+        is_old = owner.last_seen_at is None or at - owner.last_seen_at > _TOUCH_AFTER
         if verified or is_old:
-            before = self.out.touched.get(hit.identifier_id, (at, False))
-            self.out.touched[hit.identifier_id] = (max(before[0], at), before[1] or verified)
+            before = self._touched.get(owner.identifier_id, (at, False))
+            self._touched[owner.identifier_id] = (max(before[0], at), before[1] or verified)
 
     # --- Two profiles -----------------------------------------------------------------------------------
 
-    def _join(self, person: Person, other: Person, claim: Claim, landing: Landing) -> None:
-        """Make two profiles one: the recognized one survives, then the one the call is about."""
+    def _merge(
+        self,
+        profile: CandidateProfile,
+        owning: CandidateProfile,
+        identifier: SentIdentifier,
+        resolution: Resolution,
+    ) -> None:
+        """Make two profiles one: the recognized one survives, else the one the item is about."""
         winner, loser = (
-            (other, person) if other.is_recognized and not person.is_recognized else (person, other)
+            (owning, profile) if owning.is_recognized and not profile.is_recognized else (profile, owning)
         )
         if loser.is_new:
-            self._fold(winner, loser)
+            _fold(winner, loser)
             return
         if winner.is_new:  # nothing of it is stored yet: what it brings goes to the other
-            other_recognized = loser.is_recognized or winner.is_recognized
-            self._fold(loser, winner)
-            loser.is_recognized = other_recognized
+            _fold(loser, winner)
             return
-        if self._left is None:
-            self._left = self._merges_left()
-        if self._left <= 0:
-            self._clash(claim, landing, person, other, reason="rate")
+        if self._merges_left is None:
+            self._merges_left = self._ask_merges_left()
+        if self._merges_left <= 0:
+            self._keep_apart(identifier, resolution, profile, owning, reason="rate")
             return
         if sentence := self._objection(winner.id, loser.id):
-            landing.clashes("verdict", sentence)
+            resolution.conflict("verdict", sentence)
             return
-        self._left -= 1
-        self.out.joins.append(Join(winner, loser, landing, claim))
-        landing.outcome = MERGED
-        self._fold(winner, loser)
+        self._merges_left -= 1
+        self._merges.append(PlannedMerge(winner, loser, resolution))
+        resolution.outcome = MERGED
+        _fold(winner, loser)
 
-    def _fold(self, winner: Person, loser: Person) -> None:
-        loser.joined = winner
-        winner.is_recognized = winner.is_recognized or loser.is_recognized
-        for kind, values in loser.values.items():
-            winner.values[kind] |= values
-        for at in (loser.since, loser.until):
-            if at is not None:
-                winner.saw(at)
-
-    def _pass_on(
-        self, claim: Claim, landing: Landing, other: Person, member_id: int, at: datetime.datetime
+    def _change_owner(
+        self,
+        identifier: SentIdentifier,
+        resolution: Resolution,
+        owning: CandidateProfile,
+        member_id: int,
+        at: datetime.datetime,
     ) -> None:
-        """The browser is another person's from now on; what happened before stays where it is (I8)."""
-        person = landing.person.now()
-        intervals = self.known.intervals.get(claim.key) or [Interval(other, member_id, None, None)]
-        hands = {interval.person.now() for interval in intervals} | {person}
-        if person not in {interval.person.now() for interval in intervals} and (
-            len(hands) >= settings.CDP_BREAKER_PEOPLE
-        ):
-            self._clash(claim, landing, person, other, reason="value", people=len(hands))
+        """The browser is another profile's from now on; what happened before stays where it is."""
+        profile = resolution.profile.survivor()
+        intervals = self.known.intervals.get(identifier.key) or [
+            OwnershipInterval(owning, member_id, None, None)
+        ]
+        owners = {interval.profile.survivor() for interval in intervals}
+        count = len(owners | {profile})
+        if profile not in owners and count >= settings.CDP_BREAKER_PEOPLE:
+            self._keep_apart(identifier, resolution, profile, owning, reason="value", profile_count=count)
             return
         ended = intervals[-1].end
-        if ended is not None:  # whoever had it was deleted, then it was somebody's anew
-            intervals.append(Interval(other, member_id, ended, at))
+        if ended is not None:  # its owner was deleted, then somebody had it anew
+            intervals.append(OwnershipInterval(owning, member_id, ended, at))
         intervals[-1].end = at
-        intervals.append(Interval(person, landing.member_id, at, None))
-        self.known.intervals[claim.key] = intervals
-        self.out.passed.add(claim.key)
-        self._given.discard((id(person), claim.key))
-        self._give(claim, landing, leads=True)
-        landing.problems.append(
-            {
-                "code": "changed_hands",
-                "pointer": claim.pointer,
-                "value": claim.raw,
-                "message": f"This {claim.spec.row} belonged to profile #{other.id} until now; earlier events stay there.",
-            }
-        )
+        intervals.append(OwnershipInterval(profile, resolution.member_id, at, None))
+        self.known.intervals[identifier.key] = intervals
+        self._moved.add(identifier.key)
+        self._granted.discard((id(profile), identifier.key))
+        self._grant(identifier, resolution, may_resolve=True)
+        message = f"This {identifier.spec.row} belonged to profile #{owning.id} until now; earlier events stay there."
+        problem = {"code": "changed_hands", "pointer": identifier.pointer, "value": identifier.raw}
+        resolution.problems.append({**problem, "message": message})
 
-    def _clash(
+    def _keep_apart(
         self,
-        claim: Claim,
-        landing: Landing,
-        person: Person,
-        other: Person,
+        identifier: SentIdentifier,
+        resolution: Resolution,
+        profile: CandidateProfile,
+        owning: CandidateProfile,
         *,
         reason: str = "",
-        people: int = 0,
+        profile_count: int = 0,
     ) -> None:
-        self.out.clashes.append(Clash(landing, person, other, claim, reason, people))
+        self._kept_apart.append(KeptApart(resolution, profile, owning, identifier, reason, profile_count))
+        label = f"{identifier.spec.row} {identifier.raw}"
         if reason:
-            landing.clashes(
-                "held", f"{claim.spec.row} {claim.raw} would join more people than allowed; it waits in Held."
-            )
+            resolution.conflict("held", f"{label} would join more people than allowed; it waits in Held.")
         else:
-            kept = "it stays there" if claim.is_soft else "kept here for contact only"
-            landing.clashes(
-                "identifier_clash", f"{claim.spec.row} {claim.raw} leads to another person; {kept}."
-            )
+            kept = "it stays there" if identifier.is_soft else "kept here for contact only"
+            resolution.conflict("identifier_clash", f"{label} leads to another person; {kept}.")
 
-    def _alias(self, landing: Landing) -> None:
-        """``previousId`` and ``userId`` are one person, says the sender; a public key may say it of nobody known."""
-        for claim in landing.claims.previous:
-            hit = self._owner(claim)
-            if hit is None:
+    def _alias(self, resolution: Resolution) -> None:
+        """``previousId`` and ``userId`` are the same person's; a public key cannot say so of two known people."""
+        for identifier in resolution.identifiers.previous:
+            owner = self._owner(identifier)
+            if owner is None:
                 continue
-            person, other = landing.person.now(), hit.person.now()
-            if person is other:
+            profile, owning = resolution.profile.survivor(), owner.profile.survivor()
+            if profile is owning:
                 return
-            if claim.key in self.known.shared:
-                landing.problems.append(_shared(claim))
+            if identifier.key in self.known.shared:
+                resolution.problems.append(_shared(identifier))
                 return
-            both = person.is_recognized and other.is_recognized
-            if person.is_locked or other.is_locked or (both and self.is_web):
-                self._clash(claim, landing, person, other)
+            both = profile.is_recognized and owning.is_recognized
+            if profile.is_locked or owning.is_locked or (both and self.is_web):
+                self._keep_apart(identifier, resolution, profile, owning)
             else:
-                self._join(person, other, claim, landing)
+                self._merge(profile, owning, identifier, resolution)
             return
-        self._give(landing.claims.previous[0], landing, leads=True)
+        self._grant(resolution.identifiers.previous[0], resolution, may_resolve=True)
 
 
-def _shared(claim: Claim) -> ItemProblem:
+def _may_merge(profile: CandidateProfile, owning: CandidateProfile) -> bool:
+    """Traffic never merges two recognized profiles, nor locked ones."""
+    if profile.is_locked or owning.is_locked:
+        return False
+    return not (profile.is_recognized and owning.is_recognized)
+
+
+def _fold(winner: CandidateProfile, loser: CandidateProfile) -> None:
+    """The winner stands for the loser from here on."""
+    loser.merged_into = winner
+    winner.is_recognized = winner.is_recognized or loser.is_recognized
+    for type_id, values in loser.values.items():
+        winner.values[type_id] |= values
+    for at in (loser.active_from, loser.active_until):
+        if at is not None:
+            winner.record_activity(at)
+
+
+def _shared(identifier: SentIdentifier) -> ItemProblem:
     return {
         "code": "shared_device",
-        "pointer": claim.pointer,
-        "value": claim.raw[:255],
-        "message": f"{claim.spec.row} {claim.raw} is a shared device; it joins nobody.",
+        "pointer": identifier.pointer,
+        "value": identifier.raw[:255],
+        "message": f"{identifier.spec.row} {identifier.raw} is a shared device; it joins nobody.",
     }
 
 
-def _too_many(claim: Claim, limit: int) -> ItemProblem:
+def _too_many(identifier: SentIdentifier) -> ItemProblem:
+    limit, name = identifier.spec.row.max_per_profile, identifier.spec.name
     return {
         "code": "too_many",
-        "pointer": claim.pointer,
-        "value": claim.raw[:255],
-        "message": f"One person has at most {limit} {claim.spec.name}; this one is kept for contact only.",
+        "pointer": identifier.pointer,
+        "value": identifier.raw[:255],
+        "message": f"One person has at most {limit} {name}; this one is kept for contact only.",
     }

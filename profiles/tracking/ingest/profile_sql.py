@@ -1,13 +1,12 @@
-"""The SQL of what one call changes about people: profiles, their identifiers, and who stays apart. Set-based.
+"""SQL of what one call changes about profiles: the profiles, their identifiers, visits, and who stays apart.
 
-New profiles, then identifiers (in key order), then events; rows of people are locked last and in id order, and
-only of those that change. Merges go through the one merge verb.
+Set-based: a constant number of statements, however many rows.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,35 +15,49 @@ import orjson
 from cdp.sql import Answer, ask, run
 from profiles.models import Profile
 from profiles.pairs import suggestions
-from profiles.tracking.ingest.candidates import Interval, Person, take_ids
+from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.event_sql import as_json
-from profiles.tracking.ingest.identifiers import Claim
-from profiles.tracking.ingest.identity_resolution import Attach, Clash, Decided
+from profiles.tracking.ingest.identifiers import Key, SentIdentifier
+from profiles.tracking.ingest.identity_resolution import IdentifierGrant, Plan
 
 _COLUMNS = ", ".join(Profile.FIELDS)
 _RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for name in Profile.FIELDS)
 
 
-def give_ids(people: Sequence[Person]) -> None:
-    """One query, none without people."""
-    for person, pk in zip(people, take_ids(len(people)), strict=True):
-        person.id = pk
+# Last seen to five minutes: more would be a row for every call.
+_VISIT_AFTER = datetime.timedelta(minutes=5)
+
+StoredIdentifier = tuple[int, str, int]  # type id, value, id of the member that holds it
 
 
-def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], source_id: int) -> None:
+def assign_ids(new: Sequence[CandidateProfile]) -> None:
+    """Give new profiles their ids, so that everything about them can be written at once. One query, or none."""
+    if not new:
+        return
+    table = Profile._meta.db_table
+    rows = run(
+        f"SELECT nextval(pg_get_serial_sequence('{table}', 'id')) FROM generate_series(1, %s)", [len(new)]
+    )
+    for profile, (pk,) in zip(new, rows, strict=True):
+        profile.id = pk
+
+
+def insert_profiles(
+    new: Sequence[CandidateProfile], values: dict[int, dict[str, Any]], source_id: int
+) -> None:
     """Write new profiles that have their ids; ``values`` by ``id()`` are their columns and ``attributes``. One query."""
-    if not people:
+    if not new:
         return
     rows = [
         {
-            "id": person.id,
+            "id": profile.id,
             "attributes": {},
-            **values.get(id(person), {}),
-            "is_recognized": person.is_recognized,
-            "since": person.since,
-            "until": person.until,
+            **values.get(id(profile), {}),
+            "is_recognized": profile.is_recognized,
+            "since": profile.active_from,
+            "until": profile.active_until,
         }
-        for person in people
+        for profile in new
     ]
     ask(
         f"""
@@ -59,8 +72,8 @@ def insert_people(people: Sequence[Person], values: dict[int, dict[str, Any]], s
 
 
 @dataclass(slots=True)
-class Held:
-    """A person's row as it is now, locked: what ``get_value`` and ``set_value`` need of a Profile, for a fraction."""
+class LockedProfile:
+    """A profile's row, locked: what ``get_value`` and ``set_value`` need of a Profile, at a fraction of its cost."""
 
     pk: int
     canonical_id: int
@@ -80,18 +93,21 @@ class Held:
     language: str | None
 
 
-def hold_people(ids: Iterable[int]) -> dict[int, Held]:
+def lock_profiles(ids: Iterable[int]) -> dict[int, LockedProfile]:
     """These rows, locked until the transaction ends, in the order of ``graph.lock_profiles``. One query."""
     rows = run(
         f"SELECT id, canonical_id, status, attributes, {_COLUMNS} FROM profiles_profile"
         " WHERE id = ANY(%b::bigint[]) ORDER BY canonical_id = id, id FOR NO KEY UPDATE",
         [sorted(set(ids))],
     )
-    return {pk: Held(pk, root, status, orjson.loads(own), *values) for pk, root, status, own, *values in rows}
+    return {
+        pk: LockedProfile(pk, root, status, orjson.loads(attributes), *values)
+        for pk, root, status, attributes, *values in rows
+    }
 
 
-def update_people(rows: Sequence[dict[str, Any]]) -> None:
-    """Write back changed people whose rows are locked: every column, one statement."""
+def update_profiles(rows: Sequence[dict[str, Any]]) -> None:
+    """Write back changed profiles whose rows are locked: every column, one statement."""
     if not rows:
         return
     sets = ", ".join(f"{name} = d.{name}" for name in Profile.FIELDS)
@@ -109,9 +125,10 @@ def update_people(rows: Sequence[dict[str, Any]]) -> None:
 # --- Identifiers ----------------------------------------------------------------------------------------
 
 
-def member_of(attach: Attach) -> int:
-    """The row an identifier is kept on: the member that led here, or the person's own."""
-    return attach.landing.member_id or attach.landing.person.now().id
+def identifier_row(grant: IdentifierGrant) -> StoredIdentifier:
+    """The row an identifier is kept as: of the member whose identifier resolved, or of the profile itself."""
+    member_id = grant.resolution.member_id or grant.resolution.profile.survivor().id
+    return (*grant.identifier.key, member_id)
 
 
 _IDENTIFIERS = """
@@ -132,25 +149,24 @@ _IDENTIFIERS = """
 """
 
 
-def insert_identifiers(
-    wanted: Sequence[Attach], final: dict[Any, Person], source_id: int
-) -> Answer[set[Any]]:
-    """Write identifiers; a value leads where it belongs at the end of the call. ``{(type, value, profile)}`` new.
+def insert_identifiers(plan: Plan, source_id: int) -> Answer[set[StoredIdentifier]]:
+    """Write identifiers; a value resolves to whoever owns it at the end of the call. The rows that are new.
 
     A value that waits for confirmation waits no longer once a source that asks for none brings it, too.
     A value somebody else takes at this moment breaks its constraint; then the call is done again.
     """
-    rows: dict[tuple[int, str, int], tuple[Claim, bool, Attach]] = {}
-    # A value that went from one to the other leads by the last row only, also when the two were joined later.
-    last: dict[Any, int] = {}
-    for attach in wanted:
-        owner = final.get(attach.claim.key)
-        if attach.leads and owner is not None and owner.now() is attach.landing.person.now():
-            last[attach.claim.key] = member_of(attach)
-    for attach in wanted:
-        claim, member = attach.claim, member_of(attach)
-        leads = attach.leads and last.get(claim.key) == member
-        rows.setdefault((claim.spec.id, claim.value, member), (claim, leads, attach))
+    # A value that went from one to the other resolves by the last row only, also when the two were merged later.
+    resolving: dict[Key, StoredIdentifier] = {}
+    for grant in plan.grants:
+        owner = plan.owners.get(grant.identifier.key)
+        profile = grant.resolution.profile.survivor()
+        if grant.may_resolve and owner is not None and owner.survivor() is profile:
+            resolving[grant.identifier.key] = identifier_row(grant)
+    rows: dict[StoredIdentifier, tuple[SentIdentifier, bool, datetime.datetime]] = {}
+    for grant in plan.grants:
+        identifier, row = grant.identifier, identifier_row(grant)
+        resolves = grant.may_resolve and resolving.get(identifier.key) == row
+        rows.setdefault(row, (identifier, resolves, grant.resolution.item.occurred_at))
     if not rows:
         return Answer.of(set())
     ordered = sorted(rows)
@@ -159,30 +175,31 @@ def insert_identifiers(
         _IDENTIFIERS,
         {
             "source": source_id,
-            "types": [kind for kind, _, _ in ordered],
+            "types": [type_id for type_id, _, _ in ordered],
             "values": [value for _, value, _ in ordered],
-            "raws": [claim.raw[:320] if claim.raw != claim.value else "" for claim, _, _ in picked],
-            "profiles": [member for _, _, member in ordered],
-            "resolves": [leads for _, leads, _ in picked],
-            "verified": [claim.is_verified for claim, _, _ in picked],
-            "pending": [claim.is_pending for claim, _, _ in picked],
-            "ats": [attach.landing.claims.item.occurred_at for _, _, attach in picked],
+            "raws": [sent.raw[:320] if sent.raw != sent.value else "" for sent, _, _ in picked],
+            "profiles": [member_id for _, _, member_id in ordered],
+            "resolves": [resolves for _, resolves, _ in picked],
+            "verified": [sent.is_verified for sent, _, _ in picked],
+            "pending": [sent.is_pending for sent, _, _ in picked],
+            "ats": [at for _, _, at in picked],
         },
         read=set,
     )
 
 
-def release_passed(decided: Decided) -> None:
-    """Values that changed hands stop leading to whoever had them. One query."""
-    if decided.passed:
+def release_moved(plan: Plan) -> None:
+    """Values that changed owner stop resolving to whoever had them. One query."""
+    if plan.moved:
+        keys = sorted(plan.moved)
         ask(
             "UPDATE profiles_identifier i SET resolves = false FROM unnest(%b::int[], %b::text[]) AS w (type_id, value)"
             " WHERE i.type_id = w.type_id AND i.value = w.value AND i.resolves",
-            [[kind for kind, _ in sorted(decided.passed)], [value for _, value in sorted(decided.passed)]],
+            [[type_id for type_id, _ in keys], [value for _, value in keys]],
         )
 
 
-def touch_identifiers(touched: dict[int, tuple[datetime.datetime, bool]]) -> None:
+def touch_identifiers(touched: Mapping[int, tuple[datetime.datetime, bool]]) -> None:
     """Seen again, or verified now. One query."""
     if not touched:
         return
@@ -202,59 +219,85 @@ def touch_identifiers(touched: dict[int, tuple[datetime.datetime, bool]]) -> Non
     )
 
 
-def keep_intervals(passed: dict[Any, list[Interval]]) -> None:
-    """Write the hands soft values went through: ends of old intervals, then new ones. Two queries."""
-    rows = [(key, one) for key, intervals in sorted(passed.items()) for one in intervals]
+def write_intervals(plan: Plan) -> None:
+    """Whose soft values were when: ends of stored intervals, then new ones. Two queries."""
+    rows = [(key, interval) for key, intervals in sorted(plan.moved.items()) for interval in intervals]
     if not rows:
         return
-    ended = [(one.row_id, one.end) for _, one in rows if one.row_id and one.end is not None]
+    ended = [
+        (interval.row_id, interval.end)
+        for _, interval in rows
+        if interval.row_id and interval.end is not None
+    ]
     ask(
         "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%b::bigint[], %b::timestamptz[]) AS d (id, at)"
         " WHERE l.id = d.id AND l.ended_at IS NULL",
         [[pk for pk, _ in ended], [at for _, at in ended]],
     )
-    new = [(key, one) for key, one in rows if not one.row_id]
+    new = [(key, interval) for key, interval in rows if not interval.row_id]
     ask(
         "INSERT INTO profiles_linkinterval (type_id, value, profile_id, started_at, ended_at)"
         " SELECT * FROM unnest(%b::int[], %b::text[], %b::bigint[], %b::timestamptz[], %b::timestamptz[])",
         [
-            [kind for (kind, _), _ in new],
+            [type_id for (type_id, _), _ in new],
             [value for (_, value), _ in new],
-            [one.member_id or one.person.now().id for _, one in new],
-            [one.start for _, one in new],
-            [one.end for _, one in new],
+            [interval.member_id or interval.profile.survivor().id for _, interval in new],
+            [interval.start for _, interval in new],
+            [interval.end for _, interval in new],
         ],
     )
 
 
-# --- What stays apart -----------------------------------------------------------------------------------
+# --- Visits ---------------------------------------------------------------------------------------------
 
 
-def suggest(clashes: Sequence[Clash], source_name: str) -> None:
-    """People who share a value but stay apart become duplicate suggestions (I7). One query."""
+def insert_visits(plan: Plan) -> None:
+    """When stored profiles were active, to five minutes, for ``last_seen`` to take over. One statement, or none."""
+    visits = {}
+    for resolution in plan.resolutions:
+        profile = resolution.profile.survivor()
+        start, end = profile.active_from, profile.active_until
+        if profile.is_new or start is None or end is None:
+            continue
+        first, last = profile.first_seen_at, profile.last_seen_at
+        if first is None or last is None or start < first or end - last > _VISIT_AFTER:
+            visits[profile.id] = (resolution.member_id or profile.id, start, end)
+    if visits:
+        ask(
+            "INSERT INTO profiles_visit (profile_id, since, until)"
+            " SELECT * FROM unnest(%b::bigint[], %b::timestamptz[], %b::timestamptz[])",
+            [list(column) for column in zip(*visits.values(), strict=True)],
+        )
+
+
+# --- Profiles that stay apart ---------------------------------------------------------------------------
+
+
+def suggest_duplicates(plan: Plan, source_name: str) -> None:
+    """Profiles that share a value but stay apart become duplicate suggestions. One query."""
     rows: dict[tuple[int, int], dict[str, Any]] = {}
-    for clash in clashes:
-        a, b = sorted((clash.person.now().id, clash.other.now().id))
-        if a != b:
-            rows.setdefault(
-                (a, b),
-                {
-                    "code": "shared_identifier",
-                    "type": clash.claim.spec.name,
-                    "value": clash.claim.value,
-                    "source": source_name,
-                    "text": f"Both came with the {clash.claim.spec.name} {clash.claim.value}.",
-                },
-            )
+    for apart in plan.kept_apart:
+        low, high = sorted((apart.profile.survivor().id, apart.owner.survivor().id))
+        if low == high or apart.reason:
+            continue
+        name, value = apart.identifier.spec.name, apart.identifier.value
+        reason = {
+            "code": "shared_identifier",
+            "type": name,
+            "value": value,
+            "source": source_name,
+            "text": f"Both came with the {name} {value}.",
+        }
+        rows.setdefault((low, high), reason)
     suggestions.suggest(rows)
 
 
-def hold(clashes: Sequence[Clash], source_id: int) -> None:
-    """Joins the circuit breaker held, into its inbox; one asked for again is counted. One query."""
+def insert_held_merges(plan: Plan, source_id: int) -> None:
+    """Merges the circuit breaker stopped, for staff to decide; one asked for again is counted. One query."""
     rows = {
-        (clash.claim.spec.id, clash.claim.value, clash.person.now().id, clash.other.now().id): clash
-        for clash in clashes
-        if clash.person.now() is not clash.other.now()
+        (apart.identifier.spec.id, apart.identifier.value, profile.id, owner.id): apart
+        for apart in plan.kept_apart
+        if apart.reason and (profile := apart.profile.survivor()) is not (owner := apart.owner.survivor())
     }
     if not rows:
         return
@@ -271,10 +314,10 @@ def hold(clashes: Sequence[Clash], source_id: int) -> None:
         [
             source_id,
             [rows[key].reason for key in keys],
-            [kind for kind, *_ in keys],
+            [type_id for type_id, *_ in keys],
             [value for _, value, *_ in keys],
-            [person for *_, person, _ in keys],
-            [other for *_, other in keys],
-            [rows[key].people for key in keys],
+            [profile_id for *_, profile_id, _ in keys],
+            [owner_id for *_, owner_id in keys],
+            [rows[key].profile_count for key in keys],
         ],
     )

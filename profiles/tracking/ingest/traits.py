@@ -1,4 +1,4 @@
-"""What calls say about people: traits as attributes, unknown ones registered on the way (P2)."""
+"""The traits of a call's items → attribute values; unknown names are registered as attributes on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from profiles.values.attributes import CUSTOM, DEFAULTS, Spec, attribute_specs, 
 
 known_specs: Recent[dict[str, Spec]] = Recent(attribute_specs)
 
-# In update or in an event these identify nobody, though whoever sends them may think so (T2).
+# In an update or an event these identify nobody, though whoever sends them may think so.
 _LOOKS_LIKE_AN_ID = {
     "email": "email",
     "useremail": "email",
@@ -34,7 +34,7 @@ _LOOKS_LIKE_AN_ID = {
 
 
 @dataclass(slots=True)
-class Said:
+class ItemTraits:
     """``values`` by journal key, cleaned; None clears. ``raw`` are the default attributes as sent."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -43,29 +43,29 @@ class Said:
 
 
 @dataclass(slots=True)
-class _Sorted:
+class _SortedTraits:
     item: Item
     fields: dict[str, Any]
     unknown: dict[str, Any]
 
 
-def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, Said]:
-    """What each identify and update says, by the item's index. A query only for names seen the first time."""
-    sorted_ = [_Sorted(item, *fields_of(item.traits)) for item in items if item.traits]
-    specs = known_specs() if sorted_ else {}
+def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, ItemTraits]:
+    """The attribute values of each identify and update, by the item's index. A query only for names new to us."""
+    sorted_traits = [_SortedTraits(item, *fields_of(item.traits)) for item in items if item.traits]
+    specs = known_specs() if sorted_traits else {}
     by_name = {key.lower(): spec for key, spec in specs.items() if spec.is_custom}
     new = {
         name: raw
-        for one in sorted_
-        for name, raw in one.unknown.items()
+        for item_traits in sorted_traits
+        for name, raw in item_traits.unknown.items()
         if raw is not None and CUSTOM + name.lower() not in by_name
     }
     if new and sender.source.adopts_attributes:
-        by_name |= _adopt(new, room=settings.CDP_ADOPTED_ATTRIBUTES - len(by_name))
-    return {one.item.index: _clean(one, by_name, sender) for one in sorted_}
+        by_name |= _register_attributes(new, room=settings.CDP_ADOPTED_ATTRIBUTES - len(by_name))
+    return {item_traits.item.index: _clean(item_traits, by_name, sender) for item_traits in sorted_traits}
 
 
-def _adopt(new: dict[str, Any], *, room: int) -> dict[str, Spec]:
+def _register_attributes(new: dict[str, Any], *, room: int) -> dict[str, Spec]:
     """Register names as attributes; the ones that cannot be one are left, with a problem on their items."""
     known_specs.forget()
     have = set(AttributeDefinition.objects.values_list("name", flat=True))
@@ -78,7 +78,7 @@ def _adopt(new: dict[str, Any], *, room: int) -> dict[str, Spec]:
         try:
             define_attribute(name=name, type=_type_of(raw), actor=Actor.system())
         except Invalid:
-            continue  # told by _clean: it is still nobody's attribute
+            continue  # still unknown, so _clean reports it
         taken.add(name.lower())
         room -= 1
     return {key.lower(): spec for key, spec in attribute_specs().items() if spec.is_custom}
@@ -100,62 +100,62 @@ def _type_of(raw: Any) -> str:
     return AttributeDefinition.Type.TEXT.value
 
 
-def _clean(one: _Sorted, by_name: dict[str, Spec], sender: Sender) -> Said:
-    said = Said(raw=one.fields)
-    for name, raw in one.fields.items():
-        _put(said, DEFAULTS[name], name, raw, sender)
-    for name, raw in one.unknown.items():
+def _clean(sorted_traits: _SortedTraits, by_name: dict[str, Spec], sender: Sender) -> ItemTraits:
+    traits = ItemTraits(raw=sorted_traits.fields)
+    for name, raw in sorted_traits.fields.items():
+        _put(traits, DEFAULTS[name], name, raw, sender)
+    for name, raw in sorted_traits.unknown.items():
         spec = by_name.get(CUSTOM + name.lower())
         if spec is not None:
-            _put(said, spec, name, raw, sender)
+            _put(traits, spec, name, raw, sender)
         elif raw is not None:
             _problem(
-                said,
+                traits,
                 "unknown_trait",
                 name,
                 raw,
                 f"“{name}” is no attribute; the value stays in the event. Register it under Attributes.",
             )
-    if one.item.kind == "update":
-        said.problems += identifier_like(one.item.traits, "/traits")
-    return said
+    if sorted_traits.item.kind == "update":
+        traits.problems += identifier_like(sorted_traits.item.traits, "/traits")
+    return traits
 
 
-def _put(said: Said, spec: Spec, name: str, raw: Any, sender: Sender) -> None:
+def _put(traits: ItemTraits, spec: Spec, name: str, raw: Any, sender: Sender) -> None:
     if raw is None or raw in ("", []):
         if raw is None and not sender.is_web:
-            said.values[spec.field] = None  # a server may clear; what stands in a page may not
+            traits.values[spec.field] = None  # a server may clear; what stands in a page may not
         return
     if not spec.is_custom and isinstance(raw, (int, float)) and not isinstance(raw, bool):
         raw = str(raw)
     if spec.field == "birth_date" and isinstance(raw, str) and raw[10:11] == "T":
         raw = raw[:10]  # SDKs send dates as instants
     try:
-        said.values[spec.field] = clean_value(spec, raw)
+        traits.values[spec.field] = clean_value(spec, raw)
     except BadValue as bad:
-        _problem(said, "bad_trait", name, raw, str(bad))
+        _problem(traits, "bad_trait", name, raw, str(bad))
 
 
-def _problem(said: Said, code: str, name: str, raw: Any, message: str) -> None:
-    said.problems.append(
-        {"code": code, "pointer": f"/traits/{name}", "value": _shown(raw), "message": message}
+def _problem(traits: ItemTraits, code: str, name: str, raw: Any, message: str) -> None:
+    traits.problems.append(
+        {"code": code, "pointer": f"/traits/{name}", "value": _problem_value(raw), "message": message}
     )
 
 
-def _shown(raw: Any) -> Any:
+def _problem_value(raw: Any) -> Any:
     return raw[:255] if isinstance(raw, str) else raw if isinstance(raw, (int, float, bool)) else None
 
 
 def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProblem]:
-    """Values that look as if they should say who it is, where they do not."""
-    found = []
+    """Problems for values that look like identifiers where they identify nobody."""
+    problems = []
     for name, value in properties.items():
         if not isinstance(value, str) or not value:
             continue
-        place = _LOOKS_LIKE_AN_ID.get(name.replace("_", "").replace("-", "").lower())
-        if place is not None:
-            how = "in the traits of identify" if place == "email" else f"as {place}"
-            found.append(
+        should_be = _LOOKS_LIKE_AN_ID.get(name.replace("_", "").replace("-", "").lower())
+        if should_be is not None:
+            how = "in the traits of identify" if should_be == "email" else f"as {should_be}"
+            problems.append(
                 {
                     "code": "identifier_as_attribute",
                     "pointer": f"{pointer}/{name}",
@@ -163,4 +163,4 @@ def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProble
                     "message": f"“{name}” looks like an identifier but joins nobody here; send it {how} to identify.",
                 }
             )
-    return found
+    return problems

@@ -1,4 +1,4 @@
-"""What is wrong with an integration, read from its own calls: flags of one browser, the checklist of a source (T8)."""
+"""Recorded calls → what is wrong with an integration: flags of one browser, the checklist of a source."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SKUS = {"sku": "sku", "product_sku": "product_sku", "productSku": "productSku",
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One thing that looks wrong: what was seen, why it matters and what to change. ``is_bad``: people mix up."""
+    """One thing that looks wrong: what was seen, why it matters and what to change. ``is_bad``: profiles get mixed up."""
 
     code: str
     title: str

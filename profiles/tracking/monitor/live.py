@@ -1,4 +1,4 @@
-"""Calls as they come in: of one source, or of one browser, each with what became of it (T8)."""
+"""Receipts and events → the newest calls of one source, or of one browser, each with its outcome."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from profiles.tracking.rejected.receipts import describe_receipt
 
 PAGE = 50
 BROWSER_CALLS = 200
-# A browser is looked at while somebody tries it out; older calls are on the person's card.
+# A browser is looked at while somebody tries it out; older calls are on the profile's page.
 BROWSER_TIME = datetime.timedelta(hours=48)
-# Rejected items hold their browser's id in their payload alone; so many of the newest are looked through.
+# Rejected items have their browser's id in their payload alone; so many of the newest are looked through.
 _REJECTED_READ = 2_000
 # Of those that were too large, each of which may be a hundred times the size of another.
 _LARGE_READ = 50
@@ -122,7 +122,7 @@ def calls_of_browser(source_id: int, anonymous_id: str) -> list[RecordedCall]:
 
 
 def _profiles_of(anonymous_id: str) -> list[int]:
-    """Everybody who holds the browser's id or held it, as surviving profiles. Two queries."""
+    """The surviving profiles that have the browser's id or had it. Two queries."""
     current = Identifier.objects.filter(type__name="anonymous_id", value=anonymous_id)
     past = LinkInterval.objects.filter(type__name="anonymous_id", value=anonymous_id)
     ids = {
@@ -135,7 +135,7 @@ def _profiles_of(anonymous_id: str) -> list[int]:
 def _not_applied(
     source_id: int, events: Sequence[Event], anonymous_id: str, since: datetime.datetime
 ) -> Iterable[Receipt]:
-    """Receipts worth telling beside the events: merges, clashes and repeats of these, and rejected items."""
+    """Receipts worth listing beside the events: merges, clashes and repeats of these, and rejected items."""
     texts = [text for event in events for text in _message_texts(event)]
     beside = Receipt.objects.exclude(outcome=APPLIED).filter(source_id=source_id, message_id__in=texts)
     yield from beside.order_by("-pk")[:BROWSER_CALLS]
@@ -156,7 +156,7 @@ def _message_texts(event: Event) -> list[str]:
 
 
 def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ()) -> list[RecordedCall]:
-    """Receipts with their events and people. Two queries; one when the events are known."""
+    """Receipts with their events and profiles. Two queries; one when the events are known."""
     ids = {receipt.pk: message_uuid(receipt.message_id) for receipt in receipts if receipt.message_id}
     by_message = {event.message_id: event for event in known}
     missing = [message_id for pk, message_id in ids.items() if message_id not in by_message]

@@ -1,4 +1,4 @@
-"""How much comes in from each source and how much of it is rejected. Every read here is bounded."""
+"""The newest receipts → how much each source sends and how much of it is rejected. Every read is bounded."""
 
 from __future__ import annotations
 

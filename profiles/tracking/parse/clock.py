@@ -1,4 +1,4 @@
-"""When something happened, from what a client's clock says and when it arrived. Pure.
+"""A client's timestamps and when the call arrived → when something happened, by our clock. Pure.
 
 ``receivedAt − (sentAt − timestamp)``: a clock that is wrong is wrong by the same amount when it sends, so the
 time between happening and sending is right whatever it shows.
@@ -72,10 +72,10 @@ def occurred_at(*, received_at: datetime.datetime, timestamp: Any = None, sent_a
 
 
 def timestamp_of(original: Any, given: Any, *, sent_at: Any, received_at: datetime.datetime) -> Any:
-    """Which of an item's two times, ``originalTimestamp`` and ``timestamp``, says when it happened.
+    """Which of an item's two times, ``originalTimestamp`` and ``timestamp``, is when it happened.
 
-    The first, where there is one. But some SDKs put there when the call was made, and what they were told of
-    the past into the second: that is believed, unless it is the first one as a server has corrected it.
+    The first, where there is one. But some SDKs put there when the call was made, and the time
+    the caller gave into the second: that is believed, unless it is the first one as a server has corrected it.
     """
     if not original or not given:
         return original or given

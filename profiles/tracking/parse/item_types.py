@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from profiles.models import Receipt
 
+KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
 ItemProblem = dict[str, Any]  # {"pointer", "value", "message", "code"}
 
 APPLIED = Receipt.Outcome.APPLIED.value
@@ -24,7 +26,7 @@ INVALID = Receipt.Outcome.INVALID.value
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
 class Item:
-    """One call, read and in order. Ids are as sent; who they lead to is decided later.
+    """One call, read and in order. Ids are as sent; which profile they resolve to is decided later.
 
     ``name`` is a track call's event, a page's or screen's name, empty for the rest. ``properties`` is what is
     stored: the properties of events, the traits of identify, update and group. ``message_text`` is the message
@@ -53,7 +55,7 @@ class Item:
 
     @property
     def traits(self) -> dict[str, Any]:
-        """What the call says about the person: only identify and update do (``context.traits`` does not)."""
+        """What the call gives as the profile's attributes: only identify and update do (``context.traits`` does not)."""
         return self.properties if self.kind in ("identify", "update") else {}
 
 
@@ -71,6 +73,29 @@ class RefusedItem:
     outcome: str = INVALID
     problems: tuple[ItemProblem, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        item: Item,
+        code: str,
+        message: str,
+        *,
+        outcome: str = INVALID,
+        problems: Iterable[ItemProblem] = (),
+    ) -> RefusedItem:
+        """An item that was read and is refused for its content."""
+        return cls(
+            item.index,
+            code,
+            message,
+            item.raw,
+            item.kind,
+            item.name,
+            item.message_text,
+            outcome,
+            tuple(problems),
+        )
+
 
 BatchEntry = Item | RefusedItem
 
@@ -86,6 +111,10 @@ class ItemResult:
     code: str = ""
     message: str = ""
     profile_id: int | None = None
+
+    @classmethod
+    def of(cls, refused: RefusedItem) -> ItemResult:
+        return cls(refused.index, refused.message_text, refused.outcome, refused.code, refused.message)
 
     @property
     def is_rejected(self) -> bool:

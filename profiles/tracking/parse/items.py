@@ -1,6 +1,6 @@
-"""One raw item of a call into an Item, or a Refusal that says why. Pure: no query, no setting.
+"""One raw item of a call → an Item, or a RefusedItem with the reason. Pure: no query, no setting.
 
-An item is refused when it does not say what it is or whom it is about; a value that is merely wrong is left
+An item is refused when its type or its ids are missing; a value that is merely wrong is left
 out, with a problem, and the item goes on.
 """
 
@@ -12,8 +12,7 @@ import uuid
 from typing import Any
 
 from profiles.tracking.parse.clock import ItemTime, occurred_at, timestamp_of
-from profiles.tracking.parse.item_types import Item, ItemProblem, RefusedItem
-from profiles.tracking.parse.trait_names import KINDS
+from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
 
 MAX_TEXT = 255
 # Of message ids that are not UUIDs. Never change it: a repeated call would no longer be known as one.
@@ -23,7 +22,7 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
 _STATES = ("granted", "withdrawn")
-# Read into fields of the Item, or said by the call as a whole; the rest of an item goes into its envelope.
+# Read into fields of the Item, or given by the call as a whole; the rest of an item goes into its envelope.
 FIELDS = frozenset(
     "type event name category userId anonymousId previousId groupId messageId properties traits context"
     " timestamp originalTimestamp sentAt receivedAt channel purpose state wording proof writeKey _metadata"
@@ -54,7 +53,7 @@ def read_item(
     sent_at: Any = None,
     context: dict[str, Any] | None = None,
 ) -> Item | RefusedItem:
-    """What one sanitized item says. Never raises.
+    """One sanitized item, read. Never raises.
 
     ``kind`` is the path's; without it the item's ``type``. ``sent_at`` and ``context`` are the batch's: the
     item's own win, context name by name. ``received_at`` is when the call arrived (for a replay, the first
@@ -297,7 +296,7 @@ def _properties(
             properties = {**properties, "category": category}
         return properties
     traits = _object(raw, "traits", problems)
-    # Some SDKs send what identify is told in the context alone; on other calls it is a copy of old news.
+    # Some SDKs send identify's traits in the context alone; on other calls that is a copy of earlier ones.
     if kind == "identify" and isinstance(context_traits := context.get("traits"), dict):
         traits = {**context_traits, **traits}
     return traits

@@ -1,6 +1,6 @@
-"""What PostgreSQL cannot store, or could only store as something else, is gone before it gets there.
+"""Parsed JSON → JSON that PostgreSQL stores unchanged. Pure.
 
-Pure. NUL is stripped from texts and names; half a surrogate pair becomes U+FFFD; numbers that are not finite
+NUL is stripped from texts and names; half a surrogate pair becomes U+FFFD; numbers that are not finite
 or not within 64 bits become null. The last because a parser turns ``12345678901234567890123`` into the
 nearest float: two customers' ids would become one.
 """

@@ -6,8 +6,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-KINDS = ("identify", "track", "page", "screen", "group", "alias", "update", "consent")
-
 _SEPARATORS = re.compile(r"[^0-9a-z]+")
 
 # Folded spellings of each default attribute, the likeliest first: where two are sent, the earlier one counts.

@@ -1,8 +1,8 @@
-"""Items too large for the door, made small enough to be kept for somebody to look at and to mend.
+"""An item over the size limit → as much of it as is kept for correction, and what was cut. Pure.
 
-Pure. What says who and when comes first, then other values, then lists and objects, which share what room is left; a
+Ids and times come first, then other values, then lists and objects, which share what room is left; a
 text gets at most half of it, so that one of a megabyte does not push out everything behind it. Where something is cut
-it says so.
+a mark is left.
 """
 
 from __future__ import annotations

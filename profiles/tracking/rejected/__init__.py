@@ -1,1 +1,1 @@
-"""Items and merges that wait for a person: receipts, repair, replay, held merges, double opt-in."""
+"""Items and merges that wait for staff: receipts, repair, replay, held merges, double opt-in."""

@@ -1,4 +1,4 @@
-"""Deciding about joins the circuit breaker held: block the value, call it shared, merge anyway, dismiss (I10)."""
+"""A decision of staff about a held merge → the value blocked or called shared, the two merged, or nothing."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class HeldMergeDecisions:
 @graph.retried
 @transaction.atomic
 def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> HeldMergeDecision:
-    """Decide about one held join.
+    """Decide about one held merge.
 
     ``block``: the value identifies nobody from now on; it is kept for contact where it is. ``shared``: the
-    value joins nobody again, and what comes in by it alone goes to an anonymous profile of its own, not to
-    whoever used it last. Both decide every open join of the value. ``merge``: the two become one, as if staff
+    value merges nobody again, and what comes in by it alone goes to an anonymous profile of its own, not to
+    whoever used it last. Both decide every open merge of the value. ``merge``: the two become one, as if staff
     merged them. ``dismiss``: nothing; asked for again, it is held again.
 
     Raises NotFound, Conflict when it was decided already, Invalid for another word, RuleForbids when the two
@@ -91,7 +91,7 @@ def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> Hel
 
 
 def decide_held_merges(*, held_merge_ids: Iterable[int], decision: str, actor: Actor) -> HeldMergeDecisions:
-    """Decide about several, each for itself; what is refused is told and the others go on."""
+    """Decide about several, each for itself; ``problems`` has what was refused, and the others go on."""
     decided: list[int] = []
     problems: list[str] = []
     for held_merge_id in dict.fromkeys(held_merge_ids):
@@ -105,7 +105,7 @@ def decide_held_merges(*, held_merge_ids: Iterable[int], decision: str, actor: A
 
 
 def lock_held_merge(held_merge_id: int) -> HeldJoin:
-    """The held join, locked until the transaction ends, and the graph with it. Raises NotFound."""
+    """The held merge, locked until the transaction ends, and the graph with it. Raises NotFound."""
     graph.lock_graph()  # before any row, as merging does
     rows = HeldJoin.objects.select_for_update(no_key=True, of=("self",))
     held_merge = rows.select_related("type", "source", "user").filter(pk=held_merge_id).first()

@@ -1,4 +1,4 @@
-"""Double opt-in: an identifier that waited is confirmed by its owner, and only then leads somewhere (I9)."""
+"""An identifier that waits, and its owner's confirmation → the identifier verified, resolving, its profile merged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ATTEMPTS = 3
 class ConfirmedIdentifier:
     """``profile`` is the surviving profile; ``outcome`` is applied, merged, conflict or unchanged.
 
-    ``message`` is the sentence about it for people.
+    ``message`` is a sentence about it.
     """
 
     identifier: Identifier
@@ -46,7 +46,7 @@ class ConfirmedIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class _Confirmation:
-    """Who asks, and through which door."""
+    """Who confirms, from which source, and whether they may merge."""
 
     actor: Actor
     source: Source
@@ -66,15 +66,15 @@ def confirm_identifier(
     cause: Cause = REQUEST,
     may_merge: bool = True,
 ) -> ConfirmedIdentifier:
-    """The owner of a value this person holds proved that it is theirs: it is verified, and waits no longer.
+    """The owner of a value on this profile proved that it is theirs: it is verified, and waits no longer.
 
-    A free value leads here from now on. One that leads to somebody else joins the two when one of them is
-    anonymous; the recognized one survives. Two recognized people, locked ones and ones that somebody decided
+    A free value resolves to this profile from now on. One of another profile merges the two when one of them is
+    anonymous; the recognized one survives. Two recognized profiles, locked ones and ones that somebody decided
     are not duplicates stay apart: the value is kept here for contact, and the outcome is a conflict. Doing it
     twice changes nothing the second time.
 
-    Raises NotFound when the person does not hold the value, RuleForbids for too many of a type, Invalid;
-    Forbidden when two profiles would be joined and ``may_merge`` is False.
+    Raises NotFound when the profile does not have the value, RuleForbids for too many of a type, Invalid;
+    Forbidden when two profiles would be merged and ``may_merge`` is False.
     """
     # Before any row: whoever merges takes the graph first, too.
     graph.lock_graph()
@@ -97,9 +97,9 @@ def confirm_identifier(
 def confirm_waiting(
     *, type_name: str, raw: str, actor: Actor, source: Source, cause: Cause = REQUEST
 ) -> ConfirmedIdentifier:
-    """Confirm a value at the one person it waits at; at whom it was confirmed before when it waits no more.
+    """Confirm a value on the one profile it waits on; on the one it was confirmed on when it waits no more.
 
-    Raises NotFound when it waits nowhere, Conflict naming how many when several people wait for it.
+    Raises NotFound when it waits nowhere, Conflict naming how many when several profiles wait for it.
     """
     item = _clean(type_name, raw)
     rows = Identifier.objects.filter(
@@ -129,7 +129,7 @@ def _clean(type_name: str, raw: str) -> CleanIdentifier:
 
 
 def _row_to_confirm(root: Profile, item: CleanIdentifier, raw: str) -> Identifier:
-    """The row to confirm; one that waits before others the person has of the same value."""
+    """The row to confirm; one that waits before others the profile has of the same value."""
     rows = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
     row = rows.select_related("type").order_by("-is_pending", "-resolves", "pk").first()
     if row is None:
@@ -137,7 +137,7 @@ def _row_to_confirm(root: Profile, item: CleanIdentifier, raw: str) -> Identifie
     return row
 
 
-# --- The value is free, or leads here ----------------------------------------------------------------------
+# --- The value is free, or resolves here ----------------------------------------------------------------------
 
 
 def _confirm_here(
@@ -167,7 +167,7 @@ def _write(row: Identifier, root: Profile, item: CleanIdentifier, *, resolves: b
 
 
 def _verify_all(root: Profile, item: CleanIdentifier) -> None:
-    """The same value on other members of the person is as good as this one."""
+    """The same value on other members of the profile is as good as this one."""
     rows = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
     rows.exclude(is_pending=False, is_verified=True).update(is_pending=False, is_verified=True)
 
@@ -176,7 +176,7 @@ def _reload(root: Profile) -> Profile:
     return Profile.objects.defer("search").get(pk=root.pk)
 
 
-# --- The value leads to somebody else ----------------------------------------------------------------------
+# --- The value resolves to another profile ----------------------------------------------------------------------
 
 
 def _confirm_against(
@@ -198,7 +198,7 @@ def _confirm_against(
         source=confirmation.source,
         cause=confirmation.cause,
     )
-    # The value goes on leading by the row it led by before, so that an undo gives each what was theirs.
+    # The value goes on resolving by the row it resolved by before, so that an undo gives each what was theirs.
     _write(row, merged.winner, item, resolves=False)
     _verify_all(merged.winner, item)
     _record_confirmation(merged.winner, row, confirmation)
@@ -211,7 +211,7 @@ def _confirm_against(
 
 
 def _reason_to_keep_apart(root: Profile, owner: Profile) -> str:
-    """Why these two are not joined, or ""."""
+    """Why these two are not merged, or ""."""
     for profile in (root, owner):
         if profile.is_locked:
             return f"#{profile.pk} is locked against merging"

@@ -1,4 +1,4 @@
-"""Looking at joins the circuit breaker held: which, and in plain words why."""
+"""The merges that the circuit breaker held for staff → a list of them, and why each was held, as a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATES = {OPEN: "Open", DECIDED: "Decided", ALL: "All"}
 
 
 def list_held_merges(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoin]:
-    """The joins of a state, newest first, with everything a row shows; Invalid for another state.
+    """The held merges of a state, newest first, with everything a row shows; Invalid for another state.
 
     ``state`` is open, decided, all or one of the model's; ``source`` a source's name or id.
     """
@@ -34,7 +34,7 @@ def list_held_merges(*, state: str = OPEN, source: str = "") -> QuerySet[HeldJoi
 
 
 def explain_held_merge(held_merge: HeldJoin, value: str) -> str:
-    """Why it was held, as a sentence; ``value`` as it may be shown, empty where it stands beside the sentence."""
+    """Why it was held, as a sentence; ``value`` masked or not, empty where it stands beside the sentence."""
     what = f"{held_merge.type} {value}" if value else f"This {str(held_merge.type).lower()}"
     if held_merge.reason == HeldJoin.Reason.RATE:
         return (

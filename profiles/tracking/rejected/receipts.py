@@ -1,4 +1,4 @@
-"""What became of each item: the Rejected inbox and every other receipt, chosen, counted and told in words (T3)."""
+"""A choice of receipts → the receipts, counts by code, and their problems as sentences; also the Rejected inbox."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cdp.models import AuditEntry
 from profiles.finding.filters import MomentField
 from profiles.masking import mask_json, mask_text
 from profiles.models import Event, Receipt, Source
+from profiles.tracking.parse.items import message_uuid
 
 WAITING, RESOLVED, ALL = "waiting", "resolved", "all"
 STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every receipt"}
@@ -179,8 +180,6 @@ def _of_message(choice: Choice) -> Q:
 
 def events_of_message(message_id: str) -> QuerySet[Event]:
     """The events a message id (as it was sent) became: one look-up per source in the unique index."""
-    from profiles.tracking.parse.items import message_uuid
-
     sources = list(Source.objects.values_list("pk", flat=True))
     return Event.objects.filter(source_id__in=sources, message_id=message_uuid(message_id))
 
@@ -245,7 +244,7 @@ def describe_receipt(receipt: Receipt) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptProblem:
-    """One thing wrong with an item: where in it, the value there, and what to say about it."""
+    """One thing wrong with an item: where in it, the value there, and a sentence about it."""
 
     where: str
     value: str

@@ -1,4 +1,4 @@
-"""Taking back what was decided about a held join, so that it waits again (I10)."""
+"""A decision about a held merge → taken back, so that the merge waits again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ State = HeldJoin.State
 
 
 class MergedAnyway(RuleForbids):
-    """A merge is taken back by undoing it; ``merge_id`` is the one, None when another had joined the two."""
+    """A merge is taken back by undoing it; ``merge_id`` is the one, None when another one made them one."""
 
     code = "merged_anyway"
 
@@ -39,9 +39,9 @@ class MergedAnyway(RuleForbids):
 
 @dataclass(frozen=True, slots=True)
 class ReopenedHeldMerge:
-    """``reopened`` are the joins that wait again, this one and its siblings; ``was`` is the state before.
+    """``reopened`` are the merges that wait again, this one and its siblings; ``was`` is the state before.
 
-    ``profile_id`` is the surviving profile the value leads to now, None for nobody.
+    ``profile_id`` is the surviving profile the value resolves to now, None for nobody.
     """
 
     held_merge_id: int
@@ -54,14 +54,14 @@ class ReopenedHeldMerge:
 @graph.retried
 @transaction.atomic
 def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
-    """Take a decision back: the join waits again, with every other one that was decided for the same reason.
+    """Take a decision back: the merge waits again, with every other one that was decided for the same reason.
 
-    Blocked: the value is taken off its type's list (a case of it among the duplicates waits again, too) and leads again to whom it led to, unless somebody else has
-    it by now. Shared: likewise; where nothing came in meanwhile everything is exactly as before, else what came
+    Blocked: the value is taken off its type's list (a case of it among the duplicates waits again, too) and resolves
+    to its former owner again, unless somebody else has it by now. Shared: likewise; where nothing came in meanwhile everything is exactly as before, else what came
     in stays with the device's own profile and the value passes on from now. Dismissed: nothing else was changed.
     Merged: open again once the merge was undone.
 
-    Raises NotFound; Conflict when it is open, or waits already as a newer join; MergedAnyway.
+    Raises NotFound; Conflict when it is open, or waits already as a newer one; MergedAnyway.
     """
     wait_for_turn(alone=True)  # a call at work might bring an event to a profile that is found empty here
     held_merge = lock_held_merge(held_merge_id)
@@ -83,7 +83,7 @@ def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
 
 
 def _open(held_merge: HeldJoin) -> tuple[list[int], int]:
-    """Open the join and those decided with it; how many wait already as newer ones. Four queries.
+    """Open the merge and those decided with it; how many wait already as newer ones. Four queries.
 
     The newer one stays the open one (they are one question), the older one is dismissed.
     """
@@ -127,7 +127,7 @@ def _effects(held_merge: HeldJoin) -> dict[str, Any]:
     return (last.effects if last else None) or {}
 
 
-# --- What each decision changed, put back: what to say, and whom the value leads to -----------------------
+# --- What each decision changed, put back: (message, surviving profile the value resolves to) --------------
 
 
 def _undo_dismissal(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
@@ -219,7 +219,7 @@ _UNDO = {
 
 
 def _former(held_merge: HeldJoin, identifier_id: int | None) -> Identifier | None:
-    """The row the value led by before, locked, if it may lead again: the person is there, and has room for it."""
+    """The row the value resolved by before, locked, if it may again: its profile is live and has room for it."""
     if identifier_id is None:
         return None
     rows = Identifier.objects.select_related("type", "profile__canonical")

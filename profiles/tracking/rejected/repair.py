@@ -1,7 +1,4 @@
-"""Putting right what was sent wrong: an item as JSON text, and changes that suit many items at once.
-
-Nothing here touches the database.
-"""
+"""An item as staff typed it, or repairs for many items → the corrected items. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from cdp.errors import Invalid
 from profiles.tracking.parse.truncate import KEPT_BYTES
 
 MAX_REPAIRS = 10
-# As long as an event may be; the door refuses more as well.
+# As long as an item may be when it is sent.
 MAX_BYTES = 32 * 1024
 # Of the text somebody typed, with its blanks.
 _MAX_TEXT = 4 * KEPT_BYTES
@@ -56,7 +53,7 @@ class Repair:
 
 
 def read_payload(text: str) -> dict[str, Any]:
-    """The item a person typed. Raises Invalid with ``line`` and ``column`` where the text stops being JSON."""
+    """The item somebody typed. Raises Invalid with ``line`` and ``column`` where the text stops being JSON."""
     if (size := _bytes(text)) > _MAX_TEXT:
         raise _too_large(size)
     try:
@@ -82,7 +79,7 @@ def check_payload(payload: Any) -> dict[str, Any]:
 
 
 def measure(payload: Any) -> int:
-    """Bytes of an item written without blanks, as the door measures it."""
+    """Bytes of an item written without blanks, as it is measured when it is sent."""
     return _bytes(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -95,7 +92,7 @@ def _too_large(size: int) -> Invalid:
 
 
 def pretty(payload: Any) -> str:
-    """An item as people edit it."""
+    """An item laid out for editing."""
     return json.dumps(payload, ensure_ascii=False, indent=2)
 
 

@@ -1,4 +1,4 @@
-"""Sending rejected items through the door again, corrected or not, one or many; or saying that they stay out.
+"""Rejected items → ingested again, corrected or not, one or many; or dismissed.
 
 A replay keeps the original's time: its clock is the receipt's. The receipt is resolved, whatever becomes of the
 replay; a replay that is rejected again waits in the inbox as a receipt of its own (``replay_of``), so that the
@@ -204,7 +204,7 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
 
 
 def why_not_unchanged(receipt: Receipt) -> str:
-    """Why an item cannot go through the door uncorrected, which no repair of many at once changes; else empty."""
+    """Why an item cannot be replayed uncorrected, which no repair of many at once changes; else empty."""
     if receipt.code != "too_large":
         return ""
     if any(problem.get("code") == CUT for problem in receipt.problems or []):
@@ -216,7 +216,7 @@ def why_not_unchanged(receipt: Receipt) -> str:
 
 
 def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> ItemResult:
-    """Through the door's own reading and storing, as if it came now, by the clock of then."""
+    """Read and ingest it as a call's item, with the time it was first received at."""
     raw = copy.deepcopy(receipt.payload if payload is None else payload)
     return ingest_items([_entry(receipt, raw, at)], sender=sender, replay_of=receipt.pk).results[0]
 
@@ -230,7 +230,7 @@ def _entry(receipt: Receipt, raw: Any, at: datetime.datetime) -> BatchEntry:
     if isinstance(raw, dict) and receipt.message_id:
         # One that came without an id was given one then; it stays the same message.
         raw.setdefault("messageId", receipt.message_id)
-    # A single call's item does not say what it is; its path did.
+    # The item of a call to /v1/track has no type of its own; the path gave it.
     sent_kind = raw.get("type") if isinstance(raw, dict) else None
     kind = None if isinstance(sent_kind, str) and sent_kind else receipt.kind or None
     return read_item(raw, index=0, received_at=at, kind=kind)

@@ -1,4 +1,4 @@
-"""Forgetting receipts: they tell what became of calls for a while; events stay, and so does what waits."""
+"""Old receipts that nobody has to look at → deleted. Events stay, and so does what waits in the inbox."""
 
 from __future__ import annotations
 

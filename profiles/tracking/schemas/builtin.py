@@ -1,4 +1,4 @@
-"""The event schemas every installation begins with (T5). Staff may change them; none is made twice. Pure."""
+"""The event schemas every installation starts with. Staff may change them; none is created twice. Pure."""
 
 from __future__ import annotations
 

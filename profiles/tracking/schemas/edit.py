@@ -1,4 +1,4 @@
-"""Event schemas, written: made, changed, removed (T5). The rules hold at every door after five seconds."""
+"""Staff's wishes → event schemas created, changed and deleted. Every process obeys within five seconds."""
 
 from __future__ import annotations
 

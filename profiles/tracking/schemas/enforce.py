@@ -1,8 +1,7 @@
-"""Event schemas at the door (T5): items with their properties' usual names, and what breaks their schema."""
+"""A track item → the item with its properties' usual names, and what in it breaks its event schema."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -45,19 +44,13 @@ def _compile_cached(name: str, specs: bytes) -> CompiledSchema:
 known_schemas = Recent(_read_schemas)
 
 
-def check_items(items: Sequence[Item], *, source: Source) -> list[SchemaCheck]:
-    """What each item's schema says of it, in order. At most one query, none within a few seconds.
+def check_item(item: Item, *, source: Source) -> SchemaCheck:
+    """What its schema says of a track item. At most one query, none within a few seconds.
 
-    Only track calls have schemas. Other spellings of a property (aliases) are renamed whatever the mode; a
-    schema's own mode goes before its source's.
+    Other spellings of a property (aliases) are renamed whatever the mode; a schema's own mode goes before its
+    source's.
     """
-    known = known_schemas() if any(item.kind == "track" for item in items) else {}
-    return [
-        _check_item(item, known.get(item.name) if item.kind == "track" else None, source) for item in items
-    ]
-
-
-def _check_item(item: Item, known: _KnownSchema | None, source: Source) -> SchemaCheck:
+    known = known_schemas().get(item.name)
     if known is None:
         return SchemaCheck(item)
     properties = known.compiled_schema.renamed(item.properties)

@@ -1,5 +1,6 @@
-"""What events of a name really look like: learned from the newest ones, compared between browser and server,
-adopted as a schema (T5). Every read is bounded.
+"""The newest events of a name → the properties they really have, compared by source, or adopted as a schema.
+
+Every read is bounded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The description of an event's properties, checked: what of it can be kept, and every fault at once. Pure."""
+"""A raw description of an event's properties → specs fit to store, and every fault at once. Pure."""
 
 from __future__ import annotations
 

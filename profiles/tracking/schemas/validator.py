@@ -1,7 +1,7 @@
-"""What events of one name look like, made runnable: property specs into a validator with sentences. Pure.
+"""Property specs of one event name → a compiled validator whose errors are sentences. Pure.
 
 A spec is what EventSchema.properties holds for one property. A schema is compiled to JSON Schema and run by
-jsonschema-rs; aliases, times and the words for people are ours.
+jsonschema-rs; aliases, times and the sentences are ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LABELS: dict[str, str] = {
 KEYS = ("type", "required", "aliases", "enum", "minimum", "maximum", "pattern", "description", "items")
 # Of all codes of problems, those that are about schemas.
 CODE = "schema_violation"
-# An item that breaks a rule in every entry of a long list is told of as many.
+# An item may break a rule in every entry of a long list; only so many errors are listed.
 MAX_PROBLEMS = 20
 
 Specs = dict[str, dict[str, Any]]
@@ -55,7 +55,7 @@ _FORMATS = {"moment": _is_time}
 
 @dataclass(frozen=True, slots=True)
 class CompiledSchema:
-    """One schema, compiled. ``aliases`` leads other spellings to a name, ``inner`` those inside of lists."""
+    """One schema, compiled. ``aliases`` maps other spellings to a name, ``inner`` those inside of lists."""
 
     name: str
     specs: Specs

@@ -1,4 +1,4 @@
-"""Events that break their schema, from the receipts that say so: by property and source, per day, newest (T5)."""
+"""Receipts → how events break their schema: counts by property and source, a trend by day, the newest receipts."""
 
 from __future__ import annotations
 

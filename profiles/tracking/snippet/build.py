@@ -1,4 +1,4 @@
-"""Makes cdp.min.js out of cdp.js; `make snippet` runs this in an environment with the minifier.
+"""cdp.js → cdp.min.js; `make snippet` runs this in an environment with the minifier.
 
 The minifier is needed by whoever changes the snippet, by nobody else, and is no dependency of the project.
 built.json keeps the digests of both files, so that a test notices a twin that is out of date without it.

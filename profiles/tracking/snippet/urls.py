@@ -1,4 +1,4 @@
-"""Where pages load the snippet from."""
+"""Addresses of the snippet → the view that serves it."""
 
 from django.urls import path
 

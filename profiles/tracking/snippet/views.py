@@ -1,4 +1,4 @@
-"""Serves cdp.js and cdp-debug.js to any page, with nothing in the answer that depends on who asks."""
+"""A request for cdp.js or cdp-debug.js → the script, the same for every page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The secret a source's server signs user ids with: rotated with an overlap, the old one revoked.
+"""The secret a source's server signs user ids with → rotated with an overlap, the old one revoked.
 
 Pages that were rendered before a rotation, and servers that do not have the new secret yet, go on signing with the
-old one; each secret tells when it was used last, so that one can see when nobody needs the old one any more.
+old one; for each secret it is kept when it was used last, so that one can see when nobody needs the old one any more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_OVERLAP_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class RotatedSecret:
-    """``message`` says until when the old secret is taken."""
+    """``message`` names the time until which the old secret is accepted."""
 
     source: Source
     secret: str

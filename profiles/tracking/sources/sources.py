@@ -1,4 +1,4 @@
-"""Sources: the doors and systems data comes through, their settings, and the keys they write with."""
+"""Staff's wishes → sources created and changed, and their write keys created, rotated and revoked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = "Write “web” or “server”."
 TRACKING = (Source.Door.WEB, Source.Door.API)
 MAX_OVERLAP_HOURS = 30 * 24
 MAX_ORIGINS = 100
-# The hours an old key goes on working, unless somebody says otherwise.
+# The hours an old key goes on working, by default.
 OVERLAP_HOURS = 24
 
 SettingProblem = dict[str, Any]
@@ -31,7 +31,7 @@ SettingProblem = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NewSource:
-    """``write_key`` is shown once and kept nowhere."""
+    """``write_key`` is in the clear here only; its digest is what is stored."""
 
     source: Source
     write_key: str
@@ -39,7 +39,7 @@ class NewSource:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """``write_key`` is shown once and kept nowhere."""
+    """``write_key`` is in the clear here only; its digest is what is stored."""
 
     key: WriteKey
     write_key: str

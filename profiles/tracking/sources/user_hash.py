@@ -1,4 +1,7 @@
-"""Signed user ids: your server renders them, so that a page's public key may say who somebody is."""
+"""A user id and its signature → which of its source's secrets signed it.
+
+A site's server signs the ids it renders, so that a page's public key may identify somebody.
+"""
 
 from __future__ import annotations
 

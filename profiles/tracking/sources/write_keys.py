@@ -1,4 +1,4 @@
-"""Whose write key it is: looked up by its digest, remembered for five seconds per process."""
+"""A write key → the source it belongs to, looked up by its digest and remembered for five seconds per process."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class AnonymousId:
-    """Sets and renews the cookie on pages, and tells views the id as ``request.cdp_anonymous_id`` (or None).
+    """Sets and renews the cookie on pages, and gives views the id as ``request.cdp_anonymous_id`` (or None).
 
     Where consent is required it never makes an id: it only renews the one the snippet wrote after the visitor
     agreed. A visitor who said no keeps their no.

@@ -1,0 +1,346 @@
+"""A plan → rows: profiles, identifiers, events, merges, journal, receipts and webhooks, in one transaction.
+
+The order is what keeps calls from waiting for one another in circles: new profiles, identifiers (in key order),
+events, merges, then the rows of profiles that change, locked last and in id order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils import timezone
+
+from cdp import webhooks
+from cdp.actors import Actor
+from cdp.errors import Refused
+from cdp.sql import Answer, together
+from profiles.journal import Cause, Entry, Fields, record_many
+from profiles.merging.merge import merge_profiles
+from profiles.models import Change, Identifier, Profile, Source
+from profiles.tracking.ingest import carts, event_sql, profile_sql
+from profiles.tracking.ingest.candidates import CandidateProfile
+from profiles.tracking.ingest.consents import record_consents
+from profiles.tracking.ingest.identity_resolution import Plan, Resolution
+from profiles.tracking.ingest.profile_sql import LockedProfile, StoredIdentifier
+from profiles.tracking.ingest.traits import ItemTraits
+from profiles.tracking.parse.item_types import (
+    DUPLICATE,
+    BatchEntry,
+    Item,
+    ItemProblem,
+    ItemResult,
+    RefusedItem,
+)
+from profiles.tracking.sources.write_keys import Sender
+from profiles.values.attributes import get_value, set_value
+
+EventIds = Answer[dict[Any, int]]  # by message id
+_CONTACTS = ("email", "phone")
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What became of a call's items so far, by their index."""
+
+    results: dict[int, ItemResult] = field(default_factory=dict)
+    problems: dict[int, list[ItemProblem]] = field(default_factory=lambda: defaultdict(list))
+    refused: list[RefusedItem] = field(default_factory=list)
+
+    def duplicate(self, item: Item | RefusedItem, code: str, message: str) -> None:
+        self.results[item.index] = ItemResult(item.index, item.message_text, DUPLICATE, code, message)
+
+    def resolved(
+        self, resolution: Resolution, conflict: tuple[str, str, str] | None, problems: list[ItemProblem]
+    ) -> None:
+        """The outcome of a resolved item that has none yet. ``conflict`` and ``problems`` are what writing it brought."""
+        item = resolution.item
+        self.problems[item.index] += [*resolution.problems, *problems]
+        if item.index not in self.results:
+            outcome = conflict or (resolution.outcome, resolution.code, resolution.message)
+            profile_id = resolution.profile.survivor().id
+            self.results[item.index] = ItemResult(item.index, item.message_text, *outcome, profile_id)
+
+    def write_receipts(self, entries: Sequence[BatchEntry], *, source: Source, replay_of: int | None) -> None:
+        # An item read without fault may have been refused later: its receipt has what refused it.
+        final: dict[int, BatchEntry] = {entry.index: entry for entry in entries}
+        final |= {refused.index: refused for refused in self.refused}
+        event_sql.insert_receipts(
+            [
+                (final[entry.index], self.results[entry.index], self.problems[entry.index])
+                for entry in entries
+            ],
+            source_id=source.pk,
+            received_at=timezone.now(),
+            replay_of=replay_of,
+        )
+
+
+def write_plan(
+    plan: Plan,
+    entries: Sequence[BatchEntry],
+    outcomes: Outcomes,
+    *,
+    sender: Sender,
+    traits: Mapping[int, ItemTraits],
+    topics: Collection[str],
+    replay_of: int | None,
+) -> None:
+    """Carry out a plan, and write the receipts of the whole call. In the caller's transaction.
+
+    ``traits`` are what items say about their profiles, by index; ``topics`` the webhook topics somebody listens to.
+    Raises Collision, or an IntegrityError, when others changed the same profiles since they were read.
+    """
+    source, actor = sender.source, Actor.system()
+    attributes = _AttributeChanges(sender, traits)
+    profile_sql.assign_ids(plan.new_profiles)
+    with ExitStack() as pipeline:
+        pipeline.enter_context(together())
+        profile_sql.insert_profiles(plan.new_profiles, attributes.of_new(plan), source.pk)
+        profile_sql.release_moved(plan)
+        stored = profile_sql.insert_identifiers(plan, source.pk)
+        profile_sql.touch_identifiers(plan.touched)
+        profile_sql.write_intervals(plan)
+        events = _write_events(plan, outcomes, source)
+        consents = [resolution for resolution in plan.resolutions if resolution.item.kind == "consent"]
+        if plan.merges or consents:
+            pipeline.close()  # these verbs write through the ORM
+        _merge(plan, events, actor=actor, source=source)
+        changed = attributes.of_stored(plan, stored.value)
+        _record_journal(plan, attributes.fields, stored.value, events, actor=actor, source=source)
+        profile_sql.insert_visits(plan)
+        profile_sql.suggest_duplicates(plan, source.name)
+        profile_sql.insert_held_merges(plan, source.pk)
+        conflicts = record_consents(consents, events, sender=sender, actor=actor) if consents else {}
+        for resolution in plan.resolutions:
+            index = resolution.item.index
+            outcomes.resolved(resolution, conflicts.get(index), attributes.problems[index])
+        outcomes.write_receipts(entries, source=source, replay_of=replay_of)
+        payloads = _webhook_payloads(plan.new_profiles, changed, topics)
+    for topic, items in payloads.items():
+        webhooks.publish_many(topic, items=items)
+
+
+def _write_events(plan: Plan, outcomes: Outcomes, source: Source) -> EventIds:
+    """The ids of the events by message. Items that repeat another of their cart become none."""
+    repeats: set[int] = set()
+    rows = [(res.item, res.member_id or res.profile.survivor().id) for res in plan.resolutions]
+    has_carts = any(carts.cart_id_of(item) for item, _ in rows)
+    if has_carts:
+        repeats = carts.find_repeats(rows, source_id=source.pk)
+    events = event_sql.insert_events(source.pk, [row for row in rows if row[0].index not in repeats])
+    if has_carts:
+        kept = [
+            (res.item, res.profile.survivor().id) for res in plan.resolutions if res.item.index not in repeats
+        ]
+        carts.write_carts(kept, source_id=source.pk)
+    for item, _ in rows:
+        if item.index in repeats:
+            message = "The same person did the same to the same cart within two seconds."
+            outcomes.duplicate(item, "duplicate_cart_event", message)
+    return events
+
+
+def _merge(plan: Plan, events: EventIds, *, actor: Actor, source: Source) -> None:
+    for merge in plan.merges:
+        cause = Cause("event", events.value.get(merge.resolution.item.message_id))
+        try:
+            merge_profiles(
+                winner_id=merge.winner.id, loser_id=merge.loser.id, actor=actor, source=source, cause=cause
+            )
+        except Refused as refused:  # locked, deleted or merged since it was read
+            raise event_sql.Collision(refused.message) from refused
+
+
+def _webhook_payloads(
+    new: Iterable[CandidateProfile], changed: Mapping[int, list[str]], topics: Collection[str]
+) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    """``{topic: [(profile id, payload)]}``, without topics that nobody listens to."""
+    payloads: dict[str, list[tuple[int, dict[str, Any]]]] = {
+        "profile.created": [(profile.id, {"profile_id": profile.id}) for profile in new],
+        "profile.updated": [
+            (pk, {"profile_id": pk, "fields": fields}) for pk, fields in sorted(changed.items())
+        ],
+    }
+    return {topic: items for topic, items in payloads.items() if items and topic in topics}
+
+
+# --- Attributes -----------------------------------------------------------------------------------------
+
+
+class _AttributeChanges:
+    """Puts traits on profiles; collects, by item, what changed (``{field: [old, new]}``) and what was left as it is."""
+
+    def __init__(self, sender: Sender, traits: Mapping[int, ItemTraits]) -> None:
+        self.sender, self.traits = sender, traits
+        self.fields: dict[int, Fields] = {}
+        self.problems: dict[int, list[ItemProblem]] = defaultdict(list)
+
+    def of_new(self, plan: Plan) -> dict[int, dict[str, Any]]:
+        """Columns of each new profile, by the object's ``id()``."""
+        rows: dict[int, Profile] = {}
+        for resolution in plan.resolutions:
+            profile = resolution.profile.survivor()
+            if profile.is_new and (traits := self._traits(resolution)) is not None:
+                row = rows.setdefault(id(profile), Profile(attributes={}))
+                self.fields[resolution.item.index] = self._apply(traits, row, resolution.item, frozenset())
+        return {key: _columns(row) for key, row in rows.items()}
+
+    def of_stored(self, plan: Plan, stored: set[StoredIdentifier]) -> dict[int, list[str]]:
+        """Lock the stored profiles that change and write them; ``{root: fields changed}``.
+
+        Raises Collision when one of them was merged or deleted meanwhile.
+        """
+        given = _given_identifiers(plan, stored)
+        with_traits = [
+            resolution
+            for resolution in plan.resolutions
+            if not resolution.profile.survivor().is_new and self._traits(resolution) is not None
+        ]
+        profiles = {resolution.profile.survivor() for resolution in with_traits} | given
+        if not profiles:
+            return {}
+        rows = profile_sql.lock_profiles(profile.id for profile in profiles)
+        for row in rows.values():
+            if row.canonical_id != row.pk or row.status != Profile.Status.LIVE:
+                raise event_sql.Collision(f"Profile #{row.pk} was merged or deleted meanwhile.")
+        verified = self._verified_contacts(with_traits)
+        changed: dict[int, set[str]] = {profile.id: {"identifiers"} for profile in given}
+        for resolution in with_traits:
+            row = rows[resolution.profile.survivor().id]
+            fields = self._apply(self.traits[resolution.item.index], row, resolution.item, verified)
+            self.fields[resolution.item.index] = fields
+            if fields:
+                changed.setdefault(row.pk, set()).update(fields)
+        recognized = {profile.id: profile.is_recognized for profile in profiles}
+        profile_sql.update_profiles(
+            [{"id": pk, "is_recognized": recognized[pk], **_columns(rows[pk])} for pk in sorted(changed)]
+        )
+        return {pk: sorted(fields) for pk, fields in changed.items()}
+
+    def _traits(self, resolution: Resolution) -> ItemTraits | None:
+        traits = self.traits.get(resolution.item.index)
+        return traits if traits is not None and traits.values else None
+
+    def _verified_contacts(self, resolutions: Iterable[Resolution]) -> frozenset[tuple[int, str, str]]:
+        """(root, type, value) a public key may not overwrite. A query only for its e-mails and phones."""
+        if not self.sender.is_web:
+            return frozenset()
+        roots = {
+            resolution.profile.survivor().id
+            for resolution in resolutions
+            if self.traits[resolution.item.index].values.keys() & set(_CONTACTS)
+        }
+        if not roots:
+            return frozenset()
+        rows = Identifier.objects.of_people(*roots).filter(is_verified=True, type__name__in=_CONTACTS)
+        return frozenset(rows.values_list("profile__canonical_id", "type__name", "value"))
+
+    def _apply(
+        self,
+        traits: ItemTraits,
+        row: Profile | LockedProfile,
+        item: Item,
+        verified: frozenset[tuple[int, str, str]],
+    ) -> Fields:
+        """Put values on the row; ``{field: [old, new]}``. What arrives late only fills what is empty."""
+        is_late = "late" in ((item.envelope or {}).get("marks") or ())
+        fields: Fields = {}
+        for name, new in traits.values.items():
+            old = get_value(row, name)
+            if old == new:
+                continue
+            if is_late and old is not None:
+                self._kept(item, "late_value", name, new, "it arrived late; the newer value stays")
+            elif old is not None and (row.pk, name, old) in verified:
+                self._kept(item, "verified_value", name, new, "the value here is verified")
+            else:
+                fields[name] = [old, new]
+                set_value(row, name, new)
+        return fields
+
+    def _kept(self, item: Item, code: str, name: str, value: Any, why: str) -> None:
+        attribute = name.removeprefix("attributes.")
+        self.problems[item.index].append(
+            {
+                "code": code,
+                "pointer": f"/traits/{attribute}",
+                "value": value if isinstance(value, (str, int, float, bool)) else None,
+                "message": f"{attribute} was left as it is: {why}.",
+            }
+        )
+
+
+def _columns(row: Profile | LockedProfile) -> dict[str, Any]:
+    values = {name: get_value(row, name) for name in Profile.FIELDS}
+    return {**values, "attributes": row.attributes}
+
+
+def _given_identifiers(plan: Plan, stored: set[StoredIdentifier]) -> set[CandidateProfile]:
+    """Profiles there before that got an identifier in this call."""
+    return {
+        profile
+        for grant in plan.grants
+        if not (profile := grant.resolution.profile.survivor()).is_new
+        and profile_sql.identifier_row(grant) in stored
+    }
+
+
+# --- The journal ----------------------------------------------------------------------------------------
+
+
+def _record_journal(
+    plan: Plan,
+    changed_fields: Mapping[int, Fields],
+    stored: set[StoredIdentifier],
+    events: EventIds,
+    *,
+    actor: Actor,
+    source: Source,
+) -> None:
+    """One entry per item that changed a profile, caused by its event; a new profile's are one creation."""
+    labels = _identifier_labels(plan, stored)
+    created: dict[int, Entry] = {}
+    entries: list[Entry] = []
+    for resolution in plan.resolutions:
+        index, profile = resolution.item.index, resolution.profile.survivor()
+        fields = dict(changed_fields.get(index, {}))
+        if labels.get(index):
+            fields["identifiers"] = [[], labels[index]]
+        if (creation := created.get(profile.id)) is not None:
+            _add_fields(creation.fields, fields)
+        elif profile.is_new or fields:
+            cause = Cause(Change.Cause.EVENT, events.value.get(resolution.item.message_id))
+            if profile.is_new:
+                entry = created[profile.id] = Entry(profile.id, Change.Kind.CREATED, {}, cause=cause)
+                _add_fields(entry.fields, fields)
+            else:
+                via = resolution.member_id or profile.id
+                entry = Entry(profile.id, Change.Kind.UPDATED, fields, via_id=via, cause=cause)
+            entries.append(entry)
+    record_many(entries=entries, actor=actor, source=source)
+
+
+def _identifier_labels(plan: Plan, stored: set[StoredIdentifier]) -> dict[int, list[str]]:
+    """The identifiers each item brought, as the journal writes them."""
+    labels: dict[int, list[str]] = defaultdict(list)
+    listed: set[StoredIdentifier] = set()
+    for grant in plan.grants:
+        key = profile_sql.identifier_row(grant)
+        if key in stored and key not in listed:
+            listed.add(key)
+            labels[grant.resolution.item.index].append(grant.identifier.label)
+    return labels
+
+
+def _add_fields(fields: Fields, more: Fields) -> None:
+    """Fold a later item's changes of a new profile into its creation."""
+    for name, (old, new) in more.items():
+        if name == "identifiers":
+            before = fields.get(name, [[], []])
+            fields[name] = [[], [*before[1], *new]]
+        else:
+            fields[name] = [fields.get(name, [old, None])[0], new]
