@@ -1,4 +1,4 @@
-"""A value that says nothing about who somebody is: from now on it identifies nobody (I10)."""
+"""A value that says nothing about who somebody is: from now on it identifies nobody."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from profiles.models import Change, DuplicateCase, HeldJoin, Identifier, Identif
 
 @dataclass(frozen=True, slots=True)
 class BlockedValue:
-    """``held`` are the joins that waited because of it; ``profile_id`` is whom it led to until now.
+    """``held_merge_ids`` are the merges that waited because of it; ``profile_id`` is whom it resolved to until now.
 
     ``effects`` is what was changed, for taking it back: ``{"listed": bool, "identifier": id | None, "case":
-    [id, state before] | None}``; kept with the held joins.
+    [id, state before] | None}``; kept with the held merges.
     """
 
     held_merge_ids: list[int]
@@ -34,7 +34,7 @@ class BlockedValue:
 def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
     """Add a value to the type's blocked ones; it is kept for contact where it is. In the caller's transaction.
 
-    Whoever it led to hears of it; joins and cases that wait because of it are decided with it.
+    The profile it resolved to gets a journal entry; merges and cases that wait because of it are decided with it.
     """
     kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=type_id)
     is_new = value.lower() not in (known.lower() for known in kind.blocked_values)
@@ -67,7 +67,7 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
 def unblock_value(*, type_id: int, value: str, effects: dict[str, Any]) -> None:
     """Take a value off its type's list again, and the case that was decided with it is as before.
 
-    In the caller's transaction; whom it leads to then is the caller's to say. ``effects`` as ``block_value`` told.
+    In the caller's transaction; whom it resolves to then is the caller's to decide. ``effects`` as ``block_value`` returned them.
     """
     kind = IdentifierType.objects.select_for_update(no_key=True).get(pk=type_id)
     kind.blocked_values = [known for known in kind.blocked_values if known.lower() != value.lower()]
@@ -83,7 +83,7 @@ def unblock_value(*, type_id: int, value: str, effects: dict[str, Any]) -> None:
 
 
 def resolving_row(type_id: int, value: str) -> Identifier | None:
-    """The row a value leads by, locked; at most one (I1)."""
+    """The row a value resolves by, locked; at most one."""
     rows = Identifier.objects.resolving().filter(type_id=type_id, value=value)
     return rows.select_related("profile", "type").select_for_update(no_key=True, of=("self",)).first()
 
@@ -104,7 +104,7 @@ def close_held_merges(
 
 
 def record_resolving_change(row: Identifier, what: str, actor: Actor, *, is_taken_back: bool = False) -> None:
-    """The person a value led to hears that it does no more (``what``: blocked, shared); or that it does again."""
+    """Journal that a value resolves to its profile no more (``what``: blocked, shared), or that it does again."""
     root = Profile.objects.defer("search").get(pk=row.profile.canonical_id)
     refresh_recognized([root.pk])
     touch(root)

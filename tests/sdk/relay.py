@@ -1,4 +1,4 @@
-"""Stands between an SDK and the product, writes down what passes, and breaks what it is told to."""
+"""Stands between an SDK and the product, records what passes, and breaks what a test asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources that send, and receipts of what they sent, without going through the door's HTTP."""
+"""Sources that send, and receipts of what they sent, without going through HTTP."""
 
 from __future__ import annotations
 

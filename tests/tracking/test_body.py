@@ -1,4 +1,4 @@
-"""Whatever bytes arrive: parsed within the limits, or turned away with a 4xx that says why."""
+"""Whatever bytes arrive: parsed within the limits, or refused with a 4xx that says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carts: what is sent twice is dropped once, newer carts supersede older ones (T6)."""
+"""Carts: what is sent twice is dropped once, newer carts supersede older ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Double opt-in (I9): what waits leads nowhere, and what is confirmed leads here, joins two, or stays apart."""
+"""Double opt-in: what waits resolves to nobody; what is confirmed resolves, merges two, or stays apart."""
 
 from __future__ import annotations
 

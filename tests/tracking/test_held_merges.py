@@ -1,4 +1,4 @@
-"""Deciding about held joins (I10): block, shared device, merge, dismiss; the inbox and the API."""
+"""Deciding about held merges: block, shared device, merge, dismiss; the inbox and the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas learned from traffic, browsers compared with servers, and what breaks schemas (T5)."""
+"""Schemas learned from traffic, browsers compared with servers, and what breaks schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom calls are about and what becomes of them: identity from traffic (I5-I8), receipts, journal."""
+"""Whom calls are about and what becomes of them: identity from traffic, receipts, journal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ago(**delta: float) -> str:
     return (timezone.now() - datetime.timedelta(**delta)).isoformat()
 
 
-# --- Anonymous becomes known (I5, I6) ---------------------------------------------------------------------
+# --- Anonymous becomes known ---------------------------------------------------------------------
 
 
 def test_an_anonymous_visitor_becomes_known_and_keeps_their_history(web: Sender) -> None:
@@ -91,7 +91,7 @@ def test_a_browser_joins_the_known_person_and_late_events_follow(web: Sender, se
     unmerge_profiles(merge_id=merge.pk, actor=server_actor(), source=server.source)
     assert events_of(visitor) == ["Added to Cart", "Product Viewed"]
     assert events_of(known) == ["identify", "identify"]
-    # And what people decided binds the door (I11).
+    # And what staff decided binds traffic.
     again = identify(web, anonymousId="b1", userId="42")
     assert (again.outcome, again.code) == ("conflict", "verdict")
     assert again.profile_id == known.pk
@@ -143,7 +143,7 @@ def test_known_and_new_ids_together_attach_the_new_ones(server: Sender) -> None:
     )
 
 
-# --- People who stay apart (I7, I8, I10, I11) --------------------------------------------------------------
+# --- People who stay apart --------------------------------------------------------------
 
 
 def test_two_family_members_with_one_email_stay_two(server: Sender) -> None:

@@ -1,4 +1,4 @@
-"""Raw items of calls into Items and Refusals."""
+"""Raw items of calls into Items and RefusedItems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items over 32 KB: refused, kept as far as 256 KB, looked at, made smaller and replayed with their own time."""
+"""Items over 32 KB: refused, kept as far as 256 KB, shown, made smaller and replayed with their own time."""
 
 from __future__ import annotations
 

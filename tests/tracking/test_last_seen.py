@@ -1,4 +1,4 @@
-"""When people were last active: noted by the door, taken over behind it, given to whom a merge or its undo leaves them."""
+"""When profiles were last active: written as visits, applied by a worker, right after a merge and its undo."""
 
 from __future__ import annotations
 

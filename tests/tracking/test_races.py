@@ -1,4 +1,4 @@
-"""Calls against calls, merges, undos, deletions and imports at the same moment (FAULTS R3, R4, R8)."""
+"""Calls against calls, merges, undos, deletions and imports at the same moment."""
 
 from __future__ import annotations
 

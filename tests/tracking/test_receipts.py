@@ -1,4 +1,4 @@
-"""The inbox read: which receipts, how many by reason, what is told of one, and that reading stays bounded."""
+"""Receipts read: which, how many by reason, how each is described, and that reading stays bounded."""
 
 from __future__ import annotations
 

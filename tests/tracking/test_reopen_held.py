@@ -1,4 +1,4 @@
-"""Taking back decisions about held joins: whatever was decided, the join waits again and nothing is lost (I10)."""
+"""Taking back decisions about held merges: whatever was decided, the merge waits again and nothing is lost."""
 
 from __future__ import annotations
 

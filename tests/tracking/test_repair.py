@@ -1,4 +1,4 @@
-"""Repairs: JSON that people type, and changes made to many items at once."""
+"""Repairs: JSON that staff type, and changes made to many items at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rejected items sent again: onto the right person, with their own time, once; one by one and many at once."""
+"""Rejected items sent again: onto the right profile, with their own time, once; one by one and many at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Event schemas at work: what becomes of events that break theirs, who may write them, what ships (T5)."""
+"""Event schemas at work: what becomes of events that break theirs, who may write them, what ships."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of an item that is too large: never more than the limit, who and when first, and what was cut is told."""
+"""What is kept of an item that is too large: never more than the limit, ids and times first, and what was cut is listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specs of an event's properties: which can be kept, and what events that break them are told."""
+"""Specs of an event's properties: which can be kept, and the sentences about events that break them."""
 
 from __future__ import annotations
 

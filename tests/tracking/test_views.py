@@ -1,4 +1,4 @@
-"""The tracking door's contract: every path, slash and method, three kinds of keys, exact bodies, limits, CORS.
+"""The tracking API's contract: every path, slash and method, three kinds of keys, exact bodies, limits, CORS.
 
 Storing is played by ``Shelf``; tests/tracking/test_views_storing.py goes all the way.
 """

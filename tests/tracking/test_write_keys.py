@@ -1,4 +1,4 @@
-"""Write keys: two kinds, shown once, rotated with an overlap, revoked within five seconds; and a source's settings."""
+"""Write keys: two kinds, displayed once, rotated with an overlap, revoked within five seconds; and a source's settings."""
 
 from __future__ import annotations
 

@@ -25,17 +25,17 @@ def sign_user(source: Source, user_id: str) -> str:
 
 
 def matching_secret(source: Source, user_id: str, signature: str) -> str:
-    """Which secret ``given`` is this user id's signature by: CURRENT, OLD while that one is taken, or "" for none.
+    """Which secret ``signature`` is this user id's signature by: CURRENT, OLD while that one is taken, or "" for none.
 
     Takes the same time for any wrong one.
     """
-    expected = signature.strip().lower().encode()
+    sent = signature.strip().lower().encode()
     matched = ""
     secrets = [(CURRENT, source.hash_secret)]
     if accepts_old_secret(source):
         secrets.append((OLD, source.old_hash_secret))
     for name, secret in secrets:
-        if hmac.compare_digest(_signature(secret, user_id).encode(), expected):
+        if hmac.compare_digest(_signature(secret, user_id).encode(), sent):
             matched = matched or name
     return matched
 
