@@ -534,18 +534,18 @@ def test_a_web_key_writes_from_its_own_pages_alone(web_key: str, server_key: str
 
 
 @pytest.mark.parametrize(
-    ("said", "key", "status"),
+    ("content", "key", "status"),
     [(TRACK, True, 200), (TRACK, False, 401), (b"{", True, 400), (b" " * 4_194_305, True, 413)],
 )
-def test_a_page_can_read_every_answer(answer: Any, key: bool, status: int, web_key: str) -> None:
-    response = post("/v1/track", answer, web_key if key else None, Origin=PAGE)
+def test_a_page_can_read_every_answer(content: Any, key: bool, status: int, web_key: str) -> None:
+    response = post("/v1/track", content, web_key if key else None, Origin=PAGE)
     assert response.status_code == status
     assert response["Access-Control-Allow-Origin"] == PAGE
     assert response["Access-Control-Allow-Credentials"] == "true"
     assert "Retry-After" in response["Access-Control-Expose-Headers"]
     assert response["Vary"].startswith("Origin")
     assert not response.cookies
-    assert "Access-Control-Allow-Origin" not in post("/v1/track", answer, web_key if key else None)
+    assert "Access-Control-Allow-Origin" not in post("/v1/track", content, web_key if key else None)
 
 
 # --- Not now ----------------------------------------------------------------------------------------------

@@ -212,7 +212,9 @@ def _attach_values(
     if code == MERGE_HELD:
         return [
             decide_held_merge(held_merge_id=held_merge_id, decision=DECIDE_MERGE, actor=actor).message
-            for held_merge_id in dict.fromkeys(finding.held_merge_id for finding in chosen if finding.held_merge_id)
+            for held_merge_id in dict.fromkeys(
+                finding.held_merge_id for finding in chosen if finding.held_merge_id
+            )
         ]
     if code not in (PROMOTE, CONFIRM, NORMALIZE):
         return []
