@@ -18,11 +18,11 @@ from django.db.models import Max
 
 from cdp import job_steps, jobs
 from cdp.actors import Actor
+from cdp.locks import Lock, try_take
 from cdp.models import AuditEntry, Job
 
 log = logging.getLogger(__name__)
 
-_SEAL_LOCK = 7_302_101
 _GENESIS = "0" * 64
 
 
@@ -136,9 +136,7 @@ def digest_of(entry: AuditEntry, position: int, previous: str) -> str:
 
 
 def _only_sealer() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEAL_LOCK])
-        return bool(cursor.fetchone()[0])
+    return try_take(Lock.AUDIT_SEAL)
 
 
 def _write_seals(ids: list[int], positions: list[int], digests: list[str]) -> None:

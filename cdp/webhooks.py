@@ -26,6 +26,7 @@ from django.db.models.functions import Now
 from cdp import audit
 from cdp.actors import Actor
 from cdp.http_client import Answer, post
+from cdp.locks import Lock, try_take
 from cdp.models import Delivery, OutboxMessage, Webhook
 
 # Topic → what it means to people, in the order webhooks list them. Apps add theirs.
@@ -54,7 +55,6 @@ LEASE_SECONDS = 120
 PER_WEBHOOK = 10
 PER_ROUND = 40
 THREADS = 10
-_FAN_OUT_LOCK = 7_302_102
 
 
 # --- Publishing -----------------------------------------------------------------------------------------
@@ -96,8 +96,7 @@ def fan_out(*, limit: int = 5000) -> int:
     One at a time (advisory lock), so that deliveries get their ids in the order of the messages.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_FAN_OUT_LOCK])
-        if not cursor.fetchone()[0]:
+        if not try_take(Lock.WEBHOOK_FAN_OUT):
             return 0
         cursor.execute(
             """

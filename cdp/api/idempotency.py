@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework import exceptions
@@ -22,6 +22,7 @@ from rest_framework.response import Response
 
 from cdp.api.dry_run import rehearse
 from cdp.api.problems import Collision, Unprocessable
+from cdp.locks import try_take_name
 from cdp.middleware import is_collision
 from cdp.models import IdempotencyKey
 
@@ -114,11 +115,7 @@ def _answer_or_problem(view: ApiView, run: Callable[[], Any]) -> Any:
 
 def _lock(owner: str, key: str) -> bool:
     """Lock (owner, key) until this transaction ends; False when another connection has the lock."""
-    digest = hashlib.sha256(f"idempotency {owner} {key}".encode()).digest()
-    number = int.from_bytes(digest[:8], "big", signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
-        return bool(cursor.fetchone()[0])
+    return try_take_name(f"idempotency {owner} {key}")
 
 
 def fingerprint(request: Request) -> str:

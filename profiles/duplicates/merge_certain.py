@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
+from cdp.locks import Lock, try_take
 from profiles.builtin import builtin_source
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch
@@ -25,7 +26,6 @@ from profiles.models import (
     Tier,
 )
 
-_LOCK = 7_302_006
 # How long a pair the rule could not merge is left alone.
 RESTED = datetime.timedelta(days=1)
 HOUR = datetime.timedelta(hours=1)
@@ -83,6 +83,4 @@ def certain_pairs() -> QuerySet[DuplicatePair]:
 
 
 def _try_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        return bool(cursor.fetchone()[0])
+    return try_take(Lock.CERTAIN_MERGES)

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.models import Case, F, Q, Value, When
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from cdp.errors import Stale
+from cdp.locks import Lock, take
 from cdp.sql import run
 from profiles.models import Merge, Profile
 
-_GRAPH_LOCK = 7_302_002
 _ATTEMPTS = 3
 
 P = ParamSpec("P")
@@ -48,8 +48,7 @@ def retried(verb: Callable[P, R]) -> Callable[P, R]:
 
 def lock_graph() -> None:
     """Be the only one to change the graph until the transaction (or savepoint) ends. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_GRAPH_LOCK])
+    take(Lock.MERGE_GRAPH)
 
 
 def roots_of(ids: Iterable[int]) -> dict[int, int]:

@@ -23,6 +23,7 @@ from django.utils.formats import date_format
 from cdp import audit, webhooks
 from cdp.actors import Actor
 from cdp.errors import NotFound
+from cdp.locks import Lock, try_take
 from cdp.mail import queue_mail
 from profiles.models import DuplicatePolicy, Source, SourceAlarm, SourceHour
 from profiles.quality import change_detection
@@ -34,7 +35,6 @@ WINDOW = datetime.timedelta(hours=1)
 # How far back an alarm's beginning is searched: small sources need time to show a change.
 LOOK_BACK = datetime.timedelta(hours=6)
 DAYS = 14
-_LOCK = 7_302_110
 _FIELDS = tuple(CallCounts.__dataclass_fields__)
 
 Minutes = list[tuple[datetime.datetime, CallCounts]]
@@ -74,9 +74,7 @@ def watch(*, now: datetime.datetime | None = None) -> list[SourceAlarm]:
 
 
 def _try_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        return bool(cursor.fetchone()[0])
+    return try_take(Lock.SOURCE_ALARMS)
 
 
 def _end_old(now: datetime.datetime) -> None:

@@ -28,6 +28,7 @@ from cdp.actors import Actor
 from cdp.errors import Forbidden
 from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
+from cdp.locks import Lock, take
 from cdp.models import Job
 from cdp.shutdown import is_stopping
 from profiles.duplicates.finding import clusters, match_rows, store
@@ -45,7 +46,6 @@ _HAS_FEATURES = " OR ".join(
     f"p.{name} IS NOT NULL" for name in ("first_name", "last_name", "email", "phone", "birth_date", "street")
 )
 MEMORY = "1500MB"
-_SCAN_LOCK = 7_302_004
 _STEPS = ("rows", "compare", "store", "cases")
 
 
@@ -54,8 +54,7 @@ def start_scan(*, actor: Actor) -> Job:
     """Start a scan; while one is under way, return that one. Raises Forbidden."""
     if not actor.can(PERMISSION):
         raise Forbidden(f"{actor.name} may not scan everybody for duplicates.")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SCAN_LOCK])
+    take(Lock.DUPLICATE_SCAN)
     if running := Job.objects.open().filter(kind=KIND).first():
         return running
     job = start_job(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import connection
 
+from cdp.locks import Lock, take, try_take
 from cdp.sql import run
 from profiles.duplicates.finding.incremental import ScoredPair
 from profiles.duplicates.scoring.model import shipped
@@ -16,7 +17,6 @@ from profiles.models import DuplicatePair
 FoundBy = DuplicatePair.FoundBy
 
 STAGING_TABLE = "found_pair"
-_LOCK = 7_302_005
 _COLUMN_TYPES = "a_id bigint, b_id bigint, tier text, score float8, rule text, veto text, evidence jsonb"
 # The columns of a scan's file; transitive pairs are derived afterwards.
 COLUMNS = tuple(column.split()[0] for column in _COLUMN_TYPES.split(", "))
@@ -30,13 +30,10 @@ def lock_comparison(*, wait: bool = True) -> bool:
     """Take the lock under which changed profiles are compared, until the transaction ends; False when it is
     taken.
     """
-    with connection.cursor() as cursor:
-        if wait:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            return True
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
-        (is_ours,) = cursor.fetchone()
-    return bool(is_ours)
+    if not wait:
+        return try_take(Lock.MATCH_QUEUE)
+    take(Lock.MATCH_QUEUE)
+    return True
 
 
 def create_staging_table() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from cdp.locks import Lock, take_slots
 from cdp.sql import ask, run
 from profiles.tracking.parse.item_types import Item
 from profiles.tracking.parse.trait_names import fold
@@ -18,10 +19,8 @@ WINDOW = datetime.timedelta(seconds=2)
 ORDERED = "ordercompleted"
 # What makes two events of one cart the same, where they are about an article; without one, everything does.
 _KEY = ("sku", "variant", "quantity", "price")
-# The first half of the advisory locks that put calls about one cart one behind the other.
-_LOCK = 0x43415254
-# Carts share this many of them, so that no call, however long, fills the server's table of locks.
-_LOCKS = 1024
+# Carts share this many locks, so that no call, however long, fills the server's table of locks.
+_SLOTS = 1024
 
 CartEvent = tuple[Item, int]
 
@@ -112,11 +111,7 @@ def find_repeats(events: Sequence[CartEvent], *, source_id: int) -> set[int]:
 
 def _queue_up(touches: list[_CartTouch], source_id: int) -> None:
     carts = sorted({f"{source_id}:{touch.cart_id}" for touch in touches})
-    ask(
-        "SELECT pg_advisory_xact_lock(%s, key) FROM"
-        " (SELECT DISTINCT hashtext(cart) %% %s AS key FROM unnest(%b::text[]) AS c (cart) ORDER BY key) AS keys",
-        [_LOCK, _LOCKS, carts],
-    )
+    take_slots(Lock.CARTS, carts, slots=_SLOTS)
 
 
 def _repeats_stored(touches: list[_CartTouch], source_id: int) -> set[int]:

@@ -20,7 +20,8 @@ from psycopg.errors import (
 )
 
 from cdp import webhooks
-from cdp.sql import ask, together
+from cdp.locks import Lock, take
+from cdp.sql import together
 from cdp.ttl_cache import Recent
 from profiles.identity import graph
 from profiles.identity.types import identifier_types
@@ -53,7 +54,6 @@ from profiles.tracking.sources.write_keys import Sender
 ATTEMPTS = 8
 # A call that collided twice is repeated while no other is at work, so that each of them gets through.
 _ALONE_FROM = 3
-_CALLS_LOCK = 7_302_003
 _EVENT_KINDS = ("track", "page", "screen")
 _REFUSING = {"quarantine": QUARANTINED, "reject": INVALID}
 known_types = Recent(identifier_types)
@@ -104,9 +104,9 @@ def wait_for_turn(*, alone: bool) -> None:
     One query more for each call. Whoever waits here holds no row that another one needs.
     """
     if not alone:
-        ask("SELECT pg_advisory_xact_lock_shared(%s)", [_CALLS_LOCK])
+        take(Lock.TRACKING_CALLS, is_shared=True)
         return
-    ask("SELECT pg_advisory_xact_lock(%s)", [_CALLS_LOCK])
+    take(Lock.TRACKING_CALLS)
     graph.lock_graph()
 
 
