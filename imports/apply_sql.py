@@ -17,7 +17,7 @@ from imports.columns import OVERWRITE
 from imports.match import Binds
 from imports.models import Import
 from imports.plan_spec import PlanSpec
-from profiles.builtin import SOURCES
+from profiles.builtin_sources import SOURCE_IDS
 from profiles.models import IdentifierType, Profile
 
 PROFILE_CHANGED = "This profile was changed or merged after the plan was made. Plan the row again."
@@ -155,7 +155,7 @@ class RowWriter:
         """
 
     def _write_identifiers(self) -> None:
-        params = {"anonymous_id": self._anonymous_id_type(), "source": SOURCES["import"]}
+        params = {"anonymous_id": self._anonymous_id_type(), "source": SOURCE_IDS["import"]}
         insert = """
             INSERT INTO profiles_identifier (type_id, value, raw, profile_id, source_id, resolves)
             SELECT type_id, value, raw, profile_id, %(source)s, resolves FROM wanted
@@ -207,7 +207,7 @@ class RowWriter:
                 %(source)s, now(), now()
             FROM {rows} WHERE s.is_new ORDER BY s.line
             """,
-            {"source": SOURCES["import"]},
+            {"source": SOURCE_IDS["import"]},
         )
         self._run(
             f"""
@@ -262,7 +262,7 @@ class RowWriter:
             SELECT c.profile_id, t.id, %(source)s FROM ({added}) c
             JOIN profiles_tag t ON lower(t.name) = lower(c.name) ON CONFLICT DO NOTHING
             """,
-            {"source": SOURCES["import"]},
+            {"source": SOURCE_IDS["import"]},
         )
         if self.spec.tags == OVERWRITE or self.import_.options.get("clear_marker"):
             self._run(
@@ -292,7 +292,7 @@ class RowWriter:
             {
                 "at": self.import_.created_at,
                 "import": self.import_.pk,
-                "source": SOURCES["import"],
+                "source": SOURCE_IDS["import"],
                 "user": self.user_id,
             },
         )
@@ -303,7 +303,7 @@ class RowWriter:
             f"""
             INSERT INTO profiles_change (profile_id, via_id, kind, source_id, user_id, key_id, cause, cause_id, line, fields)
             SELECT s.profile_id, r.via_id, CASE WHEN s.is_new THEN 'created' ELSE 'updated' END,
-                {bind(SOURCES["import"])}, {bind(self.user_id)}, {bind(self.key_id)}, 'import', {bind(self.import_.pk)},
+                {bind(SOURCE_IDS["import"])}, {bind(self.user_id)}, {bind(self.key_id)}, 'import', {bind(self.import_.pk)},
                 s.line, CASE WHEN s.is_new THEN ({self._created(bind)})::jsonb ELSE r.diff END
             FROM {self.rows()} ORDER BY s.line
             """,

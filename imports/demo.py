@@ -13,7 +13,7 @@ from cdp.jobs import run_to_end
 from imports.apply import apply_import
 from imports.plan import plan_import
 from imports.upload import upload_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.demo.people import make_people
 from profiles.models import Profile
 

@@ -1,10 +1,11 @@
-"""What must hold of the data at any moment, as SQL over whole tables (DESIGN §3, FAULTS V1-V7)."""
+"""Whole tables → the rows that break what must hold of the data at any moment, as SQL for ``manage.py doctor``."""
 
 from __future__ import annotations
 
 from django.db import connection, transaction
 
 from cdp.invariants import Invariant, Violation, invariants, register_invariants, repairs
+from profiles import sql
 from profiles.duplicates.finding import invariants as duplicate_invariants
 from profiles.models import Receipt
 
@@ -22,7 +23,7 @@ _MAIN = (
 
 INVARIANTS = (
     Invariant(
-        "pointers lead straight to a surviving profile",
+        "pointers point straight at a surviving profile",
         "SELECT p.id FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
         " WHERE p.canonical_id <> p.id AND (root.canonical_id <> root.id OR root.status = 'merged')",
         _ROOT_FIX,
@@ -41,14 +42,14 @@ INVARIANTS = (
         _ROOT_FIX,
     ),
     Invariant(
-        "an active merge joins two profiles of one person",
+        "an active merge is of two profiles of one person",
         "SELECT m.id FROM profiles_merge m JOIN profiles_profile l ON l.id = m.loser_id"
         " JOIN profiles_profile w ON w.id = m.winner_id"
         " WHERE m.undone_at IS NULL AND l.canonical_id <> w.canonical_id",
         _ROOT_FIX,
     ),
     Invariant(
-        "active merges lead up to the surviving profile, without a circle",
+        "active merges end at the surviving profile, without a circle",
         "WITH RECURSIVE up AS (SELECT id AS pk, canonical_id AS root FROM profiles_profile WHERE canonical_id = id"
         " AND id IN (SELECT winner_id FROM profiles_merge WHERE undone_at IS NULL)"
         " UNION SELECT m.loser_id, up.root FROM profiles_merge m JOIN up ON up.pk = m.winner_id"
@@ -58,26 +59,25 @@ INVARIANTS = (
         _ROOT_FIX,
     ),
     Invariant(
-        "recognized people hold a main identifier, anonymous ones none",
+        "recognized people have a main identifier, anonymous ones none",
         f"SELECT p.id FROM profiles_profile p LEFT JOIN (SELECT DISTINCT canonical_id FROM ({_MAIN}) held) main"
         " ON main.canonical_id = p.id"
         " WHERE p.status = 'live' AND p.is_recognized <> (main.canonical_id IS NOT NULL)",
         _MENDABLE,
     ),
     Invariant(
-        "an identifier leads to one profile",
+        "an identifier identifies one profile",
         "SELECT min(id) FROM profiles_identifier WHERE resolves GROUP BY type_id, value HAVING count(*) > 1",
         "The unique index identifier_leads_to_one_profile is missing or broken; REINDEX it.",
     ),
     Invariant(
-        "identifiers of deleted and erased people lead nowhere",
-        "SELECT i.id FROM profiles_identifier i JOIN profiles_profile p ON p.id = i.profile_id"
-        " JOIN profiles_profile root ON root.id = p.canonical_id"
+        "identifiers of deleted and erased people identify nobody",
+        f"SELECT i.id FROM profiles_identifier i {sql.join_root('i.profile_id')}"
         " WHERE i.resolves AND root.status IN ('deleted', 'erased', 'anonymized')",
         "Restore the person and delete them again.",
     ),
     Invariant(
-        "contact-only identifiers lead nowhere",
+        "contact-only identifiers identify nobody",
         "SELECT i.id FROM profiles_identifier i JOIN profiles_identifiertype t ON t.id = i.type_id"
         " WHERE i.resolves AND NOT t.is_unique",
         _MENDABLE,
@@ -90,19 +90,19 @@ INVARIANTS = (
         _ROOT_FIX,
     ),
     Invariant(
-        "the journal tells where every profile came from",
+        "the journal has the origin of every profile",
         "SELECT p.id FROM profiles_profile p"
         " WHERE NOT EXISTS (SELECT FROM profiles_change c WHERE c.profile_id = p.id)",
         _JOURNAL_FIX,
     ),
     Invariant(
-        "the journal tells every active merge",
+        "the journal has every active merge",
         "SELECT m.id FROM profiles_merge m WHERE m.undone_at IS NULL AND NOT EXISTS (SELECT FROM profiles_change c"
         " WHERE c.cause = 'merge' AND c.cause_id = m.id AND c.profile_id = m.winner_id AND c.kind = 'merged')",
         _JOURNAL_FIX,
     ),
     Invariant(
-        "what waits for confirmation leads nowhere",
+        "what waits for confirmation identifies nobody",
         "SELECT id FROM profiles_identifier WHERE resolves AND is_pending",
         _MENDABLE,
     ),
@@ -154,7 +154,7 @@ INVARIANTS = (
         f" WHERE outcome NOT IN ({', '.join(map(repr, Receipt.Outcome.values))})",
         _TRACKED_FIX,
     ),
-    *(Invariant(*told) for told in duplicate_invariants.INVARIANTS),
+    *(Invariant(*fields) for fields in duplicate_invariants.INVARIANTS),
 )
 
 
@@ -171,17 +171,21 @@ _MENDING = (
 def mend() -> int:
     """Derive again what is derived from other rows; how many rows were wrong. Some statements."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return sum(cursor.execute(sql).rowcount for sql in _MENDING) + duplicate_invariants.repair()
+        return (
+            sum(cursor.execute(statement).rowcount for statement in _MENDING) + duplicate_invariants.repair()
+        )
 
 
 MATCH_ROWS = duplicate_invariants.MATCH_ROWS
 
 
 def broken_match_rows() -> Violation | None:
-    """A sample of how people are compared, built anew."""
-    found = duplicate_invariants.differing_rows()
+    """A sample of match rows that differ when they are built anew."""
+    differing = duplicate_invariants.differing_rows()
     return (
-        Violation(MATCH_ROWS, len(found), duplicate_invariants.MATCH_ROWS_FIX, found[:10]) if found else None
+        Violation(MATCH_ROWS, len(differing), duplicate_invariants.MATCH_ROWS_FIX, differing[:10])
+        if differing
+        else None
     )
 
 

@@ -1,4 +1,4 @@
-"""The journal's verbs: every change of a person is told here by whoever made it."""
+"""Changes of profiles → rows of the journal, written by whoever made the change in the same transaction."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Fields = dict[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a change happened: ``kind`` of Change.Cause, the row of that table, and the file's line if any."""
+    """Why a change happened: ``kind`` of Change.Cause, the row of that table, and the number of the file's line if any."""
 
     kind: str = "request"
     id: int | None = None
-    line: int | None = None
+    line_no: int | None = None
 
 
 REQUEST = Cause()
@@ -72,9 +72,9 @@ def record_many(*, entries: Iterable[Entry], actor: Actor, source: Source, cause
             "profile": [entry.profile_id for entry in rows],
             "via": [entry.via_id for entry in rows],
             "kind": [str(entry.kind) for entry in rows],
-            "cause": [str(why.kind) for why in causes],
-            "cause_id": [why.id for why in causes],
-            "line": [why.line for why in causes],
+            "cause": [str(reason.kind) for reason in causes],
+            "cause_id": [reason.id for reason in causes],
+            "line": [reason.line_no for reason in causes],
             "fields": [orjson.dumps(entry.fields, default=str).decode() for entry in rows],
             "detail": [
                 None if entry.detail is None else orjson.dumps(entry.detail, default=str).decode()

@@ -1,28 +1,26 @@
-"""Personal data as somebody without *view PII* sees it: enough to tell people apart, not enough to reach them.
+"""Personal data → masked for users without *view PII*: enough to tell profiles apart, not enough to reach anybody.
 
-Every list, card, answer and file asks this module; nothing else decides what is personal. Masked values are
-for showing only and never saved: what is masked is a copy.
+Every list, card, API answer and file asks this module; nothing else decides what is personal. Masked values are
+for display only and never saved: what is masked is a copy.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import phonenumbers
 
+from profiles.models import Address, Identifier, Profile
 from profiles.personal_data import TABLES
-from profiles.values.attributes import CUSTOM, Spec
-
-if TYPE_CHECKING:
-    from profiles.models import Address, Identifier, Profile
-    from profiles.reading.profiles import PersonView
+from profiles.reading.profiles import ProfileView
+from profiles.values.attributes import CUSTOM, AttributeSpec
 
 DOTS = "•••"
 
 # What identifies nobody, by its declared class; and the journal's keys for what is no column of a profile.
-OPEN_FIELDS = frozenset(
+UNMASKED_FIELDS = frozenset(
     {
         *next(table.personal for table in TABLES if table.label == "profiles.Profile"),
         *("locked", "tags", "consents"),
@@ -33,7 +31,7 @@ _IDENTIFIERS = frozenset({"identifiers", "confirmed", "blocked", "shared"})
 
 _MAIL = re.compile(r"[^\s@<>,;:\"']+@[^\s@<>,;:\"']+\.[^\s@<>,;:\"']+")
 _PHONE = re.compile(r"(?<![\w.])\+?\d[\d\s().-]{6,}\d(?!\w)")
-# Names of event properties and keys that hold somebody's data whatever the value looks like.
+# Names of event properties and keys that contain personal data whatever the value looks like.
 _PERSONAL_KEY = re.compile(
     r"e?mail|phone|mobile|name|street|address|postcode|zip|birth|ip|user_?id|customer_?id|anonymous_?id|token",
     re.IGNORECASE,
@@ -44,8 +42,8 @@ _THING_KEY = re.compile(
 )
 
 
-def mask(field: str, value: Any, specs: dict[str, Spec] | None = None) -> Any:
-    """A value as it may be shown: ``field`` is a journal key (``email``, ``attributes.plan``) or ``notes``.
+def mask(field: str, value: Any, specs: dict[str, AttributeSpec] | None = None) -> Any:
+    """A value as it may be displayed: ``field`` is a journal key (``email``, ``attributes.plan``) or ``notes``.
 
     Custom attributes are masked unless ``specs`` says they are not personal. None stays None.
     """
@@ -53,7 +51,7 @@ def mask(field: str, value: Any, specs: dict[str, Spec] | None = None) -> Any:
         return value
     if field in _IDENTIFIERS or field == "addresses":
         return [_mask_listed(field, item) for item in value] if isinstance(value, list) else DOTS
-    if field in OPEN_FIELDS:
+    if field in UNMASKED_FIELDS:
         return value
     if field.startswith(CUSTOM):
         spec = specs.get(field) if specs else None
@@ -67,20 +65,22 @@ def mask_identifier(type_name: str, value: str) -> str:
     return _MASKERS.get(type_name, _first)(value)
 
 
-def mask_fields(fields: dict[str, list[Any]], specs: dict[str, Spec] | None = None) -> dict[str, list[Any]]:
+def mask_fields(
+    fields: dict[str, list[Any]], specs: dict[str, AttributeSpec] | None = None
+) -> dict[str, list[Any]]:
     """A journal entry's ``{field: [old, new]}``, each side masked."""
     return {field: [mask(field, side, specs) for side in sides] for field, sides in fields.items()}
 
 
 def mask_text(text: str) -> str:
-    """Free text without e-mail addresses and phone numbers. Names in it cannot be told; see ``mask_note``."""
+    """Free text without e-mail addresses and phone numbers. Names in it cannot be recognized; see ``mask_note``."""
     return _PHONE.sub(DOTS, _MAIL.sub(DOTS, text))
 
 
 def mask_note(text: str) -> str:
     """Notes and messages are about one person through and through: only their length shows."""
-    words = len(text.split())
-    return f"{DOTS} ({words} word{'' if words == 1 else 's'})"
+    word_count = len(text.split())
+    return f"{DOTS} ({word_count} word{'' if word_count == 1 else 's'})"
 
 
 def mask_json(value: Any, key: str = "") -> Any:
@@ -96,44 +96,47 @@ def mask_json(value: Any, key: str = "") -> Any:
     return mask_text(value) if isinstance(value, str) else value
 
 
-def mask_profile(profile: Profile, specs: dict[str, Spec] | None = None) -> Profile:
+def mask_profile(profile: Profile, specs: dict[str, AttributeSpec] | None = None) -> Profile:
     """A copy with every attribute masked; ``name`` and ``initials`` follow. Not to be saved."""
-    shown = copy.copy(profile)
+    masked = copy.copy(profile)
     for field in profile.FIELDS:
-        # A masked date is text; the copy is only shown.
-        setattr(shown, field, mask(field, getattr(profile, field)))
-    shown.attributes = {name: mask(CUSTOM + name, value, specs) for name, value in profile.attributes.items()}
-    return shown
+        # A masked date is text; the copy is only displayed.
+        setattr(masked, field, mask(field, getattr(profile, field)))
+    masked.attributes = {
+        name: mask(CUSTOM + name, value, specs) for name, value in profile.attributes.items()
+    }
+    return masked
 
 
-def mask_view(view: PersonView, specs: dict[str, Spec] | None = None) -> PersonView:
-    """A copy of a person as everybody without *view PII* sees them. No query."""
-    shown = copy.copy(view)
-    shown.profile = mask_profile(view.profile, specs)
-    shown.identifiers = [_mask_row(row) for row in view.identifiers]
-    shown.addresses = [_mask_address(row) for row in view.addresses]
-    shown.alternates = [
-        {**other, "value": mask(other["field"], other["value"], specs)} for other in view.alternates
+def mask_view(view: ProfileView, specs: dict[str, AttributeSpec] | None = None) -> ProfileView:
+    """A masked copy of a profile's view. No query."""
+    masked = copy.copy(view)
+    masked.profile = mask_profile(view.profile, specs)
+    masked.identifiers = [_mask_row(row) for row in view.identifiers]
+    masked.addresses = [_mask_address(row) for row in view.addresses]
+    masked.alternates = [
+        {**alternate, "value": mask(alternate["field"], alternate["value"], specs)}
+        for alternate in view.alternates
     ]
-    return shown
+    return masked
 
 
 def _mask_row(identifier: Identifier) -> Identifier:
-    shown = copy.copy(identifier)
-    shown.value = mask_identifier(identifier.type.name, identifier.value)
-    shown.raw = ""
-    return shown
+    masked = copy.copy(identifier)
+    masked.value = mask_identifier(identifier.type.name, identifier.value)
+    masked.raw = ""
+    return masked
 
 
 def _mask_address(address: Address) -> Address:
-    shown = copy.copy(address)
-    shown.street = DOTS if address.street else ""
-    shown.postcode = _postcode(address.postcode) if address.postcode else ""
-    return shown
+    masked = copy.copy(address)
+    masked.street = DOTS if address.street else ""
+    masked.postcode = _postcode(address.postcode) if address.postcode else ""
+    return masked
 
 
 def _mask_listed(field: str, item: Any) -> str:
-    """An item of a many-valued field of the journal: ``type:value``, or an address in one line."""
+    """An item of a many-valued field of the journal: ``type:value``, or an address as one text."""
     if field in _IDENTIFIERS and isinstance(item, str) and ":" in item:
         name, _, value = item.partition(":")
         return f"{name}:{mask_identifier(name, value)}"

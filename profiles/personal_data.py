@@ -295,7 +295,7 @@ TABLES = (
         technical=("id",),
     ),
     Table(
-        "profiles.HeldJoin",
+        "profiles.HeldMerge",
         identifying=("value",),
         personal=(
             "type",
@@ -346,7 +346,7 @@ NOT_PERSONAL = {
     "profiles.IdentifierType": "Kinds of identifiers; the person's values are told.",
     "profiles.Visit": "When somebody was active, for the seconds until their profile says so; the events are told.",
     "profiles.MatchBase": "About a scan of everybody.",
-    "profiles.MatchCrowd": "Values so many people share that they say nothing about one.",
+    "profiles.FrequentValue": "Values so many people share that they say nothing about one.",
     "profiles.MatchQueue": "Numbers of profiles for work in progress.",
     "profiles.MatchRarity": "How common names are.",
     "profiles.MatchRow": "The person's own values, which are told, in the form in which they are compared.",

@@ -27,7 +27,7 @@ _READ_MODELS = (
 )
 _READ = codes(_APP, *(f"view_{model}" for model in _READ_MODELS))
 _READ_IN_ADMIN = _READ | codes(_APP, "view_eventname", "view_duplicatepolicy")
-_READ_BY_KEY = _READ | codes(_APP, "view_receipt", "view_heldjoin")
+_READ_BY_KEY = _READ | codes(_APP, "view_receipt", "view_heldmerge")
 _EDIT_ONE = codes(
     _APP,
     "view_pii",
@@ -49,10 +49,10 @@ _MERGE = codes(_APP, "merge_profile", "unmerge_profile", "change_duplicatepair",
 # Thousands of merges at once, the rules for merging without asking, and scans of everybody.
 _MERGE_MANY = codes(_APP, "bulk_merge", "scan_duplicates", "change_duplicatepolicy")
 # What came in and was not carried out; support looks, whoever answers for the data repairs.
-_SEE_REJECTED = codes(_APP, "view_receipt", "view_heldjoin")
+_SEE_REJECTED = codes(_APP, "view_receipt", "view_heldmerge")
 _REPAIR_REJECTED = (
     _SEE_REJECTED
-    | codes(_APP, "change_receipt", "replay_receipt", "change_heldjoin", "change_sourcealarm")
+    | codes(_APP, "change_receipt", "replay_receipt", "change_heldmerge", "change_sourcealarm")
     | manage(_APP, "eventschema")
 )
 _DEFINE = manage(_APP, "tag", "attributedefinition", "identifiertype", "source")
@@ -122,7 +122,7 @@ _SCOPES = {
         _APP,
         "change_receipt",
         "replay_receipt",
-        "change_heldjoin",
+        "change_heldmerge",
         "view_sourcealarm",
         "change_sourcealarm",
         "view_duplicatepolicy",
@@ -155,7 +155,7 @@ _LABELS = {
     "profiles.change_source": "Manage sources",
     "profiles.view_receipt": "See what tracking sent and rejected",
     "profiles.replay_receipt": "Repair and replay rejected items",
-    "profiles.change_heldjoin": "Decide about waiting merges",
+    "profiles.change_heldmerge": "Decide about waiting merges",
     "profiles.change_eventschema": "Manage event schemas",
     "profiles.change_sourcealarm": "Acknowledge alarms about sources",
 }

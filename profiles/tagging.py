@@ -1,4 +1,4 @@
-"""Tags on people, one or thousands at a time, and the care of the tags themselves (P4)."""
+"""Tag names and profile ids → tags put on and taken off, one or thousands at a time; tags renamed, merged, deleted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from profiles.models import Change, Profile, ProfileTag, Source, Tag
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """How many people really changed; ``asked`` is how many were named."""
+    """How many profiles really changed; ``asked`` is how many were named."""
 
     asked: int
     changed: int
@@ -29,15 +29,15 @@ class Tagged:
 
 def clean_tag_names(names: Iterable[str]) -> list[str]:
     """Trimmed, distinct without regard to case, first spelling kept. Raises Invalid."""
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for raw in names:
         name = " ".join(raw.split())
         try:
             Tag._meta.get_field("name").clean(name, None)
         except ValidationError as error:
             raise Invalid([{"field": "tags", "value": raw, "message": error.messages[0]}]) from error
-        found.setdefault(name.lower(), name)
-    return list(found.values())
+        spellings.setdefault(name.lower(), name)
+    return list(spellings.values())
 
 
 def ensure_tags(names: Iterable[str]) -> list[Tag]:
@@ -65,22 +65,22 @@ def tag_profiles(
     source: Source,
     cause: Cause = REQUEST,
 ) -> Tagged:
-    """Put the tags on each person who does not carry them yet; unknown tags are made. Constant queries."""
+    """Put the tags on each profile that does not have them yet; unknown tags are made. Constant queries."""
     tags = ensure_tags(tag_names)
     roots = _lock_roots(profile_ids)
     links = ProfileTag.objects.filter(tag__in=tags, profile__canonical_id__in=roots)
-    have = set(links.values_list("profile__canonical_id", "tag_id"))
-    fresh = [(root, tag) for root in roots for tag in tags if (root, tag.pk) not in have]
+    existing = set(links.values_list("profile__canonical_id", "tag_id"))
+    missing = [(root, tag) for root in roots for tag in tags if (root, tag.pk) not in existing]
     ProfileTag.objects.bulk_create(
-        [ProfileTag(profile_id=root, tag=tag, source=source) for root, tag in fresh],
+        [ProfileTag(profile_id=root, tag=tag, source=source) for root, tag in missing],
         ignore_conflicts=True,
         batch_size=5000,
     )
-    came: dict[int, list[str]] = defaultdict(list)
-    for root, tag in fresh:
-        came[root].append(tag.name)
-    _tell({root: [[], names] for root, names in came.items()}, actor=actor, source=source, cause=cause)
-    return Tagged(len(roots), len(came))
+    added: dict[int, list[str]] = defaultdict(list)
+    for root, tag in missing:
+        added[root].append(tag.name)
+    _record({root: [[], names] for root, names in added.items()}, actor=actor, source=source, cause=cause)
+    return Tagged(len(roots), len(added))
 
 
 @retried
@@ -93,21 +93,21 @@ def untag_profiles(
     source: Source,
     cause: Cause = REQUEST,
 ) -> Tagged:
-    """Take the tags off each person who carries them, on whichever member. Constant queries."""
+    """Take the tags off each profile that has them, on whichever member. Constant queries."""
     roots = _lock_roots(profile_ids)
     lowered = [name.lower() for name in clean_tag_names(tag_names)]
     links = ProfileTag.objects.annotate(low=Lower("tag__name")).filter(
         low__in=lowered, profile__canonical_id__in=roots
     )
-    left: dict[int, list[str]] = defaultdict(list)
+    removed: dict[int, list[str]] = defaultdict(list)
     for root, name in links.values_list("profile__canonical_id", "tag__name").distinct():
-        left[root].append(name)
+        removed[root].append(name)
     ProfileTag.objects.filter(pk__in=links.values("pk")).delete()
-    _tell({root: [names, []] for root, names in left.items()}, actor=actor, source=source, cause=cause)
-    return Tagged(len(roots), len(left))
+    _record({root: [names, []] for root, names in removed.items()}, actor=actor, source=source, cause=cause)
+    return Tagged(len(roots), len(removed))
 
 
-def _tell(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source, cause: Cause) -> None:
+def _record(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source, cause: Cause) -> None:
     if not changes:
         return
     Profile.objects.filter(pk__in=changes).update(version=F("version") + 1, updated_at=Now())
@@ -121,8 +121,8 @@ def _tell(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source, 
     audit.record("profile.tags", actor=actor, subject=subject, detail={"profiles": len(changes)})
 
 
-def count_people(tag: Tag) -> int:
-    """How many live people carry the tag, exactly."""
+def count_profiles(tag: Tag) -> int:
+    """How many live profiles have the tag, exactly."""
     links = ProfileTag.objects.filter(tag=tag, profile__canonical__status=Profile.Status.LIVE)
     return links.values("profile__canonical_id").distinct().count()
 
@@ -130,7 +130,7 @@ def count_people(tag: Tag) -> int:
 @retried
 @transaction.atomic
 def rename_tag(*, tag_id: int, name: str, actor: Actor, source: Source) -> Tag:
-    """Give a tag another name on everybody who carries it. Raises Conflict when the name is taken."""
+    """Give a tag another name on every profile that has it. Raises Conflict when the name is taken."""
     tag = _locked_tag(tag_id)
     clean = clean_tag_names([name])[0]
     if Tag.objects.annotate(low=Lower("name")).filter(low=clean.lower()).exclude(pk=tag.pk).exists():
@@ -144,22 +144,22 @@ def rename_tag(*, tag_id: int, name: str, actor: Actor, source: Source) -> Tag:
 @retried
 @transaction.atomic
 def merge_tags(*, winner_id: int, loser_id: int, actor: Actor, source: Source) -> Tagged:
-    """Everybody with the loser tag carries the winner instead; the loser tag is gone."""
+    """Every profile with the loser tag gets the winner instead; the loser tag is gone."""
     if winner_id == loser_id:
         raise Invalid([{"field": "loser", "value": loser_id, "message": "Choose two different tags."}])
     winner, loser = _locked_tag(winner_id), _locked_tag(loser_id)
-    people = list(
+    profile_ids = list(
         ProfileTag.objects.filter(tag=loser, profile__canonical__status=Profile.Status.LIVE)
         .values_list("profile__canonical_id", flat=True)
         .distinct()
     )
-    done = tag_profiles(profile_ids=people, tag_names=[winner.name], actor=actor, source=source)
-    untag_profiles(profile_ids=people, tag_names=[loser.name], actor=actor, source=source)
+    done = tag_profiles(profile_ids=profile_ids, tag_names=[winner.name], actor=actor, source=source)
+    untag_profiles(profile_ids=profile_ids, tag_names=[loser.name], actor=actor, source=source)
     audit.record(
         "tag.merge",
         actor=actor,
         subject=f"tag:{winner.pk}",
-        detail={"loser": loser.name, "people": len(people)},
+        detail={"loser": loser.name, "people": len(profile_ids)},
     )
     loser.delete()
     return done
@@ -168,14 +168,17 @@ def merge_tags(*, winner_id: int, loser_id: int, actor: Actor, source: Source) -
 @retried
 @transaction.atomic
 def delete_tag(*, tag_id: int, actor: Actor, source: Source) -> Tagged:
-    """Take a tag off everybody (each person's journal tells) and remove it."""
+    """Take a tag off every profile (each journal records it) and remove it."""
     tag = _locked_tag(tag_id)
-    people = list(
+    profile_ids = list(
         ProfileTag.objects.filter(tag=tag).values_list("profile__canonical_id", flat=True).distinct()
     )
-    done = untag_profiles(profile_ids=people, tag_names=[tag.name], actor=actor, source=source)
+    done = untag_profiles(profile_ids=profile_ids, tag_names=[tag.name], actor=actor, source=source)
     audit.record(
-        "tag.delete", actor=actor, subject=f"tag:{tag.pk}", detail={"name": tag.name, "people": len(people)}
+        "tag.delete",
+        actor=actor,
+        subject=f"tag:{tag.pk}",
+        detail={"name": tag.name, "people": len(profile_ids)},
     )
     tag.delete()
     return done

@@ -1,4 +1,4 @@
-"""The fixed cast and the doors they come through."""
+"""The fixed cast of users, the actors and sources verbs take, and what every test starts from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 
 HOW_TO = (
     "These tests need Chromium. Install it (Debian: apt install chromium, or: python -m playwright install chromium),"
@@ -134,7 +134,7 @@ def by_system(db: None) -> dict[str, Any]:
 def two_connections(transactional_db: None) -> Callable[..., list[Any]]:
     """``two_connections(f, g)``: run the callables at once, each on a connection of its own.
 
-    Gives their results in order; an exception raised by one is in its place.
+    Gives their results in order; an exception raised by a callable is its result.
     """
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier

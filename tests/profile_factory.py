@@ -1,4 +1,4 @@
-"""Plain functions that make what tests need, through the same verbs everybody uses."""
+"""Values → a profile for a test, created by the verb the product uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from cdp.actors import Actor
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import create_profile
 from profiles.models import Profile
 
@@ -21,9 +21,9 @@ def make_profile(
     actor: Actor | None = None,
     **values: Any,
 ) -> Profile:
-    """A person; ``make_profile(email="ann@example.com", plan="pro")`` – unknown names are custom attributes.
+    """A profile; ``make_profile(email="ann@example.com", plan="pro")`` – unknown names are custom attributes.
 
-    Without any value it gets a first name, so that it is somebody.
+    Without any value it gets a first name, so that it is not empty.
     """
     if not values and not identifiers:
         values = {"first_name": f"Person {next(_serial)}"}

@@ -30,7 +30,7 @@ PICTURES: dict[str, str] = {
     "import-columns": "/admin/imports/import/1/columns/",
     "duplicates": "/admin/profiles/duplicatepair/",
     "duplicate-review": "/admin/profiles/duplicatepair/next/",
-    "waiting-merges": "/admin/profiles/heldjoin/",
+    "waiting-merges": "/admin/profiles/heldmerge/",
     "sources": "/admin/profiles/source/",
     "rejected": "/admin/profiles/receipt/",
     "quality": "/admin/profiles/sourcealarm/",

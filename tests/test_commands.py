@@ -52,11 +52,11 @@ def test_a_new_source_comes_with_a_write_key_kept_as_a_hash(
 ) -> None:
     key = lines(capsys, "source", "create", "Shop website", "--kind", kind)[-1]
     source = Source.objects.get(name="Shop website")
-    assert source.door == door
+    assert source.channel == door
     row = WriteKey.objects.get(source=source)
     assert (row.kind, row.prefix, row.digest) == (kind, key[:8], hashlib.sha256(key.encode()).hexdigest())
     assert AuditEntry.objects.filter(action="source.create", subject=f"source:{source.pk}").exists()
-    assert f"#{source.pk}  Shop website  ({source.get_door_display()})" in lines(capsys, "source", "list")
+    assert f"#{source.pk}  Shop website  ({source.get_channel_display()})" in lines(capsys, "source", "list")
 
 
 def test_a_source_that_cannot_be_made_says_why() -> None:

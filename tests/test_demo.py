@@ -16,7 +16,7 @@ from profiles.demo.history import history_of
 from profiles.demo.people import make_people
 from profiles.demo.traffic import SHOP
 from profiles.identity.types import identifier_types
-from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, ProfileTag, Receipt
+from profiles.models import Change, Event, HeldMerge, Identifier, Merge, Profile, ProfileTag, Receipt
 from profiles.values.attributes import attribute_specs, clean_value, get_value
 
 RESERVED = re.compile(r"[a-z0-9._]+@((example\.(com|org|net))|[a-z]+\.example)")
@@ -84,7 +84,7 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     assert set(Receipt.objects.values_list("outcome", flat=True)) == {
         *("applied", "blocked_value", "conflict", "duplicate", "invalid", "merged", "quarantined")
     }
-    assert HeldJoin.objects.filter(value="store-tablet-1").exists()
+    assert HeldMerge.objects.filter(value="store-tablet-1").exists()
 
     specs, types = attribute_specs(), identifier_types()
     for profile in Profile.objects.filter(canonical_id=F("pk")):

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from cdp import audit_chain
 from cdp.invariants import AUDIT, repair, violations
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.duplicates.finding import match_queue
 from profiles.editing import add_event
 from profiles.invariants import INVARIANTS, MATCH_ROWS
@@ -73,7 +73,7 @@ def test_a_sound_database_is_clean() -> None:
     out = StringIO()
     call_command("doctor", stdout=out, no_color=True)
     lines = out.getvalue().splitlines()
-    assert "  ok      pointers lead straight to a surviving profile" in lines
+    assert "  ok      pointers point straight at a surviving profile" in lines
     assert "  advice  broker" in lines
     assert sum(line.startswith("  ok") for line in lines) >= len(INVARIANTS) + 2
 
@@ -150,7 +150,7 @@ def test_the_command_says_what_to_do_and_fails(three: list[Profile]) -> None:
     (finding,) = [finding for finding in report["findings"] if finding["state"] == "broken"]
     assert finding == {
         "part": "Data",
-        "name": "recognized people hold a main identifier, anonymous ones none",
+        "name": "recognized people have a main identifier, anonymous ones none",
         "state": "broken",
         "problem": f"1 row, for example {three[0].pk}.",
         "fix": "Run manage.py doctor --fix: it is derived from other rows and can be derived again.",
@@ -171,7 +171,7 @@ def test_what_tracking_keeps_is_looked_at(three: list[Profile]) -> None:
         return names() == {name}
 
     Identifier.objects.filter(value="ann@example.com").update(is_pending=True)
-    assert noticed("what waits for confirmation leads nowhere")
+    assert noticed("what waits for confirmation identifies nobody")
     assert repair() == 1  # others of them lead to her still
     Identifier.objects.filter(value="ann@example.com").update(is_pending=False)
 

@@ -1,4 +1,4 @@
-"""Without the right to see personal data: enough to tell people apart, not enough to reach them."""
+"""Without the right to see personal data: enough to tell profiles apart, not enough to reach them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from profiles.masking import (
     mask_view,
 )
 from profiles.models import AttributeDefinition, Profile
-from profiles.reading.profiles import as_api, person_view
+from profiles.reading.profiles import as_api, profile_view
 from profiles.values.attributes import attribute_specs
 from tests.profile_factory import make_profile
 
@@ -91,7 +91,7 @@ def test_a_journal_entry_is_masked_on_both_sides() -> None:
 
 
 @pytest.mark.django_db
-def test_a_masked_person_shows_nothing_anywhere_and_the_row_is_untouched() -> None:
+def test_a_masked_profile_hides_everything_and_the_row_is_untouched() -> None:
     AttributeDefinition.objects.create(name="plan", sensitivity="none")
     AttributeDefinition.objects.create(name="allergy", sensitivity="sensitive")
     secrets = {
@@ -104,14 +104,14 @@ def test_a_masked_person_shows_nothing_anywhere_and_the_row_is_untouched() -> No
         "birth_date": "1990-02-28",
     }
     ann = make_profile(identifiers=[("customer_id", "CUSTOMER-77")], plan="pro", allergy="peanuts", **secrets)
-    masked = as_api(mask_view(person_view(ann), attribute_specs()))
+    masked = as_api(mask_view(profile_view(ann), attribute_specs()))
     text = repr(masked)
     for value in [*secrets.values(), "CUSTOMER-77", "peanuts"]:
         assert value not in text
     assert masked["attributes"] == {"plan": "pro", "allergy": "•••"}
     assert (masked["id"], masked["type"]) == (ann.pk, "recognized")
-    masked = mask_view(person_view(ann)).profile
+    masked = mask_view(profile_view(ann)).profile
     assert masked.name == "A••• N•••"
     assert masked.initials == "AN"
     assert Profile.objects.get().first_name == "Annabella"
-    assert as_api(person_view(ann))["first_name"] == "Annabella"
+    assert as_api(profile_view(ann))["first_name"] == "Annabella"

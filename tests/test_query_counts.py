@@ -21,7 +21,7 @@ from cdp.admin.navigation import navigation
 from cdp.api.keys import create_key
 from cdp.models import AuditEntry, Job, Mail, User, Webhook
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import add_event, add_note
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
@@ -74,7 +74,7 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         DuplicatePair.objects.create(a_id=person, b=other, tier="probable", score=5.0)
         AttributeDefinition.objects.create(name=name)
         EventSchema.objects.create(name=name)
-        source = Source.objects.create(name=name, door="web")
+        source = Source.objects.create(name=name, channel="web")
         Receipt.objects.create(source=source, outcome="invalid", payload={}, kind="track")
         MergeBatch.objects.create(title=name, origin="csv", size=0, state="ready", source=by["source"])
         Import.objects.create(name=f"{name}.csv", size=1, sha256=name, source=by["source"], state="done")

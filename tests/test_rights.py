@@ -30,7 +30,7 @@ from cdp.api.keys import create_key
 from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Webhook
 from cdp.rights import ROLES, SCOPES
 from imports.models import Import, SavedMapping
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.bulk.actions import ACTIONS
 from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
@@ -39,7 +39,7 @@ from profiles.models import (
     DuplicateCase,
     DuplicatePair,
     EventSchema,
-    HeldJoin,
+    HeldMerge,
     IdentifierType,
     MergeBatch,
     Receipt,
@@ -107,7 +107,7 @@ class World:
         upload = Import.objects.create(
             name="a.csv", size=1, sha256="0", state="planned", source=builtin_source("import")
         )
-        shop = Source.objects.create(name="shop", door="web")
+        shop = Source.objects.create(name="shop", channel="web")
         self.objects: dict[str, Any] = {
             "profiles_profile": self.ann,
             "profiles_merge": merge.merge_id,
@@ -126,7 +126,7 @@ class World:
             "profiles_duplicatecase": DuplicateCase.objects.create(
                 anchor=self.ann.pk, members=[self.ann.pk, other.pk], size=2
             ),
-            "profiles_heldjoin": HeldJoin.objects.create(
+            "profiles_heldmerge": HeldMerge.objects.create(
                 source=builtin_source("web"),
                 reason="rate",
                 type=IdentifierType.objects.get(name="email"),
@@ -241,7 +241,7 @@ class World:
             "imports": "imports_import",
             "receipts": "profiles_receipt",
             "event-schemas": "profiles_eventschema",
-            "held-joins": "profiles_heldjoin",
+            "held-joins": "profiles_heldmerge",
             "duplicates": "profiles_duplicatepair",
             "duplicate-cases": "profiles_duplicatecase",
             "scorecard": "profiles_sourcealarm",

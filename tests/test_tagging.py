@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cdp.errors import Conflict, Invalid, NotFound
 from profiles.models import Change, Profile, Tag
-from profiles.tagging import count_people, delete_tag, merge_tags, rename_tag, tag_profiles, untag_profiles
+from profiles.tagging import count_profiles, delete_tag, merge_tags, rename_tag, tag_profiles, untag_profiles
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -35,13 +35,13 @@ def test_tagging_is_published_for_those_it_changed(by_staff: dict[str, Any]) -> 
 
 
 def test_as_many_queries_for_one_as_for_a_hundred(by_staff: dict[str, Any]) -> None:
-    people = [make_profile() for _ in range(100)]
+    profiles = [make_profile() for _ in range(100)]
     counts = []
-    for some, name in ((people[:1], "one"), (people, "many")):
+    for some, name in ((profiles[:1], "one"), (profiles, "many")):
         with CaptureQueriesContext(
             connection,
         ) as captured:
-            tag_profiles(profile_ids=[person.pk for person in some], tag_names=[name], **by_staff)
+            tag_profiles(profile_ids=[profile.pk for profile in some], tag_names=[name], **by_staff)
         counts.append(len(captured))
     assert counts[0] == counts[1]
 
@@ -56,7 +56,7 @@ def test_rename_merge_delete(by_staff: dict[str, Any]) -> None:
     merge_tags(winner_id=vip.pk, loser_id=gold.pk, **by_staff)
     assert tags_of(ann) == tags_of(bob) == ["vip"]
     assert not Tag.objects.filter(pk=gold.pk).exists()
-    assert count_people(vip) == 2
+    assert count_profiles(vip) == 2
     with pytest.raises(Invalid, match="Choose two different tags."):
         merge_tags(winner_id=vip.pk, loser_id=vip.pk, **by_staff)
     assert delete_tag(tag_id=vip.pk, **by_staff).changed == 2

@@ -27,7 +27,7 @@ from imports.plan import plan_import
 from imports.report import row_problems
 from imports.upload import upload_import
 from profiles.admin.door import door, form_page, write
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.masking import DOTS, mask_fields
 from profiles.models import Profile
 from profiles.values.attributes import attribute_specs, display, label_of

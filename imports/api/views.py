@@ -28,7 +28,7 @@ from imports.mappings import map_import
 from imports.models import Import
 from imports.plan import plan_import
 from imports.upload import upload_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 
 RELATED = ("job", "user", "key")
 

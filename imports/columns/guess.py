@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from imports.columns.targets import Context, UnknownTarget, parse_target
-from profiles.identity.normalize import BadValue, country, email, folded, phone
+from profiles.identity.normalize import BadValue, country, email, fold, phone
 
-# Compared folded: case, accents, spaces and punctuation do not count, so "E-Mail" is "email".
+# Compared fold: case, accents, spaces and punctuation do not count, so "E-Mail" is "email".
 _SYNONYMS: dict[str, str] = {
     "first_name": "first name, first, given name, forename, fname, vorname, imię, prénom, nombre, nome, voornaam, jméno,"
     " förnamn, fornavn, etunimi, keresztnév, prenume, имя, 名, primeiro nome, nombre de pila",
@@ -52,7 +52,7 @@ _MIN_NAME = 4
 
 @cache
 def _targets_by_name() -> dict[str, str]:
-    return {folded(name): to for to, names in _SYNONYMS.items() for name in names.split(", ")}
+    return {fold(name): to for to, names in _SYNONYMS.items() for name in names.split(", ")}
 
 
 def column_keys(headers: Sequence[str]) -> dict[str, int]:
@@ -67,7 +67,7 @@ def column_keys(headers: Sequence[str]) -> dict[str, int]:
 def ambiguous_columns(headers: Sequence[str], context: Context) -> dict[int, str]:
     """index → sentence, for columns staff have to decide on: no name, a repeated name, or nearly the same as another."""
     sentences: dict[int, str] = {}
-    names = [folded(header) for header in headers]
+    names = [fold(header) for header in headers]
     first: dict[str, int] = {}
     for index, (header, name) in enumerate(zip(headers, names, strict=True)):
         if not header:
@@ -138,12 +138,12 @@ def _by_name(header: str, context: Context) -> str:
             return parse_target(to, context).to
         except UnknownTarget:
             continue
-    name = folded(header)
+    name = fold(header)
     if not name:
         return ""
     for prefix, specs in (("identifier", context.identifiers), ("attributes", context.attributes)):
         for spec in specs:
-            if name in (folded(spec.name), folded(spec.label)) and spec.name not in (
+            if name in (fold(spec.name), fold(spec.label)) and spec.name not in (
                 "email",
                 "phone",
                 "customer_id",

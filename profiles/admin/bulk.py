@@ -171,7 +171,7 @@ def _export(request: HttpRequest, ids: list[int]) -> HttpResponse:
         return redirect("admin:profiles_profile_export", start_export(profile_ids=ids, actor=actor).pk)
     specs = columns()
     audit.record("profile.bulk_export", actor=actor, detail={"people": len(ids)})
-    content = BOM + as_csv([header(specs), *rows(ids, specs, may_see=may_see(request))])
+    content = BOM + as_csv([header(specs), *rows(ids, specs, can_view_pii=may_see(request))])
     response = HttpResponse(content, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="people.csv"'
     return response

@@ -32,10 +32,10 @@ from profiles.models import (
     Tier,
 )
 from profiles.reading.devices import devices_of
-from profiles.reading.profiles import PersonView, person_view
+from profiles.reading.profiles import ProfileView, profile_view
 from profiles.reading.provenance import Provenance, provenance_of
-from profiles.reading.timeline import Page, event_names, timeline
-from profiles.values.attributes import CUSTOM, Spec, attribute_specs, display, label_of
+from profiles.reading.timeline import TimelinePage, event_names, timeline
+from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display, label_of
 
 # Attributes shown as contact details; the others stand in their own panel.
 CONTACT = ("email", "phone", "street", "postcode", "city", "state", "country")
@@ -66,7 +66,7 @@ class Held:
 class Value:
     """One attribute with where it came from and what else was said; ``others`` as (index, text, from id)."""
 
-    spec: Spec
+    spec: AttributeSpec
     text: str
     said: Provenance | None
     others: list[tuple[int, str, int]] = field(default_factory=list)
@@ -103,7 +103,7 @@ def older(request: HttpRequest, profile_id: int) -> HttpResponse:
 
 def _context(request: HttpRequest, root: Profile) -> dict[str, Any]:
     sees, specs = may_see(request), attribute_specs()
-    view, said = person_view(root), provenance_of(root.pk)
+    view, said = profile_view(root), provenance_of(root.pk)
     shown = view if sees else mask_view(view, specs)
     may = _rights(request, root)
     values = _values(view, shown, specs, said)
@@ -166,7 +166,7 @@ def _rights(request: HttpRequest, root: Profile) -> dict[str, bool]:
 # --- Left: who they are -----------------------------------------------------------------------------------
 
 
-def _identifiers(view: PersonView, shown: PersonView, said: dict[str, Provenance]) -> list[Held]:
+def _identifiers(view: ProfileView, shown: ProfileView, said: dict[str, Provenance]) -> list[Held]:
     held = []
     for row, masked in zip(view.identifiers, shown.identifiers, strict=True):
         told = said.get(f"identifiers:{row}")
@@ -177,7 +177,7 @@ def _identifiers(view: PersonView, shown: PersonView, said: dict[str, Provenance
 
 
 def _values(
-    view: PersonView, shown: PersonView, specs: dict[str, Spec], said: dict[str, Provenance]
+    view: ProfileView, shown: ProfileView, specs: dict[str, AttributeSpec], said: dict[str, Provenance]
 ) -> list[Value]:
     """Every attribute that is set or has an alternate, in the card's order."""
     others: dict[str, list[tuple[int, str, int]]] = {}
@@ -187,7 +187,7 @@ def _values(
     keys = dict.fromkeys([*specs, *(CUSTOM + name for name in view.profile.attributes)])
     values = []
     for key in keys:
-        spec = specs.get(key) or Spec(key, label_of(key, specs), "text", is_custom=True)
+        spec = specs.get(key) or AttributeSpec(key, label_of(key, specs), "text", is_custom=True)
         value = _value(shown.profile, key)
         if value not in (None, "", []) or key in others:
             text = DOTS if value == DOTS else display(key, value)
@@ -205,9 +205,9 @@ def _value(profile: Profile, key: str) -> Any:
 # --- Middle: what happened ----------------------------------------------------------------------------------
 
 
-def _activity(request: HttpRequest, root: Profile, specs: dict[str, Spec]) -> dict[str, Any]:
+def _activity(request: HttpRequest, root: Profile, specs: dict[str, AttributeSpec]) -> dict[str, Any]:
     kind, name, source = (request.GET.get(key, "") for key in ("kind", "name", "source"))
-    page: Page = timeline(
+    page: TimelinePage = timeline(
         root.pk, kind=kind, name=name, source=source, older_than=request.GET.get("older", "")
     )
     merges = {item.row.cause_id for item in page.items if item.kind == "change" and item.row.kind == "merged"}

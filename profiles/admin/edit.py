@@ -19,7 +19,7 @@ from profiles.editing import create_profile, update_profile
 from profiles.identity.types import identifier_types
 from profiles.models import Event, Identifier, Profile, Tag
 from profiles.privacy.delete import delete_profiles, restore_profile
-from profiles.values.attributes import DEFAULTS, Spec, attribute_specs
+from profiles.values.attributes import DEFAULTS, AttributeSpec, attribute_specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,11 @@ def edit_field(request: HttpRequest, profile_id: int, field: str) -> HttpRespons
 
 
 def _edit(
-    request: HttpRequest, root: Profile, chosen: Iterable[Spec], specs: dict[str, Spec], template: str
+    request: HttpRequest,
+    root: Profile,
+    chosen: Iterable[AttributeSpec],
+    specs: dict[str, AttributeSpec],
+    template: str,
 ) -> HttpResponse:
     chosen = list(chosen)
     clashes: list[Clash] = []
@@ -125,7 +129,7 @@ def _edit(
 
 
 def _again(
-    form: AttributesForm, root: Profile, chosen: list[Spec], seen: dict[str, str]
+    form: AttributesForm, root: Profile, chosen: list[AttributeSpec], seen: dict[str, str]
 ) -> tuple[AttributesForm, list[Clash]]:
     """The form once more on today's values: one's own changes kept, the other person's shown beside them."""
     now, mine = texts_of(root, chosen), form.texts()
@@ -187,8 +191,8 @@ def delete(request: HttpRequest, profile_id: int) -> HttpResponse:
         "root": root,
         "counts": {
             "profiles": members.count(),
-            "identifiers": Identifier.objects.of_people(root.pk).filter(resolves=True).count(),
-            "events": Event.objects.of_people(root.pk).count(),
+            "identifiers": Identifier.objects.of_profiles(root.pk).filter(resolves=True).count(),
+            "events": Event.objects.of_profiles(root.pk).count(),
         },
     }
     return render(request, "delete.html", context)

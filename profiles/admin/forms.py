@@ -14,7 +14,7 @@ from django import forms
 from cdp.errors import Invalid
 from profiles.identity.normalize import country_choices
 from profiles.models import Profile
-from profiles.values.attributes import Spec, get_value
+from profiles.values.attributes import AttributeSpec, get_value
 
 _YES_NO = [("", "—"), ("true", "yes"), ("false", "no")]
 _HELP = {
@@ -33,14 +33,14 @@ class AttributesForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, specs: Iterable[Spec], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, specs: Iterable[AttributeSpec], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.specs = {spec.field: spec for spec in specs}
         for key, spec in self.specs.items():
             self.fields[key] = _field(spec)
 
     @classmethod
-    def of(cls, profile: Profile, specs: Iterable[Spec], **kwargs: Any) -> AttributesForm:
+    def of(cls, profile: Profile, specs: Iterable[AttributeSpec], **kwargs: Any) -> AttributesForm:
         """The form as a person sees it first: filled from the profile."""
         specs = list(specs)
         return cls(specs, initial=texts_of(profile, specs), **kwargs)
@@ -62,7 +62,7 @@ class AttributesForm(forms.Form):
             )
 
 
-def texts_of(profile: Profile, specs: Iterable[Spec]) -> dict[str, str]:
+def texts_of(profile: Profile, specs: Iterable[AttributeSpec]) -> dict[str, str]:
     return {spec.field: _text(spec, get_value(profile, spec.field)) for spec in specs}
 
 
@@ -83,7 +83,7 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
 
 
-def _text(spec: Spec, value: Any) -> str:
+def _text(spec: AttributeSpec, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -93,13 +93,13 @@ def _text(spec: Spec, value: Any) -> str:
     return str(value)
 
 
-def _raw(spec: Spec, text: str) -> Any:
+def _raw(spec: AttributeSpec, text: str) -> Any:
     if spec.type == "list":
         return [line.strip() for line in text.splitlines() if line.strip()] or None
     return _plain(text) or None
 
 
-def _field(spec: Spec) -> forms.Field:
+def _field(spec: AttributeSpec) -> forms.Field:
     options: dict[str, Any] = {
         "label": spec.label,
         "required": False,
@@ -118,7 +118,7 @@ def _field(spec: Spec) -> forms.Field:
     return forms.CharField(widget=widget, **options)
 
 
-def _attrs(spec: Spec) -> dict[str, Any]:
+def _attrs(spec: AttributeSpec) -> dict[str, Any]:
     kinds = {"email": "email", "phone": "tel", "birth_date": "date", "date": "date"}
     attrs: dict[str, Any] = {"type": kinds[spec.type]} if spec.type in kinds else {}
     if spec.type == "number":

@@ -20,7 +20,7 @@ from profiles.admin.timeline_text import plural
 from profiles.duplicates.review import queue
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.freeze import LIMIT, PERMISSION, find_batch, make_batch
-from profiles.merging.batches.pair_file import Read, read_pairs
+from profiles.merging.batches.pair_file import PairFile, read_pairs
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.report import left_csv, left_rows, tally
 from profiles.merging.batches.undo import undo_batch
@@ -94,13 +94,13 @@ def upload(request: HttpRequest) -> HttpResponse:
     except Refused as refusal:
         context |= {"problem": refusal.message, "name": file.name}
         return render(request, "batch/upload.html", context, status=refusal.status)
-    if lines := len({problem.line for problem in read.problems}):
+    if lines := len({problem.line_no for problem in read.problems}):
         said = "line names nobody and stays out" if lines == 1 else "lines name nobody and stay out"
         messages.warning(request, f"{lines:,} {said}.")
     return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 
 
-def _show_problems(request: HttpRequest, context: dict[str, Any], read: Read) -> HttpResponse:
+def _show_problems(request: HttpRequest, context: dict[str, Any], read: PairFile) -> HttpResponse:
     context |= {
         "problems": read.problems[:PROBLEMS_SHOWN],
         "problem_count": len(read.problems),

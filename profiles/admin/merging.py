@@ -212,7 +212,9 @@ def _show(
 
 def _preview(request: HttpRequest, winner_id: int, loser_id: int, choices: dict[str, str]) -> Preview:
     sees = may_see(request)
-    return preview_merge(winner_id=winner_id, loser_id=loser_id, choices=choices, sees=sees, **by(request))
+    return preview_merge(
+        winner_id=winner_id, loser_id=loser_id, choices=choices, can_view_pii=sees, **by(request)
+    )
 
 
 def _line(row: FieldRow, choices: dict[str, str], sees: bool) -> Line:

@@ -21,7 +21,7 @@ _TABS = {
     "duplicates": (
         Tab("To review", _PAIRS, _SEE_DUPLICATES),
         Tab("Groups", _CASES, "profiles.view_duplicatecase"),
-        Tab("Waiting merges", "admin:profiles_heldjoin_changelist", "profiles.view_heldjoin"),
+        Tab("Waiting merges", "admin:profiles_heldmerge_changelist", "profiles.view_heldmerge"),
         Tab("History", "admin:profiles_merge_changelist", "profiles.view_merge"),
         Tab("Bulk", "admin:profiles_mergebatch_changelist", "profiles.view_merge"),
         Tab("Rules", "admin:profiles_duplicatepolicy_changelist", "profiles.view_duplicatepolicy"),

@@ -17,7 +17,7 @@ from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.bulk.actions import ACTIONS
 from profiles.finding.counting import TypeCounts, count_types
 from profiles.finding.filters import TYPES, ProfileFilter
-from profiles.finding.search import Hit, SearchResult
+from profiles.finding.search import SearchHit, SearchResult
 from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
@@ -70,7 +70,7 @@ def deleted(request: HttpRequest) -> HttpResponse:
 def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
     params = request.GET
     filters, problems = filter_of(params, status=status)
-    found = filters.found
+    found = filters.search_result
     sort = params["sort"] if params.get("sort") in SORTS else "newest"
     after, before = params.get("after", ""), params.get("before", "")
     rows: list[Row] = []
@@ -117,7 +117,7 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
 
 def _read(filters: ProfileFilter, *, sort: str, after: str, before: str) -> tuple[list[Profile], Page]:
     """People named exactly (on the first page), and the page behind them."""
-    found = filters.found
+    found = filters.search_result
     matching = _but(filters.page_qs, [])
     pinned_ids = found.exact_ids[:_PINNED] if found else []
     place: dict[str, Any] = {"sort": sort, "after": after, "before": before}
@@ -212,13 +212,13 @@ def _tags(ids: list[int]) -> Iterator[tuple[int, Tag]]:
 
 
 def _identifiers(ids: list[int]) -> Iterator[tuple[int, Identifier]]:
-    held = Identifier.objects.of_people(*ids).annotate(root_id=F("profile__canonical_id"))
+    held = Identifier.objects.of_profiles(*ids).annotate(root_id=F("profile__canonical_id"))
     held = held.select_related("type").only("value", "profile_id", "type__name")
     for identifier in held.order_by("type__priority", "pk"):
         yield identifier.root_id, identifier
 
 
-def found_as(hit: Hit | None, root: Profile, *, sees: bool) -> str:
+def found_as(hit: SearchHit | None, root: Profile, *, sees: bool) -> str:
     """Why somebody is in the list, where their row does not show it."""
     if hit is None:
         return ""

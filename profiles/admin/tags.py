@@ -20,9 +20,9 @@ from cdp.admin.query_timeout import within_patience
 from cdp.errors import Refused
 from cdp.templatetags.cdp import number
 from profiles.admin.resources import DefinitionFiles, TagResource
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import Profile, ProfileTag, Tag
-from profiles.tagging import count_people, delete_tag, merge_tags, rename_tag
+from profiles.tagging import count_profiles, delete_tag, merge_tags, rename_tag
 
 
 class TagForm(forms.ModelForm):
@@ -103,7 +103,7 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         tag = self._tag(object_id)
-        context = {"people": count_people(tag) if tag else 0, "tag": tag, **(extra_context or {})}
+        context = {"people": count_profiles(tag) if tag else 0, "tag": tag, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     def merge_view(self, request: HttpRequest, tag_id: int) -> HttpResponse:
@@ -133,8 +133,8 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
             "tag": winner,
             "loser": loser if loser != winner else None,
             "others": Tag.objects.exclude(pk=winner.pk),
-            "people": count_people(winner),
-            "loser_people": count_people(loser) if loser else 0,
+            "people": count_profiles(winner),
+            "loser_people": count_profiles(loser) if loser else 0,
         }
         return TemplateResponse(request, "admin/profiles/tag/merge.html", context)
 
@@ -144,7 +144,7 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         tag = self._tag(object_id)
-        context = {"people": count_people(tag) if tag else 0, **(extra_context or {})}
+        context = {"people": count_profiles(tag) if tag else 0, **(extra_context or {})}
         return super().delete_view(request, object_id, context)
 
     def delete_model(self, request: HttpRequest, obj: Tag) -> None:

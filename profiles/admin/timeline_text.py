@@ -9,8 +9,8 @@ from typing import Any
 from profiles.admin.event_text import tell
 from profiles.masking import DOTS, mask, mask_fields, mask_note
 from profiles.models import Change, Message, Note
-from profiles.reading.timeline import Item
-from profiles.values.attributes import Spec, display, label_of
+from profiles.reading.timeline import TimelineItem
+from profiles.values.attributes import AttributeSpec, display, label_of
 
 # What was decided about an identifier, under which key the journal tells it.
 _DECIDED = {"confirmed": "confirmed", "blocked": "blocked", "shared": "told to be a shared device"}
@@ -32,7 +32,7 @@ class Entry:
     """``dot`` is the color class; ``facts`` are shown behind “details”; ``undo_id`` is a merge to undo;
     ``icon`` stands in the dot's place for the calls of tracking."""
 
-    item: Item
+    item: TimelineItem
     dot: str
     parts: list[Part]
     source: str
@@ -53,25 +53,25 @@ class Entry:
 class Reader:
     """What telling an entry needs to know: the attributes, whether personal data shows, active merges."""
 
-    specs: dict[str, Spec]
+    specs: dict[str, AttributeSpec]
     sees: bool
     undoable: frozenset[int] = frozenset()
 
-    def entries(self, items: Iterable[Item]) -> list[Entry]:
+    def entries(self, items: Iterable[TimelineItem]) -> list[Entry]:
         tell = {"event": self._event, "change": self._change, "note": self._note, "message": self._message}
         return [tell[item.kind](item) for item in items]
 
-    def _event(self, item: Item) -> Entry:
+    def _event(self, item: TimelineItem) -> Entry:
         told = tell(item.row, sees=self.sees)
         parts = [Part(told.before, told.strong, told.after)]
         return Entry(item, "", parts, " · ".join(told.where), facts=told.facts, icon=told.icon)
 
-    def _note(self, item: Item) -> Entry:
+    def _note(self, item: TimelineItem) -> Entry:
         note: Note = item.row
         text = note.text if self.sees else mask_note(note.text)
         return Entry(item, "ok", [Part("Note")], _who(note.user, note.key), text=text)
 
-    def _message(self, item: Item) -> Entry:
+    def _message(self, item: TimelineItem) -> Entry:
         message: Message = item.row
         address = message.address if self.sees else mask("email", message.address)
         state = message.mail.get_state_display().lower() if message.mail else "removed from the mailbox"
@@ -81,7 +81,7 @@ class Reader:
         parts = [Part("E-mail", subject, f"· {state}")]
         return Entry(item, "mail", parts, _who(message.user, None), facts=facts)
 
-    def _change(self, item: Item) -> Entry:
+    def _change(self, item: TimelineItem) -> Entry:
         change: Change = item.row
         fields = change.fields if self.sees else mask_fields(change.fields, self.specs)
         detail = change.detail or {}
@@ -98,7 +98,7 @@ class Reader:
             )
         return Entry(item, "sys", lines or [Part("Changed")], source)
 
-    def _merge(self, item: Item, change: Change, detail: dict[str, Any], source: str) -> Entry:
+    def _merge(self, item: TimelineItem, change: Change, detail: dict[str, Any], source: str) -> Entry:
         merge_id = detail.get("merge_id")
         if change.kind == Change.Kind.MERGED:
             moved = [

@@ -17,7 +17,7 @@ from cdp.admin.charts import Chart, Series
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
 from profiles.models import (
     DuplicatePair,
-    HeldJoin,
+    HeldMerge,
     Merge,
     MergeBatch,
     Profile,
@@ -54,8 +54,8 @@ def _alarm_items() -> list[Item]:
     ]
 
 
-def _open_held() -> QuerySet[HeldJoin]:
-    return HeldJoin.objects.filter(state=HeldJoin.State.OPEN)
+def _open_held() -> QuerySet[HeldMerge]:
+    return HeldMerge.objects.filter(state=HeldMerge.State.OPEN)
 
 
 def _held_items() -> list[Item]:
@@ -65,7 +65,7 @@ def _held_items() -> list[Item]:
     count = _bounded(_open_held())
     title = "1 merge waits for a decision" if count == 1 else f"{_at_least(count)} merges wait for a decision"
     detail = "Tracking wanted to merge people over a value that many share"
-    return [Item("warn", title, detail, "Decide", url("admin:profiles_heldjoin_changelist"), newest.last_at)]
+    return [Item("warn", title, detail, "Decide", url("admin:profiles_heldmerge_changelist"), newest.last_at)]
 
 
 def _ready_batches() -> QuerySet[MergeBatch]:
@@ -290,7 +290,7 @@ def register() -> None:
     needs.register(
         "waiting merges",
         provider(
-            permission="profiles.change_heldjoin",
+            permission="profiles.change_heldmerge",
             task="duplicates",
             items=_held_items,
             count=lambda: _bounded(_open_held()),

@@ -14,8 +14,8 @@ from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
 from profiles.api.responses import Shown
-from profiles.builtin import builtin_source
-from profiles.identity.resolve import Found, find_profile
+from profiles.builtin_sources import builtin_source
+from profiles.identity.resolve import FoundProfile, find_profile
 from profiles.models import Profile, Source
 
 
@@ -35,7 +35,7 @@ class PeopleApi(ProfilesApiView):
     def shown(self) -> Shown:
         return Shown(self.actor)
 
-    def find(self, *, live_only: bool = True) -> Found:
+    def find(self, *, live_only: bool = True) -> FoundProfile:
         """The person the address names; a 404 when there is none."""
         return find_profile(self.kwargs["ref"], live_only=live_only)
 

@@ -16,14 +16,14 @@ from cdp.errors import Invalid
 from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PeopleApi
-from profiles.models import HeldJoin
+from profiles.models import HeldMerge
 from profiles.tracking.rejected.decide_held import MERGE, STATES, decide_held_merge
 from profiles.tracking.rejected.held_merges import ALL, DECIDED, OPEN, explain_held_merge, list_held_merges
 from profiles.tracking.rejected.reopen_held import reopen_held_merge
 
 _FILTERS = [
     OpenApiParameter(
-        "state", str, enum=[DECIDED, ALL, *HeldJoin.State.values], default=OPEN, description="Which joins."
+        "state", str, enum=[DECIDED, ALL, *HeldMerge.State.values], default=OPEN, description="Which joins."
     ),
     OpenApiParameter("source", str, description="Name or id of a source."),
 ]
@@ -31,7 +31,7 @@ _FILTERS = [
 
 class HeldRow(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    state = serializers.CharField(help_text=", ".join(HeldJoin.State.values))
+    state = serializers.CharField(help_text=", ".join(HeldMerge.State.values))
     reason = serializers.CharField(help_text="value or rate")
     explanation = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
@@ -79,7 +79,7 @@ class DecideShape(Shape):
 
 
 class HeldList(PeopleApi):
-    permissions = {"GET": "profiles.view_heldjoin"}
+    permissions = {"GET": "profiles.view_heldmerge"}
 
     @extend_schema(
         operation_id="listHeldJoins",
@@ -120,7 +120,7 @@ class HeldList(PeopleApi):
 
 
 class HeldDecide(PeopleApi):
-    permissions = {"POST": ("profiles.view_heldjoin", "profiles.change_heldjoin")}
+    permissions = {"POST": ("profiles.view_heldmerge", "profiles.change_heldmerge")}
 
     @extend_schema(
         operation_id="decideHeldJoin",
@@ -141,7 +141,7 @@ class HeldDecide(PeopleApi):
         done = decide_held_merge(held_merge_id=pk, decision=body["decision"], actor=self.actor)
         # Only a merge's sentence names no value.
         is_plain = self.shown.is_open or body["decision"] == MERGE
-        said = done.message if is_plain else f"{HeldJoin.State(done.state).label}."
+        said = done.message if is_plain else f"{HeldMerge.State(done.state).label}."
         return Response(
             {
                 "id": done.held_merge_id,
@@ -154,7 +154,7 @@ class HeldDecide(PeopleApi):
 
 
 class HeldReopen(PeopleApi):
-    permissions = {"POST": ("profiles.view_heldjoin", "profiles.change_heldjoin")}
+    permissions = {"POST": ("profiles.view_heldmerge", "profiles.change_heldmerge")}
 
     @extend_schema(
         operation_id="reopenHeldJoin",
@@ -169,11 +169,11 @@ class HeldReopen(PeopleApi):
         409. One that was merged is a 422 with `merge_id` and the address to `unmerge` it; after that it can be reopened.
         """
         done = reopen_held_merge(held_merge_id=pk, actor=self.actor)
-        is_plain = self.shown.is_open or done.was in (HeldJoin.State.MERGED, HeldJoin.State.DISMISSED)
+        is_plain = self.shown.is_open or done.was in (HeldMerge.State.MERGED, HeldMerge.State.DISMISSED)
         return Response(
             {
                 "id": done.held_merge_id,
-                "state": OPEN if pk in done.reopened else HeldJoin.State.DISMISSED,
+                "state": OPEN if pk in done.reopened else HeldMerge.State.DISMISSED,
                 "was": done.was,
                 "reopened": done.reopened,
                 "message": done.message if is_plain else "The join waits again.",

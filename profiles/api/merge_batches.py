@@ -20,7 +20,7 @@ from cdp.models import Job
 from cdp.times import iso
 from profiles.api.base import PeopleApi
 from profiles.merging.batches.apply import start_batch
-from profiles.merging.batches.freeze import PERMISSION, Pair, find_batch, make_batch
+from profiles.merging.batches.freeze import PERMISSION, BatchPair, find_batch, make_batch
 from profiles.merging.batches.preview import preview_of
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import MergeBatch, MergeBatchRow
@@ -125,7 +125,7 @@ def _started(batch: MergeBatch, job: Job | None) -> Response:
     return Response({**job_api.as_api(fresh), "batch_id": batch.pk}, status=202)
 
 
-def _pairs(sent: Any) -> list[Pair]:
+def _pairs(sent: Any) -> list[BatchPair]:
     """Checked by hand: a serializer per pair would cost more than merging it."""
     pairs = sent.get("pairs") if isinstance(sent, dict) else None
     if not isinstance(pairs, list):
@@ -146,7 +146,7 @@ def _pairs(sent: Any) -> list[Pair]:
         for name, value in pair.items():
             if type(value) is not int or not 1 <= value <= BIGGEST_ID:
                 raise _bad(f"/pairs/{index}/{name}", "Send the id as a whole number.")
-    return [Pair(pair["winner_id"], pair["loser_id"]) for pair in pairs]
+    return [BatchPair(pair["winner_id"], pair["loser_id"]) for pair in pairs]
 
 
 def _bad(pointer: str, message: str) -> Invalid:

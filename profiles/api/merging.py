@@ -44,7 +44,7 @@ class Merge(PeopleApi):
         winner_id = find_profile(ref, live_only=False).via_id
         sides = {"winner_id": winner_id, "loser_id": body["loser_id"], "choices": body.get("choices")}
         if self.is_dry_run:
-            preview = preview_merge(**sides, sees=self.shown.is_open, **self.verb())
+            preview = preview_merge(**sides, can_view_pii=self.shown.is_open, **self.verb())
             answer = self.shown.preview(preview)
             effects = [{"kind": "profile.merged", "profile_id": preview.winner_id, "moved": preview.moved}]
             told = [{"kind": "webhook", "to": name} for name in preview.webhooks]

@@ -64,8 +64,8 @@ class ProfileList(PeopleApi):
             problem = error.problems[0]
             raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
         found = self.page(people, self.shown.people, counted=counted)
-        if filters.found is not None:
-            self._explain(filters.found, found.data["results"])
+        if filters.search_result is not None:
+            self._explain(filters.search_result, found.data["results"])
         self.note_view(detail={"profiles": len(found.data["results"])})
         return found
 

@@ -10,9 +10,9 @@ from cdp.times import iso
 from profiles import masking
 from profiles.merging.preview import FieldRow, Preview, UnmergePreview
 from profiles.models import Change, Consent, Event, Identifier, Merge, Note, Profile
-from profiles.reading.profiles import PersonView, as_api, identifier_as_api, person_views
-from profiles.reading.timeline import Item
-from profiles.values.attributes import Spec, attribute_specs
+from profiles.reading.profiles import ProfileView, as_api, identifier_as_api, profile_views
+from profiles.reading.timeline import TimelineItem
+from profiles.values.attributes import AttributeSpec, attribute_specs
 
 
 class Shown:
@@ -20,16 +20,16 @@ class Shown:
 
     def __init__(self, actor: Actor) -> None:
         self.is_open = actor.can("profiles.view_pii")
-        self.specs: dict[str, Spec] = {} if self.is_open else attribute_specs()
+        self.specs: dict[str, AttributeSpec] = {} if self.is_open else attribute_specs()
 
     def people(self, roots: Sequence[Profile]) -> list[dict[str, Any]]:
         """Profiles of a page of roots; the same few queries for one and for five hundred."""
-        return [self.view(view) for view in person_views(roots)]
+        return [self.view(view) for view in profile_views(roots)]
 
     def person(self, root: Profile) -> dict[str, Any]:
         return self.people([root])[0]
 
-    def view(self, view: PersonView) -> dict[str, Any]:
+    def view(self, view: ProfileView) -> dict[str, Any]:
         return as_api(view if self.is_open else masking.mask_view(view, self.specs))
 
     def value(self, field: str, value: Any) -> Any:
@@ -97,7 +97,7 @@ class Shown:
             "created_at": iso(note.created_at),
         }
 
-    def item(self, item: Item) -> dict[str, Any]:
+    def item(self, item: TimelineItem) -> dict[str, Any]:
         """One entry of the timeline: the row's own fields under its kind's common head."""
         head = {"kind": item.kind, "id": item.id, "at": iso(item.at), "profile_id": item.profile_id}
         if item.kind == "event":

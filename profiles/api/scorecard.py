@@ -280,9 +280,9 @@ def _policy(policy: DuplicatePolicy) -> dict[str, Any]:
         "report_to": policy.report_to,
         "reported_at": iso(policy.reported_at),
         "line": {
-            "slope": policy.line_slope,
-            "offset": policy.line_offset,
-            "decisions": policy.line_decisions,
+            "slope": policy.calibration_slope,
+            "offset": policy.calibration_offset,
+            "decisions": policy.calibration_decisions,
             "fitted_at": iso(policy.fitted_at),
         },
     }

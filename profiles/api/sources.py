@@ -98,7 +98,7 @@ def _source(row: Source) -> dict[str, Any]:
     return {
         "id": row.pk,
         "name": row.name,
-        "door": row.door,
+        "door": row.channel,
         "is_builtin": row.is_builtin,
         "created_at": iso(row.created_at),
         "main_type": row.main_type.name if row.main_type else None,

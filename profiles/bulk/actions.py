@@ -1,8 +1,8 @@
-"""Doing one thing to many people: over a list of ids frozen before anybody confirms, as a job when long.
+"""An action and a frozen list of profile ids → the action done to each, at once or as a job.
 
-What was counted is what is acted on (R11): the confirmation carries the ids themselves, signed, and the
-job works through exactly these. People who joined the list since are not touched; people who left it are
-skipped. Up to ``INLINE`` people are done at once, more in the background in chunks, each one transaction.
+What was counted is what is acted on: the confirmation carries the ids themselves, signed, and the job works through
+exactly these. Profiles that came into the list since are not touched; those that left it are skipped. Up to
+``INLINE`` are done at once, more in the background in chunks, each one transaction.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from profiles.values import attributes
 
 INLINE = 100
 CHUNK = 500
-# An e-mail or a phone is one person's; setting it on many would make them all one.
-_ONE_PERSONS = ("email", "phone")
+# An e-mail or a phone belongs to one person; set on many profiles it would identify them all.
+_UNIQUE_VALUES = ("email", "phone")
 
 Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BulkOutcome:
     """``job`` when it runs in the background (then nothing is done yet), else what was done."""
 
     asked: int
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``permission`` is asked at the door and before every chunk. ``doing`` names the job."""
+    """``permission`` is checked when it starts and before every chunk. ``doing`` names the job."""
 
     name: str
     label: str
@@ -64,7 +64,7 @@ class Action:
 
 
 def freeze(roots: QuerySet[Profile]) -> list[int]:
-    """The ids of everybody the list shows now, in id order. One query."""
+    """The ids of all profiles in the list now, in id order. One query."""
     return list(roots.order_by("pk").values_list("pk", flat=True))
 
 
@@ -89,16 +89,16 @@ def unpack(text: str) -> tuple[int, ...]:
 # --- What can be done -----------------------------------------------------------------------------------
 
 
-def _tag(ids: Sequence[int], params: Params, **who: Any) -> int:
-    return tagging.tag_profiles(profile_ids=ids, tag_names=params["tags"], **who).changed
+def _tag(ids: Sequence[int], params: Params, **by: Any) -> int:
+    return tagging.tag_profiles(profile_ids=ids, tag_names=params["tags"], **by).changed
 
 
-def _untag(ids: Sequence[int], params: Params, **who: Any) -> int:
-    return tagging.untag_profiles(profile_ids=ids, tag_names=params["tags"], **who).changed
+def _untag(ids: Sequence[int], params: Params, **by: Any) -> int:
+    return tagging.untag_profiles(profile_ids=ids, tag_names=params["tags"], **by).changed
 
 
 def _delete(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
-    # People somebody else deleted meanwhile are not counted, and are no reason to stop.
+    # Profiles somebody else deleted meanwhile are not counted, and are no reason to stop.
     live = list(Profile.objects.live().filter(pk__in=ids).values_list("pk", flat=True))
     if not live:
         return 0
@@ -109,20 +109,20 @@ def _delete(ids: Sequence[int], params: Params, *, actor: Actor, source: Source,
 
 def _lock(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
     wanted = bool(params["is_locked"])
-    roots = [root for root in _held(ids) if root.is_locked != wanted]
-    chosen = [root.pk for root in roots]
-    Profile.objects.filter(pk__in=chosen).update(is_locked=wanted, version=F("version") + 1, updated_at=Now())
+    roots = [root for root in _locked(ids) if root.is_locked != wanted]
+    action = [root.pk for root in roots]
+    Profile.objects.filter(pk__in=action).update(is_locked=wanted, version=F("version") + 1, updated_at=Now())
     kind = Change.Kind.LOCKED if wanted else Change.Kind.UNLOCKED
-    entries = [Entry(pk, kind, {"locked": [not wanted, wanted]}) for pk in chosen]
+    entries = [Entry(pk, kind, {"locked": [not wanted, wanted]}) for pk in action]
     record_many(entries=entries, actor=actor, source=source, cause=cause)
-    _audit("profile.lock" if wanted else "profile.unlock", chosen, {}, actor)
-    return len(chosen)
+    _audit("profile.lock" if wanted else "profile.unlock", action, {}, actor)
+    return len(action)
 
 
 def _set_attribute(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
-    """Set or clear one attribute on everybody who has another value. A constant number of statements."""
+    """Set or clear one attribute on every profile that has another value. A constant number of statements."""
     key, value = params["field"], params["value"]
-    roots = _held(ids)
+    roots = _locked(ids)
     entries = []
     for root in roots:
         old = attributes.get_value(root, key)
@@ -143,10 +143,10 @@ def _set_attribute(ids: Sequence[int], params: Params, *, actor: Actor, source: 
     return len(touched)
 
 
-def _held(ids: Sequence[int]) -> list[Profile]:
-    """The live people among the ids, locked in id order."""
-    found = Profile.objects.live().filter(pk__in=ids).select_for_update(no_key=True).order_by("pk")
-    return list(found.defer("search"))
+def _locked(ids: Sequence[int]) -> list[Profile]:
+    """The live profiles among the ids, locked in id order."""
+    profiles = Profile.objects.live().filter(pk__in=ids).select_for_update(no_key=True).order_by("pk")
+    return list(profiles.defer("search"))
 
 
 def _audit(verb: str, ids: Sequence[int], detail: dict[str, Any], actor: Actor) -> None:
@@ -181,7 +181,7 @@ def clean_params(action: str, raw: Params) -> Params:
 
 
 def _clean_attribute(key: str, raw: Any) -> Params:
-    if key in _ONE_PERSONS:
+    if key in _UNIQUE_VALUES:
         label = attributes.LABELS[key]
         raise _invalid("field", key, f"{label} belongs to one person; change it on each card.")
     return {"field": key, "value": attributes.clean_values({key: raw})[key]}
@@ -202,10 +202,10 @@ def run_bulk(
     actor: Actor,
     source: Source,
     cause: Cause = REQUEST,
-) -> Outcome:
-    """Do the action to these people: at once in one transaction up to ``INLINE``, else as a job.
+) -> BulkOutcome:
+    """Do the action to these profiles: at once in one transaction up to ``INLINE``, else as a job.
 
-    Merged-away and deleted people among the ids are skipped. Raises Forbidden, Invalid.
+    Merged-away and deleted profiles among the ids are skipped. Raises Forbidden, Invalid.
     """
     chosen = ACTIONS.get(action)
     if chosen is None:
@@ -216,7 +216,7 @@ def run_bulk(
     if len(profile_ids) <= INLINE:
         with transaction.atomic():
             changed = chosen.apply(profile_ids, clean, actor=actor, source=source, cause=cause)
-        return Outcome(len(profile_ids), changed)
+        return BulkOutcome(len(profile_ids), changed)
     job = start_job(
         kind="profiles.bulk",
         actor=actor,
@@ -232,7 +232,7 @@ def run_bulk(
         subject=f"job:{job.pk}",
         detail={"action": action, "people": len(profile_ids)},
     )
-    return Outcome(len(profile_ids), job=job)
+    return BulkOutcome(len(profile_ids), job=job)
 
 
 @handler("profiles.bulk")

@@ -1,4 +1,4 @@
-"""People as rows of a CSV file: which columns, and cells that no spreadsheet takes for a formula (X10)."""
+"""Profile ids → rows of a CSV file, with cells that no spreadsheet takes for a formula."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from cdp.times import iso
 from profiles.masking import mask_view
 from profiles.models import Profile
-from profiles.reading.profiles import PersonView, person_views
-from profiles.values.attributes import CUSTOM, Spec, attribute_specs
+from profiles.reading.profiles import ProfileView, profile_views
+from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 
 # What spreadsheets begin a formula with, the full-width forms they fold to it, and characters they skip first.
 _TRIGGERS = frozenset("=+-@\t\r\n\x00＝＋－＠")
@@ -34,46 +34,50 @@ def unsafe_cell(text: str) -> str:
     return text
 
 
-def columns() -> list[Spec]:
+def columns() -> list[AttributeSpec]:
     """Every attribute, default and registered. One query."""
     return list(attribute_specs().values())
 
 
-def header(specs: Sequence[Spec]) -> list[str]:
+def header(specs: Sequence[AttributeSpec]) -> list[str]:
     names = [spec.name for spec in specs]
     return ["id", "type", "customer_id", *names, "tags", "other_identifiers", "created_at", "last_seen_at"]
 
 
-def rows(profile_ids: Sequence[int], specs: Sequence[Spec], *, may_see: bool) -> list[list[str]]:
-    """Rows of the live people behind the ids, in the order of the ids. A constant number of queries.
+def rows(
+    profile_ids: Sequence[int], specs: Sequence[AttributeSpec], *, can_view_pii: bool
+) -> list[list[str]]:
+    """Rows of the live profiles behind the ids, in the order of the ids. A constant number of queries.
 
-    ``may_see``: whether personal data is written as it is; otherwise masked.
+    ``can_view_pii``: whether personal data is written as it is; otherwise masked.
     """
-    found = Profile.objects.live().filter(pk__in=profile_ids).defer("search").in_bulk()
-    views = person_views([found[pk] for pk in profile_ids if pk in found])
-    shown = views if may_see else [mask_view(view, {spec.field: spec for spec in specs}) for view in views]
-    return [_row(view, specs) for view in shown]
+    profiles = Profile.objects.live().filter(pk__in=profile_ids).defer("search").in_bulk()
+    views = profile_views([profiles[pk] for pk in profile_ids if pk in profiles])
+    visible = (
+        views if can_view_pii else [mask_view(view, {spec.field: spec for spec in specs}) for view in views]
+    )
+    return [_row(view, specs) for view in visible]
 
 
-def _row(view: PersonView, specs: Sequence[Spec]) -> list[str]:
+def _row(view: ProfileView, specs: Sequence[AttributeSpec]) -> list[str]:
     profile = view.profile
-    held = [item for item in view.identifiers if item.resolves]
-    customer_ids = [item.value for item in held if item.type.name == "customer_id"]
-    known = {profile.email, profile.phone, *customer_ids[:1]}
-    others = [str(item) for item in view.identifiers if item.value not in known]
+    resolving = [item for item in view.identifiers if item.resolves]
+    customer_ids = [item.value for item in resolving if item.type.name == "customer_id"]
+    named = {profile.email, profile.phone, *customer_ids[:1]}
+    other_identifiers = [str(item) for item in view.identifiers if item.value not in named]
     return [
         str(profile.pk),
         profile.type,
         safe_cell(customer_ids[0] if customer_ids else ""),
         *(safe_cell(_text(_value(profile, spec))) for spec in specs),
         safe_cell(",".join(tag.name for tag in view.tags)),
-        safe_cell(" ".join(others)),
+        safe_cell(" ".join(other_identifiers)),
         iso(profile.created_at) or "",
         iso(profile.last_seen_at) or "",
     ]
 
 
-def _value(profile: Profile, spec: Spec) -> Any:
+def _value(profile: Profile, spec: AttributeSpec) -> Any:
     if spec.field.startswith(CUSTOM):
         return profile.attributes.get(spec.name)
     return getattr(profile, spec.name)
@@ -90,10 +94,10 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def as_csv(lines: Iterable[Sequence[str]]) -> bytes:
+def as_csv(rows_of_text: Iterable[Sequence[str]]) -> bytes:
     """UTF-8, RFC 4180."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(lines)
+    csv.writer(text).writerows(rows_of_text)
     return text.getvalue().encode()
 
 

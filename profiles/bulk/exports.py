@@ -1,4 +1,4 @@
-"""Exporting many people to a CSV file: a job that appends to one file, and the file's short life (X10)."""
+"""A list of profile ids → a CSV file, written by a job that appends to it, and removed after some days."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEPT_DAYS = 7
 
 @transaction.atomic
 def start_export(*, profile_ids: Sequence[int], actor: Actor) -> Job:
-    """Write these people to a file in the background. Raises Forbidden without the right to export many."""
+    """Write these profiles to a file in the background. Raises Forbidden without the right to export many."""
     if not actor.can("profiles.bulk_export"):
         raise Forbidden(f"{actor.name} may not export many people.")
     job = start_job(
@@ -95,10 +95,10 @@ def _step(chunk: Chunk) -> bool:
     specs = columns()
     with chunk.commit(done=len(part)) as progress:
         actor = actor_of(chunk.job)
-        lines = rows(part, specs, may_see=actor.can("profiles.view_pii"))
-        content = (BOM + as_csv([header(specs)]) if start == 0 else b"") + as_csv(lines)
+        file_rows = rows(part, specs, can_view_pii=actor.can("profiles.view_pii"))
+        content = (BOM + as_csv([header(specs)]) if start == 0 else b"") + as_csv(file_rows)
         progress.cursor = {"next": start + len(part), "bytes": size + len(content)}
-        progress.result = {"people_written": chunk.job.result.get("people_written", 0) + len(lines)}
+        progress.result = {"people_written": chunk.job.result.get("people_written", 0) + len(file_rows)}
         _append(file_of(chunk.job), content, at=size)
     return start + len(part) < len(ids)
 

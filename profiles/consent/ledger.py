@@ -1,4 +1,4 @@
-"""The consent ledger (G4) and what it means right now (M8)."""
+"""Consent decisions of a profile → what holds now, per channel and purpose; new decisions added to the ledger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STATES = {"granted": GRANTED, "withdrawn": WITHDRAWN}
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ConsentDecision:
     """One row of the ledger as the rules need it; ``at`` is None when nobody knows the time."""
 
     state: str
@@ -41,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentConsent:
     """What holds now. ``at`` and ``source`` are those of the decision that decides."""
 
     state: str
@@ -54,52 +54,58 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedConsent:
     """``consent`` is the new row of the ledger, ``current`` what holds for its channel and purpose now."""
 
     consent: Consent
-    current: Current
+    current: CurrentConsent
 
 
-def decide(decisions: Iterable[Decision]) -> Current:
-    """What one person's decisions on one channel and purpose come to. Pure; order does not matter.
+def decide(decisions: Iterable[ConsentDecision]) -> CurrentConsent:
+    """What holds after one profile's decisions on one channel and purpose. Pure; order does not matter.
 
     The latest decision with a known time counts; two states at the same instant mean *no*. A decision of
     unknown time never says yes. A *no* of unknown time may have been taken at any moment until it was
     recorded, so it outweighs every yes up to then; a yes given later stands. At least one is needed.
     """
-    yes = [one for one in decisions if one.state == GRANTED]
-    no = [one for one in decisions if one.state != GRANTED]
-    dated = [one for one in yes if one.at is not None]
-    best = max(dated, key=lambda one: one.at or one.recorded_at, default=None)
-    worst = max(no, key=_latest, default=None)
-    if best is not None and best.at is not None and (worst is None or _latest(worst) < best.at):
-        return Current(GRANTED, best.at, best.source)
-    deciding = worst or best or max(yes, key=_latest)
-    return Current(WITHDRAWN, deciding.at, deciding.source)
+    yes = [decision for decision in decisions if decision.state == GRANTED]
+    no = [decision for decision in decisions if decision.state != GRANTED]
+    dated = [decision for decision in yes if decision.at is not None]
+    latest_yes = max(dated, key=lambda decision: decision.at or decision.recorded_at, default=None)
+    latest_no = max(no, key=_latest, default=None)
+    if (
+        latest_yes is not None
+        and latest_yes.at is not None
+        and (latest_no is None or _latest(latest_no) < latest_yes.at)
+    ):
+        return CurrentConsent(GRANTED, latest_yes.at, latest_yes.source)
+    deciding = latest_no or latest_yes or max(yes, key=_latest)
+    return CurrentConsent(WITHDRAWN, deciding.at, deciding.source)
 
 
-def _latest(decision: Decision) -> datetime.datetime:
+def _latest(decision: ConsentDecision) -> datetime.datetime:
     """The latest moment the decision may have been taken at."""
     return decision.at or decision.recorded_at
 
 
-def current_consents(root_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], Current]]:
-    """``{root: {(channel, purpose): Current}}`` over all members of each person. One query.
+def current_consents(root_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], CurrentConsent]]:
+    """``{root: {(channel, purpose): CurrentConsent}}`` over all members of each profile. One query.
 
-    People without any decision are left out.
+    Profiles without any decision are left out.
     """
-    ledger: dict[int, dict[tuple[str, str], list[Decision]]] = defaultdict(lambda: defaultdict(list))
+    ledger: dict[int, dict[tuple[str, str], list[ConsentDecision]]] = defaultdict(lambda: defaultdict(list))
     rows = Consent.objects.filter(profile__canonical_id__in=list(root_ids)).values_list(
         "profile__canonical_id", "channel", "purpose", "state", "at", "recorded_at", "source__name"
     )
     for root, channel, purpose, state, at, recorded_at, source in rows:
-        ledger[root][channel, purpose].append(Decision(state, at, recorded_at, source))
-    return {root: {key: decide(found) for key, found in kinds.items()} for root, kinds in ledger.items()}
+        ledger[root][channel, purpose].append(ConsentDecision(state, at, recorded_at, source))
+    return {
+        root: {key: decide(decisions) for key, decisions in kinds.items()} for root, kinds in ledger.items()
+    }
 
 
 def can_message(root_id: int, channel: str, purpose: str) -> bool:
-    """Whether the person said yes, and still says so. No decision means no. One query."""
+    """Whether a granted consent holds now. No decision means no. One query."""
     current = current_consents([root_id]).get(root_id, {}).get((channel, purpose))
     return current is not None and current.is_granted
 
@@ -119,17 +125,17 @@ def clean_consent(
                 f"A consent's {field} is a word of up to {limit} letters, digits and _, like “newsletter”."
             )
             problems.append({"field": field, "value": raw[:100], "message": message})
-    wanted = _STATES.get(state.strip().lower())
-    if wanted is None:
+    cleaned_state = _STATES.get(state.strip().lower())
+    if cleaned_state is None:
         problems.append(
             {"field": "state", "value": state[:100], "message": "Write “granted” or “withdrawn”."}
         )
     if at is not None and at > timezone.now() + _AHEAD:
         message = "Nobody can have decided in the future. Check the time and its zone."
         problems.append({"field": "at", "value": at.isoformat(), "message": message})
-    if wanted is None or problems:
+    if cleaned_state is None or problems:
         raise Invalid(problems)
-    return names["channel"], names["purpose"], wanted
+    return names["channel"], names["purpose"], cleaned_state
 
 
 @retried
@@ -147,8 +153,8 @@ def record_consent(
     source: Source,
     cause: Cause = REQUEST,
     via_id: int | None = None,
-) -> Recorded:
-    """Add one decision of the person to the ledger; nothing in it is ever changed.
+) -> RecordedConsent:
+    """Add one decision of a profile to the ledger; nothing in it is ever changed.
 
     ``at`` is when the person decided, None when nobody knows (which never counts as a yes). ``wording`` is
     the version of the text they saw, ``proof`` where it came from. Raises Invalid, NotFound, RuleForbids.
@@ -178,4 +184,4 @@ def record_consent(
     webhooks.publish(
         "profile.updated", profile_id=root.pk, payload={"profile_id": root.pk, "fields": ["consents"]}
     )
-    return Recorded(consent, current)
+    return RecordedConsent(consent, current)

@@ -1,4 +1,4 @@
-"""Writing to one person: an e-mail, only with their consent, kept on their timeline (P6)."""
+"""A subject and a text → one e-mail to a profile, only with consent, kept on the timeline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIMITS = {"subject": 200, "text": 20_000}
 def send_message(
     *, profile_id: int, subject: str, text: str, purpose: str, actor: Actor, source: Source
 ) -> Message:
-    """Queue one e-mail to the person's address; what became of it shows on the timeline.
+    """Queue one e-mail to the profile's address; what became of it shows on the timeline.
 
     ``purpose`` is what they must have agreed to (``newsletter``, ``marketing`` …). Raises Invalid, and
     RuleForbids without an address or without a consent that holds now.

@@ -1,4 +1,4 @@
-"""Writing the made-up people: plain bulk inserts for what is many, the real verbs for merges."""
+"""Made-up people → rows of an empty database: plain bulk inserts for what is many, the real verbs for merges."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from profiles.builtin import SOURCES, builtin_source
+from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.demo.history import Act, history_of, spent
-from profiles.demo.people import PLANS, Person, make_people
+from profiles.demo.people import PLANS, MadeUpPerson, make_people
 from profiles.demo.vocabulary import CATEGORIES, NOTES, TAGS
+from profiles.merging.merge import merge_profiles
+from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
     AttributeDefinition,
     Change,
@@ -94,7 +96,7 @@ class _Base:
 
     now: datetime
     random: Random
-    people: list[Person]
+    people: list[MadeUpPerson]
     ids: list[int]
     acts: list[list[Act]]
     types: dict[str, int]
@@ -104,7 +106,7 @@ class _Base:
         return self.now - timedelta(days=ago)
 
     @property
-    def rows(self) -> Iterator[tuple[int, Person, list[Act]]]:
+    def rows(self) -> Iterator[tuple[int, MadeUpPerson, list[Act]]]:
         return zip(self.ids, self.people, self.acts, strict=True)
 
 
@@ -140,8 +142,8 @@ def load_demo() -> Loaded | None:
     return loaded
 
 
-def _ids_for(people: list[Person]) -> list[int]:
-    """An id for each: visitors nobody knows the lowest, the newest customer the highest, as the list begins with."""
+def _ids_for(people: list[MadeUpPerson]) -> list[int]:
+    """An id for each: anonymous visitors the lowest, the newest customer the highest, with which the list begins."""
     order = sorted(range(len(people)), key=lambda n: (bool(people[n].values), -people[n].born, n))
     given = dict(zip(order, _take_ids(len(people)), strict=True))
     return [given[n] for n in range(len(people))]
@@ -166,7 +168,7 @@ def _define(base: _Base) -> None:
     base.tags = dict(Tag.objects.values_list("name", "pk"))
 
 
-def _profile(base: _Base, pk: int, person: Person, acts: list[Act]) -> Profile:
+def _profile(base: _Base, pk: int, person: MadeUpPerson, acts: list[Act]) -> Profile:
     born = base.when(person.born)
     seen = base.when(acts[-1].ago)
     values = {key: value for key, value in person.values.items() if value is not None}
@@ -177,7 +179,7 @@ def _profile(base: _Base, pk: int, person: Person, acts: list[Act]) -> Profile:
         canonical_id=pk,
         is_recognized=bool(person.values),
         attributes=person.attributes,
-        source_id=SOURCES[person.door],
+        source_id=SOURCE_IDS[person.channel],
         created_at=born,
         updated_at=born,
         first_seen_at=born,
@@ -203,7 +205,7 @@ def _identifiers(base: _Base) -> list[Identifier]:
                         type_id=base.types[name],
                         value=value,
                         profile_id=pk,
-                        source_id=SOURCES["web" if name == "anonymous_id" else person.door],
+                        source_id=SOURCE_IDS["web" if name == "anonymous_id" else person.channel],
                         resolves=name != "phone",
                         first_seen_at=base.when(person.born),
                         last_seen_at=base.when(acts[-1].ago),
@@ -227,13 +229,13 @@ def _changes(base: _Base) -> list[Change]:
             fields["attributes.loyalty_points"] = [None, first]
             later = {"attributes.loyalty_points": [first, points]}
         fields["identifiers"] = [[], _listed(person)]
-        rows.append(_change(base, pk, "created", fields, person.born, person.door))
+        rows.append(_change(base, pk, "created", fields, person.born, person.channel))
         if later:
             rows.append(_change(base, pk, "updated", later, acts[-1].ago, "api"))
     return rows
 
 
-def _listed(person: Person) -> list[str]:
+def _listed(person: MadeUpPerson) -> list[str]:
     pairs = [
         ("customer_id", person.customer_id),
         *((name, person.values.get(name)) for name in ("email", "phone")),
@@ -242,8 +244,8 @@ def _listed(person: Person) -> list[str]:
     return [f"{name}:{value}" for name, value in pairs if value] + browsers
 
 
-def _change(base: _Base, pk: int, kind: str, fields: dict[str, Any], ago: float, door: str) -> Change:
-    return Change(profile_id=pk, kind=kind, fields=fields, at=base.when(ago), source_id=SOURCES[door])
+def _change(base: _Base, pk: int, kind: str, fields: dict[str, Any], ago: float, channel: str) -> Change:
+    return Change(profile_id=pk, kind=kind, fields=fields, at=base.when(ago), source_id=SOURCE_IDS[channel])
 
 
 def _events(base: _Base) -> list[Event]:
@@ -263,9 +265,9 @@ def _events(base: _Base) -> list[Event]:
                     occurred_at=at,
                     received_at=at + timedelta(seconds=1),
                     message_id=uuid.UUID(int=base.random.getrandbits(128), version=4),
-                    source_id=SOURCES[act.door],
+                    source_id=SOURCE_IDS[act.channel],
                     properties=act.properties,
-                    context=context if act.door == "web" else {"library": {"name": "shop-backend"}},
+                    context=context if act.channel == "web" else {"library": {"name": "shop-backend"}},
                 )
             )
     return rows
@@ -283,15 +285,19 @@ def _consents(base: _Base) -> list[Consent]:
         ):
             if random.random() > share or (channel == "sms" and not person.values.get("phone")):
                 continue
-            said = person.born * random.uniform(0.6, 1)
-            rows.append(_consent(base, pk, channel, purpose, "granted", said, person.door))
+            decided_ago = person.born * random.uniform(0.6, 1)
+            rows.append(_consent(base, pk, channel, purpose, "granted", decided_ago, person.channel))
             if random.random() < 0.14:
-                rows.append(_consent(base, pk, channel, purpose, "withdrawn", said * random.random(), "web"))
+                rows.append(
+                    _consent(base, pk, channel, purpose, "withdrawn", decided_ago * random.random(), "web")
+                )
     return rows
 
 
-def _consent(base: _Base, pk: int, channel: str, purpose: str, state: str, ago: float, door: str) -> Consent:
-    proof = {"form": "https://shop.example/account"} if door == "web" else {"via": door}
+def _consent(
+    base: _Base, pk: int, channel: str, purpose: str, state: str, ago: float, origin: str
+) -> Consent:
+    proof = {"form": "https://shop.example/account"} if origin == "web" else {"via": origin}
     return Consent(
         profile_id=pk,
         channel=channel,
@@ -301,7 +307,7 @@ def _consent(base: _Base, pk: int, channel: str, purpose: str, state: str, ago: 
         recorded_at=base.when(ago),
         wording="2026-01" if state == "granted" else "",
         proof=proof,
-        source_id=SOURCES[door],
+        source_id=SOURCE_IDS[origin],
     )
 
 
@@ -335,26 +341,23 @@ def _tags(base: _Base) -> list[ProfileTag]:
             ProfileTag(
                 profile_id=pk,
                 tag_id=base.tags[name],
-                source_id=SOURCES[person.door],
+                source_id=SOURCE_IDS[person.channel],
                 added_at=base.when(acts[-1].ago),
             )
-            for name, holds in names
-            if holds
+            for name, applies in names
+            if applies
         ]
     return rows
 
 
 def _merge(base: _Base) -> int:
     """Some second profiles are found and merged already, two of those by mistake; the rest waits to be found."""
-    from profiles.merging.merge import merge_profiles
-    from profiles.merging.unmerge import unmerge_profiles
-
     by: dict[str, Any] = {"actor": Actor.system(), "source": builtin_source("staff")}
     twins = [(pk, person.twin_of) for pk, person, _ in base.rows if person.twin_of is not None]
-    done = [
+    merges = [
         merge_profiles(winner_id=base.ids[twin_of], loser_id=pk, **by)
         for pk, twin_of in twins[: MERGED + UNMERGED]
     ]
-    for merged in done[MERGED:]:
+    for merged in merges[MERGED:]:
         unmerge_profiles(merge_id=merged.merge_id, **by)
-    return len(done)
+    return len(merges)

@@ -1,4 +1,4 @@
-"""The made-up people themselves. Pure and deterministic: the same seed gives the same base."""
+"""A seed → made-up people, always the same. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datetime import date, timedelta
 from random import Random
 from typing import Any
 
-from profiles.demo.vocabulary import CATEGORIES, LANDS, MAIL_DOMAINS, NICKNAMES, USER_AGENTS, Land
+from profiles.demo.vocabulary import CATEGORIES, COUNTRIES, MAIL_DOMAINS, NICKNAMES, USER_AGENTS, Country
 
 DAYS = 120
 PLANS = ("Basic", "Plus", "Gold")
 
 
 @dataclass(slots=True)
-class Person:
-    """One profile before it has an id. ``twin_of`` is the place in the list of whom it repeats; ``door`` its source."""
+class MadeUpPerson:
+    """One profile before it has an id. ``twin_of`` is the index of the person it repeats; ``channel`` its source."""
 
-    door: str
+    channel: str
     born: float
     customer_id: str = ""
     browsers: list[str] = field(default_factory=list)
@@ -31,15 +31,15 @@ class Person:
     activity: float = 0.0
 
 
-def make_people(random: Random, *, recognized: int, anonymous: int, twins: int) -> list[Person]:
+def make_people(random: Random, *, recognized: int, anonymous: int, twins: int) -> list[MadeUpPerson]:
     """Customers, then their second profiles, then visitors nobody knows; ``born`` is days ago."""
     maker = _Maker(random)
     people = [maker.customer() for _ in range(recognized)]
     candidates = [
-        place for place, person in enumerate(people) if person.values["first_name"] and person.born > 20
+        index for index, person in enumerate(people) if person.values["first_name"] and person.born > 20
     ]
     chosen = random.sample(candidates, twins)
-    people += [maker.twin(people[place], place, number) for number, place in enumerate(chosen)]
+    people += [maker.twin(people[index], index, number) for number, index in enumerate(chosen)]
     people += [maker.visitor() for _ in range(anonymous)]
     return people
 
@@ -59,17 +59,17 @@ class _Maker:
         self.mails: set[str] = set()
         self.phones: set[str] = set()
         self.serial = 10_000
-        self.weights = [land.share for land in LANDS]
+        self.weights = [country.share for country in COUNTRIES]
 
-    def customer(self) -> Person:
+    def customer(self) -> MadeUpPerson:
         random = self.random
-        land = random.choices(LANDS, self.weights)[0]
+        country = random.choices(COUNTRIES, self.weights)[0]
         gender = random.choice(("female", "male"))
-        first = random.choice(land.women if gender == "female" else land.men)
-        last = random.choice(land.last)
+        first = random.choice(country.women if gender == "female" else country.men)
+        last = random.choice(country.last)
         self.serial += random.randint(1, 4)
-        person = Person(
-            door=random.choices(("import", "web", "api", "staff"), (50, 33, 14, 3))[0],
+        person = MadeUpPerson(
+            channel=random.choices(("import", "web", "api", "staff"), (50, 33, 14, 3))[0],
             born=self._born(),
             customer_id=f"C-{self.serial}",
             agent=random.choice(USER_AGENTS),
@@ -80,26 +80,26 @@ class _Maker:
             "first_name": first,
             "last_name": last,
             "email": self.mail(first, last),
-            "phone": self.phone(land) if random.random() < 0.6 else None,
-            **self._address(land),
+            "phone": self.phone(country) if random.random() < 0.6 else None,
+            **self._address(country),
             "birth_date": self._birthday() if random.random() < 0.55 else None,
             "gender": gender if random.random() < 0.7 else None,
-            "language": land.language,
+            "language": country.language,
         }
         person.attributes = self._attributes(person.activity)
         return person
 
-    def visitor(self) -> Person:
+    def visitor(self) -> MadeUpPerson:
         """A browser that looked around and never said who it is."""
-        return Person(
-            door="web",
+        return MadeUpPerson(
+            channel="web",
             born=min(self._born(), 60 * self.random.random()),
             browsers=[self.browser()],
             agent=self.random.choice(USER_AGENTS),
             activity=0.6,
         )
 
-    def twin(self, person: Person, place: int, number: int) -> Person:
+    def twin(self, person: MadeUpPerson, index: int, number: int) -> MadeUpPerson:
         """The same human in our data for the second time, in one of the ways this happens in shops."""
         kinds = (
             self._nickname,
@@ -120,13 +120,13 @@ class _Maker:
         self.serial += 1
         return replace(
             person,
-            door=self.random.choice(("web", "staff", "api")),
+            channel=self.random.choice(("web", "staff", "api")),
             born=person.born * self.random.uniform(0.1, 0.8),
             customer_id=f"C-{self.serial}" if self.random.random() < 0.4 else "",
             browsers=[self.browser()],
             values=values,
             attributes={},
-            twin_of=place,
+            twin_of=index,
             twin_kind=kind.__name__.strip("_"),
             activity=0.8,
         )
@@ -162,55 +162,68 @@ class _Maker:
     def mail(self, first: str, last: str) -> str:
         random = self.random
         given, family = plain(first) or "x", plain(last) or "x"
-        shape = random.choice(("{g}.{f}", "{g}{f}", "{i}.{f}", "{g}_{f}", "{f}.{g}", "{g}{n}", "{g}.{f}{n}"))
+        pattern = random.choice(
+            ("{g}.{f}", "{g}{f}", "{i}.{f}", "{g}_{f}", "{f}.{g}", "{g}{n}", "{g}.{f}{n}")
+        )
         while True:
-            local = shape.format(g=given, f=family, i=given[0], n=random.randint(1, 99))
+            local = pattern.format(g=given, f=family, i=given[0], n=random.randint(1, 99))
             address = f"{local}@{random.choice(MAIL_DOMAINS)}"
             if address not in self.mails:
                 self.mails.add(address)
                 return address
-            shape = "{g}.{f}{n}"
+            pattern = "{g}.{f}{n}"
 
-    def phone(self, land: Land) -> str | None:
+    def phone(self, country: Country) -> str | None:
         """A number of the ranges for fiction; None once they are used up."""
         for _ in range(8):
-            if not land.phones:
+            if not country.phones:
                 return None
-            prefix, digits = self.random.choice(land.phones)
+            prefix, digits = self.random.choice(country.phones)
             number = prefix + f"{self.random.randrange(10**digits):0{digits}d}"
             if number not in self.phones:
                 self.phones.add(number)
                 return number
         return None
 
-    def _address(self, land: Land) -> dict[str, Any]:
+    def _address(self, country: Country) -> dict[str, Any]:
         random = self.random
         if random.random() < 0.15:
-            return {"street": None, "postcode": None, "city": None, "state": None, "country": land.country}
-        city, area, state = random.choice(land.towns)
+            return {"street": None, "postcode": None, "city": None, "state": None, "country": country.country}
+        city, area, state = random.choice(country.towns)
         digits = iter([random.randint(0, 9) for _ in range(6)])
-        postcode = "".join(str(next(digits)) if part == "d" else part for part in _split(land.postcode, area))
-        house, street = random.randint(1, 140), random.choice(land.streets)
-        if land.country in ("GB", "US"):
-            ending = "Road" if land.country == "GB" else random.choice(("Street", "Avenue"))
-            line = f"{house} {street} {ending}"
+        postcode = "".join(
+            str(next(digits)) if part == "d" else part for part in _split(country.postcode, area)
+        )
+        house, street = random.randint(1, 140), random.choice(country.streets)
+        if country.country in ("GB", "US"):
+            ending = "Road" if country.country == "GB" else random.choice(("Street", "Avenue"))
+            street_line = f"{house} {street} {ending}"
         else:
-            line = f"{house} {street}" if land.country == "FR" else f"{street} {house}"
-        return {"street": line, "postcode": postcode, "city": city, "state": state, "country": land.country}
+            street_line = f"{house} {street}" if country.country == "FR" else f"{street} {house}"
+        return {
+            "street": street_line,
+            "postcode": postcode,
+            "city": city,
+            "state": state,
+            "country": country.country,
+        }
 
     def _attributes(self, activity: float) -> dict[str, Any]:
         random = self.random
         plan = PLANS[min(2, int(activity / 2.2))]
-        found: dict[str, Any] = {"plan": plan, "loyalty_points": int(activity * 90 + random.randint(0, 80))}
+        attributes: dict[str, Any] = {
+            "plan": plan,
+            "loyalty_points": int(activity * 90 + random.randint(0, 80)),
+        }
         if random.random() < 0.5:
-            found["newsletter_topics"] = sorted(random.sample(CATEGORIES, random.randint(1, 3)))
+            attributes["newsletter_topics"] = sorted(random.sample(CATEGORIES, random.randint(1, 3)))
         if random.random() < 0.3:
-            found["preferred_store"] = random.choice(("City center", "Station", "Outlet", "Online only"))
+            attributes["preferred_store"] = random.choice(("City center", "Station", "Outlet", "Online only"))
         if random.random() < 0.12:
-            found["company"] = random.choice(
+            attributes["company"] = random.choice(
                 ("Blue Door Ltd", "Nordlicht GmbH", "Atelier Vert", "Two Rivers Inc")
             )
-        return found
+        return attributes
 
     def _birthday(self) -> str:
         return (date(1948, 1, 1) + timedelta(days=self.random.randrange(57 * 365))).isoformat()

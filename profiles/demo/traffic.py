@@ -1,4 +1,4 @@
-"""A day of calls through the tracking door: what went in, what was refused and why, and what waits for somebody."""
+"""Demo profiles → a day of tracking calls: accepted ones, refused ones, and some that wait for a decision."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Day:
     random: Random
     calls: list[tuple[float, Call]] = field(default_factory=list)
 
-    def tell(self, ago: float, kind: str, **call: Any) -> None:
+    def add(self, ago: float, kind: str, **call: Any) -> None:
         message = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
         self.calls.append((ago, {"type": kind, "messageId": message, **call}))
 
@@ -74,40 +74,47 @@ def _regulars(random: Random) -> list[tuple[str, str]]:
     browser = Identifier.objects.resolving().filter(profile=OuterRef("profile"), type__name="anonymous_id")
     rows = Identifier.objects.resolving().filter(type__name="customer_id").order_by("pk")
     pairs = rows.annotate(browser=Subquery(browser.order_by("pk").values("value")[:1]))
-    people = list(pairs.filter(browser__isnull=False).values_list("browser", "value"))
-    return random.sample(people, min(len(people), VISITS))
+    pairs_of_ids = list(pairs.filter(browser__isnull=False).values_list("browser", "value"))
+    return random.sample(pairs_of_ids, min(len(pairs_of_ids), VISITS))
 
 
 def _visit(visits: _Day, orders: _Day, regulars: list[tuple[str, str]]) -> None:
-    """Somebody looks around; some put things in a cart, regulars log in and buy, and the backend tells of it."""
+    """Somebody looks around; some put things in a cart, regulars log in and buy, and the backend sends the order."""
     random, clock = visits.random, visits.random.uniform(0.2, HOURS - 1)
     browser, customer = str(uuid.UUID(int=random.getrandbits(128))), ""
     if regulars and random.random() < 0.6:
         browser, customer = random.choice(regulars)
-    who = {"anonymousId": browser, "context": {"userAgent": random.choice(USER_AGENTS), "locale": "en-GB"}}
+    sent_by = {
+        "anonymousId": browser,
+        "context": {"userAgent": random.choice(USER_AGENTS), "locale": "en-GB"},
+    }
     for path, title in random.sample(PAGES, 2):
         page = {"path": path, "title": title, "url": f"https://shop.example{path}"}
-        visits.tell(clock, "page", name=title, properties=page, **who)
+        visits.add(clock, "page", name=title, properties=page, **sent_by)
         clock -= random.uniform(0.005, 0.02)
     sku, name, _, price, variants = random.choice(PRODUCTS)[:5]
     seen = {"sku": sku, "name": name, "price": price}
-    visits.tell(clock, "track", event="Product Viewed", properties=seen, **who)
+    visits.add(clock, "track", event="Product Viewed", properties=seen, **sent_by)
     if random.random() < 0.3:
-        visits.tell(clock - 0.005, "track", event="Size Guide Opened", properties={"sku": sku}, **who)
+        visits.add(clock - 0.005, "track", event="Size Guide Opened", properties={"sku": sku}, **sent_by)
     if random.random() < 0.4:
         return
     cart = f"cart-{random.randint(10_000, 99_999)}"
-    line = {"sku": sku, "price": price, "quantity": 1, "variant": _variant(variants, random)}
-    visits.tell(clock - 0.02, "track", event="Added to Cart", properties={**line, "cart_id": cart}, **who)
+    article = {"sku": sku, "price": price, "quantity": 1, "variant": _variant(variants, random)}
+    visits.add(
+        clock - 0.02, "track", event="Added to Cart", properties={**article, "cart_id": cart}, **sent_by
+    )
     if not customer or random.random() < 0.5:
         return
-    visits.tell(clock - 0.04, "identify", userId=customer, traits={"preferred_store": "Harbor Street"}, **who)
-    orders.tell(
+    visits.add(
+        clock - 0.04, "identify", userId=customer, traits={"preferred_store": "Harbor Street"}, **sent_by
+    )
+    orders.add(
         max(clock - 0.06, 0.01),
         "track",
         event="Order Completed",
         userId=customer,
-        properties={**line, "cart_id": cart, "order_id": f"R-{cart[5:]}"},
+        properties={**article, "cart_id": cart, "order_id": f"R-{cart[5:]}"},
         context={"library": {"name": "shop-backend", "version": "2.4"}},
     )
 
@@ -120,26 +127,26 @@ def _second_browsers(visits: _Day, customers: list[str]) -> None:
     """Known people look around on a new phone in the morning and log in on it later: two profiles become one."""
     for customer in customers[-4:]:
         browser = str(uuid.UUID(int=visits.random.getrandbits(128)))
-        who = {"anonymousId": browser, "context": {"userAgent": USER_AGENTS[-1]}}
+        sent_by = {"anonymousId": browser, "context": {"userAgent": USER_AGENTS[-1]}}
         path, title = visits.random.choice(PAGES)
         page = {"path": path, "title": title, "url": f"https://shop.example{path}"}
-        visits.tell(visits.random.uniform(14, 20), "page", name=title, properties=page, **who)
-        visits.tell(visits.random.uniform(2, 6), "identify", userId=customer, **who)
+        visits.add(visits.random.uniform(14, 20), "page", name=title, properties=page, **sent_by)
+        visits.add(visits.random.uniform(2, 6), "identify", userId=customer, **sent_by)
 
 
 def _mistakes(visits: _Day, orders: _Day, customers: list[str]) -> None:
     """What integrations get wrong, a few of each."""
     random = visits.random
     for _ in range(5):
-        visits.tell(random.uniform(1, 20), "track", event="Newsletter Popup Closed", properties={"page": "/"})
+        visits.add(random.uniform(1, 20), "track", event="Newsletter Popup Closed", properties={"page": "/"})
     for value in ("null", "undefined", "null"):
-        orders.tell(
+        orders.add(
             random.uniform(1, 20), "identify", userId=value, traits={"email": "", "first_name": "Guest"}
         )
     for number in range(6):
         customer = random.choice(customers) if customers else f"C-{number}"
         sku, _, _, price = random.choice(PRODUCTS)[:4]
-        orders.tell(
+        orders.add(
             random.uniform(1, 20),
             "track",
             event="Order Completed",
@@ -148,7 +155,7 @@ def _mistakes(visits: _Day, orders: _Day, customers: list[str]) -> None:
         )
     for _ in range(4):
         browser = str(uuid.UUID(int=random.getrandbits(128)))
-        visits.tell(
+        visits.add(
             random.uniform(1, 20),
             "update",
             anonymousId=browser,
@@ -160,9 +167,9 @@ def _mistakes(visits: _Day, orders: _Day, customers: list[str]) -> None:
 
 def _kiosk(visits: _Day, customers: list[str]) -> None:
     """A tablet in a store on which one customer after the other logs in."""
-    for place, customer in enumerate(customers[:7]):
-        visits.tell(
-            9 - place,
+    for index, customer in enumerate(customers[:7]):
+        visits.add(
+            9 - index,
             "identify",
             anonymousId="store-tablet-1",
             userId=customer,
@@ -175,8 +182,8 @@ def _send(sender: Sender, day: _Day, now: datetime) -> Iterator[str]:
     calls = sorted(day.calls, key=lambda call: -call[0])
     for start in range(0, len(calls), 20):
         entries = [
-            read_item(raw, index=place, received_at=now - timedelta(hours=ago))
-            for place, (ago, raw) in enumerate(calls[start : start + 20])
+            read_item(raw, index=index, received_at=now - timedelta(hours=ago))
+            for index, (ago, raw) in enumerate(calls[start : start + 20])
         ]
         for result in ingest_items(entries, sender=sender).results:
             yield result.outcome

@@ -1,4 +1,4 @@
-"""What the made-up people are made of: common names, real towns, invented streets, numbers nobody has.
+"""Word lists for made-up people: common names, real towns, invented streets, numbers nobody has.
 
 Addresses are at domains reserved for examples (RFC 2606). Phone numbers come from ranges that regulators set
 aside for fiction; a country without such a range has no numbers here.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Land:
+class Country:
     """One country: its share of the customers, names, towns with the start of their postcodes, phone ranges.
 
     A phone range is a prefix and how many digits follow it.
@@ -26,22 +26,22 @@ class Land:
     phones: tuple[tuple[str, int], ...] = ()
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-LANDS = (
-    Land(
+COUNTRIES = (
+    Country(
         "GB",
         "en",
         26,
-        _words(
+        _names(
             "Amelia Olivia Emily Charlotte Grace Sophie Lucy Hannah Katherine Elizabeth Margaret Alice Ruby Freya Ella"
         ),
-        _words(
+        _names(
             "Oliver George Harry Jack William James Thomas Robert Michael Edward Daniel Samuel Joseph Henry Alexander"
         ),
-        _words(
+        _names(
             "Smith Jones Taylor Brown Wilson Davies Evans Walker Wright Thompson Robinson White Hughes Green Hall"
             " Clarke Harris Cooper Ward Turner"
         ),
@@ -52,21 +52,21 @@ LANDS = (
             ("London", "SE", "Greater London"),
             ("Glasgow", "G", "Scotland"),
         ),
-        _words("Orchard Mill Station Church Victoria Park Meadow"),
+        _names("Orchard Mill Station Church Victoria Park Meadow"),
         "{area}{d} {d}AB",
         (("+447700900", 3),),
     ),
-    Land(
+    Country(
         "US",
         "en",
         20,
-        _words(
+        _names(
             "Emma Ava Sophia Isabella Mia Abigail Madison Elizabeth Jennifer Jessica Katherine Margaret Susan Rebecca"
         ),
-        _words(
+        _names(
             "Liam Noah Mason Ethan Jacob Michael William Robert Christopher Andrew Joshua Matthew Anthony David"
         ),
-        _words(
+        _names(
             "Johnson Williams Miller Davis Garcia Rodriguez Martinez Anderson Thomas Moore Jackson Lee Perez Lewis"
             " Young Allen King Scott Nguyen Hill"
         ),
@@ -77,21 +77,21 @@ LANDS = (
             ("Chicago", "606", "IL"),
             ("Boston", "021", "MA"),
         ),
-        _words("Maple Oak Cedar Washington Lake Hill Pine"),
+        _names("Maple Oak Cedar Washington Lake Hill Pine"),
         "{area}{d}{d}",
         (("+150355501", 2), ("+151255501", 2), ("+130355501", 2), ("+131255501", 2), ("+161755501", 2)),
     ),
-    Land(
+    Country(
         "DE",
         "de",
         18,
-        _words(
+        _names(
             "Anna Lena Marie Sophie Johanna Katharina Laura Julia Sarah Lea Hanna Clara Elisabeth Franziska"
         ),
-        _words(
+        _names(
             "Lukas Leon Paul Jonas Felix Maximilian Jan Tobias Sebastian Alexander Thomas Andreas Stefan Jürgen"
         ),
-        _words(
+        _names(
             "Müller Schmidt Schneider Fischer Weber Meyer Wagner Becker Schulz Hoffmann Koch Bauer Richter Klein Wolf"
             " Schröder Neumann Schwarz Krüger Braun"
         ),
@@ -102,19 +102,19 @@ LANDS = (
             ("Köln", "50", "Nordrhein-Westfalen"),
             ("Leipzig", "04", "Sachsen"),
         ),
-        _words("Gartenstraße Bahnhofstraße Lindenallee Schulstraße Bergweg Rosenweg"),
+        _names("Gartenstraße Bahnhofstraße Lindenallee Schulstraße Bergweg Rosenweg"),
         "{area}{d}{d}{d}",
         (("+4917139200", 2), ("+49176040690", 2)),
     ),
-    Land(
+    Country(
         "FR",
         "fr",
         14,
-        _words("Camille Léa Manon Chloé Emma Inès Sarah Louise Élodie Juliette Aurélie Claire Hélène Anaïs"),
-        _words(
+        _names("Camille Léa Manon Chloé Emma Inès Sarah Louise Élodie Juliette Aurélie Claire Hélène Anaïs"),
+        _names(
             "Lucas Hugo Louis Gabriel Arthur Jules Nathan Théo Antoine Maxime Nicolas François Étienne Mathieu"
         ),
-        _words(
+        _names(
             "Martin Bernard Dubois Thomas Robert Richard Petit Durand Leroy Moreau Simon Laurent Lefèvre Michel Garnier"
             " Roux Fournier Girard Bonnet Mercier"
         ),
@@ -129,17 +129,17 @@ LANDS = (
         "{area}{d}{d}",
         (("+3363998", 4),),
     ),
-    Land(
+    Country(
         "PL",
         "pl",
         13,
-        _words(
+        _names(
             "Anna Katarzyna Małgorzata Agnieszka Zofia Julia Zuzanna Maja Magdalena Joanna Ewa Elżbieta Aleksandra"
         ),
-        _words(
+        _names(
             "Piotr Krzysztof Andrzej Tomasz Jan Paweł Michał Marcin Jakub Adam Łukasz Kacper Mateusz Filip"
         ),
-        _words(
+        _names(
             "Nowak Wójcik Kowalczyk Woźniak Mazur Krawczyk Kaczmarek Zając Król Wieczorek Jabłoński Wróbel Stępień"
             " Pawlak Michalak Dudek Sikora Baran Szewczyk Pietrzak"
         ),
@@ -153,13 +153,13 @@ LANDS = (
         ("ul. Ogrodowa", "ul. Polna", "ul. Lipowa", "ul. Słoneczna", "ul. Szkolna"),
         "{area}-{d}{d}{d}",
     ),
-    Land(
+    Country(
         "SE",
         "sv",
         9,
-        _words("Elsa Alma Astrid Linnéa Maja Ebba Sara Johanna Karin Kristina Ingrid Åsa Emelie"),
-        _words("Erik Lars Karl Anders Johan Nils Oscar Gustav Mikael Björn Axel Viktor Hugo"),
-        _words(
+        _names("Elsa Alma Astrid Linnéa Maja Ebba Sara Johanna Karin Kristina Ingrid Åsa Emelie"),
+        _names("Erik Lars Karl Anders Johan Nils Oscar Gustav Mikael Björn Axel Viktor Hugo"),
+        _names(
             "Andersson Johansson Karlsson Nilsson Eriksson Larsson Olsson Persson Svensson Gustafsson Lindberg"
             " Lindström Bergström Sandberg Forsberg"
         ),
@@ -169,7 +169,7 @@ LANDS = (
             ("Malmö", "21", "Skåne"),
             ("Uppsala", "75", "Uppsala"),
         ),
-        _words("Storgatan Kungsgatan Skolgatan Björkvägen Parkvägen"),
+        _names("Storgatan Kungsgatan Skolgatan Björkvägen Parkvägen"),
         "{area}{d} {d}{d}",
         tuple((f"+467017406{digit}", 1) for digit in range(1, 10)),
     ),

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from cdp.actors import Actor
 from cdp.locks import Lock, try_take
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch
 from profiles.models import (
@@ -51,9 +51,11 @@ def merge_certain() -> MergeBatch | None:
     pairs = certain_pairs()[:left]
     if not pairs.exists():
         return None
-    who = {"actor": Actor.system(), "source": builtin_source("system")}
-    batch = make_batch(pairs, title="Certain pairs, merged automatically", origin="rule", **who)
-    return start_batch(batch_id=batch.pk, actor=who["actor"], unseen=True)
+    actor, source = Actor.system(), builtin_source("system")
+    batch = make_batch(
+        pairs, title="Certain pairs, merged automatically", origin="rule", actor=actor, source=source
+    )
+    return start_batch(batch_id=batch.pk, actor=actor, unseen=True)
 
 
 def certain_pairs() -> QuerySet[DuplicatePair]:

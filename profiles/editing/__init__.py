@@ -1,7 +1,7 @@
-"""Changing one person: create, update, identifiers, notes, events, addresses, the merge lock.
+"""Changing one profile: create, update, identifiers, notes, events, addresses, the merge lock.
 
 Every verb is atomic, locks the surviving profile first, writes the journal with the data, and takes who
-does it (``actor``) and through which door (``source``).
+does it (``actor``) and through which system (``source``).
 """
 
 from profiles.editing.additions import (

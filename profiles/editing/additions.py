@@ -1,4 +1,4 @@
-"""What staff add to a person beside attributes: notes, events, addresses, the merge lock, a promoted value."""
+"""A profile id → a note, an event, an address or the merge lock added to it, or a lost value promoted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from profiles.identity.normalize import BadValue, country
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.models import Address, Change, Event, EventName, Note, Profile, Source
 from profiles.values import attributes
+from profiles.values.alternates import alternates
 
 
 @retried
 @transaction.atomic
 def add_note(*, profile_id: int, text: str, actor: Actor, source: Source, via_id: int | None = None) -> Note:
-    """Write a remark on a person. Raises Invalid when empty or over 10,000 characters."""
+    """Write a note on a profile. Raises Invalid when empty or over 10,000 characters."""
     text = text.replace("\x00", "").strip()
     if not 0 < len(text) <= 10_000:
         message = (
@@ -102,7 +103,7 @@ def add_event(
 @retried
 @transaction.atomic
 def set_lock(*, profile_id: int, is_locked: bool, actor: Actor, source: Source) -> Profile:
-    """Lock a person against merging by any door, or unlock them (I11)."""
+    """Lock a profile against every merge, whoever asks for it, or unlock it."""
     root = lock_root(profile_id)
     if root.is_locked == is_locked:
         return root
@@ -143,7 +144,7 @@ def add_address(
             raise Invalid([{"field": "country", "value": clean["country"], "message": str(error)}]) from error
     root = lock_root(profile_id)
     address = Address.objects.create(profile_id=via_id or root.pk, source=source, **clean)
-    _tell_address(root, [[], [str(address)]], actor=actor, source=source, cause=cause)
+    _record_address(root, [[], [str(address)]], actor=actor, source=source, cause=cause)
     return address
 
 
@@ -159,10 +160,10 @@ def remove_address(
         raise NotFound(f"Profile #{root.pk} has no such address.")
     gone = str(address)
     address.delete()
-    _tell_address(root, [[gone], []], actor=actor, source=source, cause=cause)
+    _record_address(root, [[gone], []], actor=actor, source=source, cause=cause)
 
 
-def _tell_address(
+def _record_address(
     root: Profile, change: list[list[str]], *, actor: Actor, source: Source, cause: Cause
 ) -> None:
     touch(root)
@@ -180,14 +181,12 @@ def promote_alternate(
     source: Source,
     expected_version: int | None = None,
 ) -> Updated:
-    """Make a value that lost in a merge the person's value; the present one becomes the alternate (M5).
+    """Make a value that lost in a merge the profile's value; the present one becomes the alternate.
 
     Raises NotFound when no member has that value.
     """
-    from profiles.values.alternates import alternates
-
-    found = [item for item in alternates([profile_id]).get(profile_id, []) if item["field"] == field]
-    if all(item["value"] != value for item in found):
+    same_field = [item for item in alternates([profile_id]).get(profile_id, []) if item["field"] == field]
+    if all(item["value"] != value for item in same_field):
         label = attributes.label_of(field, attributes.attribute_specs())
         raise NotFound(f"Profile #{profile_id} has no other {label} like that.")
     return update_profile(

@@ -1,4 +1,4 @@
-"""A value that says nothing about who somebody is: from now on it identifies nobody."""
+"""A value of an identifier type → blocked, so that it identifies nobody, or unblocked again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.db.models.functions import Now
 
 from cdp.actors import Actor
 from cdp.ttl_cache import forget_all
-from profiles.builtin import builtin_source
-from profiles.editing.identifiers import refresh_recognized
+from profiles.builtin_sources import builtin_source
 from profiles.editing.locking import touch
+from profiles.identity.graph import refresh_recognized
 from profiles.journal import Entry, record
-from profiles.models import Change, DuplicateCase, HeldJoin, Identifier, IdentifierType, Profile
+from profiles.models import Change, DuplicateCase, HeldMerge, Identifier, IdentifierType, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def block_value(*, type_id: int, value: str, actor: Actor) -> BlockedValue:
     )
     case = cases.values_list("pk", "state").first()
     effects = {"listed": is_new, "identifier": row.pk if row else None, "case": case}
-    held_merge_ids = close_held_merges(held_merges_of(type_id, value), HeldJoin.State.BLOCKED, actor, effects)
+    held_merge_ids = close_held_merges(
+        held_merges_of(type_id, value), HeldMerge.State.BLOCKED, actor, effects
+    )
     cases.update(
         state=DuplicateCase.State.BLOCKED,
         user=actor.user_id,
@@ -88,16 +90,16 @@ def resolving_row(type_id: int, value: str) -> Identifier | None:
     return rows.select_related("profile", "type").select_for_update(no_key=True, of=("self",)).first()
 
 
-def held_merges_of(type_id: int, value: str) -> QuerySet[HeldJoin]:
-    return HeldJoin.objects.filter(type_id=type_id, value=value)
+def held_merges_of(type_id: int, value: str) -> QuerySet[HeldMerge]:
+    return HeldMerge.objects.filter(type_id=type_id, value=value)
 
 
 def close_held_merges(
-    rows: QuerySet[HeldJoin], state: HeldJoin.State, actor: Actor, effects: dict[str, Any] | None = None
+    rows: QuerySet[HeldMerge], state: HeldMerge.State, actor: Actor, effects: dict[str, Any] | None = None
 ) -> list[int]:
     """Those of them that are open are decided; their ids. ``effects`` is what to put back when it is taken back."""
-    ids = sorted(rows.filter(state=HeldJoin.State.OPEN).values_list("pk", flat=True))
-    HeldJoin.objects.filter(pk__in=ids).update(
+    ids = sorted(rows.filter(state=HeldMerge.State.OPEN).values_list("pk", flat=True))
+    HeldMerge.objects.filter(pk__in=ids).update(
         state=state, user=actor.user_id, decided_at=Now(), effects=effects or {}
     )
     return ids

@@ -1,4 +1,4 @@
-"""Holding a person still while changing them."""
+"""A profile id → its surviving row, locked while it is changed, and its version counted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ def lock_root(profile_id: int) -> Profile:
     """The surviving profile behind any id, locked until the transaction ends.
 
     ``FOR NO KEY UPDATE`` lets events and identifiers come in meanwhile. When a merge moved the pointer
-    while we waited, follows it. Raises NotFound, or RuleForbids for a person who is not live any more.
+    while we waited, follows it. Raises NotFound, or RuleForbids for a profile that is not live any more.
     """
-    wanted = profile_id
+    wanted_id = profile_id
     for _ in range(5):
         locked = (
             Profile.objects.select_for_update(no_key=True)
-            .filter(pk__in=Profile.objects.filter(pk=wanted).values("canonical_id"))
+            .filter(pk__in=Profile.objects.filter(pk=wanted_id).values("canonical_id"))
             .first()
         )
         if locked is None:
             raise NotFound(f"No profile “{profile_id}”.")
         if locked.status == Profile.Status.MERGED:
-            wanted = locked.pk
+            wanted_id = locked.pk
             continue
         if locked.status != Profile.Status.LIVE:
             raise RuleForbids(f"Profile #{locked.pk} is {locked.get_status_display().lower()}.")
@@ -34,7 +34,7 @@ def lock_root(profile_id: int) -> Profile:
 
 
 def touch(profile: Profile, *, seen: bool = False) -> None:
-    """Count a change: version, updated_at, and last_seen_at when the person themselves was active."""
+    """Count a change: version, updated_at, and last_seen_at when the person was active."""
     changes: dict[str, object] = {"version": F("version") + 1, "updated_at": Now()}
     if seen:
         changes["last_seen_at"] = Greatest(F("last_seen_at"), Now())
@@ -43,18 +43,24 @@ def touch(profile: Profile, *, seen: bool = False) -> None:
 
 
 def check_version(profile: Profile, expected: int | None) -> None:
-    """Refuse a write based on a look that is out of date (R13)."""
+    """Refuse a write based on a version that is out of date."""
     if expected is None or expected == profile.version:
         return
-    last = (
+    last_change = (
         Change.objects.filter(profile_id=profile.pk)
         .select_related("user", "key", "source")
         .order_by("-at", "-id")
         .first()
     )
-    who = "somebody"
-    if last is not None:
-        who = last.user.get_username() if last.user else last.key.name if last.key else last.source.name
+    author = "somebody"
+    if last_change is not None:
+        author = (
+            last_change.user.get_username()
+            if last_change.user
+            else last_change.key.name
+            if last_change.key
+            else last_change.source.name
+        )
     raise Stale(
-        f"Profile #{profile.pk} was changed by {who} since you opened it. Nothing was saved; look again and repeat."
+        f"Profile #{profile.pk} was changed by {author} since you opened it. Nothing was saved; look again and repeat."
     )

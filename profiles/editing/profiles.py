@@ -1,4 +1,4 @@
-"""Making a person and changing what is known about them."""
+"""Values and identifiers → a profile created or updated."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from profiles.editing.identifiers import (
     check_limits,
     clean_identifiers,
     insert_identifiers,
-    refresh_recognized,
 )
 from profiles.editing.locking import check_version, lock_root
-from profiles.identity.graph import retried
+from profiles.identity.graph import refresh_recognized, retried
 from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.models import Change, Identifier, Profile, Source
+from profiles.tagging import tag_profiles
 from profiles.values import attributes
 
-# Attributes that also lead (or, contact-only, belong) to a person.
+# Attributes that are identifiers as well (or contact values, when their type does not identify).
 _IDENTIFYING = ("email", "phone")
 
 
@@ -56,44 +56,42 @@ def create_profile(
     source: Source,
     cause: Cause = REQUEST,
 ) -> Created:
-    """Make one person. An e-mail or phone among ``values`` is an identifier as well.
+    """Create one profile. An e-mail or phone among ``values`` is an identifier as well.
 
     ``values`` is ``{field: raw}`` with ``attributes.<name>`` for custom ones, ``identifiers`` are
-    ``(type name, raw)``. A browser id is generated when none is given (I3); blocked identifiers are left
+    ``(type name, raw)``. A browser id is generated when none is given; blocked identifiers are left
     out with a warning. Raises Invalid (all problems at once), IdentifierTaken, RuleForbids.
     """
     types = identifier_types()
     clean = attributes.clean_values(values or {})
-    given = [*identifiers, *((name, clean[name]) for name in _IDENTIFYING if clean.get(name))]
-    found, warnings = clean_identifiers(given, types)
-    if not any(item.spec.name == "anonymous_id" for item in found):
+    pairs = [*identifiers, *((name, clean[name]) for name in _IDENTIFYING if clean.get(name))]
+    cleaned, warnings = clean_identifiers(pairs, types)
+    if not any(item.spec.name == "anonymous_id" for item in cleaned):
         generated, _ = clean_identifiers([("anonymous_id", str(uuid.uuid4()))], types)
-        found += generated
-    _check_somebody(clean, given)
-    check_free(found, root_id=None)
-    check_limits(found, root_id=None)
-    profile = _insert(clean, found, source)
-    rows = insert_identifiers(found, profile_id=profile.pk, source=source)
+        cleaned += generated
+    _check_not_empty(clean, pairs)
+    check_free(cleaned, root_id=None)
+    check_limits(cleaned, root_id=None)
+    profile = _insert(clean, cleaned, source)
+    rows = insert_identifiers(cleaned, profile_id=profile.pk, source=source)
     _journal_created(profile, clean, rows, actor=actor, source=source, cause=cause)
     if tags:
-        from profiles.tagging import tag_profiles
-
         tag_profiles(profile_ids=[profile.pk], tag_names=list(tags), actor=actor, source=source, cause=cause)
     webhooks.publish("profile.created", profile_id=profile.pk, payload={"profile_id": profile.pk})
     return Created(profile, warnings)
 
 
-def _check_somebody(clean: dict[str, Any], given: list[tuple[str, str]]) -> None:
-    if any(value is not None for value in clean.values()) or given:
+def _check_not_empty(clean: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+    if any(value is not None for value in clean.values()) or pairs:
         return
     message = "Give at least a first name, a last name or one identifier."
     raise Invalid([{"field": "first_name", "value": None, "message": message}])
 
 
-def _insert(clean: dict[str, Any], found: Iterable[Any], source: Source) -> Profile:
+def _insert(clean: dict[str, Any], identifiers: Iterable[Any], source: Source) -> Profile:
     now = timezone.now()
     profile = Profile(source=source, first_seen_at=now, last_seen_at=now, created_at=now, updated_at=now)
-    profile.is_recognized = any(item.spec.makes_recognized for item in found)
+    profile.is_recognized = any(item.spec.makes_recognized for item in identifiers)
     for key, value in clean.items():
         attributes.set_value(profile, key, value)
     profile.save()
@@ -128,10 +126,10 @@ def update_profile(
     expected_version: int | None = None,
     via_id: int | None = None,
 ) -> Updated:
-    """Set or clear (None) attributes of a person; what is equal already is left alone.
+    """Set or clear (None) attributes of a profile; what is equal already is left alone.
 
     Keys as in ``create_profile``. A new e-mail or phone is kept as one more identifier; the old one still
-    leads here. Raises Stale when ``expected_version`` is not the current one, Invalid, IdentifierTaken.
+    resolves here. Raises Stale when ``expected_version`` is not the current one, Invalid, IdentifierTaken.
     """
     clean = attributes.clean_values(values)
     root = lock_root(profile_id)
@@ -141,17 +139,17 @@ def update_profile(
     }
     if not fields:
         return Updated(root, {})
-    came = _attach_contacts(root, via_id or root.pk, {key: new for key, (_, new) in fields.items()}, source)
+    added = _attach_contacts(root, via_id or root.pk, {key: new for key, (_, new) in fields.items()}, source)
     for key, (_, new) in fields.items():
         attributes.set_value(root, key, new)
     root.version += 1
     root.updated_at = timezone.now()
     columns = {"attributes" if key.startswith(attributes.CUSTOM) else key for key in fields}
     root.save(update_fields=[*columns, "version", "updated_at"])
-    if came:
+    if added:
         refresh_recognized([root.pk])
         root.refresh_from_db(fields=["is_recognized"])
-    journal = {**fields, **({"identifiers": [[], came]} if came else {})}
+    journal = {**fields, **({"identifiers": [[], added]} if added else {})}
     record(
         entry=Entry(root.pk, Change.Kind.UPDATED, journal, via_id=via_id),
         actor=actor,
@@ -167,13 +165,13 @@ def update_profile(
     return Updated(root, fields)
 
 
-def _attach_contacts(root: Profile, member_id: int, new: dict[str, Any], source: Source) -> list[str]:
-    given = [(name, new[name]) for name in _IDENTIFYING if new.get(name)]
-    if not given:
+def _attach_contacts(root: Profile, member_id: int, values: dict[str, Any], source: Source) -> list[str]:
+    pairs = [(name, values[name]) for name in _IDENTIFYING if values.get(name)]
+    if not pairs:
         return []
-    found, _ = clean_identifiers(given, identifier_types())
-    held = set(Identifier.objects.of_people(root.pk).values_list("type__name", "value"))
-    fresh = [item for item in found if item.pair not in held]
-    check_free(found, root_id=root.pk)
-    check_limits(fresh, root_id=root.pk)
-    return [str(row) for row in insert_identifiers(fresh, profile_id=member_id, source=source)]
+    identifiers, _ = clean_identifiers(pairs, identifier_types())
+    existing = set(Identifier.objects.of_profiles(root.pk).values_list("type__name", "value"))
+    new_identifiers = [item for item in identifiers if item.pair not in existing]
+    check_free(identifiers, root_id=root.pk)
+    check_limits(new_identifiers, root_id=root.pk)
+    return [str(row) for row in insert_identifiers(new_identifiers, profile_id=member_id, source=source)]

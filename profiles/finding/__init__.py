@@ -1,1 +1,1 @@
-"""Finding profiles: the search box, the filters of lists, counting what they show."""
+"""Finding profiles: the search box, the filters of lists, counting the results."""

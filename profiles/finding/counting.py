@@ -1,4 +1,4 @@
-"""How many people: exact when it can be counted in the time a list has, else estimated and marked “≈”."""
+"""A filter → how many profiles match: counted where that is quick enough for a list, else estimated and marked “≈”."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from profiles.models import Profile
 MILLISECONDS = 60
 # Counting this many index entries takes some 40 ms.
 COUNTED = 250_000
-# A filter the planner expects more people of is not counted either.
+# A filter for which the planner expects more profiles is not counted either.
 GUESSED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class TypeCounts:
-    """The people of a list by type (I4). ``recognized`` and ``anonymous`` are None when only all is known."""
+    """The profiles of a list by type. ``recognized`` and ``anonymous`` are None when only all is known."""
 
     all: Count
     recognized: Count | None = None
@@ -35,32 +35,32 @@ def count_types(filters: ProfileFilter, *, is_filtered: bool) -> TypeCounts:
         return count_base()
     if not filters.form.is_valid():
         return TypeCounts(Count(0), Count(0), Count(0))
-    if filters.found and filters.is_search_alone:
-        # The search has seen them all.
-        hits = filters.found.by_root.values()
-        known = sum(hit.is_recognized for hit in hits)
-        return TypeCounts(Count(len(hits)), Count(known), Count(len(hits) - known))
+    if filters.search_result and filters.is_search_alone:
+        # The search has found them all.
+        hits = filters.search_result.by_root.values()
+        recognized = sum(hit.is_recognized for hit in hits)
+        return TypeCounts(Count(len(hits)), Count(recognized), Count(len(hits) - recognized))
     roots = filters.without_type()
-    is_crowd = bool(filters.found and filters.found.is_capped)
-    # With the people found at hand the planner need not be asked how many they may be.
-    found_ones = len(filters.found.by_root) if filters.found and not is_crowd else 0
-    guess = found_ones or estimate(roots)
-    if guess > GUESSED or is_crowd:
+    is_capped = bool(filters.search_result and filters.search_result.is_capped)
+    # With the search's hits at hand the planner need not be asked how many there may be.
+    hit_count = len(filters.search_result.by_root) if filters.search_result and not is_capped else 0
+    guess = hit_count or estimate(roots)
+    if guess > GUESSED or is_capped:
         return TypeCounts(Count(guess, is_exact=False))
     try:
         with time_limit(MILLISECONDS):
-            found: dict[str, Any] = roots.order_by().aggregate(
+            counts: dict[str, Any] = roots.order_by().aggregate(
                 recognized=CountOf("pk", filter=Q(is_recognized=True)),
                 anonymous=CountOf("pk", filter=Q(is_recognized=False)),
             )
     except TooSlow:
         return TypeCounts(Count(guess, is_exact=False))
-    recognized, anonymous = found["recognized"], found["anonymous"]
+    recognized, anonymous = counts["recognized"], counts["anonymous"]
     return TypeCounts(Count(recognized + anonymous), Count(recognized), Count(anonymous))
 
 
 def count_base() -> TypeCounts:
-    """Everybody who is live: counted up to ``COUNTED`` people, above that as the last vacuum saw them.
+    """All live profiles: counted up to ``COUNTED``, above that as of the last vacuum.
 
     Two partial indexes are what is counted. A count that is going to be too slow is not even tried: the
     list would pay for the trial every time.
@@ -78,7 +78,7 @@ def count_base() -> TypeCounts:
 
 
 def _sizes() -> tuple[int, int]:
-    """Recognized and anonymous people by the statistics; 0 where there are none yet."""
+    """Recognized and anonymous profiles by the statistics; 0 where there are none yet."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname, reltuples::bigint FROM pg_class"
@@ -90,11 +90,11 @@ def _sizes() -> tuple[int, int]:
 
 def _estimated(recognized: int, anonymous: int) -> TypeCounts:
     """To three digits; more would pretend to know."""
-    known, unknown = _rounded(recognized), _rounded(anonymous)
+    recognized_about, anonymous_about = _rounded(recognized), _rounded(anonymous)
     return TypeCounts(
         Count(_rounded(recognized + anonymous), is_exact=False),
-        Count(known, is_exact=False),
-        Count(unknown, is_exact=False),
+        Count(recognized_about, is_exact=False),
+        Count(anonymous_about, is_exact=False),
     )
 
 

@@ -1,8 +1,7 @@
-"""The filters of people, one set for the admin's list, the API and bulk actions (P5).
+"""Query parameters → surviving profiles, by one set of filters for the admin's list, the API and bulk actions.
 
-Every filter is a condition on surviving profiles that looks at all their members: a tag, an identifier, an
-import or a source on a merged-away row counts for the person. Each is one subquery; none joins, so nothing
-is ever listed twice and no DISTINCT is needed.
+Every filter looks at all members of a profile: a tag, an identifier, an import or a source of a merged-away row
+counts for the survivor. Each is one subquery; none is a JOIN, so nothing is listed twice and no DISTINCT is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from profiles.identity.normalize import BadValue, country
 from profiles.identity.resolve import clean_pair
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Change, Consent, DuplicatePair, Identifier, Profile, ProfileTag, Source
-from profiles.values.attributes import CUSTOM, DEFAULTS, Spec, attribute_specs, clean_value
+from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec, attribute_specs, clean_value
 
 Roots = QuerySet[Profile]
 
@@ -87,7 +86,7 @@ class AttributeFilter(django_filters.Filter):
 
     field_class = forms.CharField
 
-    def __init__(self, spec: Spec, **kwargs: Any) -> None:
+    def __init__(self, spec: AttributeSpec, **kwargs: Any) -> None:
         super().__init__(label=spec.label, **kwargs)
         self.spec = spec
 
@@ -106,15 +105,15 @@ class AttributeFilter(django_filters.Filter):
 
 
 TYPES = [("recognized", "Recognized"), ("anonymous", "Anonymous")]
-# What the list can show. Merged-away people are never listed: they lead to their winner.
+# What can be listed. Merged-away profiles never are: their winner is.
 STATUSES = [("live", "Live"), ("deleted", "Deleted")]
 
 
 class ProfileFilter(django_filters.FilterSet):
-    """Surviving profiles by any of API.md's filters. ``queryset`` is ``Profile.objects.all()`` or narrower.
+    """Surviving profiles by any of the API's filters. ``queryset`` is ``Profile.objects.all()`` or narrower.
 
-    ``qs`` is exactly the people that match; ``page_qs`` is the same set for a page of a list, which for
-    very common search words looks at surviving rows only (see profiles/finding/search.py). ``found`` tells why.
+    ``qs`` is exactly the profiles that match; ``page_qs`` is the same set for a page of a list, which for
+    very common search words looks at surviving rows only (see profiles/finding/search.py). ``search_result`` says why each was found.
     Raises Invalid for an attribute value that is none; other bad values are errors of ``form``.
     """
 
@@ -146,7 +145,7 @@ class ProfileFilter(django_filters.FilterSet):
 
     def __init__(self, data: Any = None, queryset: Any = None, **kwargs: Any) -> None:
         super().__init__(data, Profile.objects.all() if queryset is None else queryset, **kwargs)
-        self.found: SearchResult | None = None
+        self.search_result: SearchResult | None = None
         self._is_for_page = False
         wanted = [name for name in self.data if name.startswith(CUSTOM)]
         if wanted:
@@ -166,7 +165,7 @@ class ProfileFilter(django_filters.FilterSet):
 
     def filter_queryset(self, queryset: Any) -> Any:
         status = self.form.cleaned_data.get("status") or Profile.Status.LIVE
-        # Live and deleted people are roots by constraint and by the verbs; saying so again
+        # Live and deleted profiles are roots by constraint and by the verbs; saying so again
         # (canonical = id) makes the planner expect one row in two hundred and choose badly.
         return super().filter_queryset(queryset.filter(status=status))
 
@@ -182,12 +181,16 @@ class ProfileFilter(django_filters.FilterSet):
 
     @property
     def is_search_alone(self) -> bool:
-        """Whether the search box is all that chooses people (beside their type), and found them all."""
+        """Whether the search text is the only filter (beside the type), and found every match."""
         chosen = {name for name, value in self.form.cleaned_data.items() if value not in (None, "", [])}
-        return self.found is not None and not self.found.is_capped and chosen <= {"q", "type", "status"}
+        return (
+            self.search_result is not None
+            and not self.search_result.is_capped
+            and chosen <= {"q", "type", "status"}
+        )
 
     def without_type(self) -> Roots:
-        """Everybody the other filters match, for counting both types. Needs a valid form."""
+        """All profiles the other filters match, for counting both types. Needs a valid form."""
         cleaned = self.form.cleaned_data
         try:
             self.form.cleaned_data = {**cleaned, "type": ""}
@@ -199,25 +202,27 @@ class ProfileFilter(django_filters.FilterSet):
         return queryset
 
     def by_search(self, queryset: Roots, name: str, value: str) -> Roots:
-        if self.found is None:
+        if self.search_result is None:
             status = self.form.cleaned_data.get("status") or Profile.Status.LIVE
-            self.found = search(value, status=status)
-        if not self.found.text:
+            self.search_result = search(value, status=status)
+        if not self.search_result.text:
             return queryset
-        return queryset.filter(self.found.page_condition if self._is_for_page else self.found.condition)
+        return queryset.filter(
+            self.search_result.page_condition if self._is_for_page else self.search_result.condition
+        )
 
     def by_type(self, queryset: Roots, name: str, value: str) -> Roots:
         return queryset.filter(is_recognized=value == "recognized")
 
     def by_tags(self, queryset: Roots, name: str, value: list[str]) -> Roots:
-        """Carries each of the tags, whatever its case."""
+        """Has each of the tags, whatever its case."""
         for tag in value:
             links = ProfileTag.objects.filter(tag__name__iexact=tag)
             queryset = queryset.filter(pk__in=links.values("profile__canonical_id"))
         return queryset
 
     def by_source(self, queryset: Roots, name: str, value: str) -> Roots:
-        """Made through this source (name or id), or joined by somebody who was."""
+        """Created through this source (name or id), or the winner of a profile that was."""
         sources = (
             Source.objects.filter(pk=int(value))
             if value.isdigit()
@@ -228,24 +233,24 @@ class ProfileFilter(django_filters.FilterSet):
         return queryset.filter(Q(source_id__in=ids) | Q(pk__in=merged.values("canonical_id")))
 
     def by_duplicates(self, queryset: Roots, name: str, value: bool) -> Roots:
-        """May be the same person as somebody else: a suggestion nobody has decided yet."""
+        """May be the same person as another profile: a suggestion nobody has decided yet."""
         open_pairs = DuplicatePair.objects.filter(
             verdict=DuplicatePair.Verdict.OPEN,
             a__canonical__status=Profile.Status.LIVE,
             b__canonical__status=Profile.Status.LIVE,
         ).exclude(a__canonical_id=F("b__canonical_id"))
-        found = Q(pk__in=open_pairs.values("a__canonical_id")) | Q(
+        is_in_open_pair = Q(pk__in=open_pairs.values("a__canonical_id")) | Q(
             pk__in=open_pairs.values("b__canonical_id")
         )
-        return queryset.filter(found if value else ~found)
+        return queryset.filter(is_in_open_pair if value else ~is_in_open_pair)
 
     def by_import(self, queryset: Roots, name: str, value: Any) -> Roots:
-        """Made or changed by this import."""
+        """Created or changed by this import."""
         changes = Change.objects.filter(cause=Change.Cause.IMPORT, cause_id=int(value))
         return queryset.filter(pk__in=changes.values("profile__canonical_id"))
 
     def by_identifier(self, queryset: Roots, name: str, value: str) -> Roots:
-        """Holds ``type:value`` (in any format), as an identifier or a contact value."""
+        """Has ``type:value`` (in any format), as an identifier or a contact value."""
         type_name, _, raw = value.partition(":")
         try:
             pair = clean_pair(get_type(identifier_types(), type_name), raw.strip())
@@ -253,8 +258,8 @@ class ProfileFilter(django_filters.FilterSet):
             raise Invalid([{**error.problems[0], "field": "identifier"}]) from error
         if pair is None:
             return queryset.none()
-        held = Identifier.objects.filter(type__name=pair[0], value=pair[1])
-        return queryset.filter(pk__in=held.values("profile__canonical_id"))
+        identifiers = Identifier.objects.filter(type__name=pair[0], value=pair[1])
+        return queryset.filter(pk__in=identifiers.values("profile__canonical_id"))
 
     def by_consent(self, queryset: Roots, name: str, value: str) -> Roots:
         """``channel[/purpose][:granted|withdrawn]`` as it stands now; ``granted`` when left out."""
@@ -275,7 +280,7 @@ def _of(channel: str, purpose: str) -> dict[str, str]:
 
 
 def _granted(channel: str, purpose: str) -> QuerySet[Any]:
-    """Ids of people who said yes and still do: the set-based twin of ``profiles.consent.ledger.decide``."""
+    """Ids of roots with a consent that holds now: the set-based twin of ``profiles.consent.ledger.decide``."""
     same = Consent.objects.filter(
         profile__canonical_id=OuterRef("profile__canonical_id"),
         channel=OuterRef("channel"),

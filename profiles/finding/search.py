@@ -1,13 +1,13 @@
-"""The search box: any identifier in any format, an id, a name or parts of it, merged-away ones too.
+"""A search text → profiles: any identifier in any format, an id, a name or parts of it, also of merged-away rows.
 
-Two kinds of answer, told apart by how many profiles match (measured at a million profiles):
+Two kinds of result, by how many profiles match (measured at a million profiles):
 
 - Up to ``CANDIDATES`` matches: their ids are the answer. The list then filters and sorts this handful.
 - More (“an”): nobody reads them all, so nothing is collected or sorted. Matches are then so dense that
   walking the list's own index and testing each row fills a page within a few hundred rows. Words that are
   common in a sample are not even looked for: the index gives the first match of a beginning after reading all.
 
-Values are normalized by every identifier type, as at every other door; words are split by the database
+Values are normalized by every identifier type, as when they are stored; words are split by the database
 with the very expression that fills ``Profile.search``.
 """
 
@@ -43,8 +43,8 @@ _ID = re.compile(r"#?([0-9]{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """Why a person was found. ``member_id`` is the row that matched, ``root_id`` the surviving profile.
+class SearchHit:
+    """Why a profile was found. ``member_id`` is the row that matched, ``root_id`` the surviving profile.
 
     ``how``: ``id``, ``identifier`` (the whole value), ``prefix`` (its beginning) or ``words``.
     ``field`` names the identifier type, ``value`` is its value (both empty for words and ids), ``name``
@@ -66,18 +66,20 @@ class Hit:
         return self.how in ("id", "identifier")
 
     def explain(self, mask: Callable[[str, Any], Any] = lambda field, value: value) -> str:
-        """“Found as …” when the reason is not to be seen in the person's row; empty otherwise.
+        """“Found as …” when the reason is not visible in the profile's row; empty otherwise.
 
-        ``mask(field, value)`` hides personal data from people who may not see it.
+        ``mask(field, value)`` hides personal data from users without *view PII*.
         """
-        merged = self.member_id != self.root_id
+        is_merged = self.member_id != self.root_id
         if self.how in ("identifier", "prefix"):
-            shown = mask(self.field, self.value) + (" (waiting for confirmation)" if self.is_pending else "")
-            if merged:
+            display = mask(self.field, self.value) + (
+                " (waiting for confirmation)" if self.is_pending else ""
+            )
+            if is_merged:
                 label = self.label if self.label[1:2].isupper() else self.label[:1].lower() + self.label[1:]
-                return f"Found as an old {label}: {shown}, from merged-away #{self.member_id}"
-            return f"Found by {self.label}: {shown}"
-        if merged:
+                return f"Found as an old {label}: {display}, from merged-away #{self.member_id}"
+            return f"Found by {self.label}: {display}"
+        if is_merged:
             name = mask("name", self.name) if self.name else ""
             return f"Found as merged-away #{self.member_id}" + (f" ({name})" if name else "")
         return ""
@@ -85,68 +87,70 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What the box found.
+    """What the search found.
 
-    ``hits``: one per person, best reason first. ``is_capped``: there are more matches than ``hits`` tells of.
-    ``gone``: ids of deleted people the text names exactly; they are in the trash, not in the list.
+    ``hits``: one per profile, best reason first. ``is_capped``: there are more matches than ``hits``.
+    ``gone``: ids of deleted profiles the text names exactly; they are in the trash, not in the list.
     """
 
     text: str
-    hits: tuple[Hit, ...] = ()
+    hits: tuple[SearchHit, ...] = ()
     is_capped: bool = False
     gone: tuple[int, ...] = ()
     tsquery: str = ""
     prefixes: tuple[str, ...] = ()
 
     @cached_property
-    def by_root(self) -> dict[int, Hit]:
+    def by_root(self) -> dict[int, SearchHit]:
         return {hit.root_id: hit for hit in self.hits}
 
     @property
     def exact_ids(self) -> list[int]:
-        """People the text names exactly, by id or identifier; they come first."""
+        """Profiles the text names exactly, by id or identifier; they come first."""
         return [hit.root_id for hit in self.hits if hit.is_exact]
 
     @property
     def condition(self) -> Q:
-        """Exactly the people that match, as a condition on roots."""
+        """Exactly the profiles that match, as a condition on roots."""
         if not self.is_capped:
             return _any_of(self.by_root)
-        merged = Profile.objects.exclude(canonical_id=F("pk")).filter(self._words)
-        held = Identifier.objects.filter(self._prefixed)
+        merged = Profile.objects.exclude(canonical_id=F("pk")).filter(self._words_condition)
+        identifiers = Identifier.objects.filter(self._prefixed)
         # Arrays, which indexes can be asked for; subqueries would be compared with every row there is.
-        found = self._words | _any_of(self.by_root) | Q(_among(merged.values("canonical_id")))
-        return found | Q(_among(held.values("profile__canonical_id"))) if self.prefixes else found
+        matches = self._words_condition | _any_of(self.by_root) | Q(_among(merged.values("canonical_id")))
+        return matches | Q(_among(identifiers.values("profile__canonical_id"))) if self.prefixes else matches
 
     @property
     def page_condition(self) -> Q:
-        """Like ``condition`` but quick to page through when too many match: then a person whose only
+        """Like ``condition`` but quick to page through when too many match: then a profile whose only
         match is on a merged-away row, beyond the collected ones, may be passed over."""
         if not self.is_capped:
             return self.condition
-        held = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
-        found = self._words | _any_of(self.by_root)
+        identifiers = Identifier.objects.filter(self._prefixed, profile_id=OuterRef("pk"))
+        matches = self._words_condition | _any_of(self.by_root)
         # Not EXISTS: that the planner would answer by reading every such identifier first.
         return (
-            found | Q(IsNull(Subquery(held.order_by().values("pk")[:1]), False)) if self.prefixes else found
+            matches | Q(IsNull(Subquery(identifiers.order_by().values("pk")[:1]), False))
+            if self.prefixes
+            else matches
         )
 
     @property
-    def _words(self) -> Q:
+    def _words_condition(self) -> Q:
         if not self.tsquery:
             return Q(pk__in=[])
         return Q(search=SearchQuery(self.tsquery, search_type="raw", config="simple"))
 
     @property
     def _prefixed(self) -> Q:
-        found = Q(pk__in=[])
+        condition = Q(pk__in=[])
         for prefix in self.prefixes:
-            found |= Q(value__startswith=prefix)
-        return found
+            condition |= Q(value__startswith=prefix)
+        return condition
 
 
 def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
-    """Who the text may mean among people of this status. Always the same few queries, limited in time."""
+    """The profiles of this status that the text may mean. Always the same few queries, limited in time."""
     text = " ".join(text.replace("\x00", " ").split())[:MAX_LENGTH]
     if not text:
         return SearchResult(text)
@@ -157,18 +161,18 @@ def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
         # A sequential scan looks cheap to the planner because of the LIMIT; with few matches it reads it all.
         with time_limit(MILLISECONDS, enable_seqscan="off"):
             tsquery = _tsquery(text)
-            is_crowd = bool(tsquery) and _guess(tsquery) > CANDIDATES * 10
-            limit = CANDIDATES // 10 if is_crowd else CANDIDATES
-            rows = _candidates(text, exact, prefixes, "" if is_crowd else tsquery, limit=limit)
+            is_frequent = bool(tsquery) and _guess(tsquery) > CANDIDATES * 10
+            limit = CANDIDATES // 10 if is_frequent else CANDIDATES
+            rows = _candidates(text, exact, prefixes, "" if is_frequent else tsquery, limit=limit)
     except TooSlow:
         return SearchResult(text, is_capped=True, tsquery=tsquery, prefixes=prefixes)
     labels = {spec.id: (spec.name, str(spec.row)) for spec in types.values()}
     hits = [_hit(row, labels) for row in rows if row[3] == status]
     if sum(row[2] == "prefix" for row in rows) <= limit:
         prefixes = ()  # all of them are among the hits
-    is_capped = is_crowd or len(rows) > limit or status != Profile.Status.LIVE
+    is_capped = is_frequent or len(rows) > limit or status != Profile.Status.LIVE
     if is_capped and any(hit.how == "identifier" for hit in hits):
-        # Somebody has exactly this identifier; the crowd that shares some words of it is not meant.
+        # A profile has exactly this identifier; the many that share some words of it are not meant.
         hits, is_capped = [hit for hit in hits if hit.how != "words"], False
     gone = {row[1] for row in rows if row[3] == Profile.Status.DELETED and row[2] in ("id", "identifier")}
     return SearchResult(text, _best(hits), is_capped, tuple(sorted(gone)), tsquery, prefixes)
@@ -206,12 +210,12 @@ def _tsquery(text: str) -> str:
 def _coarse(tsquery: str) -> str:
     """The query without words of one letter, where others are left: very many words begin with any letter,
     and the index would read them all (“C-20417”)."""
-    words = tsquery.split(" & ")
-    return " & ".join([word for word in words if len(word) > len("'c':*")] or words)
+    prefixes = tsquery.split(" & ")
+    return " & ".join([prefix for prefix in prefixes if len(prefix) > len("'c':*")] or prefixes)
 
 
 def _guess(tsquery: str) -> int:
-    """About how many profiles have these words, told from ``SAMPLED`` pages, the same ones every time.
+    """About how many profiles have these words, estimated from ``SAMPLED`` pages, the same ones every time.
 
     Not the planner's guess: statistics of the hundred commonest words say little about beginnings of others.
     """
@@ -256,9 +260,9 @@ def _candidates(
             for number in range(len(like))
         ),
     ]
-    words = coarse = ""
+    words_branch = coarse = ""
     if tsquery:
-        # A whole address that somebody has: people with the same provider in their address are not meant.
+        # A whole address that a profile has: others with the same provider in their address are not meant.
         known = " AND NOT EXISTS (SELECT FROM profiles_identifier WHERE value = ANY(%(exact)s))"
         # IS TRUE keeps the second condition from the index.
         finer = (
@@ -267,7 +271,7 @@ def _candidates(
             else (" AND (search @@ to_tsquery('simple', %(tsquery)s)) IS TRUE")
         )
         # The row is at hand: looking it up again would double what a thousand matches cost.
-        words = (
+        words_branch = (
             f" UNION ALL (SELECT {columns}, 3, 'words', NULL, '', false FROM profiles_profile"
             f" WHERE search @@ to_tsquery('simple', %(coarse)s){finer}"
             f"{known if '@' in text else ''} LIMIT %(limit)s)"
@@ -277,7 +281,7 @@ def _candidates(
         "SELECT m.id, m.canonical_id, m.how, coalesce(r.status, m.status), m.type_id, m.value,"
         " m.first_name, m.last_name, m.waits, coalesce(r.is_recognized, m.is_recognized)"
         f" FROM (SELECT {columns}, f.rank, f.how, f.type_id, f.value, f.waits"
-        f" FROM ({' UNION ALL '.join(branches)}) f JOIN profiles_profile ON id = f.member{words}) m"
+        f" FROM ({' UNION ALL '.join(branches)}) f JOIN profiles_profile ON id = f.member{words_branch}) m"
         " LEFT JOIN profiles_profile r ON r.id = nullif(m.canonical_id, m.id)"
         " ORDER BY m.rank, m.waits, m.id <> m.canonical_id, m.id DESC"
     )
@@ -313,17 +317,17 @@ def _in_array(ids: Any) -> Func:
     )
 
 
-def _hit(row: tuple[Any, ...], labels: dict[int, tuple[str, str]]) -> Hit:
-    member, root, how, _, type_id, value, first, last, waits, is_recognized = row
+def _hit(row: tuple[Any, ...], labels: dict[int, tuple[str, str]]) -> SearchHit:
+    member, root, how, _, type_id, value, first, last, is_pending, is_recognized = row
     field, label = labels.get(type_id, ("", ""))
     name = " ".join(filter(None, (first, last)))
-    return Hit(root, member, how, field, label, value, name, waits, is_recognized)
+    return SearchHit(root, member, how, field, label, value, name, is_pending, is_recognized)
 
 
-def _best(hits: list[Hit]) -> tuple[Hit, ...]:
-    """The first (best) hit of each person; a prefix or word hit on the surviving row needs no explanation
+def _best(hits: list[SearchHit]) -> tuple[SearchHit, ...]:
+    """The first (best) hit of each profile; a prefix or word hit on the surviving row needs no explanation
     before one that comes from a merged-away row."""
-    best: dict[int, Hit] = {}
+    best: dict[int, SearchHit] = {}
     for hit in hits:
         best.setdefault(hit.root_id, hit)
     return tuple(best.values())

@@ -1,1 +1,1 @@
-"""The room that says which values identify a person and how such a value is written, in one normal form."""
+"""Which values identify a profile, their one normal form, and who is merged into whom."""

@@ -1,4 +1,4 @@
-"""Values that identify nobody: what programs write for "unknown", what people type into a form. Pure."""
+"""A value → whether it identifies nobody: what programs write for "unknown", what people type into a form. Pure."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence

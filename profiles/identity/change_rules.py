@@ -1,7 +1,7 @@
-"""Changing what identifies a person once there are people: the values already here follow the new rule.
+"""A new rule for what identifies a profile → the values already stored follow it, as a job.
 
-A type that stops leading to profiles keeps its values as contact values. One that starts leads wherever
-exactly one person holds the value; a value that several people share stays a contact value (I7).
+A type that stops identifying keeps its values as contact values. The values of a type that starts resolve wherever
+exactly one profile has the value; a value that several profiles share stays a contact value.
 """
 
 from __future__ import annotations
@@ -14,51 +14,50 @@ from cdp import audit, job_steps, jobs
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.models import Job
-from profiles.builtin import PRESETS
-from profiles.editing.identifiers import refresh_recognized
+from profiles import sql
+from profiles.identity.graph import refresh_recognized
+from profiles.identity.presets import PRESETS
 from profiles.models import Identifier, IdentifierType
 
 KIND = "identity.recheck"
 CHUNK = 5000
 
-_LEAD_WHERE_ALONE = """
+_RESOLVE_WHERE_ALONE = f"""
     UPDATE profiles_identifier AS mine SET resolves = true
-    FROM profiles_profile AS holder JOIN profiles_profile AS root ON root.id = holder.canonical_id
+    FROM {sql.PROFILES} AS holder JOIN {sql.PROFILES} AS root ON root.id = holder.canonical_id
     WHERE mine.id = ANY(%(ids)s) AND NOT mine.resolves AND NOT mine.is_pending
-      AND holder.id = mine.profile_id AND root.status = 'live'
+      AND holder.id = mine.profile_id AND {sql.live_root("root")}
       AND NOT EXISTS (
-        SELECT FROM profiles_identifier AS other
-        JOIN profiles_profile AS theirs ON theirs.id = other.profile_id
-        JOIN profiles_profile AS their_root ON their_root.id = theirs.canonical_id
-        WHERE other.value = mine.value AND other.type_id = mine.type_id AND other.id <> mine.id
-          AND NOT other.is_pending
-          AND their_root.status = 'live'
-          AND (their_root.id <> root.id OR other.resolves OR other.id < mine.id)
+        SELECT FROM profiles_identifier AS rival
+        {sql.join_root("rival.profile_id", member="rival_holder", root="rival_root", is_live=True)}
+        WHERE rival.value = mine.value AND rival.type_id = mine.type_id AND rival.id <> mine.id
+          AND NOT rival.is_pending
+          AND (rival_root.id <> root.id OR rival.resolves OR rival.id < mine.id)
       )
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """How people are recognized: one of PRESETS, and whether e-mail only serves to write to them."""
+class IdentityRules:
+    """How profiles are recognized: one of PRESETS, and whether e-mail is a contact value only."""
 
     preset: str
     email_is_contact_only: bool
 
 
-def current_identity() -> Identity:
+def current_identity() -> IdentityRules:
     """What the types' priorities amount to. One query."""
-    types = {kind.name: kind for kind in IdentifierType.objects.filter(name__in=["customer_id", "email"])}
+    types = {row.name: row for row in IdentifierType.objects.filter(name__in=["customer_id", "email"])}
     email_first = types["email"].priority < types["customer_id"].priority
-    return Identity("email_first" if email_first else "customer_id_first", not types["email"].is_unique)
+    return IdentityRules("email_first" if email_first else "customer_id_first", not types["email"].is_unique)
 
 
 @transaction.atomic
 def choose_identity(*, preset: str, email_is_contact_only: bool, actor: Actor) -> list[Job]:
-    """Set the priorities of a preset and whether e-mail leads to a profile.
+    """Set the priorities of a preset and whether e-mail identifies a profile.
 
     Returns the jobs that bring the values already here in line (none on a fresh installation).
-    Raises Invalid for a preset that does not exist, or e-mail first while it leads to nobody.
+    Raises Invalid for a preset that does not exist, or e-mail first while it identifies nobody.
     """
     if preset not in PRESETS:
         known = " or ".join(PRESETS)
@@ -67,8 +66,7 @@ def choose_identity(*, preset: str, email_is_contact_only: bool, actor: Actor) -
         message = "E-mail cannot come first while it is only a contact value. Choose one of the two."
         raise Invalid([{"field": "email_is_contact_only", "value": True, "message": message}])
     types = {
-        kind.name: kind
-        for kind in IdentifierType.objects.filter(name__in=PRESETS[preset]).select_for_update()
+        row.name: row for row in IdentifierType.objects.filter(name__in=PRESETS[preset]).select_for_update()
     }
     for name, values in PRESETS[preset].items():
         types[name].priority = values["priority"]
@@ -88,14 +86,14 @@ def choose_identity(*, preset: str, email_is_contact_only: bool, actor: Actor) -
 @transaction.atomic
 def recheck_type(*, type_id: int, actor: Actor) -> Job | None:
     """Bring the values of a type in line with what it now is, as a job; None when there are none."""
-    kind = IdentifierType.objects.get(pk=type_id)
-    if not Identifier.objects.filter(type=kind).exists():
+    row = IdentifierType.objects.get(pk=type_id)
+    if not Identifier.objects.filter(type=row).exists():
         return None
     return jobs.start_job(
         kind=KIND,
         actor=actor,
         params={"type_id": type_id},
-        title=f"Bring values of {kind} in line",
+        title=f"Bring values of {row} in line",
         permission="profiles.change_identifiertype",
         unit="values",
     )
@@ -103,18 +101,18 @@ def recheck_type(*, type_id: int, actor: Actor) -> Job | None:
 
 @job_steps.handler(KIND)
 def _recheck(chunk: job_steps.Chunk) -> bool:
-    """One chunk of values in id order: whether each leads to its profile, and whose holders are recognized."""
-    kind = IdentifierType.objects.get(pk=chunk.params["type_id"])
+    """One chunk of values in id order: whether each resolves, and whether its root is recognized."""
+    identifier_type = IdentifierType.objects.get(pk=chunk.params["type_id"])
     after = chunk.cursor.get("after", 0)
-    found = Identifier.objects.filter(type=kind, pk__gt=after).order_by("pk")
-    rows = list(found.values_list("pk", "profile__canonical_id")[:CHUNK])
+    identifiers = Identifier.objects.filter(type=identifier_type, pk__gt=after).order_by("pk")
+    rows = list(identifiers.values_list("pk", "profile__canonical_id")[:CHUNK])
     if not rows:
         return False
     ids = [pk for pk, _ in rows]
     with chunk.commit(cursor={"after": ids[-1]}, done=len(ids)):
-        if kind.is_unique:
+        if identifier_type.is_unique:
             with connection.cursor() as cursor:
-                cursor.execute(_LEAD_WHERE_ALONE, {"ids": ids})
+                cursor.execute(_RESOLVE_WHERE_ALONE, {"ids": ids})
         else:
             Identifier.objects.filter(pk__in=ids, resolves=True).update(resolves=False)
         refresh_recognized({root for _, root in rows})

@@ -1,4 +1,4 @@
-"""Countries and languages by the names and codes people write. Pure.
+"""Names and codes people write → ISO codes of countries and languages. Pure.
 
 The tables are built at first use: pycountry reads its files then, about 30 ms that no command line needs.
 """
@@ -8,7 +8,7 @@ from functools import cache
 
 import pycountry
 
-from profiles.identity.text import BadValue, folded
+from profiles.identity.text import BadValue, fold
 
 _NOT_A_COUNTRY = "Not a country. Write its English name or ISO code, for example Poland or PL."
 _NOT_A_LANGUAGE = "Not a language. Write a two-letter code, for example pl or en-GB."
@@ -98,9 +98,9 @@ def _country_codes() -> dict[str, str]:
             getattr(entry, "common_name", ""),
             getattr(entry, "official_name", ""),
         )
-        codes.update((folded(spelling), entry.alpha_2) for spelling in spellings if spelling)
+        codes.update((fold(spelling), entry.alpha_2) for spelling in spellings if spelling)
     for code, names in _ALIASES.items():
-        codes.update((folded(name), code) for name in [code, *names.split(", ")])
+        codes.update((fold(name), code) for name in [code, *names.split(", ")])
     return codes
 
 
@@ -110,7 +110,7 @@ def country(raw: str) -> str:
     if raw in names:
         return raw
     try:
-        return _country_codes()[folded(raw)]
+        return _country_codes()[fold(raw)]
     except KeyError:
         raise BadValue(_NOT_A_COUNTRY) from None
 
@@ -122,7 +122,7 @@ def country_name(alpha2: str) -> str:
 
 def country_choices() -> list[tuple[str, str]]:
     """(alpha-2, English name), by name."""
-    return sorted(_country_names().items(), key=lambda pair: folded(pair[1]))
+    return sorted(_country_names().items(), key=lambda pair: fold(pair[1]))
 
 
 _LANGUAGE = re.compile(
@@ -136,7 +136,7 @@ def _language_codes() -> dict[str, str]:
     codes: dict[str, str] = {}
     for entry in pycountry.languages:
         if code := getattr(entry, "alpha_2", None):
-            codes[folded(entry.name)] = codes[entry.alpha_3] = codes[code] = code
+            codes[fold(entry.name)] = codes[entry.alpha_3] = codes[code] = code
     return codes
 
 
@@ -149,6 +149,6 @@ def language(raw: str) -> str:
     match = _LANGUAGE.fullmatch(value)
     if match and (code := codes.get(match[1].lower())):
         return "-".join(filter(None, (code, (match[2] or "").title(), (match[3] or "").upper())))
-    if code := codes.get(folded(value)):
+    if code := codes.get(fold(value)):
         return code
     raise BadValue(_NOT_A_LANGUAGE)

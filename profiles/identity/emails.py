@@ -1,4 +1,4 @@
-"""The normal form of an e-mail address. Pure."""
+"""An e-mail address as typed → its normal form. Pure."""
 
 import re
 import unicodedata
@@ -33,7 +33,7 @@ def email(raw: str) -> str:
     ):
         return raw.lower()
     value = _unify(raw)
-    _check_shape(value)
+    _check_syntax(value)
     return _check_by_library(value)
 
 
@@ -48,7 +48,7 @@ def _unify(raw: str) -> str:
     return value
 
 
-def _check_shape(value: str) -> None:
+def _check_syntax(value: str) -> None:
     """Name the common mistakes in plain words; the library's sentences speak to programmers."""
     if not value:
         raise BadValue(_NOT + "it is empty.")
@@ -99,8 +99,8 @@ def _plain_reason(local: str, domain: str) -> str:
     """The first character of the local part that may not stand there, else the blame is on the domain."""
     for char in local:
         if char.isascii() and not (char.isalnum() or char in "!#$%&'*+/=?^_`{|}~-."):
-            shown = f"“{char}”" if char.isprintable() else f"a control character (U+{ord(char):04X})"
-            return f"{shown} cannot stand before the “@”."
+            char_text = f"“{char}”" if char.isprintable() else f"a control character (U+{ord(char):04X})"
+            return f"{char_text} cannot stand before the “@”."
         if not char.isascii() and not char.isprintable():
             return f"a character that cannot be shown (U+{ord(char):04X}) stands before the “@”."
     if domain.isprintable() and len(domain) <= 80:

@@ -1,6 +1,6 @@
-"""The chokepoint: every identifier and attribute value of every door gets its one normal form here. Pure.
+"""A kind and a raw value → the one normal form in which the API, imports, tracking and staff all store it. Pure.
 
-`normalize` is idempotent for every kind: what it returned, it returns unchanged. Doors that clean many
+`normalize` is idempotent for every kind: what it returned, it returns unchanged. Callers that clean many
 values take `normalizer(kind)` once and call what it returns.
 """
 
@@ -15,7 +15,7 @@ from profiles.identity.blocked import (
 from profiles.identity.countries import country, country_choices, country_name, language
 from profiles.identity.emails import email
 from profiles.identity.phones import phone
-from profiles.identity.text import MAX_TEXT, BadValue, folded, line, text
+from profiles.identity.text import MAX_TEXT, BadValue, fold, one_line, text
 from profiles.identity.values import (
     attribute,
     birth_date,
@@ -53,7 +53,7 @@ __all__ = [
     "default_cleaner",
     "email",
     "exact",
-    "folded",
+    "fold",
     "gender",
     "is_blocked",
     "items",
@@ -75,21 +75,21 @@ _NOT_A_REFERENCE = "Not a reference_id. Use letters and digits only (“-” and
 
 def exact(raw: str) -> str:
     """Case counts; only what surrounds the value and its Unicode form (NFC) are put in order."""
-    return line(raw)
+    return one_line(raw)
 
 
 def lower(raw: str) -> str:
     """Like `exact`, in lower case."""
-    value = line(raw)
+    value = one_line(raw)
     # Lower case of a few letters is not in NFC, and NFC of it not in lower case, until done again.
-    while value != (value := line(value.lower())):
+    while value != (value := one_line(value.lower())):
         pass
     return value
 
 
 def reference(raw: str) -> str:
     """A `reference_id` cell: letters and digits of any alphabet, “-” and “_” so that UUIDs pass."""
-    value = line(raw)
+    value = one_line(raw)
     if value and not value.isalnum() and not value.replace("-", "0").replace("_", "0").isalnum():
         raise BadValue(_NOT_A_REFERENCE)
     return value

@@ -1,4 +1,4 @@
-"""The normal form of a phone number: E.164, for example +48600100200. Pure."""
+"""A phone number as typed → its normal form, E.164, for example +48600100200. Pure."""
 
 import re
 import unicodedata
@@ -63,10 +63,10 @@ def _plan(start: str) -> tuple[int, _Plan] | None:
 
 def _is_settled(value: str) -> bool:
     """Whether the library would answer this E.164 number with itself; a no only means: ask the library."""
-    found = _plan(value[1:4])
-    if found is None:
+    code_and_plan = _plan(value[1:4])
+    if code_and_plan is None:
         return False
-    size, plan = found
+    size, plan = code_and_plan
     national = value[1 + size :]
     return len(national) in plan.lengths and not (plan.prefix and plan.prefix.match(national))
 
@@ -76,7 +76,7 @@ def _read(raw: str, region: str) -> str:
     value = unicodedata.normalize("NFKC", raw.translate(INVISIBLE)).strip()
     if not value.isascii():  # ٤٨ is 48
         value = "".join(str(unicodedata.decimal(char, char)) for char in value)
-    _check_shape(value)
+    _check_syntax(value)
     if not region and value.startswith("00"):
         value = "+" + value[2:]  # the international prefix of nearly every country
     for _ in range(4):
@@ -87,7 +87,7 @@ def _read(raw: str, region: str) -> str:
     return value
 
 
-def _check_shape(value: str) -> None:
+def _check_syntax(value: str) -> None:
     if not value:
         raise BadValue(_NOT + "it is empty.")
     if len(value) > 100:
@@ -103,8 +103,8 @@ def _check_shape(value: str) -> None:
     if any(char.isalpha() for char in value):
         raise BadValue(_NOT + "there are letters in it.")
     odd = next(char for char in value if not _ALLOWED.fullmatch(char))
-    shown = f"“{odd}”" if odd.isprintable() else f"a control character (U+{ord(odd):04X})"
-    raise BadValue(_NOT + f"{shown} cannot stand in one.")
+    char_text = f"“{odd}”" if odd.isprintable() else f"a control character (U+{ord(odd):04X})"
+    raise BadValue(_NOT + f"{char_text} cannot stand in one.")
 
 
 def _parse(value: str, region: str) -> str:

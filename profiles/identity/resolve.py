@@ -1,4 +1,4 @@
-"""Identifiers → profile: the one way every door finds out who somebody is."""
+"""Identifiers → the profiles they resolve to, one lookup for the API, imports, tracking and staff."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, identifier_types
 from profiles.models import Identifier, Profile
 
-Pair = tuple[str, str]
+IdentifierPair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """Where a value leads. ``member_id`` holds it; ``root_id`` is the surviving profile."""
+class ResolvedIdentifier:
+    """What a value resolves to: ``member_id`` has it; ``root_id`` is the surviving profile."""
 
     type: str
     value: str
@@ -24,38 +24,38 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A person behind a reference; ``via_id`` is the member it named (the root itself, or a merged one)."""
+class FoundProfile:
+    """The profile behind a reference; ``via_id`` is the member it named (the root itself, or a merged one)."""
 
     root: Profile
     via_id: int
 
 
-def resolve(pairs: Iterable[Pair]) -> dict[Pair, Hit]:
-    """Which profiles the (type name, normalized value) pairs lead to; unknown pairs are left out.
+def resolve(pairs: Iterable[IdentifierPair]) -> dict[IdentifierPair, ResolvedIdentifier]:
+    """Which profiles the (type name, normalized value) pairs resolve to; unknown pairs are left out.
 
-    One query for any number of pairs. Values that resolve nothing (contact-only, pending, released)
-    lead nowhere.
+    One query for any number of pairs. Contact-only, pending and released values do not
+    resolve.
     """
-    wanted = set(pairs)
-    if not wanted:
+    asked = set(pairs)
+    if not asked:
         return {}
     rows = (
         Identifier.objects.resolving()
-        .filter(value__in={value for _, value in wanted}, type__name__in={name for name, _ in wanted})
+        .filter(value__in={value for _, value in asked}, type__name__in={name for name, _ in asked})
         .values_list("type__name", "value", "profile_id", "profile__canonical_id")
     )
     return {
-        (name, value): Hit(name, value, member, root)
+        (name, value): ResolvedIdentifier(name, value, member, root)
         for name, value, member, root in rows
-        if (name, value) in wanted
+        if (name, value) in asked
     }
 
 
-def find_profile(ref: str | int, *, live_only: bool = True) -> Found:
+def find_profile(ref: str | int, *, live_only: bool = True) -> FoundProfile:
     """The surviving profile behind an id it has or ever had, or behind ``type:value`` in any format.
 
-    Raises NotFound. With ``live_only=False`` deleted people are found by id as well. At most 3 queries.
+    Raises NotFound. With ``live_only=False`` deleted profiles are found by id as well. At most 3 queries.
     """
     member_id = _member_of(str(ref))
     row = (
@@ -65,7 +65,7 @@ def find_profile(ref: str | int, *, live_only: bool = True) -> Found:
     )
     if row is None or (live_only and row.canonical.status != Profile.Status.LIVE):
         raise NotFound(f"No profile “{ref}”.")
-    return Found(row.canonical, row.pk)
+    return FoundProfile(row.canonical, row.pk)
 
 
 def _member_of(ref: str) -> int | None:
@@ -77,12 +77,12 @@ def _member_of(ref: str) -> int | None:
     if not separator or name not in types:
         return None
     pair = clean_pair(types[name], raw)
-    hit = resolve([pair]).get(pair) if pair else None
-    return hit.member_id if hit else None
+    resolved = resolve([pair]).get(pair) if pair else None
+    return resolved.member_id if resolved else None
 
 
-def clean_pair(spec: TypeSpec, raw: str) -> Pair | None:
-    """The pair to look up, or None when the value is blocked or malformed and so leads nowhere."""
+def clean_pair(spec: TypeSpec, raw: str) -> IdentifierPair | None:
+    """The pair to look up, or None when the value is blocked or malformed and so resolves to nothing."""
     try:
         return (spec.name, spec.clean(raw))
     except (BadValue, Blocked):

@@ -1,4 +1,4 @@
-"""Plain text, and the one error every cleaner of this room raises. Pure."""
+"""Text as somebody sent it → text as it is stored, or ``BadValue``, which every cleaner here raises. Pure."""
 
 import re
 import unicodedata
@@ -45,7 +45,7 @@ def text(raw: str, limit: int = MAX_TEXT) -> str:
     return value
 
 
-def line(raw: str, limit: int = 255) -> str:
+def one_line(raw: str, limit: int = 255) -> str:
     """Identifier text: like `text`, on one line, without control characters and invisible ones around it."""
     value = raw.strip()
     if not value.isascii():
@@ -66,7 +66,7 @@ def refuse_character(char: str) -> NoReturn:
     raise BadValue(f"The value has a control character (U+{ord(char):04X}). Remove it.")
 
 
-def folded(value: str) -> str:
-    """For comparing words people type: accents, case, punctuation and spaces do not count."""
+def fold(value: str) -> str:
+    """The text for comparing what people type: accents, case, punctuation and spaces do not count."""
     plain = unicodedata.normalize("NFKD", value).casefold()
     return "".join(char for char in plain if char.isalnum())

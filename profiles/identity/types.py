@@ -1,6 +1,6 @@
-"""Identifier types as the doors use them: rows an admin manages, compiled once per call.
+"""Rows of identifier types → ``TypeSpec``s that clean values, compiled once per call.
 
-A value is cleaned the same way at every door: normalized by its type, then held against the type's
+A value is cleaned the same way whichever way it comes: normalized by its type, then compared with the type's
 blocked values. A blocked value counts as absent.
 """
 
@@ -40,7 +40,7 @@ class TypeSpec:
 
     @property
     def makes_recognized(self) -> bool:
-        """Whoever holds one is a recognized person (I4)."""
+        """Whether a profile with such a value is a recognized person."""
         return self.row.is_main and self.row.is_unique and self.row.strength == IdentifierType.Strength.HARD
 
 

@@ -1,11 +1,11 @@
-"""The normal forms of attribute values. Nothing is coerced silently: taken as written, or refused. Pure."""
+"""Attribute values as sent → their normal forms. Nothing is coerced silently: taken as written, or refused. Pure."""
 
 import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from profiles.identity.text import MAX_TEXT, BadValue, line, text
+from profiles.identity.text import MAX_TEXT, BadValue, one_line, text
 
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0{1,6})?)?)?", re.ASCII)
 _DATETIME = re.compile(
@@ -107,7 +107,7 @@ def boolean(raw: str) -> str:
 
 
 def gender(raw: str) -> str:
-    """What the person or the source says; not ours to limit to a list."""
+    """Free text: not limited to a list."""
     return text(raw, MAX_GENDER)
 
 
@@ -116,12 +116,12 @@ def choice(raw: str, allowed: Collection[str]) -> str:
     value = text(raw)
     if value in allowed:
         return value
-    wanted = value.casefold()
+    folded = value.casefold()
     for option in allowed:
-        if option.casefold() == wanted:
+        if option.casefold() == folded:
             return option
-    shown = ", ".join(list(allowed)[:10]) + (", …" if len(allowed) > 10 else "")
-    raise BadValue(f"Not one of the allowed values: {shown}.")
+    allowed_text = ", ".join(list(allowed)[:10]) + (", …" if len(allowed) > 10 else "")
+    raise BadValue(f"Not one of the allowed values: {allowed_text}.")
 
 
 def items(raw: str, allowed: Collection[str] = ()) -> list[str]:
@@ -136,30 +136,30 @@ def items(raw: str, allowed: Collection[str] = ()) -> list[str]:
 def join_items(values: Iterable[str]) -> str:
     """The cell that `items` reads back as these values."""
     entries = list(values)
-    joined = ";".join(entries)
-    return joined + ";" if len(entries) == 1 and "," in joined else joined
+    cell = ";".join(entries)
+    return cell + ";" if len(entries) == 1 and "," in cell else cell
 
 
 def _entries(parts: Iterable[str], allowed: Collection[str]) -> list[str]:
     cleaned = (text(part, MAX_ITEM) for part in parts)
-    found = list(dict.fromkeys(choice(part, allowed) if allowed else part for part in cleaned if part))
-    if len(found) > MAX_ITEMS:
-        raise BadValue(f"A list holds at most {MAX_ITEMS} entries; this one has {len(found):,}.")
-    return found
+    entries = list(dict.fromkeys(choice(part, allowed) if allowed else part for part in cleaned if part))
+    if len(entries) > MAX_ITEMS:
+        raise BadValue(f"A list holds at most {MAX_ITEMS} entries; this one has {len(entries):,}.")
+    return entries
 
 
 def tags(raw: str) -> list[str]:
     """Tag names of a comma-separated cell: trimmed, inner spaces single, of `VIP, vip` the first."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for part in raw.split(","):
-        name = " ".join(line(part, MAX_TEXT).split())
+        name = " ".join(one_line(part, MAX_TEXT).split())
         if len(name) > MAX_TAG:
             raise BadValue(f"A tag has at most {MAX_TAG} characters; one here has {len(name)}.")
         if name:
-            found.setdefault(name.casefold(), name)
-    if len(found) > MAX_ITEMS:
-        raise BadValue(f"A row gives at most {MAX_ITEMS} tags; this one has {len(found):,}.")
-    return list(found.values())
+            names.setdefault(name.casefold(), name)
+    if len(names) > MAX_ITEMS:
+        raise BadValue(f"A row gives at most {MAX_ITEMS} tags; this one has {len(names):,}.")
+    return list(names.values())
 
 
 def attribute(kind: str, raw: object, *, allowed: Collection[str] = (), limit: int = MAX_TEXT) -> object:

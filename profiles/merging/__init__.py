@@ -1,1 +1,1 @@
-"""Joining two profiles that are one person, looking at it before, and taking it back (M1-M10)."""
+"""Merging two profiles of one person, previewing it, and undoing it; one pair or a batch of thousands."""

@@ -1,26 +1,56 @@
-"""The merge itself: one code path for the wizard, the API, imports, identify and bulk (M9)."""
+"""Two profiles → one merge, written: the one code path of the wizard, the API, imports, identify calls and bulk.
+
+``lock_pair`` locks both roots and refuses what no merge may do, ``profiles.merging.merge_plan`` says what changes,
+``apply_merge`` writes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.errors import Refused, RuleForbids, Stale
+from cdp.errors import Invalid, NotFound, Refused, RuleForbids, Stale
+from cdp.sql import run
+from profiles import sql
 from profiles.identity import graph
 from profiles.journal import REQUEST, Cause, record_many
-from profiles.merging.locking import Sides, check_choices, hold_sides
-from profiles.merging.merge_plan import Joined, audited, entries, join, merge_row, published
-from profiles.models import Change, Merge, Profile, Source
+from profiles.merging.merge_plan import MergePlan, plan_merge
+from profiles.models import AttributeDefinition, Change, Merge, Profile, Source
 from profiles.pairs import verdicts
-from profiles.values.merged_fields import Outcome, Values
+from profiles.values.attributes import CUSTOM
+from profiles.values.merged_fields import SIDES
 
-# Doors where nobody looks: what a person decided about a pair binds them (I11).
+# What stays on the member it arrived at, and so comes over with the pointer.
+MEMBER_TABLES = {
+    "identifiers": "profiles_identifier",
+    "tags": "profiles_profiletag",
+    "addresses": "profiles_address",
+    "consents": "profiles_consent",
+    "notes": "profiles_note",
+    "messages": "profiles_message",
+}
+MOVED_KINDS = ("profiles", *MEMBER_TABLES, "events")
+# Where nobody looks at the pair: what a person decided about it binds imports and tracking calls.
 _BOUND_BY_VERDICTS = frozenset({Change.Cause.IMPORT, Change.Cause.EVENT})
+
+SAME_PROFILE = "A profile cannot be merged into itself."
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPair:
+    """Both surviving profiles, locked. ``moved`` counts what the loser brings; ``state_hash`` is of both."""
+
+    winner: Profile
+    loser: Profile
+    moved: dict[str, int]
+    state_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +66,12 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What ``apply_merge`` did, with what a preview shows beside it: both rows before, every outcome."""
+class AppliedMerge:
+    """What ``apply_merge`` did, and the plan and pair a preview shows beside it."""
 
     merged: Merged
-    winner_before: Values
-    loser_before: Values
-    outcomes: dict[str, Outcome]
-    sides: Sides
+    plan: MergePlan
+    pair: LockedPair
 
 
 @graph.retried
@@ -59,17 +87,17 @@ def merge_profiles(
     cause: Cause = REQUEST,
     job_id: int | None = None,
 ) -> Merged:
-    """Join the loser into the winner; ids merged away before stand for their surviving profiles.
+    """Merge the loser into the winner; ids merged away before stand for their surviving profiles.
 
     No event, identifier, tag, note or consent is moved: a pointer is, so the cost does not grow with them.
     The winner's row gets the merged view: empty fields filled, lists united, ``choices``
     (``{"first_name": "loser", "attributes.plan": "winner"}``) taken. Everything is undone exactly by
-    ``unmerge_profiles``. Raises NotFound; RuleForbids (itself, already one person, locked, deleted or erased,
+    ``unmerge_profiles``. Raises NotFound; RuleForbids (itself, merged already, locked, deleted or erased,
     for imports and events also a remembered *not a duplicate*); Invalid for a bad choice; Stale when
     ``preview_hash`` is given and either side is no longer what the preview showed.
     """
     applied = apply_merge(
-        hold_sides(winner_id, loser_id),
+        lock_pair(winner_id, loser_id),
         choices=choices,
         preview_hash=preview_hash,
         actor=actor,
@@ -81,7 +109,7 @@ def merge_profiles(
 
 
 def apply_merge(
-    sides: Sides,
+    pair: LockedPair,
     *,
     choices: Mapping[str, str] | None = None,
     preview_hash: str | None = None,
@@ -89,34 +117,33 @@ def apply_merge(
     source: Source,
     cause: Cause = REQUEST,
     job_id: int | None = None,
-) -> Applied:
-    """Everything a merge does to two held sides; the preview runs it and rolls it back."""
-    winner, loser, picked = sides.winner, sides.loser, dict(choices or {})
-    check_choices(picked, winner, loser)
-    if preview_hash is not None and preview_hash != sides.state:
+) -> AppliedMerge:
+    """Everything a merge does to a locked pair; the preview runs it and rolls it back."""
+    winner, loser, choices = pair.winner, pair.loser, dict(choices or {})
+    check_choices(choices, winner, loser)
+    if preview_hash is not None and preview_hash != pair.state_hash:
         raise Stale(
             f"Profile #{winner.pk} or #{loser.pk} changed since the preview. Nothing was merged; look again."
         )
     if cause.kind in _BOUND_BY_VERDICTS and (sentence := verdicts.objection(winner.pk, loser.pk)):
         raise RuleForbids(sentence)
     verdicts.overrule(winner.pk, loser.pk, actor=actor)
-    joined = join(winner, loser, picked, sides.moved)
+    plan = plan_merge(winner, loser, choices, pair.moved)
     graph.absorb({loser.pk: winner.pk})
-    winner.save(update_fields=joined.columns)
-    merge = merge_row(joined, actor=actor, source=source, cause=cause, job_id=job_id)
+    winner.save(update_fields=plan.columns)
+    merge = plan.merge_row(actor=actor, source=source, cause=cause, job_id=job_id)
     merge.save()
-    _tell(merge, joined, actor=actor, source=source, line=cause.line)
-    merged = Merged(merge.pk, winner, winner.pk, loser.pk, sides.moved, joined.told)
-    return Applied(merged, joined.before, joined.other, joined.outcomes, sides)
+    _record(merge, plan, actor=actor, source=source, line_no=cause.line_no)
+    merged = Merged(merge.pk, winner, winner.pk, loser.pk, pair.moved, plan.journal_fields)
+    return AppliedMerge(merged, plan, pair)
 
 
-def _tell(merge: Merge, joined: Joined, *, actor: Actor, source: Source, line: int | None) -> None:
+def _record(merge: Merge, plan: MergePlan, *, actor: Actor, source: Source, line_no: int | None) -> None:
     """Journal on both sides, audit, outbox."""
-    record_many(entries=entries(merge.pk, joined, line), actor=actor, source=source)
-    subject = f"profile:{joined.winner_id}"
-    audit.record("profile.merge", actor=actor, subject=subject, detail=audited(merge.pk, joined))
-    payload = published(merge.pk, joined)
-    webhooks.publish("profile.merged", profile_id=joined.winner_id, payload=payload)
+    record_many(entries=plan.journal_entries(merge.pk, line_no), actor=actor, source=source)
+    subject = f"profile:{plan.winner_id}"
+    audit.record("profile.merge", actor=actor, subject=subject, detail=plan.audit_detail(merge.pk))
+    webhooks.publish("profile.merged", profile_id=plan.winner_id, payload=plan.webhook_payload(merge.pk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +165,144 @@ def merge_many(
     cause: Cause = REQUEST,
     job_id: int | None = None,
 ) -> ManyMerged:
-    """Several losers into one winner, each a merge of its own; stops at the first that is refused (M7).
+    """Several losers into one winner, each a merge of its own; stops at the first that is refused.
 
     What was merged before the stop stays merged, and is reported.
     """
     losers = list(dict.fromkeys(loser_ids))
     merged: list[Merged] = []
-    for place, loser_id in enumerate(losers):
+    for position, loser_id in enumerate(losers):
         try:
-            done = merge_profiles(
+            merge = merge_profiles(
                 winner_id=winner_id, loser_id=loser_id, actor=actor, source=source, cause=cause, job_id=job_id
             )
         except Refused as refusal:
-            return ManyMerged(merged, loser_id, refusal.message, losers[place + 1 :])
-        merged.append(done)
+            return ManyMerged(merged, loser_id, refusal.message, losers[position + 1 :])
+        merged.append(merge)
     return ManyMerged(merged)
+
+
+# --- Locking the pair -----------------------------------------------------------------------------------
+
+
+def lock_pair(winner_id: int, loser_id: int) -> LockedPair:
+    """Lock the graph and both roots, and refuse what no merge may do. Five queries.
+
+    Raises NotFound, or RuleForbids for a profile with itself, two that are merged already, or one that is locked
+    against merging or gone.
+    """
+    if winner_id == loser_id:
+        raise RuleForbids(SAME_PROFILE)
+    graph.lock_graph()
+    roots = graph.roots_of([winner_id, loser_id])
+    for profile_id in (winner_id, loser_id):
+        if profile_id not in roots:
+            raise NotFound(no_profile(profile_id))
+    winner_root, loser_root = roots[winner_id], roots[loser_id]
+    if winner_root == loser_root:
+        raise RuleForbids(already_merged(winner_id, loser_id, winner_root))
+    rows = graph.lock_profiles([winner_root], members_of=[loser_root])
+    winner, loser = rows[winner_root], rows[loser_root]
+    for profile in (winner, loser):
+        if sentence := merge_refusal(profile):
+            raise RuleForbids(sentence)
+    parts = _parts(winner_root, loser_root)
+    moved = {kind: int(parts.get((loser_root, kind), ("0", ""))[0]) for kind in MOVED_KINDS}
+    state = [
+        [row.pk, row.version, *(parts.get((row.pk, kind)) for kind in ("profiles", *MEMBER_TABLES))]
+        for row in (winner, loser)
+    ]
+    digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()
+    return LockedPair(winner, loser, moved, digest)
+
+
+def no_profile(profile_id: int) -> str:
+    return f"No profile “{profile_id}”."
+
+
+def already_merged(winner_id: int, loser_id: int, root_id: int) -> str:
+    return f"Profiles #{winner_id} and #{loser_id} are already merged: both are profile #{root_id}."
+
+
+def merge_refusal(profile: Profile) -> str:
+    """Why this root may not be in a merge, or ""."""
+    if profile.status == Profile.Status.DELETED:
+        return f"Profile #{profile.pk} is deleted. Restore it first."
+    if profile.status != Profile.Status.LIVE:
+        return f"Profile #{profile.pk} is {profile.get_status_display().lower()} and cannot be merged."
+    if profile.is_locked:
+        return f"Profile #{profile.pk} is locked against merging. Unlock it first."
+    return ""
+
+
+def _parts(winner_root: int, loser_root: int) -> dict[tuple[int, str], tuple[str, str]]:
+    """``{(root, kind): (count, mark)}``; the mark changes with whatever is added or taken away. One query.
+
+    Events are counted on the loser alone and leave the hash as it is: they keep coming in. The members come
+    as an array, so that each table is read through its index on the profile whatever the planner believes.
+    """
+    selects = [
+        "SELECT canonical_id, 'profiles', count(*)::text, string_agg(id::text, ' ' ORDER BY id)"
+        f" FROM {sql.PROFILES} WHERE canonical_id IN (%(winner)s, %(loser)s) GROUP BY 1"
+    ]
+    selects += [
+        f"SELECT %({side})s::bigint, '{kind}', count(*)::text, coalesce(max(id), 0)::text"
+        f" FROM {table} WHERE profile_id = ANY({sql.member_array(f'%({side})s')})"
+        for side in SIDES
+        for kind, table in MEMBER_TABLES.items()
+    ]
+    selects.append(
+        "SELECT %(loser)s::bigint, 'events', count(*)::text, ''"
+        f" FROM profiles_event WHERE profile_id = ANY({sql.member_array('%(loser)s')})"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(selects), {"winner": winner_root, "loser": loser_root})
+        return {(root, kind): (count, mark) for root, kind, count, mark in cursor.fetchall()}
+
+
+def members_count(root_id: int) -> dict[str, int]:
+    """What one profile has of everything that stays on its members, by kind. One query."""
+    parts = _parts(root_id, root_id)
+    return {kind: int(parts.get((root_id, kind), ("0", ""))[0]) for kind in MOVED_KINDS}
+
+
+def check_choices(choices: Mapping[str, Any], winner: Profile, loser: Profile) -> None:
+    """Invalid for a choice of an unknown field or side. A query only for an attribute neither has."""
+    known = {*Profile.FIELDS, *(CUSTOM + name for row in (winner, loser) for name in row.attributes)}
+    if not choices.keys() <= known:
+        known |= {CUSTOM + name for name in AttributeDefinition.objects.values_list("name", flat=True)}
+    problems = []
+    for field_name, side in choices.items():
+        if field_name not in known:
+            message = f"There is no field “{field_name}” to choose."
+            problems.append({"field": field_name, "value": side, "message": message})
+        elif side not in SIDES:
+            message = f"Choose “winner” or “loser” for {field_name}, not “{side}”."
+            problems.append({"field": field_name, "value": side, "message": message})
+    if problems:
+        raise Invalid(problems)
+
+
+# --- Saving rows in bulk --------------------------------------------------------------------------------
+
+_SAVED_COLUMNS = dict.fromkeys(Profile.FIELDS, "text") | {
+    "birth_date": "date",
+    "first_seen_at": "timestamptz",
+    "last_seen_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "is_recognized": "boolean",
+    "version": "int",
+    "attributes": "jsonb",
+}
+_SAVE_ROWS = (
+    f"UPDATE {sql.PROFILES} p SET {', '.join(f'{name} = v.{name}' for name in _SAVED_COLUMNS)}"
+    " FROM json_to_recordset(%(rows)s::json)"
+    f" AS v (id bigint, {', '.join(f'{name} {kind}' for name, kind in _SAVED_COLUMNS.items())}) WHERE p.id = v.id"
+)
+
+
+def save_rows(rows: Sequence[Profile]) -> None:
+    """Write everything a merge or its undo changes on these locked rows, but for where they point. One statement."""
+    values = [{"id": row.pk} | {name: getattr(row, name) for name in _SAVED_COLUMNS} for row in rows]
+    # Not orjson: an attribute may hold a number of more than 64 bits.
+    run(_SAVE_ROWS, {"rows": json.dumps(values, default=str)})

@@ -1,4 +1,4 @@
-"""Looking at a merge, or at its undo, before it happens: the very same code in a transaction rolled back (M2)."""
+"""A merge or an undo → what it would do: the very same code, run in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from django.db import transaction
 
 from cdp.actors import Actor
 from cdp.models import Webhook
-from profiles.consent.ledger import Current, current_consents
+from profiles.consent.ledger import CurrentConsent, current_consents
 from profiles.identity import graph
 from profiles.masking import mask_identifier
-from profiles.merging.locking import Sides, hold_sides, members_count
-from profiles.merging.merge import Applied, apply_merge
+from profiles.merging.merge import AppliedMerge, LockedPair, apply_merge, lock_pair, members_count
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
 from profiles.pairs import verdicts
-from profiles.reading.profiles import PersonView, person_views
-from profiles.values.attributes import Spec, attribute_specs, get_value, label_of
+from profiles.reading.profiles import ProfileView, profile_views
+from profiles.values.attributes import AttributeSpec, attribute_specs, get_value, label_of
 from profiles.values.merged_fields import SEEN, is_attribute, is_empty
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One line of the comparison; values are JSON-ready, lists for what both sides keep (``both``).
+    """One row of the comparison; values are JSON-ready, lists for what both sides keep (``both``).
 
     ``rule``: same, winner, fill, choice, union. ``choosable``: a choice makes a difference. ``clash``: both
     sides have a value and they differ.
@@ -46,9 +45,9 @@ class FieldRow:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRow:
-    """One channel and purpose: what each side said (granted, withdrawn, None), and what will hold (M8).
+    """One channel and purpose: each side's consent (granted, withdrawn, None), and what will hold.
 
-    ``rule``: same, only (one side said anything), latest, caution (a tie or an unknown time means no).
+    ``rule``: same, only (one side has any), latest, caution (a tie or an unknown time means no).
     """
 
     channel: str
@@ -63,7 +62,7 @@ class ConsentRow:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A merge that did not happen. ``preview_hash`` goes with the confirmation; see API.md for the shape."""
+    """A merge that did not happen. ``preview_hash`` goes with the confirmation."""
 
     preview_hash: str
     winner_id: int
@@ -74,12 +73,12 @@ class Preview:
     segments: dict[str, list[str]]
     webhooks: list[str]
     warnings: list[str]
-    result: PersonView
+    result: ProfileView
 
 
 @dataclass(frozen=True, slots=True)
 class UndoRow:
-    """A field the undo changes: on the survivor, on the one that comes back, or on both."""
+    """A field the undo changes: on the survivor, on the profile that comes back, or on both."""
 
     field: str
     label: str
@@ -99,8 +98,8 @@ class UnmergePreview:
     kept: list[dict[str, str]]
     moved: dict[str, int]
     webhooks: list[str]
-    winner: PersonView
-    loser: PersonView
+    winner: ProfileView
+    loser: ProfileView
 
 
 @contextmanager
@@ -119,31 +118,31 @@ def preview_merge(
     choices: Mapping[str, str] | None = None,
     actor: Actor,
     source: Source,
-    sees: bool = True,
+    can_view_pii: bool = True,
 ) -> Preview:
-    """What ``merge_profiles`` with the same arguments would do; nothing is kept, told or left locked.
+    """What ``merge_profiles`` with the same arguments would do; nothing is stored, sent or left locked.
 
-    ``sees``: the warnings may name identifiers unmasked (the rows are masked by whoever shows them).
-    The hash stands for both sides as they are now, whatever is chosen: any change of either but a new event
+    ``can_view_pii``: the warnings may name identifiers unmasked (the rows are masked by whoever shows them).
+    The hash is of both sides as they are now, whatever is chosen: any change of either but a new event
     makes it stale. Raises what the merge would.
     """
-    specs, told = attribute_specs(), _webhooks("profile.merged")
+    specs, webhooks = attribute_specs(), _listening_webhooks("profile.merged")
     with _rolled_back():
-        sides = hold_sides(winner_id, loser_id)
-        ids = (sides.winner.pk, sides.loser.pk)
-        held, consents = _held(*ids), current_consents(ids)
-        warnings = _warnings(sides, held, sees=sees)
-        applied = apply_merge(sides, choices=choices, actor=actor, source=source)
-        result = person_views([applied.merged.winner])[0]
+        pair = lock_pair(winner_id, loser_id)
+        ids = (pair.winner.pk, pair.loser.pk)
+        kept, consents = _kept_by_both(*ids), current_consents(ids)
+        warnings = _warnings(pair, kept, can_view_pii=can_view_pii)
+        applied = apply_merge(pair, choices=choices, actor=actor, source=source)
+        result = profile_views([applied.merged.winner])[0]
     return Preview(
-        preview_hash=sides.state,
+        preview_hash=pair.state_hash,
         winner_id=ids[0],
         loser_id=ids[1],
-        fields=[*_field_rows(applied, specs), *_united_rows(held, ids)],
+        fields=[*_field_rows(applied, specs), *_united_rows(kept, ids)],
         consents=_consent_rows(consents.get(ids[0], {}), consents.get(ids[1], {}), result.consents),
-        moved=sides.moved,
+        moved=pair.moved,
         segments={"entered": [], "left": []},
-        webhooks=told,
+        webhooks=webhooks,
         warnings=warnings,
         result=result,
     )
@@ -152,28 +151,28 @@ def preview_merge(
 @graph.retried
 def preview_unmerge(*, merge_id: int, actor: Actor, source: Source) -> UnmergePreview:
     """What ``unmerge_profiles`` would do: what goes back, and what stays and why. Raises what it would."""
-    specs, told = attribute_specs(), _webhooks("profile.unmerged")
+    specs, webhooks = attribute_specs(), _listening_webhooks("profile.unmerged")
     with _rolled_back():
         done = unmerge_profiles(merge_id=merge_id, actor=actor, source=source)
-        winner, loser = person_views([done.winner, done.loser])
+        winner, loser = profile_views([done.winner, done.loser])
         moved = members_count(done.loser_id)
     rows = _undo_rows(done, specs)
     return UnmergePreview(
-        merge_id, done.winner_id, done.loser_id, rows, done.kept, moved, told, winner, loser
+        merge_id, done.winner_id, done.loser_id, rows, done.kept, moved, webhooks, winner, loser
     )
 
 
-def _webhooks(topic: str) -> list[str]:
+def _listening_webhooks(topic: str) -> list[str]:
     active = Webhook.objects.filter(is_active=True, topics__contains=[topic])
     return list(active.values_list("name", flat=True))
 
 
-def _field_rows(applied: Applied, specs: Mapping[str, Spec]) -> list[FieldRow]:
+def _field_rows(applied: AppliedMerge, specs: Mapping[str, AttributeSpec]) -> list[FieldRow]:
     """Every field either side has a value in; the default attributes first, in the card's order."""
-    before, other = applied.winner_before, applied.loser_before
+    winner, loser = applied.plan.winner_before, applied.plan.loser_before
     rows = []
-    for key, outcome in applied.outcomes.items():
-        left, right = before.get(key), other.get(key)
+    for key, outcome in applied.plan.outcomes.items():
+        left, right = winner.get(key), loser.get(key)
         if key in SEEN or (is_empty(left) and is_empty(right)):
             continue
         differ = left != right and not is_empty(right)
@@ -197,19 +196,19 @@ def _field_rows(applied: Applied, specs: Mapping[str, Spec]) -> list[FieldRow]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _KeptByBoth:
     """``identifiers``: ``{(type, label, limit): {root: [values]}}``; ``tags``: ``{root: [names]}``."""
 
     identifiers: dict[tuple[str, str, int | None], dict[int, list[str]]]
     tags: dict[int, list[str]]
 
 
-def _held(*root_ids: int) -> _Held:
+def _kept_by_both(*root_ids: int) -> _KeptByBoth:
     """Two queries."""
     identifiers: dict[tuple[str, str, int | None], dict[int, list[str]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    rows = Identifier.objects.of_people(*root_ids).order_by("type__priority", "type__name", "pk")
+    rows = Identifier.objects.of_profiles(*root_ids).order_by("type__priority", "type__name", "pk")
     columns = ("profile__canonical_id", "type__name", "type__label", "type__max_per_profile", "value")
     for root, name, label, limit, value in rows.values_list(*columns):
         values = identifiers[name, label or name, limit][root]
@@ -220,16 +219,16 @@ def _held(*root_ids: int) -> _Held:
     pairs = tagged.values_list("canonical_id", "tag_links__tag__name").distinct()
     for root, name in pairs.order_by("tag_links__tag__name"):
         tags[root].append(name)
-    return _Held(identifiers, tags)
+    return _KeptByBoth(identifiers, tags)
 
 
-def _united_rows(held: _Held, ids: tuple[int, int]) -> list[FieldRow]:
+def _united_rows(kept: _KeptByBoth, ids: tuple[int, int]) -> list[FieldRow]:
     rows = [
         _united(f"identifiers.{name}", label, values.get(ids[0], []), values.get(ids[1], []))
-        for (name, label, _), values in held.identifiers.items()
+        for (name, label, _), values in kept.identifiers.items()
     ]
-    if held.tags:
-        rows.append(_united("tags", "Tags", held.tags.get(ids[0], []), held.tags.get(ids[1], [])))
+    if kept.tags:
+        rows.append(_united("tags", "Tags", kept.tags.get(ids[0], []), kept.tags.get(ids[1], [])))
     return rows
 
 
@@ -238,21 +237,23 @@ def _united(field: str, label: str, left: list[str], right: list[str]) -> FieldR
     return FieldRow(field, label, left, right, result, "same" if left == right else "union", both=True)
 
 
-def _warnings(sides: Sides, held: _Held, *, sees: bool) -> list[str]:
+def _warnings(pair: LockedPair, kept: _KeptByBoth, *, can_view_pii: bool) -> list[str]:
     """What somebody should think about before confirming. Two queries, one more for a busy loser."""
-    winner, loser = sides.winner.pk, sides.loser.pk
+    winner, loser = pair.winner.pk, pair.loser.pk
     warnings = []
-    for (name, label, limit), by_root in held.identifiers.items():
+    for (name, label, limit), by_root in kept.identifiers.items():
         both = [*by_root.get(winner, []), *by_root.get(loser, [])]
         values = list(dict.fromkeys(both))
         if limit is not None and len(values) > limit and by_root.get(winner) and by_root.get(loser):
-            shown = " and ".join(value if sees else mask_identifier(name, value) for value in values)
+            values_text = " and ".join(
+                value if can_view_pii else mask_identifier(name, value) for value in values
+            )
             warnings.append(
-                f"{label}: {shown}. One person has at most {limit}, so these may be different people."
+                f"{label}: {values_text}. One person has at most {limit}, so these may be different people."
             )
     if sentence := verdicts.objection(winner, loser):
         warnings.append(sentence)
-    events, own = sides.moved["events"], members_count(winner)["events"]
+    events, own = pair.moved["events"], members_count(winner)["events"]
     if events > own:
         warnings.append(
             f"#{loser} is the more active one (events: {events:,} against {own:,}). Consider swapping the two."
@@ -261,9 +262,9 @@ def _warnings(sides: Sides, held: _Held, *, sees: bool) -> list[str]:
 
 
 def _consent_rows(
-    winner: Mapping[tuple[str, str], Current],
-    loser: Mapping[tuple[str, str], Current],
-    result: Mapping[tuple[str, str], Current],
+    winner: Mapping[tuple[str, str], CurrentConsent],
+    loser: Mapping[tuple[str, str], CurrentConsent],
+    result: Mapping[tuple[str, str], CurrentConsent],
 ) -> list[ConsentRow]:
     rows = []
     for channel, purpose in sorted(result):
@@ -283,7 +284,7 @@ def _consent_rows(
     return rows
 
 
-def _consent_rule(left: Current | None, right: Current | None, result: Current) -> str:
+def _consent_rule(left: CurrentConsent | None, right: CurrentConsent | None, result: CurrentConsent) -> str:
     if left is None or right is None:
         return "only"
     if left.state == right.state:
@@ -293,7 +294,7 @@ def _consent_rule(left: Current | None, right: Current | None, result: Current) 
     return "latest" if result.at == max(left.at, right.at) else "caution"
 
 
-def _undo_rows(done: Unmerged, specs: Mapping[str, Spec]) -> list[UndoRow]:
+def _undo_rows(done: Unmerged, specs: Mapping[str, AttributeSpec]) -> list[UndoRow]:
     keys = dict.fromkeys([*Profile.FIELDS, *done.fields, *done.returned])
     return [
         UndoRow(

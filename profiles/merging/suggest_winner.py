@@ -1,4 +1,4 @@
-"""Which of two profiles should survive (M1)."""
+"""Two profiles → which of them should survive a merge."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Suggestion:
 
 
 def suggest_winner(a_id: int, b_id: int) -> Suggestion:
-    """The one with a valid e-mail, then the recognized one, then the one active first. One query.
+    """The profile with a valid e-mail, else the recognized one, else the one active first. One query.
 
     Ids merged away stand for their surviving profiles. Raises NotFound.
     """
@@ -30,19 +30,19 @@ def suggest_winner(a_id: int, b_id: int) -> Suggestion:
         row.pk: row.canonical
         for row in Profile.objects.filter(pk__in=[a_id, b_id]).select_related("canonical")
     }
-    for wanted in (a_id, b_id):
-        if wanted not in rows:
-            raise NotFound(f"No profile “{wanted}”.")
+    for profile_id in (a_id, b_id):
+        if profile_id not in rows:
+            raise NotFound(f"No profile “{profile_id}”.")
     return better_of(rows[a_id], rows[b_id])
 
 
 def better_of(a: Profile, b: Profile) -> Suggestion:
     """The same of two loaded profiles. Pure."""
     winner, loser = sorted((a, b), key=rank)
-    for place, reason in enumerate(
+    for position, reason in enumerate(
         ("it has a valid e-mail", "it is a recognized person", "it was active first")
     ):
-        if rank(winner)[place] != rank(loser)[place]:
+        if rank(winner)[position] != rank(loser)[position]:
             return Suggestion(winner.pk, loser.pk, reason)
     return Suggestion(winner.pk, loser.pk, "it was here first")
 
@@ -50,20 +50,20 @@ def better_of(a: Profile, b: Profile) -> Suggestion:
 def suggest_winners(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """``(winner, loser)`` of many pairs, as ids of their surviving profiles, in their order. One query.
 
-    A pair of whom one is gone stays as it is: whoever merges it says why it cannot be.
+    A pair with an unknown id stays as it is: the merge says why it is refused.
     """
-    ids = {one for pair in pairs for one in pair}
-    told = (
+    ids = {pk for pair in pairs for pk in pair}
+    columns = (
         "canonical__email",
         "canonical__is_recognized",
         "canonical__first_seen_at",
         "canonical__created_at",
     )
-    people = Profile.objects.select_related("canonical").only("canonical_id", *told).in_bulk(ids)
+    profiles = Profile.objects.select_related("canonical").only("canonical_id", *columns).in_bulk(ids)
     chosen = []
     for a_id, b_id in pairs:
-        if a_id in people and b_id in people:
-            best = better_of(people[a_id].canonical, people[b_id].canonical)
+        if a_id in profiles and b_id in profiles:
+            best = better_of(profiles[a_id].canonical, profiles[b_id].canonical)
             chosen.append((best.winner_id, best.loser_id))
         else:
             chosen.append((a_id, b_id))

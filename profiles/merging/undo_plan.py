@@ -1,4 +1,4 @@
-"""What the rows of some people say without one merge of each, before anything is written."""
+"""Locked trees of merges → an ``UndoPlan`` of each: what the rows become without one merge, before anything is written."""
 
 from __future__ import annotations
 
@@ -11,161 +11,187 @@ from django.db.models import Q, prefetch_related_objects
 
 from cdp.sql import run
 from cdp.times import day
+from profiles import sql
 from profiles.identity import graph
-from profiles.merging.merge_tree import Tree
-from profiles.merging.undo_replay import UNSIGNED, History, Played, Writer, build_history, play
-from profiles.merging.wording import who
+from profiles.merging.undo_replay import UNSIGNED, Edit, History, Replay, Writer, build_history, replay
 from profiles.models import Change, Merge, Profile
 from profiles.values.merged_fields import SEEN, Values, changed, is_attribute, row_values
 
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """What lands on the loser again: ``fields`` as they change its row, ``edits`` as they were made once."""
-
-    via: int | None
-    fields: dict[str, list[Any]]
-    edits: list[dict[str, list[Any]]]
+FieldChanges = dict[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Without:
+class MergeTree:
+    """One surviving profile, locked, with the active merges below it.
+
+    ``path`` leads from the merge's winner up to the root; ``subtree`` are the ids that go back with the loser;
+    ``rows`` are those of both.
+    """
+
+    merge: Merge
+    edges: list[Merge]
+    path: list[int]
+    subtree: set[int]
+    rows: dict[int, Profile]
+
+    @property
+    def root(self) -> Profile:
+        return self.rows[self.path[-1]]
+
+    @property
+    def loser(self) -> Profile:
+        return self.rows[self.merge.loser_id]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedEdits:
+    """What is written on the loser again: ``fields`` as they change its row, ``edits`` as they were made once."""
+
+    via_id: int | None
+    fields: FieldChanges
+    edits: list[FieldChanges]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
     """A tree without its merge.
 
-    ``new``: ``{profile id: {field: [old, new]}}`` of the chain and the loser; ``received`` is what lands on the loser
-    again; ``effects`` what each later merge changes then; ``fields`` are those that were looked at; ``kept``:
+    ``changes``: ``{profile id: {field: [old, new]}}`` of the path and the loser; ``returned`` is what the loser gets
+    back; ``effects`` what each later merge changes then; ``fields`` are those that were looked at; ``kept``:
     ``[{"field", "reason"}]``, what the merge brought and what stays.
     """
 
-    tree: Tree
+    tree: MergeTree
     fields: frozenset[str]
-    new: dict[int, dict[str, list[Any]]]
-    received: list[Returned]
-    effects: dict[int, dict[str, list[Any]]]
+    changes: dict[int, FieldChanges]
+    returned: list[ReturnedEdits]
+    effects: dict[int, FieldChanges]
     kept: list[dict[str, str]]
 
     @property
-    def told(self) -> dict[int, dict[str, list[Any]]]:
-        """``new`` as the journal names it: first and last visit are not told."""
+    def journal_fields(self) -> dict[int, FieldChanges]:
+        """``changes`` as the journal names them: without first and last visit."""
         return {
-            pk: {key: pair for key, pair in fields.items() if key not in SEEN}
-            for pk, fields in self.new.items()
+            pk: {key: change for key, change in fields.items() if key not in SEEN}
+            for pk, fields in self.changes.items()
         }
 
 
-def play_without(trees: Sequence[Tree]) -> list[Without]:
-    """Each person's history played as it was and without the merge. Two to seven queries for any number."""
-    plays = [_played(tree, history) for tree, history in zip(trees, _histories(trees), strict=True)]
-    _correct_seen(plays)
-    reasons = _reasons(plays)
+def plan_undos(trees: Sequence[MergeTree]) -> list[UndoPlan]:
+    """Each profile's history replayed as it was and without the merge. Two to seven queries for any number."""
+    comparisons = [_compared(tree, history) for tree, history in zip(trees, _histories(trees), strict=True)]
+    _correct_visits(comparisons)
     return [
-        Without(
-            tree=one.tree,
-            fields=one.history.fields,
-            new=one.new,
-            received=_received(one),
-            effects=one.without.effects,
+        UndoPlan(
+            tree=comparison.tree,
+            fields=comparison.history.fields,
+            changes=comparison.changes,
+            returned=_returned(comparison),
+            effects=comparison.without.effects,
             kept=kept,
         )
-        for one, kept in zip(plays, reasons, strict=True)
+        for comparison, kept in zip(comparisons, _kept(comparisons), strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class _BothWays:
-    """A person's history, as it was and without the merge."""
+class _Comparison:
+    """A profile's history, replayed as it was and without the merge."""
 
-    tree: Tree
+    tree: MergeTree
     history: History
-    actual: Played
-    without: Played
+    actual: Replay
+    without: Replay
 
     @property
-    def new(self) -> dict[int, dict[str, list[Any]]]:
-        sides = (*self.tree.chain, self.tree.merge.loser_id)
-        return {pk: changed(self.history.rows[pk], self.without.values[pk]) for pk in sides}
+    def changes(self) -> dict[int, FieldChanges]:
+        ids = (*self.tree.path, self.tree.merge.loser_id)
+        return {pk: changed(self.history.rows[pk], self.without.values[pk]) for pk in ids}
 
     @property
-    def since(self) -> int:
+    def merge_position(self) -> int:
         return self.history.steps.index(self.tree.merge)
 
 
-def _histories(trees: Sequence[Tree]) -> list[History]:
-    """Of each person in the fields the merge can have touched."""
-    fields = _touched(trees)
+def _histories(trees: Sequence[MergeTree]) -> list[History]:
+    """Of each profile in the fields the merge can have touched."""
+    fields = _touched_fields(trees)
     members = _members(trees)
     merging = Q(kind__in=[Change.Kind.MERGED, Change.Kind.UNMERGED])
     setting = Q(fields__has_any_keys=sorted({key for keys in fields for key in keys} - SEEN.keys()))
-    place = {pk: number for number, rows in enumerate(members) for pk in rows}
+    tree_of = {pk: number for number, rows in enumerate(members) for pk in rows}
     changes: list[list[Change]] = [[] for _ in trees]
-    for change in Change.objects.filter(merging | setting, profile_id__in=list(place)).order_by("pk"):
-        changes[place[change.profile_id]].append(change)
+    for change in Change.objects.filter(merging | setting, profile_id__in=list(tree_of)).order_by("pk"):
+        changes[tree_of[change.profile_id]].append(change)
     return [
-        build_history({pk: row_values(row) for pk, row in rows.items()}, tree.edges, theirs, keys)
-        for tree, rows, theirs, keys in zip(trees, members, changes, fields, strict=True)
+        build_history({pk: row_values(row) for pk, row in rows.items()}, tree.edges, journal, keys)
+        for tree, rows, journal, keys in zip(trees, members, changes, fields, strict=True)
     ]
 
 
-def _touched(trees: Sequence[Tree]) -> list[set[str]]:
+def _touched_fields(trees: Sequence[MergeTree]) -> list[set[str]]:
     """What each merge changed, and what arrived at the survivors by those who go back. One query."""
-    place = {pk: number for number, tree in enumerate(trees) for pk in tree.chain}
+    tree_of = {pk: number for number, tree in enumerate(trees) for pk in tree.path}
     fields: list[set[str]] = [{*tree.merge.after, *SEEN} for tree in trees]
-    sides = [pk for tree in trees for pk in tree.side]
-    returning = Change.objects.filter(profile_id__in=list(place), via_id__in=sides)
-    for profile_id, via_id, told in returning.values_list("profile_id", "via_id", "fields"):
-        number = place[profile_id]
-        if via_id in trees[number].side:
-            fields[number].update(filter(is_attribute, told))
+    subtrees = [pk for tree in trees for pk in tree.subtree]
+    returning = Change.objects.filter(profile_id__in=list(tree_of), via_id__in=subtrees)
+    for profile_id, via_id, journal in returning.values_list("profile_id", "via_id", "fields"):
+        number = tree_of[profile_id]
+        if via_id in trees[number].subtree:
+            fields[number].update(filter(is_attribute, journal))
     return fields
 
 
-def _members(trees: Sequence[Tree]) -> list[dict[int, Profile]]:
-    """Every row of each person. No query when all are held: nobody is merged into those that are not."""
-    others = [[edge.loser_id for edge in tree.edges if edge.loser_id not in tree.held] for tree in trees]
-    rows = Profile.objects.defer("search").in_bulk([pk for some in others for pk in some])
-    return [tree.held | {pk: rows[pk] for pk in some} for tree, some in zip(trees, others, strict=True)]
+def _members(trees: Sequence[MergeTree]) -> list[dict[int, Profile]]:
+    """Every row of each profile. No query when all are locked: nobody is merged into those that are not."""
+    unlocked = [[edge.loser_id for edge in tree.edges if edge.loser_id not in tree.rows] for tree in trees]
+    rows = Profile.objects.defer("search").in_bulk([pk for ids in unlocked for pk in ids])
+    return [tree.rows | {pk: rows[pk] for pk in ids} for tree, ids in zip(trees, unlocked, strict=True)]
 
 
-def _played(tree: Tree, history: History) -> _BothWays:
-    actual = play(history)
-    # The surprises but for newer visits on the chain: no journal tells whose they were, the events do.
-    surprises = {
-        pk: {key: value for key, value in found.items() if key not in SEEN or pk not in tree.chain}
-        for pk, found in actual.surprises.items()
+def _compared(tree: MergeTree, history: History) -> _Comparison:
+    actual = replay(history)
+    # Without newer visits on the path: no journal names whose they were, the events do.
+    unexplained = {
+        pk: {key: value for key, value in values.items() if key not in SEEN or pk not in tree.path}
+        for pk, values in actual.unexplained.items()
     }
-    return _BothWays(tree, history, actual, play(history, without=tree.merge, surprises=surprises))
+    return _Comparison(tree, history, actual, replay(history, without=tree.merge, unexplained=unexplained))
 
 
-# --- First and last seen ------------------------------------------------------------------------------
+# --- First and last visit -----------------------------------------------------------------------------
 
 
-def _correct_seen(plays: Sequence[_BothWays]) -> None:
-    """Where first or last seen moved since, take it from each side's own events. At most one query."""
-    moved = [(one, keys) for one in plays if (keys := _moved(one))]
+def _correct_visits(comparisons: Sequence[_Comparison]) -> None:
+    """Where first or last visit changed since, take it from each side's own events. At most one query."""
+    moved = [(comparison, keys) for comparison in comparisons if (keys := _moved_visits(comparison))]
     if not moved:
         return
-    seen = _seen_in_events([one.tree.root.pk for one, _ in moved])
-    for one, keys in moved:
-        _correct(one, keys, seen)
+    seen = _visits_in_events([comparison.tree.root.pk for comparison, _ in moved])
+    for comparison, keys in moved:
+        _correct(comparison, keys, seen)
 
 
-def _moved(one: _BothWays) -> list[str]:
-    actual = one.actual
+def _moved_visits(comparison: _Comparison) -> list[str]:
+    actual = comparison.actual
     return [
         key
         for key in SEEN
-        if any((pk, key) in actual.visited or key in actual.surprises.get(pk, {}) for pk in one.tree.chain)
+        if any(
+            (pk, key) in actual.moved_visits or key in actual.unexplained.get(pk, {})
+            for pk in comparison.tree.path
+        )
     ]
 
 
 def _correct(
-    one: _BothWays, keys: Sequence[str], seen: Mapping[str, Mapping[int, datetime.datetime]]
+    comparison: _Comparison, keys: Sequence[str], seen: Mapping[str, Mapping[int, datetime.datetime]]
 ) -> None:
-    tree, without, rows = one.tree, one.without, one.history.rows
+    tree, without, rows = comparison.tree, comparison.without, comparison.history.rows
     winner_of = {edge.loser_id: edge.winner_id for edge in tree.edges if edge.pk != tree.merge.pk}
-    for pk in (*tree.chain, tree.merge.loser_id):
+    for pk in (*tree.path, tree.merge.loser_id):
         for key in keys:
-            moments = [seen[key].get(member) for member in graph.side_of(pk, winner_of)]
+            moments = [seen[key].get(member) for member in graph.subtree_of(pk, winner_of)]
             _extend(without.values[pk], key, moments)
     root = tree.root.pk
     for key in keys:
@@ -181,12 +207,12 @@ def _extend(values: Values, key: str, moments: Iterable[datetime.datetime | None
     values[key] = SEEN[key](known) if known else None
 
 
-def _seen_in_events(root_ids: Sequence[int]) -> dict[str, dict[int, datetime.datetime]]:
+def _visits_in_events(root_ids: Sequence[int]) -> dict[str, dict[int, datetime.datetime]]:
     """Each member's first and last event, both ends of one index. One query."""
     rows = run(
         "SELECT p.id, (SELECT min(occurred_at) FROM profiles_event WHERE profile_id = p.id),"
         " (SELECT max(occurred_at) FROM profiles_event WHERE profile_id = p.id)"
-        " FROM profiles_profile p WHERE p.canonical_id = ANY(%b::bigint[])",
+        f" FROM {sql.PROFILES} p WHERE p.canonical_id = ANY(%b::bigint[])",
         [list(root_ids)],
     )
     return {
@@ -195,62 +221,68 @@ def _seen_in_events(root_ids: Sequence[int]) -> dict[str, dict[int, datetime.dat
     }
 
 
-# --- What goes along, and what stays ------------------------------------------------------------------
+# --- What goes back, and what stays -------------------------------------------------------------------
 
 
-def _received(one: _BothWays) -> list[Returned]:
-    """What lands on the loser without the merge, in order; neighbours by one via are one."""
-    found: list[Returned] = []
-    since = one.since
-    for place, (root, wrote) in one.without.landed.items():
-        if place < since or root != one.tree.merge.loser_id:
+def _returned(comparison: _Comparison) -> list[ReturnedEdits]:
+    """What is written on the loser without the merge, in order; neighbours by one ``via_id`` are one."""
+    returned: list[ReturnedEdits] = []
+    since = comparison.merge_position
+    for position, (root_id, wrote) in comparison.without.edits_on.items():
+        if position < since or root_id != comparison.tree.merge.loser_id:
             continue
-        step = one.history.steps[place]
-        via = step.member_id  # type: ignore[union-attr]
-        if not found or found[-1].via != via:
-            found.append(Returned(via, {}, []))
+        edit = comparison.history.steps[position]
+        assert isinstance(edit, Edit)  # noqa: S101  (only edits are written)
+        if not returned or returned[-1].via_id != edit.member_id:
+            returned.append(ReturnedEdits(edit.member_id, {}, []))
         for key, (old, new) in wrote.items():
-            told = found[-1].fields.setdefault(key, [old, new])
-            told[1] = new
-        found[-1].edits.append({key: step.fields[key] for key in wrote if key not in SEEN})  # type: ignore[union-attr]
-    return found
+            change = returned[-1].fields.setdefault(key, [old, new])
+            change[1] = new
+        returned[-1].edits.append({key: edit.fields[key] for key in wrote if key not in SEEN})
+    return returned
 
 
-def _reasons(plays: Sequence[_BothWays]) -> list[list[dict[str, str]]]:
+def _kept(comparisons: Sequence[_Comparison]) -> list[list[dict[str, str]]]:
     """The fields each merge brought that stay on the survivor, with the reason. No query where nothing stays."""
-    stays = [_stays(one) for one in plays]
+    staying = [_staying(comparison) for comparison in comparisons]
     # Read for the few that are named, not for the whole journal.
-    changes = [writer for some in stays for _, writer, _ in some if isinstance(writer, Change)]
+    changes = [writer for fields in staying for _, writer, _ in fields if isinstance(writer, Change)]
     prefetch_related_objects(changes, "user", "key", "source")
-    found = []
-    for one, some in zip(plays, stays, strict=True):
-        late = {step.change.pk for step in one.history.steps[one.since :] if not isinstance(step, Merge)}
-        told = [(key, _reason(writer, otherwise, late)) for key, writer, otherwise in some]
-        found.append([{"field": key, "reason": reason} for key, reason in told if reason])
-    return found
+    kept = []
+    for comparison, fields in zip(comparisons, staying, strict=True):
+        later_steps = comparison.history.steps[comparison.merge_position :]
+        later = {step.change.pk for step in later_steps if not isinstance(step, Merge)}
+        reasons = [(key, _reason(writer, otherwise, later)) for key, writer, otherwise in fields]
+        kept.append([{"field": key, "reason": reason} for key, reason in reasons if reason])
+    return kept
 
 
-def _stays(one: _BothWays) -> list[tuple[str, Writer, Writer]]:
+def _staying(comparison: _Comparison) -> list[tuple[str, Writer, Writer]]:
     """``(field, who wrote it as it was, who without the merge)``."""
-    tree, actual, without, new = one.tree, one.actual, one.without, one.new
-    edge_to = {edge.loser_id: edge for edge in tree.edges}
-    stays = []
+    tree, actual, without, changes = (
+        comparison.tree,
+        comparison.actual,
+        comparison.without,
+        comparison.changes,
+    )
+    edge_of = {edge.loser_id: edge for edge in tree.edges}
+    staying = []
     for key in sorted(actual.effects[tree.merge.pk].keys() - SEEN.keys()):
-        for pk in tree.chain:
-            if key not in new[pk]:
-                stays.append((key, actual.writers[pk][key], without.writers[pk][key]))
+        for pk in tree.path:
+            if key not in changes[pk]:
+                staying.append((key, actual.writers[pk][key], without.writers[pk][key]))
                 break
-            if pk not in edge_to or key not in actual.effects[edge_to[pk].pk]:
+            if pk not in edge_of or key not in actual.effects[edge_of[pk].pk]:
                 break
-    return stays
+    return staying
 
 
-def _reason(writer: Writer, otherwise: Writer, late: set[int]) -> str:
+def _reason(writer: Writer, otherwise: Writer, later: set[int]) -> str:
     """Why a value stands: by who wrote it last, as it was and without the merge."""
     if writer == UNSIGNED:
         return "changed since the merge"
-    if isinstance(writer, Change) and writer.pk in late:
-        return f"changed by {who(writer)} on {day(writer.at)}"
+    if isinstance(writer, Change) and writer.pk in later:
+        return f"changed by {writer.author} on {day(writer.at)}"
     if isinstance(otherwise, Merge):
         return f"taken from profile #{otherwise.loser_id}, which is merged too"
     return ""

@@ -1,13 +1,11 @@
-"""What the rows of one person would say had one of the merges never happened.
+"""The journal of one profile → what its rows would say had one of its merges never happened. Pure, no query in here.
 
-Undoing by ``before`` and ``after`` alone is exact for the last merge only. Here the members' rows are played
-again from what the journal says they were, through every edit and every active merge in the order they
+Undoing by ``before`` and ``after`` alone is exact for the last merge only. Here the members' rows are replayed
+from what the journal says they were, through every edit and every active merge in the order they
 happened, once as it was and once without the merge to be undone. An edit that arrived by a member's
 identifier goes wherever that member is at that moment, so what came by the loser returns with the loser.
-Where the first playing does not end at what the rows really say (something wrote without the journal),
+Where the first replay does not end at what the rows really say (something wrote without the journal),
 the difference counts as an edit nobody signed, and stays.
-
-Pure: no query in here.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ Writer = Change | Merge | str | None
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One journal entry that set values: on ``member_id``, wherever it belongs when played."""
+    """One journal entry that set values: on ``member_id``, wherever that belongs when replayed."""
 
     member_id: int
     fields: dict[str, list[Any]]
@@ -38,144 +36,144 @@ Step = Edit | Merge
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One person: what the rows say now, what they said first, and the steps between, oldest first.
+    """One profile: what its rows say now, what they said first, and the steps between, oldest first.
 
-    ``seen`` is ``{merge id: {field: value}}``: when the winner had been seen first and last, just before.
+    ``visits_before`` is ``{merge id: {field: value}}``: when the winner had been seen first and last, just before.
     """
 
     rows: dict[int, Values]
     first: dict[int, Values]
     steps: list[Step]
     fields: frozenset[str]
-    seen: dict[int, Values]
+    visits_before: dict[int, Values]
 
 
 @dataclass(slots=True)
-class Played:
-    """How a playing ended.
+class Replay:
+    """How a replay ended.
 
     ``values`` and ``writers`` per profile and field; ``effects`` is ``{merge id: {field: [before, after]}}``;
-    ``landed`` is the profile each edit's values were written to, by position in the steps; ``surprises`` is
-    what the rows say beyond that, ``visited`` the ``(profile, field)`` whose first or last visit moved between
+    ``edits_on`` is ``{position of the edit: (profile it was written on, what it changed)}``; ``unexplained`` is what
+    the rows say beyond that, ``moved_visits`` the ``(profile, field)`` whose first or last visit changed between
     two merges.
     """
 
     values: dict[int, Values]
     writers: dict[int, dict[str, Writer]]
     effects: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
-    landed: dict[int, tuple[int, dict[str, list[Any]]]] = field(default_factory=dict)
-    surprises: dict[int, Values] = field(default_factory=dict)
-    visited: set[tuple[int, str]] = field(default_factory=set)
+    edits_on: dict[int, tuple[int, dict[str, list[Any]]]] = field(default_factory=dict)
+    unexplained: dict[int, Values] = field(default_factory=dict)
+    moved_visits: set[tuple[int, str]] = field(default_factory=set)
 
 
 def build_history(
     rows: dict[int, Values], merges: Iterable[Merge], changes: Iterable[Change], fields: Iterable[str]
 ) -> History:
-    """Put the journal entries and active merges of one person, both in id order, in the order they happened."""
+    """Put the journal entries and active merges of one profile, both in id order, in the order they happened."""
     wanted = frozenset(fields)
-    waiting = {merge.pk: merge for merge in merges}
+    unplaced = {merge.pk: merge for merge in merges}
     steps: list[Step] = []
     first: dict[int, Values] = defaultdict(dict)
-    seen: dict[int, Values] = {}
+    visits: dict[int, Values] = {}
     for change in changes:
-        told = {key: pair for key, pair in _told(change).items() if key in wanted}
-        for key, (old, _) in told.items():
+        entry = {key: pair for key, pair in _fields_of(change).items() if key in wanted}
+        for key, (old, _) in entry.items():
             if change.profile_id in rows:
                 first[change.profile_id].setdefault(key, loaded(key, old))
         if change.kind == Change.Kind.MERGED:
-            merge = waiting.get(change.cause_id or 0)
+            merge = unplaced.get(change.cause_id or 0)
             if merge is not None and merge.winner_id == change.profile_id:
-                steps.append(waiting.pop(merge.pk))
-                seen[merge.pk] = {key: loaded(key, old) for key, (old, _) in _seen(change).items()}
-        elif (member := _edited(change)) in rows and told:
-            steps += [Edit(member, edit, change) for edit in _edits(change, told, wanted)]
-    # A merge the journal does not know of happened before everything it tells.
-    early: list[Step] = list(waiting.values())
+                steps.append(unplaced.pop(merge.pk))
+                visits[merge.pk] = {key: loaded(key, old) for key, (old, _) in _visits_of(change).items()}
+        elif (member := _edited_member(change)) in rows and entry:
+            steps += [Edit(member, edit, change) for edit in _edits_of(change, entry, wanted)]
+    # A merge the journal does not know of happened before everything in it.
+    early: list[Step] = list(unplaced.values())
     base = {pk: {key: first[pk].get(key, row.get(key)) for key in wanted} for pk, row in rows.items()}
-    return History(rows, base, early + steps, wanted, seen)
+    return History(rows, base, early + steps, wanted, visits)
 
 
-def _told(change: Change) -> Mapping[str, list[Any]]:
-    return {**change.fields, **_seen(change)}
+def _fields_of(change: Change) -> Mapping[str, list[Any]]:
+    return {**change.fields, **_visits_of(change)}
 
 
-def _seen(change: Change) -> Mapping[str, list[Any]]:
+def _visits_of(change: Change) -> Mapping[str, list[Any]]:
     return (change.detail or {}).get("seen") or {}
 
 
-def _edits(
-    change: Change, told: dict[str, list[Any]], wanted: frozenset[str]
+def _edits_of(
+    change: Change, entry: dict[str, list[Any]], wanted: frozenset[str]
 ) -> Iterable[dict[str, list[Any]]]:
-    """The edits an entry stands for, as they were made: one, or those an undo gave back."""
-    made = (change.detail or {}).get("edits")
-    if not made:
-        return [told]
-    edits = [{key: pair for key, pair in edit.items() if key in wanted} for edit in made]
-    rest = {key: pair for key, pair in told.items() if not any(key in edit for edit in edits)}
+    """The edits an entry stands for, as they were made: itself, or those an undo gave back."""
+    returned = (change.detail or {}).get("edits")
+    if not returned:
+        return [entry]
+    edits = [{key: pair for key, pair in edit.items() if key in wanted} for edit in returned]
+    rest = {key: pair for key, pair in entry.items() if not any(key in edit for edit in edits)}
     return [edit for edit in (*edits, rest) if edit]
 
 
-def _edited(change: Change) -> int | None:
-    """The member an entry's values belong to; None for entries that only tell of an undo's repairs."""
+def _edited_member(change: Change) -> int | None:
+    """The member an entry's values belong to; None for entries that only record an undo's repairs."""
     if change.kind == Change.Kind.UNMERGED and (change.detail or {}).get("side") != "loser":
         return None
     return change.via_id or change.profile_id
 
 
-def play(
+def replay(
     history: History,
     *,
     without: Merge | None = None,
-    surprises: Mapping[int, Values] | None = None,
-) -> Played:
-    """Play the steps. Without ``surprises`` they are found on the way; with them they are put in again."""
-    played = Played(
+    unexplained: Mapping[int, Values] | None = None,
+) -> Replay:
+    """Replay the steps. Without ``unexplained`` it is found on the way; with it, it is put in again."""
+    result = Replay(
         {pk: dict(values) for pk, values in history.first.items()},
         {pk: dict.fromkeys(history.fields) for pk in history.first},
     )
-    above: dict[int, int] = {}
+    winner_of: dict[int, int] = {}
     settled: set[int] = set()
 
     def settle(pk: int) -> None:
         """Bring a profile to what its row really says, at the moment the row stopped changing."""
         settled.add(pk)
-        if surprises is None:
+        if unexplained is None:
             now = {key: history.rows[pk].get(key) for key in history.fields}
-            found = {key: new for key, (_, new) in changed(played.values[pk], now).items()}
-            if found:
-                played.surprises[pk] = found
+            difference = {key: new for key, (_, new) in changed(result.values[pk], now).items()}
+            if difference:
+                result.unexplained[pk] = difference
         else:
-            found = dict(surprises.get(pk, {}))
-        played.values[pk].update(found)
-        played.writers[pk].update(dict.fromkeys(found, UNSIGNED))
+            difference = dict(unexplained.get(pk, {}))
+        result.values[pk].update(difference)
+        result.writers[pk].update(dict.fromkeys(difference, UNSIGNED))
 
-    for place, step in enumerate(history.steps):
+    for position, step in enumerate(history.steps):
         if isinstance(step, Edit):
             root = step.member_id
-            while root in above:
-                root = above[root]
-            played.landed[place] = (root, _write(played, root, step))
+            while root in winner_of:
+                root = winner_of[root]
+            result.edits_on[position] = (root, _write(result, root, step))
         else:
             settle(step.loser_id)
             if without is None or step.pk != without.pk:
-                above[step.loser_id] = step.winner_id
-                before = played.values[step.winner_id]
-                moved = changed(before, history.seen.get(step.pk, {}))
-                played.visited.update((step.winner_id, key) for key in moved)
-                played.effects[step.pk] = _join(played, step, history.fields)
+                winner_of[step.loser_id] = step.winner_id
+                before = result.values[step.winner_id]
+                moved = changed(before, history.visits_before.get(step.pk, {}))
+                result.moved_visits.update((step.winner_id, key) for key in moved)
+                result.effects[step.pk] = _merge(result, step, history.fields)
     for pk in history.first.keys() - settled:
         settle(pk)
-    return played
+    return result
 
 
-def _write(played: Played, root: int, edit: Edit) -> dict[str, list[Any]]:
-    values = played.values[root]
+def _write(result: Replay, root: int, edit: Edit) -> dict[str, list[Any]]:
+    values = result.values[root]
     wrote = {}
     for key, (old, new) in edit.fields.items():
         before = values.get(key)
         values[key] = _edited_list(before, old, new) if isinstance(new, list) else loaded(key, new)
         wrote[key] = [before, values[key]]
-        played.writers[root][key] = edit.change
+        result.writers[root][key] = edit.change
     return wrote
 
 
@@ -188,8 +186,8 @@ def _edited_list(before: Any, old: Any, new: list[Any]) -> list[Any]:
     return kept + [item for item in new if item not in old and item not in kept]
 
 
-def _join(played: Played, merge: Merge, fields: Iterable[str]) -> dict[str, list[Any]]:
-    winner, loser = played.values[merge.winner_id], played.values[merge.loser_id]
+def _merge(result: Replay, merge: Merge, fields: Iterable[str]) -> dict[str, list[Any]]:
+    winner, loser = result.values[merge.winner_id], result.values[merge.loser_id]
     effect = {}
     for key in fields:
         before = winner.get(key)
@@ -197,5 +195,5 @@ def _join(played: Played, merge: Merge, fields: Iterable[str]) -> dict[str, list
         if before != after:
             effect[key] = [before, after]
             winner[key] = after
-            played.writers[merge.winner_id][key] = merge
+            result.writers[merge.winner_id][key] = merge
     return effect

@@ -1,4 +1,4 @@
-"""The tables of people. The journal (Change) is written by the same statement as the data it tells about."""
+"""The tables of profiles. The journal (Change) is written in the same transaction as the data it is about."""
 
 from profiles.models.consent import Consent
 from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
@@ -6,13 +6,13 @@ from profiles.models.duplicate import DuplicateCase, DuplicatePair, DuplicatePol
 from profiles.models.event import Event, EventName, EventSchema
 from profiles.models.identifier import Identifier
 from profiles.models.journal import Change
-from profiles.models.matching import MatchBase, MatchCrowd, MatchQueue, MatchRarity, MatchRow
+from profiles.models.matching import FrequentValue, MatchBase, MatchQueue, MatchRarity, MatchRow
 from profiles.models.merge import Merge, MergeBatch, MergeBatchRow
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
 from profiles.models.scorecard import ScorecardState, SourceAlarm, SourceHour
 from profiles.models.tag import ProfileTag, Tag
-from profiles.models.tracking import Cart, HeldJoin, LinkInterval, Receipt, Visit
+from profiles.models.tracking import Cart, HeldMerge, LinkInterval, Receipt, Visit
 
 __all__ = [
     "Address",
@@ -26,12 +26,12 @@ __all__ = [
     "Event",
     "EventName",
     "EventSchema",
-    "HeldJoin",
+    "FrequentValue",
+    "HeldMerge",
     "Identifier",
     "IdentifierType",
     "LinkInterval",
     "MatchBase",
-    "MatchCrowd",
     "MatchQueue",
     "MatchRarity",
     "MatchRow",

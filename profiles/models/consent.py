@@ -4,10 +4,10 @@ from django.db.models.functions import Now
 
 
 class Consent(models.Model):
-    """One row is one decision a person took; the ledger only grows (G4).
+    """One row is one decision a person took; the ledger only grows.
 
-    What holds now, per channel and purpose over all members of a person: the latest explicit decision;
-    a tie or an unknown time (``at`` empty) means *no* (M8).
+    What holds now, per channel and purpose over all members of a profile: the latest explicit decision;
+    a tie or an unknown time (``at`` empty) means *no*.
     """
 
     class State(models.TextChoices):

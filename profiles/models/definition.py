@@ -1,4 +1,4 @@
-"""What staff define: sources, identifier types, custom attributes."""
+"""What staff define: sources, write keys, identifier types, custom attributes."""
 
 import secrets
 
@@ -13,12 +13,12 @@ def new_secret() -> str:
 
 
 class Source(models.Model):
-    """One row is one door or system that data comes through. One per door ships (see profiles/builtin.py).
+    """One row is one system that sends data, or one way to enter it. One per channel ships (profiles/builtin.py).
 
-    Everything from ``main_type`` on is how its tracking calls are read; the other doors ignore it.
+    Everything from ``main_type`` on is how its tracking calls are read; sources of other channels ignore it.
     """
 
-    class Door(models.TextChoices):
+    class Channel(models.TextChoices):
         WEB = "web", "Web tracking"
         API = "api", "API"
         IMPORT = "import", "Import"
@@ -33,7 +33,7 @@ class Source(models.Model):
 
     id = models.SmallAutoField(primary_key=True)
     name = models.CharField(max_length=60)
-    door = models.CharField(max_length=10, choices=Door)
+    channel = models.CharField(max_length=10, choices=Channel, db_column="door")
     is_builtin = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -49,12 +49,12 @@ class Source(models.Model):
     identifies_by_email = models.BooleanField(
         "an e-mail identifies",
         default=True,
-        help_text="Off: traits.email of an identify call is an attribute and a contact value, nobody is joined by it.",
+        help_text="Off: traits.email of an identify call is an attribute and a contact value; it merges nobody.",
     )
     needs_confirmation = models.BooleanField(
         "double opt-in",
         default=False,
-        help_text="E-mails arrive unverified: kept pending, leading nowhere until a confirm call.",
+        help_text="E-mails arrive unverified and identify nobody until a confirm call.",
     )
     needs_user_hash = models.BooleanField(
         "userId must be signed",
@@ -81,9 +81,9 @@ class Source(models.Model):
     merges_per_hour = models.PositiveIntegerField(
         "automatic merges an hour",
         default=1000,
-        help_text="More than this are held in the inbox instead of carried out.",
+        help_text="More than this wait for review instead.",
     )
-    # Signs user ids. After a rotation the one before is taken, too, for a while (profiles/tracking/sources/signing_secrets.py).
+    # Signs user ids. After a rotation the one before is accepted, too, for a while (profiles/tracking/sources/signing_secrets.py).
     hash_secret = models.CharField(max_length=64, default=new_secret, editable=False)
     hash_secret_since = models.DateTimeField(db_default=Now(), editable=False)
     hash_secret_used_at = models.DateTimeField(null=True, editable=False, help_text="To the hour.")
@@ -133,7 +133,7 @@ class WriteKey(models.Model):
 
 
 class IdentifierType(models.Model):
-    """One row is one kind of value that can lead to a person (I1)."""
+    """One row is one kind of value that can identify a profile."""
 
     class Strength(models.TextChoices):
         HARD = "hard", "Hard: belongs to one person"
@@ -155,13 +155,13 @@ class IdentifierType(models.Model):
     label = models.CharField(max_length=60, blank=True)
     strength = models.CharField(max_length=4, choices=Strength, default=Strength.HARD)
     is_unique = models.BooleanField(
-        "leads to one profile",
+        "identifies one profile",
         default=True,
-        help_text="Off: kept as a contact value only; families may share it and it resolves nothing.",
+        help_text="Off: a contact value only. Families may share it; it identifies nobody.",
     )
     is_main = models.BooleanField(
         default=False,
-        help_text="Whoever holds one of these is a recognized person, not an anonymous visitor.",
+        help_text="A profile with one of these is a recognized person, not an anonymous visitor.",
     )
     priority = models.PositiveSmallIntegerField(
         default=10, help_text="1 is the strongest; decides when two clash."
@@ -196,7 +196,7 @@ class IdentifierType(models.Model):
 
 
 class AttributeDefinition(models.Model):
-    """One row is one custom attribute staff registered (P2); its values live in ``Profile.attributes``."""
+    """One row is one registered custom attribute; its values live in ``Profile.attributes``."""
 
     class Type(models.TextChoices):
         TEXT = "text", "Text"

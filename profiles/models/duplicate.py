@@ -1,4 +1,4 @@
-"""What is known about profiles that may be one person: pairs, the cases they are reviewed in, and the rules."""
+"""Profiles that may be one person: pairs, the cases they are reviewed in, and the rules."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 
 class Tier(models.TextChoices):
-    """How sure it is, never blended. ``related`` is a household or company: offered as that, never as a merge."""
+    """How sure it is; tiers are never mixed. ``related`` is a household or company: offered as that, never as a merge."""
 
     CERTAIN = "certain", "Certain"
     PROBABLE = "probable", "Probable"
@@ -21,10 +21,10 @@ class Tier(models.TextChoices):
 class DuplicatePair(models.Model):
     """One row is one pair of profiles that may be one person, and what people decided about it.
 
-    ``a`` is always the smaller id. A verdict *not a duplicate* is respected by every door (I11).
-    ``reasons`` is what a door saw (``[{code, type, value, source, text}]``), ``evidence`` what the model said
-    (``[[field, level, bits]]``; an adjustment has no field). Evidence holds no values: they are read from the
-    profiles when it is shown, so that an erasure leaves nothing behind.
+    ``a`` is always the smaller id. A verdict *not a duplicate* is respected by everything that merges.
+    ``reasons`` is why it was suggested as data came in (``[{code, type, value, source, text}]``), ``evidence`` the
+    model's (``[[field, level, bits]]``; an interaction has no field). Evidence has no values: they are read from the
+    profiles when it is displayed, so that an erasure leaves nothing behind.
     """
 
     class Verdict(models.TextChoices):
@@ -34,7 +34,7 @@ class DuplicatePair(models.Model):
         NOT_DUPLICATE = "not_duplicate", "Not a duplicate"
 
     class FoundBy(models.TextChoices):
-        DOOR = "door", "A value they share, seen at a door"
+        SHARED_VALUE = "door", "A value they share, as it came in"
         SCAN = "scan", "A scan of everybody"
         CHANGE = "change", "A change to one of them"
         PERSON = "person", "A person"
@@ -67,7 +67,9 @@ class DuplicatePair(models.Model):
     reasons = models.JSONField(default=list, db_default=[])
     evidence = models.JSONField(default=list, db_default=[])
     model_version = models.CharField(max_length=20, blank=True, default="", db_default="")
-    found_by = models.CharField(max_length=6, choices=FoundBy, default=FoundBy.DOOR, db_default=FoundBy.DOOR)
+    found_by = models.CharField(
+        max_length=6, choices=FoundBy, default=FoundBy.SHARED_VALUE, db_default=FoundBy.SHARED_VALUE
+    )
     case = models.ForeignKey(
         "profiles.DuplicateCase", models.SET_NULL, null=True, related_name="pairs", db_index=False
     )
@@ -113,7 +115,7 @@ class DuplicatePair(models.Model):
 
 
 class DuplicateCase(models.Model):
-    """One row is one group reviewed as a whole: people linked by pairs, or everybody who holds one shared value.
+    """One row is one group reviewed as a whole: people linked by pairs, or everybody who has one shared value.
 
     A *people* case is a connected group of certain and probable pairs; ``anchor`` is its smallest profile id and
     names it across scans. ``problem`` is why it is never merged without a person ("" when it may be).
@@ -197,7 +199,7 @@ class DuplicateCase(models.Model):
 class DuplicatePolicy(models.Model):
     """The one row of rules people set for duplicates, and what the product learned from their decisions.
 
-    A pair's probability is ``1 / (1 + 2 ** -(line_slope * score + line_offset))``.
+    A pair's probability is ``1 / (1 + 2 ** -(calibration_slope * score + calibration_offset))``.
     """
 
     auto_merge = models.BooleanField(
@@ -216,10 +218,13 @@ class DuplicatePolicy(models.Model):
         help_text="One address per line.",
     )
     reported_at = models.DateTimeField(null=True, editable=False)
-    line_slope = models.FloatField(default=1.0, editable=False)
-    line_offset = models.FloatField(default=0.0, editable=False)
-    line_decisions = models.PositiveIntegerField(
-        default=0, editable=False, help_text="How many decisions the line was fitted on."
+    calibration_slope = models.FloatField(db_column="line_slope", default=1.0, editable=False)
+    calibration_offset = models.FloatField(db_column="line_offset", default=0.0, editable=False)
+    calibration_decisions = models.PositiveIntegerField(
+        db_column="line_decisions",
+        default=0,
+        editable=False,
+        help_text="How many decisions the calibration was fitted on.",
     )
     fitted_at = models.DateTimeField(null=True, editable=False)
 

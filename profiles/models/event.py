@@ -17,9 +17,9 @@ class EventName(models.Model):
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """The one owner of the join from events to people (with ``by_canonical`` for whole-base scans)."""
+    """The join from events to surviving profiles: ``of_profiles`` for some, ``by_canonical`` for whole tables."""
 
-    def of_people(self, *roots: int) -> "EventQuerySet":
+    def of_profiles(self, *roots: int) -> "EventQuerySet":
         """Events of the roots and of every profile merged into them."""
         from profiles.models.profile import Profile
 
@@ -42,7 +42,7 @@ class Event(models.Model):
     """One row is one accepted call about a person, on the profile it arrived at (never re-pointed by a merge).
 
     Calls that are not events (identify, group, alias …) are kept as well, traits as ``properties``: one table
-    holds what was sent, drops what is sent twice, and shows on the timeline who said what when.
+    keeps what was sent, drops what is sent twice, and puts it all on the timeline.
     ``envelope`` is the rest of the call as it was sent: ``message_id`` when it was not a UUID in its usual
     spelling, ``user_id``, ``anonymous_id``, ``sent_at``, ``timestamp``, ``marks`` (late, future, skewed) …
     """
@@ -54,7 +54,7 @@ class Event(models.Model):
         IDENTIFY = "identify", "Identified"
         UPDATE = "update", "Attributes sent"
         GROUP = "group", "Group joined"
-        ALIAS = "alias", "Ids joined"
+        ALIAS = "alias", "Ids merged"
         CONSENT = "consent", "Consent sent"
 
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="events", db_index=False)
@@ -90,7 +90,7 @@ class Event(models.Model):
 
 
 class EventSchema(models.Model):
-    """One row is what events of one name look like (T5).
+    """One row is the schema of the events of one name.
 
     ``properties`` is ``{name: {"type": …, "required": bool, "aliases": [other spellings], "enum": [...],
     "minimum": n, "maximum": n, "pattern": …, "description": …}}``; ``type`` is a JSON Schema type or

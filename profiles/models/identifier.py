@@ -8,15 +8,15 @@ class IdentifierQuerySet(models.QuerySet["Identifier"]):
     def resolving(self) -> "IdentifierQuerySet":
         return self.filter(resolves=True)
 
-    def of_people(self, *roots: int) -> "IdentifierQuerySet":
-        """Every identifier held by the roots or by a profile merged into them."""
+    def of_profiles(self, *roots: int) -> "IdentifierQuerySet":
+        """Every identifier of the roots and of profiles merged into them."""
         return self.filter(profile__canonical_id__in=roots)
 
 
 class Identifier(models.Model):
-    """One row is one value that some profile holds, kept on the profile it arrived at for ever.
+    """One row is one value of a profile, kept for ever on the profile it arrived at.
 
-    ``resolves`` says whether the value leads to this profile: its type is unique, it is not pending
+    ``resolves`` says whether the value identifies this profile: its type is unique, it is not pending
     verification, not released by a deletion, and not the weaker side of a clash (kept as a contact value).
     """
 

@@ -7,13 +7,13 @@ from django.db.models.functions import Now
 class Change(models.Model):
     """One row is one operation on one profile: the journal.
 
-    System event on the timeline, provenance ("who set this, when, through which door"), undo log and time
-    travel in one. Written by the same statement or transaction as the data; only ever added.
+    System event on the timeline, provenance ("who set this, when, through which source"), undo log and time
+    travel in one. Written in the same transaction as the data; only ever added.
 
     ``fields`` is ``{field: [old, new]}``; custom attributes are ``attributes.<name>``; the many-valued
-    ``tags``, ``identifiers``, ``addresses``, ``consents`` hold ``[[what left], [what came]]``, identifiers
+    ``tags``, ``identifiers``, ``addresses``, ``consents`` are ``[[removed], [added]]``, identifiers
     as ``type:value`` and consents as ``channel/purpose=state``.
-    ``profile`` is the row that changed; ``via`` is the member whose identifier led there, when it was not
+    ``profile`` is the row that changed; ``via`` is the member whose identifier resolved to it, when it was not
     the root, so that an unmerge returns what arrived by the loser.
     """
 
@@ -80,3 +80,12 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} #{self.profile_id}"
+
+    @property
+    def author(self) -> str:
+        """Who made the change, for sentences. Load ``user``, ``key`` and ``source`` with it."""
+        if self.cause == self.Cause.IMPORT:
+            return f"import {self.cause_id}"
+        if self.user:
+            return self.user.get_username()
+        return self.key.name if self.key else self.source.name

@@ -1,4 +1,4 @@
-"""What finding duplicates keeps beside people: each one as the comparison sees them, and whom to look at anew."""
+"""What finding duplicates stores: each profile as it is compared, frequent values, and which profiles changed."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 
 class MatchRow(models.Model):
-    """One row is one live person as the comparison sees them (``profiles.duplicates.scoring.features``), kept by the queue.
+    """One row is one live profile as it is compared (``profiles.duplicates.scoring.features``), kept by the queue.
 
-    Whoever says nothing about a person (an anonymous visitor) has none. ``keys`` are what candidates share.
+    A profile without anything to compare (an anonymous visitor) has none. ``keys`` are what candidates share.
     ``version`` is what rows were built with (``profiles.duplicates.finding.match_rows.version``); a scan builds others anew.
     """
 
@@ -52,9 +52,9 @@ class CurrentTransaction(Func):
 
 
 class MatchQueue(models.Model):
-    """One row says that a profile changed in what comparisons look at. Written by triggers, emptied by workers.
+    """One row says that a profile changed in what is compared. Written by triggers, emptied by workers.
 
-    ``xact`` tells the one row of a person's edit from the thousands of an import's chunk.
+    ``xact`` distinguishes the one row of an edit by hand from the thousands of an import's chunk.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -69,8 +69,8 @@ class MatchQueue(models.Model):
         return f"#{self.profile_id}"
 
 
-class MatchCrowd(models.Model):
-    """One row is a value or key that too many people share: it makes nobody a candidate and weighs nothing.
+class FrequentValue(models.Model):
+    """One row is a value or key that too many profiles share: it makes no candidates and weighs nothing.
 
     ``field`` is email or phone with its ``value``, or ``key`` with the number of a match key.
     """
@@ -84,9 +84,9 @@ class MatchCrowd(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["key"], name="match_crowd_key_once"),
+            models.UniqueConstraint(fields=["key"], name="frequent_key_once"),
             models.UniqueConstraint(
-                fields=["field", "value"], condition=models.Q(key__isnull=True), name="match_crowd_value_once"
+                fields=["field", "value"], condition=models.Q(key__isnull=True), name="frequent_value_once"
             ),
         ]
 
@@ -114,7 +114,7 @@ class MatchRarity(models.Model):
 
 
 class MatchBase(models.Model):
-    """The one row about the last scan of everybody: how many people it compared, with which model, and when."""
+    """The one row about the last full scan: how many profiles it compared, with which model, and when."""
 
     people = models.PositiveIntegerField(default=0)
     pairs = models.PositiveIntegerField(default=0)

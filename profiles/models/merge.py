@@ -55,6 +55,13 @@ class Merge(models.Model):
     def __str__(self) -> str:
         return f"#{self.loser_id} into #{self.winner_id}"
 
+    @property
+    def undone_by_name(self) -> str:
+        """Who undid it, for sentences. Load ``undone_by`` and ``undone_by_key`` with it."""
+        if self.undone_by:
+            return self.undone_by.get_username()
+        return self.undone_by_key.name if self.undone_by_key else "the system"
+
 
 class MergeBatch(models.Model):
     """One row is many merges decided together: looked at, carried out and taken back as one.

@@ -1,4 +1,4 @@
-"""Profile: one row per person ever made, with the canonical pointer that merging moves."""
+"""Profiles, with the canonical pointer that merging moves, and their further addresses."""
 
 from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
@@ -9,8 +9,8 @@ from django.db.models.lookups import Exact
 
 from profiles.models.search import SearchText
 
-# What an index puts off is sorted in by whoever comes to this limit: with PostgreSQL's 4 MB some call of the tracking
-# door took 0.9 s beside an import.
+# The pending list of a GIN index is merged by whichever statement fills it: with PostgreSQL's 4 MB some tracking call
+# took 0.9 s beside an import.
 PENDING_KB = 128
 
 
@@ -18,7 +18,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
     """Sets of profiles. Each adjective is one WHERE; none causes a query."""
 
     def live(self) -> "ProfileQuerySet":
-        """People as everybody sees them: not merged away, deleted, erased or anonymized."""
+        """Surviving profiles in use: not merged away, deleted, erased or anonymized."""
         return self.filter(status=Profile.Status.LIVE)
 
     def recognized(self) -> "ProfileQuerySet":
@@ -32,7 +32,7 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
         return self.filter(canonical_id__in=roots)
 
     def tagged(self, name: str) -> "ProfileQuerySet":
-        """Roots where any member carries the tag."""
+        """Roots where any member has the tag."""
         from profiles.models.tag import ProfileTag
 
         links = ProfileTag.objects.filter(tag__name__iexact=name)
@@ -40,11 +40,11 @@ class ProfileQuerySet(models.QuerySet["Profile"]):
 
 
 class Profile(models.Model):
-    """One row is one person as some source first knew them.
+    """One row is one person as some source first knew them: a profile.
 
     ``canonical`` points at the surviving profile: at itself while alive, at the winner's root once merged
     (always flat: a root, never a chain). Events, identifiers, tags and consents keep the profile they
-    arrived at; what a person has is what the *members* (rows with the same canonical) have. So a merge
+    arrived at; what a profile has is what its *members* (rows with the same canonical) have. So a merge
     moves one pointer per member, and any merge can be undone exactly.
     The root's typed columns and ``attributes`` carry the merged view; a merged row keeps its own values.
     """
@@ -56,7 +56,7 @@ class Profile(models.Model):
         ANONYMIZED = "anonymized", "Anonymized"
         ERASED = "erased", "Erased"
 
-    # The default attributes (P1) in the order the card shows them.
+    # The default attributes in the order of the card.
     FIELDS = (
         "first_name",
         "last_name",
@@ -145,9 +145,9 @@ class Profile(models.Model):
                 name="profile_attributes",
                 gin_pending_list_limit=PENDING_KB,
             ),
-            # Members of a root, and the one join that re-points merged rows (DESIGN §3).
-            # New people per day, on the dashboard: a range of the newest pages, a few kilobytes in all.
+            # New profiles per day, on the dashboard: a range of the newest pages, a few kilobytes in all.
             BrinIndex(fields=["created_at"], name="profile_by_created", autosummarize=True),
+            # Members of a root.
             models.Index(fields=["canonical"], name="profile_merged_into", condition=~Q(canonical=F("id"))),
             models.Index(
                 fields=["-last_seen_at", "-id"], name="profile_by_last_seen", condition=Q(status="live")

@@ -10,7 +10,7 @@ class SourceHour(models.Model):
     """One row is what one source sent within one hour (UTC), counted once by profiles/quality/hourly_counts.py.
 
     ``items`` are tracking calls with an outcome of their own (repeated messages and replays do not count).
-    ``duplicates`` are those of ``new_profiles`` that turned out to be somebody known already.
+    ``duplicates`` are those of ``new_profiles`` that turned out to be duplicates of a known profile.
     """
 
     source = models.ForeignKey(
@@ -59,7 +59,7 @@ class ScorecardState(models.Model):
 
 
 class SourceAlarm(models.Model):
-    """One row is one change of what a source sends: seen by itself, told once, there until somebody has read it.
+    """One row is one change of what a source sends: detected, reported once, open until somebody has acknowledged it.
 
     Shares are between 0 and 1. ``bound`` is the edge of what was usual; ``ended_at`` is set when the share is
     back inside it. Of one kind a source has one alarm at a time.

@@ -1,6 +1,6 @@
-"""The words a profile is found by, as one immutable SQL expression kept by the database itself.
+"""Columns of a profile → the words it is found by, as one immutable SQL expression of a generated column.
 
-A generated column cannot be forgotten by any door. Core PostgreSQL only: no unaccent, so accents are
+A generated column cannot be forgotten by any writer. Core PostgreSQL only: no unaccent, so accents are
 folded by NFKD and dropping the combining marks; ``.@_-+`` part words, so that ``lee`` finds
 ``ann.lee@example.com``. A phone is found by all its digits, by its last nine and by its last seven.
 """

@@ -4,7 +4,7 @@ from django.db.models.functions import Lower, Now
 
 
 class Tag(models.Model):
-    """One row is one label staff put on people."""
+    """One row is one label staff put on profiles."""
 
     class Color(models.TextChoices):
         GRAY = "gray", "Gray"

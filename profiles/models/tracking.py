@@ -1,4 +1,4 @@
-"""What the tracking door remembers beside events: receipts, browsers that changed hands, held joins, carts."""
+"""What tracking stores beside events: receipts, browsers that changed hands, held merges, carts, activity."""
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
@@ -8,18 +8,18 @@ from django.db.models.functions import Now
 
 
 class Receipt(models.Model):
-    """One row is what became of one item of one tracking call (T3). The sum of outcomes is what was sent.
+    """One row is what became of one item of one tracking call. The sum of outcomes is what was sent.
 
     ``payload`` is the item itself when it was not carried out, so that it can be repaired and replayed; of the
-    others the event holds it. ``problems`` is ``[{pointer, value, message, code}]``: why it was not carried
+    others the event has it. ``problems`` is ``[{pointer, value, message, code}]``: why it was not carried
     out, or what was wrong with an item that was (schema violations, values left out).
     """
 
     class Outcome(models.TextChoices):
         APPLIED = "applied", "Applied"
-        MERGED = "merged", "Applied, joined two profiles"
+        MERGED = "merged", "Applied, merged two profiles"
         DUPLICATE = "duplicate", "Duplicate, dropped"
-        CONFLICT = "conflict", "Applied, but ids lead to two people"
+        CONFLICT = "conflict", "Applied, but its ids belong to two people"
         QUARANTINED = "quarantined", "In quarantine"
         SUPPRESSED = "suppressed", "Dropped: the person was erased"
         BLOCKED_VALUE = "blocked_value", "Only blocked ids"
@@ -92,7 +92,7 @@ class Receipt(models.Model):
 
 
 class LinkInterval(models.Model):
-    """One row is a time during which a soft identifier belonged to one profile (I8).
+    """One row is a time during which a soft identifier belonged to one profile.
 
     Only for values that changed hands (a shared browser): the first hand's interval begins at the beginning
     of time, the last one's has no end. What happened in an interval belongs to its profile, however late it
@@ -119,19 +119,19 @@ class LinkInterval(models.Model):
         return f"{self.value} → #{self.profile_id}"
 
 
-class HeldJoin(models.Model):
-    """One row is a join of two profiles that traffic asked for and the circuit breaker held (I10).
+class HeldMerge(models.Model):
+    """One row is a merge of two profiles that a tracking call asked for and that waits for somebody to decide.
 
-    ``profile`` is where the call went, ``other`` whom the value leads to. A value decided as *shared* never
-    joins anybody again; one that was blocked is among its type's blocked values.
+    ``profile`` is where the call went, ``other`` what the value resolves to. A value decided as *shared* never
+    merges profiles again; one that was blocked is among its type's blocked values.
 
     ``effects`` of a decision: ``{"listed": bool, "identifier": id, "case"}`` when blocked, ``{"identifier", "profile",
-    "ended", "made": [ids]}`` when shared (``{}`` where the value led to nobody known), ``{"merge": id}``.
+    "ended", "made": [ids]}`` when shared (``{}`` where the value resolved to nothing), ``{"merge": id}``.
     """
 
     class Reason(models.TextChoices):
-        VALUE = "value", "The value leads to too many people"
-        RATE = "rate", "Its source joined too many profiles within an hour"
+        VALUE = "value", "Too many people share the value"
+        RATE = "rate", "Its source merged too many profiles within an hour"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -144,7 +144,7 @@ class HeldJoin(models.Model):
     reason = models.CharField(max_length=5, choices=Reason)
     type = models.ForeignKey("profiles.IdentifierType", models.PROTECT, related_name="+")
     value = models.CharField(max_length=255)
-    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="held_joins")
+    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="held_merges")
     other = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+")
     people = models.PositiveIntegerField(default=0, help_text="How many people the value led to by then.")
     count = models.PositiveIntegerField(default=1, help_text="How often it was asked for.")
@@ -166,12 +166,12 @@ class HeldJoin(models.Model):
             models.UniqueConstraint(
                 fields=["type", "value", "profile", "other"],
                 condition=Q(state="open"),
-                name="held_join_open_once",
+                name="held_merge_open_once",
             )
         ]
         indexes = [
-            models.Index(fields=["value", "type"], name="held_join_shared", condition=Q(state="shared")),
-            models.Index(fields=["state", "-id"], name="held_join_by_state"),
+            models.Index(fields=["value", "type"], name="held_merge_shared", condition=Q(state="shared")),
+            models.Index(fields=["state", "-id"], name="held_merge_by_state"),
         ]
 
     def __str__(self) -> str:
@@ -179,7 +179,7 @@ class HeldJoin(models.Model):
 
 
 class Cart(models.Model):
-    """One row is one cart of one person, known by the cart_id of its events (T6)."""
+    """One row is one cart of one profile, known by the cart_id of its events."""
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -206,11 +206,11 @@ class Cart(models.Model):
 
 
 class Visit(models.Model):
-    """One row is a span in which somebody was active, noted by the door and taken over into their profile within seconds.
+    """One row is a span in which a profile was active, written by a tracking call, added to the profile within seconds.
 
-    The profile itself has a dozen indexes, and a person who is active sends many calls: writing it once for all of
-    them, behind the door, costs a tenth. ``profile`` is the member the call arrived at, so that a merge undone
-    meanwhile gives a visit to whom it belongs.
+    The profile itself has a dozen indexes, and an active person sends many calls: writing it once for all of
+    them, afterwards, costs a tenth. ``profile`` is the member the call arrived at, so that a merge undone
+    meanwhile gives a visit to the profile it belongs to.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -17,8 +17,7 @@ from django.db.models.functions import Now
 from cdp import audit, personal_data, webhooks
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids, Stale
-from profiles.editing.identifiers import refresh_recognized
-from profiles.identity.graph import retried
+from profiles.identity.graph import refresh_recognized, retried
 from profiles.journal import REQUEST, Cause, Entry, record, record_many
 from profiles.models import Change, Identifier, Profile, Source
 

@@ -31,7 +31,7 @@ from profiles.models import (
 )
 from profiles.privacy.tracking_parts import browsers, carts, held_joins, receipts
 from profiles.values.alternates import alternates
-from profiles.values.attributes import Spec, attribute_specs, display, label_of, values_of
+from profiles.values.attributes import AttributeSpec, attribute_specs, display, label_of, values_of
 
 CHUNK = 1000
 
@@ -43,7 +43,7 @@ class Subject(AnySubject):
     root: Profile
 
     @cached_property
-    def specs(self) -> dict[str, Spec]:
+    def specs(self) -> dict[str, AttributeSpec]:
         return attribute_specs()
 
     @cached_property

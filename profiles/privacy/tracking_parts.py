@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Q
 
 from cdp.personal_data import Subject
-from profiles.models import Cart, HeldJoin, Identifier, LinkInterval, Receipt
+from profiles.models import Cart, HeldMerge, Identifier, LinkInterval, Receipt
 
 
 def _who(user: Any) -> str:
@@ -31,7 +31,7 @@ def browsers(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def held_joins(subject: Subject) -> Iterator[dict[str, Any]]:
     """That a value seemed to join this person with somebody else, and what staff decided; not who it is."""
-    rows = HeldJoin.objects.filter(Q(profile_id__in=subject.member_ids) | Q(other_id__in=subject.member_ids))
+    rows = HeldMerge.objects.filter(Q(profile_id__in=subject.member_ids) | Q(other_id__in=subject.member_ids))
     for row in rows.select_related("type", "source", "user").order_by("pk"):
         yield {
             "type": row.type.name,

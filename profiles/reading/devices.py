@@ -1,4 +1,4 @@
-"""Browsers and apps a person was seen with, read from the user agents of their latest events (P6)."""
+"""A profile → the browsers and apps it was seen with, read from the user agents of its latest events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from django.db import connection
 from ua_parser import parse
+
+from profiles import sql
 
 # Latest events looked at per member; enough to see every device in use without reading a long history.
 EVENTS = 300
@@ -26,25 +28,25 @@ class Device:
 
 
 def devices_of(root_id: int) -> list[Device]:
-    """The person's devices, the latest first. One query."""
-    sql = """
-        SELECT e.agent, max(e.occurred_at), count(*) FROM profiles_profile m
+    """The profile's devices, the latest first. One query."""
+    statement = f"""
+        SELECT e.agent, max(e.occurred_at), count(*) FROM {sql.PROFILES} m
         CROSS JOIN LATERAL (
             SELECT left(context ->> 'userAgent', 500) AS agent, occurred_at FROM profiles_event
             WHERE profile_id = m.id ORDER BY occurred_at DESC, id DESC LIMIT %s
         ) e
         WHERE m.canonical_id = %s AND e.agent IS NOT NULL GROUP BY e.agent
     """
-    found: dict[str, Device] = {}
+    devices: dict[str, Device] = {}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [EVENTS, root_id])
+        cursor.execute(statement, [EVENTS, root_id])
         for agent, seen_at, events in cursor.fetchall():
             name, is_mobile = describe(agent)
-            other = found.get(name)
-            if other is not None:
-                seen_at, events = max(seen_at, other.last_seen_at), events + other.events
-            found[name] = Device(name, is_mobile, seen_at, events)
-    return sorted(found.values(), key=lambda device: device.last_seen_at, reverse=True)
+            known = devices.get(name)
+            if known is not None:
+                seen_at, events = max(seen_at, known.last_seen_at), events + known.events
+            devices[name] = Device(name, is_mobile, seen_at, events)
+    return sorted(devices.values(), key=lambda device: device.last_seen_at, reverse=True)
 
 
 @lru_cache(maxsize=2048)

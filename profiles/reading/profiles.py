@@ -1,6 +1,6 @@
-"""People as everybody reads them: the merged view of a page of roots, in a constant number of queries.
+"""A page of surviving profiles → the merged view of each, in a constant number of queries.
 
-The card, the API, a merge's result and the GDPR export all show a person from here.
+The card, the API, a merge's result and the GDPR export all read a profile from here.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cdp.times import iso
-from profiles.consent.ledger import Current, current_consents
+from profiles.consent.ledger import CurrentConsent, current_consents
 from profiles.models import Address, Identifier, Profile, ProfileTag, Tag
+from profiles.values.alternates import alternates
 from profiles.values.attributes import get_value
 
 
 @dataclass(slots=True)
-class PersonView:
-    """One surviving profile with what all its members hold. ``profile`` carries the merged attributes."""
+class ProfileView:
+    """One surviving profile with what all its members have. ``profile`` carries the merged attributes."""
 
     profile: Profile
     identifiers: list[Identifier] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     addresses: list[Address] = field(default_factory=list)
-    consents: dict[tuple[str, str], Current] = field(default_factory=dict)
+    consents: dict[tuple[str, str], CurrentConsent] = field(default_factory=dict)
     alternates: list[dict[str, Any]] = field(default_factory=list)
     merged_ids: list[int] = field(default_factory=list)
 
@@ -33,18 +34,16 @@ class PersonView:
         return self.profile.pk
 
 
-def person_views(roots: Sequence[Profile]) -> list[PersonView]:
+def profile_views(roots: Sequence[Profile]) -> list[ProfileView]:
     """The views of these surviving profiles, in their order. Six queries for any number of them."""
-    from profiles.values.alternates import alternates
-
     ids = [root.pk for root in roots]
-    views = {root.pk: PersonView(root) for root in roots}
+    views = {root.pk: ProfileView(root) for root in roots}
     owner = dict(Profile.objects.members_of(*ids).exclude(pk__in=ids).values_list("pk", "canonical_id"))
     for member, root in sorted(owner.items()):
         views[root].merged_ids.append(member)
     members = [*ids, *owner]
-    held = Identifier.objects.filter(profile_id__in=members).select_related("type", "source")
-    for identifier in held.order_by("type__priority", "type__name", "first_seen_at", "id"):
+    identifiers = Identifier.objects.filter(profile_id__in=members).select_related("type", "source")
+    for identifier in identifiers.order_by("type__priority", "type__name", "first_seen_at", "id"):
         views[owner.get(identifier.profile_id, identifier.profile_id)].identifiers.append(identifier)
     for root, tags in _tags(members, owner).items():
         views[root].tags = tags
@@ -52,27 +51,27 @@ def person_views(roots: Sequence[Profile]) -> list[PersonView]:
         views[owner.get(address.profile_id, address.profile_id)].addresses.append(address)
     for root, consents in current_consents(ids).items():
         views[root].consents = consents
-    for root, others in alternates(ids).items():
-        views[root].alternates = others
+    for root, root_alternates in alternates(ids).items():
+        views[root].alternates = root_alternates
     return list(views.values())
 
 
-def person_view(root: Profile) -> PersonView:
+def profile_view(root: Profile) -> ProfileView:
     """The view of one surviving profile."""
-    return person_views([root])[0]
+    return profile_views([root])[0]
 
 
 def _tags(members: Iterable[int], owner: dict[int, int]) -> dict[int, list[Tag]]:
-    found: dict[int, dict[int, Tag]] = defaultdict(dict)
+    by_root: dict[int, dict[int, Tag]] = defaultdict(dict)
     links = (
         ProfileTag.objects.filter(profile_id__in=list(members)).select_related("tag").order_by("tag__name")
     )
     for link in links:
-        found[owner.get(link.profile_id, link.profile_id)].setdefault(link.tag_id, link.tag)
-    return {root: list(tags.values()) for root, tags in found.items()}
+        by_root[owner.get(link.profile_id, link.profile_id)].setdefault(link.tag_id, link.tag)
+    return {root: list(tags.values()) for root, tags in by_root.items()}
 
 
-def as_api(view: PersonView) -> dict[str, Any]:
+def as_api(view: ProfileView) -> dict[str, Any]:
     """The profile of the HTTP contract. No query."""
     profile = view.profile
     return {

@@ -1,6 +1,6 @@
-"""Everything that happened to a person, newest first: events, the journal, notes, messages (P6).
+"""A profile → everything that happened to it, newest first: events, the journal, notes, messages.
 
-One keyset over the union of four tables and all members of the person. Each table gives at most a page
+One keyset over the union of four tables and all members of the profile. Each table gives at most a page
 per member through its own (profile, time) index, so the cost does not grow with the history's length.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection
 
 from cdp.errors import Invalid
+from profiles import sql
 from profiles.models import Change, Event, Message, Note
 
 PAGE = 30
@@ -37,7 +38,7 @@ Row = Event | Change | Note | Message
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class TimelineItem:
     """One thing that happened. ``row`` is the Event, Change, Note or Message with what it shows joined in."""
 
     kind: str
@@ -52,10 +53,10 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TimelinePage:
     """``older`` is the cursor of the next page, empty when this is the last."""
 
-    items: list[Item]
+    items: list[TimelineItem]
     older: str = ""
 
 
@@ -75,12 +76,12 @@ _TABLES = {
     MESSAGE: _Table("profiles_message", "created_at"),
 }
 
-_TOLD_TWICE = (
+_NOT_THE_LOSERS = (
     "NOT (t.profile_id <> %(root)s AND t.kind IN ('merged', 'unmerged')"
     " AND (t.detail ->> 'side' = 'loser' OR (t.kind = 'merged' AND t.detail -> 'winner_id' IS NOT NULL)))"
 )
 
-# Time, place of the table in KINDS, id.
+# Time, index of the table in KINDS, id.
 _Cursor = tuple[datetime.datetime, int, int]
 
 
@@ -92,8 +93,8 @@ def timeline(
     source: str = "",
     older_than: str = "",
     limit: int = PAGE,
-) -> Page:
-    """A page of the person's history. At most five queries.
+) -> TimelinePage:
+    """A page of the profile's history. At most five queries.
 
     ``kind``: a key of CHOICES (empty for all). ``name``: only events of this name. ``source``: only what came
     through the source of this name. ``older_than``: a page's ``older``. Raises Invalid for an unknown kind
@@ -104,21 +105,21 @@ def timeline(
         raise _invalid("kind", kind, f"“{kind}” is not a kind of entry. Known kinds: {known}.")
     kinds = (EVENT,) if name else CHOICES[kind]
     if name and kind not in ("", EVENT):
-        return Page([])
+        return TimelinePage([])
     if source:
         # Notes and messages are written by staff in this very admin; they carry no source of their own.
-        kinds = tuple(one for one in kinds if one in (EVENT, CHANGE))
+        kinds = tuple(kept for kept in kinds if kept in (EVENT, CHANGE))
     params: dict[str, Any] = {"root": root_id, "limit": limit + 1, "name": name, "source": source}
     keys = _keys(kinds, kind == "merge", params, _parse(older_than)) if kinds else []
     rows = _load(keys[:limit])
-    items = [Item(*key, rows[key[0]][key[1]]) for key in keys[:limit] if key[1] in rows[key[0]]]
-    return Page(items, items[-1].cursor if len(keys) > limit and items else "")
+    items = [TimelineItem(*key, rows[key[0]][key[1]]) for key in keys[:limit] if key[1] in rows[key[0]]]
+    return TimelinePage(items, items[-1].cursor if len(keys) > limit and items else "")
 
 
 def event_names(root_id: int, *, limit: int = 50) -> list[str]:
-    """Names of the person's events, for the filter; reads one index entry per name and member."""
-    sql = """
-        WITH RECURSIVE members AS (SELECT id FROM profiles_profile WHERE canonical_id = %(root)s),
+    """Names of the profile's events, for the filter; reads one index entry per name and member."""
+    statement = f"""
+        WITH RECURSIVE members AS ({sql.members("%(root)s")}),
         seen (profile_id, name_id) AS (
             SELECT m.id, (SELECT min(e.name_id) FROM profiles_event e WHERE e.profile_id = m.id) FROM members m
             UNION ALL
@@ -129,7 +130,7 @@ def event_names(root_id: int, *, limit: int = 50) -> list[str]:
         SELECT DISTINCT n.name FROM seen s JOIN profiles_eventname n ON n.id = s.name_id ORDER BY 1 LIMIT %(limit)s
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql, {"root": root_id, "limit": limit})
+        cursor.execute(statement, {"root": root_id, "limit": limit})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -144,8 +145,8 @@ def _keys(
         if kind == EVENT and params["name"]:
             conditions.append("t.name_id = (SELECT id FROM profiles_eventname WHERE name = %(name)s)")
         if kind == CHANGE:
-            # A merge writes to both journals; a person hears of it once, from the survivor's side.
-            conditions.append(_TOLD_TWICE)
+            # A merge writes to both journals; the timeline has it once, from the survivor's side.
+            conditions.append(_NOT_THE_LOSERS)
         if kind == CHANGE and only_merges:
             conditions.append("t.kind IN ('merged', 'unmerged')")
         if params["source"]:
@@ -154,20 +155,20 @@ def _keys(
             f"(SELECT {rank} AS rank, t.id, t.{table.at} AS at FROM {table.name} t"
             f" WHERE {' AND '.join(conditions)} ORDER BY t.{table.at} DESC, t.id DESC LIMIT %(limit)s)"
         )
-    sql = (
-        "SELECT x.rank, x.id, x.at, m.id FROM profiles_profile m"
+    statement = (
+        f"SELECT x.rank, x.id, x.at, m.id FROM {sql.PROFILES} m"
         f" CROSS JOIN LATERAL ({' UNION ALL '.join(branches)}) x"
         " WHERE m.canonical_id = %(root)s ORDER BY x.at DESC, x.rank, x.id DESC LIMIT %(limit)s"
     )
     if after is not None:
         params = {**params, "at": after[0], "id": after[2]}
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(statement, params)
         return [(KINDS[rank], pk, at, member) for rank, pk, at, member in cursor.fetchall()]
 
 
 def _after(column: str, rank: int, after: _Cursor | None) -> str:
-    """What comes behind the cursor in (time descending, table, id descending), as an index condition."""
+    """What comes after the cursor in (time descending, table, id descending), as an index condition."""
     if after is None:
         return ""
     if rank == after[1]:

@@ -1,1 +1,1 @@
-"""The values of a profile: cleaning attributes, merging two values of a field, keeping the ones that lost."""
+"""The values of a profile: cleaning attributes, merging two values of a field, finding the ones that lost."""

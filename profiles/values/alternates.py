@@ -1,4 +1,4 @@
-"""Values that lost in a merge, derived from the rows that keep them (M5). Nothing is stored twice."""
+"""Surviving profiles → the values that lost in their merges, derived from the rows that keep them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from profiles.values.merged_fields import SEEN, is_empty, row_values
 
 
 def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
-    """``{root: [{"field", "value", "from_id"}]}``: what members know that the root's row does not say.
+    """``{root: [{"field", "value", "from_id"}]}``: values of members that the root's row does not have.
 
     A merged profile keeps its own values; where a choice put the loser's value over the winner's, the merge
-    keeps the winner's. Lists are united by merging and have no alternates. People without any are left out.
+    keeps the winner's. Lists are united by merging and have no alternates. Profiles without any are left out.
     Two queries.
     """
     ids = list(root_ids)
@@ -25,21 +25,21 @@ def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
         .values_list("winner_id", "before")
     )
     current = {pk: row_values(rows[pk]) for pk in ids if pk in rows}
-    found: dict[int, list[dict[str, Any]]] = {}
+    by_root: dict[int, list[dict[str, Any]]] = {}
     for member_id, values in [*_kept(rows), *((pk, before) for pk, before in overridden if pk in rows)]:
         root_id = rows[member_id].canonical_id
         for field, value in values.items():
             if field in SEEN or is_empty(value) or isinstance(value, list):
                 continue
-            others = found.setdefault(root_id, [])
-            known = any(other["field"] == field and other["value"] == value for other in others)
-            if value != current[root_id].get(field) and not known:
-                others.append({"field": field, "value": value, "from_id": member_id})
-    return {root_id: others for root_id, others in found.items() if others}
+            lost = by_root.setdefault(root_id, [])
+            is_known = any(alternate["field"] == field and alternate["value"] == value for alternate in lost)
+            if value != current[root_id].get(field) and not is_known:
+                lost.append({"field": field, "value": value, "from_id": member_id})
+    return {root_id: lost for root_id, lost in by_root.items() if lost}
 
 
 def _kept(rows: dict[int, Profile]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The own values of everybody merged away."""
+    """The own values of every merged row."""
     for pk, row in rows.items():
         if pk != row.canonical_id:
             yield pk, row_values(row)

@@ -1,4 +1,4 @@
-"""Attributes: the default ones (P1) and those staff registered (P2), cleaned and shown one way everywhere."""
+"""Values of attributes, default and registered → cleaned to store, labeled and formatted to display."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ RESERVED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class AttributeSpec:
     """One attribute: ``field`` is its key in the journal (``city``, ``attributes.plan``)."""
 
     field: str
@@ -80,21 +80,23 @@ class Spec:
         return self.field.removeprefix(CUSTOM)
 
 
-def _default_spec(name: str) -> Spec:
+def _default_spec(name: str) -> AttributeSpec:
     column = Profile._meta.get_field(name)
-    return Spec(name, LABELS[name], DEFAULT_KINDS[name], max_length=getattr(column, "max_length", None))
+    return AttributeSpec(
+        name, LABELS[name], DEFAULT_KINDS[name], max_length=getattr(column, "max_length", None)
+    )
 
 
-DEFAULTS: dict[str, Spec] = {name: _default_spec(name) for name in Profile.FIELDS}
+DEFAULTS: dict[str, AttributeSpec] = {name: _default_spec(name) for name in Profile.FIELDS}
 
 
-def attribute_specs() -> dict[str, Spec]:
+def attribute_specs() -> dict[str, AttributeSpec]:
     """Default attributes, then registered ones, by journal key. One query."""
     return {**DEFAULTS, **{spec.field: spec for spec in map(spec_of, AttributeDefinition.objects.all())}}
 
 
-def spec_of(definition: AttributeDefinition) -> Spec:
-    return Spec(
+def spec_of(definition: AttributeDefinition) -> AttributeSpec:
+    return AttributeSpec(
         CUSTOM + definition.name,
         definition.label or definition.name,
         definition.type,
@@ -112,7 +114,7 @@ def check_new_name(name: str) -> None:
 
 @transaction.atomic
 def define_attribute(*, name: str, type: str = "text", actor: Actor) -> AttributeDefinition:  # noqa: A002
-    """Register a custom attribute on the spot (P2). Raises Invalid: reserved, taken, malformed."""
+    """Register a custom attribute at first use. Raises Invalid: reserved, taken, malformed."""
     definition = AttributeDefinition(name=name.strip(), type=type)
     try:
         check_new_name(definition.name)
@@ -120,14 +122,16 @@ def define_attribute(*, name: str, type: str = "text", actor: Actor) -> Attribut
     except BadValue as error:
         raise Invalid([{"field": "name", "value": name, "message": str(error)}]) from error
     except ValidationError as error:
-        sentences = [sentence for said in error.message_dict.values() for sentence in said]
-        raise Invalid([{"field": "name", "value": name, "message": said} for said in sentences]) from error
+        sentences = [text for texts in error.message_dict.values() for text in texts]
+        raise Invalid(
+            [{"field": "name", "value": name, "message": sentence} for sentence in sentences]
+        ) from error
     definition.save()
     audit.record("attribute.create", actor=actor, subject=f"attribute:{definition.pk}", detail={"name": name})
     return definition
 
 
-def clean_value(spec: Spec, raw: Any) -> Any:
+def clean_value(spec: AttributeSpec, raw: Any) -> Any:
     """What is stored for a raw value: JSON-ready, None for empty. Raises BadValue.
 
     Default attributes come back as text; ``birth_date`` as ``YYYY-MM-DD``.
@@ -144,7 +148,7 @@ def clean_value(spec: Spec, raw: Any) -> Any:
     return value or None
 
 
-def clean_values(values: dict[str, Any], specs: dict[str, Spec] | None = None) -> dict[str, Any]:
+def clean_values(values: dict[str, Any], specs: dict[str, AttributeSpec] | None = None) -> dict[str, Any]:
     """All of ``{field: raw}``, or Invalid with every problem at once. At most one query."""
     specs = specs if specs is not None else attribute_specs()
     problems: list[dict[str, Any]] = []
@@ -196,7 +200,7 @@ def values_of(profile: Profile, fields: Iterable[str] | None = None) -> dict[str
     return {key: value for key in keys if (value := get_value(profile, key)) is not None}
 
 
-def label_of(field: str, specs: dict[str, Spec]) -> str:
+def label_of(field: str, specs: dict[str, AttributeSpec]) -> str:
     """What people call a journal key; also right for attributes whose definition is gone."""
     spec = specs.get(field)
     return spec.label if spec else field.removeprefix(CUSTOM)

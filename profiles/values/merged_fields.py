@@ -1,7 +1,6 @@
-"""What one row carries of a person, and how two values of a field become one. No query in here.
+"""Two values of a field → the merged one; a row → its values by the journal's keys. No query in here.
 
-Values are JSON-ready as ``profiles.values.attributes`` gives them, under the journal's keys; the two times a person
-was first and last seen travel along as aware datetimes.
+Values are JSON-ready as ``profiles.values.attributes`` gives them; first and last visit are aware datetimes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FieldOutcome:
     """``rule``: same, winner (its value stands), fill (the winner had none), choice (somebody's), union."""
 
     value: Any
@@ -32,7 +31,7 @@ def is_empty(value: Any) -> bool:
     return value is None or value in ("", [], {})
 
 
-def combine(field: str, winner: Any, loser: Any, choice: str | None = None) -> Outcome:
+def combine(field: str, winner: Any, loser: Any, choice: str | None = None) -> FieldOutcome:
     """The merged value of one field.
 
     Fill-if-empty by default; ``choice`` names the side whose value is taken. Lists are united. A merge never
@@ -40,16 +39,16 @@ def combine(field: str, winner: Any, loser: Any, choice: str | None = None) -> O
     """
     if field in SEEN:
         known = [moment for moment in (winner, loser) if moment is not None]
-        return Outcome(SEEN[field](known) if known else None, "union")
+        return FieldOutcome(SEEN[field](known) if known else None, "union")
     if winner == loser or is_empty(loser):
-        return Outcome(winner, "same" if winner == loser or is_empty(winner) else "winner")
+        return FieldOutcome(winner, "same" if winner == loser or is_empty(winner) else "winner")
     if choice is not None:
-        return Outcome(winner if choice == "winner" else loser, "choice")
+        return FieldOutcome(winner if choice == "winner" else loser, "choice")
     if is_empty(winner):
-        return Outcome(loser, "fill")
+        return FieldOutcome(loser, "fill")
     if isinstance(winner, list) and isinstance(loser, list):
-        return Outcome([*winner, *(item for item in loser if item not in winner)], "union")
-    return Outcome(winner, "winner")
+        return FieldOutcome([*winner, *(item for item in loser if item not in winner)], "union")
+    return FieldOutcome(winner, "winner")
 
 
 def is_attribute(field: str) -> bool:
@@ -78,8 +77,8 @@ def put_values(profile: Profile, values: Mapping[str, Any]) -> list[str]:
 
 def merged_values(
     winner: Values, loser: Values, choices: Mapping[str, str], fields: Iterable[str] | None = None
-) -> dict[str, Outcome]:
-    """The outcome of every field (or of ``fields``) that either side knows, the winner's order first."""
+) -> dict[str, FieldOutcome]:
+    """The outcome of every field (or of ``fields``) that either side has, the winner's order first."""
     keys = fields if fields is not None else dict.fromkeys([*winner, *loser])
     return {key: combine(key, winner.get(key), loser.get(key), choices.get(key)) for key in keys}
 

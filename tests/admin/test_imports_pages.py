@@ -21,7 +21,7 @@ from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Job, Mail, User
 from imports.models import Import, SavedMapping
 from imports.partitions import drop_partition
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import AttributeDefinition, Profile, ProfileTag
 from tests.profile_factory import make_profile
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cdp.models import AuditEntry, Mail, User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_event, add_note, update_profile
 from profiles.journal import Cause

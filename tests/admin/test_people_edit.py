@@ -119,7 +119,7 @@ def test_editing_changes_only_what_was_changed(client_of_sam: Client) -> None:
     assert wrong.context["form"].errors["attributes.plan"]
 
 
-def test_the_second_of_two_editors_is_told(
+def test_the_second_of_two_editors_is_refused(
     client_of_sam: Client, ada: User, as_user: Login, by_staff: dict[str, Any]
 ) -> None:
     ann = make_profile(first_name="Ann", city="Kraków", gender="f")

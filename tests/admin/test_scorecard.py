@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from cdp.models import AuditEntry, User
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import (
     Change,
     DuplicatePair,
@@ -253,7 +253,11 @@ def test_the_viewer_reads_the_rules_and_changes_nothing(vic: User, as_user: Logi
 
 def test_a_learned_line_is_explained(dan: User, as_user: Login) -> None:
     DuplicatePolicy.objects.create(
-        pk=1, line_slope=0.5, line_offset=-1.0, line_decisions=1204, fitted_at=timezone.now()
+        pk=1,
+        calibration_slope=0.5,
+        calibration_offset=-1.0,
+        calibration_decisions=1204,
+        fitted_at=timezone.now(),
     )
     said = words(as_user(dan).get(RULES))
     assert "Learned from 1,204 decisions of people here" in said

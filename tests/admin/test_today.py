@@ -21,7 +21,7 @@ from cdp.admin.charts import Chart, Series, _ticks
 from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import Merge, Profile, Receipt, Source, SourceAlarm
 from tests.profile_factory import make_profile
 
@@ -63,7 +63,7 @@ def test_new_people_by_day_and_source(ada: User) -> None:
 
 def test_sources_beyond_four_are_shown_together(ada: User) -> None:
     for number in range(6):
-        Source.objects.create(name=f"Shop {number}", door="api")
+        Source.objects.create(name=f"Shop {number}", channel="api")
     for number, source in enumerate(Source.objects.filter(name__startswith="Shop")):
         for _ in range(6 - number):
             person = make_profile()

@@ -277,7 +277,7 @@ def test_keys_are_made_rotated_and_revoked(dan: User, as_user: Login) -> None:
     other = make_source()
     assert client.post(source_url("key_revoke", other, old.pk)).status_code == 302
     assert (
-        client.post(source_url("key_add", Source.objects.get(door="staff")), {"kind": "web"}).status_code
+        client.post(source_url("key_add", Source.objects.get(channel="staff")), {"kind": "web"}).status_code
         == 302
     )
 
@@ -320,7 +320,7 @@ def test_settings(dan: User, as_user: Login) -> None:
     )
     assert source.allowed_origins == ["https://shop.example.com", "https://www.example.com"]
     assert (source.schema_mode, source.merges_per_hour) == ("quarantine", 5)
-    staff = Source.objects.get(door="staff")
+    staff = Source.objects.get(channel="staff")
     page = source_url("settings", staff)
     assert "merges_per_hour" not in text(client.get(page))
     client.post(page, {"name": "Our staff", "merges_per_hour": "1"})

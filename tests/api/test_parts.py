@@ -204,4 +204,4 @@ def test_journal_names_the_key_that_wrote(api: Caller) -> None:
     ann = make_profile()
     api.put(f"profiles/{ann.pk}/tags/vip/")
     told = Change.objects.order_by("-id")[0]
-    assert (told.key and told.key.name, told.source.door) == ("shop", "api")
+    assert (told.key and told.key.name, told.source.channel) == ("shop", "api")

@@ -195,7 +195,7 @@ def test_patch_sets_clears_and_leaves_the_rest(api: Caller) -> None:
         {},
     )
     assert shown["tags"] == ["keep", "new"]
-    told = Change.objects.filter(profile=ann).order_by("-id").values_list("key__name", "source__door")
+    told = Change.objects.filter(profile=ann).order_by("-id").values_list("key__name", "source__channel")
     assert set(told[:3]) == {("shop", "api")}
     assert api.get("profiles/customer_id:C1/").data["id"] == ann.pk
 

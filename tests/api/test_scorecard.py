@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cdp.models import AuditEntry
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import (
     Change,
     DuplicatePair,

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection
 
-from profiles.builtin import SOURCES
+from profiles.builtin_sources import SOURCE_IDS
 from profiles.models import EventName, IdentifierType, Tag
 
 FIRST = (
@@ -39,7 +39,7 @@ def fill_profiles(count: int) -> None:
         "last": LAST,
         "cities": CITIES,
         "countries": COUNTRIES,
-        "source": SOURCES["import"],
+        "source": SOURCE_IDS["import"],
         "tag": tag.pk,
         **types,
     }
@@ -73,7 +73,7 @@ def fill_events(count: int) -> None:
                     "start": start,
                     "stop": min(count, start + step) - 1,
                     "names": names,
-                    "source": SOURCES["web"],
+                    "source": SOURCE_IDS["web"],
                 },
             )
         cursor.execute("VACUUM ANALYZE profiles_event")

@@ -18,7 +18,7 @@ from cdp.jobs import run_to_end  # noqa: E402
 from imports.apply import apply_import  # noqa: E402
 from imports.plan import plan_import  # noqa: E402
 from imports.upload import upload_import  # noqa: E402
-from profiles.builtin import builtin_source  # noqa: E402
+from profiles.builtin_sources import builtin_source  # noqa: E402
 
 
 def peak_memory() -> float:

@@ -13,7 +13,7 @@ from cdp.actors import Actor
 from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, Webhook
-from profiles.builtin import SOURCES, builtin_source
+from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.merging.batches import preview
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import make_batch
@@ -48,7 +48,7 @@ def people(pairs: int, *, first: int) -> None:
     """``pairs`` times two people with an identifier, five events each, and the pair of them in the queue."""
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO profiles_eventname (name) VALUES ('Page') ON CONFLICT DO NOTHING")
-        values = {"first": first, "pairs": pairs, "source": SOURCES["web"]}
+        values = {"first": first, "pairs": pairs, "source": SOURCE_IDS["web"]}
         cursor.execute(_PEOPLE.replace("n % ", "n %% "), values)
         for table in ("profile", "identifier", "event", "duplicatepair"):
             cursor.execute(f"ANALYZE profiles_{table}")

@@ -128,7 +128,7 @@ def import_export_rate(path: Path, rows: int) -> float:
     from import_export import resources
     from tablib import Dataset
 
-    from profiles.builtin import builtin_source
+    from profiles.builtin_sources import builtin_source
 
     fields = ("first_name", "last_name", "email", "phone", "city", "country", "birth_date")
 

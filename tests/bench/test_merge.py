@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, connections
 
 from cdp.actors import Actor
-from profiles.builtin import SOURCES, builtin_source
+from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, EventName, Profile
@@ -32,7 +32,7 @@ def add_events(profile: Profile, count: int) -> None:
             "INSERT INTO profiles_event (profile_id, name_id, occurred_at, received_at, message_id, source_id,"
             " properties, context) SELECT %s, %s, now() - g * interval '1 minute', now(), gen_random_uuid(), %s,"
             " '{}', '{}' FROM generate_series(1, %s) g",
-            [profile.pk, name.pk, SOURCES["web"], count],
+            [profile.pk, name.pk, SOURCE_IDS["web"], count],
         )
         cursor.execute("VACUUM ANALYZE profiles_event")
 
@@ -42,7 +42,7 @@ class Ingest(threading.Thread):
 
     def __init__(self, profile_id: int, name_id: int) -> None:
         super().__init__(daemon=True)
-        self.row = (profile_id, name_id, SOURCES["web"])
+        self.row = (profile_id, name_id, SOURCE_IDS["web"])
         self.waits: list[float] = []
         self.ending = threading.Event()
 

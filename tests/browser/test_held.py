@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cdp.models import User
-from profiles.models import HeldJoin
+from profiles.models import HeldMerge
 from tests.tracking.calls import holder, identify, make_sender
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def test_held_joins_are_decided_on_a_phone_and_a_desk(
     visit: Callable[..., Any], ada: User, settings: Any
 ) -> None:
-    page = "/admin/profiles/heldjoin/"
+    page = "/admin/profiles/heldmerge/"
     for width in (1280, 390):
         visit(ada, page, width=width).check()
     settings.CDP_BREAKER_PEOPLE = 2
@@ -31,7 +31,7 @@ def test_held_joins_are_decided_on_a_phone_and_a_desk(
     seen.page.get_by_role("button", name="Shared device").first.click()
     seen.page.get_by_text("is a shared device: it joins nobody from now on").wait_for()
     seen.check()
-    assert set(HeldJoin.objects.values_list("state", flat=True)) == {"shared"}
+    assert set(HeldMerge.objects.values_list("state", flat=True)) == {"shared"}
     visit(ada, f"{page}?state=decided", width=390).check()
 
 

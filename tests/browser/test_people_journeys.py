@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note
 from profiles.merging.merge import merge_profiles

@@ -71,7 +71,7 @@ def browse(
 
 def history(profile: Profile) -> list[str]:
     """What is on a person's timeline from the web, oldest first."""
-    events = Event.objects.of_people(profile.pk).select_related("name").order_by("occurred_at", "id")
+    events = Event.objects.of_profiles(profile.pk).select_related("name").order_by("occurred_at", "id")
     return [event.name.name if event.kind == "track" else event.kind for event in events]
 
 

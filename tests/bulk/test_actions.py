@@ -17,7 +17,8 @@ from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
 from cdp.jobs import cancel_job, run_to_end
 from cdp.models import AuditEntry, Job, User
-from profiles.bulk import actions, exports, freeze, pack, run_bulk, unpack
+from profiles.bulk import actions, exports
+from profiles.bulk.actions import freeze, pack, run_bulk, unpack
 from profiles.bulk.csv_rows import safe_cell, unsafe_cell
 from profiles.bulk.exports import file_of, forget_exports, open_export, start_export
 from profiles.models import AttributeDefinition, Change, Profile
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def crowd() -> list[int]:
+def profile_ids() -> list[int]:
     return [make_profile(first_name=f"P{number}", country="PL").pk for number in range(7)]
 
 
@@ -48,9 +49,9 @@ def test_a_million_ids_fit_into_a_form() -> None:
     assert len(pack(range(1, 3_000_000, 3))) < 100_000
 
 
-def test_each_action_does_what_it_says(crowd: list[int], by_staff: dict[str, Any]) -> None:
+def test_each_action_does_what_it_says(profile_ids: list[int], by_staff: dict[str, Any]) -> None:
     AttributeDefinition.objects.create(name="plan", type="choice", choices=["free", "pro"])
-    some = crowd[:3]
+    some = profile_ids[:3]
 
     def do(action: str, **params: Any) -> int:
         return run_bulk(action=action, profile_ids=some, params=params, **by_staff).changed
@@ -64,10 +65,10 @@ def test_each_action_does_what_it_says(crowd: list[int], by_staff: dict[str, Any
     assert do("set", field="country", value=None) == 3
     assert do("lock") == 3
     assert do("unlock") == 3
-    one = Profile.objects.get(pk=some[0])
-    assert (one.attributes, one.country, one.is_locked) == ({"plan": "pro"}, None, False)
-    told = [change.fields for change in Change.objects.filter(profile=one).order_by("id")][1:]
-    assert told == [
+    profile = Profile.objects.get(pk=some[0])
+    assert (profile.attributes, profile.country, profile.is_locked) == ({"plan": "pro"}, None, False)
+    journal = [change.fields for change in Change.objects.filter(profile=profile).order_by("id")][1:]
+    assert journal == [
         {"tags": [[], ["club", "vip"]]},
         {"tags": [["club"], []]},
         {"attributes.plan": [None, "pro"]},
@@ -76,14 +77,14 @@ def test_each_action_does_what_it_says(crowd: list[int], by_staff: dict[str, Any
         {"locked": [False, True]},
         {"locked": [True, False]},
     ]
-    assert one.version == 1 + len(told)
+    assert profile.version == 1 + len(journal)
     assert do("delete", reason="asked") == 3
     assert do("delete") == 0
-    assert set(Profile.objects.live().values_list("pk", flat=True)) == set(crowd[3:])
+    assert set(Profile.objects.live().values_list("pk", flat=True)) == set(profile_ids[3:])
 
 
-def test_what_is_refused_changes_nobody(crowd: list[int], by_staff: dict[str, Any], vic: User) -> None:
-    for action, params, said in (
+def test_what_is_refused_changes_nobody(profile_ids: list[int], by_staff: dict[str, Any], vic: User) -> None:
+    for action, params, message in (
         ("tag", {"tags": []}, "Name at least one tag."),
         ("tag", {"tags": ["a\x00b"]}, "A tag has no comma and no line break."),
         (
@@ -95,35 +96,39 @@ def test_what_is_refused_changes_nobody(crowd: list[int], by_staff: dict[str, An
         ("set", {"field": "attributes.x", "value": "1"}, "There is no attribute “x”."),
         ("merge", {}, "“merge” is not something to do to many people."),
     ):
-        with pytest.raises(Invalid, match=said):
-            run_bulk(action=action, profile_ids=crowd, params=params, **by_staff)
+        with pytest.raises(Invalid, match=message):
+            run_bulk(action=action, profile_ids=profile_ids, params=params, **by_staff)
     with pytest.raises(Forbidden, match="vic may not delete for many people at once."):
-        run_bulk(action="delete", profile_ids=crowd, actor=Actor.of_user(vic), source=by_staff["source"])
+        run_bulk(
+            action="delete", profile_ids=profile_ids, actor=Actor.of_user(vic), source=by_staff["source"]
+        )
     assert not Change.objects.exclude(kind="created").exists()
 
 
 def test_a_long_list_is_a_job_over_exactly_these(
-    crowd: list[int], by_staff: dict[str, Any], small_steps: None
+    profile_ids: list[int], by_staff: dict[str, Any], small_steps: None
 ) -> None:
     ids = freeze(Profile.objects.live())
     started = run_bulk(action="tag", profile_ids=ids, params={"tags": ["vip"]}, **by_staff)
     assert started.job is not None
     assert (started.job.title, started.job.total, started.changed) == ("Tag 7 people", 7, 0)
     late = make_profile()
-    delete_profiles(profile_ids=[crowd[0]], **by_staff)
+    delete_profiles(profile_ids=[profile_ids[0]], **by_staff)
     job = run_to_end(started.job)
     assert (job.state, job.done, job.result) == ("done", 7, {"people_changed": 6})
     tagged = set(Profile.objects.tagged("vip").values_list("pk", flat=True))
-    assert tagged == set(crowd[1:])
+    assert tagged == set(profile_ids[1:])
     assert late.pk not in tagged
     causes = Change.objects.filter(fields__has_key="tags").values_list("cause", "cause_id").distinct()
     assert set(causes) == {("job", job.pk)}
 
 
 def test_a_right_taken_away_stops_the_job(
-    crowd: list[int], mira: User, small_steps: None, by_staff: dict[str, Any]
+    profile_ids: list[int], mira: User, small_steps: None, by_staff: dict[str, Any]
 ) -> None:
-    job = run_bulk(action="lock", profile_ids=crowd, actor=Actor.of_user(mira), source=by_staff["source"]).job
+    job = run_bulk(
+        action="lock", profile_ids=profile_ids, actor=Actor.of_user(mira), source=by_staff["source"]
+    ).job
     assert job is not None
     mira.groups.clear()
     ended = run_to_end(job)
@@ -132,9 +137,11 @@ def test_a_right_taken_away_stops_the_job(
     assert not Profile.objects.filter(is_locked=True).exists()
 
 
-def test_setting_many_takes_a_constant_number_of_queries(crowd: list[int], by_staff: dict[str, Any]) -> None:
+def test_setting_many_takes_a_constant_number_of_queries(
+    profile_ids: list[int], by_staff: dict[str, Any]
+) -> None:
     counts = []
-    for ids, value in ((crowd[:1], "Kraków"), (crowd, "Łódź")):
+    for ids, value in ((profile_ids[:1], "Kraków"), (profile_ids, "Łódź")):
         with CaptureQueriesContext(connection) as queries:
             run_bulk(action="set", profile_ids=ids, params={"field": "city", "value": value}, **by_staff)
         counts.append(len(queries))
@@ -148,7 +155,7 @@ def read(job: Job) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(file_of(job).read_text("utf-8-sig"))))
 
 
-def test_an_export_holds_everybody_once(crowd: list[int], ada: User, small_steps: None) -> None:
+def test_an_export_holds_everybody_once(profile_ids: list[int], ada: User, small_steps: None) -> None:
     AttributeDefinition.objects.create(name="likes", type="list")
     rich = make_profile(
         first_name="=cmd|'/c calc'!A0",
@@ -157,10 +164,10 @@ def test_an_export_holds_everybody_once(crowd: list[int], ada: User, small_steps
         identifiers=[("customer_id", "C-1")],
         tags=["vip"],
     )
-    job = run_to_end(start_export(profile_ids=[*crowd, rich.pk], actor=Actor.of_user(ada)))
+    job = run_to_end(start_export(profile_ids=[*profile_ids, rich.pk], actor=Actor.of_user(ada)))
     assert (job.state, job.result) == ("done", {"people_written": 8})
     rows = read(job)
-    assert [int(row["id"]) for row in rows] == [*crowd, rich.pk]
+    assert [int(row["id"]) for row in rows] == [*profile_ids, rich.pk]
     last = rows[-1]
     assert last["first_name"] == "'=cmd|'/c calc'!A0"
     assert {key: last[key] for key in ("customer_id", "email", "likes", "tags", "type")} == {
@@ -173,8 +180,8 @@ def test_an_export_holds_everybody_once(crowd: list[int], ada: User, small_steps
     assert file_of(job).stat().st_mode & 0o077 == 0
 
 
-def test_a_chunk_written_twice_counts_once(crowd: list[int], ada: User, small_steps: None) -> None:
-    job = start_export(profile_ids=crowd, actor=Actor.of_user(ada))
+def test_a_chunk_written_twice_counts_once(profile_ids: list[int], ada: User, small_steps: None) -> None:
+    job = start_export(profile_ids=profile_ids, actor=Actor.of_user(ada))
     from cdp.jobs import take
 
     chunk = take(job.pk)
@@ -183,14 +190,14 @@ def test_a_chunk_written_twice_counts_once(crowd: list[int], ada: User, small_st
     with file_of(job).open("ab") as file:
         file.write(b"half a row of a worker that was killed")
     Job.objects.filter(pk=job.pk).update(lease_until=None)
-    assert [int(row["id"]) for row in read(run_to_end(job))] == crowd
+    assert [int(row["id"]) for row in read(run_to_end(job))] == profile_ids
 
 
 def test_only_who_started_it_gets_the_file(
-    crowd: list[int], ada: User, mira: User, small_steps: None
+    profile_ids: list[int], ada: User, mira: User, small_steps: None
 ) -> None:
     actor = Actor.of_user(mira)
-    job = start_export(profile_ids=crowd, actor=actor)
+    job = start_export(profile_ids=profile_ids, actor=actor)
     with pytest.raises(NotFound, match=f"Export {job.pk} is not ready, or its file is gone after 7 days."):
         open_export(job_id=job.pk, actor=actor)
     run_to_end(job)
@@ -204,13 +211,13 @@ def test_only_who_started_it_gets_the_file(
         open_export(job_id=job.pk, actor=actor)
 
 
-def test_without_the_right_nothing_is_exported(crowd: list[int], sam: User) -> None:
+def test_without_the_right_nothing_is_exported(profile_ids: list[int], sam: User) -> None:
     with pytest.raises(Forbidden, match="sam may not export many people."):
-        start_export(profile_ids=crowd, actor=Actor.of_user(sam))
+        start_export(profile_ids=profile_ids, actor=Actor.of_user(sam))
     assert not Job.objects.exists()
 
 
-def test_personal_data_stays_masked(crowd: list[int], vic: User) -> None:
+def test_personal_data_stays_masked(profile_ids: list[int], vic: User) -> None:
     vic.user_permissions.add(Permission.objects.get(codename="bulk_export"))
     make_profile(first_name="Ann", email="ann@example.com")
     everybody = freeze(Profile.objects.live())
@@ -221,9 +228,9 @@ def test_personal_data_stays_masked(crowd: list[int], vic: User) -> None:
     assert "ann@example.com" not in str(rows)
 
 
-def test_a_canceled_export_leaves_no_file(crowd: list[int], ada: User, small_steps: None) -> None:
+def test_a_canceled_export_leaves_no_file(profile_ids: list[int], ada: User, small_steps: None) -> None:
     actor = Actor.of_user(ada)
-    job = start_export(profile_ids=crowd, actor=actor)
+    job = start_export(profile_ids=profile_ids, actor=actor)
     from cdp.jobs import take
 
     chunk = take(job.pk)

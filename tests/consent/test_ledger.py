@@ -1,4 +1,4 @@
-"""The ledger only grows, and what holds now is read from it in the strictest way (M8)."""
+"""The ledger only grows, and what holds now is read from it in the strictest way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cdp.errors import Invalid, NotFound
 from cdp.models import AuditEntry
-from profiles.consent.ledger import Decision, can_message, current_consents, decide, record_consent
+from profiles.consent.ledger import ConsentDecision, can_message, current_consents, decide, record_consent
 from profiles.models import Change, Consent, Profile
 from tests.profile_factory import make_profile
 
@@ -25,12 +25,12 @@ def day(n: int) -> datetime.datetime:
     return T0 + timedelta(days=n)
 
 
-def yes(at: int | None, recorded: int = 300) -> Decision:
-    return Decision("granted", None if at is None else day(at), day(recorded))
+def yes(at: int | None, recorded: int = 300) -> ConsentDecision:
+    return ConsentDecision("granted", None if at is None else day(at), day(recorded))
 
 
-def no(at: int | None, recorded: int = 300) -> Decision:
-    return Decision("withdrawn", None if at is None else day(at), day(recorded))
+def no(at: int | None, recorded: int = 300) -> ConsentDecision:
+    return ConsentDecision("withdrawn", None if at is None else day(at), day(recorded))
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def no(at: int | None, recorded: int = 300) -> Decision:
         ([no(None, recorded=5), yes(6)], "granted"),  # the no was written down before the yes was given
     ],
 )
-def test_the_rules(decisions: list[Decision], state: str) -> None:
+def test_the_rules(decisions: list[ConsentDecision], state: str) -> None:
     assert decide(decisions).state == state
     assert decide(decisions[::-1]).state == state
 
 
 DECISION = st.builds(
-    lambda state, at, recorded: Decision(state, None if at is None else day(at), day(recorded)),
+    lambda state, at, recorded: ConsentDecision(state, None if at is None else day(at), day(recorded)),
     st.sampled_from(["granted", "withdrawn"]),
     st.none() | st.integers(0, 20),
     st.integers(20, 40),
@@ -62,25 +62,29 @@ DECISION = st.builds(
 
 
 @given(st.lists(DECISION, min_size=1, max_size=6), st.randoms())
-def test_the_order_of_the_rows_says_nothing(decisions: list[Decision], random: Any) -> None:
+def test_the_order_of_the_rows_says_nothing(decisions: list[ConsentDecision], random: Any) -> None:
     shuffled = decisions[:]
     random.shuffle(shuffled)
     assert decide(decisions).state == decide(shuffled).state
 
 
 @given(st.lists(DECISION, min_size=1, max_size=6), DECISION)
-def test_a_no_never_becomes_a_yes_without_a_later_yes(decisions: list[Decision], more: Decision) -> None:
+def test_a_no_never_becomes_a_yes_without_a_later_yes(
+    decisions: list[ConsentDecision], more: ConsentDecision
+) -> None:
     before = decide(decisions)
     after = decide([*decisions, more])
     if before.state == "withdrawn" and after.state == "granted":
         assert more.state == "granted"
         assert more.at is not None
-        noes = [one.at or one.recorded_at for one in decisions if one.state == "withdrawn"]
+        noes = [
+            decision.at or decision.recorded_at for decision in decisions if decision.state == "withdrawn"
+        ]
         assert all(moment < more.at for moment in noes)
 
 
 @given(st.lists(DECISION, max_size=6), st.integers(21, 60))
-def test_a_no_taken_now_always_holds(decisions: list[Decision], when: int) -> None:
+def test_a_no_taken_now_always_holds(decisions: list[ConsentDecision], when: int) -> None:
     assert decide([*decisions, no(max(when, 41))]).state == "withdrawn"
 
 
@@ -92,7 +96,7 @@ def consent(profile: Profile, by: dict[str, Any], state: str = "granted", **fiel
     return record_consent(profile_id=profile.pk, state=state, **values, **by).consent
 
 
-def test_a_decision_is_added_told_and_counted(by_staff: dict[str, Any]) -> None:
+def test_a_decision_is_added_recorded_and_counted(by_staff: dict[str, Any]) -> None:
     ann = make_profile(first_name="Ann")
     done = record_consent(
         profile_id=ann.pk,
@@ -148,9 +152,9 @@ def test_consents_are_read_over_everybody_merged_in_one_query(
     consent(ben, by_staff, channel="sms")
     Profile.objects.filter(pk=old.pk).update(canonical=ann, status="merged")
     with django_assert_num_queries(1):
-        found = current_consents([ann.pk, ben.pk])
-    assert found[ann.pk]["email", "newsletter"].state == "withdrawn"
-    assert found[ben.pk]["sms", "newsletter"].is_granted
+        current = current_consents([ann.pk, ben.pk])
+    assert current[ann.pk]["email", "newsletter"].state == "withdrawn"
+    assert current[ben.pk]["sms", "newsletter"].is_granted
     consent(old, by_staff, at=LATER + timedelta(days=1))
     assert Consent.objects.order_by("pk").last().profile_id == ann.pk  # type: ignore[union-attr]
     assert can_message(ann.pk, "email", "newsletter")

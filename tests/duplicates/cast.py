@@ -10,7 +10,7 @@ from django.db import connection
 
 from cdp.actors import Actor
 from cdp.jobs import run_to_end
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.duplicates.finding.full_scan import start_scan
 from profiles.models import DuplicatePair, Profile
 

@@ -295,7 +295,7 @@ CAUSES: dict[str, Callable[[], Expected]] = {
 
 
 def events_of(root: int) -> int:
-    return Event.objects.of_people(root).count()
+    return Event.objects.of_profiles(root).count()
 
 
 def resolves_to(name: str, value: str) -> int | None:

@@ -9,7 +9,7 @@ from datetime import date
 
 from django.db import connection
 
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.duplicates.training.vocabulary import FIELDS
 
 

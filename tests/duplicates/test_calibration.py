@@ -84,7 +84,7 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     user = User.objects.create_user("reviewer")
     decide(300, version="0", user=user)  # of another model
     calibrate_duplicates()
-    assert DuplicatePolicy.current().line_decisions == 0
+    assert DuplicatePolicy.current().calibration_decisions == 0
     DuplicatePair.objects.update(model_version=shipped().version, user=None)  # nobody decided: a rule did
     assert fit_calibration.refit() is None
     DuplicatePair.objects.update(user=user)
@@ -95,7 +95,7 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     assert len(queries) < 10
     assert calibration is not None
     policy = DuplicatePolicy.current()
-    assert (policy.line_slope, policy.line_offset, policy.line_decisions) == (
+    assert (policy.calibration_slope, policy.calibration_offset, policy.calibration_decisions) == (
         calibration.slope,
         calibration.offset,
         300,
@@ -108,4 +108,4 @@ def test_a_base_learns_from_its_decisions_once_and_says_so() -> None:
     # A new model's scores mean something else: back to the shipped line.
     DuplicatePair.objects.update(model_version="another")
     assert fit_calibration.refit() is not None
-    assert DuplicatePolicy.current().line_slope == 1.0
+    assert DuplicatePolicy.current().calibration_slope == 1.0

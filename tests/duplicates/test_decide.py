@@ -153,7 +153,7 @@ def test_two_who_decide_at_once(two_connections: Callable[..., list[Any]], trans
     pair.refresh_from_db()
     assert (pair.verdict == "merged") == Merge.objects.exists()
     # These two came from nowhere (until a merge tells of them), which is all there is to object to.
-    assert {result.name for result in violations()} <= {"the journal tells where every profile came from"}
+    assert {result.name for result in violations()} <= {"the journal has the origin of every profile"}
 
 
 def test_many_are_decided_in_a_fixed_number_of_queries(by_staff: dict[str, Any]) -> None:

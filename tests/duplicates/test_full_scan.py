@@ -18,7 +18,15 @@ from profiles.duplicates.review.explain import explain, summarize
 from profiles.duplicates.training.synthetic_people import make_people
 from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
-from profiles.models import DuplicateCase, DuplicatePair, MatchBase, MatchCrowd, MatchQueue, MatchRow, Profile
+from profiles.models import (
+    DuplicateCase,
+    DuplicatePair,
+    FrequentValue,
+    MatchBase,
+    MatchQueue,
+    MatchRow,
+    Profile,
+)
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles
 from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
@@ -203,11 +211,11 @@ def test_a_junk_address_of_many_is_a_case_and_makes_no_pairs() -> None:
     assert case.type is not None
     assert case.type.name == "email"
     assert not DuplicatePair.objects.exists()
-    assert MatchCrowd.objects.filter(value="shared.desk@web.de", holders=250).exists()
+    assert FrequentValue.objects.filter(value="shared.desk@web.de", holders=250).exists()
     Profile.objects.filter(pk__in=ids).update(email=None)
     scan()
     case.refresh_from_db()
-    assert (case.state, MatchCrowd.objects.exists()) == ("gone", False)
+    assert (case.state, FrequentValue.objects.exists()) == ("gone", False)
 
 
 def test_only_one_scan_at_a_time_and_only_who_may() -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.jobs import run, run_to_end, start_job
 from cdp.models import Job
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.duplicates.finding import full_scan, match_queue
 from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles

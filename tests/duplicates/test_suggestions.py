@@ -51,7 +51,7 @@ def test_a_pair_found_before_learns_the_reason_once_and_keeps_its_score() -> Non
         ["a@web.de"],
     )
     row = DuplicatePair.objects.filter(a_id=known[0]).values_list("tier", "score", "found_by")
-    assert list(row) == [("probable", 9.0, FoundBy.DOOR)]
+    assert list(row) == [("probable", 9.0, FoundBy.SHARED_VALUE)]
 
 
 def test_reasons_do_not_pile_up(django_assert_num_queries: Any) -> None:

@@ -19,7 +19,7 @@ from profiles.duplicates.why.diagnose import value_display
 from profiles.editing import set_lock
 from profiles.identity.resolve import find_profile
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import DuplicatePair, HeldJoin, Merge
+from profiles.models import DuplicatePair, HeldMerge, Merge
 from profiles.pairs.verdicts import set_verdict
 from tests.duplicates.causes import ANN, CAUSES, Expected, browser, made, resolves_to, root_of, shop_api, site
 from tests.profile_factory import make_profile
@@ -245,7 +245,7 @@ def test_a_held_merge_is_a_finding_and_can_be_decided(by_staff: By) -> None:
     (finding,) = why(find_profile_pair(visitor, known))
     assert (finding.code, finding.value, finding.source) == ("held_join", "b-2", "Shop backend")
     done = apply_fix(a_id=visitor, b_id=known, code="join_held", **by_staff)
-    assert (done.is_merged, HeldJoin.objects.get().state) == (True, "merged")
+    assert (done.is_merged, HeldMerge.objects.get().state) == (True, "merged")
 
 
 def test_nothing_links_them(by_staff: By) -> None:

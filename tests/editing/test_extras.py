@@ -61,8 +61,10 @@ def test_addresses_come_and_go_and_are_remembered(by_staff: dict[str, Any]) -> N
     with pytest.raises(NotFound, match=f"Profile #{bob.pk} has no such address."):
         remove_address(profile_id=bob.pk, address_id=address.pk, **by_staff)
     remove_address(profile_id=ann.pk, address_id=address.pk, **by_staff)
-    told = Change.objects.filter(profile=ann, kind="updated").order_by("id").values_list("fields", flat=True)
-    assert list(told) == [
+    journal = (
+        Change.objects.filter(profile=ann, kind="updated").order_by("id").values_list("fields", flat=True)
+    )
+    assert list(journal) == [
         {"addresses": [[], ["Długa 1, Kraków, PL"]]},
         {"addresses": [["Długa 1, Kraków, PL"], []]},
     ]
@@ -72,7 +74,7 @@ def test_addresses_come_and_go_and_are_remembered(by_staff: dict[str, Any]) -> N
         add_address(profile_id=ann.pk, values={"country": "Atlantis"}, **by_staff)
 
 
-def test_the_lock_is_told_once(by_staff: dict[str, Any]) -> None:
+def test_the_lock_is_recorded_once(by_staff: dict[str, Any]) -> None:
     ann = make_profile()
     for _ in range(2):
         assert set_lock(profile_id=ann.pk, is_locked=True, **by_staff).is_locked
@@ -89,18 +91,18 @@ def test_what_arrives_by_a_losers_id_goes_back_with_the_loser(by_staff: dict[str
 
     ann, anna = make_profile(email="ann@example.com"), make_profile(email="anna@example.com")
     merge = merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
-    found = find_profile("email:anna@example.com")
-    assert (found.root, found.via_id) == (ann, anna.pk)
-    door: dict[str, Any] = {"profile_id": found.root.pk, "via_id": found.via_id, **by_staff}
-    add_event(name="Called", **door)
-    add_note(text="By the old address.", **door)
-    add_address(values={"city": "Brno"}, **door)
-    attach_identifier(type_name="customer_id", raw="C-2", **door)
-    update_profile(values={"city": "Brno", "phone": "+420601000000"}, **door)
+    reference = find_profile("email:anna@example.com")
+    assert (reference.root, reference.via_id) == (ann, anna.pk)
+    by_old_address: dict[str, Any] = {"profile_id": reference.root.pk, "via_id": reference.via_id, **by_staff}
+    add_event(name="Called", **by_old_address)
+    add_note(text="By the old address.", **by_old_address)
+    add_address(values={"city": "Brno"}, **by_old_address)
+    attach_identifier(type_name="customer_id", raw="C-2", **by_old_address)
+    update_profile(values={"city": "Brno", "phone": "+420601000000"}, **by_old_address)
     add_event(name="Bought", profile_id=ann.pk, **by_staff)
     unmerge_profiles(merge_id=merge.merge_id, **by_staff)
-    for one in (ann, anna):
-        one.refresh_from_db()
+    for profile in (ann, anna):
+        profile.refresh_from_db()
     assert (anna.city, anna.phone, ann.city, ann.phone) == ("Brno", "+420601000000", None, None)
     assert [event.name.name for event in anna.events.all()] == ["Called"]
     assert [event.name.name for event in ann.events.all()] == ["Bought"]

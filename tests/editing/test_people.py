@@ -1,4 +1,4 @@
-"""A person is made and changed through two verbs; both tell the journal everything."""
+"""A profile is created and changed by two verbs; both record everything in the journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.profile_factory import make_profile
 pytestmark = pytest.mark.django_db
 
 
-def test_create_tells_who_what_and_through_which_door(by_staff: dict[str, Any]) -> None:
+def test_create_records_who_what_and_by_which_source(by_staff: dict[str, Any]) -> None:
     AttributeDefinition.objects.create(name="plan", type="choice", choices=["free", "pro"])
     made = create_profile(
         values={
@@ -46,7 +46,7 @@ def test_create_tells_who_what_and_through_which_door(by_staff: dict[str, Any]) 
         "attributes.plan": [None, "pro"],
         "identifiers": [[], ["customer_id:C-1", f"anonymous_id:{browser}"]],
     }
-    assert (created.kind, created.user.username, created.source.door) == ("created", "ada", "staff")
+    assert (created.kind, created.user.username, created.source.channel) == ("created", "ada", "staff")
     assert tagged.fields == {"tags": [[], ["VIP"]]}
     assert AuditEntry.objects.filter(action="profile.create", subject=f"profile:{ann.pk}").count() == 1
 
@@ -107,7 +107,7 @@ def test_an_email_of_somebody_else_is_refused(by_staff: dict[str, Any]) -> None:
     assert taken.value.profile_id == ann.pk
 
 
-def test_the_second_of_two_editors_is_told(by_staff: dict[str, Any]) -> None:
+def test_the_second_of_two_editors_is_refused(by_staff: dict[str, Any]) -> None:
     ann = make_profile(first_name="Ann")
     update_profile(profile_id=ann.pk, values={"city": "Gdańsk"}, expected_version=1, **by_staff)
     with pytest.raises(Stale) as stale:
@@ -122,7 +122,7 @@ def test_the_second_of_two_editors_is_told(by_staff: dict[str, Any]) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_ten_makers_of_one_email_make_one_person(two_connections: Any) -> None:
     from cdp.actors import Actor
-    from profiles.builtin import builtin_source
+    from profiles.builtin_sources import builtin_source
 
     def make() -> Any:
         return create_profile(

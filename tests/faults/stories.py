@@ -20,7 +20,7 @@ from cdp.models import Job, Mail, User
 from imports.models import Import
 from imports.plan import plan_import
 from imports.upload import upload_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from tests.faults.harness import Bench, wait_until
 
 HEADER = "reference_id,email,first_name,city,phone,tags,newsletter,proof\n"

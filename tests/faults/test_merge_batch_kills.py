@@ -18,9 +18,9 @@ from django.db import connection
 from cdp.actors import Actor
 from cdp.invariants import violations
 from cdp.models import AuditEntry, Job, OutboxMessage, Webhook
-from profiles.builtin import SOURCES, builtin_source
+from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.merging.batches.apply import start_batch
-from profiles.merging.batches.freeze import Pair, make_batch
+from profiles.merging.batches.freeze import BatchPair, make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import Change, Merge, MergeBatch, Profile
@@ -40,7 +40,7 @@ def people(count: int) -> list[int]:
             " SELECT n, n, 'Ann', 'City ' || n, %s"
             " FROM (SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id')) n FROM generate_series(1, %s)) s"
             " RETURNING id",
-            [SOURCES["web"], count],
+            [SOURCE_IDS["web"], count],
         )
         return [pk for (pk,) in cursor.fetchall()]
 
@@ -96,7 +96,9 @@ def test_a_killed_bulk_merge_goes_on_without_repeating_or_losing_one(bench: Benc
     before = rows_of(ids)
     chains = [ids[start : start + LONG] for start in range(0, len(ids), LONG)]
     # The first of each chain is the survivor of all; turns are mixed so that chains span chunks.
-    pairs = [Pair(chain[index], chain[index + 1]) for index in reversed(range(LONG - 1)) for chain in chains]
+    pairs = [
+        BatchPair(chain[index], chain[index + 1]) for index in reversed(range(LONG - 1)) for chain in chains
+    ]
     by: Any = {"actor": Actor.system(), "source": builtin_source("staff")}
     batch = make_batch(pairs, **by)
     preview_batch(batch_id=batch.pk, actor=by["actor"])

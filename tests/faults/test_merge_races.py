@@ -18,7 +18,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.errors import Refused, RuleForbids, Stale
 from cdp.invariants import violations
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import add_event, add_note, attach_identifier, update_profile
 from profiles.editing.additions import set_lock
 from profiles.editing.locking import lock_root
@@ -78,7 +78,7 @@ def test_merging_in_a_row_at_once_makes_one_person(two_connections: Together) ->
         assert set(
             Profile.objects.filter(pk__in=[a.pk, b.pk, c.pk]).values_list("canonical_id", flat=True)
         ) == {a.pk}
-        assert Event.objects.of_people(a.pk).count() == 3
+        assert Event.objects.of_profiles(a.pk).count() == 3
         assert violations() == []
 
 
@@ -98,7 +98,7 @@ def test_merging_both_ways_at_once_merges_once(two_connections: Together) -> Non
         (done,) = [result for result in results if isinstance(result, Merged)]
         (refused,) = [result for result in results if isinstance(result, RuleForbids)]
         assert refused.message.endswith(f"are already merged: both are profile #{done.winner_id}.")
-        assert Event.objects.of_people(done.winner_id).count() == 2
+        assert Event.objects.of_profiles(done.winner_id).count() == 2
         assert violations() == []
 
 
@@ -140,7 +140,7 @@ def test_events_and_identifiers_come_in_while_a_merge_is_open(two_connections: T
     done, came = two_connections(merge, ingest)
     assert isinstance(done, Merged)
     assert came is True
-    assert Event.objects.of_people(a.pk).count() == 3
+    assert Event.objects.of_profiles(a.pk).count() == 3
     assert find_profile("anonymous_id:browser-9").root.pk == a.pk
 
 
@@ -370,7 +370,7 @@ def everything_is_there(crowd: Crowd) -> None:
     """Nothing that was acknowledged is lost, and each old id and identifier still leads to one person."""
     roots = set(Profile.objects.filter(pk__in=crowd.ids).values_list("canonical_id", flat=True))
     assert (
-        Event.objects.of_people(*roots).count()
+        Event.objects.of_profiles(*roots).count()
         == crowd.made["event"] + crowd.made["raw"]
         == Event.objects.count()
     )

@@ -18,8 +18,8 @@ from profiles.identity.graph import retried
 from profiles.models import (
     DuplicateCase,
     DuplicatePair,
+    FrequentValue,
     MatchBase,
-    MatchCrowd,
     MatchQueue,
     MatchRarity,
     MatchRow,
@@ -64,7 +64,7 @@ class Findings:
                 (field, value): bits
                 for field, value, bits in MatchRarity.objects.values_list("field", "value", "bits")
             },
-            sorted(MatchCrowd.objects.values_list("field", "value", "key", "holders"), key=str),
+            sorted(FrequentValue.objects.values_list("field", "value", "key", "holders"), key=str),
             MatchRow.objects.count(),
             MatchBase.current().people,
         )
@@ -85,7 +85,15 @@ def forget_findings() -> None:
     """As if nobody had ever looked for duplicates."""
     # Not TRUNCATE: a worker that compares whoever changed at this moment would wait for it, and it for the worker.
     with transaction.atomic():  # pairs and cases point at each other
-        for table in (MatchQueue, DuplicateCase, DuplicatePair, MatchRow, MatchRarity, MatchCrowd, MatchBase):
+        for table in (
+            MatchQueue,
+            DuplicateCase,
+            DuplicatePair,
+            MatchRow,
+            MatchRarity,
+            FrequentValue,
+            MatchBase,
+        ):
             table.objects.all()._raw_delete(connection.alias)
 
 

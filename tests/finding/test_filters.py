@@ -1,4 +1,4 @@
-"""One set of filters for the list, the API and bulk actions: on surviving people, looking at all their members."""
+"""One set of filters for the list, the API and bulk actions: on surviving profiles, looking at all their members."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdp.errors import Invalid
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import current_consents, record_consent
 from profiles.finding.filters import ProfileFilter
 from profiles.merging.merge import merge_profiles
@@ -42,7 +42,7 @@ def problems(query: str) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def people(by_staff: dict[str, Any]) -> dict[str, int]:
+def profiles(by_staff: dict[str, Any]) -> dict[str, int]:
     """Ann (with Anna merged into her) and an anonymous visitor."""
     ann = make_profile(first_name="Ann", email="ann@example.com", country="PL", tags=["vip"])
     anna = make_profile(first_name="Anna", email="anna@old.example", tags=["Club"], source="import")
@@ -51,10 +51,10 @@ def people(by_staff: dict[str, Any]) -> dict[str, int]:
     return {"ann": ann.pk, "anna": anna.pk, "visitor": visitor.pk}
 
 
-def test_everybody_who_is_live_once(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+def test_everybody_who_is_live_once(profiles: dict[str, int], by_staff: dict[str, Any]) -> None:
     gone = make_profile()
     delete_profiles(profile_ids=[gone.pk], **by_staff)
-    assert listed() == {people["ann"], people["visitor"]}
+    assert listed() == {profiles["ann"], profiles["visitor"]}
     assert listed("status=deleted") == {gone.pk}
     assert problems("status=erased")["status"]
 
@@ -87,11 +87,11 @@ def test_everybody_who_is_live_once(people: dict[str, int], by_staff: dict[str, 
         ("type=recognized&q=b-1", []),
     ],
 )
-def test_members_count_for_the_person(people: dict[str, int], query: str, who: list[str]) -> None:
-    assert listed(query) == {people[name] for name in who}
+def test_members_count_for_the_survivor(profiles: dict[str, int], query: str, who: list[str]) -> None:
+    assert listed(query) == {profiles[name] for name in who}
 
 
-def test_custom_attributes_by_their_type(people: dict[str, int]) -> None:
+def test_custom_attributes_by_their_type(profiles: dict[str, int]) -> None:
     for name, kind in (("plan", "text"), ("visits", "number"), ("b2b", "boolean"), ("likes", "list")):
         AttributeDefinition.objects.create(name=name, type=kind)
     bob = make_profile(plan="pro", visits="12", b2b="yes", likes=["bikes", "tea"])
@@ -111,21 +111,21 @@ def test_custom_attributes_by_their_type(people: dict[str, int]) -> None:
     assert refused.value.problems[0]["field"] == "attributes.visits"
 
 
-def test_times(people: dict[str, int]) -> None:
+def test_times(profiles: dict[str, int]) -> None:
     long_ago = timezone.now() - datetime.timedelta(days=400)
-    Profile.objects.filter(pk=people["visitor"]).update(created_at=long_ago, last_seen_at=long_ago)
+    Profile.objects.filter(pk=profiles["visitor"]).update(created_at=long_ago, last_seen_at=long_ago)
     day = (timezone.now() - datetime.timedelta(days=100)).date().isoformat()
     for field in ("created_at", "last_seen_at"):
-        assert listed(f"{field}_after={day}") == {people["ann"]}
-        assert listed(f"{field}_before={day}T12:00:00Z") == {people["visitor"]}
-    said = "“yesterday” is not a date. Write it like 2026-03-01 or 2026-03-01T14:30:00Z."
-    assert problems("created_at_after=yesterday") == {"created_at_after": [said]}
+        assert listed(f"{field}_after={day}") == {profiles["ann"]}
+        assert listed(f"{field}_before={day}T12:00:00Z") == {profiles["visitor"]}
+    message = "“yesterday” is not a date. Write it like 2026-03-01 or 2026-03-01T14:30:00Z."
+    assert problems("created_at_after=yesterday") == {"created_at_after": [message]}
     assert problems("created_at_after=2026-13-45")["created_at_after"]
 
 
-def test_wrong_values_say_so(people: dict[str, int]) -> None:
-    said = "Not a country. Write its English name or ISO code, for example Poland or PL."
-    assert problems("country=Polnd") == {"country": [said]}
+def test_wrong_values_say_so(profiles: dict[str, int]) -> None:
+    message = "Not a country. Write its English name or ISO code, for example Poland or PL."
+    assert problems("country=Polnd") == {"country": [message]}
     assert problems("type=robot")["type"]
     assert problems("import=x")["import"]
     for query, field in (("identifier=nonsense", "identifier"), ("consent=email:maybe", "consent")):
@@ -134,40 +134,40 @@ def test_wrong_values_say_so(people: dict[str, int]) -> None:
         assert refused.value.problems[0]["field"] == field
 
 
-def test_who_an_import_touched(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+def test_who_an_import_touched(profiles: dict[str, int], by_staff: dict[str, Any]) -> None:
     source = builtin_source("import")
-    for profile_id in (people["anna"], people["visitor"]):
+    for profile_id in (profiles["anna"], profiles["visitor"]):
         Change.objects.create(
             profile_id=profile_id, kind="updated", source=source, cause="import", cause_id=88
         )
     Change.objects.create(
-        profile_id=people["visitor"], kind="updated", source=source, cause="job", cause_id=77
+        profile_id=profiles["visitor"], kind="updated", source=source, cause="job", cause_id=77
     )
-    assert listed("import=88") == {people["ann"], people["visitor"]}
+    assert listed("import=88") == {profiles["ann"], profiles["visitor"]}
     assert listed("import=77") == set()
 
 
-def test_undecided_duplicates(people: dict[str, int]) -> None:
+def test_undecided_duplicates(profiles: dict[str, int]) -> None:
     twin = make_profile(first_name="Hanna")
-    pair = DuplicatePair.objects.create(a_id=people["anna"], b=twin)
-    assert listed("duplicates=true") == {people["ann"], twin.pk}
-    assert listed("duplicates=false") == {people["visitor"]}
+    pair = DuplicatePair.objects.create(a_id=profiles["anna"], b=twin)
+    assert listed("duplicates=true") == {profiles["ann"], twin.pk}
+    assert listed("duplicates=false") == {profiles["visitor"]}
     DuplicatePair.objects.filter(pk=pair.pk).update(verdict="not_duplicate")
-    DuplicatePair.objects.create(a_id=people["ann"], b_id=people["anna"])
+    DuplicatePair.objects.create(a_id=profiles["ann"], b_id=profiles["anna"])
     assert listed("duplicates=true") == set()
 
 
-def test_sources_made_later_by_name(people: dict[str, int]) -> None:
-    shop = Source.objects.create(name="Shop 24", door="api")
-    Profile.objects.filter(pk=people["anna"]).update(source=shop)
-    assert listed("source=shop 24") == {people["ann"]}
+def test_sources_made_later_by_name(profiles: dict[str, int]) -> None:
+    shop = Source.objects.create(name="Shop 24", channel="api")
+    Profile.objects.filter(pk=profiles["anna"]).update(source=shop)
+    assert listed("source=shop 24") == {profiles["ann"]}
 
 
-def test_consent_as_it_stands_now(people: dict[str, int], by_staff: dict[str, Any]) -> None:
+def test_consent_as_it_stands_now(profiles: dict[str, int], by_staff: dict[str, Any]) -> None:
     now = timezone.now()
     for member, state, days in (("ann", "granted", 9), ("anna", "withdrawn", 3)):
         Consent.objects.create(
-            profile_id=people[member],
+            profile_id=profiles[member],
             channel="email",
             purpose="newsletter",
             state=state,
@@ -175,11 +175,11 @@ def test_consent_as_it_stands_now(people: dict[str, int], by_staff: dict[str, An
             source=by_staff["source"],
         )
     assert listed("consent=email/newsletter") == set()
-    assert listed("consent=email:withdrawn") == {people["ann"]}
+    assert listed("consent=email:withdrawn") == {profiles["ann"]}
     record_consent(
-        profile_id=people["ann"], channel="email", purpose="newsletter", state="granted", at=now, **by_staff
+        profile_id=profiles["ann"], channel="email", purpose="newsletter", state="granted", at=now, **by_staff
     )
-    assert listed("consent=EMAIL/newsletter:granted") == {people["ann"]} == listed("consent=email")
+    assert listed("consent=EMAIL/newsletter:granted") == {profiles["ann"]} == listed("consent=email")
     assert listed("consent=email/newsletter:withdrawn") == set() == listed("consent=sms")
 
 
@@ -212,14 +212,14 @@ def test_the_filter_and_the_card_agree_on_consent(
     assert (root.pk in listed("consent=email/x:withdrawn")) == bool(current and not current.is_granted)
 
 
-def test_no_filter_reads_row_by_row(people: dict[str, int]) -> None:
+def test_no_filter_reads_row_by_row(profiles: dict[str, int]) -> None:
     query = (
         "q=ann&tag=vip&country=PL&source=Import&identifier=email:ann@example.com&locked=false&type=recognized"
     )
     with CaptureQueriesContext(connection) as few:
-        assert listed(query) == {people["ann"]}
+        assert listed(query) == {profiles["ann"]}
     for number in range(20):
         make_profile(first_name="Ann", email=f"ann{number}@mail.example", country="PL", tags=["vip"])
     with CaptureQueriesContext(connection) as many:
-        assert listed(query) == {people["ann"]}
+        assert listed(query) == {profiles["ann"]}
     assert len(few) == len(many)

@@ -1,4 +1,4 @@
-"""The search box: any identifier in any format, ids, names and parts of them, merged-away people too."""
+"""The search box: any identifier in any format, ids, names and parts of them, merged-away profiles too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.profile_factory import make_profile
 pytestmark = pytest.mark.django_db
 
 
-def found(text: str) -> list[int]:
+def matches(text: str) -> list[int]:
     return [hit.root_id for hit in search(text).hits]
 
 
@@ -66,24 +66,24 @@ def ann() -> Profile:
     ],
 )
 def test_anything_known_of_a_person_finds_them(ann: Profile, text: str) -> None:
-    other = make_profile(
+    unrelated = make_profile(
         first_name="Bob", last_name="Smith", email="bob@mail.example", phone="+48 700 900 800"
     )
-    assert found(text) == [ann.pk]
-    assert other.pk not in found(text)
+    assert matches(text) == [ann.pk]
+    assert unrelated.pk not in matches(text)
 
 
 def test_ids_find_by_number_and_hash(ann: Profile) -> None:
-    assert found(str(ann.pk)) == [ann.pk] == found(f"#{ann.pk}")
+    assert matches(str(ann.pk)) == [ann.pk] == matches(f"#{ann.pk}")
     assert search(f"#{ann.pk}").exact_ids == [ann.pk]
-    assert found("#999999999") == []
+    assert matches("#999999999") == []
 
 
 @pytest.mark.parametrize(
     "text", ["", "   ", "\x00", "nobody@mail.example", "zzz", "'; DROP TABLE x --", "\\", ":*", "&|!"]
 )
 def test_nothing_finds_nobody(ann: Profile, text: str) -> None:
-    assert found(text) == []
+    assert matches(text) == []
 
 
 def test_whole_identifiers_come_first(ann: Profile) -> None:
@@ -93,14 +93,14 @@ def test_whole_identifiers_come_first(ann: Profile) -> None:
     assert result.exact_ids == [ann.pk]
 
 
-def test_merged_away_people_are_found_and_explained(ann: Profile, by_staff: dict[str, Any]) -> None:
+def test_merged_away_profiles_are_found_and_explained(ann: Profile, by_staff: dict[str, Any]) -> None:
     old = make_profile(first_name="Hanna", last_name="Nowak", email="h.nowak@old.example")
     merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
-    said = {
+    explanations = {
         text: search(text).by_root[ann.pk].explain()
         for text in ("H.Nowak@old.example", "hanna", f"#{old.pk}")
     }
-    assert said == {
+    assert explanations == {
         "H.Nowak@old.example": f"Found as an old e-mail: h.nowak@old.example, from merged-away #{old.pk}",
         "hanna": f"Found as merged-away #{old.pk} (Hanna Nowak)",
         f"#{old.pk}": f"Found as merged-away #{old.pk} (Hanna Nowak)",
@@ -113,10 +113,10 @@ def test_merged_away_people_are_found_and_explained(ann: Profile, by_staff: dict
 
 def test_an_address_given_up_still_finds(ann: Profile, by_staff: dict[str, Any]) -> None:
     update_profile(profile_id=ann.pk, values={"email": "new@mail.example"}, **by_staff)
-    assert found("ann.lee@example.com") == [ann.pk] == found("new@mail.example")
+    assert matches("ann.lee@example.com") == [ann.pk] == matches("new@mail.example")
 
 
-def test_deleted_people_are_only_told_of(ann: Profile, by_staff: dict[str, Any]) -> None:
+def test_deleted_profiles_are_only_mentioned(ann: Profile, by_staff: dict[str, Any]) -> None:
     delete_profiles(profile_ids=[ann.pk], **by_staff)
     result = search("ann.lee@example.com")
     assert result.hits == ()
@@ -130,21 +130,21 @@ def everybody(result: SearchResult) -> set[int]:
     return set(Profile.objects.live().filter(result.condition).values_list("pk", flat=True))
 
 
-def test_crowds_are_not_collected_and_yet_exact(
+def test_frequent_words_are_not_collected_and_yet_exact(
     ann: Profile, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = {make_profile(first_name="Andrew", email=f"andrew{n}@mail.example").pk for n in range(6)}
+    many_ids = {make_profile(first_name="Andrew", email=f"andrew{n}@mail.example").pk for n in range(6)}
     old = make_profile(first_name="Andy", email="andy@mail.example")
     merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
     few = search("and")
     assert not few.is_capped
-    assert everybody(few) == {*crowd, ann.pk}
+    assert everybody(few) == {*many_ids, ann.pk}
     monkeypatch.setattr(module, "CANDIDATES", 3)
     many = search("and")
     assert many.is_capped
-    assert everybody(many) == {*crowd, ann.pk}
+    assert everybody(many) == {*many_ids, ann.pk}
     page = set(Profile.objects.live().filter(many.page_condition).values_list("pk", flat=True))
-    assert crowd <= page <= {*crowd, ann.pk}
+    assert many_ids <= page <= {*many_ids, ann.pk}
     whole = search("andrew3@mail.example")
     assert not whole.is_capped
     assert len(whole.exact_ids) == 1
@@ -153,46 +153,46 @@ def test_crowds_are_not_collected_and_yet_exact(
 def test_what_a_sample_calls_common_is_not_collected_and_yet_exact(
     ann: Profile, by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = {make_profile(first_name="Anders").pk for _ in range(30)}
+    many_ids = {make_profile(first_name="Anders").pk for _ in range(30)}
     coded = {make_profile(identifiers=[("customer_id", f"AN-{n}")]).pk for n in range(3)}
     old = make_profile(first_name="Andy", email="andy@mail.example")
     merge_profiles(winner_id=ann.pk, loser_id=old.pk, **by_staff)
     assert module._guess("'an':*") == 32  # a small table is counted whole
     assert module._guess("'nobody':*") == 0
     monkeypatch.setattr(module, "_guess", lambda tsquery: 25_000)
-    found = search("an")
-    assert found.is_capped
-    assert set(found.by_root) == {ann.pk, *coded}, "identifiers that begin so are few"
-    assert everybody(found) == {ann.pk, *crowd, *coded}
-    page = set(Profile.objects.live().filter(found.page_condition).values_list("pk", flat=True))
-    assert {*crowd, *coded} <= page <= everybody(found)
+    matches = search("an")
+    assert matches.is_capped
+    assert set(matches.by_root) == {ann.pk, *coded}, "identifiers that begin so are few"
+    assert everybody(matches) == {ann.pk, *many_ids, *coded}
+    page = set(Profile.objects.live().filter(matches.page_condition).values_list("pk", flat=True))
+    assert {*many_ids, *coded} <= page <= everybody(matches)
     monkeypatch.setattr(module, "CANDIDATES", 10)
-    found = search("an")
-    assert set(found.by_root) & coded != coded, "not even these were all collected"
-    assert everybody(found) == {ann.pk, *crowd, *coded}
-    assert coded <= set(Profile.objects.live().filter(found.page_condition).values_list("pk", flat=True))
+    matches = search("an")
+    assert set(matches.by_root) & coded != coded, "not even these were all collected"
+    assert everybody(matches) == {ann.pk, *many_ids, *coded}
+    assert coded <= set(Profile.objects.live().filter(matches.page_condition).values_list("pk", flat=True))
     assert len(search("AN-2").exact_ids) == 1
 
 
 def test_single_letters_count_but_are_not_asked_of_the_index(ann: Profile) -> None:
     assert module._coarse("'20417':* & 'c':*") == "'20417':*"
     assert module._coarse("'a':* & 'b':*") == "'a':* & 'b':*"
-    assert found("k kowalska") == found("kowalska a") == [ann.pk]
-    assert found("x kowalska") == []
-    assert found("a k") == [ann.pk]
+    assert matches("k kowalska") == matches("kowalska a") == [ann.pk]
+    assert matches("x kowalska") == []
+    assert matches("a k") == [ann.pk]
 
 
 def test_the_same_few_queries_for_one_and_for_many(ann: Profile) -> None:
-    with CaptureQueriesContext(connection) as one:
+    with CaptureQueriesContext(connection) as queries_for_one:
         search("kowalska")
     for number in range(30):
         make_profile(last_name="Kowalska", email=f"k{number}@mail.example")
     with CaptureQueriesContext(connection) as many:
         assert len(search("kowalska").hits) == 31
-    assert len(one) == len(many)
+    assert len(queries_for_one) == len(many)
 
 
-def test_too_slow_is_a_crowd(ann: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_too_slow_is_capped(ann: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_: Any, **__: Any) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(5)")
@@ -221,6 +221,6 @@ def test_any_text_is_answered(ann: Profile, text: str) -> None:
 def test_a_name_is_found_by_its_beginning(db: None, name: str, cut: int) -> None:
     made = make_profile(first_name=name)
     try:
-        assert made.pk in found(normalize("text", name)[:cut])
+        assert made.pk in matches(normalize("text", name)[:cut])
     finally:
         Profile.objects.filter(pk=made.pk).update(first_name=None)

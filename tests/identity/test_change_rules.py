@@ -1,4 +1,4 @@
-"""Changing what identifies a person: the values already here follow, and shared ones lead to nobody."""
+"""Changing what identifies a profile: the values already stored follow, and shared ones do not resolve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cdp.errors import Invalid
 from cdp.jobs import run_to_end
 from cdp.models import Job
 from profiles.identity import change_rules
-from profiles.identity.change_rules import Identity, choose_identity, current_identity, recheck_type
+from profiles.identity.change_rules import IdentityRules, choose_identity, current_identity, recheck_type
 from profiles.models import Identifier, IdentifierType, Profile
 from tests.profile_factory import make_profile
 
@@ -36,7 +36,7 @@ def leading() -> set[tuple[str, int]]:
 
 
 def test_off_and_on_again(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    people = [make_profile(identifiers=[("email", f"p{i}@example.com")]) for i in range(5)]
+    profiles = [make_profile(identifiers=[("email", f"p{i}@example.com")]) for i in range(5)]
     before = leading()
     set_email(unique=False)
     job = recheck(monkeypatch)
@@ -46,10 +46,10 @@ def test_off_and_on_again(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     set_email(unique=True)
     recheck(monkeypatch)
     assert leading() == before
-    assert Profile.objects.recognized().count() == len(people)
+    assert Profile.objects.recognized().count() == len(profiles)
 
 
-def test_a_shared_value_leads_to_nobody(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_value_resolves_to_nothing(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     set_email(unique=False)
     ann, bob, cleo, dora = (
         make_profile(first_name=name, identifiers=[("email", address)])
@@ -60,7 +60,7 @@ def test_a_shared_value_leads_to_nobody(db: None, monkeypatch: pytest.MonkeyPatc
             ("Dora", "cleo@example.com"),
         )
     )
-    # Dora is Cleo by now: two of her members hold the value, one of them leads to her.
+    # Dora is Cleo by now: two of her members have the value, and one of them resolves.
     Profile.objects.filter(pk=dora.pk).update(canonical=cleo, status=Profile.Status.MERGED)
     set_email(unique=True)
     recheck(monkeypatch)
@@ -78,16 +78,16 @@ def test_nothing_to_do_without_values(db: None) -> None:
 
 
 def test_choose(db: None) -> None:
-    assert current_identity() == Identity("customer_id_first", email_is_contact_only=False)
+    assert current_identity() == IdentityRules("customer_id_first", email_is_contact_only=False)
     assert choose_identity(preset="email_first", email_is_contact_only=False, actor=SYSTEM) == []
-    assert current_identity() == Identity("email_first", email_is_contact_only=False)
+    assert current_identity() == IdentityRules("email_first", email_is_contact_only=False)
     choose_identity(preset="customer_id_first", email_is_contact_only=True, actor=SYSTEM)
-    assert current_identity() == Identity("customer_id_first", email_is_contact_only=True)
+    assert current_identity() == IdentityRules("customer_id_first", email_is_contact_only=True)
     refused: list[tuple[dict[str, Any], str]] = [
         ({"preset": "email_first", "email_is_contact_only": True}, "E-mail cannot come first"),
         ({"preset": "moon", "email_is_contact_only": False}, "Choose customer_id_first or email_first."),
     ]
-    for wanted, said in refused:
-        with pytest.raises(Invalid, match=said):
+    for wanted, message in refused:
+        with pytest.raises(Invalid, match=message):
             choose_identity(**wanted, actor=SYSTEM)
-    assert current_identity() == Identity("customer_id_first", email_is_contact_only=True)
+    assert current_identity() == IdentityRules("customer_id_first", email_is_contact_only=True)

@@ -313,9 +313,9 @@ def test_country_names():
 )
 def test_attribute_values(kind, raw, value):
     allowed = ("Pro",) if kind == "choice" else ()
-    found = n.attribute(kind, raw, allowed=allowed)
-    assert (found, type(found)) == (value, type(value)) or found == value
-    assert json.loads(json.dumps(found)) == value
+    cleaned = n.attribute(kind, raw, allowed=allowed)
+    assert (cleaned, type(cleaned)) == (value, type(value)) or cleaned == value
+    assert json.loads(json.dumps(cleaned)) == value
 
 
 @pytest.mark.parametrize(

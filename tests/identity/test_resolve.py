@@ -1,4 +1,4 @@
-"""Identifiers lead to one surviving profile, in any format, through any door."""
+"""Identifiers resolve to one surviving profile, in any format, whichever way they come."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.profile_factory import make_profile
 pytestmark = pytest.mark.django_db
 
 
-def test_any_format_leads_to_the_same_person() -> None:
+def test_any_format_resolves_to_the_same_profile() -> None:
     ann = make_profile(email="Ann@Example.com", phone="+48 600 100 200", identifiers=[("customer_id", "C-1")])
     for ref in (str(ann.pk), f"#{ann.pk}", "email: ANN＠example.com", "customer_id:C-1"):
         assert find_profile(ref).root == ann
     assert ann.is_recognized
-    # A phone is contact-only: kept, found by search, but leads nowhere.
+    # A phone is contact-only: kept, found by search, but does not resolve.
     assert not Identifier.objects.get(type__name="phone").resolves
     for ref in (
         "phone:+48600100200",
@@ -37,11 +37,11 @@ def test_any_format_leads_to_the_same_person() -> None:
 
 
 def test_resolves_many_in_one_query(django_assert_num_queries: Any) -> None:
-    people = [make_profile(email=f"p{n}@example.com") for n in range(5)]
+    profiles = [make_profile(email=f"p{n}@example.com") for n in range(5)]
     pairs = [("email", f"p{n}@example.com") for n in range(5)] + [("email", "nobody@example.com")]
     with django_assert_num_queries(1):
         hits = resolve(pairs)
-    assert [hits[pair].root_id for pair in pairs[:5]] == [person.pk for person in people]
+    assert [hits[pair].root_id for pair in pairs[:5]] == [profile.pk for profile in profiles]
     assert pairs[5] not in hits
     with django_assert_num_queries(0):
         assert resolve([]) == {}
@@ -57,9 +57,9 @@ def test_a_hard_identifier_is_on_one_profile_only(by_staff: dict[str, Any]) -> N
         mail = Identifier.objects.get(type__name="email")
         Identifier.objects.create(type=mail.type, value=mail.value, profile=bob, source=mail.source)
     # The family phone is on both.
-    for person in (ann, bob):
+    for profile in (ann, bob):
         assert attach_identifier(
-            profile_id=person.pk, type_name="phone", raw="+48600100200", **by_staff
+            profile_id=profile.pk, type_name="phone", raw="+48600100200", **by_staff
         ).is_new
 
 
@@ -77,8 +77,10 @@ def test_an_identifier_makes_recognized_and_its_loss_anonymous(by_staff: dict[st
     detach_identifier(profile_id=bob.pk, type_name="customer_id", raw="C-9", **by_staff)
     bob.refresh_from_db()
     assert bob.type == "anonymous"
-    told = [change.fields.get("identifiers") for change in Change.objects.filter(profile=bob, kind="updated")]
-    assert told == [[["customer_id:C-9"], []], [[], ["customer_id:C-9"]]]
+    journal = [
+        change.fields.get("identifiers") for change in Change.objects.filter(profile=bob, kind="updated")
+    ]
+    assert journal == [[["customer_id:C-9"], []], [[], ["customer_id:C-9"]]]
     with pytest.raises(NotFound, match="has no customer_id “C-9”"):
         detach_identifier(profile_id=bob.pk, type_name="customer_id", raw="C-9", **by_staff)
 
@@ -98,10 +100,10 @@ def test_the_last_browser_id_stays(by_staff: dict[str, Any]) -> None:
     "value", ["null", "N/A", "test@test.com", "0000000000", "00000000-0000-0000-0000-000000000000"]
 )
 def test_a_blocked_value_counts_as_absent(value: str, by_staff: dict[str, Any]) -> None:
-    person = make_profile(first_name="Eve", identifiers=[("customer_id", value)])
+    profile = make_profile(first_name="Eve", identifiers=[("customer_id", value)])
     assert not Identifier.objects.filter(type__name="customer_id").exists()
     with pytest.raises(Invalid) as refused:
-        attach_identifier(profile_id=person.pk, type_name="customer_id", raw=value, **by_staff)
+        attach_identifier(profile_id=profile.pk, type_name="customer_id", raw=value, **by_staff)
     assert refused.value.message == f"“{value}” identifies nobody; it was treated as absent."
 
 

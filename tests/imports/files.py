@@ -13,7 +13,7 @@ from imports.apply import apply_import
 from imports.models import Import, Row
 from imports.plan import plan_import
 from imports.upload import upload_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 
 
 def as_file(text: str | bytes, name: str = "people.csv") -> TemporaryUploadedFile:

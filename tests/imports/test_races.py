@@ -14,7 +14,7 @@ from imports import apply as applying
 from imports.apply import apply_import
 from imports.models import Import, Row
 from imports.plan import plan_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import create_profile, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile

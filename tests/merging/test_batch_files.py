@@ -1,4 +1,4 @@
-"""Files of pairs: any identifier or #id; what leads nowhere is named by line, column and value."""
+"""Files of pairs: any identifier or #id; what names no profile is listed by line, column and value."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.profile_factory import make_profile
 pytestmark = pytest.mark.django_db
 
 
-def lines(text: str) -> list[tuple[int | None, int, int]]:
+def pairs_of(text: str) -> list[tuple[int | None, int, int]]:
     read = read_pairs(text.encode())
     assert read.problems == []
-    return [(pair.line, pair.winner_id, pair.loser_id) for pair in read.pairs]
+    return [(pair.line_no, pair.winner_id, pair.loser_id) for pair in read.pairs]
 
 
 def test_cells_name_people_in_many_ways(by_staff: dict[str, Any]) -> None:
@@ -27,13 +27,13 @@ def test_cells_name_people_in_many_ways(by_staff: dict[str, Any]) -> None:
     gone = make_profile(email="old@example.com").pk
     merge_profiles(winner_id=ann, loser_id=gone, **by_staff)
     expected = [(2, ann, old)]
-    assert lines(f"winner,loser\nANN@example.com,#{old}\n") == expected
-    assert lines(f"\ufeffLoser;name;Winner\r\n#{old};x;email: Ann@Example.com\r\n\r\n") == expected
-    assert lines("winner\tloser\nold@example.com\tcustomer_id:77") == expected
-    assert lines(f"#{gone},77") == [(1, ann, old)]
+    assert pairs_of(f"winner,loser\nANN@example.com,#{old}\n") == expected
+    assert pairs_of(f"\ufeffLoser;name;Winner\r\n#{old};x;email: Ann@Example.com\r\n\r\n") == expected
+    assert pairs_of("winner\tloser\nold@example.com\tcustomer_id:77") == expected
+    assert pairs_of(f"#{gone},77") == [(1, ann, old)]
 
 
-def test_what_leads_nowhere_is_named(by_staff: dict[str, Any]) -> None:
+def test_what_resolves_to_nothing_is_named(by_staff: dict[str, Any]) -> None:
     IdentifierType.objects.create(name="loyalty_card", label="Card", is_unique=True)
     ann = make_profile(email="ann@example.com", identifiers=[("customer_id", "5")]).pk
     ben = make_profile(identifiers=[("loyalty_card", "5")]).pk
@@ -41,8 +41,8 @@ def test_what_leads_nowhere_is_named(by_staff: dict[str, Any]) -> None:
         f"winner,loser\nann@example.com,nobody@example.com\n#{ann},4711\n5,#{ben}\n#{ann}\n,#0\n"
         f"#{ann},ann@example.com\n#{ann},#{ben}\n".encode()
     )
-    assert [(pair.line, pair.winner_id, pair.loser_id) for pair in read.pairs] == [(8, ann, ben)]
-    assert [(p.line, p.column, p.value, p.message) for p in read.problems] == [
+    assert [(pair.line_no, pair.winner_id, pair.loser_id) for pair in read.pairs] == [(8, ann, ben)]
+    assert [(p.line_no, p.column, p.value, p.message) for p in read.problems] == [
         (2, "loser", "nobody@example.com", "“nobody@example.com” leads to nobody."),
         (
             3,

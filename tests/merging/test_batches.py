@@ -19,7 +19,7 @@ from cdp.invariants import violations
 from cdp.job_steps import actor_of
 from cdp.jobs import cancel_job, run_to_end, take
 from cdp.models import AuditEntry, Job, OutboxMessage, User, Webhook
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note, update_profile
 from profiles.editing.additions import set_lock
@@ -27,7 +27,7 @@ from profiles.journal import Cause
 from profiles.merging.batches import apply as applying
 from profiles.merging.batches import undo
 from profiles.merging.batches.apply import discard_batch, start_batch
-from profiles.merging.batches.freeze import Pair, make_batch
+from profiles.merging.batches.freeze import BatchPair, make_batch
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.merging.merge import merge_profiles
@@ -72,7 +72,7 @@ def run(batch: MergeBatch) -> MergeBatch:
 
 
 def batch_of(pairs: Iterable[tuple[int, int]], by: By, **kwargs: Any) -> MergeBatch:
-    return make_batch([Pair(*pair) for pair in pairs], **by, **kwargs)
+    return make_batch([BatchPair(*pair) for pair in pairs], **by, **kwargs)
 
 
 def merged(pairs: Iterable[tuple[int, int]], by: By) -> MergeBatch:
@@ -90,15 +90,15 @@ def story() -> dict[str, list[Any]]:
         pk: f"merge {turn}"
         for turn, pk in enumerate(Merge.objects.order_by("pk").values_list("pk", flat=True))
     }
-    found: dict[str, list[Any]] = {}
+    tables: dict[str, list[Any]] = {}
     with connection.cursor() as cursor:
         for table, key in _TABLES.items():
-            told = " WHERE action IN ('profile.merge', 'profile.unmerge')"
-            where = told if table == "cdp_auditentry" else ""
+            merge_verbs = " WHERE action IN ('profile.merge', 'profile.unmerge')"
+            where = merge_verbs if table == "cdp_auditentry" else ""
             cursor.execute(f"SELECT to_jsonb(t)::text FROM {table} t{where} ORDER BY id")
             rows = [json.loads(text) for (text,) in cursor.fetchall()]
-            found[table] = [_plain(row, key, turns) for row in rows]
-    return found
+            tables[table] = [_plain(row, key, turns) for row in rows]
+    return tables
 
 
 def _plain(row: dict[str, Any], key: str, turns: dict[int, str]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def one_by_one(pairs: list[tuple[int, int]], by: By) -> None:
 def test_a_batch_writes_what_the_merges_one_by_one_write(by_staff: By) -> None:
     ensure_attributes()
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.merged"])
-    people = [
+    profiles = [
         make_profile(first_name="Ann", email="ann@example.com", likes=["tea"], tags=["vip"]),
         make_profile(first_name="Anna", city="Kraków", birth_date="1990-02-28", likes=["jam"], plan="pro"),
         make_profile(last_name="Lee", phone="+48 600 100 200", tags=["new"]),
@@ -154,7 +154,7 @@ def test_a_batch_writes_what_the_merges_one_by_one_write(by_staff: By) -> None:
         make_profile(first_name="Ed"),
         make_profile(first_name="Flo"),
     ]
-    ann, anna, lee, bob, bo, cy, di, ed, flo = (one.pk for one in people)
+    ann, anna, lee, bob, bo, cy, di, ed, flo = (profile.pk for profile in profiles)
     for pk in (anna, lee, bob):
         add_event(profile_id=pk, name="Page", **by_staff)
         add_note(profile_id=pk, text="Called.", **by_staff)
@@ -177,31 +177,31 @@ def test_a_batch_writes_what_the_merges_one_by_one_write(by_staff: By) -> None:
         (bob, bob),
         (ann, 0),
     ]
-    one, other = both_ways(pairs, by_staff)
+    single, batched = both_ways(pairs, by_staff)
     for table in _TABLES:
-        assert one[table] == other[table], table
-    assert len(one["profiles_merge"]) == 1 + 5
+        assert single[table] == batched[table], table
+    assert len(single["profiles_merge"]) == 1 + 5
 
 
-words = st.sampled_from([None, "Ann", "Bob", "Cy"])
+some_word = st.sampled_from([None, "Ann", "Bob", "Cy"])
 rows_of = st.lists(
     st.fixed_dictionaries(
         {
-            "first_name": words,
-            "city": words,
+            "first_name": some_word,
+            "city": some_word,
             "birth_date": st.sampled_from([None, "1990-02-28"]),
-            "plan": words,
+            "plan": some_word,
             "likes": st.none() | st.lists(st.sampled_from("abc"), min_size=1, unique=True),
         }
     ),
     min_size=6,
     max_size=6,
 )
-person = st.integers(0, 5)
+some_index = st.integers(0, 5)
 
 
 @settings(max_examples=20)
-@given(rows_of, st.lists(st.tuples(person, person), min_size=1, max_size=8), st.integers(1, 3))
+@given(rows_of, st.lists(st.tuples(some_index, some_index), min_size=1, max_size=8), st.integers(1, 3))
 def test_random_chains_are_the_same_whatever_the_chunk(rows: Any, program: Any, size: int) -> None:
     by = {"actor": Actor.system(), "source": builtin_source("staff")}
     before = applying.CHUNK
@@ -210,8 +210,8 @@ def test_random_chains_are_the_same_whatever_the_chunk(rows: Any, program: Any, 
         with transaction.atomic():
             ensure_attributes()
             ids = [make_profile(last_name=f"No {n}", **row).pk for n, row in enumerate(rows)]
-            one, other = both_ways(list(dict.fromkeys((ids[a], ids[b]) for a, b in program)), by)
-            assert one == other
+            single, batched = both_ways(list(dict.fromkeys((ids[a], ids[b]) for a, b in program)), by)
+            assert single == batched
             transaction.set_rollback(True)
     finally:
         applying.CHUNK = before
@@ -220,7 +220,7 @@ def test_random_chains_are_the_same_whatever_the_chunk(rows: Any, program: Any, 
 # --- Looking, surprises -----------------------------------------------------------------------------------
 
 
-def test_the_look_says_what_will_happen(by_staff: By) -> None:
+def test_the_preview_is_what_will_happen(by_staff: By) -> None:
     ensure_attributes()
     ann = make_profile(first_name="Ann", likes=["tea"])
     anna = make_profile(first_name="Anna", city="Oslo", likes=["jam"], tags=["vip", "new"])
@@ -273,8 +273,13 @@ def test_a_long_batch_is_looked_at_by_a_job_with_the_same_result(
 ) -> None:
     from profiles.merging.batches import preview as looking
 
-    people = [make_profile(city=city).pk for city in ("Oslo", "Rome", "Bonn", "Linz", "Graz")]
-    pairs = [(people[0], people[1]), (people[2], people[3]), (people[1], people[3]), (people[2], people[4])]
+    profiles = [make_profile(city=city).pk for city in ("Oslo", "Rome", "Bonn", "Linz", "Graz")]
+    pairs = [
+        (profiles[0], profiles[1]),
+        (profiles[2], profiles[3]),
+        (profiles[1], profiles[3]),
+        (profiles[2], profiles[4]),
+    ]
     short = preview_batch(batch_id=batch_of(pairs, by_staff).pk, actor=by_staff["actor"])
     monkeypatch.setattr(looking, "INLINE", 1)
     monkeypatch.setattr(looking, "PAGE", 1)
@@ -290,7 +295,7 @@ def test_a_long_batch_is_looked_at_by_a_job_with_the_same_result(
 def test_surprises_are_skipped_and_the_rest_goes_on(by_staff: By) -> None:
     ann, *others = [make_profile().pk for _ in range(8)]
     changed, deleted, vetoed, apart, fine, late, gone = others
-    batch = batch_of([(ann, one) for one in others], by_staff)
+    batch = batch_of([(ann, loser) for loser in others], by_staff)
     preview_batch(batch_id=batch.pk, actor=by_staff["actor"])
     update_profile(profile_id=changed, values={"city": "Oslo"}, **by_staff)
     delete_profiles(profile_ids=[deleted], reason="", **by_staff)
@@ -421,15 +426,15 @@ def test_the_undo_of_a_batch_restores_every_table(
     monkeypatch.setattr(undo, "DEPTH", depth)
     ensure_attributes()
     Webhook.objects.create(name="crm", url="https://crm.example/", topics=["profile.unmerged"])
-    people = [
+    profiles = [
         make_profile(
             first_name=f"Ann {n}", city="Oslo" if n % 2 else None, likes=["tea", str(n)], tags=[f"t{n % 3}"]
         )
         for n in range(9)
     ]
-    for one in people[::3]:
-        add_event(profile_id=one.pk, name="Page", **by_staff)
-    a, b, c, d, e, f, g, h, i = (one.pk for one in people)
+    for profile in profiles[::3]:
+        add_event(profile_id=profile.pk, name="Page", **by_staff)
+    a, b, c, d, e, f, g, h, i = (profile.pk for profile in profiles)
     before = checksums()
     done = merged([(a, b), (c, d), (a, c), (b, e), (f, g), (h, f), (i, h), (a, i), (a, a)], by_staff)
     assert done.counts == {"merged": 8, "skipped": 1}
@@ -470,13 +475,13 @@ def test_an_undo_of_several_writes_what_undos_one_by_one_write(by_staff: By) -> 
     chosen = [merges[0], merges[3], merges[4], merges[2], merges[0], 0]
 
     def alone() -> list[Unmerged | Refused]:
-        told: list[Unmerged | Refused] = []
+        results: list[Unmerged | Refused] = []
         for merge_id in dict.fromkeys(chosen):
             try:
-                told.append(unmerge_profiles(merge_id=merge_id, **by_staff))
+                results.append(unmerge_profiles(merge_id=merge_id, **by_staff))
             except Refused as refused:
-                told.append(refused)
-        return told
+                results.append(refused)
+        return results
 
     def at_once() -> list[Unmerged | Refused]:
         done = unmerge_many(merge_ids=chosen, **by_staff)
@@ -486,23 +491,23 @@ def test_an_undo_of_several_writes_what_undos_one_by_one_write(by_staff: By) -> 
     for way in (alone, at_once):
         with transaction.atomic():
             said = [
-                (type(one), one.message)
-                if isinstance(one, Refused)
-                else (one.winner_id, one.loser_id, one.fields, one.kept, one.returned)
-                for one in way()
+                (type(result), result.message)
+                if isinstance(result, Refused)
+                else (result.winner_id, result.loser_id, result.fields, result.kept, result.returned)
+                for result in way()
             ]
             assert violations() == []
             told = story()
             for pair in told["profiles_duplicatepair"]:
                 del pair["id"]
-            # Which of different people was first is another matter.
+            # Which of different profiles was first is another matter.
             rows = {table: sorted(map(json.dumps, found)) for table, found in told.items()}
             stories.append((said, rows))
             transaction.set_rollback(True)
-    one, other = stories
-    assert one[0] == other[0]
+    first, second = stories
+    assert first[0] == second[0]
     for table in _TABLES:
-        assert one[1][table] == other[1][table], table
+        assert first[1][table] == second[1][table], table
     assert stories[0][0][2] == (RuleForbids, f"Profile #{g} is deleted. Restore it first.")
     assert stories[0][0][4] == (NotFound, "There is no merge 0.")
     assert len([row for row in stories[0][1]["profiles_change"] if "unmerge" in row]) == 6
@@ -538,9 +543,9 @@ def test_a_batch_stopped_half_way_goes_back_as_far_as_it_came(
     by_staff: By, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "CHUNK", 1)
-    people = [make_profile().pk for _ in range(6)]
+    profiles = [make_profile().pk for _ in range(6)]
     before = checksums()
-    batch = batch_of(zip(people[::2], people[1::2], strict=True), by_staff)
+    batch = batch_of(zip(profiles[::2], profiles[1::2], strict=True), by_staff)
     started = start_batch(batch_id=batch.pk, actor=by_staff["actor"], unseen=True)
     chunk = take(started.job_id)
     assert chunk is not None

@@ -1,4 +1,4 @@
-"""A merge moves a pointer; everything a person has is what the members have."""
+"""A merge moves a pointer; everything a profile has is what its members have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from profiles.merging.preview import preview_merge
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import AttributeDefinition, Change, DuplicatePair, Event, Identifier, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
-from profiles.reading.profiles import as_api, person_view
+from profiles.reading.profiles import as_api, profile_view
 from profiles.values.alternates import alternates
 from tests.profile_factory import make_profile
 
@@ -61,7 +61,7 @@ def test_the_winner_gets_what_it_lacks_and_nothing_is_moved(by_staff: dict[str, 
         "Anna",
         "team",
     )
-    view = as_api(person_view(Profile.objects.get(pk=ann.pk)))
+    view = as_api(profile_view(Profile.objects.get(pk=ann.pk)))
     assert (view["first_name"], view["city"], view["attributes"]) == (
         "Ann",
         "Kraków",
@@ -72,7 +72,7 @@ def test_the_winner_gets_what_it_lacks_and_nothing_is_moved(by_staff: dict[str, 
         {"field": "first_name", "value": "Anna", "from_id": anna.pk},
         {"field": "attributes.plan", "value": "team", "from_id": anna.pk},
     ]
-    assert Event.objects.of_people(ann.pk).count() == 1
+    assert Event.objects.of_profiles(ann.pk).count() == 1
     assert find_profile(anna.pk).root.pk == ann.pk
 
     merge = Merge.objects.get(pk=done.merge_id)
@@ -104,10 +104,10 @@ def test_a_choice_takes_that_side_and_the_other_value_stays_as_alternate(by_staf
     promote_alternate(profile_id=ann.pk, field="first_name", value="Ann", **by_staff)
     assert Profile.objects.get(pk=ann.pk).first_name == "Ann"
     assert {"field": "first_name", "value": "Anna", "from_id": anna.pk} in alternates([ann.pk])[ann.pk]
-    other = make_profile()
+    second = make_profile()
     with pytest.raises(Invalid) as refused:
         merge_profiles(
-            winner_id=ann.pk, loser_id=other.pk, choices={"nickname": "loser", "city": "left"}, **by_staff
+            winner_id=ann.pk, loser_id=second.pk, choices={"nickname": "loser", "city": "left"}, **by_staff
         )
     assert [problem["message"] for problem in refused.value.problems] == [
         "There is no field “nickname” to choose.",
@@ -122,18 +122,18 @@ def test_what_is_refused(by_staff: dict[str, Any]) -> None:
     with pytest.raises(NotFound, match="^No profile “0”.$"):
         merge_profiles(winner_id=ann.pk, loser_id=0, **by_staff)
     merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
-    for one, other in ((ann, anna), (anna, ann)):
+    for first, second in ((ann, anna), (anna, ann)):
         with pytest.raises(RuleForbids) as refused:
-            merge_profiles(winner_id=one.pk, loser_id=other.pk, **by_staff)
+            merge_profiles(winner_id=first.pk, loser_id=second.pk, **by_staff)
         assert refused.value.message == (
-            f"Profiles #{one.pk} and #{other.pk} are already merged: both are profile #{ann.pk}."
+            f"Profiles #{first.pk} and #{second.pk} are already merged: both are profile #{ann.pk}."
         )
     set_lock(profile_id=bob.pk, is_locked=True, **by_staff)
-    for one, other in ((ann, bob), (bob, ann)):
+    for first, second in ((ann, bob), (bob, ann)):
         with pytest.raises(
             RuleForbids, match=f"^Profile #{bob.pk} is locked against merging. Unlock it first.$"
         ):
-            merge_profiles(winner_id=one.pk, loser_id=other.pk, **by_staff)
+            merge_profiles(winner_id=first.pk, loser_id=second.pk, **by_staff)
     set_lock(profile_id=bob.pk, is_locked=False, **by_staff)
     for status, sentence in (
         ("deleted", f"Profile #{bob.pk} is deleted. Restore it first."),
@@ -145,7 +145,7 @@ def test_what_is_refused(by_staff: dict[str, Any]) -> None:
             merge_profiles(winner_id=ann.pk, loser_id=bob.pk, **by_staff)
         assert refused.value.message == sentence
     Profile.objects.filter(pk=bob.pk).update(status="live")
-    # A merged-away id stands for its person on either side.
+    # A merged-away id stands for its surviving profile on either side.
     done = merge_profiles(winner_id=anna.pk, loser_id=bob.pk, **by_staff)
     assert (done.winner_id, done.loser_id) == (ann.pk, bob.pk)
 
@@ -153,15 +153,15 @@ def test_what_is_refused(by_staff: dict[str, Any]) -> None:
 def test_a_stale_preview_applies_nothing(by_staff: dict[str, Any]) -> None:
     ann, anna = make_profile(first_name="Ann"), make_profile(first_name="Anna")
 
-    def seen() -> str:
+    def preview_hash() -> str:
         return preview_merge(winner_id=ann.pk, loser_id=anna.pk, **by_staff).preview_hash
 
     swapped = preview_merge(winner_id=anna.pk, loser_id=ann.pk, **by_staff).preview_hash
-    hashes = [swapped, "nonsense", seen()]
+    hashes = [swapped, "nonsense", preview_hash()]
     update_profile(profile_id=anna.pk, values={"city": "Kraków"}, **by_staff)
-    hashes.append(seen())
+    hashes.append(preview_hash())
     add_note(profile_id=ann.pk, text="Called.", **by_staff)
-    hashes.append(seen())
+    hashes.append(preview_hash())
     merge_profiles(winner_id=anna.pk, loser_id=make_profile().pk, **by_staff)
     for stale in hashes:
         with pytest.raises(Stale) as refused:
@@ -170,15 +170,15 @@ def test_a_stale_preview_applies_nothing(by_staff: dict[str, Any]) -> None:
             f"Profile #{ann.pk} or #{anna.pk} changed since the preview. Nothing was merged; look again."
         )
     assert Profile.objects.get(pk=anna.pk).is_live
-    fresh = seen()
+    fresh = preview_hash()
     add_event(profile_id=anna.pk, name="Page", **by_staff)
-    assert seen() == fresh
+    assert preview_hash() == fresh
     merge_profiles(
         winner_id=ann.pk, loser_id=anna.pk, preview_hash=fresh, choices={"first_name": "loser"}, **by_staff
     )
 
 
-def test_what_a_person_decided_binds_whoever_does_not_look(by_staff: dict[str, Any]) -> None:
+def test_a_decision_of_staff_binds_imports_and_events(by_staff: dict[str, Any]) -> None:
     ann, anna = make_profile(), make_profile()
     pair = set_verdict(a_id=anna.pk, b_id=ann.pk, verdict="not_duplicate", actor=by_staff["actor"])
     assert (pair.a_id, pair.b_id) == (ann.pk, anna.pk)
@@ -224,9 +224,9 @@ def test_the_suggested_winner() -> None:
     Profile.objects.filter(pk=older.pk).update(first_seen_at="2020-01-01T00:00:00Z")
 
     def suggested(a: Profile, b: Profile) -> tuple[int, str]:
-        found = suggest_winner(a.pk, b.pk)
-        assert found == suggest_winner(b.pk, a.pk)
-        return found.winner_id, found.reason
+        suggestion = suggest_winner(a.pk, b.pk)
+        assert suggestion == suggest_winner(b.pk, a.pk)
+        return suggestion.winner_id, suggestion.reason
 
     assert suggested(known, ann) == (ann.pk, "it has a valid e-mail")
     assert suggested(visitor, known) == (known.pk, "it is a recognized person")

@@ -16,7 +16,7 @@ from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge
 from profiles.models import AttributeDefinition, Change, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
-from profiles.reading.profiles import as_api, person_view
+from profiles.reading.profiles import as_api, profile_view
 from tests.merging.worlds import checksums
 from tests.profile_factory import make_profile
 
@@ -40,18 +40,18 @@ def test_it_shows_every_field_and_changes_nothing(by_staff: dict[str, Any]) -> N
         likes=["jam"],
         tags=["new"],
     )
-    before, told = checksums(), Change.objects.count()
+    before, change_count = checksums(), Change.objects.count()
     choices = {"first_name": "loser"}
-    seen = preview_merge(winner_id=ann.pk, loser_id=anna.pk, choices=choices, **by_staff)
+    preview = preview_merge(winner_id=ann.pk, loser_id=anna.pk, choices=choices, **by_staff)
     assert (checksums(), Change.objects.count(), Merge.objects.count(), OutboxMessage.objects.count()) == (
         before,
-        told,
+        change_count,
         0,
         0,
     )
     assert not AuditEntry.objects.filter(action="profile.merge").exists()
 
-    rows = {row.field: (row.winner, row.loser, row.result, row.rule) for row in seen.fields}
+    rows = {row.field: (row.winner, row.loser, row.result, row.rule) for row in preview.fields}
     assert {key: row for key, row in rows.items() if not key.startswith("identifiers.anonymous")} == {
         "first_name": ("Ann", "Anna", "Anna", "choice"),
         "last_name": ("Lee", "Lee", "Lee", "same"),
@@ -67,50 +67,57 @@ def test_it_shows_every_field_and_changes_nothing(by_staff: dict[str, Any]) -> N
         ),
         "tags": (["vip"], ["new"], ["vip", "new"], "union"),
     }
-    assert [row.label for row in seen.fields[:3]] == ["First name", "Last name", "E-mail"]
-    assert {row.field for row in seen.fields if row.clash} == {"first_name", "email", "attributes.plan"}
-    assert {row.field for row in seen.fields if row.choosable} == {
+    assert [row.label for row in preview.fields[:3]] == ["First name", "Last name", "E-mail"]
+    assert {row.field for row in preview.fields if row.clash} == {"first_name", "email", "attributes.plan"}
+    assert {row.field for row in preview.fields if row.choosable} == {
         "first_name",
         "email",
         "city",
         "attributes.plan",
         "attributes.likes",
     }
-    assert (seen.winner_id, seen.loser_id, seen.webhooks, seen.warnings) == (ann.pk, anna.pk, ["crm"], [])
-    assert (seen.moved["identifiers"], seen.moved["tags"], seen.segments) == (
+    assert (preview.winner_id, preview.loser_id, preview.webhooks, preview.warnings) == (
+        ann.pk,
+        anna.pk,
+        ["crm"],
+        [],
+    )
+    assert (preview.moved["identifiers"], preview.moved["tags"], preview.segments) == (
         2,
         1,
         {"entered": [], "left": []},
     )
 
     done = merge_profiles(
-        winner_id=ann.pk, loser_id=anna.pk, choices=choices, preview_hash=seen.preview_hash, **by_staff
+        winner_id=ann.pk, loser_id=anna.pk, choices=choices, preview_hash=preview.preview_hash, **by_staff
     )
-    promised, real = as_api(seen.result), as_api(person_view(Profile.objects.get(pk=ann.pk)))
+    promised, real = as_api(preview.result), as_api(profile_view(Profile.objects.get(pk=ann.pk)))
     assert {**promised, "updated_at": None} == {**real, "updated_at": None}
-    assert done.moved == seen.moved
+    assert done.moved == preview.moved
 
 
 def test_consents_by_the_latest_decision(by_staff: dict[str, Any]) -> None:
     ann, anna = make_profile(), make_profile()
     spring, summer = (datetime.datetime(2025, month, 1, tzinfo=datetime.UTC) for month in (3, 6))
 
-    def said(person: Profile, purpose: str, state: str, at: Any) -> None:
-        record_consent(profile_id=person.pk, channel="email", purpose=purpose, state=state, at=at, **by_staff)
+    def decide(profile: Profile, purpose: str, state: str, at: Any) -> None:
+        record_consent(
+            profile_id=profile.pk, channel="email", purpose=purpose, state=state, at=at, **by_staff
+        )
 
-    said(ann, "newsletter", "granted", spring)
-    said(anna, "newsletter", "withdrawn", summer)
-    said(ann, "offers", "withdrawn", spring)
-    said(anna, "offers", "granted", summer)
-    said(ann, "tie", "granted", spring)
-    said(anna, "tie", "withdrawn", spring)
-    said(ann, "unknown", "granted", spring)
-    said(anna, "unknown", "withdrawn", None)
-    said(ann, "both", "granted", spring)
-    said(anna, "both", "granted", summer)
-    said(anna, "one", "granted", spring)
-    seen = preview_merge(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
-    assert {row.purpose: (row.winner, row.loser, row.result, row.rule) for row in seen.consents} == {
+    decide(ann, "newsletter", "granted", spring)
+    decide(anna, "newsletter", "withdrawn", summer)
+    decide(ann, "offers", "withdrawn", spring)
+    decide(anna, "offers", "granted", summer)
+    decide(ann, "tie", "granted", spring)
+    decide(anna, "tie", "withdrawn", spring)
+    decide(ann, "unknown", "granted", spring)
+    decide(anna, "unknown", "withdrawn", None)
+    decide(ann, "both", "granted", spring)
+    decide(anna, "both", "granted", summer)
+    decide(anna, "one", "granted", spring)
+    preview = preview_merge(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
+    assert {row.purpose: (row.winner, row.loser, row.result, row.rule) for row in preview.consents} == {
         "newsletter": ("granted", "withdrawn", "withdrawn", "latest"),
         "offers": ("withdrawn", "granted", "granted", "latest"),
         "tie": ("granted", "withdrawn", "withdrawn", "caution"),

@@ -1,4 +1,4 @@
-"""Random people, merges, undos and edits: nested, out of order, through members and directly."""
+"""Random profiles, merges, undos and edits: nested, out of order, through members and directly."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tests.merging.worlds import FIELDS, World, checksums
 
 pytestmark = pytest.mark.django_db
 
-words = st.sampled_from([None, "Ann", "Bob", "Cy"])
+some_word = st.sampled_from([None, "Ann", "Bob", "Cy"])
 value_of = {
-    "first_name": words,
-    "city": words,
+    "first_name": some_word,
+    "city": some_word,
     "birth_date": st.sampled_from([None, "1990-02-28", "1991-03-01"]),
-    "attributes.plan": words,
+    "attributes.plan": some_word,
     "attributes.likes": st.none() | st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True),
 }
 rows = st.lists(st.fixed_dictionaries(value_of), min_size=6, max_size=6)
-person = st.integers(0, 5)
+some_index = st.integers(0, 5)
 choices = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(["winner", "loser"]), max_size=3)
-merges = st.tuples(st.just("merge"), person, person, choices).filter(lambda step: step[1] != step[2])
+merges = st.tuples(st.just("merge"), some_index, some_index, choices).filter(lambda step: step[1] != step[2])
 several = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 undos = several.map(lambda which: ("undo", *which))
 edits = st.sampled_from(FIELDS).flatmap(
-    lambda key: st.tuples(st.just("edit"), person, st.just(key), value_of[key], st.booleans())
+    lambda key: st.tuples(st.just("edit"), some_index, st.just(key), value_of[key], st.booleans())
 )
-visits = st.tuples(st.just("visit"), person)
+visits = st.tuples(st.just("visit"), some_index)
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def edits_stay_where_they_belong(start: list[dict[str, Any]], program: list[Any]
         assert violations() == []
         for profile in Profile.objects.filter(pk__in=world.ids):
             visits = (
-                Event.objects.of_people(profile.pk)
+                Event.objects.of_profiles(profile.pk)
                 .order_by("-occurred_at")
                 .values_list("occurred_at", flat=True)
             )

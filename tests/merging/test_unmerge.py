@@ -12,7 +12,7 @@ from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, User, Webhook
 from cdp.times import day
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import attach_identifier, update_profile
 from profiles.identity.resolve import find_profile
 from profiles.journal import Cause
@@ -82,9 +82,9 @@ def test_what_was_changed_since_is_kept_and_named(by_staff: dict[str, Any], sam:
     AttributeDefinition.objects.create(name="likes", type="list")
     ann = make_profile(first_name="Ann")
     anna = make_profile(city="Kraków", country="Poland", state="MP", street="Rynek 1", likes=["tea"])
-    other = make_profile(state="MP")
+    third = make_profile(state="MP")
     merge_id = merge(ann, anna, by_staff)
-    merge(ann, other, by_staff)
+    merge(ann, third, by_staff)
     by_sam = {"actor": Actor.of_user(sam), "source": builtin_source("staff")}
     update_profile(profile_id=ann.pk, values={"city": "Praha", "attributes.likes": ["tea", "jam"]}, **by_sam)
     by_import = {
@@ -99,7 +99,7 @@ def test_what_was_changed_since_is_kept_and_named(by_staff: dict[str, Any], sam:
     assert done.kept == [
         {"field": "city", "reason": f"changed by sam on {today}"},
         {"field": "country", "reason": f"changed by import 12 on {today}"},
-        {"field": "state", "reason": f"taken from profile #{other.pk}, which is merged too"},
+        {"field": "state", "reason": f"taken from profile #{third.pk}, which is merged too"},
         {"field": "street", "reason": "changed since the merge"},
     ]
     # Of a list, what came by the merge leaves and what was added since stays.
@@ -115,10 +115,10 @@ def test_what_arrived_by_the_losers_identifiers_returns_with_it(by_staff: dict[s
         make_profile(identifiers=[("customer_id", "42")], city="Kraków"),
     )
     merge_id = merge(ann, anna, by_staff)
-    found = find_profile("customer_id:42")
-    assert (found.root.pk, found.via_id) == (ann.pk, anna.pk)
-    by = {"profile_id": found.root.pk, **by_staff}
-    update_profile(values={"city": "Praha", "language": "cs"}, via_id=found.via_id, **by)
+    reference = find_profile("customer_id:42")
+    assert (reference.root.pk, reference.via_id) == (ann.pk, anna.pk)
+    by = {"profile_id": reference.root.pk, **by_staff}
+    update_profile(values={"city": "Praha", "language": "cs"}, via_id=reference.via_id, **by)
     update_profile(values={"last_name": "Lee"}, **by)
     done = unmerge_profiles(merge_id=merge_id, **by_staff)
     assert done.fields == {"city": ["Praha", None], "language": ["cs", None]}
@@ -134,9 +134,9 @@ def test_what_arrived_is_passed_on_when_an_earlier_merge_is_undone_later(by_staf
     high = merge(top, middle, by_staff)
     update_profile(profile_id=top.pk, values={"city": "Praha"}, via_id=leaf.pk, **by_staff)
     unmerge_profiles(merge_id=high, **by_staff)
-    assert [now(one).city for one in (leaf, middle, top)] == [None, "Praha", None]
+    assert [now(profile).city for profile in (leaf, middle, top)] == [None, "Praha", None]
     unmerge_profiles(merge_id=low, **by_staff)
-    assert [now(one).city for one in (leaf, middle, top)] == ["Praha", None, None]
+    assert [now(profile).city for profile in (leaf, middle, top)] == ["Praha", None, None]
 
 
 def test_an_inner_merge_is_undone_below_others(by_staff: dict[str, Any]) -> None:
@@ -162,8 +162,8 @@ def test_an_inner_merge_is_undone_below_others(by_staff: dict[str, Any]) -> None
 def test_each_side_was_last_seen_when_its_own_events_say(by_staff: dict[str, Any]) -> None:
     ann, anna = make_profile(), make_profile()
     start = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
-    for person in (ann, anna):
-        Profile.objects.filter(pk=person.pk).update(first_seen_at=start, last_seen_at=start)
+    for profile in (ann, anna):
+        Profile.objects.filter(pk=profile.pk).update(first_seen_at=start, last_seen_at=start)
     merge_id = merge(ann, anna, by_staff)
     later = start + datetime.timedelta(days=30)
     page = EventName.objects.create(name="Page")
@@ -212,31 +212,31 @@ def test_the_undo_is_shown_before(by_staff: dict[str, Any]) -> None:
     update_profile(profile_id=ann.pk, values={"country": "Czechia"}, **by_staff)
     update_profile(profile_id=ann.pk, values={"language": "cs"}, via_id=anna.pk, **by_staff)
     attach_identifier(profile_id=ann.pk, type_name="customer_id", raw="7", **by_staff)
-    before, told = checksums(), Change.objects.count()
-    seen = preview_unmerge(merge_id=merge_id, **by_staff)
+    before, change_count = checksums(), Change.objects.count()
+    preview = preview_unmerge(merge_id=merge_id, **by_staff)
     assert (
         checksums(),
         Change.objects.count(),
         AuditEntry.objects.filter(action="profile.unmerge").count(),
     ) == (
         before,
-        told,
+        change_count,
         0,
     )
-    assert [(row.field, row.label, row.now, row.winner, row.loser) for row in seen.fields] == [
+    assert [(row.field, row.label, row.now, row.winner, row.loser) for row in preview.fields] == [
         ("email", "E-mail", "ann@example.com", None, "ann@example.com"),
         ("city", "City", "Kraków", None, "Kraków"),
         ("language", "Language", "cs", None, "cs"),
     ]
-    assert [row["field"] for row in seen.kept] == ["country"]
-    assert (seen.moved["tags"], seen.moved["identifiers"], seen.webhooks) == (1, 2, ["shop"])
-    assert (seen.winner.id, seen.loser.id) == (ann.pk, anna.pk)
-    assert [tag.name for tag in seen.loser.tags] == ["vip"]
+    assert [row["field"] for row in preview.kept] == ["country"]
+    assert (preview.moved["tags"], preview.moved["identifiers"], preview.webhooks) == (1, 2, ["shop"])
+    assert (preview.winner.id, preview.loser.id) == (ann.pk, anna.pk)
+    assert [tag.name for tag in preview.loser.tags] == ["vip"]
     # The browser id and the customer id given since stay.
-    assert {row.type.name for row in seen.winner.identifiers} == {"anonymous_id", "customer_id"}
+    assert {row.type.name for row in preview.winner.identifiers} == {"anonymous_id", "customer_id"}
     done = unmerge_profiles(merge_id=merge_id, **by_staff)
-    assert done.kept == seen.kept
-    assert as_rows(done.winner) == as_rows(seen.winner.profile)
+    assert done.kept == preview.kept
+    assert as_rows(done.winner) == as_rows(preview.winner.profile)
 
 
 def as_rows(profile: Profile) -> tuple[Any, ...]:
@@ -244,7 +244,7 @@ def as_rows(profile: Profile) -> tuple[Any, ...]:
 
 
 def test_an_undo_repeats_what_earlier_undos_decided(by_staff: dict[str, Any]) -> None:
-    """A value edited over a merge stays edited when another merge of the person is undone later."""
+    """A value edited over a merge stays edited when another merge of the profile is undone later."""
     ann, bob, cy = make_profile(), make_profile(city="Kraków"), make_profile(city="Praha")
     first, second = merge(ann, bob, by_staff), merge(ann, cy, by_staff)
     update_profile(profile_id=ann.pk, values={"city": None}, **by_staff)
@@ -252,4 +252,4 @@ def test_an_undo_repeats_what_earlier_undos_decided(by_staff: dict[str, Any]) ->
     assert [kept["field"] for kept in done.kept] == ["city"]
     # Without the first, the second merge would have brought the city that was cleared.
     assert [kept["field"] for kept in unmerge_profiles(merge_id=second, **by_staff).kept] == ["city"]
-    assert [now(one).city for one in (ann, bob, cy)] == [None, "Kraków", "Praha"]
+    assert [now(profile).city for profile in (ann, bob, cy)] == [None, "Kraków", "Praha"]

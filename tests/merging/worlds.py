@@ -1,4 +1,4 @@
-"""A few people in plain Python, and a plain statement of what they look like had a merge never happened."""
+"""A few profiles in plain Python, and a plain statement of their values had a merge never happened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connection
 
 from cdp.actors import Actor
 from cdp.errors import RuleForbids
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import add_event, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
@@ -26,7 +26,7 @@ def ensure_attributes() -> None:
 
 
 def combined(winner: Any, loser: Any, choice: str | None) -> Any:
-    """The rules of a merge in one place more, so that the product's are not asked about themselves."""
+    """The rules of a merge written a second time, so that the product's are not compared with themselves."""
     if not loser:
         return winner
     if choice and winner != loser:
@@ -72,12 +72,12 @@ class World:
         """One alone, or several at once."""
         if not (active := self.active()):
             return
-        chosen = list(dict.fromkeys(active[one % len(active)] for one in which))
+        chosen = list(dict.fromkeys(active[choice % len(active)] for choice in which))
         if len(chosen) == 1:
             unmerge_profiles(merge_id=chosen[0], **self.by())
         else:
             done = unmerge_many(merge_ids=chosen, **self.by())
-            assert {pk for pk, told in done.items() if isinstance(told, Unmerged)} == set(chosen)
+            assert {pk for pk, result in done.items() if isinstance(result, Unmerged)} == set(chosen)
         self.undone.update(chosen)
 
     def active(self) -> list[int]:
@@ -144,7 +144,7 @@ TELLING = {
 
 
 def checksums() -> dict[str, str]:
-    """A hash over every row of every table of people, but for the counters of changes."""
+    """A hash over every row of every table of profiles, but for the counters of changes."""
     tables = {
         model._meta.db_table for model in Profile._meta.apps.get_app_config("profiles").get_models()
     } - TELLING

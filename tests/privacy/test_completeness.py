@@ -36,11 +36,11 @@ from profiles.models import (
     DuplicatePair,
     Event,
     EventName,
-    HeldJoin,
+    FrequentValue,
+    HeldMerge,
     Identifier,
     IdentifierType,
     LinkInterval,
-    MatchCrowd,
     MatchRarity,
     Merge,
     Message,
@@ -80,7 +80,7 @@ class Case:
         return row
 
     def _about_the_profile(self) -> None:
-        root, source = self.root, Source.objects.get(door="web")
+        root, source = self.root, Source.objects.get(channel="web")
         self._keep(Profile.objects.get(pk=self.member.pk))
         self._keep(Identifier.objects.filter(profile=root).first())
         self._keep(Address.objects.create(profile=root, city="Paris", source=source))
@@ -113,11 +113,11 @@ class Case:
         )
 
     def _about_tracking(self) -> None:
-        source, kind = Source.objects.get(door="web"), IdentifierType.objects.get(name="anonymous_id")
+        source, kind = Source.objects.get(channel="web"), IdentifierType.objects.get(name="anonymous_id")
         self._keep(Receipt.objects.create(source=source, outcome="conflict", profile=self.root))
         self._keep(LinkInterval.objects.create(type=kind, value="b-1", profile=self.root))
         held: dict[str, Any] = {"source": source, "type": kind, "reason": "value", "decided_at": MOMENT}
-        self._keep(HeldJoin.objects.create(value="b-1", profile=self.root, other=self.other, **held))
+        self._keep(HeldMerge.objects.create(value="b-1", profile=self.root, other=self.other, **held))
         times = {"started_at": MOMENT, "last_event_at": MOMENT}
         self._keep(Cart.objects.create(profile=self.root, source=source, cart_id="c-1", **times))
 
@@ -131,7 +131,7 @@ class Case:
         hook = Webhook.objects.create(name="a", url="https://a.example.com/")
         self._keep(Delivery.objects.create(webhook=hook, message=message, profile_id=self.root.pk))
         job = Import.objects.create(
-            name="a.csv", size=1, sha256="0", source=Source.objects.get(door="import")
+            name="a.csv", size=1, sha256="0", source=Source.objects.get(channel="import")
         )
         create_partition(job)
         Row.objects.bulk_create([Row(import_id=job.pk, line=2, outcome="updated", profile_id=self.root.pk)])
@@ -213,7 +213,7 @@ def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any,
     makers: dict[type, Callable[[], Any]] = {
         User: lambda: User.objects.create(username=mark),
         ApiKey: lambda: ApiKey.objects.create(name=mark, digest=mark),
-        Source: lambda: Source.objects.create(name=mark, door="web"),
+        Source: lambda: Source.objects.create(name=mark, channel="web"),
         Tag: lambda: Tag.objects.create(name=mark),
         IdentifierType: lambda: IdentifierType.objects.create(name=mark),
         EventName: lambda: EventName.objects.create(name=mark),
@@ -345,7 +345,7 @@ def changed_text(case: Case, row: models.Model, values: dict[str, Any]) -> str:
 # --- What finding duplicates keeps ---------------------------------------------------------------------------
 
 _KEPT = (
-    *("profiles_matchrow", "profiles_matchrarity", "profiles_matchcrowd", "profiles_duplicatecase"),
+    *("profiles_matchrow", "profiles_matchrarity", "profiles_frequentvalue", "profiles_duplicatecase"),
     *("profiles_duplicatepair", "cdp_job"),
 )
 # As values stand in rows: folded, whole or in parts.
@@ -382,7 +382,7 @@ def look_alikes(tmp_path: Any, settings: Any) -> list[int]:
         "text": "Both have zyxwvut.0@web.de.",
     }
     DuplicatePair.objects.create(a_id=ids[0], b_id=ids[1], reasons=[reason])
-    MatchCrowd.objects.create(field="email", value="family.box@web.de", holders=6)
+    FrequentValue.objects.create(field="email", value="family.box@web.de", holders=6)
     DuplicateCase.objects.create(
         kind="shared_value",
         type=IdentifierType.objects.get(name="email"),
@@ -398,7 +398,7 @@ def look_alikes(tmp_path: Any, settings: Any) -> list[int]:
 def test_nothing_is_left_of_the_deleted_where_duplicates_are_found(
     look_alikes: list[int], by_staff: dict[str, Any], tmp_path: Any
 ) -> None:
-    assert {"profiles_matchrow", "profiles_duplicatepair", "profiles_matchcrowd"} <= kept_of()
+    assert {"profiles_matchrow", "profiles_duplicatepair", "profiles_frequentvalue"} <= kept_of()
     delete_profiles(profile_ids=look_alikes, **by_staff)
     assert kept_of() == set()
     connection.check_constraints()

@@ -133,7 +133,7 @@ def test_deleted_people_can_be_exported_erased_and_unknown_ones_not(by_staff: di
 
 def test_many_events_are_read_in_pieces(django_assert_max_num_queries: Any) -> None:
     ann = make_profile(first_name="Ann")
-    name, source = EventName.objects.create(name="Seen"), Source.objects.get(door="web")
+    name, source = EventName.objects.create(name="Seen"), Source.objects.get(channel="web")
     at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     Event.objects.bulk_create(
         Event(

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cdp.errors import Invalid
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     Change,

@@ -14,7 +14,7 @@ from cdp.errors import Invalid
 from cdp.mail import send_queued
 from cdp.models import AuditEntry, Mail, User
 from imports.models import Import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import Change, DuplicatePair, DuplicatePolicy, SourceAlarm, SourceHour
 from profiles.pairs.policy import change_policy
 from profiles.quality import trend, weekly_report

@@ -1,4 +1,4 @@
-"""The whole history of a person, of all members, in pages that neither lose nor repeat an entry."""
+"""The whole history of a profile, of all members, in pages that neither lose nor repeat an entry."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from cdp.errors import Invalid
 from cdp.models import User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import add_event, add_note, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, Message, Note, Profile
 from profiles.reading.devices import describe, devices_of
-from profiles.reading.timeline import Item, event_names, timeline
+from profiles.reading.timeline import TimelineItem, event_names, timeline
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -52,8 +52,8 @@ def _system() -> Any:
     return Actor.system()
 
 
-def walk(root: Profile, limit: int, **filters: Any) -> list[Item]:
-    items: list[Item] = []
+def walk(root: Profile, limit: int, **filters: Any) -> list[TimelineItem]:
+    items: list[TimelineItem] = []
     older = ""
     while True:
         page = timeline(root.pk, older_than=older, limit=limit, **filters)
@@ -108,7 +108,7 @@ def test_a_broken_page_link_says_so(older: str) -> None:
         timeline(ann.pk, older_than=older)
 
 
-def test_merged_people_share_one_history_told_once(by_staff: dict[str, Any]) -> None:
+def test_merged_profiles_share_one_history_without_repeats(by_staff: dict[str, Any]) -> None:
     ann, bob = make_profile(first_name="Ann"), make_profile(first_name="Bob")
     mine, theirs = event(ann, hours=1), event(bob, hours=2)
     merge = merge_profiles(winner_id=ann.pk, loser_id=bob.pk, **by_staff)
@@ -171,7 +171,7 @@ def test_devices_by_name_over_all_members(by_staff: dict[str, Any]) -> None:
     event(bob, agent=IPHONE, hours=1)
     event(ann)
     merge_profiles(winner_id=ann.pk, loser_id=bob.pk, **by_staff)
-    assert [(one.name, one.is_mobile, one.events) for one in devices_of(ann.pk)] == [
+    assert [(device.name, device.is_mobile, device.events) for device in devices_of(ann.pk)] == [
         ("Safari on iPhone", True, 1),
         ("Firefox on Linux", False, 2),
     ]

@@ -149,7 +149,7 @@ def test_a_page_delivers(surf: Callable[..., Surfing], relay: Relay, web_source:
     zoe = find_profile("customer_id:u-1").root
     assert (zoe.first_name, zoe.email) == ("Zoë", "zoe@example.com")
     if way != "rudder":  # that one sends everything at once, so its alias may be the first to arrive
-        assert viewed in Event.objects.of_people(zoe.pk)
+        assert viewed in Event.objects.of_profiles(zoe.pk)
 
 
 @pytest.mark.parametrize("way", WAYS)

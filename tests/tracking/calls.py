@@ -52,7 +52,7 @@ def holder(kind: str, value: str) -> Profile | None:
 
 def events_of(profile: Profile) -> list[str]:
     """Names of a person's events, oldest first."""
-    rows = Event.objects.of_people(profile.pk).select_related("name").order_by("occurred_at", "pk")
+    rows = Event.objects.of_profiles(profile.pk).select_related("name").order_by("occurred_at", "pk")
     return [row.name.name for row in rows]
 
 

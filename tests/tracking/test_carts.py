@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cdp.actors import Actor
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.models import Cart, Event, Receipt
 from profiles.tracking.sources.write_keys import Sender

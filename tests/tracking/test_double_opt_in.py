@@ -16,7 +16,7 @@ from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, OutboxMessage, User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import attach_identifier, detach_identifier, set_lock
 from profiles.finding.search import search
 from profiles.identity.change_rules import recheck_type

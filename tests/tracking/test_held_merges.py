@@ -18,7 +18,7 @@ from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
 from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
-from profiles.models import Change, HeldJoin, Identifier, IdentifierType, LinkInterval, Merge, Profile
+from profiles.models import Change, HeldMerge, Identifier, IdentifierType, LinkInterval, Merge, Profile
 from profiles.tracking.rejected.decide_held import decide_held_merge, decide_held_merges
 from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, said
@@ -51,28 +51,28 @@ def web(db: None) -> Sender:
 
 
 @pytest.fixture
-def held_merge(web: Sender, settings: Any) -> HeldJoin:
+def held_merge(web: Sender, settings: Any) -> HeldMerge:
     """A tablet that was people 1 and 2 before 3 and 4 came; 2 has it."""
     settings.CDP_BREAKER_PEOPLE = 3
     for hour, user in ((5, "1"), (4, "2"), (3, "3"), (2, "4")):
         identify(web, anonymousId="tablet", userId=user, timestamp=ago(hours=hour))
-    first, _ = HeldJoin.objects.order_by("pk")
+    first, _ = HeldMerge.objects.order_by("pk")
     return first
 
 
-def decide(held_merge: HeldJoin, decision: str) -> Any:
+def decide(held_merge: HeldMerge, decision: str) -> Any:
     return decide_held_merge(held_merge_id=held_merge.pk, decision=decision, actor=SYSTEM)
 
 
-def test_a_blocked_value_identifies_nobody(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_blocked_value_identifies_nobody(held_merge: HeldMerge, web: Sender) -> None:
     done = decide(held_merge, "block")
     assert done.message == "Browser id tablet is blocked: it identifies nobody from now on."
-    assert (len(done.decided), set(HeldJoin.objects.values_list("state", flat=True))) == (2, {"blocked"})
+    assert (len(done.decided), set(HeldMerge.objects.values_list("state", flat=True))) == (2, {"blocked"})
     assert "tablet" in IdentifierType.objects.get(name="anonymous_id").blocked_values
     assert holder("anonymous_id", "tablet") is None
     change = Change.objects.latest("pk")
     assert (change.profile_id, change.fields) == (who("2").pk, {"blocked": [[], ["anonymous_id:tablet"]]})
-    assert AuditEntry.objects.get(action="heldjoin.decide").detail["decided"] == 2
+    assert AuditEntry.objects.get(action="heldmerge.decide").detail["decided"] == 2
     from cdp.ttl_cache import forget_all
 
     forget_all()
@@ -81,12 +81,14 @@ def test_a_blocked_value_identifies_nobody(held_merge: HeldJoin, web: Sender) ->
     assert violations() == []
 
 
-def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(
+    held_merge: HeldMerge, web: Sender
+) -> None:
     before = events_of(who("2"))
     done = decide(held_merge, "shared")
     assert done.message == "Browser id tablet is a shared device: it joins nobody from now on."
     assert (done.decided, tablet().pk, tablet().is_recognized) == (
-        sorted(HeldJoin.objects.values_list("pk", flat=True)),
+        sorted(HeldMerge.objects.values_list("pk", flat=True)),
         done.profile_id,
         False,
     )
@@ -104,7 +106,7 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held_merge: H
     assert (result.outcome, result.profile_id, Merge.objects.count()) == ("applied", who("5").pk, 0)
     assert send_item(web, "alias", previousId="tablet", userId="6").outcome == "applied"
     call(web, {"type": "identify", "anonymousId": "tablet", "userId": "7"})
-    assert (Merge.objects.count(), HeldJoin.objects.filter(state="open").count()) == (0, 0)
+    assert (Merge.objects.count(), HeldMerge.objects.filter(state="open").count()) == (0, 0)
     assert len({who(user).pk for user in "1234567"} | {tablet().pk}) == 8
     track(web, "Looked again", anonymousId="tablet")
     assert events_of(tablet()) == ["Looked", "Looked again"]
@@ -114,7 +116,7 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(held_merge: H
 def test_only_devices_are_shared(web: Sender) -> None:
     a, b = make_profile(email="a@example.com"), make_profile(email="b@example.com")
     kind = IdentifierType.objects.get(name="email")
-    held_merge = HeldJoin.objects.create(
+    held_merge = HeldMerge.objects.create(
         source=web.source, reason="rate", type=kind, value="a@example.com", profile=b, other=a
     )
     with pytest.raises(RuleForbids, match="^E-mail a@example.com is no device: only soft identifiers"):
@@ -126,7 +128,7 @@ def test_only_devices_are_shared(web: Sender) -> None:
     assert violations() == []
 
 
-def test_merging_anyway_makes_one_person_of_two(held_merge: HeldJoin) -> None:
+def test_merging_anyway_makes_one_person_of_two(held_merge: HeldMerge) -> None:
     done = decide(held_merge, "merge")
     assert (done.decided, done.profile_id) == ([held_merge.pk], who("3").pk)
     assert who("3").pk == who("2").pk
@@ -135,18 +137,18 @@ def test_merging_anyway_makes_one_person_of_two(held_merge: HeldJoin) -> None:
         "request",
         f"#{merge.loser_id} was merged into #{merge.winner_id}.",
     )
-    assert HeldJoin.objects.filter(state="open").count() == 1
+    assert HeldMerge.objects.filter(state="open").count() == 1
     with pytest.raises(Conflict, match=f"^Held join {held_merge.pk} was decided already: merged anyway.$"):
         decide(held_merge, "block")
     assert violations() == []
 
 
-def test_what_may_not_be_merged_stays_open(held_merge: HeldJoin, web: Sender) -> None:
+def test_what_may_not_be_merged_stays_open(held_merge: HeldMerge, web: Sender) -> None:
     set_lock(profile_id=who("3").pk, is_locked=True, actor=SYSTEM, source=web.source)
     with pytest.raises(RuleForbids, match="locked"):
         decide(held_merge, "merge")
     many = decide_held_merges(
-        held_merge_ids=HeldJoin.objects.order_by("pk").values_list("pk", flat=True),
+        held_merge_ids=HeldMerge.objects.order_by("pk").values_list("pk", flat=True),
         decision="merge",
         actor=SYSTEM,
     )
@@ -159,10 +161,10 @@ def test_what_may_not_be_merged_stays_open(held_merge: HeldJoin, web: Sender) ->
         decide(held_merge, "eat")
 
 
-def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held_merge: HeldMerge, web: Sender) -> None:
     assert decide(held_merge, "dismiss").decided == [held_merge.pk]
     identify(web, anonymousId="tablet", userId="3", timestamp=ago(hours=1))
-    assert sorted(HeldJoin.objects.filter(profile=held_merge.profile).values_list("state", flat=True)) == [
+    assert sorted(HeldMerge.objects.filter(profile=held_merge.profile).values_list("state", flat=True)) == [
         "dismissed",
         "open",
     ]
@@ -171,8 +173,10 @@ def test_a_dismissed_join_comes_back_when_it_is_asked_for_again(held_merge: Held
 # --- Doors -------------------------------------------------------------------------------------------------
 
 
-def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga: User, settings: Any) -> None:
-    page, address = reverse("admin:profiles_heldjoin_changelist"), reverse("admin:profiles_heldjoin_decide")
+def test_inbox(
+    held_merge: HeldMerge, client: Client, ada: User, sam: User, olga: User, settings: Any
+) -> None:
+    page, address = reverse("admin:profiles_heldmerge_changelist"), reverse("admin:profiles_heldmerge_decide")
     client.force_login(olga)
     assert client.get(page).status_code == 403
     client.force_login(sam)  # looks, does not decide
@@ -202,8 +206,8 @@ def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga:
     # Many, with pages.
     kind = held_merge.type
     people = [make_profile() for _ in range(3)]
-    HeldJoin.objects.bulk_create(
-        HeldJoin(
+    HeldMerge.objects.bulk_create(
+        HeldMerge(
             source=held_merge.source,
             reason="rate",
             type=kind,
@@ -217,10 +221,10 @@ def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga:
         first = client.get(page)
     assert len(many) == len(few)
     assert "had joined as many profiles as it may within an hour (1,000)" in first.content.decode()
-    last = HeldJoin.objects.order_by("-pk")[49]
+    last = HeldMerge.objects.order_by("-pk")[49]
     text = client.get(f"{page}?after={last.pk}").content.decode()
     assert (text.count("v9<"), 'rel="prev"' in text, 'rel="next"' in text) == (1, True, False)
-    ids = list(HeldJoin.objects.filter(state="open").values_list("pk", flat=True)[:3])
+    ids = list(HeldMerge.objects.filter(state="open").values_list("pk", flat=True)[:3])
     text = client.post(address, {"do": "dismiss", "ids": ids}, follow=True).content.decode()
     assert "3 joins decided." in text
 
@@ -229,7 +233,7 @@ def with_scopes(*scopes: str) -> Caller:
     return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
 
 
-def test_api(held_merge: HeldJoin, web: Sender) -> None:
+def test_api(held_merge: HeldMerge, web: Sender) -> None:
     api = with_scopes("admin", "merge", "pii")
     rows = api.get("held-joins/?source=Shop").data["results"]
     assert [row["profile_id"] for row in rows] == [who("4").pk, who("3").pk]
@@ -242,7 +246,7 @@ def test_api(held_merge: HeldJoin, web: Sender) -> None:
     assert with_scopes("profiles:write").post(path, {"decision": "block"}).status_code == 403
     assert with_scopes("admin").post(path, {"decision": "merge"}).status_code == 403
     assert api.post(f"{path}?dry_run=true", {"decision": "merge"}).data["dry_run"] is True
-    assert HeldJoin.objects.filter(state="open").count() == 2
+    assert HeldMerge.objects.filter(state="open").count() == 2
     done = with_scopes("admin").post(path, {"decision": "shared"}).data
     assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
     assert said(api.post(path, {"decision": "merge"})) == (

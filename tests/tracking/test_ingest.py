@@ -16,7 +16,7 @@ from profiles.models import (
     Consent,
     DuplicatePair,
     Event,
-    HeldJoin,
+    HeldMerge,
     Identifier,
     LinkInterval,
     Merge,
@@ -259,7 +259,7 @@ def test_a_browser_of_too_many_people_is_held(web: Sender, settings: Any) -> Non
     result = identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=3))
     assert (result.outcome, result.code) == ("conflict", "held")
     assert result.message == "Browser id kiosk would join more people than allowed; it waits in Held."
-    held_merge = HeldJoin.objects.get()
+    held_merge = HeldMerge.objects.get()
     assert (held_merge.reason, held_merge.people, held_merge.count) == ("value", 3, 1)
     assert (held_merge.profile_id, held_merge.other_id) == (
         holder("customer_id", "3").pk,
@@ -267,12 +267,12 @@ def test_a_browser_of_too_many_people_is_held(web: Sender, settings: Any) -> Non
     )
     identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=2))
     held_merge.refresh_from_db()
-    assert (HeldJoin.objects.count(), held_merge.count) == (1, 2)
+    assert (HeldMerge.objects.count(), held_merge.count) == (1, 2)
 
-    HeldJoin.objects.update(state="shared")
+    HeldMerge.objects.update(state="shared")
     identify(web, anonymousId="kiosk", userId="4")
     assert holder("anonymous_id", "kiosk").pk == holder("customer_id", "2").pk
-    assert HeldJoin.objects.count() == 1
+    assert HeldMerge.objects.count() == 1
 
 
 def test_a_source_that_merges_too_much_is_held(server: Sender) -> None:
@@ -284,7 +284,7 @@ def test_a_source_that_merges_too_much_is_held(server: Sender) -> None:
     assert identify(server, userId="1", anonymousId="b1").outcome == "merged"
     result = identify(server, userId="2", anonymousId="b2")
     assert (result.outcome, result.code) == ("conflict", "held")
-    assert (Merge.objects.count(), HeldJoin.objects.get().reason) == (1, "rate")
+    assert (Merge.objects.count(), HeldMerge.objects.get().reason) == (1, "rate")
 
 
 def test_locked_profiles_are_joined_by_nobody(server: Sender) -> None:

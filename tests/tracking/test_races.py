@@ -15,11 +15,11 @@ from cdp.errors import Refused
 from cdp.invariants import violations
 from cdp.jobs import run_to_end
 from imports.apply import apply_import
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing import create_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import Change, Event, HeldJoin, Identifier, Merge, Profile, Receipt
+from profiles.models import Change, Event, HeldMerge, Identifier, Merge, Profile, Receipt
 from profiles.privacy.delete import delete_profiles
 from profiles.tracking.ingest import event_sql
 from profiles.tracking.parse.item_types import BatchResult
@@ -267,7 +267,7 @@ def test_a_held_join_is_decided_once(two_connections: Together, settings: Any) -
     web = make_sender("web")
     identify(web, anonymousId="tablet", userId="1")
     identify(web, anonymousId="tablet", userId="2")
-    held_merge = HeldJoin.objects.get()
+    held_merge = HeldMerge.objects.get()
 
     def decide() -> Any:
         try:
@@ -289,7 +289,7 @@ def test_a_shared_device_taken_back_while_it_sends(
     settings.CDP_BREAKER_PEOPLE = 2
     for user in ("1", "2", "3"):
         identify(shop, anonymousId="tablet", userId=user)
-    held_merge = HeldJoin.objects.first()
+    held_merge = HeldMerge.objects.first()
     assert held_merge is not None
     for attempt in range(6):
         device = decide_held_merge(held_merge_id=held_merge.pk, decision="shared", **SYSTEM).profile_id

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cdp.actors import Actor
 from cdp.errors import Refused
 from cdp.invariants import violations
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, Identifier, Merge, Profile, Receipt

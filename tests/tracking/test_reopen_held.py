@@ -18,14 +18,14 @@ from cdp.errors import Conflict, NotFound
 from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from cdp.ttl_cache import forget_all
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.duplicates.review.decide_cluster import block_shared
 from profiles.editing.identifiers import attach_identifier, detach_identifier
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
     Change,
     DuplicateCase,
-    HeldJoin,
+    HeldMerge,
     Identifier,
     IdentifierType,
     LinkInterval,
@@ -61,21 +61,21 @@ def web(db: None) -> Sender:
 
 
 @pytest.fixture
-def held_merge(web: Sender, settings: Any) -> HeldJoin:
+def held_merge(web: Sender, settings: Any) -> HeldMerge:
     """A tablet that was people 1 and 2 before 3 and 4 came; 2 has it. Two joins wait."""
     settings.CDP_BREAKER_PEOPLE = 3
     for hour, user in ((5, "1"), (4, "2"), (3, "3"), (2, "4")):
         at = (timezone.now() - datetime.timedelta(hours=hour)).isoformat()
         identify(web, anonymousId="tablet", userId=user, timestamp=at)
-    first, _ = HeldJoin.objects.order_by("pk")
+    first, _ = HeldMerge.objects.order_by("pk")
     return first
 
 
-def decide(held_merge: HeldJoin, decision: str) -> Any:
+def decide(held_merge: HeldMerge, decision: str) -> Any:
     return decide_held_merge(held_merge_id=held_merge.pk, decision=decision, actor=SYSTEM)
 
 
-def reopen(held_merge: HeldJoin) -> Any:
+def reopen(held_merge: HeldMerge) -> Any:
     done = reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     forget_all()
     assert violations() == []
@@ -88,39 +88,39 @@ def links() -> list[tuple[int, Any, Any]]:
 
 
 def states() -> list[str]:
-    return list(HeldJoin.objects.order_by("pk").values_list("state", flat=True))
+    return list(HeldMerge.objects.order_by("pk").values_list("state", flat=True))
 
 
 # --- Blocked ------------------------------------------------------------------------------------------------
 
 
-def test_a_blocked_value_identifies_again(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_blocked_value_identifies_again(held_merge: HeldMerge, web: Sender) -> None:
     listed, before = IdentifierType.objects.get(name="anonymous_id").blocked_values, links()
     decide(held_merge, "block")
     done = reopen(held_merge)
     two = who("2").pk
     assert done.message == f"Browser id tablet is not blocked any more: it leads to #{two} again."
     assert (done.was, done.profile_id, states()) == ("blocked", two, ["open", "open"])
-    assert done.reopened == sorted(HeldJoin.objects.values_list("pk", flat=True))
+    assert done.reopened == sorted(HeldMerge.objects.values_list("pk", flat=True))
     assert (resolves_to(), links()) == (two, before)
     assert IdentifierType.objects.get(name="anonymous_id").blocked_values == listed
     change = Change.objects.latest("pk")
     assert (change.profile_id, change.fields) == (two, {"blocked": [["anonymous_id:tablet"], []]})
     detail = {"was": "blocked", "type": "anonymous_id", "reopened": 2}
-    assert AuditEntry.objects.get(action="heldjoin.reopen").detail == detail
+    assert AuditEntry.objects.get(action="heldmerge.reopen").detail == detail
     held_merge.refresh_from_db()
     assert (held_merge.user_id, held_merge.decided_at, held_merge.effects) == (None, None, None)
     track(web, "Looked", anonymousId="tablet")
     assert "Looked" in events_of(who("2"))
     # And once more, by the other of the two.
-    last = HeldJoin.objects.latest("pk")
+    last = HeldMerge.objects.latest("pk")
     decide(last, "block")
     assert resolves_to() is None
     assert (reopen(last).profile_id, resolves_to()) == (two, two)
 
 
 @pytest.mark.parametrize("state", ["open", "shared"])
-def test_a_case_among_the_duplicates_is_as_before(held_merge: HeldJoin, state: str) -> None:
+def test_a_case_among_the_duplicates_is_as_before(held_merge: HeldMerge, state: str) -> None:
     case = DuplicateCase.objects.create(
         kind="shared_value", type=held_merge.type, value="tablet", state=state
     )
@@ -132,7 +132,7 @@ def test_a_case_among_the_duplicates_is_as_before(held_merge: HeldJoin, state: s
     assert (case.state, case.decided_at is None) == (state, state == "open")
 
 
-def test_a_block_decided_among_the_duplicates_is_taken_back_here_too(held_merge: HeldJoin) -> None:
+def test_a_block_decided_among_the_duplicates_is_taken_back_here_too(held_merge: HeldMerge) -> None:
     case = DuplicateCase.objects.create(kind="shared_value", type=held_merge.type, value="tablet")
     block_shared(case_id=case.pk, actor=SYSTEM)
     assert (states(), resolves_to()) == (["blocked", "blocked"], None)
@@ -141,7 +141,7 @@ def test_a_block_decided_among_the_duplicates_is_taken_back_here_too(held_merge:
     assert (case.state, states()) == ("open", ["open", "open"])
 
 
-def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldJoin) -> None:
+def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldMerge) -> None:
     kind = held_merge.type
     kind.blocked_values = [*kind.blocked_values, "TABLET"]
     kind.save()
@@ -154,7 +154,7 @@ def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldJoin) -> None:
     assert "TABLET" in IdentifierType.objects.get(pk=kind.pk).blocked_values
 
 
-def test_what_somebody_else_has_by_now_stays_theirs(held_merge: HeldJoin, web: Sender) -> None:
+def test_what_somebody_else_has_by_now_stays_theirs(held_merge: HeldMerge, web: Sender) -> None:
     decide(held_merge, "block")
     kind = IdentifierType.objects.get(pk=held_merge.type_id)
     kind.blocked_values = [value for value in kind.blocked_values if value != "tablet"]
@@ -169,7 +169,7 @@ def test_what_somebody_else_has_by_now_stays_theirs(held_merge: HeldJoin, web: S
 
 
 @pytest.mark.parametrize("how", ["taken away", "deleted"])
-def test_a_value_whose_person_is_gone_leads_to_nobody(held_merge: HeldJoin, web: Sender, how: str) -> None:
+def test_a_value_whose_person_is_gone_leads_to_nobody(held_merge: HeldMerge, web: Sender, how: str) -> None:
     decide(held_merge, "block")
     two = who("2")
     if how == "deleted":
@@ -188,7 +188,7 @@ def test_nobody_gets_more_values_than_they_may_have(web: Sender) -> None:
     kind = IdentifierType.objects.get(name="customer_id")
     assert kind.max_per_profile == 1
     ann, ben = make_profile(identifiers=[("customer_id", "7")]), make_profile(email="b@example.com")
-    held_merge = HeldJoin.objects.create(
+    held_merge = HeldMerge.objects.create(
         source=web.source, reason="rate", type=kind, value="7", profile=ben, other=ann
     )
     decide(held_merge, "block")
@@ -201,7 +201,7 @@ def test_nobody_gets_more_values_than_they_may_have(web: Sender) -> None:
 # --- A shared device ----------------------------------------------------------------------------------------
 
 
-def test_a_shared_device_nothing_came_from_is_as_before(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_shared_device_nothing_came_from_is_as_before(held_merge: HeldMerge, web: Sender) -> None:
     before, two = links(), who("2").pk
     device = decide(held_merge, "shared").profile_id
     assert resolves_to() == device
@@ -217,7 +217,7 @@ def test_a_shared_device_nothing_came_from_is_as_before(held_merge: HeldJoin, we
     assert "Looked" in events_of(who("2"))
 
 
-def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held_merge: HeldJoin, web: Sender) -> None:
+def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held_merge: HeldMerge, web: Sender) -> None:
     two = who("2").pk
     device = decide(held_merge, "shared").profile_id
     at = timezone.now().isoformat()
@@ -243,7 +243,7 @@ def test_a_device_that_was_nobodys_before_just_waits_again(web: Sender) -> None:
     device, other = holder("anonymous_id", "kiosk"), make_profile(email="a@example.com")
     assert device is not None
     kind = IdentifierType.objects.get(name="anonymous_id")
-    held_merge = HeldJoin.objects.create(
+    held_merge = HeldMerge.objects.create(
         source=web.source, reason="rate", type=kind, value="kiosk", profile=other, other=device
     )
     decide(held_merge, "shared")
@@ -254,7 +254,7 @@ def test_a_device_that_was_nobodys_before_just_waits_again(web: Sender) -> None:
     assert (states(), LinkInterval.objects.count()) == (["open"], 0)
 
 
-def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held_merge: HeldMerge, web: Sender) -> None:
     two, device = who("2"), decide(held_merge, "shared").profile_id
     attach_identifier(
         profile_id=two.pk, type_name="anonymous_id", raw="other", actor=SYSTEM, source=web.source
@@ -267,7 +267,7 @@ def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held_merge: Held
     assert resolves_to() == device
 
 
-def test_a_device_whose_own_profile_was_deleted_leads_back(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_device_whose_own_profile_was_deleted_leads_back(held_merge: HeldMerge, web: Sender) -> None:
     two, device = who("2").pk, decide(held_merge, "shared").profile_id
     track(web, "Looked", anonymousId="tablet")
     delete_profiles(profile_ids=[device], actor=SYSTEM, source=web.source)
@@ -281,7 +281,7 @@ def test_a_device_whose_own_profile_was_deleted_leads_back(held_merge: HeldJoin,
 # --- Merged, dismissed, open --------------------------------------------------------------------------------
 
 
-def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldJoin) -> None:
+def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldMerge) -> None:
     decide(held_merge, "merge")
     merge = Merge.objects.get()
     with pytest.raises(MergedAnyway) as refused:
@@ -296,14 +296,14 @@ def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldJoin) -> None:
     assert states() == ["open", "open"]
 
 
-def test_two_whom_another_merge_joined(held_merge: HeldJoin) -> None:
+def test_two_whom_another_merge_joined(held_merge: HeldMerge) -> None:
     decide(held_merge, "merge")
-    HeldJoin.objects.filter(pk=held_merge.pk).update(effects={"merge": None})
+    HeldMerge.objects.filter(pk=held_merge.pk).update(effects={"merge": None})
     with pytest.raises(MergedAnyway, match="one person: undo the merge that made them one. Then"):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
-def test_a_dismissed_join_waits_again(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> None:
     decide(held_merge, "dismiss")
     done = reopen(held_merge)
     assert done.message == "The join waits again; dismissing it had changed nothing else."
@@ -316,7 +316,7 @@ def test_a_dismissed_join_waits_again(held_merge: HeldJoin, web: Sender) -> None
         reopen_held_merge(held_merge_id=999, actor=SYSTEM)
     decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
-    newer = HeldJoin.objects.latest("pk")
+    newer = HeldMerge.objects.latest("pk")
     said = (
         f"^Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
     )
@@ -324,9 +324,9 @@ def test_a_dismissed_join_waits_again(held_merge: HeldJoin, web: Sender) -> None
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
-def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldJoin, web: Sender) -> None:
+def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldMerge, web: Sender) -> None:
     decide(held_merge, "block")
-    again = HeldJoin.objects.create(
+    again = HeldMerge.objects.create(
         source=web.source,
         reason="value",
         type=held_merge.type,
@@ -343,9 +343,9 @@ def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldJoin, web: 
 # --- Doors --------------------------------------------------------------------------------------------------
 
 
-def test_inbox(held_merge: HeldJoin, client: Client, ada: User, sam: User, olga: User) -> None:
-    page = f"{reverse('admin:profiles_heldjoin_changelist')}?state=decided"
-    address = reverse("admin:profiles_heldjoin_reopen", args=[held_merge.pk])
+def test_inbox(held_merge: HeldMerge, client: Client, ada: User, sam: User, olga: User) -> None:
+    page = f"{reverse('admin:profiles_heldmerge_changelist')}?state=decided"
+    address = reverse("admin:profiles_heldmerge_reopen", args=[held_merge.pk])
     decide(held_merge, "block")
     for person in (olga, sam):  # sam looks, does not decide
         client.force_login(person)
@@ -376,7 +376,7 @@ def with_scopes(*scopes: str) -> Caller:
     return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
 
 
-def test_api(held_merge: HeldJoin) -> None:
+def test_api(held_merge: HeldMerge) -> None:
     path, api = f"held-joins/{held_merge.pk}/reopen/", with_scopes("admin", "merge", "pii")
     decide(held_merge, "shared")
     for weak in (with_scopes("exports"), with_scopes("profiles:write", "merge")):

@@ -15,7 +15,7 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry, User
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import Identifier, Source
 from profiles.tracking.sources.signing_secrets import revoke_old_secret, rotate_secret
 from profiles.tracking.sources.user_hash import is_signed, sign_user

@@ -14,7 +14,7 @@ from cdp import ttl_cache
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
 from cdp.models import AuditEntry
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.models import IdentifierType, Source, WriteKey
 from profiles.tracking.sources import origins, write_keys
 from profiles.tracking.sources.sources import change_source, create_key, create_source, revoke_key, rotate_key

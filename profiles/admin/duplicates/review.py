@@ -31,11 +31,11 @@ from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide
 from profiles.duplicates.review.explain import Reason, explain
 from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.masking import mask_view
-from profiles.merging.locking import members_count
+from profiles.merging.merge import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
 from profiles.pairs.verdicts import decider
-from profiles.reading.profiles import PersonView, person_views
+from profiles.reading.profiles import ProfileView, profile_views
 from profiles.values.attributes import attribute_specs, display, get_value, label_of
 
 # What the bars of the waterfall are drawn to: more bits than one field says.
@@ -153,7 +153,7 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
     is_two = one.pk != other.pk
     suggestion = suggest_winner(one.pk, other.pk) if is_two else None
     winner_id = _winner(params, suggestion) if suggestion else one.pk
-    views = person_views([one, other]) if is_two else person_views([one]) * 2
+    views = profile_views([one, other]) if is_two else profile_views([one]) * 2
     shown = [view if sees else mask_view(view) for view in views]
     following, before = queue.next_pair(wanted, pair), queue.previous_pair(wanted, pair)
     audit.record(
@@ -204,7 +204,7 @@ def _winner(params: QueryDict, suggestion: Suggestion) -> int:
     return int(asked) if asked in map(str, ids) else suggestion.winner_id
 
 
-def _side(view: PersonView, winner_id: int) -> dict[str, Any]:
+def _side(view: ProfileView, winner_id: int) -> dict[str, Any]:
     profile = view.profile
     return {
         "profile": profile,
@@ -218,7 +218,7 @@ def _side(view: PersonView, winner_id: int) -> dict[str, Any]:
     }
 
 
-def lines_of(views: list[PersonView], reasons: list[Reason], *, sees: bool) -> list[Line]:
+def lines_of(views: list[ProfileView], reasons: list[Reason], *, sees: bool) -> list[Line]:
     """Compared fields with their weights first, in the model's order; then what else either of them has."""
     lines, told, specs = [], set(), attribute_specs()
     for reason in reasons:

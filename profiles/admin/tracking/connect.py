@@ -198,7 +198,7 @@ analytics.track(
 def guides(request: HttpRequest, source: Source, keys: Mapping[str, WriteKey]) -> list[Guide]:
     """Every guide for this source, those that suit its keys first. ``keys``: one working key of each kind."""
     host = f"{request.scheme}://{request.get_host()}"
-    wanted = set(keys) or {WEB if source.door == Source.Door.WEB else SERVER}
+    wanted = set(keys) or {WEB if source.channel == Source.Channel.WEB else SERVER}
     server_key = _shown(keys, SERVER)
     ordered = sorted(_GUIDES, key=lambda guide: guide[2] not in wanted)
     return [

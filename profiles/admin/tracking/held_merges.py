@@ -17,7 +17,7 @@ from cdp.ids import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.profile_list import without
 from profiles.masking import mask_identifier, mask_profile
-from profiles.models import HeldJoin, IdentifierType, Profile, Source
+from profiles.models import HeldMerge, IdentifierType, Profile, Source
 from profiles.tracking.rejected.decide_held import (
     DISMISS,
     MERGE,
@@ -37,7 +37,7 @@ _PLACING = ("after", "before")
 class Row:
     """One join as the list shows it; ``is_one`` when the two are one person by now, ``merge_id`` of the decision."""
 
-    held: HeldJoin
+    held: HeldMerge
     value: str
     why: str
     who: Profile
@@ -50,26 +50,26 @@ class Row:
     @property
     def is_merged(self) -> bool:
         """One person, by “merge anyway”: taken back by undoing the merge."""
-        return self.is_one and self.held.state == HeldJoin.State.MERGED
+        return self.is_one and self.held.state == HeldMerge.State.MERGED
 
 
 def list_url() -> str:
-    return reverse("admin:profiles_heldjoin_changelist")
+    return reverse("admin:profiles_heldmerge_changelist")
 
 
-@door("profiles.view_heldjoin")
+@door("profiles.view_heldmerge")
 def inbox(request: HttpRequest) -> HttpResponse:
     """Open joins newest first, by state and source. Three queries."""
     params = request.GET
     problems: list[str] = []
-    rows: list[HeldJoin] = []
+    rows: list[HeldMerge] = []
     newer = older = ""
     try:
         rows, newer, older = _page(params)
     except Invalid as error:
         problems = [problem["message"] for problem in error.problems]
     state = params.get("state", OPEN)
-    may_decide = request.user.has_perm("profiles.change_heldjoin")
+    may_decide = request.user.has_perm("profiles.change_heldmerge")
     context = {
         "title": "Held joins",
         "rows": [_row(row, may_see(request)) for row in rows],
@@ -88,7 +88,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     return render(request, "tracking/held.html", context)
 
 
-def _page(params: QueryDict) -> tuple[list[HeldJoin], str, str]:
+def _page(params: QueryDict) -> tuple[list[HeldMerge], str, str]:
     """A page by id, with the addresses of those around it. One query."""
     found = list_held_merges(state=params.get("state", OPEN), source=params.get("source", ""))
     after, before = row_id(params.get("after")), row_id(params.get("before"))
@@ -114,7 +114,7 @@ def _url(params: QueryDict, **changes: str) -> str:
     return f"?{plain.urlencode()}"
 
 
-def _row(held: HeldJoin, sees: bool) -> Row:
+def _row(held: HeldMerge, sees: bool) -> Row:
     who, whom = held.profile.canonical, held.other.canonical
     return Row(
         held,
@@ -122,14 +122,14 @@ def _row(held: HeldJoin, sees: bool) -> Row:
         explain_held_merge(held, ""),
         who if sees else mask_profile(who),
         whom if sees else mask_profile(whom),
-        held.state == HeldJoin.State.OPEN,
+        held.state == HeldMerge.State.OPEN,
         held.type.strength == IdentifierType.Strength.SOFT,
         who.pk == whom.pk,
         (held.effects or {}).get("merge"),
     )
 
 
-@write("profiles.view_heldjoin", "profiles.change_heldjoin")
+@write("profiles.view_heldmerge", "profiles.change_heldmerge")
 def decide(request: HttpRequest) -> HttpResponse:
     """One (a row's own button, ``block:17``) or those ticked. Merging needs the right to merge, too."""
     action, _, one = request.POST.get("do", "").partition(":")
@@ -162,16 +162,16 @@ def decide(request: HttpRequest) -> HttpResponse:
     return redirect(target)
 
 
-@write("profiles.view_heldjoin", "profiles.change_heldjoin")
-def reopen(request: HttpRequest, heldjoin_id: int) -> HttpResponse:
+@write("profiles.view_heldmerge", "profiles.change_heldmerge")
+def reopen(request: HttpRequest, heldmerge_id: int) -> HttpResponse:
     """Take a decision back; of a merge, the way to its undo."""
     target = back(request) or list_url()
     try:
-        done = reopen_held_merge(held_merge_id=heldjoin_id, actor=Actor.of_request(request))
+        done = reopen_held_merge(held_merge_id=heldmerge_id, actor=Actor.of_request(request))
     except MergedAnyway as refusal:
         messages.error(request, _with_undo(request, refusal))
         return redirect(target)
-    is_plain = may_see(request) or done.was in (HeldJoin.State.MERGED, HeldJoin.State.DISMISSED)
+    is_plain = may_see(request) or done.was in (HeldMerge.State.MERGED, HeldMerge.State.DISMISSED)
     more = len(done.reopened) - 1
     also = (
         f" {more:,} more of the same decision {'waits' if more == 1 else 'wait'} again, too."

@@ -34,7 +34,7 @@ from profiles.tracking.sources.sources import (
     rotate_key,
 )
 
-TRACKING = (Source.Door.WEB, Source.Door.API)
+TRACKING = (Source.Channel.WEB, Source.Channel.API)
 OVERLAPS = [(0, "at once"), (1, "in 1 hour"), (24, "in 24 hours"), (168, "in 7 days"), (720, "in 30 days")]
 
 
@@ -58,14 +58,14 @@ def frame(request: HttpRequest, source: Source, page: str) -> dict[str, Any]:
     may_track = request.user.has_perm("profiles.view_receipt")
     tabs = [("change", "Overview", True), ("live", "Live", may_track), ("checkup", "Check-up", may_track)]
     tabs += [("connect", "Connect", True), ("settings", "Settings", True)]
-    shown = tabs if source.door in TRACKING else [tabs[0], tabs[-1]]
+    shown = tabs if source.channel in TRACKING else [tabs[0], tabs[-1]]
     return {
         "title": source.name,
         "source": source,
         "tabs": [
             (label, source_url(source.pk, name), name == page) for name, label, is_open in shown if is_open
         ],
-        "is_tracking": source.door in TRACKING,
+        "is_tracking": source.channel in TRACKING,
         "may_change": request.user.has_perm("profiles.change_source"),
     }
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from profiles.admin.profile_urls import OwnPages
 from profiles.admin.tracking import held_merges, live, rejected, signing_secrets, sources
-from profiles.models import HeldJoin, Receipt, Source
+from profiles.models import HeldMerge, Receipt, Source
 
 
 class ReceiptAdmin(OwnPages):
@@ -19,11 +19,11 @@ class ReceiptAdmin(OwnPages):
     )
 
 
-class HeldJoinAdmin(OwnPages):
+class HeldMergeAdmin(OwnPages):
     pages = (
         ("", held_merges.inbox, "changelist"),
         ("decide/", held_merges.decide, "decide"),
-        ("<int:heldjoin_id>/reopen/", held_merges.reopen, "reopen"),
+        ("<int:heldmerge_id>/reopen/", held_merges.reopen, "reopen"),
     )
 
 
@@ -48,6 +48,6 @@ class SourceAdmin(OwnPages):
     )
 
 
-admin.site.register(HeldJoin, HeldJoinAdmin)
+admin.site.register(HeldMerge, HeldMergeAdmin)
 admin.site.register(Receipt, ReceiptAdmin)
 admin.site.register(Source, SourceAdmin)

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from cdp.sql import ask, run, together
 from profiles.duplicates.finding import transitive
-from profiles.models import DuplicateCase, IdentifierType, MatchCrowd, Tier
+from profiles.models import DuplicateCase, FrequentValue, IdentifierType, Tier
 
 # Two profiles are a pair; three and more are a case.
 MIN_CASE_SIZE = 3
@@ -263,9 +263,9 @@ def save_shared_values(values: Sequence[tuple[str, str, int, list[int]]]) -> int
         for field, value, count, examples in values
         if (field, value.lower()) not in blocked
     ]
-    MatchCrowd.objects.filter(key__isnull=True).delete()
-    MatchCrowd.objects.bulk_create(
-        [MatchCrowd(field=field, value=value, holders=count) for field, value, count, _ in values],
+    FrequentValue.objects.filter(key__isnull=True).delete()
+    FrequentValue.objects.bulk_create(
+        [FrequentValue(field=field, value=value, holders=count) for field, value, count, _ in values],
         batch_size=5000,
     )
     known = {value for _, value, _, _ in rows}

@@ -57,10 +57,10 @@ def _leave_frequent_values(ids: list[int]) -> None:
                     WHERE profile_id = ANY(%(ids)s)) contact
                 WHERE value IS NOT NULL GROUP BY 1, 2
             ), fewer AS (
-                UPDATE profiles_matchcrowd c SET holders = c.holders - n FROM gone
+                UPDATE profiles_frequentvalue c SET holders = c.holders - n FROM gone
                 WHERE c.key IS NULL AND c.field = gone.field AND c.value = gone.value AND c.holders - n > %(few)s
             ), few AS (
-                DELETE FROM profiles_matchcrowd c USING gone
+                DELETE FROM profiles_frequentvalue c USING gone
                 WHERE c.key IS NULL AND c.field = gone.field AND c.value = gone.value AND c.holders - n <= %(few)s
             )
             UPDATE profiles_duplicatecase c SET updated_at = now(), size = greatest(c.size - n, 0),

@@ -238,14 +238,14 @@ def _store(chunk: Chunk) -> bool:
         stored = store.store_staged()
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM profiles_matchrarity")
-            cursor.execute("DELETE FROM profiles_matchcrowd WHERE key IS NOT NULL")
+            cursor.execute("DELETE FROM profiles_frequentvalue WHERE key IS NOT NULL")
             cursor.execute(
                 "INSERT INTO profiles_matchqueue (profile_id) SELECT profile_id FROM profiles_matchrow"
                 " WHERE built_at > %s ORDER BY 1",
                 [chunk.cursor["copied_at"]],
             )
         _load(folder / "rarity.csv", "profiles_matchrarity", ("field", "value", "bits"))
-        _load(folder / "frequent_keys.csv", "profiles_matchcrowd", ("field", "value", "key", "holders"))
+        _load(folder / "frequent_keys.csv", "profiles_frequentvalue", ("field", "value", "key", "holders"))
         shared = clusters.save_shared_values(
             duckdb_compare.read_frequent_values(folder / "frequent_values.parquet")
         )

@@ -27,7 +27,7 @@ from profiles.duplicates.scoring.tiers import (
     compare_facts,
     is_nothing,
 )
-from profiles.models import MatchCrowd
+from profiles.models import FrequentValue
 
 # A changed profile is compared with at most this many. Without frequent keys no profile has as many candidates.
 MAX_CANDIDATES = 1000
@@ -36,7 +36,7 @@ _BASE_SQL = """
     SELECT 'people', '', people FROM profiles_matchbase WHERE id = 1
     UNION ALL SELECT field, value, bits FROM profiles_matchrarity
     WHERE (field, value) IN (SELECT * FROM unnest(%b::text[], %b::text[]))
-    UNION ALL SELECT field, value, NULL FROM profiles_matchcrowd
+    UNION ALL SELECT field, value, NULL FROM profiles_frequentvalue
     WHERE key IS NULL AND field IN ('email', 'phone') AND value = ANY(%b::text[])"""
 _READ_COLUMNS = ", ".join(f"m.{name}" for name in READ)
 # Pairs suggested by a source or a reviewer are compared whether they share a key or not.
@@ -44,7 +44,7 @@ _SUGGESTED = "d.verdict IN ('open', 'later') AND d.found_by NOT IN ('scan', 'cha
 _CANDIDATES_SQL = f"""
     SELECT q.id, m.profile_id, ARRAY(SELECT key FROM unnest(m.keys) key WHERE key = ANY(q.keys)), {_READ_COLUMNS}
     FROM (SELECT id, ARRAY(SELECT w.key FROM unnest(keys::bigint[]) AS w (key) WHERE NOT EXISTS (
-        SELECT FROM profiles_matchcrowd c WHERE c.key = w.key)) AS keys
+        SELECT FROM profiles_frequentvalue c WHERE c.key = w.key)) AS keys
         FROM unnest(%(people)b::bigint[], %(keys)b::text[]) AS given (id, keys) OFFSET 0) q
     CROSS JOIN LATERAL (
         SELECT m.* FROM profiles_matchrow m JOIN profiles_profile p ON p.id = m.profile_id AND p.status = 'live'
@@ -221,8 +221,11 @@ def _record_frequent_keys(matches: Sequence[KeyMatch]) -> set[int]:
     counts = Counter((profile_id, key) for profile_id, _, shared, *_ in matches for key in shared or ())
     frequent_keys = {key: count + 1 for (_, key), count in counts.items() if count >= MAX_KEY_HOLDERS}
     if frequent_keys:
-        MatchCrowd.objects.bulk_create(
-            [MatchCrowd(field="key", key=key, holders=count) for key, count in sorted(frequent_keys.items())],
+        FrequentValue.objects.bulk_create(
+            [
+                FrequentValue(field="key", key=key, holders=count)
+                for key, count in sorted(frequent_keys.items())
+            ],
             ignore_conflicts=True,
         )
     return set(frequent_keys)

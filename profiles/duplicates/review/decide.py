@@ -20,8 +20,7 @@ from cdp.times import day
 from profiles.duplicates.finding import clusters
 from profiles.duplicates.review.queue import with_profiles
 from profiles.identity import graph
-from profiles.merging.locking import hold_sides
-from profiles.merging.merge import apply_merge
+from profiles.merging.merge import apply_merge, lock_pair
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import DuplicatePair, Profile, Source, Tier
 from profiles.pairs import verdicts
@@ -163,7 +162,7 @@ def _merge(
             " from here. If they are one person after all, merge them from their card."
         )
     winner, loser = _winner_and_loser(pair, winner_id)
-    merged = apply_merge(hold_sides(winner, loser), choices=choices, actor=actor, source=source).merged
+    merged = apply_merge(lock_pair(winner, loser), choices=choices, actor=actor, source=source).merged
     clusters.refresh_cases([merged.winner_id, merged.loser_id])
     message = f"#{merged.loser_id} was merged into #{merged.winner_id}."
     return PairDecision(pair.pk, Verdict.MERGED, message, merged.merge_id, merged.winner_id, merged.loser_id)

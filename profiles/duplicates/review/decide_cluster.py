@@ -16,8 +16,7 @@ from profiles.duplicates.finding import clusters
 from profiles.editing.blocking import block_value
 from profiles.identity import graph
 from profiles.journal import REQUEST
-from profiles.merging.locking import hold_sides
-from profiles.merging.merge import apply_merge
+from profiles.merging.merge import apply_merge, lock_pair
 from profiles.merging.suggest_winner import rank
 from profiles.models import DuplicateCase, DuplicatePair, Profile, Source
 
@@ -91,7 +90,7 @@ def merge_case(
             f"At most {MAX_MERGED_AT_ONCE} people are merged at once here; choose fewer, or use a batch."
         )
     merges = [
-        apply_merge(hold_sides(winner_id, loser), actor=actor, source=source, cause=REQUEST).merged
+        apply_merge(lock_pair(winner_id, loser), actor=actor, source=source, cause=REQUEST).merged
         for loser in chosen
         if loser != winner_id
     ]

@@ -100,13 +100,13 @@ def _source_reason(reason: dict[str, str], *, can_view_pii: bool) -> Reason:
 
 def probability(score: float, policy: DuplicatePolicy) -> float:
     """How likely a pair with this score is one person, by this base's calibration."""
-    bits = policy.line_slope * score + policy.line_offset
+    bits = policy.calibration_slope * score + policy.calibration_offset
     return 1 / (1 + exp(-log(2) * max(-500.0, min(500.0, bits))))
 
 
 def score_for(target: float, policy: DuplicatePolicy) -> float:
     """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive)."""
-    return (log2(target / (1 - target)) - policy.line_offset) / policy.line_slope
+    return (log2(target / (1 - target)) - policy.calibration_offset) / policy.calibration_slope
 
 
 def summarize(reasons: Sequence[Reason]) -> str:

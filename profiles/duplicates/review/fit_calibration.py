@@ -29,15 +29,19 @@ def refit() -> Calibration | None:
     calibration = fit(_decided()) or _UNFITTED
     DuplicatePolicy.objects.get_or_create(pk=1)
     policy = DuplicatePolicy.objects.select_for_update().get(pk=1)
-    if calibration == Calibration(policy.line_slope, policy.line_offset, policy.line_decisions):
+    if calibration == Calibration(
+        policy.calibration_slope, policy.calibration_offset, policy.calibration_decisions
+    ):
         return None
-    policy.line_slope, policy.line_offset, policy.line_decisions = (
+    policy.calibration_slope, policy.calibration_offset, policy.calibration_decisions = (
         calibration.slope,
         calibration.offset,
         calibration.decisions,
     )
     policy.fitted_at = timezone.now()
-    policy.save(update_fields=["line_slope", "line_offset", "line_decisions", "fitted_at"])
+    policy.save(
+        update_fields=["calibration_slope", "calibration_offset", "calibration_decisions", "fitted_at"]
+    )
     audit.record(
         "duplicate.calibrate",
         actor=Actor.system(),

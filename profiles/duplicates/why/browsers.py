@@ -242,7 +242,7 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
             profile_id=side.id,
             source=origin.source if origin else "",
             via=describe_origin(origin, location="anonymousId")
-            if origin and origin.channel != Source.Door.STAFF
+            if origin and origin.channel != Source.Channel.STAFF
             else "",
             at=origin.at if origin else None,
             fix=Fix(

@@ -50,7 +50,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     CONFIRM: _IDENTIFYING,
     NORMALIZE: _IDENTIFYING,
     MERGE_BROWSERS: _MERGING,
-    MERGE_HELD: (*_MERGING, "profiles.change_heldjoin"),
+    MERGE_HELD: (*_MERGING, "profiles.change_heldmerge"),
     MERGE: _MERGING,
     UNLOCK: ("profiles.change_profile",),
     REOPEN: ("profiles.change_duplicatepair",),
@@ -132,7 +132,7 @@ def preview_fix(
         loser_id=suggestion.loser_id,
         actor=actor,
         source=source,
-        sees=actor.can("profiles.view_pii"),
+        can_view_pii=actor.can("profiles.view_pii"),
     )
     steps.append(
         f"#{suggestion.loser_id} is joined into #{suggestion.winner_id}; the old id keeps leading there."

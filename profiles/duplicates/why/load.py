@@ -32,7 +32,7 @@ from profiles.duplicates.why.findings import (
 )
 from profiles.duplicates.why.origins import Key, loaded, origins_of
 from profiles.identity.types import identifier_types
-from profiles.models import DuplicatePair, HeldJoin, Identifier, LinkInterval, Profile
+from profiles.models import DuplicatePair, HeldMerge, Identifier, LinkInterval, Profile
 from profiles.values.attributes import CUSTOM
 
 # Of each profile this many of the newest events are searched, and this many of the matching ones are read.
@@ -90,7 +90,7 @@ def read_pair_history(a: Profile, b: Profile, *, base_url: str = "") -> PairHist
 
 
 def _identifiers(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
-    rows = Identifier.objects.of_people(*sides).select_related("type", "source", "profile")
+    rows = Identifier.objects.of_profiles(*sides).select_related("type", "source", "profile")
     for row in rows.defer("profile__search").order_by("type__priority", "pk"):
         soft = row.type.strength == row.type.Strength.SOFT
         stored = SOFT if soft else HARD
@@ -105,7 +105,7 @@ def _identifiers(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
             stored_as=stored,
             location=row.type.name,
             # Replaced by the journal's origin where there is one.
-            origin=ValueOrigin(row.first_seen_at, row.source.name, row.source.door, row.source_id),
+            origin=ValueOrigin(row.first_seen_at, row.source.name, row.source.channel, row.source_id),
             is_verified=row.is_verified,
         )
 
@@ -241,15 +241,15 @@ def _handovers(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
 def _held_merges(sides: dict[int, ProfileTraces]) -> list[BrowserHandover]:
     """Merges of the two that the circuit breaker holds. One query."""
     a, b = sides
-    rows = HeldJoin.objects.filter(
+    rows = HeldMerge.objects.filter(
         Q(profile__canonical_id=a, other__canonical_id=b) | Q(profile__canonical_id=b, other__canonical_id=a),
-        state__in=[HeldJoin.State.OPEN, HeldJoin.State.SHARED],
+        state__in=[HeldMerge.State.OPEN, HeldMerge.State.SHARED],
     ).select_related("type", "source", "profile", "other")
     return [
         BrowserHandover(
             row.type.name,
             row.value,
-            "held" if row.state == HeldJoin.State.OPEN else "shared",
+            "held" if row.state == HeldMerge.State.OPEN else "shared",
             row.other.canonical_id,
             row.profile.canonical_id,
             row.last_at,

@@ -258,9 +258,9 @@ def _contact_only(history: PairHistory, shared_value: SharedValue, display: Disp
 def _send_identifier(history: PairHistory, shared_value: SharedValue) -> SourceFix:
     origin = shared_value.weaker.origin
     is_from_system = origin is not None and origin.channel in (
-        Source.Door.WEB,
-        Source.Door.API,
-        Source.Door.IMPORT,
+        Source.Channel.WEB,
+        Source.Channel.API,
+        Source.Channel.IMPORT,
     )
     return SourceFix(
         f"Send a customer_id or an e-mail with every {history.label(shared_value.type).lower()}: these lead to one person."

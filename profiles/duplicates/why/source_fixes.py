@@ -47,7 +47,7 @@ def send_as_identifier(history: PairHistory, trace: ValueTrace, value: str) -> S
         return _map_column(history, trace, origin)
     if origin is not None and origin.is_tracked:
         return _identify(history, trace, origin, value)
-    if origin is not None and (origin.is_key or origin.channel == Source.Door.API):
+    if origin is not None and (origin.is_key or origin.channel == Source.Channel.API):
         return _write_identifier(history, trace, value)
     return SourceFix(
         f"Add it under Identifiers on the card as {history.label(trace.type)}, not as an attribute: attributes lead to"
@@ -79,7 +79,7 @@ def _identify(history: PairHistory, trace: ValueTrace, origin: ValueOrigin, valu
     )
     if origin.call == "identify":
         text = f"{location_of(trace)} of identify is no identifier. Send it where identify reads one."
-    if origin.channel == Source.Door.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
+    if origin.channel == Source.Channel.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
         parts = [value] if trace.type == CUSTOMER else [{trace.type: value}]
         return SourceFix(text, SCRIPT, script("identify", *parts))
     return SourceFix(text, SHELL, track_call(history, "identify", identify_body(trace.type, value, origin)))
@@ -147,7 +147,7 @@ def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceF
     if origin is not None and origin.cause == Change.Cause.IMPORT and (column := column_of(trace)):
         return SourceFix(text, JSON, as_json({column: {"to": EMAIL}}), import_id=origin.import_id)
     if origin is not None and origin.is_tracked:
-        if origin.channel == Source.Door.WEB:
+        if origin.channel == Source.Channel.WEB:
             return SourceFix(text, SCRIPT, script("identify", {EMAIL: value}))
         body = {"traits": {EMAIL: value}}
         if origin.anonymous_id:
@@ -165,7 +165,7 @@ def international_phone(history: PairHistory, trace: ValueTrace, value: str) -> 
             text, JSON, as_json({column_of(trace) or "Phone": {"to": PHONE}}), import_id=origin.import_id
         )
     if origin is not None and origin.is_tracked:
-        if origin.channel == Source.Door.WEB:
+        if origin.channel == Source.Channel.WEB:
             return SourceFix(text, SCRIPT, script("identify", {PHONE: value}))
         return SourceFix(text, SHELL, track_call(history, "identify", identify_body(PHONE, value, origin)))
     return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", {PHONE: value}))
@@ -178,7 +178,7 @@ def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> S
     if origin is not None and origin.cause == Change.Cause.IMPORT:
         return SourceFix(text, JSON, as_json({"Customer id": {"to": CUSTOMER}}), import_id=origin.import_id)
     if origin is not None and origin.is_tracked:
-        if origin.channel == Source.Door.WEB:
+        if origin.channel == Source.Channel.WEB:
             return SourceFix(text, SCRIPT, script("identify", customer_id, {EMAIL: value}))
         return SourceFix(
             text, SHELL, track_call(history, "identify", {"userId": customer_id, "traits": {EMAIL: value}})
@@ -193,7 +193,7 @@ def identify_visitor(history: PairHistory, origin: ValueOrigin | None) -> Source
         "Call identify when they log in, order or sign up: then every browser of theirs leads to one person."
     )
     customer_id, email = "YOUR-CUSTOMER-ID", {EMAIL: "their@e-mail.example"}
-    if origin is not None and origin.is_tracked and origin.channel != Source.Door.WEB:
+    if origin is not None and origin.is_tracked and origin.channel != Source.Channel.WEB:
         body = {"anonymousId": origin.anonymous_id, "userId": customer_id, "traits": email}
         return SourceFix(text, SHELL, track_call(history, "identify", body))
     return SourceFix(text, SCRIPT, script("identify", customer_id, email))

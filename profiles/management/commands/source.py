@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
     def _list(self, **_: Any) -> None:
         for source in Source.objects.order_by("pk"):
-            self.stdout.write(f"#{source.pk}  {source.name}  ({source.get_door_display()})")
+            self.stdout.write(f"#{source.pk}  {source.name}  ({source.get_channel_display()})")
 
     def _keys(self, *, source: str | None, **_: Any) -> None:
         found = WriteKey.objects.select_related("source").order_by("pk")

@@ -1,5 +1,5 @@
-"""Thousands of merges decided together (M7): made of pairs, looked at as a whole, carried out and taken back as jobs.
+"""Thousands of merges decided together: frozen as pairs, previewed as a whole, applied and undone as jobs.
 
-``make`` freezes the pairs, ``preview`` plays them in memory, ``apply`` plays the same and writes it, some hundred
+``freeze`` keeps the pairs, ``preview`` applies them in memory, ``apply`` does the same and writes it, some hundred
 pairs in a transaction with the job's cursor, ``undo`` goes back from the last to the first.
 """

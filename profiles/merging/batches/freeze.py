@@ -1,4 +1,4 @@
-"""Freezing many pairs as a batch: what is confirmed and merged are exactly these, whatever the queue shows later."""
+"""Many pairs → a batch of exactly these: what is confirmed and merged, whatever the queue shows later."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from profiles.merging.suggest_winner import suggest_winners
 from profiles.models import DuplicatePair, MergeBatch, Source
 
 PERMISSION = "profiles.bulk_merge"
-# So many are looked at in some seconds, and merged in some minutes.
+# So many are previewed in some seconds, and merged in some minutes.
 LIMIT = 50_000
 _PAGE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """``pair_id`` is the row of the duplicates queue, ``line`` that of a file, where it came from one."""
+class BatchPair:
+    """``pair_id`` is the row of the duplicates queue, ``line_no`` that of a file, where it came from one."""
 
     winner_id: int
     loser_id: int
     pair_id: int | None = None
-    line: int | None = None
+    line_no: int | None = None
 
 
 def check_may(actor: Actor) -> None:
@@ -38,16 +38,16 @@ def check_may(actor: Actor) -> None:
 
 @transaction.atomic
 def make_batch(
-    pairs: Iterable[Pair] | QuerySet[DuplicatePair],
+    pairs: Iterable[BatchPair] | QuerySet[DuplicatePair],
     *,
     title: str = "",
     origin: str = MergeBatch.Origin.QUEUE,
     actor: Actor,
     source: Source,
 ) -> MergeBatch:
-    """Freeze pairs, in their order; nothing is merged yet. A pair that stands twice is taken once.
+    """Freeze pairs, in their order; nothing is merged yet. A pair named twice is taken once.
 
-    Of a queue's pairs the suggested one wins (M1), chosen a few thousand at a time. Raises Forbidden; Invalid
+    Of a queue's pairs the suggested profile wins, chosen a few thousand at a time. Raises Forbidden; Invalid
     for none or more than ``LIMIT``.
     """
     check_may(actor)
@@ -73,7 +73,7 @@ def make_batch(
     return batch
 
 
-def _unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
+def _unique(pairs: Iterable[BatchPair]) -> Iterator[BatchPair]:
     seen: set[tuple[int, int]] = set()
     for pair in pairs:
         if (key := (pair.winner_id, pair.loser_id)) in seen:
@@ -84,25 +84,25 @@ def _unique(pairs: Iterable[Pair]) -> Iterator[Pair]:
         yield pair
 
 
-def _suggested(queue: QuerySet[DuplicatePair]) -> Iterator[Pair]:
+def _suggested(queue: QuerySet[DuplicatePair]) -> Iterator[BatchPair]:
     """Each pair with the suggested winner. One query, and one per 5,000."""
     rows = list(queue.values_list("pk", "a_id", "b_id")[: LIMIT + 1])
     for start in range(0, len(rows), _PAGE):
         page = rows[start : start + _PAGE]
         chosen = suggest_winners([(a, b) for _, a, b in page])
         for (pk, _, _), (winner, loser) in zip(page, chosen, strict=True):
-            yield Pair(winner, loser, pk)
+            yield BatchPair(winner, loser, pk)
 
 
-def _copy(batch_id: int, pairs: Sequence[Pair]) -> None:
+def _copy(batch_id: int, pairs: Sequence[BatchPair]) -> None:
     columns = "batch_id, position, winner_id, loser_id, pair_id, line, outcome, code, reason"
     with (
         connection.cursor() as cursor,
         cursor.copy(f"COPY profiles_mergebatchrow ({columns}) FROM STDIN") as copy,
     ):
-        for position, one in enumerate(pairs, 1):
-            place = (batch_id, position, one.winner_id, one.loser_id, one.pair_id, one.line)
-            copy.write_row((*place, "waiting", "", ""))
+        for position, pair in enumerate(pairs, 1):
+            values = (batch_id, position, pair.winner_id, pair.loser_id, pair.pair_id, pair.line_no)
+            copy.write_row((*values, "waiting", "", ""))
 
 
 def _invalid(message: str) -> Invalid:
@@ -110,7 +110,7 @@ def _invalid(message: str) -> Invalid:
 
 
 def find_batch(batch_id: int, *, is_locked: bool = False) -> MergeBatch:
-    """The batch with its jobs and who made it; NotFound. ``is_locked`` holds its row until the transaction ends."""
+    """The batch with its jobs and who made it; NotFound. ``is_locked`` locks its row until the transaction ends."""
     rows: Any = MergeBatch.objects.select_related("job", "undo_job", "user", "key", "source")
     if is_locked:
         rows = rows.select_for_update(no_key=True, of=("self",))

@@ -1,7 +1,7 @@
-"""Looking at a whole batch: the same playing in memory as the merge's, nothing locked and nobody changed.
+"""A new batch → what its merges would do, added up: applied in memory as the merges are, nothing locked or changed.
 
-What cannot be merged is marked as skipped right away, with the reason; of everybody else the version is noted, so
-that a change between the look and the merge shows.
+What cannot be merged is marked as skipped right away, with the reason; of every other profile the version is noted,
+so that a change between the preview and the merge is noticed.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from cdp.job_steps import Chunk, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from cdp.sql import run
-from profiles.consent.ledger import Current, Decision, current_consents, decide
-from profiles.merging.batches.batch_state import KINDS, Crowd, Skip, add
+from profiles.consent.ledger import ConsentDecision, CurrentConsent, current_consents, decide
+from profiles.merging.batches.batch_state import BatchState, Skip, load_more
 from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
-from profiles.merging.merge_plan import Joined
+from profiles.merging.merge import MOVED_KINDS
+from profiles.merging.merge_plan import MergePlan
 from profiles.models import MergeBatch, MergeBatchRow, Profile
 from profiles.values.merged_fields import is_empty
 
 KIND = "merges.preview"
-# Looked at within the request; more in the background.
+# So many are previewed within the request; more in the background.
 INLINE = 200
 PAGE = 1_000
 
 State, Outcome = MergeBatch.State, MergeBatchRow.Outcome
-Consents = Mapping[tuple[str, str], Current]
+Consents = Mapping[tuple[str, str], CurrentConsent]
 
 
 @dataclass(slots=True)
-class Seen:
+class BatchPreview:
     """What the merges of a batch would do, added up.
 
     ``fields``: where both had a value and the winner's stays; ``filled``: where the winner had none;
@@ -51,26 +52,26 @@ class Seen:
     filled: Counter[str] = field(default_factory=Counter)
     consents: int = 0
     moved: Counter[str] = field(default_factory=Counter)
-    held: dict[int, Consents] = field(default_factory=dict)
+    consents_of: dict[int, Consents] = field(default_factory=dict)
 
-    def note(self, joined: Joined) -> None:
+    def add_merge(self, plan: MergePlan) -> None:
         self.merges += 1
-        self.winners.add(joined.winner_id)
-        self.winners.discard(joined.loser_id)
-        for key, outcome in joined.outcomes.items():
-            if outcome.rule == "winner" and not is_empty(joined.other.get(key)):
+        self.winners.add(plan.winner_id)
+        self.winners.discard(plan.loser_id)
+        for key, outcome in plan.outcomes.items():
+            if outcome.rule == "winner" and not is_empty(plan.loser_before.get(key)):
                 self.fields[key] += 1
             elif outcome.rule == "fill":
                 self.filled[key] += 1
-        self.moved.update(joined.moved)
-        self._note_consents(joined)
+        self.moved.update(plan.moved)
+        self._add_consents(plan)
 
-    def _note_consents(self, joined: Joined) -> None:
-        left, right = self.held.get(joined.winner_id, {}), self.held.pop(joined.loser_id, {})
+    def _add_consents(self, plan: MergePlan) -> None:
+        left, right = self.consents_of.get(plan.winner_id, {}), self.consents_of.pop(plan.loser_id, {})
         both = {key: (left[key], right[key]) for key in left.keys() & right.keys()}
-        self.consents += sum(one.state != other.state for one, other in both.values())
-        together = {key: _together(one, other) for key, (one, other) in both.items()}
-        self.held[joined.winner_id] = {**right, **left, **together}
+        self.consents += sum(ours.state != theirs.state for ours, theirs in both.values())
+        combined = {key: _combined(*pair) for key, pair in both.items()}
+        self.consents_of[plan.winner_id] = {**right, **left, **combined}
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -80,20 +81,20 @@ class Seen:
             "fields": dict(self.fields.most_common()),
             "filled": dict(self.filled.most_common()),
             "consents": self.consents,
-            "moved": {kind: self.moved[kind] for kind in KINDS},
+            "moved": {kind: self.moved[kind] for kind in MOVED_KINDS},
             # No segments yet to enter or leave; named so that readers need not change.
             "segments": {"entered": 0, "left": 0},
         }
 
 
-def _together(*sides: Current) -> Current:
+def _combined(*sides: CurrentConsent) -> CurrentConsent:
     now = timezone.now()
-    return decide([Decision(side.state, side.at, side.at or now, side.source) for side in sides])
+    return decide([ConsentDecision(side.state, side.at, side.at or now, side.source) for side in sides])
 
 
 @transaction.atomic
 def preview_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
-    """Look at every pair of a new batch: at once up to ``INLINE``, else as a job (``batch.job``).
+    """Preview every pair of a new batch: at once up to ``INLINE``, else as a job (``batch.job``).
 
     Raises NotFound, Forbidden; Conflict when it was looked at already.
     """
@@ -102,7 +103,7 @@ def preview_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
     if batch.state != State.CHECKING or batch.job is not None:
         raise Conflict(f"“{batch}” is {batch.get_state_display().lower()}; it was looked at already.")
     if batch.size <= INLINE:
-        _store(batch, _look(batch))
+        _store(batch, _examine(batch))
         return find_batch(batch_id)
     batch.job = start_job(
         kind=KIND,
@@ -118,96 +119,98 @@ def preview_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
 
 
 def preview_of(batch: MergeBatch) -> dict[str, Any]:
-    """What a batch would do, added up, and nothing written down: for a rehearsal."""
-    return _look(batch).seen.as_json()
+    """What a batch would do, added up, and nothing written: for a dry run."""
+    return _examine(batch).preview.as_json()
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    seen: Seen
+class _Examined:
+    preview: BatchPreview
     skips: list[tuple[int, Skip]]
     versions: list[tuple[int, int | None, int | None]]
 
 
-def _look(batch: MergeBatch, chunk: Chunk | None = None) -> _Looked:
-    """Play all pairs, a page of them at a time; people no later page is about are forgotten on the way."""
+def _examine(batch: MergeBatch, chunk: Chunk | None = None) -> _Examined:
+    """Apply all pairs, a page at a time; profiles no later page is about are dropped on the way."""
     rows = list(batch.rows.order_by("position"))
-    last = _last_use(rows)
-    crowd, looked = Crowd(), _Looked(Seen(), [], [])
+    last_use = _last_use_of(rows)
+    state, examined = BatchState(), _Examined(BatchPreview(), [], [])
     for start in range(0, len(rows), PAGE):
         page = rows[start : start + PAGE]
-        fresh = add(crowd, page)
-        looked.seen.held.update(current_consents(fresh) if fresh else {})
+        new_roots = load_more(state, page)
+        examined.preview.consents_of.update(current_consents(new_roots) if new_roots else {})
         for row in page:
-            looked.versions.append(
-                (row.pk, crowd.versions.get(row.winner_id), crowd.versions.get(row.loser_id))
+            examined.versions.append(
+                (row.pk, state.versions.get(row.winner_id), state.versions.get(row.loser_id))
             )
-            _play(row, crowd, looked, last)
-        _forget(crowd, looked.seen, last, start + PAGE)
+            _examine_row(row, state, examined, last_use)
+        _drop_finished(state, examined.preview, last_use, start + PAGE)
         if chunk is not None:
             chunk.keep_alive()
-    return looked
+    return examined
 
 
-def _play(row: MergeBatchRow, crowd: Crowd, looked: _Looked, last: dict[int, int]) -> None:
-    outcome = crowd.play(row)
+def _examine_row(
+    row: MergeBatchRow, state: BatchState, examined: _Examined, last_use: dict[int, int]
+) -> None:
+    outcome = state.apply(row)
     if isinstance(outcome, Skip):
-        looked.seen.skipped[outcome.code] += 1
-        looked.skips.append((row.pk, outcome))
+        examined.preview.skipped[outcome.code] += 1
+        examined.skips.append((row.pk, outcome))
     else:
-        looked.seen.note(outcome)
-        last[outcome.winner_id] = max(last[outcome.winner_id], last[outcome.loser_id])
+        examined.preview.add_merge(outcome)
+        last_use[outcome.winner_id] = max(last_use[outcome.winner_id], last_use[outcome.loser_id])
 
 
-def _last_use(rows: Sequence[MergeBatchRow]) -> dict[int, int]:
+def _last_use_of(rows: Sequence[MergeBatchRow]) -> dict[int, int]:
     """``{root: position of the last pair about one of its profiles}``. One query."""
     ids = {pk for row in rows for pk in (row.winner_id, row.loser_id)}
     roots = dict(Profile.objects.filter(pk__in=ids).values_list("pk", "canonical_id"))
-    last: dict[int, int] = {}
+    last_use: dict[int, int] = {}
     for row in rows:
         for pk in (row.winner_id, row.loser_id):
             if pk in roots:
-                last[roots[pk]] = row.position
-    return last
+                last_use[roots[pk]] = row.position
+    return last_use
 
 
-def _forget(crowd: Crowd, seen: Seen, last: dict[int, int], position: int) -> None:
-    for root in [root for root in crowd.rows if last.get(root, 0) <= position]:
-        for known in (crowd.rows, crowd.members, crowd.counts, crowd.against, seen.held):
+def _drop_finished(state: BatchState, preview: BatchPreview, last_use: dict[int, int], position: int) -> None:
+    for root in [root for root in state.rows if last_use.get(root, 0) <= position]:
+        for known in (state.rows, state.members, state.counts, state.objections, preview.consents_of):
             known.pop(root, None)
 
 
-def _store(batch: MergeBatch, looked: _Looked) -> None:
+def _store(batch: MergeBatch, examined: _Examined) -> None:
     """Three statements."""
     run(
         "UPDATE profiles_mergebatchrow r SET winner_version = v.winner, loser_version = v.loser"
         " FROM unnest(%b::bigint[], %b::int[], %b::int[]) AS v (id, winner, loser) WHERE r.id = v.id",
-        [list(column) for column in zip(*looked.versions, strict=True)],
+        [list(column) for column in zip(*examined.versions, strict=True)],
     )
     run(
         f"UPDATE profiles_mergebatchrow r SET outcome = '{Outcome.SKIPPED}', code = v.code, reason = v.reason"
         " FROM unnest(%b::bigint[], %b::text[], %b::text[]) AS v (id, code, reason) WHERE r.id = v.id",
         [
-            [pk for pk, _ in looked.skips],
-            [skip.code for _, skip in looked.skips],
-            [skip.reason[:500] for _, skip in looked.skips],
+            [pk for pk, _ in examined.skips],
+            [skip.code for _, skip in examined.skips],
+            [skip.reason[:500] for _, skip in examined.skips],
         ],
     )
-    preview = looked.seen.as_json()
+    preview = examined.preview.as_json()
     MergeBatch.objects.filter(pk=batch.pk).update(state=State.READY, preview=preview)
 
 
 def _end(job: Job) -> None:
-    """A look that failed leaves nothing to confirm."""
+    """A preview that failed leaves nothing to confirm."""
     if job.state != Job.State.DONE:
         MergeBatch.objects.filter(job=job, state=State.CHECKING).update(state=State.DISCARDED)
 
 
 @handler(KIND, on_end=_end)
 def step(chunk: Chunk) -> bool:
-    """All of it in one step: a worker that dies begins anew, nothing was changed."""
+    """All of it in one step: after a worker died it begins anew, nothing was changed."""
     batch = MergeBatch.objects.get(pk=chunk.params["batch"])
-    looked = _look(batch, chunk)
-    with chunk.commit(done=batch.size, result={"merges": looked.seen.merges}):
-        _store(batch, looked)
+    examined = _examine(batch, chunk)
+    with chunk.commit(done=batch.size, result={"merges": examined.preview.merges}):
+        _store(batch, examined)
     return False

@@ -1,4 +1,4 @@
-"""What became of a batch's pairs: counts by reason, pages of rows, and the rest as a CSV file."""
+"""A batch → what became of its pairs: counts by reason, and the pairs left out, as rows or a CSV file."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def left_csv(batch: MergeBatch) -> Iterator[bytes]:
     after = 0
     while rows := list(left_rows(batch).filter(position__gt=after)[:_BLOCK]):
         after = rows[-1].position
-        yield as_csv([_line(row) for row in rows])
+        yield as_csv([_csv_row(row) for row in rows])
 
 
-def _line(row: MergeBatchRow) -> tuple[str, ...]:
+def _csv_row(row: MergeBatchRow) -> tuple[str, ...]:
     line = "" if row.line is None else str(row.line)
     sides = (f"#{row.winner_id}", f"#{row.loser_id}")
     return (str(row.position), line, *sides, row.outcome, row.code, row.reason)

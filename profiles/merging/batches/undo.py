@@ -1,4 +1,4 @@
-"""Taking a whole batch back: every merge of it that is still in force, from the last to the first, as a job."""
+"""A batch that has ended → its merges undone, from the last to the first, as a job."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cdp.job_steps import Chunk, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from profiles.journal import Cause
+from profiles.merging.batches.apply import save_row_outcomes
 from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
-from profiles.merging.batches.save import note
 from profiles.merging.unmerge import Unmerged, unmerge_many
 from profiles.models import Change, Merge, MergeBatch, MergeBatchRow
 
 KIND = "merges.undo"
-# The graph is held while a chunk is written, as when it was merged.
+# The graph is locked while a chunk is written, as when it was merged.
 CHUNK = 250
 DEPTH = 25
 
@@ -68,65 +68,65 @@ def _end(job: Job) -> None:
         batch.update(state=State.STOPPED)
 
 
-def _place(job: Job) -> str:
+def _position_text(job: Job) -> str:
     return f"merge {job.done + 1:,} of {job.total or 0:,}"
 
 
-@handler(KIND, on_end=_end, position=_place)
+@handler(KIND, on_end=_end, position=_position_text)
 def step(chunk: Chunk) -> bool:
-    """Some merges, the latest first, in the transaction that moves the cursor. What is refused does not keep the others."""
+    """Some merges, the latest first, in the transaction that moves the cursor. What is refused does not stop the others."""
     size = CHUNK if chunk.tries == 1 else 1
     batch = MergeBatch.objects.select_related("source").get(pk=chunk.params["batch"])
     merged = batch.rows.filter(outcome__in=_IN_FORCE).select_related("merge")
     if (before := chunk.cursor.get("before")) is not None:
         merged = merged.filter(position__lt=before)
-    found = list(merged.annotate(person=F("merge__loser__canonical_id")).order_by("-position")[:size])
-    if not found:
+    rows_due = list(merged.annotate(root_id=F("merge__loser__canonical_id")).order_by("-position")[:size])
+    if not rows_due:
         return False
-    rows = _not_too_deep(found)
+    rows = _not_too_deep(rows_due)
     with chunk.commit(cursor={"before": rows[-1].position}, done=len(rows)) as progress:
-        told = _undo(rows, chunk, batch)
-        note(told)
-        undone = sum(outcome == Outcome.UNDONE for _, outcome, *_ in told)
-        was = chunk.job.result
+        results = _undo(rows, chunk, batch)
+        save_row_outcomes(results)
+        undone = sum(outcome == Outcome.UNDONE for _, outcome, *_ in results)
+        counted = chunk.job.result
         counts = {
-            "undone": was.get("undone", 0) + undone,
-            "kept": was.get("kept", 0) + len(told) - undone,
+            "undone": counted.get("undone", 0) + undone,
+            "kept": counted.get("kept", 0) + len(results) - undone,
         }
         progress.result = counts
-        held = MergeBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
-        held.counts, held.state = {**held.counts, **counts}, State.UNDOING
-        held.save(update_fields=["counts", "state"])
-    return len(found) == size or len(rows) < len(found)
+        locked = MergeBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+        locked.counts, locked.state = {**locked.counts, **counts}, State.UNDOING
+        locked.save(update_fields=["counts", "state"])
+    return len(rows_due) == size or len(rows) < len(rows_due)
 
 
 def _not_too_deep(rows: Sequence[MergeBatchRow]) -> Sequence[MergeBatchRow]:
-    """As far as nobody has more than ``DEPTH`` merges: one person's are undone one after another."""
-    of_person: Counter[int | None] = Counter()
-    for place, row in enumerate(rows):
-        of_person[row.person] += 1  # type: ignore[attr-defined]
-        if of_person[row.person] > DEPTH:  # type: ignore[attr-defined]
-            return rows[:place]
+    """As far as no profile has more than ``DEPTH`` merges: those of one profile are undone one after another."""
+    merges_of: Counter[int | None] = Counter()
+    for index, row in enumerate(rows):
+        merges_of[row.root_id] += 1  # type: ignore[attr-defined]
+        if merges_of[row.root_id] > DEPTH:  # type: ignore[attr-defined]
+            return rows[:index]
     return rows
 
 
-Told = tuple[int, str, str, str, int | None]
+RowOutcome = tuple[int, str, str, str, int | None]
 
 
-def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> list[Told]:
+def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> list[RowOutcome]:
     """What became of each, in their order."""
     merges = {row.pk: row.merge for row in rows}
     due = [merge.pk for merge in merges.values() if merge is not None and merge.undone_at is None]
     cause = Cause(Change.Cause.JOB, chunk.job.pk)
-    done = unmerge_many(merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause)
-    told: list[Told] = []
+    undone = unmerge_many(merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause)
+    results: list[RowOutcome] = []
     for pk, merge in merges.items():
-        outcome, code, reason = _said(merge, done.get(merge.pk) if merge else None)
-        told.append((pk, outcome, code, reason[:500], None))
-    return told
+        outcome, code, reason = _outcome_of(merge, undone.get(merge.pk) if merge else None)
+        results.append((pk, outcome, code, reason[:500], None))
+    return results
 
 
-def _said(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str, str]:
+def _outcome_of(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str, str]:
     if merge is None:
         return Outcome.KEPT, "", "The merge is no longer on record."
     if done is None:

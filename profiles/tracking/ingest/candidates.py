@@ -119,7 +119,7 @@ _HISTORY = """
     UNION ALL
     SELECT 0, h.type_id, h.value, NULL, NULL, 0, false, 0, false, false, NULL, NULL
     FROM unnest(%(types)b::int[], %(values)b::text[]) AS w (type_id, value)
-    JOIN profiles_heldjoin h ON h.value = w.value AND h.type_id = w.type_id AND h.state = 'shared'
+    JOIN profiles_heldmerge h ON h.value = w.value AND h.type_id = w.type_id AND h.state = 'shared'
     ORDER BY 4 NULLS FIRST, 5 NULLS LAST, 1
 """
 _VALUES = """

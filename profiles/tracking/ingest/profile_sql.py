@@ -304,12 +304,12 @@ def insert_held_merges(plan: Plan, source_id: int) -> None:
     keys = sorted(rows)
     ask(
         """
-        INSERT INTO profiles_heldjoin (source_id, reason, type_id, value, profile_id, other_id, people, count, state)
+        INSERT INTO profiles_heldmerge (source_id, reason, type_id, value, profile_id, other_id, people, count, state)
         SELECT %s, reason, type_id, value, profile_id, other_id, people, 1, 'open'
         FROM unnest(%b::text[], %b::int[], %b::text[], %b::bigint[], %b::bigint[], %b::int[])
             AS d (reason, type_id, value, profile_id, other_id, people)
         ON CONFLICT (type_id, value, profile_id, other_id) WHERE state = 'open'
-        DO UPDATE SET count = profiles_heldjoin.count + 1, last_at = now()
+        DO UPDATE SET count = profiles_heldmerge.count + 1, last_at = now()
         """,
         [
             source_id,

@@ -17,9 +17,16 @@ from profiles.models import AttributeDefinition
 from profiles.tracking.parse.item_types import Item, ItemProblem
 from profiles.tracking.parse.trait_names import fields_of
 from profiles.tracking.sources.write_keys import Sender
-from profiles.values.attributes import CUSTOM, DEFAULTS, Spec, attribute_specs, clean_value, define_attribute
+from profiles.values.attributes import (
+    CUSTOM,
+    DEFAULTS,
+    AttributeSpec,
+    attribute_specs,
+    clean_value,
+    define_attribute,
+)
 
-known_specs: Recent[dict[str, Spec]] = Recent(attribute_specs)
+known_specs: Recent[dict[str, AttributeSpec]] = Recent(attribute_specs)
 
 # In an update or an event these identify nobody, though whoever sends them may think so.
 _LOOKS_LIKE_AN_ID = {
@@ -65,7 +72,7 @@ def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, ItemTraits]:
     return {item_traits.item.index: _clean(item_traits, by_name, sender) for item_traits in sorted_traits}
 
 
-def _register_attributes(new: dict[str, Any], *, room: int) -> dict[str, Spec]:
+def _register_attributes(new: dict[str, Any], *, room: int) -> dict[str, AttributeSpec]:
     """Register names as attributes; the ones that cannot be one are left, with a problem on their items."""
     known_specs.forget()
     have = set(AttributeDefinition.objects.values_list("name", flat=True))
@@ -100,7 +107,7 @@ def _type_of(raw: Any) -> str:
     return AttributeDefinition.Type.TEXT.value
 
 
-def _clean(sorted_traits: _SortedTraits, by_name: dict[str, Spec], sender: Sender) -> ItemTraits:
+def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], sender: Sender) -> ItemTraits:
     traits = ItemTraits(raw=sorted_traits.fields)
     for name, raw in sorted_traits.fields.items():
         _put(traits, DEFAULTS[name], name, raw, sender)
@@ -121,7 +128,7 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, Spec], sender: Sende
     return traits
 
 
-def _put(traits: ItemTraits, spec: Spec, name: str, raw: Any, sender: Sender) -> None:
+def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: Sender) -> None:
     if raw is None or raw in ("", []):
         if raw is None and not sender.is_web:
             traits.values[spec.field] = None  # a server may clear; what stands in a page may not

@@ -236,7 +236,7 @@ class _AttributeChanges:
         }
         if not roots:
             return frozenset()
-        rows = Identifier.objects.of_people(*roots).filter(is_verified=True, type__name__in=_CONTACTS)
+        rows = Identifier.objects.of_profiles(*roots).filter(is_verified=True, type__name__in=_CONTACTS)
         return frozenset(rows.values_list("profile__canonical_id", "type__name", "value"))
 
     def _apply(

@@ -261,7 +261,7 @@ def _calls_seen(source: Source, seen: set[str], identified: list[Event]) -> list
         _has(event.properties, "email", "Email", "e-mail", "emailAddress") for event in identified
     )
     checks = []
-    if source.door == Source.Door.WEB:
+    if source.channel == Source.Channel.WEB:
         text = "Call page() on every page, so that a visit is seen even when nothing is bought."
         checks.append(Check("Page views arrive", "page" in seen, text))
     return [

@@ -105,7 +105,7 @@ def calls_of_browser(source_id: int, anonymous_id: str) -> list[RecordedCall]:
     since = timezone.now() - BROWSER_TIME
     roots = _profiles_of(anonymous_id)
     events = list(
-        Event.objects.of_people(*roots)
+        Event.objects.of_profiles(*roots)
         .filter(source_id=source_id, occurred_at__gte=since, envelope__anonymous_id=anonymous_id)
         .select_related("name")
         .order_by("-occurred_at", "-pk")[:BROWSER_CALLS]

@@ -14,7 +14,7 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, Refused, RuleForbids
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.editing.blocking import (
     block_value,
     close_held_merges,
@@ -26,14 +26,14 @@ from profiles.editing.profiles import create_profile
 from profiles.identity import graph
 from profiles.merging.merge import merge_profiles
 from profiles.merging.suggest_winner import suggest_winner
-from profiles.models import HeldJoin, Identifier, IdentifierType, LinkInterval, Profile, Source
+from profiles.models import HeldMerge, Identifier, IdentifierType, LinkInterval, Profile, Source
 
 BLOCK, SHARED, MERGE, DISMISS = "block", "shared", "merge", "dismiss"
 STATES = {
-    BLOCK: HeldJoin.State.BLOCKED,
-    SHARED: HeldJoin.State.SHARED,
-    MERGE: HeldJoin.State.MERGED,
-    DISMISS: HeldJoin.State.DISMISSED,
+    BLOCK: HeldMerge.State.BLOCKED,
+    SHARED: HeldMerge.State.SHARED,
+    MERGE: HeldMerge.State.MERGED,
+    DISMISS: HeldMerge.State.DISMISSED,
 }
 
 
@@ -74,7 +74,7 @@ def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> Hel
         message = f"Decide {', '.join(STATES)}; “{decision}” is none of them."
         raise Invalid([{"field": "decision", "value": decision, "message": message}])
     held_merge = lock_held_merge(held_merge_id)
-    if held_merge.state != HeldJoin.State.OPEN:
+    if held_merge.state != HeldMerge.State.OPEN:
         raise Conflict(
             f"Held join {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
         )
@@ -82,9 +82,9 @@ def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> Hel
         held_merge, actor
     )
     audit.record(
-        "heldjoin.decide",
+        "heldmerge.decide",
         actor=actor,
-        subject=f"heldjoin:{held_merge.pk}",
+        subject=f"heldmerge:{held_merge.pk}",
         detail={"decision": decision, "type": held_merge.type.name, "decided": len(decision_made.decided)},
     )
     return decision_made
@@ -104,10 +104,10 @@ def decide_held_merges(*, held_merge_ids: Iterable[int], decision: str, actor: A
     return HeldMergeDecisions(decided, problems)
 
 
-def lock_held_merge(held_merge_id: int) -> HeldJoin:
+def lock_held_merge(held_merge_id: int) -> HeldMerge:
     """The held merge, locked until the transaction ends, and the graph with it. Raises NotFound."""
     graph.lock_graph()  # before any row, as merging does
-    rows = HeldJoin.objects.select_for_update(no_key=True, of=("self",))
+    rows = HeldMerge.objects.select_for_update(no_key=True, of=("self",))
     held_merge = rows.select_related("type", "source", "user").filter(pk=held_merge_id).first()
     if held_merge is None:
         raise NotFound(f"There is no held join {held_merge_id}.")
@@ -121,16 +121,16 @@ def source_of_actor(actor: Actor) -> Source:
 # --- Block the value ---------------------------------------------------------------------------------------
 
 
-def _block(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+def _block(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     blocked = block_value(type_id=held_merge.type_id, value=held_merge.value, actor=actor)
     message = f"{held_merge.type} {held_merge.value} is blocked: it identifies nobody from now on."
-    return HeldMergeDecision(held_merge.pk, HeldJoin.State.BLOCKED, blocked.held_merge_ids, message)
+    return HeldMergeDecision(held_merge.pk, HeldMerge.State.BLOCKED, blocked.held_merge_ids, message)
 
 
 # --- A shared device ---------------------------------------------------------------------------------------
 
 
-def _share(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+def _share(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     if held_merge.type.strength != IdentifierType.Strength.SOFT:
         raise RuleForbids(
             f"{held_merge.type} {held_merge.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
@@ -144,13 +144,13 @@ def _share(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
             effects = _give_device_profile(held_merge, row, actor)
         profile_id = effects.get("profile", root.pk)
     decided = close_held_merges(
-        held_merges_of(held_merge.type_id, held_merge.value), HeldJoin.State.SHARED, actor, effects
+        held_merges_of(held_merge.type_id, held_merge.value), HeldMerge.State.SHARED, actor, effects
     )
     message = f"{held_merge.type} {held_merge.value} is a shared device: it joins nobody from now on."
-    return HeldMergeDecision(held_merge.pk, HeldJoin.State.SHARED, decided, message, profile_id)
+    return HeldMergeDecision(held_merge.pk, HeldMerge.State.SHARED, decided, message, profile_id)
 
 
-def _give_device_profile(held_merge: HeldJoin, row: Identifier, actor: Actor) -> dict[str, Any]:
+def _give_device_profile(held_merge: HeldMerge, row: Identifier, actor: Actor) -> dict[str, Any]:
     """An anonymous profile of the device's own has the value from this moment on; the past stays where it is."""
     now = timezone.now()
     Identifier.objects.filter(pk=row.pk).update(resolves=False)
@@ -179,7 +179,7 @@ def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> dict[s
 # --- Merge anyway, or nothing ------------------------------------------------------------------------------
 
 
-def _merge(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
+def _merge(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     roots = graph.roots_of([held_merge.profile_id, held_merge.other_id])
     root = roots[held_merge.profile_id]
     message, merge_id = f"#{root} is one person by now; nothing was left to merge.", None
@@ -195,13 +195,13 @@ def _merge(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
         message = f"#{merged.loser_id} was merged into #{root}."
     same = Q(profile__canonical_id=root, other__canonical_id=F("profile__canonical_id"))
     decided = close_held_merges(
-        HeldJoin.objects.filter(same), HeldJoin.State.MERGED, actor, {"merge": merge_id}
+        HeldMerge.objects.filter(same), HeldMerge.State.MERGED, actor, {"merge": merge_id}
     )
-    return HeldMergeDecision(held_merge.pk, HeldJoin.State.MERGED, decided, message, root)
+    return HeldMergeDecision(held_merge.pk, HeldMerge.State.MERGED, decided, message, root)
 
 
-def _dismiss(held_merge: HeldJoin, actor: Actor) -> HeldMergeDecision:
-    decided = close_held_merges(HeldJoin.objects.filter(pk=held_merge.pk), HeldJoin.State.DISMISSED, actor)
+def _dismiss(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
+    decided = close_held_merges(HeldMerge.objects.filter(pk=held_merge.pk), HeldMerge.State.DISMISSED, actor)
     return HeldMergeDecision(
-        held_merge.pk, HeldJoin.State.DISMISSED, decided, "Dismissed; nothing was changed."
+        held_merge.pk, HeldMerge.State.DISMISSED, decided, "Dismissed; nothing was changed."
     )

@@ -14,10 +14,10 @@ from profiles.editing.identifiers import (
     CleanIdentifier,
     check_limits,
     clean_identifiers,
-    refresh_recognized,
 )
 from profiles.editing.locking import lock_root, touch
 from profiles.identity import graph
+from profiles.identity.graph import refresh_recognized
 from profiles.identity.resolve import find_profile, resolve
 from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, record
@@ -130,7 +130,7 @@ def _clean(type_name: str, raw: str) -> CleanIdentifier:
 
 def _row_to_confirm(root: Profile, item: CleanIdentifier, raw: str) -> Identifier:
     """The row to confirm; one that waits before others the profile has of the same value."""
-    rows = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
+    rows = Identifier.objects.of_profiles(root.pk).filter(type=item.spec.row, value=item.value)
     row = rows.select_related("type").order_by("-is_pending", "-resolves", "pk").first()
     if row is None:
         raise NotFound(f"Profile #{root.pk} has no {item.spec.name} “{raw}” to confirm.")
@@ -168,7 +168,7 @@ def _write(row: Identifier, root: Profile, item: CleanIdentifier, *, resolves: b
 
 def _verify_all(root: Profile, item: CleanIdentifier) -> None:
     """The same value on other members of the profile is as good as this one."""
-    rows = Identifier.objects.of_people(root.pk).filter(type=item.spec.row, value=item.value)
+    rows = Identifier.objects.of_profiles(root.pk).filter(type=item.spec.row, value=item.value)
     rows.exclude(is_pending=False, is_verified=True).update(is_pending=False, is_verified=True)
 
 

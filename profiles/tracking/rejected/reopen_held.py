@@ -14,12 +14,12 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, RuleForbids
 from profiles.editing.blocking import held_merges_of, record_resolving_change, resolving_row, unblock_value
 from profiles.identity import graph
-from profiles.models import Change, Event, HeldJoin, Identifier, LinkInterval, Merge, Profile
+from profiles.models import Change, Event, HeldMerge, Identifier, LinkInterval, Merge, Profile
 from profiles.privacy.delete import delete_profiles
 from profiles.tracking.ingest.ingest import wait_for_turn
 from profiles.tracking.rejected.decide_held import lock_held_merge, source_of_actor
 
-State = HeldJoin.State
+State = HeldMerge.State
 
 
 class MergedAnyway(RuleForbids):
@@ -74,15 +74,15 @@ def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
         waits = "join waits" if newer == 1 else "joins wait"
         message += f" {newer:,} {waits} already, asked for again since."
     audit.record(
-        "heldjoin.reopen",
+        "heldmerge.reopen",
         actor=actor,
-        subject=f"heldjoin:{held_merge.pk}",
+        subject=f"heldmerge:{held_merge.pk}",
         detail={"was": was, "type": held_merge.type.name, "reopened": len(reopened)},
     )
     return ReopenedHeldMerge(held_merge.pk, was, reopened, message, profile_id)
 
 
-def _open(held_merge: HeldJoin) -> tuple[list[int], int]:
+def _open(held_merge: HeldMerge) -> tuple[list[int], int]:
     """Open the merge and those decided with it; how many wait already as newer ones. Four queries.
 
     The newer one stays the open one (they are one question), the older one is dismissed.
@@ -93,7 +93,7 @@ def _open(held_merge: HeldJoin) -> tuple[list[int], int]:
         .values_list("pk", "type_id", "value", "profile_id", "other_id")
     )
     values = {value for _, _, value, _, _ in rows}
-    waiting = HeldJoin.objects.filter(state=State.OPEN, value__in=values)
+    waiting = HeldMerge.objects.filter(state=State.OPEN, value__in=values)
     asked = set(waiting.values_list("type_id", "value", "profile_id", "other_id"))
     opened: list[int] = []
     for pk, type_id, value, profile_id, other_id in rows:
@@ -102,21 +102,21 @@ def _open(held_merge: HeldJoin) -> tuple[list[int], int]:
             asked.add(question)
             opened.append(pk)
     older = [pk for pk, *_ in rows if pk not in set(opened)]
-    HeldJoin.objects.filter(pk__in=opened).update(state=State.OPEN, user=None, decided_at=None, effects=None)
-    HeldJoin.objects.filter(pk__in=older).update(state=State.DISMISSED, effects={})
+    HeldMerge.objects.filter(pk__in=opened).update(state=State.OPEN, user=None, decided_at=None, effects=None)
+    HeldMerge.objects.filter(pk__in=older).update(state=State.DISMISSED, effects={})
     return sorted(opened), len(older)
 
 
-def _decided_with(held_merge: HeldJoin) -> QuerySet[HeldJoin]:
+def _decided_with(held_merge: HeldMerge) -> QuerySet[HeldMerge]:
     if held_merge.state in (State.BLOCKED, State.SHARED):
         return held_merges_of(held_merge.type_id, held_merge.value).filter(state=held_merge.state)
     if held_merge.state == State.MERGED and (held_merge.effects or {}).get("merge"):
-        same = HeldJoin.objects.filter(state=State.MERGED, effects=held_merge.effects)
+        same = HeldMerge.objects.filter(state=State.MERGED, effects=held_merge.effects)
         return same.exclude(profile__canonical_id=F("other__canonical_id"))
-    return HeldJoin.objects.filter(pk=held_merge.pk)
+    return HeldMerge.objects.filter(pk=held_merge.pk)
 
 
-def _effects(held_merge: HeldJoin) -> dict[str, Any]:
+def _effects(held_merge: HeldMerge) -> dict[str, Any]:
     """What the last decision of this kind about the value changed."""
     last = (
         held_merges_of(held_merge.type_id, held_merge.value)
@@ -130,7 +130,7 @@ def _effects(held_merge: HeldJoin) -> dict[str, Any]:
 # --- What each decision changed, put back: (message, surviving profile the value resolves to) --------------
 
 
-def _undo_dismissal(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+def _undo_dismissal(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     same = held_merges_of(held_merge.type_id, held_merge.value).filter(
         state=State.OPEN, profile_id=held_merge.profile_id, other_id=held_merge.other_id
     )
@@ -141,7 +141,7 @@ def _undo_dismissal(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None
     return "The join waits again; dismissing it had changed nothing else.", None
 
 
-def _undo_merge(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+def _undo_merge(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     roots = graph.roots_of([held_merge.profile_id, held_merge.other_id])
     if roots[held_merge.profile_id] == roots[held_merge.other_id]:
         merge_id = (held_merge.effects or {}).get("merge")
@@ -150,7 +150,7 @@ def _undo_merge(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
     return "The join waits again; its merge was undone.", None
 
 
-def _undo_block(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+def _undo_block(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
     if not effects.get("listed", True):
         return (
@@ -171,7 +171,7 @@ def _undo_block(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
     return f"{what} is not blocked any more: it leads to {owner}.", root_id
 
 
-def _undo_shared(held_merge: HeldJoin, actor: Actor) -> tuple[str, int | None]:
+def _undo_shared(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
     current, former = (
         resolving_row(held_merge.type_id, held_merge.value),
@@ -218,7 +218,7 @@ _UNDO = {
 # --- Identifiers and times -----------------------------------------------------------------------------------
 
 
-def _former(held_merge: HeldJoin, identifier_id: int | None) -> Identifier | None:
+def _former(held_merge: HeldMerge, identifier_id: int | None) -> Identifier | None:
     """The row the value resolved by before, locked, if it may again: its profile is live and has room for it."""
     if identifier_id is None:
         return None
@@ -230,7 +230,7 @@ def _former(held_merge: HeldJoin, identifier_id: int | None) -> Identifier | Non
     limit = former.type.max_per_profile
     if limit is None:
         return former
-    has = Identifier.objects.of_people(former.profile.canonical_id).filter(
+    has = Identifier.objects.of_profiles(former.profile.canonical_id).filter(
         type_id=former.type_id, resolves=True
     )
     return former if has.count() < limit else None

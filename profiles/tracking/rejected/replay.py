@@ -255,7 +255,7 @@ def _first_received(ids: Sequence[int]) -> dict[int, datetime.datetime]:
 def _sender_of(source: Source) -> Sender:
     """The rights the item came with: what a public key must not do, its replay does not do either."""
     has_web_key = WriteKey.objects.filter(source=source, kind=WriteKey.Kind.WEB).exists()
-    return Sender(0, source, source.door == Source.Door.WEB or has_web_key)
+    return Sender(0, source, source.channel == Source.Channel.WEB or has_web_key)
 
 
 def _lock_receipts(ids: Sequence[int]) -> dict[int, Receipt]:

@@ -16,7 +16,7 @@ from django.db import connection
 from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.limits import TooSlow, time_limit
-from profiles.builtin import builtin_source
+from profiles.builtin_sources import builtin_source
 from profiles.masking import mask_json
 from profiles.models import Event, EventName, EventSchema, Source
 from profiles.tracking.parse.clock import parse_time
@@ -200,7 +200,7 @@ def observe_and_compare(
 
 
 def _is_web(source: Source) -> bool:
-    return source.door == Source.Door.WEB
+    return source.channel == Source.Channel.WEB
 
 
 def _observed_event(name: str, rows: Sequence[_Row], specs: Specs, *, can_view_pii: bool) -> ObservedEvent:

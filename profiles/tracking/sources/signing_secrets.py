@@ -43,7 +43,7 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
     source nobody sends to, and while a secret from before the last rotation is still taken.
     """
     source = lock_source(source_id)
-    if source.door not in TRACKING:
+    if source.channel not in TRACKING:
         raise RuleForbids(f"“{source.name}” takes no tracking calls, so nothing is signed for it.")
     if overlap_days is not None and not 0 <= overlap_days <= MAX_OVERLAP_DAYS:
         message = (

@@ -18,9 +18,9 @@ from profiles.models import IdentifierType, Source, WriteKey
 from profiles.tracking.sources import origins, write_keys
 from profiles.tracking.sources.write_keys import digest_of
 
-_DOOR_OF_KIND = {WriteKey.Kind.WEB: Source.Door.WEB, WriteKey.Kind.SERVER: Source.Door.API}
+_CHANNEL_OF_KIND = {WriteKey.Kind.WEB: Source.Channel.WEB, WriteKey.Kind.SERVER: Source.Channel.API}
 _KINDS = "Write “web” or “server”."
-TRACKING = (Source.Door.WEB, Source.Door.API)
+TRACKING = (Source.Channel.WEB, Source.Channel.API)
 MAX_OVERLAP_HOURS = 30 * 24
 MAX_ORIGINS = 100
 # The hours an old key goes on working, by default.
@@ -66,7 +66,7 @@ def create_source(*, name: str, kind: str, actor: Actor) -> NewSource:
     if problems:
         raise Invalid(problems)
     _require_free(name)
-    source = Source.objects.create(name=name, door=_DOOR_OF_KIND[WriteKey.Kind(kind)])
+    source = Source.objects.create(name=name, channel=_CHANNEL_OF_KIND[WriteKey.Kind(kind)])
     made = _make_key(source, kind)
     audit.record("source.create", actor=actor, subject=f"source:{source.pk}", detail={"kind": kind})
     return NewSource(source, made.write_key)
@@ -115,7 +115,7 @@ def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
     source = lock_source(source_id)
     if kind not in WriteKey.Kind.values:
         raise Invalid([{"field": "kind", "value": kind, "message": _KINDS}])
-    if source.door not in TRACKING:
+    if source.channel not in TRACKING:
         raise RuleForbids(f"“{source.name}” takes no tracking calls, so it has no write keys.")
     made = _make_key(source, kind)
     audit.record("writekey.create", actor=actor, subject=f"writekey:{made.key.pk}", detail=_about(made.key))
