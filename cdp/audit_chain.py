@@ -99,7 +99,7 @@ def _verify_some(chunk: job_steps.Chunk) -> bool:
         progress.result = {"sealed entries checked": verified.sealed, "head": verified.head}
     if not verified.holds:
         raise job_steps.JobFailed(f"The chain breaks at entry #{verified.broken_id}. {verified.reason}")
-    return done > 0
+    return bool(done > 0)
 
 
 def start_verifying(*, actor: Actor) -> Job:

@@ -66,7 +66,7 @@ def as_html(document: Document, *, page_url: Any, image_url: Any) -> SafeString:
             before.attrs["id"] = slugify(token.content)
         for child in token.children or ():
             _redirect(child, page_url, image_url)
-    return mark_safe(reader.renderer.render(tokens, reader.options, {}))  # noqa: S308  (our own documents)
+    return mark_safe(str(reader.renderer.render(tokens, reader.options, {})))  # noqa: S308  (our own documents)
 
 
 def _redirect(token: Token, page_url: Any, image_url: Any) -> None:

@@ -90,11 +90,13 @@ class Chunk:
 
     @property
     def params(self) -> dict[str, Any]:
-        return self.job.params
+        params: dict[str, Any] = self.job.params
+        return params
 
     @property
     def cursor(self) -> dict[str, Any]:
-        return self.job.cursor
+        cursor: dict[str, Any] = self.job.cursor
+        return cursor
 
     @contextmanager
     def commit(

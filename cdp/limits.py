@@ -80,4 +80,4 @@ def estimate(queryset: QuerySet[Any]) -> int:
         return 0
     rows = int(json.loads(plan)[0]["Plan"]["Plan Rows"])
     scale = 10 ** max(0, len(str(rows)) - 2)
-    return round(rows / scale) * scale
+    return int(round(rows / scale) * scale)

@@ -96,7 +96,7 @@ def import_of(chunk: Chunk) -> Import:
 
 def chunk_size(size: int, chunk: Chunk) -> int:
     """How many rows to work on: ``size``, and fewer each time a worker died of the same chunk."""
-    return max(size // RETRY_DIVISOR ** (chunk.tries - 1), 1)
+    return int(max(size // RETRY_DIVISOR ** (chunk.tries - 1), 1))
 
 
 # --- Pause, resume, cancel ----------------------------------------------------------------------------

@@ -62,13 +62,13 @@ class BoundedPaginator(Paginator):
                 "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
                 [self.object_list.model._meta.db_table],
             )
-            return max(0, cursor.fetchone()[0])
+            return int(max(0, cursor.fetchone()[0]))
 
 
 def _rounded(estimate: int) -> int:
     """Three figures; more would pretend to know."""
     step = 10 ** max(0, len(str(estimate)) - 3)
-    return estimate // step * step
+    return int(estimate // step * step)
 
 
 class CdpChangeList(ChangeList):

@@ -75,12 +75,9 @@ class WebhookAdmin(CdpModelAdmin):
         """Each with its last success and whether something was given up: two index look-ups a row."""
         mine = Delivery.objects.filter(webhook=OuterRef("pk"))
         latest = mine.filter(state=Delivery.State.DELIVERED).order_by("-pk").values("delivered_at")[:1]
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                last_delivered_at=Subquery(latest), has_dead=Exists(mine.filter(state=Delivery.State.DEAD))
-            )
+        webhooks: QuerySet[Webhook] = super().get_queryset(request)
+        return webhooks.annotate(
+            last_delivered_at=Subquery(latest), has_dead=Exists(mine.filter(state=Delivery.State.DEAD))
         )
 
     @admin.display(description="Address")

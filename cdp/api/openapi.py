@@ -95,4 +95,5 @@ class StaffSessionScheme(SessionScheme):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         description = "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`."
-        return {**super().get_security_definition(auto_schema), "description": description}
+        scheme: dict[str, str] = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]
+        return {**scheme, "description": description}

@@ -251,4 +251,4 @@ def is_waiting(job: Any) -> bool:
     if job.state != job.State.QUEUED:
         return False
     since = max(at for at in (job.wake_at, job.progress_at) if at)
-    return (timezone.now() - since).total_seconds() > WAITING_AFTER
+    return bool((timezone.now() - since).total_seconds() > WAITING_AFTER)

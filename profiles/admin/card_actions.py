@@ -239,7 +239,8 @@ def _properties(text: str) -> dict[str, Any]:
             found = json.loads(text, parse_constant=lambda name: None)
         except (ValueError, RecursionError) as error:
             raise _invalid("properties", "The properties are not valid JSON.") from error
-        return found
+        whole: dict[str, Any] = found
+        return whole
     properties: dict[str, Any] = {}
     for number, line in enumerate(filter(str.strip, text.splitlines()), 1):
         name, separator, value = line.partition(":")

@@ -63,7 +63,7 @@ class AttributeForm(forms.ModelForm):
         known = AttributeDefinition.objects.annotate(low=Lower("name")).filter(low=name.lower())
         if taken := known.exclude(pk=self.instance.pk).first():
             raise forms.ValidationError(f"There is an attribute “{taken.name}” already.")
-        return name
+        return str(name)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -35,7 +35,8 @@ class ByNameInAnyCase(ModelInstanceLoader):
 
     def get_instance(self, row: dict[str, Any]) -> Model | None:
         name = str(row.get("name") or "").strip()
-        return self.get_queryset().filter(name__iexact=name).first()
+        value: Model | None = self.get_queryset().filter(name__iexact=name).first()
+        return value
 
 
 class PlainDiff:

@@ -25,7 +25,8 @@ class ProfilesApiView(ApiView):
     @cached_property
     def source(self) -> Source:
         """The built-in source “API”, which every verb called from here names."""
-        return builtin_source("api")
+        source: Source = builtin_source("api")
+        return source
 
 
 class PeopleApi(ProfilesApiView):

@@ -136,7 +136,8 @@ class SourceApi(DefinitionApi):
         found = self.row().write_keys.filter(pk=self.kwargs["writekey_id"]).first()
         if found is None:
             raise NotFound(f"There is no write key #{self.kwargs['writekey_id']}.")
-        return found
+        value: WriteKey = found
+        return value
 
 
 class SourceList(SourceApi):

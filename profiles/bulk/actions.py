@@ -259,4 +259,4 @@ def _step(chunk: Chunk) -> bool:
             progress.errors = [f"{part[0]}–{part[-1]}: {refusal.message}"]
             changed = 0
         progress.result = {"people_changed": chunk.job.result.get("people_changed", 0) + changed}
-    return start + len(part) < len(ids)
+    return bool(start + len(part) < len(ids))

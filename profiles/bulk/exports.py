@@ -100,7 +100,7 @@ def _step(chunk: Chunk) -> bool:
         progress.cursor = {"next": start + len(part), "bytes": size + len(content)}
         progress.result = {"people_written": chunk.job.result.get("people_written", 0) + len(file_rows)}
         _append(file_of(chunk.job), content, at=size)
-    return start + len(part) < len(ids)
+    return bool(start + len(part) < len(ids))
 
 
 def _append(path: Path, content: bytes, *, at: int) -> None:

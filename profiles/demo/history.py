@@ -79,4 +79,4 @@ def _shop(products: list[Any], person: MadeUpPerson, random: Random, act: Any) -
 
 
 def spent(acts: list[Act]) -> float:
-    return sum(act.properties["total"] for act in acts if act.name == "Order Completed")
+    return float(sum(act.properties["total"] for act in acts if act.name == "Order Completed"))

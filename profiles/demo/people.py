@@ -230,7 +230,7 @@ class _Maker:
 
     def _born(self) -> float:
         """Days ago; more and more lately, as the shop grows."""
-        return DAYS * (1 - self.random.random() ** 0.7) + 0.02
+        return float(DAYS * (1 - self.random.random() ** 0.7) + 0.02)
 
 
 def _split(pattern: str, area: str) -> list[str]:

@@ -100,4 +100,4 @@ def _estimated(recognized: int, anonymous: int) -> TypeCounts:
 
 def _rounded(number: int) -> int:
     scale = 10 ** max(0, len(str(number)) - 3)
-    return round(number / scale) * scale
+    return int(round(number / scale) * scale)

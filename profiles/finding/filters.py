@@ -175,7 +175,8 @@ class ProfileFilter(django_filters.FilterSet):
         self.form.is_valid()
         self._is_for_page = True
         try:
-            return self.filter_queryset(self.queryset.all())
+            roots: Roots = self.filter_queryset(self.queryset.all())
+            return roots
         finally:
             self._is_for_page = False
 

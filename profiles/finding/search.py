@@ -295,7 +295,8 @@ def _candidates(
     }
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _any_of(ids: Iterable[int]) -> Q:

@@ -201,7 +201,7 @@ def next_profile_id() -> int:
     """The next id of the profile sequence. One query."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('profiles_profile', 'id'))")
-        return cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
 
 
 class Address(models.Model):

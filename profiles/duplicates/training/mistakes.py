@@ -22,7 +22,7 @@ MISTYPED = {
 
 
 def choose_weighted(dice: random.Random, *ways: tuple[int, Any]) -> str:
-    return dice.choices([way for _, way in ways], [weight for weight, _ in ways])[0]()
+    return str(dice.choices([way for _, way in ways], [weight for weight, _ in ways])[0]())
 
 
 def typo(dice: random.Random, text: str) -> str:

@@ -129,7 +129,8 @@ def _repeats_stored(touches: list[_CartTouch], source_id: int) -> set[int]:
 
 
 def _loaded(stored: Any) -> dict[str, Any]:
-    return orjson.loads(stored) if isinstance(stored, (str, bytes)) else stored
+    value: dict[str, Any] = orjson.loads(stored) if isinstance(stored, (str, bytes)) else stored
+    return value
 
 
 _UPSERT = """

@@ -127,7 +127,7 @@ class _Cutter:
             text += f"… {len(value) - len(text):,} more characters were cut"
             cost = size_of(text)
         self.room -= cost
-        return text
+        return str(text)
 
     def _record_cut(self, pointer: str, message: str) -> None:
         if len(self.cuts) < _MAX_CUTS_LISTED:

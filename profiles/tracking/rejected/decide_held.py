@@ -115,7 +115,8 @@ def lock_held_merge(held_merge_id: int) -> HeldMerge:
 
 
 def source_of_actor(actor: Actor) -> Source:
-    return builtin_source("api" if actor.key is not None else "staff")
+    source: Source = builtin_source("api" if actor.key is not None else "staff")
+    return source
 
 
 # --- Block the value ---------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def _resolve_step(chunk: Chunk) -> bool:
         counts = _resolve_part(part, chunk.params, actor_of(chunk.job))
         before = chunk.job.result
         progress.result = before | {name: before.get(name, 0) + count for name, count in counts.items()}
-    return start + len(part) < len(ids)
+    return bool(start + len(part) < len(ids))
 
 
 def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> dict[str, int]:

@@ -34,4 +34,4 @@ def delete_old_receipts(*, seconds: float = SECONDS) -> int:
             removed = cursor.rowcount
         count += removed
         if removed < CHUNK or time.monotonic() >= until:
-            return count
+            return int(count)

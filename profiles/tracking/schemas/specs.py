@@ -120,7 +120,8 @@ class _SpecCleaner:
             self.fault(key, listed, message)
             return []
         self.made[key] = list(dict.fromkeys(listed))
-        return self.made[key]
+        value: list[str] = self.made[key]
+        return value
 
     def _enum(self) -> None:
         allowed = self.given("enum")

@@ -59,7 +59,8 @@ def counts(names: Iterable[str]) -> dict[str, int] | None:
             AND received_at >= now() - interval '7 days'
         GROUP BY name
     """
-    return _within(sql, [list(names), _BREAKS], dict)
+    value: dict[str, int] | None = _within(sql, [list(names), _BREAKS], dict)
+    return value
 
 
 def by_property(name: str, *, can_view_pii: bool) -> list[PropertyViolations] | None:
@@ -88,7 +89,8 @@ def by_property(name: str, *, can_view_pii: bool) -> list[PropertyViolations] | 
 
 
 def _loaded(problem: Any) -> dict[str, Any]:
-    return orjson.loads(problem) if isinstance(problem, str) else problem
+    value: dict[str, Any] = orjson.loads(problem) if isinstance(problem, str) else problem
+    return value
 
 
 def trend(name: str) -> Chart | None:
