@@ -171,9 +171,8 @@ _MENDING = (
 def mend() -> int:
     """Derive again what is derived from other rows; how many rows were wrong. Some statements."""
     with transaction.atomic(), connection.cursor() as cursor:
-        return (
-            sum(cursor.execute(statement).rowcount for statement in _MENDING) + duplicate_invariants.repair()
-        )
+        repaired: int = sum(cursor.execute(statement).rowcount for statement in _MENDING)
+        return repaired + duplicate_invariants.repair()
 
 
 MATCH_ROWS = duplicate_invariants.MATCH_ROWS
