@@ -114,3 +114,38 @@ def _notices(import_: Import) -> list[dict[str, Any]]:
             {"code": "value", "column": column, "message": message, "count": count, "line": line_no}
             for column, message, count, line_no in cursor
         ]
+
+
+# --- Rejected rows by reason --------------------------------------------------------------------------
+
+
+def problem_groups(import_: Import, *, rows: int = 10_000, limit: int = 50) -> list[dict[str, Any]]:
+    """Problems of rejected rows by column and message, the most frequent first, from the first ``rows`` of them.
+
+    Each: column, message, outcome, count, line (the first), values (up to three different ones), different (how many).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT p.e ->> 'column', p.e ->> 'message', r.outcome, count(*), min(r.line),
+                array_agg(DISTINCT p.e ->> 'value'), count(DISTINCT p.e ->> 'value')
+            FROM (
+                SELECT line, outcome, problems FROM {import_.partition}
+                WHERE outcome IN ('failed', 'conflict', 'held') ORDER BY line LIMIT %s
+            ) r, jsonb_array_elements(coalesce(r.problems, '[]')) AS p (e)
+            GROUP BY 1, 2, 3 ORDER BY 4 DESC, 5 LIMIT %s
+            """,
+            [rows, limit],
+        )
+        return [
+            {
+                "column": column,
+                "message": message,
+                "outcome": outcome,
+                "count": count,
+                "line": line_no,
+                "values": [value for value in values if value][:3],
+                "different": different,
+            }
+            for column, message, outcome, count, line_no, values, different in cursor
+        ]

@@ -1,4 +1,4 @@
-"""Downloads: the template, the whole plan, the rejected rows to correct."""
+"""Requests → downloads: the template, the whole plan, the rejected rows to correct."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import NotFound
 from imports import downloads
-from imports.admin.pages import found, url
+from imports.admin.pages import get_import, url
 from imports.models import Import
 from profiles.admin.door import door
 
@@ -34,34 +34,34 @@ def template(request: HttpRequest) -> HttpResponseBase:
     return _attachment(downloads.template_csv(), "people-template.csv")
 
 
-def _gone(view: View) -> View:
+def _back_when_gone(view: View) -> View:
     """Rows and files leave by retention: then back to the import, which says so."""
 
     @wraps(view)
     def guarded(request: HttpRequest, import_id: int) -> HttpResponseBase:
-        job = found(import_id)
+        import_ = get_import(import_id)
         try:
-            return view(request, job)
+            return view(request, import_)
         except NotFound as refusal:
             messages.error(request, refusal.message)
-            return redirect(url("change", job))
+            return redirect(url("change", import_))
 
     return guarded
 
 
 @door("imports.view_import")
-@_gone
-def plan(request: HttpRequest, job: Import) -> HttpResponseBase:
+@_back_when_gone
+def plan(request: HttpRequest, import_: Import) -> HttpResponseBase:
     actor = Actor.of_request(request)
-    rows = downloads.plan_csv(job, actor=actor)
-    audit.record("import.download", actor=actor, subject=f"import:{job.pk}", detail={"what": "plan"})
-    return _attachment(rows, downloads.file_name(job, "plan"))
+    rows = downloads.plan_csv(import_, actor=actor)
+    audit.record("import.download", actor=actor, subject=f"import:{import_.pk}", detail={"what": "plan"})
+    return _attachment(rows, downloads.file_name(import_, "plan"))
 
 
 @door("imports.view_import")
-@_gone
-def rejected(request: HttpRequest, job: Import) -> HttpResponseBase:
+@_back_when_gone
+def rejected(request: HttpRequest, import_: Import) -> HttpResponseBase:
     actor = Actor.of_request(request)
-    rows = downloads.rejected_csv(job, actor=actor)
-    audit.record("import.download", actor=actor, subject=f"import:{job.pk}", detail={"what": "rejected"})
-    return _attachment(rows, downloads.file_name(job, "rejected"))
+    rows = downloads.rejected_csv(import_, actor=actor)
+    audit.record("import.download", actor=actor, subject=f"import:{import_.pk}", detail={"what": "rejected"})
+    return _attachment(rows, downloads.file_name(import_, "rejected"))

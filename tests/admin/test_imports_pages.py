@@ -356,7 +356,7 @@ def test_a_new_attribute_is_for_those_who_may_define_one(
     job = uploaded(client)
     content = client.get(at(job, "columns/")).content.decode()
     assert "New attribute" not in content
-    assert "Keep this mapping" not in content
+    assert "Save this mapping" not in content
     new = {"new_name.3": "plan", "new_type.3": "text"}
     assert client.post(at(job, "map/"), form(job, "email", "", "new", "", **new)).status_code == 403
     keep = client.post(at(job, "map/"), form(job, "email", "", "", "", keep="1", name="Shop"))
@@ -391,7 +391,7 @@ def test_problems_stand_at_their_column(client: Client) -> None:
     )
     content = unescape(answer.content.decode())
     rows = re.findall(
-        r'<tr class="clash">.*?scope="row">(.*?)</th>.*?class="error"[^>]*>(.*?)</p>', content, re.DOTALL
+        r'<li class="column is-wrong".*?<b>(.*?)</b>.*?class="error"[^>]*>(.*?)</p>', content, re.DOTALL
     )
     assert answer.status_code == 400
     assert rows == [
@@ -423,7 +423,7 @@ def test_kept_mappings(client: Client, dana: User) -> None:
     assert (answer.status_code, said(answer)) == (400, "Give the mapping a name to keep it.")
     assert f'name="revision" value="{job.revision}"' in answer.content.decode(), "nothing was changed"
     answer = client.post(at(job, "map/"), {**chosen, "keep": "1", "name": "Shop"})
-    assert told(client, answer) == "The mapping is kept as “Shop”."
+    assert told(client, answer) == "The mapping is saved as “Shop”."
     kept = SavedMapping.objects.get()
     assert (kept.user, kept.mapping["First name"]["to"]) == (dana, "last_name")
     told_of = AuditEntry.objects.get(action="mapping.keep")
@@ -431,9 +431,9 @@ def test_kept_mappings(client: Client, dana: User) -> None:
     assert told_of.detail == {"import": job.pk, "columns": 4, "replaced": False}
     other = uploaded(client, "E-mail,First name\nzoe@example.com,Zoe\n")
     answer = client.post(at(other, "map/"), form(other, use="1", saved="99999"))
-    assert (answer.status_code, said(answer)) == (409, "Choose a kept mapping.")
+    assert (answer.status_code, said(answer)) == (409, "Choose a saved mapping.")
     answer = client.post(at(other, "map/"), form(other, use="1", saved=str(kept.pk)))
-    assert told(client, answer) == "“Shop” was used. 2 of its columns are not in this file."
+    assert told(client, answer) == "“Shop” is used. 2 of its columns are not in this file."
     content = client.get(at(other, "columns/")).content.decode()
     assert [goes(content, number) for number in (1, 2)] == ["email", "last_name"]
     other.refresh_from_db()
@@ -463,11 +463,11 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
     for part in (
         "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
-        "1 new people",
-        "1 already fully present",
-        "1 same person again in the file",
+        "1 new person",
+        "1 already up to date",
+        "1 repeats a person of the file",
         "1 rejected",
-        "3 Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
+        "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",
         "Apply 1 row",
     ):
         assert part in shown
@@ -487,7 +487,7 @@ def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     job = planned(client, "email,street\neve@example.com,Elm 1\nzoe.example.com,Oak 2\n", "email", "street")
     assert "zoe.example.com" in page(client, job)
     shown = page(watcher, job)
-    assert "3 email ••• " in shown
+    assert "1 × email ••• " in shown
     for hidden in ("zoe.example.com", "Elm 1", "Eve "):
         assert hidden not in shown
     for path in ("plan.csv", "rejected.csv"):
@@ -524,7 +524,7 @@ def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:
 def test_nothing_to_write(client: Client) -> None:
     job = planned(client, "email\nnobody\n", "email")
     shown = page(client, job)
-    assert "There is nothing to write: every row is present already or was rejected." in shown
+    assert "There is nothing to write: every row is up to date already or was rejected." in shown
     assert re.search(r'<button class="btn primary" disabled>', client.get(at(job)).content.decode())
 
 
@@ -537,7 +537,12 @@ def test_applying_and_the_report(client: Client) -> None:
     assert "A summary comes by e-mail when it is done." in running
     work(job)
     shown = page(client, job)
-    for part in ("What happened", "2 new people", "1 rejected", "2 people imported. Show them"):
+    for part in (
+        "What happened",
+        "2 new people",
+        "1 rejected",
+        "2 people imported. Show them · correct 1 rejected row",
+    ):
         assert part in shown
     link = f"/admin/profiles/profile/?import={job.pk}"
     assert f'href="{link}"' in client.get(at(job)).content.decode()
@@ -644,13 +649,13 @@ def test_pausing_resuming_and_stopping(client: Client) -> None:
     assert not Profile.objects.exists()
     assert "paused" in page(client, job).lower()
     answer = client.post(at(job, "resume/"))
-    assert told(client, answer) == "The import goes on where it stopped."
+    assert told(client, answer) == "The import continues where it stopped."
     assert told(client, client.post(at(job, "pause/"))) == "The import pauses after the step it is in."
     answer = client.post(at(job, "cancel/"))
     assert told(client, answer) == "The import stops after the step it is in; what it wrote stays."
     job.refresh_from_db()
     assert (job.state, job.counts["created"], job.counts["not_applied"]) == ("canceled", 0, 2)
-    assert "2 not applied" in page(client, job)
+    assert "2 not imported" in page(client, job)
     answer = client.post(at(job, "resume/"), {"back": at(job)})
     assert told(client, answer) == "This import is canceled; there is nothing to resume."
 

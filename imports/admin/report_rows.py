@@ -1,0 +1,198 @@
+"""An import with a plan → what its page lists: outcomes, problems by reason, things to know, changes, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from imports.admin.wording import (
+    ALWAYS_LISTED,
+    IGNORE,
+    ON_CONFLICT,
+    OUTCOMES,
+    POLICIES,
+    canonical_target,
+    outcome_label,
+    target_groups,
+    target_labels,
+)
+from imports.columns import column_keys
+from imports.files import DELIMITERS, ENCODINGS
+from imports.mappings import load_context
+from imports.models import Import, Row
+from imports.report import problem_groups
+from profiles.masking import DOTS, mask_fields
+from profiles.models import Profile
+from profiles.values.attributes import attribute_specs, display, label_of
+
+CHANGES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeCount:
+    outcome: str
+    count: int
+    label: str
+
+
+def outcome_counts(counts: dict[str, int]) -> list[OutcomeCount]:
+    """Rows by outcome: the usual ones always, the rare ones where there are any."""
+    return [
+        OutcomeCount(outcome, counts.get(outcome, 0), outcome_label(outcome, counts.get(outcome, 0)))
+        for outcome in OUTCOMES
+        if counts.get(outcome) or outcome in ALWAYS_LISTED
+    ]
+
+
+def split_parts(counts: dict[str, int]) -> list[Any]:
+    """Alternating label, count, part, as the split bar takes them."""
+    return [
+        piece
+        for outcome, (_, _, part) in OUTCOMES.items()
+        if counts.get(outcome)
+        for piece in (outcome_label(outcome, counts[outcome]), counts[outcome], part)
+    ]
+
+
+# --- Problems and warnings ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One reason for which rows were rejected. ``column_number`` is where on the columns page it can be mended."""
+
+    count: int
+    column: str
+    values: list[str]
+    more_values: int
+    message: str
+    line_no: int
+    column_number: int | None
+
+
+def rejection_reasons(import_: Import, *, can_view_pii: bool) -> list[Problem]:
+    """The reasons, the most frequent first. One query."""
+    return [
+        Problem(
+            count=group["count"],
+            column=group["column"] or "",
+            values=group["values"] if can_view_pii else [DOTS for _ in group["values"][:1]],
+            more_values=max(0, group["different"] - len(group["values"])),
+            message=group["message"],
+            line_no=group["line"],
+            column_number=column_number(import_, group["column"]),
+        )
+        for group in problem_groups(import_)
+    ]
+
+
+def column_number(import_: Import, column: str | None) -> int | None:
+    """From 1; None for the row as a whole and for constants."""
+    index = column_keys(import_.headers).get(column or "")
+    return None if index is None else index + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ThingToKnow:
+    column: str
+    message: str
+    count: int | None
+    line_no: int | None
+    column_number: int | None
+
+
+def things_to_know(import_: Import) -> list[ThingToKnow]:
+    """The plan's warnings. Counts only where the message does not say them itself."""
+    return [
+        ThingToKnow(
+            column=warning.get("column") or "",
+            message=warning["message"],
+            count=warning.get("count") if warning.get("code") == "value" else None,
+            line_no=warning.get("line"),
+            column_number=column_number(import_, warning.get("column")),
+        )
+        for warning in import_.warnings
+    ]
+
+
+# --- Changes ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of one sampled row."""
+
+    line_no: int
+    profile_id: int | None
+    person: str
+    field: str
+    old: str
+    new: str
+
+
+def sampled_changes(import_: Import, *, can_view_pii: bool) -> list[FieldChange]:
+    """What some updates change. Two queries and the attributes' names."""
+    updates = Row.objects.filter(import_id=import_.pk, outcome=Row.Outcome.UPDATED).order_by("line")
+    rows: list[Any] = list(updates.values_list("line", "profile_id", "diff")[:CHANGES])
+    names = {profile.pk: profile.name for profile in Profile.objects.filter(pk__in=[row[1] for row in rows])}
+    specs = attribute_specs()
+    changes = []
+    for line_no, profile_id, diff in rows:
+        fields = diff if can_view_pii else mask_fields(diff, specs)
+        person = names.get(profile_id, "") if can_view_pii else f"#{profile_id}"
+        for field, (old, new) in fields.items():
+            label = label_of(field, specs) if field in specs else field.capitalize()
+            changes.append(
+                FieldChange(line_no, profile_id, person, label, display(field, old), display(field, new))
+            )
+    return changes[: CHANGES * 2]
+
+
+# --- Settings, read-only ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    header: str
+    target: str
+    rule: str
+    is_left_out: bool
+
+
+def mapped_columns(import_: Import) -> list[MappedColumn]:
+    """Where each column went, constants last. Two queries."""
+    mapping = import_.mapping
+    labels = target_labels(
+        target_groups(load_context(import_.options), [entry.get("to", "") for entry in mapping.values()])
+    )
+    keys = column_keys(import_.headers)
+    entries = {keys[key]: entry for key, entry in mapping.items() if key in keys and "const" not in entry}
+    columns = []
+    for index, header in enumerate(import_.headers):
+        entry = entries.get(index, {"to": IGNORE})
+        to = canonical_target(entry["to"])
+        rule = POLICIES.get(entry.get("policy", ""), "")
+        columns.append(
+            MappedColumn(header or f"Column {index + 1}", labels.get(to, to), rule, entry["to"] == IGNORE)
+        )
+    constants = [
+        MappedColumn(f"Same for every row: {entry['const']}", labels.get(entry["to"], entry["to"]), "", False)
+        for entry in mapping.values()
+        if "const" in entry
+    ]
+    return [*columns, *constants]
+
+
+def file_settings(import_: Import) -> list[tuple[str, str]]:
+    """(name, value) of how the file was read and of its options."""
+    dialect, options = import_.dialect, import_.options
+    header = f"in line {dialect.get('header_line', 1):,}" if dialect.get("has_header", True) else "none"
+    settings = [
+        ("Encoding", ENCODINGS.get(dialect.get("encoding", ""), dialect.get("encoding", ""))),
+        ("Delimiter", DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter", ""))),
+        ("Header", header),
+        ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
+        ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
+        ("Text that empties a field", options.get("clear_marker", "")),
+    ]
+    return [(name, value) for name, value in settings if value]
