@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 
 from cdp.actors import Actor
 from cdp.errors import Conflict, Refused, Stale
+from imports.admin.column_checks import checks
 from imports.admin.column_form import (
     constant_rows,
     define_new_attributes,
@@ -22,16 +23,8 @@ from imports.admin.column_form import (
     posted_reading,
     unchecked_mapping,
 )
-from imports.admin.column_rows import (
-    ASK,
-    IN,
-    OUT,
-    ColumnRow,
-    checks,
-    column_rows,
-    draft_of,
-    row_previews,
-)
+from imports.admin.column_preview import draft_of, row_previews
+from imports.admin.column_rows import ASK, IN, OUT, ColumnRow, column_rows
 from imports.admin.pages import get_import, render, start_plan, url
 from imports.admin.wording import ON_CONFLICT, POLICIES, target_groups, target_labels
 from imports.columns import FILL, column_keys

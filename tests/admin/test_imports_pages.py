@@ -22,7 +22,7 @@ from cdp.models import AuditEntry, Job, Mail, User
 from imports.models import Import, SavedMapping
 from imports.partitions import drop_partition
 from profiles.builtin_sources import builtin_source
-from profiles.models import AttributeDefinition, Profile, ProfileTag
+from profiles.models import AttributeDefinition, Consent, Profile, ProfileTag
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -273,6 +273,98 @@ def test_what_identifies_nobody_or_looks_like_an_e_mail_is_pointed_out(client: C
     assert "Column who looks like an e-mail (100 % of 3 values) but goes to an attribute" in shown
 
 
+def group(client: Client, job: Import, name: str) -> list[str]:
+    """The headers of the columns in one group of the columns page."""
+    content = unescape(client.get(at(job, "columns/")).content.decode())
+    section = re.search(rf'<section[^>]* id="{name}".*?</section>', content, re.DOTALL)
+    return re.findall(r'<div class="from"><b>(.*?)</b>', section[0]) if section else []
+
+
+def test_columns_stand_by_what_becomes_of_them(client: Client) -> None:
+    job = uploaded(
+        client,
+        "email,first name,city,city,further,plan\n"
+        "ann@example.com,Ann,Ulm,Bonn,a@example.com,pro\n"
+        "bob@example.com,Bob,Ulm,Bonn,b@example.com,\n"
+        "eve@example.com,Eve,Ulm,Bonn,c@example.com,\n",
+    )
+    assert group(client, job, "needs-answer") == ["city", "city", "further"]
+    assert group(client, job, "goes-in") == ["email", "first name"]
+    assert group(client, job, "left-out") == ["plan"]
+    text = page(client, job, "columns/")
+    for part in (
+        "All 3 values look like e-mail addresses, but the column is left out.",
+        "3 columns need your answer",
+        "1 column with data is left out plan",
+        "filled in 1 of the first 3 rows",
+        "People are found by E-mail",
+        "Every cell of the first 3 rows can be read",
+    ):
+        assert part in text, part
+    client.post(
+        at(job, "map/"), form(job, "email", "first_name", "city", "ignore", "ignore", "ignore", check="1")
+    )
+    assert group(client, job, "needs-answer") == [], "left out by a person"
+    assert "Every column has an answer" in page(client, job, "columns/")
+
+
+def test_checking_again_saves_and_plans_nothing(client: Client) -> None:
+    job = uploaded(client)
+    answer = client.post(at(job, "map/"), form(job, "email", "last_name", "ignore", "birth_date", check="1"))
+    assert answer["Location"] == at(job, "columns/")
+    assert told(client, answer) == "The columns are saved and checked again. Nothing is planned yet."
+    job.refresh_from_db()
+    assert (job.state, job.mapping["First name"]["to"]) == ("uploaded", "last_name")
+
+
+def test_a_row_is_shown_as_it_arrives(client: Client) -> None:
+    job = uploaded(client)
+    content = client.get(at(job, "columns/")).content.decode()
+    rows = [
+        " ".join(unescape(re.sub(r"<[^>]+>", " ", row)).split())
+        for row in re.findall(r'data-row="\d"[^>]*>(.*?)</dl>', content, re.DOTALL)
+    ]
+    assert rows[0] == "Ann E-mail ann@example.com Birth date 1990-02-28 Left out Plan “pro”"
+    assert rows[1] == (
+        "Bob This row would be rejected: Birth date : Not a date. Write YYYY-MM-DD, for example 1990-02-28."
+        " E-mail bob@example.com"
+    )
+    text = page(client, job, "columns/")
+    assert "1 of 2 can be read. Not a date." in text
+    assert "1 of the first 4 rows would be rejected" in text
+
+
+def test_a_yes_asks_where_people_agreed(client: Client) -> None:
+    job = uploaded(client, "email,newsletter\nann@example.com,yes\nbob@example.com,no\neve@example.com,\n")
+    assert group(client, job, "needs-answer") == ["newsletter"]
+    assert "1 said yes and 1 said no" in page(client, job, "columns/")
+    chosen = form(job, "email", "consent.email.newsletter", **{"proof.2": "Sign-up form, version 3"})
+    client.post(at(job, "map/"), {**chosen, "check": "1"})
+    assert group(client, job, "goes-in") == ["email", "newsletter"]
+    content = client.get(at(job, "columns/")).content.decode()
+    assert 'name="proof.2" value="Sign-up form, version 3"' in content
+    assert content.count("Sign-up form, version 3") == 1, "it is no constant of the whole file"
+    job.refresh_from_db()
+    assert job.mapping["proof of newsletter"] == {
+        "to": "consent.email.newsletter.proof",
+        "const": "Sign-up form, version 3",
+    }
+    client.post(at(job, "map/"), form(job, "email", "consent.email.newsletter", **{"proof.2": "Form"}))
+    apply(client, work(job))
+    states = {consent.profile.email: consent.state for consent in Consent.objects.select_related("profile")}
+    assert states == {"ann@example.com": "granted", "bob@example.com": "withdrawn"}
+
+
+def test_a_rule_of_its_own_is_linked(client: Client) -> None:
+    job = uploaded(client)
+    chosen = form(job, "email", "first_name", "ignore", "birth_date", **{"policy.2": "overwrite"})
+    client.post(at(job, "map/"), {**chosen, "check": "1"})
+    content = client.get(at(job, "columns/")).content.decode()
+    assert '<li><a href="#rule-2">First name</a>: replace it with the value in the file</li>' in content
+    assert 'id="rule-2" name="policy.2"' in content
+    assert "1 column has its own rule" in text_of(client.get(at(job, "columns/")))
+
+
 def test_reading_anew(client: Client) -> None:
     job = uploaded(client, "Kunden 2026\nE-Mail;Vorname;Größe\nann@example.com;Jörg;1\n".encode("cp1252"))
     job.refresh_from_db()
@@ -482,6 +574,35 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
     assert f'href="/admin/profiles/profile/{eve.pk}/change/"' in client.get(at(job)).content.decode()
 
 
+def test_problems_are_grouped_by_reason(client: Client, watcher: Client) -> None:
+    rows = "".join(
+        f"a{number}@example.com,{day}\n" for number, day in enumerate(["31/02/1990"] * 3 + ["soon"])
+    )
+    job = planned(client, f"email,born\n{rows}nobody,\n", "email", "birth_date")
+    text = page(client, job)
+    assert "Rejected 5 rows" in text
+    assert "4 × born 31/02/1990 soon Not a date." in text
+    assert "First in line 2 Fix in mapping of born" in text
+    assert "1 × email nobody Not an e-mail address" in text
+    assert f'href="{at(job, "columns/")}#column-2"' in client.get(at(job)).content.decode()
+    assert 'id="column-2"' in client.get(at(job, "columns/")).content.decode()
+    assert "Fix in mapping" not in page(watcher, job)
+
+
+def test_a_plan_waits_in_the_list(client: Client) -> None:
+    planned(client)
+    assert "Plan waits for review" in text_of(client.get(URL))
+
+
+def test_settings_and_mapping_stay_to_be_read(client: Client, watcher: Client) -> None:
+    job = apply(client, planned(client))
+    for text in (page(client, job), page(watcher, job)):
+        settings_ = text[text.index("File settings and mapping") :]
+        assert "Encoding UTF-8 Delimiter comma Header in line 1" in settings_
+        assert "When a person already has a value Keep it, fill only what is empty" in settings_
+        assert "E-mail E-mail – First name First name – Plan Left out – Birth date Birth date –" in settings_
+
+
 def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     make_profile(email="eve@example.com", first_name="Eve")
     job = planned(client, "email,street\neve@example.com,Elm 1\nzoe.example.com,Oak 2\n", "email", "street")
@@ -503,7 +624,9 @@ def test_the_sample_is_masked_for_others(
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_import", "add_import"]))
     job = uploaded(client)
     assert "ann@example.com" in page(client, job, "columns/")
-    assert "ann@example.com" not in page(as_user(user), job, "columns/")
+    masked = page(as_user(user), job, "columns/")
+    assert "••• E-mail •••" in masked
+    assert not any(hidden in masked for hidden in ("ann@example.com", "Ann", "1990-02-28", "31/02/1990"))
 
 
 def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:

@@ -66,10 +66,17 @@ def plan(visit: Any) -> None:
     visit.page.get_by_role("heading", name="What will happen").wait_for()
 
 
+def focused(page: Any, heading: str) -> bool:
+    """Whether the focus is on this heading once the page has loaded anew, and screen readers hear of the end."""
+    page.get_by_role("heading", name=heading).wait_for()
+    page.get_by_role("status").get_by_text("Done").wait_for(state="attached")
+    return bool(page.evaluate("document.activeElement.textContent") == heading)
+
+
 def rejected(page: Any) -> list[list[str]]:
-    """Line, column and value of the table of rejected rows."""
-    rows = page.locator("section", has_text="Download rejected rows").locator("tbody tr")
-    return [row.locator("td").all_inner_texts()[:3] for row in rows.all()]
+    """How often, column and values of each reason for which rows are rejected."""
+    reasons = page.locator("ul.rejected > li")
+    return [reason.locator(".times, .of, .cell").all_inner_texts() for reason in reasons.all()]
 
 
 def correct(path: Path) -> None:
@@ -116,7 +123,7 @@ def test_an_ugly_file_becomes_people(
     check(seen, heading="Import a file")
 
     upload(seen, ugly)
-    check(seen, heading="Where each column goes")
+    check(seen, heading="Before you go on")
     chosen = page.locator("select[data-target]").evaluate_all("boxes => boxes.map(box => box.value)")
     assert chosen[:6] == ["customer_id", "first_name", "last_name", "email", "birth_date", "country"]
     name = page.get_by_label("Name of the new attribute for plan")
@@ -126,7 +133,7 @@ def test_an_ugly_file_becomes_people(
     page.get_by_role("button", name="Plan the import").click()
     page.get_by_text("“email” is a name of the system.").wait_for()
     seen.problems.clear()
-    check(seen, heading="Where each column goes")
+    check(seen, heading="Before you go on")
     page.get_by_label("Name of the new attribute for plan").fill("plan")
     page.get_by_role("button", name="Plan the import").click()
     check(seen, heading="Planning every row, nothing is written")
@@ -135,9 +142,9 @@ def test_an_ugly_file_becomes_people(
     assert AttributeDefinition.objects.get().name == "plan"
     assert not Profile.objects.exists()
     assert rejected(page) == [
-        ["3", "E-mail", "bob.lee.example.com"],
-        ["4", "Birth date", "31/02/1990"],
-        ["5", "(row)", "3 cells"],
+        ["1 ×", "E-mail", "bob.lee.example.com"],
+        ["1 ×", "Birth date", "31/02/1990"],
+        ["1 ×", "Whole row", "3 cells"],
     ]
 
     page.get_by_text("“test@test.com” identifies nobody; it was treated as absent.").wait_for()
@@ -159,7 +166,7 @@ def test_an_ugly_file_becomes_people(
     correct(corrected)
     seen.open(ADD)
     upload(seen, corrected)
-    check(seen, heading="Where each column goes")
+    check(seen, heading="Before you go on")
     chosen = page.locator("select[data-target]").evaluate_all("boxes => boxes.map(box => box.value)")
     assert chosen[:4] == ["ignore", "ignore", "ignore", "customer_id"]
     assert chosen[-1] == "attributes.plan"
@@ -197,8 +204,12 @@ def test_changes_are_seen_before_they_are_made(
     seen = visit(dana, ADD, width=width, dark=dark)
     page = seen.page
     upload(seen, path)
-    page.get_by_label("When the person has a value", exact=True).select_option(label="Overwrite")
-    page.get_by_label("When the person has a value for first_name").select_option(label="Fill if empty")
+    page.get_by_role("heading", name="For the whole file").click()
+    page.get_by_label("When a person already has a value").select_option(
+        label="Replace it with the value in the file"
+    )
+    page.get_by_text("Give a column its own rule").click()
+    page.get_by_label("first_name", exact=True).select_option(label="Keep it, fill only what is empty")
     plan(seen)
     check(seen, heading="Changes, sample")
     rows = page.locator("table.changes tbody tr").all()
@@ -219,21 +230,24 @@ def test_the_keyboard_is_enough(visit: Go, dana: User, ugly: Path) -> None:
     page.get_by_label("File", exact=True).set_input_files(ugly)  # the system's own dialog is not ours
     tab_to(seen, "Upload file")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Where each column goes").wait_for()
-    tab_to(seen, "Plan the import")
+    page.get_by_role("heading", name="Before you go on").wait_for()
     tab_to(seen, "Where plan goes")
     page.keyboard.press("End")  # the last choice: a new attribute
     tab_to(seen, "Name of the new attribute for plan", stops=1)
     page.keyboard.type("plan")
+    tab_to(seen, "Next row")
+    page.keyboard.press("Enter")
+    page.get_by_text("Bob Lee").wait_for()
+    tab_to(seen, "Plan the import")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Planning every row, nothing is written").wait_for()
     work()
-    page.get_by_role("heading", name="What will happen").wait_for()
+    assert focused(page, "What will happen")
     tab_to(seen, "Apply 3 rows")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Applying the plan").wait_for()
     work()
-    page.get_by_role("heading", name="What happened").wait_for()
+    assert focused(page, "What happened")
     tab_to(seen, "Download rejected rows")
 
 
@@ -265,7 +279,7 @@ def test_a_broken_reading_is_corrected_on_the_page(visit: Go, dana: User, tmp_pa
     page.get_by_role("button", name="Read again").click()
     page.get_by_text("The file was read again. Look at the columns.").wait_for()
     check(seen, heading="How the file is read")
-    assert page.locator(".sample td").all_inner_texts() == ["Jörg", "joerg@example.com", "Łódź"]
+    assert page.locator(".sample td").all_text_contents() == ["Jörg", "joerg@example.com", "Łódź"]
     plan(seen)
     apply(seen, 1)
     assert Profile.objects.get().city == "Łódź"

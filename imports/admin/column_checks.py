@@ -1,0 +1,108 @@
+"""The columns of an import with their mapping → the checks before its plan: matching, answers, cells, what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AnyMapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imports.admin.column_preview import Draft, sampled_rows
+from imports.admin.column_rows import ASK, OUT, ColumnRow
+from imports.admin.wording import canonical_target
+from imports.columns import Context
+from imports.models import Import
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line before the button; ``anchor`` is where on the page it can be settled."""
+
+    is_ok: bool
+    text: str
+    detail: str = ""
+    anchor: str = ""
+
+
+def checks(
+    import_: Import,
+    columns: Sequence[ColumnRow],
+    draft: Draft,
+    context: Context,
+    labels: AnyMapping[str, str],
+) -> list[Check]:
+    """What to know before planning, from the mapping and the sampled rows."""
+    items = [
+        _matching(draft, context, labels),
+        _answers(columns),
+        _sample(import_, draft),
+        _left_out(columns),
+    ]
+    items += [
+        Check(False, warning["message"]) for warning in import_.warnings if warning.get("code") == "same_file"
+    ]
+    items += [
+        Check(False, _sentence(remark), anchor="reading") for remark in import_.dialect.get("remarks", [])
+    ]
+    return [check for check in items if check]
+
+
+def _sentence(remark: Any) -> str:
+    return str(remark.get("message", "")) if isinstance(remark, dict) else str(remark)
+
+
+def _matching(draft: Draft, context: Context, labels: AnyMapping[str, str]) -> Check:
+    types = [
+        context.identifier_by_name[name]
+        for name in draft.mapping.identifiers
+        if context.identifier_by_name[name].is_unique
+    ]
+    if not types:
+        return Check(
+            False,
+            "No column identifies people: every row makes a new profile",
+            "Importing the file again makes them again. Map an e-mail or a customer id if the file has one.",
+        )
+    names = [
+        spec.label or labels.get(canonical_target(f"identifier.{spec.name}"), spec.name)
+        for spec in sorted(types, key=lambda spec: spec.priority)
+    ]
+    return Check(
+        True, f"People are found by {', then by '.join(names)}", "Who is not found becomes a new person."
+    )
+
+
+def _answers(columns: Sequence[ColumnRow]) -> Check:
+    open_ = [column for column in columns if column.group == ASK]
+    if not open_:
+        return Check(True, "Every column has an answer")
+    needs = "column needs" if len(open_) == 1 else "columns need"
+    return Check(False, f"{len(open_)} {needs} your answer", _names(open_), "needs-answer")
+
+
+def _sample(import_: Import, draft: Draft) -> Check | None:
+    rows = sampled_rows(import_)
+    if not rows or not draft.mapping.used:
+        return None
+    bad = [row for row in rows if draft.cleaner.clean(row).problems]
+    first = "the first row" if len(rows) == 1 else f"the first {len(rows)} rows"
+    if not bad:
+        return Check(True, f"Every cell of {first} can be read", "The plan checks every row of the file.")
+    return Check(
+        False,
+        f"{len(bad)} of {first} would be rejected",
+        "A row with a cell that cannot be read stays out.",
+    )
+
+
+def _left_out(columns: Sequence[ColumnRow]) -> Check | None:
+    left = [column for column in columns if column.group == OUT and column.filled]
+    if not left:
+        return None
+    are = "column with data is" if len(left) == 1 else "columns with data are"
+    return Check(False, f"{len(left)} {are} left out", _names(left), "left-out")
+
+
+def _names(columns: Sequence[ColumnRow]) -> str:
+    names = ", ".join(column.header for column in columns[:4])
+    return f"{names} and {len(columns) - 4} more" if len(columns) > 4 else names
