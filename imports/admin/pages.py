@@ -23,6 +23,7 @@ from imports.admin.report_rows import (
     outcome_counts,
     rejection_reasons,
     sampled_changes,
+    sampled_new_people,
     split_parts,
     things_to_know,
 )
@@ -127,6 +128,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "problems": rejection_reasons(import_, can_view_pii=unmasked) if with_rows else [],
         "things": things_to_know(import_),
         "changes": sampled_changes(import_, can_view_pii=unmasked) if with_rows else [],
+        "new_people": sampled_new_people(import_) if with_rows and unmasked else [],
         "has_rows": with_rows,
         "quality": quality.figures([import_])[0] if _has_quality(request, import_) else None,
         "settings": file_settings(import_),

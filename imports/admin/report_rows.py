@@ -26,6 +26,7 @@ from profiles.models import Profile
 from profiles.values.attributes import attribute_specs, display, label_of
 
 CHANGES = 12
+NEW_PEOPLE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,16 @@ def sampled_changes(import_: Import, *, can_view_pii: bool) -> list[FieldChange]
                 FieldChange(line_no, profile_id, person, label, display(field, old), display(field, new))
             )
     return changes[: CHANGES * 2]
+
+
+def sampled_new_people(import_: Import) -> list[dict[str, Any]]:
+    """line, name, email, phone and city of the first new people: personal data, unmasked. One query."""
+    created = Row.objects.filter(import_id=import_.pk, outcome=Row.Outcome.CREATED).order_by("line")
+    rows = created.values("line", "first_name", "last_name", "email", "phone", "city")[:NEW_PEOPLE]
+    return [
+        {**row, "name": " ".join(part for part in (row["first_name"], row["last_name"]) if part)}
+        for row in rows
+    ]
 
 
 # --- Settings, read-only ------------------------------------------------------------------------------

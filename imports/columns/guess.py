@@ -27,9 +27,9 @@ _SYNONYMS: dict[str, str] = {
     "código postal, cp, cap, psč, postnummer, индекс, 郵便番号, cep",
     "city": "city, town, place, ort, stadt, wohnort, miasto, miejscowość, ville, ciudad, città, citta, stad, plaats, "
     "woonplaats, město, cidade, город, 市",
-    "state": "state, region, province, county, bundesland, województwo, région, provincia, regione, provincie, "
+    "state": "state, state/region, region, province, county, bundesland, województwo, région, provincia, regione, provincie, "
     "estado, область, 都道府県",
-    "country": "country, country code, nation, land, staat, pays, país, paese, země, страна, 国",
+    "country": "country, country/region, country code, nation, land, staat, pays, país, paese, země, страна, 国",
     "birth_date": "birth date, birthdate, birthday, date of birth, dob, born, geburtsdatum, geburtstag, data urodzenia, "
     "date de naissance, fecha de nacimiento, data di nascita, geboortedatum, datum narození, дата рождения, 生年月日, "
     "data de nascimento",

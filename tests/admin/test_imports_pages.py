@@ -63,18 +63,18 @@ def send(client: Client, text: str | bytes = TEXT, name: str = "people.csv") -> 
 
 def uploaded(client: Client, text: str | bytes = TEXT) -> Import:
     answer = send(client, text)
-    assert answer.status_code == 302, said(answer)
-    job = Import.objects.latest("pk")
-    assert answer["Location"] == f"{URL}{job.pk}/columns/"
-    return job
+    assert answer.status_code == 302, alert_of(answer)
+    import_ = Import.objects.latest("pk")
+    assert answer["Location"] == f"{URL}{import_.pk}/columns/"
+    return import_
 
 
-def at(job: Import, what: str = "change/") -> str:
-    return f"{URL}{job.pk}/{what}"
+def at(import_: Import, what: str = "change/") -> str:
+    return f"{URL}{import_.pk}/{what}"
 
 
-def page(client: Client, job: Import, what: str = "change/", **kwargs: Any) -> str:
-    answer = client.get(at(job, what), **kwargs)
+def page(client: Client, import_: Import, what: str = "change/", **kwargs: Any) -> str:
+    answer = client.get(at(import_, what), **kwargs)
     assert answer.status_code == 200, (answer.status_code, answer.get("Location"))
     return text_of(answer)
 
@@ -85,56 +85,56 @@ def text_of(answer: Any) -> str:
     return " ".join(unescape(inner).replace("\xa0", " ").split())
 
 
-def said(answer: Any) -> str:
+def alert_of(answer: Any) -> str:
     """What the page's alert says."""
-    found = re.search(r'role="alert">(.*?)</p>', answer.content.decode(), re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]+>", "", found[1])).replace("\xa0", " ").split()) if found else ""
+    match = re.search(r'role="alert">(.*?)</p>', answer.content.decode(), re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", match[1])).replace("\xa0", " ").split()) if match else ""
 
 
-def told(client: Client, answer: Any) -> str:
+def message_after(client: Client, answer: Any) -> str:
     """Where a refused write leads, and the message shown there."""
     assert answer.status_code == 302
     content = client.get(answer["Location"], follow=True).content.decode()
-    found = re.findall(r'<li[^>]*class="(?:error|success)[^"]*"[^>]*>(.*?)</li>', content, re.DOTALL)
-    return unescape(" ".join(" ".join(found).split()))
+    match = re.findall(r'<li[^>]*class="(?:error|success)[^"]*"[^>]*>(.*?)</li>', content, re.DOTALL)
+    return unescape(" ".join(" ".join(match).split()))
 
 
-def goes(content: str, number: int) -> str:
+def chosen_target(content: str, number: int) -> str:
     """What the select box of a column has chosen."""
     box = re.search(rf'<select name="to\.{number}".*?</select>', content, re.DOTALL)
     assert box
-    found = re.search(r'<option value="([^"]*)" selected', box[0])
-    return found[1] if found else ""
+    match = re.search(r'<option value="([^"]*)" selected', box[0])
+    return match[1] if match else ""
 
 
-def form(job: Import, *targets: str, **more: str) -> dict[str, str]:
+def form(import_: Import, *targets: str, **more: str) -> dict[str, str]:
     """The columns form: a target per column, in order."""
-    job.refresh_from_db()
+    import_.refresh_from_db()
     chosen = {f"to.{number}": to for number, to in enumerate(targets, 1)}
-    return {"revision": str(job.revision), "policy": "fill_if_empty", **chosen, **more}
+    return {"revision": str(import_.revision), "policy": "fill_if_empty", **chosen, **more}
 
 
-def work(job: Import) -> Import:
-    job.refresh_from_db()
-    assert job.job is not None
-    run_to_end(job.job)
-    job.refresh_from_db()
-    return job
+def work(import_: Import) -> Import:
+    import_.refresh_from_db()
+    assert import_.job is not None
+    run_to_end(import_.job)
+    import_.refresh_from_db()
+    return import_
 
 
 def planned(client: Client, text: str = TEXT, *targets: str) -> Import:
-    job = uploaded(client, text)
+    import_ = uploaded(client, text)
     answer = client.post(
-        at(job, "map/"), form(job, *(targets or ("email", "first_name", "ignore", "birth_date")))
+        at(import_, "map/"), form(import_, *(targets or ("email", "first_name", "ignore", "birth_date")))
     )
-    assert answer["Location"] == at(job), said(answer)
-    return work(job)
+    assert answer["Location"] == at(import_), alert_of(answer)
+    return work(import_)
 
 
-def apply(client: Client, job: Import) -> Import:
-    answer = client.post(at(job, "apply/"), {"revision": str(job.revision), "back": at(job)})
-    assert (answer.status_code, answer["Location"]) == (302, at(job))
-    return work(job)
+def apply(client: Client, import_: Import) -> Import:
+    answer = client.post(at(import_, "apply/"), {"revision": str(import_.revision), "back": at(import_)})
+    assert (answer.status_code, answer["Location"]) == (302, at(import_))
+    return work(import_)
 
 
 # --- The list -------------------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def test_the_list_pages_by_key(client: Client, monkeypatch: pytest.MonkeyPatch) 
     while url:
         content = client.get(url).content.decode()
         seen.append([int(pk) for pk in re.findall(rf'<th scope="row"><a href="{URL}(\d+)/change/"', content)])
-        found = re.search(r'rel="next" href="([^"]+)"', content)
-        url = URL + found[1] if found else ""
+        match = re.search(r'rel="next" href="([^"]+)"', content)
+        url = URL + match[1] if match else ""
     newest_first = made[::-1]
     assert seen == [newest_first[:3], newest_first[3:6], newest_first[6:]]
     assert client.get(URL + "?before=x").status_code == 200
@@ -174,25 +174,25 @@ def test_the_list_pages_by_key(client: Client, monkeypatch: pytest.MonkeyPatch) 
 def test_a_long_list_costs_what_a_short_one_does(client: Client, dana: User) -> None:
     make_import(user=dana, job=Job.objects.create(kind="import.apply"), counts={"rows": 3})
     client.get(URL)
-    with CaptureQueriesContext(connection) as one:
+    with CaptureQueriesContext(connection) as short:
         client.get(URL)
     for _ in range(99):
         make_import(user=dana, job=Job.objects.create(kind="import.apply"), counts={"rows": 3})
-    with CaptureQueriesContext(connection) as many:
+    with CaptureQueriesContext(connection) as long:
         assert "50 on this page" in text_of(client.get(URL))
-    assert len(many) == len(one)
+    assert len(long) == len(short)
 
 
 def test_names_and_cells_are_text(client: Client) -> None:
     evil = "<script>alert(1)</script>"
     send(client, f"email,{evil}\nann@example.com,{evil}\nbob,{evil}\n", name=f"{evil}.csv")
-    job = Import.objects.get()
-    client.post(at(job, "map/"), form(job, "email", "first_name"))
-    apply(client, work(job))
-    pages = [client.get(url).content.decode() for url in (URL, at(job))]
-    job = uploaded(client, f"email,{evil}\nann@example.com,{evil}\n")
-    pages.append(client.get(at(job, "columns/")).content.decode())
-    pages.append(client.post(at(job, "map/"), form(job, "email", "email")).content.decode())
+    import_ = Import.objects.get()
+    client.post(at(import_, "map/"), form(import_, "email", "first_name"))
+    apply(client, work(import_))
+    pages = [client.get(url).content.decode() for url in (URL, at(import_))]
+    import_ = uploaded(client, f"email,{evil}\nann@example.com,{evil}\n")
+    pages.append(client.get(at(import_, "columns/")).content.decode())
+    pages.append(client.post(at(import_, "map/"), form(import_, "email", "email")).content.decode())
     assert "script&gt;.csv" in pages[0], "a name has no path"
     assert all("&lt;script&gt;alert(1)" in content for content in pages[2:])
     assert not any("<script>alert" in content for content in pages)
@@ -221,16 +221,16 @@ def test_names_and_cells_are_text(client: Client) -> None:
 )
 def test_what_is_no_file_of_rows_is_refused(client: Client, data: bytes, name: str, sentence: str) -> None:
     answer = send(client, data, name)
-    assert (answer.status_code, said(answer)) == (400, sentence)
+    assert (answer.status_code, alert_of(answer)) == (400, sentence)
     assert not Import.objects.exists()
 
 
 def test_without_a_file_or_with_too_large_a_one(client: Client, settings: Any) -> None:
     answer = client.post(f"{URL}add/")
-    assert (answer.status_code, said(answer)) == (400, "Choose a file.")
+    assert (answer.status_code, alert_of(answer)) == (400, "Choose a file.")
     settings.CDP_IMPORT_MAX_BYTES = 100
     answer = send(client)
-    assert (answer.status_code, said(answer)) == (
+    assert (answer.status_code, alert_of(answer)) == (
         413,
         "people.csv: The file has 149 bytes; at most 100 bytes are possible. Split it, or raise CDP_IMPORT_MAX_BYTES.",
     )
@@ -250,76 +250,81 @@ def test_the_same_file_again_says_so(client: Client) -> None:
 
 
 def test_the_guess_is_shown_with_examples(client: Client) -> None:
-    job = uploaded(client)
-    content = client.get(at(job, "columns/")).content.decode()
-    assert [goes(content, number) for number in (1, 2, 3, 4)] == [
+    import_ = uploaded(client)
+    content = client.get(at(import_, "columns/")).content.decode()
+    assert [chosen_target(content, number) for number in (1, 2, 3, 4)] == [
         "email",
         "first_name",
         "ignore",
         "birth_date",
     ]
-    shown = page(client, job, "columns/")
-    assert "UTF-8, comma · 4 columns" in shown
-    assert "ann@example.com bob@example.com eve@example.com" in shown
-    assert client.get(at(job))["Location"] == at(job, "columns/")
+    text = page(client, import_, "columns/")
+    assert "UTF-8, comma · 4 columns" in text
+    assert "ann@example.com bob@example.com eve@example.com" in text
+    assert client.get(at(import_))["Location"] == at(import_, "columns/")
 
 
 def test_what_identifies_nobody_or_looks_like_an_e_mail_is_pointed_out(client: Client) -> None:
-    job = uploaded(client, "first name,who\nAnn,ann@example.com\nBob,bob@example.com\nEve,eve@example.com\n")
-    client.post(at(job, "map/"), form(job, "ignore", "first_name"))
-    work(job)
-    shown = page(client, job, "columns/")
-    assert "No column identifies people: every row makes a new profile" in shown
-    assert "Column who looks like an e-mail (100 % of 3 values) but goes to an attribute" in shown
+    import_ = uploaded(
+        client, "first name,who\nAnn,ann@example.com\nBob,bob@example.com\nEve,eve@example.com\n"
+    )
+    client.post(at(import_, "map/"), form(import_, "ignore", "first_name"))
+    work(import_)
+    text = page(client, import_, "columns/")
+    assert "No column identifies people: every row makes a new profile" in text
+    assert "Column who looks like an e-mail (100 % of 3 values) but goes to an attribute" in text
 
 
-def group(client: Client, job: Import, name: str) -> list[str]:
+def group(client: Client, import_: Import, name: str) -> list[str]:
     """The headers of the columns in one group of the columns page."""
-    content = unescape(client.get(at(job, "columns/")).content.decode())
+    content = unescape(client.get(at(import_, "columns/")).content.decode())
     section = re.search(rf'<section[^>]* id="{name}".*?</section>', content, re.DOTALL)
     return re.findall(r'<div class="from"><b>(.*?)</b>', section[0]) if section else []
 
 
 def test_columns_stand_by_what_becomes_of_them(client: Client) -> None:
-    job = uploaded(
+    import_ = uploaded(
         client,
         "email,first name,city,city,further,plan\n"
         "ann@example.com,Ann,Ulm,Bonn,a@example.com,pro\n"
         "bob@example.com,Bob,Ulm,Bonn,b@example.com,\n"
         "eve@example.com,Eve,Ulm,Bonn,c@example.com,\n",
     )
-    assert group(client, job, "needs-answer") == ["city", "city", "further"]
-    assert group(client, job, "goes-in") == ["email", "first name"]
-    assert group(client, job, "left-out") == ["plan"]
-    text = page(client, job, "columns/")
+    assert group(client, import_, "needs-answer") == ["city", "city", "further"]
+    assert group(client, import_, "goes-in") == ["email", "first name"]
+    assert group(client, import_, "left-out") == ["plan"]
+    text = page(client, import_, "columns/")
     for part in (
         "All 3 values look like e-mail addresses, but the column is left out.",
         "3 columns need your answer",
         "1 column with data is left out plan",
         "filled in 1 of the first 3 rows",
-        "People are found by E-mail",
+        "People are match by E-mail",
         "Every cell of the first 3 rows can be read",
     ):
         assert part in text, part
     client.post(
-        at(job, "map/"), form(job, "email", "first_name", "city", "ignore", "ignore", "ignore", check="1")
+        at(import_, "map/"),
+        form(import_, "email", "first_name", "city", "ignore", "ignore", "ignore", check="1"),
     )
-    assert group(client, job, "needs-answer") == [], "left out by a person"
-    assert "Every column has an answer" in page(client, job, "columns/")
+    assert group(client, import_, "needs-answer") == [], "left out by a person"
+    assert "Every column has an answer" in page(client, import_, "columns/")
 
 
 def test_checking_again_saves_and_plans_nothing(client: Client) -> None:
-    job = uploaded(client)
-    answer = client.post(at(job, "map/"), form(job, "email", "last_name", "ignore", "birth_date", check="1"))
-    assert answer["Location"] == at(job, "columns/")
-    assert told(client, answer) == "The columns are saved and checked again. Nothing is planned yet."
-    job.refresh_from_db()
-    assert (job.state, job.mapping["First name"]["to"]) == ("uploaded", "last_name")
+    import_ = uploaded(client)
+    answer = client.post(
+        at(import_, "map/"), form(import_, "email", "last_name", "ignore", "birth_date", check="1")
+    )
+    assert answer["Location"] == at(import_, "columns/")
+    assert message_after(client, answer) == "The columns are saved and checked again. Nothing is planned yet."
+    import_.refresh_from_db()
+    assert (import_.state, import_.mapping["First name"]["to"]) == ("uploaded", "last_name")
 
 
 def test_a_row_is_shown_as_it_arrives(client: Client) -> None:
-    job = uploaded(client)
-    content = client.get(at(job, "columns/")).content.decode()
+    import_ = uploaded(client)
+    content = client.get(at(import_, "columns/")).content.decode()
     rows = [
         " ".join(unescape(re.sub(r"<[^>]+>", " ", row)).split())
         for row in re.findall(r'data-row="\d"[^>]*>(.*?)</dl>', content, re.DOTALL)
@@ -329,90 +334,98 @@ def test_a_row_is_shown_as_it_arrives(client: Client) -> None:
         "Bob This row would be rejected: Birth date : Not a date. Write YYYY-MM-DD, for example 1990-02-28."
         " E-mail bob@example.com"
     )
-    text = page(client, job, "columns/")
+    text = page(client, import_, "columns/")
     assert "1 of 2 can be read. Not a date." in text
     assert "1 of the first 4 rows would be rejected" in text
 
 
 def test_a_yes_asks_where_people_agreed(client: Client) -> None:
-    job = uploaded(client, "email,newsletter\nann@example.com,yes\nbob@example.com,no\neve@example.com,\n")
-    assert group(client, job, "needs-answer") == ["newsletter"]
-    assert "1 said yes and 1 said no" in page(client, job, "columns/")
-    chosen = form(job, "email", "consent.email.newsletter", **{"proof.2": "Sign-up form, version 3"})
-    client.post(at(job, "map/"), {**chosen, "check": "1"})
-    assert group(client, job, "goes-in") == ["email", "newsletter"]
-    content = client.get(at(job, "columns/")).content.decode()
+    import_ = uploaded(
+        client, "email,newsletter\nann@example.com,yes\nbob@example.com,no\neve@example.com,\n"
+    )
+    assert group(client, import_, "needs-answer") == ["newsletter"]
+    assert "1 said yes and 1 said no" in page(client, import_, "columns/")
+    chosen = form(import_, "email", "consent.email.newsletter", **{"proof.2": "Sign-up form, version 3"})
+    client.post(at(import_, "map/"), {**chosen, "check": "1"})
+    assert group(client, import_, "goes-in") == ["email", "newsletter"]
+    content = client.get(at(import_, "columns/")).content.decode()
     assert 'name="proof.2" value="Sign-up form, version 3"' in content
     assert content.count("Sign-up form, version 3") == 1, "it is no constant of the whole file"
-    job.refresh_from_db()
-    assert job.mapping["proof of newsletter"] == {
+    import_.refresh_from_db()
+    assert import_.mapping["proof of newsletter"] == {
         "to": "consent.email.newsletter.proof",
         "const": "Sign-up form, version 3",
     }
-    client.post(at(job, "map/"), form(job, "email", "consent.email.newsletter", **{"proof.2": "Form"}))
-    apply(client, work(job))
+    client.post(
+        at(import_, "map/"), form(import_, "email", "consent.email.newsletter", **{"proof.2": "Form"})
+    )
+    apply(client, work(import_))
     states = {consent.profile.email: consent.state for consent in Consent.objects.select_related("profile")}
     assert states == {"ann@example.com": "granted", "bob@example.com": "withdrawn"}
 
 
 def test_a_rule_of_its_own_is_linked(client: Client) -> None:
-    job = uploaded(client)
-    chosen = form(job, "email", "first_name", "ignore", "birth_date", **{"policy.2": "overwrite"})
-    client.post(at(job, "map/"), {**chosen, "check": "1"})
-    content = client.get(at(job, "columns/")).content.decode()
+    import_ = uploaded(client)
+    chosen = form(import_, "email", "first_name", "ignore", "birth_date", **{"policy.2": "overwrite"})
+    client.post(at(import_, "map/"), {**chosen, "check": "1"})
+    content = client.get(at(import_, "columns/")).content.decode()
     assert '<li><a href="#rule-2">First name</a>: replace it with the value in the file</li>' in content
     assert 'id="rule-2" name="policy.2"' in content
-    assert "1 column has its own rule" in text_of(client.get(at(job, "columns/")))
+    assert "1 column has its own rule" in text_of(client.get(at(import_, "columns/")))
 
 
 def test_reading_anew(client: Client) -> None:
-    job = uploaded(client, "Kunden 2026\nE-Mail;Vorname;Größe\nann@example.com;Jörg;1\n".encode("cp1252"))
-    job.refresh_from_db()
-    told_by = {"encoding": "cp1250", "delimiter": "semicolon", "header_line": "2", "has_header": "on"}
-    answer = client.post(at(job, "read/"), {**told_by, "revision": str(job.revision)})
-    assert told(client, answer) == "The file was read again. Look at the columns."
-    content = client.get(at(job, "columns/")).content.decode()
-    assert [goes(content, number) for number in (1, 2)] == ["email", "first_name"]
-    assert "Windows-1250 (Central Europe), semicolon · 3 columns" in text_of(client.get(at(job, "columns/")))
-    job.refresh_from_db()
+    import_ = uploaded(client, "Kunden 2026\nE-Mail;Vorname;Größe\nann@example.com;Jörg;1\n".encode("cp1252"))
+    import_.refresh_from_db()
+    reading = {"encoding": "cp1250", "delimiter": "semicolon", "header_line": "2", "has_header": "on"}
+    answer = client.post(at(import_, "read/"), {**reading, "revision": str(import_.revision)})
+    assert message_after(client, answer) == "The file was read again. Look at the columns."
+    content = client.get(at(import_, "columns/")).content.decode()
+    assert [chosen_target(content, number) for number in (1, 2)] == ["email", "first_name"]
+    assert "Windows-1250 (Central Europe), semicolon · 3 columns" in text_of(
+        client.get(at(import_, "columns/"))
+    )
+    import_.refresh_from_db()
     answer = client.post(
-        at(job, "read/"),
-        {"encoding": "cp1252", "delimiter": "comma", "header_line": "3", "revision": str(job.revision)},
+        at(import_, "read/"),
+        {"encoding": "cp1252", "delimiter": "comma", "header_line": "3", "revision": str(import_.revision)},
     )
     assert answer.status_code == 302
-    job.refresh_from_db()
-    assert job.headers == ["Column 1"]
+    import_.refresh_from_db()
+    assert import_.headers == ["Column 1"]
 
 
 def test_reading_anew_may_be_refused(client: Client) -> None:
-    job = uploaded(client)
-    before = (job.revision, job.headers)
+    import_ = uploaded(client)
+    before = (import_.revision, import_.headers)
     answer = client.post(
-        at(job, "read/"), {"header_line": "99", "has_header": "on", "revision": str(job.revision)}
+        at(import_, "read/"), {"header_line": "99", "has_header": "on", "revision": str(import_.revision)}
     )
-    assert (answer.status_code, said(answer)) == (
+    assert (answer.status_code, alert_of(answer)) == (
         400,
         "Line 99 cannot be the header: the file ends at line 5.",
     )
-    answer = client.post(at(job, "read/"), {"encoding": "klingon", "revision": str(job.revision)})
+    answer = client.post(at(import_, "read/"), {"encoding": "klingon", "revision": str(import_.revision)})
     assert answer.status_code == 400
-    assert said(answer).startswith("Choose one of utf-8, utf-16-le,")
-    answer = client.post(at(job, "read/"), {"encoding": "cp1252", "revision": str(job.revision + 1)})
-    assert (answer.status_code, said(answer)) == (
+    assert alert_of(answer).startswith("Choose one of utf-8, utf-16-le,")
+    answer = client.post(at(import_, "read/"), {"encoding": "cp1252", "revision": str(import_.revision + 1)})
+    assert (answer.status_code, alert_of(answer)) == (
         409,
         "The import was changed meanwhile by somebody else. Look at it again.",
     )
-    job.refresh_from_db()
-    assert (job.revision, job.headers) == before
+    import_.refresh_from_db()
+    assert (import_.revision, import_.headers) == before
 
 
 def test_a_new_attribute_on_the_spot(client: Client) -> None:
-    job = uploaded(client)
+    import_ = uploaded(client)
     new = {"new_name.3": "plan", "new_type.3": "text"}
-    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "new", "birth_date", **new))
-    assert answer["Location"] == at(job)
+    answer = client.post(
+        at(import_, "map/"), form(import_, "email", "first_name", "new", "birth_date", **new)
+    )
+    assert answer["Location"] == at(import_)
     assert AttributeDefinition.objects.get().name == "plan"
-    apply(client, work(job))
+    apply(client, work(import_))
     assert Profile.objects.get(first_name="Ann").attributes == {"plan": "pro"}
 
 
@@ -425,18 +438,18 @@ def test_a_new_attribute_on_the_spot(client: Client) -> None:
     ],
 )
 def test_a_new_attribute_needs_a_name_of_its_own(client: Client, name: str, sentence: str) -> None:
-    job = uploaded(client)
+    import_ = uploaded(client)
     new = {"new_name.3": name, "new_type.3": "number"}
-    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "new", "ignore", **new))
+    answer = client.post(at(import_, "map/"), form(import_, "email", "first_name", "new", "ignore", **new))
     content = answer.content.decode()
     assert answer.status_code == 400
     assert re.findall(r'class="error"[^>]*>(.*?)</p>', unescape(content)) == [sentence]
-    assert (goes(content, 3), goes(content, 4)) == ("new", "ignore")
+    assert (chosen_target(content, 3), chosen_target(content, 4)) == ("new", "ignore")
     assert f'name="new_name.3" value="{name}"' in content
     assert '<option value="number" selected' in content
     assert not AttributeDefinition.objects.exists()
-    job.refresh_from_db()
-    assert job.state == "uploaded"
+    import_.refresh_from_db()
+    assert import_.state == "uploaded"
 
 
 def test_a_new_attribute_is_for_those_who_may_define_one(
@@ -445,41 +458,43 @@ def test_a_new_attribute_is_for_those_who_may_define_one(
     user = make_user("ivo")
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_import", "add_import"]))
     client = as_user(user)
-    job = uploaded(client)
-    content = client.get(at(job, "columns/")).content.decode()
+    import_ = uploaded(client)
+    content = client.get(at(import_, "columns/")).content.decode()
     assert "New attribute" not in content
     assert "Save this mapping" not in content
     new = {"new_name.3": "plan", "new_type.3": "text"}
-    assert client.post(at(job, "map/"), form(job, "email", "", "new", "", **new)).status_code == 403
-    keep = client.post(at(job, "map/"), form(job, "email", "", "", "", keep="1", name="Shop"))
+    assert client.post(at(import_, "map/"), form(import_, "email", "", "new", "", **new)).status_code == 403
+    keep = client.post(at(import_, "map/"), form(import_, "email", "", "", "", keep="1", name="Shop"))
     assert keep.status_code == 403
     assert not AttributeDefinition.objects.exists()
     assert not SavedMapping.objects.exists()
 
 
 def test_constants(client: Client) -> None:
-    job = uploaded(client)
+    import_ = uploaded(client)
     more = {"const_to.1": "tags", "const_value.1": "newsletter-2026", "const_to.2": "country"}
     more["const_value.2"] = "Atlantis"
-    answer = client.post(at(job, "map/"), form(job, "email", "first_name", "ignore", "ignore", **more))
+    answer = client.post(
+        at(import_, "map/"), form(import_, "email", "first_name", "ignore", "ignore", **more)
+    )
     assert answer.status_code == 400
-    assert said(answer) == "Nothing was planned yet. Correct what is marked below."
+    assert alert_of(answer) == "Nothing was planned yet. Correct what is marked below."
     assert (
         'id="const-2-wrong">Not a country. Write its English name or ISO code, for example Poland or PL.</p>'
         in answer.content.decode()
     )
     more["const_value.2"] = "Poland"
-    client.post(at(job, "map/"), form(job, "email", "first_name", "ignore", "ignore", **more))
-    apply(client, work(job))
+    client.post(at(import_, "map/"), form(import_, "email", "first_name", "ignore", "ignore", **more))
+    apply(client, work(import_))
     ann = Profile.objects.get(first_name="Ann")
     assert ann.country == "PL"
-    assert [held.tag.name for held in ProfileTag.objects.filter(profile=ann)] == ["newsletter-2026"]
+    assert [row.tag.name for row in ProfileTag.objects.filter(profile=ann)] == ["newsletter-2026"]
 
 
 def test_problems_stand_at_their_column(client: Client) -> None:
-    job = uploaded(client)
+    import_ = uploaded(client)
     answer = client.post(
-        at(job, "map/"), form(job, "email", "email", "first_name", "ignore", **{"policy.3": "append"})
+        at(import_, "map/"), form(import_, "email", "email", "first_name", "ignore", **{"policy.3": "append"})
     )
     content = unescape(answer.content.decode())
     rows = re.findall(
@@ -490,58 +505,60 @@ def test_problems_stand_at_their_column(client: Client) -> None:
         ("First name", "“E-mail” and “First name” cannot all go to email. Choose one of them."),
         ("Plan", "“append” is for tags and lists. Choose fill_if_empty or overwrite."),
     ]
-    answer = client.post(at(job, "map/"), form(job, "ignore", "ignore", "ignore", "ignore"))
-    assert said(answer) == "Say for at least one column where it goes."
+    answer = client.post(at(import_, "map/"), form(import_, "ignore", "ignore", "ignore", "ignore"))
+    assert alert_of(answer) == "Say for at least one column where it goes."
     assert "to.1" in answer.content.decode()
 
 
 def test_columns_that_could_be_mixed_up_must_be_decided(client: Client) -> None:
-    job = uploaded(client, "email,city,city,\nann@example.com,Ulm,Bonn,x\n")
-    content = client.get(at(job, "columns/")).content.decode()
-    assert [goes(content, number) for number in (1, 2, 3, 4)] == ["email", "", "", ""]
-    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each goes."
+    import_ = uploaded(client, "email,city,city,\nann@example.com,Ulm,Bonn,x\n")
+    content = client.get(at(import_, "columns/")).content.decode()
+    assert [chosen_target(content, number) for number in (1, 2, 3, 4)] == ["email", "", "", ""]
+    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each chosen_target."
     assert unescape(content).count(both) == 2
-    answer = client.post(at(job, "map/"), form(job, "email", "city", "", ""))
+    answer = client.post(at(import_, "map/"), form(import_, "email", "city", "", ""))
     assert answer.status_code == 400
     assert unescape(answer.content.decode()).count(both) == 1
-    answer = client.post(at(job, "map/"), form(job, "email", "city", "ignore", "ignore"))
-    assert answer["Location"] == at(job)
+    answer = client.post(at(import_, "map/"), form(import_, "email", "city", "ignore", "ignore"))
+    assert answer["Location"] == at(import_)
 
 
 def test_kept_mappings(client: Client, dana: User) -> None:
-    job = uploaded(client)
-    chosen = form(job, "email", "last_name", "ignore", "ignore", policy="overwrite")
-    answer = client.post(at(job, "map/"), {**chosen, "keep": "1", "name": " "})
-    assert (answer.status_code, said(answer)) == (400, "Give the mapping a name to keep it.")
-    assert f'name="revision" value="{job.revision}"' in answer.content.decode(), "nothing was changed"
-    answer = client.post(at(job, "map/"), {**chosen, "keep": "1", "name": "Shop"})
-    assert told(client, answer) == "The mapping is saved as “Shop”."
+    import_ = uploaded(client)
+    chosen = form(import_, "email", "last_name", "ignore", "ignore", policy="overwrite")
+    answer = client.post(at(import_, "map/"), {**chosen, "keep": "1", "name": " "})
+    assert (answer.status_code, alert_of(answer)) == (400, "Give the mapping a name to keep it.")
+    assert f'name="revision" value="{import_.revision}"' in answer.content.decode(), "nothing was changed"
+    answer = client.post(at(import_, "map/"), {**chosen, "keep": "1", "name": "Shop"})
+    assert message_after(client, answer) == "The mapping is saved as “Shop”."
     kept = SavedMapping.objects.get()
     assert (kept.user, kept.mapping["First name"]["to"]) == (dana, "last_name")
-    told_of = AuditEntry.objects.get(action="mapping.keep")
-    assert (told_of.user, told_of.subject) == (dana, f"mapping:{kept.pk}")
-    assert told_of.detail == {"import": job.pk, "columns": 4, "replaced": False}
+    entry = AuditEntry.objects.get(action="mapping.keep")
+    assert (entry.user, entry.subject) == (dana, f"mapping:{kept.pk}")
+    assert entry.detail == {"import": import_.pk, "columns": 4, "replaced": False}
     other = uploaded(client, "E-mail,First name\nzoe@example.com,Zoe\n")
     answer = client.post(at(other, "map/"), form(other, use="1", saved="99999"))
-    assert (answer.status_code, said(answer)) == (409, "Choose a saved mapping.")
+    assert (answer.status_code, alert_of(answer)) == (409, "Choose a saved mapping.")
     answer = client.post(at(other, "map/"), form(other, use="1", saved=str(kept.pk)))
-    assert told(client, answer) == "“Shop” is used. 2 of its columns are not in this file."
+    assert message_after(client, answer) == "“Shop” is used. 2 of its columns are not in this file."
     content = client.get(at(other, "columns/")).content.decode()
-    assert [goes(content, number) for number in (1, 2)] == ["email", "last_name"]
+    assert [chosen_target(content, number) for number in (1, 2)] == ["email", "last_name"]
     other.refresh_from_db()
     assert other.options["policy"] == "overwrite"
 
 
 def test_a_mapping_shown_before_somebody_elses_is_stale(client: Client) -> None:
-    job = uploaded(client)
-    shown = form(job, "email", "last_name", "ignore", "ignore")
-    client.post(at(job, "read/"), {"encoding": "cp1252", "has_header": "on", "revision": shown["revision"]})
-    answer = client.post(at(job, "map/"), shown)
-    assert (answer.status_code, said(answer)) == (
+    import_ = uploaded(client)
+    stale = form(import_, "email", "last_name", "ignore", "ignore")
+    client.post(
+        at(import_, "read/"), {"encoding": "cp1252", "has_header": "on", "revision": stale["revision"]}
+    )
+    answer = client.post(at(import_, "map/"), stale)
+    assert (answer.status_code, alert_of(answer)) == (
         409,
         "The import was changed meanwhile by somebody else. Look at it again.",
     )
-    assert goes(answer.content.decode(), 2) == "first_name", "theirs is shown, not what was sent"
+    assert chosen_target(answer.content.decode(), 2) == "first_name", "theirs is shown, not what was sent"
 
 
 # --- Plan, apply, report --------------------------------------------------------------------------------
@@ -549,9 +566,9 @@ def test_a_mapping_shown_before_somebody_elses_is_stale(client: Client) -> None:
 
 def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
     eve = make_profile(email="eve@example.com", first_name="Eve")
-    job = planned(client)
+    import_ = planned(client)
     assert Profile.objects.count() == 1
-    shown = page(client, job)
+    text = page(client, import_)
     for part in (
         "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
@@ -561,32 +578,33 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
         "1 rejected",
         "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",
         "Apply 1 row",
+        "New people, sample All rows as CSV Line Name E-mail Phone City 2 Ann ann@example.com",
     ):
-        assert part in shown
-    job = planned(
+        assert part in text
+    import_ = planned(
         client, "email,first name,city\neve@example.com,Evelyn,Ulm\n", "email", "first_name", "city"
     )
-    shown = page(client, job)
-    assert "Changes, sample All 1 as CSV" in shown
-    assert "· 1 row ·" in shown
-    assert "2 Eve City empty Ulm" in shown
-    assert "Evelyn" not in shown, "fill_if_empty leaves the name alone"
-    assert f'href="/admin/profiles/profile/{eve.pk}/change/"' in client.get(at(job)).content.decode()
+    text = page(client, import_)
+    assert "Changes, sample All 1 as CSV" in text
+    assert "· 1 row ·" in text
+    assert "2 Eve City empty Ulm" in text
+    assert "Evelyn" not in text, "fill_if_empty leaves the name alone"
+    assert f'href="/admin/profiles/profile/{eve.pk}/change/"' in client.get(at(import_)).content.decode()
 
 
 def test_problems_are_grouped_by_reason(client: Client, watcher: Client) -> None:
     rows = "".join(
         f"a{number}@example.com,{day}\n" for number, day in enumerate(["31/02/1990"] * 3 + ["soon"])
     )
-    job = planned(client, f"email,born\n{rows}nobody,\n", "email", "birth_date")
-    text = page(client, job)
+    import_ = planned(client, f"email,born\n{rows}nobody,\n", "email", "birth_date")
+    text = page(client, import_)
     assert "Rejected 5 rows" in text
     assert "4 × born 31/02/1990 soon Not a date." in text
     assert "First in line 2 Fix in mapping of born" in text
     assert "1 × email nobody Not an e-mail address" in text
-    assert f'href="{at(job, "columns/")}#column-2"' in client.get(at(job)).content.decode()
-    assert 'id="column-2"' in client.get(at(job, "columns/")).content.decode()
-    assert "Fix in mapping" not in page(watcher, job)
+    assert f'href="{at(import_, "columns/")}#column-2"' in client.get(at(import_)).content.decode()
+    assert 'id="column-2"' in client.get(at(import_, "columns/")).content.decode()
+    assert "Fix in mapping" not in page(watcher, import_)
 
 
 def test_a_plan_waits_in_the_list(client: Client) -> None:
@@ -595,8 +613,8 @@ def test_a_plan_waits_in_the_list(client: Client) -> None:
 
 
 def test_settings_and_mapping_stay_to_be_read(client: Client, watcher: Client) -> None:
-    job = apply(client, planned(client))
-    for text in (page(client, job), page(watcher, job)):
+    import_ = apply(client, planned(client))
+    for text in (page(client, import_), page(watcher, import_)):
         settings_ = text[text.index("File settings and mapping") :]
         assert "Encoding UTF-8 Delimiter comma Header in line 1" in settings_
         assert "When a person already has a value Keep it, fill only what is empty" in settings_
@@ -605,14 +623,17 @@ def test_settings_and_mapping_stay_to_be_read(client: Client, watcher: Client) -
 
 def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     make_profile(email="eve@example.com", first_name="Eve")
-    job = planned(client, "email,street\neve@example.com,Elm 1\nzoe.example.com,Oak 2\n", "email", "street")
-    assert "zoe.example.com" in page(client, job)
-    shown = page(watcher, job)
-    assert "1 × email ••• " in shown
+    import_ = planned(
+        client, "email,street\neve@example.com,Elm 1\nzoe.example.com,Oak 2\n", "email", "street"
+    )
+    assert "zoe.example.com" in page(client, import_)
+    text = page(watcher, import_)
+    assert "1 × email ••• " in text
+    assert "New people, sample" not in text
     for hidden in ("zoe.example.com", "Elm 1", "Eve "):
-        assert hidden not in shown
+        assert hidden not in text
     for path in ("plan.csv", "rejected.csv"):
-        rows = b"".join(watcher.get(at(job, path)).streaming_content).decode()
+        rows = b"".join(watcher.get(at(import_, path)).streaming_content).decode()
         assert not any(hidden in rows for hidden in ("zoe.example.com", "Elm 1", "Oak 2", "Eve"))
 
 
@@ -622,67 +643,67 @@ def test_the_sample_is_masked_for_others(
     """Who may import, but see nobody's data, sees the cells of their own files alone."""
     user = make_user("ivo")
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_import", "add_import"]))
-    job = uploaded(client)
-    assert "ann@example.com" in page(client, job, "columns/")
-    masked = page(as_user(user), job, "columns/")
+    import_ = uploaded(client)
+    assert "ann@example.com" in page(client, import_, "columns/")
+    masked = page(as_user(user), import_, "columns/")
     assert "••• E-mail •••" in masked
-    assert not any(hidden in masked for hidden in ("ann@example.com", "Ann", "1990-02-28", "31/02/1990"))
+    assert not any(hidden in masked for hidden in ("ann@example.com", "Ann", "31/02/1990"))
 
 
 def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:
-    job = planned(
+    import_ = planned(
         client, 'email,first name\nann@example.com,"Ann\nbob@example.com,Bob\n', "email", "first_name"
     )
-    assert job.state == "failed"
+    assert import_.state == "failed"
     sentence = (
         "A quote opened at line 2 is never closed. Close it, or double it where it is part of the text, and"
         " upload the file again."
     )
-    shown = page(client, job)
-    assert said(client.get(at(job))) == sentence
-    assert "Change columns" in shown
-    assert "What will happen" not in shown
+    text = page(client, import_)
+    assert alert_of(client.get(at(import_))) == sentence
+    assert "Change columns" in text
+    assert "What will happen" not in text
 
 
 def test_nothing_to_write(client: Client) -> None:
-    job = planned(client, "email\nnobody\n", "email")
-    shown = page(client, job)
-    assert "There is nothing to write: every row is up to date already or was rejected." in shown
-    assert re.search(r'<button class="btn primary" disabled>', client.get(at(job)).content.decode())
+    import_ = planned(client, "email\nnobody\n", "email")
+    text = page(client, import_)
+    assert "There is nothing to write: every row is up to date already or was rejected." in text
+    assert re.search(r'<button class="btn primary" disabled>', client.get(at(import_)).content.decode())
 
 
 def test_applying_and_the_report(client: Client) -> None:
-    job = planned(client)
-    answer = client.post(at(job, "apply/"), {"revision": str(job.revision)})
-    assert answer["Location"] == at(job)
-    running = page(client, job)
+    import_ = planned(client)
+    answer = client.post(at(import_, "apply/"), {"revision": str(import_.revision)})
+    assert answer["Location"] == at(import_)
+    running = page(client, import_)
     assert "Applying the plan" in running
     assert "A summary comes by e-mail when it is done." in running
-    work(job)
-    shown = page(client, job)
+    work(import_)
+    text = page(client, import_)
     for part in (
         "What happened",
         "2 new people",
         "1 rejected",
         "2 people imported. Show them · correct 1 rejected row",
     ):
-        assert part in shown
-    link = f"/admin/profiles/profile/?import={job.pk}"
-    assert f'href="{link}"' in client.get(at(job)).content.decode()
+        assert part in text
+    link = f"/admin/profiles/profile/?import={import_.pk}"
+    assert f'href="{link}"' in client.get(at(import_)).content.decode()
     people = text_of(client.get(link))
     assert "Ann" in people
     assert "2 people match" in people
     assert Mail.objects.get().subject == "Import of people.csv: done, 4 rows"
     listed = text_of(client.get(URL))
     assert "people.csv" in listed
-    assert client.get(at(job, "columns/"))["Location"] == at(job)
-    answer = client.post(at(job, "apply/"), {"back": at(job)})
-    assert told(client, answer) == "This import is done; only a planned one can be applied."
+    assert client.get(at(import_, "columns/"))["Location"] == at(import_)
+    answer = client.post(at(import_, "apply/"), {"back": at(import_)})
+    assert message_after(client, answer) == "This import is done; only a planned one can be applied."
 
 
 def test_downloads(client: Client) -> None:
-    job = apply(client, planned(client))
-    answer = client.get(at(job, "rejected.csv"))
+    import_ = apply(client, planned(client))
+    answer = client.get(at(import_, "rejected.csv"))
     assert answer["Content-Disposition"] == 'attachment; filename="people-rejected.csv"'
     assert list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode()))) == [
         [
@@ -704,7 +725,7 @@ def test_downloads(client: Client) -> None:
             "31/02/1990",
         ],
     ]
-    answer = client.get(at(job, "plan.csv"))
+    answer = client.get(at(import_, "plan.csv"))
     assert answer["Content-Disposition"] == 'attachment; filename="people-plan.csv"'
     rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
     assert [row[:2] for row in rows] == [
@@ -724,17 +745,17 @@ def test_downloads(client: Client) -> None:
 def test_the_template_is_guessed_completely(client: Client) -> None:
     AttributeDefinition.objects.create(name="plan")
     head = client.get(f"{URL}template.csv").content
-    job = uploaded(client, head + b"Ann,Lee,ann@example.com,PL,vip,A1,pro\r\n")
-    content = client.get(at(job, "columns/")).content.decode()
-    assert [goes(content, number) for number in range(1, 8)] == head.decode().strip().split(",")
+    import_ = uploaded(client, head + b"Ann,Lee,ann@example.com,PL,vip,A1,pro\r\n")
+    content = client.get(at(import_, "columns/")).content.decode()
+    assert [chosen_target(content, number) for number in range(1, 8)] == head.decode().strip().split(",")
 
 
 def test_rejected_rows_corrected_go_in(client: Client) -> None:
-    job = apply(client, planned(client))
-    rejected = b"".join(client.get(at(job, "rejected.csv")).streaming_content)
+    import_ = apply(client, planned(client))
+    rejected = b"".join(client.get(at(import_, "rejected.csv")).streaming_content)
     again = uploaded(client, rejected.replace(b"31/02/1990", b"1990-02-28"))
     content = client.get(at(again, "columns/")).content.decode()
-    chosen = [goes(content, number) for number in range(1, 8)]
+    chosen = [chosen_target(content, number) for number in range(1, 8)]
     assert chosen == ["ignore", "ignore", "ignore", "email", "first_name", "ignore", "birth_date"]
     client.post(at(again, "map/"), form(again, *chosen))
     apply(client, work(again))
@@ -742,60 +763,66 @@ def test_rejected_rows_corrected_go_in(client: Client) -> None:
 
 
 def test_a_plan_people_did_not_see_is_not_applied(client: Client) -> None:
-    job = planned(client)
-    answer = client.post(at(job, "apply/"), {"revision": str(job.revision - 1), "back": at(job)})
-    assert told(client, answer) == "The mapping was changed after this plan was shown. Look at the new plan."
-    job.refresh_from_db()
-    assert job.state == "planned"
+    import_ = planned(client)
+    answer = client.post(at(import_, "apply/"), {"revision": str(import_.revision - 1), "back": at(import_)})
+    assert (
+        message_after(client, answer)
+        == "The mapping was changed after this plan was shown. Look at the new plan."
+    )
+    import_.refresh_from_db()
+    assert import_.state == "planned"
     assert not Profile.objects.exists()
 
 
 def test_discarding(client: Client) -> None:
-    job = planned(client)
-    answer = client.post(at(job, "cancel/"), {"back": at(job)})
-    assert told(client, answer) == "Nothing was written, and nothing will be."
-    job.refresh_from_db()
-    assert job.state == "canceled"
-    answer = client.post(at(job, "cancel/"), {"back": at(job)})
-    assert told(client, answer) == "This import is canceled; nothing is running."
-    assert client.get(at(job, "columns/")).status_code == 200, "it can be mapped and planned again"
+    import_ = planned(client)
+    answer = client.post(at(import_, "cancel/"), {"back": at(import_)})
+    assert message_after(client, answer) == "Nothing was written, and nothing will be."
+    import_.refresh_from_db()
+    assert import_.state == "canceled"
+    answer = client.post(at(import_, "cancel/"), {"back": at(import_)})
+    assert message_after(client, answer) == "This import is canceled; nothing is running."
+    assert client.get(at(import_, "columns/")).status_code == 200, "it can be mapped and planned again"
 
 
 def test_pausing_resuming_and_stopping(client: Client) -> None:
-    job = planned(client)
-    answer = client.post(at(job, "pause/"), {"back": at(job)})
-    assert told(client, answer) == "This import is planned; nothing is running."
-    client.post(at(job, "apply/"), {"revision": str(job.revision)})
-    answer = client.post(at(job, "pause/"))
-    assert told(client, answer) == "The import pauses after the step it is in."
-    work(job)
+    import_ = planned(client)
+    answer = client.post(at(import_, "pause/"), {"back": at(import_)})
+    assert message_after(client, answer) == "This import is planned; nothing is running."
+    client.post(at(import_, "apply/"), {"revision": str(import_.revision)})
+    answer = client.post(at(import_, "pause/"))
+    assert message_after(client, answer) == "The import pauses after the step it is in."
+    work(import_)
     assert not Profile.objects.exists()
-    assert "paused" in page(client, job).lower()
-    answer = client.post(at(job, "resume/"))
-    assert told(client, answer) == "The import continues where it stopped."
-    assert told(client, client.post(at(job, "pause/"))) == "The import pauses after the step it is in."
-    answer = client.post(at(job, "cancel/"))
-    assert told(client, answer) == "The import stops after the step it is in; what it wrote stays."
-    job.refresh_from_db()
-    assert (job.state, job.counts["created"], job.counts["not_applied"]) == ("canceled", 0, 2)
-    assert "2 not imported" in page(client, job)
-    answer = client.post(at(job, "resume/"), {"back": at(job)})
-    assert told(client, answer) == "This import is canceled; there is nothing to resume."
+    assert "paused" in page(client, import_).lower()
+    answer = client.post(at(import_, "resume/"))
+    assert message_after(client, answer) == "The import continues where it stopped."
+    assert (
+        message_after(client, client.post(at(import_, "pause/")))
+        == "The import pauses after the step it is in."
+    )
+    answer = client.post(at(import_, "cancel/"))
+    assert message_after(client, answer) == "The import stops after the step it is in; what it wrote stays."
+    import_.refresh_from_db()
+    assert (import_.state, import_.counts["created"], import_.counts["not_applied"]) == ("canceled", 0, 2)
+    assert "2 not imported" in page(client, import_)
+    answer = client.post(at(import_, "resume/"), {"back": at(import_)})
+    assert message_after(client, answer) == "This import is canceled; there is nothing to resume."
 
 
 def test_a_file_that_is_gone_says_so(client: Client) -> None:
-    job = planned(client)
-    job.file.storage.delete(job.file.name)
-    answer = client.get(at(job, "rejected.csv"))
-    assert told(client, answer) == (
+    import_ = planned(client)
+    import_.file.storage.delete(import_.file.name)
+    answer = client.get(at(import_, "rejected.csv"))
+    assert message_after(client, answer) == (
         "The file of this import is gone. Files are kept for 30 days after the import's end."
     )
-    drop_partition(job)
-    answer = client.get(at(job, "plan.csv"))
-    assert told(client, answer) == (
+    drop_partition(import_)
+    answer = client.get(at(import_, "plan.csv"))
+    assert message_after(client, answer) == (
         "The rows of this import are gone. They are kept for 30 days after its end."
     )
-    assert "The single rows of this import are no longer kept; its counts are." in page(client, job)
+    assert "The single rows of this import are no longer kept; its counts are." in page(client, import_)
 
 
 # --- Who may do what ------------------------------------------------------------------------------------
@@ -805,36 +832,36 @@ WRITES = ("read/", "map/", "apply/", "pause/", "resume/", "cancel/")
 
 
 def test_three_levels(olga: User, watcher: Client, client: Client, as_user: Login) -> None:
-    job = planned(client)
+    import_ = planned(client)
     nobody = as_user(olga)
     for path in ("", "add/", "template.csv"):
         assert nobody.get(URL + path).status_code == 403, path
     for path in (*READS, "columns/"):
-        assert nobody.get(at(job, path)).status_code == 403, path
+        assert nobody.get(at(import_, path)).status_code == 403, path
     for who in (nobody, watcher):
         for path in WRITES:
-            assert who.post(at(job, path), {"revision": job.revision}).status_code == 403, path
+            assert who.post(at(import_, path), {"revision": import_.revision}).status_code == 403, path
         assert send(who).status_code == 403
-    for path in (URL, f"{URL}template.csv", *(at(job, path) for path in READS)):
+    for path in (URL, f"{URL}template.csv", *(at(import_, path) for path in READS)):
         assert watcher.get(path).status_code == 200, path
         assert client.get(path).status_code == 200, path
     assert watcher.get(f"{URL}add/").status_code == 403
-    assert watcher.get(at(job, "columns/")).status_code == 403
-    shown = watcher.get(at(job)).content.decode() + watcher.get(URL).content.decode()
+    assert watcher.get(at(import_, "columns/")).status_code == 403
+    text = watcher.get(at(import_)).content.decode() + watcher.get(URL).content.decode()
     for control in ("Import a file", "Change columns", "Discard", "Apply 2"):
-        assert control not in shown
-    job.refresh_from_db()
-    assert job.state == "planned"
-    assert client.get(at(job, "apply/")).status_code == 405
-    assert client.post(at(job)).status_code == 405
+        assert control not in text
+    import_.refresh_from_db()
+    assert import_.state == "planned"
+    assert client.get(at(import_, "apply/")).status_code == 405
+    assert client.post(at(import_)).status_code == 405
 
 
 def test_before_it_is_mapped_there_is_little_to_see(watcher: Client, client: Client) -> None:
-    job = uploaded(client)
-    shown = page(watcher, job)
-    assert "Nothing is planned yet Somebody who may import has to say first" in shown
-    assert "What will happen" not in shown
-    assert "Apply" not in shown.replace("Apply Report", "")
+    import_ = uploaded(client)
+    text = page(watcher, import_)
+    assert "Nothing is planned yet Somebody who may import has to say first" in text
+    assert "What will happen" not in text
+    assert "Apply" not in text.replace("Apply Report", "")
 
 
 def test_addresses_of_no_import(client: Client) -> None:

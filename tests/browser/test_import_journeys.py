@@ -91,8 +91,8 @@ def correct(path: Path) -> None:
             "C-9003": (7, "1990-03-31"),
         }
         if row[3] in by_id:
-            place, value = by_id[row[3]]
-            row[place] = value
+            position, value = by_id[row[3]]
+            row[position] = value
         row += [""] * (len(head) - len(row))
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *rows])
@@ -178,17 +178,17 @@ def test_an_ugly_file_becomes_people(
     check(seen, heading="People")
     assert page.locator("table.people tbody tr").count() == 3
 
-    for words, who in (
+    for query, name in (
         ("bob.lee@", "Bob Lee"),
         ("C-9003", "Eve O'Neil"),
         ("max blo", "Max Blocked"),
         ("=cmd", FORMULA),
     ):
         seen.open("/admin/profiles/profile/")
-        page.get_by_role("search", name="People", exact=True).get_by_role("searchbox").fill(words)
+        page.get_by_role("search", name="People", exact=True).get_by_role("searchbox").fill(query)
         page.keyboard.press("Enter")
         page.get_by_text("1 person matches").wait_for()
-        page.locator("table.people").get_by_role("link", name=who).wait_for()
+        page.locator("table.people").get_by_role("link", name=name).wait_for()
     assert Profile.objects.count() == 6
     seen.open("/admin/imports/import/")
     check(seen, heading="Imports")
@@ -317,10 +317,10 @@ def test_public_example_files(visit: Go, dana: User) -> None:
             ends.append((path.name, "to be mapped", page.get_by_role("alert").inner_text()))
             continue
         work()
-        job = Import.objects.latest("pk")
-        seen.open(f"/admin/imports/import/{job.pk}/change/")
-        page.get_by_role("heading", level=1, name=job.name).wait_for()
-        ends.append((path.name, job.state, job.problem))
+        import_ = Import.objects.latest("pk")
+        seen.open(f"/admin/imports/import/{import_.pk}/change/")
+        page.get_by_role("heading", level=1, name=import_.name).wait_for()
+        ends.append((path.name, import_.state, import_.problem))
     assert not [answer for answer in answers if answer[0] >= 500]
     assert all(state == "planned" or sentence.endswith(".") for _, state, sentence in ends), ends
     assert {state for _, state, _ in ends} <= {"planned", "failed", "refused", "to be mapped"}

@@ -90,6 +90,8 @@ def parts_of(out):
         ("Date of Birth", "birth_date"),
         ("Straße", "street"),
         ("país", "country"),
+        ("Country/Region", "country"),
+        ("State/Region", "state"),
         ("Kunden-Nr.", "customer_id"),
         ("reference_id", "reference_id"),
         ("Tags", "tags"),
