@@ -27,7 +27,7 @@ ON_CONFLICT = {
 OUTCOMES = {
     "created": ("new person", "new people", "new"),
     "updated": ("updated with new information", "updated with new information", "upd"),
-    "unchanged": ("already up to date", "already up to date", "same"),
+    "unchanged": ("already fully present", "already fully present", "same"),
     "duplicate_in_file": ("repeats a person of the file", "repeat a person of the file", "same"),
     "failed": ("rejected", "rejected", "bad"),
     "conflict": ("matches two people, left out", "match two people, left out", "warn"),

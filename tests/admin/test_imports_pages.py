@@ -573,7 +573,7 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
         "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
         "1 new person",
-        "1 already up to date",
+        "1 already fully present",
         "1 repeats a person of the file",
         "1 rejected",
         "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",
@@ -668,7 +668,7 @@ def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:
 def test_nothing_to_write(client: Client) -> None:
     import_ = planned(client, "email\nnobody\n", "email")
     text = page(client, import_)
-    assert "There is nothing to write: every row is up to date already or was rejected." in text
+    assert "There is nothing to write: every row is present already or was rejected." in text
     assert re.search(r'<button class="btn primary" disabled>', client.get(at(import_)).content.decode())
 
 
