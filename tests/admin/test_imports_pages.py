@@ -299,7 +299,7 @@ def test_columns_stand_by_what_becomes_of_them(client: Client) -> None:
         "3 columns need your answer",
         "1 column with data is left out plan",
         "filled in 1 of the first 3 rows",
-        "People are match by E-mail",
+        "People are found by E-mail",
         "Every cell of the first 3 rows can be read",
     ):
         assert part in text, part
@@ -514,7 +514,7 @@ def test_columns_that_could_be_mixed_up_must_be_decided(client: Client) -> None:
     import_ = uploaded(client, "email,city,city,\nann@example.com,Ulm,Bonn,x\n")
     content = client.get(at(import_, "columns/")).content.decode()
     assert [chosen_target(content, number) for number in (1, 2, 3, 4)] == ["email", "", "", ""]
-    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each chosen_target."
+    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each goes."
     assert unescape(content).count(both) == 2
     answer = client.post(at(import_, "map/"), form(import_, "email", "city", "", ""))
     assert answer.status_code == 400
