@@ -73,6 +73,13 @@ def focused(page: Any, heading: str) -> bool:
     return bool(page.evaluate("document.activeElement.textContent") == heading)
 
 
+def targets(page: Any) -> list[str]:
+    """Where each column goes, in the order of the file."""
+    boxes = page.locator("select[data-target]")
+    chosen = boxes.evaluate_all("boxes => boxes.map(box => [box.dataset.target, box.value])")
+    return [to for _, to in sorted(chosen, key=lambda entry: int(entry[0]))]
+
+
 def rejected(page: Any) -> list[list[str]]:
     """How often, column and values of each reason for which rows are rejected."""
     reasons = page.locator("ul.rejected > li")
@@ -124,7 +131,7 @@ def test_an_ugly_file_becomes_people(
 
     upload(seen, ugly)
     check(seen, heading="Before you go on")
-    chosen = page.locator("select[data-target]").evaluate_all("boxes => boxes.map(box => box.value)")
+    chosen = targets(page)
     assert chosen[:6] == ["customer_id", "first_name", "last_name", "email", "birth_date", "country"]
     name = page.get_by_label("Name of the new attribute for plan")
     assert not name.is_visible()
@@ -167,7 +174,7 @@ def test_an_ugly_file_becomes_people(
     seen.open(ADD)
     upload(seen, corrected)
     check(seen, heading="Before you go on")
-    chosen = page.locator("select[data-target]").evaluate_all("boxes => boxes.map(box => box.value)")
+    chosen = targets(page)
     assert chosen[:4] == ["ignore", "ignore", "ignore", "customer_id"]
     assert chosen[-1] == "attributes.plan"
     plan(seen)
