@@ -185,8 +185,8 @@ def _duplicates(user: Any) -> Kpi:
     names = ((Tier.CERTAIN, "certain"), (Tier.PROBABLE, "probable"), (Tier.POSSIBLE, "possible"))
     footer = " · ".join(f"{tiers.get(tier, 0):,} {name}" for tier, name in names)
     total = sum(tiers.get(tier, 0) for tier, _ in names)
-    found = trend.found_by_day()
-    note = f"{found.total:,} found in {DAYS} days"
+    found, decided = trend.found_by_day(), trend.decided_by_day()
+    note = f"{found.total:,} found, {decided.total:,} decided in {DAYS} days"
     return Kpi(f"{total:,}", found, note, footer=footer, url=url("admin:profiles_duplicatepair_changelist"))
 
 
