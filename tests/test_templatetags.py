@@ -12,7 +12,17 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.templatetags.cdp import ago, ago_by_hour, badge_class, duration, label, number, sentence, split_bar
+from cdp.templatetags.cdp import (
+    ago,
+    ago_by_hour,
+    badge_class,
+    breakable,
+    duration,
+    label,
+    number,
+    sentence,
+    split_bar,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +107,16 @@ def test_parts_of_a_bar_fill_it(counts: list[int]) -> None:
     assert sum(widths) == pytest.approx(100 if any(counts) else 0, abs=0.01)
     assert "style" not in html
     assert "<Part>" not in html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("ann@example.com", "ann@example.com"),
+        ("clara.fischer@example.com", "clara.<wbr>fischer<wbr>@example.<wbr>com"),
+        ("<b>&nobody@example.com", "&lt;b&gt;&amp;nobody<wbr>@example.<wbr>com"),
+        ("a" * 30, "a" * 30),
+    ],
+)
+def test_long_values_wrap_at_their_signs(text: str, html: str) -> None:
+    assert breakable(text) == html

@@ -6,6 +6,7 @@
 """
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.contrib.humanize.templatetags.humanize import intcomma
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from cdp.admin.navigation import Navigation
 from cdp.admin.navigation import navigation as build_navigation
@@ -59,6 +60,8 @@ _OUTCOME_CLASS = {
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # A live worker takes a job up within a second or two.
 WAITING_AFTER = 5
+# Values of this length fit any column.
+_UNBROKEN = 17
 
 
 @register.filter
@@ -203,6 +206,16 @@ def split_bar(*parts: Any) -> SafeString:
             ((part, label, number(count)) for label, count, part in triples),
         ),
     )
+
+
+@register.filter
+def breakable(text: Any) -> SafeString | str:
+    """A long value that may wrap before its “@” and behind its dots, dashes and underscores, not inside a word."""
+    value = str(text)
+    if len(value) <= _UNBROKEN:
+        return value
+    pieces = re.split(r"(?=@)|(?<=[._/-])", value)
+    return format_html_join(mark_safe("<wbr>"), "{}", ((piece,) for piece in pieces))
 
 
 @register.filter

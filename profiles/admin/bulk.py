@@ -1,4 +1,4 @@
-"""Doing something to many people: a page that says the exact count and holds the list still, then the deed."""
+"""People ticked or filtered → a confirmation with their exact count → the action on exactly these."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SAMPLE = 8
 @write("profiles.view_profile")
 def bulk(request: HttpRequest, action: str) -> HttpResponse:
     """First call: the ids ticked, or everybody matching the list's filters → the confirmation.
-    Second call: the signed list and the confirmation → the deed."""
+    Second call: the signed list and the confirmation → the action."""
     if action not in _VERBS:
         raise Http404(f"“{action}” is not something to do to many people.")
     if not request.user.has_perm(_PERMISSION[action]):
@@ -90,12 +90,12 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
     sample = Profile.objects.filter(pk__in=ids[:_SAMPLE]).order_by("pk")
     specs = attribute_specs() if action == "set" else {}
     context = {
-        "title": f"{_VERBS[action]} {_people(len(ids))}",
+        "title": f"{_VERBS[action]} {_count(len(ids))}",
         "action": action,
         "verb": _VERBS[action],
         "count": len(ids),
         "frozen": frozen,
-        "sample": [one if may_see(request) else mask_profile(one) for one in sample],
+        "sample": [profile if may_see(request) else mask_profile(profile) for profile in sample],
         "more": max(0, len(ids) - _SAMPLE),
         "is_job": len(ids) > INLINE,
         "problems": problems,
@@ -107,7 +107,7 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
     return render(request, "bulk.html", context)
 
 
-def _people(count: int) -> str:
+def _count(count: int) -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
@@ -115,16 +115,16 @@ def _thaw(request: HttpRequest, action: str) -> list[int]:
     """The list as it was counted, for this person and action alone, within the hour."""
     expired = "This confirmation is too old or not yours. Choose the people again."
     try:
-        held = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
+        signed = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
     except signing.BadSignature as error:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
-    if held["a"] != action or held["u"] != request.user.pk:
+    if signed["a"] != action or signed["u"] != request.user.pk:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}])
-    return list(unpack(held["i"]))
+    return list(unpack(signed["i"]))
 
 
 def _unconfirmed(request: HttpRequest, action: str, count: int) -> list[str]:
-    """Deleting asks for the number to be typed (R11)."""
+    """Deleting asks for the number to be typed."""
     if action != "delete":
         return []
     typed = request.POST.get("count", "").replace(",", "").replace(" ", "").replace("\u202f", "")
@@ -139,8 +139,8 @@ def _do(request: HttpRequest, action: str, ids: list[int]) -> HttpResponse:
         messages.success(request, f"Started: {done.job.title}. You can leave this page.")
         return redirect("admin:cdp_job_change", done.job.pk)
     same = done.asked - done.changed
-    said = f"{_people(done.changed)} changed." if action != "delete" else f"{_people(done.changed)} deleted."
-    messages.success(request, said + (f" {same:,} needed no change." if same and action != "delete" else ""))
+    text = f"{_count(done.changed)} {'deleted' if action == 'delete' else 'changed'}."
+    messages.success(request, text + (f" {same:,} needed no change." if same and action != "delete" else ""))
     return redirect(list_url())
 
 

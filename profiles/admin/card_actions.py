@@ -1,4 +1,4 @@
-"""The small writes of the card, each one form and one verb (P4, P6). All are POST and lead back to the card."""
+"""The small forms of the card → one write each. All are POST and lead back to the card."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def tag(request: HttpRequest, profile_id: int) -> HttpResponse:
     if not names:
         raise _invalid("tags", "Name at least one tag.")
     done = tag_profiles(profile_ids=[root_of(profile_id).pk], tag_names=names, **by(request))
-    messages.success(request, "The tag was added." if done.changed else "They carry that tag already.")
+    messages.success(request, "The tag was added." if done.changed else "They have that tag already.")
     return to_card(profile_id, "tags")
 
 
@@ -84,7 +84,7 @@ def untag(request: HttpRequest, profile_id: int) -> HttpResponse:
     done = untag_profiles(
         profile_ids=[root_of(profile_id).pk], tag_names=[request.POST.get("tag", "")], **by(request)
     )
-    messages.success(request, "The tag was removed." if done.changed else "They do not carry that tag.")
+    messages.success(request, "The tag was removed." if done.changed else "They do not have that tag.")
     return to_card(profile_id, "tags")
 
 
@@ -121,7 +121,7 @@ def identifier(request: HttpRequest, profile_id: int) -> HttpResponse:
 
 @write("profiles.view_profile", "profiles.view_pii", "profiles.add_identifier")
 def confirm(request: HttpRequest, profile_id: int) -> HttpResponse:
-    """The owner said so elsewhere. Joining two profiles needs the right to merge, too."""
+    """Its owner has confirmed it in another way. Where that merges two profiles, the right to merge is needed, too."""
     done = confirm_identifier(
         profile_id=profile_id,
         type_name=request.POST.get("type", ""),
@@ -129,8 +129,8 @@ def confirm(request: HttpRequest, profile_id: int) -> HttpResponse:
         may_merge=request.user.has_perm("profiles.merge_profile"),
         **by(request),
     )
-    tell = messages.warning if done.outcome == CONFLICT else messages.success
-    tell(request, done.message)
+    notify = messages.warning if done.outcome == CONFLICT else messages.success
+    notify(request, done.message)
     return to_card(done.profile.pk, "identifiers")
 
 
@@ -149,7 +149,9 @@ def remove_identifier(request: HttpRequest, profile_id: int) -> HttpResponse:
 @write("profiles.view_profile", "profiles.change_profile")
 def lock(request: HttpRequest, profile_id: int) -> HttpResponse:
     done = set_lock(profile_id=profile_id, is_locked=request.POST.get("locked") == "1", **by(request))
-    messages.success(request, "Locked against merging." if done.is_locked else "May be merged again.")
+    messages.success(
+        request, "Locked against merging." if done.is_locked else "Unlocked: this person can be merged again."
+    )
     return to_card(profile_id)
 
 
@@ -187,7 +189,7 @@ def promote(request: HttpRequest, profile_id: int) -> HttpResponse:
         expected_version=int(version) if version.isdecimal() else None,
         **by(request),
     )
-    messages.success(request, "The other value is the person's value now; the one before is kept beside it.")
+    messages.success(request, "The person has the other value now; the previous one is kept as an alternate.")
     return to_card(profile_id)
 
 
@@ -200,14 +202,14 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
     for problem in many.problems:
         messages.error(request, problem)
     for decided in many.decided:
-        said = DuplicatePair.Verdict(decided.verdict).label.lower()
-        messages.success(request, f"Remembered: {said}.")
+        label = DuplicatePair.Verdict(decided.verdict).label.lower()
+        messages.success(request, f"Remembered: {label}.")
     return to_card(profile_id)
 
 
 @write("profiles.view_profile", "profiles.export_profile")
 def gdpr_export(request: HttpRequest, profile_id: int) -> StreamingHttpResponse:
-    """Everything known about one person as a JSON file (G1)."""
+    """Everything known about one person as a JSON file."""
     root = root_of(profile_id, live_only=False)
     pieces = stream_profile(profile_id=root.pk, actor=Actor.of_request(request))
     response = StreamingHttpResponse(pieces, content_type="application/json; charset=utf-8")
@@ -236,14 +238,13 @@ def _properties(text: str) -> dict[str, Any]:
         raise _invalid("properties", f"Properties have at most {_MAX_PROPERTIES:,} characters.")
     if text.startswith("{"):
         try:
-            found = json.loads(text, parse_constant=lambda name: None)
+            pasted: dict[str, Any] = json.loads(text, parse_constant=lambda name: None)
         except (ValueError, RecursionError) as error:
             raise _invalid("properties", "The properties are not valid JSON.") from error
-        whole: dict[str, Any] = found
-        return whole
+        return pasted
     properties: dict[str, Any] = {}
-    for number, line in enumerate(filter(str.strip, text.splitlines()), 1):
-        name, separator, value = line.partition(":")
+    for number, entry in enumerate(filter(str.strip, text.splitlines()), 1):
+        name, separator, value = entry.partition(":")
         if not separator or not name.strip():
             raise _invalid("properties", f"Line {number} of the properties is not “name: value”.")
         properties[name.strip()] = _typed(value.strip())

@@ -1,4 +1,4 @@
-"""What staff define: custom attributes and identifier types (I1, P2)."""
+"""The pages of custom attributes and identifier types."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ class LinesField(forms.Field):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:
-        lines = value if isinstance(value, list) else str(value or "").splitlines()
-        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+        entries = value if isinstance(value, list) else str(value or "").splitlines()
+        return list(dict.fromkeys(entry.strip() for entry in entries if entry.strip()))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return self.to_python(initial) != self.to_python(data)
@@ -40,10 +40,9 @@ class LinesField(forms.Field):
 
 
 def is_used(attribute: AttributeDefinition) -> bool:
-    """Whether somebody has a value; also said where finding out takes too long."""
+    """Whether somebody has a value; True as well where finding out takes too long."""
     used = Profile.objects.filter(attributes__has_key=attribute.name)
-    found = within_patience(used.exists, milliseconds=500)
-    return found is not False
+    return within_patience(used.exists, milliseconds=500) is not False
 
 
 class AttributeForm(forms.ModelForm):
@@ -77,8 +76,8 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     form = AttributeForm
     fields = ("name", "label", "type", "choices", "sensitivity", "description")
     resource_classes = (AttributeResource,)
-    list_display = ("label_shown", "name_shown", "type", "sensitivity", "description")
-    list_display_links = ("label_shown",)
+    list_display = ("label_column", "name_column", "type", "sensitivity", "description")
+    list_display_links = ("label_column",)
     list_filter = ("type", "sensitivity")
     search_fields = ("name", "label")
     ordering = ("name",)
@@ -92,11 +91,11 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     )
 
     @admin.display(description="Label", ordering="label")
-    def label_shown(self, attribute: AttributeDefinition) -> str:
+    def label_column(self, attribute: AttributeDefinition) -> str:
         return str(attribute)
 
     @admin.display(description="Name", ordering="name")
-    def name_shown(self, attribute: AttributeDefinition) -> SafeString:
+    def name_column(self, attribute: AttributeDefinition) -> SafeString:
         return format_html("<code>{}</code>", attribute.name)
 
     def get_readonly_fields(
@@ -142,9 +141,9 @@ class IdentifierTypeForm(forms.ModelForm):
         )
         labels = {
             "is_main": "Makes people recognized",
-            "is_unique": "Leads to one profile",
-            "max_per_profile": "Most values a person",
-            "normalizer": "Read as",
+            "is_unique": "Identifies one person",
+            "max_per_profile": "Values per person, at most",
+            "normalizer": "Format",
         }
 
     def clean_blocked_values(self) -> list[str]:
@@ -167,17 +166,17 @@ class IdentifierTypeForm(forms.ModelForm):
             )
         if data.get("is_main") and not data.get("is_unique"):
             self.add_error(
-                "is_main", "A contact value leads to nobody, so it cannot make anybody recognized."
+                "is_main", "A contact value identifies nobody, so it cannot make anybody recognized."
             )
         return data
 
 
 class IdentifierTypeAdmin(CdpModelAdmin):
-    """Which values lead to a person, and which of two wins."""
+    """Which values identify a person, and which of two takes precedence."""
 
     form = IdentifierTypeForm
-    list_display = ("label_shown", "name", "kind", "priority", "normalizer", "limit_shown")
-    list_display_links = ("label_shown",)
+    list_display = ("label_column", "name", "kind", "priority", "normalizer", "limit_column")
+    list_display_links = ("label_column",)
     ordering = ("priority", "name")
     actions = None
     page_title = "Identity"
@@ -193,10 +192,10 @@ class IdentifierTypeAdmin(CdpModelAdmin):
     )
 
     @admin.display(description="Type", ordering="label")
-    def label_shown(self, kind: IdentifierType) -> str:
+    def label_column(self, kind: IdentifierType) -> str:
         return str(kind)
 
-    @admin.display(description="Leads to")
+    @admin.display(description="Identifies")
     def kind(self, kind: IdentifierType) -> SafeString:
         if not kind.is_unique:
             return format_html('<span class="badge">{}</span>', "contact value only")
@@ -206,8 +205,8 @@ class IdentifierTypeAdmin(CdpModelAdmin):
             return format_html('<span class="badge ok">{}</span>', "a recognized person")
         return format_html('<span class="badge acc">{}</span>', "a person")
 
-    @admin.display(description="Values a person")
-    def limit_shown(self, kind: IdentifierType) -> str:
+    @admin.display(description="Values per person")
+    def limit_column(self, kind: IdentifierType) -> str:
         return str(kind.max_per_profile or "any number")
 
     def get_readonly_fields(self, request: HttpRequest, obj: IdentifierType | None = None) -> tuple[str, ...]:
@@ -226,11 +225,11 @@ class IdentifierTypeAdmin(CdpModelAdmin):
         if change and {"is_unique", "is_main", "strength"} & set(form.changed_data):
             job = recheck_type(type_id=obj.pk, actor=Actor.of_request(request))
             if job is not None:
-                messages.info(request, f"Values of {obj} already here are being brought in line; see Jobs.")
+                messages.info(request, f"Values of {obj} already here are being updated; see Jobs.")
 
 
 def has_values(kind: IdentifierType) -> bool:
-    """Whether somebody holds a value of the type; also said where finding out takes too long."""
+    """Whether somebody has a value of the type; True as well where finding out takes too long."""
     return within_patience(lambda: Identifier.objects.filter(type=kind).exists()) is not False
 
 

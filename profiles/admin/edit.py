@@ -1,4 +1,4 @@
-"""Adding a person, changing attributes, deleting and restoring (P3, P7)."""
+"""Forms that add a person, change attributes, delete and restore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.errors import Invalid, Refused, Stale
-from profiles.admin.door import by, card_url, form_page, list_url, render, root_of, to_card, with_link
+from profiles.admin.door import by, form_page, list_url, render, root_of, to_card, with_link
 from profiles.admin.forms import AttributesForm, read_seen, seen_of, texts_of
 from profiles.editing import create_profile, update_profile
 from profiles.identity.types import identifier_types
@@ -113,8 +113,8 @@ def _edit(
             _explain(form, refusal)
         else:
             labels = [specs[key].label for key in done.fields if key in specs]
-            said = f"Saved: {', '.join(labels)}." if labels else "Nothing was different; nothing was changed."
-            messages.success(request, said)
+            text = f"Saved: {', '.join(labels)}." if labels else "Nothing was changed."
+            messages.success(request, text)
             return _saved(request, root)
     context = {
         "title": f"Edit {root.name}",
@@ -161,8 +161,9 @@ def _explain(form: AttributesForm, refusal: Refused) -> None:
 
 def _saved(request: HttpRequest, root: Profile) -> HttpResponse:
     if request.headers.get("HX-Request"):
+        # The whole card again: the value may be part of its title, and the timeline has a new entry.
         response = HttpResponse(status=204)
-        response["HX-Redirect"] = card_url(root.pk)
+        response["HX-Refresh"] = "true"
         return response
     return to_card(root.pk)
 
@@ -206,7 +207,7 @@ def restore(request: HttpRequest, profile_id: int) -> HttpResponse:
         done = restore_profile(profile_id=root.pk, **by(request))
         for taken in done.taken:
             messages.warning(
-                request, f"One {taken.type} leads to profile #{taken.profile_id} by now and stayed there."
+                request, f"The {taken.type} belongs to profile #{taken.profile_id} by now and stays there."
             )
         messages.success(request, f"#{root.pk} is back.")
         return to_card(root.pk)

@@ -1,4 +1,4 @@
-"""Events and other calls in words: what happened, on which page and device, by which ids, and what is odd about its time."""
+"""Event → its sentence, source and details as the card lists them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Event
 from profiles.reading.devices import describe
 
-# Event properties worth a place in the sentence, in this order.
+# Event properties that belong in the sentence, in this order.
 _SUMMARY = ("name", "product", "title", "sku", "order_id", "url", "path", "form", "plan")
 _AMOUNTS = ("total", "revenue", "value", "price")
 _TRAITS_NAMED = 5
@@ -22,13 +22,22 @@ _ID_LABELS = {
     "previous_id": "previousId",
     "group_id": "groupId",
 }
-# Parts of the context that are told in words; the rest stands below as it was sent.
-_TOLD = frozenset({"userAgent", "page", "campaign", "library", "screen"})
+# Events that our snippet sends by itself, as people call them.
+EVENT_NAMES = {"form.submit": "Form submitted"}
+_CONTEXT_LABELS = {
+    "ip": "IP address",
+    "locale": "Language of the device",
+    "timezone": "Time zone",
+    "groupId": "Group",
+    "traits": "Traits",
+}
+# Parts of the context described in words; the rest is listed as it was sent.
+_DESCRIBED = frozenset({"userAgent", "page", "campaign", "library", "screen"})
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """``before strong after`` is the sentence, ``where`` its small print, ``facts`` what stands behind “Details”."""
+class EventText:
+    """``before strong after`` is the sentence, ``where`` its small print, ``facts`` the list of details."""
 
     icon: str
     before: str
@@ -38,13 +47,13 @@ class Told:
     facts: list[tuple[str, str]]
 
 
-def tell(event: Event, *, sees: bool) -> Told:
-    """An event as its card shows it, masked without the right to see personal data. No query."""
-    properties = event.properties if sees else mask_json(event.properties)
-    context = event.context if sees else mask_json(event.context)
+def describe_event(event: Event, *, can_view_pii: bool) -> EventText:
+    """An event as the card lists it, masked for staff who may not see personal data. No query."""
+    properties = event.properties if can_view_pii else mask_json(event.properties)
+    context = event.context if can_view_pii else mask_json(event.context)
     envelope = event.envelope or {}
-    before, strong, after = _SENTENCES.get(event.kind, _track)(event, properties, envelope, sees)
-    return Told(
+    before, strong, after = _SENTENCES.get(event.kind, _track)(event, properties, envelope, can_view_pii)
+    return EventText(
         icon=event.kind,
         before=before,
         strong=strong,
@@ -52,10 +61,10 @@ def tell(event: Event, *, sees: bool) -> Told:
         where=list(_where(event, context, envelope)),
         facts=[
             *_times(event, envelope),
-            *_ids(envelope, sees),
+            *_ids(envelope, can_view_pii),
             *_surroundings(event, context),
             *facts_of(properties),
-            *facts_of({name: value for name, value in context.items() if name not in _TOLD}, "context."),
+            *_more_context(context),
         ],
     )
 
@@ -65,49 +74,49 @@ def tell(event: Event, *, sees: bool) -> Told:
 _Sentence = tuple[str, str, str]
 
 
-def _track(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
-    return "", event.name.name, summary(properties)
+def _track(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
+    return "", EVENT_NAMES.get(event.name.name, event.name.name), summary(properties)
 
 
-def _page(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _page(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     page = event.context.get("page") if isinstance(event.context.get("page"), dict) else {}
-    said = [properties.get("title"), properties.get("name"), page.get("title"), page.get("path")]
-    name = next((str(one) for one in said if isinstance(one, str) and one), "a page")
-    return "Viewed", name if sees else mask_text(name), ""
+    names = [properties.get("title"), properties.get("name"), page.get("title"), page.get("path")]
+    name = next((str(text) for text in names if isinstance(text, str) and text), "a page")
+    return "Viewed", name if can_view_pii else mask_text(name), ""
 
 
-def _screen(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _screen(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     name = properties.get("name") if isinstance(properties.get("name"), str) else ""
     return "Opened", name or "a screen", ""
 
 
-def _identify(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _identify(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     user_id = str(envelope.get("user_id") or "")
-    who = (user_id if sees else mask_identifier("user_id", user_id)) if user_id else ""
+    who = (user_id if can_view_pii else mask_identifier("user_id", user_id)) if user_id else ""
     return ("Identified as", who, _named(properties)) if who else ("Identified", "", _named(properties))
 
 
-def _update(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
-    return "Attributes sent", "", _named(properties)
+def _update(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
+    return "Attributes updated", "", _named(properties)
 
 
-def _group(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _group(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     name = properties.get("name") if isinstance(properties.get("name"), str) else ""
     return "Joined the group", name or str(envelope.get("group_id") or ""), ""
 
 
-def _alias(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _alias(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     previous = str(envelope.get("previous_id") or "")
-    shown = previous if sees or not previous else mask_identifier("previous_id", previous)
-    return "Ids joined:", shown, "is the same person" if shown else ""
+    masked = previous if can_view_pii or not previous else mask_identifier("previous_id", previous)
+    return "Same person as", masked or "another id", ""
 
 
-def _consent(event: Event, properties: Any, envelope: dict[str, Any], sees: bool) -> _Sentence:
+def _consent(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     what = " ".join(str(properties[key]) for key in ("channel", "purpose") if properties.get(key))
     return "Consent to", what, str(properties.get("state", ""))
 
 
-_SENTENCES: dict[str, Callable[..., _Sentence]] = {
+_SENTENCES: dict[str, Callable[[Event, Any, dict[str, Any], bool], _Sentence]] = {
     Event.Kind.PAGE: _page,
     Event.Kind.SCREEN: _screen,
     Event.Kind.IDENTIFY: _identify,
@@ -129,20 +138,28 @@ def _named(properties: Any) -> str:
 
 
 def summary(properties: Any) -> str:
-    """The two or three properties that tell one such event from another."""
+    """The two or three properties that distinguish one such event from another."""
     if not isinstance(properties, dict):
         return ""
-    said = [str(properties[key]) for key in _SUMMARY if isinstance(properties.get(key), str | int)][:2]
+    parts = [str(properties[key]) for key in _SUMMARY if isinstance(properties.get(key), str | int)][:2]
     products = properties.get("products")
     if isinstance(products, list) and products:
-        said.append(f"{len(products):,} item{'' if len(products) == 1 else 's'}")
+        parts.append(f"{len(products):,} item{'' if len(products) == 1 else 's'}")
+    if amount := amount_of(properties):
+        parts.append(amount)
+    text = ", ".join(parts)
+    return f"· {text[:140]}" if text else ""
+
+
+def amount_of(properties: Any) -> str:
+    """“411.00 EUR”: what the event is worth, as its sender put it; empty without an amount."""
+    if not isinstance(properties, dict):
+        return ""
     for key in _AMOUNTS:
         amount = properties.get(key)
         if isinstance(amount, int | float) and not isinstance(amount, bool):
-            said.append(f"{amount:,.2f} {properties.get('currency', '')}".strip())
-            break
-    text = ", ".join(said)
-    return f"· {text[:140]}" if text else ""
+            return f"{amount:,.2f} {properties.get('currency', '')}".strip()
+    return ""
 
 
 # --- Where and when -------------------------------------------------------------------------------------
@@ -169,25 +186,28 @@ def _times(event: Event, envelope: dict[str, Any]) -> Iterator[tuple[str, str]]:
     marks = envelope.get("marks") or []
     late = (event.received_at - event.occurred_at).total_seconds()
     if "late" in marks:
-        yield "Arrived late", f"It came in {duration(late)} after it happened, and stands where it happened."
+        yield (
+            "Arrived late",
+            f"It arrived {duration(late)} after it happened and is listed at the time it happened.",
+        )
     if "skewed" in marks:
         yield (
             "Clock corrected",
-            "The device's clock was wrong. The time was reckoned back from when it came in.",
+            "The device's clock was wrong. The time was worked out from when the event arrived.",
         )
     if "future" in marks:
         yield (
             "Time in the future",
-            "It named a time that was still to come; when it came in was taken instead.",
+            "The event was dated in the future, so the time it arrived is used instead.",
         )
     if named := envelope.get("timestamp"):
-        yield "The device said", str(named)
+        yield "Time on the device", str(named)
 
 
-def _ids(envelope: dict[str, Any], sees: bool) -> Iterator[tuple[str, str]]:
+def _ids(envelope: dict[str, Any], can_view_pii: bool) -> Iterator[tuple[str, str]]:
     for name, label in _ID_LABELS.items():
         if value := envelope.get(name):
-            yield label, str(value) if sees else mask_identifier(name, str(value))
+            yield label, str(value) if can_view_pii else mask_identifier(name, str(value))
 
 
 def _surroundings(event: Event, context: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -207,6 +227,12 @@ def _surroundings(event: Event, context: dict[str, Any]) -> Iterator[tuple[str, 
         yield "Device", describe(str(agent)[:500])[0]
     if library := _part(context, "library", "name"):
         yield "Sent by", f"{library} {_part(context, 'library', 'version')}".strip()
+
+
+def _more_context(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The rest of the context as it was sent, under its common name where it has one."""
+    for name, value in facts_of({key: part for key, part in context.items() if key not in _DESCRIBED}):
+        yield _CONTEXT_LABELS.get(name, f"context.{name}"), value
 
 
 def _part(context: dict[str, Any], part: str, name: str) -> str:

@@ -29,7 +29,7 @@ _AUTOCOMPLETE_OFF = {"autocomplete": "off"}
 
 class AttributesForm(forms.Form):
     """``specs`` by journal key. ``seen`` carries what the form showed, so that a second editor's changes are
-    told apart from one's own (R13)."""
+    recognized."""
 
     use_required_attribute = False
 
@@ -95,7 +95,7 @@ def _text(spec: AttributeSpec, value: Any) -> str:
 
 def _raw(spec: AttributeSpec, text: str) -> Any:
     if spec.type == "list":
-        return [line.strip() for line in text.splitlines() if line.strip()] or None
+        return [item.strip() for item in text.splitlines() if item.strip()] or None
     return _plain(text) or None
 
 
@@ -127,5 +127,5 @@ def _attrs(spec: AttributeSpec) -> dict[str, Any]:
 
 
 def _choice(options: dict[str, Any], choices: list[tuple[str, str]]) -> forms.Field:
-    # A plain text field: the verb says which values are allowed, in the same words as at every door.
+    # A plain text field: the verb says which values are allowed, in the same words as everywhere.
     return forms.CharField(widget=forms.Select(choices=choices), **options)

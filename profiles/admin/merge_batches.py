@@ -1,4 +1,4 @@
-"""Merging many at once: the list of batches, a file of pairs, and one batch from the look to the undo (M7)."""
+"""Many pairs → one batch of merges: from a file or the duplicates, through preview and merging, to the undo."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from profiles.values.attributes import attribute_specs, label_of
 
 PAGE = 50
 # Shown on a page; the file has all.
-LEFT_SHOWN = 100
+LEFT_OUT_ROWS = 100
 SAMPLE = 12
-PROBLEMS_SHOWN = 50
+PROBLEM_ROWS = 50
 _SEE = ("profiles.view_profile", "profiles.view_merge")
 
 
@@ -95,16 +95,16 @@ def upload(request: HttpRequest) -> HttpResponse:
         context |= {"problem": refusal.message, "name": file.name}
         return render(request, "batch/upload.html", context, status=refusal.status)
     if lines := len({problem.line_no for problem in read.problems}):
-        said = "line names nobody and stays out" if lines == 1 else "lines name nobody and stay out"
-        messages.warning(request, f"{lines:,} {said}.")
+        text = "line names nobody and is left out" if lines == 1 else "lines name nobody and are left out"
+        messages.warning(request, f"{lines:,} {text}.")
     return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 
 
 def _show_problems(request: HttpRequest, context: dict[str, Any], read: PairFile) -> HttpResponse:
     context |= {
-        "problems": read.problems[:PROBLEMS_SHOWN],
+        "problems": read.problems[:PROBLEM_ROWS],
         "problem_count": len(read.problems),
-        "more": max(0, len(read.problems) - PROBLEMS_SHOWN),
+        "more": max(0, len(read.problems) - PROBLEM_ROWS),
         "good": len(read.pairs),
     }
     return render(request, "batch/upload.html", context, status=400)
@@ -115,26 +115,25 @@ def _show_problems(request: HttpRequest, context: dict[str, Any], read: PairFile
 
 @door(*_SEE)
 def show(request: HttpRequest, batch_id: int) -> HttpResponse:
-    """What would happen, how far it is, or what happened. A handful of queries for any number of pairs."""
+    """What will happen, how far it is, or what happened. A handful of queries for any number of pairs."""
     batch = find_batch(batch_id)
-    found = tally(batch)
-    sees, may = may_see(request), request.user.has_perm(PERMISSION)
-    left = list(left_rows(batch)[:LEFT_SHOWN])
+    counts = tally(batch)
+    left = list(left_rows(batch)[:LEFT_OUT_ROWS])
     outcome = MergeBatchRow.Outcome
     context = {
         "title": batch.title,
         "batch": batch,
         "job": batch.current_job,
         "here": url("change", batch),
-        "may_merge": may,
+        "may_merge": request.user.has_perm(PERMISSION),
         "preview": _preview(batch),
-        "outcomes": [(label, found.count(value)) for value, label in outcome.choices if found.count(value)],
-        "waiting": found.count(outcome.WAITING),
-        "to_undo": 0 if batch.is_busy else found.count(outcome.MERGED) + found.count(outcome.KEPT),
-        "reasons": found.reasons,
+        "outcomes": [(label, counts.count(value)) for value, label in outcome.choices if counts.count(value)],
+        "waiting": counts.count(outcome.WAITING),
+        "to_undo": 0 if batch.is_busy else counts.count(outcome.MERGED) + counts.count(outcome.KEPT),
+        "reasons": counts.reasons,
         "left": left,
-        "left_count": sum(reason.count for reason in found.reasons),
-        "sample": _sample(batch, sees),
+        "left_count": sum(reason.count for reason in counts.reasons),
+        "sample": _sample(batch, can_view_pii=may_see(request)),
     }
     return render(request, "batch/show.html", context)
 
@@ -155,16 +154,16 @@ def _preview(batch: MergeBatch) -> dict[str, Any]:
     }
 
 
-def _sample(batch: MergeBatch, sees: bool) -> list[tuple[MergeBatchRow, str, str]]:
+def _sample(batch: MergeBatch, *, can_view_pii: bool) -> list[tuple[MergeBatchRow, str, str]]:
     """The first pairs that are, were or will be merged, with names for those who may see them. Two queries."""
     outcome = MergeBatchRow.Outcome
-    shown = [outcome.WAITING, outcome.MERGED, outcome.UNDONE]
-    rows = list(batch.rows.filter(outcome__in=shown).order_by("position")[:SAMPLE])
+    listed = [outcome.WAITING, outcome.MERGED, outcome.UNDONE]
+    rows = list(batch.rows.filter(outcome__in=listed).order_by("position")[:SAMPLE])
     ids = {pk for row in rows for pk in (row.winner_id, row.loser_id)}
-    people = Profile.objects.defer("search").in_bulk(ids)
+    profiles = Profile.objects.defer("search").in_bulk(ids)
 
     def name(pk: int) -> str:
-        return people[pk].name if sees and pk in people else ""
+        return profiles[pk].name if can_view_pii and pk in profiles else ""
 
     return [(row, name(row.winner_id), name(row.loser_id)) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The history of merges: every one, newest first, filtered by person, time and state (M10)."""
+"""Merges → their history, newest first, filtered by profile, time and state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from cdp.errors import NotFound
 from cdp.ids import row_id
 from profiles.admin.door import door, may_see, render
-from profiles.admin.merging import counted, seen_by
+from profiles.admin.merge_rows import counted, display_profile
 from profiles.identity.resolve import find_profile
 from profiles.models import Merge
 
@@ -21,7 +21,7 @@ HISTORY = 50
 
 @door("profiles.view_profile", "profiles.view_merge")
 def history(request: HttpRequest) -> HttpResponse:
-    """Every merge, newest first (M10)."""
+    """Every merge, newest first."""
     merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")
     merges, problems = _narrowed(merges, request.GET)
     after, before = _key(request, "after"), _key(request, "before")
@@ -33,17 +33,18 @@ def history(request: HttpRequest) -> HttpResponse:
         rows = list((merges if after is None else merges.filter(pk__lt=after)).order_by("-pk")[: HISTORY + 1])
         has_newer, has_older = after is not None, len(rows) > HISTORY
         rows = rows[:HISTORY]
-    sees = may_see(request)
+    can_view_pii = may_see(request)
     for merge in rows:
-        merge.shown_winner, merge.shown_loser = seen_by(merge.winner, sees), seen_by(merge.loser, sees)
-        merge.came = counted({name: count for name, count in merge.moved.items() if name != "profiles"})
+        merge.display_winner = display_profile(merge.winner, can_view_pii=can_view_pii)
+        merge.display_loser = display_profile(merge.loser, can_view_pii=can_view_pii)
+        merge.counted = counted(merge.moved)
     context = {
         "title": "Merge history",
         "rows": rows,
         "params": request.GET,
         "problems": problems,
-        "newer_url": _placed(request, before=rows[0].pk) if rows and has_newer else "",
-        "older_url": _placed(request, after=rows[-1].pk) if rows and has_older else "",
+        "newer_url": _page_url(request, before=rows[0].pk) if rows and has_newer else "",
+        "older_url": _page_url(request, after=rows[-1].pk) if rows and has_older else "",
         "is_filtered": any(request.GET.get(name) for name in ("profile", "since", "state")),
         "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
     }
@@ -57,9 +58,9 @@ def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
             root = find_profile(ref, live_only=False).root
         except NotFound as refusal:
             return merges.none(), [refusal.message]
-        # Both ends: a merge that was undone leaves its loser a person of its own again.
-        mine = Q(winner__canonical_id=root.pk) | Q(loser__canonical_id=root.pk)
-        merges = merges.filter(mine | Q(winner_id=root.pk) | Q(loser_id=root.pk))
+        # Both sides: after an undo the loser is a profile of its own again.
+        of_root = Q(winner__canonical_id=root.pk) | Q(loser__canonical_id=root.pk)
+        merges = merges.filter(of_root | Q(winner_id=root.pk) | Q(loser_id=root.pk))
     if since := params.get("since", "").strip():
         moment = _since(since)
         if moment is None:
@@ -83,9 +84,9 @@ def _key(request: HttpRequest, name: str) -> int | None:
     return row_id(request.GET.get(name)) or None
 
 
-def _placed(request: HttpRequest, **place: int) -> str:
+def _page_url(request: HttpRequest, **position: int) -> str:
     params = request.GET.copy()
     for name in ("after", "before"):
         params.pop(name, None)
-    params.update({name: str(pk) for name, pk in place.items()})
+    params.update({name: str(pk) for name, pk in position.items()})
     return f"?{params.urlencode()}"

@@ -1,4 +1,4 @@
-"""The list of people and the trash: search, filters, counts, pages, and what can be done with a row (P5)."""
+"""The list of people and of deleted people: search, filters, counts, pages, and what can be done with a row."""
 
 from __future__ import annotations
 
@@ -6,53 +6,61 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.contrib import messages
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from cdp.errors import Invalid
 from cdp.limits import TooSlow, time_limit
-from profiles.admin.door import door, may_see, render
+from profiles.admin import list_columns
+from profiles.admin.card_rows import Mailing, mailing_of
+from profiles.admin.door import back, door, list_url, may_see, render, write
+from profiles.admin.list_columns import Column
+from profiles.admin.list_filters import (
+    PERIODS,
+    PLACING,
+    attribute_fields,
+    chosen_countries,
+    filter_chips,
+    without,
+)
 from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.bulk.actions import ACTIONS
+from profiles.consent.ledger import current_consents
 from profiles.finding.counting import TypeCounts, count_types
 from profiles.finding.filters import TYPES, ProfileFilter
+from profiles.finding.reach import reach_of
 from profiles.finding.search import SearchHit, SearchResult
 from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
-from profiles.values.attributes import CUSTOM, LABELS, attribute_specs, display
+from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display
 
-# Parameters that place a page, not people.
-_PLACING = ("after", "before", "sort")
 # People the text names exactly come first on the first page, at most so many.
 _PINNED = 20
 # A page that cannot be read in this time asks to be narrowed.
 MILLISECONDS = 5000
-# A crowd is found by walking down the list, which takes some ten milliseconds. Where it takes this long (and
-# the machine is not merely busy), the crowd stands far down, and gathering it is the lesser evil.
+# Very many matches are found by walking down the list, which takes some ten milliseconds. Where it takes this
+# long (and the machine is not merely busy), they are far down, and collecting them is the lesser evil.
 WALKING = 500
-# Registered attributes the filter panel offers; any other works by its address.
-_ATTRIBUTES = 6
+# Bulk actions with a button of their own; the others are in the menu beside them.
+_MAIN_ACTIONS = ("tag", "set")
+# The kind of identifier that says nothing to a person.
+_BROWSER = "anonymous_id"
 
 
 @dataclass(slots=True)
 class Row:
-    """One person as the list shows them, masked where need be."""
+    """One person of the list, masked where need be. ``cells`` are (column, text)."""
 
     profile: Profile
     identifier: str = ""
-    country: str = ""
     tags: list[Tag] = field(default_factory=list)
+    mailing: Mailing | None = None
     found_as: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A filter in force: what it says, and the address of the list without it."""
-
-    text: str
-    url: str
+    cells: list[tuple[str, str]] = field(default_factory=list)
 
 
 @door("profiles.view_profile")
@@ -63,95 +71,143 @@ def people(request: HttpRequest) -> HttpResponse:
 
 @door("profiles.view_profile", "profiles.restore_profile")
 def deleted(request: HttpRequest) -> HttpResponse:
-    """The trash: deleted people, who can be brought back."""
+    """Deleted people, who can be restored."""
     return _list(request, status=Profile.Status.DELETED, template="deleted.html")
 
 
+@write("profiles.view_profile")
+def columns(request: HttpRequest) -> HttpResponse:
+    """Choose the columns of the list."""
+    list_columns.choose(request, request.POST.getlist("column"), list_columns.available(attribute_specs()))
+    messages.success(request, "Columns saved.")
+    return redirect(back(request) or list_url())
+
+
 def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
-    params = request.GET
+    params, specs = request.GET, attribute_specs()
     filters, problems = filter_of(params, status=status)
-    found = filters.search_result
+    search = filters.search_result
     sort = params["sort"] if params.get("sort") in SORTS else "newest"
     after, before = params.get("after", ""), params.get("before", "")
+    offered = list_columns.available(specs)
+    is_live = status == Profile.Status.LIVE
+    column_keys = list_columns.chosen(request, offered) if is_live else ["country"]
+    # Custom attributes are read for their columns alone: they may be long.
+    has_custom = any(key.startswith(CUSTOM) for key in column_keys)
+    unread = ("search",) if has_custom else ("search", "attributes")
     rows: list[Row] = []
     page = Page([])
     if not problems:
         try:
             with time_limit(MILLISECONDS):
-                pinned, page = _read(filters, sort=sort, after=after, before=before)
+                pinned, page = _read(filters, unread, sort=sort, after=after, before=before)
         except TooSlow:
             problems.append("This search takes too long. Narrow it with another word or filter.")
         else:
-            rows = _rows([*pinned, *page.rows], found, sees=may_see(request))
-    plain = without(params, *_PLACING)
-    is_live = status == Profile.Status.LIVE
+            roots = [*pinned, *page.rows]
+            rows = _rows(roots, search, column_keys, specs, can_view_pii=may_see(request))
+    plain = without(params, *PLACING)
     counts = count_types(filters, is_filtered=bool(plain) or not is_live)
-    actions = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
-    ticking = ("profiles.bulk_export", "profiles.merge_profile")
     context = {
         "title": "People" if is_live else "Deleted people",
         "rows": rows,
         "counts": counts,
+        "count": _count_of_type(counts, params.get("type", "")),
         "tabs": _tabs(params, counts),
         "q": params.get("q", ""),
-        "found": found,
-        "gone_url": _gone_url(request, found) if is_live else "",
-        "sorts": [(label, _url(params, sort=key), key == sort) for key, label in SORTS.items()],
+        "search": search,
+        "gone_url": _gone_url(request, search) if is_live else "",
+        "columns": [_column(key, offered[key], params, sort) for key in column_keys],
         "sort": sort,
         "newer_url": _url(params, before=page.newer, keep_sort=True) if page.newer else "",
         "older_url": _url(params, after=page.older, keep_sort=True) if page.older else "",
-        "chips": _chips(params),
         "filters_query": plain.urlencode(),
         "is_filtered": bool(plain),
         "problems": problems,
+        "params": params,
+    }
+    if is_live:
+        context |= _controls(request, specs, offered, column_keys)
+        context["reach"] = None if problems else reach_of(filters, context["count"])
+    return render(request, template, context)
+
+
+def _controls(
+    request: HttpRequest, specs: dict[str, AttributeSpec], offered: dict[str, str], column_keys: list[str]
+) -> dict[str, Any]:
+    """What the filter panel, the choice of columns and the bulk bar offer. Two queries."""
+    params = request.GET
+    actions = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
+    ticking = ("profiles.bulk_export", "profiles.merge_profile")
+    return {
+        "chips": filter_chips(params),
+        "clear_url": _url(QueryDict(), q=params.get("q", "")),
+        "main_actions": [action for action in actions if action.name in _MAIN_ACTIONS],
+        "more_actions": [action for action in actions if action.name not in _MAIN_ACTIONS],
         "actions": actions,
         "may_tick": bool(actions) or any(map(request.user.has_perm, ticking)),
-        "params": params,
-        "attribute_filters": _attribute_filters(params),
+        "offered_columns": [(key, label, key in column_keys) for key, label in offered.items()],
+        "most_columns": list_columns.MOST,
+        "here": request.get_full_path(),
+        "attribute_fields": attribute_fields(params, specs),
+        "periods": [(f"{days}d", label) for days, label in PERIODS.items()],
+        "chosen_countries": chosen_countries(params),
+        "chosen_tags": [tag for tag in params.getlist("tag") if tag],
         "tags": list(Tag.objects.values_list("name", flat=True)[:300]),
         "sources": list(Source.objects.values_list("name", flat=True)),
         "countries": country_choices(),
     }
-    return render(request, template, context)
 
 
-def _read(filters: ProfileFilter, *, sort: str, after: str, before: str) -> tuple[list[Profile], Page]:
-    """People named exactly (on the first page), and the page behind them."""
-    found = filters.search_result
-    matching = _but(filters.page_qs, [])
-    pinned_ids = found.exact_ids[:_PINNED] if found else []
-    place: dict[str, Any] = {"sort": sort, "after": after, "before": before}
-    if found and found.is_capped:
-        page = _page_of_crowd(filters, pinned_ids, place)
+def _column(key: str, label: str, params: QueryDict, sort: str) -> Column:
+    order = list_columns.SORTED_BY.get(key)
+    if order is None:
+        return Column(key, label)
+    return Column(key, label, _url(params, sort=order), order == sort)
+
+
+def _count_of_type(counts: TypeCounts, kind: str) -> Any:
+    """How many people the list has, with the type it is narrowed to."""
+    chosen = {"recognized": counts.recognized, "anonymous": counts.anonymous}.get(kind)
+    return counts.all if chosen is None else chosen
+
+
+def _read(
+    filters: ProfileFilter, unread: tuple[str, ...], *, sort: str, after: str, before: str
+) -> tuple[list[Profile], Page]:
+    """People the text names exactly (on the first page), and the page after them."""
+    search = filters.search_result
+    matching = filters.page_qs.defer(*unread)
+    pinned_ids = search.exact_ids[:_PINNED] if search else []
+    position: dict[str, Any] = {"sort": sort, "after": after, "before": before}
+    if search and search.is_capped:
+        page = _page_of_many(filters, unread, pinned_ids, position)
     else:
-        page = page_of(_but(matching, pinned_ids), **place)
+        page = page_of(matching.exclude(pk__in=pinned_ids) if pinned_ids else matching, **position)
     if not pinned_ids or after or before:
         return [], page
     return sorted(matching.filter(pk__in=pinned_ids), key=lambda root: pinned_ids.index(root.pk)), page
 
 
-def _page_of_crowd(filters: ProfileFilter, pinned_ids: list[int], place: dict[str, Any]) -> Page:
-    """A page of very many. Where all of them stand far down the list, they are gathered and sorted instead."""
+def _page_of_many(
+    filters: ProfileFilter, unread: tuple[str, ...], pinned_ids: list[int], position: dict[str, Any]
+) -> Page:
+    """A page of very many matches. Where all of them are far down the list, they are collected and sorted."""
     try:
-        # The planner takes beginnings of words for rare and would rather gather at once.
+        # The planner takes beginnings of words for rare and would rather collect them at once.
         with time_limit(WALKING, enable_bitmapscan="off"):
-            return page_of(_but(filters.page_qs, pinned_ids), **place)
+            return page_of(filters.page_qs.defer(*unread).exclude(pk__in=pinned_ids), **position)
     except TooSlow:
         with time_limit(MILLISECONDS, enable_indexscan="off"):
-            return page_of(_but(filters.qs, pinned_ids), **place)
-
-
-def _but(people: QuerySet[Profile], ids: list[int]) -> QuerySet[Profile]:
-    people = people.defer("search", "attributes")
-    return people.exclude(pk__in=ids) if ids else people
+            return page_of(filters.qs.defer(*unread).exclude(pk__in=pinned_ids), **position)
 
 
 # --- Which people ---------------------------------------------------------------------------------------
 
 
 def filter_of(params: QueryDict, *, status: str = Profile.Status.LIVE) -> tuple[ProfileFilter, list[str]]:
-    """The filter an address of the list stands for, and sentences about what cannot be understood in it."""
-    data = params.copy()
+    """The filter an address of the list stands for, and sentences about values in it that are not valid."""
+    data = without(params)
     data["status"] = status
     try:
         filters = ProfileFilter(data)
@@ -165,44 +221,52 @@ def filter_of(params: QueryDict, *, status: str = Profile.Status.LIVE) -> tuple[
     return filters, problems
 
 
-def without(params: QueryDict, *names: str) -> QueryDict:
-    """The parameters that choose people, without empty ones and those named."""
-    plain = QueryDict(mutable=True)
-    for name, values in params.lists():
-        kept = [value for value in values if value]
-        if kept and name not in names:
-            plain.setlist(name, kept)
-    return plain
+# --- Rows -------------------------------------------------------------------------------------------------
 
 
-# --- How they are shown -----------------------------------------------------------------------------------
-
-
-def _rows(roots: list[Profile], found: SearchResult | None, *, sees: bool) -> list[Row]:
-    """At most two queries for any number of rows."""
+def _rows(
+    roots: list[Profile],
+    search: SearchResult | None,
+    column_keys: list[str],
+    specs: dict[str, AttributeSpec],
+    *,
+    can_view_pii: bool,
+) -> list[Row]:
+    """At most three queries for any number of rows."""
     ids = [root.pk for root in roots]
-    rows = {root.pk: Row(_shown(root, sees), country=display("country", root.country)) for root in roots}
+    for root in roots:
+        if "attributes" in root.get_deferred_fields():
+            # No column needs them; reading them for a masked copy would cost a query per row.
+            root.attributes = {}
+    rows = {root.pk: Row(root if can_view_pii else mask_profile(root, specs)) for root in roots}
     for row in rows.values():
         row.identifier = row.profile.email or ""
-    for root_id, tag in _tags(ids):
-        if tag not in rows[root_id].tags:
-            rows[root_id].tags.append(tag)
-    for root_id, identifier in _identifiers([root.pk for root in roots if not root.email]):
-        if not rows[root_id].identifier:
-            name, value = identifier.type.name, identifier.value
-            rows[root_id].identifier = value if sees else mask_identifier(name, value)
-    if found is not None:
+        row.cells = [(key, _cell(row.profile, key)) for key in column_keys]
+    if "tags" in column_keys:
+        for root_id, tag in _tags(ids):
+            if tag not in rows[root_id].tags:
+                rows[root_id].tags.append(tag)
+    if "mail" in column_keys:
+        consents = current_consents(ids)
         for root in roots:
-            rows[root.pk].found_as = found_as(found.by_root.get(root.pk), root, sees=sees)
+            rows[root.pk].mailing = mailing_of(root.email, consents.get(root.pk, {}))
+    for root_id, identifier in _identifiers([root.pk for root in roots if not root.email]):
+        name, value = identifier.type.name, identifier.value
+        if name != _BROWSER and not rows[root_id].identifier:
+            rows[root_id].identifier = value if can_view_pii else mask_identifier(name, value)
+    if search is not None:
+        for root in roots:
+            rows[root.pk].found_as = found_as(search.by_root.get(root.pk), root, can_view_pii=can_view_pii)
     return list(rows.values())
 
 
-def _shown(root: Profile, sees: bool) -> Profile:
-    if sees:
-        return root
-    # The list reads no custom attributes; an empty dict spares the copy a query per row.
-    root.attributes = {}
-    return mask_profile(root)
+def _cell(profile: Profile, key: str) -> str:
+    """The text of an attribute's column; other columns have none."""
+    if key.startswith(CUSTOM):
+        value = profile.attributes.get(key.removeprefix(CUSTOM))
+    else:
+        value = getattr(profile, key, None) if key in Profile.FIELDS else None
+    return DOTS if value == DOTS else display(key, value)
 
 
 def _tags(ids: list[int]) -> Iterator[tuple[int, Tag]]:
@@ -212,28 +276,31 @@ def _tags(ids: list[int]) -> Iterator[tuple[int, Tag]]:
 
 
 def _identifiers(ids: list[int]) -> Iterator[tuple[int, Identifier]]:
-    held = Identifier.objects.of_profiles(*ids).annotate(root_id=F("profile__canonical_id"))
-    held = held.select_related("type").only("value", "profile_id", "type__name")
-    for identifier in held.order_by("type__priority", "pk"):
+    identifiers = Identifier.objects.of_profiles(*ids).annotate(root_id=F("profile__canonical_id"))
+    identifiers = identifiers.select_related("type").only("value", "profile_id", "type__name")
+    for identifier in identifiers.order_by("type__priority", "pk"):
         yield identifier.root_id, identifier
 
 
-def found_as(hit: SearchHit | None, root: Profile, *, sees: bool) -> str:
+def found_as(hit: SearchHit | None, root: Profile, *, can_view_pii: bool) -> str:
     """Why somebody is in the list, where their row does not show it."""
     if hit is None:
         return ""
     if hit.member_id == root.pk and hit.value in (root.email, root.phone):
         return ""
-    if sees:
+    if can_view_pii:
         return hit.explain()
     return hit.explain(lambda kind, value: DOTS if kind == "name" else mask_identifier(kind, value))
 
 
-def _gone_url(request: HttpRequest, found: SearchResult | None) -> str:
-    """Where the trash shows a deleted person whom the search names exactly."""
-    if found is None or not found.gone or not request.user.has_perm("profiles.restore_profile"):
+# --- Addresses of the list ----------------------------------------------------------------------------------
+
+
+def _gone_url(request: HttpRequest, search: SearchResult | None) -> str:
+    """The list of deleted people, where the search names one of them exactly."""
+    if search is None or not search.gone or not request.user.has_perm("profiles.restore_profile"):
         return ""
-    return f"{reverse('admin:profiles_profile_deleted')}?{_query(q=f'#{found.gone[0]}')}"
+    return f"{reverse('admin:profiles_profile_deleted')}{_url(QueryDict(), q=f'#{search.gone[0]}')}"
 
 
 def _tabs(params: QueryDict, counts: TypeCounts) -> list[tuple[str, Any, str, bool]]:
@@ -246,64 +313,9 @@ def _tabs(params: QueryDict, counts: TypeCounts) -> list[tuple[str, Any, str, bo
 
 
 def _url(params: QueryDict, *, keep_sort: bool = False, **changes: str) -> str:
-    """This list with other parameters; page places are dropped, empty ones removed."""
-    plain = without(params, *(("after", "before") if keep_sort else _PLACING), *changes)
+    """This list with other parameters, from its first page unless ``changes`` names another; empty ones removed."""
+    plain = without(params, *(("after", "before") if keep_sort else PLACING), *changes)
     for name, value in changes.items():
         if value:
             plain[name] = value
     return f"?{plain.urlencode()}"
-
-
-def _query(**params: str) -> str:
-    plain = QueryDict(mutable=True)
-    plain.update(params)
-    return plain.urlencode()
-
-
-_LABELS = {
-    "q": "Search",
-    "tag": "Tag",
-    "country": "Country",
-    "source": "Source",
-    "import": "Import",
-    "created_at_after": "Created since",
-    "created_at_before": "Created before",
-    "last_seen_at_after": "Seen since",
-    "last_seen_at_before": "Not seen since",
-    "identifier": "Identifier",
-    "consent": "Consent",
-    "locked": "Locked",
-    "duplicates": "Possible duplicates",
-}
-
-
-def _chips(params: QueryDict) -> list[Chip]:
-    """One per filter in force; the search text and the type have places of their own."""
-    chips = []
-    plain = without(params, *_PLACING, "q", "type", "status")
-    for name, values in plain.lists():
-        for value in values:
-            rest = without(params, *_PLACING)
-            rest.setlist(name, [other for other in rest.getlist(name) if other != value])
-            chips.append(Chip(f"{_label(name)}: {_said(name, value)}", f"?{without(rest).urlencode()}"))
-    return chips
-
-
-def _attribute_filters(params: QueryDict) -> list[tuple[str, str, str]]:
-    """(label, parameter, value) for the first registered attributes and those in force. One query."""
-    custom = [spec for spec in attribute_specs().values() if spec.is_custom]
-    wanted = [spec for place, spec in enumerate(custom) if place < _ATTRIBUTES or params.get(spec.field)]
-    return [(spec.label, spec.field, params.get(spec.field, "")) for spec in wanted]
-
-
-def _label(name: str) -> str:
-    if name.startswith(CUSTOM):
-        plain = name.removeprefix(CUSTOM)
-        return LABELS.get(plain, plain)
-    return _LABELS.get(name, name)
-
-
-def _said(name: str, value: str) -> str:
-    if name == "country":
-        return display("country", value)
-    return {"true": "yes", "false": "no"}.get(value, value) if name in ("locked", "duplicates") else value

@@ -35,11 +35,13 @@ class ProfileAdmin(OwnPages):
     pages = (
         ("", profile_list.people, "changelist"),
         ("deleted/", profile_list.deleted, "deleted"),
+        ("columns/", profile_list.columns, "columns"),
         ("add/", edit.add, "add"),
         ("bulk/<slug:action>/", bulk.bulk, "bulk"),
         ("export/<int:job_id>/", bulk.export, "export"),
         ("export/<int:job_id>/file/", bulk.export_file, "export_file"),
         ("merge/", merging.wizard, "merge"),
+        ("<int:profile_id>/", card.by_id, "by_id"),
         ("<int:profile_id>/change/", card.card, "change"),
         ("<int:profile_id>/timeline/", card.older, "timeline"),
         ("<int:profile_id>/edit/", edit.edit, "edit"),

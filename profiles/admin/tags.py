@@ -1,4 +1,4 @@
-"""Tags: name, color, how many people carry each; rename, merge two, delete with a preview (P4)."""
+"""Tags: name, color, how many people have each; rename, merge two, delete with a preview."""
 
 from typing import Any
 
@@ -56,11 +56,11 @@ def people_by_tag(tag_ids: list[int]) -> dict[int, int]:
 
 
 class TagAdmin(DefinitionFiles, CdpModelAdmin):
-    """Writes go through the tagging verbs, so that each person's journal tells of them."""
+    """Writes go through the tagging verbs, so that each person's journal records them."""
 
     form = TagForm
     resource_classes = (TagResource,)
-    list_display = ("badge", "description", "people_shown")
+    list_display = ("badge", "description", "people_count")
     list_display_links = ("badge",)
     search_fields = ("name",)
     ordering = ("name",)
@@ -81,7 +81,7 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
         return format_html('<span class="badge {}">{}</span>', tag.color, tag.name)
 
     @admin.display(description="People")
-    def people_shown(self, tag: Any) -> str:
+    def people_count(self, tag: Any) -> str:
         return "…" if tag.people is None else number(tag.people)
 
     def save_model(self, request: HttpRequest, obj: Tag, form: Any, change: bool) -> None:
@@ -123,7 +123,7 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
                 messages.error(request, error.message)
             else:
                 messages.success(
-                    request, f"“{loser.name}” is now “{winner.name}”. {_people(done.changed)} got the tag."
+                    request, f"“{loser.name}” is now “{winner.name}”. {_count(done.changed)} got the tag."
                 )
                 return redirect("admin:profiles_tag_change", winner.pk)
         context = {
@@ -151,7 +151,7 @@ class TagAdmin(DefinitionFiles, CdpModelAdmin):
         delete_tag(tag_id=obj.pk, **_by(request))
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """The verb has told the audit log."""
+        """The verb has written to the audit log."""
         return []
 
     def _tag(self, object_id: str) -> Tag | None:
@@ -162,7 +162,7 @@ def _by(request: HttpRequest) -> dict[str, Any]:
     return {"actor": Actor.of_request(request), "source": builtin_source("staff")}
 
 
-def _people(count: int) -> str:
+def _count(count: int) -> str:
     return "1 person" if count == 1 else f"{count:,} people"
 
 

@@ -44,7 +44,7 @@ def _visit(person: MadeUpPerson, start: float, random: Random) -> list[Act]:
         acts.append(Act(name, kind, clock, properties, channel))
 
     for path, title in random.sample(PAGES, random.randint(1, 2)):
-        act("Page", {"path": path, "title": title, "url": f"https://shop.example{path}"}, kind="page")
+        act("page", {"path": path, "title": title, "url": f"https://shop.example{path}"}, kind="page")
     products = random.sample(PRODUCTS, random.randint(1, 3))
     for sku, name, category, price, _ in products:
         act("Product Viewed", {"sku": sku, "name": name, "category": category, "price": price})

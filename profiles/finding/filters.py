@@ -6,6 +6,8 @@ counts for the survivor. Each is one subquery; none is a JOIN, so nothing is lis
 
 from __future__ import annotations
 
+import datetime
+import re
 from typing import Any
 
 import django_filters
@@ -27,12 +29,18 @@ from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec, attribut
 Roots = QuerySet[Profile]
 
 
+# “30d”: so many days before now, for filters that are saved and opened again.
+RELATIVE = re.compile(r"(\d{1,4})d", re.IGNORECASE)
+
+
 class MomentField(forms.Field):
-    """ISO 8601 moment, or a day meaning its midnight; without a zone in the site's time zone."""
+    """ISO 8601 moment, or a day meaning its midnight; without a zone in the site's time zone. Or “30d”."""
 
     def to_python(self, value: Any) -> Any:
         if not value:
             return None
+        if relative := RELATIVE.fullmatch(str(value).strip()):
+            return timezone.now() - datetime.timedelta(days=int(relative[1]))
         try:
             moment = parse_datetime(f"{value}T00:00" if parse_date(value) else value)
         except ValueError:
@@ -44,15 +52,6 @@ class MomentField(forms.Field):
         return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 
-class CountryField(forms.CharField):
-    def to_python(self, value: Any) -> str:
-        raw = super().to_python(value)
-        try:
-            return country(raw) if raw else ""
-        except BadValue as error:
-            raise ValidationError(str(error)) from error
-
-
 class ManyField(forms.Field):
     """A parameter that may be repeated."""
 
@@ -62,12 +61,18 @@ class ManyField(forms.Field):
         return [part for part in ([value] if isinstance(value, str) else value or []) if part]
 
 
+class CountriesField(ManyField):
+    """Codes or names of countries, as codes."""
+
+    def to_python(self, value: Any) -> list[str]:
+        try:
+            return [country(raw) for raw in super().to_python(value)]
+        except BadValue as error:
+            raise ValidationError(str(error)) from error
+
+
 class MomentFilter(django_filters.Filter):
     field_class = MomentField
-
-
-class CountryFilter(django_filters.Filter):
-    field_class = CountryField
 
 
 class TextFilter(django_filters.Filter):
@@ -79,6 +84,15 @@ class ManyFilter(django_filters.Filter):
 
     def filter(self, qs: Any, value: Any) -> Any:
         return self.method(qs, value) if value else qs
+
+
+class CountriesFilter(django_filters.Filter):
+    """In any of the countries."""
+
+    field_class = CountriesField
+
+    def filter(self, qs: Any, value: Any) -> Any:
+        return qs.filter(country__in=value) if value else qs
 
 
 class AttributeFilter(django_filters.Filter):
@@ -120,7 +134,7 @@ class ProfileFilter(django_filters.FilterSet):
     q = TextFilter(method="by_search", label="Search")
     type = django_filters.ChoiceFilter(choices=TYPES, method="by_type", label="Type")
     tag = ManyFilter(method="by_tags", label="Tag")
-    country = CountryFilter(field_name="country", label="Country")
+    country = CountriesFilter(label="Country")
     source = TextFilter(method="by_source", label="Source")
     created_at_after = MomentFilter(field_name="created_at", lookup_expr="gte", label="Created since")
     created_at_before = MomentFilter(field_name="created_at", lookup_expr="lt", label="Created before")

@@ -177,7 +177,12 @@ class Profile(models.Model):
     @property
     def name(self) -> str:
         full = " ".join(part for part in (self.first_name, self.last_name) if part)
-        return full or self.email or self.phone or f"Anonymous #{self.pk}"
+        return (
+            full
+            or self.email
+            or self.phone
+            or f"{'Profile' if self.is_recognized else 'Anonymous'} #{self.pk}"
+        )
 
     @property
     def initials(self) -> str:

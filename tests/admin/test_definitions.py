@@ -124,7 +124,7 @@ def test_add_an_identifier_type(dan: User, as_user: Login) -> None:
     for sent, said in (
         ({"name": "Loyalty"}, "Use small letters, digits and _, starting with a letter."),
         ({"strength": "soft", "is_main": "on"}, "A soft type names a browser, not a person"),
-        ({"is_unique": "", "is_main": "on"}, "A contact value leads to nobody"),
+        ({"is_unique": "", "is_main": "on"}, "A contact value identifies nobody"),
         ({"blocked_patterns": "0+\r\n("}, "“(” is not a regular expression"),
     ):
         assert said in client.post(add, kind(**sent)).content.decode(), sent
@@ -164,9 +164,7 @@ def test_what_is_here_follows_a_changed_type(dan: User, as_user: Login) -> None:
     run_to_end(Job.objects.get())
     assert Profile.objects.get(pk=ann.pk).is_recognized
     answer = as_user(dan).post(change, kind(is_unique=""), follow=True)
-    assert (
-        "Values of Loyalty card already here are being brought in line; see Jobs." in answer.content.decode()
-    )
+    assert "Values of Loyalty card already here are being updated; see Jobs." in answer.content.decode()
     run_to_end(Job.objects.latest("pk"))
     assert not Profile.objects.get(pk=ann.pk).is_recognized
     assert not Identifier.objects.get(value="L-1").resolves

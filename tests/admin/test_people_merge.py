@@ -18,7 +18,7 @@ from profiles.admin import merge_history
 from profiles.consent.ledger import record_consent
 from profiles.editing import set_lock, update_profile
 from profiles.merging.merge import merge_profiles
-from profiles.models import AttributeDefinition, Merge, Profile
+from profiles.models import AttributeDefinition, DuplicatePair, Merge, Profile
 from profiles.privacy.delete import delete_profiles
 from tests.profile_factory import make_profile
 
@@ -64,7 +64,11 @@ def test_search_the_other_from_the_card(client_of_sam: Client, pair: tuple[Profi
     page = shown(client_of_sam.get(WIZARD, {"profile": ann.pk, "q": "600 100 200"}))
     assert f"ids={ann.pk}&amp;ids={anna.pk}" in page
     assert "Nobody matches" in shown(client_of_sam.get(WIZARD, {"profile": ann.pk, "q": "ann@example.com"}))
-    assert "Who is the other?" in shown(client_of_sam.get(WIZARD, {"profile": ann.pk}))
+    assert "No duplicates are suggested" in shown(client_of_sam.get(WIZARD, {"profile": ann.pk}))
+    DuplicatePair.objects.create(a=ann, b=anna, reasons=[{"text": "same last name"}])
+    suggested = shown(client_of_sam.get(WIZARD, {"profile": ann.pk}))
+    assert "same last name" in suggested
+    assert f"ids={ann.pk}&amp;ids={anna.pk}" in suggested
 
 
 def test_two_people_open_the_preview_with_the_better_winner(
@@ -77,7 +81,7 @@ def test_two_people_open_the_preview_with_the_better_winner(
     assert "it has a valid e-mail" in page
     assert f"?winner={anna.pk}&amp;loser={ann.pk}" in page
     swapped = shown(preview(client_of_sam, anna.pk, ann.pk))
-    assert f"#{ann.pk} is suggested as the winner: it has a valid e-mail." in swapped
+    assert f"#{ann.pk} is suggested as the profile to keep: it has a valid e-mail." in swapped
 
 
 def test_the_preview_shows_field_by_field(
@@ -100,9 +104,12 @@ def test_the_preview_shows_field_by_field(
     assert lines["attributes.plan"] == ("pro", "team", "pro", "diff")
     page = shown(response)
     for said in (
-        "filled from the loser",
-        "a tie or unknown time means no",
-        "1 webhook will be told: CRM",
+        "filled from the profile that is merged in",
+        "2 fields differ",
+        "1 field is equal",
+        "Consent for E-mail newsletter will be withdrawn.",
+        "a tie or an unknown time means no",
+        "1 webhook is notified: CRM",
         "Both keep theirs",
     ):
         assert said in page, said
@@ -126,7 +133,7 @@ def test_choices_show_in_the_preview_and_happen(client_of_sam: Client, pair: tup
     done = client_of_sam.post(WIZARD, data, follow=True)
     assert done.redirect_chain == [(card(ann.pk), 302)]
     page = shown(done)
-    assert f"#{anna.pk} was merged into this profile. Its ids keep leading here." in page
+    assert f"#{anna.pk} was merged into this profile. Its ids still lead here." in page
     undo = reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk])
     assert f'<a href="{undo}">Undo…</a>' in page
     ann.refresh_from_db()
@@ -188,7 +195,7 @@ def test_several_losers_one_after_another(client_of_sam: Client, by_staff: dict[
     assert "3 merges, one after another" in page
     set_lock(profile_id=ids[2], is_locked=True, **by_staff)
     data = {"ids": ids, "confirm": "1"}
-    assert "Choose who survives." in shown(client_of_sam.post(WIZARD, data, follow=True))
+    assert "Choose the profile to keep." in shown(client_of_sam.post(WIZARD, data, follow=True))
     report = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0]}))
     assert f"Stopped at #{ids[2]}: Profile #{ids[2]} is locked against merging. Unlock it first." in report
     assert f"#{ids[1]} merged" in report

@@ -92,7 +92,12 @@ def test_pages_are_clean(visit: Go, ada: User, people: dict[str, int], width: in
     ):
         opened.open(path).check()
     opened.open(LIST)
-    opened.page.get_by_text("Filters").first.click()
+    for button in ("+ Filter", "Columns"):
+        opened.page.get_by_role("button", name=button).click()
+        opened.check()
+        opened.page.keyboard.press("Escape")
+    opened.open(f"{LIST}{people['ann']}/change/")
+    opened.page.get_by_role("button", name="More actions").click()
     opened.check()
 
 
@@ -105,9 +110,15 @@ def test_finding_and_editing_somebody(visit: Go, sam: User, people: dict[str, in
     expect(page.get_by_text("Found as an old e-mail: a.kowalska@old.example")).to_be_visible()
     page.get_by_role("link", name="Ann Kowalska").click()
     page.get_by_role("link", name="Edit City").click()
+    expect(page.get_by_role("textbox", name="City")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("link", name="Edit City")).to_be_focused()
+    page.keyboard.press("Enter")
     page.get_by_role("textbox", name="City").fill("Łódź")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved: City.")).to_be_visible()
+    expect(page.locator(".messagelist")).to_contain_text("Saved: City.")
+    expect(page.locator("#card-status")).to_contain_text("Saved: City.")
+    expect(page.get_by_role("link", name="Edit City")).to_be_focused()
     expect(page.locator("#contact")).to_contain_text("Łódź")
     page.get_by_placeholder("Add a note…").fill("Called back.")
     page.get_by_role("button", name="Add note").click()
@@ -126,7 +137,10 @@ def test_searching_while_typing(visit: Go, sam: User, people: dict[str, int]) ->
     page = opened.page
     page.locator("#people-search input[name=q]").press_sequentially("hanna")
     expect(page.locator("#results tbody tr")).to_have_count(1)
+    expect(page.locator("#list-status")).to_have_text("1 person matches")
     expect(page).to_have_url(re.compile(r"q=hanna"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#count")).to_be_focused()
     assert opened.problems == []
 
 
@@ -161,7 +175,7 @@ def test_acting_on_everybody_who_matches(visit: Go, ada: User, people: dict[str,
     page = opened.page
     expect(page.get_by_role("button", name="Add tags…")).to_be_hidden()
     page.get_by_role("checkbox", name="Select all 2 matching").check()
-    expect(page.get_by_text("With everybody in the list:")).to_be_visible()
+    expect(page.get_by_text("Everybody in the list")).to_be_visible()
     page.get_by_role("button", name="Add tags…").click()
     expect(page.get_by_role("heading", name="Add tags to 2 people")).to_be_visible()
     opened.check()
@@ -170,6 +184,7 @@ def test_acting_on_everybody_who_matches(visit: Go, ada: User, people: dict[str,
     expect(page.get_by_text("2 people changed.")).to_be_visible()
     assert Profile.objects.tagged("autumn").count() == 2
     page.get_by_role("checkbox", name="Tick everybody on this page").check()
+    page.get_by_role("button", name="More actions").click()
     page.get_by_role("button", name="Delete…").click()
     page.get_by_label(re.compile("Type 2")).fill("2")
     opened.check()
@@ -193,3 +208,46 @@ def test_the_menu_of_a_row_exports_and_deletes(visit: Go, ada: User, people: dic
     page.get_by_role("button", name="Restore 1 person").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Hanna Kowalska")
     opened.check()
+
+
+def test_a_narrow_card_shows_one_part_at_a_time(visit: Go, sam: User, people: dict[str, int]) -> None:
+    opened = visit(sam, f"{LIST}{people['ann']}/change/", width=390, js=False)
+    page = opened.page
+    contact, activity = (
+        page.get_by_role("heading", name="Contact"),
+        page.get_by_role("heading", name="Activity"),
+    )
+    expect(contact).to_be_visible()
+    expect(activity).to_be_hidden()
+    page.get_by_role("link", name="Activity", exact=True).click()
+    expect(activity).to_be_visible()
+    expect(contact).to_be_hidden()
+    page.get_by_placeholder("Add a note…").fill("Called back.")
+    page.get_by_role("button", name="Add note").click()
+    expect(page.get_by_text("Called back.")).to_be_visible()
+    page.get_by_role("link", name="Duplicates 1").click()
+    expect(page.get_by_text("Hanna Kowalska")).to_be_visible()
+    assert opened.problems == []
+
+
+def test_targets_on_a_telephone_are_large_enough(visit: Go, ada: User, people: dict[str, int]) -> None:
+    opened = visit(ada, LIST, width=390)
+    small = """() => [...document.querySelectorAll("main button, main input[type=checkbox], main a.icon-btn")]
+        .filter((node) => node.checkVisibility({opacityProperty: false}))
+        .map((node) => [node.getBoundingClientRect(), node.outerHTML.slice(0, 120)])
+        .filter(([box]) => box.width > 0 && (box.width < 24 || box.height < 24)).map(([, html]) => html)"""
+    assert opened.page.evaluate(small) == []
+    opened.open(f"{LIST}{people['ann']}/change/")
+    assert opened.page.evaluate(small) == []
+
+
+def test_where_a_value_comes_from_shows_on_a_click(visit: Go, sam: User, people: dict[str, int]) -> None:
+    for js in (True, False):
+        page = visit(sam, f"{LIST}{people['ann']}/change/", js=js).page
+        origin = page.get_by_role("button", name="Where City comes from")
+        expect(page.locator("#origin-city")).to_be_hidden()
+        origin.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#origin-city")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator("#origin-city")).to_be_hidden()

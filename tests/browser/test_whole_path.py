@@ -55,6 +55,7 @@ def result(page: Any, field: str) -> Locator:
 
 def exported(seen: Any, pk: int, folder: Path) -> tuple[str, Any]:
     seen.open(f"{PEOPLE}{pk}/change/")
+    seen.page.get_by_role("button", name="More actions").click()
     path = download(seen, seen.page.get_by_role("button", name="GDPR export"), folder)
     return path.name, json.loads(path.read_text(encoding="utf-8"))
 
@@ -114,6 +115,7 @@ def test_from_two_people_to_one_and_back(
     assert addresses == ["anna@example.com"]
 
     seen.open(f"{PEOPLE}{ania.pk}/change/")
+    page.get_by_role("button", name="More actions").click()
     page.get_by_role("link", name="Delete…").click()
     check(seen, heading="Delete")
     page.get_by_text("Exactly 1 person is deleted").wait_for()
@@ -142,7 +144,7 @@ def test_merging_by_keyboard(visit: Go, dana: User, kowalskas: tuple[Profile, Pr
     page.get_by_text("2 ticked").wait_for()
     tab_to(seen, "Merge…")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Comes over").wait_for()
+    page.get_by_role("heading", name="What the merge does").wait_for()
     suggested = page.locator("input[name=winner]").input_value()
     page.keyboard.press("s")
     expect(page.locator("input[name=winner]")).not_to_have_value(suggested)

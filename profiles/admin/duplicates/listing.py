@@ -15,7 +15,7 @@ from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
 from profiles.admin.door import back, door, may_see, render, write
-from profiles.admin.profile_list import without
+from profiles.admin.list_filters import without
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many

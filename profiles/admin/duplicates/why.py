@@ -16,7 +16,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
 from profiles.admin.door import by, card_url, door, form_page, may_see, render, root_of
-from profiles.admin.merging import compared, seen_by
+from profiles.admin.merge_rows import differing_rows, display_profile
 from profiles.duplicates.why import (
     Finding,
     FixPreview,
@@ -61,7 +61,10 @@ def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     if wanted:
         return redirect(why_url(find_profile_pair(profile_id, wanted)))
     root = root_of(profile_id)
-    context = {"title": "Why are these two separate?", "root": seen_by(root, may_see(request))}
+    context = {
+        "title": "Why are these two separate?",
+        "root": display_profile(root, can_view_pii=may_see(request)),
+    }
     return render(request, "duplicates/why_choose.html", context)
 
 
@@ -107,12 +110,12 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
     preview = _preview(request, two, code) if code else None
     context = {
         "title": "Why are these two separate?",
-        "a": seen_by(two.a, sees),
-        "b": seen_by(two.b, sees),
+        "a": display_profile(two.a, can_view_pii=sees),
+        "b": display_profile(two.b, can_view_pii=sees),
         "told": [_told(one, actor) for one in found],
         "here": request.path,
         "preview": preview,
-        "lines": compared(preview.merge, sees) if preview and preview.merge else [],
+        "lines": differing_rows(preview.merge, can_view_pii=sees) if preview and preview.merge else [],
         "may_decide": request.user.has_perm(DECIDE),
         "may_see_imports": request.user.has_perm("imports.view_import"),
         "is_decided": any(one.code == "decided_apart" for one in found),

@@ -15,7 +15,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
-from profiles.admin.profile_list import without
+from profiles.admin.list_filters import without
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import HeldMerge, IdentifierType, Profile, Source
 from profiles.tracking.rejected.decide_held import (

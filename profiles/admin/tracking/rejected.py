@@ -19,7 +19,7 @@ from cdp.errors import Invalid, Refused, RuleForbids
 from cdp.ids import row_id, row_ids
 from cdp.limits import TooSlow, time_limit
 from profiles.admin.door import door, form_page, may_see, render, write
-from profiles.admin.profile_list import without
+from profiles.admin.list_filters import without
 from profiles.bulk.actions import pack, unpack
 from profiles.masking import mask_text
 from profiles.models import Receipt, Source

@@ -1,4 +1,4 @@
-// Ticking people: all on the page at once, how many are ticked, and "all matching" in place of the ticks.
+// The people list: ticking, one menu for all rows, and a search that says how many it found.
 
 const rows = () => [...document.querySelectorAll('#people-form input[name="ids"]')];
 
@@ -9,13 +9,13 @@ function show() {
   const count = ticks.filter((tick) => tick.checked).length;
   const everyone = form.querySelector("[data-everyone]");
   const all = form.querySelector("[data-tick-all]");
-  const said = form.querySelector("[data-ticked]");
+  const label = form.querySelector("[data-ticked]");
   const isEveryone = everyone?.checked ?? false;
   if (all) {
     all.checked = count > 0 && count === ticks.length;
     all.indeterminate = count > 0 && count < ticks.length;
   }
-  if (said) said.textContent = isEveryone ? "With everybody in the list:" : count ? `With ${count} ticked:` : "Tick people to act on them";
+  if (label) label.textContent = isEveryone ? "Everybody in the list" : count ? `${count} ticked` : "Tick people to act on them";
   for (const tick of ticks) tick.disabled = isEveryone;
   for (const button of form.querySelectorAll(".bulk-bar button")) {
     const merges = button.formMethod === "get";
@@ -40,6 +40,29 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-tick-all]")) for (const tick of rows()) tick.checked = event.target.checked;
   show();
 });
-document.addEventListener("htmx:afterSwap", show);
+
+// --- The menu of a row ----------------------------------------------------------------------------------------
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-person]");
+  if (!button) return;
+  for (const item of document.querySelectorAll("#row-menu [data-of-person]")) {
+    const address = item.dataset.ofPerson.replace(/(\/|=)0(?=\/|$)/, `$1${button.dataset.person}`);
+    if (item.matches("form")) item.action = address;
+    else item.href = address;
+  }
+}, { capture: true });
+
+// --- Searching ------------------------------------------------------------------------------------------------
+const heading = () => document.getElementById("count");
+
+document.addEventListener("htmx:afterSwap", () => {
+  show();
+  const status = document.getElementById("list-status");
+  if (status) status.textContent = heading()?.textContent.trim() ?? "";
+});
+
+// Enter leads to what was found.
+if (location.hash === "#count") heading()?.focus();
+
 window.addEventListener("pageshow", show);
 show();

@@ -1,0 +1,191 @@
+"""A person's view → the rows of the card, each with where its value came from."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from profiles.admin.timeline_text import CHANNELS
+from profiles.consent.ledger import CurrentConsent
+from profiles.masking import DOTS
+from profiles.models import DuplicatePair, Identifier, Profile, Tag
+from profiles.reading.profiles import ProfileView
+from profiles.reading.provenance import Provenance
+from profiles.values.attributes import CUSTOM, AttributeSpec, display, label_of
+
+# Attributes listed under “Contact”; the others have a panel of their own.
+CONTACT = ("email", "phone", "street", "postcode", "city", "state", "country")
+# Contact attributes that are identifiers, too: their other values are listed with them.
+_REACHABLE = ("email", "phone")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from: “import #88, row 1,204”, with a link for an import."""
+
+    text: str
+    at: datetime.datetime | None = None
+    import_id: int | None = None
+    from_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierRow:
+    """An identifier, masked where need be. ``from_id``: the merged profile it belongs to;
+    ``alternate_index``: its place among the values that lost in a merge."""
+
+    identifier: Identifier
+    label: str
+    origin: Origin
+    from_id: int | None = None
+    alternate_index: int | None = None
+
+    @property
+    def is_browser(self) -> bool:
+        return self.identifier.type.name == "anonymous_id"
+
+
+@dataclass(slots=True)
+class AttributeRow:
+    """An attribute with where its value came from. ``alternates``: (index, text, profile id) of values that
+    lost in a merge. Of an e-mail or phone, ``identifier`` is the value itself and ``more`` are the others."""
+
+    spec: AttributeSpec
+    text: str
+    origin: Origin | None
+    alternates: list[tuple[int, str, int]] = field(default_factory=list)
+    identifier: IdentifierRow | None = None
+    more: list[IdentifierRow] = field(default_factory=list)
+
+    @property
+    def identifiers(self) -> list[IdentifierRow]:
+        return [*([self.identifier] if self.identifier else []), *self.more]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A profile that may be the same person, and why."""
+
+    pair: DuplicatePair
+    profile: Profile
+    reasons: list[str]
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mailing:
+    """Whether the person may be e-mailed, as a badge: its color, its text, and for what; ``short`` is for a list."""
+
+    css: str
+    text: str
+    detail: str = ""
+    short: str = ""
+
+
+def mailing_of(email: str | None, consents: Mapping[tuple[str, str], CurrentConsent]) -> Mailing:
+    """Can we mail this person? Needs an address and a consent that holds. No query."""
+    decisions = {purpose: current for (channel, purpose), current in consents.items() if channel == "email"}
+    granted = sorted(purpose for purpose, current in decisions.items() if current.is_granted)
+    if not email:
+        return Mailing("mute", "no e-mail address", short="no address")
+    if granted:
+        return Mailing("ok", "can be e-mailed", ", ".join(granted), short="yes")
+    if decisions:
+        return Mailing("bad", "do not e-mail", "consent withdrawn", short="withdrawn")
+    return Mailing("warn", "do not e-mail", "no consent recorded", short="no consent")
+
+
+def consent_rows(view: ProfileView) -> list[tuple[str, str, CurrentConsent]]:
+    """(channel in words, purpose, what holds now)."""
+    return [
+        (_capitalized(CHANNELS.get(channel, channel)), purpose, current)
+        for (channel, purpose), current in sorted(view.consents.items())
+    ]
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def tag_rows(view: ProfileView, origins: dict[str, Provenance]) -> list[tuple[Tag, str]]:
+    """(tag, where it came from)."""
+    rows = []
+    for tag in view.tags:
+        provenance = origins.get(f"tags:{tag.name}")
+        rows.append((tag, provenance.text if provenance else ""))
+    return rows
+
+
+def identifier_rows(
+    view: ProfileView, display_view: ProfileView, origins: dict[str, Provenance]
+) -> list[IdentifierRow]:
+    """Every identifier of the person, in the view's order."""
+    rows = []
+    for identifier, masked in zip(view.identifiers, display_view.identifiers, strict=True):
+        provenance = origins.get(f"identifiers:{identifier}")
+        from_id = identifier.profile_id if identifier.profile_id != view.profile.pk else None
+        origin = (
+            Origin(provenance.text, provenance.at, provenance.import_id, from_id)
+            if provenance
+            else Origin(identifier.source.name, identifier.first_seen_at, None, from_id)
+        )
+        rows.append(IdentifierRow(masked, str(identifier.type), origin, from_id))
+    return rows
+
+
+def attribute_rows(
+    view: ProfileView,
+    display_view: ProfileView,
+    specs: dict[str, AttributeSpec],
+    origins: dict[str, Provenance],
+    identifiers: list[IdentifierRow],
+) -> list[AttributeRow]:
+    """Every attribute that is set, has an alternate or is an e-mail or phone of the person."""
+    alternates: dict[str, list[tuple[int, str, int]]] = {}
+    for index, (real, masked) in enumerate(zip(view.alternates, display_view.alternates, strict=True)):
+        text = DOTS if masked["value"] == DOTS else display(real["field"], masked["value"])
+        alternates.setdefault(real["field"], []).append((index, text, real["from_id"]))
+    real_values = {identifier.pk: identifier.value for identifier in view.identifiers}
+    rows = []
+    for key in dict.fromkeys([*specs, *(CUSTOM + name for name in view.profile.attributes)]):
+        spec = specs.get(key) or AttributeSpec(key, label_of(key, specs), "text", is_custom=True)
+        value = _value(display_view.profile, key)
+        provenance = origins.get(key)
+        row = AttributeRow(
+            spec,
+            DOTS if value == DOTS else display(key, value),
+            Origin(provenance.text, provenance.at, provenance.import_id) if provenance else None,
+            alternates.get(key, []),
+        )
+        if key in _REACHABLE:
+            _add_identifiers(row, identifiers, real_values, real=_value(view.profile, key))
+        if row.text or row.alternates or row.more:
+            rows.append(row)
+    return rows
+
+
+def _add_identifiers(
+    row: AttributeRow, identifiers: list[IdentifierRow], real_values: dict[int, str], *, real: Any
+) -> None:
+    """The identifiers that are e-mails or phones, with the attribute; each value is listed once."""
+    indexes = {text: index for index, text, _ in row.alternates}
+    for identifier_row in identifiers:
+        identifier = identifier_row.identifier
+        if identifier.type.name != row.spec.field:
+            continue
+        if real_values[identifier.pk] == real:
+            row.identifier = identifier_row
+        else:
+            index = indexes.get(identifier.value)
+            row.more.append(replace(identifier_row, alternate_index=index))
+    listed = {extra.identifier.value for extra in row.more}
+    row.alternates = [alternate for alternate in row.alternates if alternate[1] not in listed]
+
+
+def _value(profile: Profile, key: str) -> Any:
+    """A value of a profile that may be masked: a masked date is text."""
+    if key.startswith(CUSTOM):
+        return profile.attributes.get(key.removeprefix(CUSTOM))
+    return getattr(profile, key)

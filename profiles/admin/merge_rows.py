@@ -1,0 +1,131 @@
+"""The preview of a merge → the rows of its comparison, ready for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from profiles.admin.timeline_text import CHANNELS, plural
+from profiles.masking import DOTS, mask, mask_identifier, mask_profile
+from profiles.merging.preview import ConsentRow, FieldRow, Preview
+from profiles.models import Profile
+from profiles.values.attributes import CUSTOM, display
+
+CHOICE = "choice."
+# Two people seldom share these by mistake; a difference is a reason to stop and think.
+_DECISIVE = ("birth_date",)
+_IDENTIFIERS = "identifiers."
+_BROWSERS = "identifiers.anonymous_id"
+_RULES = {
+    "same": "",
+    "winner": "",
+    "fill": "filled from the profile that is merged in",
+    "choice": "your choice",
+    "union": "both are kept",
+}
+_CONSENT_RULES = {
+    "same": "",
+    "only": "",
+    "latest": "the latest decision applies",
+    "caution": "a tie or an unknown time means no",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRow:
+    """A row of the comparison; ``css`` is same, diff, clash or empty, ``note`` why the result is what it is."""
+
+    row: FieldRow
+    winner: str
+    loser: str
+    result: str
+    note: str
+    css: str
+    chosen: str
+
+    @property
+    def is_kept(self) -> bool:
+        """Identifiers and tags, of which both sides keep theirs."""
+        return self.row.field == "tags" or self.row.field.startswith(_IDENTIFIERS)
+
+    @property
+    def input(self) -> str:
+        return CHOICE + self.row.field
+
+
+@dataclass(frozen=True, slots=True)
+class CompareConsent:
+    """A row about consent: the channel in words, and what decided."""
+
+    row: ConsentRow
+    channel: str
+    note: str
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.row.winner and self.row.loser and self.row.winner != self.row.loser)
+
+
+def compare_rows(preview: Preview, choices: dict[str, str], *, can_view_pii: bool) -> list[CompareRow]:
+    """One for each field of the preview."""
+    return [_compare_row(row, choices, can_view_pii) for row in preview.fields]
+
+
+def differing_rows(preview: Preview, *, can_view_pii: bool) -> list[CompareRow]:
+    """The rows of fields that are not the same on both sides."""
+    return [_compare_row(row, {}, can_view_pii) for row in preview.fields if row.rule != "same"]
+
+
+def consent_rows(preview: Preview) -> list[CompareConsent]:
+    return [
+        CompareConsent(
+            row, CHANNELS.get(row.channel, row.channel).capitalize(), _CONSENT_RULES.get(row.rule, "")
+        )
+        for row in preview.consents
+    ]
+
+
+def _compare_row(row: FieldRow, choices: dict[str, str], can_view_pii: bool) -> CompareRow:
+    winner, loser, result = (
+        value_text(row.field, value, can_view_pii=can_view_pii)
+        for value in (row.winner, row.loser, row.result)
+    )
+    chosen = choices.get(row.field) or ("loser" if row.rule == "fill" else "winner")
+    css = "same" if row.rule == "same" else "diff" if row.clash else ""
+    css = "clash" if row.clash and row.field in _DECISIVE else css
+    return CompareRow(row, winner, loser, result, _note(row), css, chosen)
+
+
+def _note(row: FieldRow) -> str:
+    """Why the result is what it is, where that is not plain to see."""
+    if row.rule == "winner" and row.clash:
+        return "the other value is kept as an alternate"
+    if row.rule == "union" and not (row.winner and row.loser):
+        return ""
+    return _RULES.get(row.rule, "")
+
+
+def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:
+    """A value of a comparison as people read it, masked where need be. Browsers are only counted."""
+    if value in (None, "", []):
+        return ""
+    if field == _BROWSERS and isinstance(value, list):
+        return f"{len(value):,} browser{'' if len(value) == 1 else 's'}"
+    if isinstance(value, list):
+        if field.startswith(CUSTOM) and not can_view_pii:
+            return DOTS
+        is_masked = field.startswith(_IDENTIFIERS) and not can_view_pii
+        kind = field.removeprefix(_IDENTIFIERS)
+        return ", ".join(mask_identifier(kind, str(item)) if is_masked else str(item) for item in value)
+    text = value if can_view_pii else mask(field, value)
+    return DOTS if text == DOTS else display(field, text)
+
+
+def counted(moved: dict[str, int]) -> list[tuple[str, int]]:
+    """What comes over beside the profile itself, without zeros: ("tag", 1), ("tags", 2)."""
+    return [(plural(name, count), count) for name, count in moved.items() if count and name != "profiles"]
+
+
+def display_profile(profile: Profile, *, can_view_pii: bool) -> Profile:
+    """The profile, or a masked copy."""
+    return profile if can_view_pii else mask_profile(profile)
