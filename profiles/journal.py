@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from cdp import webhooks
 from cdp.sql import ask
 from profiles.models import Source
 
@@ -44,6 +45,14 @@ class Entry:
 def record(*, entry: Entry, actor: Actor, source: Source, cause: Cause = REQUEST) -> None:
     """Write one entry. Call inside the transaction that writes the data."""
     record_many(entries=[entry], actor=actor, source=source, cause=cause)
+
+
+def publish_updated(profile_ids: Iterable[int], fields: Iterable[str]) -> None:
+    """Send ``profile.updated`` with the names of the changed fields. One query when no webhook subscribed."""
+    names = sorted(fields)
+    webhooks.publish_many(
+        "profile.updated", items=[(pk, {"profile_id": pk, "fields": names}) for pk in sorted(profile_ids)]
+    )
 
 
 _CHANGES = """

@@ -15,7 +15,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound
 from profiles.identity.graph import retried
-from profiles.journal import REQUEST, Cause, Entry, record_many
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, ProfileTag, Source, Tag
 
 
@@ -119,6 +119,7 @@ def _record(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source
     )
     subject = f"profile:{next(iter(changes))}" if len(changes) == 1 else ""
     audit.record("profile.tags", actor=actor, subject=subject, detail={"profiles": len(changes)})
+    publish_updated(changes, ["tags"])
 
 
 def count_profiles(tag: Tag) -> int:

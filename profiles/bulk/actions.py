@@ -19,14 +19,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from cdp import audit, webhooks
+from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, Refused
 from cdp.job_steps import Chunk, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from profiles import tagging
-from profiles.journal import REQUEST, Cause, Entry, record_many
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, Source
 from profiles.privacy.delete import delete_profiles
 from profiles.values import attributes
@@ -116,6 +116,7 @@ def _lock(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, c
     entries = [Entry(pk, kind, {"locked": [not wanted, wanted]}) for pk in action]
     record_many(entries=entries, actor=actor, source=source, cause=cause)
     _audit("profile.lock" if wanted else "profile.unlock", action, {}, actor)
+    publish_updated(chosen, ["locked"])
     return len(action)
 
 
@@ -137,9 +138,7 @@ def _set_attribute(ids: Sequence[int], params: Params, *, actor: Actor, source: 
     Profile.objects.filter(pk__in=touched).update(updated_at=Now())
     record_many(entries=entries, actor=actor, source=source, cause=cause)
     _audit("profile.update", sorted(touched), {"fields": [key]}, actor)
-    webhooks.publish_many(
-        "profile.updated", items=[(pk, {"profile_id": pk, "fields": [key]}) for pk in sorted(touched)]
-    )
+    publish_updated(touched, [key])
     return len(touched)
 
 

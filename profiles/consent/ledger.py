@@ -12,12 +12,12 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from cdp import audit, webhooks
+from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.editing.locking import lock_root, touch
 from profiles.identity.graph import retried
-from profiles.journal import REQUEST, Cause, Entry, record
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Consent, Source
 
 GRANTED = Consent.State.GRANTED.value
@@ -181,7 +181,5 @@ def record_consent(
     record(entry=entry, actor=actor, source=source, cause=cause)
     detail = {"channel": channel, "purpose": purpose, "state": state}
     audit.record("profile.consent", actor=actor, subject=f"profile:{root.pk}", detail=detail)
-    webhooks.publish(
-        "profile.updated", profile_id=root.pk, payload={"profile_id": root.pk, "fields": ["consents"]}
-    )
+    publish_updated([root.pk], ["consents"])
     return RecordedConsent(consent, current)

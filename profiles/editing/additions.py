@@ -17,7 +17,7 @@ from profiles.editing.locking import lock_root, touch
 from profiles.editing.profiles import Updated, update_profile
 from profiles.identity.graph import retried
 from profiles.identity.normalize import BadValue, country
-from profiles.journal import REQUEST, Cause, Entry, record
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Address, Change, Event, EventName, Note, Profile, Source
 from profiles.values import attributes
 from profiles.values.alternates import alternates
@@ -114,6 +114,7 @@ def set_lock(*, profile_id: int, is_locked: bool, actor: Actor, source: Source) 
     entry = Entry(root.pk, kind, {"locked": [not is_locked, is_locked]})
     record(entry=entry, actor=actor, source=source)
     audit.record("profile.lock" if is_locked else "profile.unlock", actor=actor, subject=f"profile:{root.pk}")
+    publish_updated([root.pk], ["locked"])
     return root
 
 
@@ -170,6 +171,7 @@ def _record_address(
     entry = Entry(root.pk, Change.Kind.UPDATED, {"addresses": change})
     record(entry=entry, actor=actor, source=source, cause=cause)
     audit.record("profile.address", actor=actor, subject=f"profile:{root.pk}")
+    publish_updated([root.pk], ["addresses"])
 
 
 def promote_alternate(

@@ -14,7 +14,7 @@ from cdp.ttl_cache import forget_all
 from profiles.builtin_sources import builtin_source
 from profiles.editing.locking import touch
 from profiles.identity.graph import refresh_recognized
-from profiles.journal import Entry, record
+from profiles.journal import Entry, publish_updated, record
 from profiles.models import Change, DuplicateCase, HeldMerge, Identifier, IdentifierType, Profile
 
 
@@ -114,3 +114,4 @@ def record_resolving_change(row: Identifier, what: str, actor: Actor, *, is_take
     entry = Entry(root.pk, Change.Kind.UPDATED, {what: sides}, via_id=row.profile_id)
     source = builtin_source("api" if actor.key is not None else "staff")
     record(entry=entry, actor=actor, source=source)
+    publish_updated([root.pk], ["identifiers"])

@@ -16,7 +16,7 @@ from profiles.identity.graph import refresh_recognized, retried
 from profiles.identity.normalize import BadValue
 from profiles.identity.resolve import IdentifierPair, resolve
 from profiles.identity.types import Blocked, TypeSpec, get_type, identifier_types
-from profiles.journal import REQUEST, Cause, Entry, record
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source
 
 
@@ -219,3 +219,4 @@ def _record(
         subject=f"profile:{root.pk}",
         detail={"came": len(added), "left": len(removed)},
     )
+    publish_updated([root.pk], ["identifiers"])

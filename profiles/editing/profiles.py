@@ -22,7 +22,7 @@ from profiles.editing.identifiers import (
 from profiles.editing.locking import check_version, lock_root
 from profiles.identity.graph import refresh_recognized, retried
 from profiles.identity.types import identifier_types
-from profiles.journal import REQUEST, Cause, Entry, record
+from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source
 from profiles.tagging import tag_profiles
 from profiles.values import attributes
@@ -75,9 +75,9 @@ def create_profile(
     profile = _insert(clean, cleaned, source)
     rows = insert_identifiers(cleaned, profile_id=profile.pk, source=source)
     _journal_created(profile, clean, rows, actor=actor, source=source, cause=cause)
+    webhooks.publish("profile.created", profile_id=profile.pk, payload={"profile_id": profile.pk})
     if tags:
         tag_profiles(profile_ids=[profile.pk], tag_names=list(tags), actor=actor, source=source, cause=cause)
-    webhooks.publish("profile.created", profile_id=profile.pk, payload={"profile_id": profile.pk})
     return Created(profile, warnings)
 
 
@@ -159,9 +159,7 @@ def update_profile(
     audit.record(
         "profile.update", actor=actor, subject=f"profile:{root.pk}", detail={"fields": sorted(fields)}
     )
-    webhooks.publish(
-        "profile.updated", profile_id=root.pk, payload={"profile_id": root.pk, "fields": sorted(fields)}
-    )
+    publish_updated([root.pk], fields)
     return Updated(root, fields)
 
 
