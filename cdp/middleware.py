@@ -175,6 +175,7 @@ def _answer(request: HttpRequest, status: int, code: str, title: str, detail: st
             "status": status,
             "detail": detail,
             "code": code,
+            "errors": [],
             "message": detail,
             "request_id": request_id.get(),
         }

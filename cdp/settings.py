@@ -272,8 +272,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"ImportKindEnum": "imports.models.Import.Kind"},
     "PREPROCESSING_HOOKS": ["cdp.api.openapi.without_duplicate_slashes"],
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "cdp.api.openapi.with_guide"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "cdp.api.openapi.with_dry_runs",
+        "cdp.api.openapi.with_guide",
+    ],
 }
 
 # --- The product -----------------------------------------------------------------------------------

@@ -2,17 +2,21 @@
 
 To add an endpoint:
 
-1. Subclass ``cdp.api.views.ApiView`` and write ``get``/``post``/…; ``permissions`` names, per method, the staff
-   permission it needs (``{"GET": "profiles.view_profile"}``); ``None`` admits any key or login. A method
-   that is not named there is refused.
-2. Describe the body with a ``cdp.api.request_bodies.Shape`` and read it with ``self.body(MyShape)``: unknown fields and
-   wrong types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``.
-3. Call one verb with ``actor=self.actor`` (in ``profiles.api``: ``**self.verb()``, which adds the source). Let it raise: every ``Refused`` becomes
-   problem+json with its own status and sentence. Return ``Response(data, status=…)``.
-4. Lists: ``return self.page(queryset, to_rows)``, where ``to_rows(list of rows)`` serializes a page in a constant
+1. Rows that staff manage: a viewset on ``cdp.api.viewsets.ApiModelViewSet`` with ``queryset``, ``serializer_class`` and
+   ``perform_create`` … as in Django REST framework, registered with a ``cdp.api.routes.Router``. Anything else:
+   subclass ``cdp.api.views.ApiView``, write ``get``/``post``/… and route it with
+   ``both("v1/imports/<int:pk>/apply", View, "api-import-apply")``. Either answers with and without the trailing slash.
+2. ``permissions`` names, per method, the staff permission it needs (``{"GET": "profiles.view_profile"}``); ``None``
+   admits any key or login. A method that is not named there is refused.
+3. Describe the body with a ``StrictSerializer`` and read it with ``self.body(TagMergeBody)``: unknown fields and wrong
+   types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``,
+   ``parameters.choice``.
+4. Call one verb with ``actor=self.actor`` (in ``profiles.api``: ``**self.verb()``, which adds the source). Let it raise:
+   every ``Refused`` becomes problem+json with its own status and sentence. Return ``Response(data, status=…)``.
+5. Lists: ``return self.page(queryset, to_rows)``, where ``to_rows(list of rows)`` serializes a page in a constant
    number of queries; ``ordering = ("-id",)`` on the view is the keyset and must end in a unique column.
-5. Route it with ``cdp.api.routes.both("imports/<int:pk>/apply", View, "import-apply")``, which answers with
-   and without the trailing slash, and add the list to ``cdp.api.urls``.
+6. ``extend_schema`` names the operation and its answers; what all writes, lists and errors share is added by
+   ``cdp.api.openapi``. The tests check every answer against that description.
 
 Every write (POST, PUT, PATCH, DELETE) runs in one transaction, honours ``Idempotency-Key`` and
 ``?dry_run=true`` (the very same handler, rolled back, with its effects listed) without any code in the view.

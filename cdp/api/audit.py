@@ -17,7 +17,7 @@ from cdp.models import AuditEntry
 from cdp.times import iso
 
 
-class EntryDoc(serializers.Serializer[Any]):
+class AuditEntrySerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     at = serializers.DateTimeField()
     actor = serializers.CharField()
@@ -28,7 +28,7 @@ class EntryDoc(serializers.Serializer[Any]):
     detail = serializers.DictField()
     address = serializers.CharField(allow_null=True)
     request_id = serializers.CharField()
-    sealed = serializers.IntegerField(allow_null=True, help_text="Place in the chain.")
+    sealed = serializers.IntegerField(allow_null=True, help_text="Position in the chain.")
     digest = serializers.CharField()
 
 
@@ -59,7 +59,7 @@ class AuditLog(ApiView):
         parameters=[
             OpenApiParameter("subject", str, description="profile:48211, import:3, key:7 …"),
             OpenApiParameter(
-                "action", str, description="profile.merge, or profile. for everything about people."
+                "action", str, description="profile.merge, or profile. for everything about profiles."
             ),
             OpenApiParameter("actor", str, description="The name at the time."),
             OpenApiParameter("user", int, description="A login's id."),
@@ -68,7 +68,7 @@ class AuditLog(ApiView):
             OpenApiParameter("until", OpenApiTypes.DATETIME, description="Before this time."),
             *schema.PAGE,
         ],
-        responses={200: schema.page_of(EntryDoc), **schema.ERRORS},
+        responses={200: schema.page_of(AuditEntrySerializer), **schema.ERRORS},
     )
     def get(self, request: Request) -> Response:
         """Newest first. Append-only and hash-chained: `digest` covers the row and the digest before it."""

@@ -12,7 +12,7 @@ from drf_spectacular.renderers import (
 )
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from cdp.api.views import OneAnswer, RateHeaders
+from cdp.api.views import JsonOnly, RateHeaders
 
 
 class SchemaView(RateHeaders, SpectacularAPIView):
@@ -32,4 +32,4 @@ class DocsView(RateHeaders, SpectacularSwaggerSplitView):
 
     url_name = "api-schema"
     template_name = "cdp/api_docs.html"
-    content_negotiation_class = OneAnswer
+    content_negotiation_class = JsonOnly

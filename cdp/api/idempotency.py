@@ -11,6 +11,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from cdp.api.dry_run import rehearse
+from cdp.api.parameters import flag
 from cdp.api.problems import Collision, Unprocessable
 from cdp.locks import try_take_name
 from cdp.middleware import is_collision
@@ -29,7 +31,7 @@ from cdp.models import IdempotencyKey
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-    from cdp.api.views import ApiView
+    from cdp.actors import Actor
 
 ATTEMPTS = 3
 KEPT = timedelta(hours=25)
@@ -39,25 +41,67 @@ _SAVED_HEADERS = ("Location", "ETag", "Content-Disposition")
 IN_FLIGHT = (
     "A request with this Idempotency-Key is being worked on. Send it again in a moment for its answer."
 )
-OTHER_BODY = "This Idempotency-Key was already used for another request. Use a new key, or send exactly the same request."
+KEY_REUSED = "This Idempotency-Key was already used for another request. Use a new key, or send exactly the same request."
 BAD_KEY = "An Idempotency-Key has 1 to 255 visible ASCII characters."
 
 
-def carry_out(view: ApiView, run: Callable[[], Any]) -> Any:
-    """The answer of a writing handler; raises what the handler raises."""
-    request = view.request
-    if view.flag("dry_run"):
-        answer, effects = rehearse(run, actor=view.actor)
-        return _as_rehearsal(answer, effects)
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return in_one_transaction(run)
-    if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise exceptions.ParseError(BAD_KEY)
-    return _once(view, key, run)
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One writing call. ``run`` is its handler; ``to_problem`` makes a response of what the handler raises, or raises
+    again what it does not know; ``render`` gives a response its bytes.
+    """
+
+    request: Request
+    actor: Actor
+    run: Callable[[], Any]
+    to_problem: Callable[[Exception], Any]
+    render: Callable[[Any], Any]
+
+    def carry_out(self) -> Any:
+        """The handler's answer; raises what the handler raises."""
+        if flag(self.request, "dry_run"):
+            answer, effects = rehearse(self.run, actor=self.actor)
+            return _as_rehearsal(answer, effects)
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return run_in_transaction(self.run)
+        if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+            raise exceptions.ParseError(BAD_KEY)
+        return self._once(key)
+
+    def _once(self, key: str) -> Any:
+        owner = self.actor.label
+        with transaction.atomic():
+            if not _lock(owner, key):
+                raise Collision(IN_FLIGHT)
+            saved = IdempotencyKey.objects.filter(owner=owner, key=key).first()
+            request_digest = fingerprint(self.request)
+            if saved is not None:
+                if saved.fingerprint != request_digest:
+                    raise Unprocessable(KEY_REUSED)
+                return _replay(saved)
+            response = self._answer_or_problem()
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+            elif response.status_code not in _NOT_SAVED and not response.streaming:
+                _save(owner, key, request_digest, self.render(response))
+        return response
+
+    def _answer_or_problem(self) -> Any:
+        """The handler's answer or its refusal; its own writes are undone by a savepoint when it refuses.
+
+        Database errors go out: they say nothing lasting about the request, so they are not saved.
+        """
+        try:
+            return run_in_transaction(self.run)
+        except DatabaseError:
+            raise
+        except Exception as refusal:  # noqa: BLE001
+            # Unknown exceptions are raised again in here and roll everything back.
+            return self.to_problem(refusal)
 
 
-def in_one_transaction(run: Callable[[], Any]) -> Any:
+def run_in_transaction(run: Callable[[], Any]) -> Any:
     """Run and commit; a deadlock or serialization failure is tried again, at most three times in all."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -80,39 +124,6 @@ def _as_rehearsal(answer: Any, effects: list[dict[str, Any]]) -> Response:
     return Response({**data, "dry_run": True, "effects": data.get("effects", effects)}, status=status)
 
 
-def _once(view: ApiView, key: str, run: Callable[[], Any]) -> Any:
-    owner = view.actor.label
-    with transaction.atomic():
-        if not _lock(owner, key):
-            raise Collision(IN_FLIGHT)
-        saved = IdempotencyKey.objects.filter(owner=owner, key=key).first()
-        print_of = fingerprint(view.request)
-        if saved is not None:
-            if saved.fingerprint != print_of:
-                raise Unprocessable(OTHER_BODY)
-            return _replay(saved)
-        response = _answer_or_problem(view, run)
-        if response.status_code >= 500:
-            transaction.set_rollback(True)
-        elif response.status_code not in _NOT_SAVED and not response.streaming:
-            _save(owner, key, print_of, view.rendered(response))
-    return response
-
-
-def _answer_or_problem(view: ApiView, run: Callable[[], Any]) -> Any:
-    """The handler's answer or its refusal; its own writes are undone by a savepoint when it refuses.
-
-    Database errors go out: they say nothing lasting about the request, so they are not saved.
-    """
-    try:
-        return in_one_transaction(run)
-    except DatabaseError:
-        raise
-    except Exception as refusal:  # noqa: BLE001
-        # Unknown exceptions are raised again in here and roll everything back.
-        return view.handle_exception(refusal)
-
-
 def _lock(owner: str, key: str) -> bool:
     """Lock (owner, key) until this transaction ends; False when another connection has the lock."""
     return try_take_name(f"idempotency {owner} {key}")
@@ -120,28 +131,28 @@ def _lock(owner: str, key: str) -> bool:
 
 def fingerprint(request: Request) -> str:
     """SHA-256 of method, path, query and body; of an upload, of its fields and each file's content."""
-    seen = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if (request.content_type or "").startswith("multipart/"):
         form: Any = request.data
         for name, values in sorted(form.lists()):
             for value in values:
-                seen.update(f"\n{name}=".encode())
+                digest.update(f"\n{name}=".encode())
                 for chunk in value.chunks() if hasattr(value, "chunks") else [str(value).encode()]:
-                    seen.update(chunk)
+                    digest.update(chunk)
                 if hasattr(value, "seek"):
                     value.seek(0)
     else:
-        seen.update(request._request.body)
-    return seen.hexdigest()
+        digest.update(request._request.body)
+    return digest.hexdigest()
 
 
-def _save(owner: str, key: str, print_of: str, response: Any) -> None:
+def _save(owner: str, key: str, request_digest: str, response: Any) -> None:
     headers = {name: response[name] for name in _SAVED_HEADERS if response.has_header(name)}
     headers["Content-Type"] = response.get("Content-Type", "application/json")
     IdempotencyKey.objects.create(
         owner=owner,
         key=key,
-        fingerprint=print_of,
+        fingerprint=request_digest,
         status=response.status_code,
         headers=headers,
         body=bytes(response.content),

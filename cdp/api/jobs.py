@@ -14,14 +14,14 @@ from rest_framework.response import Response
 
 from cdp import audit, jobs
 from cdp.api import schema
-from cdp.api.problems import BadParameter
+from cdp.api.parameters import choice
 from cdp.api.views import ApiView, rows
 from cdp.errors import NotFound
 from cdp.models import Job
 from cdp.times import iso
 
 
-class JobProgressDoc(serializers.Serializer[Any]):
+class JobProgressSerializer(serializers.Serializer[Any]):
     done = serializers.IntegerField()
     total = serializers.IntegerField(allow_null=True)
     unit = serializers.CharField()
@@ -29,13 +29,13 @@ class JobProgressDoc(serializers.Serializer[Any]):
     eta_seconds = serializers.IntegerField(allow_null=True)
 
 
-class JobDoc(serializers.Serializer[Any]):
+class JobSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     kind = serializers.CharField()
     title = serializers.CharField()
     state = serializers.CharField(help_text=", ".join(Job.State.values))
     wish = serializers.CharField(help_text="pause or cancel while that was asked and has not happened yet.")
-    progress = JobProgressDoc()
+    progress = JobProgressSerializer()
     result = serializers.DictField()
     errors = serializers.ListField()  # type: ignore[assignment]
     problem = serializers.CharField()
@@ -74,7 +74,7 @@ def as_api(job: Job) -> dict[str, Any]:
 
 
 class JobApi(ApiView):
-    """Everybody sees and steers the jobs they started; others' with the right to see or change jobs."""
+    """Everybody reads and steers the jobs they started; others' with the right to see or change jobs."""
 
     def visible(self) -> QuerySet[Job]:
         visible = Job.objects.select_related("user", "key")
@@ -105,14 +105,12 @@ class JobList(JobApi):
             OpenApiParameter("kind", str, description="For example import.apply."),
             *schema.PAGE,
         ],
-        responses={200: schema.page_of(JobDoc), **schema.ERRORS},
+        responses={200: schema.page_of(JobSerializer), **schema.ERRORS},
     )
     def get(self, request: Request) -> Response:
         """Your own; all of them with the scope `admin`."""
         visible = self.visible()
-        if state := request.query_params.get("state"):
-            if state not in Job.State.values:
-                raise BadParameter("state", f"state is one of {', '.join(Job.State.values)}.", state)
+        if state := choice(request, "state", Job.State.values):
             visible = visible.filter(state=state)
         if kind := request.query_params.get("kind"):
             visible = visible.filter(kind=kind)
@@ -123,7 +121,10 @@ class JobDetail(JobApi):
     permissions = {"GET": None}
 
     @extend_schema(
-        operation_id="getJob", tags=["Jobs"], summary="One job", responses={200: JobDoc, **schema.ERRORS}
+        operation_id="getJob",
+        tags=["Jobs"],
+        summary="One job",
+        responses={200: JobSerializer, **schema.ERRORS},
     )
     def get(self, request: Request, pk: int) -> Response:
         return Response(as_api(self.job()))
@@ -154,7 +155,7 @@ def _described(name: str, summary: str) -> Any:
         summary=summary,
         parameters=schema.WRITE,
         request=None,
-        responses={200: JobDoc, **schema.WRITE_ERRORS},
+        responses={200: JobSerializer, **schema.WRITE_ERRORS},
     )
 
 

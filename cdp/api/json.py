@@ -20,7 +20,7 @@ _LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class BadBody(ParseError):
-    """A body that is not one good JSON value; ``problems`` names the places."""
+    """A body that is not one good JSON value; ``problems`` has the pointers."""
 
     def __init__(self, message: str, pointer: str | None = None) -> None:
         super().__init__(message)

@@ -19,7 +19,7 @@ from cdp.rights import SCOPES
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """``secret`` is shown once and kept nowhere."""
+    """``secret`` is in this value alone and stored nowhere."""
 
     key: ApiKey
     secret: str

@@ -36,7 +36,7 @@ def page_size(request: Request) -> int:
 
 
 def write_cursor(ordering: Sequence[str], values: Sequence[Any], *, is_back: bool) -> str:
-    """An opaque, signed place in a list: the ordering columns of the row it stands at."""
+    """An opaque, signed position in a list: the ordering columns of the row it is at."""
     plain = [value.isoformat() if isinstance(value, datetime.datetime) else value for value in values]
     return signing.dumps([",".join(ordering), plain, int(is_back)], salt=_SALT)
 
@@ -114,6 +114,23 @@ class KeysetPagination(BasePagination):
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(self.envelope(data))
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        address = {"type": "string", "format": "uri", "nullable": True}
+        return {
+            "type": "object",
+            "properties": {
+                "next": address,
+                "previous": address,
+                "results": schema,
+                "count": {"type": "integer", "description": "With `count=exact`."},
+            },
+            "required": ["next", "previous", "results"],
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """None here: ``cdp.api.openapi`` adds the parameters that all lists share."""
+        return []
 
 
 def link(request: Request, cursor: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -28,6 +29,14 @@ def flag(request: Request, name: str) -> bool:
     if raw.lower() in _NO:
         return False
     raise BadParameter(name, f"{name} is true or false.", raw)
+
+
+def choice(request: Request, name: str, values: Sequence[str], *, default: str = "") -> str:
+    """``?name=open``, one of ``values``; ``default`` when absent."""
+    raw: str = request.query_params.get(name) or default
+    if raw and raw not in values:
+        raise BadParameter(name, f"{name} is one of {', '.join(values)}.", raw)
+    return raw
 
 
 def number(request: Request, name: str) -> int | None:

@@ -142,7 +142,7 @@ def body(
 
 def _located(item: dict[str, Any]) -> dict[str, Any]:
     """Verbs name fields (``attributes.plan``); the API points into the body (``/attributes/plan``)."""
-    if "pointer" in item or "field" not in item:
+    if "field" not in item:
         return item
     rest = {key: value for key, value in item.items() if key != "field"}
     steps = "/".join(escape(step) for step in str(item["field"]).split("."))

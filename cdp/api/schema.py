@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    PolymorphicProxySerializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
 from cdp.api.pagination import MAX_PAGE_SIZE, PAGE_SIZE
 
 
-class Place(serializers.Serializer[Any]):
+class ErrorLocation(serializers.Serializer[Any]):
     """Where a problem is: a JSON pointer into the body, a query parameter, or a line and column of a file."""
 
     pointer = serializers.CharField(required=False)
@@ -32,38 +37,41 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = Place(many=True)  # type: ignore[assignment]
+    errors = ErrorLocation(many=True)  # type: ignore[assignment]
     request_id = serializers.CharField()
+    message = serializers.CharField(
+        required=False, help_text="As `detail`, where the call failed outside its endpoint (500, 503)."
+    )
     profile_id = serializers.IntegerField(
-        required=False, help_text="With `identifier_taken`: who holds the identifier."
+        required=False, help_text="With `identifier_taken`: the profile that has the identifier."
     )
 
 
-def _problem(description: str) -> OpenApiResponse:
-    return OpenApiResponse(Problem, description=description)
+_PROBLEMS = {
+    400: "A parameter or the body cannot be read; `errors` says where.",
+    401: "No key, an unknown key or a revoked one.",
+    403: "The key's scopes or the login's role do not include this.",
+    404: "There is nobody, or nothing, by that name.",
+    409: "Stale or conflicting; nothing was changed.",
+    411: "The body has no Content-Length.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not taken here.",
+    422: "A rule forbids it, or an Idempotency-Key was used for another body.",
+    429: "Too many requests; `Retry-After` says when to go on.",
+    503: "The database is away; `Retry-After` says when to try again.",
+}
 
 
-ERRORS: dict[Any, Any] = {
-    (400, "application/problem+json"): _problem(
-        "A parameter or the body cannot be read; `errors` says where."
-    ),
-    (401, "application/problem+json"): _problem("No key, an unknown key or a revoked one."),
-    (403, "application/problem+json"): _problem("The key's scopes or the login's role do not include this."),
-    (404, "application/problem+json"): _problem("There is nobody, or nothing, by that name."),
-    (429, "application/problem+json"): _problem("Too many requests; `Retry-After` says when to go on."),
-    (503, "application/problem+json"): _problem(
-        "The database is away; `Retry-After` says when to try again."
-    ),
-}
-WRITE_ERRORS: dict[Any, Any] = {
-    **ERRORS,
-    (409, "application/problem+json"): _problem("Stale or conflicting; nothing was changed."),
-    (413, "application/problem+json"): _problem("The body is too large."),
-    (415, "application/problem+json"): _problem("The body is of a type that is not taken here."),
-    (422, "application/problem+json"): _problem(
-        "A rule forbids it, or an Idempotency-Key was used for another body."
-    ),
-}
+def errors(*statuses: int, problem: type[Problem] = Problem) -> dict[Any, Any]:
+    """The ``responses`` of these statuses, as problem documents; ``problem`` describes members of its own."""
+    return {
+        (status, "application/problem+json"): OpenApiResponse(problem, description=_PROBLEMS[status])
+        for status in statuses
+    }
+
+
+ERRORS = errors(400, 401, 403, 404, 429, 503)
+WRITE_ERRORS = {**ERRORS, **errors(409, 411, 413, 415, 422)}
 
 PAGE = [
     OpenApiParameter("cursor", str, description="From `next` or `previous` of another page."),
@@ -89,7 +97,7 @@ def page_of(row: Any, **more: Any) -> Any:
     """The envelope of a list of these rows."""
     name = row.__name__ if isinstance(row, type) else type(row).__name__
     return inline_serializer(
-        f"{name}Page",
+        f"{name.removesuffix('Serializer')}Page",
         {
             "next": serializers.URLField(allow_null=True),
             "previous": serializers.URLField(allow_null=True),
@@ -97,4 +105,11 @@ def page_of(row: Any, **more: Any) -> Any:
             "count": serializers.IntegerField(required=False, help_text="With `count=exact`."),
             **more,
         },
+    )
+
+
+def one_of(name: str, *choices: Any) -> PolymorphicProxySerializer:
+    """An answer of one of these forms."""
+    return PolymorphicProxySerializer(
+        component_name=name, serializers=list(choices), resource_type_field_name=None
     )

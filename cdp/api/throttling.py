@@ -1,4 +1,4 @@
-"""How many requests a caller may send per minute (settings.API_RATE_PER_MINUTE).
+"""A request → whether its caller may send it within ``API_RATE_PER_MINUTE``.
 
 The count lives in PostgreSQL, because several web processes on several machines answer for one key and
 the product needs no second store. To not write a row per request, each process reserves a block of one
@@ -32,7 +32,7 @@ _MAX_REMEMBERED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Where the caller stands: ``remaining`` of ``limit`` requests until ``reset`` seconds from now."""
+    """What the caller has left: ``remaining`` of ``limit`` requests until ``reset`` seconds from now."""
 
     limit: int
     remaining: int

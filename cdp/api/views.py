@@ -1,4 +1,4 @@
-"""The base of every view under /api/; cdp/api/__init__.py says how to add one."""
+"""A request → the handler of its view → a response; ``cdp/api/__init__.py`` explains how to add a view."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rest_framework.views import APIView
 
 from cdp.actors import Actor
 from cdp.api import parameters
-from cdp.api.idempotency import carry_out
+from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require
 from cdp.api.problems import NOTHING_HERE, BadParameter, LengthRequired, TooLarge
-from cdp.api.request_bodies import Shape
+from cdp.api.request_bodies import StrictSerializer
 from cdp.api.throttling import KeyThrottle, Rate
 from cdp.errors import Invalid
 
@@ -31,7 +31,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Row = TypeVar("Row")
 
 
-class OneAnswer(DefaultContentNegotiation):
+class JsonOnly(DefaultContentNegotiation):
     """JSON whatever ``Accept`` says: a browser's default header must not turn an address into a 406."""
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
@@ -59,7 +59,7 @@ class ApiView(RateHeaders):
     #: Bytes; None leaves the limit to the web server and the parser.
     max_body: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     ordering: tuple[str, ...] = ("-id",)
-    content_negotiation_class = OneAnswer
+    content_negotiation_class = JsonOnly
     http_method_names = ["get", "post", "put", "patch", "delete", "head", "options"]
 
     @cached_property
@@ -72,13 +72,13 @@ class ApiView(RateHeaders):
 
     # --- the request ---------------------------------------------------------------------------------
 
-    def body(self, shape: type[Shape]) -> dict[str, Any]:
-        """The body as the shape reads it; a ValidationError with pointers otherwise."""
+    def body(self, serializer_class: type[StrictSerializer]) -> dict[str, Any]:
+        """The body as the serializer reads it; a ValidationError with pointers otherwise."""
         if not isinstance(self.sent, dict):
             raise Invalid([{"pointer": "", "message": "Send a JSON object."}])
-        reader = shape(data=self.sent)
-        reader.is_valid(raise_exception=True)
-        return dict(reader.validated_data)
+        serializer = serializer_class(data=self.sent)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
 
     @property
     def sent(self) -> Any:
@@ -112,8 +112,8 @@ class ApiView(RateHeaders):
         ``counted`` is what ``count=exact`` counts, where that is another way of asking for the same rows.
         """
         pages = KeysetPagination()
-        found = pages.paginate_queryset(queryset, self.request, self, counted=counted)
-        return pages.get_paginated_response(to_rows(found))
+        page = pages.paginate_queryset(queryset, self.request, self, counted=counted)
+        return pages.get_paginated_response(to_rows(page))
 
     def check_filters(self, filterset: Any) -> None:
         """Values a FilterSet cannot read are a 400 that names the parameter."""
@@ -136,7 +136,12 @@ class ApiView(RateHeaders):
                 return handler(drf_request, *args, **kwargs)
 
             is_write = drf_request.method not in SAFE and drf_request.method not in self.reads
-            response = carry_out(self, run) if is_write else run()
+            if is_write:
+                response = Write(
+                    drf_request, self.actor, run, self.handle_exception, self.rendered
+                ).carry_out()
+            else:
+                response = run()
         except Exception as error:  # noqa: BLE001
             # Unknown ones are raised again by handle_exception, for Django's log and 500.
             response = self.handle_exception(error)
@@ -164,7 +169,7 @@ class ApiView(RateHeaders):
             self.throttled(request, throttle.wait())
 
     def _check_text(self, request: Request) -> None:
-        """PostgreSQL keeps no NUL; in an address or a query it can lead nowhere."""
+        """PostgreSQL keeps no NUL, so nothing matches one in an address or a query."""
         for name, values in request.query_params.lists():
             if any("\x00" in value for value in (name, *values)):
                 raise BadParameter(name.replace("\x00", ""), "A parameter holds the control character NUL.")
@@ -222,7 +227,7 @@ class NothingHere(ApiView):
     _read_body = _check_body
 
     def check_permissions(self, request: Request) -> None:
-        """An address that does not exist says so to everybody."""
+        """Everybody learns that an address does not exist."""
 
 
 def rows(to_row: Callable[[Row], dict[str, Any]]) -> Callable[[Iterable[Row]], list[dict[str, Any]]]:

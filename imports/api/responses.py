@@ -52,7 +52,7 @@ class ProblemDoc(serializers.Serializer[Any]):
     outcome = serializers.CharField(help_text="failed, conflict or held")
 
 
-class ImportDoc(serializers.Serializer[Any]):
+class ImportSummary(serializers.Serializer[Any]):
     """In `planned`, `counts` are what will happen; in `done`, what happened. The outcomes add up to `rows`."""
 
     id = serializers.IntegerField()
@@ -65,7 +65,6 @@ class ImportDoc(serializers.Serializer[Any]):
     revision = serializers.IntegerField(help_text="Grows with every change of the mapping.")
     progress = ProgressDoc()
     counts = serializers.DictField(child=serializers.IntegerField())
-    problems = ProblemDoc(many=True, help_text=f"The first {MAX_PROBLEMS}; rejected.csv has all rows.")
     warnings = serializers.ListField(child=serializers.DictField())
     problem = serializers.CharField(help_text="Why the import as a whole failed, as a sentence.")
     job_id = serializers.IntegerField(allow_null=True)
@@ -74,6 +73,10 @@ class ImportDoc(serializers.Serializer[Any]):
     planned_at = serializers.DateTimeField(allow_null=True)
     applied_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class ImportDoc(ImportSummary):
+    problems = ProblemDoc(many=True, help_text=f"The first {MAX_PROBLEMS}; rejected.csv has all rows.")
 
 
 def summary(import_: Import) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from cdp import audit
 from cdp.api import schema
 from cdp.api.json import StrictJSONParser, parse
 from cdp.api.problems import BadParameter
-from cdp.api.request_bodies import IdField, Shape
+from cdp.api.request_bodies import IdField, StrictSerializer
 from cdp.api.views import ApiView
 from cdp.errors import Invalid, NotFound
 from imports import downloads
-from imports.api.responses import ImportDoc, detail, summary
+from imports.api.responses import ImportDoc, ImportSummary, detail, summary
 from imports.apply import apply_import
 from imports.control import cancel_import, pause_import, resume_import
 from imports.mappings import map_import
@@ -46,7 +46,7 @@ class UploadBody(serializers.Serializer[Any]):
     )
 
 
-class ChangeBody(Shape):
+class ChangeBody(StrictSerializer):
     """How the columns are mapped from now on."""
 
     mapping = serializers.DictField(required=False)
@@ -54,7 +54,7 @@ class ChangeBody(Shape):
     revision = IdField(required=False)
 
 
-class RevisionBody(Shape):
+class RevisionBody(StrictSerializer):
     """`revision` of the plan that was looked at; another one is a 409."""
 
     revision = IdField(required=False)
@@ -91,7 +91,7 @@ class ImportList(ImportApi):
         tags=["Imports"],
         summary="Imports, newest first",
         parameters=[OpenApiParameter("state", str, enum=Import.State.values), *schema.PAGE],
-        responses={200: schema.page_of(ImportDoc), **schema.ERRORS},
+        responses={200: schema.page_of(ImportSummary), **schema.ERRORS},
     )
     def get(self, request: Request) -> Response:
         """Without `problems`."""

@@ -1,4 +1,4 @@
-"""What the endpoints about one person share."""
+"""A reference in the address → the profile; a profile → the response. What the views of profiles share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cdp.api.parameters import expected_version
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
-from profiles.api.responses import Shown
+from profiles.api.responses import Presenter
 from profiles.builtin_sources import builtin_source
 from profiles.identity.resolve import FoundProfile, find_profile
 from profiles.models import Profile, Source
@@ -29,19 +29,19 @@ class ProfilesApiView(ApiView):
         return source
 
 
-class PeopleApi(ProfilesApiView):
-    """The base of every view of profiles."""
+class PersonalDataView(ProfilesApiView):
+    """The base of every view whose answers contain personal data: masked for whoever may not see it."""
 
     @cached_property
-    def shown(self) -> Shown:
-        return Shown(self.actor)
+    def presenter(self) -> Presenter:
+        return Presenter(self.actor)
 
     def find(self, *, live_only: bool = True) -> FoundProfile:
-        """The person the address names; a 404 when there is none."""
+        """The profile that the address names; a 404 when there is none."""
         return find_profile(self.kwargs["ref"], live_only=live_only)
 
     def known_parameters(self, *names: str) -> None:
-        """A mistyped filter must not silently list everybody: unknown parameters are a 400."""
+        """Refuse other parameters: a mistyped filter must not list everybody."""
         known = {*names, "cursor", "page_size"}
         for name in self.request.query_params:
             if name not in known:
@@ -55,14 +55,14 @@ class PeopleApi(ProfilesApiView):
     def expected_version(self, body: Mapping[str, Any] | None = None) -> int | None:
         return expected_version(self.request, (body or {}).get("version"))
 
-    def person_response(self, root: Profile, *, status: int = 200, **extra: Any) -> Response:
+    def profile_response(self, root: Profile, *, status: int = 200, **extra: Any) -> Response:
         """One profile as the whole answer, with its version as ETag."""
-        data = {**self.shown.person(root), **extra}
+        data = {**self.presenter.profile(root), **extra}
         return Response(data, status=status, headers={"ETag": f'"{data["version"]}"'})
 
     def note_view(self, *, subject: str = "", detail: dict[str, Any] | None = None) -> None:
-        """The audit log says who looked at personal data; masked answers show none."""
-        if self.shown.is_open:
+        """Record in the audit log who looked at personal data; masked answers contain none."""
+        if self.presenter.can_view_pii:
             action = "profile.view" if subject else "profile.list"
             audit.record(action, actor=self.actor, subject=subject, detail=detail)
 
@@ -73,19 +73,19 @@ def reload(profile_id: int) -> Profile:
 
 
 def pointed(error: Invalid, identifiers: Iterable[Mapping[str, Any]]) -> Invalid:
-    """Verbs name an identifier by its type; point at its place in the body instead."""
-    places = {(item["type"], item["value"]): index for index, item in enumerate(identifiers)}
+    """Errors that name an identifier by its type → errors that point at its position in the body."""
+    positions = {(item["type"], item["value"]): index for index, item in enumerate(identifiers)}
     problems = []
     for problem in error.problems:
-        place = places.get((problem.get("field"), problem.get("value")))
-        if place is None and problem.get("field") == "type":
-            place = next((i for (name, _), i in places.items() if name == problem.get("value")), None)
+        position = positions.get((problem.get("field"), problem.get("value")))
+        if position is None and problem.get("field") == "type":
+            position = next((i for (name, _), i in positions.items() if name == problem.get("value")), None)
             step = "type"
         else:
             step = "value"
-        if place is None:
+        if position is None:
             problems.append(problem)
         else:
             rest = {key: value for key, value in problem.items() if key != "field"}
-            problems.append({"pointer": f"/identifiers/{place}/{step}", **rest})
+            problems.append({"pointer": f"/identifiers/{position}/{step}", **rest})
     return Invalid(problems)

@@ -1,25 +1,18 @@
-"""What staff define, managed from outside: tags, attributes, identifier types, sources.
-
-The admin's own forms check the values, so a rule holds at both doors and is said in the same words.
-"""
+"""Calls on attributes and identifier types → their rows, changed by the rules of the admin's forms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db import models
 from django.forms.models import model_to_dict
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from cdp import audit
-from cdp.api import schema as api_schema
-from cdp.api.request_bodies import Shape, TextField
-from cdp.errors import Invalid, NotFound, RuleForbids
-from cdp.times import iso
+from cdp.api.request_bodies import StrictSerializer, TextField, TimeField
+from cdp.api.viewsets import ApiModelViewSet, ApiViewSet
+from cdp.errors import Invalid, RuleForbids
 from profiles.admin.definitions import AttributeForm, IdentifierTypeForm, has_values, is_used
 from profiles.api.base import ProfilesApiView
 from profiles.identity.change_rules import recheck_type
@@ -27,7 +20,7 @@ from profiles.models import AttributeDefinition, IdentifierType
 
 
 def save_form(form_class: Any, values: dict[str, Any], instance: models.Model | None = None) -> Any:
-    """What the form makes of the values (over the instance's own); not saved. Invalid with every problem."""
+    """The values over the instance's own → the form, valid and not saved. Raises Invalid with every problem."""
     form = form_class(instance=instance)
     known = model_to_dict(form.instance, list(form.fields)) if instance else {}
     defaults = (
@@ -55,250 +48,156 @@ def refuse_fixed(instance: Any, values: dict[str, Any], fixed: tuple[str, ...], 
             raise RuleForbids(f"The {name} of “{instance}” cannot be changed: {why}")
 
 
-class DefinitionApi(ProfilesApiView):
-    """The base of a manager: ``model`` rows, shown by ``show``."""
+class AuditedViewSet(ProfilesApiView, ApiViewSet):
+    """The base of what staff define: writes are in the audit log."""
 
-    model: type[Any]
     ordering: tuple[str, ...] = ("id",)
 
-    def row(self) -> Any:
-        found = self.model.objects.filter(pk=self.kwargs["pk"]).first()
-        if found is None:
-            raise NotFound(f"There is no {self.model._meta.verbose_name} #{self.kwargs['pk']}.")
-        return found
-
-    def listed(self, show: Callable[[Any], dict[str, Any]]) -> Response:
-        return self.page(self.model.objects.all(), lambda rows: [show(row) for row in rows])
-
-    def told(self, verb: str, row: Any, detail: dict[str, Any] | None = None) -> None:
-        name = self.model._meta.model_name
+    def record(self, verb: str, row: Any, detail: dict[str, Any] | None = None) -> None:
+        name = row._meta.model_name
         audit.record(f"{name}.{verb}", actor=self.actor, subject=f"{name}:{row.pk}", detail=detail)
 
 
 # --- Attributes -----------------------------------------------------------------------------------------
 
 
-class AttributeShape(Shape):
+class AttributeSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
     name = TextField(max_length=60, help_text="As sent by integrations; fixed once made.")
     label = TextField(required=False, max_length=80, allow_blank=True)  # type: ignore[assignment]
     type = serializers.ChoiceField(choices=AttributeDefinition.Type.values, required=False)
     description = TextField(required=False, allow_blank=True)
     sensitivity = serializers.ChoiceField(choices=AttributeDefinition.Sensitivity.values, required=False)
     choices = serializers.ListField(child=TextField(max_length=200), required=False, max_length=500)
+    created_at = TimeField()
 
 
-class AttributeChanges(AttributeShape):
-    name = TextField(max_length=60, required=False)
-
-
-class AttributeRow(AttributeShape):
-    id = serializers.IntegerField()
-    created_at = serializers.DateTimeField()
-
-
-def _attribute(row: AttributeDefinition) -> dict[str, Any]:
-    names = ("id", "name", "label", "type", "description", "sensitivity", "choices")
-    return {**{name: getattr(row, name) for name in names}, "created_at": iso(row.created_at)}
-
-
-class AttributeList(DefinitionApi):
-    model = AttributeDefinition
-    permissions = {"GET": "profiles.view_attributedefinition", "POST": "profiles.add_attributedefinition"}
-
-    @extend_schema(
-        operation_id="listAttributes",
-        tags=["Definitions"],
-        summary="Custom attributes",
-        parameters=api_schema.PAGE,
-        responses={200: api_schema.page_of(AttributeRow), **api_schema.ERRORS},
-    )
-    def get(self, request: Request) -> Response:
-        return self.listed(_attribute)
-
-    @extend_schema(
-        operation_id="createAttribute",
-        tags=["Definitions"],
-        summary="Register an attribute",
-        parameters=api_schema.WRITE,
-        request=AttributeShape,
-        responses={201: AttributeRow, **api_schema.WRITE_ERRORS},
-    )
-    def post(self, request: Request) -> Response:
-        made = save_form(AttributeForm, self.body(AttributeShape)).save()
-        self.told("create", made)
-        made.refresh_from_db()
-        return Response(_attribute(made), status=201)
-
-
-class AttributeDetail(DefinitionApi):
-    model = AttributeDefinition
+@extend_schema(tags=["Definitions"])
+@extend_schema_view(
+    list=extend_schema(operation_id="listAttributes", summary="Custom attributes"),
+    create=extend_schema(operation_id="createAttribute", summary="Register an attribute"),
+    retrieve=extend_schema(operation_id="getAttribute", summary="A custom attribute"),
+    partial_update=extend_schema(
+        operation_id="updateAttribute",
+        summary="Change an attribute's definition",
+        description="The name is fixed; the type while somebody has a value.",
+    ),
+    destroy=extend_schema(
+        operation_id="deleteAttribute",
+        summary="Remove an attribute",
+        description="Only while nobody has a value.",
+    ),
+)
+class AttributeViewSet(AuditedViewSet, ApiModelViewSet):
+    queryset = AttributeDefinition.objects.all()
+    serializer_class = AttributeSerializer
     permissions = {
         "GET": "profiles.view_attributedefinition",
+        "POST": "profiles.add_attributedefinition",
         "PATCH": "profiles.change_attributedefinition",
         "DELETE": "profiles.delete_attributedefinition",
     }
 
-    @extend_schema(
-        operation_id="getAttribute",
-        tags=["Definitions"],
-        summary="A custom attribute",
-        responses={200: AttributeRow, **api_schema.ERRORS},
-    )
-    def get(self, request: Request, pk: int) -> Response:
-        return Response(_attribute(self.row()))
+    def perform_create(self, serializer: Any) -> None:
+        attribute = save_form(AttributeForm, serializer.validated_data).save()
+        self.record("create", attribute)
+        attribute.refresh_from_db()
+        serializer.instance = attribute
 
-    @extend_schema(
-        operation_id="updateAttribute",
-        tags=["Definitions"],
-        summary="Change an attribute's definition",
-        parameters=api_schema.WRITE,
-        request=AttributeChanges,
-        responses={200: AttributeRow, **api_schema.WRITE_ERRORS},
-    )
-    def patch(self, request: Request, pk: int) -> Response:
-        """The name is fixed; the type while somebody has a value."""
-        row, body = self.row(), self.body(AttributeChanges)
-        refuse_fixed(row, body, ("name",), "integrations send it. Change the label instead.")
-        if "type" in body and body["type"] != row.type and is_used(row):
-            refuse_fixed(row, body, ("type",), "people have values of it.")
-        changed = save_form(AttributeForm, body, row).save()
-        self.told("update", changed, {"fields": sorted(body)})
-        return Response(_attribute(changed))
+    def perform_update(self, serializer: Any) -> None:
+        attribute, values = serializer.instance, serializer.validated_data
+        refuse_fixed(attribute, values, ("name",), "integrations send it. Change the label instead.")
+        if "type" in values and values["type"] != attribute.type and is_used(attribute):
+            refuse_fixed(attribute, values, ("type",), "people have values of it.")
+        serializer.instance = save_form(AttributeForm, values, attribute).save()
+        self.record("update", attribute, {"fields": sorted(values)})
 
-    @extend_schema(
-        operation_id="deleteAttribute",
-        tags=["Definitions"],
-        summary="Remove an attribute",
-        parameters=api_schema.WRITE,
-        responses={204: None, **api_schema.WRITE_ERRORS},
-    )
-    def delete(self, request: Request, pk: int) -> Response:
-        """Only while nobody has a value."""
-        row = self.row()
-        if is_used(row):
-            raise RuleForbids(f"People have values of “{row}”. Clear them first.")
-        self.told("delete", row, {"name": row.name})
-        row.delete()
-        return Response(status=204)
+    def perform_destroy(self, instance: AttributeDefinition) -> None:
+        if is_used(instance):
+            raise RuleForbids(f"People have values of “{instance}”. Clear them first.")
+        self.record("delete", instance, {"name": instance.name})
+        instance.delete()
 
 
 # --- Identifier types -----------------------------------------------------------------------------------
 
 
-class TypeShape(Shape):
+class IdentifierTypeSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
     name = TextField(max_length=40)
     label = TextField(required=False, max_length=60, allow_blank=True)  # type: ignore[assignment]
     strength = serializers.ChoiceField(choices=IdentifierType.Strength.values, required=False)
-    is_unique = serializers.BooleanField(required=False, help_text="Leads to one profile.")
+    is_unique = serializers.BooleanField(required=False, help_text="Identifies one profile.")
     is_main = serializers.BooleanField(required=False, help_text="Makes its holder a recognized person.")
     priority = serializers.IntegerField(required=False, min_value=1, max_value=32_767)
     normalizer = serializers.ChoiceField(choices=IdentifierType.Normalizer.values, required=False)
     max_per_profile = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=32_767)
     blocked_values = serializers.ListField(child=TextField(max_length=255), required=False, max_length=1000)
     blocked_patterns = serializers.ListField(child=TextField(max_length=255), required=False, max_length=100)
+    is_builtin = serializers.BooleanField(read_only=True)
 
 
-class TypeChanges(TypeShape):
-    name = TextField(max_length=40, required=False)
-
-
-class TypeRow(TypeShape):
-    id = serializers.IntegerField()
-    is_builtin = serializers.BooleanField()
+class ChangedIdentifierTypeSerializer(IdentifierTypeSerializer):
     job_id = serializers.IntegerField(
-        required=False, help_text="The job that brings values already here in line with a changed rule."
+        read_only=True,
+        required=False,
+        allow_null=True,
+        help_text="The job that brings values already here in line with a changed rule.",
     )
 
 
-def _type(row: IdentifierType) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("id", *TypeShape().fields, "is_builtin")}
-
-
-class IdentifierTypeList(DefinitionApi):
-    model = IdentifierType
+@extend_schema(tags=["Definitions"])
+@extend_schema_view(
+    list=extend_schema(operation_id="listIdentifierTypes", summary="Identifier types, strongest first"),
+    create=extend_schema(operation_id="createIdentifierType", summary="Add an identifier type"),
+    retrieve=extend_schema(operation_id="getIdentifierType", summary="An identifier type"),
+    partial_update=extend_schema(
+        operation_id="updateIdentifierType",
+        summary="Change an identity rule",
+        description="The name is fixed; normalizer and strength while a profile has a value. Values already here"
+        " are brought in line by a job (`job_id`).",
+    ),
+    destroy=extend_schema(
+        operation_id="deleteIdentifierType",
+        summary="Remove an identifier type",
+        description="Only one of your own, while no profile has a value.",
+    ),
+)
+class IdentifierTypeViewSet(AuditedViewSet, ApiModelViewSet):
+    queryset = IdentifierType.objects.all()
+    serializer_class = IdentifierTypeSerializer
     ordering = ("priority", "id")
-    permissions = {"GET": "profiles.view_identifiertype", "POST": "profiles.add_identifiertype"}
-
-    @extend_schema(
-        operation_id="listIdentifierTypes",
-        tags=["Definitions"],
-        summary="Identifier types, strongest first",
-        parameters=api_schema.PAGE,
-        responses={200: api_schema.page_of(TypeRow), **api_schema.ERRORS},
-    )
-    def get(self, request: Request) -> Response:
-        return self.listed(_type)
-
-    @extend_schema(
-        operation_id="createIdentifierType",
-        tags=["Definitions"],
-        summary="Add an identifier type",
-        parameters=api_schema.WRITE,
-        request=TypeShape,
-        responses={201: TypeRow, **api_schema.WRITE_ERRORS},
-    )
-    def post(self, request: Request) -> Response:
-        made = save_form(IdentifierTypeForm, self.body(TypeShape)).save()
-        self.told("create", made)
-        return Response(_type(made), status=201)
-
-
-class IdentifierTypeDetail(DefinitionApi):
-    model = IdentifierType
     permissions = {
         "GET": "profiles.view_identifiertype",
+        "POST": "profiles.add_identifiertype",
         "PATCH": "profiles.change_identifiertype",
         "DELETE": "profiles.delete_identifiertype",
     }
 
-    @extend_schema(
-        operation_id="getIdentifierType",
-        tags=["Definitions"],
-        summary="An identifier type",
-        responses={200: TypeRow, **api_schema.ERRORS},
-    )
-    def get(self, request: Request, pk: int) -> Response:
-        return Response(_type(self.row()))
+    def get_serializer_class(self) -> Any:
+        is_change = self.action == "partial_update"
+        return ChangedIdentifierTypeSerializer if is_change else IdentifierTypeSerializer
 
-    @extend_schema(
-        operation_id="updateIdentifierType",
-        tags=["Definitions"],
-        summary="Change an identity rule",
-        parameters=api_schema.WRITE,
-        request=TypeChanges,
-        responses={200: TypeRow, **api_schema.WRITE_ERRORS},
-    )
-    def patch(self, request: Request, pk: int) -> Response:
-        """The name is fixed; normalizer and strength while somebody holds a value. Values already here are
-        brought in line by a job (`job_id`).
-        """
-        row, body = self.row(), self.body(TypeChanges)
-        refuse_fixed(row, body, ("name",), "integrations send it. Change the label instead.")
-        if has_values(row):
-            refuse_fixed(row, body, ("normalizer", "strength"), "people hold values of it.")
-        form = save_form(IdentifierTypeForm, body, row)
-        changed = form.save()
-        self.told("update", changed, {"fields": sorted(body)})
-        answer = _type(changed)
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = save_form(IdentifierTypeForm, serializer.validated_data).save()
+        self.record("create", serializer.instance)
+
+    def perform_update(self, serializer: Any) -> None:
+        identifier_type, values = serializer.instance, serializer.validated_data
+        refuse_fixed(identifier_type, values, ("name",), "integrations send it. Change the label instead.")
+        if has_values(identifier_type):
+            refuse_fixed(identifier_type, values, ("normalizer", "strength"), "people hold values of it.")
+        form = save_form(IdentifierTypeForm, values, identifier_type)
+        serializer.instance = form.save()
+        self.record("update", identifier_type, {"fields": sorted(values)})
         if {"is_unique", "is_main", "strength"} & set(form.changed_data):
-            job = recheck_type(type_id=changed.pk, actor=self.actor)
-            answer["job_id"] = job.pk if job is not None else None
-        return Response(answer)
+            job = recheck_type(type_id=identifier_type.pk, actor=self.actor)
+            serializer.instance.job_id = job.pk if job is not None else None
 
-    @extend_schema(
-        operation_id="deleteIdentifierType",
-        tags=["Definitions"],
-        summary="Remove an identifier type",
-        parameters=api_schema.WRITE,
-        responses={204: None, **api_schema.WRITE_ERRORS},
-    )
-    def delete(self, request: Request, pk: int) -> Response:
-        """Only one of your own, while nobody holds a value."""
-        row = self.row()
-        if row.is_builtin:
-            raise RuleForbids(f"“{row}” ships with the product and stays.")
-        if has_values(row):
-            raise RuleForbids(f"People hold values of “{row}”. Take them away first.")
-        self.told("delete", row, {"name": row.name})
-        row.delete()
-        return Response(status=204)
+    def perform_destroy(self, instance: IdentifierType) -> None:
+        if instance.is_builtin:
+            raise RuleForbids(f"“{instance}” ships with the product and stays.")
+        if has_values(instance):
+            raise RuleForbids(f"People hold values of “{instance}”. Take them away first.")
+        self.record("delete", instance, {"name": instance.name})
+        instance.delete()

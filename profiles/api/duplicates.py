@@ -1,8 +1,7 @@
-"""Suggested duplicates from outside: the queue, decisions, cases, and a scan of everybody (D1, D2)."""
+"""Calls on suggested duplicates → pairs and groups, what was decided about them, and the job of a full scan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -13,13 +12,14 @@ from rest_framework.response import Response
 
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
+from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
-from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.api.request_bodies import IdField, StrictSerializer, TextField
 from cdp.errors import Invalid
 from cdp.models import Job
 from cdp.times import iso
 from profiles import masking
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.duplicates.finding.full_scan import PERMISSION, start_scan
 from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
 from profiles.duplicates.review.decide_cluster import (
@@ -90,29 +90,35 @@ class DecidedPair(serializers.Serializer[Any]):
     loser_id = serializers.IntegerField(allow_null=True)
 
 
-class DecidePairShape(Shape):
+class PairProblem(api_schema.Problem):
+    pair = PairRow(required=False, allow_null=True, help_text="As it is now; null when it is gone.")
+
+
+class DecidePairBody(StrictSerializer):
     """What to do with a suggested pair."""
 
     verdict = TextField(help_text=", ".join(VERDICTS))
     winner_id = IdField(required=False, help_text="Who survives a merge; the suggested one when absent.")
     choices = serializers.DictField(child=serializers.CharField(), required=False)
-    state = TextField(required=False, help_text="As the pair was shown; a 409 when it changed since.")
+    state = TextField(
+        required=False, help_text="From the pair that was looked at; a 409 when it changed since."
+    )
     days = serializers.IntegerField(
         required=False, help_text=f"How long *later* is; {LATER_DAYS} when absent."
     )
 
 
-def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) -> dict[str, Any]:
-    """One pair of the contract; ``is_open`` shows personal data. No query when both people are loaded."""
+def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: bool) -> dict[str, Any]:
+    """One pair of the contract; masked without ``can_view_pii``. No query when both profiles are loaded."""
     reasons = [
         {
-            "field": one.field,
-            "a": one.a,
-            "b": one.b,
-            "weight": round(one.weight, 2),
-            "text": one.text,
+            "field": reason.field,
+            "a": reason.a,
+            "b": reason.b,
+            "weight": round(reason.weight, 2),
+            "text": reason.text,
         }
-        for one in explain(pair, can_view_pii=is_open)
+        for reason in explain(pair, can_view_pii=can_view_pii)
     ]
     return {
         "id": pair.pk,
@@ -135,7 +141,7 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, is_open: bool) 
     }
 
 
-class DuplicateList(PeopleApi):
+class DuplicateList(PersonalDataView):
     permissions = {"GET": "profiles.view_duplicatepair"}
 
     @extend_schema(
@@ -143,79 +149,77 @@ class DuplicateList(PeopleApi):
         tags=["Duplicates"],
         summary="Pairs that may be one person",
         parameters=[*_FILTERS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(PairRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(PairRow)},
     )
     def get(self, request: Request) -> Response:
-        """Suggested pairs with what speaks for and against them, newest first; open ones unless `verdict` says
+        """Suggested pairs with the reasons for and against them, newest first; open ones unless `verdict` says
         otherwise. `related` are households and companies: two people, never to be merged.
         """
         self.known_parameters("verdict", "tier", "min_score", "profile", "source", "count")
         policy = DuplicatePolicy.current()
         return self.page(
             with_profiles(self._pairs()),
-            lambda rows: [pair_as_api(row, policy, is_open=self.shown.is_open) for row in rows],
+            lambda rows: [pair_as_api(row, policy, can_view_pii=self.presenter.can_view_pii) for row in rows],
             counted=self._pairs(),
         )
 
     def _pairs(self) -> QuerySet[DuplicatePair]:
-        found, params = DuplicatePair.objects.all(), self.request.query_params
-        verdict = self._one_of("verdict", [*DuplicatePair.Verdict.values, _ANY]) or "open"
+        pairs, params = DuplicatePair.objects.all(), self.request.query_params
+        verdict = choice(self.request, "verdict", [*DuplicatePair.Verdict.values, _ANY], default="open")
         if verdict != _ANY:
-            found = found.filter(verdict=verdict)
-        if tier := self._one_of("tier", Tier.values):
-            found = found.filter(tier=tier)
+            pairs = pairs.filter(verdict=verdict)
+        if tier := choice(self.request, "tier", Tier.values):
+            pairs = pairs.filter(tier=tier)
         if raw := params.get("min_score"):
             try:
-                found = found.filter(score__gte=float(raw))
+                pairs = pairs.filter(score__gte=float(raw))
             except ValueError:
                 raise BadParameter("min_score", "min_score is a number of bits, such as 3.5.", raw) from None
         if ref := params.get("profile"):
             root = find_profile(ref, live_only=False).root.pk
-            found = found.filter(Q(a__canonical=root) | Q(b__canonical=root))
+            pairs = pairs.filter(Q(a__canonical=root) | Q(b__canonical=root))
         if source := params.get("source"):
             if not sources_named(source).exists():
                 raise BadParameter("source", f"There is no source “{source}”.", source)
-            found = found.filter(b__source__in=sources_named(source))
-        return found
-
-    def _one_of(self, name: str, known: Sequence[str]) -> str:
-        value: str = self.request.query_params.get(name, "")
-        if value and value not in known:
-            raise BadParameter(name, f"{name} is {', '.join(known)}.", value)
-        return value
+            pairs = pairs.filter(b__source__in=sources_named(source))
+        return pairs
 
 
-class DuplicateDetail(PeopleApi):
+class DuplicateDetail(PersonalDataView):
     permissions = {"GET": "profiles.view_duplicatepair"}
 
     @extend_schema(
         operation_id="getDuplicate",
         tags=["Duplicates"],
         summary="One suggested pair",
-        responses={200: PairRow, **api_schema.ERRORS},
+        responses={200: PairRow, **api_schema.errors(409)},
     )
     def get(self, request: Request, pk: int) -> Response:
         """The pair as it is now, decided or not; 409 when it was suggested once and is gone."""
-        return Response(pair_as_api(find_pair(pk), DuplicatePolicy.current(), is_open=self.shown.is_open))
+        return Response(
+            pair_as_api(find_pair(pk), DuplicatePolicy.current(), can_view_pii=self.presenter.can_view_pii)
+        )
 
 
-class DuplicateDecide(PeopleApi):
+class DuplicateDecide(PersonalDataView):
     permissions = {"POST": ("profiles.view_duplicatepair", "profiles.change_duplicatepair")}
 
     @extend_schema(
         operation_id="decideDuplicate",
         tags=["Duplicates"],
         summary="Decide about a suggested pair",
-        parameters=api_schema.WRITE,
-        request=DecidePairShape,
-        responses={200: DecidedPair, **api_schema.WRITE_ERRORS},
+        request=DecidePairBody,
+        responses={
+            200: DecidedPair,
+            **api_schema.errors(409, problem=PairProblem),
+        },
     )
     def post(self, request: Request, pk: int) -> Response:
         """`merge` joins the two (undo it with the merge's id). `not_duplicate` is remembered and respected by every
-        door. `later` brings the pair back in `days`. `open` takes `later` and `not_duplicate` back. A pair that was
+        channel. `later` brings the pair back in `days`. `open` takes `later` and `not_duplicate` back. A pair that was
         merged, erased or, where `state` is sent, edited meanwhile is a 409 with `pair` as it is now.
         """
-        body = self.body(DecidePairShape)
+        body = self.body(DecidePairBody)
         if body["verdict"] == MERGE:
             self.require("profiles.merge_profile")
         try:
@@ -230,7 +234,7 @@ class DuplicateDecide(PeopleApi):
             )
         except StalePair as stale:
             pair = stale.pair and pair_as_api(
-                find_pair(pk), DuplicatePolicy.current(), is_open=self.shown.is_open
+                find_pair(pk), DuplicatePolicy.current(), can_view_pii=self.presenter.can_view_pii
             )
             stale.extra = {"pair": pair}
             raise
@@ -246,16 +250,15 @@ class DuplicateDecide(PeopleApi):
         )
 
 
-class DuplicateScan(PeopleApi):
+class DuplicateScan(PersonalDataView):
     permissions = {"POST": PERMISSION}
 
     @extend_schema(
         operation_id="scanForDuplicates",
         tags=["Duplicates"],
-        summary="Compare everybody with everybody",
-        parameters=api_schema.WRITE,
+        summary="Compare all profiles with each other",
         request=None,
-        responses={202: job_api.JobDoc, **api_schema.WRITE_ERRORS},
+        responses={202: job_api.JobSerializer},
     )
     def post(self, request: Request) -> Response:
         """Starts a job; while one is under way, answers with that. It finds and explains, and merges nobody."""
@@ -284,7 +287,11 @@ class CaseRow(serializers.Serializer[Any]):
     decided_at = serializers.DateTimeField(allow_null=True)
 
 
-class DecideCaseShape(Shape):
+class CaseWhole(CaseRow):
+    state_hash = serializers.CharField(help_text="Send it as `state` with a decision; empty for a value.")
+
+
+class DecideCaseBody(StrictSerializer):
     """What to do with a case."""
 
     decision = TextField(help_text="Of people: merge, separate. Of a shared value: block, share.")
@@ -301,9 +308,9 @@ class DecidedCaseAnswer(serializers.Serializer[Any]):
     merge_ids = serializers.ListField(child=serializers.IntegerField())
 
 
-def case_as_api(case: DuplicateCase, *, is_open: bool) -> dict[str, Any]:
+def case_as_api(case: DuplicateCase, *, can_view_pii: bool) -> dict[str, Any]:
     kind = case.type.name if case.type else None
-    value = case.value if is_open or not case.value else masking.mask_identifier(kind or "", case.value)
+    value = case.value if can_view_pii or not case.value else masking.mask_identifier(kind or "", case.value)
     return {
         "id": case.pk,
         "kind": case.kind,
@@ -321,7 +328,7 @@ def case_as_api(case: DuplicateCase, *, is_open: bool) -> dict[str, Any]:
     }
 
 
-class CaseList(PeopleApi):
+class CaseList(PersonalDataView):
     permissions = {"GET": "profiles.view_duplicatecase"}
 
     @extend_schema(
@@ -333,59 +340,59 @@ class CaseList(PeopleApi):
             OpenApiParameter("state", str, enum=DuplicateCase.State.values, default="open"),
             *api_schema.PAGE,
         ],
-        responses={200: api_schema.page_of(CaseRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(CaseRow)},
     )
     def get(self, request: Request) -> Response:
         self.known_parameters("kind", "state", "count")
-        params, found = request.query_params, DuplicateCase.objects.select_related("type")
-        state, kind = params.get("state", "open"), params.get("kind", "")
-        if state not in DuplicateCase.State.values:
-            raise BadParameter("state", f"state is {', '.join(DuplicateCase.State.values)}.", state)
-        if kind and kind not in DuplicateCase.Kind.values:
-            raise BadParameter("kind", f"kind is {', '.join(DuplicateCase.Kind.values)}.", kind)
-        found = found.filter(state=state, **({"kind": kind} if kind else {}))
-        return self.page(found, lambda rows: [case_as_api(row, is_open=self.shown.is_open) for row in rows])
+        state = choice(request, "state", DuplicateCase.State.values, default="open")
+        cases = DuplicateCase.objects.select_related("type").filter(state=state)
+        if kind := choice(request, "kind", DuplicateCase.Kind.values):
+            cases = cases.filter(kind=kind)
+        return self.page(
+            cases, lambda rows: [case_as_api(row, can_view_pii=self.presenter.can_view_pii) for row in rows]
+        )
 
 
-class CaseDetail(PeopleApi):
+class CaseDetail(PersonalDataView):
     permissions = {"GET": "profiles.view_duplicatecase"}
 
     @extend_schema(
         operation_id="getDuplicateCase",
         tags=["Duplicates"],
         summary="One case",
-        responses={200: CaseRow, **api_schema.ERRORS},
+        responses={200: CaseWhole},
     )
     def get(self, request: Request, pk: int) -> Response:
         """With `state_hash`, which a decision about just this takes."""
         case = find_case(pk)
         hashed = state_of_case(case, case_profiles(case)) if case.kind == DuplicateCase.Kind.PEOPLE else ""
-        return Response({**case_as_api(case, is_open=self.shown.is_open), "state_hash": hashed})
+        return Response({**case_as_api(case, can_view_pii=self.presenter.can_view_pii), "state_hash": hashed})
 
 
-class CaseDecide(PeopleApi):
+class CaseDecide(PersonalDataView):
     permissions = {"POST": ("profiles.view_duplicatecase", "profiles.change_duplicatecase")}
 
     @extend_schema(
         operation_id="decideDuplicateCase",
         tags=["Duplicates"],
         summary="Decide about a case",
-        parameters=api_schema.WRITE,
-        request=DecideCaseShape,
-        responses={200: DecidedCaseAnswer, **api_schema.WRITE_ERRORS},
+        request=DecideCaseBody,
+        responses={200: DecidedCaseAnswer},
     )
     def post(self, request: Request, pk: int) -> Response:
         """`merge` joins the members (all, or those named) into `winner_id`: all of them or, when one is refused,
         nobody. `separate` remembers that all are different people. `block` makes a shared value identify nobody;
         `share` leaves it and does not ask again.
         """
-        body = self.body(DecideCaseShape)
+        body = self.body(DecideCaseBody)
         done = self._decide(pk, body)
         return Response(
             {
                 "id": done.case_id,
                 "state": done.state,
-                "message": done.message if self.shown.is_open or done.state != "blocked" else "Blocked.",
+                "message": done.message
+                if self.presenter.can_view_pii or done.state != "blocked"
+                else "Blocked.",
                 "winner_id": done.winner_id,
                 "merge_ids": list(done.merge_ids),
             }

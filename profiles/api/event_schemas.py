@@ -1,19 +1,21 @@
-"""Event schemas, managed from outside, and what breaks them."""
+"""Calls on event schemas → the schemas, and the events that broke one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.parameters import expected_version
-from cdp.api.request_bodies import Shape, TextField
+from cdp.api.request_bodies import StrictSerializer, TextField, TimeField
+from cdp.api.viewsets import ApiModelViewSet
 from cdp.times import iso
-from profiles.api.definitions import DefinitionApi
+from profiles.api.base import ProfilesApiView
 from profiles.models import EventSchema, Receipt, Source
 from profiles.tracking.schemas.edit import MAX_NAME, change_schema, create_schema, delete_schema
 from profiles.tracking.schemas.infer import adopt_schema
@@ -26,8 +28,10 @@ _PROPERTIES = (
 )
 
 
-class SchemaChanges(Shape):
-    properties = serializers.DictField(required=False, help_text=_PROPERTIES)
+class EventSchemaSerializer(StrictSerializer):
+    id = serializers.IntegerField(read_only=True)
+    name = TextField(max_length=MAX_NAME, help_text="The event's name, exactly; fixed once made.")
+    properties = serializers.DictField(help_text=_PROPERTIES)
     description = TextField(required=False, allow_blank=True)
     mode = serializers.ChoiceField(
         choices=["", *Source.SchemaMode.values],
@@ -35,23 +39,20 @@ class SchemaChanges(Shape):
         allow_blank=True,
         help_text="Empty: as the source says.",
     )
+    is_builtin = serializers.BooleanField(read_only=True)
+    version = serializers.IntegerField(read_only=True)
+    created_at = TimeField()
+    updated_at = TimeField()
 
 
-class SchemaShape(SchemaChanges):
-    name = TextField(max_length=MAX_NAME, help_text="The event's name, exactly; fixed once made.")
-    properties = serializers.DictField(help_text=_PROPERTIES)
+class EventSchemaChanges(EventSchemaSerializer):
+    """What PATCH takes: the name is fixed."""
+
+    name = TextField(read_only=True)
 
 
-class AdoptShape(Shape):
+class AdoptBody(StrictSerializer):
     name = TextField(max_length=MAX_NAME, help_text="An event's name that was seen and has no schema.")
-
-
-class SchemaRow(SchemaShape):
-    id = serializers.IntegerField()
-    is_builtin = serializers.BooleanField()
-    version = serializers.IntegerField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
 
 
 class ViolationProblem(serializers.Serializer[Any]):
@@ -69,136 +70,91 @@ class ViolationRow(serializers.Serializer[Any]):
     problems = ViolationProblem(many=True)
 
 
-def _schema(row: EventSchema) -> dict[str, Any]:
-    names = ("id", "name", "description", "properties", "mode", "is_builtin", "version")
-    shown = {name: getattr(row, name) for name in names}
-    return {**shown, "created_at": iso(row.created_at), "updated_at": iso(row.updated_at)}
-
-
-class SchemaList(DefinitionApi):
-    model = EventSchema
+@extend_schema(tags=["Definitions"])
+@extend_schema_view(
+    list=extend_schema(operation_id="listEventSchemas", summary="Event schemas"),
+    create=extend_schema(operation_id="createEventSchema", summary="Describe an event"),
+    retrieve=extend_schema(operation_id="getEventSchema", summary="An event schema"),
+    partial_update=extend_schema(
+        operation_id="updateEventSchema",
+        summary="Change an event schema",
+        description='`properties` is replaced as a whole. With `If-Match: "<version>"` only that version is changed.',
+    ),
+    destroy=extend_schema(
+        operation_id="deleteEventSchema",
+        summary="Remove an event schema",
+        description="Only one of your own; the shipped ones stay.",
+    ),
+)
+class EventSchemaViewSet(ProfilesApiView, ApiModelViewSet):
+    queryset = EventSchema.objects.all()
     ordering = ("name", "id")
-    permissions = {"GET": "profiles.view_eventschema", "POST": "profiles.add_eventschema"}
-
-    @extend_schema(
-        operation_id="listEventSchemas",
-        tags=["Definitions"],
-        summary="Event schemas",
-        parameters=api_schema.PAGE,
-        responses={200: api_schema.page_of(SchemaRow), **api_schema.ERRORS},
-    )
-    def get(self, request: Request) -> Response:
-        return self.listed(_schema)
-
-    @extend_schema(
-        operation_id="createEventSchema",
-        tags=["Definitions"],
-        summary="Describe an event",
-        parameters=api_schema.WRITE,
-        request=SchemaShape,
-        responses={201: SchemaRow, **api_schema.WRITE_ERRORS},
-    )
-    def post(self, request: Request) -> Response:
-        made = create_schema(**self.body(SchemaShape), actor=self.actor, source=self.source)
-        return Response(_schema(made.schema), status=201)
-
-
-class SchemaAdopt(DefinitionApi):
-    model = EventSchema
-    permissions = {"POST": "profiles.add_eventschema"}
-
-    @extend_schema(
-        operation_id="adoptEventSchema",
-        tags=["Definitions"],
-        summary="Make a schema of what was seen",
-        parameters=api_schema.WRITE,
-        request=AdoptShape,
-        responses={201: SchemaRow, **api_schema.WRITE_ERRORS},
-    )
-    def post(self, request: Request) -> Response:
-        """From up to 1,000 of each source's newest events of the name."""
-        made = adopt_schema(name=self.body(AdoptShape)["name"], actor=self.actor, source=self.source)
-        return Response(_schema(made.schema), status=201)
-
-
-class SchemaDetail(DefinitionApi):
-    model = EventSchema
     permissions = {
         "GET": "profiles.view_eventschema",
+        "POST": "profiles.add_eventschema",
         "PATCH": "profiles.change_eventschema",
         "DELETE": "profiles.delete_eventschema",
     }
 
-    @extend_schema(
-        operation_id="getEventSchema",
-        tags=["Definitions"],
-        summary="An event schema",
-        responses={200: SchemaRow, **api_schema.ERRORS},
-    )
-    def get(self, request: Request, pk: int) -> Response:
-        return Response(_schema(self.row()))
+    def get_serializer_class(self) -> Any:
+        return EventSchemaChanges if self.action == "partial_update" else EventSchemaSerializer
 
-    @extend_schema(
-        operation_id="updateEventSchema",
-        tags=["Definitions"],
-        summary="Change an event schema",
-        parameters=api_schema.WRITE,
-        request=SchemaChanges,
-        responses={200: SchemaRow, **api_schema.WRITE_ERRORS},
-    )
-    def patch(self, request: Request, pk: int) -> Response:
-        """`properties` is replaced as a whole. With `If-Match: "<version>"` only that version is changed."""
+    def perform_create(self, serializer: Any) -> None:
+        saved = create_schema(**serializer.validated_data, actor=self.actor, source=self.source)
+        serializer.instance = saved.schema
+
+    def perform_update(self, serializer: Any) -> None:
         saved = change_schema(
-            schema_id=pk,
-            **self.body(SchemaChanges),
-            expected_version=expected_version(request),
+            schema_id=serializer.instance.pk,
+            **serializer.validated_data,
+            expected_version=expected_version(self.request),
             actor=self.actor,
             source=self.source,
         )
-        return Response(_schema(saved.schema))
+        serializer.instance = saved.schema
+
+    def perform_destroy(self, instance: EventSchema) -> None:
+        delete_schema(schema_id=instance.pk, actor=self.actor, source=self.source)
 
     @extend_schema(
-        operation_id="deleteEventSchema",
-        tags=["Definitions"],
-        summary="Remove an event schema",
-        parameters=api_schema.WRITE,
-        responses={204: None, **api_schema.WRITE_ERRORS},
+        operation_id="adoptEventSchema",
+        summary="Make a schema of what was seen",
+        request=AdoptBody,
+        responses={201: EventSchemaSerializer},
     )
-    def delete(self, request: Request, pk: int) -> Response:
-        """Only one of your own; the shipped ones stay."""
-        delete_schema(schema_id=pk, actor=self.actor, source=self.source)
-        return Response(status=204)
-
-
-class SchemaViolations(DefinitionApi):
-    model = EventSchema
-    ordering = ("-id",)
-    permissions = {"GET": ("profiles.view_eventschema", "profiles.view_receipt")}
+    @action(detail=False, methods=["post"])
+    def adopt(self, request: Request) -> Response:
+        """From up to 1,000 of each source's newest events of the name."""
+        saved = adopt_schema(name=self.body(AdoptBody)["name"], actor=self.actor, source=self.source)
+        return Response(self.get_serializer(saved.schema).data, status=201)
 
     @extend_schema(
         operation_id="listEventSchemaViolations",
-        tags=["Definitions"],
         summary="Events that broke the schema, newest first",
         parameters=api_schema.PAGE,
-        responses={200: api_schema.page_of(ViolationRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(ViolationRow)},
     )
-    def get(self, request: Request, pk: int) -> Response:
-        return self.page(
-            violating_receipts(self.row().name).select_related("source").defer("payload"), self._shown
-        )
+    @action(
+        detail=True,
+        ordering=("-id",),
+        permissions={"GET": ("profiles.view_eventschema", "profiles.view_receipt")},
+    )
+    def violations(self, request: Request, pk: int) -> Response:
+        receipts = violating_receipts(self.get_object().name).select_related("source").defer("payload")
+        return self.page(receipts, self._violations)
 
-    def _shown(self, rows: list[Receipt]) -> list[dict[str, Any]]:
+    def _violations(self, receipts: list[Receipt]) -> list[dict[str, Any]]:
         return [
             {
-                "receipt_id": one.receipt.pk,
-                "message_id": one.receipt.message_id,
-                "received_at": iso(one.receipt.received_at),
-                "source": one.receipt.source.name,
-                "outcome": one.receipt.outcome,
+                "receipt_id": violation.receipt.pk,
+                "message_id": violation.receipt.message_id,
+                "received_at": iso(violation.receipt.received_at),
+                "source": violation.receipt.source.name,
+                "outcome": violation.receipt.outcome,
                 "problems": [
                     {"property": name, "value": value, "message": message}
-                    for name, value, message in one.problems
+                    for name, value, message in violation.problems
                 ],
             }
-            for one in violations_of(rows, can_view_pii=self.actor.can("profiles.view_pii"))
+            for violation in violations_of(receipts, can_view_pii=self.actor.can("profiles.view_pii"))
         ]

@@ -1,4 +1,4 @@
-"""Every stored event, seen from outside."""
+"""Filters → stored events of all profiles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from rest_framework.response import Response
 
 from cdp import audit
 from cdp.api import schema as api_schema
+from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
 from cdp.errors import Invalid
 from profiles.api import schema
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.identity.resolve import find_profile
 from profiles.models import Event, EventName, Profile, Source
 from profiles.tracking.parse.items import message_uuid
@@ -30,7 +31,7 @@ _FILTERS = [
 ]
 
 
-class EventList(PeopleApi):
+class EventList(PersonalDataView):
     """Events and other calls of all people, the last stored first."""
 
     permissions = {"GET": "profiles.view_event"}
@@ -40,54 +41,52 @@ class EventList(PeopleApi):
         tags=["Tracking"],
         summary="Events",
         parameters=[*_FILTERS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(schema.StoredEvent), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.StoredEvent)},
     )
     def get(self, request: Request) -> Response:
         """What was stored, identify and other calls too (`kind`). `profile_id` is the surviving profile;
         `message_id`, `user_id` and `anonymous_id` are as they were sent.
         """
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
-        found = self._filtered(request).by_canonical().select_related("name", "source")
-        page = self.page(found, lambda rows: [self.shown.stored_event(row) for row in rows])
-        if self.shown.is_open:
+        events = self._filtered(request).by_canonical().select_related("name", "source")
+        page = self.page(events, lambda rows: [self.presenter.stored_event(row) for row in rows])
+        if self.presenter.can_view_pii:
             audit.record("event.list", actor=self.actor, detail={"events": len(page.data["results"])})
         return page
 
     def _filtered(self, request: Request) -> Any:
         params = request.query_params
-        found = Event.objects.all()
+        events = Event.objects.all()
         if ref := params.get("profile"):
             root = find_profile(ref, live_only=False).root
             # As a list: the planner then knows how many events these people have.
             members = list(Profile.objects.members_of(root.pk).values_list("pk", flat=True))
-            found = found.filter(profile_id__in=members)
-        if said := params.get("source"):
-            found = found.filter(source=self._source(said))
-        if kind := params.get("kind"):
-            if kind not in Event.Kind.values:
-                raise BadParameter("kind", f"kind is one of {', '.join(Event.Kind.values)}.", kind)
-            found = found.filter(kind=kind)
+            events = events.filter(profile_id__in=members)
+        if source := params.get("source"):
+            events = events.filter(source=self._source(source))
+        if kind := choice(request, "kind", Event.Kind.values):
+            events = events.filter(kind=kind)
         if name := params.get("name"):
             # Looked up here: the planner then knows how frequent the name is.
             row = EventName.objects.filter(name=name).first()
-            found = found.filter(name=row) if row else found.none()
+            events = events.filter(name=row) if row else events.none()
         if message_id := params.get("message_id"):
-            found = self._of_message(found, message_id, by_source=bool(params.get("source")))
+            events = self._of_message(events, message_id, by_source=bool(params.get("source")))
         if (after := self.moment("received_at_after")) is not None:
-            found = found.filter(received_at__gte=after)
+            events = events.filter(received_at__gte=after)
         if (before := self.moment("received_at_before")) is not None:
-            found = found.filter(received_at__lt=before)
-        return found
+            events = events.filter(received_at__lt=before)
+        return events
 
-    def _of_message(self, found: Any, message_id: str, *, by_source: bool) -> Any:
+    def _of_message(self, events: Any, message_id: str, *, by_source: bool) -> Any:
         """By the unique index, which begins with the source: all of them are named when none is."""
-        found = found.filter(message_id=message_uuid(message_id[:255]))
+        events = events.filter(message_id=message_uuid(message_id[:255]))
         if by_source:
-            return found
-        return found.filter(source_id__in=list(Source.objects.values_list("pk", flat=True)))
+            return events
+        return events.filter(source_id__in=list(Source.objects.values_list("pk", flat=True)))
 
-    def _source(self, said: str) -> Any:
+    def _source(self, name: str) -> Any:
         try:
-            return source_named(said)
+            return source_named(name)
         except Invalid as error:
-            raise BadParameter("source", error.message, said) from error
+            raise BadParameter("source", error.message, name) from error

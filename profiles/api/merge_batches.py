@@ -1,4 +1,4 @@
-"""Merging thousands of pairs by one call, what became of them, and taking all of it back."""
+"""Thousands of pairs in one call → a merge batch and its job; the outcome of each pair, and undoing the batch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from rest_framework.response import Response
 
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
-from cdp.api.parameters import BIGGEST_ID
-from cdp.api.problems import BadParameter
-from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.api.parameters import choice
+from cdp.api.request_bodies import BAD_ID, IdField, StrictSerializer, TextField, read_id
 from cdp.api.views import rows
 from cdp.errors import Invalid
 from cdp.models import Job
 from cdp.times import iso
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.merging.batches.apply import start_batch
 from profiles.merging.batches.freeze import PERMISSION, BatchPair, find_batch, make_batch
 from profiles.merging.batches.preview import preview_of
@@ -29,23 +28,45 @@ MAX_PAIRS = 10_000
 _JOINED = ("job", "undo_job", "user", "key")
 
 
-class PairShape(Shape):
+class PairBody(StrictSerializer):
     winner_id = IdField()
     loser_id = IdField()
 
 
-class BulkShape(Shape):
-    """The pairs are read by hand; this is their shape in the schema."""
-
-    pairs = PairShape(many=True)
+class BulkBody(StrictSerializer):
+    # Describes the body; ``_pairs`` reads it.
+    pairs = PairBody(many=True)
     title = TextField(required=False, max_length=200)
 
 
-class StartedBatch(job_api.JobDoc):
+class StartedBatch(job_api.JobSerializer):
     batch_id = serializers.IntegerField()
 
 
-class BatchDoc(serializers.Serializer[Any]):
+class BatchTotals(serializers.Serializer[Any]):
+    """What the merges of a batch would do, added up."""
+
+    merges = serializers.IntegerField()
+    people = serializers.IntegerField(help_text="Surviving profiles.")
+    skipped = serializers.DictField(child=serializers.IntegerField(), help_text="By code.")
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.IntegerField(), help_text="Where both have a value and the winner's stays."
+    )
+    filled = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Where only the loser has a value."
+    )
+    consents = serializers.IntegerField(help_text="Where the two decided differently.")
+    moved = serializers.DictField(child=serializers.IntegerField(), help_text="What comes over, by kind.")
+    segments = serializers.DictField(child=serializers.IntegerField())
+
+
+class BatchPreview(serializers.Serializer[Any]):
+    """With `dry_run=true`."""
+
+    preview = BatchTotals()
+
+
+class MergeBatchSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     title = serializers.CharField()
     origin = serializers.CharField(help_text=", ".join(MergeBatch.Origin.values))
@@ -62,7 +83,7 @@ class BatchDoc(serializers.Serializer[Any]):
     undone_at = serializers.DateTimeField(allow_null=True)
 
 
-class BatchRowDoc(serializers.Serializer[Any]):
+class MergeBatchRowSerializer(serializers.Serializer[Any]):
     position = serializers.IntegerField()
     winner_id = serializers.IntegerField()
     loser_id = serializers.IntegerField()
@@ -90,7 +111,7 @@ def _row(row: MergeBatchRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
-class MergeBulk(PeopleApi):
+class MergeBulk(PersonalDataView):
     """Thousands of pairs, each a merge of its own."""
 
     permissions = {"POST": PERMISSION}
@@ -99,12 +120,11 @@ class MergeBulk(PeopleApi):
         operation_id="mergeMany",
         tags=["Merging"],
         summary="Merge many pairs",
-        parameters=api_schema.WRITE,
-        request=BulkShape,
-        responses={202: StartedBatch, **api_schema.WRITE_ERRORS},
+        request=BulkBody,
+        responses={202: api_schema.one_of("StartedBatchOrPreview", StartedBatch, BatchPreview)},
     )
     def post(self, request: Request) -> Response:
-        """A job over up to 10,000 pairs, in their order; ids merged away stand for their surviving profiles. A pair
+        """A job over up to 10,000 pairs, in their order; ids merged away count as their surviving profiles. A pair
         that cannot be merged is skipped with a reason and the rest goes on: see the rows of the batch `batch_id`.
         With `dry_run=true` nothing is merged and `preview` adds up what would happen.
         """
@@ -112,9 +132,9 @@ class MergeBulk(PeopleApi):
         title = self.sent.get("title", "")
         batch = make_batch(pairs, title=title, origin=MergeBatch.Origin.API, **self.verb())
         if self.is_dry_run:
-            seen = preview_of(batch)
-            effects = [{"kind": "profile.merged", "count": seen["merges"]}]
-            return Response({"preview": seen, "effects": effects}, status=202)
+            preview = preview_of(batch)
+            effects = [{"kind": "profile.merged", "count": preview["merges"]}]
+            return Response({"preview": preview, "effects": effects}, status=202)
         batch = start_batch(batch_id=batch.pk, actor=self.actor, unseen=True)
         return _started(batch, batch.job)
 
@@ -144,16 +164,16 @@ def _pairs(sent: Any) -> list[BatchPair]:
         if not (isinstance(pair, dict) and pair.keys() == {"winner_id", "loser_id"}):
             raise _bad(f"/pairs/{index}", "Send {“winner_id”, “loser_id”}.")
         for name, value in pair.items():
-            if type(value) is not int or not 1 <= value <= BIGGEST_ID:
-                raise _bad(f"/pairs/{index}/{name}", "Send the id as a whole number.")
-    return [BatchPair(pair["winner_id"], pair["loser_id"]) for pair in pairs]
+            if read_id(value) is None:
+                raise _bad(f"/pairs/{index}/{name}", BAD_ID)
+    return [BatchPair(int(pair["winner_id"]), int(pair["loser_id"])) for pair in pairs]
 
 
 def _bad(pointer: str, message: str) -> Invalid:
     return Invalid([{"pointer": pointer, "message": message}])
 
 
-class BatchList(PeopleApi):
+class BatchList(PersonalDataView):
     permissions = {"GET": "profiles.view_merge"}
 
     @extend_schema(
@@ -165,38 +185,31 @@ class BatchList(PeopleApi):
             OpenApiParameter("origin", str, enum=MergeBatch.Origin.values),
             *api_schema.PAGE,
         ],
-        responses={200: api_schema.page_of(BatchDoc), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(MergeBatchSerializer)},
     )
     def get(self, request: Request) -> Response:
         self.known_parameters("state", "origin", "count")
-        found = MergeBatch.objects.select_related(*_JOINED)
+        batches = MergeBatch.objects.select_related(*_JOINED)
         for name, choices in (("state", MergeBatch.State), ("origin", MergeBatch.Origin)):
-            if value := _one_of(request, name, choices.values):
-                found = found.filter(**{name: value})
-        return self.page(found, rows(as_api))
+            if value := choice(request, name, choices.values):
+                batches = batches.filter(**{name: value})
+        return self.page(batches, rows(as_api))
 
 
-def _one_of(request: Request, name: str, values: list[str]) -> str:
-    value = request.query_params.get(name, "")
-    if value and value not in values:
-        raise BadParameter(name, f"{name} is one of {', '.join(values)}.", value)
-    return value
-
-
-class BatchDetail(PeopleApi):
+class BatchDetail(PersonalDataView):
     permissions = {"GET": "profiles.view_merge"}
 
     @extend_schema(
         operation_id="getMergeBatch",
         tags=["Merging"],
         summary="One batch of merges",
-        responses={200: BatchDoc, **api_schema.ERRORS},
+        responses={200: MergeBatchSerializer},
     )
     def get(self, request: Request, batch_id: int) -> Response:
         return Response(as_api(find_batch(batch_id)))
 
 
-class BatchRows(PeopleApi):
+class BatchRows(PersonalDataView):
     permissions = {"GET": "profiles.view_merge"}
     ordering = ("position",)
 
@@ -205,27 +218,26 @@ class BatchRows(PeopleApi):
         tags=["Merging"],
         summary="What became of each pair of a batch",
         parameters=[OpenApiParameter("outcome", str, enum=MergeBatchRow.Outcome.values), *api_schema.PAGE],
-        responses={200: api_schema.page_of(BatchRowDoc), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(MergeBatchRowSerializer)},
     )
     def get(self, request: Request, batch_id: int) -> Response:
         """In the order they were sent."""
         self.known_parameters("outcome", "count")
-        found = find_batch(batch_id).rows.all()
-        if outcome := _one_of(request, "outcome", MergeBatchRow.Outcome.values):
-            found = found.filter(outcome=outcome)
-        return self.page(found, rows(_row))
+        batch_rows = find_batch(batch_id).rows.all()
+        if outcome := choice(request, "outcome", MergeBatchRow.Outcome.values):
+            batch_rows = batch_rows.filter(outcome=outcome)
+        return self.page(batch_rows, rows(_row))
 
 
-class BatchUndo(PeopleApi):
+class BatchUndo(PersonalDataView):
     permissions = {"POST": PERMISSION}
 
     @extend_schema(
         operation_id="undoMergeBatch",
         tags=["Merging"],
         summary="Undo all merges of a batch",
-        parameters=api_schema.WRITE,
         request=None,
-        responses={202: StartedBatch, **api_schema.WRITE_ERRORS},
+        responses={202: StartedBatch},
     )
     def post(self, request: Request, batch_id: int) -> Response:
         """A job, the latest merge first. What cannot be undone stays, and its row says why. A batch that is under

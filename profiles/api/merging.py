@@ -1,4 +1,4 @@
-"""Merging two people, looking at it before, taking it back, and the history of it."""
+"""Two profiles → one, or the preview of that; a merge → undone, or the preview; the list of merges."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cdp.api import schema as api_schema
 from cdp.api.views import rows
 from cdp.errors import NotFound
 from profiles.api import responses, schema
-from profiles.api.base import PeopleApi, reload
-from profiles.api.request_bodies import MergeShape
+from profiles.api.base import PersonalDataView, reload
+from profiles.api.request_bodies import MergeBody
 from profiles.identity.resolve import find_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge, preview_unmerge
@@ -20,8 +20,11 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge as MergeRow
 from profiles.models import Profile
 
+MERGED_OR_PREVIEW = api_schema.one_of("MergedOrPreview", schema.MergeAnswer, schema.MergePreview)
+UNMERGED_OR_PREVIEW = api_schema.one_of("UnmergedOrPreview", schema.UnmergeAnswer, schema.UnmergePreview)
 
-class Merge(PeopleApi):
+
+class Merge(PersonalDataView):
     """Two profiles that are one person."""
 
     permissions = {"POST": "profiles.merge_profile"}
@@ -30,9 +33,9 @@ class Merge(PeopleApi):
         operation_id="mergeProfiles",
         tags=["Merging"],
         summary="Merge another profile into this one",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=MergeShape,
-        responses={200: schema.MergeAnswer, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=MergeBody,
+        responses={200: MERGED_OR_PREVIEW},
         examples=schema.MERGE_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
@@ -40,21 +43,21 @@ class Merge(PeopleApi):
         `preview_hash` makes the merge a 409 when either side changed since. Merging with oneself, or with somebody
         locked or erased, is a 422. Every merge can be undone.
         """
-        body = self.body(MergeShape)
+        body = self.body(MergeBody)
         winner_id = find_profile(ref, live_only=False).via_id
         sides = {"winner_id": winner_id, "loser_id": body["loser_id"], "choices": body.get("choices")}
         if self.is_dry_run:
-            preview = preview_merge(**sides, can_view_pii=self.shown.is_open, **self.verb())
-            answer = self.shown.preview(preview)
+            preview = preview_merge(**sides, can_view_pii=self.presenter.can_view_pii, **self.verb())
+            answer = self.presenter.preview(preview)
             effects = [{"kind": "profile.merged", "profile_id": preview.winner_id, "moved": preview.moved}]
-            told = [{"kind": "webhook", "to": name} for name in preview.webhooks]
-            return Response({**answer, "effects": [*effects, *told]})
+            webhooks = [{"kind": "webhook", "to": name} for name in preview.webhooks]
+            return Response({**answer, "effects": [*effects, *webhooks]})
         done = merge_profiles(**sides, preview_hash=body.get("preview_hash"), **self.verb())
-        winner = self.shown.person(reload(done.winner_id))
+        winner = self.presenter.profile(reload(done.winner_id))
         return Response({"merge_id": done.merge_id, "winner": winner, "moved": done.moved})
 
 
-class Unmerge(PeopleApi):
+class Unmerge(PersonalDataView):
     """Taking one merge back."""
 
     permissions = {"POST": "profiles.unmerge_profile"}
@@ -63,9 +66,8 @@ class Unmerge(PeopleApi):
         operation_id="unmergeProfiles",
         tags=["Merging"],
         summary="Undo a merge",
-        parameters=api_schema.WRITE,
         request=None,
-        responses={200: schema.UnmergeAnswer, **api_schema.WRITE_ERRORS},
+        responses={200: UNMERGED_OR_PREVIEW},
     )
     def post(self, request: Request, merge_id: int) -> Response:
         """Any merge, in any order. `kept` lists values somebody changed since, which stay."""
@@ -73,18 +75,18 @@ class Unmerge(PeopleApi):
             preview = preview_unmerge(merge_id=merge_id, **self.verb())
             ids = (preview.winner_id, preview.loser_id)
             effects = [{"kind": "profile.unmerged", "profile_id": profile_id} for profile_id in ids]
-            told = [{"kind": "webhook", "to": name} for name in preview.webhooks]
-            return Response({**self.shown.unmerge_preview(preview), "effects": [*effects, *told]})
+            webhooks = [{"kind": "webhook", "to": name} for name in preview.webhooks]
+            return Response({**self.presenter.unmerge_preview(preview), "effects": [*effects, *webhooks]})
         done = unmerge_profiles(merge_id=merge_id, **self.verb())
-        people = Profile.objects.defer("search").in_bulk([done.winner_id, done.loser_id])
-        winner, loser = self.shown.people([people[done.winner_id], people[done.loser_id]])
+        profiles = Profile.objects.defer("search").in_bulk([done.winner_id, done.loser_id])
+        winner, loser = self.presenter.profiles([profiles[done.winner_id], profiles[done.loser_id]])
         return Response({"merge_id": merge_id, "winner": winner, "loser": loser, "kept": done.kept})
 
 
 _JOINED = ("loser", "user", "key", "source", "undone_by", "undone_by_key")
 
 
-class MergeList(PeopleApi):
+class MergeList(PersonalDataView):
     """The history of merging, newest first."""
 
     permissions = {"GET": "profiles.view_merge"}
@@ -94,7 +96,7 @@ class MergeList(PeopleApi):
         tags=["Merging"],
         summary="Merges and undone merges",
         parameters=[*schema.MERGE_FILTERS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(schema.Merge), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.Merge)},
     )
     def get(self, request: Request) -> Response:
         """`since` keeps what was merged or undone from that time on; `profile` the merges of one person."""
@@ -108,14 +110,14 @@ class MergeList(PeopleApi):
         return self.page(merges, rows(responses.merge))
 
 
-class MergeDetail(PeopleApi):
+class MergeDetail(PersonalDataView):
     permissions = {"GET": "profiles.view_merge"}
 
     @extend_schema(
         operation_id="getMerge",
         tags=["Merging"],
         summary="One merge",
-        responses={200: schema.Merge, **api_schema.ERRORS},
+        responses={200: schema.Merge},
     )
     def get(self, request: Request, merge_id: int) -> Response:
         row = MergeRow.objects.select_related(*_JOINED).filter(pk=merge_id).first()

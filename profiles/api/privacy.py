@@ -1,4 +1,4 @@
-"""What a person may ask for: everything held about them."""
+"""A profile → everything stored about it, as the answer to an access request."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from cdp.api import schema as api_schema
 from profiles.api import schema
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.privacy.gdpr_export import stream_profile
 
 
-class GdprExport(PeopleApi):
+class GdprExport(PersonalDataView):
     """The answer to an access request."""
 
     permissions = {"GET": "profiles.export_profile"}
@@ -20,9 +19,9 @@ class GdprExport(PeopleApi):
     @extend_schema(
         operation_id="exportProfile",
         tags=["Privacy"],
-        summary="Everything held about a person",
+        summary="Everything stored about a person",
         parameters=[schema.REF],
-        responses={200: schema.GdprExport, **api_schema.ERRORS},
+        responses={200: schema.GdprExport},
     )
     def get(self, request: Request, ref: str) -> StreamingHttpResponse:
         """A JSON attachment: all members of a merge, every value with its source, consents with proof, events,

@@ -1,4 +1,4 @@
-"""What belongs to one person: history, events, notes, tags, consents, identifiers, addresses, the merge lock."""
+"""Calls on what belongs to one profile → its timeline, events, notes, tags, consents, identifiers, addresses, lock."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cdp.api.views import rows
 from cdp.errors import Invalid
 from profiles import masking
 from profiles.api import responses, schema
-from profiles.api.base import PeopleApi, reload
+from profiles.api.base import PersonalDataView, reload
 from profiles.api.profiles import decision
 from profiles.api.request_bodies import (
     MAX_EVENT_BYTES,
-    AddressShape,
-    AttachShape,
-    ConfirmShape,
-    ConsentShape,
-    EventShape,
-    NoteShape,
-    PromoteShape,
+    AddressBody,
+    AttachBody,
+    ConfirmBody,
+    ConsentBody,
+    EventBody,
+    NoteBody,
+    PromoteBody,
 )
 from profiles.consent.ledger import current_consents, record_consent
 from profiles.editing import (
@@ -44,10 +44,10 @@ from profiles.tagging import tag_profiles, untag_profiles
 from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
-_PLACE = ("timeline",)
+_CURSOR = ("timeline",)
 
 
-class Timeline(PeopleApi):
+class Timeline(PersonalDataView):
     """Everything that happened to one person."""
 
     permissions = {"GET": "profiles.view_profile"}
@@ -57,14 +57,14 @@ class Timeline(PeopleApi):
         tags=["Profiles"],
         summary="Events and journal of a person",
         parameters=[schema.REF, *schema.TIMELINE_FILTERS, *api_schema.PAGE[:2]],
-        responses={200: api_schema.page_of(schema.TimelineItem), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.TimelineItem)},
     )
     def get(self, request: Request, ref: str) -> Response:
         """Newest first, over the person and everybody merged into them. `previous` is always null: a timeline
         is read from now backwards.
         """
         self.known_parameters("kind", "name", "source")
-        return self.history(kind=request.query_params.get("kind", ""), to_row=self.shown.item)
+        return self.history(kind=request.query_params.get("kind", ""), to_row=self.presenter.item)
 
     def history(self, *, kind: str, to_row: Any) -> Response:
         params = self.request.query_params
@@ -75,10 +75,10 @@ class Timeline(PeopleApi):
             kind=kind,
             name=params.get("name", ""),
             source=params.get("source", ""),
-            older_than=str(read_cursor(cursor, _PLACE)[0][0]) if cursor else "",
+            older_than=str(read_cursor(cursor, _CURSOR)[0][0]) if cursor else "",
             limit=page_size(self.request),
         )
-        older = write_cursor(_PLACE, [page.older], is_back=False) if page.older else None
+        older = write_cursor(_CURSOR, [page.older], is_back=False) if page.older else None
         self.note_view(subject=f"profile:{root.pk}", detail={"part": "timeline"})
         return Response(
             {
@@ -99,37 +99,37 @@ class Events(Timeline):
         tags=["Profiles"],
         summary="Events of a person",
         parameters=[schema.REF, *schema.TIMELINE_FILTERS[1:], *api_schema.PAGE[:2]],
-        responses={200: api_schema.page_of(schema.Event), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.Event)},
     )
     def get(self, request: Request, ref: str) -> Response:
         """Newest first; `previous` is always null."""
         self.known_parameters("name", "source")
-        return self.history(kind=EVENT, to_row=lambda item: self.shown.event(item.row))
+        return self.history(kind=EVENT, to_row=lambda item: self.presenter.event(item.row))
 
     @extend_schema(
         operation_id="addEvent",
         tags=["Profiles"],
         summary="Add an event",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=EventShape,
-        responses={201: schema.Event, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=EventBody,
+        responses={201: schema.Event},
         examples=schema.EVENT_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
         """`occurred_at` is now when left out. A `message_id` sent before returns the event it made then."""
-        body = self.body(EventShape)
+        body = self.body(EventBody)
         for field in ("properties", "context"):
             size = len(orjson.dumps(body.get(field, {})))
             if size > MAX_EVENT_BYTES:
                 message = f"At most {MAX_EVENT_BYTES:,} bytes of {field}; these are {size:,}."
                 raise Invalid([{"field": field, "value": None, "message": message}])
-        found = self.find()
-        made = add_event(profile_id=found.root.pk, via_id=found.via_id, **body, **self.verb())
+        target = self.find()
+        made = add_event(profile_id=target.root.pk, via_id=target.via_id, **body, **self.verb())
         event = Event.objects.select_related("name", "source").get(pk=made.pk)
-        return Response(self.shown.event(event), status=201)
+        return Response(self.presenter.event(event), status=201)
 
 
-class Notes(PeopleApi):
+class Notes(PersonalDataView):
     """Remarks about one person."""
 
     permissions = {"GET": "profiles.view_note", "POST": "profiles.add_note"}
@@ -140,32 +140,32 @@ class Notes(PeopleApi):
         tags=["Profiles"],
         summary="Notes on a person",
         parameters=[schema.REF, *api_schema.PAGE],
-        responses={200: api_schema.page_of(schema.Note), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.Note)},
     )
     def get(self, request: Request, ref: str) -> Response:
         self.known_parameters("count")
         root = self.find().root
         self.note_view(subject=f"profile:{root.pk}", detail={"part": "notes"})
         notes = Note.objects.filter(profile__canonical_id=root.pk).select_related("user", "key")
-        return self.page(notes, rows(self.shown.note))
+        return self.page(notes, rows(self.presenter.note))
 
     @extend_schema(
         operation_id="addNote",
         tags=["Profiles"],
         summary="Write a note",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=NoteShape,
-        responses={201: schema.Note, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=NoteBody,
+        responses={201: schema.Note},
     )
     def post(self, request: Request, ref: str) -> Response:
-        body = self.body(NoteShape)
-        found = self.find()
-        made = add_note(profile_id=found.root.pk, via_id=found.via_id, text=body["text"], **self.verb())
+        body = self.body(NoteBody)
+        target = self.find()
+        made = add_note(profile_id=target.root.pk, via_id=target.via_id, text=body["text"], **self.verb())
         note = Note.objects.select_related("user", "key").get(pk=made.pk)
-        return Response(self.shown.note(note), status=201)
+        return Response(self.presenter.note(note), status=201)
 
 
-class Tag(PeopleApi):
+class Tag(PersonalDataView):
     """One tag on one person."""
 
     permissions = {"PUT": "profiles.add_profiletag", "DELETE": "profiles.delete_profiletag"}
@@ -174,23 +174,23 @@ class Tag(PeopleApi):
         operation_id="tagProfile",
         tags=["Profiles"],
         summary="Put a tag on",
-        parameters=[schema.REF, schema.TAG, *api_schema.WRITE],
+        parameters=[schema.REF, schema.TAG],
         request=None,
-        responses={200: schema.Tagged, **api_schema.WRITE_ERRORS},
+        responses={200: schema.Tagged},
     )
     def put(self, request: Request, ref: str, tag: str) -> Response:
         """An unknown tag is made. Doing it twice changes nothing."""
         root = self.find().root
         done = tag_profiles(profile_ids=[root.pk], tag_names=[tag], **self.verb())
-        tags = self.shown.person(root)["tags"]
+        tags = self.presenter.profile(root)["tags"]
         return Response({"id": root.pk, "tags": tags, "changed": bool(done.changed)})
 
     @extend_schema(
         operation_id="untagProfile",
         tags=["Profiles"],
         summary="Take a tag off",
-        parameters=[schema.REF, schema.TAG, *api_schema.WRITE],
-        responses={204: None, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, schema.TAG],
+        responses={204: None},
     )
     def delete(self, request: Request, ref: str, tag: str) -> Response:
         """A tag the person does not carry is taken off just as well."""
@@ -198,7 +198,7 @@ class Tag(PeopleApi):
         return Response(status=204)
 
 
-class Consents(PeopleApi):
+class Consents(PersonalDataView):
     """The consent ledger of one person."""
 
     permissions = {"GET": "profiles.view_consent", "POST": "profiles.add_consent"}
@@ -208,10 +208,10 @@ class Consents(PeopleApi):
         tags=["Profiles"],
         summary="Consent ledger of a person",
         parameters=[schema.REF, *api_schema.PAGE],
-        responses={200: schema.ConsentPage, **api_schema.ERRORS},
+        responses={200: schema.ConsentPage},
     )
     def get(self, request: Request, ref: str) -> Response:
-        """Every decision ever recorded, newest first; `current` is what holds now, per channel and purpose."""
+        """Every decision ever recorded, newest first; `current` is what counts now, per channel and purpose."""
         self.known_parameters("count")
         root = self.find().root
         ledger = Consent.objects.filter(profile__canonical_id=root.pk).select_related("source")
@@ -223,24 +223,24 @@ class Consents(PeopleApi):
         operation_id="recordConsent",
         tags=["Profiles"],
         summary="Record a consent decision",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=ConsentShape,
-        responses={201: schema.RecordedConsent, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=ConsentBody,
+        responses={201: schema.RecordedConsent},
         examples=schema.CONSENT_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
         """`at` is when the person decided: now when left out, `null` when nobody knows (which is never a yes)."""
-        found = self.find()
-        via_id = found.via_id if found.via_id != found.root.pk else None
-        body = decision(self.body(ConsentShape))
-        done = record_consent(profile_id=found.root.pk, via_id=via_id, **body, **self.verb())
+        target = self.find()
+        via_id = target.via_id if target.via_id != target.root.pk else None
+        body = decision(self.body(ConsentBody))
+        done = record_consent(profile_id=target.root.pk, via_id=via_id, **body, **self.verb())
         row = Consent.objects.select_related("source").get(pk=done.consent.pk)
         key = (row.channel, row.purpose)
         current = responses.current_consents({key: done.current})[0]
         return Response({**responses.consent(row), "current": current}, status=201)
 
 
-class IdentifierDetail(PeopleApi):
+class IdentifierDetail(PersonalDataView):
     """One identifier of one person."""
 
     permissions = {"PUT": "profiles.add_identifier", "DELETE": "profiles.delete_identifier"}
@@ -249,38 +249,38 @@ class IdentifierDetail(PeopleApi):
         operation_id="attachIdentifier",
         tags=["Profiles"],
         summary="Give an identifier",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
-        request=AttachShape,
-        responses={200: schema.Identifier, 201: schema.Identifier, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
+        request=AttachBody,
+        responses={200: schema.Identifier, 201: schema.Identifier},
     )
     def put(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
-        """201 when it is new to the person, 200 when they had it; a 409 names whom else it leads to."""
-        body = self.body(AttachShape)
-        found = self.find()
+        """201 when it is new to the person, 200 when they had it; a 409 names whom else it identifies."""
+        body = self.body(AttachBody)
+        target = self.find()
         done = attach_identifier(
-            profile_id=found.root.pk,
-            via_id=found.via_id,
+            profile_id=target.root.pk,
+            via_id=target.via_id,
             type_name=type,
             raw=value,
             is_verified=body["verified"],
             **self.verb(),
         )
         row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
-        return Response(self.shown.identifier(row), status=201 if done.is_new else 200)
+        return Response(self.presenter.identifier(row), status=201 if done.is_new else 200)
 
     @extend_schema(
         operation_id="detachIdentifier",
         tags=["Profiles"],
         summary="Take an identifier away",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
-        responses={204: None, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
+        responses={204: None},
     )
     def delete(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
         detach_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
         return Response(status=204)
 
 
-class IdentifierConfirm(PeopleApi):
+class IdentifierConfirm(PersonalDataView):
     """An identifier that waits for its owner to confirm it."""
 
     permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
@@ -289,20 +289,20 @@ class IdentifierConfirm(PeopleApi):
         operation_id="confirmIdentifier",
         tags=["Profiles"],
         summary="Confirm an identifier",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH, *api_schema.WRITE],
+        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
         request=None,
-        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+        responses={200: schema.ConfirmAnswer},
     )
     def post(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
-        """The last step of a double opt-in: the value is verified, and leads to the person. `outcome` is
-        `applied`, `merged` (it led to an anonymous profile, or this person was one), `conflict` (it leads to
+        """The last step of a double opt-in: the value is verified, and identifies the person. `outcome` is
+        `applied`, `merged` (it identified an anonymous profile, or this person was one), `conflict` (it identifies
         somebody who stays apart) or `unchanged`. Needs the scopes profiles:write and merge.
         """
         done = confirm_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
         return confirmed(self, done)
 
 
-class ConfirmWaiting(PeopleApi):
+class ConfirmWaiting(PersonalDataView):
     """Like above, for who knows the value and not the person."""
 
     permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
@@ -311,26 +311,32 @@ class ConfirmWaiting(PeopleApi):
         operation_id="confirmWaitingIdentifier",
         tags=["Profiles"],
         summary="Confirm an identifier at whoever waits for it",
-        parameters=api_schema.WRITE,
-        request=ConfirmShape,
-        responses={200: schema.ConfirmAnswer, **api_schema.WRITE_ERRORS},
+        request=ConfirmBody,
+        responses={200: schema.ConfirmAnswer},
     )
     def post(self, request: Request) -> Response:
-        """404 when nobody waits for it; a 409 says how many when several people do."""
-        body = self.body(ConfirmShape)
+        """404 when nobody waits for it; a 409 gives the number when several people do."""
+        body = self.body(ConfirmBody)
         done = confirm_waiting(type_name=body["type"], raw=body["value"], **self.verb())
         return confirmed(self, done)
 
 
-def confirmed(view: PeopleApi, done: ConfirmedIdentifier) -> Response:
+def confirmed(view: PersonalDataView, done: ConfirmedIdentifier) -> Response:
     row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
-    shown = view.shown.identifier(row)
-    message = masking.mask_text(done.message.replace(row.value, shown["value"]))
-    said = {"message": done.message if view.shown.is_open else message, "merged": done.merged}
-    return Response({"outcome": done.outcome, **said, "profile_id": done.profile.pk, "identifier": shown})
+    identifier = view.presenter.identifier(row)
+    message = masking.mask_text(done.message.replace(row.value, identifier["value"]))
+    return Response(
+        {
+            "outcome": done.outcome,
+            "message": done.message if view.presenter.can_view_pii else message,
+            "merged": done.merged,
+            "profile_id": done.profile.pk,
+            "identifier": identifier,
+        }
+    )
 
 
-class Addresses(PeopleApi):
+class Addresses(PersonalDataView):
     """Further postal addresses of one person."""
 
     permissions = {"POST": "profiles.add_address"}
@@ -339,34 +345,34 @@ class Addresses(PeopleApi):
         operation_id="addAddress",
         tags=["Profiles"],
         summary="Add a postal address",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=AddressShape,
-        responses={201: schema.Profile, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=AddressBody,
+        responses={201: schema.Profile},
     )
     def post(self, request: Request, ref: str) -> Response:
-        """Answers with the whole profile; its `addresses` hold the new one."""
-        found = self.find()
-        root = found.root
-        add_address(profile_id=root.pk, via_id=found.via_id, values=self.body(AddressShape), **self.verb())
-        return self.person_response(reload(root.pk), status=201)
+        """Answers with the whole profile; its `addresses` contain the new one."""
+        target = self.find()
+        root = target.root
+        add_address(profile_id=root.pk, via_id=target.via_id, values=self.body(AddressBody), **self.verb())
+        return self.profile_response(reload(root.pk), status=201)
 
 
-class AddressDetail(PeopleApi):
+class AddressDetail(PersonalDataView):
     permissions = {"DELETE": "profiles.delete_address"}
 
     @extend_schema(
         operation_id="removeAddress",
         tags=["Profiles"],
         summary="Remove a postal address",
-        parameters=[schema.REF, *api_schema.WRITE],
-        responses={204: None, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        responses={204: None},
     )
     def delete(self, request: Request, ref: str, address_id: int) -> Response:
         remove_address(profile_id=self.find().root.pk, address_id=address_id, **self.verb())
         return Response(status=204)
 
 
-class Promote(PeopleApi):
+class Promote(PersonalDataView):
     """Values that lost in a merge."""
 
     permissions = {"POST": "profiles.change_profile"}
@@ -375,13 +381,13 @@ class Promote(PeopleApi):
         operation_id="promoteAlternate",
         tags=["Merging"],
         summary="Make an alternate the person's value",
-        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
-        request=PromoteShape,
-        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, schema.IF_MATCH],
+        request=PromoteBody,
+        responses={200: schema.Profile},
     )
     def post(self, request: Request, ref: str) -> Response:
         """The present value becomes the alternate."""
-        body = self.body(PromoteShape)
+        body = self.body(PromoteBody)
         done = promote_alternate(
             profile_id=self.find().root.pk,
             field=body["field"],
@@ -389,10 +395,10 @@ class Promote(PeopleApi):
             expected_version=self.expected_version(body),
             **self.verb(),
         )
-        return self.person_response(reload(done.profile.pk))
+        return self.profile_response(reload(done.profile.pk))
 
 
-class Lock(PeopleApi):
+class Lock(PersonalDataView):
     """“Do not merge”."""
 
     permissions = {"POST": "profiles.change_profile"}
@@ -402,14 +408,14 @@ class Lock(PeopleApi):
         operation_id="lockProfile",
         tags=["Merging"],
         summary="Lock a person against merging",
-        parameters=[schema.REF, *api_schema.WRITE],
+        parameters=[schema.REF],
         request=None,
-        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        responses={200: schema.Profile},
     )
     def post(self, request: Request, ref: str) -> Response:
-        """Respected by every door until unlocked."""
+        """Respected by every channel until unlocked."""
         root = set_lock(profile_id=self.find().root.pk, is_locked=self.is_locked, **self.verb())
-        return self.person_response(reload(root.pk))
+        return self.profile_response(reload(root.pk))
 
 
 class Unlock(Lock):
@@ -419,9 +425,9 @@ class Unlock(Lock):
         operation_id="unlockProfile",
         tags=["Merging"],
         summary="Allow merging again",
-        parameters=[schema.REF, *api_schema.WRITE],
+        parameters=[schema.REF],
         request=None,
-        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        responses={200: schema.Profile},
     )
     def post(self, request: Request, ref: str) -> Response:
         return super().post(request, ref)

@@ -1,4 +1,4 @@
-"""/profiles/ and /profiles/{ref}/, and resolve: the people themselves."""
+"""Calls on profiles → the profiles: list, create, read, change, delete, restore; identifiers → profile ids."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from rest_framework.response import Response
 from cdp.actors import Actor
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
+from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid
 from profiles import masking
 from profiles.api import schema
-from profiles.api.base import PeopleApi, pointed, reload
+from profiles.api.base import PersonalDataView, pointed, reload
 from profiles.api.request_bodies import (
-    ChangesShape,
-    NewProfileShape,
-    ReasonShape,
-    ResolveShape,
+    ChangesBody,
+    NewProfileBody,
+    ReasonBody,
+    ResolveBody,
     attribute_values,
 )
 from profiles.api.upsert import upsert_profile
@@ -38,7 +39,7 @@ from profiles.values.attributes import CUSTOM
 MAX_RESOLVED = 5_000
 
 
-class ProfileList(PeopleApi):
+class ProfileList(PersonalDataView):
     """People, newest first."""
 
     permissions = {"GET": "profiles.view_profile", "POST": "profiles.add_profile"}
@@ -48,7 +49,7 @@ class ProfileList(PeopleApi):
         tags=["Profiles"],
         summary="List and search people",
         parameters=[*schema.PROFILE_FILTERS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(schema.Profile), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(schema.Profile)},
     )
     def get(self, request: Request) -> Response:
         """Surviving profiles, newest first. `q` is the search box: any identifier, name or part of one."""
@@ -59,39 +60,39 @@ class ProfileList(PeopleApi):
             attributes = [name for name in request.query_params if name.startswith(CUSTOM)]
             self.known_parameters(*filters.filters, *attributes, "count")
             self.check_filters(filters)
-            people, counted = filters.page_qs.defer("search"), filters.qs
+            roots, counted = filters.page_qs.defer("search"), filters.qs
         except Invalid as error:
             problem = error.problems[0]
             raise BadParameter(problem["field"], problem["message"], problem["value"]) from error
-        found = self.page(people, self.shown.people, counted=counted)
+        response = self.page(roots, self.presenter.profiles, counted=counted)
         if filters.search_result is not None:
-            self._explain(filters.search_result, found.data["results"])
-        self.note_view(detail={"profiles": len(found.data["results"])})
-        return found
+            self._explain(filters.search_result, response.data["results"])
+        self.note_view(detail={"profiles": len(response.data["results"])})
+        return response
 
-    def _explain(self, found: Any, rows: list[dict[str, Any]]) -> None:
+    def _explain(self, matches: Any, rows: list[dict[str, Any]]) -> None:
         """“Found as an old e-mail …”, when the reason cannot be seen in the row itself."""
         for row in rows:
-            hit = found.by_root.get(row["id"])
+            hit = matches.by_root.get(row["id"])
             row["found"] = hit.explain(self._mask) if hit else ""
 
     def _mask(self, field: str, value: Any) -> Any:
-        return value if self.shown.is_open else masking.mask_identifier(field, str(value))
+        return value if self.presenter.can_view_pii else masking.mask_identifier(field, str(value))
 
     @extend_schema(
         operation_id="createProfile",
         tags=["Profiles"],
         summary="Add a person",
-        parameters=[schema.UPSERT, *api_schema.WRITE],
-        request=NewProfileShape,
-        responses={201: schema.Profile, 200: schema.Profile, **api_schema.WRITE_ERRORS},
+        parameters=[schema.UPSERT],
+        request=NewProfileBody,
+        responses={201: schema.Profile, 200: schema.Profile},
         examples=schema.CREATE_EXAMPLES,
     )
     def post(self, request: Request) -> Response:
-        """An identifier that already leads to somebody is a 409 that names them; with `upsert=true` that person
-        is updated instead. `warnings` tells what was left out, such as a blocked identifier.
+        """An identifier that somebody has already is a 409 that names them; with `upsert=true` that person
+        is updated instead. `warnings` lists what was left out, such as a blocked identifier.
         """
-        body = self.body(NewProfileShape)
+        body = self.body(NewProfileBody)
         values = attribute_values(body)
         identifiers = [(item["type"], item["value"]) for item in body.get("identifiers", [])]
         try:
@@ -103,7 +104,7 @@ class ProfileList(PeopleApi):
         for consent in body.get("consents", []):
             record_consent(profile_id=root_id, **decision(consent), **self.verb())
         extra = {"warnings": warnings} if warnings else {}
-        answer = self.person_response(reload(root_id), status=201 if is_new else 200, **extra)
+        answer = self.profile_response(reload(root_id), status=201 if is_new else 200, **extra)
         if is_new:
             answer["Location"] = request.build_absolute_uri(f"/api/v1/profiles/{root_id}/")
         return answer
@@ -122,7 +123,7 @@ class ProfileList(PeopleApi):
         )
 
 
-class ProfileDetail(PeopleApi):
+class ProfileDetail(PersonalDataView):
     """One person by any id they have or had, or by `type:value`."""
 
     permissions = {
@@ -136,34 +137,34 @@ class ProfileDetail(PeopleApi):
         tags=["Profiles"],
         summary="Read a person",
         parameters=[schema.REF],
-        responses={200: schema.Profile, **api_schema.ERRORS},
+        responses={200: schema.Profile},
     )
     def get(self, request: Request, ref: str) -> Response:
         """An id that was merged away answers with the surviving profile."""
         root = self.find().root
         self.note_view(subject=f"profile:{root.pk}")
-        return self.person_response(root)
+        return self.profile_response(root)
 
     @extend_schema(
         operation_id="updateProfile",
         tags=["Profiles"],
         summary="Change a person",
-        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
-        request=ChangesShape,
-        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, schema.IF_MATCH],
+        request=ChangesBody,
+        responses={200: schema.Profile},
         examples=schema.UPDATE_EXAMPLES,
     )
     def patch(self, request: Request, ref: str) -> Response:
         """Fields that are left out stay, `null` clears. `If-Match` (or `version`) refuses to overwrite a change
         you have not seen.
         """
-        found = self.find()
-        body = self.body(ChangesShape)
+        target = self.find()
+        body = self.body(ChangesBody)
         identifiers = body.get("identifiers", [])
         try:
             updated = update_profile(
-                profile_id=found.root.pk,
-                via_id=found.via_id if found.via_id != found.root.pk else None,
+                profile_id=target.root.pk,
+                via_id=target.via_id if target.via_id != target.root.pk else None,
                 values=attribute_values(body),
                 expected_version=self.expected_version(body),
                 **self.verb(),
@@ -176,25 +177,25 @@ class ProfileDetail(PeopleApi):
             raise pointed(error, identifiers) from error
         if "tags" in body:
             set_tags(updated.profile.pk, body["tags"], **self.verb())
-        return self.person_response(reload(updated.profile.pk))
+        return self.profile_response(reload(updated.profile.pk))
 
     @extend_schema(
         operation_id="deleteProfile",
         tags=["Profiles"],
         summary="Delete a person",
-        parameters=[schema.REF, schema.IF_MATCH, *api_schema.WRITE],
-        responses={204: None, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF, schema.IF_MATCH],
+        responses={204: None},
     )
     def delete(self, request: Request, ref: str) -> Response:
         """Out of every list and look-up, with everybody merged into them; `restore/` brings them back."""
         root = self.find().root
         check_version(lock_root(root.pk), self.expected_version())
-        reason = self.body(ReasonShape)["reason"]
+        reason = self.body(ReasonBody)["reason"]
         delete_profiles(profile_ids=[root.pk], reason=reason, **self.verb())
         return Response(status=204)
 
 
-class Restore(PeopleApi):
+class Restore(PersonalDataView):
     """Bringing a deleted person back."""
 
     permissions = {"POST": "profiles.restore_profile"}
@@ -203,12 +204,12 @@ class Restore(PeopleApi):
         operation_id="restoreProfile",
         tags=["Profiles"],
         summary="Bring a deleted person back",
-        parameters=[schema.REF, *api_schema.WRITE],
+        parameters=[schema.REF],
         request=None,
-        responses={200: schema.Profile, **api_schema.WRITE_ERRORS},
+        responses={200: schema.RestoredProfile},
     )
     def post(self, request: Request, ref: str) -> Response:
-        """By id: the identifiers of a deleted person lead nowhere. `taken` lists those that lead to somebody else
+        """By id: the identifiers of a deleted person resolve to nobody. `taken` lists those that identify somebody else
         by now and stay as contact values.
         """
         done = restore_profile(profile_id=self.find(live_only=False).via_id, **self.verb())
@@ -216,13 +217,13 @@ class Restore(PeopleApi):
             {"type": item.type, "value": self._value(item.type, item.value), "profile_id": item.profile_id}
             for item in done.taken
         ]
-        return self.person_response(reload(done.profile.pk), taken=taken)
+        return self.profile_response(reload(done.profile.pk), taken=taken)
 
     def _value(self, type_name: str, value: str) -> str:
-        return value if self.shown.is_open else masking.mask_identifier(type_name, value)
+        return value if self.presenter.can_view_pii else masking.mask_identifier(type_name, value)
 
 
-class Resolve(PeopleApi):
+class Resolve(PersonalDataView):
     """Identifiers to profiles, thousands at a time."""
 
     permissions = {"POST": "profiles.view_profile"}
@@ -231,23 +232,23 @@ class Resolve(PeopleApi):
     @extend_schema(
         operation_id="resolveIdentifiers",
         tags=["Profiles"],
-        summary="Who do these identifiers lead to?",
-        request=ResolveShape,
-        responses={200: schema.Resolved, **api_schema.ERRORS},
+        summary="Resolve identifiers to profiles",
+        request=ResolveBody,
+        responses={200: schema.Resolved},
         examples=schema.RESOLVE_EXAMPLES,
     )
     def post(self, request: Request) -> Response:
         """One result per identifier, in their order; `id` is null for nobody. `via` is the merged-away profile
-        that led there, if any. At most 5,000 in one call, in a constant number of queries.
+        that the identifier belongs to, if any. At most 5,000 in one call, in a constant number of queries.
         """
         asked = self._asked()
         types = identifier_types()
         pairs = [self._pair(index, item, types) for index, item in enumerate(asked)]
         hits = resolve(pair for pair in pairs if pair)
-        by_id = _roots([item["id"] for item in asked if "id" in item])
+        by_id = _roots([int(item["id"]) for item in asked if "id" in item])
         results = []
         for item, pair in zip(asked, pairs, strict=True):
-            member, root = by_id.get(item.get("id", 0), (0, None))
+            member, root = by_id.get(int(item.get("id", 0)), (0, None))
             if pair is not None and (hit := hits.get(pair)):
                 member, root = hit.member_id, hit.root_id
             results.append({"id": root, "via": [member] if root is not None and member != root else []})
@@ -286,7 +287,7 @@ def _is_askable(item: Any) -> bool:
     if not isinstance(item, dict):
         return False
     if item.keys() == {"id"}:
-        return type(item["id"]) is int and 0 < item["id"] < 2**63
+        return read_id(item["id"]) is not None
     return (
         item.keys() == {"type", "value"}
         and isinstance(item["type"], str)
@@ -310,9 +311,9 @@ def decision(consent: dict[str, Any]) -> dict[str, Any]:
 def set_tags(root_id: int, names: list[str], *, actor: Actor, source: Any) -> None:
     """Exactly these tags: missing ones are put on, others taken off."""
     wanted = {name.lower() for name in clean_tag_names(names)}
-    held = ProfileTag.objects.filter(profile__canonical_id=root_id).values_list("tag__name", flat=True)
-    gone = [name for name in set(held) if name.lower() not in wanted]
-    if gone:
-        untag_profiles(profile_ids=[root_id], tag_names=gone, actor=actor, source=source)
+    present = ProfileTag.objects.filter(profile__canonical_id=root_id).values_list("tag__name", flat=True)
+    removed = [name for name in set(present) if name.lower() not in wanted]
+    if removed:
+        untag_profiles(profile_ids=[root_id], tag_names=removed, actor=actor, source=source)
     if names:
         tag_profiles(profile_ids=[root_id], tag_names=names, actor=actor, source=source)

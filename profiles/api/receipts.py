@@ -1,4 +1,4 @@
-"""What became of each tracked item, and sending rejected ones again, from outside."""
+"""Calls on receipts → the outcome of each tracked item; rejected items repaired and replayed, or dismissed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cdp import audit
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
-from cdp.api.request_bodies import IdField, Shape, TextField
+from cdp.api.request_bodies import IdField, StrictSerializer, TextField
 from cdp.errors import Invalid
 from cdp.models import Job
 from cdp.times import iso
 from profiles import masking
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.models import Receipt
 from profiles.tracking.parse.items import FIELDS
 from profiles.tracking.rejected import receipts, replay
@@ -70,11 +70,11 @@ class ReplayAnswer(serializers.Serializer[Any]):
     receipt_id = serializers.IntegerField()
 
 
-class ReasonShape(Shape):
+class ReasonBody(StrictSerializer):
     reason = TextField(required=False, allow_blank=True, max_length=replay.MAX_REASON, default="")
 
 
-class ReplayShape(Shape):
+class ReplayBody(StrictSerializer):
     """`{}` replays the item as it was sent; `payload` is the item corrected. That item alone, without `payload` around
     it, is taken as well.
     """
@@ -82,7 +82,7 @@ class ReplayShape(Shape):
     payload = serializers.JSONField(required=False)
 
 
-class FilterShape(Shape):
+class FilterBody(StrictSerializer):
     """Which waiting receipts: as the list's parameters choose them."""
 
     source = serializers.CharField(required=False)  # type: ignore[assignment]
@@ -95,14 +95,14 @@ class FilterShape(Shape):
     received_at_before = TextField(required=False)
 
 
-class ManyShape(Shape):
+class ManyBody(StrictSerializer):
     """Either `ids` or `filter`."""
 
     ids = serializers.ListField(child=IdField(), required=False, max_length=MAX_IDS, min_length=1)
-    filter = FilterShape(required=False)
+    filter = FilterBody(required=False)
 
 
-class ReplayManyShape(ManyShape):
+class ReplayManyBody(ManyBody):
     repairs = serializers.JSONField(
         required=False,
         help_text='At most 10: `{"do": "rename", "name": "product_sku", "value": "sku"}`, `{"do": "set", "name", "value"}`'
@@ -110,16 +110,15 @@ class ReplayManyShape(ManyShape):
     )
 
 
-class DismissManyShape(ManyShape):
+class DismissManyBody(ManyBody):
     reason = TextField(required=False, allow_blank=True, max_length=replay.MAX_REASON, default="")
 
 
-class ReceiptApi(PeopleApi):
+class ReceiptApi(PersonalDataView):
     def receipt(self) -> Receipt:
         return receipts.get_receipt(self.kwargs["pk"])
 
     def row(self, receipt: Receipt) -> dict[str, Any]:
-        said = receipt.message
         return {
             "id": receipt.pk,
             "received_at": iso(receipt.received_at),
@@ -129,19 +128,22 @@ class ReceiptApi(PeopleApi):
             "message_id": receipt.message_id,
             "outcome": receipt.outcome,
             "code": receipt.code,
-            "message": said if self.shown.is_open else masking.mask_text(said),
+            "message": self._text(receipt.message),
             "profile_id": receipt.profile_id,
             "replay_of": receipt.replay_of_id,
             "resolved_at": iso(receipt.resolved_at),
             "resolution": receipt.resolution,
         }
 
+    def _text(self, text: str) -> str:
+        return text if self.presenter.can_view_pii else masking.mask_text(text)
+
     def whole(self, receipt: Receipt) -> dict[str, Any]:
         problems = receipt.problems or []
         return {
             **self.row(receipt),
-            "payload": receipts.payload_of(receipt, can_view_pii=self.shown.is_open),
-            "problems": problems if self.shown.is_open else masking.mask_json(_hidden(problems)),
+            "payload": receipts.payload_of(receipt, can_view_pii=self.presenter.can_view_pii),
+            "problems": problems if self.presenter.can_view_pii else masking.mask_json(_with_names(problems)),
         }
 
     def choice(self, params: Any, state: str) -> Choice:
@@ -155,12 +157,17 @@ class ReceiptApi(PeopleApi):
         return Response(job_api.as_api(Job.objects.select_related("user", "key").get(pk=job.pk)), status=202)
 
 
-def _hidden(problems: list[Any]) -> list[Any]:
+def _with_names(problems: list[Any]) -> list[Any]:
     """Values under the names they were sent by, so that masking knows what they are."""
     return [
-        {**one, "value": masking.mask_json(one.get("value"), str(one.get("pointer", "")).rpartition("/")[2])}
-        for one in problems
-        if isinstance(one, dict)
+        {
+            **problem,
+            "value": masking.mask_json(
+                problem.get("value"), str(problem.get("pointer", "")).rpartition("/")[2]
+            ),
+        }
+        for problem in problems
+        if isinstance(problem, dict)
     ]
 
 
@@ -172,14 +179,14 @@ class ReceiptList(ReceiptApi):
         tags=["Tracking"],
         summary="What became of each item",
         parameters=[*_FILTERS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(ReceiptRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(ReceiptRow)},
     )
     def get(self, request: Request) -> Response:
         """Every item of every call has one, the newest first. `state=waiting` is the Rejected inbox."""
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
-        found = receipts.filtered_receipts(self.choice(request.query_params.dict(), ALL))
-        found = found.select_related("source").defer("payload", "problems")
-        return self.page(found, lambda rows: [self.row(row) for row in rows])
+        chosen = receipts.filtered_receipts(self.choice(request.query_params.dict(), ALL))
+        chosen = chosen.select_related("source").defer("payload", "problems")
+        return self.page(chosen, lambda rows: [self.row(row) for row in rows])
 
 
 class ReceiptDetail(ReceiptApi):
@@ -189,13 +196,13 @@ class ReceiptDetail(ReceiptApi):
         operation_id="getReceipt",
         tags=["Tracking"],
         summary="A receipt, with the item that was rejected",
-        responses={200: ReceiptWhole, **api_schema.ERRORS},
+        responses={200: ReceiptWhole},
     )
     def get(self, request: Request, pk: int) -> Response:
-        found = self.receipt()
-        if found.payload is not None and self.shown.is_open:
-            audit.record("receipt.view", actor=self.actor, subject=f"receipt:{found.pk}")
-        return Response(self.whole(found))
+        receipt = self.receipt()
+        if receipt.payload is not None and self.presenter.can_view_pii:
+            audit.record("receipt.view", actor=self.actor, subject=f"receipt:{receipt.pk}")
+        return Response(self.whole(receipt))
 
 
 class ReceiptReplay(ReceiptApi):
@@ -205,9 +212,8 @@ class ReceiptReplay(ReceiptApi):
         operation_id="replayReceipt",
         tags=["Tracking"],
         summary="Repair and replay a rejected item",
-        parameters=api_schema.WRITE,
-        request=ReplayShape,
-        responses={200: ReplayAnswer, **api_schema.WRITE_ERRORS},
+        request=ReplayBody,
+        responses={200: ReplayAnswer},
     )
     def post(self, request: Request, pk: int) -> Response:
         """As if it came when it first came, onto the right person. The receipt is resolved; the replay has one of
@@ -230,7 +236,7 @@ class ReceiptReplay(ReceiptApi):
     def _corrected(self) -> Any:
         sent = self.sent
         is_item = isinstance(sent, dict) and "payload" not in sent and not FIELDS.isdisjoint(sent)
-        return sent if is_item else self.body(ReplayShape).get("payload")
+        return sent if is_item else self.body(ReplayBody).get("payload")
 
 
 class ReceiptDismiss(ReceiptApi):
@@ -240,13 +246,12 @@ class ReceiptDismiss(ReceiptApi):
         operation_id="dismissReceipt",
         tags=["Tracking"],
         summary="Take a rejected item out of the inbox",
-        parameters=api_schema.WRITE,
-        request=ReasonShape,
-        responses={200: ReceiptWhole, **api_schema.WRITE_ERRORS},
+        request=ReasonBody,
+        responses={200: ReceiptWhole},
     )
     def post(self, request: Request, pk: int) -> Response:
         """It is not carried out; its receipt stays. One that does not wait stays as it is."""
-        reason = self.body(ReasonShape)["reason"]
+        reason = self.body(ReasonBody)["reason"]
         self.receipt()  # a 404 for what is not there
         replay.dismiss(receipt_ids=[pk], reason=reason, actor=self.actor)
         return Response(self.whole(self.receipt()))
@@ -259,13 +264,12 @@ class ReplayMany(ReceiptApi):
         operation_id="replayReceipts",
         tags=["Tracking"],
         summary="Repair and replay many rejected items",
-        parameters=api_schema.WRITE,
-        request=ReplayManyShape,
-        responses={202: job_api.JobDoc, **api_schema.WRITE_ERRORS},
+        request=ReplayManyBody,
+        responses={202: job_api.JobSerializer},
     )
     def post(self, request: Request) -> Response:
         """A job over what waits now: `ids`, or all that `filter` chooses."""
-        body = self.body(ReplayManyShape)
+        body = self.body(ReplayManyBody)
         repairs = read_repairs(body.get("repairs", []))
         job = replay.replay_many(**_which(self, body), repairs=repairs, actor=self.actor)
         return self.started(job)
@@ -278,13 +282,12 @@ class DismissMany(ReceiptApi):
         operation_id="dismissReceipts",
         tags=["Tracking"],
         summary="Take many rejected items out of the inbox",
-        parameters=api_schema.WRITE,
-        request=DismissManyShape,
-        responses={202: job_api.JobDoc, **api_schema.WRITE_ERRORS},
+        request=DismissManyBody,
+        responses={202: job_api.JobSerializer},
     )
     def post(self, request: Request) -> Response:
         """A job over what waits now: `ids`, or all that `filter` chooses."""
-        body = self.body(DismissManyShape)
+        body = self.body(DismissManyBody)
         return self.started(
             replay.dismiss_many(**_which(self, body), reason=body["reason"], actor=self.actor)
         )

@@ -1,4 +1,4 @@
-"""The bodies people are written with."""
+"""The JSON bodies of calls on profiles → checked values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from cdp.api.request_bodies import IdentifierShape, IdField, RawField, Shape, TextField
+from cdp.api.request_bodies import IdentifierBody, IdField, RawField, StrictSerializer, TextField
 from profiles.models import Consent, Profile
 
 # More of these on one person in one call is a mistake in a loop somewhere.
@@ -14,7 +14,7 @@ MAX_LISTED = 100
 MAX_EVENT_BYTES = 32 * 1024
 
 
-class ConsentShape(Shape):
+class ConsentBody(StrictSerializer):
     """One decision. Without ``at`` it was taken now; ``null`` says that nobody knows when."""
 
     channel = TextField(max_length=100)
@@ -25,7 +25,7 @@ class ConsentShape(Shape):
     proof = serializers.DictField(required=False)
 
 
-class AddressShape(Shape):
+class AddressBody(StrictSerializer):
     """One further postal address; any of its lines."""
 
     label = TextField(required=False, max_length=50, allow_blank=True)  # type: ignore[assignment]
@@ -40,7 +40,7 @@ class AttributesField(serializers.DictField):
     """``{"plan": "pro"}``: registered custom attributes by name; null clears."""
 
 
-class ChangesShape(Shape):
+class ChangesBody(StrictSerializer):
     """What PATCH takes. Fields left out stay; null clears. ``tags`` become exactly these, ``identifiers`` are added."""
 
     first_name = RawField(help_text="Given name.")
@@ -56,18 +56,18 @@ class ChangesShape(Shape):
     gender = RawField()
     language = RawField(help_text="For example en or pt-BR.")
     attributes = AttributesField(required=False)
-    identifiers = IdentifierShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    identifiers = IdentifierBody(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
     tags = serializers.ListField(child=TextField(), required=False, max_length=MAX_LISTED)
     version = serializers.IntegerField(
         required=False, min_value=1, help_text="The version you looked at; a later one is a 409."
     )
 
 
-class NewProfileShape(ChangesShape):
+class NewProfileBody(ChangesBody):
     """What POST takes."""
 
-    consents = ConsentShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
-    addresses = AddressShape(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    consents = ConsentBody(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
+    addresses = AddressBody(many=True, required=False, max_length=MAX_LISTED)  # type: ignore[call-arg]
 
 
 def attribute_values(body: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def attribute_values(body: dict[str, Any]) -> dict[str, Any]:
     return plain | {f"attributes.{name}": value for name, value in body.get("attributes", {}).items()}
 
 
-class EventShape(Shape):
+class EventBody(StrictSerializer):
     """One event. Sending the same ``message_id`` again has no second effect."""
 
     name = TextField(max_length=255)
@@ -86,22 +86,22 @@ class EventShape(Shape):
     message_id = serializers.UUIDField(required=False)
 
 
-class NoteShape(Shape):
+class NoteBody(StrictSerializer):
     text = TextField(help_text="1 to 10,000 characters.", allow_blank=True)
 
 
-class AttachShape(Shape):
+class AttachBody(StrictSerializer):
     verified = serializers.BooleanField(required=False, default=False)
 
 
-class ConfirmShape(Shape):
+class ConfirmBody(StrictSerializer):
     """The identifier that was confirmed, in any format."""
 
     type = TextField()
     value = TextField()
 
 
-class PromoteShape(Shape):
+class PromoteBody(StrictSerializer):
     """A value of ``alternates`` that becomes the person's own."""
 
     field = TextField()
@@ -109,11 +109,11 @@ class PromoteShape(Shape):
     version = serializers.IntegerField(required=False, min_value=1)
 
 
-class ReasonShape(Shape):
+class ReasonBody(StrictSerializer):
     reason = TextField(required=False, max_length=500, allow_blank=True, default="")
 
 
-class MergeShape(Shape):
+class MergeBody(StrictSerializer):
     loser_id = IdField()
     choices = serializers.DictField(
         child=serializers.ChoiceField(choices=["winner", "loser"]),
@@ -125,7 +125,7 @@ class MergeShape(Shape):
     )
 
 
-class ResolveItem(Shape):
+class ResolveItem(StrictSerializer):
     """``{"type", "value"}`` or ``{"id"}``."""
 
     type = TextField(required=False)
@@ -133,7 +133,7 @@ class ResolveItem(Shape):
     id = IdField(required=False)
 
 
-class ResolveShape(Shape):
+class ResolveBody(StrictSerializer):
     """Up to 5,000 in one call."""
 
     identifiers = ResolveItem(many=True)

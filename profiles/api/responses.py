@@ -1,4 +1,4 @@
-"""People and what belongs to them as the API shows them, masked for callers without *view PII*."""
+"""Profiles and what belongs to them → the JSON of the API, masked for callers without *view PII*."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from profiles.reading.timeline import TimelineItem
 from profiles.values.attributes import AttributeSpec, attribute_specs
 
 
-class Shown:
-    """What one caller may see; asks for permissions and attribute definitions once per answer."""
+class Presenter:
+    """Rows → what one caller may see of them; asks for permissions and attribute definitions once per answer."""
 
     def __init__(self, actor: Actor) -> None:
-        self.is_open = actor.can("profiles.view_pii")
-        self.specs: dict[str, AttributeSpec] = {} if self.is_open else attribute_specs()
+        self.can_view_pii = actor.can("profiles.view_pii")
+        self.specs: dict[str, AttributeSpec] = {} if self.can_view_pii else attribute_specs()
 
-    def people(self, roots: Sequence[Profile]) -> list[dict[str, Any]]:
+    def profiles(self, roots: Sequence[Profile]) -> list[dict[str, Any]]:
         """Profiles of a page of roots; the same few queries for one and for five hundred."""
         return [self.view(view) for view in profile_views(roots)]
 
-    def person(self, root: Profile) -> dict[str, Any]:
-        return self.people([root])[0]
+    def profile(self, root: Profile) -> dict[str, Any]:
+        return self.profiles([root])[0]
 
     def view(self, view: ProfileView) -> dict[str, Any]:
-        return as_api(view if self.is_open else masking.mask_view(view, self.specs))
+        return as_api(view if self.can_view_pii else masking.mask_view(view, self.specs))
 
     def value(self, field: str, value: Any) -> Any:
-        return value if self.is_open else masking.mask(field, value, self.specs)
+        return value if self.can_view_pii else masking.mask(field, value, self.specs)
 
     def identifier(self, row: Identifier) -> dict[str, Any]:
-        shown = identifier_as_api(row)
-        if not self.is_open:
-            shown["value"] = masking.mask_identifier(row.type.name, row.value)
-        return shown
+        data = identifier_as_api(row)
+        if not self.can_view_pii:
+            data["value"] = masking.mask_identifier(row.type.name, row.value)
+        return data
 
     def event(self, event: Event) -> dict[str, Any]:
         properties, context = event.properties, event.context
-        if not self.is_open:
+        if not self.can_view_pii:
             properties, context = masking.mask_json(properties), masking.mask_json(context)
         return {
             "id": event.pk,
@@ -62,7 +62,7 @@ class Shown:
         """An event with what was sent around it; ``person_id`` (by_canonical) is joined in."""
         envelope = event.envelope or {}
         ids = {name: envelope.get(name) for name in ("user_id", "anonymous_id")}
-        if not self.is_open:
+        if not self.can_view_pii:
             ids = {name: value and masking.mask_identifier(name, str(value)) for name, value in ids.items()}
         return {
             **self.event(event),
@@ -73,7 +73,7 @@ class Shown:
         }
 
     def change(self, change: Change) -> dict[str, Any]:
-        fields = change.fields if self.is_open else masking.mask_fields(change.fields, self.specs)
+        fields = change.fields if self.can_view_pii else masking.mask_fields(change.fields, self.specs)
         return {
             "id": change.pk,
             "change": change.kind,
@@ -92,7 +92,7 @@ class Shown:
         return {
             "id": note.pk,
             "profile_id": note.profile_id,
-            "text": note.text if self.is_open else masking.mask_note(note.text),
+            "text": note.text if self.can_view_pii else masking.mask_note(note.text),
             "actor": who(note),
             "created_at": iso(note.created_at),
         }
@@ -107,7 +107,7 @@ class Shown:
         if item.kind == "note":
             return {**self.note(item.row), **head}
         message = item.row
-        subject = message.subject if self.is_open else masking.mask_note(message.subject)
+        subject = message.subject if self.can_view_pii else masking.mask_note(message.subject)
         return {**head, "channel": message.channel, "purpose": message.purpose, "subject": subject}
 
     # --- merging -------------------------------------------------------------------------------------
@@ -160,18 +160,24 @@ class Shown:
 
     def _field(self, row: FieldRow) -> dict[str, Any]:
         sides = {"winner": row.winner, "loser": row.loser, "result": row.result}
-        shown = {side: self._side(row.field, value) for side, value in sides.items()}
-        return {"field": row.field, "label": row.label, **shown, "rule": row.rule, "choosable": row.choosable}
+        values = {side: self._side(row.field, value) for side, value in sides.items()}
+        return {
+            "field": row.field,
+            "label": row.label,
+            **values,
+            "rule": row.rule,
+            "choosable": row.choosable,
+        }
 
     def _side(self, field: str, value: Any) -> Any:
         name = field.removeprefix("identifiers.")
-        if self.is_open or name == field:
+        if self.can_view_pii or name == field:
             return self.value(field, value)
         return [masking.mask_identifier(name, item) for item in value or []]
 
 
 def who(row: Any) -> str | None:
-    """The actor's name as people know it: a login, a key, or nobody (the system)."""
+    """The name of whoever did it: a login or a key; None for the system."""
     if row.user is not None:
         return str(row.user.get_username())
     return row.key.name if row.key is not None else None

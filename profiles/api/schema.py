@@ -1,4 +1,4 @@
-"""How the endpoints about people look in the OpenAPI description: answers, parameters, examples."""
+"""What the OpenAPI description says about calls on profiles: answers, parameters, examples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Identifier(Doc):
     source = serializers.CharField()  # type: ignore[assignment]
     verified = serializers.BooleanField()
     resolves = serializers.BooleanField(
-        help_text="Whether it leads to this person, or is a contact value only."
+        help_text="Whether it resolves to this profile, or is a contact value only."
     )
     pending = serializers.BooleanField(help_text="Whether it waits for its owner to confirm it.")
     first_seen_at = serializers.DateTimeField(allow_null=True)
@@ -98,7 +98,22 @@ class Profile(Doc):
     updated_at = serializers.DateTimeField()
     first_seen_at = serializers.DateTimeField(allow_null=True)
     last_seen_at = serializers.DateTimeField(allow_null=True)
-    warnings = serializers.ListField(child=serializers.CharField(), required=False)
+    warnings = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What was left out of a new profile."
+    )
+    found = serializers.CharField(
+        required=False, help_text="With `q`: why it was found, where its own values do not explain it."
+    )
+
+
+class TakenIdentifier(Doc):
+    type = serializers.CharField()
+    value = serializers.CharField()
+    profile_id = serializers.IntegerField(help_text="Whom it identifies by now.")
+
+
+class RestoredProfile(Profile):
+    taken = TakenIdentifier(many=True, help_text="Identifiers that stay as contact values.")
 
 
 class Event(Doc):
@@ -123,20 +138,34 @@ class StoredEvent(Event):
 
 
 class TimelineItem(Doc):
-    """`kind` says which further fields there are: those of an event, a journal entry, a note or a message."""
+    """`kind` decides which further fields there are: those of an event, a journal entry, a note or a message."""
 
     kind = serializers.CharField(help_text="event, change, note or message")
     id = serializers.IntegerField()
     at = serializers.DateTimeField()
     profile_id = serializers.IntegerField()
     name = serializers.CharField(required=False, help_text="An event's name.")
+    event_kind = serializers.CharField(required=False, help_text="Of an event: track, page, identify …")
+    occurred_at = serializers.DateTimeField(required=False)
+    received_at = serializers.DateTimeField(required=False)
+    message_id = serializers.UUIDField(required=False)
     properties = serializers.DictField(required=False)
+    context = serializers.DictField(required=False)  # type: ignore[assignment]
     change = serializers.CharField(required=False, help_text="created, updated, merged …")
+    via_id = serializers.IntegerField(
+        required=False, allow_null=True, help_text="The merged-away profile a change was made through."
+    )
     fields = serializers.DictField(required=False, help_text="{field: [old, new]}")  # type: ignore[assignment]
     actor = serializers.CharField(required=False, allow_null=True)
     source = serializers.CharField(required=False)  # type: ignore[assignment]
     cause = serializers.CharField(required=False)
+    cause_id = serializers.IntegerField(required=False, allow_null=True)
+    line = serializers.IntegerField(required=False, allow_null=True, help_text="The row of an import.")
     text = serializers.CharField(required=False)
+    created_at = serializers.DateTimeField(required=False, help_text="Of a note.")
+    channel = serializers.CharField(required=False, help_text="Of a message.")
+    purpose = serializers.CharField(required=False, help_text="Of a message.")
+    subject = serializers.CharField(required=False, help_text="Of a message.")
 
 
 class Note(Doc):
@@ -161,7 +190,7 @@ class Consent(CurrentConsent):
 
 
 class RecordedConsent(Consent):
-    current = CurrentConsent(help_text="What holds for this channel and purpose now.")
+    current = CurrentConsent(help_text="What counts for this channel and purpose now.")
 
 
 class ConsentPage(Doc):
@@ -187,6 +216,47 @@ class MergeAnswer(Doc):
     moved = serializers.DictField(child=serializers.IntegerField())
 
 
+class PreviewField(Doc):
+    field = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    winner = serializers.JSONField(allow_null=True)
+    loser = serializers.JSONField(allow_null=True)
+    result = serializers.JSONField(allow_null=True)
+    rule = serializers.CharField(help_text="same, winner, fill, choice or union")
+    choosable = serializers.BooleanField(help_text="Whether `choices` may name it.")
+
+
+class PreviewConsent(Doc):
+    channel = serializers.CharField()
+    purpose = serializers.CharField()
+    winner = _text(help_text="granted or withdrawn")
+    winner_at = serializers.DateTimeField(allow_null=True)
+    loser = _text(help_text="granted or withdrawn")
+    loser_at = serializers.DateTimeField(allow_null=True)
+    result = serializers.CharField()
+    rule = serializers.CharField(help_text="same, only, latest or caution")
+
+
+class PreviewSegments(Doc):
+    entered = serializers.ListField()
+    left = serializers.ListField()
+
+
+class MergePreview(Doc):
+    """What a merge would do; with `dry_run=true`."""
+
+    preview_hash = serializers.CharField(help_text="Send it with the merge: a 409 when either side changed.")
+    winner_id = serializers.IntegerField()
+    loser_id = serializers.IntegerField()
+    fields = PreviewField(many=True)  # type: ignore[assignment]
+    consents = PreviewConsent(many=True)
+    moved = serializers.DictField(child=serializers.IntegerField())
+    segments = PreviewSegments()
+    webhooks = serializers.ListField(child=serializers.CharField())
+    warnings = serializers.ListField(child=serializers.CharField())
+    result = Profile()
+
+
 class Kept(Doc):
     field = serializers.CharField()
     reason = serializers.CharField()
@@ -199,12 +269,27 @@ class UnmergeAnswer(Doc):
     kept = Kept(many=True)
 
 
+class UndoneField(Doc):
+    field = serializers.CharField()
+    now = serializers.JSONField(allow_null=True)
+    winner = serializers.JSONField(allow_null=True)
+    loser = serializers.JSONField(allow_null=True)
+
+
+class UnmergePreview(UnmergeAnswer):
+    """What undoing a merge would do; with `dry_run=true`."""
+
+    fields = UndoneField(many=True)  # type: ignore[assignment]
+    moved = serializers.DictField(child=serializers.IntegerField())
+    webhooks = serializers.ListField(child=serializers.CharField())
+
+
 class Merge(Doc):
     id = serializers.IntegerField()
     merge_id = serializers.IntegerField()
     winner_id = serializers.IntegerField()
     loser_id = serializers.IntegerField()
-    survivor_id = serializers.IntegerField(help_text="Where the loser's ids lead now.")
+    survivor_id = serializers.IntegerField(help_text="The profile that the loser's ids resolve to now.")
     choices = serializers.DictField()
     moved = serializers.DictField(child=serializers.IntegerField())
     actor = _text()
@@ -217,7 +302,7 @@ class Merge(Doc):
 
 
 class GdprExport(Doc):
-    """Everything held about one person, with all their members and where each value came from."""
+    """Everything stored about one person, with all their members and where each value came from."""
 
 
 # --- Parameters -----------------------------------------------------------------------------------------
@@ -237,7 +322,7 @@ UPSERT = OpenApiParameter(
     "upsert",
     bool,
     default=False,
-    description="Update whoever the identifiers lead to instead of answering 409.",
+    description="Update the profile that the identifiers resolve to instead of answering 409.",
 )
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description='The version you looked at, in quotes: `"7"`.'
@@ -256,7 +341,7 @@ PROFILE_FILTERS = [
     _filter("source", "Made through this source (name or id)."),
     _filter("import", "Made or changed by this import.", int),
     _filter("identifier", "Holds `type:value`, in any format."),
-    _filter("consent", "`channel[/purpose][:granted|withdrawn]` as it stands now."),
+    _filter("consent", "`channel[/purpose][:granted|withdrawn]` as it is now."),
     _filter("locked", "Locked against merging.", bool),
     _filter("duplicates", "May be the same person as somebody else; nobody has decided yet.", bool),
     _filter("status", "Deleted people instead of live ones.", enum=["live", "deleted"]),
@@ -326,7 +411,7 @@ RESOLVE_EXAMPLES = [
         value={"identifiers": [{"type": "email", "value": "Ann@Example.com"}, {"id": 17}]},
     ),
     OpenApiExample(
-        "Both lead to one person",
+        "Both resolve to one profile",
         response_only=True,
         status_codes=["200"],
         value={"results": [{"id": 12, "via": []}, {"id": 12, "via": [17]}]},

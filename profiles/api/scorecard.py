@@ -1,4 +1,4 @@
-"""The scorecard of sources, alarms about them, and the rules for duplicates, from outside."""
+"""A span of days → the scorecard of each source or import; the alarms about sources, and the rules for duplicates."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
-from cdp.api.request_bodies import Shape
+from cdp.api.request_bodies import StrictSerializer
 from cdp.errors import Invalid
 from cdp.times import iso
-from profiles.api.base import PeopleApi
+from profiles.api.base import PersonalDataView
 from profiles.models import DuplicatePolicy, Source, SourceAlarm
 from profiles.pairs.policy import change_policy
 from profiles.quality import alarms, import_figures, scorecard
 from profiles.quality.import_figures import ImportFigures
 
 _DAYS = OpenApiParameter("days", int, enum=list(scorecard.SPANS), default=30)
-_SEES = ("profiles.view_sourcealarm", "profiles.view_source")
+_VIEW = ("profiles.view_sourcealarm", "profiles.view_source")
 
 
 class SourceName(serializers.Serializer[Any]):
@@ -56,7 +56,7 @@ class ImportCardRow(serializers.Serializer[Any]):
     duplicates_per_1000 = serializers.FloatField(allow_null=True)
     identifiers_as_attributes = serializers.ListField(child=serializers.CharField(), help_text="Columns.")
     rows_without_identifier = serializers.IntegerField()
-    conflicts = serializers.IntegerField(help_text="Rows that lead to two people.")
+    conflicts = serializers.IntegerField(help_text="Rows whose identifiers resolve to two profiles.")
     applied_at = serializers.DateTimeField()
 
 
@@ -75,7 +75,7 @@ class AlarmRow(serializers.Serializer[Any]):
     acknowledged_at = serializers.DateTimeField(allow_null=True)
 
 
-class PolicyChanges(Shape):
+class PolicyChanges(StrictSerializer):
     """What is left out stays. The verb reads and checks the values."""
 
     auto_merge = serializers.JSONField(required=False)
@@ -98,8 +98,11 @@ class PolicyRow(serializers.Serializer[Any]):
     line = Learned(help_text="A pair's probability is 1 / (1 + 2 ** -(slope * score + offset)).")
 
 
-class Scorecard(PeopleApi):
-    permissions = {"GET": _SEES}
+_SPAN = {"days": serializers.IntegerField()}
+
+
+class Scorecard(PersonalDataView):
+    permissions = {"GET": _VIEW}
     ordering = ("id",)
 
     @extend_schema(
@@ -107,20 +110,22 @@ class Scorecard(PeopleApi):
         tags=["Duplicates"],
         summary="What each source sends and how much of it makes duplicates",
         parameters=[_DAYS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(CardRow), **api_schema.ERRORS},
+        responses={
+            200: api_schema.page_of(CardRow, **_SPAN, counted_to=serializers.DateTimeField(allow_null=True))
+        },
     )
     def get(self, request: Request) -> Response:
         """One row a source, over the last 7, 30 or 90 days, today included. `counted_to` is up to when."""
         self.known_parameters("days", "count")
         days = _days(request)
         answer = self.page(
-            Source.objects.all(), lambda rows: [_card(one) for one in scorecard.cards(days, sources=rows)]
+            Source.objects.all(), lambda rows: [_card(card) for card in scorecard.cards(days, sources=rows)]
         )
         answer.data |= {"days": days, "counted_to": iso(scorecard.counted_to())}
         return answer
 
 
-class ImportScorecard(PeopleApi):
+class ImportScorecard(PersonalDataView):
     permissions = {"GET": "imports.view_import"}
 
     @extend_schema(
@@ -128,7 +133,7 @@ class ImportScorecard(PeopleApi):
         tags=["Duplicates"],
         summary="How much of what each import made are duplicates",
         parameters=[_DAYS, *api_schema.PAGE],
-        responses={200: api_schema.page_of(ImportCardRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(ImportCardRow, **_SPAN)},
     )
     def get(self, request: Request) -> Response:
         """Imports of people applied in the last 7, 30 or 90 days, the newest first."""
@@ -142,8 +147,8 @@ class ImportScorecard(PeopleApi):
         return answer
 
 
-class AlarmList(PeopleApi):
-    permissions = {"GET": _SEES}
+class AlarmList(PersonalDataView):
+    permissions = {"GET": _VIEW}
 
     @extend_schema(
         operation_id="listSourceAlarms",
@@ -154,37 +159,36 @@ class AlarmList(PeopleApi):
             OpenApiParameter("source", int, description="Id of a source."),
             *api_schema.PAGE,
         ],
-        responses={200: api_schema.page_of(AlarmRow), **api_schema.ERRORS},
+        responses={200: api_schema.page_of(AlarmRow)},
     )
     def get(self, request: Request) -> Response:
         """Newest first, those that are over as well."""
         self.known_parameters("acknowledged", "source", "count")
-        found = SourceAlarm.objects.select_related("source")
+        alarm_rows = SourceAlarm.objects.select_related("source")
         if "acknowledged" in request.query_params:
-            found = found.filter(acknowledged_at__isnull=not self.flag("acknowledged"))
+            alarm_rows = alarm_rows.filter(acknowledged_at__isnull=not self.flag("acknowledged"))
         source = self.number("source")
         if source is not None:
-            found = found.filter(source_id=source)
-        return self.page(found, lambda rows: [_alarm(one) for one in rows])
+            alarm_rows = alarm_rows.filter(source_id=source)
+        return self.page(alarm_rows, lambda rows: [_alarm(row) for row in rows])
 
 
-class AlarmAcknowledge(PeopleApi):
+class AlarmAcknowledge(PersonalDataView):
     permissions = {"POST": ("profiles.view_sourcealarm", "profiles.change_sourcealarm")}
 
     @extend_schema(
         operation_id="acknowledgeSourceAlarm",
         tags=["Duplicates"],
         summary="Mark an alarm as read",
-        parameters=api_schema.WRITE,
         request=None,
-        responses={200: AlarmRow, **api_schema.WRITE_ERRORS},
+        responses={200: AlarmRow},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """The same change is not told again. A second time changes nothing."""
+        """No second alarm about the same change. Doing it twice changes nothing."""
         return Response(_alarm(alarms.acknowledge(alarm_id=pk, actor=self.actor)))
 
 
-class Policy(PeopleApi):
+class Policy(PersonalDataView):
     permissions = {
         "GET": "profiles.view_duplicatepolicy",
         "PATCH": ("profiles.view_duplicatepolicy", "profiles.change_duplicatepolicy"),
@@ -194,7 +198,7 @@ class Policy(PeopleApi):
         operation_id="getDuplicatePolicy",
         tags=["Duplicates"],
         summary="The rules for duplicates",
-        responses={200: PolicyRow, **api_schema.ERRORS},
+        responses={200: PolicyRow},
     )
     def get(self, request: Request) -> Response:
         return Response(_policy(DuplicatePolicy.current()))
@@ -203,9 +207,8 @@ class Policy(PeopleApi):
         operation_id="changeDuplicatePolicy",
         tags=["Duplicates"],
         summary="Change the rules for duplicates",
-        parameters=api_schema.WRITE,
         request=PolicyChanges,
-        responses={200: PolicyRow, **api_schema.WRITE_ERRORS},
+        responses={200: PolicyRow},
     )
     def patch(self, request: Request) -> Response:
         """What is left out stays."""

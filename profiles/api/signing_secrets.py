@@ -1,4 +1,4 @@
-"""The secret a source's server signs user ids with, from outside."""
+"""Calls on the secret that a source's server signs user ids with → when it was made and used; a new one on rotation."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cdp.api import schema as api_schema
-from cdp.api.request_bodies import Shape
+from cdp.api.request_bodies import StrictSerializer
+from cdp.api.views import ApiView
 from cdp.times import iso
-from profiles.api.sources import SourceApi
+from profiles.api.sources import find_source
 from profiles.models import Source
 from profiles.tracking.sources.signing_secrets import OVERLAP_DAYS, revoke_old_secret, rotate_secret
 from profiles.tracking.sources.user_hash import accepts_old_secret
 
-_SHOWN = 6
+PREFIX_LENGTH = 6
 
 
 class OldSecretRow(serializers.Serializer[Any]):
@@ -34,7 +34,7 @@ class SecretRow(serializers.Serializer[Any]):
     secret = serializers.CharField(required=False, help_text="In the answer to a rotation only.")
 
 
-class RotateSecretShape(Shape):
+class RotateSecretBody(StrictSerializer):
     overlap_days = serializers.IntegerField(
         required=False,
         allow_null=True,
@@ -47,63 +47,61 @@ def _row(source: Source, secret: str = "") -> dict[str, Any]:
     old = None
     if accepts_old_secret(source):
         old = {
-            "prefix": source.old_hash_secret[:_SHOWN],
+            "prefix": source.old_hash_secret[:PREFIX_LENGTH],
             "last_used_at": iso(source.old_hash_secret_used_at),
             "expires_at": iso(source.old_hash_secret_until),
         }
-    shown = {
-        "prefix": source.hash_secret[:_SHOWN],
+    data = {
+        "prefix": source.hash_secret[:PREFIX_LENGTH],
         "created_at": iso(source.hash_secret_since),
         "last_used_at": iso(source.hash_secret_used_at),
         "old": old,
     }
-    return {**shown, "secret": secret} if secret else shown
+    return {**data, "secret": secret} if secret else data
 
 
-class SecretDetail(SourceApi):
+class SecretDetail(ApiView):
     permissions = {"GET": ("profiles.view_source", "profiles.change_source")}
 
     @extend_schema(
         operation_id="getSigningSecret",
         tags=["Definitions"],
         summary="The signing secret of a source",
-        responses={200: SecretRow, **api_schema.ERRORS},
+        responses={200: SecretRow},
     )
     def get(self, request: Request, pk: int) -> Response:
         """When it was made and last used, and the old one while that is taken. The secret itself is not in it."""
-        return Response(_row(self.row()))
+        return Response(_row(find_source(pk)))
 
 
-class SecretRotate(SourceApi):
+class SecretRotate(ApiView):
     permissions = {"POST": ("profiles.view_source", "profiles.change_source")}
 
     @extend_schema(
         operation_id="rotateSigningSecret",
         tags=["Definitions"],
         summary="Rotate the signing secret of a source",
-        parameters=api_schema.WRITE,
-        request=RotateSecretShape,
-        responses={201: SecretRow, **api_schema.WRITE_ERRORS},
+        request=RotateSecretBody,
+        responses={201: SecretRow},
     )
     def post(self, request: Request, pk: int) -> Response:
         """A new secret, which is in this answer; the old one is taken for `overlap_days`. While one from before is
         taken, a 422: revoke that first.
         """
-        days = self.body(RotateSecretShape)["overlap_days"]
+        days = self.body(RotateSecretBody)["overlap_days"]
         done = rotate_secret(source_id=pk, overlap_days=days, actor=self.actor)
         return Response(_row(done.source, done.secret), status=201)
 
 
-class SecretRevoke(SourceApi):
+class SecretRevoke(ApiView):
     permissions = {"POST": ("profiles.view_source", "profiles.change_source")}
 
     @extend_schema(
         operation_id="revokeOldSigningSecret",
         tags=["Definitions"],
         summary="Revoke the old signing secret of a source",
-        parameters=api_schema.WRITE,
         request=None,
-        responses={200: SecretRow, **api_schema.WRITE_ERRORS},
+        responses={200: SecretRow},
     )
     def post(self, request: Request, pk: int) -> Response:
         """What it signed counts no more within five seconds. Without an old one that is taken, a 422."""

@@ -1,150 +1,104 @@
-"""The tags themselves, managed from outside; a tag on one person is in parts.py."""
+"""Calls on tags → the tags with how many people carry each; a tag on one profile is in ``profile_parts``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cdp.api import schema as api_schema
-from cdp.api.request_bodies import IdField, Shape, TextField
-from cdp.times import iso
+from cdp.api.request_bodies import IdField, StrictSerializer, TextField, TimeField
+from cdp.api.viewsets import ApiModelViewSet
 from profiles.admin.tags import TagForm, people_by_tag
-from profiles.api.definitions import DefinitionApi, save_form
+from profiles.api.definitions import AuditedViewSet, save_form
 from profiles.models import Tag
 from profiles.tagging import delete_tag, merge_tags, rename_tag
 
 
-class TagShape(Shape):
+class TagSerializer(StrictSerializer):
+    # Reads ``people``, which ``with_counts`` sets.
+    id = serializers.IntegerField(read_only=True)
     name = TextField(max_length=60)
     color = serializers.ChoiceField(choices=Tag.Color.values, required=False)
     description = TextField(required=False, allow_blank=True)
+    people = serializers.IntegerField(read_only=True, help_text="How many people carry it.")
+    created_at = TimeField()
 
 
-class TagChanges(TagShape):
-    name = TextField(max_length=60, required=False)
-
-
-class TagRow(TagShape):
-    id = serializers.IntegerField()
-    people = serializers.IntegerField(help_text="How many people carry it.")
-    created_at = serializers.DateTimeField()
-
-
-class TagMergeShape(Shape):
+class TagMergeBody(StrictSerializer):
     loser_id = IdField()
 
 
-def _tags(tags: list[Tag]) -> list[dict[str, Any]]:
-    people = people_by_tag([tag.pk for tag in tags])
-    return [
-        {
-            "id": tag.pk,
-            "name": tag.name,
-            "color": tag.color,
-            "description": tag.description,
-            "people": people.get(tag.pk, 0),
-            "created_at": iso(tag.created_at),
-        }
-        for tag in tags
-    ]
+def with_counts(tags: list[Tag]) -> list[Tag]:
+    """The tags with ``people`` set. One query."""
+    counts = people_by_tag([tag.pk for tag in tags])
+    for tag in tags:
+        tag.people = counts.get(tag.pk, 0)  # type: ignore[attr-defined]
+    return tags
 
 
-def _tag(tag_id: int) -> dict[str, Any]:
-    return _tags([Tag.objects.get(pk=tag_id)])[0]
-
-
-class TagList(DefinitionApi):
-    model = Tag
-    permissions = {"GET": "profiles.view_tag", "POST": "profiles.add_tag"}
-
-    @extend_schema(
-        operation_id="listTags",
-        tags=["Definitions"],
-        summary="Tags",
-        parameters=api_schema.PAGE,
-        responses={200: api_schema.page_of(TagRow), **api_schema.ERRORS},
-    )
-    def get(self, request: Request) -> Response:
-        return self.page(Tag.objects.all(), _tags)
-
-    @extend_schema(
-        operation_id="createTag",
-        tags=["Definitions"],
-        summary="Make a tag",
-        parameters=api_schema.WRITE,
-        request=TagShape,
-        responses={201: TagRow, **api_schema.WRITE_ERRORS},
-    )
-    def post(self, request: Request) -> Response:
-        tag = save_form(TagForm, self.body(TagShape)).save()
-        self.told("create", tag)
-        return Response(_tag(tag.pk), status=201)
-
-
-class TagDetail(DefinitionApi):
-    model = Tag
+@extend_schema(tags=["Definitions"])
+@extend_schema_view(
+    list=extend_schema(operation_id="listTags", summary="Tags"),
+    create=extend_schema(operation_id="createTag", summary="Make a tag"),
+    retrieve=extend_schema(operation_id="getTag", summary="A tag"),
+    partial_update=extend_schema(
+        operation_id="updateTag",
+        summary="Rename or recolor a tag",
+        description="Everybody who carries the tag carries the new name.",
+    ),
+    destroy=extend_schema(
+        operation_id="deleteTag",
+        summary="Delete a tag",
+        description="Takes it off everybody; each person's timeline has it.",
+    ),
+)
+class TagViewSet(AuditedViewSet, ApiModelViewSet):
+    queryset = Tag.objects.all()
+    serializer_class = TagSerializer
     permissions = {
         "GET": "profiles.view_tag",
+        "POST": "profiles.add_tag",
         "PATCH": "profiles.change_tag",
         "DELETE": "profiles.delete_tag",
     }
 
-    @extend_schema(
-        operation_id="getTag",
-        tags=["Definitions"],
-        summary="A tag",
-        responses={200: TagRow, **api_schema.ERRORS},
-    )
-    def get(self, request: Request, pk: int) -> Response:
-        return Response(_tag(self.row().pk))
+    def get_object(self) -> Tag:
+        return with_counts([super().get_object()])[0]
 
-    @extend_schema(
-        operation_id="updateTag",
-        tags=["Definitions"],
-        summary="Rename or recolor a tag",
-        parameters=api_schema.WRITE,
-        request=TagChanges,
-        responses={200: TagRow, **api_schema.WRITE_ERRORS},
-    )
-    def patch(self, request: Request, pk: int) -> Response:
-        """Everybody who carries the tag carries the new name."""
-        tag, body = self.row(), self.body(TagChanges)
-        if "name" in body and body["name"] != tag.name:
-            rename_tag(tag_id=tag.pk, name=body["name"], actor=self.actor, source=self.source)
-        save_form(TagForm, body, self.row()).save()
-        self.told("update", tag, {"fields": sorted(body)})
-        return Response(_tag(pk))
+    def paginate_queryset(self, queryset: Any) -> Any:
+        return with_counts(super().paginate_queryset(queryset) or [])
 
-    @extend_schema(
-        operation_id="deleteTag",
-        tags=["Definitions"],
-        summary="Delete a tag",
-        parameters=api_schema.WRITE,
-        responses={204: None, **api_schema.WRITE_ERRORS},
-    )
-    def delete(self, request: Request, pk: int) -> Response:
-        """Takes it off everybody; each person's journal tells of it."""
-        delete_tag(tag_id=self.row().pk, actor=self.actor, source=self.source)
-        return Response(status=204)
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = save_form(TagForm, serializer.validated_data).save()
+        self.record("create", serializer.instance)
+        with_counts([serializer.instance])
 
+    def perform_update(self, serializer: Any) -> None:
+        tag, values = serializer.instance, serializer.validated_data
+        if "name" in values and values["name"] != tag.name:
+            rename_tag(tag_id=tag.pk, name=values["name"], actor=self.actor, source=self.source)
+        save_form(TagForm, values, self.get_object()).save()
+        self.record("update", tag, {"fields": sorted(values)})
+        serializer.instance = self.get_object()
 
-class TagMerge(DefinitionApi):
-    model = Tag
-    permissions = {"POST": ("profiles.change_tag", "profiles.delete_tag")}
+    def perform_destroy(self, instance: Tag) -> None:
+        delete_tag(tag_id=instance.pk, actor=self.actor, source=self.source)
 
     @extend_schema(
         operation_id="mergeTags",
-        tags=["Definitions"],
         summary="Merge another tag into this one",
-        parameters=api_schema.WRITE,
-        request=TagMergeShape,
-        responses={200: TagRow, **api_schema.WRITE_ERRORS},
+        request=TagMergeBody,
+        responses={200: TagSerializer},
     )
-    def post(self, request: Request, pk: int) -> Response:
-        loser_id = self.body(TagMergeShape)["loser_id"]
-        merge_tags(winner_id=self.row().pk, loser_id=loser_id, actor=self.actor, source=self.source)
-        return Response(_tag(pk))
+    @action(
+        detail=True, methods=["post"], permissions={"POST": ("profiles.change_tag", "profiles.delete_tag")}
+    )
+    def merge(self, request: Request, pk: int) -> Response:
+        loser_id = self.body(TagMergeBody)["loser_id"]
+        winner_id = self.get_object().pk
+        merge_tags(winner_id=winner_id, loser_id=loser_id, actor=self.actor, source=self.source)
+        return Response(self.get_serializer(self.get_object()).data)

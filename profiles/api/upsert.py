@@ -1,4 +1,4 @@
-"""Create, or update whoever the identifiers lead to: one call for shops that do not keep our ids."""
+"""Values and identifiers → the profile they resolve to, updated, or a new one."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def upsert_profile(
 ) -> tuple[int, bool, list[str]]:
     """The profile's id, whether it is new, and warnings.
 
-    However many do the same at once, one profile is made: whoever comes second finds the first one's.
-    Raises Conflict when the identifiers lead to several people, Invalid, RuleForbids, Stale.
+    However many do the same at once, one profile is made: the second call finds the first one's profile.
+    Raises Conflict when the identifiers resolve to several profiles, Invalid, RuleForbids, Stale.
     """
     for _ in range(_TRIES):
-        root_id = _leads_to(values, identifiers)
+        root_id = _find_root(values, identifiers)
         try:
             with transaction.atomic():
                 if root_id is None:
@@ -52,8 +52,8 @@ def upsert_profile(
     raise Conflict("Somebody is changing the owner of these identifiers right now. Try again.")
 
 
-def _leads_to(values: dict[str, Any], identifiers: Sequence[tuple[str, str]]) -> int | None:
-    """The one person all known identifiers lead to; None when none is known."""
+def _find_root(values: dict[str, Any], identifiers: Sequence[tuple[str, str]]) -> int | None:
+    """The root that all known identifiers resolve to; None when none is known."""
     types = identifier_types()
     given = [*identifiers, *((name, values[name]) for name in ("email", "phone") if values.get(name))]
     pairs = [
@@ -81,11 +81,11 @@ def _update(
     source: Source,
 ) -> list[str]:
     """Blocked identifiers are left out with a warning, as they are when somebody is created."""
-    found, warnings = clean_identifiers(identifiers, identifier_types())
+    clean, warnings = clean_identifiers(identifiers, identifier_types())
     update_profile(
         profile_id=root_id, values=values, expected_version=expected_version, actor=actor, source=source
     )
-    for item in found:
+    for item in clean:
         attach_identifier(
             profile_id=root_id, type_name=item.spec.name, raw=item.raw, actor=actor, source=source
         )

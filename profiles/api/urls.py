@@ -1,8 +1,8 @@
-"""Addresses of the endpoints about people. Longer ones first: a ``type:value`` reference may hold slashes."""
+"""Addresses of the endpoints about profiles. Longer ones first: a ``type:value`` reference may contain slashes."""
 
-from django.urls import URLPattern
+from typing import Any
 
-from cdp.api.routes import both
+from cdp.api.routes import Router, both
 from profiles.api import (
     definitions,
     duplicates,
@@ -22,37 +22,45 @@ from profiles.api import (
     why,
 )
 
-_ONE = "v1/profiles/<ref:ref>"
-_KEY = "v1/sources/<int:pk>/keys/<int:writekey_id>"
+_PROFILE = "v1/profiles/<ref:ref>"
 
-urlpatterns: list[URLPattern] = [
+router = Router()
+router.register("v1/tags", tags.TagViewSet, "api-tag")
+router.register("v1/attributes", definitions.AttributeViewSet, "api-attribute")
+router.register("v1/identifier-types", definitions.IdentifierTypeViewSet, "api-identifier-type")
+router.register("v1/sources", sources.SourceViewSet, "api-source")
+router.register("v1/sources/<int:pk>/keys", sources.WriteKeyViewSet, "api-source-key")
+router.register("v1/event-schemas", event_schemas.EventSchemaViewSet, "api-event-schema")
+
+urlpatterns: list[Any] = [
+    *router.urls,
     *both("v1/profiles", profiles.ProfileList, "api-profiles"),
-    *both(f"{_ONE}/timeline", profile_parts.Timeline, "api-profile-timeline"),
-    *both(f"{_ONE}/events", profile_parts.Events, "api-profile-events"),
-    *both(f"{_ONE}/notes", profile_parts.Notes, "api-profile-notes"),
-    *both(f"{_ONE}/tags/<text:tag>", profile_parts.Tag, "api-profile-tag"),
-    *both(f"{_ONE}/consents", profile_parts.Consents, "api-profile-consents"),
+    *both(f"{_PROFILE}/timeline", profile_parts.Timeline, "api-profile-timeline"),
+    *both(f"{_PROFILE}/events", profile_parts.Events, "api-profile-events"),
+    *both(f"{_PROFILE}/notes", profile_parts.Notes, "api-profile-notes"),
+    *both(f"{_PROFILE}/tags/<text:tag>", profile_parts.Tag, "api-profile-tag"),
+    *both(f"{_PROFILE}/consents", profile_parts.Consents, "api-profile-consents"),
     *both(
-        f"{_ONE}/identifiers/<str:type>/<text:value>/confirm",
+        f"{_PROFILE}/identifiers/<str:type>/<text:value>/confirm",
         profile_parts.IdentifierConfirm,
         "api-profile-identifier-confirm",
     ),
     *both(
-        f"{_ONE}/identifiers/<str:type>/<text:value>",
+        f"{_PROFILE}/identifiers/<str:type>/<text:value>",
         profile_parts.IdentifierDetail,
         "api-profile-identifier",
     ),
-    *both(f"{_ONE}/addresses", profile_parts.Addresses, "api-profile-addresses"),
-    *both(f"{_ONE}/addresses/<int:address_id>", profile_parts.AddressDetail, "api-profile-address"),
-    *both(f"{_ONE}/alternates/promote", profile_parts.Promote, "api-profile-promote"),
-    *both(f"{_ONE}/lock", profile_parts.Lock, "api-profile-lock"),
-    *both(f"{_ONE}/unlock", profile_parts.Unlock, "api-profile-unlock"),
-    *both(f"{_ONE}/merge", merging.Merge, "api-profile-merge"),
-    *both(f"{_ONE}/why/<ref:other>/fix", why.ProfileWhyFix, "api-profile-why-fix"),
-    *both(f"{_ONE}/why/<ref:other>", why.ProfileWhy, "api-profile-why"),
-    *both(f"{_ONE}/restore", profiles.Restore, "api-profile-restore"),
-    *both(f"{_ONE}/gdpr-export", privacy.GdprExport, "api-profile-gdpr-export"),
-    *both(_ONE, profiles.ProfileDetail, "api-profile"),
+    *both(f"{_PROFILE}/addresses", profile_parts.Addresses, "api-profile-addresses"),
+    *both(f"{_PROFILE}/addresses/<int:address_id>", profile_parts.AddressDetail, "api-profile-address"),
+    *both(f"{_PROFILE}/alternates/promote", profile_parts.Promote, "api-profile-promote"),
+    *both(f"{_PROFILE}/lock", profile_parts.Lock, "api-profile-lock"),
+    *both(f"{_PROFILE}/unlock", profile_parts.Unlock, "api-profile-unlock"),
+    *both(f"{_PROFILE}/merge", merging.Merge, "api-profile-merge"),
+    *both(f"{_PROFILE}/why/<ref:other>/fix", why.ProfileWhyFix, "api-profile-why-fix"),
+    *both(f"{_PROFILE}/why/<ref:other>", why.ProfileWhy, "api-profile-why"),
+    *both(f"{_PROFILE}/restore", profiles.Restore, "api-profile-restore"),
+    *both(f"{_PROFILE}/gdpr-export", privacy.GdprExport, "api-profile-gdpr-export"),
+    *both(_PROFILE, profiles.ProfileDetail, "api-profile"),
     *both("v1/identifiers/confirm", profile_parts.ConfirmWaiting, "api-identifier-confirm"),
     *both("v1/resolve", profiles.Resolve, "api-resolve"),
     *both("v1/merges", merging.MergeList, "api-merges"),
@@ -72,18 +80,6 @@ urlpatterns: list[URLPattern] = [
     *both("v1/duplicate-cases", duplicates.CaseList, "api-duplicate-cases"),
     *both("v1/duplicate-cases/<int:pk>", duplicates.CaseDetail, "api-duplicate-case"),
     *both("v1/duplicate-cases/<int:pk>/decide", duplicates.CaseDecide, "api-duplicate-case-decide"),
-    *both("v1/tags", tags.TagList, "api-tags"),
-    *both("v1/tags/<int:pk>", tags.TagDetail, "api-tag"),
-    *both("v1/tags/<int:pk>/merge", tags.TagMerge, "api-tag-merge"),
-    *both("v1/attributes", definitions.AttributeList, "api-attributes"),
-    *both("v1/attributes/<int:pk>", definitions.AttributeDetail, "api-attribute"),
-    *both("v1/identifier-types", definitions.IdentifierTypeList, "api-identifier-types"),
-    *both("v1/identifier-types/<int:pk>", definitions.IdentifierTypeDetail, "api-identifier-type"),
-    *both("v1/sources", sources.SourceList, "api-sources"),
-    *both("v1/sources/<int:pk>", sources.SourceDetail, "api-source"),
-    *both("v1/sources/<int:pk>/keys", sources.KeyList, "api-source-keys"),
-    *both(f"{_KEY}/rotate", sources.KeyRotate, "api-source-key-rotate"),
-    *both(f"{_KEY}/revoke", sources.KeyRevoke, "api-source-key-revoke"),
     *both("v1/sources/<int:pk>/signing-secret", signing_secrets.SecretDetail, "api-source-secret"),
     *both(
         "v1/sources/<int:pk>/signing-secret/rotate", signing_secrets.SecretRotate, "api-source-secret-rotate"
@@ -91,15 +87,9 @@ urlpatterns: list[URLPattern] = [
     *both(
         "v1/sources/<int:pk>/signing-secret/revoke", signing_secrets.SecretRevoke, "api-source-secret-revoke"
     ),
-    *both("v1/event-schemas", event_schemas.SchemaList, "api-event-schemas"),
-    *both("v1/event-schemas/adopt", event_schemas.SchemaAdopt, "api-event-schema-adopt"),
-    *both("v1/event-schemas/<int:pk>", event_schemas.SchemaDetail, "api-event-schema"),
-    *both(
-        "v1/event-schemas/<int:pk>/violations", event_schemas.SchemaViolations, "api-event-schema-violations"
-    ),
     *both("v1/events", events.EventList, "api-events"),
-    *both("v1/held-joins", held_merges.HeldList, "api-held-joins"),
-    *both("v1/held-joins/<int:pk>/decide", held_merges.HeldDecide, "api-held-join-decide"),
+    *both("v1/held-joins", held_merges.HeldMergeList, "api-held-joins"),
+    *both("v1/held-joins/<int:pk>/decide", held_merges.HeldMergeDecide, "api-held-join-decide"),
     *both("v1/scorecard", scorecard.Scorecard, "api-scorecard"),
     *both("v1/scorecard/imports", scorecard.ImportScorecard, "api-import-scorecard"),
     *both("v1/scorecard/alarms", scorecard.AlarmList, "api-source-alarms"),
@@ -109,7 +99,7 @@ urlpatterns: list[URLPattern] = [
         "api-source-alarm-acknowledge",
     ),
     *both("v1/duplicate-policy", scorecard.Policy, "api-duplicate-policy"),
-    *both("v1/held-joins/<int:pk>/reopen", held_merges.HeldReopen, "api-held-join-reopen"),
+    *both("v1/held-joins/<int:pk>/reopen", held_merges.HeldMergeReopen, "api-held-join-reopen"),
     *both("v1/receipts", receipts.ReceiptList, "api-receipts"),
     *both("v1/receipts/replay", receipts.ReplayMany, "api-receipts-replay"),
     *both("v1/receipts/dismiss", receipts.DismissMany, "api-receipts-dismiss"),

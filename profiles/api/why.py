@@ -1,4 +1,4 @@
-"""Why two profiles are separate, and mending it, from outside."""
+"""Two profiles → why they are separate; the code of an offered fix → its preview, or the fixed profile."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
-from cdp.api.request_bodies import Shape, TextField
+from cdp.api.request_bodies import StrictSerializer, TextField
 from cdp.times import iso
 from profiles.api import schema
-from profiles.api.base import PeopleApi, reload
+from profiles.api.base import PersonalDataView, reload
 from profiles.duplicates.why import (
     Finding,
     Fix,
@@ -29,8 +29,8 @@ from profiles.duplicates.why import (
 from profiles.duplicates.why.diagnose import value_display
 from profiles.duplicates.why.fixes import NEEDS, TITLES
 
-_SEES = ("profiles.view_profile", "profiles.view_duplicatepair")
-_MENDS = (*_SEES, "profiles.change_duplicatepair")
+_VIEW = ("profiles.view_profile", "profiles.view_duplicatepair")
+_FIX = (*_VIEW, "profiles.change_duplicatepair")
 
 
 class SourceFixRow(serializers.Serializer[Any]):
@@ -58,9 +58,7 @@ class FindingRow(serializers.Serializer[Any]):
         help_text="hard_identifier, soft_identifier, pending_identifier, contact_value, attribute, event_property,"
         " decision, lock",
     )
-    profile_id = serializers.IntegerField(
-        allow_null=True, help_text="Where it stands; the surviving profile."
-    )
+    profile_id = serializers.IntegerField(allow_null=True, help_text="The surviving profile that has it.")
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     via = serializers.CharField(allow_null=True, help_text="The call, the file's row and column, the key.")
     at = serializers.DateTimeField(allow_null=True)
@@ -82,7 +80,21 @@ class FixAnswer(serializers.Serializer[Any]):
     profile = schema.Profile(help_text="The surviving profile.")
 
 
-class FixShape(Shape):
+class FixPreviewAnswer(serializers.Serializer[Any]):
+    """What a fix would do; with `dry_run=true`."""
+
+    code = serializers.CharField()
+    text = serializers.CharField()
+    joins = serializers.BooleanField()
+    steps = serializers.ListField(child=serializers.CharField())
+    preview_hash = serializers.CharField(allow_null=True)
+    merge = schema.MergePreview(allow_null=True)
+
+
+FIXED_OR_PREVIEW = api_schema.one_of("FixedOrPreview", FixAnswer, FixPreviewAnswer)
+
+
+class FixBody(StrictSerializer):
     """Which of the offered fixes to carry out."""
 
     code = TextField(help_text=", ".join(TITLES))
@@ -91,22 +103,26 @@ class FixShape(Shape):
     )
 
 
-class _Why(PeopleApi):
-    permissions = {"GET": _SEES}
+class _Why(PersonalDataView):
+    permissions = {"GET": _VIEW}
 
     def answer(self, two: ProfilePair) -> Response:
-        found = why(two, display=value_display(self.shown.is_open), base_url=settings.CDP_URL.rstrip("/"))
+        findings = why(
+            two, display=value_display(self.presenter.can_view_pii), base_url=settings.CDP_URL.rstrip("/")
+        )
         self.note_view(subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
-        return Response({"a": two.a.pk, "b": two.b.pk, "findings": [_finding(one) for one in found]})
+        return Response(
+            {"a": two.a.pk, "b": two.b.pk, "findings": [_finding(finding) for finding in findings]}
+        )
 
 
-class _WhyFix(PeopleApi):
-    permissions = {"POST": _MENDS}
+class _WhyFix(PersonalDataView):
+    permissions = {"POST": _FIX}
 
-    def mend(self, two: ProfilePair) -> Response:
-        body = self.body(FixShape)
+    def fix(self, two: ProfilePair) -> Response:
+        body = self.body(FixBody)
         if self.is_dry_run:
-            see = value_display(self.shown.is_open)
+            see = value_display(self.presenter.can_view_pii)
             return Response(self._preview(preview_fix(two, code=body["code"], display=see, **self.verb())))
         done = apply_fix(
             a_id=two.a.pk,
@@ -122,12 +138,12 @@ class _WhyFix(PeopleApi):
                 "joined": done.is_merged,
                 "merge_id": done.merge_id,
                 "loser_id": done.loser_id,
-                "profile": self.shown.person(reload(done.profile_id)),
+                "profile": self.presenter.profile(reload(done.profile_id)),
             }
         )
 
     def _preview(self, preview: FixPreview) -> dict[str, Any]:
-        merge = self.shown.preview(preview.merge) if preview.merge else None
+        merge = self.presenter.preview(preview.merge) if preview.merge else None
         return {
             "code": preview.code,
             "text": preview.text,
@@ -143,7 +159,7 @@ class PairWhy(_Why):
         operation_id="whyIsPairSeparate",
         tags=["Duplicates"],
         summary="Why are the two of a pair separate?",
-        responses={200: WhyAnswer, **api_schema.ERRORS},
+        responses={200: WhyAnswer, **api_schema.errors(422)},
     )
     def get(self, request: Request, pair_id: int) -> Response:
         """What links the two and where it is stored, who wrote it so, and what mends the data and the source."""
@@ -155,15 +171,14 @@ class PairWhyFix(_WhyFix):
         operation_id="fixPair",
         tags=["Duplicates"],
         summary="Carry out a fix for a pair",
-        parameters=api_schema.WRITE,
-        request=FixShape,
-        responses={200: FixAnswer, **api_schema.WRITE_ERRORS},
+        request=FixBody,
+        responses={200: FIXED_OR_PREVIEW},
     )
     def post(self, request: Request, pair_id: int) -> Response:
         """With `dry_run=true` answers with `steps` and the preview of the merge. Fixes that join need the scope merge,
         those that add an identifier profiles:write, too. Every join can be undone.
         """
-        return self.mend(profiles_of_pair(pair_id))
+        return self.fix(profiles_of_pair(pair_id))
 
 
 class ProfileWhy(_Why):
@@ -172,7 +187,7 @@ class ProfileWhy(_Why):
         tags=["Duplicates"],
         summary="Why are two profiles separate?",
         parameters=[schema.REF],
-        responses={200: WhyAnswer, **api_schema.ERRORS},
+        responses={200: WhyAnswer, **api_schema.errors(422)},
     )
     def get(self, request: Request, ref: str, other: str) -> Response:
         """Any two, each by id or `type:value`. One person is a 422."""
@@ -184,26 +199,26 @@ class ProfileWhyFix(_WhyFix):
         operation_id="fixProfiles",
         tags=["Duplicates"],
         summary="Carry out a fix for two profiles",
-        parameters=[schema.REF, *api_schema.WRITE],
-        request=FixShape,
-        responses={200: FixAnswer, **api_schema.WRITE_ERRORS},
+        parameters=[schema.REF],
+        request=FixBody,
+        responses={200: FIXED_OR_PREVIEW},
     )
     def post(self, request: Request, ref: str, other: str) -> Response:
         """As for a pair."""
-        return self.mend(find_profile_pair(ref, other))
+        return self.fix(find_profile_pair(ref, other))
 
 
-def _finding(one: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
-        "code": one.code,
-        "text": one.text,
-        "value": one.value or None,
-        "stored_as": one.stored_as or None,
-        "profile_id": one.profile_id,
-        "source": one.source or None,
-        "via": one.via or None,
-        "at": iso(one.at),
-        "fix": _fix(one.fix) if one.fix else None,
+        "code": finding.code,
+        "text": finding.text,
+        "value": finding.value or None,
+        "stored_as": finding.stored_as or None,
+        "profile_id": finding.profile_id,
+        "source": finding.source or None,
+        "via": finding.via or None,
+        "at": iso(finding.at),
+        "fix": _fix(finding.fix) if finding.fix else None,
     }
 
 

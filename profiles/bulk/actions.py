@@ -116,7 +116,7 @@ def _lock(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, c
     entries = [Entry(pk, kind, {"locked": [not wanted, wanted]}) for pk in action]
     record_many(entries=entries, actor=actor, source=source, cause=cause)
     _audit("profile.lock" if wanted else "profile.unlock", action, {}, actor)
-    publish_updated(chosen, ["locked"])
+    publish_updated(action, ["locked"])
     return len(action)
 
 

@@ -52,6 +52,22 @@ class MomentField(forms.Field):
         return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
 
 
+class YesNoField(forms.Field):
+    """``true`` or ``false``; None when left out. Anything else is an error, not a filter without effect."""
+
+    widget = forms.TextInput
+
+    def to_python(self, value: Any) -> bool | None:
+        text = str(value or "").lower()
+        if text in ("true", "1", "yes"):
+            return True
+        if text in ("false", "0", "no"):
+            return False
+        if text:
+            raise ValidationError(f"“{value}” is neither true nor false.")
+        return None
+
+
 class ManyField(forms.Field):
     """A parameter that may be repeated."""
 
@@ -69,6 +85,10 @@ class CountriesField(ManyField):
             return [country(raw) for raw in super().to_python(value)]
         except BadValue as error:
             raise ValidationError(str(error)) from error
+
+
+class YesNoFilter(django_filters.Filter):
+    field_class = YesNoField
 
 
 class MomentFilter(django_filters.Filter):
@@ -118,6 +138,15 @@ class AttributeFilter(django_filters.Filter):
         return qs.filter(**{self.spec.name: clean})
 
 
+class OneOfFilter(django_filters.ChoiceFilter):
+    """One of ``choices``; another value is an error that names them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        known = ", ".join(value for value, _ in kwargs["choices"])
+        invalid = f"“%(value)s” is none of {known}."
+        super().__init__(*args, **{"error_messages": {"invalid_choice": invalid}, **kwargs})
+
+
 TYPES = [("recognized", "Recognized"), ("anonymous", "Anonymous")]
 # What can be listed. Merged-away profiles never are: their winner is.
 STATUSES = [("live", "Live"), ("deleted", "Deleted")]
@@ -132,7 +161,7 @@ class ProfileFilter(django_filters.FilterSet):
     """
 
     q = TextFilter(method="by_search", label="Search")
-    type = django_filters.ChoiceFilter(choices=TYPES, method="by_type", label="Type")
+    type = OneOfFilter(choices=TYPES, method="by_type", label="Type")
     tag = ManyFilter(method="by_tags", label="Tag")
     country = CountriesFilter(label="Country")
     source = TextFilter(method="by_source", label="Source")
@@ -142,9 +171,9 @@ class ProfileFilter(django_filters.FilterSet):
     last_seen_at_before = MomentFilter(field_name="last_seen_at", lookup_expr="lt", label="Not seen since")
     identifier = TextFilter(method="by_identifier", label="Identifier")
     consent = TextFilter(method="by_consent", label="Consent")
-    locked = django_filters.BooleanFilter(field_name="is_locked", label="Locked against merging")
-    duplicates = django_filters.BooleanFilter(method="by_duplicates", label="Possible duplicates")
-    status = django_filters.ChoiceFilter(choices=STATUSES, method="keep", label="Status", null_label=None)
+    locked = YesNoFilter(field_name="is_locked", label="Locked against merging")
+    duplicates = YesNoFilter(method="by_duplicates", label="Possible duplicates")
+    status = OneOfFilter(choices=STATUSES, method="keep", label="Status", null_label=None)
 
     class Meta:
         model = Profile

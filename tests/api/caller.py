@@ -8,6 +8,7 @@ from typing import Any
 from django.test import Client
 
 from cdp.api.keys import NewKey
+from tests.api.described import check_answer
 
 Answer = Any
 
@@ -31,6 +32,7 @@ class Caller:
         kind = answer.get("Content-Type", "")
         is_json = "json" in kind and not answer.streaming and answer.content
         answer.data = json.loads(answer.content) if is_json else None
+        check_answer(method, path, answer, answer.data)
         return answer
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -49,7 +51,7 @@ class Caller:
         return self.send("DELETE", path, body, **headers)
 
 
-def said(answer: Answer) -> tuple[int, str]:
+def refusal(answer: Answer) -> tuple[int, str]:
     """An error as (status, sentence); fails when it is not a problem document."""
     assert answer["Content-Type"] == "application/problem+json", answer.content
     assert answer.data["status"] == answer.status_code

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from cdp.jobs import run_to_end
 from cdp.models import Job
 from profiles.models import Merge, MergeBatch, Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def test_a_call_merges_thousands_and_says_what_became_of_each(api: Caller) -> No
 
     back = api.post(f"merges/batches/{batch_id}/undo/")
     assert (back.status_code, back.data["kind"], back.data["progress"]["total"]) == (202, "merges.undo", 2)
-    assert said(api.post(f"merges/batches/{batch_id}/undo/")) == (
+    assert refusal(api.post(f"merges/batches/{batch_id}/undo/")) == (
         409,
         "“Clean-up” is being undone. Wait for its end, or cancel it.",
     )
@@ -76,8 +76,8 @@ def test_a_call_merges_thousands_and_says_what_became_of_each(api: Caller) -> No
 
 def test_the_same_call_twice_merges_once(api: Caller) -> None:
     body = pairs_of((make_profile().pk, make_profile().pk))
-    one, other = (api.post("merges/bulk/", body, Idempotency_Key="k1") for _ in range(2))
-    assert one.data == other.data
+    first, second = (api.post("merges/bulk/", body, Idempotency_Key="k1") for _ in range(2))
+    assert first.data == second.data
     assert MergeBatch.objects.count() == 1
 
 
@@ -88,7 +88,7 @@ def test_the_same_call_twice_merges_once(api: Caller) -> None:
         ({"pairs": []}, "/pairs", "Send at least one pair."),
         ({"pairs": [{"winner_id": 1}]}, "/pairs/0", "Send {“winner_id”, “loser_id”}."),
         (
-            {"pairs": [{"winner_id": 1, "loser_id": "2"}]},
+            {"pairs": [{"winner_id": 1, "loser_id": "2a"}]},
             "/pairs/0/loser_id",
             "Send the id as a whole number.",
         ),
@@ -111,24 +111,24 @@ def test_the_same_call_twice_merges_once(api: Caller) -> None:
 )
 def test_bodies_that_are_none(api: Caller, body: Any, pointer: str, message: str) -> None:
     refused = api.post("merges/bulk/", body)
-    assert said(refused) == (400, message)
+    assert refusal(refused) == (400, message)
     assert refused.data["errors"][0]["pointer"] == pointer
 
 
 def test_rights(with_scopes: Callable[..., Caller], stranger: Caller, api: Caller) -> None:
     body = pairs_of((make_profile().pk, make_profile().pk))
     batch_id = api.post("merges/bulk/", body).data["batch_id"]
-    for caller, sees, does in (
+    for caller, read, write in (
         (stranger, 401, 401),
         (with_scopes("profiles:write"), 200, 403),
         (with_scopes("merge", name="merger"), 200, 202),
     ):
-        assert caller.get(f"merges/batches/{batch_id}/").status_code == sees
-        assert caller.post("merges/bulk/", body).status_code == does
+        assert caller.get(f"merges/batches/{batch_id}/").status_code == read
+        assert caller.post("merges/bulk/", body).status_code == write
     assert with_scopes("profiles:read").post(f"merges/batches/{batch_id}/undo/").status_code == 403
-    assert said(api.get("merges/batches/0/")) == (404, "There is no batch 0 of merges.")
-    assert said(api.get("merges/batches/?state=odd"))[0] == 400
-    assert said(api.get(f"merges/batches/{batch_id}/rows/?outcome=odd"))[0] == 400
+    assert refusal(api.get("merges/batches/0/")) == (404, "There is no batch 0 of merges.")
+    assert refusal(api.get("merges/batches/?state=odd"))[0] == 400
+    assert refusal(api.get(f"merges/batches/{batch_id}/rows/?outcome=odd"))[0] == 400
 
 
 def test_lists_take_as_many_queries_at_fifty_rows_as_at_one(api: Caller) -> None:

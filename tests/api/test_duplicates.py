@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from cdp.models import Job
 from profiles.editing import update_profile
 from profiles.models import DuplicateCase, DuplicatePair, Merge
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.duplicates.cast import ANN, make_ann, make_plain_profile, scan, twins
 
 pytestmark = pytest.mark.django_db
@@ -65,10 +65,16 @@ def test_filters_and_what_they_refuse(api: Caller, pair: DuplicatePair) -> None:
         assert ids(query) == [pair.pk], query
     for query in ("verdict=merged", "tier=possible", "min_score=99", "source=Import"):
         assert ids(query) == [], query
-    assert said(api.get("duplicates/?tier=sure")) == (400, "tier is certain, probable, possible, related.")
-    assert said(api.get("duplicates/?min_score=high")) == (400, "min_score is a number of bits, such as 3.5.")
-    assert said(api.get("duplicates/?source=x")) == (400, "There is no source “x”.")
-    assert said(api.get("duplicates/?score=3"))[0] == 400
+    assert refusal(api.get("duplicates/?tier=sure")) == (
+        400,
+        "tier is one of certain, probable, possible, related.",
+    )
+    assert refusal(api.get("duplicates/?min_score=high")) == (
+        400,
+        "min_score is a number of bits, such as 3.5.",
+    )
+    assert refusal(api.get("duplicates/?source=x")) == (400, "There is no source “x”.")
+    assert refusal(api.get("duplicates/?score=3"))[0] == 400
     assert api.get("duplicates/?count=exact").data["count"] == 1
 
 
@@ -77,14 +83,14 @@ def test_decisions_and_fresh_states(api: Caller, pair: DuplicatePair, by_staff: 
     state = api.get(f"duplicates/{pair.pk}/").data["state"]
     update_profile(profile_id=pair.b_id, values={"city": "Bergen"}, **by_staff)
     stale = api.post(url, {"verdict": "merge", "state": state})
-    assert said(stale) == (
+    assert refusal(stale) == (
         409,
         f"#{pair.a_id} or #{pair.b_id} changed since you looked. Nothing was done; look again.",
     )
     fresh = stale.data["pair"]
     assert fresh["state"] != state
-    assert said(api.post(url, {"verdict": "yes"}))[0] == 400
-    assert said(api.post(url, {"verdict": "merge", "winner_id": 999}))[1].startswith("The winner is #")
+    assert refusal(api.post(url, {"verdict": "yes"}))[0] == 400
+    assert refusal(api.post(url, {"verdict": "merge", "winner_id": 999}))[1].startswith("The winner is #")
     later = api.post(url, {"verdict": "later", "days": 2}).data
     assert (later["verdict"], later["merge_id"]) == ("later", None)
     fresh = api.get(f"duplicates/{pair.pk}/").data
@@ -93,14 +99,14 @@ def test_decisions_and_fresh_states(api: Caller, pair: DuplicatePair, by_staff: 
     assert (merged.data["winner_id"], merged.data["loser_id"]) == (pair.b_id, pair.a_id)
     assert Merge.objects.get().pk == merged.data["merge_id"]
     again = api.post(url, {"verdict": "not_duplicate"})
-    assert said(again)[0] == 409
+    assert refusal(again)[0] == 409
     assert again.data["pair"]["verdict"] == "merged"
     assert api.get(f"duplicates/{pair.pk}/").data["verdict"] == "merged"
     DuplicatePair.objects.all().delete()
     gone = api.post(url, {"verdict": "merge"})
-    assert said(gone)[0] == 409
+    assert refusal(gone)[0] == 409
     assert gone.data["pair"] is None
-    assert said(api.post("duplicates/99999999/decide/", {"verdict": "merge"})) == (
+    assert refusal(api.post("duplicates/99999999/decide/", {"verdict": "merge"})) == (
         404,
         "There is no pair 99999999.",
     )
@@ -148,15 +154,15 @@ def test_cases(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     merger = with_scopes("merge", name="merger")
     url = f"duplicate-cases/{people['id']}/"
     state = merger.get(url).data["state_hash"]
-    assert said(merger.post(f"{url}decide/", {"decision": "merge"})) == (400, "Say who survives.")
-    assert said(merger.post(f"{url}decide/", {"decision": "join"}))[1] == (
+    assert refusal(merger.post(f"{url}decide/", {"decision": "merge"})) == (400, "Say who survives.")
+    assert refusal(merger.post(f"{url}decide/", {"decision": "join"}))[1] == (
         "Decide merge, separate, block, share; “join” is none of them."
     )
     done = merger.post(
         f"{url}decide/", {"decision": "merge", "winner_id": people["members"][1], "state": state}
     )
     assert (done.status_code, len(done.data["merge_ids"])) == (200, 2), done.data
-    assert said(merger.post(f"{url}decide/", {"decision": "separate"})) == (
+    assert refusal(merger.post(f"{url}decide/", {"decision": "separate"})) == (
         409,
         f"Case {people['id']} is closed: merged.",
     )
@@ -164,7 +170,7 @@ def test_cases(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     assert merger.post(f"duplicate-cases/{shared['id']}/decide/", block).status_code == 403
     assert api.post(f"duplicate-cases/{shared['id']}/decide/", block).data["state"] == "blocked"
     assert DuplicateCase.objects.filter(state="open").count() == 0
-    assert said(api.get("duplicate-cases/?state=x"))[0] == 400
+    assert refusal(api.get("duplicate-cases/?state=x"))[0] == 400
 
 
 def test_a_page_costs_the_same_for_one_and_many(api: Caller) -> None:
@@ -181,7 +187,7 @@ def test_a_page_costs_the_same_for_one_and_many(api: Caller) -> None:
     assert cost() == few
 
 
-def test_a_door_names_no_value_to_whoever_may_not_see(with_scopes: Callable[..., Caller]) -> None:
+def test_no_value_is_named_to_whoever_may_not_view_it(with_scopes: Callable[..., Caller]) -> None:
     one, other = make_ann(), make_ann(first_name="Zoe", email="z@web.de", phone="", birth_date="")
     DuplicatePair.objects.create(
         a=one, b=other, reasons=[{"type": "email", "value": ANN["email"], "text": f"Both: {ANN['email']}"}]

@@ -10,7 +10,7 @@ import pytest
 from cdp.actors import Actor
 from cdp.jobs import start_job
 from cdp.models import AuditEntry, Job
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -20,21 +20,21 @@ def _job(caller: Caller, **fields: Any) -> Job:
     return start_job(kind="test.count", actor=Actor.of_key(caller.key.key), title="Count", total=10, **fields)
 
 
-def test_job_has_the_shape_of_the_contract(api: Caller) -> None:
+def test_job_has_the_fields_of_the_contract(api: Caller) -> None:
     job = _job(api)
-    shown = api.get(f"jobs/{job.pk}/").data
-    assert shown.keys() >= {"id", "kind", "state", "progress", "result", "errors"}
-    assert (shown["id"], shown["kind"], shown["state"], shown["actor"]) == (
+    data = api.get(f"jobs/{job.pk}/").data
+    assert data.keys() >= {"id", "kind", "state", "progress", "result", "errors"}
+    assert (data["id"], data["kind"], data["state"], data["actor"]) == (
         job.pk,
         "test.count",
         "queued",
         "shop",
     )
     progress = {"done": 0, "total": 10, "unit": "rows", "rate": None, "eta_seconds": None}
-    assert shown["progress"] == progress
+    assert data["progress"] == progress
     assert [row["id"] for row in api.get("jobs/?state=queued&kind=test.count").data["results"]] == [job.pk]
-    assert said(api.get("jobs/?state=lost"))[0] == 400
-    assert said(api.get("jobs/999/")) == (404, "There is no job #999.")
+    assert refusal(api.get("jobs/?state=lost"))[0] == 400
+    assert refusal(api.get("jobs/999/")) == (404, "There is no job #999.")
 
 
 def test_pause_resume_cancel(api: Caller) -> None:
@@ -52,12 +52,12 @@ def test_pause_resume_cancel(api: Caller) -> None:
     assert api.post(f"jobs/{running.pk}/cancel/").data["wish"] == "cancel"
 
 
-def test_a_key_sees_and_steers_its_own(api: Caller, with_scopes: Callable[..., Caller]) -> None:
+def test_a_key_reads_and_steers_its_own(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     mine, other = with_scopes("imports", name="importer"), with_scopes("imports", name="stranger")
     job = _job(mine)
     assert mine.get(f"jobs/{job.pk}/").status_code == 200
-    assert said(other.get(f"jobs/{job.pk}/")) == (404, f"There is no job #{job.pk}.")
+    assert refusal(other.get(f"jobs/{job.pk}/")) == (404, f"There is no job #{job.pk}.")
     assert other.get("jobs/").data["results"] == []
-    assert said(other.post(f"jobs/{job.pk}/cancel/"))[0] == 404
+    assert refusal(other.post(f"jobs/{job.pk}/cancel/"))[0] == 404
     assert api.get(f"jobs/{job.pk}/").status_code == 200
     assert mine.post(f"jobs/{job.pk}/cancel/").data["state"] == "canceled"

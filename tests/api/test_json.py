@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdp.api.json import BadBody, OrjsonRenderer, parse
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 
 CORPORA = os.environ.get("CDP_CORPORA")
 
@@ -56,7 +56,7 @@ CORPORA = os.environ.get("CDP_CORPORA")
 @pytest.mark.django_db
 def test_bad_body_is_named(api: Caller, raw: bytes, pointer: str | None, message: str) -> None:
     answer = api.post("profiles/", raw)
-    status, detail = said(answer)
+    status, detail = refusal(answer)
     assert (status, detail[: len(message)]) == (400, message)
     assert answer.data["errors"] == ([] if pointer is None else [{"pointer": pointer, "message": detail}])
 
@@ -74,8 +74,8 @@ def test_good_bodies_come_through(raw: bytes) -> None:
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
         parse(raw)
-    except BadBody as refusal:
-        refused = str(refusal.detail)
+    except BadBody as error:
+        refused = str(error.detail)
         assert refused
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from profiles.models import Merge, Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -73,31 +73,42 @@ def test_preview_merge_history_and_undo(api: Caller) -> None:
     assert undone.keys() == {"merge_id", "winner", "loser", "kept"}
     assert (undone["winner"]["first_name"], undone["loser"]["id"], undone["kept"]) == ("Ann", old.pk, [])
     assert api.get("profiles/customer_id:C1/").data["id"] == old.pk
-    assert said(api.post(f"merges/{merge_id}/unmerge/"))[0] == 422
-    assert said(api.post("merges/999/unmerge/")) == (404, "There is no merge 999.")
+    assert refusal(api.post(f"merges/{merge_id}/unmerge/"))[0] == 422
+    assert refusal(api.post("merges/999/unmerge/")) == (404, "There is no merge 999.")
 
 
 def test_merge_that_may_not_be(api: Caller) -> None:
     ann, bob = make_profile(first_name="Ann"), make_profile(first_name="Bob")
     path = f"profiles/{ann.pk}/merge/"
-    assert said(api.post(path, {"loser_id": ann.pk})) == (422, "A profile cannot be merged into itself.")
-    assert said(api.post(path, {"loser_id": 9999})) == (404, "No profile “9999”.")
-    assert said(api.post("profiles/9999/merge/", {"loser_id": ann.pk})) == (404, "No profile “9999”.")
-    assert said(api.post(path, {"loser_id": str(bob.pk)})) == (400, "Send the id as a whole number.")
-    assert said(api.post(path, {"loser_id": bob.pk, "choices": {"first_name": "both"}})) == (
+    assert refusal(api.post(path, {"loser_id": ann.pk})) == (422, "A profile cannot be merged into itself.")
+    assert refusal(api.post(path, {"loser_id": 9999})) == (404, "No profile “9999”.")
+    assert refusal(api.post("profiles/9999/merge/", {"loser_id": ann.pk})) == (404, "No profile “9999”.")
+    for wrong in ("bob", f"{bob.pk}.0", "", True, 1.5, [bob.pk]):
+        assert refusal(api.post(path, {"loser_id": wrong})) == (400, "Send the id as a whole number.")
+    assert refusal(api.post(path, {"loser_id": bob.pk, "choices": {"first_name": "both"}})) == (
         400,
         '"both" is not a valid choice.',
     )
-    assert said(api.post(path, {"loser_id": bob.pk, "choices": {"shoe_size": "loser"}}))[0] == 400
+    assert refusal(api.post(path, {"loser_id": bob.pk, "choices": {"shoe_size": "loser"}}))[0] == 400
     assert api.post(f"profiles/{bob.pk}/lock/").data["locked"] is True
-    assert said(api.post(path, {"loser_id": bob.pk})) == (
+    assert refusal(api.post(path, {"loser_id": bob.pk})) == (
         422,
         f"Profile #{bob.pk} is locked against merging. Unlock it first.",
     )
     assert api.post(f"profiles/{bob.pk}/unlock/").data["locked"] is False
     Profile.objects.filter(pk=bob.pk).update(status="erased")
-    assert said(api.post(path, {"loser_id": bob.pk}))[0] == 422
-    assert said(api.post(f"profiles/{bob.pk}/merge/", {"loser_id": ann.pk}))[0] == 422
+    assert refusal(api.post(path, {"loser_id": bob.pk}))[0] == 422
+    assert refusal(api.post(f"profiles/{bob.pk}/merge/", {"loser_id": ann.pk}))[0] == 422
+
+
+def test_an_id_is_a_number_or_its_digits(api: Caller) -> None:
+    ann, bob, cyd = (make_profile(first_name=name).pk for name in ("Ann", "Bob", "Cyd"))
+    merged = api.post(f"profiles/{ann}/merge/", {"loser_id": str(bob)})
+    assert (merged.status_code, merged.data["winner"]["merged_ids"]) == (200, [bob])
+    batch = api.post("merges/bulk/?dry_run=true", {"pairs": [{"winner_id": str(ann), "loser_id": cyd}]})
+    assert batch.data["preview"]["merges"] == 1
+    resolved = api.post("resolve/", {"identifiers": [{"id": str(bob)}, {"id": cyd}, {"id": "7" * 19}]})
+    assert [row["id"] for row in resolved.data["results"]] == [ann, cyd, None]
 
 
 def test_stale_preview_is_a_409_and_nothing_is_merged(api: Caller) -> None:
@@ -106,11 +117,11 @@ def test_stale_preview_is_a_409_and_nothing_is_merged(api: Caller) -> None:
     api.patch(f"profiles/{bob.pk}/", {"city": "Oslo"})
     answer = api.post(f"profiles/{ann.pk}/merge/", {"loser_id": bob.pk, "preview_hash": seen})
     sentence = f"Profile #{ann.pk} or #{bob.pk} changed since the preview. Nothing was merged; look again."
-    assert said(answer) == (409, sentence)
+    assert refusal(answer) == (409, sentence)
     assert Merge.objects.count() == 0
 
 
-def test_history_by_time_and_person(api: Caller) -> None:
+def test_history_by_time_and_profile(api: Caller) -> None:
     people = [make_profile(first_name=name) for name in "ABCD"]
     first = api.post(f"profiles/{people[0].pk}/merge/", {"loser_id": people[1].pk}).data["merge_id"]
     second = api.post(f"profiles/{people[2].pk}/merge/", {"loser_id": people[3].pk}).data["merge_id"]
@@ -124,8 +135,8 @@ def test_history_by_time_and_person(api: Caller) -> None:
     undone = api.get(f"merges/?since={later}").data["results"]
     assert [(row["id"], row["undone_by"]) for row in undone] == [(first, "shop")]
     assert api.get(f"merges/{first}/").data == undone[0]
-    assert said(api.get("merges/?since=soon")) == (400, "since is a time such as 2024-05-01T12:00:00Z.")
-    assert said(api.get("merges/999/")) == (404, "There is no merge 999.")
+    assert refusal(api.get("merges/?since=soon")) == (400, "since is a time such as 2024-05-01T12:00:00Z.")
+    assert refusal(api.get("merges/999/")) == (404, "There is no merge 999.")
 
 
 def test_alternate_is_promoted(api: Caller) -> None:
@@ -133,7 +144,7 @@ def test_alternate_is_promoted(api: Caller) -> None:
     api.post(f"profiles/{ann.pk}/merge/", {"loser_id": bob.pk})
     path = f"profiles/{ann.pk}/alternates/promote/"
     assert api.post(path, {"field": "first_name", "value": "Bob"}).data["first_name"] == "Bob"
-    assert said(api.post(path, {"field": "first_name", "value": "Zoe"})) == (
+    assert refusal(api.post(path, {"field": "first_name", "value": "Zoe"})) == (
         404,
         f"Profile #{ann.pk} has no other First name like that.",
     )
@@ -149,7 +160,7 @@ def test_preview_is_masked_without_pii(with_scopes: Callable[..., Caller]) -> No
     text = (preview.content + merged.content + undone.content).decode()
     for secret in ("Annabel", "Robert", "ann@example.com", "bob@example.com"):
         assert secret not in text
-    assert said(with_scopes("profiles:write").post(f"profiles/{ann.pk}/merge/", {"loser_id": bob.pk})) == (
+    assert refusal(with_scopes("profiles:write").post(f"profiles/{ann.pk}/merge/", {"loser_id": bob.pk})) == (
         403,
         "The API key “shop” needs the scope merge for this.",
     )

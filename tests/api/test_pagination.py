@@ -44,7 +44,7 @@ def test_forwards_and_backwards_give_the_same_pages(api: Caller) -> None:
     assert api.get("profiles/?page_size=3&count=exact").data["count"] == 7
 
 
-def test_nobody_is_skipped_or_shown_twice_while_people_come_and_go(api: Caller) -> None:
+def test_nobody_is_skipped_or_listed_twice_while_profiles_come_and_go(api: Caller) -> None:
     ids = [make_profile(first_name="P").pk for _ in range(6)][::-1]
     page = api.get("profiles/?page_size=2").data
     make_profile(first_name="New")

@@ -9,14 +9,14 @@ import pytest
 
 from cdp.rights import RIGHTS, SCOPES
 from profiles.models import Profile
-from tests.api.caller import Caller, said
-from tests.api.test_docs import METHODS, api_views
+from tests.api.caller import Caller, refusal
+from tests.api.test_docs import Permission, endpoints
 from tests.profile_factory import make_profile
 
 # Open to everybody: what the API looks like is no secret.
 PUBLIC = {"v1/schema/", "v1/docs/", "^"}
 ROUTES = sorted(
-    route for route in api_views() if route not in PUBLIC and (route.endswith("/") or "." in route)
+    route for route in endpoints() if route not in PUBLIC and (route.endswith("/") or "." in route)
 )
 SAMPLES = {
     "<ref:ref>": "{id}",
@@ -44,16 +44,15 @@ def path_of(route: str, profile: Profile) -> str:
 @pytest.mark.django_db
 @pytest.mark.parametrize("route", ROUTES)
 def test_three_levels(route: str, stranger: Caller, api: Caller, with_scopes: Callable[..., Caller]) -> None:
-    view = api_views()[route]
     path = path_of(route, make_profile(first_name="Ann"))
     powerless = with_scopes("segments", name="powerless")
-    for method in (name.upper() for name in METHODS if hasattr(view, name)):
-        assert said(stranger.send(method, path, {}))[0] == 401, method
+    for method, permission in endpoints()[route].items():
+        assert refusal(stranger.send(method, path, {}))[0] == 401, method
         refused = powerless.send(method, path, {})
-        if view.permissions[method] is None:
+        if permission is None:
             assert refused.status_code not in (401, 403), method
         else:
-            assert said(refused)[0] == 403, method
+            assert refusal(refused)[0] == 403, method
             assert "powerless” needs the scope " in refused.data["detail"]
         allowed = api.send(method, path, {})
         assert allowed.status_code not in (401, 403, 405, 500), (method, allowed.status_code)
@@ -64,20 +63,23 @@ def test_three_levels(route: str, stranger: Caller, api: Caller, with_scopes: Ca
 def test_nobody_without_rights_gets_in_by_session(route: str, olga: Any) -> None:
     from django.test import Client
 
-    view = api_views()[route]
     path = path_of(route, make_profile(first_name="Ann"))
     caller = Caller(None, Client())
     caller.client.force_login(olga)
-    for method in (name.upper() for name in METHODS if hasattr(view, name)):
-        if view.permissions[method] is not None:
-            assert said(caller.send(method, path, {})) == (
+    for method, permission in endpoints()[route].items():
+        if permission is not None:
+            assert refusal(caller.send(method, path, {})) == (
                 403,
-                f"Your role does not include the permission {_first(view.permissions[method])}.",
+                f"Your role does not include the permission {_first(permission)}.",
             )
 
 
 def _first(permissions: str | tuple[str, ...]) -> str:
     return permissions if isinstance(permissions, str) else permissions[0]
+
+
+def _all(permissions: Permission) -> set[str]:
+    return {permissions} if isinstance(permissions, str) else set(permissions or ())
 
 
 # Rights of the admin that no endpoint asks for, each with the reason.
@@ -96,17 +98,16 @@ NOT_IN_THE_API = {
 
 def test_every_right_of_the_admin_opens_something_in_the_api() -> None:
     asked: set[str] = set()
-    for view in api_views().values():
-        for needed in getattr(view, "permissions", {}).values():
-            asked |= {needed} if isinstance(needed, str) else set(needed or ())
+    for permissions in endpoints().values():
+        for needed in permissions.values():
+            asked |= _all(needed)
     missing = set(RIGHTS) - asked - set(NOT_IN_THE_API)
     assert missing == set()
     assert asked & {"cdp.change_apikey", "cdp.change_user"} == set()
 
 
 def test_every_permission_an_endpoint_asks_for_is_in_some_scope() -> None:
-    held = frozenset().union(*SCOPES.values())
-    for route, view in api_views().items():
-        for needed in getattr(view, "permissions", {}).values():
-            wanted = {needed} if isinstance(needed, str) else set(needed or ())
-            assert wanted <= held, route
+    granted = frozenset().union(*SCOPES.values())
+    for route, permissions in endpoints().items():
+        for needed in permissions.values():
+            assert _all(needed) <= granted, route

@@ -9,7 +9,7 @@ import pytest
 
 from cdp.ttl_cache import forget_all
 from profiles.models import EventSchema
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -37,12 +37,12 @@ def test_the_whole_life(api: Caller) -> None:
     changed = api.patch(one, {"mode": ""}, If_Match='"1"')
     assert (changed.data["mode"], changed.data["version"], changed.data["properties"]) == ("", 2, shape)
     stale = api.patch(one, {"mode": "warn"}, If_Match='"1"')
-    assert said(stale) == (
+    assert refusal(stale) == (
         409,
         "The schema of “Subscribed” was changed by somebody else meanwhile. Look at it again; nothing was saved.",
     )
     assert api.delete(one).status_code == 204
-    assert said(api.get(one))[0] == 404
+    assert refusal(api.get(one))[0] == 404
 
 
 def test_refusals_are_the_admins_sentences(api: Caller) -> None:
@@ -53,14 +53,14 @@ def test_refusals_are_the_admins_sentences(api: Caller) -> None:
         "Say what “b” is: an object with a “type”.",
     ]
     taken = api.post("event-schemas/", {"name": "Added to Cart", "properties": {}})
-    assert said(taken) == (409, "There is a schema of “Added to Cart” already. Change that one.")
+    assert refusal(taken) == (409, "There is a schema of “Added to Cart” already. Change that one.")
     shipped = EventSchema.objects.get(name="Added to Cart")
-    assert said(api.delete(f"event-schemas/{shipped.pk}/")) == (
+    assert refusal(api.delete(f"event-schemas/{shipped.pk}/")) == (
         422,
         "“Added to Cart” ships with the product and stays. Set it to “Observe” to let everything in.",
     )
-    assert said(api.patch(f"event-schemas/{shipped.pk}/", {"name": "Y"}))[0] == 400
-    assert said(api.post("event-schemas/adopt/", {"name": "Never"})) == (
+    assert refusal(api.patch(f"event-schemas/{shipped.pk}/", {"name": "Y"}))[0] == 400
+    assert refusal(api.post("event-schemas/adopt/", {"name": "Never"})) == (
         404,
         "No event “Never” was seen yet.",
     )
@@ -104,11 +104,11 @@ def test_adopt_and_violations(api: Caller, with_scopes: Callable[..., Caller]) -
 
 def test_three_levels(api: Caller, with_scopes: Callable[..., Caller], stranger: Caller) -> None:
     body: dict[str, Any] = {"name": "Subscribed", "properties": {}}
-    assert said(stranger.get("event-schemas/"))[0] == 401
+    assert refusal(stranger.get("event-schemas/"))[0] == 401
     nobody = with_scopes("segments")
-    assert said(nobody.get("event-schemas/"))[0] == 403
-    assert said(nobody.post("event-schemas/", body))[0] == 403
+    assert refusal(nobody.get("event-schemas/"))[0] == 403
+    assert refusal(nobody.post("event-schemas/", body))[0] == 403
     reader = with_scopes("profiles:read", name="reader")
     assert reader.get("event-schemas/").status_code == 200
-    assert said(reader.post("event-schemas/", body))[0] == 403
+    assert refusal(reader.post("event-schemas/", body))[0] == 403
     assert api.post("event-schemas/", body).status_code == 201

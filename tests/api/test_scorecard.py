@@ -23,7 +23,7 @@ from profiles.models import (
     SourceAlarm,
     SourceHour,
 )
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source
 
@@ -86,9 +86,9 @@ def test_the_scorecard_has_a_row_for_every_source(api: Caller) -> None:
 
 
 def test_what_cannot_be_read_is_a_400(api: Caller) -> None:
-    assert said(api.get("scorecard/?days=8")) == (400, "days is 7, 30 or 90.")
-    assert said(api.get("scorecard/?day=7"))[0] == 400
-    assert said(api.get("scorecard/alarms/?source=x")) == (400, "source is a whole number.")
+    assert refusal(api.get("scorecard/?days=8")) == (400, "days is 7, 30 or 90.")
+    assert refusal(api.get("scorecard/?day=7"))[0] == 400
+    assert refusal(api.get("scorecard/alarms/?source=x")) == (400, "source is a whole number.")
 
 
 def test_the_same_queries_for_one_source_and_for_a_hundred(api: Caller) -> None:
@@ -163,7 +163,7 @@ def test_alarms_are_listed_filtered_and_acknowledged_once(api: Caller) -> None:
     )
     unread = api.get("scorecard/alarms/?acknowledged=false").data["results"]
     assert [row["id"] for row in unread] == [other.pk]
-    assert said(api.post("scorecard/alarms/0/acknowledge/")) == (404, "There is no alarm #0.")
+    assert refusal(api.post("scorecard/alarms/0/acknowledge/")) == (404, "There is no alarm #0.")
 
 
 def test_the_rules_are_read_and_changed(api: Caller) -> None:

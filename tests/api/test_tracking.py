@@ -19,7 +19,7 @@ from cdp.models import AuditEntry, Job
 from profiles.merging.merge import merge_profiles
 from profiles.models import Event, Receipt
 from profiles.tracking.rejected.receipts import waiting
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
@@ -101,10 +101,10 @@ def test_events_by_each_filter(api: Caller) -> None:
     assert api.get("events/?count=exact&source=shop").data["count"] == 2
     page = api.get("events/?page_size=2").data
     assert ids(api.get(page["next"].removeprefix("http://testserver"))) == [first]
-    assert said(api.get("events/?source=x")) == (400, "There is no source “x”.")
-    assert said(api.get("events/?kind=x"))[1].startswith("kind is one of track, page, ")
-    assert said(api.get("events/?when=now"))[1].startswith("There is no parameter “when” here.")
-    assert said(api.get("events/?profile=999999"))[0] == 404
+    assert refusal(api.get("events/?source=x")) == (400, "There is no source “x”.")
+    assert refusal(api.get("events/?kind=x"))[1].startswith("kind is one of track, page, ")
+    assert refusal(api.get("events/?when=now"))[1].startswith("There is no parameter “when” here.")
+    assert refusal(api.get("events/?profile=999999"))[0] == 404
 
 
 def test_events_without_personal_data(with_scopes: Callable[..., Caller]) -> None:
@@ -116,7 +116,7 @@ def test_events_without_personal_data(with_scopes: Callable[..., Caller]) -> Non
     (row,) = with_scopes("profiles:read", "pii").get("events/").data["results"]
     assert row["properties"]["email"] == EMAIL
     assert AuditEntry.objects.get(action="event.list").detail == {"events": 1}
-    assert said(with_scopes("imports", name="files").get("events/"))[0] == 403
+    assert refusal(with_scopes("imports", name="files").get("events/"))[0] == 403
 
 
 def test_lists_ask_the_same_number_of_queries(api: Caller) -> None:
@@ -180,8 +180,8 @@ def test_receipts(api: Caller) -> None:
         == ids(api.get("receipts/?message_id=m-1"))
         == [fine.pk]
     )
-    assert said(api.get("receipts/?outcome=lost"))[1].startswith("“lost” is not an outcome.")
-    assert said(api.get("receipts/?x=1"))[0] == 400
+    assert refusal(api.get("receipts/?outcome=lost"))[1].startswith("“lost” is not an outcome.")
+    assert refusal(api.get("receipts/?x=1"))[0] == 400
     row = api.get(f"receipts/{odd.pk}/").data
     assert (row["source"], row["code"], row["message_id"], row["payload"]) == (
         "Shop",
@@ -189,18 +189,18 @@ def test_receipts(api: Caller) -> None:
         "m-2",
         {"type": "page", "messageId": "m-2"},
     )
-    assert said(api.get("receipts/999999999/")) == (404, "There is no receipt #999999999.")
+    assert refusal(api.get("receipts/999999999/")) == (404, "There is no receipt #999999999.")
 
 
 def test_replay(api: Caller) -> None:
     source = make_source()
     row = reject(source, {"type": "track", "event": "Viewed", "messageId": "m-1"})
     path = f"receipts/{row.pk}/replay/"
-    assert said(api.post(path, {"payload": [1]})) == (
+    assert refusal(api.post(path, {"payload": [1]})) == (
         400,
         "An item is a JSON object, written in curly brackets.",
     )
-    assert said(api.post(path, {"fixed": {}}))[1].startswith("There is no field “fixed” here.")
+    assert refusal(api.post(path, {"fixed": {}}))[1].startswith("There is no field “fixed” here.")
     tried = api.post(
         f"{path}?dry_run=true", {"payload": {"type": "track", "event": "Viewed", "userId": "C-1"}}
     )
@@ -218,8 +218,8 @@ def test_replay(api: Caller) -> None:
         "replay_of": row.pk,
         "receipt_id": made.pk,
     }
-    assert said(api.post(path, {})) == (409, f"Item #{row.pk} was replayed already.")
-    assert said(api.post("receipts/999999999/replay/", {}))[0] == 404
+    assert refusal(api.post(path, {})) == (409, f"Item #{row.pk} was replayed already.")
+    assert refusal(api.post("receipts/999999999/replay/", {}))[0] == 404
     bare = api.post(
         f"receipts/{reject(source).pk}/replay/", {"type": "track", "event": "Viewed", "userId": "C-1"}
     )
@@ -250,7 +250,7 @@ def test_many(api: Caller) -> None:
         ({"filter": {"source": "x"}}, "There is no source “x”."),
         ({"filter": {}, "repairs": [{"do": "x"}]}, "A repair is one of rename, set, number."),
     ):
-        assert said(api.post("receipts/replay/", body)) == (400, sentence), body
+        assert refusal(api.post("receipts/replay/", body)) == (400, sentence), body
     answer = api.post(
         "receipts/replay/", {"filter": {"source": "Shop"}, "repairs": [{"do": "number", "name": "p"}]}
     )
@@ -267,7 +267,7 @@ def test_many(api: Caller) -> None:
 def test_dismiss_one(api: Caller) -> None:
     row = reject(make_source())
     path = f"receipts/{row.pk}/dismiss/"
-    assert said(api.post(path, {"reason": "x" * 301}))[0] == 400
+    assert refusal(api.post(path, {"reason": "x" * 301}))[0] == 400
     assert api.post(path, {"reason": "a test"}).data["resolution"] == "dismissed"
     assert api.post(path).data["resolution"] == "dismissed"
     assert not waiting().exists()
@@ -278,18 +278,18 @@ def test_rights_to_receipts(with_scopes: Callable[..., Caller]) -> None:
         make_source(), {"traits": {"email": EMAIL}}, problems=[{"pointer": "/traits/email", "value": EMAIL}]
     )
     reader, stranger = with_scopes("profiles:read", name="reader"), with_scopes("imports", name="files")
-    shown = reader.get(f"receipts/{row.pk}/")
-    assert EMAIL not in shown.content.decode()
-    assert shown.data["payload"] == {"traits": {"email": "•••"}}
+    answer = reader.get(f"receipts/{row.pk}/")
+    assert EMAIL not in answer.content.decode()
+    assert answer.data["payload"] == {"traits": {"email": "•••"}}
     for path in (
         f"receipts/{row.pk}/replay/",
         "receipts/replay/",
         f"receipts/{row.pk}/dismiss/",
         "receipts/dismiss/",
     ):
-        assert said(reader.post(path, {"ids": [row.pk]}))[0] == 403
+        assert refusal(reader.post(path, {"ids": [row.pk]}))[0] == 403
     for path in ("receipts/", f"receipts/{row.pk}/"):
-        assert said(stranger.get(path))[0] == 403
+        assert refusal(stranger.get(path))[0] == 403
     assert waiting().get() == row
 
 
@@ -306,21 +306,21 @@ def test_settings_and_keys_of_a_source(api: Caller, with_scopes: Callable[..., C
     ).data
     assert (changed["schema_mode"], changed["main_type"]) == ("warn", "customer_id")
     assert changed["allowed_origins"] == ["https://shop.example.com"]
-    assert said(api.patch(path, {"needs_user_hash": "yes"})) == (400, "Write true or false.")
-    assert said(api.patch(path, {"merges_per_hour": -1}))[0] == 400
-    assert said(api.patch(path, {"hash_secret": "x"}))[0] == 400
+    assert refusal(api.patch(path, {"needs_user_hash": "yes"})) == (400, "Write true or false.")
+    assert refusal(api.patch(path, {"merges_per_hour": -1}))[0] == 400
+    assert refusal(api.patch(path, {"hash_secret": "x"}))[0] == 400
     (first,) = api.get(f"{path}keys/").data["results"]
     assert (first["kind"], first["prefix"], "write_key" in first) == ("web", made["write_key"][:8], False)
     second = api.post(f"{path}keys/", {"kind": "server"})
     assert (second.status_code, second.data["prefix"]) == (201, second.data["write_key"][:8])
     turned = api.post(f"{path}keys/{first['id']}/rotate/", {"overlap_hours": 1})
     assert (turned.status_code, turned.data["kind"]) == (201, "web")
-    assert said(api.post(f"{path}keys/{first['id']}/rotate/", {}))[0] == 422
-    assert said(api.post(f"{path}keys/{turned.data['id']}/rotate/", {"overlap_hours": 999}))[0] == 400
+    assert refusal(api.post(f"{path}keys/{first['id']}/rotate/", {}))[0] == 422
+    assert refusal(api.post(f"{path}keys/{turned.data['id']}/rotate/", {"overlap_hours": 999}))[0] == 400
     ended = api.post(f"{path}keys/{second.data['id']}/revoke/").data
     assert ended["revoked_at"]
     other = make_source()
-    assert said(api.post(f"sources/{other.pk}/keys/{first['id']}/revoke/"))[0] == 404
+    assert refusal(api.post(f"sources/{other.pk}/keys/{first['id']}/revoke/"))[0] == 404
     reader = with_scopes("profiles:read", name="reader")
     assert reader.get(f"{path}keys/").status_code == 200
-    assert said(reader.post(f"{path}keys/", {"kind": "web"}))[0] == 403
+    assert refusal(reader.post(f"{path}keys/", {"kind": "web"}))[0] == 403

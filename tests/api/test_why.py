@@ -14,7 +14,7 @@ from cdp.models import AuditEntry
 from profiles.identity.resolve import find_profile
 from profiles.models import DuplicatePair, Merge
 from profiles.pairs.verdicts import set_verdict
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.duplicates.causes import ANN, CAUSES, Expected, made, root_of, shop_api, site
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def pair_of(expected: Expected) -> int:
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_each_cause_is_told_for_a_pair_and_for_any_two(api: Caller, name: str) -> None:
+def test_each_cause_is_named_for_a_pair_and_for_any_two(api: Caller, name: str) -> None:
     expected = CAUSES[name]()
     answer = api.get(f"profiles/{expected.a}/why/{expected.b}/")
     assert answer.status_code == 200, answer.data
@@ -75,22 +75,22 @@ def test_a_pair_is_fixed_by_its_number(api: Caller) -> None:
     done = api.post(f"duplicates/{pair}/why/fix/", {"code": "promote_identifier"})
     assert (done.status_code, done.data["joined"]) == (200, True)
     answer = api.get(f"duplicates/{pair}/why/")
-    assert said(answer)[0] == 422
-    assert "are one person already" in said(answer)[1]
+    assert refusal(answer)[0] == 422
+    assert "are one person already" in refusal(answer)[1]
 
 
 def test_two_are_named_by_any_identifier(api: Caller) -> None:
     expected = CAUSES["id_under_attributes"]()
     answer = api.get(f"profiles/{expected.a}/why/customer_id:C-20417/")
     assert answer.data["b"] == expected.b
-    assert said(api.get(f"profiles/{expected.a}/why/email:nobody@example.com/")) == (
+    assert refusal(api.get(f"profiles/{expected.a}/why/email:nobody@example.com/")) == (
         404,
         "No profile “email:nobody@example.com”.",
     )
 
 
 @pytest.mark.parametrize("name", CAUSES)
-def test_a_key_without_pii_sees_everything_masked(with_scopes: Callable[..., Caller], name: str) -> None:
+def test_a_key_without_pii_gets_everything_masked(with_scopes: Callable[..., Caller], name: str) -> None:
     expected = CAUSES[name]()
     answer = with_scopes("profiles:read", "merge").get(f"profiles/{expected.a}/why/{expected.b}/")
     assert answer.status_code == 200
@@ -111,12 +111,12 @@ def test_who_may(with_scopes: Callable[..., Caller], stranger: Caller) -> None:
     assert with_scopes("exports").get(path).status_code == 403
     reader = with_scopes("profiles:read")
     assert reader.get(path).status_code == 200
-    assert said(reader.post(f"{path}fix/", {"code": "promote_identifier"})) == (
+    assert refusal(reader.post(f"{path}fix/", {"code": "promote_identifier"})) == (
         403,
         "The API key “shop” needs the scope merge for this.",
     )
     merger = with_scopes("merge")
-    assert said(merger.post(f"{path}fix/", {"code": "promote_identifier"})) == (
+    assert refusal(merger.post(f"{path}fix/", {"code": "promote_identifier"})) == (
         403,
         "“Promote to identifier and join” needs the permission profiles.add_identifier, which you do not have.",
     )
@@ -128,13 +128,13 @@ def test_refusals_are_sentences(api: Caller) -> None:
     expected = CAUSES["update_instead_of_identify"]()
     path = f"profiles/{expected.a}/why/{expected.b}/fix/"
     assert api.post(path, {}).status_code == 400
-    assert said(api.post(path, {"code": "magic"})) == (
+    assert refusal(api.post(path, {"code": "magic"})) == (
         422,
         f"“magic” mends nothing between #{expected.a} and #{expected.b}. Offered: promote_identifier, keep_apart.",
     )
-    assert said(api.post(path, {"code": "promote_identifier", "preview_hash": "old"}))[0] == 409
-    assert said(api.get("duplicates/0/why/")) == (404, "There is no pair 0.")
-    assert said(api.get(f"profiles/{expected.a}/why/{expected.a}/")) == (
+    assert refusal(api.post(path, {"code": "promote_identifier", "preview_hash": "old"}))[0] == 409
+    assert refusal(api.get("duplicates/0/why/")) == (404, "There is no pair 0.")
+    assert refusal(api.get(f"profiles/{expected.a}/why/{expected.a}/")) == (
         422,
         f"“{expected.a}” and “{expected.a}” are one person already: #{expected.a}.",
     )

@@ -15,7 +15,7 @@ from cdp.api import idempotency
 from cdp.models import AuditEntry, IdempotencyKey, OutboxMessage, Webhook
 from imports.models import Import
 from profiles.models import Change, Event, Note, Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 
@@ -35,8 +35,8 @@ def test_same_key_gets_the_saved_answer(api: Caller) -> None:
         "This Idempotency-Key was already used for another request."
         " Use a new key, or send exactly the same request."
     )
-    assert said(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k1")) == (422, sentence)
-    assert said(api.post("profiles/?upsert=true", body, Idempotency_Key="k1")) == (422, sentence)
+    assert refusal(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k1")) == (422, sentence)
+    assert refusal(api.post("profiles/?upsert=true", body, Idempotency_Key="k1")) == (422, sentence)
     assert api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2").status_code == 201
 
 
@@ -55,7 +55,7 @@ def test_upload_sent_twice_is_one_import(api: Caller) -> None:
     assert (first.status_code, again.status_code) == (201, 201)
     assert (again.content, again["Idempotent-Replayed"]) == (first.content, "true")
     assert Import.objects.count() == 1
-    assert said(upload(b"email\nbob@example.com\n"))[0] == 422
+    assert refusal(upload(b"email\nbob@example.com\n"))[0] == 422
 
 
 @pytest.mark.django_db
@@ -69,7 +69,7 @@ def test_refusal_is_saved_too_but_a_fault_is_not(api: Caller, monkeypatch: pytes
 
     with monkeypatch.context() as patch:
         patch.setattr("profiles.api.profiles.create_profile", _shutdown)
-        assert said(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2"))[0] == 503
+        assert refusal(api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2"))[0] == 503
     assert api.post("profiles/", {"first_name": "Bob"}, Idempotency_Key="k2").status_code == 201
 
 
@@ -88,7 +88,7 @@ def test_keys_of_different_callers_do_not_meet(with_scopes: Callable[..., Caller
 @pytest.mark.parametrize("key", ["", "x" * 256, "kö", "a\tb"])
 def test_key_that_is_none_is_refused(api: Caller, key: str) -> None:
     answer = api.post("profiles/", {"first_name": "Ann"}, Idempotency_Key=key)
-    assert said(answer) == (400, "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    assert refusal(answer) == (400, "An Idempotency-Key has 1 to 255 visible ASCII characters.")
 
 
 @pytest.mark.django_db
@@ -246,8 +246,8 @@ def test_every_write_can_be_rehearsed(api: Caller, method: str, path: str, body:
 def test_rehearsal_refuses_what_the_write_would(api: Caller) -> None:
     ann = make_profile(email="ann@example.com")
     sentence = f"email ann@example.com already belongs to profile #{ann.pk}."
-    assert said(api.post("profiles/?dry_run=true", {"email": "ann@example.com"})) == (409, sentence)
-    assert said(api.post("profiles/?dry_run=maybe", {"first_name": "B"})) == (
+    assert refusal(api.post("profiles/?dry_run=true", {"email": "ann@example.com"})) == (409, sentence)
+    assert refusal(api.post("profiles/?dry_run=maybe", {"first_name": "B"})) == (
         400,
         "dry_run is true or false.",
     )

@@ -14,7 +14,7 @@ from cdp.jobs import run_to_end
 from cdp.models import Job
 from imports.models import Import
 from profiles.models import AttributeDefinition, Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +58,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
     assert (answer.data["file"]["encoding"], answer.data["file"]["delimiter"]) == ("utf-8", ",")
     assert answer.data["mapping"]["email"] == {"to": "email", "policy": "fill_if_empty"}
     assert answer.data["counts"]["rows"] == 0
-    assert said(api.post(f"{path}apply/")) == (
+    assert refusal(api.post(f"{path}apply/")) == (
         409,
         "This import is planning; only a planned one can be applied.",
     )
@@ -90,7 +90,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
     assert plan[0] == ["line", "outcome", "profile_id", "same_person_as_line", "changes", "problem"]
     assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
     assert plan[3][3] == "2"
-    assert said(api.post(f"{path}apply/", {"revision": 9}))[0] == 409
+    assert refusal(api.post(f"{path}apply/", {"revision": 9}))[0] == 409
     applied = api.post(f"{path}apply/", {"revision": planned["revision"]})
     assert (applied.status_code, applied.data["state"]) == (202, "applying")
     work(applied)
@@ -113,9 +113,12 @@ def test_the_way_of_an_import(api: Caller) -> None:
     ]
     assert [row["id"] for row in api.get("imports/").data["results"]] == [done["id"]]
     assert api.get("imports/?state=failed").data["results"] == []
-    assert said(api.post(f"{path}apply/")) == (409, "This import is done; only a planned one can be applied.")
-    assert said(api.post(f"{path}pause/")) == (409, "This import is done; nothing is running.")
-    assert said(api.get("imports/999999/")) == (404, "There is no import #999999.")
+    assert refusal(api.post(f"{path}apply/")) == (
+        409,
+        "This import is done; only a planned one can be applied.",
+    )
+    assert refusal(api.post(f"{path}pause/")) == (409, "This import is done; nothing is running.")
+    assert refusal(api.get("imports/999999/")) == (404, "There is no import #999999.")
 
 
 def test_a_corrected_file_of_rejected_rows_goes_in(api: Caller) -> None:
@@ -156,7 +159,7 @@ def test_mapping_and_options(api: Caller) -> None:
     assert (changed.data["state"], changed.data["revision"]) == ("planning", import_["revision"] + 1)
     work(changed)
     assert api.get(f"imports/{import_['id']}/").data["counts"]["unchanged"] == 1
-    assert said(api.post(f"imports/{import_['id']}/apply/", {"revision": import_["revision"]})) == (
+    assert refusal(api.post(f"imports/{import_['id']}/apply/", {"revision": import_["revision"]})) == (
         409,
         "The mapping was changed after this plan was shown. Look at the new plan.",
     )
@@ -212,7 +215,7 @@ def test_where_in_the_mapping_it_is_wrong(api: Caller) -> None:
 def test_a_file_over_the_limit(api: Caller, settings: Any) -> None:
     settings.CDP_IMPORT_MAX_BYTES = 10
     answer = send(api)
-    assert said(answer)[0] == 413
+    assert refusal(answer)[0] == 413
     assert answer.data["detail"].startswith("The file has ")
 
 
@@ -222,7 +225,7 @@ def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:
 
     reader = Caller(create_key(name="reader", scopes=("profiles:read",), actor=Actor.system()))
     assert send(reader).status_code == 403
-    assert said(reader.get("imports/")) == (403, "The API key “reader” needs the scope imports for this.")
+    assert refusal(reader.get("imports/")) == (403, "The API key “reader” needs the scope imports for this.")
     assert not Import.objects.exists()
     work(send(api))
     other = Caller(create_key(name="other", scopes=("imports",), actor=Actor.system()))

@@ -28,7 +28,7 @@ from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles, restore_profile
 from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 from profiles.tracking.sources.write_keys import Sender
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.imports.files import applied
 from tests.profile_factory import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender
@@ -289,7 +289,7 @@ def test_api(shop: Sender) -> None:
         False,
     )
     wrong = api.post("identifiers/confirm/", {"type": "email", "value": "x@example.com"})
-    assert said(wrong) == (404, "Nobody waits for email “x@example.com” to be confirmed.")
+    assert refusal(wrong) == (404, "Nobody waits for email “x@example.com” to be confirmed.")
     assert api.post("identifiers/confirm/", {"type": "email"}).status_code == 400
 
 

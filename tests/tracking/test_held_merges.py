@@ -21,7 +21,7 @@ from profiles.editing import set_lock
 from profiles.models import Change, HeldMerge, Identifier, IdentifierType, LinkInterval, Merge, Profile
 from profiles.tracking.rejected.decide_held import decide_held_merge, decide_held_merges
 from profiles.tracking.sources.write_keys import Sender
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, send_item, track
 
@@ -240,7 +240,7 @@ def test_api(held_merge: HeldMerge, web: Sender) -> None:
     assert (rows[1]["value"], rows[1]["people"], rows[1]["other_id"]) == ("tablet", 3, who("2").pk)
     masked = with_scopes("admin").get("held-joins/").data["results"]
     assert {row["value"] for row in masked} == {"ta•••"}
-    assert said(api.get("held-joins/?state=eaten"))[0] == 400
+    assert refusal(api.get("held-joins/?state=eaten"))[0] == 400
     assert api.get("held-joins/?sauce=1").status_code == 400
     path = f"held-joins/{held_merge.pk}/decide/"
     assert with_scopes("profiles:write").post(path, {"decision": "block"}).status_code == 403
@@ -249,7 +249,7 @@ def test_api(held_merge: HeldMerge, web: Sender) -> None:
     assert HeldMerge.objects.filter(state="open").count() == 2
     done = with_scopes("admin").post(path, {"decision": "shared"}).data
     assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
-    assert said(api.post(path, {"decision": "merge"})) == (
+    assert refusal(api.post(path, {"decision": "merge"})) == (
         409,
         f"Held join {held_merge.pk} was decided already: shared device.",
     )

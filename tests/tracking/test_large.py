@@ -22,7 +22,7 @@ from profiles.models import Event, Receipt, Source
 from profiles.tracking.rejected.receipts import waiting
 from profiles.tracking.rejected.replay import replay_many, replay_receipt
 from profiles.tracking.sources.sources import create_source
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.tracking.rejected import reject
 
 pytestmark = pytest.mark.django_db
@@ -125,8 +125,8 @@ def test_a_small_item_in_a_large_batch_is_kept_without_the_batchs_context(
     row = waiting().first()
     assert row is not None
     assert (row.payload["properties"], "context" in row.payload) == ({}, False)
-    said = "The batch's context has 40,008 bytes, which count for every item; it is not kept here."
-    assert problems(row)[1] == ("/context", said)
+    sentence = "The batch's context has 40,008 bytes, which count for every item; it is not kept here."
+    assert problems(row)[1] == ("/context", sentence)
     assert replay_receipt(receipt_id=row.pk, actor=actor).outcome == "applied"
 
 
@@ -199,10 +199,10 @@ def test_api(write_key: str) -> None:
     reader = Caller(create_key(name="reader", scopes=["profiles:read"], actor=SYSTEM))
     assert none.get(path).status_code == 403
     assert reader.post(f"{path}replay/", {}).status_code == 403
-    refused = said(api.post(f"{path}replay/", {}))
+    refused = refusal(api.post(f"{path}replay/", {}))
     assert refused[0] == 422
     assert refused[1].endswith(" bytes; 32,768 are taken. Make it smaller, then replay it.")
-    large = said(api.post(f"{path}replay/", {"payload": {**LARGE, "a": 1}}))
+    large = refusal(api.post(f"{path}replay/", {"payload": {**LARGE, "a": 1}}))
     assert large[0] == 400
     assert large[1].startswith("An item has at most 32,768 bytes; this one has 40,")
     assert api.post(f"{path}replay/", {"payload": {**LARGE, "properties": {}}}).data["outcome"] == "applied"

@@ -36,7 +36,7 @@ from profiles.privacy.delete import delete_profiles
 from profiles.tracking.rejected.decide_held import decide_held_merge
 from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
 from profiles.tracking.sources.write_keys import Sender
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 from tests.tracking.calls import events_of, holder, identify, make_sender, track
 
@@ -317,10 +317,10 @@ def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> Non
     decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldMerge.objects.latest("pk")
-    said = (
+    sentence = (
         f"^Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
     )
-    with pytest.raises(Conflict, match=said):
+    with pytest.raises(Conflict, match=sentence):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
@@ -391,7 +391,7 @@ def test_api(held_merge: HeldMerge) -> None:
         2,
     )
     assert (done["message"], done["profile_id"]) == ("The join waits again.", who("2").pk)
-    assert said(api.post(path)) == (
+    assert refusal(api.post(path)) == (
         409,
         f"Held join {held_merge.pk} is open: there is no decision to take back.",
     )

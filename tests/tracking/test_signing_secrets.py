@@ -20,7 +20,7 @@ from profiles.models import Identifier, Source
 from profiles.tracking.sources.signing_secrets import revoke_old_secret, rotate_secret
 from profiles.tracking.sources.user_hash import is_signed, sign_user
 from profiles.tracking.sources.write_keys import Sender
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.tracking.calls import identify, make_sender
 
 pytestmark = pytest.mark.django_db
@@ -159,8 +159,8 @@ def test_page(web: Sender, client: Client, ada: User, vic: User, olga: User) -> 
     bad = client.post(url("secret_rotate"), {"overlap_days": "x"}, follow=True).content.decode()
     assert "Write a number of days from 0 to 365, or nothing for “until it is revoked”." in bad
     text = client.post(url("secret_rotate"), {"overlap_days": "revoked"}, follow=True).content.decode()
-    said = "The new secret counts from now on. The old one is taken until it is revoked. Copy the new one to your"
-    assert said in text
+    sentence = "The new secret counts from now on. The old one is taken until it is revoked. Copy the new one to your"
+    assert sentence in text
     new = stored(web.source).hash_secret
     assert (new in text, web.source.hash_secret in text, "Rotate the secret" in text) == (True, True, False)
     assert text.count('<span class="sub">never</span>') == 2
@@ -190,16 +190,16 @@ def test_api(web: Sender) -> None:
     assert turned.data["old"]["prefix"] == first["prefix"]
     left = datetime.datetime.fromisoformat(turned.data["old"]["expires_at"]) - timezone.now()
     assert datetime.timedelta(days=6, hours=23) < left <= datetime.timedelta(days=7)
-    assert said(api.post(f"{path}rotate/", {}))[0] == 422
+    assert refusal(api.post(f"{path}rotate/", {}))[0] == 422
     assert api.post(f"{path}revoke/").data["old"] is None
-    assert said(api.post(f"{path}revoke/")) == (
+    assert refusal(api.post(f"{path}revoke/")) == (
         422,
         "“Shop” takes one secret only; no old one is left to revoke.",
     )
     assert api.post(f"{path}rotate/", {"overlap_days": None}).data["old"]["expires_at"] is None
     api.post(f"{path}revoke/")
     refused = api.post(f"{path}rotate/", {"overlap_days": 999})
-    assert said(refused)[0] == 400
+    assert refusal(refused)[0] == 400
     assert refused.data["errors"][0]["pointer"] == "/overlap_days"
     assert api.get("sources/9999/signing-secret/").status_code == 404
     assert api.post("sources/9999/signing-secret/rotate/", {}).status_code == 404

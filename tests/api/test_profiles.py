@@ -11,13 +11,13 @@ from django.test.utils import CaptureQueriesContext
 
 from cdp.models import AuditEntry
 from profiles.models import AttributeDefinition, Change, Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
 
-def test_made_person_has_the_shape_of_the_contract(api: Caller) -> None:
+def test_new_profile_has_the_fields_of_the_contract(api: Caller) -> None:
     AttributeDefinition.objects.create(name="plan", type="text")
     answer = api.post(
         "profiles/",
@@ -73,7 +73,7 @@ def test_made_person_has_the_shape_of_the_contract(api: Caller) -> None:
     "ref",
     ["{id}", "email:ANN@example.com", "email:ann%40example.com", "customer_id:A%2F7", "customer_id:A/7"],
 )
-def test_person_is_found_by_any_reference_with_and_without_slash(api: Caller, ref: str) -> None:
+def test_profile_is_found_by_any_reference_with_and_without_slash(api: Caller, ref: str) -> None:
     ann = make_profile(email="ann@example.com", identifiers=[("customer_id", "A/7")])
     for path in (f"profiles/{ref.format(id=ann.pk)}", f"profiles/{ref.format(id=ann.pk)}/"):
         assert api.get(path).data["id"] == ann.pk
@@ -81,20 +81,20 @@ def test_person_is_found_by_any_reference_with_and_without_slash(api: Caller, re
         assert api.get(f"profiles/{ref.format(id=ann.pk)}/{part}").status_code == 200
 
 
-def test_unknown_person_is_a_problem(api: Caller) -> None:
-    assert said(api.get("profiles/4711/")) == (404, "No profile “4711”.")
-    assert said(api.get("profiles/email:nobody@example.com/")) == (
+def test_unknown_profile_is_a_problem(api: Caller) -> None:
+    assert refusal(api.get("profiles/4711/")) == (404, "No profile “4711”.")
+    assert refusal(api.get("profiles/email:nobody@example.com/")) == (
         404,
         "No profile “email:nobody@example.com”.",
     )
-    assert said(api.get("profiles/nonsense/"))[0] == 404
-    assert said(api.get("profiles/9223372036854775808/"))[0] == 404
+    assert refusal(api.get("profiles/nonsense/"))[0] == 404
+    assert refusal(api.get("profiles/9223372036854775808/"))[0] == 404
 
 
 def test_taken_identifier_names_its_holder_and_upsert_updates_them(api: Caller) -> None:
     ann = make_profile(email="ann@example.com", first_name="Ann")
     answer = api.post("profiles/", {"email": "ann@example.com", "city": "Oslo"})
-    assert said(answer) == (409, f"email ann@example.com already belongs to profile #{ann.pk}.")
+    assert refusal(answer) == (409, f"email ann@example.com already belongs to profile #{ann.pk}.")
     assert (answer.data["code"], answer.data["profile_id"]) == ("identifier_taken", ann.pk)
     answer = api.post(
         "profiles/?upsert=true",
@@ -114,14 +114,14 @@ def test_taken_identifier_names_its_holder_and_upsert_updates_them(api: Caller) 
     assert Profile.objects.count() == 1
 
 
-def test_upsert_of_two_people_is_refused(api: Caller) -> None:
+def test_upsert_of_two_profiles_is_refused(api: Caller) -> None:
     ann, bob = make_profile(email="ann@example.com"), make_profile(identifiers=[("customer_id", "B")])
     body = {"email": "ann@example.com", "identifiers": [{"type": "customer_id", "value": "B"}]}
     sentence = (
         f"These identifiers lead to 2 people: #{ann.pk} and #{bob.pk}."
         " Merge them first, or send fewer identifiers."
     )
-    assert said(api.post("profiles/?upsert=true", body)) == (409, sentence)
+    assert refusal(api.post("profiles/?upsert=true", body)) == (409, sentence)
 
 
 def test_every_wrong_value_is_pointed_at_and_nothing_is_kept(api: Caller) -> None:
@@ -162,9 +162,9 @@ def test_every_wrong_value_is_pointed_at_and_nothing_is_kept(api: Caller) -> Non
         ({"attributes": []}, "/attributes", 'Expected a dictionary of items but got type "list".'),
     ],
 )
-def test_wrong_shape_is_pointed_at(api: Caller, body: Any, pointer: str, message: str) -> None:
+def test_wrong_body_is_pointed_at(api: Caller, body: Any, pointer: str, message: str) -> None:
     answer = api.post("profiles/", body)
-    assert said(answer) == (400, message)
+    assert refusal(answer) == (400, message)
     assert answer.data["errors"] == [{"pointer": pointer, "message": message}]
 
 
@@ -187,16 +187,16 @@ def test_patch_sets_clears_and_leaves_the_rest(api: Caller) -> None:
     }
     answer = api.patch(f"profiles/{ann.pk}/", body)
     assert answer.status_code == 200
-    shown = answer.data
-    assert (shown["first_name"], shown["last_name"], shown["city"], shown["attributes"]) == (
+    data = answer.data
+    assert (data["first_name"], data["last_name"], data["city"], data["attributes"]) == (
         "Ann",
         "Lee",
         None,
         {},
     )
-    assert shown["tags"] == ["keep", "new"]
-    told = Change.objects.filter(profile=ann).order_by("-id").values_list("key__name", "source__channel")
-    assert set(told[:3]) == {("shop", "api")}
+    assert data["tags"] == ["keep", "new"]
+    entries = Change.objects.filter(profile=ann).order_by("-id").values_list("key__name", "source__channel")
+    assert set(entries[:3]) == {("shop", "api")}
     assert api.get("profiles/customer_id:C1/").data["id"] == ann.pk
 
 
@@ -208,22 +208,22 @@ def test_second_editor_gets_a_409_instead_of_overwriting(api: Caller) -> None:
         f"Profile #{ann.pk} was changed by shop since you opened it."
         " Nothing was saved; look again and repeat."
     )
-    assert said(api.patch(f"profiles/{ann.pk}/", {"city": "Rome"}, If_Match=seen)) == (409, sentence)
-    assert said(api.patch(f"profiles/{ann.pk}/", {"city": "Rome", "version": 1})) == (409, sentence)
-    assert said(api.delete(f"profiles/{ann.pk}/", If_Match=seen)) == (409, sentence)
+    assert refusal(api.patch(f"profiles/{ann.pk}/", {"city": "Rome"}, If_Match=seen)) == (409, sentence)
+    assert refusal(api.patch(f"profiles/{ann.pk}/", {"city": "Rome", "version": 1})) == (409, sentence)
+    assert refusal(api.delete(f"profiles/{ann.pk}/", If_Match=seen)) == (409, sentence)
     assert api.get(f"profiles/{ann.pk}/").data["city"] == "Oslo"
-    assert said(api.patch(f"profiles/{ann.pk}/", {}, If_Match="x")) == (
+    assert refusal(api.patch(f"profiles/{ann.pk}/", {}, If_Match="x")) == (
         400,
         'If-Match holds the version in quotes, for example "7".',
     )
 
 
-def test_deleted_person_is_gone_and_comes_back(api: Caller) -> None:
+def test_deleted_profile_is_gone_and_comes_back(api: Caller) -> None:
     ann = make_profile(email="ann@example.com")
     assert api.delete(f"profiles/{ann.pk}/", {"reason": "asked"}).status_code == 204
-    assert said(api.get(f"profiles/{ann.pk}/")) == (404, f"No profile “{ann.pk}”.")
+    assert refusal(api.get(f"profiles/{ann.pk}/")) == (404, f"No profile “{ann.pk}”.")
     assert api.get("profiles/").data["results"] == []
-    assert said(api.delete(f"profiles/{ann.pk}/"))[0] == 404
+    assert refusal(api.delete(f"profiles/{ann.pk}/"))[0] == 404
     other = api.post("profiles/", {"email": "ann@example.com"}).data
     restored = api.post(f"profiles/{ann.pk}/restore/")
     assert restored.status_code == 200
@@ -231,10 +231,10 @@ def test_deleted_person_is_gone_and_comes_back(api: Caller) -> None:
         {"type": "email", "value": "ann@example.com", "profile_id": other["id"]}
     ]
     assert api.get(f"profiles/{ann.pk}/").status_code == 200
-    assert said(api.post(f"profiles/{ann.pk}/restore/")) == (422, f"Profile #{ann.pk} is not deleted.")
+    assert refusal(api.post(f"profiles/{ann.pk}/restore/")) == (422, f"Profile #{ann.pk} is not deleted.")
 
 
-def test_list_filters_and_says_why_somebody_was_found(api: Caller) -> None:
+def test_list_filters_and_says_why_a_profile_was_found(api: Caller) -> None:
     ann = make_profile(first_name="Ann", email="ann@example.com", country="PL", tags=["vip"])
     make_profile(first_name="Bob")
     for query in (
@@ -251,13 +251,13 @@ def test_list_filters_and_says_why_somebody_was_found(api: Caller) -> None:
     )
 
 
-def test_deleted_people_are_listed_for_who_may_restore_them(
+def test_deleted_profiles_are_listed_for_who_may_restore_them(
     api: Caller, with_scopes: Callable[..., Caller]
 ) -> None:
     ann = make_profile(first_name="Ann")
     api.delete(f"profiles/{ann.pk}/")
     assert [row["id"] for row in api.get("profiles/?status=deleted").data["results"]] == [ann.pk]
-    assert said(with_scopes("profiles:read").get("profiles/?status=deleted")) == (
+    assert refusal(with_scopes("profiles:read").get("profiles/?status=deleted")) == (
         403,
         "The API key “shop” needs the scope privacy for this.",
     )
@@ -268,7 +268,10 @@ def test_deleted_people_are_listed_for_who_may_restore_them(
     [
         ("emial=x", "There is no parameter “emial” here. Known parameters: "),
         ("attributes.fax=1", "There is no attribute “fax”."),
-        ("type=robot", "Select a valid choice. robot is not one of the available choices."),
+        ("type=robot", "“robot” is none of recognized, anonymous."),
+        ("status=gone", "“gone” is none of live, deleted."),
+        ("locked=banana", "“banana” is neither true nor false."),
+        ("duplicates=perhaps", "“perhaps” is neither true nor false."),
         ("created_at_after=soon", "“soon” is not a date. Write it like 2026-03-01 or 2026-03-01T14:30:00Z."),
         ("identifier=fax:1", "“fax” is not an identifier type. Known types: "),
         ("page_size=0", "page_size is a number from 1 to 500."),
@@ -283,7 +286,7 @@ def test_deleted_people_are_listed_for_who_may_restore_them(
 )
 def test_filter_that_cannot_be_read_is_named(api: Caller, query: str, message: str) -> None:
     answer = api.get(f"profiles/?{query}")
-    status, detail = said(answer)
+    status, detail = refusal(answer)
     assert (status, detail[: len(message)]) == (400, message)
     assert answer.data["errors"][0]["parameter"] == query.partition("=")[0]
 
@@ -389,7 +392,7 @@ def test_resolve_answers_in_order_in_constant_queries(api: Caller) -> None:
     assert len(answer.data["results"]) == 5000
     assert len(many) == len(few)
     too_many = api.post("resolve/", {"identifiers": [{"id": 1}] * 5001})
-    assert said(too_many) == (400, "At most 5,000 identifiers in one call; these are 5,001.")
+    assert refusal(too_many) == (400, "At most 5,000 identifiers in one call; these are 5,001.")
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,7 @@ def test_resolve_answers_in_order_in_constant_queries(api: Caller) -> None:
         ({}, "/identifiers"),
         ({"identifiers": {}}, "/identifiers"),
         ({"identifiers": [1]}, "/identifiers/0"),
-        ({"identifiers": [{"id": "1"}]}, "/identifiers/0"),
+        ({"identifiers": [{"id": "one"}]}, "/identifiers/0"),
         ({"identifiers": [{"id": True}]}, "/identifiers/0"),
         ({"identifiers": [{"id": 2**63}]}, ""),
         ({"identifiers": [{"id": 1, "type": "email", "value": "x"}]}, "/identifiers/0"),
@@ -408,5 +411,5 @@ def test_resolve_answers_in_order_in_constant_queries(api: Caller) -> None:
 )
 def test_resolve_points_at_what_it_cannot_read(api: Caller, body: Any, pointer: str) -> None:
     answer = api.post("resolve/", body)
-    assert said(answer)[0] == 400
+    assert refusal(answer)[0] == 400
     assert answer.data["errors"][0]["pointer"] in (pointer, "/identifiers/0/id")

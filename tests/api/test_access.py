@@ -20,7 +20,7 @@ from cdp.api.keys import revoke_key
 from cdp.api.throttling import _now as window_now
 from cdp.models import ApiKey, AuditEntry, RateWindow, User
 from profiles.models import Profile
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are made i
 def test_key_opens_and_is_kept_as_a_hash(api: Caller, stranger: Caller) -> None:
     assert api.key is not None
     refused = stranger.get("profiles/")
-    assert said(refused) == (401, SIGN_IN)
+    assert refusal(refused) == (401, SIGN_IN)
     assert refused["WWW-Authenticate"] == 'Bearer realm="api"'
     assert api.get("profiles/").status_code == 200
     kept = ApiKey.objects.get()
@@ -42,18 +42,18 @@ def test_key_opens_and_is_kept_as_a_hash(api: Caller, stranger: Caller) -> None:
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "bearer  ", "Bearer \xff"])
 def test_unknown_key_is_a_401(stranger: Caller, header: str) -> None:
     sentence = "This API key is not known here. Check that it was copied whole."
-    assert said(stranger.get("profiles/", Authorization=header)) == (401, sentence)
+    assert refusal(stranger.get("profiles/", Authorization=header)) == (401, sentence)
 
 
 @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "nonsense", ""])
-def test_other_schemes_are_told_what_to_send(stranger: Caller, header: str) -> None:
-    assert said(stranger.get("profiles/", Authorization=header)) == (401, SIGN_IN)
+def test_other_schemes_learn_what_to_send(stranger: Caller, header: str) -> None:
+    assert refusal(stranger.get("profiles/", Authorization=header)) == (401, SIGN_IN)
 
 
 def test_revoked_key_ends_with_the_next_request(api: Caller) -> None:
     assert api.get("profiles/").status_code == 200
     revoke_key(key_id=ApiKey.objects.get().pk, actor=Actor.system())
-    assert said(api.get("profiles/")) == (401, "The API key “shop” was revoked. Use another key.")
+    assert refusal(api.get("profiles/")) == (401, "The API key “shop” was revoked. Use another key.")
     assert list(AuditEntry.objects.filter(action__startswith="key.").values_list("action", flat=True)) == [
         "key.revoke",
         "key.create",
@@ -78,11 +78,11 @@ def test_missing_scope_is_a_403_that_names_it(with_scopes: Callable[..., Caller]
     reader = with_scopes("profiles:read")
     ann = make_profile()
     assert reader.get(f"profiles/{ann.pk}/").status_code == 200
-    assert said(reader.patch(f"profiles/{ann.pk}/", {"city": "Oslo"})) == (
+    assert refusal(reader.patch(f"profiles/{ann.pk}/", {"city": "Oslo"})) == (
         403,
         "The API key “shop” needs the scope profiles:write for this.",
     )
-    assert said(reader.get("audit/")) == (403, "The API key “shop” needs the scope admin for this.")
+    assert refusal(reader.get("audit/")) == (403, "The API key “shop” needs the scope admin for this.")
 
 
 def test_session_works_and_writes_need_the_csrf_token(sam: User, vic: User) -> None:
@@ -90,16 +90,19 @@ def test_session_works_and_writes_need_the_csrf_token(sam: User, vic: User) -> N
     client.force_login(sam)
     page = Caller(None, client)
     assert page.get("profiles/").status_code == 200
-    assert said(page.post("profiles/", {"first_name": "Ann"})) == (403, "CSRF Failed: CSRF cookie not set.")
+    assert refusal(page.post("profiles/", {"first_name": "Ann"})) == (
+        403,
+        "CSRF Failed: CSRF cookie not set.",
+    )
     assert Profile.objects.count() == 0
     open_page = Caller(None, Client())
     open_page.client.force_login(vic)
-    assert said(open_page.post("profiles/", {"first_name": "Ann"})) == (
+    assert refusal(open_page.post("profiles/", {"first_name": "Ann"})) == (
         403,
         "Your role does not include the permission profiles.add_profile.",
     )
     User.objects.filter(pk=sam.pk).update(is_active=False)
-    assert said(page.get("profiles/")) == (401, SIGN_IN)
+    assert refusal(page.get("profiles/")) == (401, SIGN_IN)
 
 
 def test_a_browser_that_is_signed_in_writes_with_the_token(sam: User, ada: User) -> None:
@@ -115,7 +118,7 @@ def test_a_browser_that_is_signed_in_writes_with_the_token(sam: User, ada: User)
     assert page.patch(path, {"city": "Oslo"}, X_CSRFToken=token).status_code == 200
     assert Profile.objects.get().city == "Oslo"
     refused = "CSRF Failed: CSRF token missing."
-    assert said(page.post("profiles/", {"first_name": "Bob"})) == (403, refused)
+    assert refusal(page.post("profiles/", {"first_name": "Bob"})) == (403, refused)
     form = {"csrfmiddlewaretoken": token, "file": io.BytesIO(b"email\n")}
     client.force_login(ada)
     assert client.post("/api/v1/imports/", form).status_code == 403
@@ -129,10 +132,10 @@ def test_unknown_addresses_and_methods_are_problems_and_never_redirect(api: Call
     nothing = "There is nothing at this address. GET /api/v1/docs/ lists what there is."
     for path in ("/api/", "/api/v1/", "/api/v2/profiles/", "/api/v1/nothing", "/api/v1/profiles/1/nothing/"):
         for method in ("GET", "POST", "DELETE"):
-            assert said(stranger.send(method, path, b"{" if method == "POST" else None)) == (404, nothing)
+            assert refusal(stranger.send(method, path, b"{" if method == "POST" else None)) == (404, nothing)
     for path in ("profiles", "profiles/", "merges", "tags/"):
         answer = api.send("PUT", path, {})
-        assert said(answer) == (405, 'Method "PUT" not allowed.')
+        assert refusal(answer) == (405, 'Method "PUT" not allowed.')
     assert api.get("profiles").status_code == 200
     assert api.post("profiles", {"first_name": "Ann"}).status_code == 201
     options = api.send("OPTIONS", "profiles/")
@@ -148,9 +151,9 @@ def test_content_types(api: Caller) -> None:
         "x/y;" * 99,
     ):
         answer = api.send("POST", "profiles/", b'{"first_name": "Ann"}', Content_Type=kind)
-        assert said(answer)[0] == 415, kind
+        assert refusal(answer)[0] == 415, kind
     answer = api.post("profiles/", {"first_name": "Ann"}, Content_Encoding="gzip")
-    assert said(answer) == (415, "Content-Encoding gzip is not taken here. Send the body uncompressed.")
+    assert refusal(answer) == (415, "Content-Encoding gzip is not taken here. Send the body uncompressed.")
     assert Profile.objects.count() == 0
     ok = api.send(
         "POST", "profiles/", b'{"first_name": "Ann"}', Content_Type="application/json; charset=utf-8"
@@ -160,9 +163,9 @@ def test_content_types(api: Caller) -> None:
 
 def test_body_limits(api: Caller, settings: Any) -> None:
     answer = api.send("POST", "profiles/", b'{"first_name": "' + b"x" * 4 * 1024 * 1024 + b'"}')
-    assert said(answer) == (413, "The body has 4,194,322 bytes; at most 4,194,304 are taken here.")
+    assert refusal(answer) == (413, "The body has 4,194,322 bytes; at most 4,194,304 are taken here.")
     answer = api.post("profiles/", None, Transfer_Encoding="chunked")
-    assert said(answer) == (411, "Send the body with a Content-Length instead of in chunks.")
+    assert refusal(answer) == (411, "Send the body with a Content-Length instead of in chunks.")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +188,7 @@ def test_body_limits(api: Caller, settings: Any) -> None:
         ),
     ],
 )
-def test_database_trouble_is_told_without_its_details(
+def test_database_trouble_is_reported_without_its_details(
     api: Caller, monkeypatch: pytest.MonkeyPatch, state: Any, status: int, sentence: str
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
@@ -193,7 +196,7 @@ def test_database_trouble_is_told_without_its_details(
 
     monkeypatch.setattr("profiles.api.profiles.create_profile", fail)
     answer = api.post("profiles/", {"first_name": "Ann"})
-    assert said(answer) == (status, sentence)
+    assert refusal(answer) == (status, sentence)
     assert "Retry-After" in answer
     assert b"ann@example.com" not in answer.content
 
@@ -207,15 +210,15 @@ def test_unknown_exception_is_a_500_problem_without_a_trace(
     monkeypatch.setattr("profiles.api.profiles.create_profile", fail)
     api.client.raise_request_exception = False
     answer = api.post("profiles/", {"first_name": "Ann"})
-    assert said(answer)[0] == 500
+    assert refusal(answer)[0] == 500
     assert b"secret" not in answer.content
 
 
 def test_bad_host_is_a_problem_too(api: Caller) -> None:
-    assert said(api.get("profiles/", Host="evil.example")) == (400, "The request is malformed.")
+    assert refusal(api.get("profiles/", Host="evil.example")) == (400, "The request is malformed.")
 
 
-def test_rate_is_told_always_and_ends_in_a_429(
+def test_rate_is_always_in_the_headers_and_ends_in_a_429(
     api: Caller, stranger: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttling, "_now", lambda: (1000, 40))
@@ -225,7 +228,7 @@ def test_rate_is_told_always_and_ends_in_a_429(
     assert [answer["RateLimit-Remaining"] for answer in seen] == ["2", "1", "0"]
     assert (seen[0]["RateLimit-Limit"], seen[0]["RateLimit-Reset"]) == ("3", "40")
     over = api.get("profiles/")
-    assert said(over) == (429, "Request was throttled. Expected available in 40 seconds.")
+    assert refusal(over) == (429, "Request was throttled. Expected available in 40 seconds.")
     assert (over["Retry-After"], over["RateLimit-Remaining"]) == ("40", "0")
     assert stranger.get("profiles/")["RateLimit-Limit"] == "600"
     monkeypatch.setattr(throttling, "_now", lambda: (1001, 60))
@@ -233,9 +236,9 @@ def test_rate_is_told_always_and_ends_in_a_429(
 
 
 def test_rates_are_by_the_clocks_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for second, told in ((60_000, (1000, 60)), (60_020.5, (1000, 40)), (60_060, (1001, 60))):
+    for second, expected in ((60_000, (1000, 60)), (60_020.5, (1000, 40)), (60_060, (1001, 60))):
         monkeypatch.setattr(throttling, "time", SimpleNamespace(time=lambda second=second: second))
-        assert window_now() == told
+        assert window_now() == expected
 
 
 def test_processes_together_never_exceed_the_limit() -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from profiles.models import AttributeDefinition, Change, Event
-from tests.api.caller import Caller, said
+from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,7 @@ def test_events_come_back_newest_first_and_once(api: Caller) -> None:
 def test_event_that_is_none_is_pointed_at(api: Caller, body: Any, pointer: str, message: str) -> None:
     ann = make_profile()
     answer = api.post(f"profiles/{ann.pk}/events/", body)
-    assert said(answer) == (400, message)
+    assert refusal(answer) == (400, message)
     assert answer.data["errors"][0]["pointer"] == pointer
     assert Event.objects.count() == 0
 
@@ -91,9 +91,9 @@ def test_timeline_unites_events_journal_and_notes(api: Caller) -> None:
     assert (changed["actor"], changed["source"], changed["cause"]) == ("shop", "API", "request")
     assert [row["name"] for row in walk(api, f"{path}?kind=event")] == ["Order Completed"]
     assert len(walk(api, f"{path}?kind=change")) == 2
-    assert said(api.get(f"{path}?kind=dream"))[0] == 400
-    assert said(api.get(f"{path}?cursor=x"))[0] == 400
-    assert said(api.get(f"{path}?sort=up"))[0] == 400
+    assert refusal(api.get(f"{path}?kind=dream"))[0] == 400
+    assert refusal(api.get(f"{path}?cursor=x"))[0] == 400
+    assert refusal(api.get(f"{path}?sort=up"))[0] == 400
 
 
 def test_notes(api: Caller, with_scopes: Callable[..., Caller]) -> None:
@@ -101,7 +101,7 @@ def test_notes(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     made = api.post(f"profiles/{ann.pk}/notes/", {"text": "Called Ann."})
     assert (made.status_code, made.data["text"], made.data["actor"]) == (201, "Called Ann.", "shop")
     assert api.get(f"profiles/{ann.pk}/notes/").data["results"] == [made.data]
-    assert said(api.post(f"profiles/{ann.pk}/notes/", {"text": " "})) == (400, "Write a note.")
+    assert refusal(api.post(f"profiles/{ann.pk}/notes/", {"text": " "})) == (400, "Write a note.")
     masked = with_scopes("profiles:read").get(f"profiles/{ann.pk}/notes/").data["results"][0]
     assert masked["text"] == "••• (2 words)"
 
@@ -121,7 +121,7 @@ def test_tags_go_on_and_off_any_number_of_times(api: Caller, tag: str) -> None:
 
 def test_tag_that_is_none(api: Caller) -> None:
     ann = make_profile()
-    assert said(api.put(f"profiles/{ann.pk}/tags/a,b/")) == (400, "A tag has no comma and no line break.")
+    assert refusal(api.put(f"profiles/{ann.pk}/tags/a,b/")) == (400, "A tag has no comma and no line break.")
 
 
 def test_consents_are_a_ledger_with_what_holds_now(api: Caller) -> None:
@@ -141,7 +141,7 @@ def test_consents_are_a_ledger_with_what_holds_now(api: Caller) -> None:
     now = {(row["channel"], row["purpose"]): row["state"] for row in ledger["current"]}
     assert now == {("email", "newsletter"): "withdrawn", ("sms", "offers"): "withdrawn"}
     assert api.get(f"profiles/{ann.pk}/").data["consents"] == ledger["current"]
-    assert said(api.post(path, {"channel": "email", "purpose": "x", "state": "maybe"})) == (
+    assert refusal(api.post(path, {"channel": "email", "purpose": "x", "state": "maybe"})) == (
         400,
         "Write “granted” or “withdrawn”.",
     )
@@ -155,18 +155,18 @@ def test_identifiers_come_and_go(api: Caller) -> None:
     assert api.put(f"{path}/customer_id/A%2F1").status_code == 200
     assert api.get("profiles/customer_id:A/1/").data["id"] == ann.pk
     taken = api.put(f"{path}/email/BOB%40example.com/")
-    assert said(taken) == (409, f"email bob@example.com already belongs to profile #{bob.pk}.")
-    assert said(api.put(f"{path}/customer_id/A2/")) == (
+    assert refusal(taken) == (409, f"email bob@example.com already belongs to profile #{bob.pk}.")
+    assert refusal(api.put(f"{path}/customer_id/A2/")) == (
         422,
         "One person has at most 1 customer_id; this would make 2: A/1, A2.",
     )
-    assert said(api.put(f"{path}/fax/1/"))[0] == 400
+    assert refusal(api.put(f"{path}/fax/1/"))[0] == 400
     assert api.delete(f"{path}/customer_id/A%2F1/").status_code == 204
-    assert said(api.delete(f"{path}/customer_id/A%2F1/")) == (
+    assert refusal(api.delete(f"{path}/customer_id/A%2F1/")) == (
         404,
         f"Profile #{ann.pk} has no customer_id “A/1”.",
     )
-    assert said(api.get("profiles/customer_id:A/1/"))[0] == 404
+    assert refusal(api.get("profiles/customer_id:A/1/"))[0] == 404
 
 
 def test_addresses(api: Caller) -> None:
@@ -175,13 +175,13 @@ def test_addresses(api: Caller) -> None:
     assert made.status_code == 201
     address = made.data["addresses"][0]
     assert (address["city"], address["country"]) == ("Oslo", "NO")
-    assert said(api.post(f"profiles/{ann.pk}/addresses/", {})) == (
+    assert refusal(api.post(f"profiles/{ann.pk}/addresses/", {})) == (
         400,
         "Give at least one line of the address.",
     )
     path = f"profiles/{ann.pk}/addresses/{address['id']}/"
     assert api.delete(path).status_code == 204
-    assert said(api.delete(path)) == (404, f"Profile #{ann.pk} has no such address.")
+    assert refusal(api.delete(path)) == (404, f"Profile #{ann.pk} has no such address.")
 
 
 def test_every_value_that_was_there_is_in_the_gdpr_export(
@@ -197,11 +197,11 @@ def test_every_value_that_was_there_is_in_the_gdpr_export(
     for value in ("Ann", "ann@example.com", "pro", "A note on Ann."):
         assert value in content
     refused = with_scopes("profiles:read", "pii").get(f"profiles/{ann.pk}/gdpr-export/")
-    assert said(refused) == (403, "The API key “shop” needs the scope exports or privacy for this.")
+    assert refusal(refused) == (403, "The API key “shop” needs the scope exports or privacy for this.")
 
 
 def test_journal_names_the_key_that_wrote(api: Caller) -> None:
     ann = make_profile()
     api.put(f"profiles/{ann.pk}/tags/vip/")
-    told = Change.objects.order_by("-id")[0]
-    assert (told.key and told.key.name, told.source.channel) == ("shop", "api")
+    change = Change.objects.order_by("-id")[0]
+    assert (change.key and change.key.name, change.source.channel) == ("shop", "api")
