@@ -22,7 +22,7 @@ from profiles.admin.card_rows import (
     tag_rows,
 )
 from profiles.admin.door import card_url, door, may_see, render
-from profiles.admin.duplicates.listing import percent
+from profiles.admin.duplicates.pair_rows import percent
 from profiles.admin.event_text import EVENT_NAMES
 from profiles.admin.timeline_text import Reader
 from profiles.admin.visits import grouped

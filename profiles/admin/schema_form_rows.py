@@ -1,4 +1,4 @@
-"""The rows of the schema form: one per property, filled in by people, made into specs and back.
+"""Rows of the schema form, one per property: the form's texts → specs, and specs → rows.
 
 Entries of a list are rows of their own, called ``products[].sku``.
 """
@@ -21,7 +21,7 @@ _INNER = re.compile(r"(.+)\[\]\.(.+)", re.DOTALL)
 
 @dataclass(slots=True)
 class Row:
-    """What stands in the fields of one property, as text; ``place`` is where its faults point."""
+    """The form's texts about one property; ``pointer`` is the field name its faults carry."""
 
     name: str = ""
     type: str = ""
@@ -35,7 +35,7 @@ class Row:
     faults: list[str] = field(default_factory=list)
 
     @property
-    def place(self) -> str:
+    def pointer(self) -> str:
         inner = _INNER.fullmatch(self.name)
         return f"properties.{inner[1]}.items.{inner[2]}" if inner else f"properties.{self.name}"
 
@@ -44,31 +44,31 @@ class Row:
         return bool(self.enum or self.minimum or self.maximum or self.pattern or self.description)
 
     @property
-    def rules_words(self) -> str:
-        """What is behind “more”, said in short."""
-        told = []
+    def rules_text(self) -> str:
+        """The folded rules in short."""
+        rules = []
         if self.enum:
-            told.append("allowed values")
+            rules.append("allowed values")
         if self.minimum:
-            told.append(f"from {self.minimum}")
+            rules.append(f"from {self.minimum}")
         if self.maximum:
-            told.append(f"up to {self.maximum}")
+            rules.append(f"up to {self.maximum}")
         if self.pattern:
-            told.append("pattern")
-        return ", ".join(told)
+            rules.append("pattern")
+        return ", ".join(rules)
 
 
 def rows_of(specs: Specs) -> list[Row]:
     """Required ones first, then by name; a list's entries right behind it."""
     rows = []
-    for name, spec in sorted(specs.items(), key=_place):
+    for name, spec in sorted(specs.items(), key=_order):
         rows.append(_row(name, spec))
-        inner = sorted((spec.get("items") or {}).items(), key=_place)
-        rows += [_row(f"{name}[].{one}", of) for one, of in inner]
+        inner = sorted((spec.get("items") or {}).items(), key=_order)
+        rows += [_row(f"{name}[].{inner_name}", inner_spec) for inner_name, inner_spec in inner]
     return rows
 
 
-def _place(item: tuple[str, dict[str, Any]]) -> tuple[bool, bool, str]:
+def _order(item: tuple[str, dict[str, Any]]) -> tuple[bool, bool, str]:
     name, spec = item
     return (not spec.get("required"), spec.get("type") == "array", name.lower())
 
@@ -79,7 +79,7 @@ def _row(name: str, spec: dict[str, Any]) -> Row:
         type=spec.get("type", ""),
         is_required=bool(spec.get("required")),
         aliases=", ".join(spec.get("aliases", ())),
-        enum="\n".join(_text(one) for one in spec.get("enum", ())),
+        enum="\n".join(_text(value) for value in spec.get("enum", ())),
         minimum=_text(spec.get("minimum")),
         maximum=_text(spec.get("maximum")),
         pattern=spec.get("pattern", ""),
@@ -95,27 +95,27 @@ def _text(value: Any) -> str:
 
 def read_rows(posted: Mapping[str, Any]) -> list[Row]:
     """The rows as they were filled in, those without a name left out."""
-    numbers = sorted({int(found[1]) for key in posted if (found := re.fullmatch(r"p(\d{1,4})-name", key))})
+    numbers = sorted({int(match[1]) for key in posted if (match := re.fullmatch(r"p(\d{1,4})-name", key))})
     rows = []
     for number in numbers[:_MAX_ROWS]:
-        said = {name: str(posted.get(f"p{number}-{name}", "")).strip() for name in _TEXTS}
-        if said["name"]:
+        texts = {name: str(posted.get(f"p{number}-{name}", "")).strip() for name in _TEXTS}
+        if texts["name"]:
             row = Row(is_required=f"p{number}-required" in posted)
-            for name, text in said.items():
+            for name, text in texts.items():
                 setattr(row, name, text)
             rows.append(row)
     return rows
 
 
 def specs_of(rows: Iterable[Row]) -> tuple[Specs, list[Fault]]:
-    """The rows as specs, with the faults only rows can have; the rest is for ``clean_specs`` to say."""
+    """The rows as specs, with the faults only rows can have; ``clean_specs`` finds the rest."""
     specs: Specs = {}
     inner: list[tuple[str, str, Row]] = []
     faults: list[Fault] = []
     for row in rows:
-        found = _INNER.fullmatch(row.name)
-        if found:
-            inner.append((found[1], found[2], row))
+        match = _INNER.fullmatch(row.name)
+        if match:
+            inner.append((match[1], match[2], row))
         else:
             _put(specs, row.name, row, faults)
     for parent, name, row in inner:
@@ -126,13 +126,13 @@ def specs_of(rows: Iterable[Row]) -> tuple[Specs, list[Fault]]:
 
 def _put(specs: Specs, name: str, row: Row, faults: list[Fault]) -> None:
     if name in specs:
-        faults.append({"field": row.place, "value": name, "message": f"“{row.name}” is described twice."})
+        faults.append({"field": row.pointer, "value": name, "message": f"“{row.name}” is described twice."})
         return
     spec: dict[str, Any] = {
         "type": row.type,
         "required": row.is_required,
         "aliases": _listed(row.aliases.split(",")),
-        "enum": [_value(one, row.type) for one in _listed(row.enum.splitlines())],
+        "enum": [_value(value, row.type) for value in _listed(row.enum.splitlines())],
         "pattern": row.pattern,
         "description": row.description,
     }
@@ -161,12 +161,12 @@ def _value(text: str, kind: str) -> Any:
         return text
 
 
-def tell(rows: list[Row], faults: Iterable[Fault]) -> list[str]:
-    """Put each fault at its row; those of no row are given back."""
+def attach_faults(rows: list[Row], faults: Iterable[Fault]) -> list[str]:
+    """Put each fault at its row; the messages of those of no row are returned."""
     rest = []
     for fault in faults:
-        place = fault["field"] + "."
-        owners = [row for row in rows if place.startswith(row.place + ".")]
+        pointer = fault["field"] + "."
+        owners = [row for row in rows if pointer.startswith(row.pointer + ".")]
         if owners:
             max(owners, key=_depth).faults.append(fault["message"])
         else:
@@ -175,4 +175,4 @@ def tell(rows: list[Row], faults: Iterable[Fault]) -> list[str]:
 
 
 def _depth(row: Row) -> int:
-    return len(row.place)
+    return len(row.pointer)

@@ -1,4 +1,4 @@
-"""Event schemas: what events look like, what breaks them, what is sent and not described yet (T5)."""
+"""Event schemas: what events look like, what breaks them, and events without a schema yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cdp.errors import Invalid, Refused
 from cdp.ids import row_id
 from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.profile_urls import OwnPages
-from profiles.admin.schema_form_rows import BLANK, Row, read_rows, rows_of, specs_of, tell
+from profiles.admin.schema_form_rows import BLANK, Row, attach_faults, read_rows, rows_of, specs_of
 from profiles.models import EventSchema, Receipt, Source
 from profiles.tracking.schemas import infer, violations
 from profiles.tracking.schemas.edit import change_schema, create_schema, delete_schema, find_schema
@@ -22,11 +22,11 @@ from profiles.tracking.schemas.validator import LABELS
 
 SAMPLES = 20
 MODES = [
-    ("", "As the source says", "each source has its own setting"),
-    (Source.SchemaMode.OBSERVE, "Observe", "keep the event, note nothing"),
-    (Source.SchemaMode.WARN, "Warn", "keep the event, list what is wrong here"),
-    (Source.SchemaMode.QUARANTINE, "Quarantine", "hold the event under Rejected until it is repaired"),
-    (Source.SchemaMode.REJECT, "Reject", "refuse the event; it can still be repaired under Rejected"),
+    ("", "As set for each source", "each source has its own setting"),
+    (Source.SchemaMode.OBSERVE, "Observe", "store the event, report nothing"),
+    (Source.SchemaMode.WARN, "Warn", "store the event, report what is wrong here"),
+    (Source.SchemaMode.QUARANTINE, "Quarantine", "keep the event under Rejected until it is repaired"),
+    (Source.SchemaMode.REJECT, "Reject", "reject the event; it can still be repaired under Rejected"),
 ]
 _VIEW = "profiles.view_eventschema"
 _RECEIPTS = "profiles.view_receipt"
@@ -41,19 +41,19 @@ def schema_url(schema_id: int, page: str = "change") -> str:
 
 @door(_VIEW)
 def schemas(request: HttpRequest) -> HttpResponse:
-    """Every schema with how often it was broken, and names without one. Three queries and a time limit each."""
+    """Every schema with how often it was broken, and event names without one. Three queries and a time limit each."""
     rows = list(EventSchema.objects.all())
     counts = violations.counts([row.name for row in rows])
     context = {
         "title": "Event schemas",
-        "rows": [(row, _sum(row), None if counts is None else counts.get(row.name, 0)) for row in rows],
+        "rows": [(row, _summary(row), None if counts is None else counts.get(row.name, 0)) for row in rows],
         "undescribed": infer.undescribed(),
         "may_add": request.user.has_perm("profiles.add_eventschema"),
     }
     return render(request, "eventschema/list.html", context)
 
 
-def _sum(row: EventSchema) -> dict[str, Any]:
+def _summary(row: EventSchema) -> dict[str, Any]:
     required = [name for name, spec in sorted(row.properties.items()) if spec.get("required")]
     label = next(label for mode, label, _ in MODES if mode == row.mode)
     tone = {"quarantine": "warn", "reject": "bad", "warn": "acc"}.get(row.mode, "")
@@ -66,18 +66,19 @@ def _sum(row: EventSchema) -> dict[str, Any]:
 @door(_VIEW)
 def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     """What it asks for, what breaks it, and what browsers and servers send."""
-    row, sees = find_schema(eventschema_id), may_see(request)
-    seen, compared = infer.observe_and_compare(row.name, specs=row.properties, can_view_pii=sees)
-    shapes = {one.name: one for one in seen.properties}
-    shapes |= {
-        f"{one.name}[].{inner.name}": inner for one in seen.properties for inner in one.entries.values()
+    row, can_view_pii = find_schema(eventschema_id), may_see(request)
+    seen, compared = infer.observe_and_compare(row.name, specs=row.properties, can_view_pii=can_view_pii)
+    observed = {prop.name: prop for prop in seen.properties}
+    observed |= {
+        f"{prop.name}[].{inner.name}": inner for prop in seen.properties for inner in prop.entries.values()
     }
     context = {
         "title": row.name,
         "schema": row,
         "mode": next((label, text) for mode, label, text in MODES if mode == row.mode),
         "rows": [
-            (one, shapes.get(one.name), LABELS.get(one.type, "Anything")) for one in rows_of(row.properties)
+            (prop, observed.get(prop.name), LABELS.get(prop.type, "Anything"))
+            for prop in rows_of(row.properties)
         ],
         "seen": seen,
         "seen_in": infer.names_of(seen.sources),
@@ -86,22 +87,22 @@ def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
         "may_change": request.user.has_perm("profiles.change_eventschema"),
         "may_delete": request.user.has_perm("profiles.delete_eventschema") and not row.is_builtin,
         "chart": violations.trend(row.name),
-        "broken": violations.by_property(row.name, can_view_pii=sees),
+        "broken": violations.by_property(row.name, can_view_pii=can_view_pii),
         "sees_receipts": request.user.has_perm(_RECEIPTS),
     }
     if context["sees_receipts"]:
-        context |= _samples(request, row, sees)
+        context |= _samples(request, row, can_view_pii)
     return render(request, "eventschema/schema.html", context)
 
 
-def _samples(request: HttpRequest, row: EventSchema, sees: bool) -> dict[str, Any]:
+def _samples(request: HttpRequest, row: EventSchema, can_view_pii: bool) -> dict[str, Any]:
     after = row_id(request.GET.get("after"))
-    found = violations.violating_receipts(row.name).select_related("source").defer("payload")
+    breaking = violations.violating_receipts(row.name).select_related("source").defer("payload")
     if after:
-        found = found.filter(pk__lt=after)
-    page = list(found[: SAMPLES + 1])
+        breaking = breaking.filter(pk__lt=after)
+    page = list(breaking[: SAMPLES + 1])
     return {
-        "samples": violations.violations_of(page[:SAMPLES], can_view_pii=sees),
+        "samples": violations.violations_of(page[:SAMPLES], can_view_pii=can_view_pii),
         "older_url": f"?after={page[SAMPLES - 1].pk}#samples" if len(page) > SAMPLES else "",
         "newer_url": "?#samples" if after else "",
         "waiting_outcomes": Receipt.WAITING,
@@ -113,7 +114,7 @@ def _unlisted(row: EventSchema, seen: infer.ObservedEvent) -> list[infer.Observe
     listed = {*row.properties}
     for spec in row.properties.values():
         listed |= set(spec.get("aliases", ()))
-    return [one for one in seen.properties if one.name not in listed]
+    return [prop for prop in seen.properties if prop.name not in listed]
 
 
 # --- Writing --------------------------------------------------------------------------------------------
@@ -136,41 +137,43 @@ def edit(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     row = find_schema(eventschema_id)
     if request.method == "POST":
         return _save(request, row)
-    said = {"name": row.name, "description": row.description, "mode": row.mode}
-    return _form(request, row, said, rows_of(row.properties))
+    form = {"name": row.name, "description": row.description, "mode": row.mode}
+    return _form(request, row, form, rows_of(row.properties))
 
 
 def _save(request: HttpRequest, row: EventSchema | None) -> HttpResponse:
-    said = {name: request.POST.get(name, "").strip() for name in ("name", "description", "mode")}
+    form = {name: request.POST.get(name, "").strip() for name in ("name", "description", "mode")}
     rows = read_rows(request.POST)
     if "more" in request.POST:  # without JavaScript: the same form with further rows
-        return _form(request, row, said, rows)
+        return _form(request, row, form, rows)
     specs, faults = specs_of(rows)
     try:
         if faults:
             raise Invalid(faults)
         if row is None:
             saved = create_schema(
-                name=said["name"],
+                name=form["name"],
                 properties=specs,
-                description=said["description"],
-                mode=said["mode"],
+                description=form["description"],
+                mode=form["mode"],
                 **by(request),
             )
         else:
             saved = change_schema(
                 schema_id=row.pk,
                 properties=specs,
-                description=said["description"],
-                mode=said["mode"],
+                description=form["description"],
+                mode=form["mode"],
                 expected_version=_version(request),
                 **by(request),
             )
     except Refused as refusal:
-        rest = tell(rows, refusal.problems) if refusal.problems else [refusal.message]
-        return _form(request, row, said, rows, rest or ["Nothing was saved. Look at the marked properties."])
+        rest = attach_faults(rows, refusal.problems) if refusal.problems else [refusal.message]
+        return _form(request, row, form, rows, rest or ["Nothing was saved. Look at the marked properties."])
     if row is None or saved.fields:
-        messages.success(request, f"Saved. Events “{saved.schema.name}” are read so within five seconds.")
+        messages.success(
+            request, f"Saved. Events “{saved.schema.name}” are checked by it within five seconds."
+        )
     else:
         messages.info(request, "Nothing was changed.")
     return redirect(schema_url(saved.schema.pk))
@@ -184,7 +187,7 @@ def _version(request: HttpRequest) -> int | None:
 def _form(
     request: HttpRequest,
     row: EventSchema | None,
-    said: dict[str, str],
+    form: dict[str, str],
     rows: list[Row],
     errors: list[str] | None = None,
 ) -> HttpResponse:
@@ -192,7 +195,7 @@ def _form(
     context = {
         "title": f"Change {row.name}" if row else "Describe an event",
         "schema": row,
-        "said": said,
+        "form": form,
         "version": version,
         "rows": [*rows, *(Row() for _ in range(BLANK))],
         "blank": Row(),
@@ -232,13 +235,13 @@ def seen(request: HttpRequest) -> HttpResponse:
         raise Http404("Say which event: ?name=…")
     if described := infer.schema_of(name):
         return redirect(schema_url(described.pk))
-    found, compared = infer.observe_and_compare(name, can_view_pii=may_see(request))
-    suggested = infer.suggested_specs(found)
+    learned, compared = infer.observe_and_compare(name, can_view_pii=may_see(request))
+    suggested = infer.suggested_specs(learned)
     context = {
         "title": name,
-        "seen": found,
-        "seen_in": infer.names_of(found.sources),
-        "rows": [(one, suggested.get(one.name, {})) for one in found.properties],
+        "seen": learned,
+        "seen_in": infer.names_of(learned.sources),
+        "rows": [(prop, suggested.get(prop.name, {})) for prop in learned.properties],
         "compared": compared,
         "may_add": request.user.has_perm("profiles.add_eventschema"),
     }

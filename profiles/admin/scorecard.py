@@ -1,7 +1,8 @@
-"""The scorecard: every source's figures, what changed, and where its duplicates are (D4)."""
+"""The scorecard: every source's figures, what changed, and where its duplicates are."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
@@ -21,17 +23,20 @@ from profiles.admin.door import back, door, render, write
 from profiles.admin.profile_urls import OwnPages
 from profiles.models import Source, SourceAlarm
 from profiles.quality import alarms, scorecard
+from profiles.quality.hourly_counts import MARGIN
 from profiles.quality.import_figures import ImportFigures, figures_of, recent_imports
+from profiles.tasks import COUNT_SECONDS
 
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.
-_READ_SHOWN = 10
-_IMPORTS_SHOWN = 20
+_MAX_READ = 10
+_MAX_IMPORTS = 20
+_COUNT_EVERY = datetime.timedelta(seconds=COUNT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One source's line with its drawing and the address of its duplicates."""
+    """One source's figures with their drawing and the address of its duplicates."""
 
     card: scorecard.SourceCard
     spark: SafeString
@@ -55,21 +60,23 @@ def page(request: HttpRequest) -> HttpResponse:
     except Invalid as refusal:
         messages.error(request, refusal.message)
         return redirect(page_url())
-    found = scorecard.worst_first(scorecard.cards(days))
-    shown = [card for card in found if not card.figures.is_empty]
+    cards = scorecard.worst_first(scorecard.cards(days))
+    active = [card for card in cards if not card.figures.is_empty]
+    counted_to = scorecard.counted_to()
     context = {
         "title": "Scorecard",
         "days": days,
         "spans": scorecard.SPANS,
-        "rows": [_row(card) for card in shown],
-        "silent": [card.source for card in found if card.figures.is_empty],
-        "total": scorecard.total_of(shown),
-        "counted_to": scorecard.counted_to(),
+        "rows": [_row(card) for card in active],
+        "silent": [card.source for card in cards if card.figures.is_empty],
+        "total": scorecard.total_of(active),
+        "counted_to": counted_to,
+        "next_count_at": _next_count_at(counted_to),
         "imports": _imports(request, days),
         "alarms": with_fixes(alarms.unread()[:50]),
         "read": list(
             SourceAlarm.objects.filter(acknowledged_at__isnull=False).select_related("source", "user", "key")[
-                :_READ_SHOWN
+                :_MAX_READ
             ]
         ),
         "here": request.get_full_path(),
@@ -77,15 +84,21 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "scorecard/page.html", context)
 
 
+def _next_count_at(counted_to: datetime.datetime | None) -> datetime.datetime | None:
+    """When the next count is due; None when it is due now, or there was none yet."""
+    due = counted_to + MARGIN + _COUNT_EVERY if counted_to else None
+    return due if due and due > timezone.now() else None
+
+
 def _imports(request: HttpRequest, days: int) -> list[ImportFigures]:
     """Those of the newest imports, for who may see imports."""
     if not request.user.has_perm("imports.view_import"):
         return []
-    return figures_of(list(recent_imports(days)[:_IMPORTS_SHOWN]))
+    return figures_of(list(recent_imports(days)[:_MAX_IMPORTS]))
 
 
 def _row(card: scorecard.SourceCard) -> Row:
-    label = f"What was wrong by day, {sum(card.trend):,} in all, {card.trend[-1]:,} today"
+    label = f"Problems by day, {sum(card.trend):,} in all, {card.trend[-1]:,} today"
     return Row(card, sparkline(card.trend, label), queue_url(card.source))
 
 
@@ -102,7 +115,7 @@ def with_fixes(rows: Iterable[SourceAlarm]) -> list[tuple[SourceAlarm, str]]:
 @write("profiles.view_sourcealarm", "profiles.change_sourcealarm")
 def acknowledge(request: HttpRequest, sourcealarm_id: int) -> HttpResponseBase:
     done = alarms.acknowledge(alarm_id=sourcealarm_id, actor=Actor.of_request(request))
-    messages.success(request, f"Noted: the alarm about {done.source} is off the first page.")
+    messages.success(request, f"Noted: the alarm about {done.source} is off the Today page.")
     return redirect(back(request) or page_url())
 
 

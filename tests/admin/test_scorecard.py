@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import Any
@@ -89,13 +90,20 @@ def test_sources_with_their_figures_and_links(dan: User, as_user: Login) -> None
     assert "6 sent nothing" in said  # the five shipped ones and Silent
     assert 'href="/admin/profiles/duplicatepair/?source=Shop+%26+Co"' in text(page)
     assert f'href="/admin/profiles/source/{shop.pk}/change/"' in text(page)
-    assert 'aria-label="What was wrong by day, 76 in all, 76 today"' in text(page)
+    assert 'aria-label="Problems by day, 76 in all, 76 today"' in text(page)
     assert as_user(dan).get("/admin/profiles/duplicatepair/?source=Shop+%26+Co").status_code == 200
 
 
 def test_nothing_to_see_says_when_there_will_be(dan: User, as_user: Login) -> None:
     assert "Figures are counted every ten minutes" in words(as_user(dan).get(PAGE))
-    ScorecardState.objects.create(pk=1, counted_to=timezone.now())
+    assert "The first count is due within ten minutes." in words(as_user(dan).get(PAGE))
+    now = timezone.now()
+    state = ScorecardState.objects.create(pk=1, counted_to=now)
+    due = timezone.localtime(now + datetime.timedelta(minutes=15))
+    assert f"the next count is due at {due:%H:%M}." in words(as_user(dan).get(PAGE))
+    state.counted_to = now - datetime.timedelta(hours=2)
+    state.save()
+    assert "the next count is due now." in words(as_user(dan).get(PAGE))
     assert "No source sent anything in these days." in words(as_user(dan).get(PAGE))
     answer = as_user(dan).get(f"{PAGE}?days=8", follow=True)
     assert "Days is 7, 30 or 90." in words(answer)
@@ -141,7 +149,7 @@ def test_an_alarm_is_on_three_pages_until_somebody_has_read_it(dan: User, vic: U
     assert as_user(vic).post(acknowledge).status_code == 403
     answer = as_user(dan).post(acknowledge, {"back": "/admin/"}, follow=True)
     assert answer.redirect_chain == [("/admin/", 302)]
-    assert "Noted: the alarm about Shop is off the first page." in words(answer)
+    assert "Noted: the alarm about Shop is off the Today page." in words(answer)
     alarm.refresh_from_db()
     assert alarm.user == dan
     assert "Since 14:05" not in words(as_user(dan).get(pages[2]))
@@ -163,7 +171,9 @@ def test_who_may_not_see_it_does_not(olga: User, as_user: Login, make_user: Call
 # --- The first page ---------------------------------------------------------------------------------------
 
 
-def test_the_first_page_says_what_was_found_and_decided(dan: User, as_user: Login) -> None:
+def test_what_was_found_is_drawn_on_the_first_page_and_what_was_decided_counted(
+    dan: User, as_user: Login
+) -> None:
     for verdict in ("open", "merged"):
         DuplicatePair.objects.create(
             a=make_profile(),
@@ -175,6 +185,7 @@ def test_the_first_page_says_what_was_found_and_decided(dan: User, as_user: Logi
     page = as_user(dan).get("/admin/")
     assert 'aria-label="Duplicates found in 30 days: 2. The table below has every number."' in text(page)
     assert "2 found, 1 decided in 30 days" in text(page)
+    assert "Decided today: <b>1</b>" in text(as_user(dan).get("/admin/profiles/duplicatepair/"))
 
 
 # --- An import --------------------------------------------------------------------------------------------
@@ -216,7 +227,8 @@ def test_an_import_says_which_duplicates_it_brought(dan: User, as_user: Login) -
 def test_the_rules_are_set_on_one_page(dan: User, as_user: Login) -> None:
     client = as_user(dan)
     said = words(client.get(RULES))
-    assert "As shipped: a pair is as likely one person as not at a score of 0. After 200 decisions" in said
+    assert "As shipped, until your team has decided about 200 pairs, 20 of them merged" in said
+    assert "At a score of 0, half of such pairs are one person." in said
     assert "+4 94 % 94 %" in said
     answer = client.post(
         RULES,
@@ -261,5 +273,5 @@ def test_a_learned_line_is_explained(dan: User, as_user: Login) -> None:
     )
     said = words(as_user(dan).get(RULES))
     assert "Learned from 1,204 decisions of people here" in said
-    assert "as likely one person as not at a score of +2.0" in said
+    assert "At a score of +2.0, half of such pairs are one person." in said
     assert "+4 94 % 67 %" in said

@@ -67,26 +67,50 @@ def test_the_inbox_lists_filters_and_counts(dan: User, as_user: Login) -> None:
     page = text(client.get(INBOX))
     for said in (
         "“price” is a text.",
-        "in quarantine",
-        "Any reason",
-        "schema violation",
+        'title="schema_violation"',
+        "held for repair",
         "&lt;b&gt;Odd&lt;/b&gt;",
     ):
         assert said in page
-    assert "Select all 2 waiting" in page
+    items = text(client.get(f"{INBOX}?items=1"))
+    for said in ("Any reason", "schema violation", "Select all 2 waiting"):
+        assert said in items
     only = text(client.get(f"{INBOX}?source=shop"))
     assert "“price” is a text." in only
     assert "Odd" not in only
-    assert "Select all 1 matching" in only
+    assert "Select all 1 matching" in text(client.get(f"{INBOX}?source=shop&items=1"))
     assert "No item fits these filters" in text(client.get(f"{INBOX}?name=zzz"))
     assert "There is no source “nowhere”." in text(client.get(f"{INBOX}?source=nowhere"))
+
+
+def test_items_rejected_alike_are_repaired_together(dan: User, sam: User, as_user: Login) -> None:
+    shop, desk = make_source(name="Shop"), make_source(name="Desk")
+    for number in range(3):
+        reject(shop, cart(messageId=f"m-{number}"), message=f"“{number}” is odd.")
+    reject(shop, cart(messageId="other"), code="too_large")
+    reject(desk, cart(messageId="desk"))
+    client = as_user(dan)
+    page = client.get(INBOX)
+    groups = page.context["groups"]
+    assert [(row.newest.receipt.source.name, row.newest.receipt.code, row.count) for row in groups] == [
+        ("Shop", groups[0].newest.receipt.code, 3),
+        ("Desk", groups[0].newest.receipt.code, 1),
+        ("Shop", "too_large", 1),
+    ]
+    assert "3 reasons, 5 items" in text(page)
+    data = {"do": "replay", "everyone": "1", "filters": groups[0].query}
+    assert "Replay 3 items" in text(client.post(BULK, data))
+    assert len(client.get(INBOX + groups[0].url).context["rows"]) == 3
+    assert "Repair all like this" in text(page)
+    assert "Repair all like this" not in text(as_user(sam).get(INBOX))
 
 
 def test_the_inbox_in_pages(dan: User, as_user: Login) -> None:
     source = make_source()
     rows = [reject(source) for _ in range(60)]
     client, seen = as_user(dan), []
-    page = text(client.get(INBOX))
+    assert client.get(INBOX).context["groups"][0].count == 60
+    page = text(client.get(f"{INBOX}?items=1"))
     seen += re.findall(r'name="ids" value="(\d+)"', page)
     older = re.search(r'rel="next" href="([^"]+)"', page)
     page = text(client.get(INBOX + older[1].replace("&amp;", "&")))
@@ -101,6 +125,7 @@ def test_queries_do_not_grow_with_rows(dan: User, as_user: Login) -> None:
     source, client = make_source(), as_user(dan)
     urls = [
         INBOX,
+        f"{INBOX}?items=1",
         source_url("live", source),
         source_url("change", source),
         reverse("admin:profiles_source_changelist"),
@@ -311,7 +336,7 @@ def test_settings(dan: User, as_user: Login) -> None:
         identifies_by_email="", needs_confirmation="on", schema_mode="quarantine", merges_per_hour="5",
         allowed_origins="https://shop.example.com\r\nhttps://www.example.com",
     )  # fmt: skip
-    assert "Saved. It holds everywhere within five seconds." in text(client.post(page, sent, follow=True))
+    assert "Saved. It applies everywhere within five seconds." in text(client.post(page, sent, follow=True))
     source.refresh_from_db()
     assert (source.identifies_by_email, source.needs_confirmation, source.adopts_attributes) == (
         False,

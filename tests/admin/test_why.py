@@ -44,15 +44,15 @@ def test_each_cause_is_shown_with_its_source_and_what_to_copy(client_of_sam: Cli
     response = client_of_sam.get(url(expected))
     assert response.status_code == 200
     page = shown(response)
-    (one,) = [one for one in response.context["told"] if one.finding.code == expected.code]
-    assert one.may is True
+    (row,) = [row for row in response.context["findings"] if row.finding.code == expected.code]
+    assert row.may is True
     for part in (
-        one.finding.title,
-        one.finding.text,
+        row.finding.title,
+        row.finding.text,
         expected.value,
         expected.source,
         expected.via,
-        one.finding.fix.text,
+        row.finding.fix.text,
     ):
         assert part in page
     assert " ".join(expected.copy.split()) in page

@@ -58,16 +58,16 @@ def test_from_the_alarm_to_the_rules(
 ) -> None:
     seen = visit(ada, "/admin/", width=width, dark=dark)
     page = seen.page
-    assert page.get_by_text(SENTENCE).count() == 1
+    assert page.get_by_text(SENTENCE, exact=True).count() == 1
     seen.check()
     _shot(page, f"first-{width}")
-    page.get_by_role("link", name="Scorecard", exact=True).last.click()
+    page.get_by_role("link", name="See the fix").first.click()
     page.wait_for_url("**/sourcealarm/")
     page.get_by_text("What the figures mean").click()
     seen.check()
     _shot(page, f"scorecard-{width}")
     page.get_by_role("button", name="Acknowledge: Checkout, Update instead of identify").click()
-    page.get_by_text("Noted: the alarm about Checkout is off the first page.").wait_for()
+    page.get_by_text("Noted: the alarm about Checkout is off the Today page.").wait_for()
     page.get_by_text("Earlier changes").wait_for()
     seen.check()
     page.get_by_role("link", name="Checkout", exact=True).click()

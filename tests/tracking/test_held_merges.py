@@ -181,28 +181,35 @@ def test_inbox(
     assert client.get(page).status_code == 403
     client.force_login(sam)  # looks, does not decide
     text = client.get(page).content.decode()
-    assert "This browser id came with 3 people who are somebody else each." in text
-    assert "Block browser id" not in text
+    assert "tablet was used by 4 people" in text
+    assert "a family&#x27;s computer or a made-up value, not for one person." in text
+    assert "Block this browser id" not in text
     assert client.post(address, {"do": f"block:{held_merge.pk}"}).status_code == 403
     client.force_login(ada)
     with CaptureQueriesContext(connection) as few:
         text = client.get(page).content.decode()
-    assert text.count("Block browser id") == 2
-    text = client.post(address, {"do": "eat"}, follow=True).content.decode()
-    assert "Choose what to do with the joins." in text
+    assert text.count("Block this browser id") == 1
+    assert text.index(">Shared device<") < text.index("Block this browser id")
+    for person in (who("3"), who("4")):
+        assert f"ids={person.pk}&amp;ids={who('2').pk}" in text
+    for do in ("eat", "merge", f"merge:{held_merge.pk}"):  # merging goes through its preview alone
+        text = client.post(address, {"do": do}, follow=True).content.decode()
+        assert "Choose what to do with the cases." in text
+    assert not Merge.objects.exists()
     assert (
-        "Tick at least one join first." in client.post(address, {"do": "block"}, follow=True).content.decode()
+        "Tick at least one case first." in client.post(address, {"do": "block"}, follow=True).content.decode()
     )
     text = client.post(address, {"do": f"shared:{held_merge.pk}", "back": page}, follow=True).content.decode()
     assert (
-        "Browser id tablet is a shared device: it joins nobody from now on. 1 more of the same value was"
-        in text
+        "Browser id tablet is a shared device: it joins nobody from now on."
+        " 2 merges had waited for it; none was made." in text
     )
-    assert "Nothing is held" in text
+    assert "No merge waits" in text
     decided = client.get(f"{page}?state=decided").content.decode()
-    assert decided.count("shared device</span> by ada") == 2
+    assert decided.count("shared device</span>") == 1
+    assert "by ada" in decided
     assert "“eaten” is no state." in client.get(f"{page}?state=eaten").content.decode()
-    assert "No held join fits" in client.get(f"{page}?source=Nobody").content.decode()
+    assert "No waiting merge fits" in client.get(f"{page}?source=Nobody").content.decode()
     # Many, with pages.
     kind = held_merge.type
     people = [make_profile() for _ in range(3)]
@@ -215,18 +222,62 @@ def test_inbox(
             profile=people[0],
             other=people[1],
         )
-        for n in range(60)
+        for n in range(45)
     )
     with CaptureQueriesContext(connection) as many:
         first = client.get(page)
     assert len(many) == len(few)
-    assert "had joined as many profiles as it may within an hour (1,000)" in first.content.decode()
-    last = HeldMerge.objects.order_by("-pk")[49]
-    text = client.get(f"{page}?after={last.pk}").content.decode()
-    assert (text.count("v9<"), 'rel="prev"' in text, 'rel="next"' in text) == (1, True, False)
+    assert "had reached its limit of 1,000 automatic merges an hour" in first.content.decode()
+    older = first.context["older_url"]
+    second = client.get(page + older)
+    third = client.get(page + second.context["older_url"])
+    titles = [row.title for view in (first, second, third) for row in view.context["rows"]]
+    assert titles == [f"v{n} would merge 2 people" for n in reversed(range(45))]
+    assert (third.context["older_url"], first.context["newer_url"]) == ("", "")
+    back = client.get(page + third.context["newer_url"])
+    assert [row.title for row in back.context["rows"]] == [row.title for row in second.context["rows"]]
     ids = list(HeldMerge.objects.filter(state="open").values_list("pk", flat=True)[:3])
     text = client.post(address, {"do": "dismiss", "ids": ids}, follow=True).content.decode()
-    assert "3 joins decided." in text
+    assert "Decided. 3 merges had waited for it; none was made." in text
+
+
+def test_leaving_a_case_dismisses_every_merge_of_its_value(
+    held_merge: HeldMerge, client: Client, ada: User
+) -> None:
+    address = reverse("admin:profiles_heldmerge_decide")
+    client.force_login(ada)
+    assert client.post(address, {"do": "dismiss:999999"}).status_code == 302
+    text = client.post(address, {"do": f"dismiss:{held_merge.pk}"}, follow=True).content.decode()
+    assert "Decided. 2 merges had waited for it; none was made." in text
+    assert set(HeldMerge.objects.values_list("state", flat=True)) == {"dismissed"}
+    page = client.get(f"{reverse('admin:profiles_heldmerge_changelist')}?state=decided")
+    assert [(row.title, row.case.merges) for row in page.context["rows"]] == [
+        ("tablet was used by 4 people", 2)
+    ]
+
+
+def test_what_was_merged_on_its_preview_waits_no_more(
+    held_merge: HeldMerge, client: Client, ada: User
+) -> None:
+    from profiles.merging.unmerge import unmerge_profiles
+
+    page = reverse("admin:profiles_heldmerge_changelist")
+    client.force_login(ada)
+    wizard = client.get(
+        reverse("admin:profiles_profile_merge"), {"ids": [who("3").pk, who("2").pk]}, follow=True
+    )
+    preview = wizard.context["preview"]
+    sent = {"winner": preview.winner_id, "loser": preview.loser_id, "preview_hash": preview.preview_hash}
+    client.post(reverse("admin:profiles_profile_merge"), sent)
+    merge = Merge.objects.get()
+
+    def waiting() -> list[list[int]]:
+        rows = client.get(page).context["rows"]
+        return [[candidate.profile.pk for candidate in row.candidates] for row in rows]
+
+    assert waiting() == [[who("4").pk]]
+    unmerge_profiles(merge_id=merge.pk, actor=SYSTEM, source=held_merge.source)
+    assert waiting() == [[who("4").pk, who("3").pk]]
 
 
 def with_scopes(*scopes: str) -> Caller:

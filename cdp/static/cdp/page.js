@@ -4,7 +4,29 @@ document.documentElement.dataset.js = "";
 
 const isTyping = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
 
+// Single-key commands, which every page may switch off ([data-toggle-hotkeys]) for this browser (WCAG 2.1.4).
+const hotkeys = { areOn: () => localStorage.getItem("hotkeys") !== "off" };
+
+function showHotkeys() {
+  document.documentElement.dataset.hotkeys = hotkeys.areOn() ? "on" : "off";
+  for (const target of document.querySelectorAll("[data-hotkey]")) {
+    if (hotkeys.areOn()) target.setAttribute("aria-keyshortcuts", target.dataset.hotkey);
+    else target.removeAttribute("aria-keyshortcuts");
+  }
+  for (const button of document.querySelectorAll("[data-toggle-hotkeys]")) {
+    button.setAttribute("aria-pressed", String(hotkeys.areOn()));
+  }
+}
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-toggle-hotkeys]")) return;
+  localStorage.setItem("hotkeys", hotkeys.areOn() ? "off" : "on");
+  showHotkeys();
+});
+showHotkeys();
+
 document.addEventListener("keydown", (event) => {
+  if (!hotkeys.areOn()) return;
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   const target = document.querySelector(`[data-hotkey="${CSS.escape(event.key)}"]`);
   if (!target) return;

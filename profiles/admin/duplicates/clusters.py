@@ -1,7 +1,8 @@
-"""Cases: groups reviewed as a whole, and values too many share."""
+"""Groups of three and more reviewed as a whole, and values that too many people share."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +15,8 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, Stale
 from cdp.ids import row_id, row_ids
 from profiles.admin.door import by, door, form_page, may_see, render
-from profiles.admin.duplicates.listing import frame, percent, query_of
+from profiles.admin.duplicates.listing import frame, query_of
+from profiles.admin.duplicates.pair_rows import PairText, pair_text
 from profiles.duplicates.review.decide_cluster import (
     block_shared,
     case_profiles,
@@ -25,13 +27,25 @@ from profiles.duplicates.review.decide_cluster import (
     state_of,
     suggested_winner,
 )
-from profiles.duplicates.review.explain import explain
+from profiles.duplicates.review.explain import Reason, explain
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Profile
 
 PAGE = 50
-NAMED = 20
+MAX_NAMED = 20
+MAX_LINKS = 200
+MAX_REASONS = 6
 KINDS = {"people": "Groups", "shared_value": "Shared values"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A pair within a group; ``is_weakest`` is the one to look at first."""
+
+    pair: DuplicatePair
+    text: PairText
+    reasons: list[Reason]
+    is_weakest: bool
 
 
 def cases_url() -> str:
@@ -41,85 +55,73 @@ def cases_url() -> str:
 @door("profiles.view_duplicatecase")
 def cases(request: HttpRequest) -> HttpResponse:
     """Open cases of one kind, newest first. Keyset by id."""
-    params, sees = request.GET, may_see(request)
+    params, can_view_pii = request.GET, may_see(request)
     kind = params.get("kind", "people")
     if kind not in KINDS:
         kind = "people"
-    found = DuplicateCase.objects.filter(state="open", kind=kind).select_related("type", "weakest")
+    open_cases = DuplicateCase.objects.filter(state="open", kind=kind).select_related("type", "weakest")
     if after := row_id(params.get("after")):
-        found = found.filter(pk__lt=after)
-    rows = list(found.order_by("-pk")[: PAGE + 1])
-    more, rows = len(rows) > PAGE, rows[:PAGE]
+        open_cases = open_cases.filter(pk__lt=after)
+    rows = list(open_cases.order_by("-pk")[: PAGE + 1])
+    has_more, rows = len(rows) > PAGE, rows[:PAGE]
     context = {
         "title": "Duplicates",
         "kind": kind,
         "kinds": [(label, f"?kind={key}", key == kind) for key, label in KINDS.items()],
-        "rows": [(row, _names(row, people, sees), _value(row, sees)) for row, people in _with_people(rows)],
-        "older_url": query_of(params, kind=kind, after=str(rows[-1].pk)) if more else "",
+        "rows": [
+            (row, _names(row, members, can_view_pii), _value(row, can_view_pii))
+            for row, members in _with_members(rows)
+        ],
+        "older_url": query_of(params, kind=kind, after=str(rows[-1].pk)) if has_more else "",
         "first_url": f"?kind={kind}" if after else "",
         **frame(request),
     }
     return render(request, "duplicates/cases.html", context)
 
 
-def _with_people(rows: list[DuplicateCase]) -> list[tuple[DuplicateCase, list[Profile]]]:
+def _with_members(rows: list[DuplicateCase]) -> list[tuple[DuplicateCase, list[Profile]]]:
     """Each case with the first of its members. One query."""
-    wanted = {one for row in rows for one in row.members[:4]}
-    people = Profile.objects.defer("search").in_bulk(wanted)
-    return [(row, [people[one] for one in row.members[:4] if one in people]) for row in rows]
+    wanted = {profile_id for row in rows for profile_id in row.members[:4]}
+    profiles = Profile.objects.defer("search").in_bulk(wanted)
+    return [(row, [profiles[pk] for pk in row.members[:4] if pk in profiles]) for row in rows]
 
 
-def _names(row: DuplicateCase, people: list[Profile], sees: bool) -> str:
-    names = dict.fromkeys((one if sees else mask_profile(one)).name for one in people)
-    more = row.size - len(people)
+def _names(row: DuplicateCase, members: list[Profile], can_view_pii: bool) -> str:
+    names = dict.fromkeys((profile if can_view_pii else mask_profile(profile)).name for profile in members)
+    more = row.size - len(members)
     return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _value(row: DuplicateCase, sees: bool) -> str:
+def _value(row: DuplicateCase, can_view_pii: bool) -> str:
     kind = row.type.name if row.type else ""
-    return row.value if sees or not row.value else mask_identifier(kind, row.value)
+    return row.value if can_view_pii or not row.value else mask_identifier(kind, row.value)
 
 
 @form_page("profiles.view_duplicatecase")
 def case(request: HttpRequest, case_id: int) -> HttpResponse:
-    found = find_case(case_id)
+    current = find_case(case_id)
     try:
         if request.method == "POST":
-            return _act(request, found)
+            return _act(request, current)
     except Stale as refusal:
         messages.warning(request, refusal.message)
         return _show(request, find_case(case_id), status=409)
-    return _show(request, found)
+    return _show(request, current)
 
 
-def _show(request: HttpRequest, found: DuplicateCase, *, status: int = 200) -> HttpResponse:
-    if found.kind == DuplicateCase.Kind.SHARED_VALUE:
-        return _show_shared(request, found, status)
-    sees, policy = may_see(request), DuplicatePolicy.current()
-    people = case_profiles(found)
-    links = list(
-        DuplicatePair.objects.filter(a_id__in=found.members, b_id__in=found.members)
-        .exclude(verdict=DuplicatePair.Verdict.MERGED)
-        .select_related("a", "b")
-        .defer("a__search", "b__search")
-        .order_by("score", "pk")[:200]
-    )
+def _show(request: HttpRequest, case: DuplicateCase, *, status: int = 200) -> HttpResponse:
+    if case.kind == DuplicateCase.Kind.SHARED_VALUE:
+        return _show_shared(request, case, status)
+    can_view_pii = may_see(request)
+    members = case_profiles(case)
     context = {
-        "title": f"Are these {len(people)} one person?",
-        "case": found,
-        "people": [one if sees else mask_profile(one) for one in people],
-        "best": suggested_winner(people),
-        "links": [
-            (
-                link,
-                percent(link, policy),
-                [one for one in explain(link, can_view_pii=sees) if one.field and one.tone][:6],
-                link.pk == found.weakest_id,
-            )
-            for link in links
-        ],
-        "state": state_of(found, people),
-        "is_open": found.state == DuplicateCase.State.OPEN,
+        "title": f"Are these {len(members)} one person?",
+        "case": case,
+        "people": [profile if can_view_pii else mask_profile(profile) for profile in members],
+        "best": suggested_winner(members),
+        "links": _links(case, can_view_pii),
+        "state": state_of(case, members),
+        "is_open": case.state == DuplicateCase.State.OPEN,
         "may_decide": request.user.has_perms(
             ["profiles.change_duplicatecase", "profiles.change_duplicatepair"]
         ),
@@ -129,15 +131,38 @@ def _show(request: HttpRequest, found: DuplicateCase, *, status: int = 200) -> H
     return render(request, "duplicates/case.html", context, status=status)
 
 
-def _show_shared(request: HttpRequest, found: DuplicateCase, status: int) -> HttpResponse:
-    sees = may_see(request)
-    people = Profile.objects.defer("search").filter(pk__in=found.members[:NAMED]).order_by("pk")
+def _links(case: DuplicateCase, can_view_pii: bool) -> list[Link]:
+    """The pairs within the group, the weakest first. Two queries."""
+    policy = DuplicatePolicy.current()
+    pairs = (
+        DuplicatePair.objects.filter(a_id__in=case.members, b_id__in=case.members)
+        .exclude(verdict=DuplicatePair.Verdict.MERGED)
+        .select_related("a", "b")
+        .defer("a__search", "b__search")
+        .order_by("score", "pk")[:MAX_LINKS]
+    )
+    return [
+        Link(
+            pair,
+            pair_text(pair, policy),
+            [reason for reason in explain(pair, can_view_pii=can_view_pii) if reason.field and reason.tone][
+                :MAX_REASONS
+            ],
+            pair.pk == case.weakest_id,
+        )
+        for pair in pairs
+    ]
+
+
+def _show_shared(request: HttpRequest, case: DuplicateCase, status: int) -> HttpResponse:
+    can_view_pii = may_see(request)
+    holders = Profile.objects.defer("search").filter(pk__in=case.members[:MAX_NAMED]).order_by("pk")
     context = {
         "title": "A value too many share",
-        "case": found,
-        "value": _value(found, sees),
-        "people": [one if sees else mask_profile(one) for one in people],
-        "is_open": found.state == DuplicateCase.State.OPEN,
+        "case": case,
+        "value": _value(case, can_view_pii),
+        "people": [profile if can_view_pii else mask_profile(profile) for profile in holders],
+        "is_open": case.state == DuplicateCase.State.OPEN,
         "may_decide": _may_block(request),
         **frame(request),
     }
@@ -148,27 +173,27 @@ def _may_block(request: HttpRequest) -> bool:
     return request.user.has_perms(["profiles.change_duplicatecase", "profiles.change_identifiertype"])
 
 
-def _act(request: HttpRequest, found: DuplicateCase) -> HttpResponse:
-    sent, do = request.POST, request.POST.get("do", "")
+def _act(request: HttpRequest, case: DuplicateCase) -> HttpResponse:
+    form, do = request.POST, request.POST.get("do", "")
     actor: Any = Actor.of_request(request)
     if not request.user.has_perm("profiles.change_duplicatecase"):
         raise PermissionDenied
     if do in ("block", "share"):
         if do == "block" and not _may_block(request):
             raise PermissionDenied
-        done = (block_shared if do == "block" else leave_shared)(case_id=found.pk, actor=actor)
+        done = (block_shared if do == "block" else leave_shared)(case_id=case.pk, actor=actor)
         messages.success(request, done.message if may_see(request) else "Decided.")
         return redirect(f"{cases_url()}?kind=shared_value")
-    state = sent.get("state") or "none"
+    state = form.get("state") or "none"
     if do == "separate":
-        done = separate_case(case_id=found.pk, state=state, actor=actor)
+        done = separate_case(case_id=case.pk, state=state, actor=actor)
     elif do == "merge":
         if not request.user.has_perm("profiles.merge_profile"):
             raise PermissionDenied
         done = merge_case(
-            case_id=found.pk,
-            winner_id=row_id(sent.get("winner")),
-            members=row_ids(sent.getlist("members")),
+            case_id=case.pk,
+            winner_id=row_id(form.get("winner")),
+            members=row_ids(form.getlist("members")),
             state=state,
             **by(request),
         )

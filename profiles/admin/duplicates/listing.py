@@ -1,4 +1,4 @@
-"""The queue of suggested pairs: tabs by tier, filters, figures, and what can be done with many (D2)."""
+"""The queue of suggested pairs: tabs by tier, filters, figures, and what can be done with many."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
 from profiles.admin.door import back, door, may_see, render, write
+from profiles.admin.duplicates.pair_rows import PairText, pair_text, percent
 from profiles.admin.list_filters import without
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
-from profiles.duplicates.review.explain import explain, probability, score_for
-from profiles.duplicates.scoring.tiers import tier_reason
+from profiles.duplicates.review.explain import explain, score_for
 from profiles.masking import mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
 
 FILTERS = ("source", "score", "days", "assignee", "profile")
-_PLACING = ("after", "before")
-SHOWN_REASONS = 4
+_CURSORS = ("after", "before")
+MAX_REASONS = 4
 DECISIONS = {NOT_DUPLICATE: "not duplicates", LATER: "put off", REOPEN: "back in the queue"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A pair as the list shows it; ``why`` are ``(text, tone, bits)``, the heaviest first."""
+class PairRow:
+    """A pair as the list displays it; ``reasons`` are ``(text, tone)``, the heaviest first."""
 
     pair: DuplicatePair
     a: Profile
     b: Profile
     percent: int
-    rule: str
-    why: list[tuple[str, str, float]]
+    text: PairText
+    reasons: list[tuple[str, str]]
     url: str
 
 
@@ -64,7 +64,7 @@ def read_wanted(params: QueryDict) -> queue.QueueFilter:
             return None
         return value
 
-    percent = number("score", "“At least” is a percentage from 1 to 99.", low=1, high=99)
+    percent = number("score", "“At least” is a number from 1 to 99.", low=1, high=99)
     days = number("days", "“Known for” is a number of days.", high=10_000)
     assignee = number("assignee", "Choose somebody from the list.")
     profile = number("profile", "A profile is named by its number.")
@@ -83,8 +83,8 @@ def read_wanted(params: QueryDict) -> queue.QueueFilter:
 
 
 def query_of(params: QueryDict, **changes: str) -> str:
-    """The address's own filter with some of it changed; places in the list left out."""
-    plain = without(params, *_PLACING, *changes)
+    """The address's own filter with some of it changed, from the first page on."""
+    plain = without(params, *_CURSORS, *changes)
     for name, value in changes.items():
         if value:
             plain[name] = value
@@ -93,7 +93,7 @@ def query_of(params: QueryDict, **changes: str) -> str:
 
 @door("profiles.view_duplicatepair")
 def pairs(request: HttpRequest) -> HttpResponse:
-    """One tier of the queue, the surest first."""
+    """The page: one tier of the queue, the surest first."""
     params, problems = request.GET, []
     try:
         wanted = read_wanted(params)
@@ -120,14 +120,14 @@ def _context(
     everybody, mine = queue.decided_today(int(user.pk or 0))
     return {
         "title": "Duplicates",
-        "rows": rows_of(page.rows, params, sees=may_see(request)),
-        "tabs": [(one, query_of(params, tier=one.tier), one.tier == wanted.tier) for one in counts],
+        "rows": pair_rows(page.rows, params, can_view_pii=may_see(request)),
+        "tabs": [(count, query_of(params, tier=count.tier), count.tier == wanted.tier) for count in counts],
         "states": [
             (label, query_of(params, state=key, tier=""), key == wanted.state)
             for key, label in queue.STATES.items()
         ],
         "wanted": wanted,
-        "shown_query": query_of(params, tier=wanted.tier, state=wanted.state),
+        "list_query": query_of(params, tier=wanted.tier, state=wanted.state),
         "params": params,
         "problems": problems,
         "is_filtered": any(params.get(name) for name in FILTERS),
@@ -146,7 +146,7 @@ def _context(
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """What every page of this room shows: the last scan and how many cases wait. Three queries."""
+    """Context of every page about duplicates: the last scan and how many cases wait. Three queries."""
     base = MatchBase.objects.filter(pk=1).first()
     cases = DuplicateCase.objects.filter(state="open")
     return {
@@ -167,32 +167,26 @@ def review_url(wanted: queue.QueueFilter, params: QueryDict, pair: DuplicatePair
     return reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query
 
 
-def rows_of(found: list[DuplicatePair], params: QueryDict, *, sees: bool) -> list[Row]:
+def pair_rows(pairs: list[DuplicatePair], params: QueryDict, *, can_view_pii: bool) -> list[PairRow]:
     """No query beyond the policy's one."""
-    policy, rows = DuplicatePolicy.current(), []
-    for pair in found:
-        reasons = sorted(
-            explain(pair, can_view_pii=sees),
-            key=lambda one: (not (one.field or one.is_transitive), -abs(one.weight)),
-        )
-        one, other = pair.a.canonical, pair.b.canonical
-        rows.append(
-            Row(
-                pair,
-                one if sees else mask_profile(one),
-                other if sees else mask_profile(other),
-                percent(pair, policy),
-                tier_reason(pair.rule, pair.veto),
-                [(reason.text, reason.tone, reason.weight) for reason in reasons[:SHOWN_REASONS]],
-                reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query_of(params),
-            )
-        )
-    return rows
+    policy = DuplicatePolicy.current()
+    return [_pair_row(pair, policy, params, can_view_pii) for pair in pairs]
 
 
-def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
-    """How likely the two are one, in whole percent; never 0 or 100, which nobody knows."""
-    return max(1, min(99, round(100 * probability(pair.score, policy))))
+def _pair_row(pair: DuplicatePair, policy: DuplicatePolicy, params: QueryDict, can_view_pii: bool) -> PairRow:
+    reasons = explain(pair, can_view_pii=can_view_pii)
+    # What compares a field, and a third profile, says more to people than what fields say together.
+    reasons.sort(key=lambda reason: (not (reason.field or reason.is_transitive), -abs(reason.weight)))
+    a, b = (side.canonical if can_view_pii else mask_profile(side.canonical) for side in (pair.a, pair.b))
+    return PairRow(
+        pair,
+        a,
+        b,
+        percent(pair, policy),
+        pair_text(pair, policy),
+        [(reason.text, reason.tone) for reason in reasons[:MAX_REASONS]],
+        reverse("admin:profiles_duplicatepair_review", args=[pair.pk]) + query_of(params),
+    )
 
 
 # --- With many ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The rules for duplicates: one page, one row (D5)."""
+"""The rules for duplicates: merging without asking, who gets the report, and what was learned from decisions."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class PolicyForm(forms.Form):
     auto_merge = forms.BooleanField(
         required=False,
         label="Merge certain pairs automatically",
-        help_text="Only pairs of the tier “certain”, never against a decision of a person, a lock or a veto."
+        help_text="Only pairs of the list “Certain”, and never two whom somebody told apart or locked."
         " Every such merge is in the merge history and can be undone.",
     )
     auto_merge_cap = forms.IntegerField(
-        label="At most, an hour",
+        label="Automatic merges an hour, at most",
         min_value=1,
         max_value=MAX_PER_HOUR,
-        help_text="So that a broken source cannot join everybody before somebody has looked.",
+        help_text="So that a broken source cannot merge everybody before somebody has looked.",
     )
     report_to = LinesField(
         label="Report to",
@@ -85,7 +85,7 @@ def _save(request: HttpRequest, form: PolicyForm) -> bool:
 
 
 def _learned(policy: DuplicatePolicy) -> dict[str, Any]:
-    """What the line from score to probability says now, beside what ships."""
+    """What a score means now, beside what it means as shipped."""
     plain = DuplicatePolicy()
     return {
         "scores": [
@@ -96,11 +96,17 @@ def _learned(policy: DuplicatePolicy) -> dict[str, Any]:
             )
             for score in _SCORES
         ],
-        "even": f"{score_for(0.5, policy):+.1f}".replace("-", "−"),
+        "even": _score(score_for(0.5, policy)),
         "fewest": calibration.MIN_DECISIONS,
         "fewest_of_each": calibration.MIN_OF_EACH_KIND,
         "model_version": shipped().version,
     }
+
+
+def _score(score: float) -> str:
+    """“+2.0”, “−0.5”; plain “0” for what rounds to it."""
+    rounded = round(score, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0"
 
 
 def _percent(score: float, policy: DuplicatePolicy) -> str:

@@ -1,8 +1,8 @@
-"""One suggested pair side by side: every field with what it weighs, and the decision (D2). Works without JavaScript."""
+"""One suggested pair side by side, conflicts first, and the decision about it. Works without JavaScript."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -20,46 +20,30 @@ from cdp.times import day
 from profiles.admin.door import by, card_url, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import (
     frame,
-    percent,
     query_of,
     queue_url,
     read_wanted,
     review_url,
 )
+from profiles.admin.duplicates.pair_rows import field_rows, pair_text, percent, weight_rows
 from profiles.duplicates.review import queue
-from profiles.duplicates.review.decide import MERGE, VERDICTS, StalePair, decide, find_pair, state_of
-from profiles.duplicates.review.explain import Reason, explain
-from profiles.duplicates.scoring.tiers import tier_reason
+from profiles.duplicates.review.decide import (
+    MERGE,
+    REOPEN,
+    VERDICTS,
+    PairDecision,
+    StalePair,
+    decide,
+    find_pair,
+    state_of,
+)
+from profiles.duplicates.review.explain import explain
 from profiles.masking import mask_view
 from profiles.merging.merge import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner
-from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
+from profiles.models import DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import decider
 from profiles.reading.profiles import ProfileView, profile_views
-from profiles.values.attributes import attribute_specs, display, get_value, label_of
-
-# What the bars of the waterfall are drawn to: more bits than one field says.
-FULL = 12.0
-# What says less is folded into one line with its like.
-MINOR = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One field of both people. ``tone`` is good, near, bad or "" for what was not compared.
-
-    ``start`` and ``width`` place the bar between 0 and 100; 50 is where nothing is said.
-    """
-
-    label: str
-    a: str
-    b: str
-    tone: str = ""
-    text: str = ""
-    weight: float | None = None
-    start: float = 50.0
-    width: float = 0.0
-    more: tuple[str, ...] = ()
 
 
 def _read(request: HttpRequest) -> queue.QueueFilter:
@@ -129,56 +113,67 @@ def _decide(request: HttpRequest, pair: DuplicatePair) -> HttpResponse:
         state=sent.get("state") or "none",
         **by(request),
     )
-    messages.success(request, _said(request, done))
+    messages.success(request, _with_undo(request, pair, done))
     if following is None or following.pk == pair.pk:
         return redirect(reverse("admin:profiles_duplicatepair_next") + query_of(request.GET))
     return redirect(review_url(wanted, request.GET, following))
 
 
-def _said(request: HttpRequest, done: Any) -> str:
-    if done.merge_id is None or not request.user.has_perm("profiles.unmerge_profile"):
-        return str(done.message)
-    url = reverse("admin:profiles_merge_undo", args=[done.merge_id])
+def _with_undo(request: HttpRequest, pair: DuplicatePair, done: PairDecision) -> str:
+    """What was done, with the way to take it back: a merge's own page, or the pair's."""
+    if done.verdict == REOPEN:
+        return done.message
+    if done.merge_id is None:
+        url = reverse("admin:profiles_duplicatepair_review", args=[pair.pk])
+        url += query_of(_plain(request.GET)).rstrip("?")
+    elif request.user.has_perm("profiles.unmerge_profile"):
+        url = reverse("admin:profiles_merge_undo", args=[done.merge_id])
+    else:
+        return done.message
     return format_html('{} <a href="{}">Undo…</a>', done.message, url)
 
 
-# --- What is shown ------------------------------------------------------------------------------------------
+# --- The page ------------------------------------------------------------------------------------------
 
 
 def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> HttpResponse:
-    sees, params = may_see(request), request.GET
+    can_view_pii, params = may_see(request), request.GET
     wanted = _with_tier(_read(request))
-    reasons = explain(pair, can_view_pii=sees)
-    one, other = pair.a.canonical, pair.b.canonical
-    is_two = one.pk != other.pk
-    suggestion = suggest_winner(one.pk, other.pk) if is_two else None
-    winner_id = _winner(params, suggestion) if suggestion else one.pk
-    views = profile_views([one, other]) if is_two else profile_views([one]) * 2
-    shown = [view if sees else mask_view(view) for view in views]
+    reasons = explain(pair, can_view_pii=can_view_pii)
+    a, b = pair.a.canonical, pair.b.canonical
+    is_two = a.pk != b.pk
+    suggestion = suggest_winner(a.pk, b.pk) if is_two else None
+    winner_id = _winner(params, suggestion) if suggestion else a.pk
+    loser_id = (b if winner_id == a.pk else a).pk
+    views = profile_views([a, b]) if is_two else profile_views([a]) * 2
+    if not can_view_pii:
+        views = [mask_view(view) for view in views]
     following, before = queue.next_pair(wanted, pair), queue.previous_pair(wanted, pair)
     audit.record(
         "profile.compare",
         actor=Actor.of_request(request),
-        subject=f"profile:{one.pk}",
-        detail={"other": other.pk, "pair": pair.pk},
+        subject=f"profile:{a.pk}",
+        detail={"other": b.pk, "pair": pair.pk},
     )
     policy = DuplicatePolicy.current()
+    fields = field_rows(views, reasons)
     context = {
         "title": "Are these two one person?",
         "pair": pair,
-        "sides": [_side(view, winner_id) for view in shown],
-        "lines": lines_of(shown, reasons, sees=sees),
-        "together": together_of(reasons, pair.score),
-        "door_says": [reason.text for reason in reasons if reason.is_from_source],
+        "sides": [_side(view, winner_id) for view in views],
+        "fields": [row for row in fields if not row.is_equal],
+        "equal_fields": [row for row in fields if row.is_equal],
+        "weights": weight_rows(reasons, pair.score),
+        "suggested_because": [reason.text for reason in reasons if reason.is_from_source],
+        "text": pair_text(pair, policy),
         "percent": percent(pair, policy),
         "policy": policy,
-        "rule": tier_reason(pair.rule, pair.veto),
         "through_url": card_url(pair.through_id) if pair.through_id else "",
         "state": state_of(pair),
         "winner_id": winner_id,
-        "loser_id": (other if winner_id == one.pk else one).pk,
+        "loser_id": loser_id,
         "suggestion": suggestion,
-        "flip_url": query_of(params, winner=str((other if winner_id == one.pk else one).pk)),
+        "flip_url": query_of(params, winner=str(loser_id)),
         "next_url": review_url(wanted, _plain(params), following) if following else "",
         "previous_url": review_url(wanted, _plain(params), before) if before else "",
         "queue_url": queue_url() + query_of(_plain(params), tier=wanted.tier),
@@ -194,9 +189,9 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
 
 
 def _plain(params: QueryDict) -> QueryDict:
-    left = params.copy()
-    left.pop("winner", None)
-    return left
+    rest = params.copy()
+    rest.pop("winner", None)
+    return rest
 
 
 def _winner(params: QueryDict, suggestion: Suggestion) -> int:
@@ -216,57 +211,6 @@ def _side(view: ProfileView, winner_id: int) -> dict[str, Any]:
         "counts": members_count(profile.pk),
         "source": profile.source.name,
     }
-
-
-def lines_of(views: list[ProfileView], reasons: list[Reason], *, sees: bool) -> list[Line]:
-    """Compared fields with their weights first, in the model's order; then what else either of them has."""
-    lines, told, specs = [], set(), attribute_specs()
-    for reason in reasons:
-        if not reason.field or reason.is_from_source:
-            continue
-        told.add(reason.field)
-        lines.append(_bar(reason.label, reason))
-    for field in Profile.FIELDS:
-        if field in told:
-            continue
-        values = [get_value(view.profile, field) for view in views]
-        if any(value not in (None, "") for value in values):
-            a, b = (display(field, value) if value not in (None, "") else "" for value in values)
-            lines.append(Line(label_of(field, specs), a, b))
-    return lines
-
-
-def together_of(reasons: list[Reason], score: float) -> list[Line]:
-    """What fields say together, what says little as one line; and where every pair begins, so that the bars add up."""
-    told = [reason for reason in reasons if not (reason.field or reason.is_from_source)]
-    lines = [_bar(reason.label, reason) for reason in told if abs(reason.weight) >= MINOR]
-    if minor := [reason for reason in told if abs(reason.weight) < MINOR]:
-        text = f"{len(minor)} that say{'s' if len(minor) == 1 else ''} little"
-        more = tuple(f"{one.text} {one.weight:+.1f}".replace("-", "−") for one in minor)
-        lines.append(_line("Together", text, sum(one.weight for one in minor), more=more))
-    if weighed := [reason.weight for reason in reasons if not reason.is_from_source]:
-        lines.append(
-            _line("To begin with", "most who have something in common are two people", score - sum(weighed))
-        )
-    return lines
-
-
-def _bar(label: str, reason: Reason) -> Line:
-    return _line(label, reason.text, reason.weight, a=reason.a, b=reason.b, tone=reason.tone)
-
-
-def _line(
-    label: str,
-    text: str,
-    weight: float,
-    *,
-    a: str = "",
-    b: str = "",
-    tone: str = "",
-    more: tuple[str, ...] = (),
-) -> Line:
-    share = min(abs(weight), FULL) / FULL * 50
-    return Line(label, a, b, tone, text, weight, 50.0 if weight >= 0 else 50 - share, share, more)
 
 
 def _decided(pair: DuplicatePair) -> str:

@@ -1,4 +1,4 @@
-"""Why two profiles are separate: what was found, what mends it, a look at it before, and doing it (D3)."""
+"""Why two profiles are separate: what links them, the fix at its source and in the data, its preview, and applying it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ DECIDE = "profiles.change_duplicatepair"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A finding as the page shows it: may whoever looks carry the fix out, and how it is called."""
+class FindingRow:
+    """A finding as the page displays it: its fix's title, and whether the current user may apply it."""
 
     finding: Finding
     title: str
@@ -56,7 +56,7 @@ def profile_why(request: HttpRequest, profile_id: int, other: int) -> HttpRespon
 
 @door("profiles.view_profile", "profiles.view_duplicatepair")
 def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
-    """``?with=`` takes whatever names the other, and goes on with their ids in the address alone."""
+    """``?with=`` takes any identifier of the other profile, and redirects to an address with ids alone."""
     wanted = request.GET.get("with", "").strip()
     if wanted:
         return redirect(why_url(find_profile_pair(profile_id, wanted)))
@@ -94,45 +94,47 @@ def _apply(request: HttpRequest, two: ProfilePair, code: str) -> HttpResponse:
     if not done.is_merged:
         messages.success(request, done.message)
         return redirect(card_url(done.profile_id) if code == KEEP_APART else why_url(two))
-    said: Any = done.message
+    text: Any = done.message
     if request.user.has_perm("profiles.unmerge_profile"):
         undo = reverse("admin:profiles_merge_undo", args=[done.merge_id])
-        said = format_html('{} <a href="{}">Undo…</a>', done.message, undo)
-    messages.success(request, said)
+        text = format_html('{} <a href="{}">Undo…</a>', done.message, undo)
+    messages.success(request, text)
     return redirect(card_url(done.profile_id))
 
 
 def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int = 200) -> HttpResponse:
-    sees = may_see(request)
-    found = why(two, display=value_display(sees), base_url=f"{request.scheme}://{request.get_host()}")
+    can_view_pii = may_see(request)
+    findings = why(
+        two, display=value_display(can_view_pii), base_url=f"{request.scheme}://{request.get_host()}"
+    )
     actor = Actor.of_request(request)
     audit.record("profile.view", actor=actor, subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
     preview = _preview(request, two, code) if code else None
     context = {
         "title": "Why are these two separate?",
-        "a": display_profile(two.a, can_view_pii=sees),
-        "b": display_profile(two.b, can_view_pii=sees),
-        "told": [_told(one, actor) for one in found],
+        "a": display_profile(two.a, can_view_pii=can_view_pii),
+        "b": display_profile(two.b, can_view_pii=can_view_pii),
+        "findings": [_row(finding, actor) for finding in findings],
         "here": request.path,
         "preview": preview,
-        "lines": differing_rows(preview.merge, can_view_pii=sees) if preview and preview.merge else [],
+        "rows": differing_rows(preview.merge, can_view_pii=can_view_pii) if preview and preview.merge else [],
         "may_decide": request.user.has_perm(DECIDE),
         "may_see_imports": request.user.has_perm("imports.view_import"),
-        "is_decided": any(one.code == "decided_apart" for one in found),
+        "is_decided": any(finding.code == "decided_apart" for finding in findings),
         "titles": TITLES,
     }
     return render(request, "duplicates/why.html", context, status=status)
 
 
-def _told(finding: Finding, actor: Actor) -> Told:
+def _row(finding: Finding, actor: Actor) -> FindingRow:
     if finding.fix is None:
-        return Told(finding, "", False)
+        return FindingRow(finding, "", False)
     code = finding.fix.code
-    return Told(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
+    return FindingRow(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
 
 
 def _preview(request: HttpRequest, two: ProfilePair, code: str) -> FixPreview | None:
-    """What the fix would do; a sentence instead where it cannot be carried out."""
+    """What the fix would do; None, and a message, where it cannot be applied."""
     try:
         return preview_fix(two, code=code, display=value_display(may_see(request)), **by(request))
     except Forbidden as refusal:

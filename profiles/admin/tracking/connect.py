@@ -199,21 +199,21 @@ def guides(request: HttpRequest, source: Source, keys: Mapping[str, WriteKey]) -
     """Every guide for this source, those that suit its keys first. ``keys``: one working key of each kind."""
     host = f"{request.scheme}://{request.get_host()}"
     wanted = set(keys) or {WEB if source.channel == Source.Channel.WEB else SERVER}
-    server_key = _shown(keys, SERVER)
+    server_key = _key_text(keys, SERVER)
     ordered = sorted(_GUIDES, key=lambda guide: guide[2] not in wanted)
     return [
         Guide(
             title,
             where,
             install,
-            code.format(host=host, key=_shown(keys, kind), server_key=server_key),
+            code.format(host=host, key=_key_text(keys, kind), server_key=server_key),
             notes,
         )
         for title, where, kind, install, code, notes in ordered
     ]
 
 
-def _shown(keys: Mapping[str, WriteKey], kind: str) -> str:
+def _key_text(keys: Mapping[str, WriteKey], kind: str) -> str:
     """How the key begins: the rest is known to whoever made it."""
     key = keys.get(kind)
     return f"{key.prefix}…" if key else "YOUR_WEB_KEY" if kind == WEB else "YOUR_SERVER_KEY"

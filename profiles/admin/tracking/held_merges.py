@@ -1,56 +1,88 @@
-"""Held joins: what traffic wanted to join and the circuit breaker held, for somebody to decide (I10)."""
+"""Waiting merges: one question per value ("store-tablet-1 was used by 7 people"), answered by staff.
+
+Merging itself happens on the merge preview page alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.actors import Actor
-from cdp.errors import Invalid
+from cdp.errors import Invalid, NotFound
 from cdp.ids import row_id, row_ids
 from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.list_filters import without
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import HeldMerge, IdentifierType, Profile, Source
 from profiles.tracking.rejected.decide_held import (
+    BLOCK,
     DISMISS,
-    MERGE,
-    STATES,
+    SHARED,
+    HeldMergeDecisions,
     decide_held_merge,
     decide_held_merges,
 )
-from profiles.tracking.rejected.held_merges import OPEN, explain_held_merge, list_held_merges
-from profiles.tracking.rejected.held_merges import STATES as LISTS
+from profiles.tracking.rejected.held_merges import (
+    ALL,
+    DECIDED,
+    OPEN,
+    WaitingCase,
+    cases,
+    explain_held_merge,
+    list_held_merges,
+)
 from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
 
-PAGE = 50
-_PLACING = ("after", "before")
+PAGE = 20
+STATES = {OPEN: "To decide", DECIDED: "Decided", ALL: "All"}
+# Merging is not among them: it goes through the merge preview.
+DECISIONS = (SHARED, BLOCK, DISMISS)
+_CURSORS = ("after", "before")
+_TYPICAL = "That is usual for a shop's tablet, a family's computer or a made-up value, not for one person."
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One join as the list shows it; ``is_one`` when the two are one person by now, ``merge_id`` of the decision."""
+class Candidate:
+    """A profile that waits to be merged into the one the value belongs to, both as they may be displayed."""
 
-    held: HeldMerge
-    value: str
-    why: str
-    who: Profile
-    whom: Profile
+    profile: Profile
+    owner: Profile
+    is_merged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One case ready to display. ``merge_id`` is of the merge a decision made, if it stands."""
+
+    case: WaitingCase
+    newest: HeldMerge
+    title: str
+    explanation: str
+    candidates: list[Candidate]
     is_open: bool
     is_soft: bool
-    is_one: bool
     merge_id: int | None
 
     @property
+    def more(self) -> int:
+        return self.case.merges - len(self.candidates)
+
+    @property
+    def owner(self) -> Profile | None:
+        """Whom the value belongs to, when that is the same profile for all."""
+        owners = {candidate.owner.pk: candidate.owner for candidate in self.candidates}
+        return next(iter(owners.values())) if len(owners) == 1 else None
+
+    @property
     def is_merged(self) -> bool:
-        """One person, by “merge anyway”: taken back by undoing the merge."""
-        return self.is_one and self.held.state == HeldMerge.State.MERGED
+        """Taken back by undoing the merge, not here."""
+        return self.newest.state == HeldMerge.State.MERGED and self.candidates[0].is_merged
 
 
 def list_url() -> str:
@@ -59,10 +91,10 @@ def list_url() -> str:
 
 @door("profiles.view_heldmerge")
 def inbox(request: HttpRequest) -> HttpResponse:
-    """Open joins newest first, by state and source. Three queries."""
+    """Cases newest first, by state and source. Three queries."""
     params = request.GET
     problems: list[str] = []
-    rows: list[HeldMerge] = []
+    rows: list[WaitingCase] = []
     newer = older = ""
     try:
         rows, newer, older = _page(params)
@@ -71,9 +103,9 @@ def inbox(request: HttpRequest) -> HttpResponse:
     state = params.get("state", OPEN)
     may_decide = request.user.has_perm("profiles.change_heldmerge")
     context = {
-        "title": "Held joins",
-        "rows": [_row(row, may_see(request)) for row in rows],
-        "states": [(label, _url(params, state=key), key == state) for key, label in LISTS.items()],
+        "title": "Waiting merges",
+        "rows": [_row(row, can_view_pii=may_see(request)) for row in rows],
+        "states": [(label, _url(params, state=key), key == state) for key, label in STATES.items()],
         "sources": list(Source.objects.values_list("name", flat=True)),
         "params": params,
         "state": state,
@@ -81,85 +113,105 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "newer_url": newer,
         "older_url": older,
         "may_decide": may_decide,
-        "may_merge": may_decide and request.user.has_perm("profiles.merge_profile"),
-        "may_tick": may_decide and state == OPEN,
+        "may_merge": request.user.has_perm("profiles.merge_profile"),
+        "may_tick": may_decide and len(rows) > 1 and state == OPEN,
         "may_unmerge": request.user.has_perm("profiles.unmerge_profile"),
     }
     return render(request, "tracking/held.html", context)
 
 
-def _page(params: QueryDict) -> tuple[list[HeldMerge], str, str]:
-    """A page by id, with the addresses of those around it. One query."""
-    found = list_held_merges(state=params.get("state", OPEN), source=params.get("source", ""))
+def _page(params: QueryDict) -> tuple[list[WaitingCase], str, str]:
+    """A page of cases, with the addresses of the pages around it. Two queries."""
+    waiting = list_held_merges(state=params.get("state", OPEN), source=params.get("source", ""))
     after, before = row_id(params.get("after")), row_id(params.get("before"))
-    if before:
-        rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
-        newer, older, rows = len(rows) > PAGE, True, rows[:PAGE][::-1]
-    else:
-        rows = list((found.filter(pk__lt=after) if after else found).order_by("-pk")[: PAGE + 1])
-        newer, older, rows = bool(after), len(rows) > PAGE, rows[:PAGE]
+    rows = cases(waiting, after=after, before=before, limit=PAGE + 1)
+    has_more = len(rows) > PAGE
+    rows = rows[-PAGE:] if before else rows[:PAGE]
     if not rows:
         return [], "", ""
+    has_newer, has_older = (has_more, True) if before else (bool(after), has_more)
     return (
         rows,
-        _url(params, before=str(rows[0].pk)) if newer else "",
-        _url(params, after=str(rows[-1].pk)) if older else "",
+        _url(params, before=str(rows[0].newest_id)) if has_newer else "",
+        _url(params, after=str(rows[-1].newest_id)) if has_older else "",
     )
 
 
 def _url(params: QueryDict, **changes: str) -> str:
-    plain = without(params, *_PLACING, *changes)
+    plain = without(params, *_CURSORS, *changes)
     for name, value in changes.items():
         plain[name] = value
     return f"?{plain.urlencode()}"
 
 
-def _row(held: HeldMerge, sees: bool) -> Row:
-    who, whom = held.profile.canonical, held.other.canonical
-    return Row(
-        held,
-        held.value if sees else mask_identifier(held.type.name, held.value),
-        explain_held_merge(held, ""),
-        who if sees else mask_profile(who),
-        whom if sees else mask_profile(whom),
-        held.state == HeldMerge.State.OPEN,
-        held.type.strength == IdentifierType.Strength.SOFT,
-        who.pk == whom.pk,
-        (held.effects or {}).get("merge"),
+def _row(case: WaitingCase, *, can_view_pii: bool) -> CaseRow:
+    newest = case.rows[0]
+    value = newest.value if can_view_pii else mask_identifier(newest.type.name, newest.value)
+    return CaseRow(
+        case=case,
+        newest=newest,
+        title=_title(case, value),
+        explanation=_TYPICAL if case.people else explain_held_merge(newest, ""),
+        candidates=[_candidate(row, can_view_pii) for row in case.rows],
+        is_open=newest.state == HeldMerge.State.OPEN,
+        is_soft=newest.type.strength == IdentifierType.Strength.SOFT,
+        merge_id=(newest.effects or {}).get("merge"),
+    )
+
+
+def _title(case: WaitingCase, value: str) -> str:
+    if case.people:
+        return f"{value} was used by {case.people:,} people"
+    return f"{value} would merge {case.merges + 1:,} people"
+
+
+def _candidate(held_merge: HeldMerge, can_view_pii: bool) -> Candidate:
+    profile, owner = held_merge.profile.canonical, held_merge.other.canonical
+    return Candidate(
+        profile if can_view_pii else mask_profile(profile),
+        owner if can_view_pii else mask_profile(owner),
+        profile.pk == owner.pk,
     )
 
 
 @write("profiles.view_heldmerge", "profiles.change_heldmerge")
 def decide(request: HttpRequest) -> HttpResponse:
-    """One (a row's own button, ``block:17``) or those ticked. Merging needs the right to merge, too."""
-    action, _, one = request.POST.get("do", "").partition(":")
-    if action not in STATES:
-        raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the joins."}])
-    if action == MERGE and not request.user.has_perm("profiles.merge_profile"):
-        raise PermissionDenied
-    actor = Actor.of_request(request)
+    """Answer one case (its own button, ``block:17`` with the id of any of its rows) or those ticked."""
+    action, _, case_id = request.POST.get("do", "").partition(":")
+    if action not in DECISIONS:
+        raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the cases."}])
     target = back(request) or list_url()
-    if one:
-        done = decide_held_merge(held_merge_id=row_id(one), decision=action, actor=actor)
-        more = len(done.decided) - 1
-        also = (
-            f" {more:,} more of the same value {'was' if more == 1 else 'were'} decided with it."
-            if more > 0
-            else ""
-        )
-        said = done.message if may_see(request) or action in (MERGE, DISMISS) else "Decided."
-        messages.success(request, said + also)
+    case_ids = [row_id(case_id)] if case_id else row_ids(request.POST.getlist("ids"))[:PAGE]
+    if not case_ids:
+        raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one case first."}])
+    actor = Actor.of_request(request)
+    if case_id and action != DISMISS:
+        done = decide_held_merge(held_merge_id=case_ids[0], decision=action, actor=actor)
+        text = done.message if may_see(request) else "Decided."
+        messages.success(request, f"{text} {_waited(len(done.decided))}")
         return redirect(target)
-    ids = row_ids(request.POST.getlist("ids"))[:PAGE]
-    if not ids:
-        raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one join first."}])
-    many = decide_held_merges(held_merge_ids=ids, decision=action, actor=actor)
-    for problem in many.problems:
+    answered = _decide_cases(case_ids, action, actor)
+    for problem in answered.problems:
         messages.error(request, problem)
-    if many.decided:
-        count = len(many.decided)
-        messages.success(request, f"{count:,} join{'' if count == 1 else 's'} decided.")
+    if answered.decided:
+        messages.success(request, f"Decided. {_waited(len(answered.decided))}")
     return redirect(target)
+
+
+def _decide_cases(case_ids: list[int], action: str, actor: Actor) -> HeldMergeDecisions:
+    """Every open merge of these cases' values. Raises NotFound for one case that is not there."""
+    chosen = list(HeldMerge.objects.filter(pk__in=case_ids).values_list("type_id", "value"))
+    if not chosen:
+        raise NotFound(f"There is no waiting merge {case_ids[0]}.")
+    held_merge_ids: list[int] = []
+    for type_id, value in dict.fromkeys(chosen):
+        rows = HeldMerge.objects.filter(type_id=type_id, value=value, state=HeldMerge.State.OPEN)
+        held_merge_ids += rows.order_by("pk").values_list("pk", flat=True)
+    return decide_held_merges(held_merge_ids=held_merge_ids, decision=action, actor=actor)
+
+
+def _waited(count: int) -> str:
+    return f"{count:,} {'merge' if count == 1 else 'merges'} had waited for it; none was made."
 
 
 @write("profiles.view_heldmerge", "profiles.change_heldmerge")
@@ -178,7 +230,7 @@ def reopen(request: HttpRequest, heldmerge_id: int) -> HttpResponse:
         if more > 0
         else ""
     )
-    messages.success(request, (done.message if is_plain else "The join waits again.") + also)
+    messages.success(request, (done.message if is_plain else "The merge waits again.") + also)
     return redirect(target)
 
 

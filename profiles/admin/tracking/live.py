@@ -1,4 +1,4 @@
-"""Watching calls come in: everything a source gets, or what one browser sends, with what is wrong about it (T8)."""
+"""Watching calls come in: everything a source gets, or what one browser sends, with what is wrong about it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_
 # The first-party cookie our snippet keeps a browser's id in (data-cookie), seen here on the same site.
 COOKIE = "cdp_id"
 MAX_ID = 255
-_CALLS_SHOWN = 50
+_MAX_CALLS = 50
 # Characters of one call; an event has at most 32 KB.
-_SHOWN = 36_000
+_MAX_CHARACTERS = 36_000
 
 
 @door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
@@ -29,7 +29,7 @@ def live(request: HttpRequest, source_id: int) -> HttpResponse:
     calls = newest_calls(source.pk)
     context = {
         **frame(request, source, "live"),
-        "calls": shown(request, calls),
+        "calls": with_payloads(request, calls),
         "newest_id": calls[0].receipt_id if calls else 0,
     }
     return render(request, "tracking/live.html", context)
@@ -42,7 +42,7 @@ def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
     calls = newest_calls(source.pk, after=row_id(request.GET.get("after")))
     if not calls:
         return HttpResponse(status=204)
-    context = {"calls": shown(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
+    context = {"calls": with_payloads(request, calls), "newest_id": calls[0].receipt_id, "is_fresh": True}
     response = TemplateResponse(request, "admin/profiles/tracking/live_rows.html", context)
     response["X-Newest"] = str(calls[0].receipt_id)
     return response
@@ -76,8 +76,8 @@ def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
     flags = flags_of(calls)
     return {
         "anonymous_id": anonymous_id,
-        "calls": shown(request, calls[:_CALLS_SHOWN]),
-        "older": max(0, len(calls) - _CALLS_SHOWN),
+        "calls": with_payloads(request, calls[:_MAX_CALLS]),
+        "older": max(0, len(calls) - _MAX_CALLS),
         "flags": flags,
     }
 
@@ -87,13 +87,17 @@ def _own_id(request: HttpRequest) -> str:
     return request.COOKIES.get(COOKIE, "").strip()[:MAX_ID]
 
 
-def shown(request: HttpRequest, calls: list[RecordedCall]) -> list[tuple[RecordedCall, str]]:
+def with_payloads(request: HttpRequest, calls: list[RecordedCall]) -> list[tuple[RecordedCall, str]]:
     """Each call with its payload as text, masked without the right to see personal data."""
-    told = calls if may_see(request) else mask_calls(calls)
-    return [(call, _text(call.payload)) for call in told]
+    readable = calls if may_see(request) else mask_calls(calls)
+    return [(call, _text(call.payload)) for call in readable]
 
 
 def _text(payload: dict[str, Any]) -> str:
     """Fifty rows of items that were too large would be megabytes; their receipts show them whole."""
     text = json.dumps(payload, ensure_ascii=False, indent=2)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {len(text) - _SHOWN:,} more characters"
+    return (
+        text
+        if len(text) <= _MAX_CHARACTERS
+        else f"{text[:_MAX_CHARACTERS]}\n… {len(text) - _MAX_CHARACTERS:,} more characters"
+    )

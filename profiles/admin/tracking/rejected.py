@@ -1,10 +1,11 @@
-"""The Rejected inbox: what came in and was not carried out, one by one or many at once, repaired and replayed (T3)."""
+"""The Rejected inbox: what was sent and not carried out, grouped by reason, repaired and sent through again."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core import signing
@@ -40,7 +41,9 @@ from profiles.tracking.rejected.replay import (
 PAGE = 50
 REPAIR_ROWS = 3
 _MILLISECONDS = 5_000
-_PLACING = ("after", "before")
+_CURSORS = ("after", "before")
+# Shows single items where the page would group them.
+_SINGLE = "items"
 _SALT = "receipts.bulk"
 _VALID_SECONDS = 3600
 # The signed list travels in the form; above this the form itself would be refused.
@@ -51,13 +54,35 @@ _GLANCE = 8_000
 _KINDS = ("track", "identify", "page", "screen", "group", "alias", "update", "consent")
 
 
+# What the outcomes of waiting items mean to whoever repairs them.
+_OUTCOMES = {
+    Receipt.Outcome.QUARANTINED: "held for repair",
+    Receipt.Outcome.BLOCKED_VALUE: "no usable id",
+    Receipt.Outcome.INVALID: "not valid",
+}
+
+
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One receipt as the list shows it."""
+class ItemRow:
+    """One receipt as the list displays it."""
 
     receipt: Receipt
     why: str
+    outcome: str
     is_waiting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Items rejected alike; ``query`` chooses them all, ``url`` lists them."""
+
+    newest: ItemRow
+    count: int
+    query: str
+
+    @property
+    def url(self) -> str:
+        return f"?{self.query}"
 
 
 def list_url() -> str:
@@ -73,7 +98,10 @@ def receipt_url(receipt_id: int) -> str:
 
 @door("profiles.view_receipt")
 def inbox(request: HttpRequest) -> HttpResponse:
-    """What waits, newest first; by state, code, source, outcome, kind, event and day. Seven queries."""
+    """What waits, newest first; by state, code, source, outcome, kind, event and day. Seven queries.
+
+    Without another filter than the source, items rejected for one reason are one row.
+    """
     params = request.GET
     problems: list[str] = []
     try:
@@ -81,17 +109,25 @@ def inbox(request: HttpRequest) -> HttpResponse:
     except Invalid as error:
         choice, problems = Choice(), [problem["message"] for problem in error.problems]
     rows: list[Receipt] = []
+    groups: list[receipts.AlikeItems] = []
     newer = older = ""
+    is_grouped = choice == Choice(source_id=choice.source_id) and not params.get(_SINGLE)
     if not problems:
         try:
-            with time_limit(_MILLISECONDS):
-                rows, newer, older = _page(choice, params)
+            if is_grouped:
+                groups = receipts.alike_items(choice)
+            else:
+                with time_limit(_MILLISECONDS):
+                    rows, newer, older = _page(choice, params)
         except TooSlow:
             problems.append("This search takes too long. Narrow it with another filter.")
     counts = receipts.count_codes(choice) if not problems else None
     context = {
         "title": "Rejected",
         "rows": [_row(row, may_see(request)) for row in rows],
+        "groups": [_group(group, may_see(request)) for group in groups],
+        "is_grouped": is_grouped,
+        "single_url": _url(params, **{_SINGLE: "1"}),
         "counts": counts,
         "codes": _codes(params, choice, counts),
         "states": [(label, _url(params, state=key), key == choice.state) for key, label in STATES.items()],
@@ -101,7 +137,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "total": counts.total.number if counts else 0,
         "is_filtered": not choice.is_plain,
         "chips": _chips(params),
-        "filters_query": without(params, *_PLACING).urlencode(),
+        "filters_query": without(params, *_CURSORS, _SINGLE).urlencode(),
         "newer_url": newer,
         "older_url": older,
         "may_replay": request.user.has_perm(PERMISSION) and choice.state == WAITING,
@@ -118,15 +154,15 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
     """A page by id, with the addresses of those around it. One query."""
-    found = receipts.filtered_receipts(choice).select_related("source").defer("payload", "problems")
+    items = receipts.filtered_receipts(choice).select_related("source").defer("payload", "problems")
     after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
-        rows = list(found.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
+        rows = list(items.filter(pk__gt=before).order_by("pk")[: PAGE + 1])
         has_more, rows = len(rows) > PAGE, rows[:PAGE][::-1]
         newer, older = has_more, True
     else:
-        found = found.filter(pk__lt=after) if after else found
-        rows = list(found.order_by("-pk")[: PAGE + 1])
+        items = items.filter(pk__lt=after) if after else items
+        rows = list(items.order_by("-pk")[: PAGE + 1])
         has_more, rows = len(rows) > PAGE, rows[:PAGE]
         newer, older = bool(after), has_more
     if not rows:
@@ -138,11 +174,25 @@ def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
     )
 
 
-def _row(receipt: Receipt, sees: bool) -> Row:
+def _row(receipt: Receipt, can_view_pii: bool) -> ItemRow:
     # The payload is not read along; in the inbox's own state every row has one.
     is_open = receipt.resolved_at is None and receipt.outcome in Receipt.WAITING
     why = receipts.describe_receipt(receipt)
-    return Row(receipt, why if sees else mask_text(why), is_open)
+    outcome = _OUTCOMES.get(Receipt.Outcome(receipt.outcome)) or receipt.get_outcome_display().lower()
+    return ItemRow(receipt, why if can_view_pii else mask_text(why), outcome, is_open)
+
+
+def _group(group: receipts.AlikeItems, can_view_pii: bool) -> GroupRow:
+    newest = group.newest
+    query = {
+        "source": newest.source.name,
+        "outcome": newest.outcome,
+        "code": newest.code,
+        "kind": newest.kind,
+        "name": newest.name,
+    }
+    chosen = {name: value for name, value in query.items() if value}
+    return GroupRow(_row(newest, can_view_pii), group.count, urlencode(chosen))
 
 
 def _codes(
@@ -152,9 +202,10 @@ def _codes(
     if counts is None:
         return []
     chips = [("Any reason", counts.total, _url(params, code=""), not choice.code)]
-    for one in counts.codes:
-        label = one.code.replace("_", " ") or "no code"
-        chips.append((label, one.count, _url(params, code=one.code), one.code == choice.code))
+    for by_code in counts.codes:
+        label = by_code.code.replace("_", " ") or "no code"
+        url = _url(params, code=by_code.code)
+        chips.append((label, by_code.count, url, by_code.code == choice.code))
     return chips
 
 
@@ -163,14 +214,14 @@ _LABELS = {"message_id": "messageId", "kind": "call", "name": "event"}
 
 def _chips(params: QueryDict) -> list[tuple[str, str]]:
     """The filters in force in words; state and reason have chips of their own."""
-    plain = without(params, *_PLACING, "state", "code")
+    plain = without(params, *_CURSORS, _SINGLE, "state", "code")
     return [
         (_LABELS.get(name, name.replace("_", " ")).capitalize(), str(value)) for name, value in plain.items()
     ]
 
 
 def _url(params: QueryDict, **changes: str) -> str:
-    plain = without(params, *_PLACING, *changes)
+    plain = without(params, *_CURSORS, *changes)
     for name, value in changes.items():
         if value:
             plain[name] = value
@@ -194,7 +245,7 @@ def receipt(request: HttpRequest, receipt_id: int) -> HttpResponse:
         result = replay_receipt(receipt_id=row.pk, payload=payload, actor=Actor.of_request(request))
     except (Invalid, RuleForbids) as error:
         return _show(request, row, typed=typed, wrong=error.message)
-    return _tell(request, row, result)
+    return _report(request, row, result)
 
 
 @write("profiles.view_receipt", PERMISSION)
@@ -205,7 +256,7 @@ def replay(request: HttpRequest, receipt_id: int) -> HttpResponse:
         result = replay_receipt(receipt_id=row.pk, actor=Actor.of_request(request))
     except Refused as refusal:
         return _back_to(request, refusal, row.pk)
-    return _tell(request, row, result)
+    return _report(request, row, result)
 
 
 @write("profiles.view_receipt", PERMISSION)
@@ -229,37 +280,37 @@ def _back_to(request: HttpRequest, refusal: Refused, receipt_id: int) -> HttpRes
     return redirect(receipt_url(receipt_id))
 
 
-def _tell(request: HttpRequest, row: Receipt, result: ItemResult) -> HttpResponse:
+def _report(request: HttpRequest, row: Receipt, result: ItemResult) -> HttpResponse:
     """To the replay's own receipt when it waits again, else back to this one."""
     if result.is_rejected:
         messages.error(request, f"Rejected again: {result.message or result.outcome}")
         again = receipts.replays_of(row)
         return redirect(receipt_url(again[-1].pk if again else row.pk))
-    said = Receipt.Outcome(result.outcome).label
-    messages.success(request, f"Replayed: {said[0].lower()}{said[1:]}.")
+    outcome = Receipt.Outcome(result.outcome).label
+    messages.success(request, f"Replayed: {outcome[0].lower()}{outcome[1:]}.")
     return redirect(receipt_url(row.pk))
 
 
 def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong: str = "") -> HttpResponse:
-    sees = may_see(request)
-    if sees and row.payload is not None:
+    can_view_pii = may_see(request)
+    if can_view_pii and row.payload is not None:
         audit.record("receipt.view", actor=Actor.of_request(request), subject=f"receipt:{row.pk}")
     may_replay = request.user.has_perm(PERMISSION)
     is_waiting = receipts.is_waiting(row)
-    payload = receipts.payload_of(row, can_view_pii=sees)
+    payload = receipts.payload_of(row, can_view_pii=can_view_pii)
     text = typed if typed is not None else pretty(payload)
     context = {
         "title": row.name or row.kind or "An item",
         "receipt": row,
-        "why": _row(row, sees).why,
-        "item_problems": receipts.problems_of(row, can_view_pii=sees),
+        "why": _row(row, can_view_pii).why,
+        "item_problems": receipts.problems_of(row, can_view_pii=can_view_pii),
         "payload": payload,
         "text": text,
         "lines": min(32, max(8, text.count("\n") + 2)),
         "wrong": wrong,
         "is_waiting": is_waiting,
         "waiting_outcomes": Receipt.WAITING,
-        "may_edit": is_waiting and may_replay and sees,
+        "may_edit": is_waiting and may_replay and can_view_pii,
         "may_replay": is_waiting and may_replay,
         "not_as_it_is": why_not_unchanged(row) if is_waiting else "",
         "replays": receipts.replays_of(row),
@@ -288,8 +339,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
     try:
         return _do(request, action, ids)
     except Refused as refusal:
-        said = [problem["message"] for problem in refusal.problems] or [refusal.message]
-        return _confirm(request, action, ids, problems=said)
+        texts = [problem["message"] for problem in refusal.problems] or [refusal.message]
+        return _confirm(request, action, ids, problems=texts)
 
 
 def _chosen(request: HttpRequest) -> list[int]:
@@ -306,12 +357,12 @@ def _thaw(request: HttpRequest, action: str) -> list[int]:
     """The list as it was counted, for this person and action alone, within the hour."""
     expired = "This confirmation is too old or not yours. Choose the items again."
     try:
-        held = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
+        frozen = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
     except signing.BadSignature as error:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
-    if held["a"] != action or held["u"] != request.user.pk:
+    if frozen["a"] != action or frozen["u"] != request.user.pk:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}])
-    return list(unpack(held["i"]))
+    return list(unpack(frozen["i"]))
 
 
 def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: list[str]) -> HttpResponse:
@@ -338,14 +389,14 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
 
 def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list[dict[str, Any]]:
     """The first items as they are and as the repairs would leave them."""
-    told = []
+    sample = []
     for row in Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"):
         before = receipts.payload_of(row, can_view_pii=may_see(request))
         after = repaired(before, repairs, kind=row.kind)
-        told.append(
+        sample.append(
             {"receipt": row, "before": _glance(before), "after": _glance(after), "differs": after != before}
         )
-    return told
+    return sample
 
 
 def _glance(payload: Any) -> str:
@@ -364,7 +415,7 @@ def _typed_repairs(request: HttpRequest) -> list[dict[str, str]]:
 
 
 def _repairs(request: HttpRequest) -> list[Repair]:
-    """The repairs of the form; rows without a choice say nothing. Raises Invalid."""
+    """The repairs of the form; rows without a choice are left out. Raises Invalid."""
     rows: list[dict[str, Any]] = [row for row in _typed_repairs(request) if row["do"]]
     for row in rows:
         if row["do"] == "set":

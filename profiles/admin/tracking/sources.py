@@ -1,4 +1,4 @@
-"""Sources: what each one sends, its keys and settings, and how to connect it (T1)."""
+"""Sources: what each one sends, its keys and settings, and how to connect it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, Refused
+from cdp.limits import TooSlow
 from profiles.admin.definitions import LinesField
-from profiles.admin.door import by, door, form_page, render, write
+from profiles.admin.door import by, door, form_page, may_see, render, write
 from profiles.admin.tracking import signing_secrets
 from profiles.admin.tracking.connect import guides
+from profiles.masking import mask_text
 from profiles.models import IdentifierType, Source, WriteKey
 from profiles.quality import alarms, scorecard
 from profiles.tracking.monitor import rates
@@ -47,23 +49,25 @@ def source_url(source_id: int, page: str = "change") -> str:
 
 
 def source_of(source_id: int) -> Source:
-    found = Source.objects.select_related("main_type").filter(pk=source_id).first()
-    if found is None:
+    source = Source.objects.select_related("main_type").filter(pk=source_id).first()
+    if source is None:
         raise NotFound(f"There is no source #{source_id}.")
-    return found
+    return source
 
 
 def frame(request: HttpRequest, source: Source, page: str) -> dict[str, Any]:
-    """What every page of one source shows around its content. No query."""
+    """Context of every page of one source: its title and tabs. No query."""
     may_track = request.user.has_perm("profiles.view_receipt")
     tabs = [("change", "Overview", True), ("live", "Live", may_track), ("checkup", "Check-up", may_track)]
     tabs += [("connect", "Connect", True), ("settings", "Settings", True)]
-    shown = tabs if source.channel in TRACKING else [tabs[0], tabs[-1]]
+    available = tabs if source.channel in TRACKING else [tabs[0], tabs[-1]]
     return {
         "title": source.name,
         "source": source,
         "tabs": [
-            (label, source_url(source.pk, name), name == page) for name, label, is_open in shown if is_open
+            (label, source_url(source.pk, name), name == page)
+            for name, label, is_open in available
+            if is_open
         ],
         "is_tracking": source.channel in TRACKING,
         "may_change": request.user.has_perm("profiles.change_source"),
@@ -74,23 +78,54 @@ def frame(request: HttpRequest, source: Source, page: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
+    """A source as the list displays it; ``reason`` is what most of its waiting items were rejected for."""
+
     source: Source
     rate: rates.SourceRate
     keys: int
+    reason: str
+
+    @property
+    def is_idle(self) -> bool:
+        """Shipped, and nobody has connected anything to it: folded away."""
+        return self.source.is_builtin and not self.keys and self.rate.last_seen_at is None
 
 
 @door("profiles.view_source")
 def sources(request: HttpRequest) -> HttpResponse:
-    """Every source with what it sends. Three queries, whatever their number."""
-    found = rates.rates() if request.user.has_perm("profiles.view_receipt") else {}
+    """Every source with what it sends. Five queries, whatever their number."""
+    may_track = request.user.has_perm("profiles.view_receipt")
+    by_source = rates.rates() if may_track else {}
+    reasons = _main_reasons(may_see(request)) if may_track else {}
     keys: dict[int, int] = {}
     for source_id in _working_keys().values_list("source_id", flat=True):
         keys[source_id] = keys.get(source_id, 0) + 1
-    rows = [Row(row, found.get(row.pk, rates.NOTHING), keys.get(row.pk, 0)) for row in Source.objects.all()]
+    rows = [
+        SourceRow(row, by_source.get(row.pk, rates.NOTHING), keys.get(row.pk, 0), reasons.get(row.pk, ""))
+        for row in Source.objects.all()
+    ]
     # Those that send come first, then those that could.
     rows.sort(key=lambda row: (row.rate.last_seen_at is None, not row.keys, row.source.name.lower()))
-    return render(request, "tracking/sources.html", {"title": "Sources", "rows": rows})
+    context = {
+        "title": "Sources",
+        "rows": [row for row in rows if not row.is_idle],
+        "idle": [row for row in rows if row.is_idle],
+    }
+    return render(request, "tracking/sources.html", context)
+
+
+def _main_reasons(can_view_pii: bool) -> dict[int, str]:
+    """What most of a source's waiting items were rejected for; empty where that takes too long. Two queries."""
+    reasons: dict[int, str] = {}
+    try:
+        groups = receipts.alike_items(receipts.Choice())
+    except TooSlow:
+        return reasons
+    for group in groups:
+        sentence = receipts.describe_receipt(group.newest)
+        reasons.setdefault(group.newest.source_id, sentence if can_view_pii else mask_text(sentence))
+    return reasons
 
 
 def _working_keys() -> Any:
@@ -100,7 +135,9 @@ def _working_keys() -> Any:
 
 
 class SourceForm(forms.Form):
-    name = forms.CharField(max_length=60, help_text="For people: “Shop website”, “Order system”.")
+    name = forms.CharField(
+        max_length=60, help_text="As your colleagues call it: “Shop website”, “Order system”."
+    )
     kind = forms.ChoiceField(
         choices=[
             (WriteKey.Kind.WEB, "A website: its key stands in pages, may only write, from your addresses"),
@@ -122,11 +159,11 @@ def add(request: HttpRequest) -> HttpResponse:
         except (Invalid, Conflict) as refusal:
             form.add_error("name", refusal.message)
         else:
-            return _shown_once(request, made.source, made.write_key)
+            return _reveal_key(request, made.source, made.write_key)
     return render(request, "tracking/source_add.html", {"title": "Add a source", "form": form})
 
 
-def _shown_once(
+def _reveal_key(
     request: HttpRequest, source: Source, write_key: str, old: WriteKey | None = None
 ) -> HttpResponse:
     context = {**frame(request, source, ""), "write_key": write_key, "old": old, "title": "The new write key"}
@@ -162,12 +199,12 @@ def source(request: HttpRequest, source_id: int) -> HttpResponse:
 
 
 def _quality(request: HttpRequest, row: Source) -> dict[str, Any]:
-    """Its line of the scorecard and what changed, for who may see the scorecard. Two queries."""
+    """Its row of the scorecard and what changed, for who may see the scorecard. Two queries."""
     if not request.user.has_perm("profiles.view_sourcealarm"):
         return {}
     return {
         "card": scorecard.cards(30, sources=[row])[0],
-        "alarms": [(one, alarms.fix_of(one)) for one in alarms.unread(source_id=row.pk)],
+        "alarms": [(alarm, alarms.fix_of(alarm)) for alarm in alarms.unread(source_id=row.pk)],
         "here": request.path,
     }
 
@@ -194,7 +231,7 @@ def connect(request: HttpRequest, source_id: int) -> HttpResponse:
 
 
 class SettingsForm(forms.Form):
-    """A source's settings, in the words of somebody who has never heard of a clash. The verb checks them."""
+    """A source's settings, in plain words. The verb checks them."""
 
     name = forms.CharField(max_length=60)
     main_type = forms.ModelChoiceField(
@@ -208,12 +245,12 @@ class SettingsForm(forms.Form):
         required=False,
         label="An e-mail identifies",
         help_text="An identify call with traits.email finds, or makes, the person with that e-mail."
-        " Off: the e-mail is kept as an attribute and joins nobody.",
+        " Off: the e-mail is kept as an attribute and merges nobody.",
     )
     needs_confirmation = forms.BooleanField(
         required=False,
         label="Double opt-in",
-        help_text="E-mails wait for their owner to confirm them before they lead to anybody.",
+        help_text="E-mails wait for their owner to confirm them before they identify anybody.",
     )
     needs_user_hash = forms.BooleanField(
         required=False,
@@ -237,7 +274,7 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=1_000_000,
         label="Automatic merges an hour",
-        help_text="Beyond this many, joins wait for somebody to look at them: a broken page cannot join everybody.",
+        help_text="Beyond this many, merges wait for somebody to look at them: a broken page cannot merge everybody.",
     )
 
     # Legend, sentence, fields; only the first for sources that take no tracking calls.
@@ -273,7 +310,7 @@ def settings(request: HttpRequest, source_id: int) -> HttpResponse:
         if not context["may_change"]:
             raise PermissionDenied
         if form.is_valid() and _save(request, row, form):
-            messages.success(request, "Saved. It holds everywhere within five seconds.")
+            messages.success(request, "Saved. It applies everywhere within five seconds.")
             return redirect(source_url(row.pk, "settings"))
     context["groups"] = [
         (legend, text, [form[name] for name in group if name in form.fields])
@@ -309,7 +346,7 @@ def key_add(request: HttpRequest, source_id: int) -> HttpResponse:
     except Refused as refusal:
         messages.error(request, refusal.message)
         return redirect(source_url(row.pk))
-    return _shown_once(request, row, made.write_key)
+    return _reveal_key(request, row, made.write_key)
 
 
 @write("profiles.view_source", "profiles.change_source")
@@ -324,7 +361,7 @@ def key_rotate(request: HttpRequest, source_id: int, writekey_id: int) -> HttpRe
         messages.error(request, refusal.message)
         return redirect(source_url(row.pk))
     old.refresh_from_db()
-    return _shown_once(request, row, made.write_key, old)
+    return _reveal_key(request, row, made.write_key, old)
 
 
 @write("profiles.view_source", "profiles.change_source")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -220,6 +220,34 @@ def count_codes(choice: Choice) -> ReceiptCounts:
     is_capped = total > COUNTED
     listed = [CodeCount(code, Count(count, is_exact=not is_capped)) for code, count in rows[:MAX_CODES]]
     return ReceiptCounts(Count(min(total, COUNTED), is_exact=not is_capped), listed, is_capped)
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeItems:
+    """Waiting items rejected for one reason: ``newest`` is one of them, with its source."""
+
+    newest: Receipt
+    count: int
+
+
+def alike_items(choice: Choice, *, limit: int = 50) -> list[AlikeItems]:
+    """Items of a choice by source, reason, call and event, the most first; of the newest ``COUNTED``. Two queries.
+
+    Raises TooSlow.
+    """
+    newest = filtered_receipts(choice).order_by("-id").values("pk")[:COUNTED]
+    groups = (
+        Receipt.objects.filter(pk__in=newest)
+        .order_by()
+        .values("source_id", "outcome", "code", "kind", "name")
+        .annotate(count=models.Count("pk"), newest=models.Max("pk"))
+        .order_by("-count", "-newest")
+    )
+    with time_limit(_MILLISECONDS):
+        rows = list(groups[:limit])
+    receipts = Receipt.objects.select_related("source").defer("payload", "problems")
+    by_id = receipts.in_bulk([row["newest"] for row in rows])
+    return [AlikeItems(by_id[row["newest"]], row["count"]) for row in rows if row["newest"] in by_id]
 
 
 # --- One of them ----------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+"""A suggested pair → what the pages say about it: one sentence, the compared fields, and what each weighs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from profiles.duplicates.review.explain import Reason, probability
+from profiles.duplicates.scoring.tiers import tier_reason
+from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
+from profiles.reading.profiles import ProfileView
+from profiles.values.attributes import attribute_specs, display, get_value, label_of
+
+# The bars are drawn to this many bits: more than one field weighs.
+FULL_BAR = 12.0
+# What weighs less is folded into one row with its like.
+MINOR = 0.5
+
+_ANSWERS = {
+    Tier.CERTAIN: "Almost certainly one person",
+    Tier.PROBABLE: "Probably one person",
+    Tier.POSSIBLE: "Possibly one person",
+    Tier.RELATED: "Two people of one household or company",
+}
+# Conflicts come first: they are what somebody has to look at.
+_ORDER = {"bad": 0, "diff": 1, "near": 2, "": 3, "good": 4}
+
+
+def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
+    """How likely the two are one, in whole percent; never 0 or 100, which nobody knows."""
+    return max(1, min(99, round(100 * probability(pair.score, policy))))
+
+
+@dataclass(frozen=True, slots=True)
+class PairText:
+    """``answer`` is the tier as a sentence, ``share`` what the number means ("" where it means nothing), ``because``
+    why it is asked, as the rest of a sentence; ``rule`` is the sentence of the rule that decided, or ""."""
+
+    answer: str
+    share: str
+    because: str
+    rule: str
+
+    def __str__(self) -> str:
+        rest = "; ".join(part for part in (self.share, self.because) if part)
+        return f"{self.answer}: {rest}." if rest else f"{self.answer}."
+
+
+def pair_text(pair: DuplicatePair, policy: DuplicatePolicy) -> PairText:
+    """What is said about a pair, in one sentence. The number of a household would mislead, so it has none."""
+    rule = tier_reason(pair.rule, pair.veto)
+    tier = Tier(pair.tier)
+    reason = rule[:1].lower() + rule[1:].rstrip(".")
+    if tier == Tier.RELATED:
+        return PairText(_ANSWERS[tier], "", reason, rule)
+    # Without evidence somebody suggested it, and nothing was measured.
+    share = f"{percent(pair, policy)} of 100 such pairs are one person" if pair.evidence else ""
+    if tier == Tier.CERTAIN:
+        return PairText(_ANSWERS[tier], share, reason, rule)
+    asked = reason or ("nothing proves it" if share else "")
+    return PairText(_ANSWERS[tier], share, asked and f"you are asked because {asked}", rule)
+
+
+# --- Fields side by side ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field of both people. ``tone`` is bad, diff (they differ, and it weighs nothing), near, good (equal), or
+    "" where only one has a value; ``text`` says the same in words."""
+
+    label: str
+    a: str
+    b: str
+    tone: str
+    text: str
+
+    @property
+    def is_equal(self) -> bool:
+        return self.tone == "good"
+
+
+def field_rows(views: list[ProfileView], reasons: list[Reason]) -> list[FieldRow]:
+    """Every field either of them has, conflicts first, equal ones last."""
+    specs = attribute_specs()
+    compared = {reason.field: reason for reason in reasons if reason.field and not reason.is_from_source}
+    rows = [
+        FieldRow(
+            label_of(field, specs) if field in Profile.FIELDS else reason.label,
+            reason.a,
+            reason.b,
+            reason.tone,
+            reason.text,
+        )
+        for field, reason in compared.items()
+    ]
+    for field in Profile.FIELDS:
+        if field in compared:
+            continue
+        a, b = (_text(view, field) for view in views)
+        if a or b:
+            rows.append(_uncompared(label_of(field, specs), a, b))
+    return sorted(rows, key=lambda row: _ORDER[row.tone])
+
+
+def _uncompared(label: str, a: str, b: str) -> FieldRow:
+    if a and b:
+        return FieldRow(label, a, b, "good", "") if a == b else FieldRow(label, a, b, "diff", "")
+    return FieldRow(label, a, b, "", "")
+
+
+def _text(view: ProfileView, field: str) -> str:
+    value = get_value(view.profile, field)
+    return "" if value in (None, "") else display(field, value)
+
+
+# --- What each weighs ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRow:
+    """``weight`` in bits; ``start`` and ``width`` place its bar between 0 and 100, 50 being neither for nor against."""
+
+    label: str
+    text: str
+    weight: float
+    more: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> float:
+        return min(abs(self.weight), FULL_BAR) / FULL_BAR * 50
+
+    @property
+    def start(self) -> float:
+        return 50.0 if self.weight >= 0 else 50 - self.width
+
+
+def weight_rows(reasons: list[Reason], score: float) -> list[WeightRow]:
+    """What speaks for and against, which adds up to ``score``: fields, what they say together, where every pair begins."""
+    weighed = [reason for reason in reasons if not reason.is_from_source]
+    rows = [WeightRow(reason.label, reason.text, reason.weight) for reason in weighed if reason.field]
+    together = [reason for reason in weighed if not reason.field]
+    rows += [
+        WeightRow(reason.label, reason.text, reason.weight)
+        for reason in together
+        if abs(reason.weight) >= MINOR
+    ]
+    if minor := [reason for reason in together if abs(reason.weight) < MINOR]:
+        text = f"{len(minor)} that weigh{'s' if len(minor) == 1 else ''} little"
+        more = tuple(f"{reason.text} {reason.weight:+.1f}".replace("-", "−") for reason in minor)
+        rows.append(WeightRow("Together", text, sum(reason.weight for reason in minor), more))
+    if weighed:
+        rest = score - sum(reason.weight for reason in weighed)
+        rows.append(WeightRow("To begin with", "most pairs with something in common are two people", rest))
+    return rows
