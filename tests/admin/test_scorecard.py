@@ -213,8 +213,8 @@ def test_an_import_says_which_duplicates_it_brought(dan: User, as_user: Login) -
     url = f"/admin/imports/import/{job.pk}/change/"
     said = words(as_user(dan).get(url))
     assert "1 of 4 new people were there already 250.0 of 1,000" in said
-    assert "1 row that leads to two people" in said
-    assert "Identifiers sent as attributes: Mail. Map it to an identifier next time." in said
+    assert "1 row that matches two people" in said
+    assert "Identifiers stored as attributes: Mail. Map it to an identifier next time." in said
     listed = words(as_user(dan).get(PAGE))
     assert "people.csv 4 250.0 1 in all Mail 0 1" in listed
     Import.objects.update(applied_at=None, state="planned")
