@@ -71,8 +71,6 @@ def merge_certain_pairs() -> None:
         log.info("merging certain pairs", extra={"batch": batch.pk, "pairs": batch.size})
 
 
-# The scorecard says when the next count is due.
-COUNT_SECONDS = 600.0
 BEAT_SCHEDULE = {
     "update when profiles were last seen": {"task": "profiles.tasks.update_last_seen", "schedule": 10.0},
     "compare changed profiles": {"task": "profiles.tasks.compare_changed", "schedule": 10.0},
@@ -82,7 +80,10 @@ BEAT_SCHEDULE = {
     },
     "learn from decisions": {"task": "profiles.tasks.calibrate_duplicates", "schedule": 86_400.0},
     # An hour's figures are there some minutes after it ends; a run with nothing new costs a millisecond.
-    "count what sources send": {"task": "profiles.tasks.count_sources", "schedule": COUNT_SECONDS},
+    "count what sources send": {
+        "task": "profiles.tasks.count_sources",
+        "schedule": hourly_counts.COUNT_SECONDS,
+    },
     "watch what sources send": {"task": "profiles.tasks.watch_sources", "schedule": 300.0},
     "report duplicates": {"task": "profiles.tasks.send_duplicate_report", "schedule": 900.0},
     "merge certain pairs": {"task": "profiles.tasks.merge_certain_pairs", "schedule": 60.0},

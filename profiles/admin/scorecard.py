@@ -23,9 +23,8 @@ from profiles.admin.door import back, door, render, write
 from profiles.admin.profile_urls import OwnPages
 from profiles.models import Source, SourceAlarm
 from profiles.quality import alarms, scorecard
-from profiles.quality.hourly_counts import MARGIN
+from profiles.quality.hourly_counts import COUNT_SECONDS, MARGIN
 from profiles.quality.import_figures import ImportFigures, figures_of, recent_imports
-from profiles.tasks import COUNT_SECONDS
 
 PERMISSIONS = ("profiles.view_sourcealarm", "profiles.view_source")
 # Read alarms stay in sight, a few of them: what happened last time.

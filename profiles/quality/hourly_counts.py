@@ -28,6 +28,9 @@ SECONDS = 45.0
 # Whoever is identified within so many days placed the order; later it may be another person at the browser.
 ORDER_DAYS = 7
 
+# Beat counts this often, so an hour's figures are there some minutes after it ends.
+COUNT_SECONDS = 600.0
+
 EVENT_KINDS = ("track", "page", "screen")
 _BY_HOUR = "date_trunc('hour', {}, 'UTC')"
 
