@@ -191,7 +191,7 @@ class HeldMergeReopen(PersonalDataView):
                 "state": OPEN if pk in done.reopened else HeldMerge.State.DISMISSED,
                 "was": done.was,
                 "reopened": done.reopened,
-                "message": done.message if is_plain else "The join waits again.",
+                "message": done.message if is_plain else "The merge waits again.",
                 "profile_id": done.profile_id,
             }
         )

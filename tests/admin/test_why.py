@@ -70,7 +70,7 @@ def test_each_fix_is_looked_at_and_joins(client_of_sam: Client, name: str) -> No
         url(expected), {"code": expected.fix, "preview_hash": preview.merge.preview_hash}, follow=True
     )
     assert find_profile(expected.a).root.pk == find_profile(expected.b).root.pk == preview.merge.winner_id
-    assert f"#{preview.merge.loser_id} was joined into #{preview.merge.winner_id}." in shown(done)
+    assert f"#{preview.merge.loser_id} was merged into #{preview.merge.winner_id}." in shown(done)
     assert reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk]) in shown(done)
 
 

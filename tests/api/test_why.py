@@ -118,7 +118,7 @@ def test_who_may(with_scopes: Callable[..., Caller], stranger: Caller) -> None:
     merger = with_scopes("merge")
     assert refusal(merger.post(f"{path}fix/", {"code": "promote_identifier"})) == (
         403,
-        "“Promote to identifier and join” needs the permission profiles.add_identifier, which you do not have.",
+        "“Promote to identifier and merge” needs the permission profiles.add_identifier, which you do not have.",
     )
     assert merger.post(f"{path}fix/", {"code": "keep_apart"}).status_code == 200
     assert Merge.objects.count() == 0

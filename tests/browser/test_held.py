@@ -29,7 +29,7 @@ def test_held_joins_are_decided_on_a_phone_and_a_desk(
         visit(ada, page, width=width, dark=dark).check()
     seen = visit(ada, page)
     seen.page.get_by_role("button", name="Shared device").first.click()
-    seen.page.get_by_text("is a shared device: it joins nobody from now on").wait_for()
+    seen.page.get_by_text("is a shared device: nobody is merged by it from now on").wait_for()
     seen.check()
     assert set(HeldMerge.objects.values_list("state", flat=True)) == {"shared"}
     visit(ada, f"{page}?state=decided", width=390).check()

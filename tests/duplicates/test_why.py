@@ -74,7 +74,7 @@ def test_the_offered_fix_merges_as_its_preview_says(name: str, by_staff: By) -> 
     )
     assert (done.profile_id, done.loser_id) == (preview.merge.winner_id, preview.merge.loser_id)
     assert done.is_merged
-    assert done.message.startswith(f"#{done.loser_id} was joined into #{done.profile_id}.")
+    assert done.message.startswith(f"#{done.loser_id} was merged into #{done.profile_id}.")
     assert find_profile(expected.a).root.pk == find_profile(expected.b).root.pk == done.profile_id
     finding_type = {
         "phone_format": None,
@@ -136,7 +136,7 @@ def test_the_sentences_say_where_the_value_is_on_both_sides() -> None:
     assert finding.fix is not None
     assert finding.fix.source is not None
     assert finding.fix.text == (
-        f"Make E-mail {ANN} an identifier of #{expected.a}: it is joined with #{expected.b}, and the value leads to both from"
+        f"Make E-mail {ANN} an identifier of #{expected.a}: it is merged with #{expected.b}, and the value leads to both from"
         " then on."
     )
     assert finding.fix.source.text == (
@@ -330,9 +330,7 @@ def test_rights_are_asked_by_the_verb(make_user: Callable[..., Any], by_staff: B
 
     expected = CAUSES["update_instead_of_identify"]()
     mira = {**by_staff, "actor": Actor.of_user(make_user("mira", "marketer"))}
-    message = (
-        "“Promote to identifier and join” needs the permission profiles.merge_profile, which you do not have."
-    )
+    message = "“Promote to identifier and merge” needs the permission profiles.merge_profile, which you do not have."
     with pytest.raises(Forbidden, match=message):
         apply_fix(a_id=expected.a, b_id=expected.b, code=expected.fix, **mira)
     with pytest.raises(Forbidden, match=message):

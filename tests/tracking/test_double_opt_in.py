@@ -98,7 +98,7 @@ def test_a_value_of_a_known_person_joins_the_visitor_to_them(shop: Sender) -> No
     assert not Merge.objects.exists()
     done = confirm(who)
     assert (done.outcome, done.merged, done.profile.pk) == ("merged", True, ann.pk)
-    assert done.message == f"E-mail {ANN} is confirmed; #{who.pk} was joined into #{ann.pk}, who had it."
+    assert done.message == f"E-mail {ANN} is confirmed; #{who.pk} was merged into #{ann.pk}, who had it."
     assert (state(ann), state(who)) == ((True, True, False), (False, True, False))
     assert events_of(ann) == ["identify"]
     assert confirm(who).outcome == "unchanged"
@@ -121,7 +121,7 @@ def test_an_anonymous_profile_with_the_value_joins_the_person_who_confirms(shop:
     )
     done = confirm(ann)
     assert (done.outcome, done.profile.pk) == ("merged", ann.pk)
-    assert done.message == f"E-mail {ANN} is confirmed; #{other.pk}, who had it, was joined into #{ann.pk}."
+    assert done.message == f"E-mail {ANN} is confirmed; #{other.pk}, who had it, was merged into #{ann.pk}."
     assert violations() == []
 
 

@@ -86,7 +86,7 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(
 ) -> None:
     before = events_of(who("2"))
     done = decide(held_merge, "shared")
-    assert done.message == "Browser id tablet is a shared device: it joins nobody from now on."
+    assert done.message == "Browser id tablet is a shared device: nobody is merged by it from now on."
     assert (done.decided, tablet().pk, tablet().is_recognized) == (
         sorted(HeldMerge.objects.values_list("pk", flat=True)),
         done.profile_id,
@@ -138,7 +138,7 @@ def test_merging_anyway_makes_one_person_of_two(held_merge: HeldMerge) -> None:
         f"#{merge.loser_id} was merged into #{merge.winner_id}.",
     )
     assert HeldMerge.objects.filter(state="open").count() == 1
-    with pytest.raises(Conflict, match=f"^Held join {held_merge.pk} was decided already: merged anyway.$"):
+    with pytest.raises(Conflict, match=f"^Held merge {held_merge.pk} was decided already: merged anyway.$"):
         decide(held_merge, "block")
     assert violations() == []
 
@@ -155,7 +155,7 @@ def test_what_may_not_be_merged_stays_open(held_merge: HeldMerge, web: Sender) -
     assert (len(many.decided), len(many.problems)) == (1, 1)
     held_merge.refresh_from_db()
     assert held_merge.state == "open"
-    with pytest.raises(NotFound, match="^There is no held join 999.$"):
+    with pytest.raises(NotFound, match="^There is no held merge 999.$"):
         decide_held_merge(held_merge_id=999, decision="merge", actor=SYSTEM)
     with pytest.raises(Invalid, match="^Decide block, shared, merge, dismiss; “eat” is none of them.$"):
         decide(held_merge, "eat")
@@ -201,7 +201,7 @@ def test_inbox(
     )
     text = client.post(address, {"do": f"shared:{held_merge.pk}", "back": page}, follow=True).content.decode()
     assert (
-        "Browser id tablet is a shared device: it joins nobody from now on."
+        "Browser id tablet is a shared device: nobody is merged by it from now on."
         " 2 merges had waited for it; none was made." in text
     )
     assert "No merge waits" in text
@@ -302,7 +302,7 @@ def test_api(held_merge: HeldMerge, web: Sender) -> None:
     assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
     assert refusal(api.post(path, {"decision": "merge"})) == (
         409,
-        f"Held join {held_merge.pk} was decided already: shared device.",
+        f"Held merge {held_merge.pk} was decided already: shared device.",
     )
     assert api.post("held-joins/999/decide/", {"decision": "merge"}).status_code == 404
     assert [row["state"] for row in api.get("held-joins/?state=decided").data["results"]] == ["shared"] * 2

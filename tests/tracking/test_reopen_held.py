@@ -148,7 +148,7 @@ def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldMerge) -> None
     decide(held_merge, "block")
     done = reopen(held_merge)
     assert done.message == (
-        "The join waits again. Browser id tablet stays blocked: it was on its type's list before. Take it off there."
+        "The merge waits again. Browser id tablet stays blocked: it was on its type's list before. Take it off there."
     )
     assert (resolves_to(), states()) == (None, ["open", "open"])
     assert "TABLET" in IdentifierType.objects.get(pk=kind.pk).blocked_values
@@ -287,12 +287,12 @@ def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldMerge) -> None:
     with pytest.raises(MergedAnyway) as refused:
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     assert refused.value.message == (
-        f"Held join {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
+        f"Held merge {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
         " Then it can be reopened."
     )
     unmerge_profiles(merge_id=merge.pk, actor=SYSTEM, source=builtin_source("staff"))
     done = reopen(held_merge)
-    assert (done.message, done.reopened) == ("The join waits again; its merge was undone.", [held_merge.pk])
+    assert (done.message, done.reopened) == ("The merge waits again; its merge was undone.", [held_merge.pk])
     assert states() == ["open", "open"]
 
 
@@ -306,20 +306,18 @@ def test_two_whom_another_merge_joined(held_merge: HeldMerge) -> None:
 def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> None:
     decide(held_merge, "dismiss")
     done = reopen(held_merge)
-    assert done.message == "The join waits again; dismissing it had changed nothing else."
+    assert done.message == "The merge waits again; dismissing it had changed nothing else."
     assert (done.reopened, states()) == ([held_merge.pk], ["open", "open"])
     with pytest.raises(
-        Conflict, match=f"^Held join {held_merge.pk} is open: there is no decision to take back.$"
+        Conflict, match=f"^Held merge {held_merge.pk} is open: there is no decision to take back.$"
     ):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
-    with pytest.raises(NotFound, match="^There is no held join 999.$"):
+    with pytest.raises(NotFound, match="^There is no held merge 999.$"):
         reopen_held_merge(held_merge_id=999, actor=SYSTEM)
     decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldMerge.objects.latest("pk")
-    sentence = (
-        f"^Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one.$"
-    )
+    sentence = f"^Held merge {held_merge.pk} was asked for again and waits as held merge {newer.pk}; decide that one.$"
     with pytest.raises(Conflict, match=sentence):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
@@ -335,7 +333,7 @@ def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldMerge, web:
         other=held_merge.other,
     )
     done = reopen(held_merge)
-    assert done.message.endswith(" again. 1 join waits already, asked for again since.")
+    assert done.message.endswith(" again. 1 merge waits already, asked for again since.")
     assert states() == ["dismissed", "open", "open"]
     assert again.pk not in done.reopened
 
@@ -390,10 +388,10 @@ def test_api(held_merge: HeldMerge) -> None:
         "shared",
         2,
     )
-    assert (done["message"], done["profile_id"]) == ("The join waits again.", who("2").pk)
+    assert (done["message"], done["profile_id"]) == ("The merge waits again.", who("2").pk)
     assert refusal(api.post(path)) == (
         409,
-        f"Held join {held_merge.pk} is open: there is no decision to take back.",
+        f"Held merge {held_merge.pk} is open: there is no decision to take back.",
     )
     assert api.post("held-joins/999/reopen/").status_code == 404
     decide(held_merge, "merge")
@@ -403,6 +401,6 @@ def test_api(held_merge: HeldMerge) -> None:
     assert api.post(refused.data["unmerge"].removeprefix("/api/v1/")).status_code == 200
     done = api.post(path).data
     assert (done["message"], done["reopened"]) == (
-        "The join waits again; its merge was undone.",
+        "The merge waits again; its merge was undone.",
         [held_merge.pk],
     )

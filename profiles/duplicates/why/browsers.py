@@ -53,17 +53,17 @@ def _of_handover(history: PairHistory, handover: BrowserHandover, display: Displ
     label = history.label(handover.type)
     text = (
         f"{label} {value} was used by both: by #{handover.first_id} first, then by #{handover.then_id}, each with an id of"
-        " their own. A browser used by two people joins nobody; what each did stays theirs."
+        " their own. Nobody is merged by a browser that two people use; what each did stays theirs."
     )
     if handover.kind == "shared":
-        text = f"{label} {value} was called a shared device, so it joins nobody."
+        text = f"{label} {value} was called a shared device, so nobody is merged by it."
     trace = _trace(history, handover)
     origin = trace.origin if trace else None
     source = origin.source if origin else handover.source
     fix = Fix(
         MERGE_BROWSERS,
         f"Usually two people: mark them as not duplicates. If #{handover.first_id} and #{handover.then_id} are one person"
-        " after all, join them; the browser leads to the one they become.",
+        " after all, merge them; the browser leads to the one they become.",
         True,
         source_fixes.reset_on_logout(source),
     )
@@ -96,15 +96,17 @@ def _of_held_merge(history: PairHistory, handover: BrowserHandover, value: str) 
     label = history.label(handover.type)
     return Finding(
         "held_join",
-        f"{label} {value} asked for the two to be joined, and the circuit breaker held it: it led to"
-        f" {handover.profile_count or 'too many'} people, or its source joined too many within an hour.",
+        f"{label} {value} asked for the two to be merged, and the merge was held: it led to"
+        f" {handover.profile_count or 'too many'} people, or its source merged too many within an hour.",
         value=value,
         stored_as=SOFT,
         profile_id=handover.then_id,
         source=handover.source,
         via="held join",
         at=handover.at,
-        fix=Fix(MERGE_HELD, "Join them as the call asked, and answer what waits in Held.", True, None),
+        fix=Fix(
+            MERGE_HELD, "Merge them as the call asked, and answer what else waits for this value.", True, None
+        ),
         type=handover.type,
         raw=handover.value,
         held_merge_id=handover.held_merge_id,
@@ -188,7 +190,7 @@ def _changed(
         at=origin.at if origin else None,
         fix=Fix(
             MERGE,
-            f"Join #{other_profile.id} and #{newest.root_id}: both e-mails lead to them from then on."
+            f"Merge #{other_profile.id} and #{newest.root_id}: both e-mails lead to them from then on."
             + (" If two people share that browser, mark them as not duplicates instead." if handover else ""),
             True,
             source_fixes.stable_id(history, origin, value),
@@ -247,7 +249,7 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
             at=origin.at if origin else None,
             fix=Fix(
                 MERGE_BROWSERS,
-                f"If you know that they are one person, join #{history.a.id} and #{history.b.id}: both browsers lead to them"
+                f"If you know that they are one person, merge #{history.a.id} and #{history.b.id}: both browsers lead to them"
                 " from then on.",
                 True,
                 source_fixes.identify_visitor(history, origin),
@@ -279,7 +281,7 @@ def _nameless(history: PairHistory, side: ProfileTraces, created_by: ValueOrigin
         at=created_by.at,
         fix=Fix(
             MERGE,
-            f"If they are one person, join #{history.a.id} and #{history.b.id}.",
+            f"If they are one person, merge #{history.a.id} and #{history.b.id}.",
             True,
             source_fixes.map_identifier(created_by) if is_row else source_fixes.name_somebody(history),
         ),

@@ -47,7 +47,7 @@ TITLES = {
     "contact_type": "Shared, but may be several people's",
     "email_changed": "Another e-mail, no id that stays",
     "shared_device": "A browser several people use",
-    "held_join": "Held by the circuit breaker",
+    "held_join": "Waits as a held merge",
     "browsers_never_identified": "Two browsers, never identified",
     "browser_never_identified": "A browser that was never identified",
     "row_without_identifier": "A row without an identifier",

@@ -35,12 +35,12 @@ _MERGING = ("profiles.merge_profile",)
 _IDENTIFYING = (*_MERGING, "profiles.add_identifier")
 # What each fix is called, and which permissions it needs.
 TITLES: dict[str, str] = {
-    PROMOTE: "Promote to identifier and join",
-    CONFIRM: "Confirm and join",
-    NORMALIZE: "Join the spellings",
-    MERGE_BROWSERS: "Join the browsers",
-    MERGE_HELD: "Join what was held",
-    MERGE: "Join the two",
+    PROMOTE: "Promote to identifier and merge",
+    CONFIRM: "Confirm and merge",
+    NORMALIZE: "Merge the spellings",
+    MERGE_BROWSERS: "Merge the browsers' people",
+    MERGE_HELD: "Merge what waited",
+    MERGE: "Merge the two",
     UNLOCK: "Unlock",
     REOPEN: "Take the decision back",
     KEEP_APART: "Not duplicates",
@@ -58,7 +58,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 # Offered beside every fix that merges: two people on one device stay two.
 KEEP_APART_FIX = Fix(
-    KEEP_APART, "Remember that these are two people; no import or call joins them from then on.", False
+    KEEP_APART, "Remember that these are two people; no import or call merges them from then on.", False
 )
 
 
@@ -135,7 +135,7 @@ def preview_fix(
         can_view_pii=actor.can("profiles.view_pii"),
     )
     steps.append(
-        f"#{suggestion.loser_id} is joined into #{suggestion.winner_id}; the old id keeps leading there."
+        f"#{suggestion.loser_id} is merged into #{suggestion.winner_id}; the old id keeps leading there."
     )
     return FixPreview(code, TITLES[code], steps[0], True, steps, merge)
 
@@ -200,7 +200,7 @@ def _merge(
         source=source,
     )
     steps = _attach_values(merged, code, chosen, actor, source)
-    message = f"#{merged.loser_id} was joined into #{merged.winner_id}."
+    message = f"#{merged.loser_id} was merged into #{merged.winner_id}."
     return AppliedFix(
         code, " ".join([message, *steps]), True, merged.winner_id, merged.merge_id, merged.loser_id, steps
     )

@@ -31,7 +31,7 @@ def before(history: PairHistory) -> list[Finding]:
             f"#{side.id} is locked against merging.",
             stored_as=LOCK,
             profile_id=side.id,
-            fix=Fix(UNLOCK, f"Unlock #{side.id}; then one of the other fixes can join the two.", False),
+            fix=Fix(UNLOCK, f"Unlock #{side.id}; then one of the other fixes can merge the two.", False),
         )
         for side in history.sides
         if side.root.is_locked
@@ -95,7 +95,7 @@ def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
                 at=origin.at if origin else None,
                 fix=Fix(
                     MERGE,
-                    f"Only if your system gave one person two ids: join #{left.root_id} and #{right.root_id}. Both ids"
+                    f"Only if your system gave one person two ids: merge #{left.root_id} and #{right.root_id}. Both ids"
                     " lead to them from then on.",
                     True,
                     SourceFix(
@@ -135,7 +135,7 @@ def nothing(history: PairHistory) -> Finding:
         stored_as=NOWHERE,
         fix=Fix(
             MERGE,
-            "If you know that they are one person, join them after a look at the preview.",
+            "If you know that they are one person, merge them after a look at the preview.",
             True,
             SourceFix("Send the same customer_id or e-mail from every system that knows the person."),
         ),

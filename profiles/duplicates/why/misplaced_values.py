@@ -83,7 +83,7 @@ def _promote(
     what = f"{history.label(trace.type)} {displayed(trace, display)}"
     return Fix(
         PROMOTE,
-        f"Make {what} an identifier of #{trace.root_id}: it is joined with #{other_trace.root_id}, and the value leads to"
+        f"Make {what} an identifier of #{trace.root_id}: it is merged with #{other_trace.root_id}, and the value leads to"
         " both from then on.",
         True,
         source,
@@ -132,7 +132,7 @@ def _pending(
 ) -> Finding:
     fix = Fix(
         CONFIRM,
-        f"Confirm {history.label(trace.type)} {displayed(trace, display)} at #{trace.root_id} in its owner's name: it is joined"
+        f"Confirm {history.label(trace.type)} {displayed(trace, display)} at #{trace.root_id} in its owner's name: it is merged"
         f" with #{other_trace.root_id}.",
         True,
         source_fixes.confirm(history, trace, displayed(trace, display)),
@@ -181,7 +181,7 @@ def _contact(trace: ValueTrace) -> tuple[str, str]:
         )
     return (
         "identifier_clash",
-        "for contact only: when it came it led to somebody else already, and no call or file joins two people who are"
+        "for contact only: when it came it led to somebody else already, and no call or file merges two people who are"
         " both known.",
     )
 
@@ -210,7 +210,7 @@ def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayVa
     )
     fix = Fix(
         NORMALIZE,
-        f"Join #{weak.root_id} and #{strong.root_id}; both spellings and the e-mail itself lead to them from then on.",
+        f"Merge #{weak.root_id} and #{strong.root_id}; both spellings and the e-mail itself lead to them from then on.",
         True,
         source_fixes.one_spelling(
             history, weak if weak.location != "email" else strong, displayed(weak, display)
@@ -243,7 +243,7 @@ def _contact_only(history: PairHistory, shared_value: SharedValue, display: Disp
     )
     fix = Fix(
         NORMALIZE if differ else MERGE,
-        f"If they are one person, join #{weak.root_id} and #{strong.root_id}"
+        f"If they are one person, merge #{weak.root_id} and #{strong.root_id}"
         + (
             f"; the number is kept once, as {displayed(weak, display)}."
             if differ

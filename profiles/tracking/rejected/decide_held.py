@@ -76,7 +76,7 @@ def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> Hel
     held_merge = lock_held_merge(held_merge_id)
     if held_merge.state != HeldMerge.State.OPEN:
         raise Conflict(
-            f"Held join {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
+            f"Held merge {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
         )
     decision_made = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](
         held_merge, actor
@@ -110,7 +110,7 @@ def lock_held_merge(held_merge_id: int) -> HeldMerge:
     rows = HeldMerge.objects.select_for_update(no_key=True, of=("self",))
     held_merge = rows.select_related("type", "source", "user").filter(pk=held_merge_id).first()
     if held_merge is None:
-        raise NotFound(f"There is no held join {held_merge_id}.")
+        raise NotFound(f"There is no held merge {held_merge_id}.")
     return held_merge
 
 
@@ -147,7 +147,7 @@ def _share(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     decided = close_held_merges(
         held_merges_of(held_merge.type_id, held_merge.value), HeldMerge.State.SHARED, actor, effects
     )
-    message = f"{held_merge.type} {held_merge.value} is a shared device: it joins nobody from now on."
+    message = f"{held_merge.type} {held_merge.value} is a shared device: nobody is merged by it from now on."
     return HeldMergeDecision(held_merge.pk, HeldMerge.State.SHARED, decided, message, profile_id)
 
 

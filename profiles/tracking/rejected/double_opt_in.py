@@ -202,10 +202,10 @@ def _confirm_against(
     _write(row, merged.winner, item, resolves=False)
     _verify_all(merged.winner, item)
     _record_confirmation(merged.winner, row, confirmation)
-    message = f"{row.type} {row.value} is confirmed; #{loser.pk} was joined into #{winner.pk}, who had it."
+    message = f"{row.type} {row.value} is confirmed; #{loser.pk} was merged into #{winner.pk}, who had it."
     if winner.pk == root.pk:
         message = (
-            f"{row.type} {row.value} is confirmed; #{loser.pk}, who had it, was joined into #{winner.pk}."
+            f"{row.type} {row.value} is confirmed; #{loser.pk}, who had it, was merged into #{winner.pk}."
         )
     return ConfirmedIdentifier(row, _reload(merged.winner), True, MERGED, message)
 

@@ -31,7 +31,7 @@ class MergedAnyway(RuleForbids):
         self.merge_id = merge_id
         what = f"undo merge {merge_id}" if merge_id else "undo the merge that made them one"
         super().__init__(
-            f"Held join {held_merge_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
+            f"Held merge {held_merge_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
         )
         if merge_id is not None:
             self.extra = {"merge_id": merge_id, "unmerge": f"/api/v1/merges/{merge_id}/unmerge/"}
@@ -66,12 +66,12 @@ def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
     wait_for_turn(alone=True)  # a call at work might bring an event to a profile that is found empty here
     held_merge = lock_held_merge(held_merge_id)
     if held_merge.state == State.OPEN:
-        raise Conflict(f"Held join {held_merge_id} is open: there is no decision to take back.")
+        raise Conflict(f"Held merge {held_merge_id} is open: there is no decision to take back.")
     was = held_merge.state
     message, profile_id = _UNDO[State(was)](held_merge, actor)
     reopened, newer = _open(held_merge)
     if newer:
-        waits = "join waits" if newer == 1 else "joins wait"
+        waits = "merge waits" if newer == 1 else "merges wait"
         message += f" {newer:,} {waits} already, asked for again since."
     audit.record(
         "heldmerge.reopen",
@@ -136,9 +136,9 @@ def _undo_dismissal(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | Non
     )
     if (newer := same.first()) is not None:
         raise Conflict(
-            f"Held join {held_merge.pk} was asked for again and waits as held join {newer.pk}; decide that one."
+            f"Held merge {held_merge.pk} was asked for again and waits as held merge {newer.pk}; decide that one."
         )
-    return "The join waits again; dismissing it had changed nothing else.", None
+    return "The merge waits again; dismissing it had changed nothing else.", None
 
 
 def _undo_merge(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
@@ -147,14 +147,14 @@ def _undo_merge(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
         merge_id = (held_merge.effects or {}).get("merge")
         in_force = merge_id is not None and Merge.objects.filter(pk=merge_id, undone_at=None).exists()
         raise MergedAnyway(held_merge.pk, merge_id if in_force else None)
-    return "The join waits again; its merge was undone.", None
+    return "The merge waits again; its merge was undone.", None
 
 
 def _undo_block(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
     if not effects.get("listed", True):
         return (
-            f"The join waits again. {what} stays blocked: it was on its type's list before. Take it off there.",
+            f"The merge waits again. {what} stays blocked: it was on its type's list before. Take it off there.",
             None,
         )
     unblock_value(type_id=held_merge.type_id, value=held_merge.value, effects=effects)
