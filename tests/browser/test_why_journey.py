@@ -30,7 +30,7 @@ def test_from_the_card_to_one_person(visit: Callable[..., Any], sam: User) -> No
     page.get_by_role("heading", name="what would happen").wait_for()
     check(seen, heading=QUESTION)
     page.get_by_role("button", name="Promote to identifier and merge").click()
-    page.get_by_text("was joined into").wait_for()
+    page.get_by_text("was merged into").wait_for()
     assert seen.problems == []
     assert find_profile(told.a).root.pk == find_profile(told.b).root.pk
 

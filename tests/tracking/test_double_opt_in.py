@@ -308,5 +308,5 @@ def test_card(shop: Sender, client: Client, sam: User, vic: User) -> None:
     page = client.post(address, {"type": "email", "value": ANN}, follow=True).content.decode()
     assert f"E-mail {ANN} is confirmed." in page
     assert "waiting for confirmation" not in page
-    assert f"<b>email:{ANN}</b> confirmed" in page
+    assert f"Identifier <b>email {ANN}</b> confirmed" in page
     assert state(who) == (True, True, False)

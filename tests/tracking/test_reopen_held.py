@@ -367,7 +367,7 @@ def test_inbox(held_merge: HeldMerge, client: Client, ada: User, sam: User, olga
     text = client.post(address, {"back": page}, follow=True).content.decode()
     assert text.count(f'href="{undo}"') == 2
     card = client.get(reverse("admin:profiles_profile_change", args=[who("2").pk])).content.decode()
-    assert "not blocked any more" in card
+    assert "unblocked" in card
 
 
 def with_scopes(*scopes: str) -> Caller:
