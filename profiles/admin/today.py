@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
@@ -26,7 +27,7 @@ from profiles.models import (
     Tier,
 )
 from profiles.quality import alarms, trend
-from profiles.tracking.rejected import receipts
+from profiles.tracking.rejected import held_merges, receipts
 
 DAYS = 30
 SERIES_SHOWN = 4
@@ -35,6 +36,10 @@ _LIKELY = (Tier.CERTAIN, Tier.PROBABLE)
 
 def _bounded(rows: QuerySet[Any]) -> int:
     return rows.order_by()[: attention.MOST].count()
+
+
+def _count(waiting: Callable[[], QuerySet[Any]]) -> int:
+    return _bounded(waiting())
 
 
 # --- Needs somebody ---------------------------------------------------------------------------------------
@@ -55,7 +60,7 @@ def _alarm_items() -> list[Item]:
 
 
 def _open_held() -> QuerySet[HeldMerge]:
-    return HeldMerge.objects.filter(state=HeldMerge.State.OPEN)
+    return held_merges.unanswered(HeldMerge.objects.filter(state=HeldMerge.State.OPEN))
 
 
 def _held_items() -> list[Item]:
@@ -275,54 +280,25 @@ def _batches(user: Any) -> list[Undoable]:
     ]
 
 
+# Name → permission, task of the menu, items, and the rows that are counted.
+_NEEDS: dict[str, tuple[str, str, Callable[[], list[Item]], Callable[[], QuerySet[Any]]]] = {
+    "alarms": ("view_sourcealarm", "sources", _alarm_items, alarms.unread),
+    "waiting merges": ("change_heldmerge", "duplicates", _held_items, _open_held),
+    "merge batches": ("bulk_merge", "duplicates", _batch_items, _ready_batches),
+    "duplicates": ("change_duplicatepair", "duplicates", _duplicate_items, _likely_pairs),
+    "rejected": ("replay_receipt", "sources", _receipt_items, receipts.waiting),
+}
+
+
 def register() -> None:
-    needs = attention.providers
-    provider = attention.Provider
-    needs.register(
-        "alarms",
-        provider(
-            permission="profiles.view_sourcealarm",
-            task="sources",
-            items=_alarm_items,
-            count=lambda: _bounded(alarms.unread()),
-        ),
-    )
-    needs.register(
-        "waiting merges",
-        provider(
-            permission="profiles.change_heldmerge",
-            task="duplicates",
-            items=_held_items,
-            count=lambda: _bounded(_open_held()),
-        ),
-    )
-    needs.register(
-        "merge batches",
-        provider(
-            permission="profiles.bulk_merge",
-            task="duplicates",
-            items=_batch_items,
-            count=lambda: _bounded(_ready_batches()),
-        ),
-    )
-    needs.register(
-        "duplicates",
-        provider(
-            permission="profiles.change_duplicatepair",
-            task="duplicates",
-            items=_duplicate_items,
-            count=lambda: _bounded(_likely_pairs()),
-        ),
-    )
-    needs.register(
-        "rejected",
-        provider(
-            permission="profiles.replay_receipt",
-            task="sources",
-            items=_receipt_items,
-            count=lambda: _bounded(receipts.waiting()),
-        ),
-    )
+    for name, (permission, task, items, waiting) in _NEEDS.items():
+        provider = attention.Provider(
+            permission=f"profiles.{permission}",
+            task=task,
+            items=items,
+            count=partial(_count, waiting),
+        )
+        attention.providers.register(name, provider)
     today.populations.register("people", Part("People", "profiles.view_profile", _population))
     for order, (name, permission, load) in enumerate(
         (
