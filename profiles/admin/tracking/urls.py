@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 
 from profiles.admin.profile_urls import OwnPages
-from profiles.admin.tracking import held_merges, live, rejected, signing_secrets, sources
+from profiles.admin.tracking import held_merges, live, rejected, rejected_bulk, signing_secrets, sources
 from profiles.models import HeldMerge, Receipt, Source
 
 
 class ReceiptAdmin(OwnPages):
     pages = (
         ("", rejected.inbox, "changelist"),
-        ("bulk/", rejected.bulk, "bulk"),
+        ("bulk/", rejected_bulk.bulk, "bulk"),
         ("<int:receipt_id>/change/", rejected.receipt, "change"),
         ("<int:receipt_id>/replay/", rejected.replay, "replay"),
         ("<int:receipt_id>/dismiss/", rejected.dismiss_one, "dismiss"),
