@@ -33,7 +33,7 @@ from imports.files import DELIMITERS, ENCODINGS
 from imports.mappings import advice_for, clean_mapping_name, load_context, map_import, save_mapping
 from imports.models import Import, SavedMapping
 from imports.upload import reread_import
-from profiles.admin.door import door, write
+from profiles.admin.staff_views import staff_view, write
 from profiles.masking import DOTS
 from profiles.models import AttributeDefinition
 
@@ -41,7 +41,7 @@ RAW_ROWS = 3
 MARKED = "Nothing was planned yet. Correct what is marked below."
 
 
-@door("imports.view_import", "imports.add_import")
+@staff_view("imports.view_import", "imports.add_import")
 def show(request: HttpRequest, import_id: int) -> HttpResponse:
     import_ = get_import(import_id)
     if not import_.can_change:

@@ -17,7 +17,7 @@ from cdp.errors import NotFound
 from imports import downloads
 from imports.admin.pages import get_import, url
 from imports.models import Import
-from profiles.admin.door import door
+from profiles.admin.staff_views import staff_view
 
 View = Callable[..., HttpResponseBase]
 
@@ -29,7 +29,7 @@ def _attachment(content: Iterator[bytes] | bytes, name: str) -> HttpResponseBase
     return StreamingHttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
 
-@door("imports.view_import")
+@staff_view("imports.view_import")
 def template(request: HttpRequest) -> HttpResponseBase:
     return _attachment(downloads.template_csv(), "people-template.csv")
 
@@ -49,7 +49,7 @@ def _back_when_gone(view: View) -> View:
     return guarded
 
 
-@door("imports.view_import")
+@staff_view("imports.view_import")
 @_back_when_gone
 def plan(request: HttpRequest, import_: Import) -> HttpResponseBase:
     actor = Actor.of_request(request)
@@ -58,7 +58,7 @@ def plan(request: HttpRequest, import_: Import) -> HttpResponseBase:
     return _attachment(rows, downloads.file_name(import_, "plan"))
 
 
-@door("imports.view_import")
+@staff_view("imports.view_import")
 @_back_when_gone
 def rejected(request: HttpRequest, import_: Import) -> HttpResponseBase:
     actor = Actor.of_request(request)

@@ -35,7 +35,7 @@ from imports.partitions import has_rows
 from imports.plan import plan_import
 from imports.report import REJECTED
 from imports.upload import upload_import
-from profiles.admin.door import door, form_page, write
+from profiles.admin.staff_views import form_page, staff_view, write
 from profiles.builtin_sources import builtin_source
 
 PAGE = 50
@@ -66,7 +66,7 @@ def url(name: str, import_: Import) -> str:
 # --- The list -------------------------------------------------------------------------------------------
 
 
-@door("imports.view_import")
+@staff_view("imports.view_import")
 def imports(request: HttpRequest) -> HttpResponse:
     rows = Import.objects.select_related("user", "key", "job").order_by("-pk")
     if before := row_id(request.GET.get("before")):
@@ -104,7 +104,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 # --- One import -------------------------------------------------------------------------------------------
 
 
-@door("imports.view_import")
+@staff_view("imports.view_import")
 def show(request: HttpRequest, import_id: int) -> HttpResponse:
     """Its plan, progress or report, whatever there is by now; a file that is not mapped goes to its columns."""
     import_ = get_import(import_id)

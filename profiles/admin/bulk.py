@@ -16,9 +16,9 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
 from cdp.models import Job
-from profiles.admin.door import by, door, list_url, may_see, render, write
 from profiles.admin.forms import AttributesForm
 from profiles.admin.profile_list import filter_of
+from profiles.admin.staff_views import by, list_url, may_see, render, staff_view, write
 from profiles.bulk.actions import ACTIONS, INLINE, freeze, pack, run_bulk, unpack
 from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
 from profiles.bulk.exports import KIND, file_of, open_export, start_export
@@ -177,7 +177,7 @@ def _export(request: HttpRequest, ids: list[int]) -> HttpResponse:
     return response
 
 
-@door("profiles.bulk_export")
+@staff_view("profiles.bulk_export")
 def export(request: HttpRequest, job_id: int) -> HttpResponse:
     """How far an export is, and its file once it is there. Each sees their own."""
     job = Job.objects.filter(pk=job_id, kind=KIND).first()
@@ -189,7 +189,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
     return render(request, "export.html", context)
 
 
-@door("profiles.bulk_export")
+@staff_view("profiles.bulk_export")
 def export_file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     path = open_export(job_id=job_id, actor=Actor.of_request(request))
     return FileResponse(path.open("rb"), as_attachment=True, filename="people.csv", content_type="text/csv")

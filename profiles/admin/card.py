@@ -21,9 +21,9 @@ from profiles.admin.card_rows import (
     mailing_of,
     tag_rows,
 )
-from profiles.admin.door import card_url, door, may_see, render
 from profiles.admin.duplicates.pair_rows import percent
 from profiles.admin.event_text import EVENT_NAMES
+from profiles.admin.staff_views import card_url, may_see, render, staff_view
 from profiles.admin.timeline_text import Reader
 from profiles.admin.visits import grouped
 from profiles.duplicates.review.explain import explain
@@ -67,7 +67,7 @@ EVENT_LABELS = {
 }
 
 
-@door("profiles.view_profile")
+@staff_view("profiles.view_profile")
 def card(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The card. The id of a merged profile leads to the survivor; a deleted profile is shown read-only."""
     root = find_profile(profile_id, live_only=False).root
@@ -78,13 +78,13 @@ def card(request: HttpRequest, profile_id: int) -> HttpResponse:
     return render(request, "card.html", _context(request, root))
 
 
-@door("profiles.view_profile")
+@staff_view("profiles.view_profile")
 def by_id(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The short address of a card, as people type it; ids of merged profiles lead to the survivor."""
     return redirect(card_url(find_profile(profile_id, live_only=False).root.pk))
 
 
-@door("profiles.view_profile")
+@staff_view("profiles.view_profile")
 def older(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The next page of the timeline alone, for the “Show older” link."""
     root = find_profile(profile_id, live_only=False).root

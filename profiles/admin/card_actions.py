@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound
-from profiles.admin.door import by, root_of, to_card, write
+from profiles.admin.staff_views import by, root_of, to_card, write
 from profiles.consent.ledger import record_consent
 from profiles.consent.messaging import send_message
 from profiles.duplicates.review.decide import decide_many

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.errors import Invalid, Refused, Stale
-from profiles.admin.door import by, form_page, list_url, render, root_of, to_card, with_link
 from profiles.admin.forms import AttributesForm, read_seen, seen_of, texts_of
+from profiles.admin.staff_views import by, form_page, list_url, render, root_of, to_card, with_link
 from profiles.editing import create_profile, update_profile
 from profiles.identity.types import identifier_types
 from profiles.models import Event, Identifier, Profile, Tag

@@ -14,8 +14,8 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_id
-from profiles.admin.door import by, door, form_page, may_see, render, write
 from profiles.admin.duplicates.listing import read_wanted
+from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
 from profiles.admin.timeline_text import plural
 from profiles.duplicates.review import queue
 from profiles.merging.batches.apply import discard_batch, start_batch
@@ -39,7 +39,7 @@ def url(name: str, batch: MergeBatch) -> str:
     return reverse(f"admin:profiles_mergebatch_{name}", args=[batch.pk])
 
 
-@door(*_SEE)
+@staff_view(*_SEE)
 def batches(request: HttpRequest) -> HttpResponse:
     """Every batch, newest first. One query."""
     rows = MergeBatch.objects.select_related("user", "key", "job", "undo_job").order_by("-pk")
@@ -113,7 +113,7 @@ def _show_problems(request: HttpRequest, context: dict[str, Any], read: PairFile
 # --- One batch --------------------------------------------------------------------------------------------
 
 
-@door(*_SEE)
+@staff_view(*_SEE)
 def show(request: HttpRequest, batch_id: int) -> HttpResponse:
     """What will happen, how far it is, or what happened. A handful of queries for any number of pairs."""
     batch = find_batch(batch_id)
@@ -200,7 +200,7 @@ def undo(request: HttpRequest, batch_id: int) -> HttpResponseBase:
     return render(request, "batch/undo.html", {"title": "Undo a batch", "batch": batch, "count": count})
 
 
-@door(*_SEE)
+@staff_view(*_SEE)
 def left_file(request: HttpRequest, batch_id: int) -> HttpResponseBase:
     """The pairs that were left out, with the reasons."""
     batch = find_batch(batch_id)

@@ -11,15 +11,15 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from cdp.errors import NotFound
 from cdp.ids import row_id
-from profiles.admin.door import door, may_see, render
 from profiles.admin.merge_rows import counted, display_profile
+from profiles.admin.staff_views import may_see, render, staff_view
 from profiles.identity.resolve import find_profile
 from profiles.models import Merge
 
 HISTORY = 50
 
 
-@door("profiles.view_profile", "profiles.view_merge")
+@staff_view("profiles.view_profile", "profiles.view_merge")
 def history(request: HttpRequest) -> HttpResponse:
     """Every merge, newest first."""
     merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")

@@ -14,7 +14,6 @@ from django.utils.html import format_html
 from cdp.errors import NotFound, Refused, Stale
 from cdp.ids import row_ids
 from profiles.admin.card import suggestions_of
-from profiles.admin.door import by, card_url, form_page, list_url, may_see, render, root_of, to_card
 from profiles.admin.merge_rows import (
     CHOICE,
     compare_rows,
@@ -24,6 +23,7 @@ from profiles.admin.merge_rows import (
     value_text,
 )
 from profiles.admin.profile_list import found_as
+from profiles.admin.staff_views import by, card_url, form_page, list_url, may_see, render, root_of, to_card
 from profiles.finding.search import search
 from profiles.identity.resolve import find_profile
 from profiles.merging.merge import merge_many, merge_profiles

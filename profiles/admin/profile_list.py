@@ -16,7 +16,6 @@ from cdp.errors import Invalid
 from cdp.limits import TooSlow, time_limit
 from profiles.admin import list_columns
 from profiles.admin.card_rows import Mailing, mailing_of
-from profiles.admin.door import back, door, list_url, may_see, render, write
 from profiles.admin.list_columns import Column
 from profiles.admin.list_filters import (
     PERIODS,
@@ -27,6 +26,7 @@ from profiles.admin.list_filters import (
     without,
 )
 from profiles.admin.list_pages import SORTS, Page, page_of
+from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
 from profiles.bulk.actions import ACTIONS
 from profiles.consent.ledger import current_consents
 from profiles.finding.counting import TypeCounts, count_types
@@ -63,13 +63,13 @@ class Row:
     cells: list[tuple[str, str]] = field(default_factory=list)
 
 
-@door("profiles.view_profile")
+@staff_view("profiles.view_profile")
 def people(request: HttpRequest) -> HttpResponse:
     """The list of everybody who is live."""
     return _list(request, status=Profile.Status.LIVE, template="list.html")
 
 
-@door("profiles.view_profile", "profiles.restore_profile")
+@staff_view("profiles.view_profile", "profiles.restore_profile")
 def deleted(request: HttpRequest) -> HttpResponse:
     """Deleted people, who can be restored."""
     return _list(request, status=Profile.Status.DELETED, template="deleted.html")

@@ -12,9 +12,9 @@ from django.urls import reverse
 
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_id
-from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.profile_urls import OwnPages
 from profiles.admin.schema_form_rows import BLANK, Row, attach_faults, read_rows, rows_of, specs_of
+from profiles.admin.staff_views import by, form_page, may_see, render, staff_view
 from profiles.models import EventSchema, Receipt, Source
 from profiles.tracking.schemas import infer, violations
 from profiles.tracking.schemas.edit import change_schema, create_schema, delete_schema, find_schema
@@ -39,7 +39,7 @@ def schema_url(schema_id: int, page: str = "change") -> str:
 # --- The list -------------------------------------------------------------------------------------------
 
 
-@door(_VIEW)
+@staff_view(_VIEW)
 def schemas(request: HttpRequest) -> HttpResponse:
     """Every schema with how often it was broken, and event names without one. Three queries and a time limit each."""
     rows = list(EventSchema.objects.all())
@@ -63,7 +63,7 @@ def _summary(row: EventSchema) -> dict[str, Any]:
 # --- One schema -----------------------------------------------------------------------------------------
 
 
-@door(_VIEW)
+@staff_view(_VIEW)
 def schema(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     """What it asks for, what breaks it, and what browsers and servers send."""
     row, can_view_pii = find_schema(eventschema_id), may_see(request)

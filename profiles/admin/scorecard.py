@@ -19,8 +19,8 @@ from django.utils.safestring import SafeString
 from cdp.actors import Actor
 from cdp.admin.charts import sparkline
 from cdp.errors import Invalid
-from profiles.admin.door import back, door, render, write
 from profiles.admin.profile_urls import OwnPages
+from profiles.admin.staff_views import back, render, staff_view, write
 from profiles.models import Source, SourceAlarm
 from profiles.quality import alarms, scorecard
 from profiles.quality.hourly_counts import COUNT_SECONDS, MARGIN
@@ -51,7 +51,7 @@ def page_url() -> str:
     return reverse("admin:profiles_scorecard")
 
 
-@door(*PERMISSIONS)
+@staff_view(*PERMISSIONS)
 def page(request: HttpRequest) -> HttpResponse:
     """Sources by how much is wrong with what they send, over 7, 30 or 90 days; the newest imports. Seven queries for any number."""
     try:

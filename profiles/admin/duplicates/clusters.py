@@ -14,9 +14,9 @@ from django.urls import reverse
 from cdp.actors import Actor
 from cdp.errors import Invalid, Stale
 from cdp.ids import row_id, row_ids
-from profiles.admin.door import by, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import frame, query_of
 from profiles.admin.duplicates.pair_rows import PairText, pair_text
+from profiles.admin.staff_views import by, form_page, may_see, render, staff_view
 from profiles.duplicates.review.decide_cluster import (
     block_shared,
     case_profiles,
@@ -52,7 +52,7 @@ def cases_url() -> str:
     return reverse("admin:profiles_duplicatecase_changelist")
 
 
-@door("profiles.view_duplicatecase")
+@staff_view("profiles.view_duplicatecase")
 def cases(request: HttpRequest) -> HttpResponse:
     """Open cases of one kind, newest first. Keyset by id."""
     params, can_view_pii = request.GET, may_see(request)

@@ -14,9 +14,9 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
-from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.duplicates.pair_rows import PairText, pair_text, percent
 from profiles.admin.list_filters import without
+from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
@@ -91,7 +91,7 @@ def query_of(params: QueryDict, **changes: str) -> str:
     return f"?{plain.urlencode()}"
 
 
-@door("profiles.view_duplicatepair")
+@staff_view("profiles.view_duplicatepair")
 def pairs(request: HttpRequest) -> HttpResponse:
     """The page: one tier of the queue, the surest first."""
     params, problems = request.GET, []

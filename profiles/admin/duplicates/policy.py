@@ -14,8 +14,8 @@ from django.urls import reverse
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.admin.definitions import LinesField
-from profiles.admin.door import form_page, render
 from profiles.admin.profile_urls import OwnPages
+from profiles.admin.staff_views import form_page, render
 from profiles.duplicates.review.explain import probability, score_for
 from profiles.duplicates.scoring import calibration
 from profiles.duplicates.scoring.model import shipped

@@ -17,7 +17,6 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id
 from cdp.times import day
-from profiles.admin.door import by, card_url, door, form_page, may_see, render
 from profiles.admin.duplicates.listing import (
     frame,
     query_of,
@@ -26,6 +25,7 @@ from profiles.admin.duplicates.listing import (
     review_url,
 )
 from profiles.admin.duplicates.pair_rows import field_rows, pair_text, percent, weight_rows
+from profiles.admin.staff_views import by, card_url, form_page, may_see, render, staff_view
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import (
     MERGE,
@@ -53,7 +53,7 @@ def _read(request: HttpRequest) -> queue.QueueFilter:
         return queue.QueueFilter()  # the address was edited by hand; the list says what is wrong with it
 
 
-@door("profiles.view_duplicatepair")
+@staff_view("profiles.view_duplicatepair")
 def start(request: HttpRequest) -> HttpResponse:
     """The first pair of a filter; the queue when nothing is left."""
     wanted = _with_tier(_read(request))

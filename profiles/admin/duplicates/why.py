@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
-from profiles.admin.door import by, card_url, door, form_page, may_see, render, root_of
 from profiles.admin.merge_rows import differing_rows, display_profile
+from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
     Finding,
     FixPreview,
@@ -54,7 +54,7 @@ def profile_why(request: HttpRequest, profile_id: int, other: int) -> HttpRespon
     return _page(request, find_profile_pair(profile_id, other))
 
 
-@door("profiles.view_profile", "profiles.view_duplicatepair")
+@staff_view("profiles.view_profile", "profiles.view_duplicatepair")
 def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     """``?with=`` takes any identifier of the other profile, and redirects to an address with ids alone."""
     wanted = request.GET.get("with", "").strip()

@@ -16,8 +16,8 @@ from django.utils.html import format_html
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound
 from cdp.ids import row_id, row_ids
-from profiles.admin.door import back, door, may_see, render, write
 from profiles.admin.list_filters import without
+from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import HeldMerge, IdentifierType, Profile, Source
 from profiles.tracking.rejected.decide_held import (
@@ -89,7 +89,7 @@ def list_url() -> str:
     return reverse("admin:profiles_heldmerge_changelist")
 
 
-@door("profiles.view_heldmerge")
+@staff_view("profiles.view_heldmerge")
 def inbox(request: HttpRequest) -> HttpResponse:
     """Cases newest first, by state and source. Three queries."""
     params = request.GET

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from cdp.ids import row_id
-from profiles.admin.door import door, may_see, render
+from profiles.admin.staff_views import may_see, render, staff_view
 from profiles.admin.tracking.sources import frame, source_of
 from profiles.tracking.monitor.checklist import checklist, flags_of
 from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
@@ -22,7 +22,7 @@ _MAX_CALLS = 50
 _MAX_CHARACTERS = 36_000
 
 
-@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+@staff_view("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
 def live(request: HttpRequest, source_id: int) -> HttpResponse:
     """The newest calls of a source. A script asks for more; without it, reloading does. At most five queries."""
     source = source_of(source_id)
@@ -35,7 +35,7 @@ def live(request: HttpRequest, source_id: int) -> HttpResponse:
     return render(request, "tracking/live.html", context)
 
 
-@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+@staff_view("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
 def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
     """Only the rows behind ``?after=``, for the script; 204 when there are none."""
     source = source_of(source_id)
@@ -48,7 +48,7 @@ def live_rows(request: HttpRequest, source_id: int) -> HttpResponse:
     return response
 
 
-@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+@staff_view("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
 def checkup(request: HttpRequest, source_id: int) -> HttpResponse:
     """What one browser sent and what looks wrong about it, beside the checklist of the whole source."""
     source = source_of(source_id)
@@ -61,7 +61,7 @@ def checkup(request: HttpRequest, source_id: int) -> HttpResponse:
     return render(request, "tracking/checkup.html", context)
 
 
-@door("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
+@staff_view("profiles.view_source", "profiles.view_receipt", "profiles.view_event")
 def checkup_browser(request: HttpRequest, source_id: int) -> HttpResponse:
     """The part about the browser alone, for the script."""
     source = source_of(source_id)

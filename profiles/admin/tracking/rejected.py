@@ -17,8 +17,8 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, Refused, RuleForbids
 from cdp.ids import row_id
 from cdp.limits import TooSlow, time_limit
-from profiles.admin.door import door, form_page, may_see, render, write
 from profiles.admin.list_filters import without
+from profiles.admin.staff_views import form_page, may_see, render, staff_view, write
 from profiles.masking import mask_text
 from profiles.models import Receipt, Source
 from profiles.tracking.parse.item_types import ItemResult
@@ -82,7 +82,7 @@ def receipt_url(receipt_id: int) -> str:
 # --- The list -------------------------------------------------------------------------------------------
 
 
-@door("profiles.view_receipt")
+@staff_view("profiles.view_receipt")
 def inbox(request: HttpRequest) -> HttpResponse:
     """What waits, newest first; by state, code, source, outcome, kind, event and day. Seven queries.
 

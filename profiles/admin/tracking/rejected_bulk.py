@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
-from profiles.admin.door import may_see, render, write
+from profiles.admin.staff_views import may_see, render, write
 from profiles.admin.tracking.rejected import PAGE, list_url
 from profiles.bulk.actions import pack, unpack
 from profiles.models import Receipt

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from cdp.actors import Actor
 from cdp.errors import Refused
-from profiles.admin.door import write
+from profiles.admin.staff_views import write
 from profiles.models import Source
 from profiles.tracking.sources.signing_secrets import (
     MAX_OVERLAP_DAYS,

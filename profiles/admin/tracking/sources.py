@@ -18,7 +18,7 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, Refused
 from cdp.limits import TooSlow
 from profiles.admin.definitions import LinesField
-from profiles.admin.door import by, door, form_page, may_see, render, write
+from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
 from profiles.admin.tracking import signing_secrets
 from profiles.admin.tracking.connect import guides
 from profiles.masking import mask_text
@@ -92,7 +92,7 @@ class SourceRow:
         return self.source.is_builtin and not self.keys and self.rate.last_seen_at is None
 
 
-@door("profiles.view_source")
+@staff_view("profiles.view_source")
 def sources(request: HttpRequest) -> HttpResponse:
     """Every source with what it sends. Five queries, whatever their number."""
     may_track = request.user.has_perm("profiles.view_receipt")
@@ -173,7 +173,7 @@ def _reveal_key(
 # --- One source -----------------------------------------------------------------------------------------
 
 
-@door("profiles.view_source")
+@staff_view("profiles.view_source")
 def source(request: HttpRequest, source_id: int) -> HttpResponse:
     """What it sends and what is rejected, what makes duplicates, and its keys. At most eleven queries."""
     row = source_of(source_id)
@@ -213,7 +213,7 @@ def _works(key: WriteKey, now: datetime.datetime) -> bool:
     return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
 
 
-@door("profiles.view_source")
+@staff_view("profiles.view_source")
 def connect(request: HttpRequest, source_id: int) -> HttpResponse:
     """Copy-paste help for every kind of sender, with this host and the key's beginning."""
     row = source_of(source_id)

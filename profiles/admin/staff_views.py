@@ -1,4 +1,4 @@
-"""What every page of people starts with: who may come in, refusals as sentences, our frame around it."""
+"""A view of the admin → the same view behind its permissions and methods, with refusals shown as messages, in our frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from profiles.models import Profile
 View = Callable[..., HttpResponseBase]
 
 
-def door(*permissions: str, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View], View]:
+def staff_view(*permissions: str, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View], View]:
     """Asks for the method and every permission first. What a verb refuses becomes a message.
 
     A refused write leads back to where it was sent from, nothing done; what is not there is a 404.
@@ -70,17 +70,17 @@ def with_link(refusal: Refused, text: str) -> str:
 
 
 def write(*permissions: str) -> Callable[[View], View]:
-    """A door for writes alone."""
-    return door(*permissions, methods=("POST",))
+    """A staff view that takes POST alone."""
+    return staff_view(*permissions, methods=("POST",))
 
 
 def form_page(*permissions: str) -> Callable[[View], View]:
-    """A door for a page with a form on it."""
-    return door(*permissions, methods=("GET", "HEAD", "POST"))
+    """A staff view with a form on it."""
+    return staff_view(*permissions, methods=("GET", "HEAD", "POST"))
 
 
 def by(request: HttpRequest) -> dict[str, Any]:
-    """Who does it and through which door, as every verb asks."""
+    """The actor and source that every verb asks for."""
     return {"actor": Actor.of_request(request), "source": builtin_source("staff")}
 
 
