@@ -32,8 +32,8 @@ TABLES = (
             "digest",
         ),
         not_exported={
-            "user": "Who it was is told by name as it was then.",
-            "key": "Who it was is told by name as it was then.",
+            "user": "Who it was is in the file by name, as it was then.",
+            "key": "Who it was is in the file by name, as it was then.",
             "address": "The staff member's network address, not the person's.",
             "request_id": "A number of the system.",
             "sealed": "Guards the log against changes; says nothing about the person.",
@@ -63,9 +63,9 @@ TABLES = (
             "job",
         ),
         not_exported={
-            "subject": "The message's subject, which is told.",
-            "text": "The message's text, which is told.",
-            "html": "The message's text, which is told.",
+            "subject": "The message's subject, which is in the file.",
+            "text": "The message's text, which is in the file.",
+            "html": "The message's text, which is in the file.",
             "attachments": "Messages to people have none.",
             "attempts": "How often the mail server was tried.",
             "next_at": "When the mail server is tried next.",
@@ -107,7 +107,7 @@ TABLES = (
             "problem",
         ),
         not_exported={
-            "message": "Told as part of the message it belongs to.",
+            "message": "Part of the message it belongs to.",
             "profile_id": "The same as the message's.",
             "attempts": "How often the network was tried.",
             "next_at": "When the network is tried next.",
@@ -148,7 +148,7 @@ def access(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def sent_to_systems(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Other systems that were told about changes, as long as the messages are kept (30 days)."""
+    """Messages to other systems about changes, as long as the messages are kept (30 days)."""
     rows = OutboxMessage.objects.filter(profile_id__in=subject.member_ids)
     sent: dict[int, list[dict[str, Any]]] = {}
     for delivery in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):

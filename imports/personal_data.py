@@ -53,15 +53,15 @@ TABLES = (
         not_exported={
             "version": "Guards a plan against changes meanwhile.",
             "via_id": "Which of the person's records the line led to; a step inside the system.",
-            "head": "Points to another line about the same person, which is told too.",
-            "types": "Numbers of the kinds of identifiers; the identifiers are told.",
+            "head": "Points to another line about the same person, which is in the file too.",
+            "types": "Numbers of the kinds of identifiers; the identifiers are in the file.",
             "clashes": "Numbers of other people's profiles.",
         },
     ),
 )
 
 NOT_PERSONAL = {
-    "imports.Import": "A file as a whole; the lines about the person are told.",
+    "imports.Import": "A file as a whole; the lines about the person are in the file.",
     "imports.SavedMapping": "How columns of files are read.",
 }
 
@@ -73,8 +73,8 @@ def files(subject: Subject) -> Iterator[dict[str, Any]]:
     through, which takes about a second per ten million rows, and are dropped with the file's retention.
     """
     lines: dict[int, set[int]] = {}
-    told = Change.objects.filter(profile_id__in=subject.member_ids, cause="import", cause_id__isnull=False)
-    for import_id, line in told.values_list("cause_id", "line"):
+    changes = Change.objects.filter(profile_id__in=subject.member_ids, cause="import", cause_id__isnull=False)
+    for import_id, line in changes.values_list("cause_id", "line"):
         lines.setdefault(int(import_id or 0), set()).update([line] if line else [])
     rows: dict[int, list[dict[str, Any]]] = {}
     by_line = Q(pk__in=[])

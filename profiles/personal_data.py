@@ -61,7 +61,7 @@ TABLES = (
             "case": "A group of other people's profiles.",
             "assignee": "Which member of staff looks at it.",
             "later_until": "When staff wants to look at it again.",
-            "scored_at": "When it was compared last; when it was found is told.",
+            "scored_at": "When it was compared last; when it was found is in the file.",
         },
     ),
     Table(
@@ -152,7 +152,7 @@ TABLES = (
             "undone_by_key",
         ),
         not_exported={
-            "job": "A number of the system; the merge itself is told.",
+            "job": "A number of the system; the merge itself is in the file.",
         },
     ),
     Table(
@@ -280,7 +280,7 @@ TABLES = (
             "resolution",
         ),
         not_exported={
-            "replay_of": "A number of the system; the first receipt is told, too.",
+            "replay_of": "A number of the system; the first receipt is in the file, too.",
         },
     ),
     Table(
@@ -316,7 +316,7 @@ TABLES = (
             "effects",
         ),
         not_exported={
-            "effects": "Numbers of rows, for taking the decision back; the decision is told.",
+            "effects": "Numbers of rows, for taking the decision back; the decision is in the file.",
             "other": "The other person.",
         },
     ),
@@ -338,24 +338,24 @@ TABLES = (
 )
 
 NOT_PERSONAL = {
-    "profiles.AttributeDefinition": "Names of attributes; the person's values are told.",
-    "profiles.DuplicateCase": "Groups of people who look like one another; that it happened is told with each pair.",
+    "profiles.AttributeDefinition": "Names of attributes; the person's values are in the file.",
+    "profiles.DuplicateCase": "Groups of people who look like one another; that it happened is in the file with each pair.",
     "profiles.DuplicatePolicy": "Rules of the system.",
-    "profiles.EventName": "Names of events; the person's events are told.",
-    "profiles.EventSchema": "How events of a name look; the person's events are told.",
-    "profiles.IdentifierType": "Kinds of identifiers; the person's values are told.",
-    "profiles.Visit": "When somebody was active, for the seconds until their profile says so; the events are told.",
+    "profiles.EventName": "Names of events; the person's events are in the file.",
+    "profiles.EventSchema": "How events of a name look; the person's events are in the file.",
+    "profiles.IdentifierType": "Kinds of identifiers; the person's values are in the file.",
+    "profiles.Visit": "When somebody was active, for the seconds until their profile says so; the events are in the file.",
     "profiles.MatchBase": "About a scan of everybody.",
     "profiles.FrequentValue": "Values so many people share that they say nothing about one.",
     "profiles.MatchQueue": "Numbers of profiles for work in progress.",
     "profiles.MatchRarity": "How common names are.",
-    "profiles.MatchRow": "The person's own values, which are told, in the form in which they are compared.",
+    "profiles.MatchRow": "The person's own values, which are in the file, in the form in which they are compared.",
     "profiles.ScorecardState": "Up to when calls were counted.",
-    "profiles.MergeBatch": "Many merges started together; each of them is told.",
-    "profiles.MergeBatchRow": "A step of many merges; each of them is told.",
-    "profiles.Source": "Names of sources; told with each value.",
+    "profiles.MergeBatch": "Many merges started together; each of them is in the file.",
+    "profiles.MergeBatchRow": "A step of many merges; each of them is in the file.",
+    "profiles.Source": "Names of sources; named with each value.",
     "profiles.SourceAlarm": "About sources as a whole.",
-    "profiles.SourceHour": "Counts of calls; the person's events are told.",
-    "profiles.Tag": "Names of tags; the person's tags are told.",
+    "profiles.SourceHour": "Counts of calls; the person's events are in the file.",
+    "profiles.Tag": "Names of tags; the person's tags are in the file.",
     "profiles.WriteKey": "Keys of other systems.",
 }

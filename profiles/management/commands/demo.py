@@ -27,8 +27,8 @@ class Command(BaseCommand):
             f" {loaded.notes} notes and {loaded.merges} merges."
         )
         outcomes = load_traffic()
-        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-        self.stdout.write(f"Received a day of tracking calls: {told}.")
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+        self.stdout.write(f"Received a day of tracking calls: {counts}.")
         # After the visitors, so that the list of people begins with people who have a name.
         for step in demo_steps():
             self.stdout.write(step())
