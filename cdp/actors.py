@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp.models import ApiKey, User
-from cdp.rights import SCOPES
+from cdp.roles_and_scopes import SCOPES
 
 
 @dataclass(frozen=True, slots=True)

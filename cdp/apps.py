@@ -9,14 +9,14 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import audit, checks, invariants, personal_data, retention, webhooks, worker  # noqa: F401  (system checks, signals)
+        from cdp import audit, checks, invariants, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
         from cdp.api.idempotency import expire_idempotency_keys
-        from cdp.platform_data import PROVIDER
-        from cdp.rights import PLATFORM, ensure_roles, register_rights
+        from cdp.personal_data import PROVIDER
+        from cdp.roles_and_scopes import PLATFORM, ensure_roles, register_rights
 
         register_rights("cdp", PLATFORM)
         invariants.invariants.register(invariants.AUDIT, invariants.check_audit, order=1000)
-        personal_data.providers.register("cdp", PROVIDER)
+        personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
         retention.expiry.register("webhook messages", webhooks.forget_old)
         post_migrate.connect(ensure_roles, sender=self)

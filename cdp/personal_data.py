@@ -1,126 +1,175 @@
-"""Personal data: what every app declares about its tables → what privacy works with, without naming a table.
-
-Each app registers one ``Provider``. Together they cover every model; of a table about people, every field has a
-privacy class. A model or field that nobody declared fails the tests. The access file (GDPR Art. 15), masking and
-deletion are driven by what stands here; erasing and anonymizing only add functions to ``Provider``.
-"""
+"""The platform's own personal data: the audit log, messages to other systems, mail → classes and parts of the access file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterator
 from typing import Any
 
-from cdp.registry import Registry
+from cdp.models import AuditEntry, Delivery, OutboxMessage
+from cdp.personal_data_registry import Provider, Section, Subject, Table
+
+CHUNK = 1000
+
+TABLES = (
+    Table(
+        "cdp.AuditEntry",
+        identifying=(
+            "actor",
+            "detail",
+            "subject",
+        ),
+        personal=(
+            "at",
+            "action",
+        ),
+        technical=(
+            "id",
+            "user",
+            "key",
+            "address",
+            "request_id",
+            "sealed",
+            "digest",
+        ),
+        not_exported={
+            "user": "Who it was is in the file by name, as it was then.",
+            "key": "Who it was is in the file by name, as it was then.",
+            "address": "The staff member's network address, not the person's.",
+            "request_id": "A number of the system.",
+            "sealed": "Guards the log against changes; says nothing about the person.",
+            "digest": "Guards the log against changes; says nothing about the person.",
+        },
+    ),
+    Table(
+        "cdp.Mail",
+        identifying=(
+            "to",
+            "subject",
+            "text",
+            "html",
+            "attachments",
+        ),
+        personal=(
+            "state",
+            "created_at",
+            "sent_at",
+        ),
+        technical=(
+            "id",
+            "sender",
+            "attempts",
+            "next_at",
+            "problem",
+            "job",
+        ),
+        not_exported={
+            "subject": "The message's subject, which is in the file.",
+            "text": "The message's text, which is in the file.",
+            "html": "The message's text, which is in the file.",
+            "attachments": "Messages to people have none.",
+            "attempts": "How often the mail server was tried.",
+            "next_at": "When the mail server is tried next.",
+            "problem": "What the mail server answered.",
+            "job": "Mails to staff about jobs are not about one person.",
+            "created_at": "The same moment as the message's.",
+        },
+    ),
+    Table(
+        "cdp.OutboxMessage",
+        identifying=("payload",),
+        personal=(
+            "topic",
+            "profile_id",
+            "created_at",
+        ),
+        technical=(
+            "id",
+            "is_fanned_out",
+        ),
+        not_exported={
+            "is_fanned_out": "A step inside the system.",
+        },
+    ),
+    Table(
+        "cdp.Delivery",
+        personal=(
+            "profile_id",
+            "state",
+            "delivered_at",
+        ),
+        technical=(
+            "id",
+            "webhook",
+            "message",
+            "attempts",
+            "next_at",
+            "status",
+            "problem",
+        ),
+        not_exported={
+            "message": "Part of the message it belongs to.",
+            "profile_id": "The same as the message's.",
+            "attempts": "How often the network was tried.",
+            "next_at": "When the network is tried next.",
+            "status": "What the other system's server answered.",
+            "problem": "What the other system's server answered.",
+        },
+    ),
+)
+
+NOT_PERSONAL = {
+    "admin.LogEntry": "Not written: the audit log takes its place.",
+    "auth.Group": "Roles of staff.",
+    "auth.Permission": "Rights of staff.",
+    "cdp.ApiKey": "Keys of other systems.",
+    "cdp.IdempotencyKey": "Copies of answers to other systems, gone after a day.",
+    "cdp.Job": "Numbers of profiles for work in progress; what was done to a person is in the history.",
+    "cdp.RateWindow": "How often other systems called.",
+    "cdp.User": "Staff logins.",
+    "cdp.Webhook": "Addresses of other systems.",
+    "cdp.Worker": "Processes of the system.",
+    "contenttypes.ContentType": "Names of tables.",
+    "otp_totp.TOTPDevice": "Second factors of staff.",
+    "sessions.Session": "Staff who are logged in.",
+}
 
 
-class PrivacyClass(Enum):
-    """IDENTIFYING says who somebody is, reaches them, or is free text that may; people without the right to
-    see personal data get it masked. PERSONAL is about a person but identifies nobody by itself. TECHNICAL
-    keeps a row in order: keys, versions, states of work.
-    """
-
-    IDENTIFYING = "identifying"
-    PERSONAL = "personal"
-    TECHNICAL = "technical"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A model with rows about people, by its label (``profiles.Event``), and the class of each of its fields.
-
-    ``not_exported`` names the fields that the access file leaves out, each with the reason. Primary keys say
-    nothing and need none.
-    """
-
-    label: str
-    identifying: Sequence[str] = ()
-    personal: Sequence[str] = ()
-    technical: Sequence[str] = ()
-    not_exported: Mapping[str, str] = field(default_factory=dict)
-
-    def classes(self) -> dict[str, PrivacyClass]:
-        """Field → class. Raises ValueError for a field that is named twice."""
-        named = [
-            *((name, PrivacyClass.IDENTIFYING) for name in self.identifying),
-            *((name, PrivacyClass.PERSONAL) for name in self.personal),
-            *((name, PrivacyClass.TECHNICAL) for name in self.technical),
-        ]
-        classes = dict(named)
-        if len(classes) != len(named):
-            raise ValueError(f"A field of {self.label} has two privacy classes.")
-        return classes
+def access(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Who looked at, changed, exported or deleted this person. Index look-ups by subject."""
+    subjects = [f"profile:{member}" for member in subject.member_ids]
+    for entry in AuditEntry.objects.filter(subject__in=subjects).order_by("pk").iterator(CHUNK):
+        yield {
+            "at": entry.at,
+            "who": entry.actor,
+            "did": entry.action,
+            "to": entry.subject,
+            "details": entry.detail,
+        }
 
 
-@dataclass(frozen=True)
-class Subject:
-    """Whom a request is about: the surviving profile and everybody merged into it (itself included)."""
-
-    root_id: int
-    member_ids: Sequence[int]
-
-
-Part = Callable[[Any], dict[str, Any] | Iterable[dict[str, Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of the access file: what it says about itself, and what makes it of a ``Subject``."""
-
-    text: str
-    make: Part
-    order: int
+def sent_to_systems(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Messages to other systems about changes, as long as the messages are kept (30 days)."""
+    rows = OutboxMessage.objects.filter(profile_id__in=subject.member_ids)
+    sent: dict[int, list[dict[str, Any]]] = {}
+    for delivery in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):
+        sent.setdefault(delivery.message_id, []).append(
+            {"to": delivery.webhook.name, "state": delivery.state, "delivered_at": delivery.delivered_at}
+        )
+    for message in rows.order_by("pk"):
+        yield {
+            "what": message.topic,
+            "at": message.created_at,
+            "said": message.payload,
+            "profile_id": message.profile_id,
+            "sent": sent.get(message.pk, []),
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """What one app holds of people.
-
-    ``not_personal``: label → why the table is not in the access file. ``delete(profile_ids)`` runs in the
-    transaction that deletes these profiles: what must not outlive that, although a deletion can be taken back.
-    """
-
-    tables: Sequence[Table] = ()
-    not_personal: Mapping[str, str] = field(default_factory=dict)
-    sections: Mapping[str, Section] = field(default_factory=dict)
-    delete: Callable[[Sequence[int]], Any] | None = None
-
-
-providers: Registry[Provider] = Registry("The provider of personal data")
-
-
-def tables() -> dict[str, Table]:
-    """Label → declaration, of all apps."""
-    return {table.label: table for provider in providers for table in provider.tables}
-
-
-def not_personal() -> dict[str, str]:
-    """Label → reason, of all apps."""
-    return {label: reason for provider in providers for label, reason in provider.not_personal.items()}
-
-
-def sections() -> dict[str, Section]:
-    """The parts of the access file, in their order."""
-    parts = [item for provider in providers for item in provider.sections.items()]
-    return dict(sorted(parts, key=lambda item: item[1].order))
-
-
-def delete(profile_ids: Sequence[int]) -> None:
-    """Run every app's part of a deletion, within the caller's transaction."""
-    for provider in providers:
-        if provider.delete is not None:
-            provider.delete(profile_ids)
-
-
-def undeclared(models: Iterable[Any]) -> Iterator[str]:
-    """``label`` or ``label.field`` of everything in these models that no app declared, or declared wrongly."""
-    declared, exempt = tables(), not_personal()
-    for model in models:
-        label = model._meta.label
-        if (label in declared) == (label in exempt):
-            yield label
-        elif label in declared:
-            fields = {column.name for column in model._meta.concrete_fields}
-            yield from (f"{label}.{name}" for name in sorted(fields ^ declared[label].classes().keys()))
-            yield from (f"{label}.{name}" for name in sorted(declared[label].not_exported.keys() - fields))
+PROVIDER = Provider(
+    tables=TABLES,
+    not_personal=NOT_PERSONAL,
+    sections={
+        "access": Section("Who looked at or changed the data.", access, order=200),
+        "told_outside": Section("Other systems that were told about changes.", sent_to_systems, order=210),
+    },
+)

@@ -19,8 +19,8 @@ from cdp.errors import Conflict, Stale
 from cdp.job_steps import Chunk, JobFailed, actor_of
 from cdp.models import Job
 from imports.apply_sql import IDENTIFIER_TAKEN, IdentifiersTaken, RowWriter
-from imports.control import chunk_size, import_of, locked, start_applying
 from imports.finish import mail_milestones
+from imports.job_controls import chunk_size, import_of, locked, start_applying
 from imports.mappings import load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows

@@ -11,17 +11,17 @@ class ImportsConfig(AppConfig):
 
     def ready(self) -> None:
         # Web processes end jobs too (a queued one is canceled at once), so they know the handlers as well.
-        from cdp import personal_data, retention, webhooks
-        from cdp.rights import register_rights
-        from imports import quality, rights, tasks  # noqa: F401
+        from cdp import personal_data_registry, retention, webhooks
+        from cdp.roles_and_scopes import register_rights
+        from imports import quality, roles_and_scopes, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
         from imports.retention import expire_imports
         from profiles.demo import add_demo_step
         from profiles.quality import import_figures
 
-        register_rights("imports", rights.RIGHTS)
+        register_rights("imports", roles_and_scopes.RIGHTS)
         webhooks.register_topics({"import.finished": "An import ended"})
-        personal_data.providers.register("imports", PROVIDER)
+        personal_data_registry.providers.register("imports", PROVIDER)
         retention.expiry.register("imports", expire_imports)
         add_demo_step("imports.demo.import_newsletter")
         import_figures.providers.register("imports", quality.PROVIDER)

@@ -22,7 +22,7 @@ from imports.columns import (
     advise,
     parse_mapping,
 )
-from imports.control import locked_for_change
+from imports.job_controls import locked_for_change
 from imports.models import Import, SavedMapping
 from imports.options import DEFAULTS, clean_options
 from profiles.identity.types import TypeSpec, identifier_types

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from cdp.personal_data import Provider, Section, Subject, Table
+from cdp.personal_data_registry import Provider, Section, Subject, Table
 from imports.models import Import, Row
 from profiles.models import Change, Profile
 

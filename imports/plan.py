@@ -15,8 +15,8 @@ from cdp.errors import Conflict, Stale
 from cdp.job_steps import Chunk, actor_of
 from cdp.models import Job
 from imports.columns import Cleaner
-from imports.control import import_of, locked, start_applying, start_planning
 from imports.group import group_rows
+from imports.job_controls import import_of, locked, start_applying, start_planning
 from imports.mappings import check_mapping, load_context, read_mapping
 from imports.models import Import
 from imports.plan_spec import build_plan_spec

@@ -16,8 +16,8 @@ from django.db import connection
 from cdp.job_steps import Chunk, JobFailed
 from cdp.shutdown import is_stopping
 from imports.columns import CellProblem, Cleaned, Cleaner
-from imports.control import chunk_size
 from imports.files import Checkpoint, Dialect, FileRefused, RowProblem, RowReader, read_rows
+from imports.job_controls import chunk_size
 from imports.match import SEPARATOR, batch_columns, create_batch_table, create_matches, insert_rows
 from imports.models import Import
 from imports.partitions import create_partition

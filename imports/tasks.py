@@ -2,8 +2,8 @@
 
 from cdp.job_steps import Chunk, handler
 from imports.apply import apply_chunk, apply_position
-from imports.control import APPLY, PLAN
 from imports.finish import finish_import
+from imports.job_controls import APPLY, PLAN
 from imports.plan import end_plan, plan_chunk, plan_position
 
 

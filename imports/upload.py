@@ -15,8 +15,8 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Refused
 from imports.columns import guess_mapping
-from imports.control import locked_for_change
 from imports.files import FileRefused, Sniffed, sniff
+from imports.job_controls import locked_for_change
 from imports.mappings import check_mapping, explicit_mapping, load_context
 from imports.models import Import
 from imports.options import DEFAULTS, clean_options

@@ -7,8 +7,8 @@ class ProfilesConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from profiles import plugins
+        from profiles import registrations
         from profiles.builtin import ensure_builtin
 
-        plugins.register()
+        registrations.register()
         post_migrate.connect(ensure_builtin, sender=self)

@@ -1,6 +1,6 @@
 """The privacy class of every field of ``profiles``, and why its other tables are not in the access file."""
 
-from cdp.personal_data import Table
+from cdp.personal_data_registry import Table
 
 TABLES = (
     Table(

@@ -28,7 +28,7 @@ from django.utils import timezone
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Webhook
-from cdp.rights import ROLES, SCOPES
+from cdp.roles_and_scopes import ROLES, SCOPES
 from imports.models import Import, SavedMapping
 from profiles.builtin_sources import builtin_source
 from profiles.bulk.actions import ACTIONS

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 
 from cdp.models import User
-from cdp.rights import RIGHTS, ROLES, SCOPES, ensure_roles
+from cdp.roles_and_scopes import RIGHTS, ROLES, SCOPES, ensure_roles
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from cdp.admin.model_admin import CdpModelAdmin
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey, User
-from cdp.rights import RIGHTS, ROLES, SCOPES, app_labels
+from cdp.roles_and_scopes import RIGHTS, ROLES, SCOPES, app_labels
 from cdp.templatetags.cdp import ago
 
 SCOPE_DESCRIPTIONS = {

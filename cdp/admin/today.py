@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Q
 
-from cdp.admin import attention
+from cdp.admin import needs_somebody
 from cdp.admin.charts import Chart
 from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
@@ -88,7 +88,7 @@ undoables: Registry[Part[list[Undoable]]] = Registry("What can be taken back")
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    items: list[attention.Item]
+    items: list[needs_somebody.Item]
     populations: list[Shown[Population]]
     kpis: list[Shown[Kpi]]
     jobs: list[Job]
@@ -104,7 +104,7 @@ def today(user: Any) -> Today:
     jobs = _latest_jobs(user)
     counted = [shown.value for shown in figures if shown.value is not None]
     is_fresh = bool(counted) and not any(value.total for value in counted) and not jobs
-    items = [] if is_fresh else attention.items(user, at_most=ITEMS)
+    items = [] if is_fresh else needs_somebody.items(user, at_most=ITEMS)
     taken_back = [] if is_fresh else _load(undoables, user)
     newest = sorted(
         (entry for shown in taken_back for entry in shown.value or []),

@@ -18,7 +18,7 @@ from django.db.models import Max, Model
 from cdp.actors import Actor
 from cdp.models import OutboxMessage
 from cdp.registry import Registry
-from cdp.rights import app_labels
+from cdp.roles_and_scopes import app_labels
 
 # A visible row whose writer is "in progress" was written by this very transaction (or a savepoint of it).
 _MINE = (

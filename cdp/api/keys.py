@@ -14,7 +14,7 @@ from cdp.actors import Actor
 from cdp.api.authentication import digest_of
 from cdp.errors import Invalid
 from cdp.models import ApiKey
-from cdp.rights import SCOPES
+from cdp.roles_and_scopes import SCOPES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, Permis
 from rest_framework.permissions import BasePermission
 
 from cdp.actors import Actor
-from cdp.rights import SCOPES
+from cdp.roles_and_scopes import SCOPES
 
 if TYPE_CHECKING:
     from rest_framework.request import Request

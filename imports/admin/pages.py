@@ -28,8 +28,8 @@ from imports.admin.report_rows import (
     things_to_know,
 )
 from imports.apply import apply_import
-from imports.control import cancel_import, pause_import, resume_import
 from imports.downloads import can_view_pii
+from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.plan import plan_import

@@ -23,7 +23,7 @@ from cdp.errors import Invalid, NotFound
 from imports import downloads
 from imports.api.responses import ImportDoc, ImportSummary, detail, summary
 from imports.apply import apply_import
-from imports.control import cancel_import, pause_import, resume_import
+from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.mappings import map_import
 from imports.models import Import
 from imports.plan import plan_import

@@ -28,7 +28,7 @@ from profiles.admin.timeline_text import Reader
 from profiles.admin.visits import grouped
 from profiles.duplicates.review.explain import explain
 from profiles.duplicates.review.queue import with_profiles
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.masking import mask_profile, mask_view
 from profiles.models import (
     DuplicatePair,

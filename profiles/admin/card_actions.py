@@ -30,7 +30,7 @@ from profiles.editing import (
 from profiles.models import DuplicatePair
 from profiles.privacy.gdpr_export import stream_profile
 from profiles.tagging import tag_profiles, untag_profiles
-from profiles.tracking.rejected.double_opt_in import CONFLICT, confirm_identifier
+from profiles.tracking.pending.double_opt_in import CONFLICT, confirm_identifier
 from profiles.values.alternates import alternates
 
 _MAX_PROPERTIES = 32_000

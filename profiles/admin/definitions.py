@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.query_timeout import within_patience
-from profiles.admin.resources import AttributeResource, DefinitionFiles
+from profiles.admin.csv_tables import AttributeResource, DefinitionFiles
 from profiles.identity.change_rules import recheck_type
 from profiles.identity.normalize import BadValue, compile_patterns
 from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile

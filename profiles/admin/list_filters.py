@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from profiles.admin.timeline_text import CHANNELS
-from profiles.finding.filters import RELATIVE
 from profiles.identity.normalize import BadValue, country
 from profiles.models import Consent
+from profiles.search.filters import RELATIVE
 from profiles.values.attributes import CUSTOM, DEFAULTS, LABELS, AttributeSpec, display
 
 # Parameters that place a page, not people.

@@ -13,7 +13,7 @@ from cdp.errors import NotFound
 from cdp.ids import row_id
 from profiles.admin.merge_rows import counted, display_profile
 from profiles.admin.staff_views import may_see, render, staff_view
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Merge
 
 HISTORY = 50

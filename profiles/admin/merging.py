@@ -24,13 +24,13 @@ from profiles.admin.merge_rows import (
 )
 from profiles.admin.profile_list import found_as
 from profiles.admin.staff_views import by, card_url, form_page, list_url, may_see, render, root_of, to_card
-from profiles.finding.search import search
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import Preview, preview_merge, preview_unmerge
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge, Profile
+from profiles.search.search import search
 
 # Matches of the search for the profile to merge with.
 MATCHES = 12

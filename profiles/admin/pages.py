@@ -5,7 +5,7 @@ from cdp.admin.audit import subject_pages
 from cdp.admin.navigation import Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin import today
-from profiles.admin.setup import setup
+from profiles.admin.identity_setup import setup
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
 for kind in ("profile", "tag", "source", "merge"):

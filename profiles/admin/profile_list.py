@@ -29,13 +29,13 @@ from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
 from profiles.bulk.actions import ACTIONS
 from profiles.consent.ledger import current_consents
-from profiles.finding.counting import TypeCounts, count_types
-from profiles.finding.filters import TYPES, ProfileFilter
-from profiles.finding.reach import reach_of
-from profiles.finding.search import SearchHit, SearchResult
 from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
+from profiles.search.counting import TypeCounts, count_types
+from profiles.search.filters import TYPES, ProfileFilter
+from profiles.search.reach import reach_of
+from profiles.search.search import SearchHit, SearchResult
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display
 
 # People the text names exactly come first on the first page, at most so many.

@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from cdp.actors import Actor
 from cdp.errors import NotFound, Refused
 from profiles.builtin_sources import builtin_source
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Profile
 
 View = Callable[..., HttpResponseBase]

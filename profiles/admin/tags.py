@@ -19,7 +19,7 @@ from cdp.admin.model_admin import CdpChangeList, CdpModelAdmin
 from cdp.admin.query_timeout import within_patience
 from cdp.errors import Refused
 from cdp.templatetags.cdp import number
-from profiles.admin.resources import DefinitionFiles, TagResource
+from profiles.admin.csv_tables import DefinitionFiles, TagResource
 from profiles.builtin_sources import builtin_source
 from profiles.models import Profile, ProfileTag, Tag
 from profiles.tagging import count_profiles, delete_tag, merge_tags, rename_tag

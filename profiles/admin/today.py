@@ -12,9 +12,9 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from cdp.admin import attention, today
-from cdp.admin.attention import Item, url
+from cdp.admin import needs_somebody, today
 from cdp.admin.charts import Chart, Series
+from cdp.admin.needs_somebody import Item, url
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
 from profiles.models import (
     DuplicatePair,
@@ -27,7 +27,8 @@ from profiles.models import (
     Tier,
 )
 from profiles.quality import alarms, trend
-from profiles.tracking.rejected import held_merges, receipts
+from profiles.tracking.pending import held_merges
+from profiles.tracking.rejected import receipts
 
 DAYS = 30
 SERIES_SHOWN = 4
@@ -35,7 +36,7 @@ _LIKELY = (Tier.CERTAIN, Tier.PROBABLE)
 
 
 def _bounded(rows: QuerySet[Any]) -> int:
-    return rows.order_by()[: attention.MOST].count()
+    return rows.order_by()[: needs_somebody.MOST].count()
 
 
 def _count(waiting: Callable[[], QuerySet[Any]]) -> int:
@@ -111,7 +112,7 @@ def _receipt_items() -> list[Item]:
     count = _bounded(waiting)
     if not count:
         return []
-    codes = Counter(waiting.order_by("-id").values_list("outcome", flat=True)[: attention.MOST])
+    codes = Counter(waiting.order_by("-id").values_list("outcome", flat=True)[: needs_somebody.MOST])
     detail = ", ".join(
         f"{number} {str(Receipt.Outcome(code).label).lower()}" for code, number in codes.most_common(3)
     )
@@ -125,7 +126,7 @@ def _receipt_items() -> list[Item]:
 
 
 def _at_least(count: int) -> str:
-    return f"{count:,} or more" if count >= attention.MOST else f"{count:,}"
+    return f"{count:,} or more" if count >= needs_somebody.MOST else f"{count:,}"
 
 
 # --- Figures and charts -----------------------------------------------------------------------------------
@@ -292,13 +293,13 @@ _NEEDS: dict[str, tuple[str, str, Callable[[], list[Item]], Callable[[], QuerySe
 
 def register() -> None:
     for name, (permission, task, items, waiting) in _NEEDS.items():
-        provider = attention.Provider(
+        provider = needs_somebody.Provider(
             permission=f"profiles.{permission}",
             task=task,
             items=items,
             count=partial(_count, waiting),
         )
-        attention.providers.register(name, provider)
+        needs_somebody.providers.register(name, provider)
     today.populations.register("people", Part("People", "profiles.view_profile", _population))
     for order, (name, permission, load) in enumerate(
         (

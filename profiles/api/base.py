@@ -15,7 +15,7 @@ from cdp.api.views import ApiView
 from cdp.errors import Invalid
 from profiles.api.responses import Presenter
 from profiles.builtin_sources import builtin_source
-from profiles.identity.resolve import FoundProfile, find_profile
+from profiles.identity.lookup import FoundProfile, find_profile
 from profiles.models import Profile, Source
 
 

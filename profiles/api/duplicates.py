@@ -34,7 +34,7 @@ from profiles.duplicates.review.decide_cluster import state_of as state_of_case
 from profiles.duplicates.review.explain import explain, probability
 from profiles.duplicates.review.queue import sources_named, with_profiles
 from profiles.duplicates.scoring.tiers import tier_reason
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
 

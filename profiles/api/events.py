@@ -15,7 +15,7 @@ from cdp.api.problems import BadParameter
 from cdp.errors import Invalid
 from profiles.api import schema
 from profiles.api.base import PersonalDataView
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Event, EventName, Profile, Source
 from profiles.tracking.parse.items import message_uuid
 from profiles.tracking.rejected.receipts import source_named

@@ -17,9 +17,9 @@ from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PersonalDataView
 from profiles.models import HeldMerge
-from profiles.tracking.rejected.decide_held import MERGE, STATES, decide_held_merge
-from profiles.tracking.rejected.held_merges import ALL, DECIDED, OPEN, explain_held_merge, list_held_merges
-from profiles.tracking.rejected.reopen_held import reopen_held_merge
+from profiles.tracking.pending.decide_held import MERGE, STATES, decide_held_merge
+from profiles.tracking.pending.held_merges import ALL, DECIDED, OPEN, explain_held_merge, list_held_merges
+from profiles.tracking.pending.reopen_held import reopen_held_merge
 
 _FILTERS = [
     OpenApiParameter(

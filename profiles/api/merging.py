@@ -13,7 +13,7 @@ from cdp.errors import NotFound
 from profiles.api import responses, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.request_bodies import MergeBody
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge, preview_unmerge
 from profiles.merging.unmerge import unmerge_profiles

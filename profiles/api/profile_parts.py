@@ -41,7 +41,7 @@ from profiles.editing import (
 from profiles.models import Consent, Event, Identifier, Note
 from profiles.reading.timeline import EVENT, timeline
 from profiles.tagging import tag_profiles, untag_profiles
-from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
+from profiles.tracking.pending.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
 _CURSOR = ("timeline",)

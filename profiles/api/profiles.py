@@ -28,11 +28,11 @@ from profiles.api.upsert import upsert_profile
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, attach_identifier, create_profile, update_profile
 from profiles.editing.locking import check_version, lock_root
-from profiles.finding.filters import ProfileFilter
-from profiles.identity.resolve import clean_pair, resolve
+from profiles.identity.lookup import clean_pair, resolve
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Profile, ProfileTag
 from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.search.filters import ProfileFilter
 from profiles.tagging import clean_tag_names, tag_profiles, untag_profiles
 from profiles.values.attributes import CUSTOM
 

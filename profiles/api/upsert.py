@@ -11,7 +11,7 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, IdentifierTaken
 from profiles.editing import attach_identifier, create_profile, update_profile
 from profiles.editing.identifiers import clean_identifiers
-from profiles.identity.resolve import clean_pair, resolve
+from profiles.identity.lookup import clean_pair, resolve
 from profiles.identity.types import identifier_types
 from profiles.models import Source
 from profiles.tagging import tag_profiles

@@ -13,8 +13,8 @@ from cdp.actors import Actor
 from cdp.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.editing.locking import lock_root, touch
 from profiles.identity.graph import refresh_recognized, retried
+from profiles.identity.lookup import IdentifierPair, resolve
 from profiles.identity.normalize import BadValue
-from profiles.identity.resolve import IdentifierPair, resolve
 from profiles.identity.types import Blocked, TypeSpec, get_type, identifier_types
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source

@@ -6,7 +6,7 @@ values take `normalizer(kind)` once and call what it returns.
 
 from collections.abc import Callable
 
-from profiles.identity.blocked import (
+from profiles.identity.blocked_values import (
     DEFAULT_BLOCKED,
     DEFAULT_BLOCKED_PATTERNS,
     compile_patterns,

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from cdp import audit, personal_data, webhooks
+from cdp import audit, personal_data_registry, webhooks
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids, Stale
 from profiles.identity.graph import refresh_recognized, retried
@@ -82,7 +82,7 @@ def delete_profiles(
     Profile.objects.filter(pk__in=chosen).update(
         status=Profile.Status.DELETED, version=F("version") + 1, updated_at=Now()
     )
-    personal_data.delete([pk for family in members.values() for pk in family])
+    personal_data_registry.delete([pk for family in members.values() for pk in family])
     entries = [
         Entry(
             pk,

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from cdp.personal_data import Section
-from cdp.personal_data import Subject as AnySubject
+from cdp.personal_data_registry import Section
+from cdp.personal_data_registry import Subject as AnySubject
 from profiles.consent.ledger import current_consents
 from profiles.models import (
     Address,

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from django.utils import timezone
 
-from cdp import audit, personal_data
+from cdp import audit, personal_data_registry
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from profiles.models import Profile
@@ -47,7 +47,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
 
 def _pieces(subject: Subject, actor: Actor) -> Iterator[bytes]:
     yield b'{"about": ' + _dump(_about(subject, actor))
-    for name, section in personal_data.sections().items():
+    for name, section in personal_data_registry.sections().items():
         yield b',\n"' + name.encode() + b'": '
         found = section.make(subject)
         if isinstance(found, dict):
@@ -83,7 +83,7 @@ def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
             " import file, a website, another system. If this person was known under several records that were"
             " merged into one, all of them are included, each with its own values."
         ),
-        "parts": {name: section.text for name, section in personal_data.sections().items()},
+        "parts": {name: section.text for name, section in personal_data_registry.sections().items()},
         "what_is_not_in_it": (
             "Data of other people, and technical copies that say nothing more than what is here."
         ),

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q
 
-from cdp.personal_data import Subject
+from cdp.personal_data_registry import Subject
 from profiles.models import Cart, HeldMerge, Identifier, LinkInterval, Receipt
 
 

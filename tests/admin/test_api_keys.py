@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from cdp.admin.access import SCOPE_DESCRIPTIONS
 from cdp.models import ApiKey, User
-from cdp.rights import SCOPES
+from cdp.roles_and_scopes import SCOPES
 
 Login = Callable[[User], Client]
 

@@ -20,10 +20,10 @@ from cdp.models import Job, User
 from profiles.admin import bulk as bulk_pages
 from profiles.admin import list_pages, profile_list
 from profiles.consent.ledger import record_consent
-from profiles.finding import counting, search
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Profile
 from profiles.privacy.delete import delete_profiles
+from profiles.search import counting, search
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from django.urls import reverse
 from cdp.actors import Actor
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import DuplicatePair, Merge
 from profiles.pairs.verdicts import set_verdict
 from tests.duplicates.causes import CAUSES, Expected, site

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdp.rights import RIGHTS, SCOPES
+from cdp.roles_and_scopes import RIGHTS, SCOPES
 from profiles.models import Profile
 from tests.api.caller import Caller, refusal
 from tests.api.test_docs import Permission, endpoints

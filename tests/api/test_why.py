@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cdp.actors import Actor
 from cdp.models import AuditEntry
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import DuplicatePair, Merge
 from profiles.pairs.verdicts import set_verdict
 from tests.api.caller import Caller, refusal

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Event, Profile, Receipt, Source
 from profiles.tracking.sources.sources import NewSource, create_source
 from profiles.tracking.sources.user_hash import sign_user

@@ -9,7 +9,7 @@ import pytest
 
 from cdp.actors import Actor
 from cdp.models import User
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.pairs.verdicts import set_verdict
 from tests.browser.journeys import SHAPES, check
 from tests.duplicates.causes import CAUSES

@@ -15,7 +15,7 @@ from django.test import Client
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Event, Identifier
 from profiles.tracking.sources.sources import change_source, create_source
 from tests.api.caller import Caller

@@ -13,8 +13,8 @@ import pytest
 from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.features import match_keys, read_features
 from profiles.duplicates.scoring.households import with_household_values
+from profiles.duplicates.scoring.interaction_kinds import SHARED
 from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
-from profiles.duplicates.scoring.interactions import SHARED
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import FILE, PairScore, Rarity, shipped
 from profiles.duplicates.training.fit import CLAMP, load

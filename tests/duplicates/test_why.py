@@ -17,7 +17,7 @@ from cdp.models import AuditEntry
 from profiles.duplicates.why import Finding, apply_fix, find_profile_pair, preview_fix, profiles_of_pair, why
 from profiles.duplicates.why.diagnose import value_display
 from profiles.editing import set_lock
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicatePair, HeldMerge, Merge
 from profiles.pairs.verdicts import set_verdict

@@ -85,7 +85,7 @@ def test_the_lock_is_recorded_once(by_staff: dict[str, Any]) -> None:
 
 def test_what_arrives_by_a_losers_id_goes_back_with_the_loser(by_staff: dict[str, Any]) -> None:
     from profiles.editing import attach_identifier, update_profile
-    from profiles.identity.resolve import find_profile
+    from profiles.identity.lookup import find_profile
     from profiles.merging.merge import merge_profiles
     from profiles.merging.unmerge import unmerge_profiles
 

@@ -23,7 +23,7 @@ from profiles.editing import add_event, add_note, attach_identifier, update_prof
 from profiles.editing.additions import set_lock
 from profiles.editing.locking import lock_root
 from profiles.identity.graph import lock_profiles, retried
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import preview_merge
 from profiles.merging.unmerge import Unmerged, unmerge_profiles

@@ -82,7 +82,7 @@ def _record_takes() -> None:
 
 def _shrink() -> None:
     """Small files and batches have several chunks, too."""
-    from imports import apply, control, stage
+    from imports import apply, job_controls, stage
     from profiles.duplicates.finding import full_scan
     from profiles.merging.batches import apply as merging
     from profiles.merging.batches import undo as unmerging
@@ -92,7 +92,7 @@ def _shrink() -> None:
         apply.CHUNK_ROWS = rows
         stage.BATCH_ROWS = 4 * rows
         full_scan.CHUNK = rows
-        control.RETRY_DIVISOR = 10
+        job_controls.RETRY_DIVISOR = 10
 
 
 def _is_closed(name: str, line: int) -> bool:
@@ -143,7 +143,7 @@ def _plant_scan() -> None:
 def _plant() -> None:
     from cdp.job_steps import Chunk, Progress
     from imports import apply
-    from imports.control import APPLY
+    from imports.job_controls import APPLY
     from imports.models import Import
 
     commit, write_rows = Chunk.commit, apply.write_rows

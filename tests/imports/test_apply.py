@@ -18,7 +18,7 @@ from cdp.models import AuditEntry, Job, Mail, OutboxMessage, User, Webhook
 from imports import apply as applying
 from imports.apply import apply_import
 from imports.apply_sql import IDENTIFIER_TAKEN, PROFILE_CHANGED
-from imports.control import cancel_import, pause_import, resume_import
+from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.models import Import, Row
 from imports.partitions import has_rows
 from imports.report import row_problems

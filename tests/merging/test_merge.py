@@ -10,7 +10,7 @@ from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from cdp.models import AuditEntry, OutboxMessage, Webhook
 from profiles.editing import add_event, add_note, update_profile
 from profiles.editing.additions import promote_alternate, set_lock
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import preview_merge

@@ -14,7 +14,7 @@ from cdp.models import AuditEntry, OutboxMessage, User, Webhook
 from cdp.times import day
 from profiles.builtin_sources import builtin_source
 from profiles.editing import attach_identifier, update_profile
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_unmerge

@@ -1,7 +1,7 @@
 """The access package holds everything: each column of each table about a person is changed, and the file must tell.
 
 Nothing here lists columns: tables and columns come from Django's registry. What is missing from the file has to
-be declared, with its reason, by its app (cdp/personal_data.py), so that a new column cannot be forgotten.
+be declared, with its reason, by its app (cdp/personal_data_registry.py), so that a new column cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 from django.test import Client
 
-from cdp import personal_data
+from cdp import personal_data_registry
 from cdp.actors import Actor
 from cdp.jobs import run, run_to_end
 from cdp.models import ApiKey, AuditEntry, Delivery, Mail, OutboxMessage, User, Webhook
@@ -158,7 +158,7 @@ def personal_models() -> set[type[models.Model]]:
 
 
 def columns(case: Case) -> Iterator[tuple[models.Model, models.Field[Any, Any]]]:
-    left_out = {label: table.not_exported for label, table in personal_data.tables().items()}
+    left_out = {label: table.not_exported for label, table in personal_data_registry.tables().items()}
     for model, row in case.rows.items():
         for field in model._meta.concrete_fields:
             if not field.primary_key and field.name not in left_out[model._meta.label]:
@@ -232,12 +232,12 @@ def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any,
 def test_every_table_is_either_in_the_file_or_left_out_for_a_reason() -> None:
     about_people = {model._meta.label for model in personal_models()}
     known = {model._meta.label for model in Case().rows}
-    assert about_people - personal_data.not_personal().keys() == known
-    assert known == personal_data.tables().keys()
+    assert about_people - personal_data_registry.not_personal().keys() == known
+    assert known == personal_data_registry.tables().keys()
 
 
 def test_every_field_has_a_privacy_class_and_what_has_none_is_named() -> None:
-    assert list(personal_data.undeclared(apps.get_models())) == []
+    assert list(personal_data_registry.undeclared(apps.get_models())) == []
 
     class Planted:
         class _meta:
@@ -249,24 +249,29 @@ def test_every_field_has_a_privacy_class_and_what_has_none_is_named() -> None:
             label = "profiles.Diary"
             concrete_fields: list[Any] = []
 
-    assert list(personal_data.undeclared([Planted, Unknown])) == ["profiles.Note.mood", "profiles.Diary"]
+    assert list(personal_data_registry.undeclared([Planted, Unknown])) == [
+        "profiles.Note.mood",
+        "profiles.Diary",
+    ]
     with pytest.raises(ValueError, match=r"A field of a.B has two privacy classes\."):
-        personal_data.Table("a.B", identifying=("x",), technical=("x",)).classes()
+        personal_data_registry.Table("a.B", identifying=("x",), technical=("x",)).classes()
 
 
 def test_an_app_adds_its_part_of_the_file_and_of_a_deletion(by_staff: dict[str, Any]) -> None:
     person = make_profile(first_name="Ann")
     deleted: list[int] = []
-    section = personal_data.Section("Stub.", lambda subject: [{"members": list(subject.member_ids)}], order=5)
-    stub = personal_data.Provider(sections={"stub": section}, delete=deleted.extend)
-    personal_data.providers.register("stub", stub)
+    section = personal_data_registry.Section(
+        "Stub.", lambda subject: [{"members": list(subject.member_ids)}], order=5
+    )
+    stub = personal_data_registry.Provider(sections={"stub": section}, delete=deleted.extend)
+    personal_data_registry.providers.register("stub", stub)
     try:
         package = export_profile(profile_id=person.pk, actor=Actor.system())
         assert list(package)[:2] == ["about", "stub"]
         assert package["stub"] == [{"members": [person.pk]}]
         delete_profiles(profile_ids=[person.pk], **by_staff)
     finally:
-        personal_data.providers.unregister("stub")
+        personal_data_registry.providers.unregister("stub")
     assert deleted == [person.pk]
 
 

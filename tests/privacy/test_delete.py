@@ -9,7 +9,7 @@ import pytest
 from cdp.errors import NotFound, RuleForbids
 from cdp.models import AuditEntry, OutboxMessage, Webhook
 from profiles.editing import attach_identifier, detach_identifier
-from profiles.identity.resolve import find_profile, resolve
+from profiles.identity.lookup import find_profile, resolve
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile
 from profiles.privacy.delete import Taken, delete_profiles, restore_profile

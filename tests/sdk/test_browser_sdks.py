@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Event
 from profiles.tracking.sources.sources import NewSource
 from tests.browser.sites import Quiet, Site, running, wait_for

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.models import Event
 from profiles.tracking.sources.sources import NewSource
 from tests.sdk.arrived import KINDS, check_arrival, check_story, story

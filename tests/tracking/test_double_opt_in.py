@@ -18,15 +18,15 @@ from cdp.jobs import run_to_end
 from cdp.models import AuditEntry, OutboxMessage, User
 from profiles.builtin_sources import builtin_source
 from profiles.editing import attach_identifier, detach_identifier, set_lock
-from profiles.finding.search import search
 from profiles.identity.change_rules import recheck_type
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, DuplicatePair, Identifier, IdentifierType, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles, restore_profile
-from profiles.tracking.rejected.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
+from profiles.search.search import search
+from profiles.tracking.pending.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, refusal
 from tests.imports.files import applied

@@ -19,7 +19,7 @@ from cdp.invariants import violations
 from cdp.models import AuditEntry, User
 from profiles.editing import set_lock
 from profiles.models import Change, HeldMerge, Identifier, IdentifierType, LinkInterval, Merge, Profile
-from profiles.tracking.rejected.decide_held import decide_held_merge, decide_held_merges
+from profiles.tracking.pending.decide_held import decide_held_merge, decide_held_merges
 from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile

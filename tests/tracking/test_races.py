@@ -23,9 +23,9 @@ from profiles.models import Change, Event, HeldMerge, Identifier, Merge, Profile
 from profiles.privacy.delete import delete_profiles
 from profiles.tracking.ingest import event_sql
 from profiles.tracking.parse.item_types import BatchResult
-from profiles.tracking.rejected.decide_held import decide_held_merge
-from profiles.tracking.rejected.double_opt_in import confirm_identifier
-from profiles.tracking.rejected.reopen_held import reopen_held_merge
+from profiles.tracking.pending.decide_held import decide_held_merge
+from profiles.tracking.pending.double_opt_in import confirm_identifier
+from profiles.tracking.pending.reopen_held import reopen_held_merge
 from profiles.tracking.sources.write_keys import Sender
 from tests.imports.files import planned
 from tests.tracking.calls import call, events_of, holder, identify, make_sender, track

@@ -33,8 +33,8 @@ from profiles.models import (
     Profile,
 )
 from profiles.privacy.delete import delete_profiles
-from profiles.tracking.rejected.decide_held import decide_held_merge
-from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
+from profiles.tracking.pending.decide_held import decide_held_merge
+from profiles.tracking.pending.reopen_held import MergedAnyway, reopen_held_merge
 from profiles.tracking.sources.write_keys import Sender
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile

@@ -9,7 +9,7 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey
-from cdp.rights import SCOPES
+from cdp.roles_and_scopes import SCOPES
 
 
 class Command(BaseCommand):

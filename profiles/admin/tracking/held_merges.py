@@ -20,7 +20,7 @@ from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import HeldMerge, IdentifierType, Profile, Source
-from profiles.tracking.rejected.decide_held import (
+from profiles.tracking.pending.decide_held import (
     BLOCK,
     DISMISS,
     SHARED,
@@ -28,7 +28,7 @@ from profiles.tracking.rejected.decide_held import (
     decide_held_merge,
     decide_held_merges,
 )
-from profiles.tracking.rejected.held_merges import (
+from profiles.tracking.pending.held_merges import (
     ALL,
     DECIDED,
     OPEN,
@@ -37,7 +37,7 @@ from profiles.tracking.rejected.held_merges import (
     explain_held_merge,
     list_held_merges,
 )
-from profiles.tracking.rejected.reopen_held import MergedAnyway, reopen_held_merge
+from profiles.tracking.pending.reopen_held import MergedAnyway, reopen_held_merge
 
 PAGE = 20
 STATES = {OPEN: "To decide", DECIDED: "Decided", ALL: "All"}

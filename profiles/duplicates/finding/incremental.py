@@ -17,7 +17,7 @@ from cdp.sql import ask, run, together
 from profiles.duplicates.finding.match_rows import READ, BuiltMatchRow, compared_profile
 from profiles.duplicates.scoring.features import MAX_KEY_HOLDERS
 from profiles.duplicates.scoring.households import with_household_values
-from profiles.duplicates.scoring.interactions import MEASURED
+from profiles.duplicates.scoring.interaction_kinds import MEASURED
 from profiles.duplicates.scoring.levels import COMPARISONS, Levels
 from profiles.duplicates.scoring.model import Evidence, Model, Rarity, rounded, shipped
 from profiles.duplicates.scoring.tiers import (

@@ -13,7 +13,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
 from profiles.duplicates.finding import clusters
-from profiles.editing.blocking import block_value
+from profiles.editing.block_values import block_value
 from profiles.identity import graph
 from profiles.journal import REQUEST
 from profiles.merging.merge import apply_merge, lock_pair

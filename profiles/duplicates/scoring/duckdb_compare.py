@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from profiles.duplicates.scoring.conditions import DESPITE, DOUBTS, RULES, TIES, VETOES, code_sql
 from profiles.duplicates.scoring.features import COLUMNS, MAX_KEY_HOLDERS
 from profiles.duplicates.scoring.households import find_household_values
-from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
-from profiles.duplicates.scoring.interactions import (
+from profiles.duplicates.scoring.interaction_kinds import (
     AGREEING_FIRST_NAMES,
     DOUBLED,
     DOUBLED_PRIOR_COUNTS,
@@ -29,6 +28,7 @@ from profiles.duplicates.scoring.interactions import (
     SHARING_TERMS,
     Interaction,
 )
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.model import rounded
 from profiles.duplicates.scoring.similarity import DIFFERS, ONE_SIDED_SQL

@@ -21,7 +21,12 @@ from hashlib import blake2b
 from typing import Any
 
 from profiles.duplicates.scoring.nicknames import groups_of
-from profiles.identity.blocked import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS, compile_patterns, is_blocked
+from profiles.identity.blocked_values import (
+    DEFAULT_BLOCKED,
+    DEFAULT_BLOCKED_PATTERNS,
+    compile_patterns,
+    is_blocked,
+)
 from profiles.identity.emails import email as clean_email
 from profiles.identity.phones import phone as clean_phone
 from profiles.identity.text import BadValue

@@ -6,7 +6,7 @@ found by asking which situations the other weights misjudge most often.
 
 from __future__ import annotations
 
-from profiles.duplicates.scoring.interactions import PER_DOUBLING, SHARING_TERMS, Interaction
+from profiles.duplicates.scoring.interaction_kinds import PER_DOUBLING, SHARING_TERMS, Interaction
 from profiles.duplicates.scoring.levels import (
     CROSSED,
     DIFFERENT,

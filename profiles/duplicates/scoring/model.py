@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from profiles.duplicates.scoring.features import Features
-from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
-from profiles.duplicates.scoring.interactions import (
+from profiles.duplicates.scoring.interaction_kinds import (
     DOUBLED,
     OFTEN_SHARED,
     PER_DOUBLING,
     SHARED,
     SHARING_TERMS,
 )
+from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS, Levels
 from profiles.duplicates.scoring.similarity import Comparison
 

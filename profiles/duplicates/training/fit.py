@@ -18,8 +18,8 @@ from scipy.optimize import minimize
 
 from profiles.duplicates.scoring import duckdb_compare
 from profiles.duplicates.scoring.features import COLUMNS, match_keys, read_features
+from profiles.duplicates.scoring.interaction_kinds import DOUBLED, PER_DOUBLING, SHARED, SHARING_TERMS
 from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
-from profiles.duplicates.scoring.interactions import DOUBLED, PER_DOUBLING, SHARED, SHARING_TERMS
 from profiles.duplicates.scoring.levels import COMPARISONS
 from profiles.duplicates.scoring.model import FILE, Model, doublings
 from profiles.duplicates.training.synthetic_people import People, make_people

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from profiles.duplicates.scoring.interaction_kinds import DOUBLED, PER_DOUBLING, SHARING_TERMS, Interaction
 from profiles.duplicates.scoring.interaction_terms import INTERACTIONS
-from profiles.duplicates.scoring.interactions import DOUBLED, PER_DOUBLING, SHARING_TERMS, Interaction
 from profiles.duplicates.scoring.levels import BY_FIELD, COMPARISONS
 from profiles.duplicates.scoring.similarity import Comparison
 

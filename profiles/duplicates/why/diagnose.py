@@ -10,7 +10,7 @@ from profiles.duplicates.why import browsers, kept_apart, misplaced_values
 from profiles.duplicates.why.findings import DisplayValue, Finding, PairHistory
 from profiles.duplicates.why.load import read_pair_history
 from profiles.duplicates.why.shared_values import read_types, shared_values_of
-from profiles.identity.resolve import find_profile
+from profiles.identity.lookup import find_profile
 from profiles.masking import mask_identifier
 from profiles.models import DuplicatePair, Profile
 

@@ -20,15 +20,15 @@ from profiles.duplicates.why.kept_apart import REOPEN, UNLOCK
 from profiles.duplicates.why.misplaced_values import CONFIRM, MERGE, NORMALIZE, PROMOTE
 from profiles.editing import attach_identifier, set_lock
 from profiles.identity import graph
-from profiles.identity.resolve import resolve
+from profiles.identity.lookup import resolve
 from profiles.merging.merge import Merged, merge_profiles
 from profiles.merging.preview import Preview, preview_merge
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.models import DuplicatePair, Source
 from profiles.pairs.verdicts import set_verdict
-from profiles.tracking.rejected.decide_held import MERGE as DECIDE_MERGE
-from profiles.tracking.rejected.decide_held import decide_held_merge
-from profiles.tracking.rejected.double_opt_in import confirm_identifier
+from profiles.tracking.pending.decide_held import MERGE as DECIDE_MERGE
+from profiles.tracking.pending.decide_held import decide_held_merge
+from profiles.tracking.pending.double_opt_in import confirm_identifier
 
 KEEP_APART = "keep_apart"
 _MERGING = ("profiles.merge_profile",)

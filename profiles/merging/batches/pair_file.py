@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from cdp.errors import Invalid
 from profiles.identity.graph import roots_of
+from profiles.identity.lookup import IdentifierPair, resolve
 from profiles.identity.normalize import BadValue
-from profiles.identity.resolve import IdentifierPair, resolve
 from profiles.identity.types import Blocked, TypeSpec, identifier_types
 from profiles.merging.batches.freeze import LIMIT, BatchPair
 

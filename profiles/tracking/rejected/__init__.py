@@ -1,1 +1,1 @@
-"""Items and merges that wait for staff: receipts, repair, replay, held merges, double opt-in."""
+"""Items that were refused: receipts, repair, replay, retention."""

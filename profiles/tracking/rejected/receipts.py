@@ -16,9 +16,9 @@ from django.utils import timezone
 from cdp.errors import Invalid, NotFound
 from cdp.limits import Count, TooSlow, time_limit
 from cdp.models import AuditEntry
-from profiles.finding.filters import MomentField
 from profiles.masking import mask_json, mask_text
 from profiles.models import Event, Receipt, Source
+from profiles.search.filters import MomentField
 from profiles.tracking.parse.items import message_uuid
 
 WAITING, RESOLVED, ALL = "waiting", "resolved", "all"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp import personal_data, retention, webhooks
+from cdp import personal_data_registry, retention, webhooks
 from cdp.actors import Actor
 from cdp.api import dry_run
-from cdp.rights import register_rights
+from cdp.roles_and_scopes import register_rights
 
 
 def register() -> None:
     """Called once, when the app is ready."""
     # Any process may work on a job or end one: their handlers are known everywhere.
-    from profiles import invariants, rights, topics
+    from profiles import invariants, roles_and_scopes, webhook_topics
     from profiles.bulk import exports
     from profiles.duplicates.finding import full_scan  # noqa: F401
     from profiles.duplicates.finding.delete import forget as delete_from_duplicates
@@ -24,11 +24,11 @@ def register() -> None:
     from profiles.quality import hourly_counts
     from profiles.tracking.rejected.retention import delete_old_receipts
 
-    register_rights("profiles", rights.RIGHTS)
-    webhooks.register_topics(topics.TOPICS)
-    personal_data.providers.register(
+    register_rights("profiles", roles_and_scopes.RIGHTS)
+    webhooks.register_topics(webhook_topics.TOPICS)
+    personal_data_registry.providers.register(
         "profiles",
-        personal_data.Provider(
+        personal_data_registry.Provider(
             tables=TABLES,
             not_personal=NOT_PERSONAL,
             sections=export_parts.SECTIONS,

@@ -1,6 +1,6 @@
 """What the permissions of ``imports`` mean: which shipped role and API scope holds them, and their names for people."""
 
-from cdp.rights import Rights, codes, manage
+from cdp.roles_and_scopes import Rights, codes, manage
 
 RIGHTS = Rights(
     roles={

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from cdp.errors import IdentifierTaken, Invalid, NotFound, RuleForbids
 from profiles.editing import attach_identifier, detach_identifier
-from profiles.identity.resolve import find_profile, resolve
+from profiles.identity.lookup import find_profile, resolve
 from profiles.models import Change, Identifier, IdentifierType, Profile
 from tests.profile_factory import make_profile
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from cdp.errors import Invalid
 from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import current_consents, record_consent
-from profiles.finding.filters import ProfileFilter
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Change, Consent, DuplicatePair, Profile, Source
 from profiles.privacy.delete import delete_profiles
+from profiles.search.filters import ProfileFilter
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db

@@ -12,12 +12,17 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, RuleForbids
-from profiles.editing.blocking import held_merges_of, record_resolving_change, resolving_row, unblock_value
+from profiles.editing.block_values import (
+    held_merges_of,
+    record_resolving_change,
+    resolving_row,
+    unblock_value,
+)
 from profiles.identity import graph
 from profiles.models import Change, Event, HeldMerge, Identifier, LinkInterval, Merge, Profile
 from profiles.privacy.delete import delete_profiles
 from profiles.tracking.ingest.ingest import wait_for_turn
-from profiles.tracking.rejected.decide_held import lock_held_merge, source_of_actor
+from profiles.tracking.pending.decide_held import lock_held_merge, source_of_actor
 
 State = HeldMerge.State
 

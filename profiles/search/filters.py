@@ -19,11 +19,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from cdp.errors import Invalid
-from profiles.finding.search import SearchResult, search
+from profiles.identity.lookup import clean_pair
 from profiles.identity.normalize import BadValue, country
-from profiles.identity.resolve import clean_pair
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Change, Consent, DuplicatePair, Identifier, Profile, ProfileTag, Source
+from profiles.search.search import SearchResult, search
 from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec, attribute_specs, clean_value
 
 Roots = QuerySet[Profile]
@@ -156,7 +156,7 @@ class ProfileFilter(django_filters.FilterSet):
     """Surviving profiles by any of the API's filters. ``queryset`` is ``Profile.objects.all()`` or narrower.
 
     ``qs`` is exactly the profiles that match; ``page_qs`` is the same set for a page of a list, which for
-    very common search words looks at surviving rows only (see profiles/finding/search.py). ``search_result`` says why each was found.
+    very common search words looks at surviving rows only (see profiles/search/search.py). ``search_result`` says why each was found.
     Raises Invalid for an attribute value that is none; other bad values are errors of ``form``.
     """
 

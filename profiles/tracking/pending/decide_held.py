@@ -15,7 +15,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, Refused, RuleForbids
 from profiles.builtin_sources import builtin_source
-from profiles.editing.blocking import (
+from profiles.editing.block_values import (
     block_value,
     close_held_merges,
     held_merges_of,

@@ -10,8 +10,8 @@ from django.db.models import Count as CountOf
 from django.db.models.functions import Coalesce
 
 from cdp.limits import Count, TooSlow, time_limit
-from profiles.finding.filters import ProfileFilter
 from profiles.models import Consent
+from profiles.search.filters import ProfileFilter
 
 MILLISECONDS = 150
 # Of more people than this the consents are not read for a list.

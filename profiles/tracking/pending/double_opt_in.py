@@ -18,7 +18,7 @@ from profiles.editing.identifiers import (
 from profiles.editing.locking import lock_root, touch
 from profiles.identity import graph
 from profiles.identity.graph import refresh_recognized
-from profiles.identity.resolve import find_profile, resolve
+from profiles.identity.lookup import find_profile, resolve
 from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, record
 from profiles.merging.merge import merge_profiles

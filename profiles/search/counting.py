@@ -10,8 +10,8 @@ from django.db.models import Count as CountOf
 from django.db.models import Q
 
 from cdp.limits import Count, TooSlow, estimate, time_limit
-from profiles.finding.filters import ProfileFilter
 from profiles.models import Profile
+from profiles.search.filters import ProfileFilter
 
 MILLISECONDS = 60
 # Counting this many index entries takes some 40 ms.

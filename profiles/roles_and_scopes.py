@@ -1,6 +1,6 @@
 """What the permissions of ``profiles`` mean: which shipped role and API scope holds them, and their names for people."""
 
-from cdp.rights import Rights, codes, manage
+from cdp.roles_and_scopes import Rights, codes, manage
 
 _APP = "profiles"
 _READ_MODELS = (

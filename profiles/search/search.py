@@ -27,7 +27,7 @@ from django.db.models import BigIntegerField, BooleanField, F, Func, OuterRef, Q
 from django.db.models.lookups import IsNull
 
 from cdp.limits import TooSlow, time_limit
-from profiles.identity.resolve import clean_pair
+from profiles.identity.lookup import clean_pair
 from profiles.identity.types import TypeSpec, identifier_types
 from profiles.models import Identifier, Profile
 from profiles.models.search import words_sql

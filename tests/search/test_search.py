@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profiles.editing import update_profile
-from profiles.finding import search as module
-from profiles.finding.search import SearchResult, search
 from profiles.identity.normalize import normalize
 from profiles.masking import mask_identifier
 from profiles.merging.merge import merge_profiles
 from profiles.models import Profile
 from profiles.privacy.delete import delete_profiles
+from profiles.search import search as module
+from profiles.search.search import SearchResult, search
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db

@@ -1,1 +1,0 @@
-"""Finding profiles: the search box, the filters of lists, counting the results."""

@@ -1,0 +1,1 @@
+"""What waits for a decision of staff or an owner: held merges, their decisions, double opt-in."""
