@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from cdp.errors import NotFound, Refused, Stale
 from cdp.ids import row_ids
-from profiles.admin.card import suggestions_of
+from profiles.admin.card_duplicates import suggestions_of
 from profiles.admin.merge_rows import (
     CHOICE,
     compare_rows,
