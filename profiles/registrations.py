@@ -17,7 +17,9 @@ def register() -> None:
     from profiles.bulk import exports
     from profiles.duplicates.finding import full_scan  # noqa: F401
     from profiles.duplicates.finding.delete import forget as delete_from_duplicates
+    from profiles.merging import preview_sections
     from profiles.merging.batches import apply, preview, undo  # noqa: F401
+    from profiles.merging.preview_consents import read_consents
     from profiles.models import Change
     from profiles.personal_data import NOT_PERSONAL, TABLES
     from profiles.privacy import export_parts
@@ -39,6 +41,10 @@ def register() -> None:
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", delete_old_receipts)
     retention.expiry.register("hourly counts", hourly_counts.forget_hours)
+    preview_sections.sections.register(
+        "consents",
+        preview_sections.PreviewSection(read_consents, "admin/profiles/merge_consents.html", "table"),
+    )
     dry_run.effect_readers.register("changes", dry_run.EffectReader(Change, _describe_change))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from profiles.admin.timeline_text import CHANNELS, plural
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
-from profiles.merging.preview import ConsentRow, FieldRow, Preview
+from profiles.merging.preview import FieldRow, Preview
 from profiles.models import Profile
 from profiles.values.attributes import CUSTOM, display
 
@@ -55,15 +57,22 @@ class CompareRow:
 
 @dataclass(frozen=True, slots=True)
 class CompareConsent:
-    """A row about consent: the channel in words, and what decided."""
+    """A row about consent: the channel in words, when each side decided, and what decided."""
 
-    row: ConsentRow
+    row: Mapping[str, Any]
     channel: str
+    winner_at: datetime.datetime | None
+    loser_at: datetime.datetime | None
     note: str
 
     @property
     def differs(self) -> bool:
-        return bool(self.row.winner and self.row.loser and self.row.winner != self.row.loser)
+        return bool(self.row["winner"] and self.row["loser"] and self.row["winner"] != self.row["loser"])
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """One side agreed, and the merged profile has not."""
+        return self.differs and self.row["result"] == "withdrawn"
 
 
 def compare_rows(preview: Preview, choices: dict[str, str], *, can_view_pii: bool) -> list[CompareRow]:
@@ -76,13 +85,22 @@ def differing_rows(preview: Preview, *, can_view_pii: bool) -> list[CompareRow]:
     return [_compare_row(row, {}, can_view_pii) for row in preview.fields if row.rule != "same"]
 
 
-def consent_rows(preview: Preview) -> list[CompareConsent]:
+def consent_rows(consents: Iterable[Mapping[str, Any]]) -> list[CompareConsent]:
+    """The rows of the preview's section about consents."""
     return [
         CompareConsent(
-            row, CHANNELS.get(row.channel, row.channel).capitalize(), _CONSENT_RULES.get(row.rule, "")
+            row,
+            CHANNELS.get(row["channel"], row["channel"]).capitalize(),
+            _moment(row["winner_at"]),
+            _moment(row["loser_at"]),
+            _CONSENT_RULES.get(row["rule"], ""),
         )
-        for row in preview.consents
+        for row in consents
     ]
+
+
+def _moment(text: str | None) -> datetime.datetime | None:
+    return datetime.datetime.fromisoformat(text) if text else None
 
 
 def _compare_row(row: FieldRow, choices: dict[str, str], can_view_pii: bool) -> CompareRow:

@@ -27,6 +27,7 @@ from profiles.admin.staff_views import by, card_url, form_page, list_url, may_se
 from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import Preview, preview_merge, preview_unmerge
+from profiles.merging.preview_sections import sections
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge, Profile
@@ -173,6 +174,7 @@ def _show(
         "other_suggestion": best if best.winner_id != winner.pk else None,
         "swap_url": f"{_wizard_url()}?{urlencode({'winner': loser.pk, 'loser': winner.pk})}",
         "has_choices": any(row.choosable and not row.both for row in preview.fields),
+        "sections": _sections(preview),
         **_comparison(preview, choices, can_view_pii),
     }
     return render(request, "merge.html", context, status=status)
@@ -187,7 +189,7 @@ def _preview(request: HttpRequest, winner_id: int, loser_id: int, choices: dict[
 def _comparison(preview: Preview, choices: dict[str, str], can_view_pii: bool) -> dict[str, Any]:
     """The rows by what there is to decide: what differs, what one side fills, what both keep, what is equal."""
     rows = compare_rows(preview, choices, can_view_pii=can_view_pii)
-    consents = consent_rows(preview)
+    consents = consent_rows(preview.sections["consents"])
     changing = [row for row in rows if row.row.rule != "same"]
     return {
         "lines": [row for row in rows if not row.is_kept],
@@ -197,10 +199,17 @@ def _comparison(preview: Preview, choices: dict[str, str], can_view_pii: bool) -
         "equal": [row for row in rows if row.row.rule == "same"],
         "decisive": [row.row.label for row in changing if row.css == "clash"],
         "consents": consents,
-        "withdrawn": [
-            consent for consent in consents if consent.differs and consent.row.result == "withdrawn"
-        ],
+        "withdrawn": [consent for consent in consents if consent.is_withdrawn],
     }
+
+
+def _sections(preview: Preview) -> dict[str, list[tuple[str, Any]]]:
+    """(template, data) of the registered sections that the page shows, by their place on it."""
+    places: dict[str, list[tuple[str, Any]]] = {"table": [], "closing": []}
+    for name, section in sections.items():
+        if section.template:
+            places[section.place].append((section.template, preview.sections[name]))
+    return places
 
 
 # --- More than two ----------------------------------------------------------------------------------------

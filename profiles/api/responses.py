@@ -14,6 +14,9 @@ from profiles.reading.profiles import ProfileView, as_api, identifier_as_api, pr
 from profiles.reading.timeline import TimelineItem
 from profiles.values.attributes import AttributeSpec, attribute_specs
 
+# What a merge preview says of segments as long as no app has any.
+NO_SEGMENTS: dict[str, list[str]] = {"entered": [], "left": []}
+
 
 class Presenter:
     """Rows → what one caller may see of them; asks for permissions and attribute definitions once per answer."""
@@ -113,30 +116,20 @@ class Presenter:
     # --- merging -------------------------------------------------------------------------------------
 
     def preview(self, preview: Preview) -> dict[str, Any]:
-        return {
+        """Raises ValueError for a section that is named like another part: it would take its place."""
+        answer = {
             "preview_hash": preview.preview_hash,
             "winner_id": preview.winner_id,
             "loser_id": preview.loser_id,
             "fields": [self._field(row) for row in preview.fields],
-            "consents": [
-                {
-                    "channel": row.channel,
-                    "purpose": row.purpose,
-                    "winner": row.winner,
-                    "winner_at": iso(row.winner_at),
-                    "loser": row.loser,
-                    "loser_at": iso(row.loser_at),
-                    "result": row.result,
-                    "rule": row.rule,
-                }
-                for row in preview.consents
-            ],
             "moved": preview.moved,
-            "segments": preview.segments,
             "webhooks": preview.webhooks,
             "warnings": preview.warnings,
             "result": self.view(preview.result),
         }
+        if taken := sorted(answer.keys() & preview.sections.keys()):
+            raise ValueError(f"The merge preview and a section of it both give “{taken[0]}”.")
+        return {**answer, "segments": NO_SEGMENTS, **preview.sections}
 
     def unmerge_preview(self, preview: UnmergePreview) -> dict[str, Any]:
         fields = [

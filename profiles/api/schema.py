@@ -8,6 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
+from profiles.merging.preview_sections import sections
+
 Doc = serializers.Serializer[Any]
 
 
@@ -255,6 +257,12 @@ class MergePreview(Doc):
     webhooks = serializers.ListField(child=serializers.CharField())
     warnings = serializers.ListField(child=serializers.CharField())
     result = Profile()
+
+    def get_fields(self) -> dict[str, Any]:
+        """Sections that apps above add are described as any JSON; nothing here knows what they say."""
+        fields = super().get_fields()
+        added = {name: serializers.JSONField() for name, _ in sections.items() if name not in fields}
+        return {**fields, **added}
 
 
 class Kept(Doc):

@@ -12,10 +12,10 @@ from django.db import transaction
 
 from cdp.actors import Actor
 from cdp.models import Webhook
-from profiles.consent.ledger import CurrentConsent, current_consents
 from profiles.identity import graph
 from profiles.masking import mask_identifier
 from profiles.merging.merge import AppliedMerge, LockedPair, apply_merge, lock_pair, members_count
+from profiles.merging.preview_sections import read_sections
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
 from profiles.pairs import verdicts
@@ -44,33 +44,18 @@ class FieldRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentRow:
-    """One channel and purpose: each side's consent (granted, withdrawn, None), and what will hold.
-
-    ``rule``: same, only (one side has any), latest, caution (a tie or an unknown time means no).
-    """
-
-    channel: str
-    purpose: str
-    winner: str | None
-    winner_at: Any
-    loser: str | None
-    loser_at: Any
-    result: str
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
 class Preview:
-    """A merge that did not happen. ``preview_hash`` goes with the confirmation."""
+    """A merge that did not happen. ``preview_hash`` goes with the confirmation.
+
+    ``sections``: what the registered sections say, by name.
+    """
 
     preview_hash: str
     winner_id: int
     loser_id: int
     fields: list[FieldRow]
-    consents: list[ConsentRow]
     moved: dict[str, int]
-    segments: dict[str, list[str]]
+    sections: dict[str, Any]
     webhooks: list[str]
     warnings: list[str]
     result: ProfileView
@@ -130,18 +115,18 @@ def preview_merge(
     with _rolled_back():
         pair = lock_pair(winner_id, loser_id)
         ids = (pair.winner.pk, pair.loser.pk)
-        kept, consents = _kept_by_both(*ids), current_consents(ids)
+        kept, compare_sections = _kept_by_both(*ids), read_sections(*ids)
         warnings = _warnings(pair, kept, can_view_pii=can_view_pii)
         applied = apply_merge(pair, choices=choices, actor=actor, source=source)
         result = profile_views([applied.merged.winner])[0]
+        sections = compare_sections(result)
     return Preview(
         preview_hash=pair.state_hash,
         winner_id=ids[0],
         loser_id=ids[1],
         fields=[*_field_rows(applied, specs), *_united_rows(kept, ids)],
-        consents=_consent_rows(consents.get(ids[0], {}), consents.get(ids[1], {}), result.consents),
         moved=pair.moved,
-        segments={"entered": [], "left": []},
+        sections=sections,
         webhooks=webhooks,
         warnings=warnings,
         result=result,
@@ -259,39 +244,6 @@ def _warnings(pair: LockedPair, kept: _KeptByBoth, *, can_view_pii: bool) -> lis
             f"#{loser} is the more active one (events: {events:,} against {own:,}). Consider swapping the two."
         )
     return warnings
-
-
-def _consent_rows(
-    winner: Mapping[tuple[str, str], CurrentConsent],
-    loser: Mapping[tuple[str, str], CurrentConsent],
-    result: Mapping[tuple[str, str], CurrentConsent],
-) -> list[ConsentRow]:
-    rows = []
-    for channel, purpose in sorted(result):
-        left, right = winner.get((channel, purpose)), loser.get((channel, purpose))
-        rows.append(
-            ConsentRow(
-                channel,
-                purpose,
-                left.state if left else None,
-                left.at if left else None,
-                right.state if right else None,
-                right.at if right else None,
-                result[channel, purpose].state,
-                _consent_rule(left, right, result[channel, purpose]),
-            )
-        )
-    return rows
-
-
-def _consent_rule(left: CurrentConsent | None, right: CurrentConsent | None, result: CurrentConsent) -> str:
-    if left is None or right is None:
-        return "only"
-    if left.state == right.state:
-        return "same"
-    if left.at is None or right.at is None or left.at == right.at:
-        return "caution"
-    return "latest" if result.at == max(left.at, right.at) else "caution"
 
 
 def _undo_rows(done: Unmerged, specs: Mapping[str, AttributeSpec]) -> list[UndoRow]:

@@ -18,8 +18,10 @@ from profiles.admin import merge_history
 from profiles.consent.ledger import record_consent
 from profiles.editing import set_lock, update_profile
 from profiles.merging.merge import merge_profiles
+from profiles.merging.preview_sections import PreviewSection, sections
 from profiles.models import AttributeDefinition, DuplicatePair, Merge, Profile
 from profiles.privacy.delete import delete_profiles
+from profiles.reading.profiles import ProfileView
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +116,37 @@ def test_the_preview_shows_field_by_field(
     ):
         assert said in page, said
     assert not Merge.objects.exists()
+
+
+def test_sections_of_another_app_stand_in_the_preview(
+    client_of_sam: Client, pair: tuple[Profile, Profile], write_template: Callable[[str, str], str]
+) -> None:
+    ann, anna = pair
+
+    def read(winner_id: int, loser_id: int) -> Callable[[ProfileView], Any]:
+        before = [Profile.objects.get(pk=pk).city for pk in (winner_id, loser_id)]
+        return lambda result: {"before": before, "after": Profile.objects.get(pk=winner_id).city}
+
+    item = write_template("stub/item.html", "<li>{{ data.before|join:'|' }} → {{ data.after }}</li>")
+    rows = write_template("stub/rows.html", "<tbody><tr><td>{{ data.after }}</td></tr></tbody>")
+    stubs = {
+        "item": PreviewSection(read, item),
+        "rows": PreviewSection(read, rows, "table"),
+        "unseen": PreviewSection(read),
+    }
+    for name, section in stubs.items():
+        sections.register(name, section)
+    try:
+        page = shown(preview(client_of_sam, ann.pk, anna.pk))
+    finally:
+        for name in stubs:
+            sections.unregister(name)
+    table, closing = page.split("</table>")
+    assert "<tbody><tr><td>Kraków</td></tr></tbody>" in table
+    assert "<li>None|Kraków → Kraków</li>" in closing.split("</ul>")[0]
+    assert "<li>" not in table.split("<thead>")[1]
+    assert not Merge.objects.exists()
+    assert "None|Kraków" not in shown(preview(client_of_sam, ann.pk, anna.pk))
 
 
 def test_choices_show_in_the_preview_and_happen(client_of_sam: Client, pair: tuple[Profile, Profile]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
 
-from profiles.models import Merge, Profile
+from profiles.merging.preview_sections import PreviewSection, sections
+from profiles.models import Merge, Profile, Tag
+from profiles.reading.profiles import ProfileView
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
@@ -75,6 +79,38 @@ def test_preview_merge_history_and_undo(api: Caller) -> None:
     assert api.get("profiles/customer_id:C1/").data["id"] == old.pk
     assert refusal(api.post(f"merges/{merge_id}/unmerge/"))[0] == 422
     assert refusal(api.post("merges/999/unmerge/")) == (404, "There is no merge 999.")
+
+
+def test_sections_of_another_app_are_in_the_preview(api: Caller) -> None:
+    ann, anna = make_profile(first_name="Ann", tags=["vip"]), make_profile(first_name="Anna", tags=["new"])
+    path, body = f"profiles/{ann.pk}/merge/?dry_run=true", {"loser_id": anna.pk}
+
+    def read(winner_id: int, loser_id: int) -> Callable[[ProfileView], Any]:
+        left = list(Tag.objects.filter(links__profile=loser_id).values_list("name", flat=True))
+        return lambda result: {"entered": [tag.name for tag in result.tags], "left": left}
+
+    sections.register("segments", PreviewSection(read))
+    try:
+        preview = api.post(path, body).data
+    finally:
+        sections.unregister("segments")
+    assert preview["segments"] == {"entered": ["new", "vip"], "left": ["new"]}
+    assert preview["consents"] == []
+    assert api.post(path, body).data["segments"] == {"entered": [], "left": []}
+
+    sections.register("stub", PreviewSection(read))
+    try:
+        described = SchemaGenerator().get_schema(request=None, public=True)["components"]["schemas"]
+    finally:
+        sections.unregister("stub")
+    assert {"consents", "segments", "stub"} <= described["MergePreview"]["properties"].keys()
+
+    sections.register("fields", PreviewSection(read))
+    try:
+        with pytest.raises(ValueError, match="^The merge preview and a section of it both give “fields”.$"):
+            api.post(path, body)
+    finally:
+        sections.unregister("fields")
 
 
 def test_merge_that_may_not_be(api: Caller) -> None:

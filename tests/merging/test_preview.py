@@ -82,11 +82,7 @@ def test_it_shows_every_field_and_changes_nothing(by_staff: dict[str, Any]) -> N
         ["crm"],
         [],
     )
-    assert (preview.moved["identifiers"], preview.moved["tags"], preview.segments) == (
-        2,
-        1,
-        {"entered": [], "left": []},
-    )
+    assert (preview.moved["identifiers"], preview.moved["tags"], preview.sections) == (2, 1, {"consents": []})
 
     done = merge_profiles(
         winner_id=ann.pk, loser_id=anna.pk, choices=choices, preview_hash=preview.preview_hash, **by_staff
@@ -117,7 +113,10 @@ def test_consents_by_the_latest_decision(by_staff: dict[str, Any]) -> None:
     decide(anna, "both", "granted", summer)
     decide(anna, "one", "granted", spring)
     preview = preview_merge(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
-    assert {row.purpose: (row.winner, row.loser, row.result, row.rule) for row in preview.consents} == {
+    assert {
+        row["purpose"]: (row["winner"], row["loser"], row["result"], row["rule"])
+        for row in preview.sections["consents"]
+    } == {
         "newsletter": ("granted", "withdrawn", "withdrawn", "latest"),
         "offers": ("withdrawn", "granted", "granted", "latest"),
         "tie": ("granted", "withdrawn", "withdrawn", "caution"),

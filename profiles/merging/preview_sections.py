@@ -1,0 +1,38 @@
+"""What apps registered for the preview of a merge → for each, what it read before the merge compared with after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cdp.registry import Registry
+from profiles.reading.profiles import ProfileView
+
+Compare = Callable[[ProfileView], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewSection:
+    """One part of the preview; the name it is registered under is its key in the API's answer.
+
+    ``read(winner_id, loser_id)`` is called with both surviving profiles locked and not yet merged. What it returns
+    is called with the winner after the merge, before everything is rolled back, and gives JSON-ready data. Whoever
+    may merge sees that, so it must not hold personal data.
+
+    ``template`` shows it on the page of the merge as ``data``: a ``<tbody>`` of the comparison's four columns, or an
+    ``<li>`` of what the merge does (``closing``). Empty means that only the API has it.
+    """
+
+    read: Callable[[int, int], Compare]
+    template: str = ""
+    place: Literal["table", "closing"] = "closing"
+
+
+sections: Registry[PreviewSection] = Registry("The section of the merge preview")
+
+
+def read_sections(winner_id: int, loser_id: int) -> Callable[[ProfileView], dict[str, Any]]:
+    """Let every section read what is there before the merge; the function returned gives their data by name."""
+    compares = {name: section.read(winner_id, loser_id) for name, section in sections.items()}
+    return lambda result: {name: compare(result) for name, compare in compares.items()}
