@@ -33,6 +33,10 @@ class Registry(Generic[T]):
         by_order = sorted(self._entries.items(), key=lambda item: item[1][0])
         return [(name, entry) for name, (_, entry) in by_order]
 
+    def order_of(self, name: str) -> int:
+        """What the entry was registered with, for a list that has entries of its own between those of apps."""
+        return self._entries[name][0]
+
     def __iter__(self) -> Iterator[T]:
         return (entry for _, entry in self.items())
 

@@ -13,11 +13,12 @@ class ImportsConfig(AppConfig):
         # Web processes end jobs too (a queued one is canceled at once), so they know the handlers as well.
         from cdp import personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
-        from imports import quality, roles_and_scopes, tasks  # noqa: F401
+        from imports import list_filter, quality, roles_and_scopes, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
         from imports.retention import expire_imports
         from profiles.demo import add_demo_step
         from profiles.quality import import_figures
+        from profiles.search.list_filters import list_filters
 
         register_rights("imports", roles_and_scopes.RIGHTS)
         webhooks.register_topics({"import.finished": "An import ended"})
@@ -25,6 +26,7 @@ class ImportsConfig(AppConfig):
         retention.expiry.register("imports", expire_imports)
         add_demo_step("imports.demo.import_newsletter")
         import_figures.providers.register("imports", quality.PROVIDER)
+        list_filters.register("import", list_filter.FILTER)
 
         # Where uploads arrive. When it cannot be made, Django's check files.E001 says so and names the setting.
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What ``profiles`` offers at the platform's places to plug in; its admin pages are registered in ``profiles.admin``."""
+"""What ``profiles`` offers at the places to plug in, the platform's and its own; its admin pages are registered in ``profiles.admin``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ def register() -> None:
     # Any process may work on a job or end one: their handlers are known everywhere.
     from profiles import invariants, roles_and_scopes, webhook_topics
     from profiles.bulk import exports
+    from profiles.consent import list_filter as consent_filter
     from profiles.duplicates.finding import full_scan  # noqa: F401
     from profiles.duplicates.finding.delete import forget as delete_from_duplicates
+    from profiles.duplicates.review import list_filter as duplicates_filter
     from profiles.merging import preview_sections
     from profiles.merging.batches import apply, preview, undo  # noqa: F401
     from profiles.merging.preview_consents import read_consents
@@ -24,6 +26,7 @@ def register() -> None:
     from profiles.personal_data import NOT_PERSONAL, TABLES
     from profiles.privacy import export_parts
     from profiles.quality import hourly_counts
+    from profiles.search.list_filters import list_filters
     from profiles.tracking.rejected.retention import delete_old_receipts
 
     register_rights("profiles", roles_and_scopes.RIGHTS)
@@ -45,6 +48,8 @@ def register() -> None:
         "consents",
         preview_sections.PreviewSection(read_consents, "admin/profiles/merge_consents.html", "table"),
     )
+    list_filters.register("consent", consent_filter.FILTER, order=40)
+    list_filters.register("duplicates", duplicates_filter.FILTER, order=70)
     dry_run.effect_readers.register("changes", dry_run.EffectReader(Change, _describe_change))
 
 

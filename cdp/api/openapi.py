@@ -20,10 +20,11 @@ class EndpointSchema(AutoSchema):
     """Describes an endpoint by its own method's docstring; a base class's is about the code."""
 
     def get_override_parameters(self) -> list[Any]:
-        """What every write takes, and every list of a viewset; ``extend_schema`` adds the endpoint's own."""
+        """What every write takes, every list of a viewset, and what apps add; ``extend_schema`` adds the rest."""
         if self._is_write():
             return schema.WRITE
-        return schema.PAGE if getattr(self.view, "action", None) == "list" else []
+        shared = schema.PAGE if getattr(self.view, "action", None) == "list" else []
+        return [*shared, *getattr(self.view, "registered_parameters", list)()]
 
     def _is_write(self) -> bool:
         return self.method != "GET" and self.method not in getattr(self.view, "reads", ())

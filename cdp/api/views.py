@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
@@ -65,6 +66,10 @@ class ApiView(RateHeaders):
     @cached_property
     def actor(self) -> Actor:
         return Actor.of_request(self.request)
+
+    def registered_parameters(self) -> list[OpenApiParameter]:
+        """Parameters of GET that apps add, for its description; ``extend_schema`` is read before they have."""
+        return []
 
     def require(self, permission: str) -> None:
         """Demand a further permission that depends on the body; a 403 names it."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from profiles.admin.timeline_text import CHANNELS
+from profiles.consent.channels import channel_name
 from profiles.consent.ledger import CurrentConsent
 from profiles.masking import DOTS
 from profiles.models import DuplicatePair, Identifier, Profile, Tag
@@ -100,7 +100,7 @@ def mailing_of(email: str | None, consents: Mapping[tuple[str, str], CurrentCons
 def consent_rows(view: ProfileView) -> list[tuple[str, str, CurrentConsent]]:
     """(channel in words, purpose, what holds now)."""
     return [
-        (_capitalized(CHANNELS.get(channel, channel)), purpose, current)
+        (_capitalized(channel_name(channel)), purpose, current)
         for (channel, purpose), current in sorted(view.consents.items())
     ]
 

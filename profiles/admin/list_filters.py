@@ -6,18 +6,13 @@ from dataclasses import dataclass
 
 from django.http import QueryDict
 
-from profiles.admin.timeline_text import CHANNELS
 from profiles.identity.normalize import BadValue, country
-from profiles.models import Consent
 from profiles.search.filters import RELATIVE
-from profiles.values.attributes import CUSTOM, DEFAULTS, LABELS, AttributeSpec, display
+from profiles.search.list_filters import list_filters, yes_or_no
+from profiles.values.attributes import CUSTOM, LABELS, display
 
 # Parameters that place a page, not people.
 PLACING = ("after", "before", "sort")
-# Custom attributes the filter panel offers; any other can be filtered by its address.
-ATTRIBUTES = 6
-# Default attributes without a filter of their own that people ask for.
-_DEFAULT_ATTRIBUTES = ("city", "language", "gender")
 # The periods of the pick lists: days, and how a sentence names them.
 PERIODS = {"1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days", "365": "12 months"}
 _TIMES = {
@@ -26,17 +21,7 @@ _TIMES = {
     "last_seen_at_after": ("Seen", "in the last", "since"),
     "last_seen_at_before": ("Not seen", "for", "since"),
 }
-_LABELS = {
-    "tag": "Tag",
-    "country": "Country",
-    "source": "Source",
-    "import": "Import",
-    "identifier": "Identifier",
-    "consent": "Consent",
-    "locked": "Locked against merging",
-    "duplicates": "Possible duplicates",
-}
-_YES_NO = {"true": "yes", "false": "no"}
+_LABELS = {"source": "Source", "identifier": "Identifier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +32,6 @@ class FilterChip:
     operator: str
     value: str
     url: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeField:
-    """A filter on an attribute, as the panel offers it; ``options`` where only some values are allowed."""
-
-    label: str
-    name: str
-    value: str
-    options: list[str]
 
 
 def without(params: QueryDict, *names: str) -> QueryDict:
@@ -82,20 +57,21 @@ def filter_chips(params: QueryDict) -> list[FilterChip]:
 def _sentence(name: str, values: list[str]) -> tuple[str, str, str]:
     """(label, operator, value)."""
     last = values[-1]
+    if name in list_filters:
+        registered = list_filters[name]
+        return registered.label, *registered.sentence(values)
     if name in _TIMES:
         return _time_sentence(name, last)
     if name == "country":
-        return "Country", "is", " or ".join(_country_name(value) for value in values)
+        return "Country", "is", " or ".join(country_name(value) for value in values)
     if name == "tag":
         return "Tag", "is", " and ".join(values)
-    if name == "import":
-        return "Import", "is", f"#{last}"
-    if name == "consent":
-        return "Consent", *_consent_sentence(last)
+    if name == "locked":
+        return "Locked against merging", *yes_or_no(values)
     if name.startswith(CUSTOM):
         plain = name.removeprefix(CUSTOM)
         return LABELS.get(plain, plain), "is", last
-    return _LABELS.get(name, name), "is", _YES_NO.get(last, last)
+    return _LABELS.get(name, name), "is", last
 
 
 def _time_sentence(name: str, value: str) -> tuple[str, str, str]:
@@ -108,36 +84,8 @@ def _time_sentence(name: str, value: str) -> tuple[str, str, str]:
     return label, relative_operator, f"{period} ago" if relative_operator == "at least" else period
 
 
-def _country_name(value: str) -> str:
+def country_name(value: str) -> str:
     try:
         return display("country", country(value))
     except BadValue:
         return value
-
-
-def _consent_sentence(value: str) -> tuple[str, str]:
-    pair, _, state = value.partition(":")
-    channel, _, purpose = pair.partition("/")
-    text = f"{CHANNELS.get(channel, channel)} {purpose}".strip()
-    return ("withdrawn for" if state == Consent.State.WITHDRAWN else "given to"), text
-
-
-def attribute_fields(params: QueryDict, specs: dict[str, AttributeSpec]) -> list[AttributeField]:
-    """The attributes the panel offers: some defaults, the first custom ones, and those in force."""
-    names = [CUSTOM + name for name in _DEFAULT_ATTRIBUTES]
-    custom = [spec for spec in specs.values() if spec.is_custom]
-    fields = [_field(DEFAULTS[name.removeprefix(CUSTOM)], name, params) for name in names]
-    for position, spec in enumerate(custom):
-        if position < ATTRIBUTES or params.get(spec.field):
-            fields.append(_field(spec, spec.field, params))
-    return fields
-
-
-def _field(spec: AttributeSpec, name: str, params: QueryDict) -> AttributeField:
-    options = ["true", "false"] if spec.type == "boolean" else list(spec.allowed)
-    return AttributeField(spec.label, name, params.get(name, ""), options)
-
-
-def chosen_countries(params: QueryDict) -> list[tuple[str, str]]:
-    """(value, name) of the countries in force."""
-    return [(value, _country_name(value)) for value in params.getlist("country") if value]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.admin.timeline_text import CHANNELS, plural
+from profiles.admin.timeline_text import plural
+from profiles.consent.channels import channel_name
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
 from profiles.merging.preview import FieldRow, Preview
 from profiles.models import Profile
@@ -90,7 +91,7 @@ def consent_rows(consents: Iterable[Mapping[str, Any]]) -> list[CompareConsent]:
     return [
         CompareConsent(
             row,
-            CHANNELS.get(row["channel"], row["channel"]).capitalize(),
+            channel_name(row["channel"]).capitalize(),
             _moment(row["winner_at"]),
             _moment(row["loser_at"]),
             _CONSENT_RULES.get(row["rule"], ""),

@@ -16,22 +16,15 @@ from cdp.errors import Invalid
 from cdp.limits import TooSlow, time_limit
 from profiles.admin import list_columns
 from profiles.admin.card_rows import Mailing, mailing_of
+from profiles.admin.filter_panel import panel_fields
 from profiles.admin.list_columns import Column
-from profiles.admin.list_filters import (
-    PERIODS,
-    PLACING,
-    attribute_fields,
-    chosen_countries,
-    filter_chips,
-    without,
-)
+from profiles.admin.list_filters import PLACING, filter_chips, without
 from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
 from profiles.bulk.actions import ACTIONS
 from profiles.consent.ledger import current_consents
-from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS, mask_identifier, mask_profile
-from profiles.models import Identifier, Profile, ProfileTag, Source, Tag
+from profiles.models import Identifier, Profile, ProfileTag, Tag
 from profiles.search.counting import TypeCounts, count_types
 from profiles.search.filters import TYPES, ProfileFilter
 from profiles.search.reach import reach_of
@@ -135,7 +128,7 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
 def _controls(
     request: HttpRequest, specs: dict[str, AttributeSpec], offered: dict[str, str], column_keys: list[str]
 ) -> dict[str, Any]:
-    """What the filter panel, the choice of columns and the bulk bar offer. Two queries."""
+    """What the filter panel, the choice of columns and the bulk bar offer."""
     params = request.GET
     actions = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
     ticking = ("profiles.bulk_export", "profiles.merge_profile")
@@ -149,13 +142,7 @@ def _controls(
         "offered_columns": [(key, label, key in column_keys) for key, label in offered.items()],
         "most_columns": list_columns.MOST,
         "here": request.get_full_path(),
-        "attribute_fields": attribute_fields(params, specs),
-        "periods": [(f"{days}d", label) for days, label in PERIODS.items()],
-        "chosen_countries": chosen_countries(params),
-        "chosen_tags": [tag for tag in params.getlist("tag") if tag],
-        "tags": list(Tag.objects.values_list("name", flat=True)[:300]),
-        "sources": list(Source.objects.values_list("name", flat=True)),
-        "countries": country_choices(),
+        "panel_fields": panel_fields(params, specs),
     }
 
 

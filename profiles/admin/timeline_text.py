@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from profiles.admin.event_text import describe_event
+from profiles.consent.channels import channel_name
 from profiles.masking import DOTS, mask, mask_fields, mask_note
 from profiles.models import Change, Consent, Message, Note
 from profiles.reading.timeline import TimelineItem
@@ -18,8 +19,6 @@ _TAKEN_BACK = {"blocked": "unblocked", "shared": "not a shared device any more"}
 _MANY = {"tags": "Tag", "identifiers": "Identifier", "addresses": "Address"}
 # Keys of the journal whose values are ``type:value``.
 _PAIRS = frozenset({"identifiers", *_DECIDED})
-# Channels of consent, as a sentence names them.
-CHANNELS = {"email": "e-mail", "sms": "SMS", "phone": "phone calls", "post": "post", "push": "push messages"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def _consent_part(text: str) -> Part:
     """``email/newsletter=granted`` as “Agreed to **e-mail newsletter**”."""
     pair, _, state = text.partition("=")
     channel, _, purpose = pair.partition("/")
-    what = f"{CHANNELS.get(channel, channel)} {purpose}".strip()
+    what = f"{channel_name(channel)} {purpose}".strip()
     if state == Consent.State.GRANTED:
         return Part("Agreed to", what)
     return Part("Withdrew consent to", what)

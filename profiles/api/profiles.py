@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -43,6 +43,9 @@ class ProfileList(PersonalDataView):
     """People, newest first."""
 
     permissions = {"GET": "profiles.view_profile", "POST": "profiles.add_profile"}
+
+    def registered_parameters(self) -> list[OpenApiParameter]:
+        return schema.registered_filters()
 
     @extend_schema(
         operation_id="listProfiles",

@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework import serializers
 
 from profiles.merging.preview_sections import sections
+from profiles.search.list_filters import list_filters
 
 Doc = serializers.Serializer[Any]
 
@@ -347,11 +348,8 @@ PROFILE_FILTERS = [
     _filter("tag", "Carries this tag; repeat for several.", many=True),
     _filter("country", "English name or ISO 3166 code."),
     _filter("source", "Made through this source (name or id)."),
-    _filter("import", "Made or changed by this import.", int),
     _filter("identifier", "Holds `type:value`, in any format."),
-    _filter("consent", "`channel[/purpose][:granted|withdrawn]` as it is now."),
     _filter("locked", "Locked against merging.", bool),
-    _filter("duplicates", "May be the same person as somebody else; nobody has decided yet.", bool),
     _filter("status", "Deleted people instead of live ones.", enum=["live", "deleted"]),
     *(
         _filter(f"{field}_at_{side}", f"{label} {side} this time.", OpenApiTypes.DATETIME)
@@ -360,6 +358,13 @@ PROFILE_FILTERS = [
     ),
     _filter("attributes.<name>", "A custom attribute has this value, for example `attributes.plan=pro`."),
 ]
+
+
+def registered_filters() -> list[OpenApiParameter]:
+    """The filters of the list that rooms and apps registered."""
+    return [_filter(name, entry.description, entry.api_type) for name, entry in list_filters.items()]
+
+
 TIMELINE_FILTERS = [
     _filter("kind", "One kind of entry.", enum=["event", "change", "merge", "note", "message"]),
     _filter("name", "Events of this name."),

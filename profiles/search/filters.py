@@ -13,8 +13,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -22,12 +21,10 @@ from cdp.errors import Invalid
 from profiles.identity.lookup import clean_pair
 from profiles.identity.normalize import BadValue, country
 from profiles.identity.types import get_type, identifier_types
-from profiles.models import Change, Consent, DuplicatePair, Identifier, Profile, ProfileTag, Source
+from profiles.models import Identifier, Profile, ProfileTag, Source
+from profiles.search.list_filters import Roots, list_filters
 from profiles.search.search import SearchResult, search
 from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec, attribute_specs, clean_value
-
-Roots = QuerySet[Profile]
-
 
 # “30d”: so many days before now, for filters that are saved and opened again.
 RELATIVE = re.compile(r"(\d{1,4})d", re.IGNORECASE)
@@ -153,7 +150,8 @@ STATUSES = [("live", "Live"), ("deleted", "Deleted")]
 
 
 class ProfileFilter(django_filters.FilterSet):
-    """Surviving profiles by any of the API's filters. ``queryset`` is ``Profile.objects.all()`` or narrower.
+    """Surviving profiles by any of the API's filters: those here, about what a profile itself has, and those that
+    rooms and apps above registered (profiles/search/list_filters.py). ``queryset`` is ``Profile.objects.all()`` or narrower.
 
     ``qs`` is exactly the profiles that match; ``page_qs`` is the same set for a page of a list, which for
     very common search words looks at surviving rows only (see profiles/search/search.py). ``search_result`` says why each was found.
@@ -170,26 +168,19 @@ class ProfileFilter(django_filters.FilterSet):
     last_seen_at_after = MomentFilter(field_name="last_seen_at", lookup_expr="gte", label="Seen since")
     last_seen_at_before = MomentFilter(field_name="last_seen_at", lookup_expr="lt", label="Not seen since")
     identifier = TextFilter(method="by_identifier", label="Identifier")
-    consent = TextFilter(method="by_consent", label="Consent")
     locked = YesNoFilter(field_name="is_locked", label="Locked against merging")
-    duplicates = YesNoFilter(method="by_duplicates", label="Possible duplicates")
     status = OneOfFilter(choices=STATUSES, method="keep", label="Status", null_label=None)
 
     class Meta:
         model = Profile
         fields: list[str] = []
 
-    @classmethod
-    def get_filters(cls) -> Any:
-        # “import” cannot be an attribute's name in Python.
-        filters = super().get_filters()
-        filters["import"] = django_filters.NumberFilter(method="by_import", label="Import")
-        return filters
-
     def __init__(self, data: Any = None, queryset: Any = None, **kwargs: Any) -> None:
         super().__init__(data, Profile.objects.all() if queryset is None else queryset, **kwargs)
         self.search_result: SearchResult | None = None
         self._is_for_page = False
+        for name, registered in list_filters.items():
+            self._add(name, registered.make())
         wanted = [name for name in self.data if name.startswith(CUSTOM)]
         if wanted:
             self._add_attributes(wanted)
@@ -202,9 +193,11 @@ class ProfileFilter(django_filters.FilterSet):
                 plain = name.removeprefix(CUSTOM)
                 message = f"There is no attribute “{plain}”."
                 raise Invalid([{"field": name, "value": plain, "message": message}])
-            added = AttributeFilter(spec, field_name=name)
-            added.parent = self
-            self.filters[name] = added
+            self._add(name, AttributeFilter(spec))
+
+    def _add(self, name: str, added: django_filters.Filter) -> None:
+        added.field_name, added.parent, added.model = name, self, Profile
+        self.filters[name] = added
 
     def filter_queryset(self, queryset: Any) -> Any:
         status = self.form.cleaned_data.get("status") or Profile.Status.LIVE
@@ -276,23 +269,6 @@ class ProfileFilter(django_filters.FilterSet):
         merged = Profile.objects.exclude(canonical_id=F("pk")).filter(source_id__in=ids)
         return queryset.filter(Q(source_id__in=ids) | Q(pk__in=merged.values("canonical_id")))
 
-    def by_duplicates(self, queryset: Roots, name: str, value: bool) -> Roots:
-        """May be the same person as another profile: a suggestion nobody has decided yet."""
-        open_pairs = DuplicatePair.objects.filter(
-            verdict=DuplicatePair.Verdict.OPEN,
-            a__canonical__status=Profile.Status.LIVE,
-            b__canonical__status=Profile.Status.LIVE,
-        ).exclude(a__canonical_id=F("b__canonical_id"))
-        is_in_open_pair = Q(pk__in=open_pairs.values("a__canonical_id")) | Q(
-            pk__in=open_pairs.values("b__canonical_id")
-        )
-        return queryset.filter(is_in_open_pair if value else ~is_in_open_pair)
-
-    def by_import(self, queryset: Roots, name: str, value: Any) -> Roots:
-        """Created or changed by this import."""
-        changes = Change.objects.filter(cause=Change.Cause.IMPORT, cause_id=int(value))
-        return queryset.filter(pk__in=changes.values("profile__canonical_id"))
-
     def by_identifier(self, queryset: Roots, name: str, value: str) -> Roots:
         """Has ``type:value`` (in any format), as an identifier or a contact value."""
         type_name, _, raw = value.partition(":")
@@ -304,33 +280,3 @@ class ProfileFilter(django_filters.FilterSet):
             return queryset.none()
         identifiers = Identifier.objects.filter(type__name=pair[0], value=pair[1])
         return queryset.filter(pk__in=identifiers.values("profile__canonical_id"))
-
-    def by_consent(self, queryset: Roots, name: str, value: str) -> Roots:
-        """``channel[/purpose][:granted|withdrawn]`` as it stands now; ``granted`` when left out."""
-        pair, _, state = value.partition(":")
-        channel, _, purpose = pair.partition("/")
-        if state not in ("", *Consent.State.values):
-            message = f"“{state}” is not a state of a consent. Write granted or withdrawn."
-            raise Invalid([{"field": "consent", "value": value, "message": message}])
-        granted = Q(pk__in=_granted(channel, purpose))
-        if state != Consent.State.WITHDRAWN:
-            return queryset.filter(granted)
-        asked = Consent.objects.filter(**_of(channel, purpose))
-        return queryset.filter(~granted, pk__in=asked.values("profile__canonical_id"))
-
-
-def _of(channel: str, purpose: str) -> dict[str, str]:
-    return {"channel": channel.strip().lower(), **({"purpose": purpose.strip().lower()} if purpose else {})}
-
-
-def _granted(channel: str, purpose: str) -> QuerySet[Any]:
-    """Ids of roots with a consent that holds now: the set-based twin of ``profiles.consent.ledger.decide``."""
-    same = Consent.objects.filter(
-        profile__canonical_id=OuterRef("profile__canonical_id"),
-        channel=OuterRef("channel"),
-        purpose=OuterRef("purpose"),
-    )
-    # A no of unknown time counts as taken when it was recorded; at the same instant the no wins.
-    later_no = same.filter(state=Consent.State.WITHDRAWN).annotate(latest=Coalesce("at", "recorded_at"))
-    yes = Consent.objects.filter(**_of(channel, purpose), state=Consent.State.GRANTED, at__isnull=False)
-    return yes.filter(~Exists(later_no.filter(latest__gte=OuterRef("at")))).values("profile__canonical_id")
