@@ -31,7 +31,7 @@ from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Web
 from cdp.roles_and_scopes import ROLES, SCOPES
 from imports.models import Import, SavedMapping
 from profiles.builtin_sources import builtin_source
-from profiles.bulk.actions import ACTIONS
+from profiles.bulk.actions import actions
 from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
@@ -180,9 +180,9 @@ class World:
     def addresses(self, route: str) -> dict[str, str]:
         """``{line of the table: path}``: one, or one per kind of bulk action. Fails for an unknown part."""
         if "<slug:action>" in route:
-            actions = [*ACTIONS, "export"]
             return {
-                f"{route} {one}": "/" + self._fill(route.replace("<slug:action>", one)) for one in actions
+                f"{route} {name}": "/" + self._fill(route.replace("<slug:action>", name))
+                for name, _ in actions.items()
             }
         return {route: "/" + self._fill(route)}
 

@@ -21,7 +21,7 @@ from profiles.admin.list_columns import Column
 from profiles.admin.list_filters import PLACING, filter_chips, without
 from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
-from profiles.bulk.actions import ACTIONS
+from profiles.bulk.actions import actions
 from profiles.consent.ledger import current_consents
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Tag
@@ -38,8 +38,6 @@ MILLISECONDS = 5000
 # Very many matches are found by walking down the list, which takes some ten milliseconds. Where it takes this
 # long (and the machine is not merely busy), they are far down, and collecting them is the lesser evil.
 WALKING = 500
-# Bulk actions with a button of their own; the others are in the menu beside them.
-_MAIN_ACTIONS = ("tag", "set")
 # The kind of identifier that says nothing to a person.
 _BROWSER = "anonymous_id"
 
@@ -130,15 +128,14 @@ def _controls(
 ) -> dict[str, Any]:
     """What the filter panel, the choice of columns and the bulk bar offer."""
     params = request.GET
-    actions = [action for action in ACTIONS.values() if request.user.has_perm(action.permission)]
+    allowed = [(name, action) for name, action in actions.items() if request.user.has_perm(action.permission)]
     ticking = ("profiles.bulk_export", "profiles.merge_profile")
     return {
         "chips": filter_chips(params),
         "clear_url": _url(QueryDict(), q=params.get("q", "")),
-        "main_actions": [action for action in actions if action.name in _MAIN_ACTIONS],
-        "more_actions": [action for action in actions if action.name not in _MAIN_ACTIONS],
-        "actions": actions,
-        "may_tick": bool(actions) or any(map(request.user.has_perm, ticking)),
+        "main_actions": [(name, action) for name, action in allowed if action.is_main],
+        "more_actions": [(name, action) for name, action in allowed if not action.is_main],
+        "may_tick": bool(allowed) or any(map(request.user.has_perm, ticking)),
         "offered_columns": [(key, label, key in column_keys) for key, label in offered.items()],
         "most_columns": list_columns.MOST,
         "here": request.get_full_path(),

@@ -9,7 +9,17 @@ from django.http import HttpRequest
 from django.urls import path
 
 from cdp.admin.model_admin import CdpModelAdmin
-from profiles.admin import bulk, card, card_actions, edit, merge_batches, merge_history, merging, profile_list
+from profiles.admin import (
+    bulk,
+    card,
+    card_actions,
+    edit,
+    exports,
+    merge_batches,
+    merge_history,
+    merging,
+    profile_list,
+)
 from profiles.admin.duplicates import why
 from profiles.models import Merge, MergeBatch, Profile
 
@@ -37,9 +47,10 @@ class ProfileAdmin(OwnPages):
         ("deleted/", profile_list.deleted, "deleted"),
         ("columns/", profile_list.columns, "columns"),
         ("add/", edit.add, "add"),
+        ("bulk/export/", exports.export_people, "export_people"),
         ("bulk/<slug:action>/", bulk.bulk, "bulk"),
-        ("export/<int:job_id>/", bulk.export, "export"),
-        ("export/<int:job_id>/file/", bulk.export_file, "export_file"),
+        ("export/<int:job_id>/", exports.export, "export"),
+        ("export/<int:job_id>/file/", exports.export_file, "export_file"),
         ("merge/", merging.wizard, "merge"),
         ("<int:profile_id>/", card.by_id, "by_id"),
         ("<int:profile_id>/change/", card.card, "change"),

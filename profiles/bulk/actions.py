@@ -16,25 +16,20 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, Refused
-from cdp.job_steps import Chunk, actor_of, handler
+from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from profiles import tagging
-from profiles.journal import REQUEST, Cause, Entry, publish_updated, record_many
+from cdp.registry import Registry
+from profiles.journal import REQUEST, Cause
 from profiles.models import Change, Profile, Source
-from profiles.privacy.delete import delete_profiles
-from profiles.values import attributes
 
 INLINE = 100
 CHUNK = 500
-# An e-mail or a phone belongs to one person; set on many profiles it would identify them all.
-_UNIQUE_VALUES = ("email", "phone")
 
 Params = dict[str, Any]
 
@@ -49,15 +44,37 @@ class BulkOutcome:
     job: Job | None = None
 
 
+def _no_params(raw: Params) -> Params:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``permission`` is checked when it starts and before every chunk. ``doing`` names the job."""
+    """Something to do to many people; the name it is registered by stands in its address and in its jobs.
 
-    name: str
+    ``label`` is on its button, ``verb`` begins the title of its confirmation ("Add tags to" 2 people), ``doing`` that
+    of its job, and ``done`` ends the sentence about the outcome (2 people "changed").
+    ``permission`` is checked when it starts and before every chunk.
+    ``apply(ids, params, actor=, source=, cause=)`` does it to at most ``CHUNK`` profiles, skips those that are not
+    live any more, and returns how many it changed. It runs in a transaction; of a job, a chunk it refuses is reported.
+    ``clean(raw)`` are the params that ``apply`` gets and a job stores, cleaned as the single verbs clean them; it raises
+    Invalid and takes at most one query.
+    ``is_main``: has a button of its own in the list, where others are in the menu beside them. ``is_destructive``: has
+    red buttons, and the confirmation asks for the number of people to be typed.
+    """
+
     label: str
+    verb: str
     doing: str
     permission: str
     apply: Callable[..., int]
+    clean: Callable[[Params], Params] = _no_params
+    done: str = "changed"
+    is_main: bool = False
+    is_destructive: bool = False
+
+
+actions: Registry[Action] = Registry("The bulk action")
 
 
 # --- The frozen list ------------------------------------------------------------------------------------
@@ -86,110 +103,6 @@ def unpack(text: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-# --- What can be done -----------------------------------------------------------------------------------
-
-
-def _tag(ids: Sequence[int], params: Params, **by: Any) -> int:
-    return tagging.tag_profiles(profile_ids=ids, tag_names=params["tags"], **by).changed
-
-
-def _untag(ids: Sequence[int], params: Params, **by: Any) -> int:
-    return tagging.untag_profiles(profile_ids=ids, tag_names=params["tags"], **by).changed
-
-
-def _delete(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
-    # Profiles somebody else deleted meanwhile are not counted, and are no reason to stop.
-    live = list(Profile.objects.live().filter(pk__in=ids).values_list("pk", flat=True))
-    if not live:
-        return 0
-    return delete_profiles(
-        profile_ids=live, actor=actor, source=source, reason=params.get("reason", ""), cause=cause
-    ).count
-
-
-def _lock(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
-    wanted = bool(params["is_locked"])
-    roots = [root for root in _locked(ids) if root.is_locked != wanted]
-    action = [root.pk for root in roots]
-    Profile.objects.filter(pk__in=action).update(is_locked=wanted, version=F("version") + 1, updated_at=Now())
-    kind = Change.Kind.LOCKED if wanted else Change.Kind.UNLOCKED
-    entries = [Entry(pk, kind, {"locked": [not wanted, wanted]}) for pk in action]
-    record_many(entries=entries, actor=actor, source=source, cause=cause)
-    _audit("profile.lock" if wanted else "profile.unlock", action, {}, actor)
-    publish_updated(action, ["locked"])
-    return len(action)
-
-
-def _set_attribute(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:
-    """Set or clear one attribute on every profile that has another value. A constant number of statements."""
-    key, value = params["field"], params["value"]
-    roots = _locked(ids)
-    entries = []
-    for root in roots:
-        old = attributes.get_value(root, key)
-        if old != value:
-            entries.append(Entry(root.pk, Change.Kind.UPDATED, {key: [old, value]}))
-            attributes.set_value(root, key, value)
-            root.version += 1
-    touched = {entry.profile_id for entry in entries}
-    changed = [root for root in roots if root.pk in touched]
-    column = "attributes" if key.startswith(attributes.CUSTOM) else key
-    Profile.objects.bulk_update(changed, [column, "version"], batch_size=CHUNK)
-    Profile.objects.filter(pk__in=touched).update(updated_at=Now())
-    record_many(entries=entries, actor=actor, source=source, cause=cause)
-    _audit("profile.update", sorted(touched), {"fields": [key]}, actor)
-    publish_updated(touched, [key])
-    return len(touched)
-
-
-def _locked(ids: Sequence[int]) -> list[Profile]:
-    """The live profiles among the ids, locked in id order."""
-    profiles = Profile.objects.live().filter(pk__in=ids).select_for_update(no_key=True).order_by("pk")
-    return list(profiles.defer("search"))
-
-
-def _audit(verb: str, ids: Sequence[int], detail: dict[str, Any], actor: Actor) -> None:
-    audit.record_many(verb, actor=actor, subjects=[f"profile:{pk}" for pk in ids], detail=detail)
-
-
-ACTIONS: dict[str, Action] = {
-    action.name: action
-    for action in (
-        Action("tag", "Add tags", "Tag", "profiles.bulk_update", _tag),
-        Action("untag", "Remove tags", "Untag", "profiles.bulk_update", _untag),
-        Action("set", "Set an attribute", "Set an attribute of", "profiles.bulk_update", _set_attribute),
-        Action("lock", "Lock against merging", "Lock", "profiles.bulk_update", _lock),
-        Action("unlock", "Unlock", "Unlock", "profiles.bulk_update", _lock),
-        Action("delete", "Delete", "Delete", "profiles.bulk_delete", _delete),
-    )
-}
-
-
-def clean_params(action: str, raw: Params) -> Params:
-    """What the action needs, cleaned the way the single verbs clean it. Raises Invalid. At most one query."""
-    if action in ("tag", "untag"):
-        names = tagging.clean_tag_names(raw.get("tags", []))
-        if not names:
-            raise _invalid("tags", None, "Name at least one tag.")
-        return {"tags": names}
-    if action == "set":
-        return _clean_attribute(raw.get("field", ""), raw.get("value"))
-    if action in ("lock", "unlock"):
-        return {"is_locked": action == "lock"}
-    return {"reason": str(raw.get("reason", ""))[:500]}
-
-
-def _clean_attribute(key: str, raw: Any) -> Params:
-    if key in _UNIQUE_VALUES:
-        label = attributes.LABELS[key]
-        raise _invalid("field", key, f"{label} belongs to one person; change it on each card.")
-    return {"field": key, "value": attributes.clean_values({key: raw})[key]}
-
-
-def _invalid(key: str, value: Any, message: str) -> Invalid:
-    return Invalid([{"field": key, "value": value, "message": message}])
-
-
 # --- Doing it -------------------------------------------------------------------------------------------
 
 
@@ -206,12 +119,13 @@ def run_bulk(
 
     Merged-away and deleted profiles among the ids are skipped. Raises Forbidden, Invalid.
     """
-    chosen = ACTIONS.get(action)
-    if chosen is None:
-        raise _invalid("action", action, f"“{action}” is not something to do to many people.")
+    if action not in actions:
+        message = f"“{action}” is not something to do to many people."
+        raise Invalid([{"field": "action", "value": action, "message": message}])
+    chosen = actions[action]
     if not actor.can(chosen.permission):
         raise Forbidden(f"{actor.name} may not {chosen.label.lower()} for many people at once.")
-    clean = clean_params(action, params or {})
+    clean = chosen.clean(params or {})
     if len(profile_ids) <= INLINE:
         with transaction.atomic():
             changed = chosen.apply(profile_ids, clean, actor=actor, source=source, cause=cause)
@@ -242,7 +156,7 @@ def _step(chunk: Chunk) -> bool:
     part = ids[start : start + CHUNK]
     if not part:
         return False
-    action = ACTIONS[chunk.params["action"]]
+    action = _action_of(chunk)
     source = Source.objects.get(pk=chunk.params["source"])
     with chunk.commit(cursor={"next": start + len(part)}, done=len(part)) as progress:
         try:
@@ -259,3 +173,14 @@ def _step(chunk: Chunk) -> bool:
             changed = 0
         progress.result = {"people_changed": chunk.job.result.get("people_changed", 0) + changed}
     return bool(start + len(part) < len(ids))
+
+
+def _action_of(chunk: Chunk) -> Action:
+    """The job's action. Raises JobFailed where its app is not installed any more."""
+    name = chunk.params["action"]
+    if name not in actions:
+        raise JobFailed(
+            f"“{name}” is no longer something to do to many people."
+            " Stopped before the next step; what was done stays done."
+        )
+    return actions[name]

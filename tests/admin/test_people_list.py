@@ -18,6 +18,7 @@ from cdp.jobs import run_to_end
 from cdp.limits import TooSlow
 from cdp.models import Job, User
 from profiles.admin import bulk as bulk_pages
+from profiles.admin import exports as export_pages
 from profiles.admin import list_pages, profile_list
 from profiles.consent.ledger import record_consent
 from profiles.merging.merge import merge_profiles
@@ -328,7 +329,7 @@ def test_exporting_a_short_list_at_once_and_a_long_one_as_a_file(
     short = client.post(bulk_url("export"), {"frozen": held})
     assert short["Content-Disposition"] == 'attachment; filename="people.csv"'
     assert "ann@example.com" in short.content.decode()
-    monkeypatch.setattr(bulk_pages, "INLINE", 0)
+    monkeypatch.setattr(export_pages, "INLINE", 0)
     started = client.post(bulk_url("export"), {"frozen": held})
     job = Job.objects.get()
     assert "You can leave this page" in client.get(started.url).content.decode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cdp.models import OutboxMessage, Webhook
-from profiles.bulk.actions import ACTIONS
+from profiles.bulk.actions import actions
 from profiles.consent.ledger import record_consent
 from profiles.editing import (
     add_address,
@@ -29,7 +29,7 @@ Verb = Callable[[int, dict[str, Any]], object]
 
 
 def _bulk(name: str, **params: Any) -> Verb:
-    return lambda pk, by: ACTIONS[name].apply([pk], params, **by, cause=REQUEST)
+    return lambda pk, by: actions[name].apply([pk], params, **by, cause=REQUEST)
 
 
 VERBS: dict[str, tuple[Verb, list[str]]] = {
