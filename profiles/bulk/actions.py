@@ -50,7 +50,8 @@ def _no_params(raw: Params) -> Params:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do to many people; the name it is registered by stands in its address and in its jobs.
+    """Something to do to many people; the name it is registered by stands in its address and in its jobs
+    (“export” is the address of exports, which are no action: they give a file).
 
     ``label`` is on its button, ``verb`` begins the title of its confirmation ("Add tags to" 2 people), ``doing`` that
     of its job, and ``done`` ends the sentence about the outcome (2 people "changed").

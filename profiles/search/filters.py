@@ -1,7 +1,7 @@
 """Query parameters → surviving profiles, by one set of filters for the admin's list, the API and bulk actions.
 
-Every filter looks at all members of a profile: a tag, an identifier, an import or a source of a merged-away row
-counts for the survivor. Each is one subquery; none is a JOIN, so nothing is listed twice and no DISTINCT is needed.
+Every filter looks at all members of a profile: a tag, an identifier or a source of a merged-away row counts
+for the survivor. Each is one subquery; none is a JOIN, so nothing is listed twice and no DISTINCT is needed.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class ListFilter:
     """A filter of the people list.
 
     ``filter_class`` reads the parameter: a class of profiles/search/filters.py, or a ``partial`` of one with its
-    arguments; it refuses a bad value with a sentence. ``apply(roots, value)`` narrows the list by what it read,
-    without a JOIN; it may raise Invalid.
+    arguments; it refuses a bad value with a sentence. ``apply(roots, value)`` narrows the list by what it read; it may
+    raise Invalid. As every filter it looks at all members of a profile, by a subquery, never by a JOIN.
     ``sentence(values)`` is what the list says while it is in force, after the label: operator and value, such as
     ("is", "#88"). ``template`` draws its field in the panel from ``field``, a profiles.admin.filter_panel.PanelField;
     ``choices`` are read for every page with the panel.
