@@ -14,7 +14,7 @@ def register() -> None:
     """Called once, when the app is ready."""
     # Any process may work on a job or end one: their handlers are known everywhere.
     from profiles import invariants, roles_and_scopes, webhook_topics
-    from profiles.bulk import exports, profile_actions
+    from profiles.bulk import actions, exports
     from profiles.consent import list_filter as consent_filter
     from profiles.duplicates.finding import full_scan  # noqa: F401
     from profiles.duplicates.finding.delete import forget as delete_from_duplicates
@@ -41,7 +41,7 @@ def register() -> None:
         ),
     )
     invariants.register()
-    profile_actions.register()
+    actions.register()
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", delete_old_receipts)
     retention.expiry.register("hourly counts", hourly_counts.forget_hours)

@@ -31,7 +31,7 @@ from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Web
 from cdp.roles_and_scopes import ROLES, SCOPES
 from imports.models import Import, SavedMapping
 from profiles.builtin_sources import builtin_source
-from profiles.bulk.actions import actions
+from profiles.bulk.run_action import actions
 from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
 from profiles.models import (

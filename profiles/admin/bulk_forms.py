@@ -14,8 +14,8 @@ from django.http import QueryDict
 
 from cdp.registry import Registry
 from profiles.admin.forms import AttributesForm
-from profiles.bulk.actions import Params
-from profiles.bulk.profile_actions import UNIQUE_VALUES
+from profiles.bulk.actions import UNIQUE_VALUES
+from profiles.bulk.run_action import Params
 from profiles.models import Tag
 from profiles.values.attributes import attribute_specs
 

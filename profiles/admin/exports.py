@@ -9,12 +9,12 @@ from django.shortcuts import redirect
 from cdp import audit
 from cdp.actors import Actor
 from cdp.models import Job
-from profiles.admin.bulk import Confirmation, confirmed
+from profiles.admin.bulk_confirmation import Confirmation, confirmed
 from profiles.admin.bulk_forms import BulkForm
 from profiles.admin.staff_views import may_see, render, staff_view, write
-from profiles.bulk.actions import INLINE
 from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
 from profiles.bulk.exports import KIND, file_of, open_export, start_export
+from profiles.bulk.run_action import INLINE
 
 
 @write("profiles.view_profile")

@@ -21,7 +21,7 @@ from profiles.admin.list_columns import Column
 from profiles.admin.list_filters import PLACING, filter_chips, without
 from profiles.admin.list_pages import SORTS, Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
-from profiles.bulk.actions import actions
+from profiles.bulk.run_action import actions
 from profiles.consent.ledger import current_consents
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Tag

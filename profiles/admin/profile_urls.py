@@ -10,7 +10,7 @@ from django.urls import path
 
 from cdp.admin.model_admin import CdpModelAdmin
 from profiles.admin import (
-    bulk,
+    bulk_confirmation,
     card,
     card_actions,
     edit,
@@ -48,7 +48,7 @@ class ProfileAdmin(OwnPages):
         ("columns/", profile_list.columns, "columns"),
         ("add/", edit.add, "add"),
         ("bulk/export/", exports.export_people, "export_people"),
-        ("bulk/<slug:action>/", bulk.bulk, "bulk"),
+        ("bulk/<slug:action>/", bulk_confirmation.bulk, "bulk"),
         ("export/<int:job_id>/", exports.export, "export"),
         ("export/<int:job_id>/file/", exports.export_file, "export_file"),
         ("merge/", merging.wizard, "merge"),

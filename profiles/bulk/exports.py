@@ -17,8 +17,8 @@ from cdp.errors import Forbidden, NotFound
 from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from profiles.bulk.actions import pack, unpack
 from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
+from profiles.bulk.run_action import pack, unpack
 
 KIND = "profiles.export"
 CHUNK = 1000

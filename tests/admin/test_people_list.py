@@ -17,7 +17,7 @@ from django.utils import timezone
 from cdp.jobs import run_to_end
 from cdp.limits import TooSlow
 from cdp.models import Job, User
-from profiles.admin import bulk as bulk_pages
+from profiles.admin import bulk_confirmation as bulk_pages
 from profiles.admin import exports as export_pages
 from profiles.admin import list_pages, profile_list
 from profiles.consent.ledger import record_consent
@@ -280,7 +280,7 @@ def test_everybody_matching_is_frozen_when_counted(mira: User, as_user: Login) -
 
 
 def test_a_long_list_becomes_a_job(mira: User, as_user: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (bulk_pages, __import__("profiles.bulk.actions", fromlist=["x"])):
+    for module in (bulk_pages, __import__("profiles.bulk.run_action", fromlist=["x"])):
         monkeypatch.setattr(module, "INLINE", 1)
     client = as_user(mira)
     two = [make_profile().pk, make_profile().pk]

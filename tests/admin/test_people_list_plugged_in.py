@@ -15,9 +15,9 @@ from cdp.api.keys import create_key
 from cdp.errors import Invalid
 from cdp.jobs import run_to_end
 from cdp.models import Job, User
-from profiles.admin import bulk as bulk_pages
+from profiles.admin import bulk_confirmation as bulk_pages
 from profiles.admin.bulk_forms import BulkForm, forms
-from profiles.bulk import actions as bulk
+from profiles.bulk import run_action as bulk
 from profiles.models import Profile
 from profiles.search.filters import TextFilter
 from profiles.search.list_filters import ListFilter, Roots, list_filters

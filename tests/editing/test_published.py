@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cdp.models import OutboxMessage, Webhook
-from profiles.bulk.actions import actions
+from profiles.bulk.run_action import actions
 from profiles.consent.ledger import record_consent
 from profiles.editing import (
     add_address,

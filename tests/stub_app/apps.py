@@ -15,7 +15,7 @@ class StubConfig(AppConfig):
         from cdp.job_steps import handler
         from cdp.models import AuditEntry
         from cdp.roles_and_scopes import Rights, register_rights
-        from profiles.bulk.actions import Action, actions
+        from profiles.bulk.run_action import Action, actions
         from profiles.merging.preview_sections import PreviewSection, sections
         from profiles.quality import import_figures
         from profiles.search.filters import TextFilter

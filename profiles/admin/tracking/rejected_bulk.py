@@ -15,7 +15,7 @@ from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
 from profiles.admin.staff_views import may_see, render, write
 from profiles.admin.tracking.rejected import PAGE, list_url
-from profiles.bulk.actions import pack, unpack
+from profiles.bulk.run_action import pack, unpack
 from profiles.models import Receipt
 from profiles.tracking.rejected import receipts
 from profiles.tracking.rejected.repair import LABELS, Repair, pretty, read_repairs, repaired

@@ -21,7 +21,7 @@ from cdp.errors import Conflict, Forbidden, Invalid, NotFound, RuleForbids
 from cdp.job_steps import Chunk, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
-from profiles.bulk.actions import pack, unpack
+from profiles.bulk.run_action import pack, unpack
 from profiles.models import Receipt, Source, WriteKey
 from profiles.tracking.ingest.ingest import ingest_items
 from profiles.tracking.parse.item_types import BatchEntry, ItemResult, RefusedItem

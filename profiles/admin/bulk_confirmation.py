@@ -17,7 +17,7 @@ from cdp.ids import row_ids
 from profiles.admin.bulk_forms import BulkForm, form_of
 from profiles.admin.profile_list import filter_of
 from profiles.admin.staff_views import by, list_url, may_see, render, write
-from profiles.bulk.actions import INLINE, Action, actions, freeze, pack, run_bulk, unpack
+from profiles.bulk.run_action import INLINE, Action, actions, freeze, pack, run_bulk, unpack
 from profiles.masking import mask_profile
 from profiles.models import Profile
 

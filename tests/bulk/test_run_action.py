@@ -17,10 +17,10 @@ from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
 from cdp.jobs import cancel_job, run_to_end
 from cdp.models import AuditEntry, Job, User
-from profiles.bulk import actions, exports
-from profiles.bulk.actions import freeze, pack, run_bulk, unpack
+from profiles.bulk import exports, run_action
 from profiles.bulk.csv_rows import safe_cell, unsafe_cell
 from profiles.bulk.exports import file_of, forget_exports, open_export, start_export
+from profiles.bulk.run_action import freeze, pack, run_bulk, unpack
 from profiles.models import AttributeDefinition, Change, Profile
 from profiles.privacy.delete import delete_profiles
 from tests.profile_factory import make_profile
@@ -35,8 +35,8 @@ def profile_ids() -> list[int]:
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actions, "INLINE", 2)
-    monkeypatch.setattr(actions, "CHUNK", 3)
+    monkeypatch.setattr(run_action, "INLINE", 2)
+    monkeypatch.setattr(run_action, "CHUNK", 3)
     monkeypatch.setattr(exports, "CHUNK", 3)
 
 
