@@ -43,7 +43,7 @@ def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -
     if revision is not None and revision != import_.revision:
         raise Stale("The mapping was changed after this plan was shown. Look at the new plan.")
     if not has_rows(import_):
-        raise Stale("The plan is gone, its time was up. Plan the import again.")
+        raise Stale("The plan has expired. Plan the import again.")
     return start_applying(import_, actor=actor)
 
 
@@ -54,7 +54,7 @@ def apply_chunk(chunk: Chunk) -> bool:
     """The next chunk of an apply job; whether there are more."""
     import_ = import_of(chunk)
     if not has_rows(import_):
-        raise JobFailed("The plan is gone, its time was up. Upload the file again.")
+        raise JobFailed("The plan has expired. Upload the file again.")
     after = chunk.cursor.get("line", 0)
     last, rows, is_last = _next_range(import_, after, chunk_size(CHUNK_ROWS, chunk))
     if rows == 0:

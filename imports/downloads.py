@@ -122,7 +122,7 @@ def _describe_problem(problem: dict[str, Any]) -> str:
 
 def _check_rows(import_: Import) -> None:
     if not has_rows(import_):
-        raise NotFound("The rows of this import are gone. They are kept for 30 days after its end.")
+        raise NotFound("The rows of this import were deleted; they are kept for 30 days after it ends.")
 
 
 # --- Rejected -----------------------------------------------------------------------------------------
@@ -136,7 +136,9 @@ def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     """
     _check_rows(import_)
     if not import_.file or not import_.file.storage.exists(str(import_.file.name)):
-        raise NotFound("The file of this import is gone. Files are kept for 30 days after the import's end.")
+        raise NotFound(
+            "The file of this import was deleted; files are kept for 30 days after the import ends."
+        )
     unmasked = can_view_pii(import_, actor)
 
     def rows() -> Iterator[Iterable[Any]]:

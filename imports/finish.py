@@ -100,13 +100,13 @@ def suggest_duplicates(import_: Import, *, upto: int | None = None) -> None:
 DESCRIPTIONS = {
     "created": "new people",
     "updated": "updated with new information",
-    "unchanged": "already fully present",
-    "duplicate_in_file": "the same person again in the file, merged into the first",
+    "unchanged": "nothing new in the file for them",
+    "duplicate_in_file": "the same person again in the file, combined with their first row",
     "failed": "rejected",
-    "conflict": "left out: their identifiers belong to two people",
+    "conflict": "left out: the row matches two people",
     "held": "left out: the person changed after the plan",
-    "suppressed": "erased people, kept out",
-    "not_applied": "not done",
+    "suppressed": "erased people, left out",
+    "not_applied": "not imported",
 }
 
 

@@ -37,7 +37,7 @@ def locked_for_change(import_id: int, revision: int | None) -> Import:
     """The import, locked, when it may still be read or mapped differently; Stale otherwise."""
     import_ = locked(import_id)
     if revision is not None and revision != import_.revision:
-        raise Stale("The import was changed meanwhile by somebody else. Look at it again.")
+        raise Stale("Somebody else changed the import in the meantime. Reload the page.")
     if not import_.can_change:
         raise Stale(f"The import is {import_.state_label.lower()} and cannot be changed now.")
     return import_
@@ -118,7 +118,7 @@ def resume_import(*, import_id: int, actor: Actor) -> Import:
             raise Conflict(f"This import is {import_.state_label.lower()}; there is nothing to resume.")
         if job.state == Job.State.FAILED:
             if not has_rows(import_) and job.kind == APPLY:
-                raise Stale("The plan is gone, its time was up. Upload the file again.")
+                raise Stale("The plan has expired. Upload the file again.")
             import_.state = STATES[job.kind]
             import_.problem, import_.finished_at = "", None
             import_.save(update_fields=["state", "problem", "finished_at"])

@@ -311,7 +311,7 @@ _CONSENTS_PIECE = f"""
         ) y WHERE NOT is_known AND (now IS NULL OR (state = 'withdrawn' AND now = 'granted'))
     ) END"""
 
-NO_STAYS_NO = "This person said no. An import does not turn it into a yes; the consent stays withdrawn."
+NO_STAYS_NO = "This person withdrew the consent. An import never changes that, so it stays withdrawn."
 
 
 def _notices(spec: PlanSpec, bind: Binds) -> str:

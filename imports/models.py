@@ -138,19 +138,19 @@ class Row(models.Model):
     class Outcome(models.TextChoices):
         CREATED = "created", "New people"
         UPDATED = "updated", "Updated with new information"
-        UNCHANGED = "unchanged", "Already fully present"
+        UNCHANGED = "unchanged", "Nothing new in the file for them"
         FAILED = "failed", "Rejected"
-        CONFLICT = "conflict", "Conflict: leads to two people"
+        CONFLICT = "conflict", "Matches two people, left out"
         DUPLICATE = "duplicate_in_file", "Same person again in this file"
-        SUPPRESSED = "suppressed", "Erased people, kept out"
-        HELD = "held", "Held: the person changed after the plan"
+        SUPPRESSED = "suppressed", "Erased people, left out"
+        HELD = "held", "Changed after the plan, left out"
 
     pk = models.CompositePrimaryKey("import_id", "line")
     import_id = models.BigIntegerField()
     line = models.BigIntegerField(help_text="Where the record starts in the file, from 1.")
     outcome = models.CharField(max_length=20, choices=Outcome)
-    profile_id = models.BigIntegerField(null=True, help_text="The person it leads to; empty for new people.")
-    via_id = models.BigIntegerField(null=True, help_text="The member whose identifier led there.")
+    profile_id = models.BigIntegerField(null=True, help_text="The person it matches; empty for new people.")
+    via_id = models.BigIntegerField(null=True, help_text="The merged profile whose identifier matched.")
     version = models.PositiveIntegerField(null=True, help_text="The person's version when planned.")
     head = models.BigIntegerField(null=True, help_text="The first line of the same person in this file.")
     types = ArrayField(models.SmallIntegerField(), null=True)
@@ -172,7 +172,7 @@ class Row(models.Model):
     attributes = models.JSONField(null=True)
     tags = ArrayField(models.TextField(), null=True)
     consents = models.JSONField(null=True, help_text="[[channel, purpose, state]]")
-    clears = ArrayField(models.TextField(), null=True, help_text="Fields the clear marker stands in.")
+    clears = ArrayField(models.TextField(), null=True, help_text="Fields to empty.")
     diff = models.JSONField(null=True)
     problems = models.JSONField(null=True, help_text="[{column, value, message}]")
     notices = models.JSONField(null=True, help_text="Warnings: [{column, value, message}]")

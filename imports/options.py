@@ -9,10 +9,7 @@ from imports.columns import FILL, POLICIES
 from imports.files import DELIMITERS, ENCODINGS
 
 STRONGER, LEAVE_OUT = "stronger", "hold"
-ON_CONFLICT = {
-    STRONGER: "Use the profile of the stronger identifier",
-    LEAVE_OUT: "Leave the row out and list it",
-}
+ON_CONFLICT = (STRONGER, LEAVE_OUT)
 
 # How the file is written: these override the detected dialect, everything else stays an option.
 DIALECT = (
@@ -33,7 +30,7 @@ DEFAULTS: dict[str, Any] = {
 _TEXTS = {"clear_marker": 40}
 _CHOICES = {
     "policy": tuple(POLICIES),
-    "on_conflict": tuple(ON_CONFLICT),
+    "on_conflict": ON_CONFLICT,
     "encoding": tuple(ENCODINGS),
     "quotechar": ('"', "'", ""),
 }

@@ -52,7 +52,7 @@ TABLES = (
         ),
         not_exported={
             "version": "Guards a plan against changes meanwhile.",
-            "via_id": "Which of the person's records the line led to; a step inside the system.",
+            "via_id": "Which of the person's records the line matched; a step inside the system.",
             "head": "Points to another line about the same person, which is in the file too.",
             "types": "Numbers of the kinds of identifiers; the identifiers are in the file.",
             "clashes": "Numbers of other people's profiles.",

@@ -29,7 +29,7 @@ def plan_import(*, import_id: int, revision: int | None = None, actor: Actor) ->
     """Start planning. Raises Invalid when the mapping is not complete, Stale or Conflict when it cannot be now."""
     import_ = locked(import_id)
     if revision is not None and revision != import_.revision:
-        raise Stale("The mapping was changed meanwhile. Look at it again.")
+        raise Stale("The mapping was changed in the meantime. Reload the page.")
     if not import_.can_change:
         raise Conflict(f"This import is {import_.state_label.lower()}; it cannot be planned now.")
     check_mapping(import_, load_context(import_.options))

@@ -76,7 +76,7 @@ def _without_identifier(import_: Import) -> dict[str, Any] | None:
     if not count:
         return None
     rows = "1 row has" if count == 1 else f"{count:,} rows have"
-    message = f"{rows} no identifier: new people are made, and importing the file again makes them again."
+    message = f"{rows} no identifier: every such row creates a new person, and another one when the file is imported again."
     return {"code": "no_identifier", "column": None, "message": message, "count": count, "line": line_no}
 
 

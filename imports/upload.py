@@ -86,7 +86,7 @@ def _check_size(file: UploadedFile) -> None:
     limit, size = settings.CDP_IMPORT_MAX_BYTES, file.size or 0
     if size > limit:
         raise TooLarge(
-            f"The file has {filesizeformat(size)}; at most {filesizeformat(limit)} are possible."
+            f"The file is {filesizeformat(size)}; the limit is {filesizeformat(limit)}."
             " Split it, or raise CDP_IMPORT_MAX_BYTES."
         )
 

@@ -72,7 +72,7 @@ class ApiKeyAdmin(CdpModelAdmin):
         "No API keys yet",
         "Make one for each system that sends or reads people.",
         "admin:cdp_apikey_add",
-        "Make an API key",
+        "Create an API key",
     )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -129,7 +129,7 @@ class ApiKeyAdmin(CdpModelAdmin):
                 return self._page(
                     request, "created.html", f"Key for {new.key.name}", key=new.key, secret=new.secret
                 )
-        return self._page(request, "add.html", "Make an API key", form=form)
+        return self._page(request, "add.html", "Create an API key", form=form)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -158,7 +158,7 @@ def _back(request: HttpRequest) -> str:
 def _describe_action(name: str, job: Job) -> str:
     if job.wish:
         doing = "pauses" if job.wish == Job.Wish.PAUSE else "stops"
-        return f"The job {doing} after the step it is in."
+        return f"The job {doing} after the current step."
     return f"The job is {job.get_state_display().lower()} now."
 
 

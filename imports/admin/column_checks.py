@@ -60,15 +60,17 @@ def _matching(draft: Draft, context: Context, labels: AnyMapping[str, str]) -> C
     if not types:
         return Check(
             False,
-            "No column identifies people: every row makes a new profile",
-            "Importing the file again makes them again. Map an e-mail or a customer id if the file has one.",
+            "No column identifies people: every row creates a new profile",
+            "Importing the file again creates them again. Map an e-mail or a customer id if the file has one.",
         )
     names = [
         spec.label or labels.get(canonical_target(f"identifier.{spec.name}"), spec.name)
         for spec in sorted(types, key=lambda spec: spec.priority)
     ]
     return Check(
-        True, f"People are found by {', then by '.join(names)}", "Who is not found becomes a new person."
+        True,
+        f"People are found by {', then by '.join(names)}",
+        "A row that matches nobody becomes a new person.",
     )
 
 
@@ -91,7 +93,7 @@ def _sample(import_: Import, draft: Draft) -> Check | None:
     return Check(
         False,
         f"{len(bad)} of {first} would be rejected",
-        "A row with a cell that cannot be read stays out.",
+        "A row with a cell that cannot be read is left out.",
     )
 
 

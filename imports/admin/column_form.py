@@ -70,7 +70,7 @@ def posted_mapping(post: QueryDict, import_: Import) -> dict[str, Any]:
     """``unchecked_mapping``, refused when every column is left out."""
     mapping = unchecked_mapping(post, import_)
     if all(entry["to"] == IGNORE for entry in mapping.values()):
-        message = "Say for at least one column where it goes."
+        message = "Choose for at least one column where it goes."
         raise Invalid([{"field": "mapping", "value": None, "message": message}])
     return mapping
 

@@ -142,7 +142,7 @@ def _unused_addresses(
         return None
     message = (
         f"All {len(values)} values look like e-mail addresses, but the column is left out. A further e-mail"
-        " finds the person, too."
+        " also finds the person."
     )
     return {"message": message, "suggestion": "identifier.email"}
 

@@ -38,7 +38,7 @@ from profiles.masking import DOTS
 from profiles.models import AttributeDefinition
 
 RAW_ROWS = 3
-MARKED = "Nothing was planned yet. Correct what is marked below."
+MARKED = "Nothing is planned yet. Correct what is marked below."
 
 
 @staff_view("imports.view_import", "imports.add_import")

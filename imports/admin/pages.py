@@ -170,7 +170,7 @@ def apply(request: HttpRequest, import_id: int) -> HttpResponseBase:
 @write("imports.add_import")
 def pause(request: HttpRequest, import_id: int) -> HttpResponseBase:
     pause_import(import_id=import_id, actor=Actor.of_request(request))
-    messages.success(request, "The import pauses after the step it is in.")
+    messages.success(request, "The import pauses after the current step.")
     return redirect(url("change", get_import(import_id)))
 
 
@@ -185,9 +185,9 @@ def resume(request: HttpRequest, import_id: int) -> HttpResponseBase:
 def cancel(request: HttpRequest, import_id: int) -> HttpResponseBase:
     import_ = cancel_import(import_id=get_import(import_id).pk, actor=Actor.of_request(request))
     message = (
-        "The import stops after the step it is in; what it wrote stays."
+        "The import stops after the current step; rows already imported stay."
         if import_.applied_at
-        else "Nothing was written, and nothing will be."
+        else "Nothing was imported, and nothing will be."
     )
     messages.success(request, message)
     return redirect(url("change", get_import(import_id)))

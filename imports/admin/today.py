@@ -32,7 +32,7 @@ def _detail(planned_import: Import) -> str:
     counts = planned_import.counts
     written = counts.get("created", 0) + counts.get("updated", 0)
     by = f" · uploaded by {planned_import.user}" if planned_import.user else ""
-    return f"{written:,} of {counts.get('rows', 0):,} rows would be written{by}"
+    return f"{written:,} of {counts.get('rows', 0):,} rows would be imported{by}"
 
 
 def register() -> None:

@@ -12,14 +12,14 @@ IGNORE, NEW = "ignore", "new"
 
 # Answers to "When a person already has a value".
 POLICIES = {
-    FILL: "Keep it, fill only what is empty",
+    FILL: "Keep it; fill only what is empty",
     OVERWRITE: "Replace it with the value in the file",
     APPEND: "Add to it (tags and lists)",
-    NEVER: "Leave it, only new people get the value",
+    NEVER: "Keep it; only new people get the value",
 }
 # Answers to "When a row matches two people".
 ON_CONFLICT = {
-    STRONGER: "Update the one its strongest identifier belongs to",
+    STRONGER: "Update the person its strongest identifier belongs to",
     LEAVE_OUT: "Leave the row out and list it",
 }
 
@@ -27,12 +27,12 @@ ON_CONFLICT = {
 OUTCOMES = {
     "created": ("new person", "new people", "new"),
     "updated": ("updated with new information", "updated with new information", "upd"),
-    "unchanged": ("already fully present", "already fully present", "same"),
-    "duplicate_in_file": ("repeats a person of the file", "repeat a person of the file", "same"),
+    "unchanged": ("with nothing new in the file", "with nothing new in the file", "same"),
+    "duplicate_in_file": ("repeats a person of this file", "repeat a person of this file", "same"),
     "failed": ("rejected", "rejected", "bad"),
     "conflict": ("matches two people, left out", "match two people, left out", "warn"),
     "held": ("changed since the plan, left out", "changed since the plan, left out", "warn"),
-    "suppressed": ("erased person, kept out", "erased people, kept out", "warn"),
+    "suppressed": ("erased person, left out", "erased people, left out", "warn"),
     "not_applied": ("not imported", "not imported", "warn"),
 }
 ALWAYS_LISTED = ("created", "updated", "unchanged", "failed")

@@ -29,7 +29,7 @@ def advise(mapping: Mapping, samples: Sequence[Sequence[str]], context: Context)
             Advice(
                 "no_identifier",
                 "",
-                "No column identifies people: every row makes a new profile, and importing the file again makes "
+                "No column identifies people: every row creates a new profile, and importing the file again creates "
                 "them again. Map an e-mail or a customer_id if the file has one.",
             )
         )

@@ -166,7 +166,7 @@ class Cleaner:
             state, proof = values.get("state"), values.get("proof", "")
             if state == "granted" and not proof:
                 message = (
-                    "Granted without proof, so the consent stays as it is. Map a column with the proof too."
+                    "Granted without proof, so the consent is not changed. Also map a column with the proof."
                 )
                 out.warnings.append(CellProblem(parts["state"][0], state, message))
             elif state:
@@ -226,7 +226,7 @@ def _identifier_step(
     def absent(raw: str, out: Cleaned) -> None:
         value = shorten(raw.strip())
         out.warnings.append(
-            CellProblem(column, value, f"“{value}” identifies nobody; it was treated as absent.")
+            CellProblem(column, value, f"“{value}” is a placeholder that identifies nobody; it was ignored.")
         )
 
     def step(raw: str, out: Cleaned) -> None:
@@ -282,7 +282,7 @@ def _consent_columns(mapping: Mapping) -> list[tuple[str, str, dict[str, tuple[s
             )
     without_state = [parts for parts in columns.values() if "state" not in parts]
     if without_state:
-        message = "Time and proof belong to a consent: map the column that says granted or withdrawn, too."
+        message = "Time and proof belong to a consent: also map the column with granted or withdrawn."
         raise MappingError([(next(iter(parts.values()))[0], message) for parts in without_state])
     return [(*name.split(".", 1), parts) for name, parts in columns.items()]  # type: ignore[misc]
 

@@ -71,7 +71,7 @@ def ambiguous_columns(headers: Sequence[str], context: Context) -> dict[int, str
     first: dict[str, int] = {}
     for index, (header, name) in enumerate(zip(headers, names, strict=True)):
         if not header:
-            sentences[index] = f"Column {index + 1} has no name. Say where it goes, or ignore it."
+            sentences[index] = f"Column {index + 1} has no name. Choose where it goes, or ignore it."
         elif name and name in first:
             sentences[first[name]] = sentences[index] = _describe_pair(
                 headers, first[name], index, "have the same name"
@@ -88,7 +88,7 @@ def ambiguous_columns(headers: Sequence[str], context: Context) -> dict[int, str
 
 def _describe_pair(headers: Sequence[str], low: int, high: int, how: str) -> str:
     names = f"“{headers[low]}” (column {low + 1}) and “{headers[high]}” (column {high + 1})"
-    return f"{names} {how}. Say where each goes."
+    return f"{names} {how}. Choose where each goes."
 
 
 def _one_letter_apart(a: str, b: str) -> bool:

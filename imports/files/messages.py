@@ -35,7 +35,7 @@ def repeated_header(line_no: int, cells: list[str]) -> RowProblem:
 def ragged(line_no: int, last_line_no: int, cells: list[str], columns: int, has_header: bool) -> RowProblem:
     what = "header" if has_header else "first row"
     wide = f"{columns} column{'' if columns == 1 else 's'}"
-    message = f"The {what} has {wide}; this row has {len(cells):,}. Nothing was shifted."
+    message = f"The {what} has {wide}; this row has {len(cells):,}. No cell was moved."
     if last_line_no > line_no:
         message += f" It runs from line {line_no:,} to line {last_line_no:,}: look for a missing quote."
     elif len(cells) > columns and not any(map(str.strip, cells[columns:])):

@@ -272,8 +272,8 @@ def _problems(encoding: Encoding, headers: list[str], head: bytes) -> list[str]:
     numbers: dict[str, int] = {}
     for number, name in enumerate(headers, 1):
         if not name:
-            problems.append(f"Column {number} has no name. Say where it goes.")
+            problems.append(f"Column {number} has no name. Choose where it goes.")
         elif first := numbers.get(name.casefold()):
-            problems.append(f"Columns {first} and {number} are both called “{name}”. Say where each goes.")
+            problems.append(f"Columns {first} and {number} are both called “{name}”. Choose where each goes.")
         numbers.setdefault(name.casefold(), number)
     return problems

@@ -47,7 +47,7 @@ class Confirmation:
 def bulk(request: HttpRequest, action: str) -> HttpResponse:
     """A registered action on many people."""
     if action not in actions:
-        raise Http404(f"“{action}” is not something to do to many people.")
+        raise Http404(f"“{action}” is not a bulk action.")
     return confirmed(request, _confirmation(action, actions[action]))
 
 
@@ -125,7 +125,7 @@ def _count(count: int) -> str:
 
 def _thaw(request: HttpRequest, what: Confirmation) -> list[int]:
     """The list as it was counted, for this person and action alone, within the hour."""
-    expired = "This confirmation is too old or not yours. Choose the people again."
+    expired = "This confirmation has expired or belongs to another login. Choose the people again."
     try:
         signed = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
     except signing.BadSignature as error:

@@ -180,7 +180,7 @@ def promote(request: HttpRequest, profile_id: int) -> HttpResponse:
     index = request.POST.get("index", "")
     chosen = others[int(index)] if index.isdecimal() and int(index) < len(others) else None
     if chosen is None or chosen["field"] != request.POST.get("field"):
-        raise NotFound("That value is no longer there. Look again.")
+        raise NotFound("That value is no longer there. Reload the card.")
     version = request.POST.get("version", "")
     promote_alternate(
         profile_id=root.pk,
@@ -189,7 +189,7 @@ def promote(request: HttpRequest, profile_id: int) -> HttpResponse:
         expected_version=int(version) if version.isdecimal() else None,
         **by(request),
     )
-    messages.success(request, "The person has the other value now; the previous one is kept as an alternate.")
+    messages.success(request, "The person now has the other value; the previous one is kept as an alternate.")
     return to_card(profile_id)
 
 
@@ -203,7 +203,7 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
         messages.error(request, problem)
     for decided in many.decided:
         label = DuplicatePair.Verdict(decided.verdict).label.lower()
-        messages.success(request, f"Remembered: {label}.")
+        messages.success(request, f"Saved: {label}.")
     return to_card(profile_id)
 
 

@@ -46,7 +46,7 @@ def is_used(attribute: AttributeDefinition) -> bool:
 
 
 class AttributeForm(forms.ModelForm):
-    choices = LinesField(label="Allowed values", help_text="One a line; for the type “One of a list”.")
+    choices = LinesField(label="Allowed values", help_text="One per line; for the type “One of a list”.")
 
     class Meta:
         model = AttributeDefinition
@@ -68,7 +68,7 @@ class AttributeForm(forms.ModelForm):
         data = super().clean() or {}
         kind = data.get("type") or self.instance.type
         if kind == AttributeDefinition.Type.CHOICE and not data.get("choices"):
-            self.add_error("choices", "Write down the values one may choose from, one a line.")
+            self.add_error("choices", "List the values to choose from, one per line.")
         return data
 
 
@@ -82,10 +82,10 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     search_fields = ("name", "label")
     ordering = ("name",)
     actions = None
-    page_sub = "What is kept about people beyond name, address and the other defaults."
+    page_sub = "What is stored about people beyond name, address and the other defaults."
     empty = (
         "No attributes of your own yet",
-        "Register one here, or make it on the spot while mapping the columns of an import.",
+        "Add one here, or while you map the columns of an import.",
         "admin:profiles_attributedefinition_add",
         "Add attribute",
     )
@@ -120,9 +120,11 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
 
 
 class IdentifierTypeForm(forms.ModelForm):
-    blocked_values = LinesField(help_text="One a line, in any case. Treated as absent, with a warning.")
+    blocked_values = LinesField(
+        help_text="One per line; upper and lower case are the same. Such a value is ignored, with a warning."
+    )
     blocked_patterns = LinesField(
-        help_text="Regular expressions that must match the whole value, one a line."
+        help_text="Regular expressions that must match the whole value, one per line."
     )
 
     class Meta:
@@ -198,7 +200,7 @@ class IdentifierTypeAdmin(CdpModelAdmin):
     @admin.display(description="Identifies")
     def kind(self, kind: IdentifierType) -> SafeString:
         if not kind.is_unique:
-            return format_html('<span class="badge">{}</span>', "contact value only")
+            return format_html('<span class="badge">{}</span>', "for contact only")
         if kind.strength == IdentifierType.Strength.SOFT:
             return format_html('<span class="badge warn">{}</span>', "a browser or device")
         if kind.is_main:
@@ -225,7 +227,7 @@ class IdentifierTypeAdmin(CdpModelAdmin):
         if change and {"is_unique", "is_main", "strength"} & set(form.changed_data):
             job = recheck_type(type_id=obj.pk, actor=Actor.of_request(request))
             if job is not None:
-                messages.info(request, f"Values of {obj} already here are being updated; see Jobs.")
+                messages.info(request, f"Existing values of {obj} are being updated; see Jobs.")
 
 
 def has_values(kind: IdentifierType) -> bool:

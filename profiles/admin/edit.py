@@ -207,9 +207,9 @@ def restore(request: HttpRequest, profile_id: int) -> HttpResponse:
         done = restore_profile(profile_id=root.pk, **by(request))
         for taken in done.taken:
             messages.warning(
-                request, f"The {taken.type} belongs to profile #{taken.profile_id} by now and stays there."
+                request, f"The {taken.type} now belongs to profile #{taken.profile_id} and stays there."
             )
-        messages.success(request, f"#{root.pk} is back.")
+        messages.success(request, f"#{root.pk} is restored.")
         return to_card(root.pk)
     if root.status != Profile.Status.DELETED:
         messages.info(request, f"#{root.pk} is not deleted.")

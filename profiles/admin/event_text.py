@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp.templatetags.cdp import duration
+from profiles.consent.channels import channel_name
 from profiles.masking import mask_identifier, mask_json, mask_text
-from profiles.models import Event
+from profiles.models import Consent, Event
 from profiles.reading.devices import describe
 
 # Event properties that belong in the sentence, in this order.
@@ -17,10 +18,10 @@ _SUMMARY = ("name", "product", "title", "sku", "order_id", "url", "path", "form"
 _AMOUNTS = ("total", "revenue", "value", "price")
 _TRAITS_NAMED = 5
 _ID_LABELS = {
-    "user_id": "userId",
-    "anonymous_id": "anonymousId",
-    "previous_id": "previousId",
-    "group_id": "groupId",
+    "user_id": "User id",
+    "anonymous_id": "Browser id",
+    "previous_id": "Previous id",
+    "group_id": "Group id",
 }
 # Events that our snippet sends by itself, as people call them.
 EVENT_NAMES = {"form.submit": "Form submitted"}
@@ -30,6 +31,14 @@ _CONTEXT_LABELS = {
     "timezone": "Time zone",
     "groupId": "Group",
     "traits": "Traits",
+    "externalIds": "Other ids",
+    "app": "App",
+    "os": "Operating system",
+    "device": "Device details",
+    "network": "Network",
+    "location": "Location",
+    "active": "Sent while in use",
+    "referrer": "Referrer",
 }
 # Parts of the context described in words; the rest is listed as it was sent.
 _DESCRIBED = frozenset({"userAgent", "page", "campaign", "library", "screen"})
@@ -112,8 +121,17 @@ def _alias(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii
 
 
 def _consent(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
-    what = " ".join(str(properties[key]) for key in ("channel", "purpose") if properties.get(key))
-    return "Consent to", what, str(properties.get("state", ""))
+    # Not the masked properties: these are words of the ledger, and nobody's.
+    channel, purpose, state = (
+        str(event.properties.get(key) or "") for key in ("channel", "purpose", "state")
+    )
+    return *consent_sentence(channel, purpose, state), ""
+
+
+def consent_sentence(channel: str, purpose: str, state: str) -> tuple[str, str]:
+    """“Agreed to **e-mail newsletter**” of a decision about a channel and a purpose."""
+    what = f"{channel_name(channel)} {purpose}".strip()
+    return ("Agreed to" if state == Consent.State.GRANTED else "Withdrew consent to"), what
 
 
 _SENTENCES: dict[str, Callable[[Event, Any, dict[str, Any], bool], _Sentence]] = {
@@ -230,9 +248,9 @@ def _surroundings(event: Event, context: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def _more_context(context: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The rest of the context as it was sent, under its common name where it has one."""
+    """The rest of the context, under its common name where it has one."""
     for name, value in facts_of({key: part for key, part in context.items() if key not in _DESCRIBED}):
-        yield _CONTEXT_LABELS.get(name, f"context.{name}"), value
+        yield _CONTEXT_LABELS.get(name, f"Context: {name}"), value
 
 
 def _part(context: dict[str, Any], part: str, name: str) -> str:

@@ -19,7 +19,7 @@ PRESET_WORDS = {
     ),
     "email_first": (
         "E-mail first",
-        "Whoever has the same e-mail is the same person. For newsletters and sites without customer numbers.",
+        "People with the same e-mail are one person. For newsletters and sites without customer numbers.",
     ),
 }
 
@@ -46,9 +46,9 @@ def setup(request: HttpRequest) -> HttpResponse:
         except Refused as error:
             form.add_error(None, error.message)
         else:
-            messages.success(request, "Saved. Imports, the API and forms go by this from now on.")
+            messages.success(request, "Saved. Imports, the API and forms follow this from now on.")
             if jobs:
-                messages.info(request, "Values already here are being brought in line.")
+                messages.info(request, "Existing values are being updated.")
                 return redirect("admin:cdp_job_change", jobs[0].pk)
             return redirect("admin:cdp_setup")
     chosen = form["preset"].value()

@@ -64,7 +64,9 @@ def of_queue(request: HttpRequest) -> HttpResponseBase:
     """All pairs the queue's filter in the address lets through, the surest first. Related people never."""
     wanted = read_wanted(request.GET)
     if wanted.state == queue.DECIDED or wanted.tier == Tier.RELATED:
-        message = "Only pairs that wait for a decision can be merged, and related people are two."
+        message = (
+            "Only pairs that wait for a decision can be merged, and related people are different people."
+        )
         raise Invalid([{"field": "tier", "value": wanted.tier, "message": message}])
     pairs = queue.pairs(wanted).exclude(tier=Tier.RELATED).order_by("-score", "-pk")
     what = f"{Tier(wanted.tier).label} duplicates" if wanted.tier else "Duplicates"
@@ -95,7 +97,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         context |= {"problem": refusal.message, "name": file.name}
         return render(request, "batch/upload.html", context, status=refusal.status)
     if lines := len({problem.line_no for problem in read.problems}):
-        text = "line names nobody and is left out" if lines == 1 else "lines name nobody and are left out"
+        text = "line matches nobody and is left out" if lines == 1 else "lines match nobody and are left out"
         messages.warning(request, f"{lines:,} {text}.")
     return redirect(url("change", preview_batch(batch_id=batch.pk, actor=Actor.of_request(request))))
 

@@ -140,7 +140,7 @@ def _merge(request: HttpRequest, winner_id: int, loser_id: int, choices: dict[st
         preview_hash=request.POST.get("preview_hash") or "none",
         **by(request),
     )
-    text = "#{} was merged into this profile. Its ids still lead here."
+    text = "#{} was merged into this profile. Its ids still open this profile."
     if request.user.has_perm("profiles.unmerge_profile"):
         url = reverse("admin:profiles_merge_undo", args=[done.merge_id])
         messages.success(request, format_html(text + ' <a href="{}">Undo…</a>', str(done.loser_id), url))

@@ -169,7 +169,7 @@ def _save(request: HttpRequest, row: EventSchema | None) -> HttpResponse:
             )
     except Refused as refusal:
         rest = attach_faults(rows, refusal.problems) if refusal.problems else [refusal.message]
-        return _form(request, row, form, rows, rest or ["Nothing was saved. Look at the marked properties."])
+        return _form(request, row, form, rows, rest or ["Nothing was saved. Correct the marked properties."])
     if row is None or saved.fields:
         messages.success(
             request, f"Saved. Events “{saved.schema.name}” are checked by it within five seconds."
@@ -193,7 +193,7 @@ def _form(
 ) -> HttpResponse:
     version = request.POST.get("version") or (row.version if row else "")
     context = {
-        "title": f"Change {row.name}" if row else "Describe an event",
+        "title": f"Change {row.name}" if row else "Add an event schema",
         "schema": row,
         "form": form,
         "version": version,
@@ -232,7 +232,7 @@ def seen(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _adopt(request, name)
     if not name:
-        raise Http404("Say which event: ?name=…")
+        raise Http404("Name the event: ?name=…")
     if described := infer.schema_of(name):
         return redirect(schema_url(described.pk))
     learned, compared = infer.observe_and_compare(name, can_view_pii=may_see(request))
@@ -257,7 +257,8 @@ def _adopt(request: HttpRequest, name: str) -> HttpResponse:
         messages.error(request, refusal.message)
         return redirect("admin:profiles_eventschema_changelist")
     messages.success(
-        request, f"“{name}” has a schema now. It lets everything in until a source or you say otherwise."
+        request,
+        f"“{name}” now has a schema. Every event is still stored until you or its source's setting changes that.",
     )
     return redirect(schema_url(made.schema.pk))
 

@@ -114,7 +114,7 @@ def with_fixes(rows: Iterable[SourceAlarm]) -> list[tuple[SourceAlarm, str]]:
 @write("profiles.view_sourcealarm", "profiles.change_sourcealarm")
 def acknowledge(request: HttpRequest, sourcealarm_id: int) -> HttpResponseBase:
     done = alarms.acknowledge(alarm_id=sourcealarm_id, actor=Actor.of_request(request))
-    messages.success(request, f"Noted: the alarm about {done.source} is off the Today page.")
+    messages.success(request, f"Acknowledged: the alarm about {done.source} is no longer on Today.")
     return redirect(back(request) or page_url())
 
 

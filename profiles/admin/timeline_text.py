@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from profiles.admin.event_text import describe_event
-from profiles.consent.channels import channel_name
+from profiles.admin.event_text import consent_sentence, describe_event
 from profiles.masking import DOTS, mask, mask_fields, mask_note
-from profiles.models import Change, Consent, Message, Note
+from profiles.models import Change, Message, Note
 from profiles.reading.timeline import TimelineItem
 from profiles.values.attributes import AttributeSpec, display, label_of
 
@@ -161,10 +160,7 @@ def _consent_part(text: str) -> Part:
     """``email/newsletter=granted`` as “Agreed to **e-mail newsletter**”."""
     pair, _, state = text.partition("=")
     channel, _, purpose = pair.partition("/")
-    what = f"{channel_name(channel)} {purpose}".strip()
-    if state == Consent.State.GRANTED:
-        return Part("Agreed to", what)
-    return Part("Withdrew consent to", what)
+    return Part(*consent_sentence(channel, purpose, state))
 
 
 def _display(key: str, value: Any) -> str:

@@ -70,7 +70,7 @@ def _held_items() -> list[Item]:
         return []
     count = _bounded(_open_held())
     title = "1 merge waits for a decision" if count == 1 else f"{_at_least(count)} merges wait for a decision"
-    detail = "Tracking wanted to merge people over a value that many share"
+    detail = "Nobody was merged yet: many people share the browser or address"
     return [Item("warn", title, detail, "Decide", url("admin:profiles_heldmerge_changelist"), newest.last_at)]
 
 
@@ -82,7 +82,7 @@ def _batch_items() -> list[Item]:
     return [
         Item(
             "warn",
-            f"{batch.title} waits to be confirmed",
+            f"{batch.title} waits for your confirmation",
             f"{batch.size:,} pairs; nothing has been merged yet",
             "Review",
             url("admin:profiles_mergebatch_change", batch.pk),
@@ -209,9 +209,7 @@ def _rejected(user: Any) -> Kpi:
     )
     named = [(day, str(Receipt.Outcome(outcome).label), count) for day, outcome, count in rows]
     chart = _chart(f"Rejected items in {DAYS} days", days, named)
-    return Kpi(
-        f"{chart.total:,}", chart, "wait to be repaired", "", "", url("admin:profiles_receipt_changelist")
-    )
+    return Kpi(f"{chart.total:,}", chart, "wait for repair", "", "", url("admin:profiles_receipt_changelist"))
 
 
 def _last_days(days: int) -> list[datetime.date]:

@@ -70,7 +70,8 @@ class PairRow(serializers.Serializer[Any]):
     rule = serializers.CharField(help_text="What makes it certain, or forbids a merge; a sentence, or empty.")
     verdict = serializers.CharField(help_text=", ".join(DuplicatePair.Verdict.values))
     through = serializers.IntegerField(
-        allow_null=True, help_text="The third profile both are likely to be, where little else ties the two."
+        allow_null=True,
+        help_text="The third profile that both probably are, where the two have little else in common.",
     )
     found_by = serializers.CharField(help_text=", ".join(DuplicatePair.FoundBy.values))
     case_id = serializers.IntegerField(allow_null=True)

@@ -37,7 +37,7 @@ class EventSchemaSerializer(StrictSerializer):
         choices=["", *Source.SchemaMode.values],
         required=False,
         allow_blank=True,
-        help_text="Empty: as the source says.",
+        help_text="Empty: the source's setting applies.",
     )
     is_builtin = serializers.BooleanField(read_only=True)
     version = serializers.IntegerField(read_only=True)

@@ -40,7 +40,7 @@ class HeldMergeRow(serializers.Serializer[Any]):
     profile_id = serializers.IntegerField(help_text="Where the call went; the surviving profile.")
     other_id = serializers.IntegerField(help_text="The profile that the value identified; the surviving one.")
     people = serializers.IntegerField(help_text="How many profiles the value identified by then.")
-    count = serializers.IntegerField(help_text="How often it was asked for.")
+    count = serializers.IntegerField(help_text="How often a call would have merged them.")
     created_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)

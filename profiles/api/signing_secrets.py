@@ -104,5 +104,5 @@ class SecretRevoke(ApiView):
         responses={200: SecretRow},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """What it signed counts no more within five seconds. Without an old one that is taken, a 422."""
+        """Within five seconds nothing signed with it is accepted any more. Without an old one that is taken, a 422."""
         return Response(_row(revoke_old_secret(source_id=pk, actor=self.actor)))

@@ -121,7 +121,7 @@ def run_bulk(
     Merged-away and deleted profiles among the ids are skipped. Raises Forbidden, Invalid.
     """
     if action not in actions:
-        message = f"“{action}” is not something to do to many people."
+        message = f"“{action}” is not a bulk action."
         raise Invalid([{"field": "action", "value": action, "message": message}])
     chosen = actions[action]
     if not actor.can(chosen.permission):
@@ -181,7 +181,6 @@ def _action_of(chunk: Chunk) -> Action:
     name = chunk.params["action"]
     if name not in actions:
         raise JobFailed(
-            f"“{name}” is no longer something to do to many people."
-            " Stopped before the next step; what was done stays done."
+            f"“{name}” is no longer a bulk action. Stopped before the next step; what was done stays done."
         )
     return actions[name]

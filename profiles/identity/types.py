@@ -53,10 +53,10 @@ def _cleaner(
 
     def clean(raw: str) -> str:
         if is_blocked(raw, blocked, compiled):
-            raise Blocked(f"“{raw}” identifies nobody; it was treated as absent.")
+            raise Blocked(f"“{raw}” is a placeholder that identifies nobody; it was ignored.")
         value = normal(raw)
         if is_blocked(value, blocked, compiled):
-            raise Blocked(f"“{raw}” identifies nobody; it was treated as absent.")
+            raise Blocked(f"“{raw}” is a placeholder that identifies nobody; it was ignored.")
         if len(value) > 255:
             raise BadValue(f"An identifier has at most 255 characters; this one has {len(value):,}.")
         return value

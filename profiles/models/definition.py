@@ -26,10 +26,10 @@ class Source(models.Model):
         SYSTEM = "system", "System"
 
     class SchemaMode(models.TextChoices):
-        OBSERVE = "observe", "Observe: keep the event, note nothing"
-        WARN = "warn", "Warn: keep the event, list the violation"
-        QUARANTINE = "quarantine", "Quarantine: hold the event until it is repaired"
-        REJECT = "reject", "Reject: refuse the event, keep it in the inbox"
+        OBSERVE = "observe", "Observe: store the event, report nothing"
+        WARN = "warn", "Warn: store the event, report what is wrong"
+        QUARANTINE = "quarantine", "Quarantine: keep the event under Rejected until it is repaired"
+        REJECT = "reject", "Reject: reject the event; it can still be repaired under Rejected"
 
     id = models.SmallAutoField(primary_key=True)
     name = models.CharField(max_length=60)
@@ -49,7 +49,7 @@ class Source(models.Model):
     identifies_by_email = models.BooleanField(
         "an e-mail identifies",
         default=True,
-        help_text="Off: traits.email of an identify call is an attribute and a contact value; it merges nobody.",
+        help_text="Off: traits.email of an identify call is stored as an attribute and for contact only; it merges nobody.",
     )
     needs_confirmation = models.BooleanField(
         "double opt-in",
@@ -64,13 +64,13 @@ class Source(models.Model):
     adopts_attributes = models.BooleanField(
         "unknown traits become attributes",
         default=True,
-        help_text="Off: traits nobody registered stay in the event alone.",
+        help_text="Off: unknown traits are stored only with their event.",
     )
     allowed_origins = ArrayField(
         models.CharField(max_length=200),
         default=list,
         blank=True,
-        help_text="Web addresses its browser keys may write from, like https://shop.example.com; empty for any.",
+        help_text="Sites whose pages may send data with its browser keys, like https://shop.example.com; empty for any.",
     )
     schema_mode = models.CharField(
         "events that break their schema",
@@ -81,7 +81,7 @@ class Source(models.Model):
     merges_per_hour = models.PositiveIntegerField(
         "automatic merges an hour",
         default=1000,
-        help_text="More than this wait for review instead.",
+        help_text="More than this wait for a decision.",
     )
     # Signs user ids. After a rotation the one before is accepted, too, for a while (profiles/tracking/sources/signing_secrets.py).
     hash_secret = models.CharField(max_length=64, default=new_secret, editable=False)
@@ -108,7 +108,7 @@ class WriteKey(models.Model):
     """
 
     class Kind(models.TextChoices):
-        WEB = "web", "Web: public, stands in pages"
+        WEB = "web", "Web: public, visible in pages"
         SERVER = "server", "Server: secret"
 
     source = models.ForeignKey(Source, models.CASCADE, related_name="write_keys")
@@ -157,14 +157,15 @@ class IdentifierType(models.Model):
     is_unique = models.BooleanField(
         "identifies one profile",
         default=True,
-        help_text="Off: a contact value only. Families may share it; it identifies nobody.",
+        help_text="Off: for contact only. Families may share it; it identifies nobody.",
     )
     is_main = models.BooleanField(
         default=False,
         help_text="A profile with one of these is a recognized person, not an anonymous visitor.",
     )
     priority = models.PositiveSmallIntegerField(
-        default=10, help_text="1 is the strongest; decides when two clash."
+        default=10,
+        help_text="1 is the strongest; it decides when two identifiers belong to different people.",
     )
     normalizer = models.CharField(max_length=6, choices=Normalizer, default=Normalizer.EXACT)
     max_per_profile = models.PositiveSmallIntegerField(
@@ -176,13 +177,13 @@ class IdentifierType(models.Model):
         models.CharField(max_length=255),
         default=list,
         blank=True,
-        help_text="Treated as absent, with a warning.",
+        help_text="Such a value is ignored, with a warning.",
     )
     blocked_patterns = ArrayField(
         models.CharField(max_length=255),
         default=list,
         blank=True,
-        help_text="Regular expressions, whole value.",
+        help_text="Regular expressions that must match the whole value.",
     )
     is_builtin = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -214,7 +215,7 @@ class AttributeDefinition(models.Model):
 
     name = models.CharField(
         max_length=60,
-        help_text="As sent by integrations. Fixed once used; only the label may change.",
+        help_text="As integrations send it. It cannot be changed once used; the label can.",
         validators=[
             RegexValidator(r"^[A-Za-z][A-Za-z0-9_]*$", "Use letters, digits and _, starting with a letter.")
         ],

@@ -34,7 +34,7 @@ class DuplicatePair(models.Model):
         NOT_DUPLICATE = "not_duplicate", "Not a duplicate"
 
     class FoundBy(models.TextChoices):
-        SHARED_VALUE = "door", "A value they share, as it came in"
+        SHARED_VALUE = "door", "A value both have, when it arrived"
         SCAN = "scan", "A scan of everybody"
         CHANGE = "change", "A change to one of them"
         PERSON = "person", "A person"
@@ -51,7 +51,7 @@ class DuplicatePair(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="What makes it certain, or why it is possible only.",
+        help_text="What makes it certain, or why it is only possible.",
     )
     veto = models.CharField(
         max_length=40, blank=True, default="", db_default="", help_text="What forbids a merge."
@@ -62,7 +62,7 @@ class DuplicatePair(models.Model):
         null=True,
         related_name="+",
         db_index=False,
-        help_text="The third profile both are likely to be, where little else ties the two.",
+        help_text="The third profile that both probably are, where the two have little else in common.",
     )
     reasons = models.JSONField(default=list, db_default=[])
     evidence = models.JSONField(default=list, db_default=[])

@@ -53,7 +53,7 @@ class Event(models.Model):
         SCREEN = "screen", "Screen view"
         IDENTIFY = "identify", "Identified"
         UPDATE = "update", "Attributes sent"
-        GROUP = "group", "Group joined"
+        GROUP = "group", "Joined a group"
         ALIAS = "alias", "Ids merged"
         CONSENT = "consent", "Consent sent"
 
@@ -104,7 +104,7 @@ class EventSchema(models.Model):
         max_length=10,
         choices=Source.SchemaMode,
         blank=True,
-        help_text="Empty: as the source says.",
+        help_text="Empty: the source's setting applies.",
     )
     is_builtin = models.BooleanField(default=False, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)

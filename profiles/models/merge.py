@@ -78,10 +78,10 @@ class MergeBatch(models.Model):
 
     class State(models.TextChoices):
         CHECKING = "checking", "Being checked"
-        READY = "ready", "Waits to be confirmed"
+        READY = "ready", "Waits for confirmation"
         MERGING = "merging", "Merging"
         DONE = "done", "Done"
-        STOPPED = "stopped", "Stopped half way"
+        STOPPED = "stopped", "Stopped halfway"
         UNDOING = "undoing", "Being undone"
         UNDONE = "undone", "Undone"
         DISCARDED = "discarded", "Discarded"

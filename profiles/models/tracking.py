@@ -20,10 +20,10 @@ class Receipt(models.Model):
         MERGED = "merged", "Applied, merged two profiles"
         DUPLICATE = "duplicate", "Duplicate, dropped"
         CONFLICT = "conflict", "Applied, but its ids belong to two people"
-        QUARANTINED = "quarantined", "In quarantine"
+        QUARANTINED = "quarantined", "Kept for repair"
         SUPPRESSED = "suppressed", "Dropped: the person was erased"
-        BLOCKED_VALUE = "blocked_value", "Only blocked ids"
-        INVALID = "invalid", "Invalid"
+        BLOCKED_VALUE = "blocked_value", "No usable id"
+        INVALID = "invalid", "Not valid"
 
     # Not carried out, and waiting for somebody: the Rejected inbox.
     WAITING = ("quarantined", "blocked_value", "invalid")
@@ -146,8 +146,8 @@ class HeldMerge(models.Model):
     value = models.CharField(max_length=255)
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="held_merges")
     other = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+")
-    people = models.PositiveIntegerField(default=0, help_text="How many people the value led to by then.")
-    count = models.PositiveIntegerField(default=1, help_text="How often it was asked for.")
+    people = models.PositiveIntegerField(default=0, help_text="How many people had the value by then.")
+    count = models.PositiveIntegerField(default=1, help_text="How often a call would have merged them.")
     state = models.CharField(max_length=9, choices=State, default=State.OPEN)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -156,7 +156,7 @@ class HeldMerge(models.Model):
     effects = models.JSONField(
         null=True,
         editable=False,
-        help_text="Numbers of the rows the decision changed, so that it can be taken back.",
+        help_text="Numbers of the rows the decision changed, so that it can be undone.",
     )
 
     class Meta:

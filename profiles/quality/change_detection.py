@@ -61,16 +61,16 @@ SIGNALS: tuple[Signal, ...] = (
         SourceAlarm.Signal.UPDATE.value,
         lambda s: (s.updates, s.identifies + s.updates),
         0.2,
-        "sends update where it sent identify",
+        "sends update calls where it used to send identify",
         "calls about a person",
-        "Update identifies nobody: visitors stay anonymous and second profiles are made. Send identify again,"
+        "Update identifies nobody: visitors stay anonymous and get second profiles. Send identify again,"
         " with a userId or traits.email.",
     ),
     Signal(
         SourceAlarm.Signal.NO_IDENTIFY.value,
         lambda s: (s.identifies, s.items),
         0.0,
-        "hardly sends identify any more",
+        "sends almost no identify calls any more",
         "calls",
         "Visitors stay anonymous. Look at what changed on its pages, and call identify again where somebody logs in,"
         " orders or signs up.",
@@ -80,9 +80,9 @@ SIGNALS: tuple[Signal, ...] = (
         SourceAlarm.Signal.UNKNOWN.value,
         lambda s: (s.unknown_events, s.events),
         0.2,
-        "sends more events that belong to nobody known",
+        "sends more events of unknown visitors",
         "events",
-        "Send userId with the events of who is logged in, and identify before them.",
+        "Send userId with the events of people who are logged in, and identify before them.",
     ),
     Signal(
         SourceAlarm.Signal.ATTRIBUTE.value,
@@ -90,7 +90,7 @@ SIGNALS: tuple[Signal, ...] = (
         0.02,
         "sends e-mails or ids as plain attributes",
         "calls",
-        "They lead to nobody there. Send them by identify, as traits.email or userId.",
+        "They identify nobody there. Send them by identify, as traits.email or userId.",
     ),
     Signal(
         SourceAlarm.Signal.VIOLATION.value,
@@ -206,7 +206,7 @@ def _gain(hits: int, calls: int, share: float, expected: float) -> float:
 
 
 def sentence(signal: Signal, *, source: str, since: str, share: float, usual: float, calls: int) -> str:
-    """“Since 14:05 Checkout sends update where it sent identify: 96 % of 240 calls about a person, usually 3 %.”"""
+    """“Since 14:05 Checkout sends update calls where it used to send identify: 96 % of 240 calls about a person, usually 3 %.”"""
     return f"Since {since} {source} {signal.says}: {percent(share)} of {calls:,} {signal.of}, usually {percent(usual)}."
 
 

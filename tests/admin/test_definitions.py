@@ -49,7 +49,7 @@ def test_register_an_attribute(dan: User, as_user: Login) -> None:
         ({"name": "email"}, "“email” is a name of the system. Choose another, for example “email_custom”."),
         ({"name": "Segments"}, "“Segments” is a name of the system."),
         ({"name": "two words"}, "Use letters, digits and _, starting with a letter."),
-        ({"type": "choice"}, "Write down the values one may choose from, one a line."),
+        ({"type": "choice"}, "List the values to choose from, one per line."),
     ):
         assert said in client.post(add, attribute(**sent)).content.decode(), sent
     assert not AttributeDefinition.objects.exists()
@@ -198,7 +198,7 @@ def test_choose_the_preset(dan: User, as_user: Login) -> None:
     assert "E-mail cannot come first while it is only a contact value. Choose one of the two." in both
     assert 'value="email_first" checked' in both
     saved = client.post(setup, {"preset": "email_first"}, follow=True).content.decode()
-    assert "Saved. Imports, the API and forms go by this from now on." in saved
+    assert "Saved. Imports, the API and forms follow this from now on." in saved
     priorities = dict(IdentifierType.objects.values_list("name", "priority"))
     assert priorities["email"] < priorities["customer_id"]
     assert AuditEntry.objects.get(action="identity.choose").detail["preset"] == "email_first"

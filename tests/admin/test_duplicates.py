@@ -74,7 +74,7 @@ def test_tabs_rows_and_filters(client_of_sam: Client) -> None:
     assert "a household or a company" in related
     assert "No pair fits" in shown(client_of_sam.get(QUEUE, {"source": "Import"}))
     for params, said in (
-        ({"score": "a lot"}, "“At least” is a number from 1 to 99."),
+        ({"score": "a lot"}, "“One person in at least … of 100” is a number from 1 to 99."),
         ({"days": "-1"}, "“Known for” is a number of days."),
         ({"source": "x"}, "There is no source “x”."),
         ({"tier": "x"}, "The tier is certain, probable, possible, related."),
@@ -158,7 +158,10 @@ def test_a_pair_by_way_of_a_third_names_it_everywhere(client_of_sam: Client) -> 
     pair = DuplicatePair.objects.get(a=first, b=last)
     third = f"#{between.pk}"
     page = shown(client_of_sam.get(review(pair)))
-    assert f'Both are likely <a href="/admin/profiles/profile/{between.pk}/change/">{third}</a>' in page
+    assert (
+        f'Both are probably the same person as <a href="/admin/profiles/profile/{between.pk}/change/">{third}</a>'
+        in page
+    )
     assert f"By a third</th><td>Both are likely {third}</td>" in page
     for address in (f"{QUEUE}?tier=possible", f"/admin/profiles/profile/{first.pk}/change/"):
         assert f"Both are likely {third}" in shown(client_of_sam.get(address)), address

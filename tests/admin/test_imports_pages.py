@@ -271,7 +271,7 @@ def test_what_identifies_nobody_or_looks_like_an_e_mail_is_pointed_out(client: C
     client.post(at(import_, "map/"), form(import_, "ignore", "first_name"))
     work(import_)
     text = page(client, import_, "columns/")
-    assert "No column identifies people: every row makes a new profile" in text
+    assert "No column identifies people: every row creates a new profile" in text
     assert "Column who looks like an e-mail (100 % of 3 values) but goes to an attribute" in text
 
 
@@ -411,7 +411,7 @@ def test_reading_anew_may_be_refused(client: Client) -> None:
     answer = client.post(at(import_, "read/"), {"encoding": "cp1252", "revision": str(import_.revision + 1)})
     assert (answer.status_code, alert_of(answer)) == (
         409,
-        "The import was changed meanwhile by somebody else. Look at it again.",
+        "Somebody else changed the import in the meantime. Reload the page.",
     )
     import_.refresh_from_db()
     assert (import_.revision, import_.headers) == before
@@ -478,7 +478,7 @@ def test_constants(client: Client) -> None:
         at(import_, "map/"), form(import_, "email", "first_name", "ignore", "ignore", **more)
     )
     assert answer.status_code == 400
-    assert alert_of(answer) == "Nothing was planned yet. Correct what is marked below."
+    assert alert_of(answer) == "Nothing is planned yet. Correct what is marked below."
     assert (
         'id="const-2-wrong">Not a country. Write its English name or ISO code, for example Poland or PL.</p>'
         in answer.content.decode()
@@ -506,7 +506,7 @@ def test_problems_stand_at_their_column(client: Client) -> None:
         ("Plan", "“append” is for tags and lists. Choose fill_if_empty or overwrite."),
     ]
     answer = client.post(at(import_, "map/"), form(import_, "ignore", "ignore", "ignore", "ignore"))
-    assert alert_of(answer) == "Say for at least one column where it goes."
+    assert alert_of(answer) == "Choose for at least one column where it goes."
     assert "to.1" in answer.content.decode()
 
 
@@ -514,7 +514,7 @@ def test_columns_that_could_be_mixed_up_must_be_decided(client: Client) -> None:
     import_ = uploaded(client, "email,city,city,\nann@example.com,Ulm,Bonn,x\n")
     content = client.get(at(import_, "columns/")).content.decode()
     assert [chosen_target(content, number) for number in (1, 2, 3, 4)] == ["email", "", "", ""]
-    both = "“city” (column 2) and “city” (column 3) have the same name. Say where each goes."
+    both = "“city” (column 2) and “city” (column 3) have the same name. Choose where each goes."
     assert unescape(content).count(both) == 2
     answer = client.post(at(import_, "map/"), form(import_, "email", "city", "", ""))
     assert answer.status_code == 400
@@ -556,7 +556,7 @@ def test_a_mapping_shown_before_somebody_elses_is_stale(client: Client) -> None:
     answer = client.post(at(import_, "map/"), stale)
     assert (answer.status_code, alert_of(answer)) == (
         409,
-        "The import was changed meanwhile by somebody else. Look at it again.",
+        "Somebody else changed the import in the meantime. Reload the page.",
     )
     assert chosen_target(answer.content.decode(), 2) == "first_name", "theirs is shown, not what was sent"
 
@@ -573,7 +573,7 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
         "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
         "1 new person",
-        "1 already fully present",
+        "1 with nothing new in the file",
         "1 repeats a person of the file",
         "1 rejected",
         "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",
@@ -617,7 +617,7 @@ def test_settings_and_mapping_stay_to_be_read(client: Client, watcher: Client) -
     for text in (page(client, import_), page(watcher, import_)):
         settings_ = text[text.index("File settings and mapping") :]
         assert "Encoding UTF-8 Delimiter comma Header in line 1" in settings_
-        assert "When a person already has a value Keep it, fill only what is empty" in settings_
+        assert "When a person already has a value Keep it; fill only what is empty" in settings_
         assert "E-mail E-mail – First name First name – Plan Left out – Birth date Birth date –" in settings_
 
 
@@ -668,7 +668,7 @@ def test_a_file_that_breaks_off_is_refused_by_the_plan(client: Client) -> None:
 def test_nothing_to_write(client: Client) -> None:
     import_ = planned(client, "email\nnobody\n", "email")
     text = page(client, import_)
-    assert "There is nothing to write: every row is present already or was rejected." in text
+    assert "There is nothing to import: each row was rejected or has nothing new." in text
     assert re.search(r'<button class="btn primary" disabled>', client.get(at(import_)).content.decode())
 
 
@@ -777,7 +777,7 @@ def test_a_plan_people_did_not_see_is_not_applied(client: Client) -> None:
 def test_discarding(client: Client) -> None:
     import_ = planned(client)
     answer = client.post(at(import_, "cancel/"), {"back": at(import_)})
-    assert message_after(client, answer) == "Nothing was written, and nothing will be."
+    assert message_after(client, answer) == "Nothing was imported, and nothing will be."
     import_.refresh_from_db()
     assert import_.state == "canceled"
     answer = client.post(at(import_, "cancel/"), {"back": at(import_)})
@@ -791,7 +791,7 @@ def test_pausing_resuming_and_stopping(client: Client) -> None:
     assert message_after(client, answer) == "This import is planned; nothing is running."
     client.post(at(import_, "apply/"), {"revision": str(import_.revision)})
     answer = client.post(at(import_, "pause/"))
-    assert message_after(client, answer) == "The import pauses after the step it is in."
+    assert message_after(client, answer) == "The import pauses after the current step."
     work(import_)
     assert not Profile.objects.exists()
     assert "paused" in page(client, import_).lower()
@@ -799,10 +799,13 @@ def test_pausing_resuming_and_stopping(client: Client) -> None:
     assert message_after(client, answer) == "The import continues where it stopped."
     assert (
         message_after(client, client.post(at(import_, "pause/")))
-        == "The import pauses after the step it is in."
+        == "The import pauses after the current step."
     )
     answer = client.post(at(import_, "cancel/"))
-    assert message_after(client, answer) == "The import stops after the step it is in; what it wrote stays."
+    assert (
+        message_after(client, answer)
+        == "The import stops after the current step; rows already imported stay."
+    )
     import_.refresh_from_db()
     assert (import_.state, import_.counts["created"], import_.counts["not_applied"]) == ("canceled", 0, 2)
     assert "2 not imported" in page(client, import_)
@@ -815,14 +818,14 @@ def test_a_file_that_is_gone_says_so(client: Client) -> None:
     import_.file.storage.delete(import_.file.name)
     answer = client.get(at(import_, "rejected.csv"))
     assert message_after(client, answer) == (
-        "The file of this import is gone. Files are kept for 30 days after the import's end."
+        "The file of this import was deleted; files are kept for 30 days after the import ends."
     )
     drop_partition(import_)
     answer = client.get(at(import_, "plan.csv"))
     assert message_after(client, answer) == (
-        "The rows of this import are gone. They are kept for 30 days after its end."
+        "The rows of this import were deleted; they are kept for 30 days after it ends."
     )
-    assert "The single rows of this import are no longer kept; its counts are." in page(client, import_)
+    assert "The rows of this import are no longer stored, only the counts above." in page(client, import_)
 
 
 # --- Who may do what ------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_says_how_far_how_fast_and_how_long_still(ada: User, as_user: Login) -> 
 
 def test_says_how_long_it_worked(ada: User, as_user: Login) -> None:
     html = page(as_user(ada), make_job(ada, busy_seconds=200))
-    assert "<dt>Worked for</dt><dd>3 min 20 s</dd>" in html
+    assert "<dt>Working time</dt><dd>3 min 20 s</dd>" in html
     assert "Worked for" not in page(as_user(ada), make_job(ada))
 
 

@@ -91,7 +91,7 @@ def test_from_a_file_to_the_report_and_back(as_user: AsUser, dan: User, by_staff
     assert "Undo this one…" not in report
     # What the page before promised: who is back, and what stays.
     assert report.count('data-label="State">undone<') == 2
-    assert "Left out, or not back all the way" in report
+    assert "Left out, or not fully undone" in report
     assert "undone, but for what was changed since" in report
     assert "Stays: city (changed by ada on " in report
     file = client.get(address("left_csv", batch))

@@ -373,7 +373,7 @@ def test_promoting_the_other_value(client_of_ada: Client, ann: Profile) -> None:
     assert "The person has the other value now" in page.replace("&#x27;", "'")
     ann.refresh_from_db()
     assert ann.city == "Kraków"
-    assert "That value is no longer there. Look again." in post(
+    assert "That value is no longer there. Reload the card." in post(
         client_of_ada, "promote", ann.pk, field="city", index=99
     )
 

@@ -77,7 +77,7 @@ def test_names_are_text(client_of_ada: Client) -> None:
 
 def test_an_empty_base_says_how_to_begin(client_of_ada: Client) -> None:
     page = client_of_ada.get(URL).content.decode()
-    assert "Nobody here yet. Three ways to begin" in page
+    assert "No people yet. Three ways to start" in page
     make_profile()
     assert "Nobody matches" in client_of_ada.get(URL + "?q=zzz").content.decode()
 
@@ -344,7 +344,7 @@ def test_exporting_a_short_list_at_once_and_a_long_one_as_a_file(
 def test_a_confirmation_is_for_one_person_and_one_action(mira: User, ada: User, as_user: Login) -> None:
     ann = make_profile()
     held = frozen(as_user(mira).post(bulk_url("tag"), {"ids": [ann.pk]}).content)
-    said = "This confirmation is too old or not yours. Choose the people again."
+    said = "This confirmation has expired or belongs to another login. Choose the people again."
     for user, action, sent in ((ada, "tag", held), (mira, "untag", held), (mira, "tag", held + "x")):
         answer = as_user(user).post(bulk_url(action), {"frozen": sent, "tags": "vip"}, follow=True)
         assert said in answer.content.decode()

@@ -211,10 +211,7 @@ def test_an_action_of_another_app_runs_as_a_job_while_the_app_is_there(
     job = started(client, people)
     bulk.actions.unregister("move")
     ended = run_to_end(job)
-    problem = (
-        "“move” is no longer something to do to many people."
-        " Stopped before the next step; what was done stays done."
-    )
+    problem = "“move” is no longer a bulk action. Stopped before the next step; what was done stays done."
     assert (ended.state, ended.done, ended.problem) == ("failed", 0, problem)
     assert problem in client.get(reverse("admin:cdp_job_change", args=[job.pk])).content.decode()
     assert set(Profile.objects.values_list("city", flat=True)) == {"Oslo"}

@@ -166,7 +166,7 @@ def test_choices_show_in_the_preview_and_happen(client_of_sam: Client, pair: tup
     done = client_of_sam.post(WIZARD, data, follow=True)
     assert done.redirect_chain == [(card(ann.pk), 302)]
     page = shown(done)
-    assert f"#{anna.pk} was merged into this profile. Its ids still lead here." in page
+    assert f"#{anna.pk} was merged into this profile. Its ids still open this profile." in page
     undo = reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk])
     assert f'<a href="{undo}">Undo…</a>' in page
     ann.refresh_from_db()

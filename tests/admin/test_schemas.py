@@ -77,7 +77,7 @@ def test_who_may(olga: User, vic: User, dan: User, as_user: Login, by_system: di
     assert {viewer.get(page).status_code for page in forms} == {403}
     assert {viewer.post(page).status_code for page in [*forms, url("seen")]} == {403}
     assert {admin.get(page).status_code for page in reads + forms} == {200}
-    assert "Describe an event" not in text(viewer.get(url("changelist")))
+    assert "Add an event schema" not in text(viewer.get(url("changelist")))
     assert "Change the schema" not in text(viewer.get(url("change", row.pk)))
     assert admin.get(url("change", 10**9)).status_code == 404
 
@@ -195,7 +195,7 @@ def test_faults_stand_at_their_rows_and_nothing_is_lost(dan: User, as_user: Logi
         assert page.count(sentence) == 1
     assert 'value="none"' in page
     assert page.count('aria-invalid="true"') == 3
-    assert "Nothing was saved. Look at the marked properties." in page
+    assert "Nothing was saved. Correct the marked properties." in page
     twice = {**form(price={"type": "number"}), "p7-name": "price", "p7-type": "string"}
     assert "“price” is described twice." in text(client.post(url("add"), twice))
     empty = {**form(), "name": " "}
@@ -242,7 +242,7 @@ def test_what_breaks_it(dan: User, vic: User, as_user: Login, by_system: dict[st
     ).schema
     forget_all()
     page = text(as_user(dan).get(url("change", row.pk)))
-    assert "Nothing broke it in the last 14 days." in page
+    assert "Every event of the last 14 days fitted." in page
     assert "Nobody has sent it yet." in page
     sent = [
         {
@@ -259,7 +259,7 @@ def test_what_breaks_it(dan: User, vic: User, as_user: Login, by_system: dict[st
     page = text(answer)
     assert "“email” is the text “ann24@example.com”; it must be a number." in page
     assert "Events that broke their schema, last 14 days" in answer.content.decode()
-    assert "Newest events that broke it" in page
+    assert "Newest events that did not fit" in page
     assert "25 from browsers, 1 from servers" in page
     assert "The browser sends text, the server a number." in page
     assert "<blink>" not in answer.content.decode()
@@ -267,7 +267,7 @@ def test_what_breaks_it(dan: User, vic: User, as_user: Login, by_system: dict[st
     older = re.search(r'rel="next" href="(\?after=\d+)', answer.content.decode())
     page = text(as_user(dan).get(url("change", row.pk) + older[1]))
     assert "ann4@example.com" in page
-    assert "Newest events that broke it" in page
+    assert "Newest events that did not fit" in page
     masked = as_user(vic).get(url("change", row.pk)).content.decode()
     assert "ann" not in masked.split("<main")[1]
     assert "“email” is •••, which breaks the schema." in masked

@@ -121,11 +121,11 @@ def test_the_worst_stands_first_and_counts_in_the_menu(ada: User, vic: User, as_
         bound=0.1,
         share=0.9,
         calls=400,
-        sentence="Since 14:05 Checkout sends update where it sent identify.",
+        sentence="Since 14:05 Checkout sends update calls where it used to send identify.",
     )
     items = today.today(ada).items
     assert [(item.severity, item.title) for item in items] == [
-        ("bad", "Since 14:05 Checkout sends update where it sent identify."),
+        ("bad", "Since 14:05 Checkout sends update calls where it used to send identify."),
         ("info", "1 rejected item can be repaired"),
     ]
     needs_somebody.counts.forget()
@@ -171,8 +171,8 @@ def test_a_provider_of_another_app_can_fill_every_part(ada: User) -> None:
 def test_a_fresh_installation_says_how_to_begin(ada: User, vic: User, as_user: Login) -> None:
     page = as_user(ada).get("/admin/").content.decode()
     assert "Nobody here yet" in page
-    assert "Make an API key" in page
-    assert "Make an API key" not in as_user(vic).get("/admin/").content.decode()
+    assert "Create an API key" in page
+    assert "Create an API key" not in as_user(vic).get("/admin/").content.decode()
     make_profile()
     assert "Nobody here yet" not in as_user(ada).get("/admin/").content.decode()
 

@@ -68,7 +68,7 @@ def test_the_inbox_lists_filters_and_counts(dan: User, as_user: Login) -> None:
     for said in (
         "“price” is a text.",
         'title="schema_violation"',
-        "held for repair",
+        "kept for repair",
         "&lt;b&gt;Odd&lt;/b&gt;",
     ):
         assert said in page
@@ -223,7 +223,7 @@ def test_many_are_repaired_looked_at_and_replayed(dan: User, as_user: Login) -> 
 def test_a_confirmation_is_ones_own(dan: User, ada: User, as_user: Login) -> None:
     row = reject(make_source())
     held = frozen(text(as_user(dan).post(BULK, {"do": "replay", "ids": [row.pk]})))
-    said = "This confirmation is too old or not yours. Choose the items again."
+    said = "This confirmation has expired or belongs to another login. Choose the items again."
     for user, do, sent in ((ada, "replay", held), (dan, "dismiss", held), (dan, "replay", "x")):
         answer = as_user(user).post(BULK, {"do": do, "frozen": sent, "back": INBOX}, follow=True)
         assert said in text(answer)
@@ -287,7 +287,9 @@ def test_keys_are_made_rotated_and_revoked(dan: User, as_user: Login) -> None:
     source, client = make_source(name="Shop"), as_user(dan)
     old = WriteKey.objects.get()
     made = text(client.post(source_url("key_add", source), {"kind": "web"}))
-    assert "Copy the key now. It is shown this once and kept nowhere; if it gets lost, make another." in made
+    assert (
+        "Copy the key now. It is shown only once and is not stored; if you lose it, create another." in made
+    )
     assert WriteKey.objects.filter(source=source, kind="web").count() == 1
     bad = client.post(source_url("key_rotate", source, old.pk), {"overlap_hours": "x"}, follow=True)
     assert "Write a number of hours from 0 to 720." in text(bad)

@@ -52,7 +52,7 @@ def test_attribute_rules_are_those_of_the_admin(api: Caller) -> None:
         assert answer.data["errors"][0]["pointer"] == "/name"
     assert refusal(api.post("attributes/", {"name": "size", "type": "choice"})) == (
         400,
-        "Write down the values one may choose from, one a line.",
+        "List the values to choose from, one per line.",
     )
     path = f"attributes/{made.data['id']}/"
     assert api.patch(path, {"label": "Plan"}).data["label"] == "Plan"

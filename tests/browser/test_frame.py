@@ -70,7 +70,7 @@ def test_login_and_empty_first_page(visit: Go, ada: User) -> None:
     opened.page.get_by_label("Username").fill("ada")
     opened.page.get_by_label("Password").fill("ada")
     opened.page.get_by_role("button", name="Log in").click()
-    opened.page.get_by_role("heading", name="Nobody here yet. Three ways to begin").wait_for()
+    opened.page.get_by_role("heading", name="No people yet. Three ways to start").wait_for()
     opened.check()
 
 

@@ -61,7 +61,7 @@ def apply(visit: Any, rows: int) -> None:
 
 def plan(visit: Any) -> None:
     visit.page.get_by_role("button", name="Plan the import").click()
-    visit.page.get_by_role("heading", name="Planning every row, nothing is written").wait_for()
+    visit.page.get_by_role("heading", name="Planning every row, nothing is changed yet").wait_for()
     work()
     visit.page.get_by_role("heading", name="What will happen").wait_for()
 
@@ -143,7 +143,7 @@ def test_an_ugly_file_becomes_people(
     check(seen, heading="Before you go on")
     page.get_by_label("Name of the new attribute for plan").fill("plan")
     page.get_by_role("button", name="Plan the import").click()
-    check(seen, heading="Planning every row, nothing is written")
+    check(seen, heading="Planning every row, nothing is changed yet")
     work()
     check(seen, heading="What will happen")
     assert AttributeDefinition.objects.get().name == "plan"
@@ -154,7 +154,7 @@ def test_an_ugly_file_becomes_people(
         ["1 ×", "Whole row", "3 cells"],
     ]
 
-    page.get_by_text("“test@test.com” identifies nobody; it was treated as absent.").wait_for()
+    page.get_by_text("“test@test.com” is a placeholder that identifies nobody; it was ignored.").wait_for()
     page.get_by_role("button", name="Apply 3 rows").click()
     check(seen, heading="Applying the plan")
     work()
@@ -216,7 +216,7 @@ def test_changes_are_seen_before_they_are_made(
         label="Replace it with the value in the file"
     )
     page.get_by_text("Give a column its own rule").click()
-    page.get_by_label("first_name", exact=True).select_option(label="Keep it, fill only what is empty")
+    page.get_by_label("first_name", exact=True).select_option(label="Keep it; fill only what is empty")
     plan(seen)
     check(seen, heading="Changes, sample")
     rows = page.locator("table.changes tbody tr").all()
@@ -247,7 +247,7 @@ def test_the_keyboard_is_enough(visit: Go, dana: User, ugly: Path) -> None:
     page.get_by_text("Bob Lee").wait_for()
     tab_to(seen, "Plan the import")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Planning every row, nothing is written").wait_for()
+    page.get_by_role("heading", name="Planning every row, nothing is changed yet").wait_for()
     work()
     assert focused(page, "What will happen")
     tab_to(seen, "Apply 3 rows")

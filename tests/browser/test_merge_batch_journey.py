@@ -51,7 +51,7 @@ def test_a_file_of_pairs(
     seen.page.get_by_label("Leave out the lines that cannot be read").check()
     seen.page.set_input_files("#file", str(file))
     seen.page.get_by_role("button", name="Upload and check").click()
-    seen.page.get_by_text("1 line names nobody and is left out.").wait_for()
+    seen.page.get_by_text("1 line matches nobody and is left out.").wait_for()
     seen.page.get_by_text("nothing has been merged yet").wait_for()
     shoot(seen, "batch-ready")
     seen.check()

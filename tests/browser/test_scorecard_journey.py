@@ -16,9 +16,7 @@ from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SENTENCE = (
-    "Since 14:05 Checkout sends update where it sent identify: 96 % of 240 calls about a person, usually 3 %."
-)
+SENTENCE = "Since 14:05 Checkout sends update calls where it used to send identify: 96 % of 240 calls about a person, usually 3 %."
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_what_is_refused_changes_nobody(profile_ids: list[int], by_staff: dict[s
         ),
         ("set", {"field": "country", "value": "Polnd"}, "Not a country."),
         ("set", {"field": "attributes.x", "value": "1"}, "There is no attribute “x”."),
-        ("merge", {}, "“merge” is not something to do to many people."),
+        ("merge", {}, "“merge” is not a bulk action."),
     ):
         with pytest.raises(Invalid, match=message):
             run_bulk(action=action, profile_ids=profile_ids, params=params, **by_staff)

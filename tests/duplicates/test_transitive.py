@@ -134,7 +134,7 @@ def test_it_is_possible_and_names_the_third(way: str, ann: list[int]) -> None:
     assert pair.found_by == ("scan" if way == "scan" else "change")
     *_, by_third = explain(pair)
     assert (by_third.label, by_third.text, by_third.tone) == (
-        "By a third",
+        "Through a third profile",
         f"Both are likely #{between}",
         "good",
     )

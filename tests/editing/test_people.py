@@ -35,7 +35,7 @@ def test_create_records_who_what_and_by_which_source(by_staff: dict[str, Any]) -
         "1990-02-28",
         {"plan": "pro"},
     )
-    assert made.warnings == ["“null” identifies nobody; it was treated as absent."]
+    assert made.warnings == ["“null” is a placeholder that identifies nobody; it was ignored."]
     assert ann.canonical_id == ann.pk
     browser = Identifier.objects.get(profile=ann, type__name="anonymous_id").value
     created, tagged = Change.objects.filter(profile=ann).order_by("id")

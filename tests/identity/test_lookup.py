@@ -104,7 +104,7 @@ def test_a_blocked_value_counts_as_absent(value: str, by_staff: dict[str, Any]) 
     assert not Identifier.objects.filter(type__name="customer_id").exists()
     with pytest.raises(Invalid) as refused:
         attach_identifier(profile_id=profile.pk, type_name="customer_id", raw=value, **by_staff)
-    assert refused.value.message == f"“{value}” identifies nobody; it was treated as absent."
+    assert refused.value.message == f"“{value}” is a placeholder that identifies nobody; it was ignored."
 
 
 def test_an_admins_own_type_and_blocked_pattern(by_staff: dict[str, Any]) -> None:

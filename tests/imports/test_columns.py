@@ -139,18 +139,18 @@ def test_guess_keeps_second_contacts_and_takes_nothing_twice():
         (
             ["email", "E-Mail"],
             ["#1", "#2"],
-            "“email” (column 1) and “E-Mail” (column 2) have the same name. Say where each goes.",
+            "“email” (column 1) and “E-Mail” (column 2) have the same name. Choose where each goes.",
         ),
-        (["name", "", "email"], ["#2"], "Column 2 has no name. Say where it goes, or ignore it."),
+        (["name", "", "email"], ["#2"], "Column 2 has no name. Choose where it goes, or ignore it."),
         (
             ["email", "emall"],
             ["#1", "#2"],
-            "“email” (column 1) and “emall” (column 2) differ by one letter. Say where each goes.",
+            "“email” (column 1) and “emall” (column 2) differ by one letter. Choose where each goes.",
         ),
         (
             ["phones", "city", "phone"],
             ["#1", "#3"],
-            "“phones” (column 1) and “phone” (column 3) differ by one letter. Say where each goes.",
+            "“phones” (column 1) and “phone” (column 3) differ by one letter. Choose where each goes.",
         ),
     ],
 )
@@ -365,7 +365,7 @@ def test_empty_cells_say_nothing_and_the_marker_clears():
 def test_a_blocked_identifier_is_absent_with_a_warning(target, cell):
     out = clean({"first_name": "Ann", target: cell})
     assert (out.values, out.identifiers, out.problems) == ({"first_name": "Ann"}, [], [])
-    sentence = f"“{cell}” identifies nobody; it was treated as absent."
+    sentence = f"“{cell}” is a placeholder that identifies nobody; it was ignored."
     assert out.warnings == [CellProblem(target, cell, sentence)]
     assert [list(problem) for problem in out.problems or out.warnings] == [[target, cell, sentence]]
 
@@ -407,7 +407,7 @@ def test_a_yes_needs_proof():
         CellProblem(
             "consent.email.newsletter",
             "granted",
-            "Granted without proof, so the consent stays as it is. Map a column with the proof too.",
+            "Granted without proof, so the consent is not changed. Also map a column with the proof.",
         )
     ]
     proof = {
@@ -431,7 +431,7 @@ def test_consents_that_cannot_be():
     assert caught.value.problems == [
         (
             "consent.email.newsletter.at",
-            "Time and proof belong to a consent: map the column that says granted or withdrawn, too.",
+            "Time and proof belong to a consent: also map the column with granted or withdrawn.",
         )
     ]
 
@@ -449,7 +449,7 @@ def test_advice_on_an_identifier_in_hiding():
     )
     assert advice["looks_like_identifier"].suggestion == "email"
     assert advice["no_identifier"].message.startswith(
-        "No column identifies people: every row makes a new profile"
+        "No column identifies people: every row creates a new profile"
     )
     assert advise(mapped({"mail2": "email"}), rows, CONTEXT) == []
 

@@ -105,7 +105,7 @@ def test_stray_quotes_that_fit_together_still_show_in_the_width():
     (problem,) = read(HEADER + b'Bob,"bob@example.com,Oslo\n' + ANN + b'Cy,cy@example.com"\n')
     assert problem.line_no == 2
     assert problem.message == (
-        "The header has 3 columns; this row has 2. Nothing was shifted. "
+        "The header has 3 columns; this row has 2. No cell was moved. "
         "It runs from line 2 to line 4: look for a missing quote."
     )
 

@@ -192,10 +192,10 @@ def test_a_no_never_becomes_a_yes(by_staff: dict[str, Any]) -> None:
     }
     messages = [warning["message"] for warning in import_.warnings]
     assert (
-        "This person said no. An import does not turn it into a yes; the consent stays withdrawn." in messages
+        "This person withdrew the consent. An import never changes that, so it stays withdrawn." in messages
     )
     assert (
-        "Granted without proof, so the consent stays as it is. Map a column with the proof too." in messages
+        "Granted without proof, so the consent is not changed. Also map a column with the proof." in messages
     )
     import_ = applied(
         "email,newsletter\nnew@example.com,no\n", mapping={k: mapping[k] for k in ("email", "newsletter")}
@@ -216,7 +216,7 @@ def test_rejected_rows_name_line_column_and_reason() -> None:
     assert [(p["line"], p["column"], p["value"], p["message"]) for p in row_problems(import_)] == [
         (2, "email", "anna.example.com", "Not an e-mail address: “@” is missing."),
         (2, "birth_date", "31/02/1990", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
-        (4, None, "2 cells", "The header has 3 columns; this row has 2. Nothing was shifted."),
+        (4, None, "2 cells", "The header has 3 columns; this row has 2. No cell was moved."),
     ]
     assert summed(apply(import_))
     assert Profile.objects.count() == 1
@@ -229,7 +229,7 @@ def test_a_blocked_value_is_absent_with_a_warning() -> None:
     blocked = next(
         warning for warning in import_.warnings if warning["code"] == "value" and warning["line"] == 2
     )
-    assert blocked["message"] == "“null” identifies nobody; it was treated as absent."
+    assert blocked["message"] == "“null” is a placeholder that identifies nobody; it was ignored."
     assert (blocked["column"], blocked["count"], blocked["line"]) == ("email", 1, 2)
 
 

@@ -66,8 +66,8 @@ def test_what_resolves_to_nothing_is_named(by_staff: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "The file holds no pairs. Write one a line: winner, loser."),
-        (b"winner,loser\n\n", "The file holds no pairs. Write one a line: winner, loser."),
+        (b"", "The file has no pairs. Write one per line: winner, loser."),
+        (b"winner,loser\n\n", "The file has no pairs. Write one per line: winner, loser."),
         (b"winner,loser\n1,\xff\n", "Line 2 is not UTF-8. Save the file as “CSV UTF-8”."),
         (b"a\x00,b", "This is no CSV file: it holds NUL characters."),
     ],

@@ -147,7 +147,7 @@ def test_the_sentence() -> None:
         UPDATE, source="Checkout", since="14:05", share=0.96, usual=0.031, calls=1240
     )
     assert sentence == (
-        "Since 14:05 Checkout sends update where it sent identify: 96 % of 1,240 calls about a person, usually 3 %."
+        "Since 14:05 Checkout sends update calls where it used to send identify: 96 % of 1,240 calls about a person, usually 3 %."
     )
     assert [change_detection.percent(share) for share in (0, 0.0004, 0.004, 0.5, 1)] == [
         "0 %",
@@ -199,7 +199,7 @@ def test_since_when_the_checkout_sends_update(checkout: Source, now: datetime.da
     clock = timezone.localtime(since)
     day = "" if clock.date() == timezone.localtime(now).date() else f"{clock.day} {clock:%b}, "
     assert raised.sentence == (
-        f"Since {day}{clock:%H:%M} Checkout sends update where it sent identify:"
+        f"Since {day}{clock:%H:%M} Checkout sends update calls where it used to send identify:"
         " 100 % of 80 calls about a person, usually 2 %."
     )
     assert "Send identify again" in alarms.fix_of(raised)

@@ -184,7 +184,7 @@ def test_the_checklist_is_ticked_from_what_came_in() -> None:
         "Cart events carry a cart_id": None,
         "Orders arrive": None,
         "Nothing rejected in the last hour": None,
-        "Origins are set": False,
+        "Web addresses are set": False,
         "Keys are fresh": True,
     }
     send(

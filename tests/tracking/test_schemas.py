@@ -158,7 +158,7 @@ def test_every_fault_at_once(by_staff: dict[str, Any]) -> None:
             "The type of “a” is one of string, number, integer, boolean, datetime, array, object.",
         ),
         ("properties.b.minimum", "A minimum goes with numbers; “b” is none."),
-        ("mode", "The mode is one of observe, warn, quarantine, reject, or empty for “as the source says”."),
+        ("mode", "The mode is one of observe, warn, quarantine, reject, or empty for the source's setting."),
     ]
     make(by_staff)
     with pytest.raises(Conflict) as taken:

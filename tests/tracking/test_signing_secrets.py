@@ -167,7 +167,9 @@ def test_page(web: Sender, client: Client, ada: User, vic: User, olga: User) -> 
     again = client.post(url("secret_rotate"), follow=True).content.decode()
     assert "Revoke it first, then rotate again." in again
     text = client.post(url("secret_revoke"), follow=True).content.decode()
-    assert "The old secret is revoked. What it signed counts no more within five seconds." in text
+    assert (
+        "The old secret is revoked. Within five seconds nothing signed with it is accepted any more." in text
+    )
     assert web.source.hash_secret not in text
     assert "no old one is left to revoke." in client.post(url("secret_revoke"), follow=True).content.decode()
 

@@ -64,7 +64,7 @@ def read_wanted(params: QueryDict) -> queue.QueueFilter:
             return None
         return value
 
-    percent = number("score", "“At least” is a number from 1 to 99.", low=1, high=99)
+    percent = number("score", "“One person in at least … of 100” is a number from 1 to 99.", low=1, high=99)
     days = number("days", "“Known for” is a number of days.", high=10_000)
     assignee = number("assignee", "Choose somebody from the list.")
     profile = number("profile", "A profile is named by its number.")

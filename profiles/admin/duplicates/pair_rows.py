@@ -145,10 +145,10 @@ def weight_rows(reasons: list[Reason], score: float) -> list[WeightRow]:
         if abs(reason.weight) >= MINOR
     ]
     if minor := [reason for reason in together if abs(reason.weight) < MINOR]:
-        text = f"{len(minor)} that weigh{'s' if len(minor) == 1 else ''} little"
+        text = f"{len(minor)} that count{'s' if len(minor) == 1 else ''} little"
         more = tuple(f"{reason.text} {reason.weight:+.1f}".replace("-", "−") for reason in minor)
-        rows.append(WeightRow("Together", text, sum(reason.weight for reason in minor), more))
+        rows.append(WeightRow("Smaller points", text, sum(reason.weight for reason in minor), more))
     if weighed:
         rest = score - sum(reason.weight for reason in weighed)
-        rows.append(WeightRow("To begin with", "most pairs with something in common are two people", rest))
+        rows.append(WeightRow("Starting point", "most pairs with something in common are two people", rest))
     return rows

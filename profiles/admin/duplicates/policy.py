@@ -32,18 +32,18 @@ class PolicyForm(forms.Form):
     auto_merge = forms.BooleanField(
         required=False,
         label="Merge certain pairs automatically",
-        help_text="Only pairs of the list “Certain”, and never two whom somebody told apart or locked."
+        help_text="Only pairs listed as “Certain”, and never two that somebody marked as not duplicates or locked."
         " Every such merge is in the merge history and can be undone.",
     )
     auto_merge_cap = forms.IntegerField(
-        label="Automatic merges an hour, at most",
+        label="Automatic merges per hour, at most",
         min_value=1,
         max_value=MAX_PER_HOUR,
-        help_text="So that a broken source cannot merge everybody before somebody has looked.",
+        help_text="So that a broken source cannot merge many people before somebody notices.",
     )
     report_to = LinesField(
         label="Report to",
-        help_text=f"E-mail addresses, one a line, at most {MAX_ADDRESSES}. They get the weekly report (Mondays at"
+        help_text=f"E-mail addresses, one per line, at most {MAX_ADDRESSES}. They get the weekly report (Mondays at"
         " seven; a first one within the quarter of an hour) and the alarm when a source changes what it sends.",
     )
 

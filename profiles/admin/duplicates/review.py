@@ -86,7 +86,7 @@ def review(request: HttpRequest, pair_id: int) -> HttpResponse:
 
 def _gone(request: HttpRequest, refusal: StalePair) -> HttpResponse:
     context = {
-        "title": "This suggestion is gone",
+        "title": "This suggestion no longer exists",
         "reason": refusal.message,
         "next_url": reverse("admin:profiles_duplicatepair_next") + query_of(request.GET),
         **frame(request),

@@ -43,8 +43,8 @@ _GUIDES: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
   <button>Subscribe</button>
 </form>""",
         (
-            "Page views are sent by themselves. Of forms only the marked fields are read, never passwords or cards;"
-            " an e-mail among them identifies.",
+            "Page views are sent by themselves. Only the marked fields of a form are read, never passwords or card numbers;"
+            " an e-mail among them identifies the visitor.",
             'With data-consent="required" nothing is kept or sent before cdp.consent("granted").',
             "Call cdp.reset() when somebody logs out.",
         ),
@@ -158,8 +158,8 @@ analytics.flush()""",
   ]
 }}'""",
         (
-            "The answer says what became of each item. With a messageId of your own a call can be repeated safely.",
-            "With X-Strict-Mode: 1 one item that cannot be carried out stops the whole batch.",
+            "The answer shows what became of each item. With a messageId of your own a call can be repeated safely.",
+            "With X-Strict-Mode: 1 one item that cannot be processed stops the whole batch.",
         ),
     ),
     (
@@ -189,7 +189,7 @@ analytics.track(
 # base.html, with the snippet's folder cdp_site/ copied into your project
 {{% load cdp_site %}}{{% cdp_snippet user_id=request.user.pk %}}""",
         (
-            "Orders are sent by the server, which misses none; visits by the snippet. Both lead to one person.",
+            "The server sends orders and misses none; the snippet sends visits. Both end up with the same person.",
         ),
     ),
 )

@@ -211,7 +211,7 @@ def _decide_cases(case_ids: list[int], action: str, actor: Actor) -> HeldMergeDe
 
 
 def _waited(count: int) -> str:
-    return f"{count:,} {'merge' if count == 1 else 'merges'} had waited for it; none was made."
+    return f"{count:,} {'merge' if count == 1 else 'merges'} waited for this; nobody was merged."
 
 
 @write("profiles.view_heldmerge", "profiles.change_heldmerge")
@@ -226,7 +226,7 @@ def reopen(request: HttpRequest, heldmerge_id: int) -> HttpResponse:
     is_plain = may_see(request) or done.was in (HeldMerge.State.MERGED, HeldMerge.State.DISMISSED)
     more = len(done.reopened) - 1
     also = (
-        f" {more:,} more of the same decision {'waits' if more == 1 else 'wait'} again, too."
+        f" {more:,} more with the same decision {'waits' if more == 1 else 'wait'} again as well."
         if more > 0
         else ""
     )

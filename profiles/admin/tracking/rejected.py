@@ -40,14 +40,6 @@ _SINGLE = "items"
 _KINDS = ("track", "identify", "page", "screen", "group", "alias", "update", "consent")
 
 
-# What the outcomes of waiting items mean to whoever repairs them.
-_OUTCOMES = {
-    Receipt.Outcome.QUARANTINED: "held for repair",
-    Receipt.Outcome.BLOCKED_VALUE: "no usable id",
-    Receipt.Outcome.INVALID: "not valid",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class ItemRow:
     """One receipt as the list displays it."""
@@ -164,7 +156,7 @@ def _row(receipt: Receipt, can_view_pii: bool) -> ItemRow:
     # The payload is not read along; in the inbox's own state every row has one.
     is_open = receipt.resolved_at is None and receipt.outcome in Receipt.WAITING
     why = receipts.describe_receipt(receipt)
-    outcome = _OUTCOMES.get(Receipt.Outcome(receipt.outcome)) or receipt.get_outcome_display().lower()
+    outcome = receipt.get_outcome_display().lower()
     return ItemRow(receipt, why if can_view_pii else mask_text(why), outcome, is_open)
 
 

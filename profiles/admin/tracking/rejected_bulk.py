@@ -63,7 +63,7 @@ def _chosen(request: HttpRequest) -> list[int]:
 
 def _thaw(request: HttpRequest, action: str) -> list[int]:
     """The list as it was counted, for this person and action alone, within the hour."""
-    expired = "This confirmation is too old or not yours. Choose the items again."
+    expired = "This confirmation has expired or belongs to another login. Choose the items again."
     try:
         frozen = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
     except signing.BadSignature as error:

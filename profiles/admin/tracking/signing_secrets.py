@@ -73,6 +73,7 @@ def revoke(request: HttpRequest, source_id: int) -> HttpResponse:
         messages.error(request, refusal.message)
     else:
         messages.success(
-            request, "The old secret is revoked. What it signed counts no more within five seconds."
+            request,
+            "The old secret is revoked. Within five seconds nothing signed with it is accepted any more.",
         )
     return _to_panel(source_id)

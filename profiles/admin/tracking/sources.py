@@ -140,12 +140,15 @@ class SourceForm(forms.Form):
     )
     kind = forms.ChoiceField(
         choices=[
-            (WriteKey.Kind.WEB, "A website: its key stands in pages, may only write, from your addresses"),
+            (
+                WriteKey.Kind.WEB,
+                "A website: its key is visible in your pages and can only send data, from your addresses",
+            ),
             (WriteKey.Kind.SERVER, "A server: its key is a secret"),
         ],
         widget=forms.RadioSelect,
         initial=WriteKey.Kind.WEB,
-        label="What sends",
+        label="What sends the data",
     )
 
 
@@ -239,13 +242,13 @@ class SettingsForm(forms.Form):
         required=False,
         empty_label="Customer id (as shipped)",
         label="A userId is a",
-        help_text="What your system means by “userId”. Other ids travel as context.externalIds.",
+        help_text="What your system means by “userId”. Other ids are sent as context.externalIds.",
     )
     identifies_by_email = forms.BooleanField(
         required=False,
-        label="An e-mail identifies",
-        help_text="An identify call with traits.email finds, or makes, the person with that e-mail."
-        " Off: the e-mail is kept as an attribute and merges nobody.",
+        label="An e-mail identifies people",
+        help_text="An identify call with traits.email finds or creates the person with that e-mail."
+        " Off: the e-mail is stored as an attribute and merges nobody.",
     )
     needs_confirmation = forms.BooleanField(
         required=False,
@@ -256,16 +259,16 @@ class SettingsForm(forms.Form):
         required=False,
         label="userId must be signed",
         help_text="A browser's userId counts only with context.userHash, which your server renders."
-        " Nobody can then pass for somebody else with the public key.",
+        " Then nobody can pretend to be another person with the public key.",
     )
     allowed_origins = LinesField(
         label="Web addresses",
-        help_text="Where browser keys may write from, one a line: https://shop.example.com. Empty: from any page.",
+        help_text="The sites whose pages may send data with a browser key, one per line: https://shop.example.com. Empty: any page.",
     )
     adopts_attributes = forms.BooleanField(
         required=False,
         label="Unknown traits become attributes",
-        help_text="Off: traits nobody registered stay in the event alone.",
+        help_text="Off: unknown traits are stored only with their event.",
     )
     schema_mode = forms.ChoiceField(
         choices=Source.SchemaMode, label="Events that break their schema", widget=forms.RadioSelect
@@ -273,21 +276,21 @@ class SettingsForm(forms.Form):
     merges_per_hour = forms.IntegerField(
         min_value=0,
         max_value=1_000_000,
-        label="Automatic merges an hour",
-        help_text="Beyond this many, merges wait for somebody to look at them: a broken page cannot merge everybody.",
+        label="Automatic merges per hour",
+        help_text="More than this many wait for your decision, so that a broken page cannot merge everybody.",
     )
 
     # Legend, sentence, fields; only the first for sources that take no tracking calls.
     GROUPS = (
         ("Name", "", ("name",)),
         (
-            "Who calls are about",
+            "Who the calls are about",
             "What makes an anonymous visitor a known person.",
             ("main_type", "identifies_by_email", "needs_confirmation", "needs_user_hash"),
         ),
         (
             "What may come in",
-            "What is refused waits under Rejected; nothing vanishes.",
+            "What is refused waits under Rejected; nothing is lost.",
             ("allowed_origins", "schema_mode", "adopts_attributes"),
         ),
         ("Safety", "", ("merges_per_hour",)),

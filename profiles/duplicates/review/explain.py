@@ -60,7 +60,7 @@ def _model_reason(
 ) -> Reason:
     if not field:
         return Reason(
-            "", "Together", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
+            "", "Combined", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
         )
     comparison = BY_FIELD[field]
     label = next((known.label for known in comparison.levels if known.name == level), level)
@@ -85,7 +85,14 @@ def _model_reason(
 
 def _transitive_reason(through_id: int | None, weight: float) -> Reason:
     return Reason(
-        "", "By a third", "", "", weight, f"Both are likely #{through_id}", "good", is_transitive=True
+        "",
+        "Through a third profile",
+        "",
+        "",
+        weight,
+        f"Both are probably the same person as #{through_id}",
+        "good",
+        is_transitive=True,
     )
 
 

@@ -94,7 +94,7 @@ def _file_rows(text: str) -> tuple[list[_FileRow], list[PairFileProblem]]:
     except csv.Error as error:
         raise _invalid(f"Line {reader.line_num:,} cannot be read as CSV: {error}.") from error
     if not rows and not problems:
-        raise _invalid("The file holds no pairs. Write one a line: winner, loser.")
+        raise _invalid("The file has no pairs. Write one per line: winner, loser.")
     return rows, problems
 
 

@@ -68,7 +68,7 @@ def _no_reset(calls: Sequence[RecordedCall]) -> Flag | None:
         "missing_reset",
         f"{len(users)} people on one browser",
         "Calls of this browser carry different userIds under one anonymousId. Nobody is merged, but what was done"
-        " between two logins counts for whoever was there before.",
+        " between two logins counts for the person who was logged in before.",
         "Call reset() when somebody logs out.",
         len(users),
         is_bad=True,
@@ -84,7 +84,7 @@ def _identifier_in_update(calls: Sequence[RecordedCall]) -> Flag | None:
         "identifier_in_update",
         "An identifier is sent as a plain value",
         f"It looks like an e-mail or an id, but identifies nobody there ({', '.join(where[:3])}). The visitor stays"
-        " anonymous, and a second profile is made elsewhere.",
+        " anonymous and gets a second profile elsewhere.",
         "Send it by identify, as traits.email or userId.",
         len(matching),
         is_bad=True,
@@ -99,7 +99,7 @@ def _no_cart_id(calls: Sequence[RecordedCall]) -> Flag | None:
     return Flag(
         "no_cart_id",
         "Cart events without a cart_id",
-        f"{names} came without one. Repeated cart events cannot be told apart, and an old cart never ends.",
+        f"{names} came without one. Repeated cart events cannot be recognized, and an old cart is never closed.",
         "Send the same cart_id with every event of one cart, from the first product to the order.",
         len(matching),
     )
@@ -118,7 +118,7 @@ def _mixed_sku(calls: Sequence[RecordedCall]) -> Flag | None:
     return Flag(
         "mixed_sku",
         "One property, several names",
-        f"The product is called {' and '.join(sorted(spellings))}. Filters by one of them miss the rest.",
+        f"The product is called {' and '.join(sorted(spellings))}. A filter by one of these names misses the others.",
         "Send “sku” everywhere, or make the others its aliases in the event's schema.",
         sum(used[name] for name in spellings),
     )
@@ -136,8 +136,8 @@ def _late_identify(calls: Sequence[RecordedCall]) -> Flag | None:
     return Flag(
         "late_identify",
         "Identified only after the purchase",
-        "The order arrived from an anonymous visitor; who it was came later. Whatever looks at the order at once,"
-        " such as a confirmation, finds nobody.",
+        "The order arrived from an anonymous visitor; who it was came later. Whatever reads the order at once,"
+        " such as a confirmation e-mail, finds nobody.",
         "Call identify as soon as the e-mail is known, before Order Completed.",
         1,
     )
@@ -150,7 +150,7 @@ def _skewed(calls: Sequence[RecordedCall]) -> Flag | None:
     return Flag(
         "skewed_clock",
         "The clock of this device is wrong",
-        "Times were corrected by the moment of sending; they are as right as can be told.",
+        "Times were corrected by the time of sending, as well as possible.",
         "Nothing to change, unless every device shows this: then the server's own clock is wrong.",
         len(matching),
     )
@@ -165,7 +165,7 @@ def _rejected(calls: Sequence[RecordedCall]) -> Flag | None:
         "rejected",
         f"{len(matching)} call{'' if len(matching) == 1 else 's'} rejected",
         " ".join(reasons[:3]),
-        "Correct what the page sends; what was rejected waits in the inbox and can be repaired and replayed.",
+        "Correct what the page sends; what was rejected waits under Rejected and can be repaired and replayed.",
         len(matching),
         is_bad=True,
     )
@@ -262,7 +262,7 @@ def _calls_seen(source: Source, seen: set[str], identified: list[Event]) -> list
     )
     checks = []
     if source.channel == Source.Channel.WEB:
-        text = "Call page() on every page, so that a visit is seen even when nothing is bought."
+        text = "Call page() on every page, so that a visit is recorded even when nothing is bought."
         checks.append(Check("Page views arrive", "page" in seen, text))
     return [
         *checks,
@@ -277,7 +277,7 @@ def _calls_seen(source: Source, seen: set[str], identified: list[Event]) -> list
         Check(
             "Identify brings an e-mail",
             with_email if identified else None,
-            "Put the e-mail into the traits: it joins the person to what import files know of them.",
+            "Put the e-mail into the traits: it connects the visitor with the person your imports know.",
         ),
     ]
 
@@ -291,7 +291,7 @@ def _shop(names: set[str], carts: list[Event]) -> list[Check]:
             (missing == 0) if carts else None,
             f"{missing:,} of the newest {len(carts):,} cart events have none."
             if missing
-            else "With it repeated events drop and old carts end by themselves.",
+            else "With it, repeated events are dropped and old carts are closed automatically.",
         ),
         Check(
             "Orders arrive",
@@ -317,7 +317,9 @@ def _keys(source: Source) -> list[Check]:
     fresh = oldest is not None and timezone.now() - oldest < KEY_AGE
     checks = []
     if any(key.kind == WriteKey.Kind.WEB for key in keys):
-        text = "Name the addresses of your site in the settings; else any page may write with the public key."
-        checks.append(Check("Origins are set", bool(source.allowed_origins), text))
-    text = "Rotate keys at least every six months: the old one works on while the new one is put in place."
+        text = "List the addresses of your site in the settings; otherwise any page can send data with the public key."
+        checks.append(Check("Web addresses are set", bool(source.allowed_origins), text))
+    text = (
+        "Rotate keys at least every six months: the old one keeps working while you put the new one in place."
+    )
     return [*checks, Check("Keys are fresh", fresh if keys else None, text)]

@@ -133,7 +133,7 @@ def _faults_of(mode: str, description: str) -> list[Fault]:
     faults: list[Fault] = []
     if mode and mode not in Source.SchemaMode.values:
         known_modes = ", ".join(Source.SchemaMode.values)
-        message = f"The mode is one of {known_modes}, or empty for “as the source says”."
+        message = f"The mode is one of {known_modes}, or empty for the source's setting."
         faults.append({"field": "mode", "value": mode, "message": message})
     if len(description) > 5000:
         message = f"At most 5,000 characters; this has {len(description):,}."
