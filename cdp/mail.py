@@ -148,7 +148,7 @@ def _put_off(mail: Mail, reason: str) -> None:
     mail.problem = reason
     if Mail.objects.filter(pk=mail.pk, created_at__lt=Now() - KEEP_TRYING).exists():
         mail.state = Mail.State.FAILED
-        mail.problem = f"Given up after 24 hours. {reason}"
+        mail.problem = f"Not sent: tried for 24 hours. {reason}"
         return
     pause = min(_FIRST_PAUSE * 2 ** min(mail.attempts - 1, 10), _LONGEST_PAUSE)
     mail.next_at = Now() + pause
@@ -160,7 +160,7 @@ def _deliver(mail: Mail, connection: BaseEmailBackend) -> None:
         message = _compose(mail, connection)
         message.message()  # headers that cannot be written show here, before the server is bothered
     except ValueError as problem:
-        raise _Refused(f"The mail could not be put together: {problem}") from problem
+        raise _Refused(f"The mail could not be created: {problem}") from problem
     try:
         connection.open()
         message.send()

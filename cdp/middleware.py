@@ -162,7 +162,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         500,
         "error",
         "Something went wrong",
-        "This was our fault and has been noted. Nothing you sent was half saved; please try again.",
+        "This was an error of the system and has been logged. Nothing was saved in part; please try again.",
     )
 
 

@@ -170,6 +170,6 @@ PROVIDER = Provider(
     not_personal=NOT_PERSONAL,
     sections={
         "access": Section("Who looked at or changed the data.", access, order=200),
-        "told_outside": Section("Other systems that were told about changes.", sent_to_systems, order=210),
+        "told_outside": Section("Other systems that were notified of changes.", sent_to_systems, order=210),
     },
 )

@@ -6,6 +6,6 @@ TOPICS = {
     "profile.merged": "Two profiles became one",
     "profile.unmerged": "A merge was undone",
     "profile.deleted": "A person was deleted",
-    "profile.restored": "A deleted person was brought back",
-    "source.changed": "A source began to send something else",
+    "profile.restored": "A deleted person was restored",
+    "source.changed": "A source changed what it sends",
 }

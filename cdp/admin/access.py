@@ -70,7 +70,7 @@ class ApiKeyAdmin(CdpModelAdmin):
     page_sub = "One key for each system, with no more rights than it needs."
     empty = (
         "No API keys yet",
-        "Make one for each system that sends or reads people.",
+        "Create one for each system that sends or reads people.",
         "admin:cdp_apikey_add",
         "Create an API key",
     )
@@ -89,7 +89,7 @@ class ApiKeyAdmin(CdpModelAdmin):
     def scopes_display(self, key: ApiKey) -> str:
         return "everything" if set(key.scopes) == set(SCOPES) else ", ".join(key.scopes)
 
-    @admin.display(description="Made")
+    @admin.display(description="Created")
     def created(self, key: ApiKey) -> str:
         return ago(key.created_at)
 

@@ -117,8 +117,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "A profile’s number or #number, a subject like import:7, a name, an action, or a request’s id."
     )
     page_title = "Audit log"
-    page_sub = "Everything anybody did or looked at. Entries are only ever added, and each is chained to the one before."
-    empty = ("Nothing yet", "Logins, changes, merges, exports and looks at people show up here.")
+    page_sub = "Everything anybody did or viewed. Entries are only ever added; a checksum over each and the one before shows any change."
+    empty = ("Nothing yet", "Logins, changes, merges, exports and views of people are listed here.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

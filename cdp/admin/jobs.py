@@ -37,7 +37,7 @@ class JobAdmin(ReadOnlyAdmin):
     page_sub = "Long work runs in the background; you can leave a page and come back."
     empty = (
         "No jobs yet",
-        "Imports, exports and changes to many people at once show up here while they run.",
+        "Imports, exports and changes to many people at once are listed here.",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:

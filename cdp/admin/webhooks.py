@@ -38,7 +38,7 @@ class WebhookForm(forms.ModelForm):
     topics = forms.MultipleChoiceField(
         choices=[(topic, f"{topic} · {description}") for topic, description in webhooks.TOPICS.items()],
         widget=forms.CheckboxSelectMultiple,
-        label="Tell about",
+        label="Send messages about",
         error_messages={"required": "Choose at least one topic."},
     )
 
@@ -63,10 +63,10 @@ class WebhookAdmin(CdpModelAdmin):
     ordering = ("name",)
     actions = None
     page_title = "Webhooks"
-    page_sub = "Other systems that are told when people change. Every message is signed."
+    page_sub = "Other systems that get a message when people change. Every message is signed."
     empty = (
         "No webhooks yet",
-        "Add the address of a system that wants to know when people are added, changed or merged.",
+        "Add the address of a system that should know when people are added, changed or merged.",
         "admin:cdp_webhook_add",
         "Add a webhook",
     )
@@ -84,7 +84,7 @@ class WebhookAdmin(CdpModelAdmin):
     def url_display(self, webhook: Webhook) -> SafeString:
         return format_html('<span class="clip" title="{}">{}</span>', webhook.url, webhook.url)
 
-    @admin.display(description="Tells about")
+    @admin.display(description="Sends messages about")
     def topics_display(self, webhook: Webhook) -> str:
         return "everything" if set(webhook.topics) >= set(webhooks.TOPICS) else ", ".join(webhook.topics)
 
@@ -92,7 +92,7 @@ class WebhookAdmin(CdpModelAdmin):
     def last_delivery(self, webhook: Any) -> SafeString | str:
         return ago(webhook.last_delivered_at) or "never"
 
-    @admin.display(description="Trouble")
+    @admin.display(description="Problem")
     def trouble(self, webhook: Any) -> SafeString | str:
         if not webhook.has_dead:
             return ""
@@ -129,9 +129,9 @@ class WebhookAdmin(CdpModelAdmin):
         webhook = self._webhook(request, webhook_id)
         sent = webhooks.send_test(webhook_id=webhook.pk, actor=Actor.of_request(request))
         if sent.state == Delivery.State.DELIVERED:
-            messages.success(request, f"{webhook.name} took the test and answered {sent.status}.")
+            messages.success(request, f"{webhook.name} received the test and answered {sent.status}.")
         else:
-            messages.error(request, f"{webhook.name} did not take the test. {sent.problem}")
+            messages.error(request, f"{webhook.name} did not accept the test. {sent.problem}")
         return redirect("admin:cdp_webhook_change", webhook.pk)
 
     def secret_view(self, request: HttpRequest, webhook_id: int) -> HttpResponse:
@@ -139,7 +139,7 @@ class WebhookAdmin(CdpModelAdmin):
         webhook.secret = new_secret()
         webhook.save(update_fields=["secret"])
         audit.record("webhook.secret", actor=Actor.of_request(request), subject=f"webhook:{webhook.pk}")
-        messages.success(request, "There is a new secret. What is sent from now on is signed with it.")
+        messages.success(request, "The secret is new. Messages sent from now on are signed with it.")
         return redirect("admin:cdp_webhook_change", webhook.pk)
 
     def _webhook(self, request: HttpRequest, webhook_id: int) -> Webhook:
@@ -161,7 +161,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     actions: Any = ("replay_selected",)
     page_title = "Deliveries"
     page_sub = "Messages to webhooks, newest first. After ten tries over two days a message is given up."
-    empty = ("No deliveries yet", "Messages show up here once a webhook listens and something happens.")
+    empty = ("No deliveries yet", "Messages are listed here once a webhook is set up and a person changes.")
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("cdp.change_delivery")

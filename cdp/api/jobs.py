@@ -141,7 +141,7 @@ class Steer(JobApi):
         job = self.job()
         if not (self.is_own(job) or self.actor.can("cdp.change_job")):
             raise PermissionDenied(
-                "Only whoever started a job, or somebody with the right to change jobs, may do this."
+                "Only the person who started a job, or somebody with the right to change jobs, may do this."
             )
         type(self).verb(job_id=job.pk, actor=self.actor)
         audit.record(f"job.{self.name}", actor=self.actor, subject=f"job:{job.pk}")

@@ -74,7 +74,7 @@ limit the answer is a 429 with `Retry-After`.
 """
 _CHAPTERS = {
     "Profiles": "People and what belongs to them.",
-    "Merging": "Joining two profiles that are one person, and taking it back.",
+    "Merging": "Merging two profiles of one person, and undoing it.",
     "Imports": "Files: upload, plan, apply, undo.",
     "Duplicates": "Who may be one person, what was decided, and which sources make duplicates.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",

@@ -84,9 +84,7 @@ def _from_api_exception(exc: exceptions.APIException) -> Response:
     errors = list(getattr(exc, "problems", []))
     if isinstance(exc, exceptions.ValidationError):
         errors = list(_flatten(exc.detail, ""))
-        detail = (
-            errors[0]["message"] if len(errors) == 1 else f"{len(errors)} values cannot be taken as they are."
-        )
+        detail = errors[0]["message"] if len(errors) == 1 else f"{len(errors)} values are not valid."
         return _response(exc.status_code, detail, code="invalid", errors=errors, headers=headers)
     code = str(getattr(exc.detail, "code", exc.default_code))
     return _response(exc.status_code, str(exc.detail), code=code, errors=errors, headers=headers)

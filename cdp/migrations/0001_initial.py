@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(help_text='Which system uses this key, for example “shop backend”.', max_length=100)),
-                ('prefix', models.CharField(editable=False, help_text='The first characters, to tell keys apart.', max_length=12)),
+                ('prefix', models.CharField(editable=False, help_text='The first characters, to recognize the key.', max_length=12)),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True)),
                 ('scopes', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), default=list, size=None)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('queued', 'Waiting to be sent'), ('sent', 'Sent'), ('kept', 'Kept in the local mailbox'), ('failed', 'Failed')], default='queued', max_length=10)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('next_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Not tried again before.')),
-                ('problem', models.TextField(blank=True, help_text='What the mail server said last.')),
+                ('problem', models.TextField(blank=True, help_text='The mail server's last answer.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='mails', to='cdp.job')),

@@ -16,7 +16,7 @@ class ApiKey(models.Model):
         max_length=100, help_text="Which system uses this key, for example “shop backend”."
     )
     prefix = models.CharField(
-        max_length=12, editable=False, help_text="The first characters, to tell keys apart."
+        max_length=12, editable=False, help_text="The first characters, to recognize the key."
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=30), default=list)

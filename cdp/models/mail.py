@@ -21,7 +21,7 @@ class Mail(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(db_default=Now(), help_text="Not tried again before.")
-    problem = models.TextField(blank=True, help_text="What the mail server said last.")
+    problem = models.TextField(blank=True, help_text="The mail server's last answer.")
     job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, blank=True, related_name="mails")
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)

@@ -45,7 +45,7 @@ _FILTERS = [
     ),
     OpenApiParameter("tier", str, enum=Tier.values, description="How sure; every tier when absent."),
     OpenApiParameter("min_score", float, description="In bits, at least."),
-    OpenApiParameter("profile", str, description="Pairs of one person: an id or type:value."),
+    OpenApiParameter("profile", str, description="Pairs with this person: an id or type:value."),
     OpenApiParameter("source", str, description="Name or id of the source that made the later profile."),
 ]
 DECISIONS_OF_CASES = ("merge", "separate", "block", "share")
@@ -55,7 +55,7 @@ class ReasonRow(serializers.Serializer[Any]):
     field = serializers.CharField(help_text="Empty for what two fields say together.")
     a = serializers.CharField()
     b = serializers.CharField()
-    weight = serializers.FloatField(help_text="In bits; above 0 speaks for one person.")
+    weight = serializers.FloatField(help_text="In bits; above 0 suggests one person.")
     text = serializers.CharField()
 
 
@@ -65,9 +65,11 @@ class PairRow(serializers.Serializer[Any]):
     b = serializers.IntegerField(help_text="The surviving profile.")
     tier = serializers.CharField(help_text=", ".join(Tier.values))
     score = serializers.FloatField(help_text="In bits: 0 is as likely as not, one more doubles the odds.")
-    probability = serializers.FloatField(help_text="By the line learned from this base's decisions.")
+    probability = serializers.FloatField(help_text="By the calibration learned from the decisions made here.")
     reasons = ReasonRow(many=True)
-    rule = serializers.CharField(help_text="What makes it certain, or forbids a merge; a sentence, or empty.")
+    rule = serializers.CharField(
+        help_text="What makes it certain or rules out a merge, as a sentence; or empty."
+    )
     verdict = serializers.CharField(help_text=", ".join(DuplicatePair.Verdict.values))
     through = serializers.IntegerField(
         allow_null=True,
@@ -404,7 +406,7 @@ class CaseDecide(PersonalDataView):
         if decision == "merge":
             self.require("profiles.merge_profile")
             if not body.get("winner_id"):
-                raise Invalid([{"field": "winner_id", "value": None, "message": "Say who survives."}])
+                raise Invalid([{"field": "winner_id", "value": None, "message": "Name the profile to keep."}])
             return merge_case(
                 case_id=pk,
                 winner_id=body["winner_id"],
@@ -419,5 +421,5 @@ class CaseDecide(PersonalDataView):
             return block_shared(case_id=pk, actor=self.actor)
         if decision == "share":
             return leave_shared(case_id=pk, actor=self.actor)
-        message = f"Decide {', '.join(DECISIONS_OF_CASES)}; “{decision}” is none of them."
+        message = f"The decision is one of {', '.join(DECISIONS_OF_CASES)}, not “{decision}”."
         raise Invalid([{"field": "decision", "value": decision, "message": message}])

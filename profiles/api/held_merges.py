@@ -23,7 +23,11 @@ from profiles.tracking.pending.reopen_held import reopen_held_merge
 
 _FILTERS = [
     OpenApiParameter(
-        "state", str, enum=[DECIDED, ALL, *HeldMerge.State.values], default=OPEN, description="Which joins."
+        "state",
+        str,
+        enum=[DECIDED, ALL, *HeldMerge.State.values],
+        default=OPEN,
+        description="Which waiting merges.",
     ),
     OpenApiParameter("source", str, description="Name or id of a source."),
 ]
@@ -37,9 +41,9 @@ class HeldMergeRow(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]
     type = serializers.CharField()
     value = serializers.CharField()
-    profile_id = serializers.IntegerField(help_text="Where the call went; the surviving profile.")
+    profile_id = serializers.IntegerField(help_text="The profile the call was about; the surviving one.")
     other_id = serializers.IntegerField(help_text="The profile that the value identified; the surviving one.")
-    people = serializers.IntegerField(help_text="How many profiles the value identified by then.")
+    people = serializers.IntegerField(help_text="How many people had the value by then.")
     count = serializers.IntegerField(help_text="How often a call would have merged them.")
     created_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
@@ -50,7 +54,7 @@ class DecidedAnswer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     state = serializers.CharField()
     decided = serializers.ListField(
-        child=serializers.IntegerField(), help_text="Every join that was decided along with it."
+        child=serializers.IntegerField(), help_text="Every waiting merge that was decided with it."
     )
     message = serializers.CharField()
     profile_id = serializers.IntegerField(
@@ -60,13 +64,11 @@ class DecidedAnswer(serializers.Serializer[Any]):
 
 class ReopenedAnswer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
-    state = serializers.CharField(
-        help_text="open; or dismissed, when it waits already as a newer held_merge."
-    )
+    state = serializers.CharField(help_text="open; or dismissed, when it already waits as a newer one.")
     was = serializers.CharField(help_text="What had been decided.")
     reopened = serializers.ListField(
         child=serializers.IntegerField(),
-        help_text="Every join that waits again, those decided along with it too.",
+        help_text="Every merge that waits again, also those decided with it.",
     )
     message = serializers.CharField()
     profile_id = serializers.IntegerField(

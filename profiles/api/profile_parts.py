@@ -173,7 +173,7 @@ class Tag(PersonalDataView):
     @extend_schema(
         operation_id="tagProfile",
         tags=["Profiles"],
-        summary="Put a tag on",
+        summary="Add a tag",
         parameters=[schema.REF, schema.TAG],
         request=None,
         responses={200: schema.Tagged},
@@ -188,7 +188,7 @@ class Tag(PersonalDataView):
     @extend_schema(
         operation_id="untagProfile",
         tags=["Profiles"],
-        summary="Take a tag off",
+        summary="Remove a tag",
         parameters=[schema.REF, schema.TAG],
         responses={204: None},
     )
@@ -248,7 +248,7 @@ class IdentifierDetail(PersonalDataView):
     @extend_schema(
         operation_id="attachIdentifier",
         tags=["Profiles"],
-        summary="Give an identifier",
+        summary="Add an identifier",
         parameters=[schema.REF, *schema.IDENTIFIER_PATH],
         request=AttachBody,
         responses={200: schema.Identifier, 201: schema.Identifier},
@@ -271,7 +271,7 @@ class IdentifierDetail(PersonalDataView):
     @extend_schema(
         operation_id="detachIdentifier",
         tags=["Profiles"],
-        summary="Take an identifier away",
+        summary="Remove an identifier",
         parameters=[schema.REF, *schema.IDENTIFIER_PATH],
         responses={204: None},
     )
@@ -310,7 +310,7 @@ class ConfirmWaiting(PersonalDataView):
     @extend_schema(
         operation_id="confirmWaitingIdentifier",
         tags=["Profiles"],
-        summary="Confirm an identifier at whoever waits for it",
+        summary="Confirm an identifier of the person it waits for",
         request=ConfirmBody,
         responses={200: schema.ConfirmAnswer},
     )

@@ -206,7 +206,7 @@ class Restore(PersonalDataView):
     @extend_schema(
         operation_id="restoreProfile",
         tags=["Profiles"],
-        summary="Bring a deleted person back",
+        summary="Restore a deleted person",
         parameters=[schema.REF],
         request=None,
         responses={200: schema.RestoredProfile},

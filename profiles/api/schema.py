@@ -33,7 +33,7 @@ class Identifier(Doc):
 
 class ConfirmAnswer(Doc):
     outcome = serializers.CharField(help_text="applied, merged, conflict or unchanged")
-    merged = serializers.BooleanField(help_text="Whether two profiles were joined.")
+    merged = serializers.BooleanField(help_text="Whether two profiles were merged.")
     message = serializers.CharField()
     profile_id = serializers.IntegerField(help_text="The surviving profile.")
     identifier = Identifier()
@@ -112,7 +112,7 @@ class Profile(Doc):
 class TakenIdentifier(Doc):
     type = serializers.CharField()
     value = serializers.CharField()
-    profile_id = serializers.IntegerField(help_text="Whom it identifies by now.")
+    profile_id = serializers.IntegerField(help_text="The person it identifies now.")
 
 
 class RestoredProfile(Profile):

@@ -153,7 +153,7 @@ class AlarmList(PersonalDataView):
     @extend_schema(
         operation_id="listSourceAlarms",
         tags=["Duplicates"],
-        summary="Sources that began to send something else",
+        summary="Sources that changed what they send",
         parameters=[
             OpenApiParameter("acknowledged", bool, description="Only read ones, or only unread ones."),
             OpenApiParameter("source", int, description="Id of a source."),

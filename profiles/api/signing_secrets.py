@@ -30,7 +30,7 @@ class SecretRow(serializers.Serializer[Any]):
     prefix = serializers.CharField(help_text="How it begins.")
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the hour.")
-    old = OldSecretRow(allow_null=True, help_text="The one before, while it is taken as well.")
+    old = OldSecretRow(allow_null=True, help_text="The previous one, while it is still accepted.")
     secret = serializers.CharField(required=False, help_text="In the answer to a rotation only.")
 
 
@@ -39,7 +39,7 @@ class RotateSecretBody(StrictSerializer):
         required=False,
         allow_null=True,
         default=OVERLAP_DAYS,
-        help_text="How long the old secret is taken: 0 to 365; null until it is revoked.",
+        help_text="How long the old secret is accepted, in days: 0 to 365; null: until it is revoked.",
     )
 
 

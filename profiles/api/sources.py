@@ -83,7 +83,9 @@ class WriteKeyBody(StrictSerializer):
 
 class RotateBody(StrictSerializer):
     overlap_hours = serializers.IntegerField(
-        required=False, default=OVERLAP_HOURS, help_text="How long the old key works on: 0 to 720."
+        required=False,
+        default=OVERLAP_HOURS,
+        help_text="How long the old key keeps working, in hours: 0 to 720.",
     )
 
 

@@ -176,7 +176,7 @@ class PairWhyFix(_WhyFix):
     )
     def post(self, request: Request, pair_id: int) -> Response:
         """With `dry_run=true` answers with `steps` and the preview of the merge. Fixes that join need the scope merge,
-        those that add an identifier profiles:write, too. Every join can be undone.
+        those that add an identifier profiles:write, too. Every merge can be undone.
         """
         return self.fix(profiles_of_pair(pair_id))
 

@@ -44,7 +44,7 @@ def better_of(a: Profile, b: Profile) -> Suggestion:
     ):
         if rank(winner)[position] != rank(loser)[position]:
             return Suggestion(winner.pk, loser.pk, reason)
-    return Suggestion(winner.pk, loser.pk, "it was here first")
+    return Suggestion(winner.pk, loser.pk, "it was added first")
 
 
 def suggest_winners(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

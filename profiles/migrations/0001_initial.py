@@ -435,7 +435,7 @@ class Migration(migrations.Migration):
                 ('adopts_attributes', models.BooleanField(default=True, help_text='Off: unknown traits are stored only with their event.', verbose_name='unknown traits become attributes')),
                 ('allowed_origins', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=200), blank=True, default=list, help_text='Sites whose pages may send data with its browser keys, like https://shop.example.com; empty for any.', size=None)),
                 ('schema_mode', models.CharField(choices=[('observe', 'Observe: store the event, report nothing'), ('warn', 'Warn: store the event, report what is wrong'), ('quarantine', 'Quarantine: keep the event under Rejected until it is repaired'), ('reject', 'Reject: reject the event; it can still be repaired under Rejected')], default='observe', max_length=10, verbose_name='events that break their schema')),
-                ('merges_per_hour', models.PositiveIntegerField(default=1000, help_text='More than this wait for a decision.', verbose_name='automatic merges an hour')),
+                ('merges_per_hour', models.PositiveIntegerField(default=1000, help_text='More than this wait for a decision.', verbose_name='automatic merges per hour')),
                 ('hash_secret', models.CharField(default=profiles.models.definition.new_secret, editable=False, max_length=64)),
                 ('hash_secret_since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('hash_secret_used_at', models.DateTimeField(editable=False, help_text='To the hour.', null=True)),
@@ -714,7 +714,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('web', 'Web: public, visible in pages'), ('server', 'Server: secret')], max_length=6)),
-                ('prefix', models.CharField(editable=False, help_text='The first characters, to tell keys apart.', max_length=12)),
+                ('prefix', models.CharField(editable=False, help_text='The first characters, to recognize the key.', max_length=12)),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('last_used_at', models.DateTimeField(blank=True, help_text='To the hour.', null=True)),

@@ -79,7 +79,7 @@ class Source(models.Model):
         default=SchemaMode.OBSERVE,
     )
     merges_per_hour = models.PositiveIntegerField(
-        "automatic merges an hour",
+        "automatic merges per hour",
         default=1000,
         help_text="More than this wait for a decision.",
     )
@@ -114,7 +114,7 @@ class WriteKey(models.Model):
     source = models.ForeignKey(Source, models.CASCADE, related_name="write_keys")
     kind = models.CharField(max_length=6, choices=Kind)
     prefix = models.CharField(
-        max_length=12, editable=False, help_text="The first characters, to tell keys apart."
+        max_length=12, editable=False, help_text="The first characters, to recognize the key."
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

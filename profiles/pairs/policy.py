@@ -56,7 +56,7 @@ def _audited(name: str, old: Any, new: Any) -> list[Any]:
 def _reader(name: str) -> Callable[[Any], Any]:
     readers = {"auto_merge": _switch, "auto_merge_cap": _cap, "report_to": _addresses}
     if name not in readers:
-        raise ValueError(f"“{name}” is no rule for duplicates. There are {', '.join(readers)}.")
+        raise ValueError(f"“{name}” is not a rule for duplicates. The rules are {', '.join(readers)}.")
     return readers[name]
 
 
@@ -68,7 +68,7 @@ def _switch(raw: Any) -> bool:
 
 def _cap(raw: Any) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_PER_HOUR:
-        raise ValueError(f"Merge at least 1 and at most {MAX_PER_HOUR:,} pairs an hour.")
+        raise ValueError(f"Merge at least 1 and at most {MAX_PER_HOUR:,} pairs per hour.")
     return raw
 
 
@@ -86,5 +86,5 @@ def _addresses(raw: Any) -> list[str]:
         try:
             validate_email(address)
         except ValidationError:
-            raise ValueError(f"“{address}” is no e-mail address.") from None
+            raise ValueError(f"“{address}” is not an e-mail address.") from None
     return addresses

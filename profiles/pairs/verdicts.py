@@ -31,7 +31,7 @@ def set_verdict(*, a_id: int, b_id: int, verdict: str, actor: Actor) -> Duplicat
     Raises NotFound, RuleForbids when both are one person already.
     """
     if verdict not in (Verdict.OPEN, Verdict.LATER, Verdict.NOT_DUPLICATE):
-        raise RuleForbids(f"“{verdict}” is no verdict to set: write open, later or not_duplicate.")
+        raise RuleForbids(f"“{verdict}” cannot be set as a verdict: write open, later or not_duplicate.")
     roots = graph.roots_of([a_id, b_id])
     for wanted in (a_id, b_id):
         if wanted not in roots:

@@ -7,9 +7,9 @@ the veto of a stored pair.
 from __future__ import annotations
 
 VETO_TEXTS = {
-    "first_names": "Their first names are known and unlike: two people.",
-    "birth_dates": "Their birth dates are more than a slip apart: two people.",
-    "identifiers": "They hold different values of an identifier of which a person has one.",
+    "first_names": "Their first names are known and different: two people.",
+    "birth_dates": "Their birth dates differ by more than a typing mistake: two people.",
+    "identifiers": "They have different values of an identifier of which a person has only one.",
     "minor": "One is a minor and the other is not.",
 }
 

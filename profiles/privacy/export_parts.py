@@ -330,7 +330,7 @@ SECTIONS = {
         "Browsers that several people used: when they were this person's.", browsers, order=120
     ),
     "held_joins": Section(
-        "When a value seemed to join the person with somebody else.", held_joins, order=130
+        "When a value would have merged the person with another person.", held_joins, order=130
     ),
     "notes": Section("Remarks staff wrote.", notes, order=140),
     "messages": Section("Messages sent to the person.", messages, order=150),

@@ -79,7 +79,7 @@ def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
             " other programs can read as well (Article 20)."
         ),
         "how_to_read_it": (
-            "Each part below has a name. Times are in UTC. A source is the door a value came through: staff, an"
+            "Each part below has a name. Times are in UTC. A source is where a value came from: staff, an"
             " import file, a website, another system. If this person was known under several records that were"
             " merged into one, all of them are included, each with its own values."
         ),

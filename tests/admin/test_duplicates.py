@@ -180,7 +180,7 @@ def test_merge_goes_on_to_the_next_and_can_be_undone(client_of_sam: Client) -> N
     assert f"#{first.a_id} was merged into #{first.b_id}." in page
     assert reverse("admin:profiles_merge_undo", args=[merge.pk]) in page
     apart = shown(send(client_of_sam, second, "not_duplicate"))
-    assert f'are remembered as not duplicates. <a href="{review(second)}">Undo…</a>' in apart
+    assert f'are marked as not duplicates. <a href="{review(second)}">Undo…</a>' in apart
     assert "Undo: ask about them again" in shown(client_of_sam.get(review(second)))
     page = shown(send(client_of_sam, third, "later"))
     assert "Nothing is left to review here." in page

@@ -92,7 +92,7 @@ def test_from_a_file_to_the_report_and_back(as_user: AsUser, dan: User, by_staff
     # What the page before promised: who is back, and what stays.
     assert report.count('data-label="State">undone<') == 2
     assert "Left out, or not fully undone" in report
-    assert "undone, but for what was changed since" in report
+    assert "undone, except for what was changed since" in report
     assert "Stays: city (changed by ada on " in report
     file = client.get(address("left_csv", batch))
     lines = b"".join(file).decode("utf-8-sig").splitlines()  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_lines_that_name_nobody_are_shown_and_left_out_only_when_asked(as_user: 
     refused = upload(client, text)
     assert refused.status_code == 400
     shown = refused.content.decode()
-    assert "“nobody@example.com” leads to nobody." in shown
+    assert "“nobody@example.com” matches nobody." in shown
     assert "1 problem." in shown
     assert not MergeBatch.objects.exists()
     assert upload(client, text, rest="skip").status_code == 302

@@ -388,7 +388,7 @@ def test_suggested_duplicates(client_of_ada: Client, ann: Profile) -> None:
         client_of_ada, "verdict", ann.pk, pair.pk, verdict="not_duplicate"
     )
     assert "Hanna" not in text(client_of_ada, url("change", ann.pk))
-    assert "is no verdict to set" in post(client_of_ada, "verdict", ann.pk, pair.pk, verdict="merged")
+    assert "cannot be set as a verdict" in post(client_of_ada, "verdict", ann.pk, pair.pk, verdict="merged")
 
 
 def test_the_gdpr_export_is_a_file(client_of_ada: Client, ann: Profile) -> None:

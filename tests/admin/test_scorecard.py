@@ -249,7 +249,7 @@ def test_the_rules_are_set_on_one_page(dan: User, as_user: Login) -> None:
 
 def test_rules_that_cannot_be_are_told_beside_their_field(dan: User, as_user: Login) -> None:
     page = as_user(dan).post(RULES, {"auto_merge_cap": "5", "report_to": "nobody"})
-    assert "“nobody” is no e-mail address." in words(page)
+    assert "“nobody” is not an e-mail address." in words(page)
     page = as_user(dan).post(RULES, {"auto_merge_cap": "0"})
     assert "greater than or equal to 1" in words(page)
     assert not DuplicatePolicy.objects.exists()

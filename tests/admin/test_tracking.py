@@ -297,7 +297,7 @@ def test_keys_are_made_rotated_and_revoked(dan: User, as_user: Login) -> None:
     assert f"{old.prefix}…" in turned
     assert "works on until" in turned
     twice = client.post(source_url("key_rotate", source, old.pk), {"overlap_hours": "1"}, follow=True)
-    assert f"Key {old.prefix}… was rotated already; its successor can be." in text(twice)
+    assert f"Key {old.prefix}… was already rotated; rotate the newer key instead." in text(twice)
     gone = client.post(source_url("key_revoke", source, old.pk), follow=True)
     assert f"Key {old.prefix}… is revoked. Calls with it are refused within five seconds." in text(gone)
     assert "1 ended" in text(gone)
@@ -328,7 +328,7 @@ def test_settings(dan: User, as_user: Login) -> None:
     for sent, said in (
         (
             {"allowed_origins": "ftp://shop"},
-            "“ftp://shop” is no web address. Write it like https://shop.example.com.",
+            "“ftp://shop” is not a web address. Write it like https://shop.example.com.",
         ),
         ({"name": "web"}, "There is a source “web” already."),
         ({"schema_mode": "odd"}, "Select a valid choice. odd is not one of the available choices."),

@@ -114,7 +114,7 @@ def test_one_person_is_told_on_the_card(client_of_sam: Client) -> None:
 def test_not_duplicates_and_back(client_of_sam: Client) -> None:
     expected = CAUSES["shared_device"]()
     done = client_of_sam.post(url(expected), {"code": "keep_apart"}, follow=True)
-    assert "Remembered: these are two people." in shown(done)
+    assert "Saved: these are two people." in shown(done)
     assert DuplicatePair.objects.get().verdict == "not_duplicate"
     page = shown(client_of_sam.get(url(expected)))
     assert "Decided: not duplicates" in page

@@ -154,9 +154,9 @@ def test_cases(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     merger = with_scopes("merge", name="merger")
     url = f"duplicate-cases/{people['id']}/"
     state = merger.get(url).data["state_hash"]
-    assert refusal(merger.post(f"{url}decide/", {"decision": "merge"})) == (400, "Say who survives.")
+    assert refusal(merger.post(f"{url}decide/", {"decision": "merge"})) == (400, "Name the profile to keep.")
     assert refusal(merger.post(f"{url}decide/", {"decision": "join"}))[1] == (
-        "Decide merge, separate, block, share; “join” is none of them."
+        "The decision is one of merge, separate, block, share, not “join”."
     )
     done = merger.post(
         f"{url}decide/", {"decision": "merge", "winner_id": people["members"][1], "state": state}

@@ -188,7 +188,7 @@ def test_rules_that_cannot_be_are_a_400_naming_each(api: Caller) -> None:
     assert answer.status_code == 400
     assert [(one["pointer"], one["message"]) for one in answer.data["errors"]] == [
         ("/auto_merge", "auto_merge is true or false."),
-        ("/auto_merge_cap", "Merge at least 1 and at most 10,000 pairs an hour."),
+        ("/auto_merge_cap", "Merge at least 1 and at most 10,000 pairs per hour."),
     ]
     assert api.patch("duplicate-policy/", {"color": "red"}).status_code == 400
 

@@ -108,7 +108,7 @@ def test_ten_thousand_pairs(report: Callable[..., None], monkeypatch: pytest.Mon
     assert violations() == []
     singly, _ = timed(lambda: [unmerge_profiles(merge_id=pk, **by) for pk in left])
     report(
-        f"{count:,} of them taken back",
+        f"{count:,} of them undone",
         measured=f"{undone:.1f} s ({count / undone:,.0f}/s)",
         limit=f"one by one {singly / alone * count:.0f} s ({alone / singly:.0f}/s)",
         ratio=f"{undone / (singly / alone * count):.2f} ×",

@@ -68,7 +68,7 @@ def test_scan(report: Any, tmp_path: Path) -> None:
     assert DuplicatePair.objects.count() == result["pairs"] + result["through"] > 0
     report(
         f"scan {count:,} people for duplicates: {result['pairs']:,} pairs of {result['candidates']:,} candidates"
-        f" and {result['through']:,} by way of a third, stored",
+        f" and {result['through']:,} through a third profile, stored",
         measured=f"{ours:.1f} s ({parts})",
         limit=f"Splink, same weights, by hand {theirs:.1f} s ({rival['seconds']['predict']:.1f} predicting)",
         ratio=f"{ours / theirs:.2f} ×",

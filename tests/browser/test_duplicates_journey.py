@@ -102,6 +102,6 @@ def test_without_javascript_and_by_tab(visit: Callable[..., Any], sam: User) -> 
     tab_to(seen, "Not a duplicate n")
     with seen.page.expect_navigation():
         seen.page.keyboard.press("Enter")
-    seen.page.get_by_text("are remembered as not duplicates.").wait_for()
+    seen.page.get_by_text("are marked as not duplicates.").wait_for()
     pair.refresh_from_db()
     assert pair.verdict == "not_duplicate"

@@ -44,7 +44,7 @@ def test_a_file_of_pairs(
     seen.check()
     seen.page.set_input_files("#file", str(file))
     seen.page.get_by_role("button", name="Upload and check").click()
-    seen.page.get_by_text("“nobody@example.com” leads to nobody.").wait_for()
+    seen.page.get_by_text("“nobody@example.com” matches nobody.").wait_for()
     shoot(seen, "batch-problems")
     seen.problems.clear()  # the answer's 400 is meant
     seen.check()

@@ -103,7 +103,7 @@ def test_later_and_not_a_duplicate_are_taken_back(pair: DuplicatePair, by_staff:
 
 def test_what_is_no_decision(pair: DuplicatePair, by_staff: dict[str, Any]) -> None:
     with pytest.raises(
-        Invalid, match="“yes” is no verdict to set: write merge, not_duplicate, later or open."
+        Invalid, match="“yes” cannot be set as a verdict: write merge, not_duplicate, later or open."
     ):
         decide(pair_id=pair.pk, verdict="yes", **by_staff)
     with pytest.raises(Invalid, match="A pair can be put off for 1 to 365 days."):
@@ -200,7 +200,7 @@ def test_assigning(pair: DuplicatePair, by_staff: dict[str, Any], sam: User) -> 
     pair.refresh_from_db()
     assert pair.assignee == sam
     guest = User.objects.create(username="guest")
-    with pytest.raises(Invalid, match="Choose somebody who works here."):
+    with pytest.raises(Invalid, match="Choose a member of staff."):
         assign(pair_ids=[pair.pk], user_id=guest.pk, actor=by_staff["actor"])
     assert assign(pair_ids=[pair.pk], user_id=None, actor=by_staff["actor"]) == 1
 
@@ -260,7 +260,7 @@ def test_a_group_of_different_people_is_never_suggested_again(
     case: DuplicateCase, by_staff: dict[str, Any]
 ) -> None:
     done = separate_case(case_id=case.pk, actor=by_staff["actor"])
-    assert done.message == "All 4 are remembered as different people (6 pairs)."
+    assert done.message == "All 4 are marked as different people (6 pairs)."
     assert (scan()["cases"], DuplicatePair.objects.filter(verdict="open").count()) == (0, 0)
 
 

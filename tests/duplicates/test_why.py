@@ -140,7 +140,7 @@ def test_the_sentences_say_where_the_value_is_on_both_sides() -> None:
         " then on."
     )
     assert finding.fix.source.text == (
-        "traits.email of update identifies nobody. Say who it is by identify as soon as it is known."
+        "traits.email of update identifies nobody. Send it by identify as soon as the person is known."
     )
 
 
@@ -281,7 +281,7 @@ def test_a_decision_and_a_lock_come_first_and_are_taken_back(by_staff: By) -> No
 def test_two_people_on_one_device_are_kept_apart(by_staff: By) -> None:
     expected = CAUSES["shared_device"]()
     done = apply_fix(a_id=expected.a, b_id=expected.b, code="keep_apart", **by_staff)
-    assert (done.is_merged, done.message) == (False, "Remembered: these are two people.")
+    assert (done.is_merged, done.message) == (False, "Saved: these are two people.")
     assert DuplicatePair.objects.get().verdict == "not_duplicate"
     assert Merge.objects.count() == 0
 

@@ -43,7 +43,7 @@ def test_what_resolves_to_nothing_is_named(by_staff: dict[str, Any]) -> None:
     )
     assert [(pair.line_no, pair.winner_id, pair.loser_id) for pair in read.pairs] == [(8, ann, ben)]
     assert [(p.line_no, p.column, p.value, p.message) for p in read.problems] == [
-        (2, "loser", "nobody@example.com", "“nobody@example.com” leads to nobody."),
+        (2, "loser", "nobody@example.com", "“nobody@example.com” matches nobody."),
         (
             3,
             "loser",
@@ -54,12 +54,12 @@ def test_what_resolves_to_nothing_is_named(by_staff: dict[str, Any]) -> None:
             4,
             "winner",
             "5",
-            f"“5” leads to 2 people, #{ann} and #{ben}. Write its type in front: customer_id:5.",
+            f"“5” matches 2 people, #{ann} and #{ben}. Write its type in front: customer_id:5.",
         ),
         (5, "", f"#{ann}", "A line has two cells: who survives, and who is merged into them."),
         (6, "winner", "", "The cell is empty. Write an identifier, or # and the profile's number."),
-        (6, "loser", "#0", "“#0” leads to nobody."),
-        (7, "", f"#{ann}, ann@example.com", f"Both lead to profile #{ann}: they are one person already."),
+        (6, "loser", "#0", "“#0” matches nobody."),
+        (7, "", f"#{ann}, ann@example.com", f"Both are profile #{ann}: they are one person already."),
     ]
 
 

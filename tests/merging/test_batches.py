@@ -308,7 +308,10 @@ def test_surprises_are_skipped_and_the_rest_goes_on(by_staff: By) -> None:
     assert [outcome for outcome, _ in said] == ["skipped"] * 4 + ["merged"] + ["skipped"] * 2
     assert said[0][1] == f"Profile #{ann} or #{changed} changed since the preview."
     assert said[1][1] == f"Profile #{deleted} is deleted. Restore it first."
-    assert said[2][1] == f"#{ann} and #{vetoed}: Their birth dates are more than a slip apart: two people."
+    assert (
+        said[2][1]
+        == f"#{ann} and #{vetoed}: Their birth dates differ by more than a typing mistake: two people."
+    )
     assert said[3][1].endswith(f"that #{ann} and #{apart} are not duplicates.")
     assert said[5][1] == f"Profile #{ann} or #{late} changed since the preview."
     assert said[6][1] == f"Profile #{gone} is erased and cannot be merged."

@@ -190,9 +190,12 @@ def test_rules_that_cannot_be_name_every_value(ada: User) -> None:
         )
     assert [(problem["field"], problem["message"]) for problem in refused.value.problems] == [
         ("auto_merge", "auto_merge is true or false."),
-        ("auto_merge_cap", "Merge at least 1 and at most 10,000 pairs an hour."),
-        ("report_to", "“a@b” is no e-mail address."),
-        ("color", "“color” is no rule for duplicates. There are auto_merge, auto_merge_cap, report_to."),
+        ("auto_merge_cap", "Merge at least 1 and at most 10,000 pairs per hour."),
+        ("report_to", "“a@b” is not an e-mail address."),
+        (
+            "color",
+            "“color” is not a rule for duplicates. The rules are auto_merge, auto_merge_cap, report_to.",
+        ),
     ]
     assert not DuplicatePolicy.objects.exists()
     with pytest.raises(Invalid, match="The report goes to at most 20 addresses; these are 21."):

@@ -63,7 +63,7 @@ def test_the_same_within_two_seconds_is_dropped(web: Sender) -> None:
         .distinct()
     )
     assert list(receipt) == [
-        ("duplicate", "The same person did the same to the same cart within two seconds.")
+        ("duplicate", "The same person did the same with the same cart within two seconds.")
     ]
 
 

@@ -134,7 +134,7 @@ def test_two_known_people_are_suggested_and_stay_two(shop: Sender) -> None:
     done = confirm(bob)
     assert (done.outcome, done.merged) == ("conflict", False)
     assert done.message == (
-        f"E-mail {ANN} leads to #{ann.pk}, and two people are never joined by a confirmation."
+        f"E-mail {ANN} belongs to #{ann.pk}, and a confirmation never merges two recognized people."
         f" It was confirmed and kept at #{bob.pk} for contact only."
     )
     assert (state(ann)[0], state(bob)) == (True, (False, True, False))

@@ -157,7 +157,7 @@ def test_what_may_not_be_merged_stays_open(held_merge: HeldMerge, web: Sender) -
     assert held_merge.state == "open"
     with pytest.raises(NotFound, match="^There is no held merge 999.$"):
         decide_held_merge(held_merge_id=999, decision="merge", actor=SYSTEM)
-    with pytest.raises(Invalid, match="^Decide block, shared, merge, dismiss; “eat” is none of them.$"):
+    with pytest.raises(Invalid, match="^The decision is one of block, shared, merge, dismiss, not “eat”.$"):
         decide(held_merge, "eat")
 
 
@@ -227,7 +227,7 @@ def test_inbox(
     with CaptureQueriesContext(connection) as many:
         first = client.get(page)
     assert len(many) == len(few)
-    assert "had reached its limit of 1,000 automatic merges an hour" in first.content.decode()
+    assert "had reached its limit of 1,000 automatic merges per hour" in first.content.decode()
     older = first.context["older_url"]
     second = client.get(page + older)
     third = client.get(page + second.context["older_url"])
@@ -302,7 +302,7 @@ def test_api(held_merge: HeldMerge, web: Sender) -> None:
     assert (done["state"], done["message"], len(done["decided"])) == ("shared", "Shared device.", 2)
     assert refusal(api.post(path, {"decision": "merge"})) == (
         409,
-        f"Held merge {held_merge.pk} was decided already: shared device.",
+        f"Waiting merge {held_merge.pk} was decided already: shared device.",
     )
     assert api.post("held-joins/999/decide/", {"decision": "merge"}).status_code == 404
     assert [row["state"] for row in api.get("held-joins/?state=decided").data["results"]] == ["shared"] * 2

@@ -152,7 +152,7 @@ def test_two_family_members_with_one_email_stay_two(server: Sender) -> None:
     ann, bob = holder("customer_id", "1"), holder("customer_id", "2")
     assert ann.pk != bob.pk
     assert (result.outcome, result.code, result.profile_id) == ("conflict", "identifier_clash", bob.pk)
-    assert result.message == "E-mail home@example.com leads to another person; kept here for contact only."
+    assert result.message == "E-mail home@example.com belongs to another person; kept here for contact only."
     assert holder("email", "home@example.com").pk == ann.pk
     assert (bob.email, bob.first_name) == ("home@example.com", "Bob")
     pair = DuplicatePair.objects.get()
@@ -258,7 +258,10 @@ def test_a_browser_of_too_many_people_is_held(web: Sender, settings: Any) -> Non
         identify(web, anonymousId="kiosk", userId=user, timestamp=ago(hours=hour))
     result = identify(web, anonymousId="kiosk", userId="3", timestamp=ago(hours=3))
     assert (result.outcome, result.code) == ("conflict", "held")
-    assert result.message == "Browser id kiosk would join more people than allowed; it waits in Held."
+    assert (
+        result.message
+        == "Browser id kiosk would merge more people than allowed; it waits under Waiting merges."
+    )
     held_merge = HeldMerge.objects.get()
     assert (held_merge.reason, held_merge.people, held_merge.count) == ("value", 3, 1)
     assert (held_merge.profile_id, held_merge.other_id) == (
@@ -294,7 +297,7 @@ def test_locked_profiles_are_joined_by_nobody(server: Sender) -> None:
     set_lock(profile_id=ann.pk, is_locked=True, actor=server_actor(), source=server.source)
     result = identify(server, userId="1", anonymousId="b1")
     assert (result.outcome, result.profile_id, Merge.objects.count()) == ("conflict", ann.pk, 0)
-    assert result.message == "Browser id b1 leads to another person; it stays there."
+    assert result.message == "Browser id b1 belongs to another person; it stays there."
     assert holder("anonymous_id", "b1").pk == visitor.pk
 
 
@@ -337,7 +340,7 @@ def test_a_public_key_overwrites_no_verified_address_and_clears_nothing(web: Sen
     ann.refresh_from_db()
     assert (ann.email, ann.city) == ("ann@example.com", "Oslo")
     problem = Receipt.objects.get().problems[-1]
-    assert problem["message"] == "email was left as it is: the value here is verified."
+    assert problem["message"] == "email was left as it is: the stored value is verified."
     identify(server, userId="1", traits={"email": "new@example.com", "city": None})
     ann.refresh_from_db()
     assert (ann.email, ann.city) == ("new@example.com", None)
@@ -381,7 +384,7 @@ def test_traits(server: Sender) -> None:
     profile.refresh_from_db()
     assert (profile.first_name, profile.last_name) == ("Ann", "Berg")  # late: fills, never overwrites
     assert Receipt.objects.latest("pk").problems[-1]["message"] == (
-        "first_name was left as it is: it arrived late; the newer value stays."
+        "first_name was left as it is: it arrived late, and a newer value is stored."
     )
 
 
@@ -406,7 +409,7 @@ def test_update_changes_attributes_and_joins_nobody(server: Sender) -> None:
     problem = Receipt.objects.latest("pk").problems[0]
     assert problem["code"] == "identifier_as_attribute"
     assert problem["message"] == (
-        "“email” looks like an identifier but joins nobody here; send it in the traits of identify to identify."
+        "“email” looks like an identifier but identifies nobody here; send it in the traits of identify to identify."
     )
 
 

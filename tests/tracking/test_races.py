@@ -278,7 +278,7 @@ def test_a_held_join_is_decided_once(two_connections: Together, settings: Any) -
     calls = [sending(web, {"type": "identify", "anonymousId": "tablet", "userId": user}) for user in "34"]
     results = two_connections(decide, decide, *calls)
     all_went_well(results)
-    assert f"Held merge {held_merge.pk} was decided already: shared device." in results
+    assert f"Waiting merge {held_merge.pk} was decided already: shared device." in results
     assert Profile.objects.filter(is_recognized=False).count() == 1
 
 

@@ -120,7 +120,8 @@ def test_one_receipt_in_words() -> None:
     ]
     row = reject(make_source(), {"traits": {"email": "ann@example.com"}}, problems=problems, message="")
     assert (
-        describe_receipt(row) == "Nothing says whom it is about: no userId, no anonymousId, no externalIds."
+        describe_receipt(row)
+        == "It does not say whom it is about: no userId, no anonymousId, no externalIds."
     )
     row.code = "brand_new"
     assert describe_receipt(row) == "Brand new"

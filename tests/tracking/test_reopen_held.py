@@ -99,7 +99,7 @@ def test_a_blocked_value_identifies_again(held_merge: HeldMerge, web: Sender) ->
     decide(held_merge, "block")
     done = reopen(held_merge)
     two = who("2").pk
-    assert done.message == f"Browser id tablet is not blocked any more: it leads to #{two} again."
+    assert done.message == f"Browser id tablet is not blocked any more: it identifies #{two} again."
     assert (done.was, done.profile_id, states()) == ("blocked", two, ["open", "open"])
     assert done.reopened == sorted(HeldMerge.objects.values_list("pk", flat=True))
     assert (resolves_to(), links()) == (two, before)
@@ -148,7 +148,7 @@ def test_a_value_that_was_blocked_before_stays_so(held_merge: HeldMerge) -> None
     decide(held_merge, "block")
     done = reopen(held_merge)
     assert done.message == (
-        "The merge waits again. Browser id tablet stays blocked: it was on its type's list before. Take it off there."
+        "The merge waits again. Browser id tablet stays blocked: it was already on the block list of its type. Remove it there."
     )
     assert (resolves_to(), states()) == (None, ["open", "open"])
     assert "TABLET" in IdentifierType.objects.get(pk=kind.pk).blocked_values
@@ -164,7 +164,7 @@ def test_what_somebody_else_has_by_now_stays_theirs(held_merge: HeldMerge, web: 
         profile_id=other.pk, type_name="anonymous_id", raw="tablet", actor=SYSTEM, source=web.source
     )
     done = reopen(held_merge)
-    assert done.message == f"Browser id tablet is not blocked any more: it leads to #{other.pk}."
+    assert done.message == f"Browser id tablet is not blocked any more: it identifies #{other.pk}."
     assert resolves_to() == other.pk
 
 
@@ -179,7 +179,7 @@ def test_a_value_whose_person_is_gone_leads_to_nobody(held_merge: HeldMerge, web
     done = reopen(held_merge)
     assert (
         done.message
-        == "Browser id tablet is not blocked any more: it leads to nobody until a call brings it."
+        == "Browser id tablet is not blocked any more: it identifies nobody until a call sends it."
     )
     assert (done.profile_id, resolves_to()) == (None, None)
 
@@ -206,7 +206,7 @@ def test_a_shared_device_nothing_came_from_is_as_before(held_merge: HeldMerge, w
     device = decide(held_merge, "shared").profile_id
     assert resolves_to() == device
     done = reopen(held_merge)
-    assert done.message == f"Browser id tablet is no shared device any more: it leads to #{two} again."
+    assert done.message == f"Browser id tablet is not a shared device any more: it identifies #{two} again."
     assert (resolves_to(), links(), states()) == (two, before, ["open", "open"])
     assert Profile.objects.get(pk=device).status == "deleted"
     change = Change.objects.filter(profile_id=two).latest("pk")
@@ -224,7 +224,7 @@ def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held_merge: Held
     track(web, "Looked", anonymousId="tablet")
     done = reopen(held_merge)
     assert done.message == (
-        f"Browser id tablet is no shared device any more: it leads to #{two} again."
+        f"Browser id tablet is not a shared device any more: it identifies #{two} again."
         f" What came in by it meanwhile stays with #{device}."
     )
     assert (resolves_to(), events_of(Profile.objects.get(pk=device))) == (two, ["Looked"])
@@ -249,7 +249,7 @@ def test_a_device_that_was_nobodys_before_just_waits_again(web: Sender) -> None:
     decide(held_merge, "shared")
     assert (
         reopen(held_merge).message
-        == f"Browser id kiosk is no shared device any more: it leads to #{device.pk}."
+        == f"Browser id kiosk is not a shared device any more: it identifies #{device.pk}."
     )
     assert (states(), LinkInterval.objects.count()) == (["open"], 0)
 
@@ -263,7 +263,7 @@ def test_a_shared_device_whose_person_lost_it_stays_where_it_is(held_merge: Held
         profile_id=two.pk, type_name="anonymous_id", raw="tablet", actor=SYSTEM, source=web.source
     )
     done = reopen(held_merge)
-    assert done.message == f"Browser id tablet is no shared device any more: it leads to #{device}."
+    assert done.message == f"Browser id tablet is not a shared device any more: it identifies #{device}."
     assert resolves_to() == device
 
 
@@ -272,7 +272,7 @@ def test_a_device_whose_own_profile_was_deleted_leads_back(held_merge: HeldMerge
     track(web, "Looked", anonymousId="tablet")
     delete_profiles(profile_ids=[device], actor=SYSTEM, source=web.source)
     done = reopen(held_merge)
-    assert done.message == f"Browser id tablet is no shared device any more: it leads to #{two} again."
+    assert done.message == f"Browser id tablet is not a shared device any more: it identifies #{two} again."
     assert resolves_to() == two
     track(web, "New", anonymousId="tablet")
     assert "New" in events_of(who("2"))
@@ -287,7 +287,7 @@ def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldMerge) -> None:
     with pytest.raises(MergedAnyway) as refused:
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     assert refused.value.message == (
-        f"Held merge {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
+        f"Waiting merge {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
         " Then it can be reopened."
     )
     unmerge_profiles(merge_id=merge.pk, actor=SYSTEM, source=builtin_source("staff"))
@@ -306,10 +306,10 @@ def test_two_whom_another_merge_joined(held_merge: HeldMerge) -> None:
 def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> None:
     decide(held_merge, "dismiss")
     done = reopen(held_merge)
-    assert done.message == "The merge waits again; dismissing it had changed nothing else."
+    assert done.message == "The merge waits again. Dismissing it had changed nothing."
     assert (done.reopened, states()) == ([held_merge.pk], ["open", "open"])
     with pytest.raises(
-        Conflict, match=f"^Held merge {held_merge.pk} is open: there is no decision to take back.$"
+        Conflict, match=f"^Held merge {held_merge.pk} is open: there is no decision to undo.$"
     ):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     with pytest.raises(NotFound, match="^There is no held merge 999.$"):
@@ -317,7 +317,7 @@ def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> Non
     decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldMerge.objects.latest("pk")
-    sentence = f"^Held merge {held_merge.pk} was asked for again and waits as held merge {newer.pk}; decide that one.$"
+    sentence = f"^Held merge {held_merge.pk} was asked for again and waits as waiting merge {newer.pk}; decide that one.$"
     with pytest.raises(Conflict, match=sentence):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
@@ -333,7 +333,7 @@ def test_a_join_asked_for_again_meanwhile_waits_once(held_merge: HeldMerge, web:
         other=held_merge.other,
     )
     done = reopen(held_merge)
-    assert done.message.endswith(" again. 1 merge waits already, asked for again since.")
+    assert done.message.endswith(" again. 1 merge waits already, requested again since then.")
     assert states() == ["dismissed", "open", "open"]
     assert again.pk not in done.reopened
 
@@ -354,7 +354,7 @@ def test_inbox(held_merge: HeldMerge, client: Client, ada: User, sam: User, olga
     with CaptureQueriesContext(connection) as few:
         assert client.get(page).content.decode().count(">Take back</button>") == 1
     text = client.post(address, {"back": page}, follow=True).content.decode()
-    assert f"Browser id tablet is not blocked any more: it leads to #{who('2').pk} again." in text
+    assert f"Browser id tablet is not blocked any more: it identifies #{who('2').pk} again." in text
     assert "1 more of the same decision waits again, too." in text
     assert "Nothing was decided yet" in text
     assert "there is no decision to take back." in client.post(address, follow=True).content.decode()
@@ -391,7 +391,7 @@ def test_api(held_merge: HeldMerge) -> None:
     assert (done["message"], done["profile_id"]) == ("The merge waits again.", who("2").pk)
     assert refusal(api.post(path)) == (
         409,
-        f"Held merge {held_merge.pk} is open: there is no decision to take back.",
+        f"Waiting merge {held_merge.pk} is open: there is no decision to undo.",
     )
     assert api.post("held-joins/999/reopen/").status_code == 404
     decide(held_merge, "merge")

@@ -45,7 +45,7 @@ def test_both_secrets_are_taken_until_the_overlap_ends(web: Sender, monkeypatch:
     done = rotate(web.source)
     end = timezone.localtime(done.source.old_hash_secret_until)
     shown = f"{end.day} {end:%b %Y, %H:%M}"
-    assert done.message == f"The new secret counts from now on. The old one is taken until {shown}."
+    assert done.message == f"The new secret works from now on. The old one is accepted until {shown}."
     source = stored(web.source)
     new = sign_user(source, "42")
     assert (done.secret, old != new) == (source.hash_secret, True)
@@ -101,20 +101,20 @@ def test_use_is_noted_once_an_hour_and_never_of_another_secret(
 def test_without_overlap_and_until_revoked(web: Sender) -> None:
     old = sign_user(web.source, "42")
     done = rotate(web.source, 0)
-    assert done.message == "The new secret counts from now on. The old one is not taken any more."
+    assert done.message == "The new secret works from now on. The old one is not accepted any more."
     assert (is_signed(stored(web.source), "42", old), stored(web.source).old_hash_secret) == (False, "")
     kept = sign_user(stored(web.source), "42")
     done = rotate(web.source, None)
-    assert done.message == "The new secret counts from now on. The old one is taken until it is revoked."
+    assert done.message == "The new secret works from now on. The old one is accepted until it is revoked."
     assert is_signed(stored(web.source), "42", kept)
     with pytest.raises(
         RuleForbids,
-        match="^The secret before this one is still taken until it is revoked. Revoke it first, then rotate again.$",
+        match="^The secret before this one is still accepted until it is revoked. Revoke it first, then rotate again.$",
     ):
         rotate(web.source)
     revoke_old_secret(source_id=web.source.pk, actor=SYSTEM)
     assert not is_signed(stored(web.source), "42", kept)
-    with pytest.raises(RuleForbids, match="^“Shop” takes one secret only; no old one is left to revoke.$"):
+    with pytest.raises(RuleForbids, match="^“Shop” accepts only one secret; there is no old one to revoke.$"):
         revoke_old_secret(source_id=web.source.pk, actor=SYSTEM)
     rotate(web.source)
     told = AuditEntry.objects.filter(subject=f"source:{web.source.pk}", action__startswith="source.secret")
@@ -134,7 +134,7 @@ def test_what_cannot_be_rotated(web: Sender) -> None:
         rotate_secret(source_id=0, actor=SYSTEM)
     staff = builtin_source("staff")
     with pytest.raises(
-        RuleForbids, match=f"^“{staff.name}” takes no tracking calls, so nothing is signed for it.$"
+        RuleForbids, match=f"^“{staff.name}” receives no tracking calls, so nothing is signed for it.$"
     ):
         rotate(staff)
 
@@ -159,7 +159,7 @@ def test_page(web: Sender, client: Client, ada: User, vic: User, olga: User) -> 
     bad = client.post(url("secret_rotate"), {"overlap_days": "x"}, follow=True).content.decode()
     assert "Write a number of days from 0 to 365, or nothing for “until it is revoked”." in bad
     text = client.post(url("secret_rotate"), {"overlap_days": "revoked"}, follow=True).content.decode()
-    sentence = "The new secret counts from now on. The old one is taken until it is revoked. Copy the new one to your"
+    sentence = "The new secret works from now on. The old one is accepted until it is revoked. Copy the new one to your"
     assert sentence in text
     new = stored(web.source).hash_secret
     assert (new in text, web.source.hash_secret in text, "Rotate the secret" in text) == (True, True, False)
@@ -196,7 +196,7 @@ def test_api(web: Sender) -> None:
     assert api.post(f"{path}revoke/").data["old"] is None
     assert refusal(api.post(f"{path}revoke/")) == (
         422,
-        "“Shop” takes one secret only; no old one is left to revoke.",
+        "“Shop” accepts only one secret; there is no old one to revoke.",
     )
     assert api.post(f"{path}rotate/", {"overlap_days": None}).data["old"]["expires_at"] is None
     api.post(f"{path}revoke/")

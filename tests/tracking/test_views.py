@@ -226,7 +226,7 @@ def test_the_door_works_alone_and_under_a_prefix(web_key: str) -> None:
 
 
 def test_a_kind_that_is_none_is_named(server_key: str) -> None:
-    message = f"“sing” is no kind of call. Known kinds: {', '.join(KINDS)}."
+    message = f"“sing” is not a kind of call. Known kinds: {', '.join(KINDS)}."
     assert problem(post("/api/s/sing", TRACK, server_key)) == (400, "unknown_type", message)
 
 
@@ -558,7 +558,7 @@ def database_error(kind: type[Exception], cause: Exception) -> Exception:
 
 
 AWAY = "The database cannot be reached right now. Nothing was stored; send the call again."
-MET = "Another call was in the way. Nothing was stored; send the call again."
+MET = "Another call changed the same data. Nothing was stored; send the call again."
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,9 @@ def test_what_cannot_be_done_with_a_key_says_why() -> None:
     with pytest.raises(Invalid, match="Write a number of hours from 0 to 720."):
         rotate_key(key_id=key.pk, overlap_hours=721, actor=SYSTEM)
     rotate_key(key_id=key.pk, actor=SYSTEM)
-    with pytest.raises(RuleForbids, match=f"Key {key.prefix}… was rotated already; its successor can be."):
+    with pytest.raises(
+        RuleForbids, match=f"Key {key.prefix}… was already rotated; rotate the newer key instead."
+    ):
         rotate_key(key_id=key.pk, actor=SYSTEM)
     revoke_key(key_id=key.pk, actor=SYSTEM)
     with pytest.raises(RuleForbids, match=f"Key {key.prefix}… is revoked. Make a new key instead."):
@@ -137,7 +139,7 @@ def test_a_source_may_have_keys_of_both_kinds_and_only_one_that_is_sent_to_has_a
     assert write_keys.find_sender(made.write_key).is_web
     assert not write_keys.find_sender(backend.write_key).is_web
     assert actions(f"writekey:{backend.key.pk}") == ["writekey.create"]
-    with pytest.raises(RuleForbids, match="“Staff” takes no tracking calls, so it has no write keys."):
+    with pytest.raises(RuleForbids, match="“Staff” receives no tracking calls, so it has no write keys."):
         create_key(source_id=builtin_source("staff").pk, kind="web", actor=SYSTEM)
     with pytest.raises(Invalid, match="Write “web” or “server”."):
         create_key(source_id=made.source.pk, kind="pigeon", actor=SYSTEM)
@@ -205,10 +207,10 @@ def test_every_setting_that_cannot_be_is_named_and_none_is_changed() -> None:
         "name": "Give the source a name of 1 to 60 characters.",
         "main_type": "“anonymous_id” can be several people's, so it cannot be a userId.",
         "needs_user_hash": "Write true or false.",
-        "allowed_origins": "“https://a b” is no web address. Write it like https://shop.example.com.",
+        "allowed_origins": "“https://a b” is not a web address. Write it like https://shop.example.com.",
         "schema_mode": "Choose one of: observe, warn, quarantine, reject.",
         "merges_per_hour": "Write a whole number from 0 to 1000000.",
-        "hash_secret": "“hash_secret” is no setting of a source.",
+        "hash_secret": "“hash_secret” is not a setting of a source.",
     }
     with pytest.raises(Conflict, match="There is a source “OTHER” already."):
         change_source(source_id=made.source.pk, changes={"name": "OTHER"}, actor=SYSTEM)
@@ -283,7 +285,10 @@ def test_keys_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     for command, message in [
         (("keys", "nobody"), "There is no source “nobody”. “source list” shows them."),
         (("rotate", "0"), "There is no write key #0."),
-        (("rotate", str(first.pk)), f"Key {first.prefix}… was rotated already; its successor can be."),
+        (
+            ("rotate", str(first.pk)),
+            f"Key {first.prefix}… was already rotated; rotate the newer key instead.",
+        ),
         (("revoke", "0"), "There is no write key #0."),
     ]:
         with pytest.raises(CommandError) as error:

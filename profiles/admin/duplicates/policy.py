@@ -44,7 +44,7 @@ class PolicyForm(forms.Form):
     report_to = LinesField(
         label="Report to",
         help_text=f"E-mail addresses, one per line, at most {MAX_ADDRESSES}. They get the weekly report (Mondays at"
-        " seven; a first one within the quarter of an hour) and the alarm when a source changes what it sends.",
+        " seven, the first one within 15 minutes) and the alarm when a source changes what it sends.",
     )
 
 

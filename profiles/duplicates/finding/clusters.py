@@ -173,7 +173,7 @@ def problem(links: Sequence[ClusterLink], *, locked: set[int], apart: set[tuple[
         return f"{len(members)} profiles are more than one person usually has."
     weakest = weakest_link(links)
     if weakest.tier == Tier.PROBABLE and min(map(len, split_without(links, weakest))) > 1:
-        return f"Two groups hang together by one link alone: #{weakest.a} and #{weakest.b}."
+        return f"Only one pair links two groups: #{weakest.a} and #{weakest.b}."
     return ""
 
 

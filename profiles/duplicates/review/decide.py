@@ -119,7 +119,9 @@ def decide(
 
 def _check(verdict: str, days: int) -> None:
     if verdict not in VERDICTS:
-        message = f"“{verdict}” is no verdict to set: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
+        message = (
+            f"“{verdict}” cannot be set as a verdict: write {', '.join(VERDICTS[:-1])} or {VERDICTS[-1]}."
+        )
         raise Invalid([{"field": "verdict", "value": verdict, "message": message}])
     if not 1 <= days <= MAX_DAYS:
         message = f"A pair can be put off for 1 to {MAX_DAYS} days."
@@ -201,7 +203,7 @@ def _remember(pairs: Sequence[DuplicatePair], verdict: str, days: int, actor: Ac
     decisions = []
     for pair, (root, other_root) in zip(pairs, roots, strict=True):
         outcome = {
-            NOT_DUPLICATE: "are remembered as not duplicates",
+            NOT_DUPLICATE: "are marked as not duplicates",
             LATER: f"come back on {day(values['later_until'] or timezone.now())}",
             REOPEN: "are back in the queue",
         }[verdict]
@@ -257,7 +259,7 @@ def _locked_pairs(pair_ids: Sequence[int]) -> QuerySet[DuplicatePair]:
 def assign(*, pair_ids: Sequence[int], user_id: int | None, actor: Actor) -> int:
     """Assign these pairs to a member of staff (None: to nobody); how many. Raises Invalid."""
     if user_id is not None and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists():
-        raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose somebody who works here."}])
+        raise Invalid([{"field": "assignee", "value": user_id, "message": "Choose a member of staff."}])
     undecided = DuplicatePair.objects.filter(pk__in=pair_ids, verdict__in=[Verdict.OPEN, Verdict.LATER])
     count = undecided.update(assignee=user_id)
     audit.record(

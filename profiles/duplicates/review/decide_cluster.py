@@ -121,7 +121,7 @@ def separate_case(*, case_id: int, state: str | None = None, actor: Actor) -> Ca
     _close(case, State.NOT_DUPLICATES, actor)
     clusters.refresh_derived(ids)
     _record(case, "separate", actor, {"pairs": count})
-    message = f"All {len(ids)} are remembered as different people ({count} pairs)."
+    message = f"All {len(ids)} are marked as different people ({count} pairs)."
     return CaseDecision(case.pk, State.NOT_DUPLICATES, message)
 
 

@@ -101,7 +101,7 @@ RULES: dict[str, Condition] = {
         {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
     ),
     "email": Condition(
-        "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone objects.",
+        "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone contradicts it.",
         {
             "email": ("equal",),
             "first_name": _AGREEING_FIRST_NAMES,
@@ -111,7 +111,7 @@ RULES: dict[str, Condition] = {
         },
     ),
     "phone": Condition(
-        "Their phone numbers are equal, their first names agree, and neither last name, birth date nor e-mail objects.",
+        "Their phone numbers are equal, their first names agree, and neither last name, birth date nor e-mail contradicts it.",
         {
             "phone": ("equal",),
             "first_name": _AGREEING_FIRST_NAMES,
@@ -128,7 +128,7 @@ _NO_EQUAL_MAIL = _all_except("email", *NEARLY_EQUAL_MAIL)
 _NO_EQUAL_PHONE = _all_except("phone", *SAME_PHONE)
 DOUBTS: dict[str, Condition] = {
     "home": Condition(
-        "What they share is also held by somebody with another first name, and no birth date tells them apart.",
+        "What they share is also held by somebody with another first name, and no birth date distinguishes them.",
         {"home": (DIFFERS,), "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
@@ -138,7 +138,7 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
     "mailboxes": Condition(
-        "They share a phone but have different mailboxes, and no birth date tells them apart.",
+        "They share a phone but have different mailboxes, and no birth date distinguishes them.",
         {
             "phone": ("equal", "tail", "slip"),
             "email": ("mailbox", "alike", DIFFERS),
@@ -147,7 +147,7 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
     "phones": Condition(
-        "They share an e-mail address but have different phones, and no birth date tells them apart.",
+        "They share an e-mail address but have different phones, and no birth date distinguishes them.",
         {
             "email": NEARLY_EQUAL_MAIL,
             "phone": (DIFFERS,),
@@ -156,17 +156,17 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
     "mailbox_of_another": Condition(
-        "One first name is missing, and no birth date tells whose the e-mail address is they share.",
+        "One first name is missing, and no birth date shows whose the shared e-mail address is.",
         {"first_name": (UNKNOWN,), "email": NEARLY_EQUAL_MAIL, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "name_and_home": Condition(
-        "They share neither e-mail nor phone, and no birth date tells them apart: perhaps father and son.",
+        "They share neither e-mail nor phone, and no birth date distinguishes them: perhaps father and son.",
         {"email": _NO_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "mail_slip": Condition(
-        "Their e-mail addresses are a letter or a digit apart, and no phone or birth date says that it is a slip.",
+        "Their e-mail addresses differ by one letter or digit, and no phone or birth date shows that it is a typing mistake.",
         {"email": ("slip",), "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
@@ -181,22 +181,22 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
     "often_email": Condition(
-        "Here families often share an e-mail address, and no phone or birth date tells them apart.",
+        "Here families often share an e-mail address, and no phone or birth date distinguishes them.",
         {"email": NEARLY_EQUAL_MAIL, "phone": _NO_EQUAL_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_email"),
     ),
     "often_phone": Condition(
-        "Here families often share a phone, and no e-mail or birth date tells them apart.",
+        "Here families often share a phone, and no e-mail or birth date distinguishes them.",
         {"phone": SAME_PHONE, "email": _NO_EQUAL_MAIL, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_phone"),
     ),
     "often_both": Condition(
-        "Here families often share both e-mail and phone, and no birth date tells them apart.",
+        "Here families often share both e-mail and phone, and no birth date distinguishes them.",
         {"email": NEARLY_EQUAL_MAIL, "phone": SAME_PHONE, "birth_date": _NO_EQUAL_DATE},
         ("not same_id", "often_email", "often_phone"),
     ),
     "nameless_email": Condition(
-        "Here families often share an e-mail address; a first name is missing, and no phone or mailbox says whose it is.",
+        "Here families often share an e-mail address; a first name is missing, and no phone or mailbox shows whose it is.",
         {
             "first_name": (UNKNOWN,),
             "email": NEARLY_EQUAL_MAIL,
@@ -206,7 +206,7 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id", "often_email"),
     ),
     "nameless_phone": Condition(
-        "Here families often share a phone; a first name is missing, and no e-mail or mailbox says whose it is.",
+        "Here families often share a phone; a first name is missing, and no e-mail or mailbox shows whose it is.",
         {
             "first_name": (UNKNOWN,),
             "phone": SAME_PHONE,
@@ -225,20 +225,20 @@ DOUBTS: dict[str, Condition] = {
 # Not where both first names and birth dates object, nor at an equal e-mail or phone, where nine in ten are a household.
 _NO_CONTACT = {"email": _all_except("email", "equal"), "phone": _all_except("phone", "equal", "tail")}
 _FIRST_NAMES_NOT_UNLIKE = _all_except("first_name", DIFFERS)
-_MUCH_ELSE_AGREES = "but so much else agrees that they may be one person all the same."
+_MUCH_ELSE_AGREES = "but so much else agrees that they may still be one person."
 DESPITE: dict[str, Condition] = {
     "despite_first_names": Condition(
-        f"Their first names are known and unlike, {_MUCH_ELSE_AGREES}",
+        f"Their first names are known and different, {_MUCH_ELSE_AGREES}",
         {"first_name": (DIFFERS,), "birth_date": (*SAME_DATE, "parted"), **_NO_CONTACT},
         ("not same_initial", "not has_conflicting_id"),
     ),
     "despite_first_names_at_home": Condition(
-        f"Their first names are known and unlike and a birth date is missing, {_MUCH_ELSE_AGREES}",
+        f"Their first names are known and different and a birth date is missing, {_MUCH_ELSE_AGREES}",
         {"first_name": (DIFFERS,), "birth_date": (UNKNOWN,), "street": SAME_STREET, **_NO_CONTACT},
         ("not same_initial", "not has_conflicting_id"),
     ),
     "despite_birth_dates": Condition(
-        f"Their birth dates are more than a slip apart, {_MUCH_ELSE_AGREES}",
+        f"Their birth dates differ by more than a typing mistake, {_MUCH_ELSE_AGREES}",
         {"birth_date": (DIFFERS,), "first_name": _FIRST_NAMES_NOT_UNLIKE, **_NO_CONTACT},
         ("not has_conflicting_id",),
     ),

@@ -326,11 +326,11 @@ INTERACTIONS = (
         {"email": ("mailbox",), "phone": IS_UNKNOWN},
     ),
     Interaction(
-        "phone_no_mail", "one phone, and no e-mail that objects", {"phone": SAME_PHONE, "email": IS_UNKNOWN}
+        "phone_no_mail", "one phone, and no e-mail to compare", {"phone": SAME_PHONE, "email": IS_UNKNOWN}
     ),
     Interaction(
         "mail_no_phone",
-        "one e-mail, and no phone that objects",
+        "one e-mail, and no phone to compare",
         {"email": NEARLY_EQUAL_MAIL, "phone": IS_UNKNOWN},
     ),
     Interaction(
@@ -348,7 +348,7 @@ INTERACTIONS = (
     ),
     Interaction(
         "first_and_mail_no_city",
-        "the same first name and e-mail, and no city that objects",
+        "the same first name and e-mail, and no city to compare",
         {"first_name": EQUAL, "email": NEARLY_EQUAL_MAIL, "city": IS_UNKNOWN},
     ),
     Interaction("mail_moved", "one e-mail, in another city: moved", {"email": EQUAL, "city": DIFFERENT}),
@@ -360,7 +360,7 @@ INTERACTIONS = (
     ),
     Interaction(
         "street_no_city",
-        "the same street, and no city that objects",
+        "the same street, and no city to compare",
         {"street": SAME_STREET, "city": IS_UNKNOWN},
     ),
     Interaction(

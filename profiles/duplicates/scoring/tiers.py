@@ -58,8 +58,8 @@ UNLIKELY = "unlikely"
 # The rule of pairs that rest on a third profile (``finding.transitive``).
 TRANSITIVE = "through"
 _TEXTS = {
-    UNLIKELY: "What makes them one is common here, and little else speaks for it: perhaps two people by chance.",
-    TRANSITIVE: "Both are likely one and the same third profile, though these two have little in common.",
+    UNLIKELY: "What they share is common here, and little else suggests one person: perhaps two people by chance.",
+    TRANSITIVE: "Both are probably the same person as a third profile, though these two have little in common.",
 }
 
 

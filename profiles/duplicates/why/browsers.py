@@ -53,17 +53,17 @@ def _of_handover(history: PairHistory, handover: BrowserHandover, display: Displ
     label = history.label(handover.type)
     text = (
         f"{label} {value} was used by both: by #{handover.first_id} first, then by #{handover.then_id}, each with an id of"
-        " their own. Nobody is merged by a browser that two people use; what each did stays theirs."
+        " their own. A browser that two people use merges nobody; what each of them did stays with them."
     )
     if handover.kind == "shared":
-        text = f"{label} {value} was called a shared device, so nobody is merged by it."
+        text = f"{label} {value} was marked as a shared device, so it merges nobody."
     trace = _trace(history, handover)
     origin = trace.origin if trace else None
     source = origin.source if origin else handover.source
     fix = Fix(
         MERGE_BROWSERS,
         f"Usually two people: mark them as not duplicates. If #{handover.first_id} and #{handover.then_id} are one person"
-        " after all, merge them; the browser leads to the one they become.",
+        " after all, merge them; the browser then belongs to the merged profile.",
         True,
         source_fixes.reset_on_logout(source),
     )
@@ -96,17 +96,15 @@ def _of_held_merge(history: PairHistory, handover: BrowserHandover, value: str) 
     label = history.label(handover.type)
     return Finding(
         "held_join",
-        f"{label} {value} asked for the two to be merged, and the merge was held: it led to"
+        f"{label} {value} would have merged the two, but the merge waits for a decision: it was used by"
         f" {handover.profile_count or 'too many'} people, or its source merged too many within an hour.",
         value=value,
         stored_as=SOFT,
         profile_id=handover.then_id,
         source=handover.source,
-        via="held join",
+        via="waiting merge",
         at=handover.at,
-        fix=Fix(
-            MERGE_HELD, "Merge them as the call asked, and answer what else waits for this value.", True, None
-        ),
+        fix=Fix(MERGE_HELD, "Merge the two, and decide what else waits for this value.", True, None),
         type=handover.type,
         raw=handover.value,
         held_merge_id=handover.held_merge_id,
@@ -175,8 +173,8 @@ def _changed(
     names = "" if handover else " Their names are the same."
     text = (
         f"#{other_profile.id} came with the e-mail {old_value} ({describe_source(old)}), #{newest.root_id} with {value}{shared},"
-        f" and no id that stays says that it is one person.{names} An e-mail of somebody who has one already makes"
-        " somebody new."
+        f" and no permanent id shows that it is one person.{names} A second e-mail without such an id creates"
+        " a new profile."
     )
     origin = newest.origin
     return Finding(
@@ -190,7 +188,7 @@ def _changed(
         at=origin.at if origin else None,
         fix=Fix(
             MERGE,
-            f"Merge #{other_profile.id} and #{newest.root_id}: both e-mails lead to them from then on."
+            f"Merge #{other_profile.id} and #{newest.root_id}: from then on both e-mails identify the merged profile."
             + (" If two people share that browser, mark them as not duplicates instead." if handover else ""),
             True,
             source_fixes.stable_id(history, origin, value),
@@ -224,14 +222,14 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
             display(profile.type, profile.value) for profile in browser_traces if profile is not None
         ]
         text = (
-            f"Two browsers ({' and '.join(displayed)}), and neither ever said whose it is: #{history.a.id} and #{history.b.id}"
+            f"Two browsers ({' and '.join(displayed)}), and neither was ever identified: #{history.a.id} and #{history.b.id}"
             " are anonymous visitors, and nothing they sent names anybody."
         )
         code = "browsers_never_identified"
     else:
         value = display(trace.type, trace.value) if trace else ""
         text = (
-            f"#{side.id} is an anonymous visitor: browser {value} never said whose it is, so it cannot be known that"
+            f"#{side.id} is an anonymous visitor: browser {value} was never identified, so nothing shows that"
             f" it is #{history.other(side.id).id}."
         )
         code = "browser_never_identified"
@@ -249,8 +247,8 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
             at=origin.at if origin else None,
             fix=Fix(
                 MERGE_BROWSERS,
-                f"If you know that they are one person, merge #{history.a.id} and #{history.b.id}: both browsers lead to them"
-                " from then on.",
+                f"If you know that they are one person, merge #{history.a.id} and #{history.b.id}: from then on both browsers belong to the"
+                " merged profile.",
                 True,
                 source_fixes.identify_visitor(history, origin),
             ),
@@ -269,9 +267,9 @@ def _is_no_visitor(created_by: ValueOrigin | None) -> TypeGuard[ValueOrigin]:
 
 def _nameless(history: PairHistory, side: ProfileTraces, created_by: ValueOrigin) -> Finding:
     is_row = created_by.cause == Change.Cause.IMPORT
-    text = f"#{side.id} was made without an identifier that leads to a person, so it could lead to nobody."
+    text = f"#{side.id} was created without an identifier, so nothing could match it to another profile."
     if is_row:
-        text = f"#{side.id} was made by a row of “{created_by.file}” that names no identifier, so it could lead to nobody."
+        text = f"#{side.id} was created by a row of “{created_by.file}” without an identifier, so nothing could match it to another profile."
     return Finding(
         "row_without_identifier" if is_row else "made_without_identifier",
         text,

@@ -39,10 +39,10 @@ TITLES: dict[str, str] = {
     CONFIRM: "Confirm and merge",
     NORMALIZE: "Merge the spellings",
     MERGE_BROWSERS: "Merge the browsers' people",
-    MERGE_HELD: "Merge what waited",
+    MERGE_HELD: "Carry out the waiting merge",
     MERGE: "Merge the two",
     UNLOCK: "Unlock",
-    REOPEN: "Take the decision back",
+    REOPEN: "Undo the decision",
     KEEP_APART: "Not duplicates",
 }
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -58,7 +58,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 # Offered beside every fix that merges: two people on one device stay two.
 KEEP_APART_FIX = Fix(
-    KEEP_APART, "Remember that these are two people; no import or call merges them from then on.", False
+    KEEP_APART, "Mark these as two people; no import or call merges them from then on.", False
 )
 
 
@@ -109,7 +109,7 @@ def _chosen(profiles: ProfilePair, code: str, display: DisplayValue | None = Non
         dict.fromkeys([*(finding.fix.code for finding in findings if finding.fix), KEEP_APART])
     )
     raise RuleForbids(
-        f"“{code}” mends nothing between #{profiles.a.pk} and #{profiles.b.pk}. Offered: {offered}."
+        f"“{code}” fixes nothing between #{profiles.a.pk} and #{profiles.b.pk}. Offered: {offered}."
     )
 
 
@@ -135,7 +135,7 @@ def preview_fix(
         can_view_pii=actor.can("profiles.view_pii"),
     )
     steps.append(
-        f"#{suggestion.loser_id} is merged into #{suggestion.winner_id}; the old id keeps leading there."
+        f"#{suggestion.loser_id} is merged into #{suggestion.winner_id}; the old id then opens that profile."
     )
     return FixPreview(code, TITLES[code], steps[0], True, steps, merge)
 
@@ -224,7 +224,7 @@ def _attach_values(
     for (name, value), finding in values.items():
         match = matches.get((name, value))
         if match is not None and match.root_id != merged.winner_id:
-            steps.append(f"One {name} leads to #{match.root_id} and was left there.")
+            steps.append(f"One {name} belongs to #{match.root_id} and was left there.")
         elif code == CONFIRM:
             confirm_identifier(
                 profile_id=merged.winner_id,
@@ -260,14 +260,12 @@ def _unlock(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: 
 
 def _reopen(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
     _decide(profiles, DuplicatePair.Verdict.OPEN, actor)
-    return AppliedFix(
-        REOPEN, "The decision was taken back; the two are suggested again.", False, profiles.a.pk
-    )
+    return AppliedFix(REOPEN, "The decision was undone; the two are suggested again.", False, profiles.a.pk)
 
 
 def _keep_apart(profiles: ProfilePair, chosen: list[Finding], actor: Actor, source: Source) -> AppliedFix:
     _decide(profiles, DuplicatePair.Verdict.NOT_DUPLICATE, actor)
-    return AppliedFix(KEEP_APART, "Remembered: these are two people.", False, profiles.a.pk)
+    return AppliedFix(KEEP_APART, "Saved: these are two people.", False, profiles.a.pk)
 
 
 def _decide(profiles: ProfilePair, verdict: str, actor: Actor) -> None:

@@ -48,7 +48,7 @@ def before(history: PairHistory) -> list[Finding]:
                     source=decision.decider,
                     via="decision",
                     at=decision.at,
-                    fix=Fix(REOPEN, "Take the decision back; the two are suggested again.", False),
+                    fix=Fix(REOPEN, "Undo the decision; the two are suggested again.", False),
                 )
             )
             break
@@ -86,7 +86,7 @@ def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
             Finding(
                 "different_ids",
                 f"#{left.root_id} has the {history.label(spec.name).lower()} {displayed[0]} ({describe_source(left)}), #{right.root_id}"
-                f" has {displayed[1]} ({describe_source(right)}). A person has one, so these are taken for two people.",
+                f" has {displayed[1]} ({describe_source(right)}). A person has only one, so these are treated as two people.",
                 value=displayed[1],
                 stored_as=HARD,
                 profile_id=right.root_id,
@@ -95,8 +95,8 @@ def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
                 at=origin.at if origin else None,
                 fix=Fix(
                     MERGE,
-                    f"Only if your system gave one person two ids: merge #{left.root_id} and #{right.root_id}. Both ids"
-                    " lead to them from then on.",
+                    f"Only if your system gave one person two ids: merge #{left.root_id} and #{right.root_id}. From then"
+                    " on both ids identify the merged profile.",
                     True,
                     SourceFix(
                         f"Give one person one {history.label(spec.name).lower()} in the system it comes from."
@@ -114,8 +114,8 @@ def by_transitive_link(history: PairHistory) -> list[Finding]:
     return [
         Finding(
             "by_third",
-            f"Both are likely #{decision.via_id}, and say little of each other. Ask of each and #{decision.via_id}"
-            " why they are two; once both are merged with it, these are one.",
+            f"Both are probably the same person as #{decision.via_id}, but have little in common. Open “Why separate?” for each"
+            f" of them and #{decision.via_id}; once both are merged with it, these two are one.",
             stored_as=NOWHERE,
             source="Comparison",
             via="comparison",
@@ -135,7 +135,7 @@ def nothing(history: PairHistory) -> Finding:
         stored_as=NOWHERE,
         fix=Fix(
             MERGE,
-            "If you know that they are one person, merge them after a look at the preview.",
+            "If you know that they are one person, look at the preview and merge them.",
             True,
             SourceFix("Send the same customer_id or e-mail from every system that knows the person."),
         ),

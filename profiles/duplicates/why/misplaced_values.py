@@ -83,8 +83,8 @@ def _promote(
     what = f"{history.label(trace.type)} {displayed(trace, display)}"
     return Fix(
         PROMOTE,
-        f"Make {what} an identifier of #{trace.root_id}: it is merged with #{other_trace.root_id}, and the value leads to"
-        " both from then on.",
+        f"Make {what} an identifier of #{trace.root_id}: it is merged with #{other_trace.root_id}, and from then on the"
+        " value identifies the merged profile.",
         True,
         source,
     )
@@ -102,7 +102,7 @@ def _misplaced(
     head = f"#{trace.root_id} has the {history.label(shared_value.type).lower()} {displayed(trace, display)}{spelling_note(trace, display)}"
     tail = f"#{other_trace.root_id} has it as {_stored_as_text(other_trace)} from {describe_source(other_trace)}."
     if trace.stored_as == PENDING:
-        return _pending(history, trace, other_trace, display, f"{head}, but it waits to be confirmed", tail)
+        return _pending(history, trace, other_trace, display, f"{head}, but it waits for confirmation", tail)
     code, why = _cause(history, trace)
     if code == "email_contact_only" and trace.origin is not None:
         source = source_fixes.let_email_identify(history, trace.origin)
@@ -138,7 +138,7 @@ def _pending(
         source_fixes.confirm(history, trace, displayed(trace, display)),
     )
     source = trace.origin.source if trace.origin else "its source"
-    text = f"{head}: {source} asks for a double opt-in, and nobody clicked the link. {tail}"
+    text = f"{head}: {source} requires double opt-in, and nobody has clicked the link. {tail}"
     return _finding("pending_identifier", text, trace, display, fix)
 
 
@@ -149,10 +149,10 @@ def _cause(history: PairHistory, trace: ValueTrace) -> tuple[str, str]:
     if trace.stored_as == PROPERTY and trace.location == "/userId":
         return "unsigned_user_id", "only as a userId that was not signed, so it was not used."
     if origin is not None and origin.call == "update":
-        return "update_not_identify", f"only because update said so in {location}; update recognizes nobody."
+        return "update_not_identify", f"only in {location} of an update call; update identifies nobody."
     if trace.stored_as == PROPERTY:
         call = f"{origin.call} “{origin.event}”" if origin and origin.event else "an event"
-        return "identifier_in_event", f"only in {location} of {call}; events recognize nobody."
+        return "identifier_in_event", f"only in {location} of {call}; events identify nobody."
     if origin is not None and origin.cause == Change.Cause.IMPORT and trace.stored_as != CONTACT:
         column = column_of(trace)
         named = f"column “{column}”" if column else "a column"
@@ -163,8 +163,8 @@ def _cause(history: PairHistory, trace: ValueTrace) -> tuple[str, str]:
     if trace.stored_as == CONTACT:
         return _contact(trace)
     if origin is not None and origin.call:
-        return "id_in_attributes", f"only as {location} of {origin.call}, which is kept as an attribute."
-    return "id_in_attributes", f"only under {trace.location}, and attributes lead to nobody."
+        return "id_in_attributes", f"only as {location} of {origin.call}, which is stored as an attribute."
+    return "id_in_attributes", f"only under {trace.location}, and attributes identify nobody."
 
 
 def _contact(trace: ValueTrace) -> tuple[str, str]:
@@ -177,12 +177,12 @@ def _contact(trace: ValueTrace) -> tuple[str, str]:
     ):
         return (
             "email_contact_only",
-            f"for contact only: the source “{origin.source}” does not let an e-mail identify.",
+            f"for contact only: the source “{origin.source}” is set so that an e-mail identifies nobody.",
         )
     return (
         "identifier_clash",
-        "for contact only: when it came it led to somebody else already, and no call or file merges two people who are"
-        " both known.",
+        "for contact only: when it arrived it already identified another person, and no call or file merges two people"
+        " who are both recognized.",
     )
 
 
@@ -200,9 +200,9 @@ def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayVa
         else f"{history.label(weak.location)} here, {history.label(strong.location)} there"
     )
     why = (
-        f"written in another case, and case counts in a {history.label(weak.location).lower()}"
+        f"written in upper and lower case, which differ in a {history.label(weak.location).lower()}"
         if is_same_type
-        else "as identifiers of two types, which never meet"
+        else "as identifiers of two types, which are never compared"
     )
     text = (
         f"Both are called by the e-mail {displayed(weak, display)} as {kinds}, {why}: #{weak.root_id} by {describe_source(weak)},"
@@ -210,7 +210,7 @@ def _two_ids(history: PairHistory, shared_value: SharedValue, display: DisplayVa
     )
     fix = Fix(
         NORMALIZE,
-        f"Merge #{weak.root_id} and #{strong.root_id}; both spellings and the e-mail itself lead to them from then on.",
+        f"Merge #{weak.root_id} and #{strong.root_id}; from then on both spellings and the e-mail itself identify the merged profile.",
         True,
         source_fixes.one_spelling(
             history, weak if weak.location != "email" else strong, displayed(weak, display)
@@ -234,7 +234,7 @@ def _contact_only(history: PairHistory, shared_value: SharedValue, display: Disp
         )
         if weak.stored_as not in (CONTACT, HARD):
             text += f". At #{weak.root_id} it could not be read as a number, so it is {_stored_as_text(weak)} only"
-    text += f". A {label.lower()} leads to nobody here, since several people may share one."
+    text += f". A {label.lower()} identifies nobody here, since several people may share one."
     plain = weak if weak.raw != weak.value else strong
     source = (
         source_fixes.international_phone(history, plain, displayed(weak, display))
@@ -263,7 +263,7 @@ def _send_identifier(history: PairHistory, shared_value: SharedValue) -> SourceF
         Source.Channel.IMPORT,
     )
     return SourceFix(
-        f"Send a customer_id or an e-mail with every {history.label(shared_value.type).lower()}: these lead to one person."
+        f"Send a customer_id or an e-mail with every {history.label(shared_value.type).lower()}: these identify one person."
         if is_from_system
         else f"A {history.label(shared_value.type).lower()} may be shared; ask for an e-mail, too."
     )

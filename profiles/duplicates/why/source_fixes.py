@@ -50,7 +50,7 @@ def send_as_identifier(history: PairHistory, trace: ValueTrace, value: str) -> S
     if origin is not None and (origin.is_key or origin.channel == Source.Channel.API):
         return _write_identifier(history, trace, value)
     return SourceFix(
-        f"Add it under Identifiers on the card as {history.label(trace.type)}, not as an attribute: attributes lead to"
+        f"Add it under Identifiers on the card as {history.label(trace.type)}, not as an attribute: attributes identify"
         " nobody."
     )
 
@@ -74,9 +74,7 @@ def _map_column(history: PairHistory, trace: ValueTrace, origin: ValueOrigin) ->
 
 def _identify(history: PairHistory, trace: ValueTrace, origin: ValueOrigin, value: str) -> SourceFix:
     call = f"{origin.call} “{origin.event}”" if origin.call == "track" else origin.call
-    text = (
-        f"{location_of(trace)} of {call} identifies nobody. Say who it is by identify as soon as it is known."
-    )
+    text = f"{location_of(trace)} of {call} identifies nobody. Send it by identify as soon as the person is known."
     if origin.call == "identify":
         text = f"{location_of(trace)} of identify is no identifier. Send it where identify reads one."
     if origin.channel == Source.Channel.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
@@ -108,7 +106,7 @@ def _write_identifier(history: PairHistory, trace: ValueTrace, value: str) -> So
         where = "“identifiers”"
     name = location_of(trace)
     sender = f"API key “{trace.origin.author}”" if trace.origin and trace.origin.is_key else "the caller"
-    text = f"{sender[0].upper()}{sender[1:]} should send it under {where} instead of {name}; ids there lead to the person."
+    text = f"{sender[0].upper()}{sender[1:]} should send it under {where} instead of {name}; ids there identify the person."
     return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", body))
 
 
@@ -141,8 +139,8 @@ def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceF
     """E-mails used as ids: lower-case them, or send them where case does not matter."""
     origin = trace.origin
     text = (
-        f"E-mails are sent as {history.label(trace.location)}, where case counts. Send them as traits.email, where it does"
-        " not, or in lower case always."
+        f"E-mails are sent as {history.label(trace.location)}, where upper and lower case differ. Send them as traits.email,"
+        " where they do not, or always in lower case."
     )
     if origin is not None and origin.cause == Change.Cause.IMPORT and (column := column_of(trace)):
         return SourceFix(text, JSON, as_json({column: {"to": EMAIL}}), import_id=origin.import_id)
@@ -173,7 +171,7 @@ def international_phone(history: PairHistory, trace: ValueTrace, value: str) -> 
 
 def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> SourceFix:
     """An id that stays when the e-mail changes, sent with it."""
-    text = "Send an id of yours that never changes with every e-mail; then a new e-mail is one more of the same person."
+    text = "Send an id of yours that never changes with every e-mail; then a new e-mail is added to the same person."
     customer_id = "YOUR-CUSTOMER-ID"
     if origin is not None and origin.cause == Change.Cause.IMPORT:
         return SourceFix(text, JSON, as_json({"Customer id": {"to": CUSTOMER}}), import_id=origin.import_id)
@@ -189,9 +187,7 @@ def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> S
 
 def identify_visitor(history: PairHistory, origin: ValueOrigin | None) -> SourceFix:
     """Call identify when somebody logs in, orders or signs up."""
-    text = (
-        "Call identify when they log in, order or sign up: then every browser of theirs leads to one person."
-    )
+    text = "Call identify when they log in, order or sign up: then all their browsers belong to one person."
     customer_id, email = "YOUR-CUSTOMER-ID", {EMAIL: "their@e-mail.example"}
     if origin is not None and origin.is_tracked and origin.channel != Source.Channel.WEB:
         body = {"anonymousId": origin.anonymous_id, "userId": customer_id, "traits": email}
@@ -215,7 +211,7 @@ def map_identifier(origin: ValueOrigin) -> SourceFix:
         for column, entry in origin.mapping.items()
         if isinstance(entry, dict) and str(entry.get("to", "")).startswith(CUSTOM)
     ]
-    text = f"Map a column of “{origin.file}” to email or customer_id; rows without one make a new profile each time."
+    text = f"Map a column of “{origin.file}” to email or customer_id; rows without one create a new profile each time."
     return SourceFix(
         text, JSON, as_json({columns[0] if columns else "E-mail": {"to": EMAIL}}), import_id=origin.import_id
     )
@@ -225,7 +221,7 @@ def name_somebody(history: PairHistory) -> SourceFix:
     """For callers of the API and staff who create profiles without an identifier."""
     body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": "YOUR-CUSTOMER-ID"}]}
     return SourceFix(
-        "Name an e-mail or a customer_id when somebody is added; without one every call makes somebody new.",
+        "Name an e-mail or a customer_id when somebody is added; without one every call creates a new profile.",
         SHELL,
         api_call(history, "POST", "profiles/?upsert=true", body),
     )

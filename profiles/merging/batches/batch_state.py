@@ -33,11 +33,11 @@ CODES = {
     "one": "one person already",
     "gone": "deleted, erased or anonymized",
     "locked": "locked against merging",
-    "not_duplicate": "somebody said: not duplicates",
-    "veto": "something speaks against it",
+    "not_duplicate": "marked as not duplicates",
+    "veto": "a difference that rules out one person",
     "changed": "changed since the preview",
     "off": "automatic merging was switched off",
-    "stays": "undone, but for what was changed since",
+    "stays": "undone, except for what was changed since",
     "before": "undone before",
 }
 

@@ -117,7 +117,7 @@ def _add(result: PairFile, rows: Sequence[_FileRow], types: dict[str, TypeSpec])
                 message = _why(cell, sorted(root_ids), types)
                 result.problems.append(PairFileProblem(row.line_no, column, cell, message))
         if len(sides) == 2 and sides[0] == sides[1]:
-            message = f"Both lead to profile #{sides[0]}: they are one person already."
+            message = f"Both are profile #{sides[0]}: they are one person already."
             result.problems.append(PairFileProblem(row.line_no, "", ", ".join(row.cells), message))
         elif len(sides) == 2:
             result.pairs.append(BatchPair(sides[0], sides[1], line_no=row.line_no))
@@ -148,10 +148,10 @@ def _why(cell: str, root_ids: Sequence[int], types: dict[str, TypeSpec]) -> str:
         return "The cell is empty. Write an identifier, or # and the profile's number."
     if root_ids:
         listed = " and ".join(f"#{pk}" for pk in root_ids)
-        return f"“{cell}” leads to {len(root_ids)} people, {listed}. Write its type in front: {next(iter(types))}:{cell}."
+        return f"“{cell}” matches {len(root_ids)} people, {listed}. Write its type in front: {next(iter(types))}:{cell}."
     if cell.isascii() and cell.isdigit():
         return f"Nobody has the identifier “{cell}”. For the profile of this number write #{cell}."
-    return f"“{cell}” leads to nobody."
+    return f"“{cell}” matches nobody."
 
 
 def _invalid(message: str) -> Invalid:

@@ -128,7 +128,7 @@ def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> lis
 
 def _outcome_of(merge: Merge | None, done: Unmerged | Refused | None) -> tuple[str, str, str]:
     if merge is None:
-        return Outcome.KEPT, "", "The merge is no longer on record."
+        return Outcome.KEPT, "", "The merge is no longer recorded."
     if done is None:
         return Outcome.UNDONE, "before", "It had been undone before."
     if isinstance(done, Refused):

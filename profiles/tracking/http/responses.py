@@ -89,7 +89,7 @@ def counts(results: Sequence[ItemResult]) -> dict[str, Any]:
 
 def strict_refusal(refused: Sequence[ItemResult], *, total: int) -> RequestRefused:
     """X-Strict-Mode: one item that cannot be taken turns the whole call of ``total`` items away."""
-    message = f"{len(refused)} of {total} items cannot be taken, and X-Strict-Mode is on: nothing was stored."
+    message = f"{len(refused)} of {total} items are not valid, and X-Strict-Mode is on: nothing was stored."
     extra = {
         "success": False,
         "received": total,

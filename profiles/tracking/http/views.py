@@ -53,7 +53,7 @@ _NO_KEY = (
 )
 _UNKNOWN_KEY = "This write key is unknown or was revoked. A source's page shows its keys."
 _UNAVAILABLE = "The database cannot be reached right now. Nothing was stored; send the call again."
-_COLLIDED = "Another call was in the way. Nothing was stored; send the call again."
+_COLLIDED = "Another call changed the same data. Nothing was stored; send the call again."
 
 
 def tracking_view(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
@@ -88,7 +88,9 @@ def receive_item(request: HttpRequest, kind: str) -> HttpResponse:
     """``/v1/track`` and its like: one call, of the path's kind. A batch sent here by mistake is read as one."""
     if kind not in KINDS:
         known = ", ".join(KINDS)
-        raise RequestRefused(400, "unknown_type", f"“{kind[:40]}” is no kind of call. Known kinds: {known}.")
+        raise RequestRefused(
+            400, "unknown_type", f"“{kind[:40]}” is not a kind of call. Known kinds: {known}."
+        )
     return _receive(request, kind=kind)
 
 
@@ -187,7 +189,7 @@ def _admit(request: HttpRequest, write_key: str) -> Sender:
         allowed = sender.source.allowed_origins
         if allowed and not origins.is_allowed(origin, allowed):
             where = origin[:200] or "a call without Origin"
-            message = f"This write key may not be used from {where}. Its source lists the addresses that may."
+            message = f"This write key may not be used from {where}. Its source's settings list the allowed web addresses."
             raise RequestRefused(403, "origin_not_allowed", message)
     elif origin:
         sender = replace(sender, is_web=True)

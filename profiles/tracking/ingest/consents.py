@@ -36,7 +36,7 @@ def check_consent(identifiers: ItemIdentifiers, sender: Sender) -> ItemIdentifie
         ]
         return RefusedItem.of(item, "bad_consent", problems[0]["message"], problems=problems)
     if sender.is_web and state == GRANTED and not _text(item, "wording"):
-        message = "A yes that comes from a page needs “wording”: which text the person agreed to."
+        message = "Consent granted on a page needs “wording”: the text the person agreed to."
         return RefusedItem.of(item, "consent_without_wording", message)
     return identifiers
 
@@ -59,7 +59,7 @@ def record_consents(
             current = current_consents([profile.id]).get(profile.id, {}).get((channel, purpose))
             if current is not None and current.state == WITHDRAWN:
                 message = (
-                    f"The person said no to {channel}/{purpose}; a page's key cannot turn that into a yes."
+                    f"The person withdrew {channel}/{purpose}; a page's key cannot change that to granted."
                 )
                 conflicts[item.index] = (CONFLICT, "consent_upgrade", message)
                 continue

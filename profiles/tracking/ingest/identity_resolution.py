@@ -368,10 +368,12 @@ class _Resolver:
         self._kept_apart.append(KeptApart(resolution, profile, owning, identifier, reason, profile_count))
         label = f"{identifier.spec.row} {identifier.raw}"
         if reason:
-            resolution.conflict("held", f"{label} would join more people than allowed; it waits in Held.")
+            resolution.conflict(
+                "held", f"{label} would merge more people than allowed; it waits under Waiting merges."
+            )
         else:
             kept = "it stays there" if identifier.is_soft else "kept here for contact only"
-            resolution.conflict("identifier_clash", f"{label} leads to another person; {kept}.")
+            resolution.conflict("identifier_clash", f"{label} belongs to another person; {kept}.")
 
     def _alias(self, resolution: Resolution) -> None:
         """``previousId`` and ``userId`` are the same person's; a public key cannot say so of two known people."""
@@ -417,7 +419,7 @@ def _shared(identifier: SentIdentifier) -> ItemProblem:
         "code": "shared_device",
         "pointer": identifier.pointer,
         "value": identifier.raw[:255],
-        "message": f"{identifier.spec.row} {identifier.raw} is a shared device; it joins nobody.",
+        "message": f"{identifier.spec.row} {identifier.raw} is a shared device; it merges nobody.",
     }
 
 

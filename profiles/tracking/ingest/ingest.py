@@ -64,7 +64,7 @@ class StrictModeRefused(Exception):
     """A strict call had an item that cannot be carried out; nothing of the call was stored."""
 
     def __init__(self, results: list[ItemResult]) -> None:
-        super().__init__("An item was refused.")
+        super().__init__("An item was rejected.")
         self.results = results
 
 
@@ -232,7 +232,7 @@ class _Call:
             waiting = event_sql.waiting_messages(self.source.pk, texts)
         for refused in outcomes.refused:
             if refused.message_text and refused.message_text in waiting:
-                message = "This messageId was received before; it waits in the inbox."
+                message = "This messageId was received before; it waits under Rejected."
                 outcomes.duplicate(refused, "duplicate_message", message)
                 continue
             outcomes.results[refused.index] = ItemResult.of(refused)

@@ -121,7 +121,7 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], send
                 "unknown_trait",
                 name,
                 raw,
-                f"“{name}” is no attribute; the value stays in the event. Register it under Attributes.",
+                f"“{name}” is not an attribute; the value stays in the event only. Add it under Attributes.",
             )
     if sorted_traits.item.kind == "update":
         traits.problems += identifier_like(sorted_traits.item.traits, "/traits")
@@ -167,7 +167,7 @@ def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProble
                     "code": "identifier_as_attribute",
                     "pointer": f"{pointer}/{name}",
                     "value": value[:255],
-                    "message": f"“{name}” looks like an identifier but joins nobody here; send it {how} to identify.",
+                    "message": f"“{name}” looks like an identifier but identifies nobody here; send it {how} to identify.",
                 }
             )
     return problems

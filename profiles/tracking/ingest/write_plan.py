@@ -139,7 +139,7 @@ def _write_events(plan: Plan, outcomes: Outcomes, source: Source) -> EventIds:
         carts.write_carts(kept, source_id=source.pk)
     for item, _ in rows:
         if item.index in repeats:
-            message = "The same person did the same to the same cart within two seconds."
+            message = "The same person did the same with the same cart within two seconds."
             outcomes.duplicate(item, "duplicate_cart_event", message)
     return events
 
@@ -254,9 +254,9 @@ class _AttributeChanges:
             if old == new:
                 continue
             if is_late and old is not None:
-                self._kept(item, "late_value", name, new, "it arrived late; the newer value stays")
+                self._kept(item, "late_value", name, new, "it arrived late, and a newer value is stored")
             elif old is not None and (row.pk, name, old) in verified:
-                self._kept(item, "verified_value", name, new, "the value here is verified")
+                self._kept(item, "verified_value", name, new, "the stored value is verified")
             else:
                 fields[name] = [old, new]
                 set_value(row, name, new)
@@ -269,7 +269,7 @@ class _AttributeChanges:
                 "code": code,
                 "pointer": f"/traits/{attribute}",
                 "value": value if isinstance(value, (str, int, float, bool)) else None,
-                "message": f"{attribute} was left as it is: {why}.",
+                "message": f"{attribute} was not changed: {why}.",
             }
         )
 

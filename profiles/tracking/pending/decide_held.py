@@ -71,12 +71,12 @@ def decide_held_merge(*, held_merge_id: int, decision: str, actor: Actor) -> Hel
     may not be merged or a value that is not soft is called shared.
     """
     if decision not in STATES:
-        message = f"Decide {', '.join(STATES)}; “{decision}” is none of them."
+        message = f"The decision is one of {', '.join(STATES)}, not “{decision}”."
         raise Invalid([{"field": "decision", "value": decision, "message": message}])
     held_merge = lock_held_merge(held_merge_id)
     if held_merge.state != HeldMerge.State.OPEN:
         raise Conflict(
-            f"Held merge {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
+            f"Waiting merge {held_merge_id} was decided already: {held_merge.get_state_display().lower()}."
         )
     decision_made = {BLOCK: _block, SHARED: _share, MERGE: _merge, DISMISS: _dismiss}[decision](
         held_merge, actor
@@ -110,7 +110,7 @@ def lock_held_merge(held_merge_id: int) -> HeldMerge:
     rows = HeldMerge.objects.select_for_update(no_key=True, of=("self",))
     held_merge = rows.select_related("type", "source", "user").filter(pk=held_merge_id).first()
     if held_merge is None:
-        raise NotFound(f"There is no held merge {held_merge_id}.")
+        raise NotFound(f"There is no waiting merge {held_merge_id}.")
     return held_merge
 
 
@@ -134,7 +134,7 @@ def _block(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
 def _share(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     if held_merge.type.strength != IdentifierType.Strength.SOFT:
         raise RuleForbids(
-            f"{held_merge.type} {held_merge.value} is no device: only soft identifiers such as browser ids are shared. Block it instead."
+            f"{held_merge.type} {held_merge.value} is not a device: only soft identifiers such as browser ids can be shared. Block it instead."
         )
     row = resolving_row(held_merge.type_id, held_merge.value)
     profile_id: int | None = None
@@ -183,7 +183,7 @@ def _pass_on(row: Identifier, profile_id: int, now: datetime.datetime) -> dict[s
 def _merge(held_merge: HeldMerge, actor: Actor) -> HeldMergeDecision:
     roots = graph.roots_of([held_merge.profile_id, held_merge.other_id])
     root = roots[held_merge.profile_id]
-    message, merge_id = f"#{root} is one person by now; nothing was left to merge.", None
+    message, merge_id = f"#{root} is one person already; nothing was left to merge.", None
     if root != roots[held_merge.other_id]:
         suggestion = suggest_winner(held_merge.profile_id, held_merge.other_id)
         merged = merge_profiles(

@@ -91,7 +91,7 @@ def confirm_identifier(
                 return _confirm_here(root, row, item, confirmation, resolves_here=resolved is not None)
         except IntegrityError:  # somebody took the value in this very moment
             continue
-    raise Stale(f"{item.spec.row} {item.value} is being taken by somebody right now. Try again.")
+    raise Stale(f"{item.spec.row} {item.value} is being added to another profile right now. Try again.")
 
 
 def confirm_waiting(
@@ -188,7 +188,7 @@ def _confirm_against(
         return _keep_apart(root, row, owner, item, why, confirmation)
     if not confirmation.may_merge:
         raise Forbidden(
-            f"{row.type} {row.value} leads to #{owner.pk}: confirming it joins the two, and you may not merge."
+            f"{row.type} {row.value} belongs to #{owner.pk}: confirming it would merge the two, and you may not merge."
         )
     winner, loser = (owner, root) if owner.is_recognized and not root.is_recognized else (root, owner)
     merged = merge_profiles(
@@ -218,7 +218,9 @@ def _reason_to_keep_apart(root: Profile, owner: Profile) -> str:
     if sentence := objection(root.pk, owner.pk):
         return sentence.rstrip(".")
     return (
-        "two people are never joined by a confirmation" if root.is_recognized and owner.is_recognized else ""
+        "a confirmation never merges two recognized people"
+        if root.is_recognized and owner.is_recognized
+        else ""
     )
 
 
@@ -235,7 +237,7 @@ def _keep_apart(
         _record_confirmation(root, row, confirmation)
         _suggest_duplicate(root, owner, row, confirmation.source)
     message = (
-        f"{row.type} {row.value} leads to #{owner.pk}, and {why}."
+        f"{row.type} {row.value} belongs to #{owner.pk}, and {why}."
         f" It was confirmed and kept at #{root.pk} for contact only."
     )
     return ConfirmedIdentifier(row, _reload(root), False, CONFLICT, message)

@@ -30,7 +30,7 @@ def list_held_merges(*, state: str = OPEN, source: str = "") -> QuerySet[HeldMer
         rows = rows.filter(state=state)
     elif state != ALL:
         known = ", ".join([DECIDED, ALL, *HeldMerge.State.values])
-        message = f"“{state}” is no state. Known states: {known}."
+        message = f"“{state}” is not a state. Known states: {known}."
         raise Invalid([{"field": "state", "value": state, "message": message}])
     if source:
         named = Q(source__name=source)
@@ -45,11 +45,11 @@ def explain_held_merge(held_merge: HeldMerge, value: str) -> str:
     what = f"{held_merge.type} {value}" if value else f"This {str(held_merge.type).lower()}"
     if held_merge.reason == HeldMerge.Reason.RATE:
         return (
-            f"{held_merge.source} had reached its limit of {held_merge.source.merges_per_hour:,} automatic merges an hour"
-            f" when {what if value else what.lower()} was to merge these two."
+            f"{held_merge.source} had reached its limit of {held_merge.source.merges_per_hour:,} automatic merges per hour"
+            f" when {what if value else what.lower()} would have merged these two."
         )
     return (
-        f"{what} came with {held_merge.people:,} different people."
+        f"{what} was used by {held_merge.people:,} different people."
         " That is usual for a shop's tablet, a family's computer or a made-up value, not for one person."
     )
 

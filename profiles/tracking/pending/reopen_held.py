@@ -36,7 +36,7 @@ class MergedAnyway(RuleForbids):
         self.merge_id = merge_id
         what = f"undo merge {merge_id}" if merge_id else "undo the merge that made them one"
         super().__init__(
-            f"Held merge {held_merge_id} was merged anyway, and the two are one person: {what}. Then it can be reopened."
+            f"Waiting merge {held_merge_id} was merged after all, and the two are one person: {what}, then it can be reopened."
         )
         if merge_id is not None:
             self.extra = {"merge_id": merge_id, "unmerge": f"/api/v1/merges/{merge_id}/unmerge/"}
@@ -71,13 +71,13 @@ def reopen_held_merge(*, held_merge_id: int, actor: Actor) -> ReopenedHeldMerge:
     wait_for_turn(alone=True)  # a call at work might bring an event to a profile that is found empty here
     held_merge = lock_held_merge(held_merge_id)
     if held_merge.state == State.OPEN:
-        raise Conflict(f"Held merge {held_merge_id} is open: there is no decision to take back.")
+        raise Conflict(f"Waiting merge {held_merge_id} is open: there is no decision to undo.")
     was = held_merge.state
     message, profile_id = _UNDO[State(was)](held_merge, actor)
     reopened, newer = _open(held_merge)
     if newer:
         waits = "merge waits" if newer == 1 else "merges wait"
-        message += f" {newer:,} {waits} already, asked for again since."
+        message += f" {newer:,} {waits} already, requested again since then."
     audit.record(
         "heldmerge.reopen",
         actor=actor,
@@ -141,9 +141,9 @@ def _undo_dismissal(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | Non
     )
     if (newer := same.first()) is not None:
         raise Conflict(
-            f"Held merge {held_merge.pk} was asked for again and waits as held merge {newer.pk}; decide that one."
+            f"Waiting merge {held_merge.pk} was asked for again and waits as waiting merge {newer.pk}; decide that one."
         )
-    return "The merge waits again; dismissing it had changed nothing else.", None
+    return "The merge waits again. Dismissing it had changed nothing.", None
 
 
 def _undo_merge(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
@@ -159,7 +159,7 @@ def _undo_block(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
     effects, what = _effects(held_merge), f"{held_merge.type} {held_merge.value}"
     if not effects.get("listed", True):
         return (
-            f"The merge waits again. {what} stays blocked: it was on its type's list before. Take it off there.",
+            f"The merge waits again. {what} stays blocked: it was already on the block list of its type. Remove it there.",
             None,
         )
     unblock_value(type_id=held_merge.type_id, value=held_merge.value, effects=effects)
@@ -171,9 +171,9 @@ def _undo_block(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
         Identifier.objects.filter(pk=former.pk).update(resolves=True)
         record_resolving_change(former, "blocked", actor, is_taken_back=True)
         root = former.profile.canonical_id
-        return f"{what} is not blocked any more: it leads to #{root} again.", root
+        return f"{what} is not blocked any more: it identifies #{root} again.", root
     owner, root_id = _describe_owner(current)
-    return f"{what} is not blocked any more: it leads to {owner}.", root_id
+    return f"{what} is not blocked any more: it identifies {owner}.", root_id
 
 
 def _undo_shared(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
@@ -188,7 +188,7 @@ def _undo_shared(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
         and (current.profile_id != device_profile_id or current.profile.canonical_id != device_profile_id)
     ):
         owner, root_id = _describe_owner(current)
-        return f"{what} is no shared device any more: it leads to {owner}.", root_id
+        return f"{what} is not a shared device any more: it identifies {owner}.", root_id
     is_exact = current is not None and _is_untouched(current.profile)
     if current is not None:
         Identifier.objects.filter(pk=current.pk).update(resolves=False)
@@ -199,16 +199,16 @@ def _undo_shared(held_merge: HeldMerge, actor: Actor) -> tuple[str, int | None]:
             profile_ids=[device_profile_id],
             actor=actor,
             source=source_of_actor(actor),
-            reason="Made for a shared device, which was taken back.",
+            reason="Created for a shared device; that decision was undone.",
         )
     else:
         _link_from_now(former)
     record_resolving_change(former, "shared", actor, is_taken_back=True)
     root = former.profile.canonical_id
-    message = f"{what} is no shared device any more: it leads to #{root} again."
+    message = f"{what} is not a shared device any more: it identifies #{root} again."
     if current is not None and not is_exact:
         record_resolving_change(current, "shared", actor, is_taken_back=True)
-        message += f" What came in by it meanwhile stays with #{device_profile_id}."
+        message += f" What arrived in the meantime stays with #{device_profile_id}."
     return message, root
 
 
@@ -243,7 +243,7 @@ def _former(held_merge: HeldMerge, identifier_id: int | None) -> Identifier | No
 
 def _describe_owner(current: Identifier | None) -> tuple[str, int | None]:
     if current is None:
-        return "nobody until a call brings it", None
+        return "nobody until a call sends it", None
     return f"#{current.profile.canonical_id}", current.profile.canonical_id
 
 

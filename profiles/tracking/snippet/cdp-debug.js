@@ -62,7 +62,7 @@
   list.tabIndex = 0;
   header.append(title, button("Send now", () => cdp.flush()), button("Close", () => host.remove()));
   who.append(id, button("Copy id", () => navigator.clipboard && navigator.clipboard.writeText(id.textContent)));
-  const empty = make("p", "Nothing was sent yet. Use the page, and its calls show here.", "empty");
+  const empty = make("p", "Nothing was sent yet. Use the page, and its calls are listed here.", "empty");
   panel.append(header, who, empty, list);
   root.append(panel);
 
@@ -74,14 +74,14 @@
     const names = Object.keys({ ...traits, ...properties });
     const texts = (values) => Object.values(values).filter((value) => typeof value === "string");
     if (item.type === "update" && texts(traits).some((text) => EMAIL.test(text)))
-      found.push("An e-mail in update() recognizes nobody. Use identify() where the visitor gave it.");
+      found.push("An e-mail in update() identifies nobody. Use identify() where the visitor gave it.");
     if (item.type === "identify" && !item.userId && !Object.keys(traits).some((name) => /^e[-_ ]?mail$/i.test(name)))
-      found.push("This identify() has neither a user id nor an e-mail: nobody is recognized by it.");
+      found.push("This identify() has neither a user id nor an e-mail: it identifies nobody.");
     if (item.type === "track" && CART_EVENTS.test(item.event) && properties.cart_id === undefined)
-      found.push("A cart event without cart_id: it cannot be told from a repeated one.");
+      found.push("A cart event without cart_id: a repeated one cannot be recognized.");
     if (names.includes("product_sku")) found.push("“product_sku” is called “sku” in the shipped events.");
     if (item.type === "track" && item.event !== "form.submit" && texts(properties).some((text) => EMAIL.test(text)))
-      found.push("An e-mail among an event's properties recognizes nobody.");
+      found.push("An e-mail among an event's properties identifies nobody.");
     return found;
   };
 
@@ -125,12 +125,12 @@
           state(label, error.code, "bad");
           label.closest("li").append(make("p", error.message, "bad"));
         } else if (answer && answer.success === false) state(label, "refused", "bad");
-        else state(label, "taken", "ok");
+        else state(label, "accepted", "ok");
       }
       if (answer && !answer.success && answer.message) line("Refused", answer.code || "", "bad", [make("p", answer.message)]);
     },
-    failed: (why) => line("Not sent; kept and sent again later", typeof why === "number" ? `HTTP ${why}` : "no connection", "warn", []),
-    dropped: (item) => line("Dropped: too much was waiting", "lost", "bad", [make("pre", item)]),
+    failed: (why) => line("Not sent yet; it is sent again later", typeof why === "number" ? `HTTP ${why}` : "no connection", "warn", []),
+    dropped: (item) => line("Dropped: too many calls were waiting", "lost", "bad", [make("pre", item)]),
     rotated: () => line("Another person: a new anonymous id", "", "warn", [make("p", "Call cdp.reset() when somebody logs out.")]),
     skipped: (label) => line(`Field “${label}” left out`, "secret", "warn", []),
     consent: (what) => line("Consent", String(what), "", []),

@@ -44,7 +44,7 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
     """
     source = lock_source(source_id)
     if source.channel not in TRACKING:
-        raise RuleForbids(f"“{source.name}” takes no tracking calls, so nothing is signed for it.")
+        raise RuleForbids(f"“{source.name}” receives no tracking calls, so nothing is signed for it.")
     if overlap_days is not None and not 0 <= overlap_days <= MAX_OVERLAP_DAYS:
         message = (
             f"Write a number of days from 0 to {MAX_OVERLAP_DAYS}, or nothing for “until it is revoked”."
@@ -52,7 +52,7 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
         raise Invalid([{"field": "overlap_days", "value": overlap_days, "message": message}])
     if accepts_old_secret(source):
         raise RuleForbids(
-            f"The secret before this one is still taken {until(source)}. Revoke it first, then rotate again."
+            f"The secret before this one is still accepted {until(source)}. Revoke it first, then rotate again."
         )
     now = timezone.now()
     # One that is not taken any more is not kept either.
@@ -61,8 +61,8 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
     source.old_hash_secret_until = None if overlap_days is None else now + timedelta(days=overlap_days)
     source.hash_secret_since = now
     _save(source, "source.secret.rotate", {"overlap_days": overlap_days}, actor)
-    old = f"is taken {until(source)}" if accepts_old_secret(source) else "is not taken any more"
-    return RotatedSecret(source, source.hash_secret, f"The new secret counts from now on. The old one {old}.")
+    old = f"is accepted {until(source)}" if accepts_old_secret(source) else "is not accepted any more"
+    return RotatedSecret(source, source.hash_secret, f"The new secret works from now on. The old one {old}.")
 
 
 @transaction.atomic
@@ -73,7 +73,7 @@ def revoke_old_secret(*, source_id: int, actor: Actor) -> Source:
     """
     source = lock_source(source_id)
     if not accepts_old_secret(source):
-        raise RuleForbids(f"“{source.name}” takes one secret only; no old one is left to revoke.")
+        raise RuleForbids(f"“{source.name}” accepts only one secret; there is no old one to revoke.")
     source.old_hash_secret, source.old_hash_secret_until = "", timezone.now()
     _save(source, "source.secret.revoke", {}, actor)
     return source

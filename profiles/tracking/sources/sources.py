@@ -87,7 +87,7 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     for field, raw in changes.items():
         cleaner = _SETTINGS.get(field)
         if cleaner is None:
-            message = f"“{field}” is no setting of a source."
+            message = f"“{field}” is not a setting of a source."
             problems.append({"field": field, "value": None, "message": message})
         else:
             values[field] = _collect(problems, field, raw, cleaner)
@@ -116,7 +116,7 @@ def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
     if kind not in WriteKey.Kind.values:
         raise Invalid([{"field": "kind", "value": kind, "message": _KINDS}])
     if source.channel not in TRACKING:
-        raise RuleForbids(f"“{source.name}” takes no tracking calls, so it has no write keys.")
+        raise RuleForbids(f"“{source.name}” receives no tracking calls, so it has no write keys.")
     made = _make_key(source, kind)
     audit.record("writekey.create", actor=actor, subject=f"writekey:{made.key.pk}", detail=_about(made.key))
     return made
@@ -135,7 +135,7 @@ def rotate_key(*, key_id: int, actor: Actor, overlap_hours: int = OVERLAP_HOURS)
     if old.revoked_at is not None:
         raise RuleForbids(f"Key {old.prefix}… is revoked. Make a new key instead.")
     if old.expires_at is not None:
-        raise RuleForbids(f"Key {old.prefix}… was rotated already; its successor can be.")
+        raise RuleForbids(f"Key {old.prefix}… was already rotated; rotate the newer key instead.")
     old.expires_at = timezone.now() + timedelta(hours=overlap_hours)
     old.save(update_fields=["expires_at"])
     made = _make_key(old.source, old.kind)
@@ -241,7 +241,7 @@ def _origins(raw: Any) -> list[str]:
         try:
             cleaned.append(origins.clean_origin(address))
         except ValueError as error:
-            message = f"“{address[:60]}” is no web address. Write it like https://shop.example.com."
+            message = f"“{address[:60]}” is not a web address. Write it like https://shop.example.com."
             raise ValueError(message) from error
     return [*dict.fromkeys(cleaned)]
 
