@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('queued', 'Waiting to be sent'), ('sent', 'Sent'), ('kept', 'Kept in the local mailbox'), ('failed', 'Failed')], default='queued', max_length=10)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('next_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Not tried again before.')),
-                ('problem', models.TextField(blank=True, help_text='The mail server's last answer.')),
+                ('problem', models.TextField(blank=True, help_text="The mail server's last answer.")),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('sent_at', models.DateTimeField(blank=True, null=True)),
                 ('job', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='mails', to='cdp.job')),
