@@ -171,7 +171,7 @@ def test_after_a_day_it_is_given_up_and_says_why(db: None, post: Post) -> None:
     assert send_queued() == 0
     mail.refresh_from_db()
     assert mail.state == Mail.State.FAILED
-    assert mail.problem.startswith("Given up after 24 hours. The mail server cannot be reached: ")
+    assert mail.problem.startswith("Not sent: tried for 24 hours. The mail server cannot be reached: ")
     assert letters.arrived == []
 
 
@@ -186,7 +186,7 @@ def test_a_mail_that_cannot_be_written_fails_and_the_next_one_goes(db: None, pos
     broken.refresh_from_db()
     assert broken.state == Mail.State.FAILED
     assert broken.problem.startswith(
-        "The mail could not be put together: Header values can't contain newlines"
+        "The mail could not be created: Header values can't contain newlines"
     )
 
 

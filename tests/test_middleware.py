@@ -133,7 +133,7 @@ def test_two_changes_that_met_are_a_conflict(client: Client, what: str) -> None:
 def test_our_own_faults_are_said_to_be_ours_and_show_no_values(client: Client, what: str) -> None:
     page, problem = client.get(f"/broken/{what}/"), client.get(f"/api/broken/{what}/")
     assert (page.status_code, problem.status_code) == (500, 500)
-    assert "This was our fault and has been noted." in page.content.decode()
+    assert "This was an error of the system and has been logged." in page.content.decode()
     assert str(ERRORS[what]) not in page.content.decode() + problem.content.decode()
     assert json.loads(problem.content)["code"] == "error"
 

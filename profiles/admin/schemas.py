@@ -258,7 +258,7 @@ def _adopt(request: HttpRequest, name: str) -> HttpResponse:
         return redirect("admin:profiles_eventschema_changelist")
     messages.success(
         request,
-        f"“{name}” now has a schema. Every event is still stored until you or its source's setting changes that.",
+        f"“{name}” now has a schema. Events that do not fit are still stored until the schema or the source is set to reject them.",
     )
     return redirect(schema_url(made.schema.pk))
 

@@ -164,7 +164,7 @@ def test_what_is_here_follows_a_changed_type(dan: User, as_user: Login) -> None:
     run_to_end(Job.objects.get())
     assert Profile.objects.get(pk=ann.pk).is_recognized
     answer = as_user(dan).post(change, kind(is_unique=""), follow=True)
-    assert "Values of Loyalty card already here are being updated; see Jobs." in answer.content.decode()
+    assert "Existing values of Loyalty card are being updated; see Jobs." in answer.content.decode()
     run_to_end(Job.objects.latest("pk"))
     assert not Profile.objects.get(pk=ann.pk).is_recognized
     assert not Identifier.objects.get(value="L-1").resolves

@@ -80,7 +80,7 @@ def test_tabs_rows_and_filters(client_of_sam: Client) -> None:
         ({"tier": "x"}, "The tier is certain, probable, possible, related."),
     ):
         assert said in shown(client_of_sam.get(QUEUE, params)), params
-    assert "Nothing was put off" in shown(client_of_sam.get(QUEUE, {"state": "later"}))
+    assert "No pair was postponed" in shown(client_of_sam.get(QUEUE, {"state": "later"}))
     assert "Nothing was decided yet" in shown(client_of_sam.get(QUEUE, {"state": "decided"}))
 
 
@@ -93,7 +93,7 @@ def test_the_review_shows_both_and_the_weight_of_each_field(client_of_sam: Clien
         "Are these two one person?",
         "Almost certainly one person.",
         "of 100 such pairs are one person; their full names and birth dates are equal.",
-        "stays: ",
+        "is kept: ",
         "From API, ",
         f"Merge into #{ann.pk}",
         "Birth dates are equal",
@@ -139,12 +139,12 @@ def test_the_bars_add_up_and_what_weighs_little_is_folded(client_of_sam: Client)
     assert round(sum(row.weight for row in weights), 6) == 1.0
     assert [(row.label, round(row.weight, 6)) for row in weights] == [
         ("First names", 5.0),
-        ("Together", 0.7),
-        ("Together", -0.1),
-        ("To begin with", -4.6),
+        ("Combined", 0.7),
+        ("Smaller points", -0.1),
+        ("Starting point", -4.6),
     ]
     page = shown(response)
-    assert "<summary>2 that weigh little</summary><ul><li>one +0.2</li><li>other −0.3</li></ul>" in page
+    assert "<summary>2 that count little</summary><ul><li>one +0.2</li><li>other −0.3</li></ul>" in page
     assert "most pairs with something in common are two people" in page
 
 
@@ -162,9 +162,9 @@ def test_a_pair_by_way_of_a_third_names_it_everywhere(client_of_sam: Client) -> 
         f'Both are probably the same person as <a href="/admin/profiles/profile/{between.pk}/change/">{third}</a>'
         in page
     )
-    assert f"By a third</th><td>Both are likely {third}</td>" in page
+    assert f"Through a third profile</th><td>Both are probably the same person as {third}</td>" in page
     for address in (f"{QUEUE}?tier=possible", f"/admin/profiles/profile/{first.pk}/change/"):
-        assert f"Both are likely {third}" in shown(client_of_sam.get(address)), address
+        assert f"Both are probably the same person as {third}" in shown(client_of_sam.get(address)), address
 
 
 def test_merge_goes_on_to_the_next_and_can_be_undone(client_of_sam: Client) -> None:
@@ -181,7 +181,7 @@ def test_merge_goes_on_to_the_next_and_can_be_undone(client_of_sam: Client) -> N
     assert reverse("admin:profiles_merge_undo", args=[merge.pk]) in page
     apart = shown(send(client_of_sam, second, "not_duplicate"))
     assert f'are marked as not duplicates. <a href="{review(second)}">Undo…</a>' in apart
-    assert "Undo: ask about them again" in shown(client_of_sam.get(review(second)))
+    assert "Undo: suggest them again" in shown(client_of_sam.get(review(second)))
     page = shown(send(client_of_sam, third, "later"))
     assert "Nothing is left to review here." in page
     assert "Decided today: <b>2</b>, by you <b>2</b>" in page

@@ -232,7 +232,7 @@ def test_without_a_file_or_with_too_large_a_one(client: Client, settings: Any) -
     answer = send(client)
     assert (answer.status_code, alert_of(answer)) == (
         413,
-        "people.csv: The file has 149 bytes; at most 100 bytes are possible. Split it, or raise CDP_IMPORT_MAX_BYTES.",
+        "people.csv: The file is 149 bytes; the limit is 100 bytes. Split it, or raise CDP_IMPORT_MAX_BYTES.",
     )
     assert not Import.objects.exists()
 
@@ -344,7 +344,7 @@ def test_a_yes_asks_where_people_agreed(client: Client) -> None:
         client, "email,newsletter\nann@example.com,yes\nbob@example.com,no\neve@example.com,\n"
     )
     assert group(client, import_, "needs-answer") == ["newsletter"]
-    assert "1 said yes and 1 said no" in page(client, import_, "columns/")
+    assert "1 say yes and 1 say no" in page(client, import_, "columns/")
     chosen = form(import_, "email", "consent.email.newsletter", **{"proof.2": "Sign-up form, version 3"})
     client.post(at(import_, "map/"), {**chosen, "check": "1"})
     assert group(client, import_, "goes-in") == ["email", "newsletter"]
@@ -574,18 +574,18 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
         "What will happen nothing has been written yet",
         "1 new person",
         "1 with nothing new in the file",
-        "1 repeats a person of the file",
+        "1 repeats a person of this file",
         "1 rejected",
         "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",
         "Apply 1 row",
-        "New people, sample All rows as CSV Line Name E-mail Phone City 2 Ann ann@example.com",
+        "Some of the new people All rows as CSV Line Name E-mail Phone City 2 Ann ann@example.com",
     ):
         assert part in text
     import_ = planned(
         client, "email,first name,city\neve@example.com,Evelyn,Ulm\n", "email", "first_name", "city"
     )
     text = page(client, import_)
-    assert "Changes, sample All 1 as CSV" in text
+    assert "Some of the changes All 1 as CSV" in text
     assert "· 1 row ·" in text
     assert "2 Eve City empty Ulm" in text
     assert "Evelyn" not in text, "fill_if_empty leaves the name alone"
@@ -629,7 +629,7 @@ def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     assert "zoe.example.com" in page(client, import_)
     text = page(watcher, import_)
     assert "1 × email ••• " in text
-    assert "New people, sample" not in text
+    assert "Some of the new people" not in text
     for hidden in ("zoe.example.com", "Elm 1", "Eve "):
         assert hidden not in text
     for path in ("plan.csv", "rejected.csv"):
@@ -862,7 +862,7 @@ def test_three_levels(olga: User, watcher: Client, client: Client, as_user: Logi
 def test_before_it_is_mapped_there_is_little_to_see(watcher: Client, client: Client) -> None:
     import_ = uploaded(client)
     text = page(watcher, import_)
-    assert "Nothing is planned yet Somebody who may import has to say first" in text
+    assert "Nothing is planned yet First, somebody who may import has to choose" in text
     assert "What will happen" not in text
     assert "Apply" not in text.replace("Apply Report", "")
 

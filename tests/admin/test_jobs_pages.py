@@ -102,7 +102,7 @@ def test_pause_resume_cancel(ada: User, as_user: Login) -> None:
 def test_a_running_job_is_told_to_stop_after_its_step(ada: User, as_user: Login) -> None:
     job, client = make_job(ada, state="running"), as_user(ada)
     answer = client.post(reverse("admin:cdp_job_pause", args=[job.pk]), follow=True)
-    assert "The job pauses after the step it is in." in answer.content.decode()
+    assert "The job pauses after the current step." in answer.content.decode()
     assert "pausing after this step" in answer.content.decode()
 
 

@@ -370,7 +370,7 @@ def test_promoting_the_other_value(client_of_ada: Client, ann: Profile) -> None:
     form = {"field": "city", "index": index, "version": ann.version}
     assert "was changed by ada" in post(client_of_ada, "promote", ann.pk, **{**form, "version": 1})
     page = post(client_of_ada, "promote", ann.pk, **form)
-    assert "The person has the other value now" in page.replace("&#x27;", "'")
+    assert "The person now has the other value" in page.replace("&#x27;", "'")
     ann.refresh_from_db()
     assert ann.city == "Kraków"
     assert "That value is no longer there. Reload the card." in post(
@@ -384,7 +384,7 @@ def test_suggested_duplicates(client_of_ada: Client, ann: Profile) -> None:
     page = text(client_of_ada, url("change", ann.pk))
     assert "Hanna Kowalska" in page
     assert "same phone" in page
-    assert "Remembered: not a duplicate." in post(
+    assert "Saved: not a duplicate." in post(
         client_of_ada, "verdict", ann.pk, pair.pk, verdict="not_duplicate"
     )
     assert "Hanna" not in text(client_of_ada, url("change", ann.pk))

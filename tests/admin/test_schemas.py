@@ -99,7 +99,7 @@ def test_the_list_and_adopting(dan: User, as_user: Login) -> None:
     made = EventSchema.objects.get(name="Plan Chosen")
     assert answer.headers["Location"] == url("change", made.pk)
     assert (
-        "“Plan Chosen” has a schema now. It lets everything in until a source or you say otherwise."
+        "“Plan Chosen” now has a schema. Events that do not fit are still stored until the schema or the source is set to reject them."
         in messages(client, answer)
     )
     assert client.get(url("seen") + "?name=Plan+Chosen").headers["Location"] == url("change", made.pk)

@@ -86,7 +86,7 @@ def test_sources_with_their_figures_and_links(dan: User, as_user: Login) -> None
     assert "Shop &amp; Co 1,000 61.0 61 in all 7 25 % 300 of 1,200 5 3" in said
     assert "Good 50 0.0 0 0 % 0 of 10 0 0" in said
     assert said.index("Shop &amp; Co") < said.index("Good 50")
-    assert "Together 1,050 58.1 61 in all" in said
+    assert "Total 1,050 58.1 61 in all" in said
     assert "6 sent nothing" in said  # the five shipped ones and Silent
     assert 'href="/admin/profiles/duplicatepair/?source=Shop+%26+Co"' in text(page)
     assert f'href="/admin/profiles/source/{shop.pk}/change/"' in text(page)
@@ -149,7 +149,7 @@ def test_an_alarm_is_on_three_pages_until_somebody_has_read_it(dan: User, vic: U
     assert as_user(vic).post(acknowledge).status_code == 403
     answer = as_user(dan).post(acknowledge, {"back": "/admin/"}, follow=True)
     assert answer.redirect_chain == [("/admin/", 302)]
-    assert "Noted: the alarm about Shop is off the Today page." in words(answer)
+    assert "Acknowledged: the alarm about Shop is no longer on Today." in words(answer)
     alarm.refresh_from_db()
     assert alarm.user == dan
     assert "Since 14:05" not in words(as_user(dan).get(pages[2]))
@@ -212,7 +212,7 @@ def test_an_import_says_which_duplicates_it_brought(dan: User, as_user: Login) -
     DuplicatePair.objects.create(a=old, b=new, tier="certain")
     url = f"/admin/imports/import/{job.pk}/change/"
     said = words(as_user(dan).get(url))
-    assert "1 of 4 new people were there already 250.0 of 1,000" in said
+    assert "1 of 4 new people were already known 250.0 per 1,000" in said
     assert "1 row that matches two people" in said
     assert "Identifiers stored as attributes: Mail. Map it to an identifier next time." in said
     listed = words(as_user(dan).get(PAGE))

@@ -91,7 +91,7 @@ def test_parts_only_for_who_may_see_them(ada: User, vic: User, olga: User, as_us
 
     seen = as_user(ada).get("/admin/").content.decode()
     assert "people.csv is planned and waits" in seen
-    assert "1,017 of 1,204 rows would be written · uploaded by ada" in seen
+    assert "1,017 of 1,204 rows would be imported · uploaded by ada" in seen
     assert reverse("admin:imports_import_change", args=[planned.pk]) in seen
     assert f"#{bob.pk} into Ann #{ann.pk}" in seen
     assert "Ada&#x27;s job" in seen
@@ -170,11 +170,11 @@ def test_a_provider_of_another_app_can_fill_every_part(ada: User) -> None:
 
 def test_a_fresh_installation_says_how_to_begin(ada: User, vic: User, as_user: Login) -> None:
     page = as_user(ada).get("/admin/").content.decode()
-    assert "Nobody here yet" in page
+    assert "No people yet" in page
     assert "Create an API key" in page
     assert "Create an API key" not in as_user(vic).get("/admin/").content.decode()
     make_profile()
-    assert "Nobody here yet" not in as_user(ada).get("/admin/").content.decode()
+    assert "No people yet" not in as_user(ada).get("/admin/").content.decode()
 
 
 def test_the_first_page_causes_the_same_queries_for_one_person_and_for_many(

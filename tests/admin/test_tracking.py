@@ -295,7 +295,7 @@ def test_keys_are_made_rotated_and_revoked(dan: User, as_user: Login) -> None:
     assert "Write a number of hours from 0 to 720." in text(bad)
     turned = text(client.post(source_url("key_rotate", source, old.pk), {"overlap_hours": "24"}))
     assert f"{old.prefix}…" in turned
-    assert "works on until" in turned
+    assert "works until" in turned
     twice = client.post(source_url("key_rotate", source, old.pk), {"overlap_hours": "1"}, follow=True)
     assert f"Key {old.prefix}… was already rotated; rotate the newer key instead." in text(twice)
     gone = client.post(source_url("key_revoke", source, old.pk), follow=True)
@@ -353,7 +353,7 @@ def test_settings(dan: User, as_user: Login) -> None:
     client.post(page, {"name": "Our staff", "merges_per_hour": "1"})
     staff.refresh_from_db()
     assert (staff.name, staff.merges_per_hour) == ("Our staff", 1000)
-    assert "Takes no tracking calls" in text(client.get(source_url("change", staff)))
+    assert "Receives no tracking calls" in text(client.get(source_url("change", staff)))
 
 
 def test_the_page_of_a_source_that_sends(dan: User, as_user: Login) -> None:

@@ -73,7 +73,7 @@ def test_a_test_says_what_came_back(as_user: Any, ada: User, monkeypatch: pytest
         for _ in range(2)
         for message in client.post(f"{LIST}{hook.pk}/test/", follow=True).context["messages"]
     ]
-    assert said == ["Shop took the test and answered 200.", "Shop did not take the test. Answered 500."]
+    assert said == ["Shop received the test and answered 200.", "Shop did not accept the test. Answered 500."]
 
 
 def test_given_up_messages_are_seen_and_sent_again(as_user: Any, ada: User) -> None:

@@ -130,7 +130,7 @@ def test_refusals_are_sentences(api: Caller) -> None:
     assert api.post(path, {}).status_code == 400
     assert refusal(api.post(path, {"code": "magic"})) == (
         422,
-        f"“magic” mends nothing between #{expected.a} and #{expected.b}. Offered: promote_identifier, keep_apart.",
+        f"“magic” fixes nothing between #{expected.a} and #{expected.b}. Offered: promote_identifier, keep_apart.",
     )
     assert refusal(api.post(path, {"code": "promote_identifier", "preview_hash": "old"}))[0] == 409
     assert refusal(api.get("duplicates/0/why/")) == (404, "There is no pair 0.")

@@ -130,14 +130,14 @@ def test_the_sentences_say_where_the_value_is_on_both_sides() -> None:
     expected = CAUSES["update_instead_of_identify"]()
     finding = the_finding(expected)
     assert finding.text == (
-        f"#{expected.a} has the e-mail {ANN} only because update said so in traits.email; update recognizes nobody."
+        f"#{expected.a} has the e-mail {ANN} only in traits.email of an update call; update identifies nobody."
         f" #{expected.b} has it as an identifier from API key “shop backend”, email."
     )
     assert finding.fix is not None
     assert finding.fix.source is not None
     assert finding.fix.text == (
-        f"Make E-mail {ANN} an identifier of #{expected.a}: it is merged with #{expected.b}, and the value leads to both from"
-        " then on."
+        f"Make E-mail {ANN} an identifier of #{expected.a}: it is merged with #{expected.b}, and from then on the"
+        " value identifies the merged profile."
     )
     assert finding.fix.source.text == (
         "traits.email of update identifies nobody. Send it by identify as soon as the person is known."
@@ -301,10 +301,10 @@ def test_a_suggested_pair_is_asked_by_its_number(by_staff: By) -> None:
 
 def test_what_is_not_offered_is_refused_by_name(by_staff: By) -> None:
     expected = CAUSES["update_instead_of_identify"]()
-    message = f"“unlock” mends nothing between #{expected.a} and #{expected.b}. Offered: promote_identifier, keep_apart."
+    message = f"“unlock” fixes nothing between #{expected.a} and #{expected.b}. Offered: promote_identifier, keep_apart."
     with pytest.raises(RuleForbids, match=message):
         apply_fix(a_id=expected.a, b_id=expected.b, code="unlock", **by_staff)
-    with pytest.raises(RuleForbids, match="“make it so” mends nothing"):
+    with pytest.raises(RuleForbids, match="“make it so” fixes nothing"):
         preview_fix(find_profile_pair(expected.a, expected.b), code="make it so", **by_staff)
 
 

@@ -216,7 +216,7 @@ def test_a_file_over_the_limit(api: Caller, settings: Any) -> None:
     settings.CDP_IMPORT_MAX_BYTES = 10
     answer = send(api)
     assert refusal(answer)[0] == 413
-    assert answer.data["detail"].startswith("The file has ")
+    assert answer.data["detail"].startswith("The file is ")
 
 
 def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:

@@ -93,7 +93,7 @@ def test_what_the_person_does_not_hold_is_not_confirmed(shop: Sender) -> None:
 def test_a_value_of_a_known_person_joins_the_visitor_to_them(shop: Sender) -> None:
     ann = make_profile(email=ANN)
     who = visitor(shop)
-    with pytest.raises(Forbidden, match="confirming it joins the two, and you may not merge"):
+    with pytest.raises(Forbidden, match="confirming it would merge the two, and you may not merge"):
         confirm(who, may_merge=False)
     assert not Merge.objects.exists()
     done = confirm(who)

@@ -119,7 +119,7 @@ def test_only_devices_are_shared(web: Sender) -> None:
     held_merge = HeldMerge.objects.create(
         source=web.source, reason="rate", type=kind, value="a@example.com", profile=b, other=a
     )
-    with pytest.raises(RuleForbids, match="^E-mail a@example.com is no device: only soft identifiers"):
+    with pytest.raises(RuleForbids, match="^E-mail a@example.com is not a device: only soft identifiers"):
         decide(held_merge, "shared")
     held_merge.refresh_from_db()
     assert held_merge.state == "open"
@@ -138,7 +138,7 @@ def test_merging_anyway_makes_one_person_of_two(held_merge: HeldMerge) -> None:
         f"#{merge.loser_id} was merged into #{merge.winner_id}.",
     )
     assert HeldMerge.objects.filter(state="open").count() == 1
-    with pytest.raises(Conflict, match=f"^Held merge {held_merge.pk} was decided already: merged anyway.$"):
+    with pytest.raises(Conflict, match=f"^Waiting merge {held_merge.pk} was decided already: merged anyway.$"):
         decide(held_merge, "block")
     assert violations() == []
 
@@ -155,7 +155,7 @@ def test_what_may_not_be_merged_stays_open(held_merge: HeldMerge, web: Sender) -
     assert (len(many.decided), len(many.problems)) == (1, 1)
     held_merge.refresh_from_db()
     assert held_merge.state == "open"
-    with pytest.raises(NotFound, match="^There is no held merge 999.$"):
+    with pytest.raises(NotFound, match="^There is no waiting merge 999.$"):
         decide_held_merge(held_merge_id=999, decision="merge", actor=SYSTEM)
     with pytest.raises(Invalid, match="^The decision is one of block, shared, merge, dismiss, not “eat”.$"):
         decide(held_merge, "eat")
@@ -202,13 +202,13 @@ def test_inbox(
     text = client.post(address, {"do": f"shared:{held_merge.pk}", "back": page}, follow=True).content.decode()
     assert (
         "Browser id tablet is a shared device: nobody is merged by it from now on."
-        " 2 merges had waited for it; none was made." in text
+        " 2 merges waited for this; nobody was merged." in text
     )
     assert "No merge waits" in text
     decided = client.get(f"{page}?state=decided").content.decode()
     assert decided.count("shared device</span>") == 1
     assert "by ada" in decided
-    assert "“eaten” is no state." in client.get(f"{page}?state=eaten").content.decode()
+    assert "“eaten” is not a state." in client.get(f"{page}?state=eaten").content.decode()
     assert "No waiting merge fits" in client.get(f"{page}?source=Nobody").content.decode()
     # Many, with pages.
     kind = held_merge.type
@@ -238,7 +238,7 @@ def test_inbox(
     assert [row.title for row in back.context["rows"]] == [row.title for row in second.context["rows"]]
     ids = list(HeldMerge.objects.filter(state="open").values_list("pk", flat=True)[:3])
     text = client.post(address, {"do": "dismiss", "ids": ids}, follow=True).content.decode()
-    assert "Decided. 3 merges had waited for it; none was made." in text
+    assert "Decided. 3 merges waited for this; nobody was merged." in text
 
 
 def test_leaving_a_case_dismisses_every_merge_of_its_value(
@@ -248,7 +248,7 @@ def test_leaving_a_case_dismisses_every_merge_of_its_value(
     client.force_login(ada)
     assert client.post(address, {"do": "dismiss:999999"}).status_code == 302
     text = client.post(address, {"do": f"dismiss:{held_merge.pk}"}, follow=True).content.decode()
-    assert "Decided. 2 merges had waited for it; none was made." in text
+    assert "Decided. 2 merges waited for this; nobody was merged." in text
     assert set(HeldMerge.objects.values_list("state", flat=True)) == {"dismissed"}
     page = client.get(f"{reverse('admin:profiles_heldmerge_changelist')}?state=decided")
     assert [(row.title, row.case.merges) for row in page.context["rows"]] == [

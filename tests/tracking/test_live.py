@@ -160,8 +160,8 @@ def test_identified_only_after_the_purchase() -> None:
 def test_what_a_flag_says() -> None:
     (flag,) = flags_of([call("update", properties={"email": EMAIL})])
     assert flag.text == (
-        "It looks like an e-mail or an id, but identifies nobody there (update: email). The visitor stays anonymous,"
-        " and a second profile is made elsewhere."
+        "It looks like an e-mail or an id, but identifies nobody there (update: email). The visitor stays anonymous"
+        " and gets a second profile elsewhere."
     )
     assert flag.fix == "Send it by identify, as traits.email or userId."
     assert EMAIL not in flag.text, "a flag names the property, never its value"

@@ -302,5 +302,5 @@ def test_a_shared_device_taken_back_while_it_sends(
         assert done.was == "shared", done
         root = Event.objects.get(name__name=name).profile.canonical
         assert root.status == "live"
-        assert (root.pk == device) == done.message.endswith(f" meanwhile stays with #{device}.")
+        assert (root.pk == device) == done.message.endswith(f" in the meantime stays with #{device}.")
     assert violations() == []

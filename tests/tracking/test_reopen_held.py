@@ -225,7 +225,7 @@ def test_what_came_from_a_shared_device_meanwhile_stays_with_it(held_merge: Held
     done = reopen(held_merge)
     assert done.message == (
         f"Browser id tablet is not a shared device any more: it identifies #{two} again."
-        f" What came in by it meanwhile stays with #{device}."
+        f" What arrived in the meantime stays with #{device}."
     )
     assert (resolves_to(), events_of(Profile.objects.get(pk=device))) == (two, ["Looked"])
     track(web, "Late", anonymousId="tablet", timestamp=at)
@@ -287,8 +287,8 @@ def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldMerge) -> None:
     with pytest.raises(MergedAnyway) as refused:
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
     assert refused.value.message == (
-        f"Waiting merge {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk}."
-        " Then it can be reopened."
+        f"Waiting merge {held_merge.pk} was merged anyway, and the two are one person: undo merge {merge.pk},"
+        " then it can be reopened."
     )
     unmerge_profiles(merge_id=merge.pk, actor=SYSTEM, source=builtin_source("staff"))
     done = reopen(held_merge)
@@ -299,7 +299,7 @@ def test_a_merge_is_taken_back_by_undoing_it(held_merge: HeldMerge) -> None:
 def test_two_whom_another_merge_joined(held_merge: HeldMerge) -> None:
     decide(held_merge, "merge")
     HeldMerge.objects.filter(pk=held_merge.pk).update(effects={"merge": None})
-    with pytest.raises(MergedAnyway, match="one person: undo the merge that made them one. Then"):
+    with pytest.raises(MergedAnyway, match="one person: undo the merge that made them one, then"):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
 
@@ -309,15 +309,15 @@ def test_a_dismissed_join_waits_again(held_merge: HeldMerge, web: Sender) -> Non
     assert done.message == "The merge waits again. Dismissing it had changed nothing."
     assert (done.reopened, states()) == ([held_merge.pk], ["open", "open"])
     with pytest.raises(
-        Conflict, match=f"^Held merge {held_merge.pk} is open: there is no decision to undo.$"
+        Conflict, match=f"^Waiting merge {held_merge.pk} is open: there is no decision to undo.$"
     ):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
-    with pytest.raises(NotFound, match="^There is no held merge 999.$"):
+    with pytest.raises(NotFound, match="^There is no waiting merge 999.$"):
         reopen_held_merge(held_merge_id=999, actor=SYSTEM)
     decide(held_merge, "dismiss")
     identify(web, anonymousId="tablet", userId="3")
     newer = HeldMerge.objects.latest("pk")
-    sentence = f"^Held merge {held_merge.pk} was asked for again and waits as waiting merge {newer.pk}; decide that one.$"
+    sentence = f"^Waiting merge {held_merge.pk} was asked for again and waits as waiting merge {newer.pk}; decide that one.$"
     with pytest.raises(Conflict, match=sentence):
         reopen_held_merge(held_merge_id=held_merge.pk, actor=SYSTEM)
 
@@ -348,21 +348,21 @@ def test_inbox(held_merge: HeldMerge, client: Client, ada: User, sam: User, olga
     for person in (olga, sam):  # sam looks, does not decide
         client.force_login(person)
         assert client.post(address).status_code == 403
-    assert "Take back" not in client.get(page).content.decode()
+    assert "Undo the decision" not in client.get(page).content.decode()
     client.force_login(ada)
     assert client.get(address).status_code == 405
     with CaptureQueriesContext(connection) as few:
-        assert client.get(page).content.decode().count(">Take back</button>") == 1
+        assert client.get(page).content.decode().count(">Undo the decision</button>") == 1
     text = client.post(address, {"back": page}, follow=True).content.decode()
     assert f"Browser id tablet is not blocked any more: it identifies #{who('2').pk} again." in text
-    assert "1 more of the same decision waits again, too." in text
+    assert "1 more with the same decision waits again as well." in text
     assert "Nothing was decided yet" in text
-    assert "there is no decision to take back." in client.post(address, follow=True).content.decode()
+    assert "there is no decision to undo." in client.post(address, follow=True).content.decode()
     decide(held_merge, "merge")
     undo = reverse("admin:profiles_merge_undo", args=[Merge.objects.get().pk])
     with CaptureQueriesContext(connection) as one:
         text = client.get(page).content.decode()
-    assert (text.count(">Take back</button>"), text.count(f'href="{undo}"')) == (0, 1)
+    assert (text.count(">Undo the decision</button>"), text.count(f'href="{undo}"')) == (0, 1)
     assert len(one) == len(few)
     text = client.post(address, {"back": page}, follow=True).content.decode()
     assert text.count(f'href="{undo}"') == 2

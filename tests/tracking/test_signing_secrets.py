@@ -171,7 +171,7 @@ def test_page(web: Sender, client: Client, ada: User, vic: User, olga: User) -> 
         "The old secret is revoked. Within five seconds nothing signed with it is accepted any more." in text
     )
     assert web.source.hash_secret not in text
-    assert "no old one is left to revoke." in client.post(url("secret_revoke"), follow=True).content.decode()
+    assert "there is no old one to revoke." in client.post(url("secret_revoke"), follow=True).content.decode()
 
 
 def test_api(web: Sender) -> None:

@@ -389,7 +389,7 @@ def test_strict_mode_takes_all_or_nothing(server_key: str, shelf: Shelf) -> None
     assert post("/v1/batch", {"batch": [TRACK]}, server_key, **strict).status_code == 200
     assert shelf.calls[-1][2]["is_strict"] is True
     response = post("/v1/batch", {"batch": [TRACK, {"type": "sing", "messageId": "x"}]}, server_key, **strict)
-    message = "1 of 2 items cannot be taken, and X-Strict-Mode is on: nothing was stored."
+    message = "1 of 2 items are not valid, and X-Strict-Mode is on: nothing was stored."
     assert problem(response) == (400, "strict_refused", message)
     answer = response.json()
     assert (answer["success"], answer["received"], answer["accepted"], answer["rejected"]) == (False, 2, 0, 1)
@@ -522,7 +522,7 @@ def test_a_web_key_writes_from_its_own_pages_alone(web_key: str, server_key: str
     change_source(source_id=source_id, changes={"allowed_origins": [PAGE]}, actor=SYSTEM)
     assert post("/v1/track", TRACK, web_key, Origin=PAGE).status_code == 200
     stranger = post("/v1/track", TRACK, web_key, Origin="https://evil.example")
-    message = "This write key may not be used from {}. Its source lists the addresses that may."
+    message = "This write key may not be used from {}. Its source's settings list the allowed web addresses."
     assert problem(stranger) == (403, "origin_not_allowed", message.format("https://evil.example"))
     # Its page can read that, and stops.
     assert stranger["Access-Control-Allow-Origin"] == "https://evil.example"

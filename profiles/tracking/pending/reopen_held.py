@@ -36,7 +36,7 @@ class MergedAnyway(RuleForbids):
         self.merge_id = merge_id
         what = f"undo merge {merge_id}" if merge_id else "undo the merge that made them one"
         super().__init__(
-            f"Waiting merge {held_merge_id} was merged after all, and the two are one person: {what}, then it can be reopened."
+            f"Waiting merge {held_merge_id} was merged anyway, and the two are one person: {what}, then it can be reopened."
         )
         if merge_id is not None:
             self.extra = {"merge_id": merge_id, "unmerge": f"/api/v1/merges/{merge_id}/unmerge/"}
