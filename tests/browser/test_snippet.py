@@ -615,7 +615,7 @@ def test_the_overlay_says_what_was_sent_and_what_looks_wrong(opened: Any, platfo
     text = panel.inner_text()
     assert "A cart event without cart_id" in text
     assert "“product_sku” is called “sku”" in text
-    assert "An e-mail in update() recognizes nobody" in text
+    assert "An e-mail in update() identifies nobody" in text
     assert page.evaluate("cdp.anonymousId()") in text
     assert "0 waiting" in text
     page.click("cdp-debug >> text=Close")

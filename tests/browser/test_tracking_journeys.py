@@ -132,7 +132,7 @@ def test_calls_show_up_while_one_looks(visit: Go, ada: User, shop: Source) -> No
     expect(rows.first.locator("pre")).to_contain_text("b-1")
     page.get_by_role("button", name="Resume").click()
     send(shop, {"type": "page"})
-    expect(rows.first).to_contain_text("invalid")
+    expect(rows.first).to_contain_text("not valid")
     opened.check()
     opened.open(f"/admin/profiles/source/{shop.pk}/check-up/?anonymous_id=b-9")
     expect(page.get_by_text("Nothing from this browser")).to_be_visible()
