@@ -162,7 +162,7 @@ def production_is_complete(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     if urlsplit(settings.CDP_URL).hostname in _HERE:
         problems.append(
             Advice(
-                "CDP_URL points at this machine: links in mails lead nowhere.",
+                "CDP_URL points at this machine: links in mails do not work.",
                 hint="Set CDP_URL to the address people use: https://cdp.example.com.",
                 id="cdp.W103",
             )

@@ -12,8 +12,8 @@ from cdp import docs
 _INDEX = """\
 # People: a customer data platform
 
-> One profile per person, built from files, web tracking and API calls. Every merge and deletion can be taken
-> back, every value says who set it, and every bad row says why. Staff work in {url}/admin/, programs over REST.
+> One profile per person, built from files, web tracking and API calls. Every merge and deletion can be
+> undone, every value shows who set it, and every rejected row shows why. Staff work in {url}/admin/, programs over REST.
 
 ## API
 

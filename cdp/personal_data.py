@@ -36,8 +36,8 @@ TABLES = (
             "key": "Who it was is in the file by name, as it was then.",
             "address": "The staff member's network address, not the person's.",
             "request_id": "A number of the system.",
-            "sealed": "Guards the log against changes; says nothing about the person.",
-            "digest": "Guards the log against changes; says nothing about the person.",
+            "sealed": "Protects the log against changes; says nothing about the person.",
+            "digest": "Protects the log against changes; says nothing about the person.",
         },
     ),
     Table(

@@ -79,7 +79,7 @@ def register_rights(app: str, rights: Rights) -> None:
         raise ValueError(f"The rights of “{app}” are registered twice.")
     for kind, known, named in (("role", ROLES, rights.roles), ("scope", SCOPES, rights.scopes)):
         if unknown := named.keys() - known.keys():
-            raise ValueError(f"“{min(unknown)}” is no {kind}. There are {', '.join(known)}.")
+            raise ValueError(f"“{min(unknown)}” is not a {kind}. Known: {', '.join(known)}.")
     _registered[app] = rights
     for name, codes in rights.roles.items():
         ROLES[name] = replace(ROLES[name], permissions=ROLES[name].permissions | codes)

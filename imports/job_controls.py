@@ -90,7 +90,7 @@ def import_of(chunk: Chunk) -> Import:
     rows.filter(state=Import.State.FAILED).update(state=state, problem="", finished_at=None)
     import_ = rows.filter(state=state).first()
     if import_ is None:
-        raise JobFailed("The import was changed or removed meanwhile.")
+        raise JobFailed("The import was changed or removed in the meantime.")
     return import_
 
 

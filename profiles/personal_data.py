@@ -221,7 +221,7 @@ TABLES = (
             "version",
         ),
         not_exported={
-            "search": "Words of the person's own values, for finding them; says nothing new.",
+            "search": "Words of the person's own values, for search; they add nothing.",
         },
     ),
     Table(
@@ -316,7 +316,7 @@ TABLES = (
             "effects",
         ),
         not_exported={
-            "effects": "Numbers of rows, for taking the decision back; the decision is in the file.",
+            "effects": "Numbers of rows, for undoing the decision; the decision is in the file.",
             "other": "The other person.",
         },
     ),
@@ -344,9 +344,9 @@ NOT_PERSONAL = {
     "profiles.EventName": "Names of events; the person's events are in the file.",
     "profiles.EventSchema": "How events of a name look; the person's events are in the file.",
     "profiles.IdentifierType": "Kinds of identifiers; the person's values are in the file.",
-    "profiles.Visit": "When somebody was active, for the seconds until their profile says so; the events are in the file.",
+    "profiles.Visit": "When a person was active, until seconds later the profile shows it; the events are in the file.",
     "profiles.MatchBase": "About a scan of everybody.",
-    "profiles.FrequentValue": "Values so many people share that they say nothing about one.",
+    "profiles.FrequentValue": "Values that too many people share to say anything about one of them.",
     "profiles.MatchQueue": "Numbers of profiles for work in progress.",
     "profiles.MatchRarity": "How common names are.",
     "profiles.MatchRow": "The person's own values, which are in the file, in the form in which they are compared.",

@@ -185,9 +185,7 @@ def test_a_mail_that_cannot_be_written_fails_and_the_next_one_goes(db: None, pos
     assert (send_queued(), letters.to) == (1, ["bob@shop.example"])
     broken.refresh_from_db()
     assert broken.state == Mail.State.FAILED
-    assert broken.problem.startswith(
-        "The mail could not be created: Header values can't contain newlines"
-    )
+    assert broken.problem.startswith("The mail could not be created: Header values can't contain newlines")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -264,7 +264,7 @@ class RoleAdmin(CdpModelAdmin, GroupAdmin):
     @admin.display(description="For whom")
     def what(self, group: Group) -> str:
         role = ROLES.get(group.name)
-        return role.summary if role else "Made here"
+        return role.summary if role else "Created here"
 
 
 admin.site.register(ApiKey, ApiKeyAdmin)

@@ -51,7 +51,7 @@ class MergePatchParser(StrictJSONParser):
 def parse(raw: bytes) -> Any:
     """The JSON value in ``raw``; raises BadBody with a sentence and, where it can, a JSON pointer."""
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_VALUES:
-        raise BadBody(f"The body holds more than {MAX_VALUES:,} values. Send it in several requests.")
+        raise BadBody(f"The body has more than {MAX_VALUES:,} values. Send it in several requests.")
     try:
         # The strict reader judges the text; the standard one then finds doubled keys.
         orjson.loads(raw)
@@ -122,7 +122,7 @@ def _inspect(value: Any) -> None:
         if isinstance(item, str):
             if "\x00" in item:
                 raise BadBody(
-                    "A text holds the control character NUL (\\u0000), which cannot be kept.", pointer
+                    "A text contains the control character NUL (\\u0000), which cannot be stored.", pointer
                 )
         elif isinstance(item, (int, float)):
             if not -_BIGGEST <= item < _BIGGEST and not _is_plain_float(item):
@@ -152,7 +152,7 @@ def _children(item: dict[str, Any] | list[Any], pointer: str) -> Iterator[tuple[
 
 
 def _refuse_key(pointer: str) -> NoReturn:
-    raise BadBody("A key holds the control character NUL (\\u0000), which cannot be kept.", pointer)
+    raise BadBody("A key contains the control character NUL (\\u0000), which cannot be stored.", pointer)
 
 
 def escape(key: str) -> str:

@@ -76,7 +76,7 @@ _CHAPTERS = {
     "Profiles": "People and what belongs to them.",
     "Merging": "Merging two profiles of one person, and undoing it.",
     "Imports": "Files: upload, plan, apply, undo.",
-    "Duplicates": "Who may be one person, what was decided, and which sources make duplicates.",
+    "Duplicates": "Which profiles may be one person, what was decided, and which sources create duplicates.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
     "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",
     "Jobs": "Long work.",
@@ -170,7 +170,7 @@ class KeyScheme(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key, made in the admin under Settings or with `manage.py apikey create`.",
+            "description": "An API key, created in the admin under Settings or with `manage.py apikey create`.",
         }
 
 

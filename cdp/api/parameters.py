@@ -82,5 +82,5 @@ def expected_version(request: Request, given: int | None = None) -> int | None:
         return given
     match = _ETAG.fullmatch(header)
     if match is None:
-        raise BadParameter("If-Match", 'If-Match holds the version in quotes, for example "7".', header)
+        raise BadParameter("If-Match", 'If-Match must be the version in quotes, for example "7".', header)
     return int(match[1])

@@ -13,7 +13,7 @@ from cdp.roles_and_scopes import SCOPES
 if TYPE_CHECKING:
     from rest_framework.request import Request
 
-SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are made in the admin under Settings."
+SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are created in the admin under Settings."
 
 
 class HasScope(BasePermission):

@@ -51,14 +51,14 @@ _PROBLEMS = {
     400: "A parameter or the body cannot be read; `errors` says where.",
     401: "No key, an unknown key or a revoked one.",
     403: "The key's scopes or the login's role do not include this.",
-    404: "There is nobody, or nothing, by that name.",
+    404: "There is no such person or thing.",
     409: "Stale or conflicting; nothing was changed.",
     411: "The body has no Content-Length.",
     413: "The body is too large.",
-    415: "The body is of a type that is not taken here.",
+    415: "The body has a type that is not accepted here.",
     422: "A rule forbids it, or an Idempotency-Key was used for another body.",
     429: "Too many requests; `Retry-After` says when to go on.",
-    503: "The database is away; `Retry-After` says when to try again.",
+    503: "The database cannot be reached; `Retry-After` says when to try again.",
 }
 
 

@@ -177,7 +177,9 @@ class ApiView(RateHeaders):
         """PostgreSQL keeps no NUL, so nothing matches one in an address or a query."""
         for name, values in request.query_params.lists():
             if any("\x00" in value for value in (name, *values)):
-                raise BadParameter(name.replace("\x00", ""), "A parameter holds the control character NUL.")
+                raise BadParameter(
+                    name.replace("\x00", ""), "A parameter contains the control character NUL."
+                )
         if any("\x00" in str(value) for value in self.kwargs.values()):
             raise Http404(NOTHING_HERE)
 
@@ -187,11 +189,11 @@ class ApiView(RateHeaders):
         if not length and "chunked" in request.headers.get("Transfer-Encoding", "").lower():
             raise LengthRequired("Send the body with a Content-Length instead of in chunks.")
         if self.max_body is not None and length > self.max_body:
-            raise TooLarge(f"The body has {length:,} bytes; at most {self.max_body:,} are taken here.")
+            raise TooLarge(f"The body has {length:,} bytes; the limit here is {self.max_body:,}.")
         encoding = request.headers.get("Content-Encoding", "identity")
         if length and encoding.lower() != "identity":
             raise UnsupportedMediaType(
-                encoding, f"Content-Encoding {encoding} is not taken here. Send the body uncompressed."
+                encoding, f"Content-Encoding {encoding} is not accepted here. Send the body uncompressed."
             )
 
     def _read_body(self, request: Request) -> None:

@@ -170,7 +170,7 @@ class ImportDetail(ImportApi):
     @extend_schema(
         operation_id="changeImport",
         tags=["Imports"],
-        summary="Map the columns differently and plan anew",
+        summary="Map the columns differently and plan again",
         parameters=schema.WRITE,
         request=ChangeBody,
         responses={200: ImportDoc, **schema.WRITE_ERRORS},
@@ -204,7 +204,7 @@ def _described(name: str, summary_text: str, *, status: int = 200, body: Any = N
 class Apply(ImportApi):
     permissions = {"POST": "imports.change_import"}
 
-    @_described("apply", "Carry out the plan", status=202, body=RevisionBody)
+    @_described("apply", "Apply the plan", status=202, body=RevisionBody)
     def post(self, request: Request, pk: int) -> Response:
         """Exactly the plan: rows whose profile changed since are *held* and listed. 409 unless `planned`."""
         apply_import(import_id=pk, revision=self.body(RevisionBody).get("revision"), actor=self.actor)

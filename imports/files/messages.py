@@ -65,10 +65,10 @@ def bad_quote(
     value = shorten(cells[fault.cell]) if cells and fault.cell < len(cells) else ""
     if isinstance(fault, Bare):
         message = (
-            "A quote stands inside a cell that does not start with one. Quote the whole cell and double it."
+            "There is a quote inside a cell that does not start with one. Quote the whole cell and double it."
         )
     else:
-        message = "Text goes on behind the quote that ends the cell. Double a quote that is part of the text."
+        message = "There is text after the quote that ends the cell. Double a quote that is part of the text."
     return RowProblem(line_no, column, value, message, cells)
 
 
@@ -80,7 +80,7 @@ def cell_too_long(line_no: int) -> RowProblem:
 def never_closed(opened: int, next_quote: int = 0) -> FileRefused:
     sentence = f"A quote opened at line {opened:,} is never closed"
     if next_quote:
-        sentence += f": the next quote, in line {next_quote:,}, stands inside another cell"
+        sentence += f": the next quote, in line {next_quote:,}, is inside another cell"
     return FileRefused(f"{sentence}. {_CLOSE_IT}", line_no=opened)
 
 

@@ -164,7 +164,8 @@ class IdentifierTypeForm(forms.ModelForm):
         strength = data.get("strength") or self.instance.strength
         if data.get("is_main") and strength == IdentifierType.Strength.SOFT:
             self.add_error(
-                "is_main", "A soft type names a browser, not a person; it cannot make anybody recognized."
+                "is_main",
+                "A soft type identifies a browser, not a person, so it cannot make anybody recognized.",
             )
         if data.get("is_main") and not data.get("is_unique"):
             self.add_error(

@@ -14,7 +14,7 @@ from profiles.identity.change_rules import choose_identity, current_identity
 PRESET_WORDS = {
     "customer_id_first": (
         "Customer id first",
-        "Your shop's or system's own number decides. A changed e-mail never makes a new person;"
+        "Your shop's or system's own number decides. A changed e-mail never creates a new person;"
         " two customers may share one e-mail and stay two people.",
     ),
     "email_first": (

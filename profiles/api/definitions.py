@@ -63,7 +63,7 @@ class AuditedViewSet(ProfilesApiView, ApiViewSet):
 
 class AttributeSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
-    name = TextField(max_length=60, help_text="As sent by integrations; fixed once made.")
+    name = TextField(max_length=60, help_text="As sent by integrations; cannot be changed later.")
     label = TextField(required=False, max_length=80, allow_blank=True)  # type: ignore[assignment]
     type = serializers.ChoiceField(choices=AttributeDefinition.Type.values, required=False)
     description = TextField(required=False, allow_blank=True)
@@ -186,7 +186,7 @@ class IdentifierTypeViewSet(AuditedViewSet, ApiModelViewSet):
         identifier_type, values = serializer.instance, serializer.validated_data
         refuse_fixed(identifier_type, values, ("name",), "integrations send it. Change the label instead.")
         if has_values(identifier_type):
-            refuse_fixed(identifier_type, values, ("normalizer", "strength"), "people hold values of it.")
+            refuse_fixed(identifier_type, values, ("normalizer", "strength"), "people have values of it.")
         form = save_form(IdentifierTypeForm, values, identifier_type)
         serializer.instance = form.save()
         self.record("update", identifier_type, {"fields": sorted(values)})
@@ -198,6 +198,6 @@ class IdentifierTypeViewSet(AuditedViewSet, ApiModelViewSet):
         if instance.is_builtin:
             raise RuleForbids(f"“{instance}” ships with the product and stays.")
         if has_values(instance):
-            raise RuleForbids(f"People hold values of “{instance}”. Take them away first.")
+            raise RuleForbids(f"People have values of “{instance}”. Remove them first.")
         self.record("delete", instance, {"name": instance.name})
         instance.delete()

@@ -46,7 +46,7 @@ _FILTERS = [
     OpenApiParameter("tier", str, enum=Tier.values, description="How sure; every tier when absent."),
     OpenApiParameter("min_score", float, description="In bits, at least."),
     OpenApiParameter("profile", str, description="Pairs with this person: an id or type:value."),
-    OpenApiParameter("source", str, description="Name or id of the source that made the later profile."),
+    OpenApiParameter("source", str, description="Name or id of the source that created the newer profile."),
 ]
 DECISIONS_OF_CASES = ("merge", "separate", "block", "share")
 

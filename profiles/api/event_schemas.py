@@ -30,7 +30,7 @@ _PROPERTIES = (
 
 class EventSchemaSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
-    name = TextField(max_length=MAX_NAME, help_text="The event's name, exactly; fixed once made.")
+    name = TextField(max_length=MAX_NAME, help_text="The event's name, exactly; cannot be changed later.")
     properties = serializers.DictField(help_text=_PROPERTIES)
     description = TextField(required=False, allow_blank=True)
     mode = serializers.ChoiceField(
@@ -118,7 +118,7 @@ class EventSchemaViewSet(ProfilesApiView, ApiModelViewSet):
 
     @extend_schema(
         operation_id="adoptEventSchema",
-        summary="Make a schema of what was seen",
+        summary="Create a schema from what was sent",
         request=AdoptBody,
         responses={201: EventSchemaSerializer},
     )

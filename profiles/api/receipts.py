@@ -56,7 +56,7 @@ class ReceiptRow(serializers.Serializer[Any]):
 
 
 class ReceiptWhole(ReceiptRow):
-    payload = serializers.JSONField(help_text="The item, when it was not carried out.")
+    payload = serializers.JSONField(help_text="The item, when it was not processed.")
     problems = serializers.ListField(help_text="`[{pointer, value, message, code}]`")
 
 

@@ -345,9 +345,9 @@ def _filter(name: str, description: str, kind: Any = str, **kwargs: Any) -> Open
 PROFILE_FILTERS = [
     _filter("q", "The search box: any identifier in any format, a name, or the beginning of one."),
     _filter("type", "Recognized people or anonymous visitors.", enum=["recognized", "anonymous"]),
-    _filter("tag", "Carries this tag; repeat for several.", many=True),
+    _filter("tag", "Has this tag; repeat for several.", many=True),
     _filter("country", "English name or ISO 3166 code."),
-    _filter("source", "Made through this source (name or id)."),
+    _filter("source", "Created through this source (name or id)."),
     _filter("identifier", "Holds `type:value`, in any format."),
     _filter("locked", "Locked against merging.", bool),
     _filter("status", "Deleted people instead of live ones.", enum=["live", "deleted"]),

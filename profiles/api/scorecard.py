@@ -33,7 +33,7 @@ class CardRow(serializers.Serializer[Any]):
     source = SourceName()  # type: ignore[assignment]
     new_profiles = serializers.IntegerField()
     duplicates = serializers.IntegerField(
-        help_text="Of the new profiles, those that are certainly or probably somebody known already, or were merged."
+        help_text="Of the new profiles, those that are certainly or probably a person already known, or were merged."
     )
     duplicates_per_1000 = serializers.FloatField(allow_null=True, help_text="null without new profiles.")
     identifiers_as_attributes = serializers.IntegerField(help_text="Calls.")
@@ -108,7 +108,7 @@ class Scorecard(PersonalDataView):
     @extend_schema(
         operation_id="listScorecard",
         tags=["Duplicates"],
-        summary="What each source sends and how much of it makes duplicates",
+        summary="What each source sends, and how many duplicates it creates",
         parameters=[_DAYS, *api_schema.PAGE],
         responses={
             200: api_schema.page_of(CardRow, **_SPAN, counted_to=serializers.DateTimeField(allow_null=True))
@@ -131,7 +131,7 @@ class ImportScorecard(PersonalDataView):
     @extend_schema(
         operation_id="listImportScorecard",
         tags=["Duplicates"],
-        summary="How much of what each import made are duplicates",
+        summary="How many of each import's new people are duplicates",
         parameters=[_DAYS, *api_schema.PAGE],
         responses={200: api_schema.page_of(ImportCardRow, **_SPAN)},
     )

@@ -157,7 +157,7 @@ class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
     list=extend_schema(
         operation_id="listWriteKeys",
         summary="Write keys of a source",
-        description="The keys themselves are in one answer only, when they are made.",
+        description="A key itself is only in the answer that creates it.",
     ),
 )
 class WriteKeyViewSet(mixins.ListModelMixin, ApiViewSet):
@@ -173,7 +173,7 @@ class WriteKeyViewSet(mixins.ListModelMixin, ApiViewSet):
 
     @extend_schema(
         operation_id="createWriteKey",
-        summary="Make a write key",
+        summary="Create a write key",
         request=WriteKeyBody,
         responses={201: NewWriteKeySerializer},
     )

@@ -24,7 +24,7 @@ class TagSerializer(StrictSerializer):
     name = TextField(max_length=60)
     color = serializers.ChoiceField(choices=Tag.Color.values, required=False)
     description = TextField(required=False, allow_blank=True)
-    people = serializers.IntegerField(read_only=True, help_text="How many people carry it.")
+    people = serializers.IntegerField(read_only=True, help_text="How many people have it.")
     created_at = TimeField()
 
 
@@ -43,12 +43,12 @@ def with_counts(tags: list[Tag]) -> list[Tag]:
 @extend_schema(tags=["Definitions"])
 @extend_schema_view(
     list=extend_schema(operation_id="listTags", summary="Tags"),
-    create=extend_schema(operation_id="createTag", summary="Make a tag"),
+    create=extend_schema(operation_id="createTag", summary="Create a tag"),
     retrieve=extend_schema(operation_id="getTag", summary="A tag"),
     partial_update=extend_schema(
         operation_id="updateTag",
         summary="Rename or recolor a tag",
-        description="Everybody who carries the tag carries the new name.",
+        description="Everybody with the tag has the new name.",
     ),
     destroy=extend_schema(
         operation_id="deleteTag",

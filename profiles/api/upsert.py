@@ -65,7 +65,7 @@ def _find_root(values: dict[str, Any], identifiers: Sequence[tuple[str, str]]) -
     if len(roots) > 1:
         listed = " and ".join(f"#{root}" for root in roots)
         raise Conflict(
-            f"These identifiers lead to {len(roots)} people: {listed}. Merge them first, or send fewer identifiers."
+            f"These identifiers belong to {len(roots)} people: {listed}. Merge them first, or send fewer identifiers."
         )
     return roots[0] if roots else None
 

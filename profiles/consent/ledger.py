@@ -131,7 +131,7 @@ def clean_consent(
             {"field": "state", "value": state[:100], "message": "Write “granted” or “withdrawn”."}
         )
     if at is not None and at > timezone.now() + _AHEAD:
-        message = "Nobody can have decided in the future. Check the time and its zone."
+        message = "A decision cannot be in the future. Check the time and its time zone."
         problems.append({"field": "at", "value": at.isoformat(), "message": message})
     if cleaned_state is None or problems:
         raise Invalid(problems)

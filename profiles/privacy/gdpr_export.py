@@ -72,7 +72,7 @@ def _dump(value: Any) -> bytes:
 def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
     """What this file is, for the person who gets it and has never heard of a profile."""
     return {
-        "title": f"Everything held about {subject.root.name}",
+        "title": f"Everything stored about {subject.root.name}",
         "what_this_is": (
             "A copy of all personal data this system holds about one person, as the General Data Protection"
             " Regulation (Article 15) gives everybody the right to. It is a text file in the JSON format, which"

@@ -123,7 +123,7 @@ def test_add_an_identifier_type(dan: User, as_user: Login) -> None:
     client, add = as_user(dan), url("identifiertype", "add")
     for sent, said in (
         ({"name": "Loyalty"}, "Use small letters, digits and _, starting with a letter."),
-        ({"strength": "soft", "is_main": "on"}, "A soft type names a browser, not a person"),
+        ({"strength": "soft", "is_main": "on"}, "A soft type identifies a browser, not a person"),
         ({"is_unique": "", "is_main": "on"}, "A contact value identifies nobody"),
         ({"blocked_patterns": "0+\r\n("}, "“(” is not a regular expression"),
     ):

@@ -25,7 +25,7 @@ from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
-SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are made in the admin under Settings."
+SIGN_IN = "Send an API key as “Authorization: Bearer <key>”. Keys are created in the admin under Settings."
 
 
 def test_key_opens_and_is_kept_as_a_hash(api: Caller, stranger: Caller) -> None:
@@ -153,7 +153,7 @@ def test_content_types(api: Caller) -> None:
         answer = api.send("POST", "profiles/", b'{"first_name": "Ann"}', Content_Type=kind)
         assert refusal(answer)[0] == 415, kind
     answer = api.post("profiles/", {"first_name": "Ann"}, Content_Encoding="gzip")
-    assert refusal(answer) == (415, "Content-Encoding gzip is not taken here. Send the body uncompressed.")
+    assert refusal(answer) == (415, "Content-Encoding gzip is not accepted here. Send the body uncompressed.")
     assert Profile.objects.count() == 0
     ok = api.send(
         "POST", "profiles/", b'{"first_name": "Ann"}', Content_Type="application/json; charset=utf-8"
@@ -163,7 +163,7 @@ def test_content_types(api: Caller) -> None:
 
 def test_body_limits(api: Caller, settings: Any) -> None:
     answer = api.send("POST", "profiles/", b'{"first_name": "' + b"x" * 4 * 1024 * 1024 + b'"}')
-    assert refusal(answer) == (413, "The body has 4,194,322 bytes; at most 4,194,304 are taken here.")
+    assert refusal(answer) == (413, "The body has 4,194,322 bytes; the limit here is 4,194,304.")
     answer = api.post("profiles/", None, Transfer_Encoding="chunked")
     assert refusal(answer) == (411, "Send the body with a Content-Length instead of in chunks.")
 

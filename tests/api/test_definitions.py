@@ -87,9 +87,9 @@ def test_identifier_types(api: Caller) -> None:
     make_profile(identifiers=[("card", "7")])
     assert refusal(api.patch(path, {"normalizer": "email"})) == (
         422,
-        "The normalizer of “card” cannot be changed: people hold values of it.",
+        "The normalizer of “card” cannot be changed: people have values of it.",
     )
-    assert refusal(api.delete(path)) == (422, "People hold values of “card”. Take them away first.")
+    assert refusal(api.delete(path)) == (422, "People have values of “card”. Remove them first.")
     contact = api.patch(path, {"is_unique": False}).data
     assert (contact["is_unique"], "job_id" in contact) == (False, True)
     email = IdentifierType.objects.get(name="email")

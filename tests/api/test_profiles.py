@@ -118,7 +118,7 @@ def test_upsert_of_two_profiles_is_refused(api: Caller) -> None:
     ann, bob = make_profile(email="ann@example.com"), make_profile(identifiers=[("customer_id", "B")])
     body = {"email": "ann@example.com", "identifiers": [{"type": "customer_id", "value": "B"}]}
     sentence = (
-        f"These identifiers lead to 2 people: #{ann.pk} and #{bob.pk}."
+        f"These identifiers belong to 2 people: #{ann.pk} and #{bob.pk}."
         " Merge them first, or send fewer identifiers."
     )
     assert refusal(api.post("profiles/?upsert=true", body)) == (409, sentence)
@@ -214,7 +214,7 @@ def test_second_editor_gets_a_409_instead_of_overwriting(api: Caller) -> None:
     assert api.get(f"profiles/{ann.pk}/").data["city"] == "Oslo"
     assert refusal(api.patch(f"profiles/{ann.pk}/", {}, If_Match="x")) == (
         400,
-        'If-Match holds the version in quotes, for example "7".',
+        'If-Match must be the version in quotes, for example "7".',
     )
 
 
@@ -281,7 +281,7 @@ def test_deleted_profiles_are_listed_for_who_may_restore_them(
             "This cursor is not one of ours or belongs to another list. Start again without it.",
         ),
         ("count=about", "count can only be “exact”."),
-        ("q=a%00b", "A parameter holds the control character NUL."),
+        ("q=a%00b", "A parameter contains the control character NUL."),
     ],
 )
 def test_filter_that_cannot_be_read_is_named(api: Caller, query: str, message: str) -> None:

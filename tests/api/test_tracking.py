@@ -246,7 +246,7 @@ def test_many(api: Caller) -> None:
     for body, sentence in (
         ({}, "Name receipts by “ids”, or choose them with “filter”."),
         ({"ids": [1], "filter": {}}, "Name receipts by “ids”, or choose them with “filter”."),
-        ({"ids": [999999999]}, "None of these waits in the inbox."),
+        ({"ids": [999999999]}, "None of these waits under Rejected."),
         ({"filter": {"source": "x"}}, "There is no source “x”."),
         ({"filter": {}, "repairs": [{"do": "x"}]}, "A repair is one of rename, set, number."),
     ):

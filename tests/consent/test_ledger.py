@@ -169,7 +169,7 @@ def test_what_cannot_be_recorded_says_why(by_staff: dict[str, Any]) -> None:
         ("channel", "A consent's channel is a word of up to 30 letters, digits and _, like “newsletter”."),
         ("purpose", "A consent's purpose is a word of up to 60 letters, digits and _, like “newsletter”."),
         ("state", "Write “granted” or “withdrawn”."),
-        ("at", "Nobody can have decided in the future. Check the time and its zone."),
+        ("at", "A decision cannot be in the future. Check the time and its time zone."),
     ]
     with pytest.raises(NotFound):
         record_consent(

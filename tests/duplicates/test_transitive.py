@@ -141,7 +141,9 @@ def test_it_is_possible_and_names_the_third(way: str, ann: list[int]) -> None:
     assert {"First names are equal", "Last names differ"} <= {one.text for one in explain(pair)}
     findings = why(profiles_of_pair(pair.pk))
     assert findings[0].code == "by_third"
-    assert findings[0].text.startswith(f"Both are probably the same person as #{between}, but have little in common.")
+    assert findings[0].text.startswith(
+        f"Both are probably the same person as #{between}, but have little in common."
+    )
     # Found again it is the same one, to which somebody may have been assigned; and it makes no group.
     compare_ends("scan" if way == "queue" else "queue")
     assert bridged() == [(first, last, between)]

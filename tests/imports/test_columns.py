@@ -518,7 +518,7 @@ def test_csv_spectrum():
         rows = [{name: "\n".join(value.splitlines()) for name, value in row.items()} for row in rows]
         # One file has coordinates in seconds (") in cells that are not quoted: rejected here, by line.
         assert (rows == wanted) != bool(bare), path.name
-        assert all(item.message.startswith("A quote stands inside a cell") for item in bare)
+        assert all(item.message.startswith("There is a quote inside a cell") for item in bare)
 
 
 @needs_corpora

@@ -96,7 +96,7 @@ def test_stray_quote_refuses_the_file_however_much_follows(rows_after):
 def test_stray_quote_that_meets_another_one():
     refused = refusal(HEADER + b'Bob,"bob@example.com,Oslo\n' + ANN * 2 + b'"Cy","cy@example.com","Bern"\n')
     assert refused.message.startswith(
-        "A quote opened at line 2 is never closed: the next quote, in line 5, stands inside another cell."
+        "A quote opened at line 2 is never closed: the next quote, in line 5, is inside another cell."
     )
 
 

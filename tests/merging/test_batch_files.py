@@ -69,7 +69,7 @@ def test_what_resolves_to_nothing_is_named(by_staff: dict[str, Any]) -> None:
         (b"", "The file has no pairs. Write one per line: winner, loser."),
         (b"winner,loser\n\n", "The file has no pairs. Write one per line: winner, loser."),
         (b"winner,loser\n1,\xff\n", "Line 2 is not UTF-8. Save the file as “CSV UTF-8”."),
-        (b"a\x00,b", "This is no CSV file: it holds NUL characters."),
+        (b"a\x00,b", "This is not a CSV file: it contains NUL characters."),
     ],
 )
 def test_what_is_no_table_is_refused(content: bytes, message: str) -> None:

@@ -41,7 +41,7 @@ def test_the_file_tells_what_it_is_and_has_every_part(by_staff: dict[str, Any]) 
         **by_staff,
     )
     found = export_profile(profile_id=ann.pk, actor=by_staff["actor"])
-    assert found["about"]["title"] == "Everything held about Ann Novak"
+    assert found["about"]["title"] == "Everything stored about Ann Novak"
     assert "Article 15" in found["about"]["what_this_is"]
     assert list(found["about"]["parts"]) == list(found)[1:]
     assert found["about"]["made_by"] == "ada"

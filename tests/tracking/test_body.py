@@ -103,18 +103,18 @@ def test_numbers_beyond_a_float_and_half_characters_get_as_far_as_sanitizing() -
         (
             b"[" * 100_000,
             {},
-            (400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken."),
+            (400, "too_deep", "The body nests lists and objects too deeply. The limit is 40 levels."),
         ),
         (
             b'{"a":' * 100_000 + b"1e400",
             {},
-            (400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken."),
+            (400, "too_deep", "The body nests lists and objects too deeply. The limit is 40 levels."),
         ),
         # Within the first parser's depth and beyond the second's.
         (
             b"[NaN," + b"[" * 1010 + b"]" * 1010 + b"]",
             {},
-            (400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken."),
+            (400, "too_deep", "The body nests lists and objects too deeply. The limit is 40 levels."),
         ),
         (
             gzip.compress(b"{}", mtime=0)[:-3],

@@ -138,7 +138,9 @@ def test_merging_anyway_makes_one_person_of_two(held_merge: HeldMerge) -> None:
         f"#{merge.loser_id} was merged into #{merge.winner_id}.",
     )
     assert HeldMerge.objects.filter(state="open").count() == 1
-    with pytest.raises(Conflict, match=f"^Waiting merge {held_merge.pk} was decided already: merged anyway.$"):
+    with pytest.raises(
+        Conflict, match=f"^Waiting merge {held_merge.pk} was decided already: merged anyway.$"
+    ):
         decide(held_merge, "block")
     assert violations() == []
 

@@ -210,7 +210,7 @@ def test_the_trend(broken: None) -> None:
     )
     chart = violations.trend("Plan Chosen")
     assert len(chart.labels) == violations.DAYS
-    assert [(series.name, series.total) for series in chart.series] == [("Kept", 4), ("Held back", 1)]
+    assert [(series.name, series.total) for series in chart.series] == [("Stored", 4), ("Not stored", 1)]
     assert chart.series[0].values[-1] == 4
     assert chart.series[1].values[-3] == 1
 

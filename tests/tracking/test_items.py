@@ -73,10 +73,10 @@ def refusals() -> list[tuple[Any, str, str]]:
         (None, "not_an_object", "This item is not a JSON object."),
         (track(event=" "), "missing_event_name", "A track call needs the event's name in “event”."),
         (track(event={"a": 1}), "missing_event_name", "A track call needs the event's name in “event”."),
-        (track(event=long), "name_too_long", "The event's name has 256 characters; 255 are taken."),
+        (track(event=long), "name_too_long", "The event's name has 256 characters; the limit is 255."),
         (track(messageId=7), "bad_message_id", "The messageId is not a text."),
-        (track(messageId=long), "bad_message_id", "The messageId has 256 characters; 255 are taken."),
-        (track(userId=long), "id_too_long", "The userId has 256 characters; 255 are taken."),
+        (track(messageId=long), "bad_message_id", "The messageId has 256 characters; the limit is 255."),
+        (track(userId=long), "id_too_long", "The userId has 256 characters; the limit is 255."),
         (track(userId={"id": 1}), "bad_id", "The userId is neither a text nor a number."),
         (track(userId=True), "bad_id", "The userId is neither a text nor a number."),
         (
@@ -190,7 +190,11 @@ def test_what_is_wrong_is_left_out_and_said() -> None:
     assert [(problem["pointer"], problem["value"], problem["message"]) for problem in item.problems] == [
         ("/context", "x", "“context” is not an object, so it was not used."),
         ("/properties", "a list", "“properties” is not an object, so it was not used."),
-        ("/timestamp", "soon", "The timestamp is not a time we can keep; when it arrived was taken instead."),
+        (
+            "/timestamp",
+            "soon",
+            "The timestamp is not a time that can be stored; the time it arrived is used instead.",
+        ),
     ]
     assert item.envelope["timestamp"] == "soon"
 

@@ -65,11 +65,11 @@ def test_an_item_is_kept_mended_and_replayed(write_key: str, actor: Actor) -> No
     assert (row.outcome, row.kind, row.name, row.payload) == ("invalid", "track", "Seen", whole)
     size = len(json.dumps(LARGE, separators=(",", ":"))) + len('{"locale":"pl"}')
     assert problems(row) == [
-        ("", f"The item has {size:,} bytes; 32,768 are taken."),
+        ("", f"The item has {size:,} bytes; the limit is 32,768."),
         ("/properties/html", "40,002 bytes."),
     ]
     with pytest.raises(
-        RuleForbids, match="^This item has 40,.* bytes; 32,768 are taken. Make it smaller, then replay"
+        RuleForbids, match="^This item has 40,.* bytes; the limit is 32,768. Make it smaller, then replay"
     ):
         replay_receipt(receipt_id=row.pk, actor=actor)
     with pytest.raises(Invalid, match="^An item has at most 32,768 bytes; this one has 40,"):
@@ -109,7 +109,7 @@ def test_what_is_beyond_the_limit_is_cut_and_compressed(write_key: str, actor: A
     assert stored < size / 10
     assert how in ("pglz", "lz4")
     cut = (
-        "^Parts of this item were cut when it came in, so it cannot be replayed as it is. Correct it first.$"
+        "^Parts of this item were cut when it arrived, so it cannot be replayed as it is. Correct it first.$"
     )
     with pytest.raises(RuleForbids, match=cut):
         replay_receipt(receipt_id=row.pk, actor=actor)
@@ -154,7 +154,7 @@ def test_page(write_key: str, client: Client, ada: User, vic: User, olga: User) 
     client.force_login(ada)
     text = client.get(page).content.decode()
     assert "&lt;b&gt;&lt;b&gt;" in text
-    assert "Parts of this item were cut when it came in" in text
+    assert "Parts of this item were cut when it arrived" in text
     assert "properties.html" in text
     assert "Replay as it is" not in text
     same = client.post(page, {"payload": json.dumps(row.payload)})
@@ -201,7 +201,7 @@ def test_api(write_key: str) -> None:
     assert reader.post(f"{path}replay/", {}).status_code == 403
     refused = refusal(api.post(f"{path}replay/", {}))
     assert refused[0] == 422
-    assert refused[1].endswith(" bytes; 32,768 are taken. Make it smaller, then replay it.")
+    assert refused[1].endswith(" bytes; the limit is 32,768. Make it smaller, then replay it.")
     large = refusal(api.post(f"{path}replay/", {"payload": {**LARGE, "a": 1}}))
     assert large[0] == 400
     assert large[1].startswith("An item has at most 32,768 bytes; this one has 40,")

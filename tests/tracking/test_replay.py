@@ -212,7 +212,7 @@ def test_what_is_resolved_meanwhile_is_skipped(actor: Actor) -> None:
     assert run_to_end(job).result == {"accepted": 2, "rejected_again": 0, "skipped": 1}
     with pytest.raises(Invalid) as refused:
         replay_many(ids=[row.pk for row in rows], actor=actor)
-    assert refused.value.message == "None of these waits in the inbox."
+    assert refused.value.message == "None of these waits under Rejected."
 
 
 def test_a_chunk_is_done_once_or_not_at_all(actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

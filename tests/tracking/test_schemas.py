@@ -157,7 +157,7 @@ def test_every_fault_at_once(by_staff: dict[str, Any]) -> None:
             "properties.a.type",
             "The type of “a” is one of string, number, integer, boolean, datetime, array, object.",
         ),
-        ("properties.b.minimum", "A minimum goes with numbers; “b” is none."),
+        ("properties.b.minimum", "A minimum is for numbers; “b” is not a number."),
         ("mode", "The mode is one of observe, warn, quarantine, reject, or empty for the source's setting."),
     ]
     make(by_staff)

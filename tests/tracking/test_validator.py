@@ -143,12 +143,12 @@ def test_faults_of_specs() -> None:
         (
             {"type": "array", "enum": ["a"]},
             "properties.x.enum",
-            "Allowed values do not go with the type of “x”.",
+            "The type of “x” cannot have allowed values.",
         ),
         (
             {"type": "string", "minimum": 1},
             "properties.x.minimum",
-            "A minimum goes with numbers; “x” is none.",
+            "A minimum is for numbers; “x” is not a number.",
         ),
         ({"type": "number", "minimum": "1"}, "properties.x.minimum", "The minimum of “x” is a number."),
         (
@@ -159,14 +159,14 @@ def test_faults_of_specs() -> None:
         (
             {"type": "number", "pattern": "a"},
             "properties.x.pattern",
-            "A pattern goes with text; “x” is none.",
+            "A pattern is for text; “x” is not text.",
         ),
         (
             {"type": "string", "pattern": "(?=a)"},
             "properties.x.pattern",
             "The pattern of “x” is not a regular expression we can run (no look-around, no back-references).",
         ),
-        ({"type": "string", "items": {"a": {}}}, "properties.x.items", "Entries go with lists; “x” is none."),
+        ({"type": "string", "items": {"a": {}}}, "properties.x.items", "Entries are for lists; “x” is not a list."),
         (
             {"type": "array", "items": {"a": {"type": "array", "items": {"b": {}}}}},
             "properties.x.items.a.items",

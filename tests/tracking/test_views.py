@@ -176,7 +176,11 @@ def test_no_other_method_is_taken_nor_redirected(
         response = Client().generic(method, address + end, headers={"Authorization": basic(server_key)})
         assert (response.status_code, response["Allow"]) == (405, "POST, OPTIONS")
         if method != "HEAD":
-            assert problem(response) == (405, "method_not_allowed", f"{method} is not taken here. Use POST.")
+            assert problem(response) == (
+                405,
+                "method_not_allowed",
+                f"{method} is not allowed here. Use POST.",
+            )
     assert shelf.calls == []
 
 
@@ -212,7 +216,7 @@ def test_options_are_answered_before_anybody_is_asked(
 @pytest.mark.parametrize("address", ["/v1/projects/x/settings", "/sourceConfig"])
 def test_settings_are_not_posted_to(address: str, end: str) -> None:
     response = post(address + end, {})
-    assert problem(response) == (405, "method_not_allowed", "POST is not taken here. Use GET.")
+    assert problem(response) == (405, "method_not_allowed", "POST is not allowed here. Use GET.")
 
 
 def test_the_door_works_alone_and_under_a_prefix(web_key: str) -> None:
@@ -435,7 +439,7 @@ def test_each_form_of_a_body_is_read(
         ({"batch": None}, (400, "invalid_batch", "“batch” is not a list of items.")),
         (
             [1] * 2501,
-            (413, "too_many_items", "The batch has 2,501 items; 2,500 are taken. Send smaller batches."),
+            (413, "too_many_items", "The batch has 2,501 items; the limit is 2,500. Send smaller batches."),
         ),
         (b"", (400, "empty_body", "The body is empty. Send a JSON object.")),
         (b"{", (400, "invalid_json", "The body is not JSON at line 1, column 2.")),

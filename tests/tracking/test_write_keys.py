@@ -128,7 +128,7 @@ def test_what_cannot_be_done_with_a_key_says_why() -> None:
     ):
         rotate_key(key_id=key.pk, actor=SYSTEM)
     revoke_key(key_id=key.pk, actor=SYSTEM)
-    with pytest.raises(RuleForbids, match=f"Key {key.prefix}… is revoked. Make a new key instead."):
+    with pytest.raises(RuleForbids, match=f"Key {key.prefix}… is revoked. Create a new key instead."):
         rotate_key(key_id=key.pk, actor=SYSTEM)
     assert WriteKey.objects.count() == 2
 

@@ -114,7 +114,7 @@ analytics.load("{key}", "{host}", {{ configUrl: "{host}" }});
 analytics.page();
 analytics.track("Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }});
 analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
-        ("Call analytics.reset(true) on logout: true makes a new anonymous id, too.",),
+        ("Call analytics.reset(true) on logout: true creates a new anonymous id as well.",),
     ),
     (
         "RudderStack for Node.js",
@@ -146,7 +146,7 @@ analytics.flush()""",
         (),
     ),
     (
-        "curl, or any program that speaks HTTP",
+        "curl, or any program that can send HTTP requests",
         "Anywhere",
         SERVER,
         "",

@@ -285,7 +285,7 @@ class SettingsForm(forms.Form):
         ("Name", "", ("name",)),
         (
             "Who the calls are about",
-            "What makes an anonymous visitor a known person.",
+            "How an anonymous visitor becomes a known person.",
             ("main_type", "identifies_by_email", "needs_confirmation", "needs_user_hash"),
         ),
         (

@@ -140,7 +140,7 @@ def check_fresh(pair: DuplicatePair, verdict: str, state: str | None) -> None:
         raise StalePair(verdicts.sentence(pair), pair)
     for side in (left, right):
         if side.status != Profile.Status.LIVE:
-            raise StalePair(f"Profile #{side.pk} is {side.get_status_display().lower()} by now.", pair)
+            raise StalePair(f"Profile #{side.pk} is now {side.get_status_display().lower()}.", pair)
     if state is not None and state != state_of(pair):
         raise StalePair(
             f"#{left.pk} or #{right.pk} changed since you looked. Nothing was done; look again.", pair

@@ -128,12 +128,12 @@ _NO_EQUAL_MAIL = _all_except("email", *NEARLY_EQUAL_MAIL)
 _NO_EQUAL_PHONE = _all_except("phone", *SAME_PHONE)
 DOUBTS: dict[str, Condition] = {
     "home": Condition(
-        "What they share is also held by somebody with another first name, and no birth date distinguishes them.",
+        "Another person with a different first name has what they share, and no birth date distinguishes them.",
         {"home": (DIFFERS,), "birth_date": _NO_EQUAL_DATE},
         ("not same_id",),
     ),
     "nameless_home": Condition(
-        "One first name is missing, and what they share is also held by somebody with another one: perhaps twins.",
+        "One first name is missing, and a person with another first name has what they share: perhaps twins.",
         {"home": (DIFFERS,), "first_name": (UNKNOWN,)},
         ("not same_id",),
     ),
@@ -176,7 +176,7 @@ DOUBTS: dict[str, Condition] = {
         ("not same_id",),
     ),
     "home_name": Condition(
-        "What they share is also held by somebody with another first name, and their own are not quite the same.",
+        "Another person with a different first name has what they share, and their own first names are not quite the same.",
         {"home": (DIFFERS,), "first_name": _all_except("first_name", "equal", UNKNOWN, DIFFERS)},
         ("not same_id",),
     ),

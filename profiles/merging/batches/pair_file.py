@@ -64,7 +64,7 @@ def _text(content: bytes) -> str:
         line_no = content[: error.start].count(b"\n") + 1
         raise _invalid(f"Line {line_no:,} is not UTF-8. Save the file as “CSV UTF-8”.") from error
     if "\0" in text:
-        raise _invalid("This is no CSV file: it holds NUL characters.")
+        raise _invalid("This is not a CSV file: it contains NUL characters.")
     return text
 
 

@@ -53,7 +53,7 @@ def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
     else:
         raise RequestRefused(400, "not_an_object", "The body is neither a JSON object nor a list of them.")
     if len(items) > MAX_ITEMS:
-        message = f"The batch has {len(items):,} items; {MAX_ITEMS:,} are taken. Send smaller batches."
+        message = f"The batch has {len(items):,} items; the limit is {MAX_ITEMS:,}. Send smaller batches."
         raise RequestRefused(413, "too_many_items", message)
     context, size = _context_of(about)
     first = items[0] if items and isinstance(items[0], dict) else {}
@@ -153,7 +153,7 @@ def _too_large(raw: Any, index: int, batch: RequestBatch, size: int) -> RefusedI
     """With as much of the item as is kept, and what its batch gives for all, so that it can be corrected and replayed."""
     total = size + batch.context_bytes
     problems: list[ItemProblem] = [
-        _problem("", "too_large", f"The item has {total:,} bytes; {MAX_ITEM_BYTES:,} are taken.")
+        _problem("", "too_large", f"The item has {total:,} bytes; the limit is {MAX_ITEM_BYTES:,}.")
     ]
     if batch.context_bytes > _MAX_KEPT_CONTEXT:
         message = f"The batch's context has {batch.context_bytes:,} bytes, which count for every item; it is not kept here."

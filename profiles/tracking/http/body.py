@@ -170,5 +170,5 @@ def _too_large(what: str) -> RequestRefused:
 
 def _too_deep() -> RequestRefused:
     return RequestRefused(
-        400, "too_deep", "The body nests lists and objects too deeply. 40 levels are taken."
+        400, "too_deep", "The body nests lists and objects too deeply. The limit is 40 levels."
     )

@@ -128,7 +128,7 @@ def source_config(request: HttpRequest) -> HttpResponse:
 def _check_method_and_scheme(request: HttpRequest, methods: tuple[str, ...]) -> None:
     if request.method not in methods:
         allow = ", ".join(methods)
-        message = f"{request.method} is not taken here. Use {methods[0]}."
+        message = f"{request.method} is not allowed here. Use {methods[0]}."
         raise RequestRefused(405, "method_not_allowed", message, headers={"Allow": allow})
     # Not redirected as pages are: SDKs repeat a redirected POST as GET, and lose it.
     if settings.SECURE_SSL_REDIRECT and not request.is_secure():

@@ -176,7 +176,7 @@ def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
     if not isinstance(raw, str):
         raise _ItemRefused("bad_message_id", "The messageId is not a text.", "/messageId", raw)
     if len(raw) > MAX_TEXT:
-        message = f"The messageId has {len(raw):,} characters; {MAX_TEXT} are taken."
+        message = f"The messageId has {len(raw):,} characters; the limit is {MAX_TEXT}."
         raise _ItemRefused("bad_message_id", message, "/messageId", raw)
     return raw, message_uuid(raw)
 
@@ -199,7 +199,7 @@ def _name(raw: dict[str, Any], kind: str) -> str:
     else:
         return ""
     if len(name) > MAX_TEXT:
-        message = f"The event's name has {len(name):,} characters; {MAX_TEXT} are taken."
+        message = f"The event's name has {len(name):,} characters; the limit is {MAX_TEXT}."
         raise _ItemRefused("name_too_long", message, pointer, name)
     return name
 
@@ -231,7 +231,7 @@ def _id(raw: Any, name: str) -> str | None:
             raise _ItemRefused("bad_id", f"The {name} is neither a text nor a number.", f"/{name}", raw)
         return value
     if len(raw) > MAX_TEXT:
-        message = f"The {name} has {len(raw):,} characters; {MAX_TEXT} are taken."
+        message = f"The {name} has {len(raw):,} characters; the limit is {MAX_TEXT}."
         raise _ItemRefused("id_too_long", message, f"/{name}", raw)
     return raw if raw and not raw.isspace() else None
 
@@ -334,10 +334,13 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
 def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> ItemProblem:
     if name == "sentAt":
         return _problem(
-            "bad_time", "/sentAt", sent, "sentAt is not a time, so the client's clock was taken as right."
+            "bad_time",
+            "/sentAt",
+            sent,
+            "sentAt is not a time, so the client's clock was assumed to be right.",
         )
     own = "originalTimestamp" if raw.get("originalTimestamp") == timestamp else "timestamp"
-    message = f"The {own} is not a time we can keep; when it arrived was taken instead."
+    message = f"The {own} is not a time that can be stored; the time it arrived is used instead."
     return _problem("bad_time", f"/{own}", timestamp, message)
 
 

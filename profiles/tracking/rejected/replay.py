@@ -130,7 +130,7 @@ def freeze(*, ids: Sequence[int] | None = None, choice: Choice | None = None) ->
         receipts = receipts.filter(pk__in=list(ids))
     frozen = list(receipts.order_by("pk").values_list("pk", flat=True))
     if not frozen:
-        raise _invalid("ids", "None of these waits in the inbox.")
+        raise _invalid("ids", "None of these waits under Rejected.")
     return frozen
 
 
@@ -208,11 +208,11 @@ def why_not_unchanged(receipt: Receipt) -> str:
     if receipt.code != "too_large":
         return ""
     if any(problem.get("code") == CUT for problem in receipt.problems or []):
-        return "Parts of this item were cut when it came in, so it cannot be replayed as it is. Correct it first."
+        return "Parts of this item were cut when it arrived, so it cannot be replayed as it is. Correct it first."
     size = measure(receipt.payload)
     if size <= MAX_BYTES:
         return ""
-    return f"This item has {size:,} bytes; {MAX_BYTES:,} are taken. Make it smaller, then replay it."
+    return f"This item has {size:,} bytes; the limit is {MAX_BYTES:,}. Make it smaller, then replay it."
 
 
 def _carry_out(receipt: Receipt, payload: Any, sender: Sender, at: datetime.datetime) -> ItemResult:

@@ -139,7 +139,7 @@ class _SpecCleaner:
             return
         kind = self.made.get("type", "")
         if kind in ("array", "object", "datetime"):
-            self.fault("enum", allowed, f"Allowed values do not go with the type of “{self.name}”.")
+            self.fault("enum", allowed, f"The type of “{self.name}” cannot have allowed values.")
             return
         wrong = [entry for entry in allowed if kind and not _is_a(kind, entry)]
         if wrong:
@@ -157,7 +157,7 @@ class _SpecCleaner:
             if not _is_a("number", bound):
                 self.fault(key, bound, f"The {key} of “{self.name}” is a number.")
             elif self.made.get("type") not in ("number", "integer"):
-                self.fault(key, bound, f"A {key} goes with numbers; “{self.name}” is none.")
+                self.fault(key, bound, f"A {key} is for numbers; “{self.name}” is not a number.")
             else:
                 self.made[key] = bound
         if self.made.get("minimum", 0) > self.made.get("maximum", self.made.get("minimum", 0)):
@@ -172,7 +172,7 @@ class _SpecCleaner:
                 "pattern", pattern, f"The pattern of “{self.name}” is a text of at most 500 characters."
             )
         elif self.made.get("type") != "string":
-            self.fault("pattern", pattern, f"A pattern goes with text; “{self.name}” is none.")
+            self.fault("pattern", pattern, f"A pattern is for text; “{self.name}” is not text.")
         else:
             self.made["pattern"] = pattern
             try:
@@ -200,7 +200,7 @@ class _SpecCleaner:
         if self.is_inner:
             self.fault("items", None, f"“{self.name}” is inside a list already; one level can be described.")
         elif self.made.get("type") != "array":
-            self.fault("items", None, f"Entries go with lists; “{self.name}” is none.")
+            self.fault("items", None, f"Entries are for lists; “{self.name}” is not a list.")
         else:
             self.made["items"], faults = _clean(inner, f"{self.path}.items", is_inner=True)
             self.faults += faults

@@ -115,8 +115,8 @@ def trend(name: str) -> Chart | None:
         f"Events that broke their schema, last {DAYS} days",
         [date_format(day, "j M") for day in days],
         [
-            Series("Kept", [by_day.get(day, (0, 0))[0] for day in days]),
-            Series("Held back", [by_day.get(day, (0, 0))[1] for day in days]),
+            Series("Stored", [by_day.get(day, (0, 0))[0] for day in days]),
+            Series("Not stored", [by_day.get(day, (0, 0))[1] for day in days]),
         ],
     )
 

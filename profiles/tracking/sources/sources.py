@@ -133,7 +133,7 @@ def rotate_key(*, key_id: int, actor: Actor, overlap_hours: int = OVERLAP_HOURS)
         message = f"Write a number of hours from 0 to {MAX_OVERLAP_HOURS}."
         raise Invalid([{"field": "overlap_hours", "value": overlap_hours, "message": message}])
     if old.revoked_at is not None:
-        raise RuleForbids(f"Key {old.prefix}… is revoked. Make a new key instead.")
+        raise RuleForbids(f"Key {old.prefix}… is revoked. Create a new key instead.")
     if old.expires_at is not None:
         raise RuleForbids(f"Key {old.prefix}… was already rotated; rotate the newer key instead.")
     old.expires_at = timezone.now() + timedelta(hours=overlap_hours)
