@@ -222,7 +222,7 @@ def delete(request: HttpRequest, eventschema_id: int) -> HttpResponse:
     )
 
 
-# --- Seen, not described --------------------------------------------------------------------------------
+# --- Sent, without a schema ------------------------------------------------------------------------------
 
 
 @form_page(_VIEW)

@@ -34,6 +34,7 @@ from profiles.models import (
 from profiles.privacy.delete import delete_profiles
 from profiles.reading.provenance import provenance_of
 from tests.profile_factory import make_profile
+from tests.tracking.calls import holder, make_sender, send_item
 
 pytestmark = pytest.mark.django_db
 
@@ -497,6 +498,27 @@ def test_events_close_in_time_are_one_visit(client_of_ada: Client, by_staff: dic
     visit_html = page.split('class="visit"')[1]
     assert "<b>Survey Answered</b>" in page.split('class="visit"')[0]
     assert "<b>Product Viewed</b>" in visit_html
+
+
+def test_tracked_decisions_and_their_context_are_words(ada: User, vic: User, as_user: Login) -> None:
+    """Also where personal data is masked: channel, purpose and decision are nobody's."""
+    sender = make_sender("server")
+    context = {"locale": "en-GB", "os": {"name": "iOS"}, "colour": "red"}
+    decision = {"channel": "email", "purpose": "newsletter", "userId": "C-1", "context": context}
+    for state in ("granted", "withdrawn"):
+        assert send_item(sender, "consent", state=state, **decision).outcome == "applied"
+    person = holder("customer_id", "C-1")
+    assert person is not None
+    for user in (ada, vic):
+        page = text(as_user(user), url("change", person.pk) + "?kind=event")
+        for sentence in (
+            "Agreed to <b>e-mail newsletter</b>",
+            "Withdrew consent to <b>e-mail newsletter</b>",
+        ):
+            assert sentence in page
+        for label in ("Language of the device", "Operating system", "Context: colour", "User id"):
+            assert f"<dt>{label}</dt>" in page
+        assert "context.locale" not in page
 
 
 def test_a_visit_that_goes_on_on_the_next_page_says_so(

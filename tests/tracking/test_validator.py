@@ -166,7 +166,11 @@ def test_faults_of_specs() -> None:
             "properties.x.pattern",
             "The pattern of “x” is not a regular expression we can run (no look-around, no back-references).",
         ),
-        ({"type": "string", "items": {"a": {}}}, "properties.x.items", "Entries are for lists; “x” is not a list."),
+        (
+            {"type": "string", "items": {"a": {}}},
+            "properties.x.items",
+            "Entries are for lists; “x” is not a list.",
+        ),
         (
             {"type": "array", "items": {"a": {"type": "array", "items": {"b": {}}}}},
             "properties.x.items.a.items",

@@ -37,7 +37,7 @@ def create_schema(
     actor: Actor,
     source: Source,
 ) -> SavedSchema:
-    """Describe events of one name. ``mode`` "" is "as the source says".
+    """Describe events of one name. ``mode`` "" means the setting of the source.
 
     Raises Invalid with every fault, Conflict when events of that name have a schema.
     """
