@@ -41,11 +41,11 @@ def _own_files(settings: Any, tmp_path: Any) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     """What is read every few seconds alone is read anew by each test; the menu's counts would cost its first page."""
-    from cdp.admin import needs_somebody
+    from cdp.admin import needs_attention
     from cdp.ttl_cache import forget_all
 
     forget_all()
-    needs_somebody.counts.keep({})
+    needs_attention.counts.keep({})
 
 
 @pytest.fixture(autouse=True)

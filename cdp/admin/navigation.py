@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from cdp.admin import needs_somebody
+from cdp.admin import needs_attention
 from cdp.registry import Registry
 
 # Key → label, in the order of the menu. A task without a tab that a person may open is not in their menu.
@@ -77,7 +77,7 @@ def navigation(request: HttpRequest) -> Navigation:
     """What this person may open. No query beyond the permissions Django keeps on the user and what waits."""
     allowed = {task: [(tab, url) for tab in _tabs[task] if (url := _url(tab, request))] for task in TASKS}
     current = _current(request.path, allowed)
-    waiting = needs_somebody.waiting_by_task(request.user)
+    waiting = needs_attention.waiting_by_task(request.user)
     home = reverse(HOME)
     tasks = [Link("Today", home, request.path == home, request.path == home, waiting=sum(waiting.values()))]
     tabs: tuple[Link, ...] = ()

@@ -1,4 +1,4 @@
-"""The first page: what needs somebody, figures, charts, what runs and what can be taken back → one object to show.
+"""The first page: what needs attention, figures, charts, what runs and what can be taken back → one object to show.
 
 Apps register each part with its permission. Every number is one set-based query over an index; should a table
 have outgrown it, the query is cut off (cdp/admin/query_timeout.py) and the part says so.
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import Q
 
-from cdp.admin import needs_somebody
+from cdp.admin import needs_attention
 from cdp.admin.charts import Chart
 from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
@@ -88,7 +88,7 @@ undoables: Registry[Part[list[Undoable]]] = Registry("What can be taken back")
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    items: list[needs_somebody.Item]
+    items: list[needs_attention.Item]
     populations: list[Shown[Population]]
     kpis: list[Shown[Kpi]]
     jobs: list[Job]
@@ -104,7 +104,7 @@ def today(user: Any) -> Today:
     jobs = _latest_jobs(user)
     counted = [shown.value for shown in figures if shown.value is not None]
     is_fresh = bool(counted) and not any(value.total for value in counted) and not jobs
-    items = [] if is_fresh else needs_somebody.items(user, at_most=ITEMS)
+    items = [] if is_fresh else needs_attention.items(user, at_most=ITEMS)
     taken_back = [] if is_fresh else _load(undoables, user)
     newest = sorted(
         (entry for shown in taken_back for entry in shown.value or []),

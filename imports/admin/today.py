@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from cdp.admin import needs_somebody
-from cdp.admin.needs_somebody import Item, url
+from cdp.admin import needs_attention
+from cdp.admin.needs_attention import Item, url
 from imports.models import Import
 
 
@@ -36,12 +36,12 @@ def _detail(planned_import: Import) -> str:
 
 
 def register() -> None:
-    needs_somebody.providers.register(
+    needs_attention.providers.register(
         "planned imports",
-        needs_somebody.Provider(
+        needs_attention.Provider(
             permission="imports.change_import",
             task="imports",
             items=_items,
-            count=lambda: _waiting().order_by()[: needs_somebody.MOST].count(),
+            count=lambda: _waiting().order_by()[: needs_attention.MOST].count(),
         ),
     )

@@ -12,9 +12,9 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from cdp.admin import needs_somebody, today
+from cdp.admin import needs_attention, today
 from cdp.admin.charts import Chart, Series
-from cdp.admin.needs_somebody import Item, url
+from cdp.admin.needs_attention import Item, url
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
 from profiles.models import (
     DuplicatePair,
@@ -36,14 +36,14 @@ _LIKELY = (Tier.CERTAIN, Tier.PROBABLE)
 
 
 def _bounded(rows: QuerySet[Any]) -> int:
-    return rows.order_by()[: needs_somebody.MOST].count()
+    return rows.order_by()[: needs_attention.MOST].count()
 
 
 def _count(waiting: Callable[[], QuerySet[Any]]) -> int:
     return _bounded(waiting())
 
 
-# --- Needs somebody ---------------------------------------------------------------------------------------
+# --- Needs attention ---------------------------------------------------------------------------------------
 
 
 def _alarm_items() -> list[Item]:
@@ -112,7 +112,7 @@ def _receipt_items() -> list[Item]:
     count = _bounded(waiting)
     if not count:
         return []
-    codes = Counter(waiting.order_by("-id").values_list("outcome", flat=True)[: needs_somebody.MOST])
+    codes = Counter(waiting.order_by("-id").values_list("outcome", flat=True)[: needs_attention.MOST])
     detail = ", ".join(
         f"{number} {str(Receipt.Outcome(code).label).lower()}" for code, number in codes.most_common(3)
     )
@@ -126,7 +126,7 @@ def _receipt_items() -> list[Item]:
 
 
 def _at_least(count: int) -> str:
-    return f"{count:,} or more" if count >= needs_somebody.MOST else f"{count:,}"
+    return f"{count:,} or more" if count >= needs_attention.MOST else f"{count:,}"
 
 
 # --- Figures and charts -----------------------------------------------------------------------------------
@@ -291,13 +291,13 @@ _NEEDS: dict[str, tuple[str, str, Callable[[], list[Item]], Callable[[], QuerySe
 
 def register() -> None:
     for name, (permission, task, items, waiting) in _NEEDS.items():
-        provider = needs_somebody.Provider(
+        provider = needs_attention.Provider(
             permission=f"profiles.{permission}",
             task=task,
             items=items,
             count=partial(_count, waiting),
         )
-        needs_somebody.providers.register(name, provider)
+        needs_attention.providers.register(name, provider)
     today.populations.register("people", Part("People", "profiles.view_profile", _population))
     for order, (name, permission, load) in enumerate(
         (

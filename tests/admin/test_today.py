@@ -16,7 +16,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdp.admin import needs_somebody, today
+from cdp.admin import needs_attention, today
 from cdp.admin.charts import Chart, Series, _ticks
 from cdp.admin.query_timeout import within_patience
 from cdp.models import Job, User
@@ -128,7 +128,7 @@ def test_the_worst_stands_first_and_counts_in_the_menu(ada: User, vic: User, as_
         ("bad", "Since 14:05 Checkout sends update calls where it used to send identify."),
         ("info", "1 rejected item can be repaired"),
     ]
-    needs_somebody.counts.forget()
+    needs_attention.counts.forget()
     page = as_user(ada).get("/admin/").content.decode()
     assert 'Sources<span class="waiting"><span aria-hidden="true">2</span>' in page
     assert today.today(vic).items[0].title == items[0].title, "viewers see alarms"
@@ -137,11 +137,11 @@ def test_the_worst_stands_first_and_counts_in_the_menu(ada: User, vic: User, as_
 
 def test_a_provider_of_another_app_can_fill_every_part(ada: User) -> None:
     at = timezone.now()
-    item = needs_somebody.Item("bad", "Segment halved", "from 10 to 5", "Compare", "/x/", at)
-    provider = needs_somebody.Provider(
+    item = needs_attention.Item("bad", "Segment halved", "from 10 to 5", "Compare", "/x/", at)
+    provider = needs_attention.Provider(
         permission="profiles.view_profile", task="segments", items=lambda: [item], count=lambda: 1
     )
-    needs_somebody.providers.register("stub", provider)
+    needs_attention.providers.register("stub", provider)
     population = today.Population(1, (today.Figure("In", 1, 1.0), today.Figure("Out", 0, 0.0)), "/x/")
     undoable = today.Undoable("Stub", "ada", at, "/x/")
     chart = Chart("Stub", ["1"], [Series("a", [1])])
@@ -155,15 +155,15 @@ def test_a_provider_of_another_app_can_fill_every_part(ada: User) -> None:
             "stub", today.Part("Stub", "profiles.view_profile", lambda user, value=value: value)
         )
     try:
-        needs_somebody.counts.forget()
+        needs_attention.counts.forget()
         page = today.today(ada)
         assert page.items == [item]
-        assert needs_somebody.waiting_by_task(ada)["segments"] == 1
+        assert needs_attention.waiting_by_task(ada)["segments"] == 1
         assert part(page.populations, "Stub") == population
         assert part(page.kpis, "Stub").number == "1"
         assert page.undoables == [undoable]
     finally:
-        needs_somebody.providers.unregister("stub")
+        needs_attention.providers.unregister("stub")
         for registry, _ in parts:
             registry.unregister("stub")
 

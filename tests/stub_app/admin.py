@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from cdp.admin import audit, audit_wording, needs_somebody, today
+from cdp.admin import audit, audit_wording, needs_attention, today
 from cdp.admin.navigation import TASKS, Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin.bulk_forms import BulkForm, forms
@@ -18,8 +18,8 @@ def stub_page(request: HttpRequest) -> HttpResponse:
 for task in TASKS:
     register_tab(task, Tab("stub", "admin:stub", "profiles.view_profile"))
 extra_pages.register("stub", ExtraPage("stub/", stub_page, "stub"))
-needs_somebody.providers.register(
-    "stub", needs_somebody.Provider("profiles.view_profile", "segments", list, lambda: 0)
+needs_attention.providers.register(
+    "stub", needs_attention.Provider("profiles.view_profile", "segments", list, lambda: 0)
 )
 for registry in (today.populations, today.kpis, today.undoables):
     registry.register("stub", today.Part("Stub", "profiles.view_profile", lambda user: None))  # type: ignore[arg-type,return-value]

@@ -1,4 +1,4 @@
-"""What needs somebody: the providers apps registered → items for the first page, counts for the menu.
+"""What needs attention: the providers apps registered → items for the first page, counts for the menu.
 
 Counts are bounded reads, remembered for half a minute per process: the menu stands on every page.
 """
@@ -27,7 +27,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of "Needs somebody": a sentence, a detail, since when, and the one button that leads on."""
+    """One row of "Needs attention": a sentence, a detail, since when, and the one button that leads on."""
 
     severity: Severity
     title: str | SafeString
@@ -50,7 +50,7 @@ class Provider:
     count: Callable[[], int]
 
 
-providers: Registry[Provider] = Registry("The provider of what needs somebody")
+providers: Registry[Provider] = Registry("The provider of what needs attention")
 
 
 def _read_counts() -> dict[str, int]:
