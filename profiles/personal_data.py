@@ -350,6 +350,8 @@ NOT_PERSONAL = {
     "profiles.MatchQueue": "Numbers of profiles for work in progress.",
     "profiles.MatchRarity": "How common names are.",
     "profiles.MatchRow": "The person's own values, which are in the file, in the form in which they are compared.",
+    "profiles.SavedView": "Filters that staff keep. One whose text may name somebody is shown to its owner and to those"
+    " who see personal data alone.",
     "profiles.ScorecardState": "Up to when calls were counted.",
     "profiles.MergeBatch": "Many merges started together; each of them is in the file.",
     "profiles.MergeBatchRow": "A step of many merges; each of them is in the file.",

@@ -26,7 +26,8 @@ _READ_MODELS = (
     "cart",
 )
 _READ = codes(_APP, *(f"view_{model}" for model in _READ_MODELS))
-_READ_IN_ADMIN = _READ | codes(_APP, "view_eventname", "view_duplicatepolicy")
+# A view is a way to look, kept for oneself; sharing it is a right of its own.
+_READ_IN_ADMIN = _READ | codes(_APP, "view_eventname", "view_duplicatepolicy", "save_view")
 _READ_BY_KEY = _READ | codes(_APP, "view_receipt", "view_heldmerge")
 _EDIT_ONE = codes(
     _APP,
@@ -60,7 +61,10 @@ _DEFINE = manage(_APP, "tag", "attributedefinition", "identifiertype", "source")
 _ROLES = {
     "viewer": _READ_IN_ADMIN,
     "support": _READ_IN_ADMIN | _EDIT_ONE | _MERGE | _SEE_REJECTED | codes(_APP, "export_profile"),
-    "marketer": _READ_IN_ADMIN | _EDIT_ONE | manage(_APP, "tag") | codes(_APP, "bulk_update", "bulk_export"),
+    "marketer": _READ_IN_ADMIN
+    | _EDIT_ONE
+    | manage(_APP, "tag")
+    | codes(_APP, "bulk_update", "bulk_export", "share_view"),
     "data admin": _READ_IN_ADMIN
     | _EDIT_ONE
     | _MERGE
@@ -75,6 +79,7 @@ _ROLES = {
         "bulk_export",
         "bulk_update",
         "bulk_delete",
+        "share_view",
     ),
     "privacy officer": _READ_IN_ADMIN
     | _SEE_REJECTED
@@ -115,11 +120,14 @@ _SCOPES = {
     "exports": codes(_APP, "export_profile", "bulk_export"),
     "privacy": codes(_APP, "export_profile", "erase_profile", "bulk_delete", "restore_profile"),
     "pii": codes(_APP, "view_pii"),
-    # Managers (tags, attributes, identifier types, sources, schemas), what tracking rejected, rules for duplicates.
+    # Managers (tags, attributes, identifier types, sources, schemas), views of the team, what tracking rejected,
+    # rules for duplicates.
     "admin": manage(_APP, "tag", "attributedefinition", "identifiertype", "source", "eventschema")
     | _SEE_REJECTED
     | codes(
         _APP,
+        "save_view",
+        "share_view",
         "change_receipt",
         "replay_receipt",
         "change_heldmerge",
@@ -149,6 +157,8 @@ _LABELS = {
     "profiles.bulk_delete": "Delete many",
     "profiles.restore_profile": "Restore a deleted person",
     "profiles.erase_profile": "Erase for ever",
+    "profiles.save_view": "Save views of the people list",
+    "profiles.share_view": "Share views with the team",
     "profiles.change_tag": "Manage tags",
     "profiles.change_attributedefinition": "Manage attributes",
     "profiles.change_identifiertype": "Manage identity rules",

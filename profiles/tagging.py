@@ -48,6 +48,15 @@ def ensure_tags(names: Iterable[str]) -> list[Tag]:
     return list(Tag.objects.annotate(low=Lower("name")).filter(low__in=lowered).order_by("name"))
 
 
+def unknown_tags(names: Iterable[str]) -> list[str]:
+    """Those of the names that no tag has, whatever their case. One query where there are names."""
+    wanted = list(dict.fromkeys(names))
+    lowered = [name.lower() for name in wanted]
+    known = Tag.objects.annotate(low=Lower("name")).filter(low__in=lowered).values_list("low", flat=True)
+    existing = set(known) if wanted else set()
+    return [name for name in wanted if name.lower() not in existing]
+
+
 def _lock_roots(profile_ids: Iterable[int]) -> dict[int, Profile]:
     """Live surviving profiles behind the ids, locked in id order."""
     roots = Profile.objects.filter(pk__in=list(profile_ids)).values("canonical_id")

@@ -30,6 +30,7 @@ from profiles.models import (
     EventSchema,
     MergeBatch,
     Receipt,
+    SavedView,
     Source,
 )
 from tests.profile_factory import make_profile
@@ -45,6 +46,7 @@ API = (
     "duplicates",
     "duplicate-cases",
     "tags",
+    "saved-views",
     "attributes",
     "identifier-types",
     "sources",
@@ -73,6 +75,7 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         add_note(profile_id=person, text=name, **by)
         DuplicatePair.objects.create(a_id=person, b=other, tier="probable", score=5.0)
         AttributeDefinition.objects.create(name=name)
+        SavedView.objects.create(name=name, query="country=PL", is_shared=True)
         EventSchema.objects.create(name=name)
         source = Source.objects.create(name=name, channel="web")
         Receipt.objects.create(source=source, outcome="invalid", payload={}, kind="track")

@@ -43,6 +43,7 @@ from profiles.models import (
     IdentifierType,
     MergeBatch,
     Receipt,
+    SavedView,
     Source,
     SourceAlarm,
     Tag,
@@ -144,6 +145,7 @@ class World:
                 calls=1,
                 sentence="a",
             ),
+            "profiles_savedview": SavedView.objects.create(name="a", is_shared=True),
             "cdp_webhook": webhook,
             "cdp_delivery": delivery,
             "cdp_job": job,
@@ -232,6 +234,7 @@ class World:
         words = re.match(r"api/v1/([\w-]+)/", route)
         known = {
             "tags": "profiles_tag",
+            "saved-views": "profiles_savedview",
             "attributes": "profiles_attributedefinition",
             "identifier-types": "profiles_identifiertype",
             "sources": "profiles_source",

@@ -33,7 +33,7 @@ SCOPE_DESCRIPTIONS = {
     "segments": "Read and define segments",
     "privacy": "Access requests, deletion and erasure",
     "pii": "See personal data unmasked",
-    "admin": "Manage tags, attributes, identifier types, sources and webhooks; read the audit log",
+    "admin": "Manage tags, attributes, identifier types, sources, shared views and webhooks; read the audit log",
 }
 
 

@@ -59,6 +59,7 @@ class WhatFilter(admin.SimpleListFilter):
                 "webhook.",
                 "source.",
                 "tag.",
+                "view.",
                 "attribute",
                 "identifiertype.",
             ),

@@ -11,7 +11,6 @@ from django.db.models import Q, QuerySet
 from profiles.models import Profile
 
 PAGE = 50
-SORTS = {"newest": "Newest", "seen": "Last seen"}
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)

@@ -15,6 +15,7 @@ from profiles.api import (
     profile_parts,
     profiles,
     receipts,
+    saved_views,
     scorecard,
     signing_secrets,
     sources,
@@ -26,6 +27,7 @@ _PROFILE = "v1/profiles/<ref:ref>"
 
 router = Router()
 router.register("v1/tags", tags.TagViewSet, "api-tag")
+router.register("v1/saved-views", saved_views.SavedViewViewSet, "api-saved-view")
 router.register("v1/attributes", definitions.AttributeViewSet, "api-attribute")
 router.register("v1/identifier-types", definitions.IdentifierTypeViewSet, "api-identifier-type")
 router.register("v1/sources", sources.SourceViewSet, "api-source")

@@ -10,6 +10,7 @@ import django.db.models.functions.text
 import django.db.models.lookups
 import profiles.models.definition
 import profiles.models.matching
+import profiles.models.saved_view
 import profiles.models.search
 from django.conf import settings
 from django.db import migrations, models
@@ -407,6 +408,26 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SavedView',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=60, validators=[django.core.validators.RegexValidator('^[^\\x00-\\x1f\\x7f]+$', 'A name has no control characters.')])),
+                ('is_shared', models.BooleanField(default=False)),
+                ('query', models.TextField(blank=True)),
+                ('columns', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=80), default=list, help_text='Empty: those each person chose for the list.', size=None)),
+                ('names_people', models.BooleanField(default=False, help_text='A text in it may name somebody, so it is shared with those who see personal data alone.')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('owner', models.ForeignKey(help_text='Empty when an API key made it, or when its owner is gone.', null=True, on_delete=profiles.models.saved_view.keep_shared, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['name', 'id'],
+                'permissions': [('save_view', 'Can save views of the people list'), ('share_view', 'Can share views with the team')],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(models.F('owner'), django.db.models.functions.text.Lower('name'), name='saved_view_name_once'), models.CheckConstraint(condition=models.Q(('is_shared', True), ('owner__isnull', False), _connector='OR'), name='saved_view_is_somebodys')],
             },
         ),
         migrations.CreateModel(

@@ -10,6 +10,7 @@ from profiles.models.matching import FrequentValue, MatchBase, MatchQueue, Match
 from profiles.models.merge import Merge, MergeBatch, MergeBatchRow
 from profiles.models.note import Message, Note
 from profiles.models.profile import Address, Profile
+from profiles.models.saved_view import SavedView
 from profiles.models.scorecard import ScorecardState, SourceAlarm, SourceHour
 from profiles.models.tag import ProfileTag, Tag
 from profiles.models.tracking import Cart, HeldMerge, LinkInterval, Receipt, Visit
@@ -43,6 +44,7 @@ __all__ = [
     "Profile",
     "ProfileTag",
     "Receipt",
+    "SavedView",
     "ScorecardState",
     "Source",
     "SourceAlarm",
