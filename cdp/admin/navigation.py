@@ -1,6 +1,6 @@
 """The menu: eight tasks, each with tabs that apps registered → what this person may open.
 
-Tasks are fixed, tabs are not: ``register_tab("people", Tab("Everybody", "admin:…", "profiles.view_profile"))``.
+Tasks are fixed, tabs are not: ``register_tab("people", Tab("Everyone", "admin:…", "profiles.view_profile"))``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from profiles.values.attributes import CUSTOM, LABELS, display
 
 # Parameters that place a page, not people.
 PLACING = ("after", "before", "sort")
+# Parameters that name the saved view in force, and columns that are not its own.
+VIEWING = ("view", "columns")
 # The periods of the pick lists: days, and how a sentence names them.
 PERIODS = {"1": "24 hours", "7": "7 days", "30": "30 days", "90": "90 days", "365": "12 months"}
 _TIMES = {
@@ -47,8 +49,8 @@ def without(params: QueryDict, *names: str) -> QueryDict:
 def filter_chips(params: QueryDict) -> list[FilterChip]:
     """One for each filter in force; the search text and the type have controls of their own."""
     chips = []
-    everything = without(params, *PLACING)
-    for name, values in without(everything, "q", "type", "status").lists():
+    everything = without(params, "after", "before")
+    for name, values in without(everything, "q", "type", "status", "sort", *VIEWING).lists():
         label, operator, value = _sentence(name, values)
         chips.append(FilterChip(label, operator, value, f"?{without(everything, name).urlencode()}"))
     return chips

@@ -10,12 +10,13 @@ from profiles.admin.identity_setup import setup
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
 for kind in ("profile", "tag", "source", "merge"):
     subject_pages.register(kind, f"admin:profiles_{kind}_change")
+subject_pages.register("view", "admin:profiles_profile_view")
 
 _PAIRS, _CASES = "admin:profiles_duplicatepair_changelist", "admin:profiles_duplicatecase_changelist"
 _SEE_DUPLICATES = "profiles.view_duplicatepair"
 _TABS = {
     "people": (
-        Tab("Everybody", "admin:profiles_profile_changelist", "profiles.view_profile"),
+        Tab("Everyone", "admin:profiles_profile_changelist", "profiles.view_profile"),
         Tab("Deleted", "admin:profiles_profile_deleted", "profiles.restore_profile"),
     ),
     "duplicates": (
@@ -87,6 +88,9 @@ audit_wording.register(
         "writekey.revoke": "revoked a write key of",
         "writekey.rotate": "rotated a write key of",
         "tag.rename": "renamed",
+        "view.create": "saved",
+        "view.update": "changed",
+        "view.delete": "deleted",
         "attribute.create": "added an attribute",
         "demo.load": "loaded the demo data",
     }

@@ -14,12 +14,12 @@ from django.urls import reverse
 
 from cdp.errors import Invalid
 from cdp.limits import TooSlow, time_limit
-from profiles.admin import list_columns
+from profiles.admin import list_columns, saved_views
 from profiles.admin.card_rows import Mailing, mailing_of
 from profiles.admin.filter_panel import panel_fields
 from profiles.admin.list_columns import Column
-from profiles.admin.list_filters import PLACING, filter_chips, without
-from profiles.admin.list_pages import SORTS, Page, page_of
+from profiles.admin.list_filters import PLACING, VIEWING, filter_chips, without
+from profiles.admin.list_pages import Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
 from profiles.bulk.run_action import actions
 from profiles.consent.ledger import current_consents
@@ -27,8 +27,10 @@ from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Tag
 from profiles.search.counting import TypeCounts, count_types
 from profiles.search.filters import TYPES, ProfileFilter
+from profiles.search.list_options import MOST_COLUMNS, SORTED_BY, SORTS, available_columns
 from profiles.search.reach import reach_of
 from profiles.search.search import SearchHit, SearchResult
+from profiles.tagging import unknown_tags
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display
 
 # People the text names exactly come first on the first page, at most so many.
@@ -68,10 +70,15 @@ def deleted(request: HttpRequest) -> HttpResponse:
 
 @write("profiles.view_profile")
 def columns(request: HttpRequest) -> HttpResponse:
-    """Choose the columns of the list."""
-    list_columns.choose(request, request.POST.getlist("column"), list_columns.available(attribute_specs()))
+    """Choose the columns of the list; of a saved view they are in its address until its changes are saved."""
+    offered = available_columns(attribute_specs())
+    keys = list_columns.known(request.POST.getlist("column"), offered)
+    address = back(request) or list_url()
+    if of_view := saved_views.with_columns(address, keys):
+        return redirect(of_view)
+    list_columns.choose(request, keys)
     messages.success(request, "Columns saved.")
-    return redirect(back(request) or list_url())
+    return redirect(address)
 
 
 def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
@@ -80,9 +87,10 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
     search = filters.search_result
     sort = params["sort"] if params.get("sort") in SORTS else "newest"
     after, before = params.get("after", ""), params.get("before", "")
-    offered = list_columns.available(specs)
+    offered = available_columns(specs)
     is_live = status == Profile.Status.LIVE
-    column_keys = list_columns.chosen(request, offered) if is_live else ["country"]
+    views = saved_views.views_of(request, offered) if is_live else saved_views.views_of_deleted(request)
+    column_keys = views.columns
     # Custom attributes are read for their columns alone: they may be long.
     has_custom = any(key.startswith(CUSTOM) for key in column_keys)
     unread = ("search",) if has_custom else ("search", "attributes")
@@ -97,13 +105,14 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
         else:
             roots = [*pinned, *page.rows]
             rows = _rows(roots, search, column_keys, specs, can_view_pii=may_see(request))
-    plain = without(params, *PLACING)
+    plain = without(params, *PLACING, *VIEWING)
     counts = count_types(filters, is_filtered=bool(plain) or not is_live)
     context = {
         "title": "People" if is_live else "Deleted people",
         "rows": rows,
         "counts": counts,
         "count": _count_of_type(counts, params.get("type", "")),
+        "views": views,
         "tabs": _tabs(params, counts),
         "q": params.get("q", ""),
         "search": search,
@@ -137,14 +146,14 @@ def _controls(
         "more_actions": [(name, action) for name, action in allowed if not action.is_main],
         "may_tick": bool(allowed) or any(map(request.user.has_perm, ticking)),
         "offered_columns": [(key, label, key in column_keys) for key, label in offered.items()],
-        "most_columns": list_columns.MOST,
+        "most_columns": MOST_COLUMNS,
         "here": request.get_full_path(),
         "panel_fields": panel_fields(params, specs),
     }
 
 
 def _column(key: str, label: str, params: QueryDict, sort: str) -> Column:
-    order = list_columns.SORTED_BY.get(key)
+    order = SORTED_BY.get(key)
     if order is None:
         return Column(key, label)
     return Column(key, label, _url(params, sort=order), order == sort)
@@ -198,6 +207,8 @@ def filter_of(params: QueryDict, *, status: str = Profile.Status.LIVE) -> tuple[
         problems = [message for errors in filters.form.errors.values() for message in errors]
         if not problems:
             filters.page_qs  # noqa: B018  (the search box looks, and values are cleaned)
+            tags = [name for name in params.getlist("tag") if name]
+            problems = [f"There is no tag “{name}”." for name in unknown_tags(tags)]
     except Invalid as error:
         known = QueryDict(mutable=True)
         known["status"] = status

@@ -19,6 +19,7 @@ from profiles.admin import (
     merge_history,
     merging,
     profile_list,
+    saved_views,
 )
 from profiles.admin.duplicates import why
 from profiles.models import Merge, MergeBatch, Profile
@@ -46,6 +47,11 @@ class ProfileAdmin(OwnPages):
         ("", profile_list.people, "changelist"),
         ("deleted/", profile_list.deleted, "deleted"),
         ("columns/", profile_list.columns, "columns"),
+        ("views/add/", saved_views.add, "view_add"),
+        ("views/<int:savedview_id>/", saved_views.open_view, "view"),
+        ("views/<int:savedview_id>/change/", saved_views.change, "view_change"),
+        ("views/<int:savedview_id>/save/", saved_views.save, "view_save"),
+        ("views/<int:savedview_id>/delete/", saved_views.delete, "view_delete"),
         ("add/", edit.add, "add"),
         ("bulk/export/", exports.export_people, "export_people"),
         ("bulk/<slug:action>/", bulk_confirmation.bulk, "bulk"),

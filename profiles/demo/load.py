@@ -17,7 +17,7 @@ from cdp.actors import Actor
 from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.demo.history import Act, history_of, spent
 from profiles.demo.people import PLANS, MadeUpPerson, make_people
-from profiles.demo.vocabulary import CATEGORIES, NOTES, TAGS
+from profiles.demo.vocabulary import CATEGORIES, NOTES, TAGS, VIEWS
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
@@ -33,6 +33,7 @@ from profiles.models import (
     ProfileTag,
     Tag,
 )
+from profiles.search.saved_views import save_view
 
 SEED = 2_026
 RECOGNIZED, ANONYMOUS, TWINS = 1_640, 300, 72
@@ -166,6 +167,8 @@ def _define(base: _Base) -> None:
         [Tag(name=name, color=color, description=text) for name, color, text in TAGS], ignore_conflicts=True
     )
     base.tags = dict(Tag.objects.values_list("name", "pk"))
+    for name, query, columns in VIEWS:
+        save_view(name=name, query=query, columns=columns, is_shared=True, actor=Actor.system())
 
 
 def _profile(base: _Base, pk: int, person: MadeUpPerson, acts: list[Act]) -> Profile:

@@ -269,6 +269,21 @@ TAGS = (
     ("called support", "gray", "Talked to us on the phone."),
 )
 
+# Saved views of the team: name, query, columns.
+VIEWS = (
+    (
+        "VIP, not seen in 14 days",
+        "tag=VIP&last_seen_at_before=14d&sort=seen",
+        ("country", "phone", "attributes.loyalty_points", "mail", "seen"),
+    ),
+    ("Added this week", "created_at_after=7d&type=recognized", ()),
+    (
+        "Newsletter, PL and DE",
+        "country=PL&country=DE&consent=email%2Fnewsletter",
+        ("city", "country", "mail", "seen"),
+    ),
+)
+
 NOTES = (
     "Called about a late parcel. Sent a voucher, happy with it.",
     "Asked for an invoice with the company name on it.",

@@ -1,4 +1,4 @@
-// What every page gains with JavaScript: a key for the search box, copy buttons, times that stay true.
+// What every page gains with JavaScript: a key for the search box, copy buttons, the open tab in sight.
 
 document.documentElement.dataset.js = "";
 
@@ -42,6 +42,18 @@ document.addEventListener("click", async (event) => {
   button.textContent = "copied";
   setTimeout(() => { button.textContent = label; }, 1500);
 });
+
+// Where the tabs do not fit, the one that is open is in sight.
+function showTab() {
+  for (const tab of document.querySelectorAll(".tabs > [aria-current]")) {
+    const row = tab.parentElement;
+    const last = row.querySelector(":scope > .last:not([aria-current])");
+    const edge = row.getBoundingClientRect().right - (last && getComputedStyle(last).position === "sticky" ? last.offsetWidth : 0);
+    row.scrollLeft += Math.max(0, tab.getBoundingClientRect().right - edge);
+  }
+}
+document.addEventListener("htmx:afterSwap", showTab);
+showTab();
 
 // A form that says data-once is sent once, however often it is clicked.
 document.addEventListener("submit", (event) => {
