@@ -1,4 +1,4 @@
-"""Roles, API scopes and the names of permissions: apps register what theirs mean → groups after each migrate.
+"""Roles, API scopes and rights in words: apps register what their permissions mean → groups after each migrate.
 
 A role is an ordinary group, so an admin may change it or add others. After each migrate, missing groups are
 made and permissions that are new to this database are handed to the groups they ship with; nothing an
@@ -7,7 +7,7 @@ admin took away or added is touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,12 +26,31 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class Right:
+    """What somebody may do, in words, at a task of the menu (a key of ``cdp.admin.navigation.TASKS``).
+
+    ``code`` is the permission it stands for; ``also`` come and go with it. ``needs`` is the code of a right without
+    which this one opens no page.
+    """
+
+    code: str
+    task: str
+    label: str
+    also: frozenset[str] = _NO_CODES
+    needs: str = ""
+
+    @property
+    def codes(self) -> frozenset[str]:
+        return self.also | {self.code}
+
+
+@dataclass(frozen=True, slots=True)
 class Rights:
     """What one app adds: permissions (``app.codename``) by role, by API scope, and in words."""
 
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    words: Sequence[Right] = ()
 
 
 # The shipped roles; apps add their permissions.
@@ -64,8 +83,8 @@ SCOPES: dict[str, frozenset[str]] = dict.fromkeys(
     ),
     _NO_CODES,
 )
-# The rights a person can be given, in the words of the help page.
-RIGHTS: dict[str, str] = {}
+# What a person can be given, by the permission it stands for. Permissions without words are internal.
+RIGHTS: dict[str, Right] = {}
 
 _registered: dict[str, Rights] = {}
 
@@ -85,7 +104,7 @@ def register_rights(app: str, rights: Rights) -> None:
         ROLES[name] = replace(ROLES[name], permissions=ROLES[name].permissions | codes)
     for name, codes in rights.scopes.items():
         SCOPES[name] |= codes
-    RIGHTS.update(rights.labels)
+    RIGHTS.update({right.code: right for right in rights.words})
 
 
 def app_labels() -> tuple[str, ...]:
@@ -141,10 +160,18 @@ PLATFORM = Rights(
         "privacy officer": codes("cdp", "view_auditentry", "view_job", "change_job"),
     },
     scopes={"admin": manage("cdp", "webhook") | codes("cdp", "view_auditentry", "view_job")},
-    labels={
-        "cdp.change_webhook": "Manage webhooks",
-        "cdp.change_apikey": "Manage API keys",
-        "cdp.change_user": "Manage logins and roles",
-        "cdp.view_auditentry": "Read the audit log",
-    },
+    words=(
+        Right("cdp.view_auditentry", "privacy", "Read the audit log"),
+        Right("cdp.change_user", "settings", "Manage logins and give them roles", manage("cdp", "user")),
+        Right("auth.change_group", "settings", "Manage what each role may do", manage("auth", "group")),
+        Right("cdp.change_apikey", "settings", "Manage API keys", codes("cdp", "view_apikey", "add_apikey")),
+        Right(
+            "cdp.change_webhook",
+            "settings",
+            "Manage webhooks",
+            manage("cdp", "webhook") | codes("cdp", "view_delivery", "change_delivery"),
+        ),
+        Right("cdp.change_job", "settings", "See and stop everybody's jobs", codes("cdp", "view_job")),
+        Right("cdp.view_mail", "settings", "Read mails the product sent"),
+    ),
 )

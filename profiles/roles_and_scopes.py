@@ -1,6 +1,6 @@
-"""What the permissions of ``profiles`` mean: which shipped role and API scope holds them, and their names for people."""
+"""What the permissions of ``profiles`` mean: which shipped role and API scope holds them, and what they are called."""
 
-from cdp.roles_and_scopes import Rights, codes, manage
+from cdp.roles_and_scopes import Right, Rights, codes, manage
 
 _APP = "profiles"
 _READ_MODELS = (
@@ -138,36 +138,133 @@ _SCOPES = {
     ),
 }
 
-_LABELS = {
-    "profiles.view_profile": "See people (masked)",
-    "profiles.view_pii": "See personal data",
-    "profiles.change_profile": "Edit one person",
-    "profiles.add_profile": "Add a person",
-    "profiles.message_profile": "Send a message",
-    "profiles.merge_profile": "Merge",
-    "profiles.unmerge_profile": "Undo a merge",
-    "profiles.change_duplicatepair": "Decide about duplicates",
-    "profiles.scan_duplicates": "Scan everybody for duplicates",
-    "profiles.bulk_merge": "Merge many at once",
-    "profiles.change_duplicatepolicy": "Set the rules for duplicates",
-    "profiles.export_profile": "Export one person",
-    "profiles.bulk_export": "Export many",
-    "profiles.bulk_update": "Change many at once",
-    "profiles.delete_profile": "Delete one",
-    "profiles.bulk_delete": "Delete many",
-    "profiles.restore_profile": "Restore a deleted person",
-    "profiles.erase_profile": "Erase for ever",
-    "profiles.save_view": "Save views of the people list",
-    "profiles.share_view": "Share views with the team",
-    "profiles.change_tag": "Manage tags",
-    "profiles.change_attributedefinition": "Manage attributes",
-    "profiles.change_identifiertype": "Manage identity rules",
-    "profiles.change_source": "Manage sources",
-    "profiles.view_receipt": "See what tracking sent and rejected",
-    "profiles.replay_receipt": "Repair and replay rejected items",
-    "profiles.change_heldmerge": "Decide about waiting merges",
-    "profiles.change_eventschema": "Manage event schemas",
-    "profiles.change_sourcealarm": "Acknowledge alarms about sources",
-}
+_SEE = "profiles.view_profile"
+_SEE_PAIRS = "profiles.view_duplicatepair"
+_SEE_SOURCES = "profiles.view_source"
+_SEE_DEFINITIONS = "profiles.view_tag"
 
-RIGHTS = Rights(roles=_ROLES, scopes=_SCOPES, labels=_LABELS)
+_PEOPLE = (
+    Right(
+        _SEE,
+        "people",
+        "See people (masked)",
+        codes(
+            _APP,
+            *("view_address", "view_identifier", "view_event", "view_eventname", "view_change", "view_note"),
+            *("view_message", "view_consent", "view_profiletag", "view_cart"),
+        ),
+    ),
+    Right("profiles.view_pii", "people", "See personal data", needs=_SEE),
+    Right("profiles.save_view", "people", "Save views of the people list", needs=_SEE),
+    Right("profiles.share_view", "people", "Share views with the team", needs="profiles.save_view"),
+    Right("profiles.add_profile", "people", "Add a person", needs="profiles.view_pii"),
+    Right(
+        "profiles.change_profile",
+        "people",
+        "Edit one person",
+        codes(
+            _APP,
+            *("add_address", "change_address", "delete_address", "add_identifier", "delete_identifier"),
+            *("add_event", "add_profiletag", "delete_profiletag"),
+        ),
+        needs="profiles.view_pii",
+    ),
+    Right("profiles.add_note", "people", "Write notes", needs=_SEE),
+    Right("profiles.add_consent", "people", "Record consents", needs=_SEE),
+    Right("profiles.message_profile", "people", "Send a message", needs="profiles.view_pii"),
+    Right("profiles.bulk_update", "people", "Change many at once", needs=_SEE),
+    Right("profiles.delete_profile", "people", "Delete one person", needs=_SEE),
+    Right("profiles.bulk_delete", "people", "Delete many at once", needs=_SEE),
+    Right("profiles.restore_profile", "people", "Restore a deleted person", needs=_SEE),
+)
+_DUPLICATES = (
+    Right(
+        _SEE_PAIRS,
+        "duplicates",
+        "See duplicates and merges",
+        codes(_APP, "view_duplicatecase", "view_duplicatepolicy", "view_merge", "view_linkinterval"),
+        needs=_SEE,
+    ),
+    Right(
+        "profiles.change_duplicatepair",
+        "duplicates",
+        "Decide about duplicates",
+        codes(_APP, "change_duplicatecase"),
+        needs=_SEE_PAIRS,
+    ),
+    Right("profiles.merge_profile", "duplicates", "Merge two people", needs=_SEE),
+    Right("profiles.unmerge_profile", "duplicates", "Undo a merge", needs=_SEE_PAIRS),
+    Right("profiles.view_heldmerge", "duplicates", "See waiting merges", needs=_SEE),
+    Right(
+        "profiles.change_heldmerge",
+        "duplicates",
+        "Decide about waiting merges",
+        needs="profiles.view_heldmerge",
+    ),
+    Right("profiles.bulk_merge", "duplicates", "Merge many at once", needs=_SEE_PAIRS),
+    Right("profiles.scan_duplicates", "duplicates", "Scan everybody for duplicates", needs=_SEE_PAIRS),
+    Right("profiles.change_duplicatepolicy", "duplicates", "Set the rules for duplicates", needs=_SEE_PAIRS),
+)
+_SOURCES = (
+    Right(
+        _SEE_SOURCES,
+        "sources",
+        "See sources and their quality",
+        codes(_APP, "view_sourcealarm", "view_eventschema"),
+    ),
+    Right(
+        "profiles.change_source",
+        "sources",
+        "Manage sources",
+        codes(_APP, "add_source", "delete_source"),
+        needs=_SEE_SOURCES,
+    ),
+    Right(
+        "profiles.change_sourcealarm",
+        "sources",
+        "Acknowledge alarms about sources",
+        needs=_SEE_SOURCES,
+    ),
+    Right("profiles.view_receipt", "sources", "See what tracking sent and rejected"),
+    Right(
+        "profiles.replay_receipt",
+        "sources",
+        "Repair and replay rejected items",
+        codes(_APP, "change_receipt"),
+        needs="profiles.view_receipt",
+    ),
+    Right(
+        "profiles.change_eventschema",
+        "sources",
+        "Manage event schemas",
+        codes(_APP, "add_eventschema", "delete_eventschema"),
+        needs=_SEE_SOURCES,
+    ),
+)
+_OTHERS = (
+    Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
+    Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
+    Right("profiles.erase_profile", "privacy", "Erase a person for ever", needs=_SEE),
+    Right(
+        _SEE_DEFINITIONS,
+        "settings",
+        "See tags, attributes and identity rules",
+        codes(_APP, "view_attributedefinition", "view_identifiertype"),
+    ),
+    *(
+        Right(
+            f"profiles.change_{model}",
+            "settings",
+            f"Manage {what}",
+            codes(_APP, f"add_{model}", f"delete_{model}"),
+            needs=_SEE_DEFINITIONS,
+        )
+        for model, what in (
+            ("tag", "tags"),
+            ("attributedefinition", "attributes"),
+            ("identifiertype", "identity rules"),
+        )
+    ),
+)
+
+RIGHTS = Rights(roles=_ROLES, scopes=_SCOPES, words=(*_PEOPLE, *_DUPLICATES, *_SOURCES, *_OTHERS))

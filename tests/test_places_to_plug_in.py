@@ -35,7 +35,7 @@ checks = {
     "jobs": "stub" in job_steps.handlers,
     "role": "stub.use" in roles_and_scopes.ROLES["marketer"].permissions,
     "scope": "stub.use" in roles_and_scopes.SCOPES["segments"],
-    "words": roles_and_scopes.RIGHTS.get("stub.use") == "Use the stub",
+    "words": roles_and_scopes.RIGHTS["stub.use"].label == "Use the stub" if "stub.use" in roles_and_scopes.RIGHTS else False,
     "page": "stub/" in {page.route for page in extra_pages},
 }
 print(len(registries) > 15, sorted(missed), [what for what, holds in checks.items() if not holds])

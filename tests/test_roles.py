@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 
+from cdp.admin.navigation import TASKS
 from cdp.models import User
 from cdp.roles_and_scopes import RIGHTS, ROLES, SCOPES, ensure_roles
 
@@ -28,8 +29,28 @@ def test_every_role_is_there_after_migrating(name: str) -> None:
 
 def test_roles_scopes_and_the_table_of_rights_name_permissions_that_exist() -> None:
     named = {code for role in ROLES.values() for code in role.permissions} | set(RIGHTS)
+    named |= {code for right in RIGHTS.values() for code in {*right.also, right.needs or right.code}}
     named |= {code for codes in SCOPES.values() for code in codes}
     assert named - every_permission() == set()
+
+
+def test_each_right_has_words_at_a_task_and_needs_one_there_is() -> None:
+    for code, right in RIGHTS.items():
+        assert (right.code, right.task in TASKS, bool(right.label)) == (code, True, True), code
+        assert not right.needs or right.needs in RIGHTS, code
+    labels = [right.label for right in RIGHTS.values()]
+    assert len(set(labels)) == len(labels)
+    codes = [code for right in RIGHTS.values() for code in right.codes]
+    assert sorted(set(codes)) == sorted(codes), "a permission belongs to one right"
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_shipped_role_is_a_set_of_whole_rights(name: str) -> None:
+    """So that the table of roles says all of it: nothing in part, nothing without words, nothing of no use."""
+    permissions = ROLES[name].permissions
+    held = [right for right in RIGHTS.values() if right.codes <= permissions]
+    assert permissions == frozenset().union(*(right.codes for right in held))
+    assert {right.needs for right in held if right.needs} <= {right.code for right in held}
 
 
 def test_what_an_admin_changed_stays() -> None:

@@ -1,11 +1,12 @@
-"""Admin pages of staff logins, roles and API keys."""
+"""Admin pages of staff logins and API keys."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,10 +19,11 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
+from cdp.admin.roles import RightsAdmin, RightsForm
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey, User
-from cdp.roles_and_scopes import RIGHTS, ROLES, SCOPES, app_labels
+from cdp.roles_and_scopes import ROLES, SCOPES
 from cdp.templatetags.cdp import ago
 
 SCOPE_DESCRIPTIONS = {
@@ -178,27 +180,17 @@ class RolesField(forms.ModelMultipleChoiceField):
         return f"{group.name} · {role.summary}" if role else group.name
 
 
-class RightsField(forms.ModelMultipleChoiceField):
-    """The permissions that mean something here, as check boxes; tables without a page need none."""
+class StaffForm(RightsForm, UserChangeForm):
+    holds = "user_permissions"
 
-    widget = forms.CheckboxSelectMultiple(attrs={"class": "columns"})
-    inner = ("permission", "worker", "outboxmessage", "idempotencykey", "ratewindow")
-
-    def __init__(self, **kwargs: Any) -> None:
-        rights = Permission.objects.filter(content_type__app_label__in=[*app_labels(), "auth"])
-        rights_listed = rights.exclude(content_type__model__in=self.inner).select_related("content_type")
-        super().__init__(
-            rights_listed.order_by("content_type__app_label", "content_type__model", "codename"), **kwargs
-        )
-
-    def label_from_instance(self, permission: Permission) -> str:
-        code = f"{permission.content_type.app_label}.{permission.codename}"
-        return RIGHTS.get(code) or permission.name.removeprefix("Can ").capitalize()
+    class Meta(UserChangeForm.Meta):
+        model = User
 
 
-class StaffAdmin(CdpModelAdmin, UserAdmin):
-    """Staff logins. Roles say what somebody may do; single permissions are for the exception."""
+class StaffAdmin(RightsAdmin, UserAdmin):
+    """Staff logins. Roles say what somebody may do; single rights are for the exception."""
 
+    form = StaffForm
     list_display = ("username", "full_name", "email", "roles", "is_active", "seen")
     list_filter = ("is_active", "is_superuser", "groups")
     ordering = ("username",)
@@ -209,7 +201,7 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
         (None, {"fields": ("username", "password")}),
         ("Who", {"fields": ("first_name", "last_name", "email")}),
         ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
-        ("Single permissions", {"fields": ("user_permissions",), "classes": ("collapse",)}),
+        ("Single rights", {"fields": ("rights",), "classes": ("collapse",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -230,8 +222,6 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
             return RolesField(required=False, label="Roles")
-        if db_field.name == "user_permissions":
-            return RightsField(required=False, label="Permissions")
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @admin.display(description="Name")
@@ -249,27 +239,7 @@ class StaffAdmin(CdpModelAdmin, UserAdmin):
         return ago(user.last_login) or "never"
 
 
-class RoleAdmin(CdpModelAdmin, GroupAdmin):
-    list_display = ("name", "what")
-    list_select_related = ()
-    page_title = "Roles"
-    noun, nouns = "role", "roles"
-    page_sub = "A role is a set of rights. The shipped ones can be changed, and others added."
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "permissions":
-            return RightsField(required=False, label="What it may do")
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    @admin.display(description="For whom")
-    def what(self, group: Group) -> str:
-        role = ROLES.get(group.name)
-        return role.summary if role else "Created here"
-
-
 admin.site.register(ApiKey, ApiKeyAdmin)
 admin.site.register(User, StaffAdmin)
-admin.site.unregister(Group)
 # A second factor is set up by its owner; in a list of devices others could read its secret.
 admin.site.unregister(TOTPDevice)
-admin.site.register(Group, RoleAdmin)

@@ -29,6 +29,7 @@ subject_pages: Registry[str] = Registry("The page of the audit subject")
 for _kind, _page in {
     "job": "admin:cdp_job_change",
     "user": "admin:cdp_user_change",
+    "group": "admin:auth_group_change",
     "key": "admin:cdp_apikey_change",
     "webhook": "admin:cdp_webhook_change",
 }.items():

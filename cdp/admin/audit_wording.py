@@ -31,6 +31,8 @@ register(
         "group.add": "created the role",
         "group.change": "changed the role",
         "group.delete": "deleted the role",
+        "group.rights": "changed the rights of the role",
+        "user.rights": "changed the single rights of the login",
         "webhook.add": "created",
         "webhook.change": "changed",
         "webhook.delete": "deleted",

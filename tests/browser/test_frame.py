@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 
 from cdp.models import ApiKey, Job, Mail, User
 from profiles.models import AttributeDefinition, IdentifierType, Tag
@@ -25,6 +26,7 @@ PATHS = (
     "/admin/cdp/user/{user}/change/",
     "/admin/cdp/user/{user}/password/",
     "/admin/auth/group/",
+    "/admin/auth/group/{group}/change/",
     "/admin/profiles/tag/",
     "/admin/profiles/tag/{tag}/change/",
     "/admin/profiles/tag/{tag}/merge/",
@@ -54,7 +56,16 @@ def content(ada: User) -> dict[str, int]:
     )
     mail = Mail.objects.create(to=["ada@staff.example"], subject="Done", text="Fine.", state="kept")
     kind = IdentifierType.objects.get(name="email")
-    return {"job": job.pk, "mail": mail.pk, "user": ada.pk, "tag": Tag.objects.get().pk, "type": kind.pk}
+    group = Group.objects.create(name="helpers")
+    group.permissions.set(Permission.objects.filter(codename__in=("add_tag", "view_mail", "view_session")))
+    return {
+        "group": group.pk,
+        "job": job.pk,
+        "mail": mail.pk,
+        "user": ada.pk,
+        "tag": Tag.objects.get().pk,
+        "type": kind.pk,
+    }
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])

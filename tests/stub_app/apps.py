@@ -14,7 +14,7 @@ class StubConfig(AppConfig):
         from cdp.api import dry_run
         from cdp.job_steps import handler
         from cdp.models import AuditEntry
-        from cdp.roles_and_scopes import Rights, register_rights
+        from cdp.roles_and_scopes import Right, Rights, register_rights
         from profiles.bulk.run_action import Action, actions
         from profiles.merging.preview_sections import PreviewSection, sections
         from profiles.quality import import_figures
@@ -26,7 +26,7 @@ class StubConfig(AppConfig):
             Rights(
                 roles={"marketer": frozenset({"stub.use"})},
                 scopes={"segments": frozenset({"stub.use"})},
-                labels={"stub.use": "Use the stub"},
+                words=(Right("stub.use", "segments", "Use the stub"),),
             ),
         )
         webhooks.register_topics({"stub.happened": "The stub happened"})
