@@ -189,7 +189,7 @@ def _problems(query: QueryDict) -> list[dict[str, Any]]:
     sort = query.get("sort", "newest")
     if sort not in SORTS:
         return [{"value": sort, "message": f"There is no order “{sort}”. Orders: {', '.join(SORTS)}."}]
-    known = {*ProfileFilter.base_filters, "sort"}
+    known = {*ProfileFilter({}).filters, "sort"}
     for name in query:
         if name not in known and not name.startswith(CUSTOM):
             return [{"value": name, "message": f"There is no filter “{name}”."}]

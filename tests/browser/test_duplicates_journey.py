@@ -88,8 +88,9 @@ def test_the_pages_wide_and_narrow_light_and_dark(visit: Callable[..., Any], ada
         f"{case}{shared.pk}/change/": "A value too many share",
     }
     for width, dark in SHAPES:
+        seen = visit(ada, QUEUE, width=width, dark=dark)
         for path, heading in pages.items():
-            check(visit(ada, path, width=width, dark=dark), heading=heading)
+            check(seen.open(path), heading=heading)
 
 
 def test_without_javascript_and_by_tab(visit: Callable[..., Any], sam: User) -> None:

@@ -49,6 +49,7 @@ def test_two_are_compared_by_naming_the_other(visit: Callable[..., Any], sam: Us
 def test_wide_and_narrow_light_and_dark(visit: Callable[..., Any], ada: User, width: int, dark: bool) -> None:
     told = CAUSES["column_mapped_to_an_attribute"]()
     path = f"/admin/profiles/profile/{told.a}/why/{told.b}/"
-    check(visit(ada, path, width=width, dark=dark), heading=QUESTION)
-    check(visit(ada, f"{path}?fix=promote_identifier", width=width, dark=dark), heading=QUESTION)
+    seen = visit(ada, path, width=width, dark=dark)
+    check(seen, heading=QUESTION)
+    check(seen.open(f"{path}?fix=promote_identifier"), heading=QUESTION)
     check(visit(ada, f"/admin/profiles/profile/{told.a}/why/", width=width, dark=dark), heading=QUESTION)
