@@ -64,6 +64,7 @@ class RowWriter:
             if self.spec.has_consents:
                 self._write_consents()
             self._write_journal()
+        self._write_alternates(bounds)
         return profiles
 
     def leave_out(self, line_nos: list[int], message: str, outcome: str = "held") -> None:
@@ -295,6 +296,30 @@ class RowWriter:
                 "source": SOURCE_IDS["import"],
                 "user": self.user_id,
             },
+        )
+
+    def _write_alternates(self, bounds: dict[str, Any]) -> None:
+        """The cells that lost, with the profile their row is about; of a later row of a person made before that one's.
+
+        Once per profile, field and value: a file imported again brings them again.
+        """
+        self._run(
+            f"""
+            INSERT INTO profiles_alternate (profile_id, field, value, source_id, import_id, line)
+            SELECT p.id, e.key, e.value, %(source)s, %(import)s, r.line
+            FROM {self.import_.partition} r
+            JOIN {self.import_.partition} hr ON hr.line = coalesce(r.head, r.line)
+                AND hr.outcome IN ('created', 'updated', 'unchanged')
+            LEFT JOIN import_step s ON s.line = hr.line
+            LEFT JOIN profiles_change c ON s.line IS NULL AND hr.outcome = 'created' AND c.cause = 'import'
+                AND c.cause_id = %(import)s AND c.kind = 'created' AND c.line = hr.line
+            JOIN profiles_profile p ON p.id = coalesce(s.profile_id, c.profile_id, hr.profile_id)
+            CROSS JOIN jsonb_each(r.kept) AS e (key, value)
+            WHERE r.line BETWEEN %(first)s AND %(last)s AND r.kept IS NOT NULL
+              AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file')
+            ORDER BY r.line ON CONFLICT DO NOTHING
+            """,
+            {**bounds, "source": SOURCE_IDS["import"], "import": self.import_.pk},
         )
 
     def _write_journal(self) -> None:

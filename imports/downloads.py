@@ -18,7 +18,7 @@ from imports.models import Import
 from imports.partitions import has_rows
 from imports.report import REJECTED
 from profiles.bulk.csv_rows import safe_cell
-from profiles.masking import DOTS, mask_fields
+from profiles.masking import DOTS, mask, mask_fields
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import attribute_specs, display, label_of
 
@@ -26,7 +26,15 @@ PAGE = 2_000
 TEMPLATE = ("first_name", "last_name", "email", "country", "tags", "reference_id")
 # Put before the file's own columns; an upload of the corrected file does not map them.
 REJECTED_COLUMNS = ("rejected_line", "rejected_column", "rejected_because")
-PLAN_COLUMNS = ("line", "outcome", "profile_id", "same_person_as_line", "changes", "problem")
+PLAN_COLUMNS = (
+    "line",
+    "outcome",
+    "profile_id",
+    "same_person_as_line",
+    "changes",
+    "problem",
+    "kept_as_alternates",
+)
 
 
 def can_view_pii(import_: Import, actor: Actor) -> bool:
@@ -90,13 +98,17 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
 
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
-        for line_no, outcome, profile_id, head, diff, problems in _pages(
-            import_, "outcome, profile_id, head, diff::text, problems::text"
+        for line_no, outcome, profile_id, head, diff, problems, kept in _pages(
+            import_, "outcome, profile_id, head, diff::text, problems::text, kept::text"
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
                 f"{label_of(name, specs) if '.' in name or name in specs else name}: {_display_value(name, old)} → {_display_value(name, new)}"
                 for name, (old, new) in (fields if unmasked else mask_fields(fields, specs)).items()
+            )
+            alternates = "; ".join(
+                f"{label_of(name, specs)}: {_display_value(name, value if unmasked else mask(name, value, specs))}"
+                for name, value in (orjson.loads(kept) if kept else {}).items()
             )
             problem_text = "; ".join(map(_describe_problem, orjson.loads(problems) if problems else ()))
             yield (
@@ -106,6 +118,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 head or "",
                 safe_cell(changes),
                 safe_cell(problem_text),
+                safe_cell(alternates),
             )
 
     return _csv(rows())

@@ -144,7 +144,7 @@ def fold_next(import_: Import, spec: PlanSpec, *, after: int) -> int | None:
             cursor.execute(f"DROP TABLE {links}")
             return None
         cursor.execute(
-            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match"
+            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match, import_own"
         )
         cursor.execute(
             "CREATE TEMP TABLE import_group"
@@ -270,6 +270,7 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
     cursor.execute(create_batch_table(spec))
     cursor.execute(*_fold_values(import_, spec))
     cursor.execute(*_fold_matches(import_))
+    cursor.execute(*_own_cells(import_, spec))
     cursor.execute(f"DELETE FROM {partition} r USING import_head h WHERE r.line = h.line")
     statement = insert_rows(spec, import_id=import_.pk, partition=partition)
     cursor.execute(statement.sql, statement.params)
@@ -278,6 +279,59 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
         UPDATE {partition} r SET outcome = 'duplicate_in_file', head = g.head, diff = NULL, profile_id = NULL
         FROM import_group g WHERE g.line = r.line AND g.head <> g.line
         """
+    )
+    cursor.execute(*_keep_lost_cells(import_, spec))
+
+
+def _own_cells(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
+    """``import_own``: what each row of a group says itself, before its head takes the values of all."""
+    names = "".join(f", r.{name}" for name, _ in spec.fields)
+    return (
+        f"""
+        CREATE TEMP TABLE import_own ON COMMIT DROP AS
+        SELECT r.line, g.head, r.attributes{names}
+        FROM import_group g JOIN {import_.partition} r ON r.line = g.line
+        WHERE g.head IN (SELECT head FROM import_group GROUP BY 1 HAVING count(*) > 1)
+        """,
+        {},
+    )
+
+
+def _keep_lost_cells(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
+    """``kept`` of every row of a group: its cells that are not what the profile will have."""
+    params: dict[str, Any] = {}
+    pieces = []
+    for name, _ in spec.fields:
+        final = (
+            f"CASE WHEN hr.diff ? '{name}' THEN hr.diff #>> '{{{name},1}}'"
+            f" WHEN hr.profile_id IS NULL THEN hr.{name}::text ELSE p.{name}::text END"
+        )
+        pieces.append(
+            f"CASE WHEN o.{name} IS NOT NULL AND o.{name}::text IS DISTINCT FROM ({final})"
+            f" THEN '\"{name}\":' || to_json(o.{name})::text END"
+        )
+    for index, column in enumerate(spec.attributes):
+        params |= {f"n{index}": column.name, f"k{index}": f"attributes.{column.name}"}
+        params[f"t{index}"] = f'"attributes.{column.name}":'
+        own = f"(o.attributes -> %(n{index})s)"
+        final = (
+            f"CASE WHEN hr.diff ? %(k{index})s THEN hr.diff -> %(k{index})s -> 1"
+            f" WHEN hr.profile_id IS NULL THEN hr.attributes -> %(n{index})s ELSE p.attributes -> %(n{index})s END"
+        )
+        # Every entry of an appended list is in the final one.
+        is_lost = (
+            f"NOT coalesce({final}, '[]') @> {own}" if column.is_list else f"{own} IS DISTINCT FROM ({final})"
+        )
+        pieces.append(f"CASE WHEN {own} IS NOT NULL AND {is_lost} THEN %(t{index})s || {own}::text END")
+    kept = f"('{{' || nullif(concat_ws(',', {', '.join(pieces)}), '') || '}}')::jsonb" if pieces else "NULL"
+    return (
+        f"""
+        UPDATE {import_.partition} r SET kept = {kept}
+        FROM import_own o JOIN {import_.partition} hr ON hr.line = o.head
+            LEFT JOIN profiles_profile p ON p.id = hr.profile_id
+        WHERE r.line = o.line AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file')
+        """,
+        params,
     )
 
 

@@ -254,6 +254,38 @@ def _attribute_piece(column: AttributeColumn, bind: Binds) -> str:
     return f"CASE WHEN {is_set} THEN {key} || coalesce({old}::text, 'null') || ',' || {value}::text || ']'{cleared} END"
 
 
+def _kept_piece(name: str, policy: str) -> str:
+    """One ``"field":value`` of a cell that loses to the profile's value, NULL when it does not."""
+    is_empty = "" if policy == NEVER else f" AND p.{name} IS NOT NULL"
+    return (
+        f"CASE WHEN c.{name} IS NOT NULL AND c.{name} IS DISTINCT FROM p.{name}{is_empty}"
+        f" THEN '\"{name}\":' || to_json(c.{name})::text END"
+    )
+
+
+def _kept_attribute_piece(column: AttributeColumn, bind: Binds) -> str:
+    name, key = bind(column.name), bind(f'"attributes.{column.name}":')
+    old, new = f"(p.attributes -> {name})", f"(c.attributes -> {name})"
+    is_empty = "" if column.policy == NEVER else f" AND {old} IS NOT NULL"
+    return f"CASE WHEN {new} IS NOT NULL AND {new} IS DISTINCT FROM {old}{is_empty} THEN {key} || {new}::text END"
+
+
+def _kept(spec: PlanSpec, bind: Binds) -> str:
+    """``{field: value}`` of the cells that do not become the profile's value, as JSON text; NULL for none.
+
+    An overwriting cell never loses; entries of a list that is appended to do not either.
+    """
+    pieces = [_kept_piece(name, policy) for name, policy in spec.fields if policy != OVERWRITE]
+    pieces += [
+        _kept_attribute_piece(column, bind)
+        for column in spec.attributes
+        if column.policy != OVERWRITE and not (column.policy == APPEND and column.is_list)
+    ]
+    if not pieces:
+        return "NULL"
+    return f"'{{' || nullif(concat_ws(',', {', '.join(pieces)}), '') || '}}'"
+
+
 _TAGS_OF_PROFILE = (
     "FROM profiles_profiletag l JOIN profiles_tag g ON g.id = l.tag_id WHERE l.profile_id = ANY(h.members)"
 )
@@ -362,13 +394,14 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
     )
     sql = f"""
         INSERT INTO {partition} (import_id, line, outcome, profile_id, via_id, version, types, keys, raws, clashes,
-            {fields}, attributes, tags, consents, clears, diff, problems, notices)
+            {fields}, attributes, tags, consents, clears, diff, kept, problems, notices)
         SELECT {bind(import_id)}, c.line,
             CASE WHEN c.problems IS NOT NULL THEN 'failed' WHEN {is_clash} THEN 'conflict'
                 WHEN h.target IS NULL THEN 'created' WHEN d.diff = '{{}}' THEN 'unchanged' ELSE 'updated' END,
             h.target, nullif(h.via, h.target), p.version, CASE WHEN h.keys IS NOT NULL THEN h.types END, h.keys,
             h.raws, h.clashes, {values}, c.attributes, c.tags, c.consents, c.clears,
             CASE WHEN d.diff <> '{{}}' AND NOT coalesce({is_clash}, false) THEN d.diff::jsonb END,
+            CASE WHEN h.target IS NOT NULL AND NOT coalesce({is_clash}, false) THEN ({_kept(spec, bind)})::jsonb END,
             CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {_notices(spec, bind)}
         FROM (
             SELECT line, {fields}, attributes, string_to_array(tags, {separator}) AS tags, consents,

@@ -174,6 +174,7 @@ class Row(models.Model):
     consents = models.JSONField(null=True, help_text="[[channel, purpose, state]]")
     clears = ArrayField(models.TextField(), null=True, help_text="Fields to empty.")
     diff = models.JSONField(null=True)
+    kept = models.JSONField(null=True, help_text="{field: value} of cells that lose: kept as alternates.")
     problems = models.JSONField(null=True, help_text="[{column, value, message}]")
     notices = models.JSONField(null=True, help_text="Warnings: [{column, value, message}]")
 

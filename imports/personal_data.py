@@ -26,6 +26,7 @@ TABLES = (
             "keys",
             "raws",
             "diff",
+            "kept",
             "problems",
             "notices",
         ),
@@ -114,6 +115,7 @@ def _row(row: Row) -> dict[str, Any]:
         "consents": row.consents,
         "cleared": row.clears,
         "changes": row.diff,
+        "kept_as_alternates": row.kept,
         "problems": row.problems,
         "warnings": row.notices,
     }

@@ -9,6 +9,7 @@ from django.db import connection
 from imports.mappings import advice_for
 from imports.models import Import, Row
 from profiles.models import IdentifierType
+from profiles.values.attributes import attribute_specs, label_of
 
 OUTCOMES = tuple(Row.Outcome.values)
 # Rows people have to look at; they are what rejected.csv contains.
@@ -55,7 +56,8 @@ def row_problems(import_: Import, *, limit: int = 100, after: int = 0) -> list[d
 def plan_warnings(import_: Import) -> list[dict[str, Any]]:
     """What people should know before they apply: advice about the mapping, and what the rows showed."""
     warnings = [warning for warning in advice_for(import_) if warning["code"] != "no_identifier"]
-    warnings += [warning for warning in (_without_identifier(import_), _clashes(import_)) if warning]
+    found = (_without_identifier(import_), _clashes(import_), _kept_cells(import_))
+    warnings += [warning for warning in found if warning]
     return warnings + _notices(import_)
 
 
@@ -98,6 +100,30 @@ def _clashes(import_: Import) -> dict[str, Any] | None:
         " duplicate."
     )
     return {"code": "two_people", "column": None, "message": message, "count": count, "line": line_no}
+
+
+def _kept_cells(import_: Import) -> dict[str, Any] | None:
+    """Cells that differ from what the person has or from another row about them, and do not take its place."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT key, count(*), min(line) FROM (
+                SELECT line, jsonb_object_keys(kept) AS key FROM {import_.partition} WHERE kept IS NOT NULL
+            ) k GROUP BY 1 ORDER BY 2 DESC, 1
+            """
+        )
+        by_field = cursor.fetchall()
+    if not by_field:
+        return None
+    count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
+    cells = "1 cell differs" if count == 1 else f"{count:,} cells differ"
+    specs = attribute_specs()
+    fields = ", ".join(f"{label_of(key, specs)} {cells:,}" for key, cells, _ in by_field[:8])
+    message = (
+        f"{cells} from the value that the person keeps ({fields}), the first in line {line_no:,}. They are kept as"
+        " alternates on the person's card. Choose “Overwrite” for a column whose values should replace them."
+    )
+    return {"code": "kept_as_alternates", "column": None, "message": message, "count": count, "line": line_no}
 
 
 def _notices(import_: Import) -> list[dict[str, Any]]:

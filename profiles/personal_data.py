@@ -4,6 +4,21 @@ from cdp.personal_data_registry import Table
 
 TABLES = (
     Table(
+        "profiles.Alternate",
+        identifying=("value",),
+        personal=(
+            "profile",
+            "field",
+            "created_at",
+        ),
+        technical=(
+            "id",
+            "source",
+            "import_id",
+            "line",
+        ),
+    ),
+    Table(
         "profiles.Consent",
         identifying=("proof",),
         personal=(

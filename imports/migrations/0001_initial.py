@@ -99,6 +99,7 @@ class Migration(migrations.Migration):
                 ('consents', models.JSONField(help_text='[[channel, purpose, state]]', null=True)),
                 ('clears', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), help_text='Fields to empty.', null=True, size=None)),
                 ('diff', models.JSONField(null=True)),
+                ('kept', models.JSONField(help_text='{field: value} of cells that lose: kept as alternates.', null=True)),
                 ('problems', models.JSONField(help_text='[{column, value, message}]', null=True)),
                 ('notices', models.JSONField(help_text='Warnings: [{column, value, message}]', null=True)),
             ],
@@ -140,6 +141,7 @@ class Migration(migrations.Migration):
                 consents jsonb,
                 clears text[],
                 diff jsonb,
+                kept jsonb,
                 problems jsonb,
                 notices jsonb,
                 PRIMARY KEY (line, import_id)

@@ -49,13 +49,13 @@ class IdentifierRow:
 
 @dataclass(slots=True)
 class AttributeRow:
-    """An attribute with where its value came from. ``alternates``: (index, text, profile id) of values that
-    lost in a merge. Of an e-mail or phone, ``identifier`` is the value itself and ``more`` are the others."""
+    """An attribute with where its value came from. ``alternates``: (index, text, where from) of values that
+    lost. Of an e-mail or phone, ``identifier`` is the value itself and ``more`` are the others."""
 
     spec: AttributeSpec
     text: str
     origin: Origin | None
-    alternates: list[tuple[int, str, int]] = field(default_factory=list)
+    alternates: list[tuple[int, str, Origin]] = field(default_factory=list)
     identifier: IdentifierRow | None = None
     more: list[IdentifierRow] = field(default_factory=list)
 
@@ -143,10 +143,10 @@ def attribute_rows(
     identifiers: list[IdentifierRow],
 ) -> list[AttributeRow]:
     """Every attribute that is set, has an alternate or is an e-mail or phone of the person."""
-    alternates: dict[str, list[tuple[int, str, int]]] = {}
+    alternates: dict[str, list[tuple[int, str, Origin]]] = {}
     for index, (real, masked) in enumerate(zip(view.alternates, display_view.alternates, strict=True)):
         text = DOTS if masked["value"] == DOTS else display(real["field"], masked["value"])
-        alternates.setdefault(real["field"], []).append((index, text, real["from_id"]))
+        alternates.setdefault(real["field"], []).append((index, text, _alternate_origin(real)))
     real_values = {identifier.pk: identifier.value for identifier in view.identifiers}
     rows = []
     for key in dict.fromkeys([*specs, *(CUSTOM + name for name in view.profile.attributes)]):
@@ -164,6 +164,14 @@ def attribute_rows(
         if row.text or row.alternates or row.more:
             rows.append(row)
     return rows
+
+
+def _alternate_origin(alternate: dict[str, Any]) -> Origin:
+    """“import #88, line 12” of a value that came in, “#7” of one that a merged profile keeps."""
+    import_id, line_no = alternate.get("import_id"), alternate.get("line")
+    if import_id:
+        return Origin(f"import #{import_id}, line {line_no:,}", import_id=import_id)
+    return Origin(alternate.get("source") or f"#{alternate['from_id']}")
 
 
 def _add_identifiers(

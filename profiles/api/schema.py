@@ -64,9 +64,14 @@ class SegmentOfProfile(Doc):
 
 
 class Alternate(Doc):
+    """A value that lost to the one the profile has: in a merge, or as it came in."""
+
     field = serializers.CharField()
     value = serializers.JSONField()
-    from_id = serializers.IntegerField()
+    from_id = serializers.IntegerField(help_text="The member it belongs to.")
+    source = serializers.CharField(required=False, help_text="Of a value that came in: through which source.")  # type: ignore[assignment]
+    import_id = serializers.IntegerField(required=False, allow_null=True)
+    line = serializers.IntegerField(required=False, allow_null=True, help_text="Of that import's file.")
 
 
 class Profile(Doc):

@@ -20,7 +20,7 @@ from profiles.identity.normalize import BadValue, country
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Address, Change, Event, EventName, Note, Profile, Source
 from profiles.values import attributes
-from profiles.values.alternates import alternates
+from profiles.values.alternates import alternates, keep_alternate
 
 
 @retried
@@ -183,18 +183,21 @@ def promote_alternate(
     source: Source,
     expected_version: int | None = None,
 ) -> Updated:
-    """Make a value that lost in a merge the profile's value; the present one becomes the alternate.
+    """Make a value that lost the profile's value; the present one becomes the alternate.
 
-    Raises NotFound when no member has that value.
+    Raises NotFound when the profile has no such alternate.
     """
     same_field = [item for item in alternates([profile_id]).get(profile_id, []) if item["field"] == field]
     if all(item["value"] != value for item in same_field):
         label = attributes.label_of(field, attributes.attribute_specs())
         raise NotFound(f"Profile #{profile_id} has no other {label} like that.")
-    return update_profile(
+    updated = update_profile(
         profile_id=profile_id,
         values={field: value},
         actor=actor,
         source=source,
         expected_version=expected_version,
     )
+    for replaced, _ in updated.fields.values():
+        keep_alternate(profile_id=profile_id, field=field, value=replaced, source=source)
+    return updated

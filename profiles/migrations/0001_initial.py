@@ -6,6 +6,7 @@ import django.contrib.postgres.search
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.db.models.functions.comparison
 import django.db.models.functions.text
 import django.db.models.lookups
 import profiles.models.definition
@@ -628,6 +629,24 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-last_event_at', '-id'],
                 'default_permissions': ('view',),
+            },
+        ),
+        migrations.CreateModel(
+            name='Alternate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('field', models.CharField(help_text='As in the journal: city, attributes.plan.', max_length=80)),
+                ('value', models.JSONField()),
+                ('import_id', models.BigIntegerField(help_text='The import it came with, if any.', null=True)),
+                ('line', models.BigIntegerField(help_text="The line of that import's file.", null=True)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('profile', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='profiles.profile')),
+                ('source', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='profiles.source')),
+            ],
+            options={
+                'ordering': ['id'],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(models.F('profile'), models.F('field'), django.db.models.functions.text.MD5(django.db.models.functions.comparison.Cast('value', models.TextField())), name='alternate_once')],
             },
         ),
         migrations.CreateModel(

@@ -1,5 +1,6 @@
 """The tables of profiles. The journal (Change) is written in the same transaction as the data it is about."""
 
+from profiles.models.alternate import Alternate
 from profiles.models.consent import Consent
 from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
 from profiles.models.duplicate import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
@@ -17,6 +18,7 @@ from profiles.models.tracking import Cart, HeldMerge, LinkInterval, Receipt, Vis
 
 __all__ = [
     "Address",
+    "Alternate",
     "AttributeDefinition",
     "Cart",
     "Change",
