@@ -72,6 +72,7 @@ class Alternate(Doc):
     source = serializers.CharField(required=False, help_text="Of a value that came in: through which source.")  # type: ignore[assignment]
     import_id = serializers.IntegerField(required=False, allow_null=True)
     line = serializers.IntegerField(required=False, allow_null=True, help_text="Of that import's file.")
+    at = serializers.DateTimeField(required=False, help_text="When it came in.")
 
 
 class Profile(Doc):

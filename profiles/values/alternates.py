@@ -14,7 +14,7 @@ def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
 
     A merged profile keeps its own values; where a choice put the loser's value over the winner's, the merge
     keeps the winner's. Lists are united by merging and have no alternates of that kind. What came in and did not
-    become the profile's value also has ``source`` (its name), ``import_id`` and ``line``. Profiles without any are
+    become the profile's value also has ``source`` (its name), ``import_id``, ``line`` and ``at``. Profiles without any are
     left out. Three queries.
     """
     ids = list(root_ids)
@@ -55,8 +55,17 @@ def _kept(rows: dict[int, Profile]) -> Iterator[tuple[int, dict[str, Any]]]:
 def _stored(root_ids: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """(root, alternate) of the values that came in and lost, oldest first. One query."""
     rows = Alternate.objects.filter(profile__canonical_id__in=root_ids).order_by("pk")
-    columns = ("profile__canonical_id", "field", "value", "profile_id", "source__name", "import_id", "line")
-    for root_id, field, value, member_id, source, import_id, line_no in rows.values_list(*columns):
+    columns = (
+        "profile__canonical_id",
+        "field",
+        "value",
+        "profile_id",
+        "source__name",
+        "import_id",
+        "line",
+        "created_at",
+    )
+    for root_id, field, value, member_id, source, import_id, line_no, at in rows.values_list(*columns):
         yield (
             root_id,
             {
@@ -66,6 +75,7 @@ def _stored(root_ids: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
                 "source": source,
                 "import_id": import_id,
                 "line": line_no,
+                "at": at,
             },
         )
 

@@ -87,7 +87,15 @@ def test_the_way_of_an_import(api: Caller) -> None:
     ]
     assert not Profile.objects.exists()
     plan = body(api.get(f"{path}plan.csv"))
-    assert plan[0] == ["line", "outcome", "profile_id", "same_person_as_line", "changes", "problem"]
+    assert plan[0] == [
+        "line",
+        "outcome",
+        "profile_id",
+        "same_person_as_line",
+        "changes",
+        "problem",
+        "kept_as_alternates",
+    ]
     assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
     assert plan[3][3] == "2"
     assert refusal(api.post(f"{path}apply/", {"revision": 9}))[0] == 409

@@ -29,6 +29,7 @@ from profiles.duplicates.finding.delete import erase
 from profiles.duplicates.finding.full_scan import start_scan
 from profiles.models import (
     Address,
+    Alternate,
     Cart,
     Change,
     Consent,
@@ -84,6 +85,7 @@ class Case:
         self._keep(Profile.objects.get(pk=self.member.pk))
         self._keep(Identifier.objects.filter(profile=root).first())
         self._keep(Address.objects.create(profile=root, city="Paris", source=source))
+        self._keep(Alternate.objects.create(profile=root, field="city", value="Rome", source=source))
         self._keep(ProfileTag.objects.create(profile=root, tag=Tag.objects.create(name="a"), source=source))
         self._keep(
             Consent.objects.create(profile=root, channel="email", purpose="x", state="granted", source=source)
