@@ -34,6 +34,7 @@ PICTURES: dict[str, str] = {
     "sources": "/admin/profiles/source/",
     "rejected": "/admin/profiles/receipt/",
     "quality": "/admin/profiles/sourcealarm/",
+    "roles": "/admin/auth/group/",
 }
 ON_A_PHONE = ("today", "people", "card")
 
