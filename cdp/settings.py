@@ -269,6 +269,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
+    # Not JSON, since it names the plugin of cdp/static/cdp/api_docs.js.
+    "SWAGGER_UI_SETTINGS": '{deepLinking: true, syntaxHighlight: {theme: "obsidian"}, plugins: [window.accessible]}',
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
