@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from profiles.builtin_sources import SOURCE_IDS
-from profiles.identity.normalize import DEFAULT_BLOCKED, DEFAULT_BLOCKED_PATTERNS
 from profiles.identity.presets import BUILTIN_TYPES, PRESETS
 from profiles.models import EventSchema, IdentifierType, Source
 from profiles.tracking.schemas.builtin import SCHEMAS
@@ -31,13 +30,7 @@ def ensure_builtin(**_: Any) -> None:
     existing = set(IdentifierType.objects.filter(is_builtin=True).values_list("name", flat=True))
     preset = PRESETS.get(settings.CDP_IDENTITY_PRESET, PRESETS["customer_id_first"])
     IdentifierType.objects.bulk_create(
-        IdentifierType(
-            name=name,
-            is_builtin=True,
-            blocked_values=sorted(DEFAULT_BLOCKED),
-            blocked_patterns=list(DEFAULT_BLOCKED_PATTERNS),
-            **{**fields, **preset.get(name, {})},
-        )
+        IdentifierType(name=name, is_builtin=True, **{**fields, **preset.get(name, {})})
         for name, fields in BUILTIN_TYPES.items()
         if name not in existing
     )

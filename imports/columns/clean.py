@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from imports.columns.mapping import ColumnMapping, Mapping, MappingError
 from imports.columns.targets import AttributeSpec, Context, IdentifierSpec
 from imports.files.dialect import Row, shorten
+from profiles.identity.blocked_values import ignored_sentence
 from profiles.identity.normalize import (
     BadValue,
     attribute,
@@ -225,9 +226,7 @@ def _identifier_step(
 
     def absent(raw: str, out: Cleaned) -> None:
         value = shorten(raw.strip())
-        out.warnings.append(
-            CellProblem(column, value, f"“{value}” is a placeholder that identifies nobody; it was ignored.")
-        )
+        out.warnings.append(CellProblem(column, value, ignored_sentence(value)))
 
     def step(raw: str, out: Cleaned) -> None:
         try:
@@ -255,10 +254,10 @@ def _identifier_step(
 
 def _blocker(spec: IdentifierSpec) -> Callable[[str], bool]:
     exact = frozenset(value.strip().lower() for value in spec.blocked_exact)
-    patterns = compile_patterns(spec.blocked_patterns)
+    patterns, kind = compile_patterns(spec.blocked_patterns), spec.normalizer
 
     def blocked(value: str) -> bool:
-        return is_blocked(value, exact, patterns)
+        return is_blocked(value, exact, patterns, kind)
 
     return blocked
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from profiles.identity.normalize import (
-    DEFAULT_BLOCKED,
-    DEFAULT_BLOCKED_PATTERNS,
     DEFAULT_KINDS,
     MAX_TEXT,
 )
@@ -34,7 +32,7 @@ class AttributeSpec:
 
 @dataclass(frozen=True, slots=True)
 class IdentifierSpec:
-    """An identifier type; `blocked_exact` in lower case, `blocked_patterns` as regular expressions."""
+    """An identifier type; its own `blocked_exact` in lower case, `blocked_patterns` as regular expressions."""
 
     name: str
     normalizer: str = "exact"
@@ -42,8 +40,8 @@ class IdentifierSpec:
     is_hard: bool = True
     priority: int = 10
     max_per_profile: int | None = None
-    blocked_exact: frozenset[str] = frozenset(DEFAULT_BLOCKED)
-    blocked_patterns: tuple[str, ...] = DEFAULT_BLOCKED_PATTERNS
+    blocked_exact: frozenset[str] = frozenset()
+    blocked_patterns: tuple[str, ...] = ()
     label: str = ""
 
 

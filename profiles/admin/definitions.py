@@ -121,7 +121,8 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
 
 class IdentifierTypeForm(forms.ModelForm):
     blocked_values = LinesField(
-        help_text="One per line; upper and lower case are the same. Such a value is ignored, with a warning."
+        help_text="One per line; upper and lower case are the same. Such a value is ignored, with a warning. What never"
+        " identifies anybody (null, n/a, #N/A, test@test.com, 000000 and the like) is ignored without being listed."
     )
     blocked_patterns = LinesField(
         help_text="Regular expressions that must match the whole value, one per line."

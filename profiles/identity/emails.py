@@ -1,4 +1,4 @@
-"""An e-mail address as typed → its normal form. Pure."""
+"""An e-mail address as typed → its normal form; whether it is a person's or a function's. Pure."""
 
 import re
 import unicodedata
@@ -16,6 +16,18 @@ _PLAIN = re.compile(
 )
 _MAX_ADDRESS, _MAX_LOCAL = 254, 64
 _NOT = "Not an e-mail address: "
+# Mailboxes of a function of a company, which several people read.
+ROLES = frozenset(
+    "abuse accounting accounts accueil admin administracion administration administrator amministrazione atencion"
+    " bestellung billing biuro boutique booking bookings buchhaltung careers comercial commande compras comptabilite"
+    " contabilidad contact contact-us contacto contato contatti customer-service customer.service customercare"
+    " customerservice datenschutz einkauf empfang enquiries export faktury finance front.desk frontdesk handel hello"
+    " help helpdesk hr info infos information inquiries invoice invoices jobs kadry kancelaria kasa kontakt ksiegowosc"
+    " legal mail marketing newsletter no-reply noreply obsluga office order orders ordini pedidos personal poczta"
+    " postmaster praca presse press privacy purchasing recepcja reception rechnung rechnungen reservation reservations"
+    " rezerwacja root sales secretary segreteria sekretariat serwis service services shop sklep sprzedaz store support"
+    " team ventas verkauf vertrieb verwaltung webmaster webshop zamowienia zamowienie zentrale".split()
+)
 
 
 def email(raw: str) -> str:
@@ -35,6 +47,11 @@ def email(raw: str) -> str:
     value = _unify(raw)
     _check_syntax(value)
     return _check_by_library(value)
+
+
+def is_role(value: object) -> bool:
+    """Whether an address belongs to a function of a company ("sales@") rather than to a person."""
+    return bool(value) and str(value).strip().lower().partition("@")[0].partition("+")[0] in ROLES
 
 
 def _unify(raw: str) -> str:

@@ -6,12 +6,7 @@ values take `normalizer(kind)` once and call what it returns.
 
 from collections.abc import Callable
 
-from profiles.identity.blocked_values import (
-    DEFAULT_BLOCKED,
-    DEFAULT_BLOCKED_PATTERNS,
-    compile_patterns,
-    is_blocked,
-)
+from profiles.identity.blocked_values import compile_patterns, is_blocked
 from profiles.identity.countries import country, country_choices, country_name, language
 from profiles.identity.emails import email
 from profiles.identity.phones import phone
@@ -32,8 +27,6 @@ from profiles.identity.values import (
 )
 
 __all__ = [
-    "DEFAULT_BLOCKED",
-    "DEFAULT_BLOCKED_PATTERNS",
     "DEFAULT_KINDS",
     "DEFAULT_LIMITS",
     "IDENTIFIER_KINDS",

@@ -1,7 +1,7 @@
 """Rows of identifier types → ``TypeSpec``s that clean values, compiled once per call.
 
-A value is cleaned the same way whichever way it comes: normalized by its type, then compared with the type's
-blocked values. A blocked value counts as absent.
+A value is cleaned the same way whichever way it comes: normalized by its type, then compared with what identifies
+nobody anywhere and with the type's own blocked values. A blocked value counts as absent.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from cdp.errors import Invalid
+from profiles.identity.blocked_values import ignored_sentence
 from profiles.identity.normalize import BadValue, compile_patterns, is_blocked, normalizer
 from profiles.models import IdentifierType
 
@@ -52,11 +53,11 @@ def _cleaner(
     normal = normalizer(kind, region=region)
 
     def clean(raw: str) -> str:
-        if is_blocked(raw, blocked, compiled):
-            raise Blocked(f"“{raw}” is a placeholder that identifies nobody; it was ignored.")
+        if is_blocked(raw, blocked, compiled, kind):
+            raise Blocked(ignored_sentence(raw))
         value = normal(raw)
-        if is_blocked(value, blocked, compiled):
-            raise Blocked(f"“{raw}” is a placeholder that identifies nobody; it was ignored.")
+        if is_blocked(value, blocked, compiled, kind):
+            raise Blocked(ignored_sentence(raw))
         if len(value) > 255:
             raise BadValue(f"An identifier has at most 255 characters; this one has {len(value):,}.")
         return value

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from profiles.duplicates.scoring.features import Features, fold, is_role, match_keys, read_features
+from profiles.duplicates.scoring.features import Features, fold, match_keys, read_features
 from profiles.duplicates.scoring.nicknames import groups_of
+from profiles.identity.emails import is_role
 
 
 def read(**values: Any) -> Features:

@@ -337,31 +337,6 @@ def test_json_of_another_type_is_not_bent_to_fit(kind, raw):
         n.attribute(kind, raw)
 
 
-# Blocked values
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["", " ", "NULL", "n/a", "Undefined", "-1", "0", "0000", "00-00", "Test@Test.com", "[object Object]"],
-)
-def test_shipped_blocked_values(value):
-    assert n.is_blocked(value, n.DEFAULT_BLOCKED, n.compile_patterns(n.DEFAULT_BLOCKED_PATTERNS))
-
-
-@pytest.mark.parametrize("value", ["10", "100", "ann@example.com", "nullmann@example.com", "C-0", "01"])
-def test_values_that_are_not_blocked(value):
-    assert not n.is_blocked(value, n.DEFAULT_BLOCKED, n.compile_patterns(n.DEFAULT_BLOCKED_PATTERNS))
-
-
-def test_bad_patterns():
-    with pytest.raises(BadValue) as caught:
-        n.compile_patterns(["fine", "(open"])
-    assert caught.value.message.startswith("“(open” is not a regular expression: ")
-    with pytest.raises(BadValue) as caught:
-        n.compile_patterns(["x" * 201])
-    assert caught.value.message == "A pattern has at most 200 characters; this one has 201."
-
-
 # Properties
 
 near_misses = st.one_of(

@@ -21,13 +21,9 @@ from hashlib import blake2b
 from typing import Any
 
 from profiles.duplicates.scoring.nicknames import groups_of
-from profiles.identity.blocked_values import (
-    DEFAULT_BLOCKED,
-    DEFAULT_BLOCKED_PATTERNS,
-    compile_patterns,
-    is_blocked,
-)
+from profiles.identity.blocked_values import is_blocked
 from profiles.identity.emails import email as clean_email
+from profiles.identity.emails import is_role
 from profiles.identity.phones import phone as clean_phone
 from profiles.identity.text import BadValue
 
@@ -45,17 +41,10 @@ _JUNK_MAILBOXES = frozenset(
 _JUNK_DOMAINS = frozenset(
     "a.com aa.com asdf.com example.com example.org none.com test.com unknown.com".split()
 )
-ROLES = frozenset(
-    "accounting accounts admin administrator billing bookings buchhaltung biuro careers contact contacto contact-us"
-    " customerservice enquiries finance hello help helpdesk hr info infos information inquiries invoice invoices"
-    " jobs kontakt mail marketing no-reply noreply office orders postmaster press purchasing reception reservations"
-    " root sales secretary sekretariat service services shop sprzedaz support team webmaster zamowienia".split()
-)
 # Providers for which dots in a mailbox mean nothing.
 _DOTLESS = {"gmail.com": "gmail.com", "googlemail.com": "gmail.com"}
 # What date pickers and old systems write for "unknown".
 _JUNK_DATES = frozenset({"1900-01-01", "1901-01-01", "1970-01-01", "1980-01-01", "1990-01-01", "2000-01-01"})
-_BLOCKED_VALUES, _BLOCKED_PATTERNS = frozenset(DEFAULT_BLOCKED), compile_patterns(DEFAULT_BLOCKED_PATTERNS)
 _DIGITS = re.compile(r"\D+")
 
 
@@ -159,23 +148,18 @@ def name(value: object) -> str | None:
 
 def email(value: object) -> str | None:
     """The address, normalized; None for junk and role addresses."""
-    if not value or is_blocked(str(value), _BLOCKED_VALUES, _BLOCKED_PATTERNS):
+    if not value or is_blocked(str(value), kind="email"):
         return None
     try:
         mailbox, _, domain = clean_email(str(value)).partition("@")
     except BadValue:
         return None
     mailbox = mailbox.partition("+")[0] or mailbox
-    if mailbox in ROLES or (mailbox in _JUNK_MAILBOXES and _is_junk_mailbox(mailbox, domain)):
+    if is_role(mailbox) or (mailbox in _JUNK_MAILBOXES and _is_junk_mailbox(mailbox, domain)):
         return None
     if plain := _DOTLESS.get(domain):
         mailbox, domain = mailbox.replace(".", ""), plain
     return f"{mailbox}@{domain}"
-
-
-def is_role(value: object) -> bool:
-    """Whether an address belongs to a function of a company ("sales@") rather than to a person."""
-    return bool(value) and str(value).strip().lower().partition("@")[0].partition("+")[0] in ROLES
 
 
 def _is_junk_mailbox(mailbox: str, domain: str) -> bool:
