@@ -9,6 +9,7 @@ from imports.columns.targets import AttributeSpec, Context, IdentifierSpec
 from imports.files.dialect import Row, shorten
 from profiles.identity.blocked_values import ignored_sentence
 from profiles.identity.normalize import (
+    NAMES,
     BadValue,
     attribute,
     boolean,
@@ -21,6 +22,7 @@ from profiles.identity.normalize import (
     tags,
     text,
 )
+from profiles.identity.text import hidden_removed, visible
 
 _GRANTED = frozenset(
     ("granted", "subscribed", "opt-in", "opt in", "optin", "opted in", "accepted", "y", "on")
@@ -143,6 +145,8 @@ class Cleaner:
             return make(target.field, _attribute_cleaner(attribute_spec))
         if target.kind == "default":
             cleaner = default_cleaner(target.name, region=self._context.region)
+            if target.name in NAMES:
+                return _name_step(target.field, cleaner, column.key)
             if target.identifier not in self._context.identifier_by_name:
                 return _text_step(target.field, cleaner)
         spec = self._context.identifier_by_name[target.identifier]
@@ -200,6 +204,23 @@ def _text_step(field: str, cleaner: Callable[[str], str]) -> Step:
     return step
 
 
+def _name_step(field: str, cleaner: Callable[[str], str], column: str) -> Step:
+    """Characters nobody sees are removed from names, with a warning."""
+
+    def step(raw: str, out: Cleaned) -> None:
+        if value := cleaner(raw):
+            out.values[field] = value
+        if not raw.isprintable():
+            _warn_of_hidden(raw, value, column, out)
+
+    return step
+
+
+def _warn_of_hidden(raw: str, value: str, column: str, out: Cleaned) -> None:
+    if sentence := hidden_removed(raw, value):
+        out.warnings.append(CellProblem(column, shorten(visible(raw)), sentence))
+
+
 @lru_cache(maxsize=4096)
 def _tags(raw: str) -> tuple[str, ...]:
     """Cached: files repeat a few combinations of tags over and over."""
@@ -242,6 +263,8 @@ def _identifier_step(
         if blocked(value) or (raw != value and blocked(raw)):
             absent(raw, out)
             return
+        if not raw.isprintable():
+            _warn_of_hidden(raw, value, column, out)
         if field:
             out.values[field] = value
         for identifier in out.identifiers:

@@ -5,7 +5,7 @@ import unicodedata
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from profiles.identity.text import INVISIBLE, BadValue
+from profiles.identity.text import BadValue, without_hidden
 
 # Nearly every address in a file looks like this, and the library takes 30 times as long to say so.
 # No "--" in the domain: it may be Punycode, which the library checks.
@@ -59,7 +59,7 @@ def _unify(raw: str) -> str:
     value = raw
     for _ in range(4):
         before = value
-        value = unicodedata.normalize("NFKC", value.translate(INVISIBLE)).lower().strip()
+        value = unicodedata.normalize("NFKC", without_hidden(value)).lower().strip()
         if value == before:
             break
     return value

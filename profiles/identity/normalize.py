@@ -10,7 +10,7 @@ from profiles.identity.blocked_values import compile_patterns, is_blocked
 from profiles.identity.countries import country, country_choices, country_name, language
 from profiles.identity.emails import email
 from profiles.identity.phones import phone
-from profiles.identity.text import MAX_TEXT, BadValue, fold, one_line, text
+from profiles.identity.text import MAX_TEXT, BadValue, fold, name_text, one_line, text
 from profiles.identity.values import (
     attribute,
     birth_date,
@@ -32,6 +32,7 @@ __all__ = [
     "IDENTIFIER_KINDS",
     "KINDS",
     "MAX_TEXT",
+    "NAMES",
     "BadValue",
     "attribute",
     "birth_date",
@@ -134,6 +135,9 @@ DEFAULT_KINDS: dict[str, str] = {
     "language": "language",
 }
 
+# Default attributes that are a person's name.
+NAMES = ("first_name", "last_name")
+
 # Characters a default attribute of kind text may have; its column is as wide.
 DEFAULT_LIMITS: dict[str, int] = {
     "first_name": 200,
@@ -148,7 +152,8 @@ DEFAULT_LIMITS: dict[str, int] = {
 def default_cleaner(name: str, *, region: str = "") -> Callable[[str], str]:
     """The cleaner of one of the twelve default attributes. Raises `KeyError` for another name."""
     if limit := DEFAULT_LIMITS.get(name):
-        return lambda raw: text(raw, limit)
+        clean = name_text if name in NAMES else text
+        return lambda raw: clean(raw, limit)
     return normalizer(DEFAULT_KINDS[name], region=region)
 
 

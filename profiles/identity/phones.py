@@ -8,7 +8,7 @@ from typing import NamedTuple
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, ValidationResult
 
-from profiles.identity.text import INVISIBLE, BadValue
+from profiles.identity.text import BadValue, without_hidden
 
 _NOT = "Not a phone number: "
 _EXAMPLE = "Write it like +48 600 100 200."
@@ -73,7 +73,7 @@ def _is_settled(value: str) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _read(raw: str, region: str) -> str:
-    value = unicodedata.normalize("NFKC", raw.translate(INVISIBLE)).strip()
+    value = unicodedata.normalize("NFKC", without_hidden(raw)).strip()
     if not value.isascii():  # ٤٨ is 48
         value = "".join(str(unicodedata.decimal(char, char)) for char in value)
     _check_syntax(value)

@@ -6,15 +6,24 @@ from typing import NoReturn
 
 MAX_TEXT = 10_000  # characters of a custom text; the default attributes are as wide as their columns
 
-# Characters nobody sees: zero-width spaces and joiners, direction marks, soft hyphen, byte order mark.
-INVISIBLE = dict.fromkeys(
-    [0x00AD, 0x061C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF]
+# Characters nobody sees: control characters but for tab and line breaks, zero-width spaces and joiners, direction
+# marks, soft hyphen, byte order mark, fillers, tag characters.
+_HIDDEN_CLASS = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f"
 )
-_INVISIBLE_CHARS = "".join(map(chr, INVISIBLE))
+_HIDDEN = re.compile(f"[{_HIDDEN_CLASS}]")
+# Persian and Indic names are spelled with joiners, and emoji are put together with them.
+_JOINED = "[\u0600-\u1fff\u2190-\u2bff\ufe0f\U00010000-\U000dffff]"
+_HIDDEN_IN_NAMES = re.compile(
+    f"(?<!{_JOINED})[\u200c\u200d]|[\u200c\u200d](?!{_JOINED})|(?![\u200c\u200d])[{_HIDDEN_CLASS}]"
+)
+
+_HIDDEN_OR_SPACE = re.compile(f"^[\\s{_HIDDEN_CLASS}]+|[\\s{_HIDDEN_CLASS}]+$")
 
 # What PostgreSQL text cannot hold: NUL, and surrogates that pair with nothing (no UTF-8 exists for them).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile("[\t\n\r\ud800-\udfff]")
 
 
 class BadValue(ValueError):
@@ -45,19 +54,52 @@ def text(raw: str, limit: int = MAX_TEXT) -> str:
     return value
 
 
+def name_text(raw: str, limit: int = MAX_TEXT) -> str:
+    """A person's name: like `text`, without characters nobody sees."""
+    return text(raw if raw.isprintable() else _HIDDEN_IN_NAMES.sub("", raw), limit)
+
+
 def one_line(raw: str, limit: int = 255) -> str:
-    """Identifier text: like `text`, on one line, without control characters and invisible ones around it."""
+    """Identifier text: like `text`, on one line, without characters nobody sees."""
     value = raw.strip()
+    if not value.isprintable():
+        value = without_hidden(value).strip()
     if not value.isascii():
         value = unicodedata.normalize("NFC", value)
-        # A space may hide behind a zero-width character and the other way round.
-        while value != (value := value.strip(_INVISIBLE_CHARS).strip()):
-            pass
     if bad := _CONTROL.search(value):
         refuse_character(bad.group())
     if len(value) > limit:
         raise BadValue(f"Longer than {limit:,} characters (this one has {len(value):,}). Shorten it.")
     return value
+
+
+def without_hidden(value: str) -> str:
+    """Without control characters (but tabs and line breaks), zero-width ones and marks of direction."""
+    return value if value.isprintable() else _HIDDEN.sub("", value)
+
+
+def hidden_removed(raw: str, cleaned: str) -> str:
+    """The sentence that names the characters nobody sees which `raw` had and `cleaned` has not; "" for none.
+
+    Those around the value do not count, as spaces do not.
+    """
+    if raw.isprintable():
+        return ""
+    kept = set(cleaned)
+    inside = _HIDDEN_OR_SPACE.sub("", raw)
+    codes = dict.fromkeys(f"U+{ord(char):04X}" for char in _HIDDEN.findall(inside) if char not in kept)
+    if not codes:
+        return ""
+    characters = "A character" if len(codes) == 1 else "Characters"
+    was = "was" if len(codes) == 1 else "were"
+    return f"{characters} that nobody sees {was} removed: {', '.join(codes)}."
+
+
+def visible(value: str) -> str:
+    """Text for a page: characters nobody sees are written out, as `[U+202E]`."""
+    if value.isprintable():
+        return value
+    return _HIDDEN_IN_NAMES.sub(lambda match: f"[U+{ord(match.group()):04X}]", value)
 
 
 def refuse_character(char: str) -> NoReturn:

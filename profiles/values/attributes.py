@@ -17,11 +17,13 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.identity.normalize import (
     DEFAULT_KINDS,
+    NAMES,
     BadValue,
     attribute,
     country_name,
     normalizer,
 )
+from profiles.identity.text import name_text, visible
 from profiles.models import AttributeDefinition, Profile
 
 CUSTOM = "attributes."
@@ -142,7 +144,8 @@ def clean_value(spec: AttributeSpec, raw: Any) -> Any:
         return attribute(spec.type, raw, allowed=spec.allowed)
     if not isinstance(raw, str):
         raise BadValue("Write it as text.")
-    value = normalizer(spec.type, region=settings.CDP_PHONE_REGION)(raw)
+    clean = name_text if spec.field in NAMES else normalizer(spec.type, region=settings.CDP_PHONE_REGION)
+    value = clean(raw)
     if spec.max_length and len(value) > spec.max_length:
         raise BadValue(f"At most {spec.max_length:,} characters; this has {len(value):,}.")
     return value or None
@@ -207,7 +210,10 @@ def label_of(field: str, specs: dict[str, AttributeSpec]) -> str:
 
 
 def display(field: str, value: Any) -> str:
-    """A stored value as people read it: country by name, dates and numbers formatted, lists joined."""
+    """A stored value as people read it: country by name, dates and numbers formatted, lists joined.
+
+    What nobody would see, such as a mark that turns text around, is written out.
+    """
     if value is None or value == "":
         return ""
     if field == "country":
@@ -219,5 +225,5 @@ def display(field: str, value: Any) -> str:
     if isinstance(value, (datetime.date, datetime.datetime)):
         return date_format(value, "Y-m-d")
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+        return visible(", ".join(map(str, value)))
+    return visible(str(value))

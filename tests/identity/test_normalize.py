@@ -35,6 +35,7 @@ NORMAL = {
         ("ann＠example.com", "ann@example.com"),
         ("ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ann@example.com"),
         ("ann\u200b@example.com\ufeff", "ann@example.com"),
+        ("an\x00na@example.com", "anna@example.com"),
         ("ann@BÜCHER.example", "ann@xn--bcher-kva.example"),
         ("ann@xn--bcher-kva.example", "ann@xn--bcher-kva.example"),
         ("ann@例え.テスト", "ann@xn--r8jz45g.xn--zckzah"),
@@ -110,7 +111,7 @@ NORMAL = {
         ("\u202etest", "\u202etest"),
         ("\x1b[31mred", "\x1b[31mred"),
     ],
-    "exact": [(" C-1001\t", "C-1001"), ("\u200bAb ", "Ab")],
+    "exact": [(" C-1001\t", "C-1001"), ("\u200bAb ", "Ab"), ("A\x01B\u202e1\u200d2", "AB12")],
     "lower": [(" ÄBC-1 ", "äbc-1")],
     "reference": [("A1001", "A1001"), ("3f2a-77_b", "3f2a-77_b"), ("Żółć9", "Żółć9")],
     "list": [("a, b,,a", "a;b"), ("a,b;c", "a,b;c"), ("a,b;", "a,b;"), ("one", "one")],
@@ -142,11 +143,6 @@ SENTENCES = [
     ("email", "ann..b@example.com", "Not an e-mail address: a dot is out of place."),
     ("email", "ann@gmail", "Not an e-mail address: the domain “gmail” has no dot."),
     ("email", "an,na@example.com", "Not an e-mail address: “,” cannot stand before the “@”."),
-    (
-        "email",
-        "an\x00na@example.com",
-        "Not an e-mail address: a control character (U+0000) cannot stand before the “@”.",
-    ),
     ("email", "ann@exa_mple.com", "Not an e-mail address: “exa_mple.com” is not a valid domain."),
     (
         "email",
@@ -230,7 +226,7 @@ SENTENCES = [
     ("text", "a\ud800b", "The value has half of a broken character (U+D800). Remove it."),
     ("text", "x" * 10_001, "Longer than 10,000 characters (this one has 10,001). Shorten it."),
     ("list", "x" * 1001, "Longer than 1,000 characters (this one has 1,001). Shorten it."),
-    ("exact", "a\x07b", "The value has a control character (U+0007). Remove it."),
+    ("exact", "a\tb", "The value has a control character (U+0009). Remove it."),
     ("exact", "x" * 256, "Longer than 255 characters (this one has 256). Shorten it."),
     (
         "reference",
