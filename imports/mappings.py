@@ -42,6 +42,7 @@ def load_context(options: dict[str, Any] | None = None) -> Context:
         identifiers=tuple(_identifier_spec(spec) for spec in identifier_types().values()),
         region=settings.CDP_PHONE_REGION,
         clear_marker=(options or {}).get("clear_marker", DEFAULTS["clear_marker"]),
+        empty_words=(options or {}).get("empty_words", DEFAULTS["empty_words"]),
     )
 
 
@@ -171,7 +172,8 @@ def clean_mapping_name(raw: str) -> str:
 def save_mapping(*, import_id: int, name: str, options: dict[str, Any], actor: Actor) -> MappingSaved:
     """Save an import's mapping as it is now under a name; an older one of that name is replaced. Raises Invalid.
 
-    ``options`` are those that go with it: ``policy``, ``on_conflict``, ``clear_marker``.
+    ``options`` are those that go with it: ``policy``, ``on_conflict``, ``clear_marker``,
+    ``empty_words``.
     """
     name = clean_mapping_name(name)
     import_ = Import.objects.get(pk=import_id)

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "on_conflict": STRONGER,
     "auto_apply": False,
     "clear_marker": "<clear>",
+    "empty_words": True,
 }
 _TEXTS = {"clear_marker": 40}
 _CHOICES = {
@@ -34,7 +35,7 @@ _CHOICES = {
     "encoding": tuple(ENCODINGS),
     "quotechar": ('"', "'", ""),
 }
-_FLAGS = ("auto_apply", "skip_space", "has_header")
+_FLAGS = ("auto_apply", "empty_words", "skip_space", "has_header")
 _NUMBERS = {"header_line": 1_000_000, "max_quoted_lines": 100_000}
 _DELIMITER_NAMES = {name: char for char, name in DELIMITERS.items()}
 

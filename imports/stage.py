@@ -29,6 +29,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 # One step of the job reads on for so long before the job looks whether its time is up.
 STEP_SECONDS = 15.0
 
+# The code of the warning about words for nothing; unlike other warnings it is there before the plan ends.
+READ_AS_EMPTY = "read_as_empty"
+
 _ATTRIBUTE = "attributes."
 
 
@@ -82,6 +85,40 @@ def _commit_batch(chunk: Chunk, import_: Import, spec: PlanSpec, batch: Batch, *
         if is_first:
             create_partition(import_)
         insert_batch(import_, spec, batch.data)
+        if batch.emptied:
+            _record_emptied(import_, batch.emptied)
+
+
+def _record_emptied(import_: Import, emptied: dict[tuple[str, str], tuple[int, int]]) -> None:
+    """One warning for each column and word; in the batch's transaction, so that a killed one counts nothing."""
+    import_ = Import.objects.select_for_update(no_key=True).only("warnings").get(pk=import_.pk)
+    others = [warning for warning in import_.warnings if warning.get("code") != READ_AS_EMPTY]
+    known = {
+        (warning["column"], warning["value"]): (warning["count"], warning["line"])
+        for warning in import_.warnings
+        if warning.get("code") == READ_AS_EMPTY
+    }
+    for cell, (count, line_no) in emptied.items():
+        before, first = known.get(cell, (0, line_no))
+        known[cell] = (before + count, first)
+    import_.warnings = [*others, *(_emptied_warning(*cell, *counted) for cell, counted in known.items())]
+    import_.save(update_fields=["warnings"])
+
+
+def _emptied_warning(column: str, word: str, count: int, line_no: int) -> dict[str, Any]:
+    cells = (
+        f"1 cell, in line {line_no:,}," if count == 1 else f"{count:,} cells, the first in line {line_no:,},"
+    )
+    was = "was" if count == 1 else "were"
+    message = f"{cells} with “{word}” {was} read as empty. To keep it as text, turn off “Read NULL, n/a and #N/A as empty”."
+    return {
+        "code": READ_AS_EMPTY,
+        "column": column,
+        "value": word,
+        "message": message,
+        "count": count,
+        "line": line_no,
+    }
 
 
 def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:
@@ -115,12 +152,16 @@ def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``data`` is COPY text; ``checkpoint`` is where the next batch starts, None at the end of the file."""
+    """``data`` is COPY text; ``checkpoint`` is where the next batch starts, None at the end of the file.
+
+    ``emptied``: for each column and word that was read as an empty cell, how often and the first line.
+    """
 
     data: bytes
     rows: int
     bytes_read: int
     checkpoint: Checkpoint | None
+    emptied: dict[tuple[str, str], tuple[int, int]]
 
 
 def read_batches(
@@ -161,16 +202,24 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
     rows: list[str] = []
     size = 0
+    emptied: dict[tuple[str, str], tuple[int, int]] = {}
     clean, encode, encode_problem = cleaner.clean, writer.encode, writer.encode_problem
     for item in reader:
-        row = encode_problem(item) if isinstance(item, RowProblem) else encode(clean(item))
+        if isinstance(item, RowProblem):
+            row = encode_problem(item)
+        else:
+            cleaned = clean(item)
+            row = encode(cleaned)
+            for cell in cleaned.emptied:
+                count, line_no = emptied.get(cell, (0, cleaned.line_no))
+                emptied[cell] = (count + 1, line_no)
         rows.append(row)
         size += len(row)
         if len(rows) >= limit or size >= BATCH_BYTES:
             break
     else:
-        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None)
-    return Batch("".join(rows).encode(), len(rows), reader.bytes_read, reader.checkpoint())
+        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None, emptied)
+    return Batch("".join(rows).encode(), len(rows), reader.bytes_read, reader.checkpoint(), emptied)
 
 
 # --- COPY text ----------------------------------------------------------------------------------------

@@ -27,7 +27,11 @@ def posted_number(post: QueryDict, name: str) -> int | None:
 
 
 def posted_options(post: QueryDict) -> dict[str, Any]:
-    return {name: post[name] for name in OPTIONS if name in post}
+    """A check box that is not checked is not posted, but for it the others are."""
+    options: dict[str, Any] = {name: post[name] for name in OPTIONS if name in post}
+    if options:
+        options["empty_words"] = post.get("empty_words") == "on"
+    return options
 
 
 def posted_reading(post: QueryDict) -> dict[str, Any]:

@@ -99,6 +99,7 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
         warnings = [item.message for item in cleaned.warnings if item.column == column.key]
         bad += bool(messages)
         problem = problem or "".join(messages[:1])
+        warnings += [f"“{word}” is read as empty." for name, word in cleaned.emptied if name == column.key]
         warning = warning or "".join(warnings[:1])
         state = _consent_state(column, cleaned)
         if state and not messages:

@@ -205,5 +205,6 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),
+        ("NULL, n/a, #N/A", "read as empty" if options.get("empty_words", True) else "kept as text"),
     ]
     return [(name, value) for name, value in settings if value]

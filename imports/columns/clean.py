@@ -1,6 +1,6 @@
 """A row and its mapping → clean values, or its problems. Compiled to one function per column: microseconds a row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from imports.columns.mapping import ColumnMapping, Mapping, MappingError
 from imports.columns.targets import AttributeSpec, Context, IdentifierSpec
 from imports.files.dialect import Row, shorten
 from profiles.identity.blocked_values import ignored_sentence
+from profiles.identity.empty_words import EMPTY_WORDS
 from profiles.identity.normalize import (
     NAMES,
     BadValue,
@@ -41,6 +42,8 @@ _WITHDRAWN = frozenset(
         "off",
     )
 )
+# Also with a space around them: cheaper than to strip every cell.
+_EMPTY_CELLS = frozenset(cell for word in EMPTY_WORDS for cell in (word, f" {word}", f"{word} ", f" {word} "))
 _NOT_A_CONSENT = "Not a consent. Write granted or withdrawn."
 _CANNOT_CLEAR = "A consent cannot be cleared. Write granted or withdrawn."
 _NOTHING = "Nothing to import: every mapped cell of the row is empty."
@@ -58,7 +61,17 @@ class CellProblem(NamedTuple):
 class Cleaned:
     """The clean values of one row. With `problems` it must be rejected; `warnings` are reported, the row is imported."""
 
-    __slots__ = ("clears", "consents", "identifiers", "line_no", "problems", "tags", "values", "warnings")
+    __slots__ = (
+        "clears",
+        "consents",
+        "emptied",
+        "identifiers",
+        "line_no",
+        "problems",
+        "tags",
+        "values",
+        "warnings",
+    )
 
     def __init__(self, line_no: int) -> None:
         self.line_no = line_no
@@ -69,6 +82,7 @@ class Cleaned:
         self.clears: list[str] = []  # fields to empty
         self.problems: list[CellProblem] = []
         self.warnings: list[CellProblem] = []
+        self.emptied: Sequence[tuple[str, str]] = ()  # column and word of cells read as empty
 
 
 Step = Callable[[str, Cleaned], None]
@@ -77,14 +91,14 @@ Step = Callable[[str, Cleaned], None]
 class Cleaner:
     """Compiled from a mapping; `clean` does not raise for anything a cell may contain.
 
-    Empty cells count as absent, a cell with just the clear marker empties its field. Every bad cell of a row is
-    listed. A blocked identifier is treated as absent, with a warning. Raises `MappingError` for a bad constant.
+    Empty cells count as absent, and so do words for nothing such as NULL (`Cleaned.emptied`); a cell with just the
+    clear marker empties its field. Every bad cell of a row is listed. A blocked identifier is treated as absent, with a warning. Raises `MappingError` for a bad constant.
     """
 
     def __init__(self, mapping: Mapping, context: Context) -> None:
         self._context = context
         self._marker = context.clear_marker
-        self._steps: list[tuple[int, str, Step, str]] = []
+        self._steps: list[tuple[int, str, Step, str, frozenset[str]]] = []
         self._constants: list[tuple[str, str, Step]] = []
         self._consents = _consent_columns(mapping)
         self._is_blocked = {spec.name: _blocker(spec) for spec in context.identifiers}
@@ -94,7 +108,13 @@ class Cleaner:
             step = self._compile(column, mapping)
             if column.index is not None:
                 self._steps.append(
-                    (column.index, column.key, step, column.target.field or column.target.kind)
+                    (
+                        column.index,
+                        column.key,
+                        step,
+                        column.target.field or column.target.kind,
+                        self._empty_words(column),
+                    )
                 )
             elif column.const is not None:
                 self._constants.append((column.key, column.const, step))
@@ -104,9 +124,12 @@ class Cleaner:
         out = Cleaned(row.line_no)
         cells = row.cells
         marker = self._marker
-        for index, name, step, field in self._steps:
+        for index, name, step, field, empty_words in self._steps:
             raw = cells[index]
             if not raw:
+                continue
+            if raw in empty_words:
+                out.emptied = [*out.emptied, (name, raw.strip())]
                 continue
             if marker and marker in raw and raw.strip() == marker:
                 _clear(out, name, raw, field)
@@ -124,6 +147,15 @@ class Cleaner:
         for _, const, step in self._constants:
             step(const, out)
         return out
+
+    def _empty_words(self, column: ColumnMapping) -> frozenset[str]:
+        """None for identifiers, where they are blocked values, and none that are a choice of the attribute."""
+        target = column.target
+        if not self._context.empty_words or target.identifier in self._context.identifier_by_name:
+            return frozenset()
+        if target.kind == "attribute":
+            return _EMPTY_CELLS.difference(self._context.attribute_by_name[target.name].allowed)
+        return _EMPTY_CELLS
 
     def _check_constants(self) -> None:
         problems = []
@@ -163,6 +195,9 @@ class Cleaner:
             values: dict[str, str] = {}
             for part, (column, index, const) in parts.items():
                 raw = const if index is None else cells[index]
+                if raw in _EMPTY_CELLS and self._context.empty_words:
+                    out.emptied = [*out.emptied, (column, raw.strip())]
+                    continue
                 try:
                     if raw.strip():
                         values[part] = _consent_part(part, raw, self._marker)

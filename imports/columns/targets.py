@@ -62,6 +62,7 @@ class Context:
     identifiers: tuple[IdentifierSpec, ...] = DEFAULT_IDENTIFIERS
     region: str = ""  # the country of phone numbers without a country code
     clear_marker: str = "<clear>"  # a cell with just this empties the field; "" = no such cell
+    empty_words: bool = True  # NULL, n/a and #N/A are read as an empty cell
     attribute_by_name: dict[str, AttributeSpec] = field(init=False, repr=False, compare=False)
     identifier_by_name: dict[str, IdentifierSpec] = field(init=False, repr=False, compare=False)
 

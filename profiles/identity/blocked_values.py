@@ -8,6 +8,7 @@ punctuation do not count.
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from profiles.identity.empty_words import SPREADSHEET_ERRORS
 from profiles.identity.text import BadValue, fold
 
 MAX_PATTERN = 200
@@ -43,11 +44,11 @@ _STAND_INS = frozenset(
 _ABBREVIATION = re.compile(r"[(\[<#]?(?:n[acdnrvb]|k[a]|s[dn]|b[d])[)\]>]?")
 _ABBREVIATION_MARKS = re.compile(r"[./\\]")
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~\s\u00a0-\u00bf\u2010-\u2027\u2030-\u205e]+")
-# Excel and its relatives in any language: #REF! #NAME? #BEZUG! #DZIEL/0! #¡VALOR! Err:502.
+_ERRORS = frozenset(error.lower() for error in SPREADSHEET_ERRORS)
+# Those of other languages: #REF! #NAME? #DIV/0! #¡VALOR! have one build.
 _SPREADSHEET_ERROR = re.compile(
     r"#\s?[¡¿]?[^\W\d_][\w/. -]{0,30}[!?]+|#[^\W\d_]{1,3}[/.][^\W\d_]{1,6}[!?]?"
-    r"|#(?:nv|nd|nb|null|ref|value|name|num|calc|spill|field|error|getting_data|busy|blocked|connect|unknown|wert"
-    r"|bezug|zahl|arg|adr|err)|err:\d{3}"
+    r"|#(?:na|nd|nb|null|ref|value|name|num|wert|bezug|zahl|arg|adr|err|error)|err:\d{3}"
 )
 # 9.87654E+11, 1,23E+08: a spreadsheet lost the digits. Not 1e5, which may be the start of a UUID.
 _SHORTENED = r"[-+]?\d[.,]\d+e[-+]?\d{1,3}|[-+]?\d{1,2}e\+\d{1,3}"
@@ -139,7 +140,9 @@ def identifies_nobody(key: str) -> bool:
     first = key[0]
     if "@" in key:
         return _is_nobodys_address(key)
-    if first in "#{$%*<[" and (_SPREADSHEET_ERROR.fullmatch(key) or _TEMPLATE.fullmatch(key)):
+    if first in "#{$%*<[" and (
+        key in _ERRORS or _SPREADSHEET_ERROR.fullmatch(key) or _TEMPLATE.fullmatch(key)
+    ):
         return True
     if _has_digit(key):  # nearly every id
         if first in "0123456789+-":
