@@ -59,13 +59,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the sampled cells of one column become; ``problem`` is the first bad cell's message."""
+    """What the sampled cells of one column become.
+
+    ``problem`` is the first bad cell's message, ``emptied`` the words that are read as empty.
+    """
 
     examples: list[Example] = field(default_factory=list)
     bad: int = 0
     problem: str = ""
     warning: str = ""
     results: dict[str, int] = field(default_factory=dict)
+    emptied: list[str] = field(default_factory=list)
 
     def masked(self) -> Preview:
         examples = [Example(DOTS, DOTS if item.result else "", item.is_bad) for item in self.examples]
@@ -90,6 +94,7 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
     examples: dict[str, Example] = {}
     results: dict[str, int] = {}
     bad, problem, warning = 0, "", ""
+    emptied: list[str] = []
     for row in sampled_rows(import_):
         raw = row.cells[index]
         if not raw.strip():
@@ -99,14 +104,16 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
         warnings = [item.message for item in cleaned.warnings if item.column == column.key]
         bad += bool(messages)
         problem = problem or "".join(messages[:1])
-        warnings += [f"“{word}” is read as empty." for name, word in cleaned.emptied if name == column.key]
+        emptied += [word for name, word in cleaned.emptied if name == column.key]
         warning = warning or "".join(warnings[:1])
         state = _consent_state(column, cleaned)
         if state and not messages:
             results[state] = results.get(state, 0) + 1
         result = "" if messages else _result(column, cleaned)
         examples.setdefault(raw, Example(raw, result, bool(messages)))
-    return Preview(_listed(list(examples.values())), bad, problem, warning, results)
+    return Preview(
+        _listed(list(examples.values())), bad, problem, warning, results, list(dict.fromkeys(emptied))
+    )
 
 
 def _listed(examples: list[Example]) -> list[Example]:

@@ -42,7 +42,8 @@ class UploadBody(serializers.Serializer[Any]):
     )
     options = serializers.JSONField(
         required=False,
-        help_text='{"delimiter", "encoding", "policy", "auto_apply": false, "on_conflict": "stronger|hold"}',
+        help_text='{"delimiter", "encoding", "policy", "auto_apply": false, "on_conflict": "stronger|hold",'
+        ' "empty_words": true} (true: NULL, n/a, #N/A and their like are read as empty cells)',
     )
 
 

@@ -14,12 +14,10 @@ _HIDDEN_CLASS = (
 )
 _HIDDEN = re.compile(f"[{_HIDDEN_CLASS}]")
 # Persian and Indic names are spelled with joiners, and emoji are put together with them.
-_JOINED = "[\u0600-\u1fff\u2190-\u2bff\ufe0f\U00010000-\U000dffff]"
+_JOINED = "[\u0600-\u109f\u1780-\u1aff\u2190-\u2bff\ufe0f\U00010000-\U000dffff]"
 _HIDDEN_IN_NAMES = re.compile(
     f"(?<!{_JOINED})[\u200c\u200d]|[\u200c\u200d](?!{_JOINED})|(?![\u200c\u200d])[{_HIDDEN_CLASS}]"
 )
-
-_HIDDEN_OR_SPACE = re.compile(f"^[\\s{_HIDDEN_CLASS}]+|[\\s{_HIDDEN_CLASS}]+$")
 
 # What PostgreSQL text cannot hold: NUL, and surrogates that pair with nothing (no UTF-8 exists for them).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -79,15 +77,10 @@ def without_hidden(value: str) -> str:
 
 
 def hidden_removed(raw: str, cleaned: str) -> str:
-    """The sentence that names the characters nobody sees which `raw` had and `cleaned` has not; "" for none.
-
-    Those around the value do not count, as spaces do not.
-    """
+    """The sentence that names the characters nobody sees which `raw` had and `cleaned` has not; "" for none."""
     if raw.isprintable():
         return ""
-    kept = set(cleaned)
-    inside = _HIDDEN_OR_SPACE.sub("", raw)
-    codes = dict.fromkeys(f"U+{ord(char):04X}" for char in _HIDDEN.findall(inside) if char not in kept)
+    codes = dict.fromkeys(f"U+{ord(char):04X}" for char in _HIDDEN.findall(raw) if char not in cleaned)
     if not codes:
         return ""
     characters = "A character" if len(codes) == 1 else "Characters"

@@ -33,7 +33,7 @@ PHONES = """
 SOMEBODYS = """
 10|100|01|1e5|12e4|7e3|C-0|C-1|ada|x|NA1|ka|nd|nana|123456789|111111111|#1001|550e8400-e29b-41d4-a716-446655440000|u_1
 Nemo|5.10.2020|12.34|a/b|AB|testa|ann@example.com|nullmann@example.com|a@example.com|no@web.de|no.olsen@firm.no
-kowalski@kowalski.pl|info@firm.example|d@x.example|test@brown-family.net|norely@x.pl
+kowalski@kowalski.pl|info@firm.example|d@x.example|test@brown-family.net|norely@x.pl|no@example.com|a@b.pl
 """
 NUMBERS_OF_PEOPLE = (
     "+48600100200|600 100 200|+1 415 555 2671|+49 30 123456|+48 22 1112233|+447911123456|+48 123 456 780"

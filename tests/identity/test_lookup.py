@@ -97,9 +97,12 @@ def test_the_last_browser_id_stays(by_staff: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["null", "N/A", "test@test.com", "0000000000", "00000000-0000-0000-0000-000000000000"]
+    "value",
+    ["null", "N/A", "test@test.com", "0000000000", "00000000-0000-0000-0000-000000000000", "#BEZUG!", "k. A."],
 )
-def test_a_blocked_value_counts_as_absent(value: str, by_staff: dict[str, Any]) -> None:
+@pytest.mark.parametrize("listed", [[], ["mine"]])
+def test_a_blocked_value_counts_as_absent(value: str, listed: list[str], by_staff: dict[str, Any]) -> None:
+    IdentifierType.objects.update(blocked_values=listed, blocked_patterns=[])  # an own list only adds
     profile = make_profile(first_name="Eve", identifiers=[("customer_id", value)])
     assert not Identifier.objects.filter(type__name="customer_id").exists()
     with pytest.raises(Invalid) as refused:
