@@ -33,6 +33,7 @@ PLAN_COLUMNS = (
     "same_person_as_line",
     "changes",
     "problem",
+    "warnings",
     "kept_as_alternates",
 )
 
@@ -98,8 +99,8 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
 
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
-        for line_no, outcome, profile_id, head, diff, problems, kept in _pages(
-            import_, "outcome, profile_id, head, diff::text, problems::text, kept::text"
+        for line_no, outcome, profile_id, head, diff, problems, notices, kept in _pages(
+            import_, "outcome, profile_id, head, diff::text, problems::text, notices::text, kept::text"
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
@@ -118,6 +119,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 head or "",
                 safe_cell(changes),
                 safe_cell(problem_text),
+                safe_cell(_describe_notices(notices, unmasked=unmasked)),
                 safe_cell(alternates),
             )
 
@@ -131,6 +133,14 @@ def _display_value(name: str, value: Any) -> str:
 def _describe_problem(problem: dict[str, Any]) -> str:
     column = problem.get("column")
     return f"{column}: {problem['message']}" if column else str(problem["message"])
+
+
+def _describe_notices(notices_json: str | None, *, unmasked: bool) -> str:
+    """Column, value and sentence of each; who may not see values reads the columns alone."""
+    notices = orjson.loads(notices_json) if notices_json else []
+    if not unmasked:
+        return "; ".join(dict.fromkeys(f"{notice['column']}: {DOTS}" for notice in notices))
+    return "; ".join(f"{notice['column']}: {notice['value']}: {notice['message']}" for notice in notices)
 
 
 def _check_rows(import_: Import) -> None:

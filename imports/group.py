@@ -1,6 +1,7 @@
 """The staged rows → one row per profile: rows about the same profile are folded into the first of them.
 
-Rows that share an identifier no profile has yet, or match the same profile, are linked; labels spread along the
+Rows that share an identifier no profile has yet, or match the same profile, are linked; identifiers that too many
+unlike rows share are taken out (``shared_identifiers``), and the rest is linked anew; labels spread along the
 links until each component has one (its first line). Per component ``group_rules`` decides which rows are about the
 same profile. The head row then gets the values of all its rows (by each column's policy) and is matched again;
 the others become *duplicate_in_file*.
@@ -15,12 +16,14 @@ from typing import Any
 from django.db import connection
 
 from cdp.job_steps import Chunk
+from imports.alternates import collect_own_cells, keep_lost_cells
 from imports.columns import APPEND, OVERWRITE
 from imports.group_rules import GroupedRow, LinkedRow, RowGrouping, RowIdentifier
 from imports.match import SEPARATOR, create_batch_table, insert_rows
 from imports.models import Import
 from imports.partitions import links_table
 from imports.plan_spec import PlanSpec
+from imports.shared_identifiers import hold_shared
 
 # How many rows one pass over the partition searches for links; more rows take more passes, not more memory.
 ROWS_PER_PASS = 4_000_000
@@ -32,11 +35,14 @@ _PLANNED = "('created', 'updated', 'unchanged')"
 
 
 def group_rows(chunk: Chunk, import_: Import, spec: PlanSpec) -> None:
-    """The next chunk of the phases *links*, *label* and *fold*, in a transaction with the job's cursor."""
+    """The next chunk of the phases *links*, *shared*, *label* and *fold*, in a transaction with the job's cursor."""
     with chunk.commit() as progress:
         phase = chunk.cursor["phase"]
         if phase == "links":
             progress.cursor = _link_next(chunk.cursor, import_, spec)
+        elif phase == "shared":
+            again = {"phase": "links", "part": 0, "rows": chunk.cursor["rows"], "is_checked": True}
+            progress.cursor = again if hold_shared(import_, spec) else {"phase": "label"}
         elif phase == "label":
             label_components(import_)
             progress.cursor = {"phase": "fold", "after": 0}
@@ -53,6 +59,8 @@ def _link_next(cursor: dict[str, Any], import_: Import, spec: PlanSpec) -> dict[
     links = cursor.get("links", 0) + find_links(import_, spec, part=part, parts=parts)
     if part + 1 < parts:
         return {**cursor, "part": part + 1, "links": links}
+    if links and not cursor.get("is_checked"):
+        return {"phase": "shared", "rows": cursor["rows"]}
     return {"phase": "label" if links else "finish"}
 
 
@@ -144,7 +152,7 @@ def fold_next(import_: Import, spec: PlanSpec, *, after: int) -> int | None:
             cursor.execute(f"DROP TABLE {links}")
             return None
         cursor.execute(
-            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match, import_own"
+            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match"
         )
         cursor.execute(
             "CREATE TEMP TABLE import_group"
@@ -270,7 +278,7 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
     cursor.execute(create_batch_table(spec))
     cursor.execute(*_fold_values(import_, spec))
     cursor.execute(*_fold_matches(import_))
-    cursor.execute(*_own_cells(import_, spec))
+    collect_own_cells(cursor, import_, spec)
     cursor.execute(f"DELETE FROM {partition} r USING import_head h WHERE r.line = h.line")
     statement = insert_rows(spec, import_id=import_.pk, partition=partition)
     cursor.execute(statement.sql, statement.params)
@@ -280,59 +288,7 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
         FROM import_group g WHERE g.line = r.line AND g.head <> g.line
         """
     )
-    cursor.execute(*_keep_lost_cells(import_, spec))
-
-
-def _own_cells(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
-    """``import_own``: what each row of a group says itself, before its head takes the values of all."""
-    names = "".join(f", r.{name}" for name, _ in spec.fields)
-    return (
-        f"""
-        CREATE TEMP TABLE import_own ON COMMIT DROP AS
-        SELECT r.line, g.head, r.attributes{names}
-        FROM import_group g JOIN {import_.partition} r ON r.line = g.line
-        WHERE g.head IN (SELECT head FROM import_group GROUP BY 1 HAVING count(*) > 1)
-        """,
-        {},
-    )
-
-
-def _keep_lost_cells(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
-    """``kept`` of every row of a group: its cells that are not what the profile will have."""
-    params: dict[str, Any] = {}
-    pieces = []
-    for name, _ in spec.fields:
-        final = (
-            f"CASE WHEN hr.diff ? '{name}' THEN hr.diff #>> '{{{name},1}}'"
-            f" WHEN hr.profile_id IS NULL THEN hr.{name}::text ELSE p.{name}::text END"
-        )
-        pieces.append(
-            f"CASE WHEN o.{name} IS NOT NULL AND o.{name}::text IS DISTINCT FROM ({final})"
-            f" THEN '\"{name}\":' || to_json(o.{name})::text END"
-        )
-    for index, column in enumerate(spec.attributes):
-        params |= {f"n{index}": column.name, f"k{index}": f"attributes.{column.name}"}
-        params[f"t{index}"] = f'"attributes.{column.name}":'
-        own = f"(o.attributes -> %(n{index})s)"
-        final = (
-            f"CASE WHEN hr.diff ? %(k{index})s THEN hr.diff -> %(k{index})s -> 1"
-            f" WHEN hr.profile_id IS NULL THEN hr.attributes -> %(n{index})s ELSE p.attributes -> %(n{index})s END"
-        )
-        # Every entry of an appended list is in the final one.
-        is_lost = (
-            f"NOT coalesce({final}, '[]') @> {own}" if column.is_list else f"{own} IS DISTINCT FROM ({final})"
-        )
-        pieces.append(f"CASE WHEN {own} IS NOT NULL AND {is_lost} THEN %(t{index})s || {own}::text END")
-    kept = f"('{{' || nullif(concat_ws(',', {', '.join(pieces)}), '') || '}}')::jsonb" if pieces else "NULL"
-    return (
-        f"""
-        UPDATE {import_.partition} r SET kept = {kept}
-        FROM import_own o JOIN {import_.partition} hr ON hr.line = o.head
-            LEFT JOIN profiles_profile p ON p.id = hr.profile_id
-        WHERE r.line = o.line AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file')
-        """,
-        params,
-    )
+    keep_lost_cells(cursor, import_, spec)
 
 
 def _fold_values(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
@@ -407,10 +363,11 @@ def _fold_clears(import_: Import) -> str:
 
 
 def _fold_notices(import_: Import) -> str:
+    """Each once: rows that share an identifier say the same of it."""
     return (
-        "(SELECT jsonb_agg(w.e ORDER BY r2.line)"
-        f" FROM import_group g2 JOIN {import_.partition} r2 ON r2.line = g2.line"
-        " CROSS JOIN jsonb_array_elements(r2.notices) AS w (e) WHERE g2.head = g.head)"
+        "(SELECT jsonb_agg(x.e ORDER BY x.line) FROM ("
+        f"SELECT w.e, min(r2.line) AS line FROM import_group g2 JOIN {import_.partition} r2 ON r2.line = g2.line"
+        " CROSS JOIN jsonb_array_elements(r2.notices) AS w (e) WHERE g2.head = g.head GROUP BY w.e) x)"
     )
 
 
@@ -443,7 +400,8 @@ def _fold_matches(import_: Import) -> tuple[str]:
                 array_agg(raw ORDER BY at, n) AS raws, array_agg(clash ORDER BY at, n) AS clashes
             FROM keys GROUP BY line
         )
-        SELECT p.line, p.target, p.via, p.members, k.types, k.keys,
+        SELECT p.line, p.target, p.via, p.members, k.types, k.keys, k.keys IS NOT NULL AS has_news,
+            false AS has_other_clash,
             CASE WHEN array_remove(k.raws, NULL) <> '{{}}' THEN k.raws END AS raws,
             CASE WHEN array_remove(k.clashes, NULL) <> '{{}}' THEN k.clashes END AS clashes, false AS is_clash, '' AS owners
         FROM with_members p LEFT JOIN gathered k ON k.line = p.line

@@ -140,7 +140,7 @@ def _is_contact(spec: PlanSpec, index: int) -> str:
 
 
 def create_matches(spec: PlanSpec) -> str:
-    """Step 2. ``keys`` holds all the row's identifiers as soon as any of them is new to its profile."""
+    """Step 2. ``keys`` holds all the row's identifiers; ``has_news`` says whether any is new to its profile."""
     count = len(spec.identifiers)
     unique = list(spec.unique_identifiers())
     keys = "".join(f", c.k{index}, c.r{index}" for index in range(count))
@@ -193,11 +193,10 @@ def create_matches(spec: PlanSpec) -> str:
                 SELECT FROM unnest(keys, clashes) AS u (value, clash)
                 WHERE value IS NOT NULL AND clash IS DISTINCT FROM target) END AS has_news FROM identified
         )
-        SELECT line, target, via, members, {types} AS types,
-            CASE WHEN has_news THEN keys END AS keys,
-            CASE WHEN has_news AND array_remove(raws, NULL) <> '{{}}' THEN raws END AS raws,
-            CASE WHEN has_news THEN CASE WHEN array_remove(clashes, NULL) <> '{{}}' THEN clashes END
-                WHEN array_remove(array_remove(clashes, NULL), target) <> '{{}}' THEN clashes END AS clashes,
+        SELECT line, target, via, members, {types} AS types, has_news, keys,
+            CASE WHEN array_remove(raws, NULL) <> '{{}}' THEN raws END AS raws,
+            CASE WHEN array_remove(clashes, NULL) <> '{{}}' THEN clashes END AS clashes,
+            array_remove(array_remove(clashes, NULL), target) <> '{{}}' AS has_other_clash,
             EXISTS (SELECT FROM unnest(clashes) AS c WHERE c <> 0 AND c IS DISTINCT FROM target) AS is_clash,
             owners
         FROM flagged
@@ -361,7 +360,7 @@ def _notices(spec: PlanSpec, bind: Binds) -> str:
 
 
 _IDENTIFIERS_PIECE = """
-    CASE WHEN h.keys IS NOT NULL THEN (
+    CASE WHEN h.has_news THEN (
         SELECT '"identifiers":[[],' || jsonb_agg(t.name || ':' || k.value ORDER BY k.n)::text || ']'
         FROM unnest(h.types, h.keys, h.clashes) WITH ORDINALITY AS k (type_id, value, clash, n)
         JOIN profiles_identifiertype t ON t.id = k.type_id
@@ -381,6 +380,10 @@ def _diff(spec: PlanSpec, bind: Binds) -> str:
     return "'{' || concat_ws(',', " + ", ".join(pieces) + ") || '}'"
 
 
+# A row with another name than its profile keeps its identifiers: several of them may be too many (``group``).
+_UNLIKE = "h.target IS NOT NULL AND (lower(c.first_name) <> lower(p.first_name) OR lower(c.last_name) <> lower(p.last_name))"
+
+
 def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
     """Step 3: everything about the batch's rows into the partition."""
     bind = Binds()
@@ -398,8 +401,9 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
         SELECT {bind(import_id)}, c.line,
             CASE WHEN c.problems IS NOT NULL THEN 'failed' WHEN {is_clash} THEN 'conflict'
                 WHEN h.target IS NULL THEN 'created' WHEN d.diff = '{{}}' THEN 'unchanged' ELSE 'updated' END,
-            h.target, nullif(h.via, h.target), p.version, CASE WHEN h.keys IS NOT NULL THEN h.types END, h.keys,
-            h.raws, h.clashes, {values}, c.attributes, c.tags, c.consents, c.clears,
+            h.target, nullif(h.via, h.target), p.version, CASE WHEN s.is_kept THEN h.types END,
+            CASE WHEN s.is_kept THEN h.keys END, CASE WHEN s.is_kept THEN h.raws END,
+            CASE WHEN s.is_kept OR h.has_other_clash THEN h.clashes END, {values}, c.attributes, c.tags, c.consents, c.clears,
             CASE WHEN d.diff <> '{{}}' AND NOT coalesce({is_clash}, false) THEN d.diff::jsonb END,
             CASE WHEN h.target IS NOT NULL AND NOT coalesce({is_clash}, false) THEN ({_kept(spec, bind)})::jsonb END,
             CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {_notices(spec, bind)}
@@ -413,6 +417,7 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
         LEFT JOIN LATERAL (
             SELECT CASE WHEN h.target IS NOT NULL THEN {_diff(spec, bind)} END AS diff
         ) d ON true
+        CROSS JOIN LATERAL (SELECT h.has_news OR ({_UNLIKE}) AS is_kept) s
         ORDER BY c.line
     """
     return Statement(sql, dict(bind))

@@ -1,8 +1,8 @@
 """An import with a mapping → its plan: for every row what would happen to which profile, with no profile changed.
 
 One job in phases, each made of chunks that are committed with the job's cursor: *read* (``stage``: the file's
-rows, matched, into the import's partition), *links*, *label* and *fold* (``group``: rows about the same profile),
-*finish* (counts and warnings). Killed anywhere, it goes on behind the last chunk.
+rows, matched, into the import's partition), *links*, *shared*, *label* and *fold* (``group``: rows about the same
+profile), *finish* (counts and warnings). Killed anywhere, it goes on behind the last chunk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from imports.job_controls import import_of, locked, start_applying, start_planni
 from imports.mappings import check_mapping, load_context, read_mapping
 from imports.models import Import
 from imports.plan_spec import build_plan_spec
-from imports.report import count_rows, plan_warnings
+from imports.report import count_rows, in_order, plan_warnings
 from imports.stage import stage_rows
 
 
@@ -76,7 +76,7 @@ def _finish_plan(chunk: Chunk, import_: Import) -> None:
         _index_rows(import_)
         import_ = Import.objects.select_for_update(no_key=True).get(pk=import_.pk)
         import_.counts = count_rows(import_)
-        import_.warnings = [*import_.warnings, *plan_warnings(import_)]
+        import_.warnings = in_order([*import_.warnings, *plan_warnings(import_)])
         import_.state = Import.State.PLANNED
         import_.planned_at = timezone.now()
         progress.result = import_.counts

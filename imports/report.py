@@ -6,10 +6,12 @@ from typing import Any
 
 from django.db import connection
 
+from imports.alternates import ALTERNATE, alternates_warning
 from imports.mappings import advice_for
 from imports.models import Import, Row
+from imports.shared_identifiers import SHARED
+from imports.stage import READ_AS_EMPTY
 from profiles.models import IdentifierType
-from profiles.values.attributes import attribute_specs, label_of
 
 OUTCOMES = tuple(Row.Outcome.values)
 # Rows people have to look at; they are what rejected.csv contains.
@@ -56,9 +58,18 @@ def row_problems(import_: Import, *, limit: int = 100, after: int = 0) -> list[d
 def plan_warnings(import_: Import) -> list[dict[str, Any]]:
     """What people should know before they apply: advice about the mapping, and what the rows showed."""
     warnings = [warning for warning in advice_for(import_) if warning["code"] != "no_identifier"]
-    found = (_without_identifier(import_), _clashes(import_), _kept_cells(import_))
-    warnings += [warning for warning in found if warning]
+    warnings += [
+        warning
+        for warning in (_without_identifier(import_), _clashes(import_), alternates_warning(import_))
+        if warning
+    ]
     return warnings + _notices(import_)
+
+
+def in_order(warnings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """About the file and whole rows first, then about identifiers, then about single cells."""
+    later = {SHARED: 1, ALTERNATE: 2, READ_AS_EMPTY: 2, "value": 2}
+    return sorted(warnings, key=lambda warning: later.get(warning["code"], 0))
 
 
 def _without_identifier(import_: Import) -> dict[str, Any] | None:
@@ -102,38 +113,14 @@ def _clashes(import_: Import) -> dict[str, Any] | None:
     return {"code": "two_people", "column": None, "message": message, "count": count, "line": line_no}
 
 
-def _kept_cells(import_: Import) -> dict[str, Any] | None:
-    """Cells that differ from what the person has or from another row about them, and do not take its place."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT key, count(*), min(line) FROM (
-                SELECT line, jsonb_object_keys(kept) AS key FROM {import_.partition} WHERE kept IS NOT NULL
-            ) k GROUP BY 1 ORDER BY 2 DESC, 1
-            """
-        )
-        by_field = cursor.fetchall()
-    if not by_field:
-        return None
-    count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
-    cells = "1 cell differs" if count == 1 else f"{count:,} cells differ"
-    specs = attribute_specs()
-    fields = ", ".join(f"{label_of(key, specs)} {cells:,}" for key, cells, _ in by_field[:8])
-    message = (
-        f"{cells} from the value that the person keeps ({fields}), the first in line {line_no:,}. They are kept as"
-        " alternates on the person's card. Choose “Overwrite” for a column whose values should replace them."
-    )
-    return {"code": "kept_as_alternates", "column": None, "message": message, "count": count, "line": line_no}
-
-
 def _notices(import_: Import) -> list[dict[str, Any]]:
-    """The most frequent warnings about single cells."""
+    """The most frequent warnings about single cells. Those with a code are counted by their own warnings."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT n.e ->> 'column', n.e ->> 'message', count(*), min(r.line)
             FROM {import_.partition} r, jsonb_array_elements(r.notices) AS n (e)
-            WHERE r.notices IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20
+            WHERE r.notices IS NOT NULL AND NOT n.e ? 'code' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20
             """
         )
         return [

@@ -24,6 +24,7 @@ from imports.admin.report_rows import (
     rejection_reasons,
     sampled_changes,
     sampled_new_people,
+    shared_rows,
     split_parts,
     things_to_know,
 )
@@ -127,6 +128,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "rejected_count": sum(counts.get(outcome, 0) for outcome in REJECTED),
         "problems": rejection_reasons(import_, can_view_pii=unmasked) if with_rows else [],
         "things": things_to_know(import_),
+        "shared": shared_rows(import_, can_view_pii=unmasked) if with_rows else [],
         "changes": sampled_changes(import_, can_view_pii=unmasked) if with_rows else [],
         "new_people": sampled_new_people(import_) if with_rows and unmasked else [],
         "has_rows": with_rows,

@@ -21,6 +21,7 @@ from imports.files import DELIMITERS, ENCODINGS
 from imports.mappings import load_context
 from imports.models import Import, Row
 from imports.report import problem_groups
+from imports.shared_identifiers import shared_identifiers
 from profiles.masking import DOTS, mask_fields
 from profiles.models import Profile
 from profiles.values.attributes import attribute_specs, display, label_of
@@ -114,6 +115,12 @@ def things_to_know(import_: Import) -> list[ThingToKnow]:
         )
         for warning in import_.warnings
     ]
+
+
+def shared_rows(import_: Import, *, can_view_pii: bool) -> list[dict[str, Any]]:
+    """Identifiers that unlike rows share, most repeated first. One query if there are any."""
+    rows = shared_identifiers(import_)
+    return rows if can_view_pii else [{**row, "value": DOTS} for row in rows]
 
 
 # --- Changes ------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ from rest_framework import serializers
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.times import iso
+from imports.alternates import LISTED, alternates
 from imports.downloads import can_view_pii
 from imports.mappings import load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.report import OUTCOMES, row_problems
+from imports.shared_identifiers import shared_identifiers
 from profiles.masking import DOTS
 
 MAX_PROBLEMS = 100
@@ -75,8 +77,35 @@ class ImportSummary(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
+class SharedIdentifierDoc(serializers.Serializer[Any]):
+    type = serializers.CharField()
+    value = serializers.CharField(allow_null=True, help_text="null: the rows are no longer stored.")
+    line = serializers.IntegerField(help_text="The first of its rows.")
+    rows = serializers.IntegerField()
+    names = serializers.IntegerField(
+        help_text="Different names in the rows and of the person who has the value."
+    )
+    emails = serializers.IntegerField()
+    birth_dates = serializers.IntegerField()
+    is_held = serializers.BooleanField(help_text="It leads to too many people, so the rows go in without it.")
+
+
+class AlternateDoc(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    same_person_as_line = serializers.IntegerField()
+    field = serializers.CharField()
+    value = serializers.CharField()
+
+
 class ImportDoc(ImportSummary):
     problems = ProblemDoc(many=True, help_text=f"The first {MAX_PROBLEMS}; rejected.csv has all rows.")
+    shared_identifiers = SharedIdentifierDoc(
+        many=True, help_text="Identifiers that unlike rows share, most repeated first."
+    )
+    alternates = AlternateDoc(
+        many=True,
+        help_text=f"Cells that lost against another row of the person; the first {LISTED}, plan.csv has all.",
+    )
 
 
 def summary(import_: Import) -> dict[str, Any]:
@@ -124,10 +153,18 @@ def _mapping(import_: Import) -> dict[str, Any]:
 
 
 def detail(import_: Import, actor: Actor) -> dict[str, Any]:
-    """With the first problems; their values masked for who may not see them. At most five queries."""
-    problems: list[dict[str, Any]] = []
+    """With the first problems; values masked for who may not see them. At most seven queries."""
+    lists: dict[str, list[dict[str, Any]]] = {"problems": [], "shared_identifiers": [], "alternates": []}
     if import_.state in _WITH_ROWS and has_rows(import_):
-        problems = row_problems(import_, limit=MAX_PROBLEMS)
+        lists = {
+            "problems": row_problems(import_, limit=MAX_PROBLEMS),
+            "shared_identifiers": shared_identifiers(import_),
+            "alternates": alternates(import_),
+        }
         if not can_view_pii(import_, actor):
-            problems = [{**row, "value": DOTS if row["value"] else row["value"]} for row in problems]
-    return {**summary(import_), "mapping": _mapping(import_), "problems": problems}
+            lists = {name: [_masked(row) for row in rows] for name, rows in lists.items()}
+    return {**summary(import_), "mapping": _mapping(import_), **lists}
+
+
+def _masked(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "value": DOTS if row["value"] else row["value"]}

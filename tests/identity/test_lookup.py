@@ -98,7 +98,15 @@ def test_the_last_browser_id_stays(by_staff: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["null", "N/A", "test@test.com", "0000000000", "00000000-0000-0000-0000-000000000000", "#BEZUG!", "k. A."],
+    [
+        "null",
+        "N/A",
+        "test@test.com",
+        "0000000000",
+        "00000000-0000-0000-0000-000000000000",
+        "#BEZUG!",
+        "k. A.",
+    ],
 )
 @pytest.mark.parametrize("listed", [[], ["mine"]])
 def test_a_blocked_value_counts_as_absent(value: str, listed: list[str], by_staff: dict[str, Any]) -> None:

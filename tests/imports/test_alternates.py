@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from cdp.actors import Actor
 from imports import apply as applying
+from imports.alternates import alternates as listed_alternates
 from imports.downloads import plan_csv
 from imports.models import Import
 from profiles.editing.additions import promote_alternate
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import Alternate, Profile
+from profiles.models import Alternate, AttributeDefinition, Profile
 from profiles.values.alternates import alternates
 from tests.imports.files import applied, apply, planned, some
 from tests.profile_factory import make_profile
@@ -91,6 +92,41 @@ def test_it_follows_a_merge_its_undo_and_becomes_the_value(by_staff: dict[str, A
     ann.refresh_from_db()
     assert ann.city == "Gdansk"
     assert lost(ann) == [("city", "Lodz", None)]
+
+
+def listed(import_: Import) -> list[tuple[int, int, str, str]]:
+    """(line, line of the person's first row, field, value) as the plan lists them."""
+    keys = ("line", "same_person_as_line", "field", "value")
+    return [tuple(row[key] for key in keys) for row in listed_alternates(import_)]  # type: ignore[misc]
+
+
+def test_every_kind_of_cell_that_loses_is_listed_and_no_other() -> None:
+    AttributeDefinition.objects.create(name="plan", type="text")
+    AttributeDefinition.objects.create(name="hobbies", type="list")
+    AttributeDefinition.objects.create(name="score", type="number")
+    mapping: dict[str, Any] = {
+        "email": "email",
+        "birth": "birth_date",
+        "plan": "attributes.plan",
+        "score": "attributes.score",
+        "hobbies": {"to": "attributes.hobbies", "policy": "append"},
+        "tags": "tags",
+    }
+    text = (
+        "email,birth,plan,score,hobbies,tags\n"
+        "d@x.example,1980-01-02,free,1,a,one\nd@x.example,1980-01-03,pro,2,b,two\nd@x.example,,free,,a,\n"
+    )
+    lost_cells = [
+        (3, 2, "attributes.plan", "pro"),
+        (3, 2, "attributes.score", "2"),
+        (3, 2, "birth_date", "1980-01-03"),
+    ]
+    assert listed(planned(text, mapping=mapping)) == lost_cells
+    tags = planned(text, mapping={**mapping, "tags": {"to": "tags", "policy": "overwrite"}})
+    assert listed(tags) == [(2, 2, "tags", '["one"]'), *lost_cells]
+    make_profile(email="d@x.example", plan="free")
+    assert (3, 2, "attributes.plan", "pro") in listed(planned(text, mapping=mapping))
+    assert listed(planned("email,first_name\ne@x.example,Ann\ne@x.example,Ann\ne@x.example,\n")) == []
 
 
 CELL = st.sampled_from(["", "Ann", "Bob", "Cy"])

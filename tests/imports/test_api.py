@@ -94,6 +94,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
         "same_person_as_line",
         "changes",
         "problem",
+        "warnings",
         "kept_as_alternates",
     ]
     assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
