@@ -8,6 +8,8 @@ punctuation do not count.
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from phonenumbers import region_code_for_country_code
+
 from profiles.identity.empty_words import SPREADSHEET_ERRORS
 from profiles.identity.text import BadValue, fold
 
@@ -87,7 +89,7 @@ _SHORT_DOMAIN = 4  # no@no.com, abc@abc.pl, asdf@asdf.com; kowalski@kowalski.pl 
 _has_digit = re.compile(r"\d").search
 _NO_DIGIT = re.compile(r"\D+")
 _UP, _DOWN = "0123456789" * 2, "9876543210" * 2
-_MIN_PHONE, _MIN_NATIONAL, _MAX_COUNTRY_CODE = 5, 8, 3
+_MIN_PHONE, _MIN_NATIONAL = 5, 7
 
 
 def compile_patterns(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
@@ -190,13 +192,19 @@ def _is_nobodys_phone(key: str) -> bool:
     digits = _NO_DIGIT.sub("", key)
     if not _is_run(digits[-_MIN_PHONE:]) or any(char.isalpha() for char in key):
         return False
-    is_international = key[0] == "+" or digits.startswith("00")
-    digits = digits.removeprefix("00") if is_international else digits
-    if _is_run(digits):
-        return True
-    codes = range(1, 1 + (_MAX_COUNTRY_CODE if is_international else 1))
-    return any(len(digits) - code >= _MIN_NATIONAL and _is_run(digits[code:]) for code in codes)
+    if key[0] != "+" and not digits.startswith("00"):
+        return _is_run(digits) or (digits[0] in "01" and _is_run(digits[1:], _MIN_NATIONAL))
+    digits = digits.removeprefix("00")
+    return _is_run(digits) or _is_run(_without_country_code(digits), _MIN_NATIONAL)
 
 
-def _is_run(digits: str) -> bool:
-    return len(digits) >= _MIN_PHONE and (len(set(digits)) == 1 or digits in _UP or digits in _DOWN)
+def _without_country_code(digits: str) -> str:
+    """No country code begins with another one."""
+    for size in (1, 2, 3):
+        if region_code_for_country_code(int(digits[:size])) != "ZZ":
+            return digits[size:]
+    return digits
+
+
+def _is_run(digits: str, at_least: int = _MIN_PHONE) -> bool:
+    return len(digits) >= at_least and (len(set(digits)) == 1 or digits in _UP or digits in _DOWN)

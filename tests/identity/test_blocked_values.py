@@ -35,9 +35,7 @@ SOMEBODYS = """
 Nemo|5.10.2020|12.34|a/b|AB|testa|ann@example.com|nullmann@example.com|a@example.com|no@web.de|no.olsen@firm.no
 kowalski@kowalski.pl|info@firm.example|d@x.example|test@brown-family.net|norely@x.pl|no@example.com|a@b.pl
 """
-NUMBERS_OF_PEOPLE = (
-    "+48600100200|600 100 200|+1 415 555 2671|+49 30 123456|+48 22 1112233|+447911123456|+48 123 456 780"
-)
+NUMBERS_OF_PEOPLE = "+48600100200|600 100 200|+1 415 555 2671|+49 30 123456|+48 22 1112233|+447911123456|+48 123 456 780|+48601234567|+49 30 1234567|1 415 555 2671"
 
 
 def values(*tables: str) -> list[str]:

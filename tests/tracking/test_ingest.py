@@ -492,3 +492,52 @@ def test_plain_events_cost_the_same_for_one_and_a_hundred(
             call(server, *items[:count])
     with django_assert_num_queries(14):
         call(server, *[{"type": "identify", "anonymousId": f"c{n}", "userId": f"u{n}"} for n in range(100)])
+
+
+# --- A userId of too many people ------------------------------------------------------------------------
+
+
+def shared_user(number: int) -> dict[str, Any]:
+    return {"userId": "u1", "traits": {"email": f"p{number}@shop.example", "firstName": f"First{number}"}}
+
+
+@pytest.mark.parametrize("as_one_call", [False, True])
+def test_a_user_id_with_too_many_addresses_is_held(server: Sender, as_one_call: bool) -> None:
+    items = [{"type": "identify", **shared_user(number)} for number in range(1, 13)]
+    if as_one_call:
+        results = call(server, *items).results
+    else:
+        results = [call(server, item).results[0] for item in items]
+    assert [result.outcome for result in results] == ["applied"] * 4 + ["conflict"] * 8
+    assert results[4].code == "held"
+    assert results[4].message == (
+        "Customer id u1 would merge more people than allowed; it waits under Waiting merges."
+    )
+    owner = holder("customer_id", "u1")
+    assert owner is not None
+    assert (owner.first_name, owner.email) == ("First4", "p4@shop.example")
+    assert sorted(owner.identifiers.filter(type__name="email").values_list("value", flat=True)) == [
+        f"p{number}@shop.example" for number in range(1, 5)
+    ]
+    fifth = holder("email", "p5@shop.example")
+    assert fifth is not None
+    assert (fifth.pk != owner.pk, fifth.first_name) == (True, "First5")
+    held = HeldMerge.objects.order_by("pk").first()
+    assert held is not None
+    assert (held.reason, held.value, held.people, held.other_id) == ("value", "u1", 5, owner.pk)
+    assert HeldMerge.objects.count() == 8
+
+    # The same again changes nobody else, and those who belong to the userId are known by it.
+    assert identify(server, **shared_user(5)).outcome == "conflict"
+    assert identify(server, **shared_user(2)).outcome == "applied"
+    owner.refresh_from_db()
+    assert owner.first_name == "First2"
+    assert track(server, "Bought", userId="u1").profile_id == owner.pk
+    assert HeldMerge.objects.count() == 8
+
+
+def test_the_addresses_of_one_person_are_a_setting(server: Sender, settings: Any) -> None:
+    settings.CDP_BREAKER_PEOPLE = 2
+    assert identify(server, **shared_user(1)).outcome == "applied"
+    assert identify(server, **shared_user(1)).outcome == "applied"
+    assert identify(server, **shared_user(2)).outcome == "conflict"

@@ -165,7 +165,7 @@ def _columns(keys: Iterable[Key]) -> dict[str, list[object]]:
 def profiles_near_new_identifiers(
     items: Iterable[ItemIdentifiers], known: KnownIdentifiers
 ) -> set[CandidateProfile]:
-    """Profiles connected, through items and shared identifiers, with a strong identifier nobody has yet. No query.
+    """Profiles connected, through items and shared identifiers, with a strong identifier somebody else or nobody has. No query.
 
     Only these may be given one identifier more than their type allows, so only their values are to be loaded.
     """
@@ -188,7 +188,9 @@ def profiles_near_new_identifiers(
             for node in (identifier.key, *owners):
                 first = root_of(node) if first is None else first
                 parents[root_of(node)] = first
-        if any(identifier.key not in known.owners for identifier in item.strong):
+        owners_of_strong = [known.owners.get(identifier.key) for identifier in item.strong]
+        strong = {owner.profile if owner else None for owner in owners_of_strong}
+        if None in strong or len(strong) > 1:
             connected_with_new.append(first)
     roots = {root_of(node) for node in connected_with_new}
     return {profile for profile in profiles if root_of(profile) in roots}

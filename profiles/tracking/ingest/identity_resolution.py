@@ -3,7 +3,8 @@
 Items are resolved in their order, in memory. The strongest identifier that resolves names the profile. Weaker
 identifiers that resolve to nobody yet are given to it; one of an anonymous profile merges that profile into it; one
 of another recognized profile merges nobody: a soft value changes owner from this moment on, a hard one is kept for
-contact and becomes a duplicate suggestion.
+contact and becomes a duplicate suggestion. A value that comes with too many e-mail addresses names nobody until
+somebody decides.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from profiles.tracking.ingest.candidates import (
     KnownIdentifiers,
     OwnershipInterval,
 )
-from profiles.tracking.ingest.identifiers import ItemIdentifiers, Key, SentIdentifier
+from profiles.tracking.ingest.identifiers import EMAIL, ItemIdentifiers, Key, SentIdentifier
 from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, Item, ItemProblem
 
 _TOUCH_AFTER = datetime.timedelta(hours=1)
@@ -168,7 +169,9 @@ class _Resolver:
         at = identifiers.item.occurred_at
         for position, identifier in enumerate(identifiers.strong):
             owner = self._owner(identifier)
-            if owner is not None and self._fits(owner.profile.survivor(), identifiers.strong[:position]):
+            if owner is None or self._gathered(owner.profile.survivor(), identifier, identifiers):
+                continue
+            if self._fits(owner.profile.survivor(), identifiers.strong[:position]):
                 self._touch(owner, identifier, at)
                 return Resolution(identifiers, owner.profile, owner.member_id)
         for identifier in self._naming(identifiers.soft):
@@ -206,6 +209,21 @@ class _Resolver:
             self._owner(identifier) is None and self._is_full(profile, identifier) for identifier in stronger
         )
 
+    def _gathered(
+        self, profile: CandidateProfile, identifier: SentIdentifier, identifiers: ItemIdentifiers
+    ) -> int:
+        """How many addresses the owner of this value would have, when so many say that it identifies nobody; else 0."""
+        if identifier.spec.name == EMAIL:
+            return 0
+        for email in identifiers.strong:
+            values = profile.values[email.spec.id]
+            if email.spec.name == EMAIL and email.value not in values:
+                owner = self._owner(email)
+                is_own = owner is not None and owner.profile.survivor() is profile
+                count = len(values) + 1
+                return count if not is_own and count >= settings.CDP_BREAKER_PEOPLE else 0
+        return 0
+
     def _is_full(self, profile: CandidateProfile, identifier: SentIdentifier) -> bool:
         """Whether the profile may not be given this value, having as many of its type as are allowed."""
         limit, values = identifier.spec.row.max_per_profile, profile.values[identifier.spec.id]
@@ -234,6 +252,8 @@ class _Resolver:
         owning = owner.profile.survivor()
         if owning is profile:
             self._touch(owner, identifier, resolution.item.occurred_at)
+        elif count := self._gathered(owning, identifier, resolution.identifiers):
+            self._keep_apart(identifier, resolution, profile, owning, reason="value", profile_count=count)
         elif _may_merge(profile, owning):
             self._merge(profile, owning, identifier, resolution)
         else:
