@@ -9,12 +9,19 @@ from profiles import sql
 from profiles.duplicates.finding import invariants as duplicate_invariants
 from profiles.models import Receipt
 
-_ROOT_FIX = "Undo the merge on the merge history page; if that is refused, restore the rows from a backup."
+_ROOT_FIX = (
+    "Run manage.py doctor --fix, which points every profile where its active merges say. Merges in a circle have no"
+    " such place: undo one of them on the merge history page."
+)
 _JOURNAL_FIX = (
     "Something wrote to the tables by hand. Restore the rows from a backup, or merge and undo again."
 )
 _TRACKED_FIX = "Something wrote to the tables by hand. Put these rows right, or restore them from a backup."
 _MENDABLE = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
+_INTERVAL_FIX = (
+    "Run manage.py doctor --fix: the time a browser was somebody's then ends where the next one's begins, and no event"
+    " moves."
+)
 _MAIN = (
     "SELECT p.canonical_id FROM profiles_identifier i"
     " JOIN profiles_identifiertype t ON t.id = i.type_id AND t.is_main AND t.is_unique AND t.strength = 'hard'"
@@ -74,7 +81,7 @@ INVARIANTS = (
         "identifiers of deleted and erased people identify nobody",
         f"SELECT i.id FROM profiles_identifier i {sql.join_root('i.profile_id')}"
         " WHERE i.resolves AND root.status IN ('deleted', 'erased', 'anonymized')",
-        "Restore the person and delete them again.",
+        _MENDABLE,
     ),
     Invariant(
         "contact-only identifiers identify nobody",
@@ -113,14 +120,14 @@ INVARIANTS = (
         " AND coalesce(a.started_at, '-infinity') < coalesce(b.ended_at, 'infinity')"
         " AND coalesce(b.started_at, '-infinity') < coalesce(a.ended_at, 'infinity')"
         " AND a.started_at IS DISTINCT FROM a.ended_at AND b.started_at IS DISTINCT FROM b.ended_at",
-        _TRACKED_FIX,
+        _INTERVAL_FIX,
     ),
     Invariant(
         "the time a shared browser belonged to somebody ends after it began, and one time at most is open",
         "SELECT id FROM profiles_linkinterval WHERE ended_at < started_at UNION"
         " SELECT max(id) FROM profiles_linkinterval WHERE ended_at IS NULL"
         " GROUP BY type_id, value HAVING count(*) > 1",
-        _TRACKED_FIX,
+        _INTERVAL_FIX,
     ),
     Invariant(
         "shared browsers and carts belong to people who were not erased",
@@ -128,13 +135,13 @@ INVARIANTS = (
         " WHERE root.status IN ('erased', 'anonymized')"
         " AND (EXISTS (SELECT FROM profiles_linkinterval l WHERE l.profile_id = p.id)"
         " OR EXISTS (SELECT FROM profiles_cart c WHERE c.profile_id = p.id))",
-        "Erase the person again.",
+        _MENDABLE,
     ),
     Invariant(
         "open carts gave way to no other, and none to itself",
         "SELECT id FROM profiles_cart WHERE superseded_by_id = id"
         " OR (state = 'open' AND superseded_by_id IS NOT NULL)",
-        _TRACKED_FIX,
+        _MENDABLE,
     ),
     Invariant(
         "every event has a name and a source",
@@ -158,8 +165,49 @@ INVARIANTS = (
 )
 
 
+# The times of each soft value, in order. Two that began at the beginning of time cannot both have.
+_TIMES = """
+    WITH times AS (
+        SELECT id, started_at, lead(started_at) OVER value AS next_at, lead(id) OVER value AS next_id
+        FROM profiles_linkinterval
+        WINDOW value AS (PARTITION BY type_id, value ORDER BY started_at NULLS FIRST, ended_at NULLS LAST, id)
+    )
+"""
+_ACTIVE = "(SELECT loser_id, winner_id FROM profiles_merge WHERE undone_at IS NULL)"
 # Derived facts, derived again; each sets only rows that are wrong.
 _MENDING = (
+    # Where a profile points is what its active merges say; of a circle they say nothing.
+    f"""
+    WITH RECURSIVE up (id, root_id) AS (
+        SELECT loser_id, winner_id FROM {_ACTIVE} m
+        UNION SELECT up.id, m.winner_id FROM up JOIN {_ACTIVE} m ON m.loser_id = up.root_id
+    )
+    UPDATE profiles_profile p SET canonical_id = up.root_id,
+        status = CASE p.status WHEN 'live' THEN 'merged' ELSE p.status END
+    FROM up WHERE up.id = p.id AND up.root_id NOT IN (SELECT loser_id FROM {_ACTIVE} m)
+        AND (p.canonical_id <> up.root_id OR p.status = 'live')
+    """,
+    f"""
+    UPDATE profiles_profile SET canonical_id = id, status = CASE status WHEN 'merged' THEN 'live' ELSE status END
+    WHERE (canonical_id <> id OR status = 'merged') AND id NOT IN (SELECT loser_id FROM {_ACTIVE} m)
+    """,
+    "UPDATE profiles_identifier i SET resolves = false"
+    " FROM profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+    " WHERE p.id = i.profile_id AND i.resolves AND root.status IN ('deleted', 'erased', 'anonymized')",
+    f"{_TIMES} DELETE FROM profiles_linkinterval WHERE id IN"
+    " (SELECT id FROM times WHERE started_at IS NULL AND next_at IS NULL AND next_id IS NOT NULL)",
+    f"{_TIMES} UPDATE profiles_linkinterval l SET ended_at = greatest(l.started_at, least(l.ended_at, times.next_at))"
+    " FROM times WHERE times.id = l.id"
+    " AND l.ended_at IS DISTINCT FROM greatest(l.started_at, least(l.ended_at, times.next_at))"
+    " AND (l.ended_at < l.started_at OR times.next_at < coalesce(l.ended_at, 'infinity'))",
+    "UPDATE profiles_cart SET state = CASE WHEN state = 'ordered' THEN state WHEN superseded_by_id = id THEN 'open'"
+    " ELSE 'superseded' END, superseded_by_id = nullif(superseded_by_id, id)"
+    " WHERE superseded_by_id = id OR (state = 'open' AND superseded_by_id IS NOT NULL)",
+    *(
+        f"DELETE FROM {table} t USING profiles_profile p JOIN profiles_profile root ON root.id = p.canonical_id"
+        " WHERE p.id = t.profile_id AND root.status IN ('erased', 'anonymized')"
+        for table in ("profiles_linkinterval", "profiles_cart")
+    ),
     "UPDATE profiles_identifier i SET resolves = false FROM profiles_identifiertype t"
     " WHERE t.id = i.type_id AND i.resolves AND NOT t.is_unique",
     "UPDATE profiles_identifier SET resolves = false WHERE resolves AND is_pending",

@@ -200,6 +200,85 @@ def test_what_tracking_keeps_is_looked_at(three: list[Profile]) -> None:
     assert noticed("every receipt has an outcome there is")
 
 
+SPANS = [
+    [(None, 2), (1, None)],
+    [(None, 1), (1, 5), (3, None)],
+    [(None, None), (2, 4), (3, 6)],
+    [(None, 1), (None, 3), (2, None)],
+    [(1, 4), (1, 2), (1, None)],
+    [(None, 5), (5, 3), (5, None)],
+    [(4, 1), (2, 6)],
+    [(1, 9), (2, 3), (4, 5), (6, None)],
+]
+
+
+@pytest.mark.parametrize("spans", SPANS)
+def test_times_of_a_browser_are_put_in_order(spans: list[tuple[int | None, int | None]]) -> None:
+    """The next one's begin ends the one before; who has it now keeps it."""
+    ann, kind, noon = make_profile(), IdentifierType.objects.get(name="anonymous_id"), timezone.now()
+
+    def moment(hour: int | None) -> Any:
+        return None if hour is None else noon + timedelta(hours=hour)
+
+    for start, end in spans:
+        LinkInterval.objects.create(
+            type=kind, value="b1", profile=ann, started_at=moment(start), ended_at=moment(end)
+        )
+    others = [(None, moment(1)), (moment(1), moment(1)), (moment(1), None)]
+    for start, end in others:
+        LinkInterval.objects.create(type=kind, value="b2", profile=ann, started_at=start, ended_at=end)
+    current = LinkInterval.objects.filter(value="b1", ended_at=None).first()
+    assert names()
+    assert names() <= {
+        "a shared browser belonged to one person at a time",
+        "the time a shared browser belonged to somebody ends after it began, and one time at most is open",
+    }
+    assert repair() > 0
+    assert (names(), repair()) == (set(), 0)
+    rows = LinkInterval.objects.filter(value="b2").order_by("pk").values_list("started_at", "ended_at")
+    assert list(rows) == others
+    if current is not None and current.started_at is not None:
+        assert LinkInterval.objects.get(value="b1", ended_at=None) == current
+
+
+def test_every_finding_that_can_be_derived_is_put_right(three: list[Profile]) -> None:
+    root, middle, leaf = (person.pk for person in three)
+    breaking: list[dict[str, Any]] = [
+        {"pk": leaf, "canonical_id": middle},
+        {"pk": leaf, "canonical_id": leaf, "status": "live"},
+        {"pk": middle, "canonical_id": leaf},
+        {"pk": root, "is_recognized": False},
+    ]
+    before = list(Profile.objects.order_by("pk").values_list("pk", "canonical_id", "status", "is_recognized"))
+    for columns in breaking:
+        Profile.objects.filter(pk=columns.pop("pk")).update(**columns)
+        assert names()
+        assert repair() > 0
+        assert names() == set()
+        after = Profile.objects.order_by("pk").values_list("pk", "canonical_id", "status", "is_recognized")
+        assert list(after) == before
+    # A merge whose row is gone is none.
+    Merge.objects.filter(loser_id=leaf).delete()
+    assert repair() > 0
+    assert names() == set()
+    assert Profile.objects.get(pk=leaf).status == "live"
+    # Somebody deleted has no identifiers; a cart gives way to another, not to itself.
+    Profile.objects.filter(pk=leaf).update(status="deleted")
+    source, noon = builtin_source("web"), timezone.now()
+    for name in ("c1", "c2"):
+        Cart.objects.create(profile_id=root, source=source, cart_id=name, started_at=noon, last_event_at=noon)
+    one, two = Cart.objects.order_by("pk")
+    Cart.objects.filter(pk=one.pk).update(superseded_by=two)
+    Cart.objects.filter(pk=two.pk).update(superseded_by=two)
+    assert len(names()) == 2
+    assert repair() > 0
+    assert names() == set()
+    assert list(Cart.objects.order_by("pk").values_list("state", "superseded_by")) == [
+        ("superseded", two.pk),
+        ("open", None),
+    ]
+
+
 @pytest.mark.usefixtures("three")
 def test_rows_of_small_tables_are_there_for_those_that_name_them() -> None:
     """High-volume tables have no foreign key to them."""
