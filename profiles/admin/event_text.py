@@ -71,6 +71,7 @@ def describe_event(event: Event, *, can_view_pii: bool) -> EventText:
         facts=[
             *_times(event, envelope),
             *_ids(envelope, can_view_pii),
+            *_rest(event, envelope, can_view_pii),
             *_surroundings(event, context),
             *facts_of(properties),
             *_more_context(context),
@@ -89,14 +90,14 @@ def _track(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii
 
 def _page(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
     page = event.context.get("page") if isinstance(event.context.get("page"), dict) else {}
-    names = [properties.get("title"), properties.get("name"), page.get("title"), page.get("path")]
+    names = [event.page_name, properties.get("title"), page.get("title"), page.get("path")]
     name = next((str(text) for text in names if isinstance(text, str) and text), "a page")
     return "Viewed", name if can_view_pii else mask_text(name), ""
 
 
 def _screen(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
-    name = properties.get("name") if isinstance(properties.get("name"), str) else ""
-    return "Opened", name or "a screen", ""
+    name = event.page_name or "a screen"
+    return "Opened", name if can_view_pii else mask_text(name), ""
 
 
 def _identify(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
@@ -226,6 +227,17 @@ def _ids(envelope: dict[str, Any], can_view_pii: bool) -> Iterator[tuple[str, st
     for name, label in _ID_LABELS.items():
         if value := envelope.get(name):
             yield label, str(value) if can_view_pii else mask_identifier(name, str(value))
+
+
+def _rest(event: Event, envelope: dict[str, Any], can_view_pii: bool) -> Iterator[tuple[str, str]]:
+    """What the kind of call has no place for, as it was sent."""
+    if channel := envelope.get("channel"):
+        yield "Channel", str(channel)
+    if event.kind in (Event.Kind.PAGE, Event.Kind.SCREEN) and (category := event.category):
+        yield "Category", category
+    # Which of an SDK's own integrations were to get the call says nothing about the person.
+    rest = {key: value for key, value in (envelope.get("rest") or {}).items() if key != "integrations"}
+    yield from facts_of(rest if can_view_pii else mask_json(rest), prefix="Sent beside: ")
 
 
 def _surroundings(event: Event, context: dict[str, Any]) -> Iterator[tuple[str, str]]:

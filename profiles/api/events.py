@@ -80,7 +80,7 @@ class EventList(PersonalDataView):
 
     def _of_message(self, events: Any, message_id: str, *, by_source: bool) -> Any:
         """By the unique index, which begins with the source: all of them are named when none is."""
-        events = events.filter(message_id=message_uuid(message_id[:255]))
+        events = events.filter(message_id=message_uuid(message_id))
         if by_source:
             return events
         return events.filter(source_id__in=list(Source.objects.values_list("pk", flat=True)))

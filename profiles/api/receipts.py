@@ -235,7 +235,11 @@ class ReceiptReplay(ReceiptApi):
 
     def _corrected(self) -> Any:
         sent = self.sent
-        is_item = isinstance(sent, dict) and "payload" not in sent and not FIELDS.isdisjoint(sent)
+        is_item = (
+            isinstance(sent, dict)
+            and "payload" not in sent
+            and any(not names.isdisjoint(sent) for names in FIELDS.values())
+        )
         return sent if is_item else self.body(ReplayBody).get("payload")
 
 

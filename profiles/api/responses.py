@@ -45,13 +45,19 @@ class Presenter:
         return data
 
     def event(self, event: Event) -> dict[str, Any]:
-        properties, context = event.properties, event.context
+        properties, context, name = event.properties, event.context, event.page_name
+        envelope = event.envelope or {}
+        ids = {key: envelope.get(key) for key in ("group_id", "previous_id")}
         if not self.can_view_pii:
             properties, context = masking.mask_json(properties), masking.mask_json(context)
+            name, ids = masking.mask_text(name), _masked_ids(ids)
         return {
             "id": event.pk,
-            "name": event.name.name,
+            "name": name or event.name.name,
             "kind": event.kind,
+            "category": event.category or None,
+            "channel": envelope.get("channel"),
+            **ids,
             "profile_id": event.profile_id,
             "occurred_at": iso(event.occurred_at),
             "received_at": iso(event.received_at),
@@ -66,7 +72,7 @@ class Presenter:
         envelope = event.envelope or {}
         ids = {name: envelope.get(name) for name in ("user_id", "anonymous_id")}
         if not self.can_view_pii:
-            ids = {name: value and masking.mask_identifier(name, str(value)) for name, value in ids.items()}
+            ids = _masked_ids(ids)
         return {
             **self.event(event),
             **ids,
@@ -167,6 +173,10 @@ class Presenter:
         if self.can_view_pii or name == field:
             return self.value(field, value)
         return [masking.mask_identifier(name, item) for item in value or []]
+
+
+def _masked_ids(ids: dict[str, Any]) -> dict[str, Any]:
+    return {name: value and masking.mask_identifier(name, str(value)) for name, value in ids.items()}
 
 
 def who(row: Any) -> str | None:

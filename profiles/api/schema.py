@@ -127,8 +127,14 @@ class RestoredProfile(Profile):
 
 class Event(Doc):
     id = serializers.IntegerField()
-    name = serializers.CharField()
+    name = serializers.CharField(
+        help_text="Of an event its own, of a page or screen what it is called, of others their kind."
+    )
     kind = serializers.CharField()
+    category = serializers.CharField(allow_null=True, help_text="Of a page or screen, where one was sent.")
+    channel = serializers.CharField(allow_null=True, help_text="server, mobile … as the SDK says.")
+    group_id = serializers.CharField(allow_null=True)
+    previous_id = serializers.CharField(allow_null=True, help_text="Of an alias call: the id before.")
     profile_id = serializers.IntegerField(help_text="The member it arrived at.")
     occurred_at = serializers.DateTimeField()
     received_at = serializers.DateTimeField()
@@ -155,6 +161,9 @@ class TimelineItem(Doc):
     profile_id = serializers.IntegerField()
     name = serializers.CharField(required=False, help_text="An event's name.")
     event_kind = serializers.CharField(required=False, help_text="Of an event: track, page, identify …")
+    category = serializers.CharField(required=False, allow_null=True)
+    group_id = serializers.CharField(required=False, allow_null=True)
+    previous_id = serializers.CharField(required=False, allow_null=True)
     occurred_at = serializers.DateTimeField(required=False)
     received_at = serializers.DateTimeField(required=False)
     message_id = serializers.UUIDField(required=False)
@@ -172,7 +181,9 @@ class TimelineItem(Doc):
     line = serializers.IntegerField(required=False, allow_null=True, help_text="The row of an import.")
     text = serializers.CharField(required=False)
     created_at = serializers.DateTimeField(required=False, help_text="Of a note.")
-    channel = serializers.CharField(required=False, help_text="Of a message.")
+    channel = serializers.CharField(
+        required=False, allow_null=True, help_text="Of a message; of an event as the SDK says."
+    )
     purpose = serializers.CharField(required=False, help_text="Of a message.")
     subject = serializers.CharField(required=False, help_text="Of a message.")
 

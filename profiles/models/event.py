@@ -43,8 +43,10 @@ class Event(models.Model):
 
     Calls that are not events (identify, group, alias …) are kept as well, traits as ``properties``: one table
     keeps what was sent, drops what is sent twice, and puts it all on the timeline.
-    ``envelope`` is the rest of the call as it was sent: ``message_id`` when it was not a UUID in its usual
-    spelling, ``user_id``, ``anonymous_id``, ``sent_at``, ``timestamp``, ``marks`` (late, future, skewed) …
+    ``name`` is a track call's own and the kind of all others; what a page or screen is called is among its
+    ``properties``. ``envelope`` is the rest of the call as it was sent: ``message_id`` when it was not a UUID in
+    its usual spelling, ``user_id``, ``anonymous_id``, ``previous_id``, ``group_id``, ``channel``, ``sent_at``,
+    ``timestamp``, ``marks`` (late, future, skewed, retry) …
     """
 
     class Kind(models.TextChoices):
@@ -87,6 +89,24 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return self.name.name
+
+    @property
+    def page_name(self) -> str:
+        """What a page or a screen is called; empty for others and for those without a name."""
+        return self._given("name") if self.kind in (self.Kind.PAGE, self.Kind.SCREEN) else ""
+
+    @property
+    def category(self) -> str:
+        return self._given("category")
+
+    def _given(self, key: str) -> str:
+        """A text of the call itself, else of its properties."""
+        envelope = self.envelope or {}
+        for part in (envelope, self.properties, envelope.get("rest")):
+            value = part.get(key) if isinstance(part, dict) else None
+            if isinstance(value, str) and value:
+                return value
+        return ""
 
 
 class EventSchema(models.Model):

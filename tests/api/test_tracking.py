@@ -57,9 +57,13 @@ def test_an_event_as_it_was_sent(api: Caller, by_staff: dict[str, Any]) -> None:
         "message_id": "node-1",
         "kind": "track",
         "name": "Added to Cart",
+        "category": None,
+        "channel": None,
         "profile_id": ann.pk,
         "user_id": None,
         "anonymous_id": "b-1",
+        "group_id": None,
+        "previous_id": None,
         "properties": {"sku": "S"},
         "context": {"ip": "203.0.113.7"},
         "source": "Shop",
@@ -73,6 +77,33 @@ def test_an_event_as_it_was_sent(api: Caller, by_staff: dict[str, Any]) -> None:
     )
     newest = api.get("events/?page_size=1").data["results"][0]
     assert (newest["kind"], newest["message_id"], newest["user_id"]) == ("identify", given, "C-1")
+
+
+def test_pages_and_what_is_sent_beside(api: Caller, by_staff: dict[str, Any]) -> None:
+    source = make_source(name="Shop")
+    for item in (
+        {"type": "page", "name": "Pricing", "category": "Shop", "channel": "web"},
+        {"type": "screen", "properties": {"name": "Home"}},
+        {"type": "page"},
+        {"type": "track", "event": "Looked", "groupId": 7, "category": "Shop", "traits": {"plan": "pro"}},
+        {"type": "alias", "previousId": "b-0"},
+    ):
+        send(source, {"userId": "C-1", **item})
+    rows = api.get("events/").data["results"][::-1]
+    given = [(row["kind"], row["name"], row["category"], row["channel"], row["group_id"]) for row in rows]
+    assert given == [
+        ("page", "Pricing", "Shop", "web", None),
+        ("screen", "Home", None, None, None),
+        ("page", "page", None, None, None),
+        ("track", "Looked", "Shop", None, "7"),
+        ("alias", "alias", None, None, None),
+    ]
+    assert rows[-1]["previous_id"] == "b-0"
+    ref = f"profiles/{rows[0]['profile_id']}"
+    assert api.get(f"{ref}/events/").data["results"][-1]["name"] == "Pricing"
+    assert api.get(f"{ref}/timeline/?name=page").data["results"][-1]["name"] == "Pricing"
+    exported = b"".join(api.get(f"{ref}/gdpr-export/")).decode()
+    assert all(text in exported for text in ("Pricing", "plan", "channel", "group_id"))
 
 
 def test_events_by_each_filter(api: Caller) -> None:

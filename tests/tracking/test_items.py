@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.tracking.parse.item_types import KINDS, Item, RefusedItem
-from profiles.tracking.parse.items import message_uuid, read_item
+from profiles.tracking.parse.items import column_text, message_uuid, read_item
 
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=datetime.UTC)
 UUID = "0190a3c4-7f1e-7c52-9b1a-1f2e3d4c5b6a"
@@ -50,7 +50,7 @@ def test_a_track_call() -> None:
         context={"userAgent": "Firefox", "userHash": "abc"},
         occurred_at=NOW - datetime.timedelta(hours=1),
         received_at=NOW,
-        envelope={"user_id": "42", "anonymous_id": "b-1"},
+        envelope={"user_id": "42", "anonymous_id": "b-1", "channel": "server"},
         raw=raw,
     )
 
@@ -74,8 +74,8 @@ def refusals() -> list[tuple[Any, str, str]]:
         (track(event=" "), "missing_event_name", "A track call needs the event's name in “event”."),
         (track(event={"a": 1}), "missing_event_name", "A track call needs the event's name in “event”."),
         (track(event=long), "name_too_long", "The event's name has 256 characters; the limit is 255."),
-        (track(messageId=7), "bad_message_id", "The messageId is not a text."),
-        (track(messageId=long), "bad_message_id", "The messageId has 256 characters; the limit is 255."),
+        (track(messageId=["a"]), "bad_message_id", "The messageId is neither a text nor a number."),
+        (track(messageId=True), "bad_message_id", "The messageId is neither a text nor a number."),
         (track(userId=long), "id_too_long", "The userId has 256 characters; the limit is 255."),
         (track(userId={"id": 1}), "bad_id", "The userId is neither a text nor a number."),
         (track(userId=True), "bad_id", "The userId is neither a text nor a number."),
@@ -163,6 +163,34 @@ def test_message_ids() -> None:
     assert read(track(messageId="")).message_id != made.message_id
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x" * 300 + "a", "x" * 300 + "b"),
+        ("x" * 255, "x" * 256),
+        ("é" * 400, "é" * 401),
+        (7, 8),
+        (2**63, 2**63 + 1),
+        (0, "00"),
+    ],
+)
+def test_message_ids_are_compared_whole(one: Any, other: Any) -> None:
+    first, second = read(track(messageId=one)), read(track(messageId=other))
+    assert first.message_id != second.message_id
+    assert first.message_id == read(track(messageId=one)).message_id
+    assert (first.message_text, first.envelope["message_id"]) == (str(one), str(one))
+    # What the column of receipts has leads to the same event.
+    kept = column_text(first.message_text)
+    assert len(kept) <= 255
+    assert message_uuid(kept) == first.message_id
+    assert kept != column_text(second.message_text)
+
+
+def test_a_whole_number_is_the_message_id_it_is_as_text() -> None:
+    assert read(track(messageId=12)).message_id == read(track(messageId="12")).message_id
+    assert read(track(messageId=12.0)).message_text == "12"
+
+
 def test_a_batch_says_what_its_items_do_not() -> None:
     item = read(
         track(context={"ip": "1.1.1.1"}, timestamp="2024-05-01T10:00:00Z"),
@@ -223,6 +251,62 @@ def test_pages_consents_and_aliases() -> None:
     alias = read({"type": "alias", "previousId": "b", "userId": "1"})
     assert (alias.previous_id, alias.user_id) == ("b", "1")
     assert alias.envelope["previous_id"] == "b"
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+def test_what_a_page_or_screen_is_called_is_among_its_properties(kind: str) -> None:
+    item = read({"type": kind, "anonymousId": "b", "name": "Pricing", "category": "Shop"})
+    assert (item.name, item.properties) == ("Pricing", {"name": "Pricing", "category": "Shop"})
+    # The SDK's own property wins; the other is kept as well.
+    both = {"name": "pricing-page", "category": "shop", "url": "/"}
+    item = read({"type": kind, "anonymousId": "b", "name": "Pricing", "category": "Shop", "properties": both})
+    assert (item.name, item.properties) == ("Pricing", both)
+    assert item.envelope == {"anonymous_id": "b", "name": "Pricing", "category": "Shop"}
+
+
+_BESIDE: dict[str, Any] = {
+    "channel": "mobile",
+    "groupId": 7,
+    "traits": {"plan": "pro"},
+    "category": "Shop",
+    "name": "Home",
+    "previousId": "old",
+    "properties": {"a": 1},
+    "purpose": "newsletter",
+    "state": "granted",
+    "wording": "v1",
+    "event": "Looked",
+    "anything": [1],
+}
+_WHOLE: dict[str, dict[str, Any]] = {
+    "track": {"event": "Looked"},
+    "page": {},
+    "screen": {},
+    "identify": {},
+    "update": {},
+    "group": {"groupId": 7},
+    "alias": {"previousId": "old"},
+    "consent": {"channel": "email", "purpose": "newsletter", "state": "granted"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_an_item_is_lost(kind: str) -> None:
+    """Whatever else a kind of call is sent with is found again on its event."""
+    item = read({"type": kind, "userId": "42", **_BESIDE, **_WHOLE[kind]})
+    assert isinstance(item, Item)
+    envelope = dict(item.envelope or {})
+    kept = {**envelope.pop("rest", {}), **envelope}
+    if kind == "track":
+        kept["event"] = item.name
+    if kind != "consent":  # whose properties are the words of the consent
+        own = "traits" if kind in ("identify", "update", "group") else "properties"
+        kept[own] = {name: item.properties[name] for name in _BESIDE[own]}
+    kept = {**item.properties, **kept}
+    for name, value in {**_BESIDE, **_WHOLE[kind]}.items():
+        column = {"groupId": "group_id", "previousId": "previous_id"}.get(name, name)
+        if (kind, name) != ("consent", "properties"):
+            assert kept.get(column, kept.get(name)) in (value, str(value)), (name, kept)
 
 
 def test_names_nobody_knows_stay_in_the_envelope() -> None:

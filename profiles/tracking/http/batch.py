@@ -11,7 +11,7 @@ import orjson
 from profiles.tracking.http.responses import RequestRefused
 from profiles.tracking.parse import sanitize
 from profiles.tracking.parse.item_types import ItemProblem, RefusedItem
-from profiles.tracking.parse.items import read_item
+from profiles.tracking.parse.items import message_text_of, read_item
 from profiles.tracking.parse.truncate import truncate
 
 if TYPE_CHECKING:
@@ -171,9 +171,10 @@ def _problem(pointer: str, code: str, message: str) -> ItemProblem:
 def _refused(raw: Any, index: int, batch: RequestBatch, code: str, message: str) -> RefusedItem:
     """Without the item itself, which is what is too much of it."""
     item = raw if isinstance(raw, dict) else {}
-    kind, name, message_id = (_short(item.get(part)) for part in ("type", "event", "messageId"))
+    kind, name = (_short(item.get(part)) for part in ("type", "event"))
     kind = _kind_of(raw, batch) or kind
-    return RefusedItem(index, code, message, None, kind[:20], name, message_id)
+    message_id = message_text_of(item.get("messageId"))
+    return RefusedItem(index, code, message, None, kind[:20], name, str(sanitize.clean(message_id)))
 
 
 def _short(value: Any) -> str:

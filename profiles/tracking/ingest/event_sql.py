@@ -11,7 +11,9 @@ from django.db import transaction
 
 from cdp.sql import Answer, ask, run
 from cdp.ttl_cache import Recent
+from profiles.tracking.ingest.identifiers import SentIdentifier
 from profiles.tracking.parse.item_types import BatchEntry, Item, ItemResult
+from profiles.tracking.parse.items import column_text
 
 
 class Collision(Exception):
@@ -49,15 +51,35 @@ def stored_messages(source_id: int, items: Iterable[Item]) -> Answer[set[Any]]:
 
 def waiting_messages(source_id: int, texts: Iterable[str]) -> set[str]:
     """Which of these refused messages are in the inbox already. One query."""
-    wanted = sorted({text for text in texts if text})
+    wanted = {column_text(text): text for text in texts if text}
     if not wanted:
         return set()
     rows = run(
         "SELECT message_id FROM profiles_receipt WHERE source_id = %s AND message_id = ANY(%b::text[])"
         " AND outcome <> 'applied' AND payload IS NOT NULL",
-        [source_id, wanted],
+        [source_id, sorted(wanted)],
     )
-    return {text for (text,) in rows}
+    return {wanted[text] for (text,) in rows}
+
+
+_SEEN_AFTER = """
+    SELECT EXISTS (
+        SELECT FROM profiles_event e
+        WHERE e.profile_id IN (SELECT id FROM profiles_profile WHERE canonical_id = %s) AND e.occurred_at > %s
+            AND (e.envelope ->> 'anonymous_id' = ANY(%b::text[]) OR e.context -> 'externalIds' @> ANY(%b::jsonb[]))
+    )
+"""
+
+
+def soft_value_seen_after(root_id: int, identifier: SentIdentifier, at: datetime.datetime) -> bool:
+    """Whether a profile has an event with this soft value that happened later. One query.
+
+    The identifier's own row says so to the hour only: a row for every call would cost more than the event.
+    """
+    values = sorted({identifier.value, identifier.raw})
+    external = [as_json([{"type": identifier.spec.name, "id": value}]) for value in values]
+    ((seen,),) = run(_SEEN_AFTER, [root_id, at, values, external])
+    return bool(seen)
 
 
 def event_name(item: Item) -> str:
@@ -162,7 +184,7 @@ def insert_receipts(
             "replay_of": replay_of,
             "kind": [entry.kind[:20] for entry, _, _ in rows],
             "name": [entry.name[:255] for entry, _, _ in rows],
-            "message_id": [result.message_id[:255] for _, result, _ in rows],
+            "message_id": [column_text(result.message_id) for _, result, _ in rows],
             "outcome": [result.outcome for _, result, _ in rows],
             "code": [result.code for _, result, _ in rows],
             "message": [result.message for _, result, _ in rows],

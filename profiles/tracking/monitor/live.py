@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
-from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.parse.items import column_text, message_uuid
 from profiles.tracking.rejected.receipts import describe_receipt
 
 PAGE = 50
@@ -152,7 +152,7 @@ def _not_applied(
 
 def _message_texts(event: Event) -> list[str]:
     sent_id = (event.envelope or {}).get("message_id")
-    return [str(sent_id)] if sent_id else [str(event.message_id)]
+    return [column_text(str(sent_id))] if sent_id else [str(event.message_id)]
 
 
 def _calls(receipts: list[Receipt], source_id: int, known: Sequence[Event] = ()) -> list[RecordedCall]:

@@ -54,6 +54,11 @@ class Item:
     problems: tuple[ItemProblem, ...] = ()
 
     @property
+    def is_retry(self) -> bool:
+        """Whether the SDK says that it sends this item again."""
+        return "retry" in ((self.envelope or {}).get("marks") or ())
+
+    @property
     def traits(self) -> dict[str, Any]:
         """What the call gives as the profile's attributes: only identify and update do (``context.traits`` does not)."""
         return self.properties if self.kind in ("identify", "update") else {}

@@ -7,6 +7,7 @@ out, with a problem, and the item goes on.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 import uuid
 from typing import Any
@@ -22,12 +23,24 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
 _STATES = ("granted", "withdrawn")
-# Read into fields of the Item, or given by the call as a whole; the rest of an item goes into its envelope.
-FIELDS = frozenset(
-    "type event name category userId anonymousId previousId groupId messageId properties traits context"
-    " timestamp originalTimestamp sentAt receivedAt channel purpose state wording proof writeKey _metadata"
+# Read into fields of the Item, or given by the call as a whole. Everything else goes into the item's envelope.
+_COMMON = frozenset(
+    "type userId anonymousId messageId context timestamp originalTimestamp sentAt receivedAt writeKey _metadata"
     " version".split()
 )
+FIELDS = {
+    kind: _COMMON | set(names.split())
+    for kind, names in {
+        "track": "event properties",
+        "page": "name category properties",
+        "screen": "name category properties",
+        "identify": "traits",
+        "update": "traits",
+        "group": "groupId traits",
+        "alias": "previousId properties",
+        "consent": "properties channel purpose state wording proof",
+    }.items()
+}
 _NOTHING: tuple[Any, ...] = (None, "", {}, [])
 
 
@@ -41,7 +54,22 @@ def message_uuid(text: str) -> uuid.UUID:
     """What a message id is kept as: a canonical UUID as itself, any other text as a UUID made from it."""
     if _CANONICAL.fullmatch(text):
         return uuid.UUID(int=int(text.replace("-", ""), 16))
-    return uuid.uuid5(NAMESPACE, text)
+    return uuid.uuid5(NAMESPACE, column_text(text))
+
+
+def column_text(message_text: str) -> str:
+    """A message id as its column has it: a long one is its beginning with a hash of the whole."""
+    if len(message_text) <= MAX_TEXT:
+        return message_text
+    digest = hashlib.sha256(message_text.encode(errors="surrogatepass")).hexdigest()
+    return f"{message_text[: MAX_TEXT - len(digest) - 1]}…{digest}"
+
+
+def message_text_of(raw: Any) -> str:
+    """A messageId as text, a number too; empty when it is neither."""
+    if isinstance(raw, str):
+        return raw
+    return (_number(raw) or "") if type(raw) in (int, float) else ""
 
 
 def read_item(
@@ -57,12 +85,11 @@ def read_item(
 
     ``kind`` is the path's; without it the item's ``type``. ``sent_at`` and ``context`` are the batch's: the
     item's own win, context name by name. ``received_at`` is when the call arrived (for a replay, the first
-    time). Refusal codes: not_an_object, unknown_type, bad_message_id, bad_id, id_too_long, missing_event_name,
+    time). A messageId has any length; other ids have at most 255 characters. Refusal codes: not_an_object, unknown_type, bad_message_id, bad_id, id_too_long, missing_event_name,
     name_too_long, missing_identifier, missing_group_id, bad_consent.
     """
     if not isinstance(raw, dict):
         return RefusedItem(index, "not_an_object", "This item is not a JSON object.", raw)
-    text = ""
     name = ""
     item_kind = kind
     try:
@@ -84,7 +111,7 @@ def read_item(
             raw,
             kind=item_kind or problem_text(raw.get("type"), 20),
             name=name or problem_text(raw.get("event"), MAX_TEXT),
-            message_text=text or problem_text(raw.get("messageId"), MAX_TEXT),
+            message_text=message_text_of(raw.get("messageId")),
             problems=(problem,) if refusal.pointer else (),
         )
 
@@ -147,7 +174,7 @@ def _read(
         context=merged_context,
         occurred_at=moment.at,
         received_at=received_at,
-        envelope=_envelope(raw, text, message_id, ids, timestamp, sent, moment),
+        envelope=_envelope(raw, kind, name, text, message_id, ids, timestamp, sent, moment),
         raw=raw,
         problems=tuple(problems),
     )
@@ -170,15 +197,15 @@ def _kind(raw: dict[str, Any], kind: str | None) -> str:
 
 
 def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
+    """Compared whole, however long; a whole number is one, too."""
     if raw is None or raw == "":
         made = uuid.uuid4()
         return str(made), made
-    if not isinstance(raw, str):
-        raise _ItemRefused("bad_message_id", "The messageId is not a text.", "/messageId", raw)
-    if len(raw) > MAX_TEXT:
-        message = f"The messageId has {len(raw):,} characters; the limit is {MAX_TEXT}."
+    text = message_text_of(raw)
+    if not text:
+        message = "The messageId is neither a text nor a number."
         raise _ItemRefused("bad_message_id", message, "/messageId", raw)
-    return raw, message_uuid(raw)
+    return text, message_uuid(text)
 
 
 def _name(raw: dict[str, Any], kind: str) -> str:
@@ -291,10 +318,11 @@ def _properties(
         return _consent(raw)
     if kind not in _WITH_TRAITS:
         properties = _object(raw, "properties", problems)
-        category = raw.get("category")
-        if category and "category" not in properties and kind != "track":
-            properties = {**properties, "category": category}
-        return properties
+        if kind == "track":
+            return properties
+        # What a page or a screen is called is a property of it, as most SDKs send it; the property wins.
+        given = {name: raw[name] for name in ("name", "category") if raw.get(name) not in _NOTHING}
+        return {**given, **properties} if given else properties
     traits = _object(raw, "traits", problems)
     # Some SDKs send identify's traits in the context alone; on other calls that is a copy of earlier ones.
     if kind == "identify" and isinstance(context_traits := context.get("traits"), dict):
@@ -346,6 +374,8 @@ def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> Item
 
 def _envelope(
     raw: dict[str, Any],
+    kind: str,
+    name: str,
     text: str,
     message_id: uuid.UUID,
     ids: dict[str, str | None],
@@ -353,21 +383,47 @@ def _envelope(
     sent: Any,
     moment: ItemTime,
 ) -> dict[str, Any] | None:
-    """The rest of the item as it was sent; the client's times only where another one was kept."""
-    envelope: dict[str, Any] = {name: value for name, value in ids.items() if value is not None}
+    """The rest of the item as it was sent; the client's times only where another one was kept.
+
+    ``name`` is there where a page's or screen's properties have another one.
+    """
+    envelope: dict[str, Any] = {key: value for key, value in ids.items() if value is not None}
     if text != str(message_id):
         envelope["message_id"] = text
-    if moment.marks:
-        envelope["marks"] = list(moment.marks)
+    marks = [*moment.marks, "retry"] if "_metadata" in raw and _is_retry(raw["_metadata"]) else moment.marks
+    if marks:
+        envelope["marks"] = list(marks)
     if timestamp is not None and (moment.bad or moment.marks):
         envelope["timestamp"] = timestamp
         if sent is not None:
             envelope["sent_at"] = sent
-    if not raw.keys() <= FIELDS:
-        rest = {name: raw[name] for name in raw.keys() - FIELDS if raw[name] not in _NOTHING}
-        if rest:
-            envelope["rest"] = rest
+    if not raw.keys() <= FIELDS[kind]:
+        _add_rest(envelope, {key: raw[key] for key in raw.keys() - FIELDS[kind] if raw[key] not in _NOTHING})
+    if kind in ("page", "screen"):
+        properties = raw.get("properties")
+        inner = properties if isinstance(properties, dict) else {}
+        if name and inner.get("name", name) != name:
+            envelope["name"] = name
+        if raw.get("category") not in _NOTHING and inner.get("category", raw["category"]) != raw["category"]:
+            envelope["category"] = raw["category"]
     return envelope or None
+
+
+def _add_rest(envelope: dict[str, Any], rest: dict[str, Any]) -> None:
+    """What the kind of call has no use for: the channel and the group under their names, the others as sent."""
+    for name, key in (("channel", "channel"), ("groupId", "group_id")):
+        text = _text(rest.get(name))
+        if 0 < len(text) <= MAX_TEXT:
+            envelope[key] = text
+            del rest[name]
+    if rest:
+        envelope["rest"] = rest
+
+
+def _is_retry(metadata: Any) -> bool:
+    """analytics-next counts how often it has sent an item; it fills ids in anew each time."""
+    count = metadata.get("retryCount") if isinstance(metadata, dict) else None
+    return isinstance(count, int) and not isinstance(count, bool) and count > 0
 
 
 def _problem(code: str, pointer: str, value: Any, message: str) -> ItemProblem:

@@ -19,7 +19,7 @@ from cdp.models import AuditEntry
 from profiles.masking import mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
-from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.parse.items import column_text, message_uuid
 
 WAITING, RESOLVED, ALL = "waiting", "resolved", "all"
 STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every receipt"}
@@ -40,7 +40,7 @@ CODES = {
     "missing_group_id": "A group call without a groupId.",
     "too_large": "The item is larger than 32 KB.",
     "too_deep": "The item is nested too deeply.",
-    "bad_message_id": "The messageId is not a text of at most 255 characters.",
+    "bad_message_id": "The messageId is neither a text nor a number.",
     "id_too_long": "An id is longer than 255 characters.",
     "schema_violation": "The event breaks its schema.",
 }
@@ -91,7 +91,7 @@ def parse_choice(params: Mapping[str, str], *, state: str = WAITING) -> Choice:
         code=given.get("code", "")[:40],
         kind=given.get("kind", "")[:20],
         name=given.get("name", "")[:255],
-        message_id=given.get("message_id", "")[:255],
+        message_id=column_text(given.get("message_id", "")),
         after=after,
         before=before,
     )
