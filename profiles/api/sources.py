@@ -43,6 +43,7 @@ class SourceChanges(StrictSerializer):
     identifies_by_email = serializers.JSONField(required=False)
     needs_confirmation = serializers.JSONField(required=False)
     needs_user_hash = serializers.JSONField(required=False)
+    merges_recognized = serializers.JSONField(required=False)
     adopts_attributes = serializers.JSONField(required=False)
     allowed_origins = serializers.JSONField(required=False)
     schema_mode = TextField(required=False)
@@ -65,6 +66,9 @@ class SourceSerializer(serializers.Serializer[Any]):
     identifies_by_email = serializers.BooleanField(help_text="Whether traits.email of identify identifies.")
     needs_confirmation = serializers.BooleanField(help_text="E-mails wait for their owner's confirmation.")
     needs_user_hash = serializers.BooleanField(help_text="A browser's userId counts only when it is signed.")
+    merges_recognized = serializers.BooleanField(
+        help_text="Whether an alias call of its server merges two recognized people; else they are suggested."
+    )
     adopts_attributes = serializers.BooleanField(help_text="Unknown traits become attributes.")
     allowed_origins = serializers.ListField(
         child=serializers.CharField(), help_text="Where browser keys may write from; empty for anywhere."

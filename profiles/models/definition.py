@@ -61,6 +61,11 @@ class Source(models.Model):
         default=False,
         help_text="A browser's userId counts only with context.userHash, which your server renders.",
     )
+    merges_recognized = models.BooleanField(
+        "may merge recognized people",
+        default=False,
+        help_text="On: an alias call of its server merges two recognized people. Off: it suggests them as duplicates.",
+    )
     adopts_attributes = models.BooleanField(
         "unknown traits become attributes",
         default=True,

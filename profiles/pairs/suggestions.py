@@ -21,13 +21,18 @@ ON_CONFLICT = f"""
 
 
 def suggest(reasons: Mapping[tuple[int, int], dict[str, Any]]) -> None:
-    """``{(lower id, higher id): {code, type, value, source, text}}``. One query, none without pairs."""
+    """``{(lower id, higher id): {code, type, value, source, text}}``. One query, none without pairs.
+
+    Pairs of somebody who was deleted or merged meanwhile are left out; nobody is until the transaction ends.
+    """
     if not reasons:
         return
     pairs = sorted(reasons)
     ask(
         "INSERT INTO profiles_duplicatepair AS d (a_id, b_id, verdict, reasons)"
-        f" SELECT a, b, 'open', r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS s (a, b, r) {ON_CONFLICT}",
+        " SELECT s.a, s.b, 'open', s.r::jsonb FROM unnest(%b::bigint[], %b::bigint[], %b::text[]) AS s (a, b, r)"
+        " JOIN profiles_profile a ON a.id = s.a AND a.status = 'live'"
+        f" JOIN profiles_profile b ON b.id = s.b AND b.status = 'live' FOR SHARE OF a, b {ON_CONFLICT}",
         [
             [a for a, _ in pairs],
             [b for _, b in pairs],

@@ -28,7 +28,7 @@ from profiles.tracking.ingest.ingest import StrictModeRefused
 from profiles.tracking.sources.user_hash import sign_user
 from profiles.tracking.sources.write_keys import Sender
 from tests.profile_factory import make_profile
-from tests.tracking.calls import call, events_of, holder, identify, make_sender, send_item, track
+from tests.tracking.calls import call, events_of, holder, identify, make_sender, receipts, send_item, track
 
 pytestmark = pytest.mark.django_db
 
@@ -231,7 +231,8 @@ def test_what_a_call_gives_somebody_is_not_the_next_ones(server: Sender) -> None
     assert Merge.objects.count() == 0
 
 
-def test_a_browser_that_changes_hands_between_people_joined_in_the_same_call(server: Sender) -> None:
+def test_a_browser_that_changes_hands_between_people_joined_in_the_same_call() -> None:
+    server = make_sender("server", merges_recognized=True)
     identify(server, userId="1", anonymousId="b1")
     identify(server, userId="2")
     received = call(
@@ -302,15 +303,52 @@ def test_locked_profiles_are_joined_by_nobody(server: Sender) -> None:
 
 
 def test_alias(server: Sender, web: Sender) -> None:
+    """Two recognized people: suggested, unless the source may merge them; a page's key never may."""
     track(web, "Looked", anonymousId="b1")
     assert send_item(web, "alias", previousId="b1", userId="1").outcome == "applied"
     assert events_of(holder("customer_id", "1")) == ["Looked", "alias"]
     identify(server, userId="2")
-    refused = send_item(web, "alias", previousId="1", userId="2")
-    assert (refused.outcome, refused.code) == ("conflict", "identifier_clash")
-    assert holder("customer_id", "1").pk != holder("customer_id", "2").pk
-    assert send_item(server, "alias", previousId="1", userId="2").outcome == "merged"
+    may_merge: dict[str, Any] = {"merges_recognized": True}
+    for sender in (web, server, make_sender("web", **may_merge)):
+        refused = send_item(sender, "alias", previousId="1", userId="2")
+        assert (refused.outcome, refused.code) == ("conflict", "identifier_clash")
+        assert holder("customer_id", "1").pk != holder("customer_id", "2").pk
+    pair = DuplicatePair.objects.get()
+    assert {pair.a_id, pair.b_id} == {holder("customer_id", user).pk for user in "12"}
+    assert (
+        send_item(make_sender("server", **may_merge), "alias", previousId="1", userId="2").outcome == "merged"
+    )
     assert holder("customer_id", "1").pk == holder("customer_id", "2").pk
+
+
+# --- Ids of messages --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", [["a"], {"id": 1}, True, False, [], {}, "x" * 300, 7])
+def test_each_message_is_stored_or_rejected_whatever_its_id(server: Sender, one: Any) -> None:
+    items = [
+        {"type": "track", "event": "A", "userId": "1", "messageId": one, "properties": {"n": n}} for n in "12"
+    ]
+    received = call(server, *items)
+    outcomes = [result.outcome for result in received.results]
+    if isinstance(one, (str, int)) and not isinstance(one, bool):
+        assert outcomes == ["applied", "duplicate"]
+        assert call(server, {**items[0], "messageId": f"{one}!"}).results[0].outcome == "applied"
+    else:
+        assert outcomes == ["invalid", "invalid"]
+        assert [row.payload["properties"]["n"] for row in Receipt.objects.order_by("pk")] == ["1", "2"]
+        assert call(server, items[0]).results[0].outcome == "invalid"
+        assert Receipt.objects.filter(payload__isnull=False, resolved_at=None).count() == 3
+
+
+def test_refused_messages_with_long_ids_wait_each_for_itself(server: Sender) -> None:
+    for end in ("a", "b", "a"):
+        track(server, "", userId="1", messageId="x" * 300 + end)
+    assert receipts() == [
+        ("invalid", "missing_event_name"),
+        ("invalid", "missing_event_name"),
+        ("duplicate", "duplicate_message"),
+    ]
 
 
 # --- What a public key must not do --------------------------------------------------------------------------

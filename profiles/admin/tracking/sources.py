@@ -280,6 +280,13 @@ class SettingsForm(forms.Form):
         help_text="More than this many wait for your decision, so that a broken page cannot merge everybody.",
     )
 
+    merges_recognized = forms.BooleanField(
+        required=False,
+        label="May merge recognized people",
+        help_text="An alias call of your server that names two recognized people merges them. Off: they are"
+        " suggested as duplicates. A browser key never merges them.",
+    )
+
     # Legend, sentence, fields; only the first for sources that take no tracking calls.
     GROUPS = (
         ("Name", "", ("name",)),
@@ -293,7 +300,7 @@ class SettingsForm(forms.Form):
             "What is refused waits under Rejected; nothing is lost.",
             ("allowed_origins", "schema_mode", "adopts_attributes"),
         ),
-        ("Safety", "", ("merges_per_hour",)),
+        ("Safety", "", ("merges_per_hour", "merges_recognized")),
     )
 
 

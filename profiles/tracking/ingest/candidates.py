@@ -48,24 +48,36 @@ class CandidateProfile:
 
 @dataclass(slots=True)
 class IdentifierOwner:
-    """The profile a value resolves to, and the member that holds it (0: the new profile itself)."""
+    """The profile a value resolves to, and the member that holds it (0: the new profile itself).
+
+    ``last_seen_at`` is the row's, written once an hour; ``seen_until`` the newest item of this call that had both.
+    """
 
     profile: CandidateProfile
     member_id: int
     identifier_id: int = 0
     last_seen_at: datetime.datetime | None = None
     is_verified: bool = False
+    seen_until: datetime.datetime | None = None
+
+    def record_seen(self, at: datetime.datetime) -> None:
+        self.seen_until = at if self.seen_until is None else max(self.seen_until, at)
+
+    def was_seen_after(self, at: datetime.datetime) -> bool:
+        """By the row and this call alone; within the hour the events may say more."""
+        return any(seen is not None and seen > at for seen in (self.last_seen_at, self.seen_until))
 
 
 @dataclass(slots=True)
 class OwnershipInterval:
-    """When a soft value belonged to a profile; ``row_id`` is 0 until written."""
+    """When a soft value belonged to a profile; ``row_id`` is 0 until written, ``is_open`` says that the row has no end."""
 
     profile: CandidateProfile
     member_id: int
     start: datetime.datetime | None
     end: datetime.datetime | None
     row_id: int = 0
+    is_open: bool = False
 
     def covers(self, at: datetime.datetime) -> bool:
         return (
@@ -77,12 +89,16 @@ class OwnershipInterval:
 
 @dataclass(slots=True)
 class KnownIdentifiers:
-    """``owners`` by identifier; ``intervals`` of soft values that changed owner; ``shared`` devices."""
+    """``owners`` by identifier; ``intervals`` of soft values that changed owner; ``shared`` devices.
+
+    ``members`` are the members by which identifiers led to a profile: what is planned is right as long as they do.
+    """
 
     owners: dict[Key, IdentifierOwner] = field(default_factory=dict)
     intervals: dict[Key, list[OwnershipInterval]] = field(default_factory=dict)
     shared: set[Key] = field(default_factory=set)
     profiles: dict[int, CandidateProfile] = field(default_factory=dict)
+    members: dict[int, CandidateProfile] = field(default_factory=dict)
 
     def profile(
         self,
@@ -142,6 +158,7 @@ def load_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Kno
         for type_id, value, pk, member, seen, verified, root, *rest in owners.value if owners else ():
             owner = IdentifierOwner(known.profile(root, *rest), member, pk, seen, verified)
             known.owners[type_id, value] = owner
+            known.members[member] = owner.profile
         for pk, type_id, value, start, end, member, is_deleted, root, *rest in (
             history.value if history else ()
         ):
@@ -150,7 +167,8 @@ def load_known(keys: Collection[Key], soft: Collection[Key]) -> Callable[[], Kno
                 continue
             profile = known.profile(root, *rest)
             profile.is_deleted = is_deleted
-            interval = OwnershipInterval(profile, member, start, end, pk)
+            known.members[member] = profile
+            interval = OwnershipInterval(profile, member, start, end, pk, end is None)
             known.intervals.setdefault((type_id, value), []).append(interval)
         return known
 

@@ -18,6 +18,7 @@ Key = tuple[int, str]
 BROWSER = "anonymous_id"
 EMAIL = "email"
 CUSTOMER = "customer_id"
+CONTACTS = (EMAIL, "phone")
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
@@ -163,7 +164,7 @@ class _IdentifierReader:
 
     def contacts(self, fields: dict[str, Any]) -> None:
         """E-mail and phone among the traits: an identify's e-mail identifies, the rest is to write to."""
-        for name in (EMAIL, "phone"):
+        for name in CONTACTS:
             raw = fields.get(name)
             if not isinstance(raw, str) or not raw.strip() or name not in self.types:
                 continue

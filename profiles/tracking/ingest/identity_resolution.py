@@ -21,7 +21,7 @@ from profiles.tracking.ingest.candidates import (
     KnownIdentifiers,
     OwnershipInterval,
 )
-from profiles.tracking.ingest.identifiers import EMAIL, ItemIdentifiers, Key, SentIdentifier
+from profiles.tracking.ingest.identifiers import CONTACTS, EMAIL, ItemIdentifiers, Key, SentIdentifier
 from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, Item, ItemProblem
 
 _TOUCH_AFTER = datetime.timedelta(hours=1)
@@ -37,6 +37,7 @@ class Resolution:
     identifiers: ItemIdentifiers
     profile: CandidateProfile
     member_id: int
+    was_recognized: bool = False  # before this item
     outcome: str = APPLIED
     code: str = ""
     message: str = ""
@@ -82,8 +83,10 @@ class KeptApart:
 class Plan:
     """What a call changes, for ``write_plan``. Profiles in it get their ids when they are written.
 
-    ``owners`` says whose each value is at the end; ``moved`` has the intervals of soft values that changed owner;
-    ``touched`` are identifiers seen again, as (when, whether verified now).
+    ``owners`` says whose each value is at the end; ``moved`` has the intervals of soft values that changed owner,
+    ``released`` the stored identifiers by which those resolved before; ``touched`` are identifiers seen again, as
+    (when, whether verified now). ``members`` are the stored members by which the call came to a profile: the plan
+    is right as long as they lead there.
     """
 
     resolutions: tuple[Resolution, ...]
@@ -93,7 +96,13 @@ class Plan:
     kept_apart: tuple[KeptApart, ...]
     owners: Mapping[Key, CandidateProfile]
     moved: Mapping[Key, tuple[OwnershipInterval, ...]]
+    released: frozenset[int]
     touched: Mapping[int, tuple[datetime.datetime, bool]]
+    members: Mapping[int, CandidateProfile]
+
+
+# Whether the stored events of a profile have a soft value after a time: (root id, identifier, time).
+SeenAfter = Callable[[int, SentIdentifier, datetime.datetime], bool]
 
 
 def resolve(
@@ -101,15 +110,27 @@ def resolve(
     known: KnownIdentifiers,
     *,
     is_web: bool,
+    may_merge_recognized: bool,
     merges_left: Callable[[], int],
     objection: Callable[[int, int], str],
+    seen_after: SeenAfter,
 ) -> Plan:
     """Whom each item is about, and all that follows from it. ``known`` is used up.
 
+    ``is_web`` is a call that everybody can send. ``may_merge_recognized`` lets an alias merge two known people.
+
     Asked only when two stored profiles are to be merged: ``merges_left()`` how many merges the source has left this
     hour (once), ``objection(a, b)`` the sentence of staff's verdict that these two are different people, or "".
+    ``seen_after`` is asked only where a soft value would change owner.
     """
-    resolver = _Resolver(known, is_web=is_web, merges_left=merges_left, objection=objection)
+    resolver = _Resolver(
+        known,
+        is_web=is_web,
+        may_merge_recognized=may_merge_recognized,
+        merges_left=merges_left,
+        objection=objection,
+        seen_after=seen_after,
+    )
     for item in items:
         resolver.resolve(item)
     return resolver.plan()
@@ -123,11 +144,13 @@ class _Resolver:
         known: KnownIdentifiers,
         *,
         is_web: bool,
+        may_merge_recognized: bool,
         merges_left: Callable[[], int],
         objection: Callable[[int, int], str],
+        seen_after: SeenAfter,
     ) -> None:
-        self.known, self.is_web = known, is_web
-        self._ask_merges_left, self._objection = merges_left, objection
+        self.known, self.is_web, self._may_merge_recognized = known, is_web, may_merge_recognized
+        self._ask_merges_left, self._objection, self._seen_after = merges_left, objection, seen_after
         self._merges_left: int | None = None
         self._resolutions: list[Resolution] = []
         self._new: list[CandidateProfile] = []
@@ -135,6 +158,7 @@ class _Resolver:
         self._merges: list[PlannedMerge] = []
         self._kept_apart: list[KeptApart] = []
         self._moved: set[Key] = set()
+        self._released: set[int] = set()
         self._touched: dict[int, tuple[datetime.datetime, bool]] = {}
         self._granted: set[tuple[int, Key]] = set()
 
@@ -147,12 +171,15 @@ class _Resolver:
             kept_apart=tuple(self._kept_apart),
             owners={key: owner.profile for key, owner in self.known.owners.items()},
             moved={key: tuple(self.known.intervals[key]) for key in self._moved},
+            released=frozenset(self._released),
             touched=self._touched,
+            members=self.known.members,
         )
 
     def resolve(self, identifiers: ItemIdentifiers) -> None:
         resolution = self._find_profile(identifiers)
         self._resolutions.append(resolution)
+        resolution.was_recognized = resolution.profile.survivor().is_recognized
         resolution.profile.survivor().record_activity(identifiers.item.occurred_at)
         for identifier in identifiers.strong:
             self._take_strong(identifier, resolution)
@@ -243,6 +270,11 @@ class _Resolver:
 
     def _take_strong(self, identifier: SentIdentifier, resolution: Resolution) -> None:
         owner, profile = self._owner(identifier), resolution.profile.survivor()
+        if owner is None and self._must_be_confirmed(identifier, resolution):
+            identifier.is_pending = True
+            resolution.problems.append(_pending(identifier))
+            self._grant(identifier, resolution, may_resolve=False)
+            return
         if owner is None:
             is_full = self._is_full(profile, identifier)
             if is_full:
@@ -260,6 +292,11 @@ class _Resolver:
             self._grant(identifier, resolution, may_resolve=False)
             self._keep_apart(identifier, resolution, profile, owning)
 
+    def _must_be_confirmed(self, identifier: SentIdentifier, resolution: Resolution) -> bool:
+        """An address that a page adds to a known person, by nothing but that person's userId."""
+        is_unproven = self.is_web and not resolution.identifiers.secret
+        return is_unproven and resolution.was_recognized and identifier.spec.name in CONTACTS
+
     def _take_soft(self, identifier: SentIdentifier, resolution: Resolution) -> None:
         at, profile = resolution.item.occurred_at, resolution.profile.survivor()
         owner = self._owner(identifier)
@@ -270,6 +307,8 @@ class _Resolver:
             return
         owner_then = self._owner_at(identifier, at)
         owning = owner_then.profile.survivor() if owner_then else owner.profile.survivor()
+        if owner.profile.survivor() is profile:
+            owner.record_seen(at)
         if owning is profile:
             self._touch(owner, identifier, at)
             return
@@ -282,13 +321,26 @@ class _Resolver:
                 self._merge(profile, owning, identifier, resolution)
             else:
                 self._keep_apart(identifier, resolution, profile, owning)
-        elif owner_then is not None and self._is_current(identifier, at):
+        elif owner_then is not None and self._may_change_owner(identifier, owner, resolution):
             self._change_owner(identifier, resolution, owning, owner_then.member_id, at)
+        elif owner.profile.survivor() is not profile:
+            resolution.problems.append(_stays(identifier, owner.profile.survivor()))
 
-    def _is_current(self, identifier: SentIdentifier, at: datetime.datetime) -> bool:
+    def _may_change_owner(
+        self, identifier: SentIdentifier, owner: IdentifierOwner, resolution: Resolution
+    ) -> bool:
+        """Not by a call that comes late: its owner had it after that moment. Nor by one that is sent again.
+
+        SDKs fill in the ids of whoever is signed in by then; only an identify names the person itself.
+        """
+        item, at, owning = resolution.item, resolution.item.occurred_at, owner.profile.survivor()
         intervals = self.known.intervals.get(identifier.key)
         begun = intervals[-1].end or intervals[-1].start if intervals else None
-        return begun is None or at >= begun
+        if item.is_retry and item.kind != "identify":
+            return False
+        if (begun is not None and at < begun) or owner.was_seen_after(at):
+            return False
+        return not (owner.identifier_id and self._seen_after(owning.id, identifier, at))
 
     def _grant(self, identifier: SentIdentifier, resolution: Resolution, *, may_resolve: bool) -> None:
         profile = resolution.profile.survivor()
@@ -298,7 +350,8 @@ class _Resolver:
         self._granted.add(granted)
         self._grants.append(IdentifierGrant(resolution, identifier, may_resolve))
         if may_resolve:
-            self.known.owners[identifier.key] = IdentifierOwner(profile, resolution.member_id)
+            at = resolution.item.occurred_at
+            self.known.owners[identifier.key] = IdentifierOwner(profile, resolution.member_id, seen_until=at)
             profile.values[identifier.spec.id].add(identifier.value)
             if identifier.spec.makes_recognized:
                 profile.is_recognized = True
@@ -369,6 +422,8 @@ class _Resolver:
         intervals.append(OwnershipInterval(profile, resolution.member_id, at, None))
         self.known.intervals[identifier.key] = intervals
         self._moved.add(identifier.key)
+        if (owner := self._owner(identifier)) is not None and owner.identifier_id:
+            self._released.add(owner.identifier_id)
         self._granted.discard((id(profile), identifier.key))
         self._grant(identifier, resolution, may_resolve=True)
         message = f"This {identifier.spec.row} belonged to profile #{owning.id} until now; earlier events stay there."
@@ -396,7 +451,9 @@ class _Resolver:
             resolution.conflict("identifier_clash", f"{label} belongs to another person; {kept}.")
 
     def _alias(self, resolution: Resolution) -> None:
-        """``previousId`` and ``userId`` are the same person's; a public key cannot say so of two known people."""
+        """``previousId`` and ``userId`` are the same person's. Of two known people only a server may say so, and only
+        with its source's switch.
+        """
         for identifier in resolution.identifiers.previous:
             owner = self._owner(identifier)
             if owner is None:
@@ -408,7 +465,7 @@ class _Resolver:
                 resolution.problems.append(_shared(identifier))
                 return
             both = profile.is_recognized and owning.is_recognized
-            if profile.is_locked or owning.is_locked or (both and self.is_web):
+            if profile.is_locked or owning.is_locked or (both and not self._may_merge_recognized):
                 self._keep_apart(identifier, resolution, profile, owning)
             else:
                 self._merge(profile, owning, identifier, resolution)
@@ -417,7 +474,7 @@ class _Resolver:
 
 
 def _may_merge(profile: CandidateProfile, owning: CandidateProfile) -> bool:
-    """Traffic never merges two recognized profiles, nor locked ones."""
+    """Traffic merges no locked profiles, nor two recognized ones (but see ``_alias``)."""
     if profile.is_locked or owning.is_locked:
         return False
     return not (profile.is_recognized and owning.is_recognized)
@@ -432,6 +489,26 @@ def _fold(winner: CandidateProfile, loser: CandidateProfile) -> None:
     for at in (loser.active_from, loser.active_until):
         if at is not None:
             winner.record_activity(at)
+
+
+def _stays(identifier: SentIdentifier, owner: CandidateProfile) -> ItemProblem:
+    whose = f"profile #{owner.id}" if owner.id else "another person of this call"
+    return {
+        "code": "stays_with_owner",
+        "pointer": identifier.pointer,
+        "value": identifier.raw[:255],
+        "message": f"This {identifier.spec.row} was {whose}'s after this call was made, so it stays there.",
+    }
+
+
+def _pending(identifier: SentIdentifier) -> ItemProblem:
+    return {
+        "code": "waits_for_confirmation",
+        "pointer": identifier.pointer,
+        "value": identifier.raw[:255],
+        "message": f"This {identifier.spec.row} identifies nobody until its owner confirms it: the call is not signed,"
+        " and the person is known already.",
+    }
 
 
 def _shared(identifier: SentIdentifier) -> ItemProblem:

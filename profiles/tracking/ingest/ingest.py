@@ -248,8 +248,10 @@ class _Call:
             fresh,
             known,
             is_web=self.sender.is_web,
+            may_merge_recognized=self.source.merges_recognized and not self.sender.is_web,
             merges_left=self._merges_left,
             objection=objection,
+            seen_after=event_sql.soft_value_seen_after,
         )
 
     def _merges_left(self) -> int:

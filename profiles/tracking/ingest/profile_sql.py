@@ -6,7 +6,7 @@ Set-based: a constant number of statements, however many rows.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ _RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for n
 _VISIT_AFTER = datetime.timedelta(minutes=5)
 
 StoredIdentifier = tuple[int, str, int]  # type id, value, id of the member that holds it
+StoredValue = tuple[int, str, str]  # root, journal key, value as JSON
+# In the detail of a journal entry: a call with a page's key wrote it.
+FROM_PAGE = {"from_page": True}
 
 
 def assign_ids(new: Sequence[CandidateProfile]) -> None:
@@ -94,7 +97,10 @@ class LockedProfile:
 
 
 def lock_profiles(ids: Iterable[int]) -> dict[int, LockedProfile]:
-    """These rows, locked until the transaction ends, in the order of ``graph.lock_profiles``. One query."""
+    """These rows, locked until the transaction ends, in the order of ``graph.lock_profiles``. One query.
+
+    As they are now: each is read again once it is locked.
+    """
     rows = run(
         f"SELECT id, canonical_id, status, attributes, {_COLUMNS} FROM profiles_profile"
         " WHERE id = ANY(%b::bigint[]) ORDER BY canonical_id = id, id FOR NO KEY UPDATE",
@@ -106,20 +112,54 @@ def lock_profiles(ids: Iterable[int]) -> dict[int, LockedProfile]:
     }
 
 
+# Whether the identifiers of a profile's members make it a recognized person.
+_HAS_MAIN = """
+    EXISTS (SELECT FROM profiles_profile m JOIN profiles_identifier i ON i.profile_id = m.id AND i.resolves
+        JOIN profiles_identifiertype t ON t.id = i.type_id AND t.is_main AND t.is_unique AND t.strength = 'hard'
+        WHERE m.canonical_id = p.id)
+"""
+
+
 def update_profiles(rows: Sequence[dict[str, Any]]) -> None:
-    """Write back changed profiles whose rows are locked: every column, one statement."""
+    """Write back changed profiles whose rows are locked: every column, one statement.
+
+    Who became recognized is seen in the identifiers that are there now, for those the call takes for it.
+    """
     if not rows:
         return
     sets = ", ".join(f"{name} = d.{name}" for name in Profile.FIELDS)
     ask(
         f"""
         UPDATE profiles_profile p SET {sets}, attributes = d.attributes,
-            is_recognized = p.is_recognized OR d.is_recognized, version = p.version + 1, updated_at = now()
+            is_recognized = p.is_recognized OR (d.is_recognized AND {_HAS_MAIN}), version = p.version + 1, updated_at = now()
         FROM jsonb_to_recordset(%s::jsonb) AS d (id bigint, is_recognized boolean, attributes jsonb, {_RECORD})
         WHERE p.id = d.id
         """,
         [as_json(list(rows))],
     )
+
+
+# Who said a value last: of the members' entries that set it, the newest.
+_FROM_PAGES = """
+    SELECT DISTINCT ON (w.root, w.name, w.value) w.root, w.name, w.value, c.detail @> %(from_page)s::jsonb
+    FROM unnest(%(roots)b::bigint[], %(names)b::text[], %(values)b::text[]) AS w (root, name, value)
+    JOIN profiles_profile m ON m.canonical_id = w.root
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.at, c.detail FROM profiles_change c
+        WHERE c.profile_id = m.id AND c.kind IN ('created', 'updated') AND c.fields -> w.name -> 1 = w.value::jsonb
+        ORDER BY c.at DESC, c.id DESC LIMIT 1
+    ) c
+    ORDER BY w.root, w.name, w.value, c.at DESC, c.id DESC
+"""
+
+
+def values_from_pages(values: Collection[StoredValue]) -> set[StoredValue]:
+    """Which of these stored values a page's call set. One query, none without values."""
+    if not values:
+        return set()
+    roots, names, texts = (list(column) for column in zip(*sorted(values), strict=True))
+    params = {"roots": roots, "names": names, "values": texts, "from_page": as_json(FROM_PAGE)}
+    return {(root, name, text) for root, name, text, is_from_page in run(_FROM_PAGES, params) if is_from_page}
 
 
 # --- Identifiers ----------------------------------------------------------------------------------------
@@ -188,15 +228,15 @@ def insert_identifiers(plan: Plan, source_id: int) -> Answer[set[StoredIdentifie
     )
 
 
-def release_moved(plan: Plan) -> None:
-    """Values that changed owner stop resolving to whoever had them. One query."""
-    if plan.moved:
-        keys = sorted(plan.moved)
-        ask(
-            "UPDATE profiles_identifier i SET resolves = false FROM unnest(%b::int[], %b::text[]) AS w (type_id, value)"
-            " WHERE i.type_id = w.type_id AND i.value = w.value AND i.resolves",
-            [[type_id for type_id, _ in keys], [value for _, value in keys]],
-        )
+def release_moved(plan: Plan) -> Answer[bool]:
+    """Values that changed owner stop resolving to whoever had them; whether each of them still did. One query."""
+    if not plan.released:
+        return Answer.of(True)
+    return ask(
+        "UPDATE profiles_identifier SET resolves = false WHERE id = ANY(%b::bigint[]) AND resolves RETURNING id",
+        [sorted(plan.released)],
+        read=lambda rows: len(rows) == len(plan.released),
+    )
 
 
 def touch_identifiers(touched: Mapping[int, tuple[datetime.datetime, bool]]) -> None:
@@ -219,20 +259,24 @@ def touch_identifiers(touched: Mapping[int, tuple[datetime.datetime, bool]]) -> 
     )
 
 
-def write_intervals(plan: Plan) -> None:
-    """Whose soft values were when: ends of stored intervals, then new ones. Two queries."""
+def write_intervals(plan: Plan) -> Answer[bool]:
+    """Whose soft values were when: ends of stored intervals, then new ones. Two queries.
+
+    Whether the stored ones that end now were open still. Those that had ended before stay as they are.
+    """
     rows = [(key, interval) for key, intervals in sorted(plan.moved.items()) for interval in intervals]
     if not rows:
-        return
+        return Answer.of(True)
     ended = [
         (interval.row_id, interval.end)
         for _, interval in rows
-        if interval.row_id and interval.end is not None
+        if interval.row_id and interval.is_open and interval.end is not None
     ]
-    ask(
+    answer = ask(
         "UPDATE profiles_linkinterval l SET ended_at = d.at FROM unnest(%b::bigint[], %b::timestamptz[]) AS d (id, at)"
-        " WHERE l.id = d.id AND l.ended_at IS NULL",
+        " WHERE l.id = d.id AND l.ended_at IS NULL RETURNING l.id",
         [[pk for pk, _ in ended], [at for _, at in ended]],
+        read=lambda rows: len(rows) == len(ended),
     )
     new = [(key, interval) for key, interval in rows if not interval.row_id]
     ask(
@@ -246,6 +290,7 @@ def write_intervals(plan: Plan) -> None:
             [interval.end for _, interval in new],
         ],
     )
+    return answer
 
 
 # --- Visits ---------------------------------------------------------------------------------------------

@@ -77,8 +77,8 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     """Set these settings of a source; every process obeys them within five seconds.
 
     Names are those of the model: ``name``, ``main_type`` (an identifier type's name or id, None for
-    customer_id), ``identifies_by_email``, ``needs_confirmation``, ``needs_user_hash``, ``adopts_attributes``
-    (booleans), ``allowed_origins`` (list of web addresses), ``schema_mode``, ``merges_per_hour``.
+    customer_id), ``identifies_by_email``, ``needs_confirmation``, ``needs_user_hash``, ``merges_recognized``,
+    ``adopts_attributes`` (booleans), ``allowed_origins`` (list of web addresses), ``schema_mode``, ``merges_per_hour``.
     Raises NotFound; Invalid, naming every value that cannot be; Conflict for a name that is taken.
     """
     source = lock_source(source_id)
@@ -264,6 +264,7 @@ _SETTINGS: dict[str, Callable[[Any], Any]] = {
     "identifies_by_email": _yes_or_no,
     "needs_confirmation": _yes_or_no,
     "needs_user_hash": _yes_or_no,
+    "merges_recognized": _yes_or_no,
     "adopts_attributes": _yes_or_no,
     "allowed_origins": _origins,
     "schema_mode": _schema_mode,
