@@ -3,8 +3,10 @@
 The tables are built at first use: pycountry reads its files then, about 30 ms that no command line needs.
 """
 
+import gettext
 import re
-from functools import cache
+from collections import defaultdict
+from functools import cache, lru_cache
 
 import pycountry
 
@@ -56,6 +58,33 @@ _ALIASES = {
     "XK": "Kosovo, XKX",
 }
 
+# Languages whose names of countries are read: those of the headers that an import guesses, and their neighbours.
+_LANGUAGES = (
+    "bg ca cs da de el es et fi fr hr hu it ja lt lv nb nl pl pt ro ru sk sl sr sv tr uk zh_CN".split()
+)
+
+# What people write in those languages and pycountry's translations lack.
+_ALIASES_ABROAD = {
+    "CI": "Elfenbeinküste, Wybrzeże Kości Słoniowej, Costa de Marfil, Costa d'Avorio, Ivoorkust",
+    "IE": "Éire",
+    "MD": "Moldawien, Moldavie, Moldavia, Moldova, Mołdawia, Moldavië",
+    "BY": "Weißrussland, Biélorussie, Wit-Rusland",
+    "CH": "Confédération suisse",
+    "CN": "Chine populaire, Volksrepublik China",
+    "CZ": "Tschechien, Tschechische Republik, Czechy, Republika Czeska, Tchéquie, République tchèque, Chequia, "
+    "República Checa, Cechia, Repubblica Ceca, Tsjechië, Česká republika, Česko",
+    "GB": "Großbritannien, England, Schottland, Vereinigtes Königreich, Wielka Brytania, Anglia, Szkocja, "
+    "Royaume-Uni, Grande-Bretagne, Angleterre, Écosse, Reino Unido, Gran Bretaña, Inglaterra, Escocia, Regno Unito, "
+    "Gran Bretagna, Inghilterra, Verenigd Koninkrijk, Groot-Brittannië, Engeland, Grã-Bretanha, Velká Británie, "
+    "Великобритания, Англия, イギリス, 英国",
+    "KR": "Südkorea, Korea Południowa, Corée du Sud, Corea del Sur, Corea del Sud, Zuid-Korea",
+    "NL": "Holandia, Hollande, Holanda, Olanda, Pays-Bas, Paesi Bassi, Niederlande",
+    "RU": "Россия, Russland, Rosja, Russie, Rusia, Russia, Rusland",
+    "TR": "Türkei, Turcja, Turquie, Turquía, Turchia, Turkije, Turquia",
+    "US": "Vereinigte Staaten, Vereinigte Staaten von Amerika, Stany Zjednoczone, États-Unis, Estados Unidos, "
+    "EE. UU., EEUU, EUA, Stati Uniti, Verenigde Staten, Spojené státy, США, アメリカ, 美国",
+}
+
 # Where the ISO name is not what people call the country.
 _SHORT_NAMES = {
     "BN": "Brunei",
@@ -104,15 +133,38 @@ def _country_codes() -> dict[str, str]:
     return codes
 
 
+@cache
+def _country_codes_abroad() -> dict[str, str]:
+    """Names in other languages, folded → alpha-2; a name that two languages give to different countries is none."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for language_code in _LANGUAGES:
+        catalog = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [language_code], fallback=True)
+        for entry in pycountry.countries:
+            for name in (entry.name, getattr(entry, "common_name", ""), getattr(entry, "official_name", "")):
+                if name and (translated := catalog.gettext(name)) != name:
+                    found[fold(translated)].add(entry.alpha_2)
+                    found[fold(re.split(r"[,(]", translated)[0])].add(entry.alpha_2)  # “Iran, Islamische …”
+    codes = {name: next(iter(found[name])) for name in found if len(found[name]) == 1}
+    for code, names in _ALIASES_ABROAD.items():
+        codes.update((fold(name), code) for name in names.split(", "))
+    return codes
+
+
 def country(raw: str) -> str:
-    """ISO 3166 alpha-2 of an English name, an alpha-2 or alpha-3 code, or a common other name."""
+    """ISO 3166 alpha-2 of a code or of a name, in English or another language of Europe, Japanese or Chinese."""
     names = _country_names()
     if raw in names:
         return raw
-    try:
-        return _country_codes()[fold(raw)]
-    except KeyError:
-        raise BadValue(_NOT_A_COUNTRY) from None
+    return _country_by_name(raw)
+
+
+@lru_cache(maxsize=4096)
+def _country_by_name(raw: str) -> str:
+    name = fold(raw)
+    code = _country_codes().get(name) or (_country_codes_abroad().get(name) if len(name) > 1 else None)
+    if code is None:
+        raise BadValue(_NOT_A_COUNTRY)
+    return code
 
 
 def country_name(alpha2: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from profiles.identity.blocked_values import compile_patterns, is_blocked
 from profiles.identity.countries import country, country_choices, country_name, language
 from profiles.identity.emails import email
-from profiles.identity.phones import phone
+from profiles.identity.phones import is_valid_phone, phone, phone_without_plus
 from profiles.identity.text import MAX_TEXT, BadValue, fold, name_text, one_line, text
 from profiles.identity.values import (
     attribute,
@@ -23,6 +23,7 @@ from profiles.identity.values import (
     join_items,
     json_number,
     number,
+    split_cell,
     tags,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "fold",
     "gender",
     "is_blocked",
+    "is_valid_phone",
     "items",
     "join_items",
     "json_number",
@@ -59,7 +61,9 @@ __all__ = [
     "normalizer",
     "number",
     "phone",
+    "phone_without_plus",
     "reference",
+    "split_cell",
     "tags",
     "text",
 ]

@@ -37,6 +37,21 @@ def phone(raw: str, region: str = "") -> str:
     return _read(raw, region)
 
 
+def phone_without_plus(raw: str) -> str:
+    """`phone` of a file whose numbers all have their country code, but not the “+” before it: 48600100200."""
+    value = raw.strip().removeprefix("'")
+    return phone(raw if value.startswith(("+", "00", "(+")) else "+" + value)
+
+
+def is_valid_phone(raw: str, region: str = "") -> bool:
+    """Whether the number exists in today's numbering plans: stricter than `phone`, to weigh one reading of a file
+    against another."""
+    try:
+        return bool(phonenumbers.is_valid_number(phonenumbers.parse(phone(raw, region))))
+    except (BadValue, NumberParseException):
+        return False
+
+
 class _Plan(NamedTuple):
     lengths: frozenset[int]
     prefix: re.Pattern[str] | None
@@ -74,6 +89,8 @@ def _is_settled(value: str) -> bool:
 @lru_cache(maxsize=16_384)
 def _read(raw: str, region: str) -> str:
     value = unicodedata.normalize("NFKC", without_hidden(raw)).strip()
+    if value.startswith("'"):  # put there by shops and spreadsheets, so that no program takes it for a number
+        value = value[1:].lstrip()
     if not value.isascii():  # ٤٨ is 48
         value = "".join(str(unicodedata.decimal(char, char)) for char in value)
     _check_syntax(value)

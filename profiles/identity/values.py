@@ -1,5 +1,6 @@
 """Attribute values as sent → their normal forms. Nothing is coerced silently: taken as written, or refused. Pure."""
 
+import csv
 import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
@@ -7,7 +8,9 @@ from decimal import Decimal
 
 from profiles.identity.text import MAX_TEXT, BadValue, one_line, text
 
-_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]00:00(?::00(?:\.0{1,6})?)?)?", re.ASCII)
+_DATE = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt ]00:00(?::00(?:\.0{1,9})?)?(?: ?(?:Z|z|UTC|[+-]00:?00))?)?", re.ASCII
+)
 _DATETIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?) ?(Z|z|UTC|[+-][0-9]{2}:?[0-9]{2})?)?",
@@ -15,6 +18,10 @@ _DATETIME = re.compile(
 )
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _NOT_A_DATE = "Not a date. Write YYYY-MM-DD, for example 1990-02-28."
+_A_MOMENT = (
+    "This is a moment, not a date: which day it was depends on the place. "
+    "Write YYYY-MM-DD, or midnight UTC, for example 1990-02-28T00:00:00Z."
+)
 _NOT_A_DATETIME = "Not a date and time. Write it like 2026-03-01T14:30:00Z."
 _NOT_PLAIN = "Not a plain number"
 _MAX_DIGITS = 15  # a JSON number keeps 15 significant digits in every program that reads it
@@ -28,10 +35,13 @@ MAX_GENDER = 50
 
 
 def date_only(raw: str) -> str:
-    """`YYYY-MM-DD`. Midnight without a zone, as databases export dates, counts as the date beside it."""
+    """`YYYY-MM-DD`. Midnight without a zone or in UTC, as databases and browsers write dates, is the date beside it.
+
+    Any other moment is refused: 23:00 in UTC is the next day in most of Europe, and nobody can tell what was meant.
+    """
     match = _DATE.fullmatch(raw) or _DATE.fullmatch(raw.strip())
     if not match:
-        raise BadValue(_NOT_A_DATE)
+        raise BadValue(_A_MOMENT if _DATETIME.fullmatch(raw.strip()) else _NOT_A_DATE)
     try:
         date.fromisoformat(match[1])
     except ValueError:
@@ -124,12 +134,13 @@ def choice(raw: str, allowed: Collection[str]) -> str:
     raise BadValue(f"Not one of the allowed values: {allowed_text}.")
 
 
-def items(raw: str, allowed: Collection[str] = ()) -> list[str]:
+def items(raw: str, allowed: Collection[str] = (), separator: str = "") -> list[str]:
     """The entries of a list cell: split at `;` where the cell has one, else at `,`; trimmed, repeats dropped.
 
     So a cell whose entries hold commas is written with `;`, and one such entry alone with `;` behind it.
+    With a `separator` only that one counts.
     """
-    parts = raw.split(";") if ";" in raw else raw.split(",")
+    parts = raw.split(separator or (";" if ";" in raw else ","))
     return _entries(parts, allowed)
 
 
@@ -148,10 +159,23 @@ def _entries(parts: Iterable[str], allowed: Collection[str]) -> list[str]:
     return entries
 
 
-def tags(raw: str) -> list[str]:
-    """Tag names of a comma-separated cell: trimmed, inner spaces single, of `VIP, vip` the first."""
+def split_cell(raw: str, separator: str) -> list[str]:
+    """The values of a cell that holds several. Each may be in quotes, with the separator inside: `"vip, old","new"`."""
+    if "\n" in separator:
+        return raw.splitlines()
+    separator = separator.strip() or " "
+    if len(separator) == 1 and raw.lstrip().startswith('"'):
+        try:
+            return next(csv.reader([raw], delimiter=separator, skipinitialspace=True, strict=True), [])
+        except csv.Error:
+            pass  # quotes of another kind: they belong to the text
+    return raw.split(separator)
+
+
+def tags(raw: str, separator: str = ",") -> list[str]:
+    """Tag names of a cell, apart by commas or another separator: trimmed, inner spaces single, of `VIP, vip` the first."""
     names: dict[str, str] = {}
-    for part in raw.split(","):
+    for part in split_cell(raw, separator):
         name = " ".join(one_line(part, MAX_TEXT).split())
         if len(name) > MAX_TAG:
             raise BadValue(f"A tag has at most {MAX_TAG} characters; one here has {len(name)}.")

@@ -181,7 +181,11 @@ SENTENCES = [
     ("birth_date", "31/02/1990", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
     ("birth_date", "1990-02-31", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
     ("birth_date", "19900228", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
-    ("birth_date", "1990-02-28T23:00:00Z", "Not a date. Write YYYY-MM-DD, for example 1990-02-28."),
+    (
+        "birth_date",
+        "1990-02-28T23:00:00Z",
+        "This is a moment, not a date: which day it was depends on the place. Write YYYY-MM-DD, or midnight UTC, for example 1990-02-28T00:00:00Z.",
+    ),
     (
         "birth_date",
         "1899-12-31",
