@@ -21,7 +21,7 @@ from cdp.models import Job
 from imports.apply_sql import IDENTIFIER_TAKEN, IdentifiersTaken, RowWriter
 from imports.finish import mail_milestones
 from imports.job_controls import chunk_size, import_of, locked, start_applying
-from imports.mappings import load_context, read_mapping
+from imports.mappings import check_consents, load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.plan_spec import build_plan_spec
@@ -44,6 +44,7 @@ def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -
         raise Stale("The mapping was changed after this plan was shown. Look at the new plan.")
     if not has_rows(import_):
         raise Stale("The plan has expired. Plan the import again.")
+    check_consents(import_)
     return start_applying(import_, actor=actor)
 
 

@@ -10,8 +10,9 @@ from django.db import transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.errors import Invalid, Refused, Stale
+from cdp.errors import Conflict, Invalid, Refused, Stale
 from imports.columns import (
+    BIRTHDAY,
     FILL,
     AttributeSpec,
     Cleaner,
@@ -20,13 +21,17 @@ from imports.columns import (
     Mapping,
     MappingError,
     advise,
+    guess_settings,
+    ignored_consents,
+    needs_birthday,
     parse_mapping,
 )
 from imports.job_controls import locked_for_change
 from imports.models import Import, SavedMapping
-from imports.options import DEFAULTS, clean_options
+from imports.options import DEFAULTS, FROM_CELLS, clean_options
 from profiles.identity.types import TypeSpec, identifier_types
 from profiles.models import AttributeDefinition
+from profiles.values.attributes import define_attribute
 
 NAME_LENGTH = 100
 
@@ -37,12 +42,16 @@ def load_context(options: dict[str, Any] | None = None) -> Context:
         AttributeSpec(row.name, row.type, tuple(row.choices), row.label)
         for row in AttributeDefinition.objects.order_by("name")
     )
+    chosen = {**DEFAULTS, **(options or {})}
     return Context(
         attributes=attributes,
         identifiers=tuple(_identifier_spec(spec) for spec in identifier_types().values()),
         region=settings.CDP_PHONE_REGION,
-        clear_marker=(options or {}).get("clear_marker", DEFAULTS["clear_marker"]),
-        empty_words=(options or {}).get("empty_words", DEFAULTS["empty_words"]),
+        clear_marker=chosen["clear_marker"],
+        date_order=chosen["date_order"],
+        phone_country=chosen["phone_country"],
+        bad_cells=chosen["bad_cells"],
+        empty_words=chosen["empty_words"],
     )
 
 
@@ -104,8 +113,30 @@ def explicit_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
     explicit = {}
     for key, entry in mapping.items():
         parts = {"to": entry} if isinstance(entry, str) else entry
-        explicit[key] = {name: value for name, value in parts.items() if value not in (None, "")}
+        explicit[key] = {name: value for name, value in parts.items() if value not in (None, "", False, {})}
     return explicit
+
+
+def options_from_cells(
+    mapping: Mapping, rows: list[list[str]], context: Context, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The options with the order of dates and the country of phone numbers, where nobody said them and the cells do."""
+    found = guess_settings(mapping, rows, context)
+    return {
+        **options,
+        **{name: found[name] for name in FROM_CELLS if found.get(name) and not options.get(name)},
+    }
+
+
+def define_birthday(headers: list[str], rows: list[list[str]], context: Context, *, actor: Actor) -> bool:
+    """Make the attribute for birthdays without a year when the file has some; whether it was made."""
+    if BIRTHDAY in context.attribute_by_name or not needs_birthday(headers, rows, context):
+        return False
+    try:
+        define_attribute(name=BIRTHDAY, actor=actor)
+    except Invalid:
+        return False  # the cells are listed then
+    return True
 
 
 @transaction.atomic
@@ -123,7 +154,11 @@ def map_import(
     if dialect_options:
         raise Stale("How the file is read is changed before the mapping, not with it.")
     import_.options = {**import_.options, **clean}
-    check_mapping(import_, load_context(import_.options), mapping)
+    context = load_context(import_.options)
+    checked = check_mapping(import_, context, mapping)
+    if set(FROM_CELLS) - set(clean):
+        found = options_from_cells(checked, import_.sample, context, import_.options)
+        import_.options = {**found, **clean}
     import_.mapping = explicit_mapping(mapping)
     import_.start_revision()
     import_.save()
@@ -147,6 +182,24 @@ def advice_for(import_: Import) -> list[dict[str, Any]]:
         }
         for item in advise(mapping, import_.sample, context)
     ]
+
+
+def unconfirmed_consents(import_: Import) -> list[str]:
+    """Columns that look like consents and are left out, though nobody said that this is meant. Two queries."""
+    context = load_context(import_.options)
+    mapping = read_mapping(import_, context)
+    return [import_.headers[index] for index in ignored_consents(mapping, import_.sample)]
+
+
+def check_consents(import_: Import) -> None:
+    """Raises Conflict while such a column is not confirmed: a “no” in it would be lost."""
+    if columns := unconfirmed_consents(import_):
+        names = ", ".join(f"“{column}”" for column in columns)
+        looks = "looks like a consent and is" if len(columns) == 1 else "look like consents and are"
+        raise Conflict(
+            f"{names} {looks} left out, so a “no” there would be lost. Choose where it goes, or confirm that it is"
+            " left out, under Columns, and plan the import again."
+        )
 
 
 # --- Saved mappings -----------------------------------------------------------------------------------

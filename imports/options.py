@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cdp.errors import Invalid
-from imports.columns import FILL, POLICIES
+from imports.columns import BAD_CELLS, COUNTRY_OF_ROW, FILL, LEAVE_OUT_CELL, POLICIES, WITHOUT_PLUS
+from imports.columns.dates import ORDERS
 from imports.files import DELIMITERS, ENCODINGS
+from profiles.identity.normalize import BadValue, country
 
 STRONGER, LEAVE_OUT = "stronger", "hold"
 ON_CONFLICT = (STRONGER, LEAVE_OUT)
@@ -27,11 +29,18 @@ DEFAULTS: dict[str, Any] = {
     "auto_apply": False,
     "clear_marker": "<clear>",
     "empty_words": True,
+    "bad_cells": LEAVE_OUT_CELL,
+    "date_order": "",
+    "phone_country": "",
 }
+# Found out from the cells where nobody said them.
+FROM_CELLS = ("date_order", "phone_country")
 _TEXTS = {"clear_marker": 40}
 _CHOICES = {
     "policy": tuple(POLICIES),
     "on_conflict": ON_CONFLICT,
+    "bad_cells": tuple(BAD_CELLS),
+    "date_order": (*ORDERS, ""),
     "encoding": tuple(ENCODINGS),
     "quotechar": ('"', "'", ""),
 }
@@ -66,6 +75,8 @@ def _clean(name: str, value: Any) -> Any:
         value = {**_DELIMITER_NAMES, "\\t": "\t"}.get(value, value)
         if not isinstance(value, str) or len(value) != 1 or value in "\r\n\"'":
             raise ValueError("The delimiter must be one character, such as a comma, a semicolon or a tab.")
+    elif name == "phone_country":
+        value = _phone_country(value)
     elif name in _CHOICES:
         if value not in _CHOICES[name]:
             raise ValueError(f"Choose one of {', '.join(choice or 'none' for choice in _CHOICES[name])}.")
@@ -81,3 +92,21 @@ def _clean(name: str, value: Any) -> Any:
     else:
         raise ValueError("There is no such option.")
     return value
+
+
+def _phone_country(value: Any) -> str:
+    """A country's code, `row` (or `row:DE`: Germany where the row has none), `international`, or "" for the usual one."""
+    mode, colon, code = value.partition(":") if isinstance(value, str) else (None, "", "")
+    if mode in ("", WITHOUT_PLUS, COUNTRY_OF_ROW) and not colon:
+        return str(mode)
+    try:
+        if mode == COUNTRY_OF_ROW:
+            return f"{mode}:{country(code)}"
+        if mode and not colon:
+            return country(mode)
+    except BadValue:
+        pass
+    raise ValueError(
+        "Write the country of numbers without a country code, for example PL, or “row” for the country of each row, "
+        "or “international” for numbers that lack only the “+”."
+    )

@@ -17,7 +17,7 @@ from cdp.models import Job
 from imports.columns import Cleaner
 from imports.group import group_rows
 from imports.job_controls import import_of, locked, start_applying, start_planning
-from imports.mappings import check_mapping, load_context, read_mapping
+from imports.mappings import check_mapping, load_context, read_mapping, unconfirmed_consents
 from imports.models import Import
 from imports.plan_spec import build_plan_spec
 from imports.report import count_rows, in_order, plan_warnings
@@ -81,7 +81,7 @@ def _finish_plan(chunk: Chunk, import_: Import) -> None:
         import_.planned_at = timezone.now()
         progress.result = import_.counts
         progress.total = import_.counts["rows"]
-        if import_.options.get("auto_apply"):
+        if import_.options.get("auto_apply") and not unconfirmed_consents(import_):
             start_applying(import_, actor=actor_of(chunk.job))
         else:
             import_.save()

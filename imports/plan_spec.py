@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imports.columns import Context, Mapping
+from imports.columns import MAX_VALUES, Context, Mapping
 from imports.models import Import
 from imports.options import LEAVE_OUT
 from profiles.identity.types import TypeSpec, identifier_types
@@ -68,7 +68,12 @@ class PlanSpec:
 def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
     """What the SQL needs to know about an import with this mapping. One query."""
     types = identifier_types()
-    mapped = [types[column.target.identifier] for column in mapping.used if column.target.identifier]
+    mapped = [
+        types[column.target.identifier]
+        for column in mapping.used
+        if column.target.identifier
+        for _ in range(MAX_VALUES if column.separator else 1)  # each value of such a cell is one identifier
+    ]
     policies = mapping.policies
     fields = {name: policy for name, policy in policies.items() if "." not in name and name != "tags"}
     attributes = [

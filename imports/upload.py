@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -13,16 +15,24 @@ from django.template.defaultfilters import filesizeformat
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.errors import Refused
-from imports.columns import guess_mapping
-from imports.files import FileRefused, Sniffed, sniff
+from cdp.errors import Invalid, Refused
+from imports.columns import Context, column_keys, guess_mapping
+from imports.files import Dialect, FileRefused, Row, Sniffed, read_rows, sniff
 from imports.job_controls import locked_for_change
-from imports.mappings import check_mapping, explicit_mapping, load_context
+from imports.mappings import (
+    check_mapping,
+    define_birthday,
+    explicit_mapping,
+    load_context,
+    options_from_cells,
+    read_mapping,
+)
 from imports.models import Import
-from imports.options import DEFAULTS, clean_options
+from imports.options import DEFAULTS, FROM_CELLS, clean_options
 from profiles.models import Source
 
 SAMPLE_ROWS = 20
+GUESS_ROWS = 2_000
 SAMPLE_CELL = 200
 
 
@@ -69,12 +79,16 @@ def upload_import(
         key_id=actor.key_id,
     )
     _describe(import_, sniffed, dialect_options)
+    rows = _first_rows(stream, import_)
     context = load_context(import_.options)
+    if define_birthday(import_.headers, rows, context, actor=actor):
+        context = load_context(import_.options)
     if mapping is None:
-        import_.mapping = guess_mapping(import_.headers, import_.sample, context)
+        import_.mapping = guess_mapping(import_.headers, rows, context)
     else:
         check_mapping(import_, context, mapping)
         import_.mapping = explicit_mapping(mapping)
+    _read_settings(import_, rows, context, said=clean)
     earlier = Import.objects.filter(sha256=import_.sha256).order_by("-pk").first()
     if earlier is not None:
         import_.warnings = [_same_file_warning(earlier)]
@@ -127,6 +141,31 @@ def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]
     import_.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in sniffed.sample_rows[:SAMPLE_ROWS]]
 
 
+def _first_rows(stream: Any, import_: Import) -> list[list[str]]:
+    """Rows to guess from: many more than the sample, for one cell can settle how a whole column is written."""
+    try:
+        with closing(read_rows(stream, Dialect.from_json(import_.dialect))) as reader:
+            items = islice(reader, GUESS_ROWS)
+            return [item.cells for item in items if isinstance(item, Row)]
+    except FileRefused:
+        return list(import_.sample)  # the plan will say what is wrong
+    finally:
+        stream.seek(0)
+
+
+def _read_settings(import_: Import, rows: list[list[str]], context: Context, *, said: dict[str, Any]) -> None:
+    """How dates and phone numbers are written, as far as the cells show it and nobody said it."""
+    try:
+        mapping = read_mapping(import_, context)
+    except Invalid:  # staff have to decide on a column first
+        entries = {f"#{number}": {"to": "ignore"} for number in range(1, len(import_.headers) + 1)}
+        keys = column_keys(import_.headers)
+        used = {keys[key] for key in import_.mapping if key in keys}
+        missing = {key: entry for key, entry in entries.items() if keys[key] not in used}
+        mapping = read_mapping(import_, context, {**import_.mapping, **missing})
+    import_.options = {**options_from_cells(mapping, rows, context, import_.options), **said}
+
+
 def _store(import_: Import, file: UploadedFile, actor: Actor) -> None:
     """The file under a random name, then its row; without the row the file goes as well."""
     storage = Import._meta.get_field("file").storage
@@ -170,11 +209,16 @@ def reread_import(
     dialect_options = {**import_.dialect.get("said", {}), **dialect_options}
     with import_.file.open("rb") as stream:
         sniffed = _sniff(stream.file, dialect_options)
-    _describe(import_, sniffed, dialect_options)
-    import_.options = {**import_.options, **clean}
-    guess = guess_mapping(import_.headers, import_.sample, load_context(import_.options))
+        _describe(import_, sniffed, dialect_options)
+        rows = _first_rows(stream.file, import_)
+    import_.options = {**import_.options, **dict.fromkeys(FROM_CELLS, ""), **clean}
+    context = load_context(import_.options)
+    if define_birthday(import_.headers, rows, context, actor=actor):
+        context = load_context(import_.options)
+    guess = guess_mapping(import_.headers, rows, context)
     unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
     import_.mapping = {**guess, **unchanged}
+    _read_settings(import_, rows, context, said=clean)
     import_.start_revision()
     import_.save()
     audit.record("import.reread", actor=actor, subject=f"import:{import_.pk}")

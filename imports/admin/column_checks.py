@@ -10,7 +10,7 @@ from typing import Any
 from imports.admin.column_preview import Draft, sampled_rows
 from imports.admin.column_rows import ASK, OUT, ColumnRow
 from imports.admin.wording import canonical_target
-from imports.columns import Context
+from imports.columns import LEFT_OUT, Context
 from imports.models import Import
 
 
@@ -35,6 +35,7 @@ def checks(
     items = [
         _matching(draft, context, labels),
         _answers(columns),
+        _consents(columns),
         _sample(import_, draft),
         _left_out(columns),
     ]
@@ -86,14 +87,38 @@ def _sample(import_: Import, draft: Draft) -> Check | None:
     rows = sampled_rows(import_)
     if not rows or not draft.mapping.used:
         return None
-    bad = [row for row in rows if draft.cleaner.clean(row).problems]
+    cleaned = [draft.cleaner.clean(row) for row in rows]
+    bad = [row for row in cleaned if row.problems]
+    unread = sum(warning.message.endswith(LEFT_OUT) for row in cleaned for warning in row.warnings)
     first = "the first row" if len(rows) == 1 else f"the first {len(rows)} rows"
+    if not bad and unread:
+        cells = "1 cell" if unread == 1 else f"{unread} cells"
+        return Check(
+            False,
+            f"{cells} of {first} cannot be read and would be left out",
+            "The plan lists every such cell.",
+            "file-answers",
+        )
     if not bad:
         return Check(True, f"Every cell of {first} can be read", "The plan checks every row of the file.")
     return Check(
         False,
         f"{len(bad)} of {first} would be rejected",
-        "A row with a cell that cannot be read is left out.",
+        "A row whose e-mail or customer id cannot be read is left out.",
+    )
+
+
+def _consents(columns: Sequence[ColumnRow]) -> Check | None:
+    """A no that is left out would be lost: somebody has to say that this is meant."""
+    left = [column for column in columns if column.looks_like_consent and not column.is_confirmed]
+    if not left:
+        return None
+    looks = "column that looks like a consent is" if len(left) == 1 else "columns that look like consents are"
+    return Check(
+        False,
+        f"{len(left)} {looks} left out",
+        f"{_names(left)}. The import cannot be applied before you choose or confirm.",
+        "needs-answer",
     )
 
 

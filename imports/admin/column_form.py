@@ -11,13 +11,13 @@ from django.http import HttpRequest, QueryDict
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from imports.admin.column_rows import CONSTANTS, PROOF
-from imports.admin.wording import IGNORE, NEW
-from imports.columns import column_keys
+from imports.admin.wording import IGNORE, NEW, is_consent_state, may_have_separator
+from imports.columns import COUNTRY_OF_ROW, column_keys
 from imports.models import Import
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import define_attribute
 
-OPTIONS = ("policy", "on_conflict", "clear_marker")
+OPTIONS = ("policy", "on_conflict", "clear_marker", "bad_cells", "date_order")
 _MAX_CONSTANTS = 20
 
 
@@ -31,6 +31,9 @@ def posted_options(post: QueryDict) -> dict[str, Any]:
     options: dict[str, Any] = {name: post[name] for name in OPTIONS if name in post}
     if options:
         options["empty_words"] = post.get("empty_words") == "on"
+    if "phone_country" in post:
+        where, otherwise = post["phone_country"], post.get("phone_otherwise", "")
+        options["phone_country"] = f"{where}:{otherwise}" if where == COUNTRY_OF_ROW and otherwise else where
     return options
 
 
@@ -60,14 +63,32 @@ def unchecked_mapping(post: QueryDict, import_: Import) -> dict[str, Any]:
         if to == NEW:
             to = f"attributes.{post.get(f'new_name.{number}', '').strip()}"
         if to:
-            mapping[key] = {"to": to, "policy": post.get(f"policy.{number}", "")}
-        if to.startswith("consent.") and to.count(".") == 2 and post.get(f"proof.{number}", "").strip():
+            mapping[key] = {
+                "to": to,
+                "policy": post.get(f"policy.{number}", ""),
+                **_details(post, number, to),
+            }
+        if is_consent_state(to) and post.get(f"proof.{number}", "").strip():
             mapping[PROOF + key] = {"to": f"{to}.proof", "const": post[f"proof.{number}"]}
     for number in range(1, _MAX_CONSTANTS):
         to, value = post.get(f"const_to.{number}", ""), post.get(f"const_value.{number}", "")
         if to and value.strip():
             mapping[f"constant {number}"] = {"to": to, "const": value}
     return mapping
+
+
+def _details(post: QueryDict, number: int, to: str) -> dict[str, Any]:
+    """What else was said of a column; only what belongs to the target it has now."""
+    if to == IGNORE:
+        return {"confirmed": post.get(f"confirm.{number}") == "on"}
+    if is_consent_state(to):
+        words = zip(post.getlist(f"word.{number}"), post.getlist(f"word_means.{number}"), strict=False)
+        return {
+            "meaning": post.get(f"meaning.{number}", ""),
+            "values": {word: state for word, state in words if word and state},
+        }
+    separator = post.get(f"separator.{number}", "")
+    return {"separator": separator} if separator and may_have_separator(to) else {}
 
 
 def posted_mapping(post: QueryDict, import_: Import) -> dict[str, Any]:

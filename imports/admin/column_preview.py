@@ -10,12 +10,15 @@ from typing import Any
 from imports.admin.wording import IGNORE, canonical_target
 from imports.columns import (
     FILL,
+    LEFT_OUT,
+    NO_PROOF,
     Cleaned,
     Cleaner,
     ColumnMapping,
     Context,
     Mapping,
     MappingError,
+    cannot_be_read,
     parse_mapping,
 )
 from imports.files.dialect import Row
@@ -90,7 +93,10 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
         if other is column
         or (target.kind == other.target.kind == "consent" and other.target.name == target.name)
     ]
-    cleaner = Cleaner(Mapping(mapping.headers, tuple(together)), context)
+    together += [
+        other for other in mapping.used if target.identifier == "phone" and other.target.name == "country"
+    ]
+    cleaner = Cleaner(replace(mapping, columns=tuple(together)), context)
     examples: dict[str, Example] = {}
     results: dict[str, int] = {}
     bad, problem, warning = 0, "", ""
@@ -100,8 +106,7 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
         if not raw.strip():
             continue
         cleaned = cleaner.clean(row)
-        messages = [item.message for item in cleaned.problems if item.column == column.key]
-        warnings = [item.message for item in cleaned.warnings if item.column == column.key]
+        messages, warnings = _remarks(column, cleaned)
         bad += bool(messages)
         problem = problem or "".join(messages[:1])
         emptied += [word for name, word in cleaned.emptied if name == column.key]
@@ -114,6 +119,18 @@ def preview_column(import_: Import, column: ColumnMapping, mapping: Mapping, con
     return Preview(
         _listed(list(examples.values())), bad, problem, warning, results, list(dict.fromkeys(emptied))
     )
+
+
+def _remarks(column: ColumnMapping, cleaned: Cleaned) -> tuple[list[str], list[str]]:
+    """(why the cell cannot be read, what else to say of it)."""
+    warnings = [item.message for item in cleaned.warnings if item.column == column.key]
+    if column.target.kind == "consent":
+        return [item for item in warnings if cannot_be_read(item)], [
+            item for item in warnings if item == NO_PROOF
+        ]
+    problems = [item.message for item in cleaned.problems if item.column == column.key]
+    problems += [item.removesuffix(LEFT_OUT) for item in warnings if item.endswith(LEFT_OUT)]
+    return problems, [item for item in warnings if not item.endswith(LEFT_OUT)]
 
 
 def _listed(examples: list[Example]) -> list[Example]:
@@ -129,7 +146,7 @@ def _consent_state(column: ColumnMapping, cleaned: Cleaned) -> str:
     if column.target.kind != "consent" or column.target.part != "state":
         return ""
     states = [consent[2] for consent in cleaned.consents]
-    return (states or ["granted" if cleaned.warnings else ""])[0]
+    return (states or ["granted" if any(item.message == NO_PROOF for item in cleaned.warnings) else ""])[0]
 
 
 def _result(column: ColumnMapping, cleaned: Cleaned) -> str:
@@ -137,13 +154,18 @@ def _result(column: ColumnMapping, cleaned: Cleaned) -> str:
     if target.field in cleaned.values:
         return display(target.field, cleaned.values[target.field])
     if target.kind == "tags":
-        return ", ".join(cleaned.tags)
+        return " · ".join(cleaned.tags)
+    if target.kind == "full_name":
+        return " | ".join(cleaned.values.get(name, "") for name in target.fields)
+    if target.name == "birth_date" and cleaned.values:
+        return f"{next(iter(cleaned.values.values()))} (no year)"
     if target.kind == "consent":
         consent = cleaned.consents[0] if cleaned.consents else None
-        position = {"state": 2, "at": 3, "proof": 4}[target.part]
-        return str(consent[position] or "")[: 10 if target.part == "at" else None] if consent else ""
+        position = {"state": 2, "at": 3, "withdrawn_at": 3, "proof": 4}[target.part]
+        is_date = target.part in ("at", "withdrawn_at")
+        return str(consent[position] or "")[: 10 if is_date else None] if consent else ""
     if cleaned.identifiers:
-        return cleaned.identifiers[0][1]
+        return " · ".join(identifier[1] for identifier in cleaned.identifiers)
     return "(emptied)" if cleaned.clears else ""
 
 
@@ -162,6 +184,7 @@ class RowPreview:
     values: list[tuple[str, str]]
     left_out: list[tuple[str, str]]
     problems: list[tuple[str, str]]
+    unread: list[tuple[str, str]]
 
 
 def row_previews(
@@ -188,7 +211,8 @@ def row_previews(
             )
             name = DOTS
         problems = [(problem.column, problem.message) for problem in cleaned.problems]
-        previews.append(RowPreview(row.line_no, name or "No name", values, left_out, problems))
+        unread = [(item.column, item.message) for item in cleaned.warnings if not problems]
+        previews.append(RowPreview(row.line_no, name or "No name", values, left_out, problems, unread))
     return previews
 
 

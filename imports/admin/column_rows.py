@@ -6,6 +6,7 @@ Figures are of the sampled rows only, the first ones of the file; nothing here r
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +15,39 @@ from typing import Any
 from django.http import QueryDict
 
 from imports.admin.column_preview import EXAMPLES, Draft, Preview, distinct_examples, preview_column
-from imports.admin.wording import IGNORE, canonical_target
+from imports.admin.wording import (
+    IGNORE,
+    STATES,
+    canonical_target,
+    is_consent_state,
+    may_have_separator,
+    separator_choices,
+)
 from imports.columns import (
     Context,
     ambiguous_columns,
     column_keys,
+    consent_reader,
+    ignored_consents,
 )
 from imports.columns.guess import share_of
 from imports.models import Import
-from profiles.identity.normalize import email
+from profiles.identity.normalize import BadValue, email
 
 CONSTANTS = 2
+WORDS = 8  # of a consent column, to show
 PROOF = "proof of "  # before a consent column's key: the constant that says where people agreed
 ASK, IN, OUT = "ask", "in", "out"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a consent column and what it means here; `is_open`: somebody has to say it, or has said it."""
+
+    text: str
+    state: str
+    means: str
+    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +65,28 @@ class ColumnRow:
     proof: str = ""
     new_name: str = ""
     new_type: str = "text"
+    separator: str = ""
+    meaning: str = ""
+    words: tuple[Word, ...] = ()
+    is_confirmed: bool = False
+    looks_like_consent: bool = False
+    repeats: str = ""
 
     @property
     def is_consent(self) -> bool:
-        return self.to.count(".") == 2 and self.to.startswith("consent.")
+        return is_consent_state(self.to)
+
+    @property
+    def separators(self) -> list[tuple[str, str]]:
+        """The choices, where a cell may hold several values: of tags always, of others when one was found or chosen."""
+        if self.to == "tags":
+            return [choice for choice in separator_choices("comma (the usual)") if choice[0] != ","]
+        has_several = bool(self.separator) and may_have_separator(self.to)
+        return separator_choices("nothing: each cell is one value") if has_several else []
+
+    @property
+    def is_left_with_data(self) -> bool:
+        return self.to == IGNORE and bool(self.filled)
 
     @property
     def needs_proof(self) -> bool:
@@ -56,9 +95,13 @@ class ColumnRow:
 
     @property
     def group(self) -> str:
-        if self.error or self.advice or not self.to or self.needs_proof:
+        if self.error or self.advice or not self.to or self.needs_proof or self.has_unknown_words:
             return ASK
         return OUT if self.to == IGNORE else IN
+
+    @property
+    def has_unknown_words(self) -> bool:
+        return any(word.is_open and not word.state for word in self.words)
 
     @property
     def usable(self) -> int:
@@ -89,6 +132,7 @@ def column_rows(
     by_index = {keys[key]: entry for key, entry in mapping.items() if key in keys and "const" not in entry}
     undecided = ambiguous_columns(import_.headers, context)
     advice_by_column = {item["column"]: item for item in advice if item["column"]}
+    looking = ignored_consents(draft.mapping, import_.sample, confirmed=True)
     proofs = {entry["to"]: entry["const"] for entry in mapping.values() if "const" in entry}
     previews = {column.index: column for column in draft.mapping.used if column.index is not None}
     rows = []
@@ -122,9 +166,45 @@ def column_rows(
                 proof=proofs.get(f"{to}.proof", ""),
                 new_name=posted.get(f"new_name.{number}", "") if posted else attribute_name(header),
                 new_type=posted.get(f"new_type.{number}", "text") if posted else "text",
+                separator=entry.get("separator", ""),
+                meaning=entry.get("meaning", ""),
+                words=_words(values, to, entry) if can_view_pii else (),
+                is_confirmed=entry.get("confirmed") is True,
+                looks_like_consent=to == IGNORE and index in looking,
+                repeats=_repeats(to, values, context),
             )
         )
     return rows
+
+
+def _words(values: Sequence[str], to: str, entry: AnyMapping[str, Any]) -> tuple[Word, ...]:
+    """The different words of a consent column, as the import reads them."""
+    if not is_consent_state(to):
+        return ()
+    given = entry.get("values") or {}
+    read = consent_reader(entry.get("meaning", ""), given)
+    said = {word.strip().casefold() for word in given}
+    words = []
+    for text in list(dict.fromkeys(value.strip() for value in values))[:WORDS]:
+        try:
+            state = read(text)
+        except BadValue:
+            state = ""
+        words.append(Word(text, state, STATES.get(state, ""), not state or text.casefold() in said))
+    return tuple(words)
+
+
+def _repeats(to: str, values: Sequence[str], context: Context) -> str:
+    """How often values stand in more than one row, of a column that finds people."""
+    spec = context.identifier_by_name.get(
+        to.removeprefix("identifier.").replace("reference_id", "customer_id")
+    )
+    if spec is None or not spec.is_unique or len(set(values)) == len(values):
+        return ""
+    _, count = Counter(values).most_common(1)[0]
+    repeated = sum(number > 1 for number in Counter(values).values())
+    several = "1 value stands" if repeated == 1 else f"{repeated} values stand"
+    return f"{several} in more than one row, one of them in {count}: such rows become one person."
 
 
 def _unused_addresses(

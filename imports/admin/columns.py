@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -23,17 +24,25 @@ from imports.admin.column_form import (
     posted_reading,
     unchecked_mapping,
 )
-from imports.admin.column_preview import draft_of, row_previews
+from imports.admin.column_preview import Draft, draft_of, row_previews
 from imports.admin.column_rows import ASK, IN, OUT, ColumnRow, column_rows
 from imports.admin.pages import get_import, render, start_plan, url
-from imports.admin.wording import ON_CONFLICT, POLICIES, target_groups, target_labels
-from imports.columns import FILL, column_keys
+from imports.admin.wording import (
+    ON_CONFLICT,
+    POLICIES,
+    date_order_choices,
+    phone_country_choices,
+    target_groups,
+    target_labels,
+)
+from imports.columns import BAD_CELLS, COUNTRY_OF_ROW, FILL, Context, advise, column_keys
 from imports.downloads import can_view_pii
 from imports.files import DELIMITERS, ENCODINGS
 from imports.mappings import advice_for, clean_mapping_name, load_context, map_import, save_mapping
 from imports.models import Import, SavedMapping
 from imports.upload import reread_import
 from profiles.admin.staff_views import staff_view, write
+from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS
 from profiles.models import AttributeDefinition
 
@@ -98,6 +107,10 @@ def _page(
             "policies": POLICIES.items(),
             "on_conflict": ON_CONFLICT.items(),
             "is_whole_file_open": any(constant[3] for constant in constants),
+            "bad_cells": BAD_CELLS.items(),
+            "date_orders": date_order_choices(),
+            **_phone_answer(options),
+            "file_questions": _file_questions(import_, draft, context),
             "types": AttributeDefinition.Type.choices,
             "saved": _saved(request),
             "may_save": _may_save(request),
@@ -107,6 +120,26 @@ def _page(
         },
         status=refusal.status if refusal else 200,
     )
+
+
+def _phone_answer(options: AnyMapping[str, Any]) -> dict[str, Any]:
+    where, _, otherwise = options.get("phone_country", "").partition(":")
+    return {
+        "phone_countries": phone_country_choices(settings.CDP_PHONE_REGION),
+        "phone_country": where,
+        "phone_otherwise": otherwise,
+        "countries": country_choices(),
+        "asks_otherwise": where == COUNTRY_OF_ROW,
+    }
+
+
+def _file_questions(import_: Import, draft: Draft, context: Context) -> dict[str, str]:
+    """code → sentence, of what nobody said yet about the dates and phone numbers of the file."""
+    return {
+        item.code: item.message
+        for item in advise(draft.mapping, import_.sample, context)
+        if item.code in ("date_order", "phone_country")
+    }
 
 
 def _problems(refusal: Refused | None) -> dict[str, str]:

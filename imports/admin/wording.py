@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from imports.columns import APPEND, FILL, NEVER, OVERWRITE, Context
+from imports.columns import APPEND, COUNTRY_OF_ROW, FILL, NEVER, OVERWRITE, WITHOUT_PLUS, Context
+from imports.columns.consent_words import GRANTED, NEITHER, WITHDRAWN
+from imports.columns.dates import ORDERS
+from imports.columns.separators import SEPARATORS
 from imports.options import LEAVE_OUT, STRONGER
+from profiles.identity.normalize import country_choices, country_name
 from profiles.values.attributes import LABELS
 
 IGNORE, NEW = "ignore", "new"
@@ -39,12 +43,53 @@ ALWAYS_LISTED = ("created", "updated", "unchanged", "failed")
 
 _CONSENTS = {
     f"consent.{channel}.{purpose}": f"{label}: {purpose}"
-    for channel, label in (("email", "E-mail"), ("sms", "SMS"))
+    for channel, label in (
+        ("email", "E-mail"),
+        ("sms", "SMS"),
+        ("phone", "Phone"),
+        ("push", "Push"),
+        ("post", "Post"),
+    )
     for purpose in ("newsletter", "marketing")
+    if channel in ("email", "sms") or purpose == "marketing"
 }
-_CONSENT_PARTS = {"at": "date", "proof": "where they agreed"}
+_CONSENT_PARTS = {"at": "date", "withdrawn_at": "date of unsubscribing", "proof": "where they agreed"}
+
+# What a word of a consent column means.
+STATES = {GRANTED: "subscribed", WITHDRAWN: "unsubscribed", NEITHER: "nothing: no change"}
 
 Targets = list[tuple[str, list[tuple[str, str]]]]
+
+
+def is_consent_state(to: str) -> bool:
+    """Whether the column says yes or no, as opposed to when or where."""
+    return to.startswith("consent.") and to.count(".") == 2
+
+
+def may_have_separator(to: str) -> bool:
+    """Whether a cell of the column may hold several values. Of attributes, only lists: the mapping checks that."""
+    return to in ("tags", "email", "phone") or to.startswith(("identifier.", "attributes."))
+
+
+def separator_choices(usual: str) -> list[tuple[str, str]]:
+    """Answers to "What stands between several values in a cell"."""
+    return [("", usual), *SEPARATORS.items()]
+
+
+def date_order_choices() -> list[tuple[str, str]]:
+    """Answers to "Dates such as 03/04/1985"."""
+    return [("", "Not said: dates that can be read in two ways are left out"), *ORDERS.items()]
+
+
+def phone_country_choices(region: str) -> list[tuple[str, str]]:
+    """Answers to "Phone numbers without a country code are from"."""
+    usual = f"{country_name(region)}, as everywhere here" if region else "Not said: such numbers are left out"
+    return [
+        ("", usual),
+        (COUNTRY_OF_ROW, "The country in the row"),
+        (WITHOUT_PLUS, "They have their country code; only the “+” is missing"),
+        *country_choices(),
+    ]
 
 
 def canonical_target(to: str) -> str:
@@ -67,10 +112,10 @@ def target_groups(context: Context, used: Iterable[str] = ()) -> Targets:
     ]
     custom = [(f"attributes.{spec.name}", spec.label or spec.name) for spec in context.attributes]
     groups = [
-        ("Person", list(LABELS.items())),
+        ("Person", [("full_name", "Whole name (is split)"), *LABELS.items()]),
         ("Identifiers", [("reference_id", "Reference id (letters and digits)"), *identifiers]),
         ("Custom attributes", custom),
-        ("Tags", [("tags", "Tags, separated by commas")]),
+        ("Tags", [("tags", "Tags")]),
         ("Consent", [*_CONSENTS.items(), *parts]),
     ]
     known = {to for _, entries in groups for to, _ in entries} | {IGNORE, NEW, ""}

@@ -1,88 +1,54 @@
 """A row and its mapping → clean values, or its problems. Compiled to one function per column: microseconds a row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
+from imports.columns.clean_consents import ConsentCleaner, consent_columns
+from imports.columns.cleaned import CellProblem, Cleaned
+from imports.columns.dates import NoYear, date_reader, month_day_reader
 from imports.columns.mapping import ColumnMapping, Mapping, MappingError
-from imports.columns.targets import AttributeSpec, Context, IdentifierSpec
+from imports.columns.separators import GOOGLE
+from imports.columns.targets import (
+    BIRTHDAY,
+    COUNTRY_OF_ROW,
+    REJECT_ROW,
+    WITHOUT_PLUS,
+    AttributeSpec,
+    Context,
+    IdentifierSpec,
+)
 from imports.files.dialect import Row, shorten
 from profiles.identity.blocked_values import ignored_sentence
 from profiles.identity.empty_words import EMPTY_WORDS
 from profiles.identity.normalize import (
+    DEFAULT_LIMITS,
     NAMES,
     BadValue,
     attribute,
-    boolean,
+    birth_date,
     compile_patterns,
-    date_time,
+    country,
     default_cleaner,
     is_blocked,
+    items,
     normalizer,
+    phone,
+    phone_without_plus,
     reference,
+    split_cell,
     tags,
     text,
 )
+from profiles.identity.person_names import split_name
 from profiles.identity.text import hidden_removed, visible
 
-_GRANTED = frozenset(
-    ("granted", "subscribed", "opt-in", "opt in", "optin", "opted in", "accepted", "y", "on")
-)
-_WITHDRAWN = frozenset(
-    (
-        "withdrawn",
-        "unsubscribed",
-        "opt-out",
-        "opt out",
-        "optout",
-        "opted out",
-        "denied",
-        "declined",
-        "n",
-        "off",
-    )
-)
 # Also with a space around them: cheaper than to strip every cell.
 _EMPTY_CELLS = frozenset(cell for word in EMPTY_WORDS for cell in (word, f" {word}", f"{word} ", f" {word} "))
-_NOT_A_CONSENT = "Not a consent. Write granted or withdrawn."
-_CANNOT_CLEAR = "A consent cannot be cleared. Write granted or withdrawn."
 _NOTHING = "Nothing to import: every mapped cell of the row is empty."
+LEFT_OUT = " Only this cell was left out."
 MAX_RAW = 320
-
-
-class CellProblem(NamedTuple):
-    """A bad cell. `column` is its header, "" for the row as a whole."""
-
-    column: str
-    value: str
-    message: str
-
-
-class Cleaned:
-    """The clean values of one row. With `problems` it must be rejected; `warnings` are reported, the row is imported."""
-
-    __slots__ = (
-        "clears",
-        "consents",
-        "emptied",
-        "identifiers",
-        "line_no",
-        "problems",
-        "tags",
-        "values",
-        "warnings",
-    )
-
-    def __init__(self, line_no: int) -> None:
-        self.line_no = line_no
-        self.values: dict[str, Any] = {}  # field → JSON value
-        self.identifiers: list[tuple[str, str, str]] = []  # type, normal form, raw ("" when it is the same)
-        self.tags: list[str] = []
-        self.consents: list[tuple[str, str, str, str | None, str]] = []  # channel, purpose, state, at, proof
-        self.clears: list[str] = []  # fields to empty
-        self.problems: list[CellProblem] = []
-        self.warnings: list[CellProblem] = []
-        self.emptied: Sequence[tuple[str, str]] = ()  # column and word of cells read as empty
+MAX_VALUES = 4  # of an identifier column whose cells hold several
 
 
 Step = Callable[[str, Cleaned], None]
@@ -92,39 +58,53 @@ class Cleaner:
     """Compiled from a mapping; `clean` does not raise for anything a cell may contain.
 
     Empty cells count as absent, and so do words for nothing such as NULL (`Cleaned.emptied`); a cell with just the
-    clear marker empties its field. Every bad cell of a row is listed. A blocked identifier is treated as absent, with a warning. Raises `MappingError` for a bad constant.
+    clear marker empties its field. Every bad cell of a row is listed: one that would find the person rejects the row,
+    any other is left out, unless the import rejects rows for those as well. A blocked identifier is treated as
+    absent, with a warning. Raises `MappingError` for a bad constant.
     """
 
     def __init__(self, mapping: Mapping, context: Context) -> None:
         self._context = context
         self._marker = context.clear_marker
-        self._steps: list[tuple[int, str, Step, str, frozenset[str]]] = []
+        self._read_date = date_reader(context.date_order)
+        self._country = _constant_country(mapping)
+        self._steps: list[tuple[int, str, Step, str, frozenset[str], bool]] = []
         self._constants: list[tuple[str, str, Step]] = []
-        self._consents = _consent_columns(mapping)
+        self._consents = [
+            ConsentCleaner(
+                name, parts, context.clear_marker, self._read_date, EMPTY_WORDS if context.empty_words else ()
+            )
+            for name, parts in consent_columns(mapping).items()
+        ]
         self._is_blocked = {spec.name: _blocker(spec) for spec in context.identifiers}
         for column in mapping.used:
             if column.target.kind == "consent":
                 continue
             step = self._compile(column, mapping)
             if column.index is not None:
-                self._steps.append(
-                    (
-                        column.index,
-                        column.key,
-                        step,
-                        column.target.field or column.target.kind,
-                        self._empty_words(column),
-                    )
-                )
+                field = column.target.field or column.target.kind
+                words, can_leave_out = self._empty_words(column), self._can_leave_out(column)
+                self._steps.append((column.index, column.key, step, field, words, can_leave_out))
             elif column.const is not None:
                 self._constants.append((column.key, column.const, step))
+        if context.phone_country.startswith(COUNTRY_OF_ROW):
+            self._steps.sort(
+                key=lambda step: step[3] != "country"
+            )  # before the phone numbers it is needed for
         self._check_constants()
+
+    def _can_leave_out(self, column: ColumnMapping) -> bool:
+        if self._context.bad_cells == REJECT_ROW:
+            return False
+        type_name = column.target.identifier
+        return not type_name or not self._context.identifier_by_name[type_name].is_unique
 
     def clean(self, row: Row) -> Cleaned:
         out = Cleaned(row.line_no)
         cells = row.cells
         marker = self._marker
-        for index, name, step, field, empty_words in self._steps:
+        left_out: list[CellProblem] = []
+        for index, name, step, field, empty_words, can_leave_out in self._steps:
             raw = cells[index]
             if not raw:
                 continue
@@ -138,12 +118,16 @@ class Cleaner:
                 step(raw, out)
             except BadValue as error:
                 if raw.strip():
-                    out.problems.append(CellProblem(name, shorten(raw), error.message))
-        if self._consents:
-            self._clean_consents(cells, out)
+                    problems = left_out if can_leave_out else out.problems
+                    problems.append(CellProblem(name, shorten(raw), error.message))
+        before = len(out.warnings)
+        for consent in self._consents:
+            consent.clean(cells, out)
         if not (out.values or out.identifiers or out.tags or out.clears or out.consents or out.problems):
-            out.problems.append(CellProblem("", "", _NOTHING))
+            out.problems = [*left_out, *out.warnings[before:]] or [CellProblem("", "", _NOTHING)]
             return out
+        if left_out:
+            out.warnings += [item._replace(message=item.message + LEFT_OUT) for item in left_out]
         for _, const, step in self._constants:
             step(const, out)
         return out
@@ -170,52 +154,86 @@ class Cleaner:
     def _compile(self, column: ColumnMapping, mapping: Mapping) -> Step:
         target = column.target
         if target.kind == "tags":
-            return _tags_step
+            return _tags_step(column.separator or ",")
+        if target.kind == "full_name":
+            return _full_name_step
         if target.kind == "attribute":
-            attribute_spec = self._context.attribute_by_name[target.name]
-            make = _text_step if attribute_spec.type == "text" else _value_step
-            return make(target.field, _attribute_cleaner(attribute_spec))
+            spec = self._context.attribute_by_name[target.name]
+            make = _text_step if spec.type == "text" else _value_step
+            return make(target.field, self._attribute_cleaner(spec, column.separator))
+        if target.name == "phone":
+            return self._phone_step(column)
+        if target.name == "birth_date":
+            return _birth_date_step(self._read_date, has_birthday=mapping.has_birthday)
         if target.kind == "default":
-            cleaner = default_cleaner(target.name, region=self._context.region)
+            cleaner = default_cleaner(target.name)
             if target.name in NAMES:
                 return _name_step(target.field, cleaner, column.key)
+            if target.name == "postcode":
+                cleaner = _unguarded(cleaner)
             if target.identifier not in self._context.identifier_by_name:
                 return _text_step(target.field, cleaner)
-        spec = self._context.identifier_by_name[target.identifier]
+        identifier = self._context.identifier_by_name[target.identifier]
         if target.kind == "identifier":
-            cleaner = (
+            cleaner = _unguarded(
                 reference
                 if target.part == "reference"
-                else normalizer(spec.normalizer, region=self._context.region)
+                else normalizer(identifier.normalizer, region=self._context.region)
             )
-        return _identifier_step(target.field, spec, cleaner, self._is_blocked[spec.name], column.key)
+        return self._identifying(column, cleaner)
 
-    def _clean_consents(self, cells: list[str], out: Cleaned) -> None:
-        for channel, purpose, parts in self._consents:
-            values: dict[str, str] = {}
-            for part, (column, index, const) in parts.items():
-                raw = const if index is None else cells[index]
-                if raw in _EMPTY_CELLS and self._context.empty_words:
-                    out.emptied = [*out.emptied, (column, raw.strip())]
-                    continue
-                try:
-                    if raw.strip():
-                        values[part] = _consent_part(part, raw, self._marker)
-                except BadValue as error:
-                    out.problems.append(CellProblem(column, shorten(raw), error.message))
-            state, proof = values.get("state"), values.get("proof", "")
-            if state == "granted" and not proof:
-                message = (
-                    "Granted without proof, so the consent is not changed. Also map a column with the proof."
-                )
-                out.warnings.append(CellProblem(parts["state"][0], state, message))
-            elif state:
-                out.consents.append((channel, purpose, state, values.get("at"), proof))
+    def _identifying(self, column: ColumnMapping, cleaner: Callable[[str], str]) -> Step:
+        target = column.target
+        spec = self._context.identifier_by_name[target.identifier]
+        blocked = self._is_blocked[spec.name]
+        step = _identifier_step(target.field, spec, cleaner, blocked, column.key)
+        if not column.separator:
+            return step
+        return _several_step(step, _identifier_step("", spec, cleaner, blocked, column.key), column.separator)
+
+    def _phone_step(self, column: ColumnMapping) -> Step:
+        """The step of a phone column: where a number without a country code is at home is said once for the file."""
+        where, _, otherwise = self._context.phone_country.partition(":")
+        if where == WITHOUT_PLUS:
+            return self._telephone(column, phone_without_plus)
+        if where != COUNTRY_OF_ROW:
+            return self._telephone(column, _phone_of(where or self._context.region))
+        home = self._country or otherwise or self._context.region
+        steps: dict[str, Step] = {}
+
+        def step(raw: str, out: Cleaned) -> None:
+            region = out.values.get("country", home)
+            found = steps.get(region)
+            if found is None:
+                found = steps[region] = self._telephone(column, _phone_of(region))
+            found(raw, out)
+
+        return step
+
+    def _telephone(self, column: ColumnMapping, cleaner: Callable[[str], str]) -> Step:
+        if column.target.identifier not in self._context.identifier_by_name:
+            return _text_step(column.target.field, cleaner)
+        return self._identifying(column, cleaner)
+
+    def _attribute_cleaner(self, spec: AttributeSpec, separator: str) -> Callable[[str], Any]:
+        kind, allowed, limit = spec.type, spec.allowed, spec.limit
+        if kind == "text":
+            if spec.name == BIRTHDAY:
+                return month_day_reader(self._context.date_order)
+            return lambda raw: text(raw, limit)
+        if kind in ("date", "datetime"):
+            read = self._read_date
+            return lambda raw: attribute(kind, day) if (day := read(raw)) else ""
+        if separator:
+            return lambda raw: items(raw, allowed, separator)
+        return lambda raw: attribute(kind, raw, allowed=allowed)
 
 
 def _clear(out: Cleaned, name: str, raw: str, field: str) -> None:
     if field == "identifier":
         out.problems.append(CellProblem(name, shorten(raw), "An identifier cannot be cleared by an import."))
+    elif field == "full_name":
+        out.clears += ["first_name", "last_name"]
     else:
         out.clears.append(field)
 
@@ -257,17 +275,70 @@ def _warn_of_hidden(raw: str, value: str, column: str, out: Cleaned) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _tags(raw: str) -> tuple[str, ...]:
+def _tags(raw: str, separator: str) -> tuple[str, ...]:
     """Cached: files repeat a few combinations of tags over and over."""
-    return tuple(tags(raw))
+    names = tags(raw, separator)
+    if separator == GOOGLE:
+        # “* myContacts” is a group of Google's own that everybody is in; “* friends” is one people use.
+        names = [name.removeprefix("* ") for name in names if name != "* myContacts"]
+    return tuple(names)
 
 
-def _tags_step(raw: str, out: Cleaned) -> None:
-    names = _tags(raw)
-    if out.tags:  # a second column of tags
-        present = {tag.casefold() for tag in out.tags}
-        names = tuple(name for name in names if name.casefold() not in present)
-    out.tags.extend(names)
+def _tags_step(separator: str) -> Step:
+    def step(raw: str, out: Cleaned) -> None:
+        names = _tags(raw, separator)
+        if out.tags:  # a second column of tags
+            present = {tag.casefold() for tag in out.tags}
+            names = tuple(name for name in names if name.casefold() not in present)
+        out.tags.extend(names)
+
+    return step
+
+
+def _full_name_step(raw: str, out: Cleaned) -> None:
+    first, last = split_name(raw)
+    for field, name in (("first_name", first), ("last_name", last)):
+        if name:
+            out.values[field] = text(name, DEFAULT_LIMITS[field])
+
+
+def _birth_date_step(read: Callable[[str], str], *, has_birthday: bool) -> Step:
+    """A birthday without a year goes to the attribute for that, where there is one."""
+
+    def step(raw: str, out: Cleaned) -> None:
+        try:
+            value = read(raw)
+        except NoYear as found:
+            if not has_birthday:
+                raise
+            out.values[f"attributes.{BIRTHDAY}"] = found.month_day
+            return
+        if value:
+            out.values["birth_date"] = birth_date(value)
+
+    return step
+
+
+def _phone_of(region: str) -> Callable[[str], str]:
+    return lambda raw: phone(raw, region)
+
+
+def _unguarded(cleaner: Callable[[str], str]) -> Callable[[str], str]:
+    """Without the apostrophe that shops put before digits, so that a spreadsheet keeps them as they are."""
+    return lambda raw: cleaner(raw[1:] if raw[0] == "'" and raw[1:2].isdigit() else raw)
+
+
+def _several_step(first: Step, further: Step, separator: str) -> Step:
+    """The first value of a cell is the column's; the others identify as well."""
+
+    def step(raw: str, out: Cleaned) -> None:
+        values = [value for value in split_cell(raw, separator) if value.strip()]
+        if len(values) > MAX_VALUES:
+            raise BadValue(f"A cell holds at most {MAX_VALUES} values; this one has {len(values):,}.")
+        for number, value in enumerate(values):
+            (further if number else first)(value.strip(), out)
+
+    return step
 
 
 def _identifier_step(
@@ -320,43 +391,10 @@ def _blocker(spec: IdentifierSpec) -> Callable[[str], bool]:
     return blocked
 
 
-def _attribute_cleaner(spec: AttributeSpec) -> Callable[[str], Any]:
-    kind, allowed, limit = spec.type, spec.allowed, spec.limit
-    if kind == "text":
-        return lambda raw: text(raw, limit)
-    return lambda raw: attribute(kind, raw, allowed=allowed)
-
-
-def _consent_columns(mapping: Mapping) -> list[tuple[str, str, dict[str, tuple[str, int | None, str]]]]:
-    """(channel, purpose, part → (column, index, constant)); time or proof without a state are refused."""
-    columns: dict[str, dict[str, tuple[str, int | None, str]]] = {}
-    for column in mapping.used:
-        if column.target.kind == "consent":
-            columns.setdefault(column.target.name, {})[column.target.part] = (
-                column.key,
-                column.index,
-                column.const or "",
-            )
-    without_state = [parts for parts in columns.values() if "state" not in parts]
-    if without_state:
-        message = "Time and proof belong to a consent: also map the column with granted or withdrawn."
-        raise MappingError([(next(iter(parts.values()))[0], message) for parts in without_state])
-    return [(*name.split(".", 1), parts) for name, parts in columns.items()]  # type: ignore[misc]
-
-
-def _consent_part(part: str, raw: str, marker: str) -> str:
-    if marker and raw.strip() == marker:
-        raise BadValue(_CANNOT_CLEAR)
-    if part == "at":
-        return date_time(raw)
-    if part == "proof":
-        return text(raw)
-    state = raw.strip().lower()
-    if state in _GRANTED:
-        return "granted"
-    if state in _WITHDRAWN:
-        return "withdrawn"
+def _constant_country(mapping: Mapping) -> str:
+    """The country of every row, where the mapping says one."""
+    consts = [column.const for column in mapping.used if column.target.name == "country" and column.const]
     try:
-        return "granted" if boolean(state) == "true" else "withdrawn"
+        return country(consts[0]) if consts else ""
     except BadValue:
-        raise BadValue(_NOT_A_CONSENT) from None
+        return ""  # `_check_constants` names it

@@ -1,58 +1,32 @@
 """Headers in many languages and sample rows → the target of each column, as far as it can be guessed."""
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from imports.columns.targets import Context, UnknownTarget, parse_target
+from imports.columns.consent_headers import guess_consents, words_of
+from imports.columns.dates import has_no_year, looks_like_date
+from imports.columns.headers import NOTHING, PLAIN, PREFIXED, Meaning, meaning_of
+from imports.columns.layouts import constants_of, settled_columns
+from imports.columns.separators import separator_of
+from imports.columns.targets import BIRTHDAY, Context, UnknownTarget, parse_target
 from profiles.identity.normalize import BadValue, country, email, fold, phone
 
-# Compared fold: case, accents, spaces and punctuation do not count, so "E-Mail" is "email".
-_SYNONYMS: dict[str, str] = {
-    "first_name": "first name, first, given name, forename, fname, vorname, imię, prénom, nombre, nome, voornaam, jméno,"
-    " förnamn, fornavn, etunimi, keresztnév, prenume, имя, 名, primeiro nome, nombre de pila",
-    "last_name": "last name, last, surname, family name, lname, sname, nachname, familienname, nazwisko, nom, "
-    "nom de famille, apellido, apellidos, cognome, achternaam, příjmení, efternamn, etternavn, sukunimi, "
-    "vezetéknév, nume, фамилия, 姓, sobrenome, apelido",
-    "email": "email, e-mail, mail, email address, e-mail address, mail address, emailaddress, e-mail-adresse, "
-    "adres e-mail, adres email, adresse e-mail, adresse mail, courriel, correo, correo electrónico, "
-    "indirizzo email, posta elettronica, e-mailadres, электронная почта, почта, メール, メールアドレス",
-    "phone": "phone, phone number, telephone, telephone number, tel, mobile, mobile phone, mobile number, cell, "
-    "cell phone, telefon, telefonnummer, handy, handynummer, mobil, numer telefonu, nr telefonu, komórka, téléphone, "
-    "portable, teléfono, móvil, telefono, cellulare, telefoon, telefoonnummer, mobiel, telefone, celular, "
-    "телефон, 電話, 電話番号",
-    "street": "street, street address, address, address 1, address line 1, straße, strasse, adresse, ulica, adres, "
-    "rue, calle, dirección, via, indirizzo, straat, ulice, endereço, улица, адрес, 住所",
-    "postcode": "postcode, post code, postal code, zip, zip code, zipcode, plz, postleitzahl, kod pocztowy, code postal, "
-    "código postal, cp, cap, psč, postnummer, индекс, 郵便番号, cep",
-    "city": "city, town, place, ort, stadt, wohnort, miasto, miejscowość, ville, ciudad, città, citta, stad, plaats, "
-    "woonplaats, město, cidade, город, 市",
-    "state": "state, state/region, region, province, county, bundesland, województwo, région, provincia, regione, provincie, "
-    "estado, область, 都道府県",
-    "country": "country, country/region, country code, nation, land, staat, pays, país, paese, země, страна, 国",
-    "birth_date": "birth date, birthdate, birthday, date of birth, dob, born, geburtsdatum, geburtstag, data urodzenia, "
-    "date de naissance, fecha de nacimiento, data di nascita, geboortedatum, datum narození, дата рождения, 生年月日, "
-    "data de nascimento",
-    "gender": "gender, sex, geschlecht, płeć, sexe, genre, sexo, género, sesso, genere, geslacht, pohlaví, пол, 性別",
-    "language": "language, lang, locale, sprache, język, langue, idioma, lingua, taal, jazyk, язык, 言語",
-    "customer_id": "customer id, customer number, customer no, customer nr, client id, user id, kundennummer, kunden-nr, "
-    "kundennr, nr klienta, numer klienta, id klienta, numéro client, id client, número de cliente, codice cliente, "
-    "klantnummer, číslo zákazníka, external id",
-    "reference_id": "reference id, reference, ref id, ref",
-    "identifier.anonymous_id": "anonymous id",
-    "tags": "tags, tag, labels, etykiety, étiquettes, etiquetas, etichette, schlagworte",
-    "consent.email.newsletter": "newsletter, newsletter consent, email opt in, email consent, opt in, optin, "
-    "marketing consent, subscribed, zgoda na newsletter",
-    "ignore": "id, created at, updated at",
-}
-
 _SHARE = 0.8  # of the filled sample cells that must be valid values
+_HALF = 0.5  # of those under a header that names what they are
 _MIN_NAME = 4
+# One value with so many unlike people beside it identifies none of them.
+_UNLIKE, _OFTEN = 3, 5
 
-
-@cache
-def _targets_by_name() -> dict[str, str]:
-    return {fold(name): to for to, names in _SYNONYMS.items() for name in names.split(", ")}
+_ADDRESS = ("street", "postcode", "city", "state", "country")
+_NAMES = ("first_name", "last_name", "full_name")
+# Whoever looks after a person is not the person.
+_SOMEBODY_ELSE = re.compile(
+    r"\b(?:owner|agent|rep|manager|assistant|seller|salesperson|advisor|assigned|assignee|created by|modified by|updated by|"
+    r"referred by|besitzer|betreuer|bearbeiter|vertreter|verantwortlich\w*|opiekun|handlowiec|wlasciciel|responsable|"
+    r"commercial|proprietaire|propietario|encargado|responsabile|eigenaar|beheerder)\b"
+)
 
 
 def column_keys(headers: Sequence[str]) -> dict[str, int]:
@@ -77,10 +51,18 @@ def ambiguous_columns(headers: Sequence[str], context: Context) -> dict[int, str
                 headers, first[name], index, "have the same name"
             )
         first.setdefault(name, index)
-    known = [index for index, header in enumerate(headers) if header and _by_name(header, context)]
-    for index in known:
+    known = {
+        index: to for index, header in enumerate(headers) if header and (to := meaning_of(header, context).to)
+    }
+    for index, to in known.items():
         for second, name in enumerate(names):
-            if second not in sentences and second != index and _one_letter_apart(names[index], name):
+            is_other = known.get(second, to) != to  # fname and lname are meant
+            if (
+                second not in sentences
+                and second != index
+                and not is_other
+                and _one_letter_apart(names[index], name)
+            ):
                 low, high = sorted((index, second))
                 sentences[low] = sentences[high] = _describe_pair(headers, low, high, "differ by one letter")
     return sentences
@@ -102,70 +84,214 @@ def _one_letter_apart(a: str, b: str) -> bool:
     return rest_a[1:] == rest_b[1:] or rest_a[1:] == rest_b or rest_a == rest_b[1:]
 
 
+# --- The guess ----------------------------------------------------------------------------------------
+
+
 def guess_mapping(
     headers: Sequence[str], sample_rows: Sequence[Sequence[str]], context: Context
-) -> dict[str, dict[str, str]]:
+) -> dict[str, dict[str, Any]]:
     """A mapping as `parse_mapping` takes it, in the order of the columns; what nothing fits is ignored.
 
     A column of `ambiguous_columns` is left out, so that the guess alone is refused until staff decide.
     Two columns are never guessed to the same target: a second e-mail or phone is one more identifier, any other
-    second column is ignored.
+    second column is ignored. A column whose values are shared by unlike people is never guessed to identify.
     """
-    mapping: dict[str, dict[str, str]] = {}
     ambiguous = ambiguous_columns(headers, context)
-    taken: set[str] = set()
-    guesses = {index: _by_name(header, context) for index, header in enumerate(headers)}
-    named = {to for index, to in guesses.items() if to and index not in ambiguous}
-    for index, header in enumerate(headers):
-        if index in ambiguous:
-            continue
-        to = guesses[index] or _by_values(_column_values(sample_rows, index), named | taken)
-        if to in ("email", "phone") and to in taken and context.identifier_by_name[to].max_per_profile != 1:
-            to = f"identifier.{to}"  # profiles have several; the first is the attribute
-        elif not to or (to in taken and to not in ("ignore", "tags")):
-            to = "ignore"
-        taken.add(to)
-        if to in ("reference_id", "customer_id"):
-            taken |= {"reference_id", "customer_id"}
-        mapping[header if header and list(headers).count(header) == 1 else f"#{index + 1}"] = {"to": to}
-    return mapping
+    columns = [column_values(sample_rows, index) for index in range(len(headers))]
+    guess = _Guess(headers, sample_rows, columns, context, set(ambiguous))
+    entries = guess.entries()
+    mapping = {
+        header if header and list(headers).count(header) == 1 else f"#{index + 1}": entries[index]
+        for index, header in enumerate(headers)
+        if index not in ambiguous
+    }
+    return {**mapping, **constants_of(headers)}
 
 
-def _by_name(header: str, context: Context) -> str:
-    """A target written out (`attributes.plan`), a registered name, or a known synonym; "" for none."""
-    for to in (header, header.lower().replace("_", ".", 2) if header.lower().startswith("consent_") else ""):
+class _Guess:
+    def __init__(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        columns: Sequence[Sequence[str]],
+        context: Context,
+        skipped: set[int],
+    ) -> None:
+        self.headers, self.rows, self.columns, self.context = headers, rows, columns, context
+        self.open = [index for index in range(len(headers)) if index not in skipped]
+        self.targets: dict[int, str] = {}
+
+    def entries(self) -> dict[int, dict[str, Any]]:
+        settled = {index: to for index, to in settled_columns(self.headers).items() if index in self.open}
+        meanings = {index: meaning_of(self.headers[index], self.context) for index in self.open}
+        # Before anything else: “No e-mail” is no e-mail address.
+        taken = settled | {
+            index: meaning.to
+            for index, meaning in meanings.items()
+            if meaning.to
+            and index not in settled
+            and (meaning.to != "ignore")
+            and self._fits(index, meaning.to)
+        }
+        constants = {
+            -1 - number: entry["to"] for number, entry in enumerate(constants_of(self.headers).values())
+        }
+        skipped = {index: "" for index in range(len(self.headers)) if index not in self.open}
+        consents = guess_consents(self.headers, self.columns, taken | constants | skipped).entries
+        for index in self.open:
+            has_no_fit = index not in taken and meanings[index].to != "ignore"
+            if index in settled or index in consents or has_no_fit:
+                meanings[index] = NOTHING
+        self.targets = dict(settled)
+        self._assign(meanings)
+        self._assign_by_values(meanings, set(consents))
+        entries = {index: self._entry(index, self.targets.get(index, "ignore")) for index in self.open}
+        return {**entries, **{index: dict(entry) for index, entry in consents.items()}}
+
+    def _assign(self, meanings: Mapping[int, Meaning]) -> None:
+        """Each target to its best column: the plainest name first, the fields of an address from one group of columns."""
+        group = self._address_rank(meanings)
+        order = sorted(
+            (index for index in meanings if meanings[index].to),
+            key=lambda index: (
+                abs(meanings[index].rank - group) if meanings[index].to in _ADDRESS else meanings[index].rank,
+                index,
+            ),
+        )
+        for index in order:
+            to = meanings[index].to
+            if to not in _NAMES or to == "first_name":
+                self._give(index, to, is_plain=meanings[index].rank == PLAIN)
+        for index in order:
+            if meanings[index].to == "last_name":
+                self._give(index, "last_name")
+        self._assign_names([index for index in order if meanings[index].to == "full_name"])
+
+    @staticmethod
+    def _address_rank(meanings: Mapping[int, Meaning]) -> int:
+        """Whether the person's address is in columns with plain names or with a prefix (home, billing …)."""
+        fields = {
+            rank: {
+                meaning.to for meaning in meanings.values() if meaning.to in _ADDRESS and meaning.rank == rank
+            }
+            for rank in (PLAIN, PREFIXED)
+        }
+        return PREFIXED if len(fields[PREFIXED]) > len(fields[PLAIN]) else PLAIN
+
+    def _assign_names(self, columns: Sequence[int]) -> None:
+        """A whole name only where its parts have no columns; beside a first name, “Name” is the last name."""
+        taken = set(self.targets.values())
+        if (
+            columns
+            and "first_name" in taken
+            and "last_name" not in taken
+            and fold(self.headers[columns[0]]) == "name"
+        ):
+            self._give(columns[0], "last_name")
+        elif columns and not taken & {"first_name", "last_name"}:
+            self._give(columns[0], "full_name")
+        first = next((index for index, to in self.targets.items() if to == "first_name"), None)
+        if (
+            first is not None
+            and "last_name" not in self.targets.values()
+            and fold(self.headers[first]) in ("nombre", "nome")
+            and self._share(first, lambda value: " " in value) >= _SHARE
+        ):
+            self.targets[first] = "full_name"  # also the word for a whole name
+
+    def _give(self, index: int, to: str, *, is_plain: bool = True) -> None:
+        taken = set(self.targets.values())
+        if to in ("email", "phone") and to in taken:
+            further = f"identifier.{to}"  # profiles have several; the first is the attribute
+            # Address books have a dozen places for numbers, most of them never filled.
+            is_spare = bool(self.rows) and not self.columns[index] and (not is_plain or further in taken)
+            if self.context.identifier_by_name[to].max_per_profile != 1 and not is_spare:
+                self.targets[index] = further
+        elif to == "ignore" or to == "tags" or to not in taken:
+            if to in ("reference_id", "customer_id") and taken & {"reference_id", "customer_id"}:
+                return
+            if not self._is_shared(index, to):
+                self.targets[index] = to
+
+    def _assign_by_values(self, meanings: Mapping[int, Meaning], consents: set[int]) -> None:
+        for index in self.open:
+            if index in self.targets or index in consents or meanings[index].to == "ignore":
+                continue
+            if _SOMEBODY_ELSE.search(words_of(self.headers[index])):
+                continue
+            if to := _by_values(self.columns[index], set(self.targets.values())):
+                self.targets[index] = to
+
+    def _fits(self, index: int, to: str) -> bool:
+        """Whether the cells under a header can be what it says; a column without any is believed."""
+        values = self.columns[index]
+        if not values:
+            return True
+        check = _LOOKS.get(to.removeprefix("identifier."))
+        return check is None or self._share(index, check) >= _HALF
+
+    def _share(self, index: int, accepts: Callable[[str], object]) -> float:
+        values = self.columns[index]
+        return sum(bool(accepts(value)) for value in values) / len(values) if values else 0.0
+
+    def _is_shared(self, index: int, to: str) -> bool:
+        """Whether unlike people share one value of a column that would find them: an account owner's address, a shop's id."""
         try:
-            return parse_target(to, context).to
+            target = parse_target(to, self.context)
         except UnknownTarget:
-            continue
-    name = fold(header)
-    if not name:
-        return ""
-    for prefix, specs in (("identifier", context.identifiers), ("attributes", context.attributes)):
-        for spec in specs:
-            if name in (fold(spec.name), fold(spec.label)) and spec.name not in (
-                "email",
-                "phone",
-                "customer_id",
-            ):
-                return f"{prefix}.{spec.name}"
-    to = _targets_by_name().get(name) or _targets_by_name().get(name.rstrip("0123456789"), "")  # phone2
-    try:
-        return parse_target(to, context).to if to else ""
-    except UnknownTarget:  # customer_id may have been removed
-        return ""
+            return False
+        if not target.identifier or not self.context.identifier_by_name[target.identifier].is_unique:
+            return False
+        (value, count) = next(iter(Counter(self.columns[index]).most_common(1)), ("", 0))
+        if count < _UNLIKE:
+            return False
+        names = [column for column, name_to in self.targets.items() if name_to in _NAMES] or [
+            column for column in self.open if meaning_of(self.headers[column], self.context).to in _NAMES
+        ]
+        if names:
+            people = {
+                tuple(row[column].strip().casefold() if column < len(row) else "" for column in names)
+                for row in self.rows
+                if index < len(row) and row[index].strip() == value
+            }
+            unlike = len({person for person in people if any(person)})
+            return unlike >= _OFTEN or (unlike >= _UNLIKE and count == len(self.columns[index]))
+        return count >= _OFTEN and count > len(self.columns[index]) * _HALF
+
+    def _entry(self, index: int, to: str) -> dict[str, Any]:
+        if to == "birth_date" and self._share(index, has_no_year) > _HALF:
+            to = f"attributes.{BIRTHDAY}" if BIRTHDAY in self.context.attribute_by_name else "ignore"
+        separator = separator_of(to, self.columns[index], self.context)
+        return {"to": to, "separator": separator} if separator else {"to": to}
 
 
-def _column_values(rows: Sequence[Sequence[str]], index: int) -> list[str]:
+_LOOKS: dict[str, Callable[[str], object]] = {
+    "email": lambda value: "@" in value,
+    # Without the country of its numbers, many a phone number cannot be read yet.
+    "phone": lambda value: re.fullmatch(
+        r"'?[+(0-9][0-9()\[\]./ \u00a0\u2010-\u2015\u2212:;,|-]{4,}.*", value
+    ),
+    "birth_date": lambda value: looks_like_date(value) or has_no_year(value),
+    "country": lambda value: _accepts(country, value),
+}
+
+
+def column_values(rows: Sequence[Sequence[str]], index: int) -> list[str]:
+    """The filled cells of a column."""
     return [row[index].strip() for row in rows if index < len(row) and row[index].strip()]
 
 
-def _by_values(values: list[str], taken: set[str]) -> str:
-    """Only what values prove on their own: an address with “@”, a number with “+”, a country's name."""
-    if "email" not in taken and share_of(values, email) >= _SHARE:
+def _by_values(values: list[str] | Sequence[str], taken: set[str]) -> str:
+    """Only what values prove on their own: an address with “@”, a number with “+”, a country's name.
+
+    What repeats identifies nobody: the same address in two rows may be whoever looks after both.
+    """
+    is_distinct = len(set(values)) == len(values)
+    if "email" not in taken and is_distinct and share_of(values, email) >= _SHARE:
         return "email"
     if (
         "phone" not in taken
+        and is_distinct
         and all(value.startswith("+") for value in values)
         and share_of(values, phone) >= _SHARE
     ):

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imports.columns.consent_words import GRANTED, MEANINGS, NEITHER, OPTED_OUT, WITHDRAWN
 from imports.columns.guess import ambiguous_columns, column_keys
 from imports.columns.targets import (
     APPEND,
+    BIRTHDAY,
     FILL,
     POLICIES,
     Context,
@@ -16,6 +18,9 @@ from imports.columns.targets import (
     UnknownTarget,
     parse_target,
 )
+
+BIRTH_DATE = "birth_date"
+MAX_SEPARATOR = 5
 
 
 class MappingError(ValueError):
@@ -30,17 +35,35 @@ class MappingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """One column on its way to one target; `index` None is a constant, the same `const` for every row."""
+    """One column on its way to one target; `index` None is a constant, the same `const` for every row.
+
+    `separator` stands between several values in a cell. Of a consent: `meaning` is what a yes says (opted_out: a
+    no), `values` what single words say. `is_confirmed`: somebody said that what looks like a consent is left out.
+    """
 
     key: str
     target: Target
     policy: str
     index: int | None = None
     const: str | None = None
+    separator: str = ""
+    meaning: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+    is_confirmed: bool = False
 
-    def as_json(self) -> dict[str, str]:
-        entry = {"to": self.target.to, "policy": self.policy}
-        return entry if self.const is None else {**entry, "const": self.const}
+    def as_json(self) -> dict[str, Any]:
+        entry: dict[str, Any] = {"to": self.target.to, "policy": self.policy}
+        if self.const is not None:
+            entry["const"] = self.const
+        if self.separator:
+            entry["separator"] = self.separator
+        if self.meaning:
+            entry["meaning"] = self.meaning
+        if self.values:
+            entry["values"] = dict(self.values)
+        if self.is_confirmed:
+            entry["confirmed"] = True
+        return entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +72,7 @@ class Mapping:
 
     headers: tuple[str, ...]
     columns: tuple[ColumnMapping, ...]
+    has_birthday: bool = False  # whether a birthday without a year has an attribute to go to
 
     @property
     def used(self) -> tuple[ColumnMapping, ...]:
@@ -56,11 +80,13 @@ class Mapping:
 
     @property
     def policies(self) -> dict[str, str]:
-        return {
-            column.target.field or column.target.kind: column.policy
-            for column in self.columns
-            if column.target.field or column.target.kind == "tags"
-        }
+        policies: dict[str, str] = {}
+        for column in self.columns:
+            fields = ("tags",) if column.target.kind == "tags" else column.target.fields
+            policies.update(dict.fromkeys(fields, column.policy))
+        if BIRTH_DATE in policies and self.has_birthday:
+            policies.setdefault(f"attributes.{BIRTHDAY}", policies[BIRTH_DATE])
+        return policies
 
     @property
     def identifiers(self) -> list[str]:
@@ -69,7 +95,7 @@ class Mapping:
             dict.fromkeys(column.target.identifier for column in self.columns if column.target.identifier)
         )
 
-    def as_json(self) -> dict[str, dict[str, str]]:
+    def as_json(self) -> dict[str, dict[str, Any]]:
         return {column.key: column.as_json() for column in self.columns}
 
 
@@ -96,7 +122,7 @@ def parse_mapping(
     problems += _clashes(columns, headers, context)
     if problems:
         raise MappingError(problems)
-    return Mapping(tuple(headers), tuple(columns))
+    return Mapping(tuple(headers), tuple(columns), BIRTHDAY in context.attribute_by_name)
 
 
 def _column(
@@ -108,17 +134,63 @@ def _column(
         raise UnknownTarget('Write where it goes, for example {"to": "email"}.')
     target = parse_target(entry["to"], context)
     policy = _policy(entry.get("policy"), target, context, default_policy)
+    more: dict[str, Any] = {
+        "separator": _separator(entry.get("separator"), target, context),
+        "meaning": _meaning(entry.get("meaning"), target),
+        "values": _values(entry.get("values"), target),
+        "is_confirmed": entry.get("confirmed") is True and target.kind == "ignore",
+    }
     if "const" in entry:
         if not isinstance(entry["const"], str) or not entry["const"].strip():
             raise UnknownTarget("A constant is a text that is not empty.")
-        return ColumnMapping(key, target, policy, const=entry["const"])
+        return ColumnMapping(key, target, policy, const=entry["const"], **more)
     if key not in keys:
         if list(headers).count(key) > 1:
             raise UnknownTarget(
                 f"Several columns are called “{key}”. Name each by its position, #1 for the first column."
             )
         raise UnknownTarget(f"The file has no column “{key}”.")
-    return ColumnMapping(key, target, policy, index=keys[key])
+    return ColumnMapping(key, target, policy, index=keys[key], **more)
+
+
+def _separator(given: Any, target: Target, context: Context) -> str:
+    """What stands between several values in a cell; for tags, lists, and identifiers a person may have several of."""
+    if given in (None, ""):
+        return ""
+    is_list = target.kind == "attribute" and context.attribute_by_name[target.name].type == "list"
+    spec = context.identifier_by_name[target.identifier] if target.identifier else None
+    if target.kind != "tags" and not is_list and (spec is None or spec.max_per_profile == 1):
+        raise UnknownTarget("A separator is for tags, lists and identifiers a person may have several of.")
+    if not isinstance(given, str) or len(given) > MAX_SEPARATOR or given.isalnum():
+        raise UnknownTarget(
+            f"A separator is a text of at most {MAX_SEPARATOR} characters, such as a semicolon."
+        )
+    return given
+
+
+def _meaning(given: Any, target: Target) -> str:
+    if given in (None, "", "opted_in"):
+        return ""
+    if given not in MEANINGS:
+        raise UnknownTarget(f"The meaning of a consent column must be one of {', '.join(MEANINGS)}.")
+    if target.kind != "consent" or target.part != "state":
+        raise UnknownTarget("Only a column that says yes or no to a consent has a meaning.")
+    return OPTED_OUT
+
+
+def _values(given: Any, target: Target) -> tuple[tuple[str, str], ...]:
+    if not given:
+        return ()
+    states = (GRANTED, WITHDRAWN, NEITHER)
+    if not isinstance(given, dict) or not all(
+        isinstance(word, str) and given[word] in states for word in given
+    ):
+        raise UnknownTarget(
+            'The values of a consent column are written {"word": "granted", "other": "withdrawn"}.'
+        )
+    if target.kind != "consent" or target.part != "state":
+        raise UnknownTarget("Only a column that says yes or no to a consent has values to explain.")
+    return tuple(given.items())
 
 
 def _policy(given: Any, target: Target, context: Context, default_policy: str) -> str:
@@ -146,7 +218,10 @@ def _clashes(columns: list[ColumnMapping], headers: Sequence[str], context: Cont
     by_target: dict[tuple[str, ...], list[ColumnMapping]] = {}
     for column in columns:
         target = column.target
-        if target.is_single:
+        if target.fields and target.is_single:
+            for name in target.fields:
+                by_target.setdefault((name,), []).append(column)
+        elif target.is_single:
             by_target.setdefault((target.kind, target.name, target.part), []).append(column)
         if target.identifier and context.identifier_by_name[target.identifier].max_per_profile == 1:
             by_target.setdefault(("identifier", target.identifier), []).append(column)

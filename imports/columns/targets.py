@@ -18,6 +18,20 @@ POLICIES = {
     NEVER: "New people only",
 }
 
+# The text attribute that keeps a birthday without a year, as MM-DD.
+BIRTHDAY = "birthday"
+
+# What a cell that cannot be read does, where it is not one that finds people.
+LEAVE_OUT_CELL, REJECT_ROW = "leave_out", "reject_row"
+BAD_CELLS = {
+    LEAVE_OUT_CELL: "Leave out the cell, import the rest of the row and list the cell",
+    REJECT_ROW: "Reject the whole row",
+}
+
+# Where a phone number without a country code is at home: a country's code, or one of these. “row:DE” is the country
+# of the row, and Germany where the row has none.
+COUNTRY_OF_ROW, WITHOUT_PLUS = "row", "international"
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeSpec:
@@ -63,6 +77,9 @@ class Context:
     region: str = ""  # the country of phone numbers without a country code
     clear_marker: str = "<clear>"  # a cell with just this empties the field; "" = no such cell
     empty_words: bool = True  # NULL, n/a and #N/A are read as an empty cell
+    date_order: str = ""  # dmy or mdy; "" = only dates that can be read in one way
+    phone_country: str = ""  # of this file instead of `region`: a country's code, row, row:DE, international
+    bad_cells: str = LEAVE_OUT_CELL
     attribute_by_name: dict[str, AttributeSpec] = field(init=False, repr=False, compare=False)
     identifier_by_name: dict[str, IdentifierSpec] = field(init=False, repr=False, compare=False)
 
@@ -84,15 +101,22 @@ class Target:
     """A parsed `to`. `field` is the key a value has in `Cleaned.values`, "" for what is no value."""
 
     to: str
-    kind: str  # default, attribute, identifier, tags, consent, ignore
+    kind: str  # default, full_name, attribute, identifier, tags, consent, ignore
     name: str = ""  # attribute, identifier type, or "channel.purpose"
-    part: str = ""  # of a consent: state, at, proof; of an identifier: reference
+    part: str = ""  # of a consent: state, at, withdrawn_at, proof; of an identifier: reference
 
     @property
     def field(self) -> str:
         if self.kind == "default":
             return self.name
         return f"attributes.{self.name}" if self.kind == "attribute" else ""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields a cell of the column fills."""
+        if self.kind == "full_name":
+            return ("first_name", "last_name")
+        return (self.field,) if self.field else ()
 
     @property
     def identifier(self) -> str:
@@ -104,10 +128,12 @@ class Target:
     @property
     def is_single(self) -> bool:
         """Whether two columns cannot both go here."""
-        return self.kind in ("default", "attribute", "consent")
+        return self.kind in ("default", "full_name", "attribute", "consent")
 
 
-_CONSENT = re.compile(r"consent\.([a-z][a-z0-9_]{0,29})\.([a-z][a-z0-9_]{0,59})(?:\.(at|proof))?")
+_CONSENT = re.compile(
+    r"consent\.([a-z][a-z0-9_]{0,29})\.([a-z][a-z0-9_]{0,59})(?:\.(at|withdrawn_at|proof))?"
+)
 
 
 def parse_target(to: str, context: Context) -> Target:
@@ -116,6 +142,8 @@ def parse_target(to: str, context: Context) -> Target:
         return Target(to, to)
     if to in DEFAULT_KINDS:
         return Target(to, "default", to)
+    if to == "full_name":
+        return Target(to, to)
     if to in ("reference_id", "customer_id"):
         return _identifier(to, "customer_id", "reference" if to == "reference_id" else "", context)
     prefix, _, name = to.partition(".")
@@ -143,7 +171,7 @@ def _identifier(to: str, name: str, part: str, context: Context) -> Target:
 
 
 def _unknown(to: str, context: Context) -> str:
-    known = [*DEFAULT_KINDS, "customer_id", "reference_id", "tags", "ignore"]
+    known = [*DEFAULT_KINDS, "full_name", "customer_id", "reference_id", "tags", "ignore"]
     known += [f"attributes.{name}" for name in context.attribute_by_name]
     known += [f"identifier.{name}" for name in context.identifier_by_name]
     near = get_close_matches(to, known, 1) or get_close_matches(f"attributes.{to}", known, 1)

@@ -111,7 +111,13 @@ def form(import_: Import, *targets: str, **more: str) -> dict[str, str]:
     """The columns form: a target per column, in order."""
     import_.refresh_from_db()
     chosen = {f"to.{number}": to for number, to in enumerate(targets, 1)}
-    return {"revision": str(import_.revision), "policy": "fill_if_empty", **chosen, **more}
+    return {
+        "revision": str(import_.revision),
+        "policy": "fill_if_empty",
+        "bad_cells": "reject_row",
+        **chosen,
+        **more,
+    }
 
 
 def work(import_: Import) -> Import:
@@ -331,12 +337,17 @@ def test_a_row_is_shown_as_it_arrives(client: Client) -> None:
     ]
     assert rows[0] == "Ann E-mail ann@example.com Birth date 1990-02-28 Left out Plan “pro”"
     assert rows[1] == (
-        "Bob This row would be rejected: Birth date : Not a date. Write YYYY-MM-DD, for example 1990-02-28."
+        "Bob Birth date : Not a date. Write YYYY-MM-DD, for example 1990-02-28. Only this cell was left out."
         " E-mail bob@example.com"
     )
     text = page(client, import_, "columns/")
     assert "1 of 2 can be read. Not a date." in text
-    assert "1 of the first 4 rows would be rejected" in text
+    assert "1 cell of the first 4 rows cannot be read and would be left out" in text
+    client.post(
+        at(import_, "map/"),
+        {**form(import_, "email", "first_name", "ignore", "birth_date"), "check": "1"},
+    )
+    assert "1 of the first 4 rows would be rejected" in page(client, import_, "columns/")
 
 
 def test_a_yes_asks_where_people_agreed(client: Client) -> None:

@@ -50,7 +50,7 @@ def body(answer: Any) -> list[list[str]]:
 
 
 def test_the_way_of_an_import(api: Caller) -> None:
-    answer = send(api)
+    answer = send(api, options='{"bad_cells": "reject_row"}')
     assert answer.status_code == 201, answer.content
     assert (answer.data["state"], answer["Location"]) == ("planning", f"/api/v1/imports/{answer.data['id']}/")
     path = f"imports/{answer.data['id']}/"
@@ -131,7 +131,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
 
 
 def test_a_corrected_file_of_rejected_rows_goes_in(api: Caller) -> None:
-    answer = send(api, options='{"auto_apply": true}')
+    answer = send(api, options='{"auto_apply": true, "bad_cells": "reject_row"}')
     work(answer)
     import_ = Import.objects.get()
     assert import_.state == "applying"
@@ -236,7 +236,7 @@ def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:
     assert send(reader).status_code == 403
     assert refusal(reader.get("imports/")) == (403, "The API key “reader” needs the scope imports for this.")
     assert not Import.objects.exists()
-    work(send(api))
+    work(send(api, options='{"bad_cells": "reject_row"}'))
     other = Caller(create_key(name="other", scopes=("imports",), actor=Actor.system()))
     pk = Import.objects.get().pk
     assert other.get(f"imports/{pk}/").data["problems"][0]["value"] == "•••"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -310,7 +311,8 @@ def test_every_bad_cell_of_a_row_is_named():
             "birth_date": "31/02/1990",
             "attributes.spent": "1,234.5",
             "attributes.plan": "gold",
-        }
+        },
+        replace(CONTEXT, bad_cells="reject_row"),
     )
     assert out.problems == [
         CellProblem(
@@ -420,9 +422,20 @@ def test_a_yes_needs_proof():
 
 
 def test_consents_that_cannot_be():
-    assert clean({"consent.email.newsletter": "perhaps"}).problems == [
-        CellProblem("consent.email.newsletter", "perhaps", "Not a consent. Write granted or withdrawn.")
-    ]
+    """The person goes in all the same; a row that says nothing else is no person."""
+    unknown = CellProblem(
+        "consent.email.newsletter",
+        "perhaps",
+        "Not known as a yes or a no, so the consent is not changed. Write granted or withdrawn, or say what it means.",
+    )
+    out = clean({"first_name": "Ann", "consent.email.newsletter": "perhaps"})
+    assert (out.values, out.consents, out.problems, out.warnings) == (
+        {"first_name": "Ann"},
+        [],
+        [],
+        [unknown],
+    )
+    assert clean({"consent.email.newsletter": "perhaps"}).problems == [unknown]
     assert clean({"consent.email.newsletter": "<clear>"}).problems[0].message == (
         "A consent cannot be cleared. Write granted or withdrawn."
     )

@@ -119,7 +119,7 @@ def test_custom_attributes() -> None:
         "points": "attributes.points",
         "hobbies": {"to": "attributes.hobbies", "policy": "append"},
     }
-    import_ = applied(text, mapping=mapping)
+    import_ = applied(text, mapping=mapping, options={"bad_cells": "reject_row"})
     assert outcomes(import_) == {2: "updated", 3: "failed", 4: "created"}
     assert fields_of(import_)[2] == {
         "attributes.plan": ["free", "pro"],
@@ -211,7 +211,7 @@ def test_rejected_rows_name_line_column_and_reason() -> None:
     from imports.report import row_problems
 
     text = "email,birth_date,first_name\nanna.example.com,31/02/1990,A\nok@example.com,1990-02-28,B\nx@example.com,1\n"
-    import_ = planned(text)
+    import_ = planned(text, options={"bad_cells": "reject_row"})
     assert some(import_) == {"created": 1, "failed": 2}
     assert [(p["line"], p["column"], p["value"], p["message"]) for p in row_problems(import_)] == [
         (2, "email", "anna.example.com", "Not an e-mail address: “@” is missing."),
