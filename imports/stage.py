@@ -87,6 +87,8 @@ def _commit_batch(chunk: Chunk, import_: Import, spec: PlanSpec, batch: Batch, *
         insert_batch(import_, spec, batch.data)
         if batch.emptied:
             _record_emptied(import_, batch.emptied)
+        if batch.checkpoint is None and batch.empty_rows:
+            _record_empty_rows(import_, batch.empty_rows)
 
 
 def _record_emptied(import_: Import, emptied: dict[tuple[str, str], tuple[int, int]]) -> None:
@@ -119,6 +121,14 @@ def _emptied_warning(column: str, word: str, count: int, line_no: int) -> dict[s
         "count": count,
         "line": line_no,
     }
+
+
+def _record_empty_rows(import_: Import, count: int) -> None:
+    rows = "1 empty row was" if count == 1 else f"{count:,} empty rows were"
+    warning = {"code": "empty_rows", "column": None, "message": f"{rows} skipped.", "count": count}
+    import_ = Import.objects.select_for_update(no_key=True).only("warnings").get(pk=import_.pk)
+    import_.warnings = [*import_.warnings, warning]
+    import_.save(update_fields=["warnings"])
 
 
 def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:
@@ -155,6 +165,7 @@ class Batch:
     """``data`` is COPY text; ``checkpoint`` is where the next batch starts, None at the end of the file.
 
     ``emptied``: for each column and word that was read as an empty cell, how often and the first line.
+    ``empty_rows`` are those skipped so far, from the beginning of the file.
     """
 
     data: bytes
@@ -162,6 +173,7 @@ class Batch:
     bytes_read: int
     checkpoint: Checkpoint | None
     emptied: dict[tuple[str, str], tuple[int, int]]
+    empty_rows: int
 
 
 def read_batches(
@@ -218,8 +230,11 @@ def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: 
         if len(rows) >= limit or size >= BATCH_BYTES:
             break
     else:
-        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None, emptied)
-    return Batch("".join(rows).encode(), len(rows), reader.bytes_read, reader.checkpoint(), emptied)
+        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None, emptied, reader.blank_lines)
+    checkpoint = reader.checkpoint()
+    return Batch(
+        "".join(rows).encode(), len(rows), reader.bytes_read, checkpoint, emptied, reader.blank_lines
+    )
 
 
 # --- COPY text ----------------------------------------------------------------------------------------

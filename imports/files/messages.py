@@ -38,8 +38,6 @@ def ragged(line_no: int, last_line_no: int, cells: list[str], columns: int, has_
     message = f"The {what} has {wide}; this row has {len(cells):,}. No cell was moved."
     if last_line_no > line_no:
         message += f" It runs from line {line_no:,} to line {last_line_no:,}: look for a missing quote."
-    elif len(cells) > columns and not any(map(str.strip, cells[columns:])):
-        message += " The extra cells are empty: remove the delimiters at the end of the line."
     kept = cells if len(cells) <= MAX_COLUMNS else None
     return RowProblem(line_no, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
 

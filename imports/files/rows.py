@@ -23,6 +23,8 @@ from imports.files.dialect import (
 from imports.files.strict import Bare, Continued, Unclosed, examine
 
 _BAD_CHARACTER = re.compile("[\x00\udc80-\udcff]")
+# First cells of rows to look at twice: totals, and rows without any cell filled.
+_SUSPECTS = messages.TOTAL_CELLS | {"", " "}
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 
 
@@ -64,7 +66,7 @@ class RowReader:
         self._block: Block | None = None
         self._first_index = 0
         self._header_cells: list[str] = []
-        self._suspects = messages.TOTAL_CELLS
+        self._suspects = _SUSPECTS
         try:
             self._read_header()
             if start:
@@ -159,7 +161,7 @@ class RowReader:
         if self.dialect.has_header:
             self.headers = [" ".join(cell.split()) for cell in cells]
             self._header_cells = cells
-            self._suspects = messages.TOTAL_CELLS | {cells[0]}
+            self._suspects = _SUSPECTS | {cells[0]}
         else:
             self.headers = [f"Column {number}" for number in range(1, self.columns + 1)]
             end = start
@@ -324,9 +326,13 @@ class RowReader:
 
     def _judge(self, line_no: int, last_line_no: int, cells: list[str]) -> Row | RowProblem | None:
         """A record that is no plain row: None for a blank line, else a row after all or its problem."""
-        if not cells or (len(cells) == 1 < self.columns and not cells[0].strip()):
+        if not any(map(str.strip, cells)):
             self.blank_lines += 1
             return None
+        if len(cells) > self.columns and not any(map(str.strip, cells[self.columns :])):
+            return self._judge(
+                line_no, last_line_no, cells[: self.columns]
+            )  # delimiters at the end of the line
         if len(cells) != self.columns:
             return messages.ragged(line_no, last_line_no, cells, self.columns, self.dialect.has_header)
         if cells == self._header_cells:
