@@ -1,4 +1,4 @@
-"""People ticked or filtered → a CSV file of exactly these: a short list at once, a long one by a job with a page."""
+"""People ticked or filtered → a CSV file of exactly these: a short list at once, a long one by a job, listed with others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from django.shortcuts import redirect
 from cdp import audit
 from cdp.actors import Actor
 from cdp.models import Job
+from cdp.spreadsheets import BOM, as_csv
 from profiles.admin.bulk_confirmation import Confirmation, confirmed
 from profiles.admin.bulk_forms import BulkForm
 from profiles.admin.staff_views import may_see, render, staff_view, write
-from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
-from profiles.bulk.exports import KIND, file_of, open_export, start_export
+from profiles.bulk.csv_rows import choosable_columns, column_names, rows
+from profiles.bulk.exports import KEPT_DAYS, KIND, export_of, exports_of, open_export, start_export
 from profiles.bulk.run_action import INLINE
 
 
@@ -25,11 +26,13 @@ def export_people(request: HttpRequest) -> HttpResponse:
 
 def _export(request: HttpRequest, ids: list[int]) -> HttpResponse:
     actor = Actor.of_request(request)
+    chosen = request.POST.getlist("fields") or None
     if len(ids) > INLINE:
-        return redirect("admin:profiles_profile_export", start_export(profile_ids=ids, actor=actor).pk)
-    specs = columns()
+        job = start_export(profile_ids=ids, columns=chosen, actor=actor)
+        return redirect("admin:profiles_profile_export", job.pk)
+    names = column_names(chosen)
     audit.record("profile.bulk_export", actor=actor, detail={"people": len(ids)})
-    content = BOM + as_csv([header(specs), *rows(ids, specs, can_view_pii=may_see(request))])
+    content = BOM + as_csv([names, *rows(ids, names, can_view_pii=may_see(request))])
     response = HttpResponse(content, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="people.csv"'
     return response
@@ -39,9 +42,16 @@ _EXPORT = Confirmation(
     name="export",
     verb="Export",
     permission="profiles.bulk_export",
-    form=BulkForm("admin/profiles/bulk_export.html"),
+    form=BulkForm("admin/profiles/bulk_export.html", context=lambda: {"fields": choosable_columns()}),
     run=_export,
 )
+
+
+@staff_view("profiles.bulk_export")
+def exports(request: HttpRequest) -> HttpResponse:
+    """The exports one has started, with their files as long as they are kept."""
+    context = {"title": "Exports", "exports": exports_of(Actor.of_request(request)), "days": KEPT_DAYS}
+    return render(request, "exports.html", context)
 
 
 @staff_view("profiles.bulk_export")
@@ -50,9 +60,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
     job = Job.objects.filter(pk=job_id, kind=KIND).first()
     if job is None or job.user_id != request.user.pk:
         raise Http404(f"There is no export {job_id}.")
-    is_ready = job.state == Job.State.DONE and file_of(job).exists()
-    size = file_of(job).stat().st_size if is_ready else 0
-    context = {"title": job.title, "job": job, "is_ready": is_ready, "size": size}
+    context = {"title": job.title, "job": job, "export": export_of(job), "days": KEPT_DAYS}
     return render(request, "export.html", context)
 
 

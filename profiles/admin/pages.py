@@ -27,6 +27,7 @@ _TABS = {
         Tab("Bulk", "admin:profiles_mergebatch_changelist", "profiles.view_merge"),
         Tab("Rules", "admin:profiles_duplicatepolicy_changelist", "profiles.view_duplicatepolicy"),
     ),
+    "imports": (Tab("Exports", "admin:profiles_profile_exports", "profiles.bulk_export"),),
     "sources": (
         Tab("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
         Tab("Quality", "admin:profiles_scorecard", "profiles.view_sourcealarm"),

@@ -55,6 +55,7 @@ class ProfileAdmin(OwnPages):
         ("add/", edit.add, "add"),
         ("bulk/export/", exports.export_people, "export_people"),
         ("bulk/<slug:action>/", bulk_confirmation.bulk, "bulk"),
+        ("exports/", exports.exports, "exports"),
         ("export/<int:job_id>/", exports.export, "export"),
         ("export/<int:job_id>/file/", exports.export_file, "export_file"),
         ("merge/", merging.wizard, "merge"),

@@ -1,86 +1,121 @@
-"""Profile ids → rows of a CSV file, with cells that no spreadsheet takes for a formula."""
+"""Profile ids and names of columns → rows of a CSV file that an import reads back unchanged."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import phonenumbers
+
+from cdp.errors import Invalid
 from cdp.times import iso
-from profiles.masking import mask_view
-from profiles.models import Profile
+from profiles.identity.normalize import join_items
+from profiles.masking import DOTS, mask_view
+from profiles.models import Consent, Profile
 from profiles.reading.profiles import ProfileView, profile_views
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 
-# What spreadsheets begin a formula with, the full-width forms they fold to it, and characters they skip first.
-_TRIGGERS = frozenset("=+-@\t\r\n\x00＝＋－＠")
-_GUARD = "'"
+# --- Columns --------------------------------------------------------------------------------------------
+
+# They are in every export: by them a file is known as ours when it is imported again.
+ALWAYS = ("id", "type")
+CONSENTS = "consents"
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-def safe_cell(text: str) -> str:
-    """The text with an apostrophe before it when a spreadsheet would run it; ``unsafe_cell`` takes it off.
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``name`` is the header. The names of identifiers, attributes and consents are what an import reads them by."""
 
-    A text that begins with apostrophes and then such a character gets one more, so nothing is ambiguous.
-    """
-    bare = text.lstrip(_GUARD)
-    return _GUARD + text if bare and (bare[0] in _TRIGGERS or bare.lstrip()[:1] in _TRIGGERS) else text
-
-
-def unsafe_cell(text: str) -> str:
-    """The reverse of ``safe_cell``."""
-    if text.startswith(_GUARD) and safe_cell(text[1:]) == text:
-        return text[1:]
-    return text
+    name: str
+    label: str
+    read: Callable[[ProfileView], Any]
 
 
-def columns() -> list[AttributeSpec]:
-    """Every attribute, default and registered. One query."""
-    return list(attribute_specs().values())
+def choosable_columns() -> list[Column]:
+    """Every column that an export may have besides ``ALWAYS``; the consents are one choice. One query."""
+    return [column for column in _plain_columns() if column.name not in ALWAYS] + [
+        Column(CONSENTS, "Consents, with date and proof", lambda view: "")
+    ]
 
 
-def header(specs: Sequence[AttributeSpec]) -> list[str]:
-    names = [spec.name for spec in specs]
-    return ["id", "type", "customer_id", *names, "tags", "other_identifiers", "created_at", "last_seen_at"]
+def column_names(chosen: Sequence[str] | None = None) -> list[str]:
+    """The headers of an export with these columns (None: all), fixed when it begins. Raises Invalid for others."""
+    known = [*ALWAYS, *(column.name for column in choosable_columns())]
+    if unknown := [name for name in chosen or () if name not in known]:
+        message = f"“{unknown[0]}” is not a column of an export."
+        raise Invalid([{"field": "fields", "value": unknown[0], "message": message}])
+    wanted = {*ALWAYS, *(known if chosen is None else chosen)}
+    names = [name for name in known if name in wanted and name != CONSENTS]
+    return names + (_consent_names() if CONSENTS in wanted else [])
 
 
-def rows(
-    profile_ids: Sequence[int], specs: Sequence[AttributeSpec], *, can_view_pii: bool
-) -> list[list[str]]:
+def rows(profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bool) -> list[list[str]]:
     """Rows of the live profiles behind the ids, in the order of the ids. A constant number of queries.
 
     ``can_view_pii``: whether personal data is written as it is; otherwise masked.
     """
     profiles = Profile.objects.live().filter(pk__in=profile_ids).defer("search").in_bulk()
     views = profile_views([profiles[pk] for pk in profile_ids if pk in profiles])
-    visible = (
-        views if can_view_pii else [mask_view(view, {spec.field: spec for spec in specs}) for view in views]
-    )
-    return [_row(view, specs) for view in visible]
-
-
-def _row(view: ProfileView, specs: Sequence[AttributeSpec]) -> list[str]:
-    profile = view.profile
-    resolving = [item for item in view.identifiers if item.resolves]
-    customer_ids = [item.value for item in resolving if item.type.name == "customer_id"]
-    named = {profile.email, profile.phone, *customer_ids[:1]}
-    other_identifiers = [str(item) for item in view.identifiers if item.value not in named]
+    specs = {spec.field: spec for spec in attribute_specs().values()}
+    visible = views if can_view_pii else [mask_view(view, specs) for view in views]
+    columns = {column.name: column for column in _plain_columns(specs)}
+    consents = _consent_cells(views, can_view_pii) if _has_consents(names) else {}
     return [
-        str(profile.pk),
-        profile.type,
-        safe_cell(customer_ids[0] if customer_ids else ""),
-        *(safe_cell(_text(_value(profile, spec))) for spec in specs),
-        safe_cell(",".join(tag.name for tag in view.tags)),
-        safe_cell(" ".join(other_identifiers)),
-        iso(profile.created_at) or "",
-        iso(profile.last_seen_at) or "",
+        [
+            _text(columns[name].read(view)) if name in columns else consents.get(view.id, {}).get(name, "")
+            for name in names
+        ]
+        for view in visible
     ]
 
 
-def _value(profile: Profile, spec: AttributeSpec) -> Any:
+def _plain_columns(specs: dict[str, AttributeSpec] | None = None) -> list[Column]:
+    """All but the consents, in the order of the file. One query without ``specs``."""
+    attributes = (attribute_specs() if specs is None else specs).values()
+    return [
+        Column("id", "Id", lambda view: view.profile.pk),
+        Column("type", "Recognized or anonymous", lambda view: view.profile.type),
+        Column("customer_id", "Customer id", lambda view: _identifier(view, "customer_id")),
+        Column("anonymous_id", "Anonymous id", lambda view: _identifier(view, "anonymous_id")),
+        *(Column(spec.name, spec.label, _reader(spec)) for spec in attributes),
+        Column("tags", "Tags", lambda view: ",".join(tag.name for tag in view.tags)),
+        Column("other_identifiers", "Other identifiers", _other_identifiers),
+        Column("created_at", "Created", lambda view: iso(view.profile.created_at)),
+        Column("last_seen_at", "Last seen", lambda view: iso(view.profile.last_seen_at)),
+    ]
+
+
+def _identifier(view: ProfileView, type_name: str) -> str:
+    """The first value that finds the profile."""
+    values = (item.value for item in view.identifiers if item.resolves and item.type.name == type_name)
+    return next(values, "")
+
+
+def _other_identifiers(view: ProfileView) -> str:
+    named = {view.profile.email, view.profile.phone}
+    named |= {_identifier(view, name) for name in ("customer_id", "anonymous_id")}
+    return " ".join(str(item) for item in view.identifiers if item.value not in named)
+
+
+def _reader(spec: AttributeSpec) -> Callable[[ProfileView], Any]:
     if spec.field.startswith(CUSTOM):
-        return profile.attributes.get(spec.name)
-    return getattr(profile, spec.name)
+        return lambda view: view.profile.attributes.get(spec.name)
+    if spec.name == "phone":
+        return lambda view: spreadsheet_phone(view.profile.phone or "")
+    return lambda view: getattr(view.profile, spec.name)
+
+
+def spreadsheet_phone(number: str) -> str:
+    """``+48600100200`` → ``(+48) 600100200``: text to a spreadsheet, which would drop the “+”, and a phone to an import."""
+    if _E164.fullmatch(number):
+        parsed = phonenumbers.parse(number)
+        return f"(+{parsed.country_code}) {phonenumbers.national_significant_number(parsed)}"
+    masked = re.fullmatch(r"\+([0-9]{1,3}) (.*)", number)
+    return f"(+{masked[1]}) {masked[2]}" if masked else number
 
 
 def _text(value: Any) -> str:
@@ -89,17 +124,57 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        items = [str(item) for item in value]
+        return join_items(items) if any("," in item or ";" in item for item in items) else ",".join(items)
     return str(value)
 
 
-def as_csv(rows_of_text: Iterable[Sequence[str]]) -> bytes:
-    """UTF-8, RFC 4180."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows_of_text)
-    return text.getvalue().encode()
+# --- Consents -------------------------------------------------------------------------------------------
 
 
-# Spreadsheets read a file as UTF-8 only with this in front.
-BOM = "\ufeff".encode()
+def _has_consents(names: Sequence[str]) -> bool:
+    return any(name.startswith("consent.") for name in names)
+
+
+def _consent_names() -> list[str]:
+    """``consent.email.newsletter`` with its date and proof, per channel and purpose there is. One query."""
+    kinds = Consent.objects.order_by("channel", "purpose").values_list("channel", "purpose").distinct()
+    return [
+        f"consent.{channel}.{purpose}{part}" for channel, purpose in kinds for part in ("", ".at", ".proof")
+    ]
+
+
+def _consent_cells(views: Sequence[ProfileView], can_view_pii: bool) -> dict[int, dict[str, str]]:
+    """``{profile: {column: cell}}`` of what holds now. One query for the proofs."""
+    ledger = {
+        (root_id, consent.channel, consent.purpose, consent.state, consent.at): consent
+        for root_id, consent in _decisions([view.id for view in views])
+    }
+    cells: dict[int, dict[str, str]] = {}
+    for view in views:
+        own = cells.setdefault(view.id, {})
+        for (channel, purpose), current in view.consents.items():
+            consent = ledger.get((view.id, channel, purpose, current.state, current.at))
+            proof = _proof(consent) if consent and current.is_granted else ""
+            name = f"consent.{channel}.{purpose}"
+            own[name], own[f"{name}.at"] = current.state, iso(current.at) or ""
+            own[f"{name}.proof"] = proof if can_view_pii or not proof else DOTS
+    return cells
+
+
+def _decisions(root_ids: Sequence[int]) -> Iterator[tuple[int, Consent]]:
+    """(surviving profile, decision), oldest first."""
+    ledger = Consent.objects.filter(profile__canonical_id__in=root_ids).select_related("profile")
+    return ((consent.profile.canonical_id or 0, consent) for consent in ledger.order_by("id"))
+
+
+def _proof(consent: Consent) -> str:
+    """In words, for the proof may be any JSON: the text an import was given, else its parts."""
+    proof = consent.proof
+    if text := proof.get("proof"):
+        return str(text)
+    parts = [f"{key} {value}" for key, value in proof.items()]
+    return ", ".join([consent.wording, *parts] if consent.wording else parts) or f"consent #{consent.pk}"

@@ -1,14 +1,17 @@
-"""A list of profile ids → a CSV file, written by a job that appends to it, and removed after some days."""
+"""A list of profile ids → a CSV file, written by a job that appends to it, found in a list, removed after some days."""
 
 from __future__ import annotations
 
 import datetime
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from cdp import audit
@@ -16,8 +19,10 @@ from cdp.actors import Actor
 from cdp.errors import Forbidden, NotFound
 from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import start_job
+from cdp.mail import queue_mail
 from cdp.models import Job
-from profiles.bulk.csv_rows import BOM, as_csv, columns, header, rows
+from cdp.spreadsheets import BOM, as_csv
+from profiles.bulk.csv_rows import column_names, rows
 from profiles.bulk.run_action import pack, unpack
 
 KIND = "profiles.export"
@@ -26,15 +31,18 @@ KEPT_DAYS = 7
 
 
 @transaction.atomic
-def start_export(*, profile_ids: Sequence[int], actor: Actor) -> Job:
-    """Write these profiles to a file in the background. Raises Forbidden without the right to export many."""
+def start_export(*, profile_ids: Sequence[int], columns: Sequence[str] | None = None, actor: Actor) -> Job:
+    """Write these profiles to a file in the background, with these columns (None: all); a mail says when it is ready.
+
+    Raises Forbidden without the right to export many, Invalid for a column there is not.
+    """
     if not actor.can("profiles.bulk_export"):
         raise Forbidden(f"{actor.name} may not export many people.")
     job = start_job(
         kind=KIND,
         actor=actor,
         title=f"Export {len(profile_ids):,} people",
-        params={"ids": pack(profile_ids)},
+        params={"ids": pack(profile_ids), "columns": column_names(columns)},
         permission="profiles.bulk_export",
         total=len(profile_ids),
         unit="people",
@@ -48,6 +56,30 @@ def start_export(*, profile_ids: Sequence[int], actor: Actor) -> Job:
 def file_of(job: Job) -> Path:
     """Where the job's file is: named by the job's number alone, outside everything that is served."""
     return Path(settings.MEDIA_ROOT) / "exports" / f"people-{job.pk}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One export of a list. ``size`` is None while there is no file to download."""
+
+    job: Job
+    people: int
+    size: int | None
+    expires_at: datetime.datetime | None
+
+
+def exports_of(actor: Actor, *, limit: int = 50) -> list[Export]:
+    """The actor's exports, newest first. One query."""
+    own = Q(user_id=actor.user_id) & Q(key_id=actor.key_id)
+    jobs = Job.objects.filter(own, kind=KIND)
+    return [export_of(job) for job in jobs.defer("params").order_by("-pk")[:limit]]
+
+
+def export_of(job: Job) -> Export:
+    is_ready = job.state == Job.State.DONE and file_of(job).exists()
+    size = file_of(job).stat().st_size if is_ready else None
+    days = datetime.timedelta(days=KEPT_DAYS)
+    return Export(job, job.total or 0, size, job.finished_at + days if is_ready and job.finished_at else None)
 
 
 def open_export(*, job_id: int, actor: Actor) -> Path:
@@ -79,24 +111,41 @@ def forget_exports(*, days: int = KEPT_DAYS) -> int:
     return gone
 
 
-def _remove_unfinished(job: Job) -> None:
-    """A file that was not finished is never downloaded."""
+def _end(job: Job) -> None:
+    """A file that was not finished is never downloaded; one that is ready is announced."""
     if job.state != Job.State.DONE:
         file_of(job).unlink(missing_ok=True)
+        return
+    user = job.user or (job.key.created_by if job.key else None)
+    if user is not None and user.email:
+        people = job.result.get("people_written", 0)
+        text = (
+            f"The file with {people:,} {'person' if people == 1 else 'people'} is ready. "
+            f"Only you can download it, for {KEPT_DAYS} days:\n\n{_url(job)}\n"
+        )
+        queue_mail(to=[user.email], subject=f"{job.title}: the file is ready", text=text, job=job)
 
 
-@handler(KIND, on_end=_remove_unfinished)
+def _url(job: Job) -> str:
+    try:
+        path = reverse("admin:profiles_profile_export", args=[job.pk])
+    except NoReverseMatch:  # a process without the admin
+        path = f"/admin/profiles/profile/export/{job.pk}/"
+    return settings.CDP_URL.rstrip("/") + path
+
+
+@handler(KIND, on_end=_end)
 def _step(chunk: Chunk) -> bool:
     """Append one chunk. The cursor holds how long the file was after the last one that counts: whatever a
     killed worker wrote behind that is cut off."""
     ids = unpack(chunk.params["ids"])
     start, size = chunk.cursor.get("next", 0), chunk.cursor.get("bytes", 0)
     part = ids[start : start + CHUNK]
-    specs = columns()
+    names = chunk.params["columns"]
     with chunk.commit(done=len(part)) as progress:
         actor = actor_of(chunk.job)
-        file_rows = rows(part, specs, can_view_pii=actor.can("profiles.view_pii"))
-        content = (BOM + as_csv([header(specs)]) if start == 0 else b"") + as_csv(file_rows)
+        file_rows = rows(part, names, can_view_pii=actor.can("profiles.view_pii"))
+        content = (BOM + as_csv([names]) if start == 0 else b"") + as_csv(file_rows)
         progress.cursor = {"next": start + len(part), "bytes": size + len(content)}
         progress.result = {"people_written": chunk.job.result.get("people_written", 0) + len(file_rows)}
         _append(file_of(chunk.job), content, at=size)

@@ -17,8 +17,8 @@ from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
 from cdp.jobs import cancel_job, run_to_end
 from cdp.models import AuditEntry, Job, User
+from cdp.spreadsheets import safe_cell, unsafe_cell
 from profiles.bulk import exports, run_action
-from profiles.bulk.csv_rows import safe_cell, unsafe_cell
 from profiles.bulk.exports import file_of, forget_exports, open_export, start_export
 from profiles.bulk.run_action import freeze, pack, run_bulk, unpack
 from profiles.models import AttributeDefinition, Change, Profile

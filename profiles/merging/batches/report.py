@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
-from profiles.bulk.csv_rows import BOM, as_csv
+from cdp.spreadsheets import BOM, as_csv
 from profiles.merging.batches.batch_state import CODES
 from profiles.models import MergeBatch, MergeBatchRow
 
