@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,19 +13,18 @@ from django.utils.text import get_valid_filename
 
 from cdp.actors import Actor
 from cdp.errors import NotFound
-from imports.files import Dialect, FileRefused, Row, RowProblem, read_rows
+from cdp.spreadsheets import BOM, as_csv, safe_cell
+from imports.files import REJECTED_COLUMNS, Dialect, FileRefused, Row, RowProblem, RowReader, read_rows
+from imports.files.dialect import escape
 from imports.models import Import
 from imports.partitions import has_rows
 from imports.report import REJECTED
-from profiles.bulk.csv_rows import safe_cell
 from profiles.masking import DOTS, mask, mask_fields
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import attribute_specs, display, label_of
 
 PAGE = 2_000
 TEMPLATE = ("first_name", "last_name", "email", "country", "tags", "reference_id")
-# Put before the file's own columns; an upload of the corrected file does not map them.
-REJECTED_COLUMNS = ("rejected_line", "rejected_column", "rejected_because")
 PLAN_COLUMNS = (
     "line",
     "outcome",
@@ -51,15 +50,9 @@ def file_name(import_: Import, kind: str) -> str:
 
 def _csv(rows: Iterable[Iterable[Any]]) -> Iterator[bytes]:
     """CSV text of ``PAGE`` rows at a time; memory does not depend on their number."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    for number, row in enumerate(rows, 1):
-        writer.writerow(row)
-        if number % PAGE == 0:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()
+    remaining = iter(rows)
+    while page := list(islice(remaining, PAGE)):
+        yield as_csv(page)
 
 
 # --- Template -----------------------------------------------------------------------------------------
@@ -117,10 +110,10 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 outcome,
                 profile_id or "",
                 head or "",
-                safe_cell(changes),
-                safe_cell(problem_text),
-                safe_cell(_describe_notices(notices, unmasked=unmasked)),
-                safe_cell(alternates),
+                changes,
+                problem_text,
+                _describe_notices(notices, unmasked=unmasked),
+                alternates,
             )
 
     return _csv(rows())
@@ -152,46 +145,97 @@ def _check_rows(import_: Import) -> None:
 
 
 def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
-    """The rejected rows as they are in the file, with line, column and reason before them.
+    """The rejected rows as they are in the file, with line, column and reason before them, in the file's own dialect.
 
-    Reads the file once, side by side with the rejected rows of the plan, both in line order; memory does not depend
-    on either. Raises NotFound when file or rows are gone.
+    A record that could not be read is written as it is, quotes and all, its bad bytes written out: uploaded again it
+    is rejected for the same reason. Reads the file once, side by side with the rejected rows of the plan, both in line
+    order; memory does not depend on either. Raises NotFound when file or rows are gone.
     """
     _check_rows(import_)
     if not import_.file or not import_.file.storage.exists(str(import_.file.name)):
         raise NotFound(
             "The file of this import was deleted; files are kept for 30 days after the import ends."
         )
-    unmasked = can_view_pii(import_, actor)
+    writer = _RejectedWriter(Dialect.from_json(import_.dialect), can_view_pii(import_, actor))
+    headers = import_.headers
+    if tuple(headers[: len(REJECTED_COLUMNS)]) == REJECTED_COLUMNS:
+        headers = headers[len(REJECTED_COLUMNS) :]
 
-    def rows() -> Iterator[Iterable[Any]]:
-        yield [*REJECTED_COLUMNS, *import_.headers]
+    def pieces() -> Iterator[bytes]:
+        yield BOM + writer.header(headers)
         rejected = _pages(import_, "problems::text", REJECTED)
         reject = next(rejected, None)
-        if reject is None:
-            return
-        with import_.file.open("rb") as file:
-            for item in _file_rows(import_, file.file):
-                if item.line_no < reject[0]:
-                    continue
-                cells = item.cells or []
-                yield [*_reasons(reject), *(cells if unmasked else [DOTS if cell else "" for cell in cells])]
-                reject = next(rejected, None)
+        with import_.file.open("rb") as file, closing(read_rows(file.file, writer.dialect)) as reader:
+            for item in _items(reader):
+                while reject is not None and reject[0] < item.line_no:
+                    yield writer.row(_reasons(reject), [])
+                    reject = next(rejected, None)
                 if reject is None:
                     return
+                if reject[0] == item.line_no:
+                    yield writer.item(_reasons(reject), item, reader)
+                    reject = next(rejected, None)
+        while reject is not None:
+            yield writer.row(_reasons(reject), [])
+            reject = next(rejected, None)
 
-    return _csv(rows())
+    return _joined(pieces())
 
 
-def _file_rows(import_: Import, source: Any) -> Iterator[Row | RowProblem]:
-    reader = read_rows(source, Dialect.from_json(import_.dialect))
+def _items(reader: RowReader) -> Iterator[Row | RowProblem]:
     try:
         yield from reader
     except FileRefused:
         # The plan failed at this point too: the rows before it are all there are.
         return
-    finally:
-        reader.close()
+
+
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    while page := b"".join(islice(pieces, PAGE)):
+        yield page
+
+
+class _RejectedWriter:
+    """Rejected rows → lines of CSV."""
+
+    def __init__(self, dialect: Dialect, unmasked: bool) -> None:
+        self.dialect = dialect
+        self._quote = dialect.quotechar or '"'
+        self._unmasked = unmasked
+
+    def header(self, headers: Iterable[str]) -> bytes:
+        names = [*REJECTED_COLUMNS, *headers]
+        if self._quote == '"':
+            return self.row(names, [])
+        # Quoted, so that the file tells what its quotes are.
+        cells = [self._quote + name.replace(self._quote, self._quote * 2) + self._quote for name in names]
+        return (self.dialect.delimiter.join(cells) + "\r\n").encode()
+
+    def row(self, reasons: Iterable[str], cells: Iterable[str]) -> bytes:
+        return as_csv([[*reasons, *cells]], delimiter=self.dialect.delimiter, quotechar=self._quote)
+
+    def item(self, reasons: Iterable[str], item: Row | RowProblem, reader: RowReader) -> bytes:
+        if isinstance(item, Row):
+            return self.row(reasons, self._masked(item.cells[reader.reasons :]))
+        raw = self._masked([escape(cell) for cell in reader.raw_cells(item)])
+        if not self.dialect.quotechar:
+            return self.row(reasons, raw)
+        pieces = [self.row(reasons, []).decode().removesuffix("\r\n"), *map(self._guarded, raw)]
+        return (self.dialect.delimiter.join(pieces) + "\r\n").encode()
+
+    def _masked(self, cells: list[str]) -> list[str]:
+        return cells if self._unmasked else [DOTS if cell else "" for cell in cells]
+
+    def _guarded(self, raw: str) -> str:
+        """A cell as it is in the file, with the guard inside its quotes; one that has it is left alone."""
+        quote = self._quote
+        text = raw.removeprefix(quote)
+        if text.startswith("'") or safe_cell(text) == text:
+            return raw
+        if quote != "'":
+            return quote + safe_cell(text) if text != raw else safe_cell(raw)
+        # There the guard is a quote, which is doubled inside quotes.
+        return quote * 3 + (text if text != raw else raw + quote)
 
 
 def _reasons(reject: tuple[Any, ...]) -> tuple[str, str, str]:

@@ -106,6 +106,7 @@ DESCRIPTIONS = {
     "conflict": "left out: the row matches two people",
     "held": "left out: the person changed after the plan",
     "suppressed": "erased people, left out",
+    "skipped": "lines above the header, left out",
     "not_applied": "not imported",
 }
 

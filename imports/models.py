@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -13,6 +13,12 @@ from cdp.models import Job
 
 if TYPE_CHECKING:
     from cdp.actors import Actor
+
+
+def is_identifying(entry: dict[str, Any] | str) -> bool:
+    """Whether a column of the mapping goes to an identifier. A phone is none: families share one."""
+    to = entry if isinstance(entry, str) else str(entry.get("to", ""))
+    return to in ("email", "customer_id", "reference_id") or to.startswith("identifier.")
 
 
 class Import(models.Model):
@@ -88,6 +94,16 @@ class Import(models.Model):
         return str(self.State(self.display_state).label)
 
     @property
+    def doubts(self) -> list[dict[str, Any]]:
+        """Guesses about the file that may be wrong: code, message, sample of cells. Not those that staff settled."""
+        is_identified = any(is_identifying(entry) for entry in self.mapping.values())
+        return [
+            doubt
+            for doubt in self.dialect.get("doubts", [])
+            if doubt["code"] != "no_identifier" or not is_identified
+        ]
+
+    @property
     def can_change(self) -> bool:
         """Whether dialect and mapping may still change: nothing was applied, and no job is running."""
         has_ended = self.state in (self.State.FAILED, self.State.CANCELED)
@@ -144,6 +160,7 @@ class Row(models.Model):
         DUPLICATE = "duplicate_in_file", "Same person again in this file"
         SUPPRESSED = "suppressed", "Erased people, left out"
         HELD = "held", "Changed after the plan, left out"
+        SKIPPED = "skipped", "Lines above the header, left out"
 
     pk = models.CompositePrimaryKey("import_id", "line")
     import_id = models.BigIntegerField()

@@ -71,7 +71,7 @@ def end_plan(job: Job) -> None:
 
 
 def _finish_plan(chunk: Chunk, import_: Import) -> None:
-    """Counts and warnings; with *auto_apply* the job that applies the plan is queued in the same transaction."""
+    """Counts and warnings; with *auto_apply*, and no doubt about the file, the job that applies the plan is queued in the same transaction."""
     with chunk.commit(cursor={"phase": "finish"}) as progress:
         _index_rows(import_)
         import_ = Import.objects.select_for_update(no_key=True).get(pk=import_.pk)
@@ -81,7 +81,8 @@ def _finish_plan(chunk: Chunk, import_: Import) -> None:
         import_.planned_at = timezone.now()
         progress.result = import_.counts
         progress.total = import_.counts["rows"]
-        if import_.options.get("auto_apply") and not unconfirmed_consents(import_):
+        is_settled = not import_.doubts and not unconfirmed_consents(import_)
+        if import_.options.get("auto_apply") and is_settled:
             start_applying(import_, actor=actor_of(chunk.job))
         else:
             import_.save()

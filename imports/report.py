@@ -13,7 +13,8 @@ from imports.shared_identifiers import SHARED
 from imports.stage import READ_AS_EMPTY
 from profiles.models import IdentifierType
 
-OUTCOMES = tuple(Row.Outcome.values)
+# Counted where there are any: lines that are no rows of the table.
+OUTCOMES = tuple(value for value in Row.Outcome.values if value != Row.Outcome.SKIPPED)
 # Rows people have to look at; they are what rejected.csv contains.
 REJECTED = (Row.Outcome.FAILED, Row.Outcome.CONFLICT, Row.Outcome.HELD)
 
@@ -27,8 +28,9 @@ def count_rows(import_: Import, *, upto: int | None = None) -> dict[str, int]:
         cursor.execute(f"SELECT {outcome}, count(*) FROM {import_.partition} GROUP BY 1")
         by_outcome = dict(cursor.fetchall())
     counts = {"rows": sum(by_outcome.values()), **{name: by_outcome.get(name, 0) for name in OUTCOMES}}
-    if "not_applied" in by_outcome:
-        counts["not_applied"] = by_outcome["not_applied"]
+    for name in ("skipped", "not_applied"):
+        if name in by_outcome:
+            counts[name] = by_outcome[name]
     return counts
 
 
@@ -60,10 +62,37 @@ def plan_warnings(import_: Import) -> list[dict[str, Any]]:
     warnings = [warning for warning in advice_for(import_) if warning["code"] != "no_identifier"]
     warnings += [
         warning
-        for warning in (_without_identifier(import_), _clashes(import_), alternates_warning(import_))
+        for warning in (
+            _above_header(import_),
+            _without_identifier(import_),
+            _clashes(import_),
+            alternates_warning(import_),
+        )
         if warning
     ]
-    return warnings + _notices(import_)
+    return warnings + _doubts(import_) + _notices(import_)
+
+
+def _above_header(import_: Import) -> dict[str, Any] | None:
+    """Lines that were taken for a title, and are no rows."""
+    above = import_.dialect.get("above", [])
+    if not above:
+        return None
+    count = Row.objects.filter(import_id=import_.pk, outcome=Row.Outcome.SKIPPED).count()
+    text = " / ".join(text for _, text in above[:3])
+    lines = "1 line is" if count == 1 else f"{count:,} lines are"
+    message = f"{lines} above the header and not imported: {text[:300]}"
+    return {"code": "above_header", "column": None, "message": message, "count": count, "line": above[0][0]}
+
+
+def _doubts(import_: Import) -> list[dict[str, Any]]:
+    """Guesses about the file that nobody confirmed; *auto_apply* waits for somebody who does."""
+    doubts = import_.doubts
+    warnings = [{"code": doubt["code"], "column": None, "message": doubt["message"]} for doubt in doubts]
+    if doubts and import_.options.get("auto_apply"):
+        message = "The plan was not applied by itself, because something about the file is uncertain. Look at it, then apply it."
+        warnings.append({"code": "not_auto_applied", "column": None, "message": message})
+    return warnings
 
 
 def in_order(warnings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,10 +16,20 @@ from django.db import connection
 from cdp.job_steps import Chunk, JobFailed
 from cdp.shutdown import is_stopping
 from imports.columns import CellProblem, Cleaned, Cleaner
-from imports.files import Checkpoint, Dialect, FileRefused, RowProblem, RowReader, read_rows
+from imports.files import (
+    Checkpoint,
+    Dialect,
+    FileRefused,
+    RowProblem,
+    RowReader,
+    lines_above,
+    read_rows,
+    shorten,
+)
+from imports.files.messages import ABOVE_HEADER
 from imports.job_controls import chunk_size
 from imports.match import SEPARATOR, batch_columns, create_batch_table, create_matches, insert_rows
-from imports.models import Import
+from imports.models import Import, Row
 from imports.partitions import create_partition
 from imports.plan_spec import PlanSpec
 
@@ -75,15 +85,17 @@ def _check_digest(import_: Import) -> None:
 
 
 def _commit_batch(chunk: Chunk, import_: Import, spec: PlanSpec, batch: Batch, *, is_first: bool) -> None:
-    rows = chunk.cursor.get("rows", 0) + batch.rows
+    above = _lines_above(import_) if is_first else 0
+    rows = chunk.cursor.get("rows", 0) + batch.rows + above
     cursor: dict[str, Any] = {"phase": "links", "part": 0, "rows": rows}
     total = rows
     if batch.checkpoint is not None:
         cursor = {"phase": "read", "at": batch.checkpoint.as_json(), "rows": rows}
         total = max(rows, round(rows * import_.size / max(batch.bytes_read, 1)))
-    with chunk.commit(cursor=cursor, done=batch.rows, total=total):
+    with chunk.commit(cursor=cursor, done=batch.rows + above, total=total):
         if is_first:
             create_partition(import_)
+            _insert_lines_above(import_)
         insert_batch(import_, spec, batch.data)
         if batch.emptied:
             _record_emptied(import_, batch.emptied)
@@ -129,6 +141,20 @@ def _record_empty_rows(import_: Import, count: int) -> None:
     import_ = Import.objects.select_for_update(no_key=True).only("warnings").get(pk=import_.pk)
     import_.warnings = [*import_.warnings, warning]
     import_.save(update_fields=["warnings"])
+
+
+def _lines_above(import_: Import) -> int:
+    with import_.file.open("rb") as file:
+        return sum(1 for _ in lines_above(file.file, Dialect.from_json(import_.dialect)))
+
+
+def _insert_lines_above(import_: Import) -> None:
+    """Lines above the header are no rows; each is counted and has its reason."""
+    statement = f"COPY {import_.partition} (import_id, line, outcome, problems) FROM STDIN"
+    with import_.file.open("rb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for line_no, text in lines_above(file.file, Dialect.from_json(import_.dialect)):
+            problem = _problems_json([CellProblem("", shorten(text), ABOVE_HEADER)])
+            copy.write_row((import_.pk, line_no, Row.Outcome.SKIPPED.value, problem))
 
 
 def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:

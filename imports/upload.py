@@ -27,13 +27,16 @@ from imports.mappings import (
     options_from_cells,
     read_mapping,
 )
-from imports.models import Import
+from imports.models import Import, is_identifying
 from imports.options import DEFAULTS, FROM_CELLS, clean_options
 from profiles.models import Source
 
 SAMPLE_ROWS = 20
 GUESS_ROWS = 2_000
 SAMPLE_CELL = 200
+# A file that this product wrote: its quotes are right however long a cell is, and no text in it was meant to clear.
+OWN_DIALECT = {"max_quoted_lines": 100_000}
+OWN_OPTIONS = {"clear_marker": ""}
 
 
 class BadFile(Refused):
@@ -69,11 +72,12 @@ def upload_import(
     clean, dialect_options = clean_options(options or {})
     stream: Any = file.file
     sniffed = _sniff(stream, dialect_options)
+    defaults = {**DEFAULTS, **(OWN_OPTIONS if sniffed.is_own else {})}
     import_ = Import(
         name=_display_name(file.name or ""),
         size=file.size or 0,
         sha256=_sha256(stream),
-        options={**DEFAULTS, **clean},
+        options={**defaults, **clean},
         source=source,
         user_id=actor.user_id,
         key_id=actor.key_id,
@@ -85,6 +89,7 @@ def upload_import(
         context = load_context(import_.options)
     if mapping is None:
         import_.mapping = guess_mapping(import_.headers, rows, context)
+        _doubt_mapping(import_)
     else:
         check_mapping(import_, context, mapping)
         import_.mapping = explicit_mapping(mapping)
@@ -129,13 +134,17 @@ def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]
     """Dialect, headers and sample. ``max_quoted_lines`` and the like cannot be detected, only chosen."""
     import_.dialect = {
         **sniffed.dialect.as_json(),
+        **(OWN_DIALECT if sniffed.is_own else {}),
         **dialect_options,
         "confidence": sniffed.confidence,
         "candidates": list(sniffed.candidates),
         "newline": sniffed.newline,
         "bom": sniffed.bom,
         "said": dialect_options,
-        "remarks": sniffed.problems,
+        "remarks": [*sniffed.problems, *_remarks(sniffed)],
+        "doubts": [doubt._asdict() for doubt in sniffed.doubts],
+        "above": sniffed.above,
+        "is_own": sniffed.is_own,
     }
     import_.headers = sniffed.headers
     import_.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in sniffed.sample_rows[:SAMPLE_ROWS]]
@@ -164,6 +173,23 @@ def _read_settings(import_: Import, rows: list[list[str]], context: Context, *, 
         missing = {key: entry for key, entry in entries.items() if keys[key] not in used}
         mapping = read_mapping(import_, context, {**import_.mapping, **missing})
     import_.options = {**options_from_cells(mapping, rows, context, import_.options), **said}
+
+
+def _remarks(sniffed: Sniffed) -> list[str]:
+    """Doubts as the page says them; it has a remark about a guessed encoding already."""
+    return [doubt.message for doubt in sniffed.doubts if doubt.code != "encoding_guessed"]
+
+
+def _doubt_mapping(import_: Import) -> None:
+    """A guess without an identifier would make everybody anew; is this a list of people, read as it is meant?"""
+    if import_.dialect["is_own"] or any(map(is_identifying, import_.mapping.values())):
+        return
+    message = (
+        "No column was recognized as an identifier: every row would create a new person. "
+        "Look at how the file is read, and map an e-mail or a customer id if it has one."
+    )
+    doubt = {"code": "no_identifier", "message": message, "sample": import_.headers[:10]}
+    import_.dialect["doubts"].append(doubt)
 
 
 def _store(import_: Import, file: UploadedFile, actor: Actor) -> None:
@@ -219,6 +245,7 @@ def reread_import(
     unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
     import_.mapping = {**guess, **unchanged}
     _read_settings(import_, rows, context, said=clean)
+    _doubt_mapping(import_)
     import_.start_revision()
     import_.save()
     audit.record("import.reread", actor=actor, subject=f"import:{import_.pk}")

@@ -17,6 +17,8 @@ from imports.models import Import
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import define_attribute
 
+# What the select box sends → the quote.
+QUOTES = {"double": '"', "single": "'", "none": ""}
 OPTIONS = ("policy", "on_conflict", "clear_marker", "bad_cells", "date_order")
 _MAX_CONSTANTS = 20
 
@@ -42,10 +44,17 @@ def posted_reading(post: QueryDict) -> dict[str, Any]:
     options = {
         "encoding": post.get("encoding", ""),
         "delimiter": post.get("delimiter", ""),
+        "quotechar": QUOTES.get(post.get("quotechar", "")),
+        "skip_space": post.get("skip_space") == "on",
         "has_header": post.get("has_header") == "on",
         "header_line": posted_number(post, "header_line"),
+        "max_quoted_lines": posted_number(post, "max_quoted_lines"),
     }
-    return {name: value for name, value in options.items() if value not in ("", None)}
+    return {
+        name: value
+        for name, value in options.items()
+        if value is not None and (value != "" or name == "quotechar")
+    }
 
 
 def column_key(import_: Import, index: int) -> str:

@@ -16,6 +16,7 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, Refused, Stale
 from imports.admin.column_checks import checks
 from imports.admin.column_form import (
+    QUOTES,
     constant_rows,
     define_new_attributes,
     posted_mapping,
@@ -30,6 +31,7 @@ from imports.admin.pages import get_import, render, start_plan, url
 from imports.admin.wording import (
     ON_CONFLICT,
     POLICIES,
+    QUOTE_NAMES,
     date_order_choices,
     phone_country_choices,
     target_groups,
@@ -177,8 +179,15 @@ def _reading(import_: Import, refusal: Refused | None, *, unmasked: bool) -> dic
         "delimiter_name": DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter")),
         "is_guessed": is_guessed,
         "is_reading_open": is_guessed or bool(dialect.get("remarks")) or refusal is not None,
+        "quote_key": _quote_key(dialect.get("quotechar", '"')),
+        "quotes": QUOTE_NAMES.items(),
+        "above": dialect.get("above", []) if unmasked else [],
         "raw_rows": rows if unmasked else [[DOTS if cell else "" for cell in row] for row in rows],
     }
+
+
+def _quote_key(quotechar: str) -> str:
+    return next(key for key, char in QUOTES.items() if char == quotechar)
 
 
 def _delimiters(import_: Import) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from cdp.errors import NotFound, Refused
 from cdp.ids import row_id
 from cdp.templatetags.cdp import split_bar
 from imports import quality
+from imports.admin.column_form import posted_number
 from imports.admin.report_rows import (
     file_settings,
     mapped_columns,
@@ -93,11 +94,18 @@ def upload(request: HttpRequest) -> HttpResponse:
     file = request.FILES.get("file")
     if file is None:
         return render(request, "upload.html", {**context, "problem": "Choose a file."}, status=400)
+    header_line = posted_number(request.POST, "header_line")
     try:
-        import_ = upload_import(file=file, actor=Actor.of_request(request), source=builtin_source("staff"))
+        import_ = upload_import(
+            file=file,
+            options={"header_line": header_line} if header_line is not None else {},
+            actor=Actor.of_request(request),
+            source=builtin_source("staff"),
+        )
     except Refused as refusal:
         line = refusal.problems[0].get("line") if refusal.problems else None
-        context |= {"problem": refusal.message, "line": line, "name": file.name}
+        message = " ".join(item["message"] for item in refusal.problems) or refusal.message
+        context |= {"problem": message, "line": line, "name": file.name, "header_line": header_line}
         return render(request, "upload.html", context, status=refusal.status)
     return redirect(url("columns", import_))
 

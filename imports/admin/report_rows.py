@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from imports.admin.column_form import QUOTES
 from imports.admin.wording import (
     ALWAYS_LISTED,
     IGNORE,
     ON_CONFLICT,
     OUTCOMES,
     POLICIES,
+    QUOTE_NAMES,
     canonical_target,
     outcome_label,
     target_groups,
     target_labels,
 )
 from imports.columns import column_keys
-from imports.files import DELIMITERS, ENCODINGS
+from imports.files import DELIMITERS, ENCODINGS, MAX_QUOTED_LINES
 from imports.mappings import load_context
 from imports.models import Import, Row
 from imports.report import problem_groups
@@ -27,6 +29,7 @@ from profiles.models import Profile
 from profiles.values.attributes import attribute_specs, display, label_of
 
 CHANGES = 12
+_QUOTES = {char: QUOTE_NAMES[key] for key, char in QUOTES.items()}
 NEW_PEOPLE = 5
 
 
@@ -208,6 +211,9 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
     settings = [
         ("Encoding", ENCODINGS.get(dialect.get("encoding", ""), dialect.get("encoding", ""))),
         ("Delimiter", DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter", ""))),
+        ("Around cells", _QUOTES.get(dialect.get("quotechar", '"'), "")),
+        ("Space after the delimiter", "not part of the cell" if dialect.get("skip_space") else ""),
+        ("Longest cell", f"{dialect.get('max_quoted_lines', MAX_QUOTED_LINES):,} lines"),
         ("Header", header),
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),

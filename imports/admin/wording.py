@@ -27,6 +27,8 @@ ON_CONFLICT = {
     LEAVE_OUT: "Leave the row out and list it",
 }
 
+QUOTE_NAMES = {"double": 'Quotes "…"', "single": "Apostrophes '…'", "none": "Nothing"}
+
 # outcome → (one, several, part of the split bar)
 OUTCOMES = {
     "created": ("new person", "new people", "new"),
@@ -37,6 +39,7 @@ OUTCOMES = {
     "conflict": ("matches two people, left out", "match two people, left out", "warn"),
     "held": ("changed since the plan, left out", "changed since the plan, left out", "warn"),
     "suppressed": ("erased person, left out", "erased people, left out", "warn"),
+    "skipped": ("line above the header, left out", "lines above the header, left out", "same"),
     "not_applied": ("not imported", "not imported", "warn"),
 }
 ALWAYS_LISTED = ("created", "updated", "unchanged", "failed")

@@ -11,6 +11,7 @@ from cdp.errors import Invalid
 from cdp.times import iso
 from imports.alternates import LISTED, alternates
 from imports.downloads import can_view_pii
+from imports.files import Dialect
 from imports.mappings import load_context, read_mapping
 from imports.models import Import
 from imports.partitions import has_rows
@@ -31,12 +32,35 @@ _WITH_ROWS = frozenset(
 )
 
 
+class DoubtDoc(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        help_text="encoding_guessed, double_encoded, delimiter_guessed, one_column, no_header or no_identifier"
+    )
+    message = serializers.CharField()
+    sample = serializers.ListField(child=serializers.CharField(), help_text="Cells that show it.")
+
+
+class LineDoc(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    text = serializers.CharField()
+
+
 class FileDoc(serializers.Serializer[Any]):
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
     sha256 = serializers.CharField()
     encoding = serializers.CharField()
     delimiter = serializers.CharField()
+    quotechar = serializers.CharField(allow_blank=True, help_text="Empty: the file does not quote.")
+    skip_space = serializers.BooleanField(help_text="A space after the delimiter is not part of the cell.")
+    header_line = serializers.IntegerField()
+    has_header = serializers.BooleanField()
+    max_quoted_lines = serializers.IntegerField(help_text="Longer cells are taken for a missing quote.")
+    above_header = LineDoc(many=True, help_text="The first lines above the header; they are not imported.")
+    doubts = DoubtDoc(
+        many=True,
+        help_text="Guesses to confirm. With any, `auto_apply` stops at `planned`; a setting that is sent settles its own.",
+    )
 
 
 class ProgressDoc(serializers.Serializer[Any]):
@@ -108,20 +132,36 @@ class ImportDoc(ImportSummary):
     )
 
 
-def summary(import_: Import) -> dict[str, Any]:
+def _file(import_: Import, *, unmasked: bool) -> dict[str, Any]:
+    """How the file is read; cells and lines of it masked for who may not see them."""
+    dialect = import_.dialect
+    reading = {**Dialect().as_json(), **dialect}
+    names = ("quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines")
+    above = [{"line": line, "text": text if unmasked else DOTS} for line, text in dialect.get("above", [])]
+    doubts = [
+        {**doubt, "sample": doubt["sample"] if unmasked else [DOTS for _ in doubt["sample"]]}
+        for doubt in import_.doubts
+    ]
+    return {
+        "name": import_.name,
+        "size": import_.size,
+        "sha256": import_.sha256,
+        "encoding": dialect.get("encoding", ""),
+        "delimiter": dialect.get("delimiter", ""),
+        **{name: reading[name] for name in names},
+        "above_header": above,
+        "doubts": doubts,
+    }
+
+
+def summary(import_: Import, *, unmasked: bool = False) -> dict[str, Any]:
     """Everything but the problems. No query when ``job`` was loaded with the import."""
     job = import_.job
     return {
         "id": import_.pk,
         "state": import_.display_state,
         "kind": import_.kind,
-        "file": {
-            "name": import_.name,
-            "size": import_.size,
-            "sha256": import_.sha256,
-            "encoding": import_.dialect.get("encoding", ""),
-            "delimiter": import_.dialect.get("delimiter", ""),
-        },
+        "file": _file(import_, unmasked=unmasked),
         "headers": import_.headers,
         "mapping": import_.mapping,
         "options": import_.options,
@@ -155,15 +195,16 @@ def _mapping(import_: Import) -> dict[str, Any]:
 def detail(import_: Import, actor: Actor) -> dict[str, Any]:
     """With the first problems; values masked for who may not see them. At most seven queries."""
     lists: dict[str, list[dict[str, Any]]] = {"problems": [], "shared_identifiers": [], "alternates": []}
+    unmasked = can_view_pii(import_, actor)
     if import_.state in _WITH_ROWS and has_rows(import_):
         lists = {
             "problems": row_problems(import_, limit=MAX_PROBLEMS),
             "shared_identifiers": shared_identifiers(import_),
             "alternates": alternates(import_),
         }
-        if not can_view_pii(import_, actor):
+        if not unmasked:
             lists = {name: [_masked(row) for row in rows] for name, rows in lists.items()}
-    return {**summary(import_), "mapping": _mapping(import_), **lists}
+    return {**summary(import_, unmasked=unmasked), "mapping": _mapping(import_), **lists}
 
 
 def _masked(row: dict[str, Any]) -> dict[str, Any]:

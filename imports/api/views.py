@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.db import transaction
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -26,8 +27,9 @@ from imports.apply import apply_import
 from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.mappings import map_import
 from imports.models import Import
+from imports.options import DIALECT
 from imports.plan import plan_import
-from imports.upload import upload_import
+from imports.upload import reread_import, upload_import
 from profiles.builtin_sources import builtin_source
 
 RELATED = ("job", "user", "key")
@@ -42,13 +44,14 @@ class UploadBody(serializers.Serializer[Any]):
     )
     options = serializers.JSONField(
         required=False,
-        help_text='{"delimiter", "encoding", "policy", "auto_apply": false, "on_conflict": "stronger|hold",'
-        ' "empty_words": true} (true: NULL, n/a, #N/A and their like are read as empty cells)',
+        help_text='{"encoding", "delimiter", "quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines", '
+        '"policy", "auto_apply": false, "on_conflict": "stronger|hold", "empty_words": true} '
+        "(empty_words: NULL, n/a, #N/A and their like are read as empty cells)",
     )
 
 
 class ChangeBody(StrictSerializer):
-    """How the columns are mapped from now on."""
+    """How the file is read and its columns are mapped from now on."""
 
     mapping = serializers.DictField(required=False)
     options = serializers.DictField(required=False)
@@ -113,7 +116,8 @@ class ImportList(ImportApi):
     )
     def post(self, request: Request) -> Response:
         """The plan is made in the background: follow `GET /api/v1/imports/{id}/` until `state` is `planned`, look at
-        `counts`, then `POST …/apply/`. Columns are guessed when `mapping` is absent; `auto_apply` skips the look.
+        `counts`, then `POST …/apply/`. Columns are guessed when `mapping` is absent; `auto_apply` skips the look, unless
+        `file.doubts` lists a guess about the file that may be wrong.
         """
         fields: Any = request.data
         file = fields.get("file")
@@ -177,16 +181,22 @@ class ImportDetail(ImportApi):
         responses={200: ImportDoc, **schema.WRITE_ERRORS},
     )
     def patch(self, request: Request, pk: int) -> Response:
-        """Only before anything was applied; the older plan is void."""
+        """Only before anything was applied; the older plan is void. `options` may also change how the file is read:
+        `encoding`, `delimiter`, `quotechar`, `skip_space`, `header_line`, `has_header`, `max_quoted_lines`.
+        """
         body = self.body(ChangeBody)
-        import_ = self.get_import()
-        map_import(
-            import_id=pk,
-            mapping=body.get("mapping", import_.mapping),
-            options=body.get("options"),
-            revision=body.get("revision"),
-            actor=self.actor,
-        )
+        options, revision = body.get("options") or {}, body.get("revision")
+        with transaction.atomic():
+            if reading := {name: options.pop(name) for name in DIALECT if name in options}:
+                reread_import(import_id=pk, options=reading, revision=revision, actor=self.actor)
+                revision = None
+            map_import(
+                import_id=pk,
+                mapping=body.get("mapping", self.get_import().mapping),
+                options=options,
+                revision=revision,
+                actor=self.actor,
+            )
         plan_import(import_id=pk, actor=self.actor)
         return self.answer()
 

@@ -7,14 +7,16 @@ from imports.files.dialect import (
     MAX_COLUMNS,
     MAX_LINE,
     MAX_QUOTED_LINES,
+    REJECTED_COLUMNS,
     Checkpoint,
     Dialect,
+    Doubt,
     FileRefused,
     Row,
     RowProblem,
     shorten,
 )
-from imports.files.rows import RowReader, read_rows
+from imports.files.rows import RowReader, lines_above, read_rows
 from imports.files.sniff import Sniffed, sniff
 
 __all__ = [
@@ -24,13 +26,16 @@ __all__ = [
     "MAX_COLUMNS",
     "MAX_LINE",
     "MAX_QUOTED_LINES",
+    "REJECTED_COLUMNS",
     "Checkpoint",
     "Dialect",
+    "Doubt",
     "FileRefused",
     "Row",
     "RowProblem",
     "RowReader",
     "Sniffed",
+    "lines_above",
     "read_rows",
     "shorten",
     "sniff",

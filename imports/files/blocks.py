@@ -14,6 +14,14 @@ _BOMS = {"utf-8": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
+def mark_length(data: bytes, encoding: str) -> int:
+    """How many bytes of byte order marks the file begins with; some programs put one before another's."""
+    bom, length = _BOMS.get(encoding, b""), 0
+    while bom and data.startswith(bom, length):
+        length += len(bom)
+    return length
+
+
 @dataclass(slots=True)
 class Block:
     """Whole physical lines, each with its line break. `first_line_no` is the number of the first."""
@@ -92,10 +100,9 @@ class BlockReader:
     def skip_bom(self) -> None:
         """Only at the start of a file."""
         self._buffer = self._stream.read(BLOCK)
-        bom = _BOMS.get(self._encoding, b"")
-        if bom and self._buffer.startswith(bom):
-            self._buffer = self._buffer[len(bom) :]
-            self.offset += len(bom)
+        length = mark_length(self._buffer, self._encoding)
+        self._buffer = self._buffer[length:]
+        self.offset += length
 
     def done(self, block: Block, lines: int) -> None:
         """The first `lines` lines of the block need not come again."""

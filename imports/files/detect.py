@@ -75,7 +75,10 @@ def _zip_sentence(head: bytes) -> str:
 
 def refuse_binary(head: bytes) -> None:
     """Anything else that is not text. A NUL here and there is a fault of a row, not of the file."""
-    if len(_BINARY.findall(head)) > len(head) * 0.3:
+    controls = _BINARY.findall(head)
+    # Text may have one odd character again and again; many different ones are bytes of something else.
+    is_mixed = len(set(controls)) > 5 and len(controls) > len(head) * 0.02
+    if is_mixed or len(controls) > len(head) * 0.3:
         raise FileRefused(f"This is not a text file. {_NOT_CSV}")
 
 
@@ -85,12 +88,15 @@ CERTAIN, LIKELY, GUESSED = "certain", "likely", "guessed"
 
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH = re.compile(rb"[\x80-\xff]")
+_WORD, _ASCII_LETTER = re.compile(r"[^\W\d_]+"), re.compile("[A-Za-z]")
+_OTHER_ALPHABET = re.compile("[\u0370-\u052f]")
 _GUESS_FROM = 32 * 1024  # charset-normalizer takes about 1 ms per KB
 # The names charset-normalizer has for the encodings staff can choose; the first of equals wins.
 _LEGACY = ["cp1252", "cp1250", "latin_1", "iso8859_2", "cp1251", "koi8_r", "cp1253", "cp1254"]
-_LEGACY += ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
+_LEGACY += ["cp932", "euc_jp", "gb18030", "big5", "cp949", "cp852", "cp850", "mac_roman", "mac_latin2"]
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ€–—‘’“”„…«»°·©®ªº¡¿\u00a0")
 _OURS = {"latin_1": "latin-1", "iso8859_2": "iso8859-2", "koi8_r": "koi8-r", "euc_jp": "euc-jp"}
+_OURS |= {"mac_roman": "mac-roman", "mac_latin2": "mac-latin2"}
 
 
 class Encoding(NamedTuple):
@@ -155,6 +161,7 @@ def _guess(sample: bytes) -> tuple[str, ...]:
     names = [_OURS.get(match.encoding, match.encoding) for match in matches]
     readable = [name for name in ENCODINGS if not name.startswith("utf") and _reads(name, sample)]
     ranked = [name for name in dict.fromkeys(names) if name in readable]
+    ranked.sort(key=lambda name: _mixes_alphabets(non_ascii.decode(name, "replace")))
     if _looks_western(non_ascii):
         ranked.insert(0, "cp1252")
     return tuple(dict.fromkeys([*ranked, *readable]))[:4] or ("latin-1",)
@@ -166,6 +173,13 @@ def _reads(name: str, sample: bytes) -> bool:
     except UnicodeDecodeError as error:
         return len(sample) - error.start < 4  # the sample may end inside a character
     return True
+
+
+def _mixes_alphabets(text: str) -> bool:
+    """Whether many words outside ASCII have Latin letters beside others, which no language writes."""
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    mixed = sum(bool(_OTHER_ALPHABET.search(word) and _ASCII_LETTER.search(word)) for word in words)
+    return mixed * 3 > len(words)
 
 
 def _looks_western(non_ascii: bytes) -> bool:

@@ -8,7 +8,10 @@ MAX_CELL = 131_072  # characters; the limit of Python's csv, and far above any r
 MAX_LINE = 16 * 1024 * 1024  # bytes without a line break; so much memory a single line may take
 MAX_QUOTED_LINES = 20  # lines of a quoted cell before a missing quote is the likelier reason
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+USUAL_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+# Characters that text has as well: taken for the delimiter only where they make a table and no usual one does.
+RARE_DELIMITERS = {":": "colon", "^": "caret", "~": "tilde", " ": "space"}
+DELIMITERS = {**USUAL_DELIMITERS, **RARE_DELIMITERS}
 
 # Encodings staff can choose. In each of them a line break is the same bytes wherever it stands,
 # which is what cutting the stream at line breaks rests on.
@@ -29,7 +32,14 @@ ENCODINGS = {
     "gb18030": "GB 18030 (Chinese)",
     "big5": "Big5 (Chinese)",
     "cp949": "Windows-949 (Korean)",
+    "cp852": "DOS 852 (Central Europe)",
+    "cp850": "DOS 850 (Western Europe)",
+    "mac-roman": "Mac Roman (Western Europe)",
+    "mac-latin2": "Mac Central Europe",
 }
+
+# What a file of rejected rows has before the columns of the file they are from.
+REJECTED_COLUMNS = ("rejected_line", "rejected_column", "rejected_because")
 
 
 class FileRefused(Exception):
@@ -40,6 +50,14 @@ class FileRefused(Exception):
         self.message = message
         self.line_no = line_no
         self.offset = offset
+
+
+class Doubt(NamedTuple):
+    """A guess about the file that may be wrong. `code` is for programs, `sample` has cells that show it."""
+
+    code: str
+    message: str
+    sample: list[str]
 
 
 class Row(NamedTuple):

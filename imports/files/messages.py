@@ -5,6 +5,11 @@ import re
 from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, RowProblem, shorten
 from imports.files.strict import Bare, Continued, Unclosed
 
+ABOVE_HEADER = "This line is above the header. Nothing of it is imported."
+_OF_BYTES = re.compile(r"The byte 0x[0-9A-F]{2} at offset |The value has a control character \(U\+0000\)")
+_IN_LINES = re.compile(r"from line [0-9,]+ to line [0-9,]+")
+_WRITTEN_OUT = re.compile(r"\\x[0-9a-f]{2}")
+
 # First cells of the line that spreadsheets put under a column of figures.
 _TOTALS = ["total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "suma"]
 _TOTALS += ["razem", "total général", "totale", "totaal", "celkem", "итого", "合計"]
@@ -19,27 +24,43 @@ _FIGURE = re.compile(r"[-+]?[0-9][0-9.,' \u00a0\u202f]*%?")
 _CLOSE_IT = "Close it, or double it where it is part of the text, and upload the file again."
 
 
+def still_has_bad_byte(because: str, cells: list[str]) -> str | None:
+    """In a file of rejected rows: the cell whose bad bytes are still written out as `\\x81`, as the reason says."""
+    if not _OF_BYTES.match(because):
+        return None
+    return next((cell for cell in cells if _WRITTEN_OUT.search(cell)), None)
+
+
 def is_totals(cells: list[str]) -> bool:
     figures = [cell for cell in cells[1:] if cell.strip()]
     return cells[0] in TOTAL_CELLS and bool(figures) and all(map(_FIGURE.fullmatch, figures))
 
 
-def totals(line_no: int, column: str | None, cells: list[str]) -> RowProblem:
-    return RowProblem(line_no, column, cells[0], "This looks like a line of totals, not a person.", cells)
+def is_same(because: str, message: str) -> bool:
+    """Whether two reasons differ by nothing but where in their files the rows are."""
+    return _IN_LINES.sub("", because) == _IN_LINES.sub("", message)
 
 
-def repeated_header(line_no: int, cells: list[str]) -> RowProblem:
-    return RowProblem(line_no, None, shorten(cells[0]), "This row repeats the header.", cells)
+def totals(line_no: int, column: str | None, cells: list[str], first: int = 0) -> RowProblem:
+    return RowProblem(line_no, column, cells[first], "This looks like a line of totals, not a person.", cells)
 
 
-def ragged(line_no: int, last_line_no: int, cells: list[str], columns: int, has_header: bool) -> RowProblem:
+def repeated_header(line_no: int, cells: list[str], first: int = 0) -> RowProblem:
+    return RowProblem(line_no, None, shorten(cells[first]), "This row repeats the header.", cells)
+
+
+def ragged(
+    line_no: int, last_line_no: int, cells: list[str], columns: int, has_header: bool, reasons: int = 0
+) -> RowProblem:
+    """`reasons` columns in front are not the file's own; they do not count."""
     what = "header" if has_header else "first row"
-    wide = f"{columns} column{'' if columns == 1 else 's'}"
-    message = f"The {what} has {wide}; this row has {len(cells):,}. No cell was moved."
+    own, count = columns - reasons, max(len(cells) - reasons, 0)
+    wide = f"{own} column{'' if own == 1 else 's'}"
+    message = f"The {what} has {wide}; this row has {count:,}. No cell was moved."
     if last_line_no > line_no:
         message += f" It runs from line {line_no:,} to line {last_line_no:,}: look for a missing quote."
     kept = cells if len(cells) <= MAX_COLUMNS else None
-    return RowProblem(line_no, None, f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}", message, kept)
+    return RowProblem(line_no, None, f"{count:,} cell{'' if count == 1 else 's'}", message, kept)
 
 
 def control_character(line_no: int, column: str | None, cell: str, cells: list[str]) -> RowProblem:
@@ -105,6 +126,23 @@ def header_unreadable(line_no: int, fault: Unclosed | Continued | Bare | None) -
     if fault is None:
         why = f"A name in it has more than {MAX_CELL:,} characters."
     return FileRefused(f"The header in line {line_no:,} cannot be read. {why}", line_no=line_no)
+
+
+def header_passed_over(line_no: int, columns: int, above: int, cells: int) -> FileRefused:
+    has = "1 cell" if cells == 1 else f"{cells:,} cells"
+    return FileRefused(
+        f"Line {line_no:,} looks like data, not like a header, and line {above:,} above it has {has} where the rows have "
+        f"{columns:,}. Correct the header, or choose the header's line and the delimiter.",
+        line_no=line_no,
+    )
+
+
+def data_above_header(line_no: int, header_line: int, what: str) -> FileRefused:
+    return FileRefused(
+        f"Line {line_no:,} is above the header (line {header_line:,}) and looks like data: it has {what}. "
+        "Remove or correct the line, or choose the header's line.",
+        line_no=line_no,
+    )
 
 
 def header_control_character(line_no: int) -> FileRefused:

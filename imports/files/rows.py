@@ -7,25 +7,30 @@ from itertools import islice
 from os import PathLike
 from typing import Any, BinaryIO, Self
 
+from cdp.spreadsheets import unsafe_cell
 from imports.files import messages
 from imports.files.blocks import Block, BlockReader
 from imports.files.dialect import (
     MAX_CELL,
     MAX_COLUMNS,
     MAX_LINE,
+    REJECTED_COLUMNS,
     Checkpoint,
     Dialect,
     FileRefused,
     Row,
     RowProblem,
     escape,
+    shorten,
 )
-from imports.files.strict import Bare, Continued, Unclosed, examine
+from imports.files.strict import Bare, Continued, Unclosed, examine, split_raw
 
 _BAD_CHARACTER = re.compile("[\x00\udc80-\udcff]")
 # First cells of rows to look at twice: totals, and rows without any cell filled.
 _SUSPECTS = messages.TOTAL_CELLS | {"", " "}
 _LINE_BREAK = re.compile("\r\n|\r|\n")
+# A cell may have the apostrophe that keeps spreadsheets from running it: blocks without one are left as they are.
+_GUARDED = re.compile("'[\\s\x00]*[=+\\-@＝＋－＠\t\r\x00]")
 
 
 def read_rows(
@@ -34,7 +39,9 @@ def read_rows(
     """Every record under the header as a `Row`, or as a `RowProblem` when the row must be rejected.
 
     Memory does not depend on the file's size. Blank lines are skipped and counted. A row with more or
-    fewer cells than the header is a problem, never shifted. `start` continues behind an earlier reader's
+    fewer cells than the header is a problem, never shifted. The apostrophe that exports put before a formula is
+    taken off. A file of rejected rows has the reasons in front: a row that was not corrected has the same problem
+    again. `start` continues behind an earlier reader's
     `checkpoint()` and needs a file that can seek. Raises `FileRefused`, at once or while iterating, when
     nothing of the file can be trusted.
     """
@@ -43,6 +50,8 @@ def read_rows(
 
 class RowReader:
     """One pass over a file. `headers` and `columns` are set at once; the counters follow the pass.
+
+    `reasons` is how many columns in front say why a row was rejected before, 0 in other files.
 
     Why it is quick: a block without a quote, NUL or bad byte has one record per line and cannot hide
     anything, so nothing but the width is looked at. Other blocks are read record by record.
@@ -66,6 +75,8 @@ class RowReader:
         self._block: Block | None = None
         self._first_index = 0
         self._header_cells: list[str] = []
+        self.reasons = 0
+        self._first_cell = 0
         self._suspects = _SUSPECTS
         try:
             self._read_header()
@@ -159,9 +170,12 @@ class RowReader:
         self._check_header(block, start, end, cells)
         self.columns = len(cells)
         if self.dialect.has_header:
-            self.headers = [" ".join(cell.split()) for cell in cells]
-            self._header_cells = cells
-            self._suspects = _SUSPECTS | {cells[0]}
+            self.headers = [" ".join(unsafe_cell(cell).split()) for cell in cells]
+            self.reasons = len(REJECTED_COLUMNS) if tuple(self.headers[:3]) == REJECTED_COLUMNS else 0
+            self._header_cells = cells[self.reasons :]
+            self._first_cell = min(self.reasons, self.columns - 1)
+            first = cells[self._first_cell]
+            self._suspects = _SUSPECTS | {first, "\ufeff" + first}
         else:
             self.headers = [f"Column {number}" for number in range(1, self.columns + 1)]
             end = start
@@ -190,6 +204,17 @@ class RowReader:
             self.close()
 
     def _rows_of(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
+        items = self._records_of(block, index)
+        if _GUARDED.search(block.text):
+            items = map(self._unguarded, items)
+        return map(self._as_before, items) if self.reasons else items
+
+    def _unguarded(self, item: Row | RowProblem) -> Row | RowProblem:
+        if item.cells is None or not any(cell.startswith("'") for cell in item.cells):
+            return item
+        return item._replace(cells=[unsafe_cell(cell) for cell in item.cells])
+
+    def _records_of(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
         quote = self.dialect.quotechar
         if block.is_damaged or "\x00" in block.text or (quote and quote in block.text):
             done = yield from self._read_carefully(block, index)
@@ -199,14 +224,14 @@ class RowReader:
         self._blocks.done(block, done)
 
     def _read_plainly(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
-        columns, suspects = self.columns, self._suspects
+        columns, suspects, first_cell = self.columns, self._suspects, self._first_cell
         reader = self._reader(islice(block.lines, index, None))
         first = line_no = block.first_line_no + index - 1
         while True:
             try:
                 for cells in reader:
                     line_no += 1
-                    if len(cells) == columns and cells[0] not in suspects:
+                    if len(cells) == columns and cells[first_cell] not in suspects:
                         self._last_line_no = line_no
                         yield Row(line_no, cells)
                     elif item := self._judge(line_no, line_no, cells):
@@ -220,6 +245,7 @@ class RowReader:
     def _read_carefully(self, block: Block, index: int) -> Generator[Row | RowProblem, None, int]:
         """Returns how many lines are done: the next block begins with a record this one does not end."""
         columns, suspects, quote = self.columns, self._suspects, self.dialect.quotechar or None
+        first_cell = self._first_cell
         has_bad = block.is_damaged or "\x00" in block.text
         source = islice(block.lines, index, None)
         reader = self._reader(source)
@@ -235,7 +261,7 @@ class RowReader:
                         problem := self._inspect(block, start, end, cells)
                     ):
                         item = problem
-                    elif len(cells) == columns and cells[0] not in suspects:
+                    elif len(cells) == columns and cells[first_cell] not in suspects:
                         item = Row(line_no, cells)
                     else:
                         item = self._judge(line_no, block.first_line_no + end - 1, cells)
@@ -333,13 +359,49 @@ class RowReader:
             return self._judge(
                 line_no, last_line_no, cells[: self.columns]
             )  # delimiters at the end of the line
+        reasons = self.reasons
         if len(cells) != self.columns:
-            return messages.ragged(line_no, last_line_no, cells, self.columns, self.dialect.has_header)
-        if cells == self._header_cells:
-            return messages.repeated_header(line_no, cells)
-        if messages.is_totals(cells):
-            return messages.totals(line_no, self._name(0), cells)
+            return messages.ragged(
+                line_no, last_line_no, cells, self.columns, self.dialect.has_header, reasons
+            )
+        own = cells[reasons:]
+        if own and (own == self._header_cells or [own[0].lstrip("\ufeff"), *own[1:]] == self._header_cells):
+            return messages.repeated_header(line_no, cells, reasons)
+        if own and messages.is_totals(own):
+            return messages.totals(line_no, self._name(reasons), cells, reasons)
         return Row(line_no, cells)
+
+    # Rejected rows that come again
+
+    def _as_before(self, item: Row | RowProblem) -> Row | RowProblem:
+        """The row, rejected for the reason it brings along where that is plainly still so."""
+        cells = item.cells or []
+        if len(cells) <= self.reasons:
+            return item
+        _, column, because = cells[: self.reasons]
+        own = cells[self.reasons :]
+        if (bad := messages.still_has_bad_byte(because, own)) is not None:
+            return RowProblem(item.line_no, column or None, shorten(bad), because, cells)
+        if isinstance(item, RowProblem) and messages.is_same(because, item.message):
+            return item._replace(message=because)
+        return item
+
+    # The file itself
+
+    def text_of(self, item: Row | RowProblem) -> str:
+        """The item yielded last, as it is in the file, without its line break."""
+        if self._block is None:
+            return ""
+        first = self._block.first_line_no
+        text = "".join(self._block.lines[item.line_no - first : self._last_line_no - first + 1])
+        return text.removesuffix("\n").removesuffix("\r")
+
+    def raw_cells(self, item: Row | RowProblem) -> list[str]:
+        """The cells of the item yielded last as they are in the file, quotes and all; not the reasons in front."""
+        dialect = self.dialect
+        text = self.text_of(item)
+        raw = split_raw(text, dialect.delimiter, dialect.quotechar, dialect.skip_space)
+        return raw[self.reasons :]
 
     def _bad_character(self, block: Block, start: int, end: int, cells: list[str]) -> RowProblem:
         index, cell = next((i, cell) for i, cell in enumerate(cells) if _BAD_CHARACTER.search(cell))
@@ -371,3 +433,17 @@ class RowReader:
 
     def _name(self, index: int) -> str | None:
         return self.headers[index] if index < len(self.headers) else None
+
+
+def lines_above(source: BinaryIO, dialect: Dialect) -> Iterator[tuple[int, str]]:
+    """(number, text) of the lines above the header that are not blank. Decoding faults are written out."""
+    source.seek(0)
+    blocks = BlockReader(source, dialect.encoding, 0, 1)
+    blocks.skip_bom()
+    for block in blocks:
+        for number, line in enumerate(block.lines, block.first_line_no):
+            if number >= dialect.header_line:
+                return
+            if line.strip():
+                yield number, escape(line.strip())
+        blocks.done(block, len(block.lines))

@@ -1,43 +1,64 @@
 """A file's first megabyte and a few probes further on → its dialect, headers and sample rows; all can be corrected."""
 
-import csv
 import io
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from math import log2
 from os import PathLike
 from typing import Any, BinaryIO
 
+from cdp.spreadsheets import unsafe_cell
 from imports.files import messages
+from imports.files.blocks import mark_length
+from imports.files.delimiter import choose_delimiter
 from imports.files.detect import GUESSED, Encoding, detect_encoding, refuse_binary, refuse_other_formats
 from imports.files.dialect import (
     DELIMITERS,
-    MAX_CELL,
+    ENCODINGS,
     MAX_COLUMNS,
     Dialect,
+    Doubt,
     FileRefused,
     escape,
+)
+from imports.files.letters import cells_with_letters, doubtful_cells, encoded_twice
+from imports.files.table import (
+    EXAMINED,
+    Record,
+    check_above,
+    check_header,
+    first_of_table,
+    looks_like_header,
+    read_records,
+    usual_width,
 )
 
 HEAD = 1024 * 1024
 PROBES, PROBE = 8, 64 * 1024
 SAMPLE_ROWS = 20
-_EXAMINED = 200  # records that decide about delimiter and header
-_PREAMBLE = 30  # records above the header at most
+_ABOVE = 20  # lines above the header that are shown
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-_DATA = re.compile(
-    r"[^@\s]+@[^@\s]+\.[^@\s]+|[-+]?[0-9][0-9\s.,:/()+-]*%?|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|true|false",
-    re.IGNORECASE,
+# The header of a file that this product wrote: rejected rows, or an export of people.
+_OWN = re.compile(
+    r"""(['"]?)(?:(rejected_line)\1(?P<a>.)\1rejected_column|id\1(?P<b>.)\1type)\1(?:(?P=a)|(?P=b))"""
 )
+_SINGLE, _DOUBLE = (
+    re.compile(rf"(?:^|[,;\t|:^]) ?{quote}(?:[^{quote}\r\n]|{quote}{quote})*{quote}(?=[,;\t|:^\r\n]|$)")
+    for quote in "'\""
+)
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_PARTS = re.compile(r"[^\w'.-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """The detected dialect, for a page where staff can correct it; `dialect` goes on to `read_rows`."""
+    """The detected dialect, for a page where staff can correct it; `dialect` goes on to `read_rows`.
+
+    `above` are the first lines above the header, numbered. `doubts` are guesses that staff should confirm before
+    anything is applied; `problems` is what to look at besides. `is_own`: this product wrote the file.
+    """
 
     encoding: str
     confidence: str  # certain: marked or proved; likely: ASCII letters only; guessed: staff must confirm
@@ -52,6 +73,9 @@ class Sniffed:
     headers: list[str]
     sample_rows: list[list[str]]
     problems: list[str]
+    above: list[tuple[int, str]]
+    doubts: list[Doubt]
+    is_own: bool = False
 
     @property
     def dialect(self) -> Dialect:
@@ -92,13 +116,15 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
         encoding = Encoding(given["encoding"], "certain", encoding.candidates, encoding.bom)
     if not encoding.name.startswith("utf-16"):
         refuse_binary(head[:4096])
-    text = head[len(encoding.bom) :].decode(
-        encoding.name, errors="surrogateescape" if encoding.name == "utf-8" else "replace"
-    )
+    text = head[mark_length(head, encoding.name) :].decode(encoding.name, errors=_errors(encoding.name))
     lines = list(io.StringIO(text, newline=""))
     if not is_whole and len(lines) > 1:
         lines.pop()  # cut off in the middle
-    return _describe(lines, encoding, given, head, is_whole)
+    return _describe(_Head(lines, probes, head, is_whole), encoding, given)
+
+
+def _errors(encoding: str) -> str:
+    return "surrogateescape" if encoding == "utf-8" else "replace"
 
 
 def _sample(stream: BinaryIO) -> tuple[bytes, list[bytes], bool]:
@@ -116,28 +142,47 @@ def _sample(stream: BinaryIO) -> tuple[bytes, list[bytes], bool]:
     return head[: (head.rfind(b"\n") + 1) or len(head)], probes, False
 
 
-def _describe(
-    lines: list[str], encoding: Encoding, given: dict[str, Any], head: bytes, is_whole: bool
-) -> Sniffed:
-    start = 0
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """`lines` are the decoded lines of `data`, the start of the file; `probes` are bytes from further on."""
+
+    lines: list[str]
+    probes: list[bytes]
+    data: bytes
+    is_whole: bool
+
+
+def _describe(file: _Head, encoding: Encoding, given: dict[str, Any]) -> Sniffed:
+    lines = file.lines
     separator = _SEP.fullmatch(lines[0].strip("\r\n")) if lines else None
-    if separator:
-        start = 1
-    delimiter = given.get("delimiter") or (separator[1] if separator else "")
-    quote, skip_space = _quoting(lines[start:], given)
-    delimiter = delimiter or _delimiter(lines[start:], quote, skip_space)
-    records = _records(lines, start, delimiter, quote, skip_space)
+    start = 1 if separator else 0
+    own = _own_dialect(lines)
+    known = {**own, **({"delimiter": separator[1]} if separator else {}), **given}
+    first = max(start, known.get("header_line", 1) - 1)
+    quote, skip_space = _quoting(lines[first:], known)
+    delimiter, is_certain = known.get("delimiter"), True
+    if not delimiter:
+        delimiter, is_certain = choose_delimiter(lines, first, quote, skip_space)
+    records = read_records(lines, first, delimiter, quote, skip_space)
+    if not records and given.get("header_line"):
+        last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
+        raise messages.no_such_line(given["header_line"], last)
     if not records:
         raise FileRefused("The file is empty: it has blank lines only.")
-    header, has_header = _header(records, given)
-    line_no, cells = records[header]
+    header, has_header = _header(records, known)
+    line_no, cells, _ = records[header]
     if len(cells) > MAX_COLUMNS:
         raise messages.too_many_columns(line_no, len(cells))
-    data = [row for _, row in records[header + 1 if has_header else header :]]
-    if not data and is_whole:
+    if not given.get("header_line"):
+        check_above(["", *lines[1:]] if separator else lines, records, header, delimiter)
+    check_header(lines, records[header], delimiter, quote, skip_space)
+    data = [row.cells for row in records[header + 1 if has_header else header :]]
+    below = lines[line_no - 1 + records[header].size :]
+    if not data and file.is_whole and not any(map(str.strip, below)):
         raise FileRefused("The file has a header but no rows under it.", line_no=line_no)
-    names = [" ".join(escape(cell).split()) for cell in cells]
+    names = [" ".join(escape(unsafe_cell(cell)).split()) for cell in cells]
     headers = names if has_header else [f"Column {number}" for number in range(1, len(cells) + 1)]
+    doubts = [] if own else _table_doubts(records, header, has_header, delimiter, is_certain, known)
     return Sniffed(
         encoding=encoding.name,
         confidence=encoding.confidence,
@@ -150,99 +195,73 @@ def _describe(
         bom=bool(encoding.bom),
         newline=_newline(lines),
         headers=headers,
-        sample_rows=[[escape(cell) for cell in row] for row in data[:SAMPLE_ROWS]],
-        problems=_problems(encoding, headers if has_header else [], head),
+        sample_rows=[[escape(unsafe_cell(cell)) for cell in row] for row in data[:SAMPLE_ROWS]],
+        problems=_problems(encoding, headers if has_header else [], file.data),
+        above=_above(lines, line_no),
+        doubts=[*_letter_doubts(file, encoding, delimiter, quote), *doubts],
+        is_own=bool(own),
     )
+
+
+def _own_dialect(lines: list[str]) -> dict[str, Any]:
+    """How this product writes its files; a spreadsheet that saved one again changed the delimiter at most."""
+    match = _OWN.match(lines[0]) if lines else None
+    if match is None:
+        return {}
+    delimiter = match["a"] or match["b"]
+    return {
+        "delimiter": delimiter,
+        "quotechar": match[1] or '"',
+        "skip_space": False,
+        "header_line": 1,
+        "has_header": True,
+    }
+
+
+def _above(lines: list[str], header_line: int) -> list[tuple[int, str]]:
+    numbered = ((number, line) for number, line in enumerate(lines[: header_line - 1], 1) if line.strip())
+    return [(number, escape(line.strip())[:200]) for number, line in islice(numbered, _ABOVE)]
 
 
 def _quoting(lines: list[str], given: dict[str, Any]) -> tuple[str, bool]:
     """The quote, and whether cells are written `a, "b"`, where the space would spoil the quoting."""
-    text = "".join(islice(lines, _EXAMINED))
     quote = given.get("quotechar")
     if quote is None:
-        single = len(re.findall(r"(?:^|[,;\t|])'[^'\r\n]*'(?=[,;\t|\r\n]|$)", text, re.MULTILINE))
-        quote = "'" if '"' not in text and single > 2 * max(len(lines[:_EXAMINED]) - 1, 1) else '"'
+        quote = "'" if _is_single_quoted(lines) else '"'
     skip_space = given.get("skip_space")
     if skip_space is None:
-        tight, spaced = len(re.findall(f"[,;\t|]{quote}", text)), len(re.findall(f"[,;\t|] +{quote}", text))
+        text = "".join(islice(lines, EXAMINED))
+        tight, spaced = (len(re.findall(f"[,;\t|:^]{gap}{quote}", text)) for gap in ("", " +"))
         skip_space = bool(quote) and spaced > tight
     return quote, skip_space
 
 
-def _delimiter(lines: list[str], quote: str, skip_space: bool) -> str:
-    """The character that cuts the most records into the same, greatest number of cells."""
-    return max(DELIMITERS, key=lambda delimiter: _evenness(_records(lines, 0, delimiter, quote, skip_space)))
-
-
-def _evenness(records: list[tuple[int, list[str]]]) -> float:
-    widths = [len(cells) for _, cells in records]
-    width, count = _usual(widths)
-    return count / len(widths) * log2(width) if width > 1 else 0.0
-
-
-def _usual(widths: Sequence[int]) -> tuple[int, int]:
-    """The most frequent width and how often it occurs; of equals the one that comes first."""
-    return Counter(widths).most_common(1)[0] if widths else (0, 0)
-
-
-def _records(
-    lines: list[str], start: int, delimiter: str, quote: str, skip_space: bool
-) -> list[tuple[int, list[str]]]:
-    """(physical line, cells) of the first non-blank records; a broken record is skipped, `rows` reports it."""
-    csv.field_size_limit(MAX_CELL)
-    records: list[tuple[int, list[str]]] = []
-    reader = csv.reader(
-        islice(lines, start, None),
-        delimiter=delimiter,
-        quotechar=quote or None,
-        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-        skipinitialspace=skip_space,
+def _is_single_quoted(lines: list[str]) -> bool:
+    """Whether apostrophes are quotes: two cells of each line are in them, the header is, or only so rows are even."""
+    single, double = (
+        sum(len(pattern.findall(line)) for line in lines[:EXAMINED]) for pattern in (_SINGLE, _DOUBLE)
     )
-    line_no = start + 1
-    while len(records) < _EXAMINED:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error:
-            cells = []
-        if any(cell.strip() for cell in cells) or len(cells) > 1:
-            records.append((line_no, cells))
-        line_no = start + reader.line_num + 1
-    return records
+    if not single or single <= double:
+        return False
+    count = min(len(lines), EXAMINED)
+    is_header_quoted = bool(_SINGLE.search(next(filter(str.strip, lines), "")))
+    if single >= 2 * max(count - 1, 1) or (is_header_quoted and single * 2 >= count):
+        return True
+    return _evenness(lines, "'") > _evenness(lines, '"')
 
 
-def _header(records: list[tuple[int, list[str]]], given: dict[str, Any]) -> tuple[int, bool]:
+def _evenness(lines: list[str], quote: str) -> float:
+    records = read_records(lines, 0, choose_delimiter(lines, 0, quote, False).delimiter, quote, False)
+    width, count = usual_width(records)
+    return count / len(records) if width > 1 else 0.0
+
+
+def _header(records: list[Record], given: dict[str, Any]) -> tuple[int, bool]:
     """Index of the header's record (of the first row, if there is none), and whether it is a header."""
-    index = _first_of_table(records)
-    if header_line := given.get("header_line"):
-        index = next((i for i, (line_no, _) in enumerate(records) if line_no >= header_line), -1)
-        if index < 0:
-            raise messages.no_such_line(header_line, records[-1][0])
+    index = 0 if given.get("header_line") else first_of_table(records)
     if given.get("has_header") is not None:
         return index, bool(given["has_header"])
-    return index, _looks_like_header(records[index][1])
-
-
-def _first_of_table(records: list[tuple[int, list[str]]]) -> int:
-    """Behind the title lines some programs put on top: much narrower than the table, or padded with empty cells."""
-    width, _ = _usual([len(cells) for _, cells in records])
-    if width < 2:
-        return 0
-    enough = max(width // 2, 1)
-    wide = filled = -1
-    for index, (_, cells) in enumerate(records[:_PREAMBLE]):
-        if wide < 0 and len(cells) > enough:
-            wide = index
-        if sum(bool(cell.strip()) for cell in cells) > enough:
-            filled = index
-            break
-    # A header may have many empty names. Then what follows it does not look like one.
-    return filled if filled >= 0 and _looks_like_header(records[filled][1]) else max(wide, 0)
-
-
-def _looks_like_header(cells: list[str]) -> bool:
-    return not any(_DATA.fullmatch(cell.strip()) for cell in cells)
+    return index, looks_like_header(records[index].cells)
 
 
 def _newline(lines: list[str]) -> str:
@@ -254,6 +273,74 @@ def _newline(lines: list[str]) -> str:
     }
     used = [name for name, is_used in ends.items() if is_used]
     return used[0] if len(used) == 1 else "mixed" if used else "LF"
+
+
+# --- What to look at ------------------------------------------------------------------------------------
+
+
+def _table_doubts(
+    records: list[Record],
+    header: int,
+    has_header: bool,
+    delimiter: str,
+    is_certain: bool,
+    given: dict[str, Any],
+) -> list[Doubt]:
+    """Guesses about delimiter and header, for what staff did not choose."""
+    cells = records[header].cells
+    sample = [escape(cell) for cell in cells[:10]]
+    doubts = []
+    if "delimiter" not in given:
+        if len(cells) == 1 and _may_be_parted(records):
+            message = f"Only one column was found: “{sample[0]}”. If the file has more, choose the delimiter between them."
+            doubts.append(Doubt("one_column", message, sample))
+        elif not is_certain:
+            name = DELIMITERS.get(delimiter, delimiter)
+            message = (
+                f"The delimiter is a guess: {name}. Look at the columns and confirm it or choose another."
+            )
+            doubts.append(Doubt("delimiter_guessed", message, sample))
+    if not has_header and "has_header" not in given:
+        message = (
+            f"Line {records[header].line_no:,} looks like data, so the columns have no names. "
+            "Say where each goes, or choose the header's line."
+        )
+        doubts.append(Doubt("no_header", message, sample))
+    return doubts
+
+
+def _may_be_parted(records: list[Record]) -> bool:
+    """Whether the only cell of most records has something in it that may part cells."""
+    parted = [bool(_PARTS.search(_ADDRESS.sub("", record.cells[0].strip()))) for record in records]
+    return parted[0] and sum(parted) * 2 > len(parted)
+
+
+def _letter_doubts(file: _Head, encoding: Encoding, delimiter: str, quote: str) -> list[Doubt]:
+    """An encoding that was guessed, with the cells that show whether rightly; letters that were garbled before."""
+    doubts = []
+    if encoding.confidence == GUESSED:
+        sample = doubtful_cells(map(escape, cells_with_letters(_all_lines(file, encoding), delimiter, quote)))
+        message = (
+            f"The encoding is a guess: {ENCODINGS[encoding.name]}. "
+            "Look at the letters with accents and confirm it or choose another."
+        )
+        doubts.append(Doubt("encoding_guessed", message, sample))
+    if pairs := encoded_twice(cells_with_letters(_all_lines(file, encoding), delimiter, quote)):
+        cell, mended = pairs[0]
+        message = (
+            f"Letters were garbled before the file was written: “{escape(cell)}” is probably “{mended}”. "
+            "Export the file again as UTF-8; this product cannot tell which cells are right."
+        )
+        doubts.append(Doubt("double_encoded", message, [escape(pair[0]) for pair in pairs]))
+    return doubts
+
+
+def _all_lines(file: _Head, encoding: Encoding) -> Iterator[str]:
+    """Lines outside ASCII first of the file's start, then of the pieces further on."""
+    yield from (line for line in file.lines if not line.isascii())
+    for probe in file.probes:
+        if not encoding.name.startswith("utf-16"):
+            yield from probe.decode(encoding.name, errors=_errors(encoding.name)).splitlines()
 
 
 def _problems(encoding: Encoding, headers: list[str], head: bytes) -> list[str]:

@@ -61,6 +61,26 @@ def examine(
         cell += 1
 
 
+def split_raw(text: str, delimiter: str, quotechar: str, skip_space: bool) -> list[str]:
+    """A record as it is in the file → its cells as they are in it, quotes and faults and all."""
+    if not quotechar:
+        return text.split(delimiter)
+    cells: list[str] = []
+    position = 0
+    while True:
+        while skip_space and text.startswith(" ", position):
+            position += 1
+        end = position
+        if text.startswith(quotechar, position):
+            closed = _closing_quote(text, position + 1, quotechar)
+            end = len(text) if closed < 0 else closed + 1
+        end = text.find(delimiter, end)
+        if end < 0:
+            return [*cells, text[position:]]
+        cells.append(text[position:end])
+        position = end + 1
+
+
 def _line_starts(lines: list[str]) -> list[int]:
     starts, total = [], 0
     for line in lines:

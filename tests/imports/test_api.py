@@ -46,7 +46,7 @@ def work(answer: Any) -> None:
 
 
 def body(answer: Any) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
 
 
 def test_the_way_of_an_import(api: Caller) -> None:
