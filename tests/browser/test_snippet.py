@@ -438,6 +438,52 @@ def test_a_no_counts_where_nobody_asked(opened: Any, platform: Recorder) -> None
     assert len(platform.items()) == 1
 
 
+@pytest.mark.parametrize("word", ["true", "'yes'", "'YES'", "'granted'", "'Granted'"])
+def test_every_yes_means_yes(opened: Any, platform: Recorder, word: str) -> None:
+    page = opened(consent="required")
+    page.evaluate(f"cdp.track('Waiting'); cdp.consent({word})")
+    delivered(page)
+    assert [item["event"] for item in platform.named("track")] == ["Waiting"]
+
+
+@pytest.mark.parametrize("word", ["false", "'no'", "'denied'", "'Withdrawn'"])
+def test_every_no_means_no(opened: Any, platform: Recorder, word: str) -> None:
+    page = opened(consent="required")
+    page.evaluate(f"cdp.consent('granted'); cdp.track('Waiting'); cdp.consent({word}); cdp.track('Never')")
+    assert json.loads(page.evaluate(STORED)) == [{}, {}, ""]
+    assert platform.named("track") == []
+
+
+@pytest.mark.parametrize(
+    "word", ["'maybe'", "undefined", "null", "{}", "1", "''", "{marketing: true}", "'not granted'"]
+)
+def test_what_is_neither_changes_nothing(opened: Any, platform: Recorder, word: str) -> None:
+    page = opened()
+    page.evaluate("cdp.identify('42')")
+    delivered(page)
+    before = page.evaluate(STORED)
+    page.evaluate(f"cdp.consent({word})")
+    assert page.evaluate(STORED) == before
+    assert said(page, "error")
+    # While somebody looks, it throws.
+    thrown = "(() => { cdp.debug(() => {}); try { cdp.consent(%s) } catch (error) { return error.name } })()"
+    assert page.evaluate(thrown % word) == "TypeError"
+    assert page.evaluate("cdp.push(['consent', 'maybe'], ['track', 'Still'])") is None
+    delivered(page)
+    assert [item["event"] for item in platform.named("track")] == ["Still"]
+
+
+def test_a_consent_for_messages_goes_as_it_is_said(opened: Any, platform: Recorder) -> None:
+    page = opened()
+    for state in ("false", "'no'", "'unsubscribed'", "true"):
+        page.evaluate(
+            "(state) => cdp.consent({channel: 'email', purpose: 'news', state: eval(state)})", state
+        )
+    delivered(page)
+    states = [item["state"] for item in platform.items() if item["type"] == "consent"]
+    assert states == [False, "no", "unsubscribed", True]
+
+
 def test_a_no_in_one_tab_counts_in_the_other(opened: Any, platform: Recorder) -> None:
     one, two = opened(consent="required"), opened(consent="required", path="/other")
     two.evaluate("cdp.track('Before')")

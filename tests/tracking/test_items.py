@@ -96,7 +96,7 @@ def refusals() -> list[tuple[Any, str, str]]:
         ),
         ({"type": "group", "userId": "1"}, "missing_group_id", "A group call needs a groupId."),
         (
-            {"type": "consent", "userId": "1", "channel": "email", "purpose": "news", "state": "yes"},
+            {"type": "consent", "userId": "1", "channel": "email", "purpose": "news", "state": "maybe"},
             "bad_consent",
             "A consent's “state” is “granted” or “withdrawn”.",
         ),
@@ -248,6 +248,17 @@ def test_pages_consents_and_aliases() -> None:
     consent = {"channel": "email", "purpose": "newsletter", "state": "granted", "proof": {"form": "/signup"}}
     for said in (consent, {"properties": consent}):
         assert read({"type": "consent", "userId": "1", **said}).properties == consent
+    words = {
+        True: "granted",
+        False: "withdrawn",
+        "YES": "granted",
+        " no ": "withdrawn",
+        "denied": "withdrawn",
+    }
+    for word, state in words.items():
+        assert read({"type": "consent", "userId": "1", **consent, "state": word}).properties["state"] == state
+    for word in (None, "", 1, "maybe", ["granted"], {"granted": True}):
+        assert read({"type": "consent", "userId": "1", **consent, "state": word}).code == "bad_consent"
     alias = read({"type": "alias", "previousId": "b", "userId": "1"})
     assert (alias.previous_id, alias.user_id) == ("b", "1")
     assert alias.envelope["previous_id"] == "b"

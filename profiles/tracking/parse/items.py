@@ -22,7 +22,16 @@ _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
-_STATES = ("granted", "withdrawn")
+# What a consent's state may be sent as, in any case; yes and no mean what they say.
+_STATES = {
+    "granted": "granted",
+    "yes": "granted",
+    "true": "granted",
+    "withdrawn": "withdrawn",
+    "denied": "withdrawn",
+    "no": "withdrawn",
+    "false": "withdrawn",
+}
 # Read into fields of the Item, or given by the call as a whole. Everything else goes into the item's envelope.
 _COMMON = frozenset(
     "type userId anonymousId messageId context timestamp originalTimestamp sentAt receivedAt writeKey _metadata"
@@ -351,9 +360,10 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
             message = f"A consent needs a “{name}” of 1 to {limit} characters."
             raise _ItemRefused("bad_consent", message, f"/{name}", given.get(name))
         consent[name] = value
-    state = given.get("state")
-    if state not in _STATES:
-        raise _ItemRefused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", state)
+    sent = given.get("state")
+    state = _STATES.get(str(sent).strip().lower()) if isinstance(sent, (str, bool)) else None
+    if state is None:
+        raise _ItemRefused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", sent)
     consent["state"] = state
     consent.update({name: given[name] for name in ("wording", "proof") if given.get(name) not in _NOTHING})
     return consent

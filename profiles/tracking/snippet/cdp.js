@@ -34,12 +34,13 @@
     if (log.length > 99) log.shift();
     if (listener) listener(what, about);
   };
-  // A mistake in a call must never break the page it stands in.
-  const guard = (call) => (...parts) => {
+  // A mistake in a call must never break the page it stands in; a loud one is said while somebody looks.
+  const guard = (call, isLoud) => (...parts) => {
     try {
       return call(...parts);
     } catch (error) {
       note("error", error);
+      if (listener && isLoud) throw error;
     }
   };
 
@@ -239,9 +240,12 @@
     group: (groupId, traits, options) => add("group", { groupId, traits }, options),
     alias: (userId, previousId, options) => add("alias", { userId, previousId: previousId || self().i }, options),
     consent(what) {
-      if (what.state) return add("consent", what);
-      note("consent", what);
-      if (what == "granted") {
+      const { state: word = what } = what;
+      if (word != what) return add("consent", what);
+      note("consent", word);
+      // Throws for what is neither yes nor no, before anything changes.
+      const [, isYes] = /^(?:(true|yes|granted)|false|no|denied|withdrawn)$/i.exec(word);
+      if (isYes) {
         mayStore = 1;
         save({ ...self(), c: 1 });
       } else {
@@ -253,7 +257,7 @@
       }
       decide();
       // Nothing of the time between a “no” and a later “yes” is sent.
-      isOff = what != "granted";
+      isOff = !isYes;
     },
     reset: () => void fresh(),
     ready: (call) => call(api),
@@ -267,7 +271,7 @@
     },
     push: (...calls) => calls.forEach(guard(([name, ...parts]) => api[name](...parts))),
   };
-  Object.keys(api).forEach((name) => (api[name] = guard(api[name])));
+  Object.keys(api).forEach((name) => (api[name] = guard(api[name], name == "consent")));
   api.version = "1.0.0";
 
   // --- Forms -----------------------------------------------------------------------------------------
