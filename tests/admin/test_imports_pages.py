@@ -644,7 +644,7 @@ def test_the_plan_is_masked_for_others(client: Client, watcher: Client) -> None:
     for hidden in ("zoe.example.com", "Elm 1", "Eve "):
         assert hidden not in text
     for path in ("plan.csv", "rejected.csv"):
-        rows = b"".join(watcher.get(at(import_, path)).streaming_content).decode()
+        rows = b"".join(watcher.get(at(import_, path)).streaming_content).decode("utf-8-sig")
         assert not any(hidden in rows for hidden in ("zoe.example.com", "Elm 1", "Oak 2", "Eve"))
 
 
@@ -716,7 +716,7 @@ def test_downloads(client: Client) -> None:
     import_ = apply(client, planned(client))
     answer = client.get(at(import_, "rejected.csv"))
     assert answer["Content-Disposition"] == 'attachment; filename="people-rejected.csv"'
-    assert list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode()))) == [
+    assert list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig")))) == [
         [
             "rejected_line",
             "rejected_column",
@@ -738,7 +738,7 @@ def test_downloads(client: Client) -> None:
     ]
     answer = client.get(at(import_, "plan.csv"))
     assert answer["Content-Disposition"] == 'attachment; filename="people-plan.csv"'
-    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert [row[:2] for row in rows] == [
         ["line", "outcome"],
         ["2", "created"],

@@ -320,7 +320,9 @@ def test_what_csv_writes_comes_back(monkeypatch, table, delimiter, newline, enco
     writer.writerows([header, *table])
     data = out.getvalue().encode(encoding)
     items = list(read_rows(io.BytesIO(data), Dialect(delimiter=delimiter, encoding=encoding)))
-    assert [item.cells for item in items] == [[unsafe_cell(cell) for cell in row] for row in table]
+    # A row without any cell is skipped.
+    filled = [row for row in table if any(map(str.strip, row))]
+    assert [item.cells for item in items] == [[unsafe_cell(cell) for cell in row] for row in filled]
     assert all(isinstance(item, Row) for item in items)
 
 

@@ -38,9 +38,10 @@ def reasons(import_: Import) -> list[str]:
 
 def rounds(data: bytes, count: int = 3) -> list[Import]:
     """The file planned, then its rejected rows as they are, again and again."""
-    imports = [planned(data)]
+    options = {"bad_cells": "reject_row"}
+    imports = [planned(data, options=options)]
     for _ in range(count):
-        imports.append(planned(rejected(imports[-1]), name="rejected.csv"))
+        imports.append(planned(rejected(imports[-1]), name="rejected.csv", options=options))
     return imports
 
 
@@ -123,7 +124,8 @@ def test_corrected_rows_go_in_at_any_round() -> None:
 
 
 def test_every_rejected_row_can_be_had() -> None:
-    import_ = planned(HEADER + b"".join(row + b"\n" for row in BAD.values()) + ANN)
+    data = HEADER + b"".join(row + b"\n" for row in BAD.values()) + ANN
+    import_ = planned(data, options={"bad_cells": "reject_row"})
     text = rejected(import_).decode("utf-8-sig")
     csv.field_size_limit(200_000)
     lines = list(csv.reader(io.StringIO(text)))

@@ -20,10 +20,12 @@ def crowd(identifier: str, count: int, *, start: int = 0) -> str:
 
 
 HEADER = "customer_id,first_name,email\n"
+# Whoever maps the column by hand: a column whose values repeat is not taken for an identifier by itself.
+MAPPING = {"customer_id": "customer_id", "first_name": "first_name", "email": "email"}
 
 
 def test_an_id_of_thirty_people_is_nobodys() -> None:
-    import_ = planned(HEADER + crowd("C1", 30) + "C2,Zoe,zoe@example.com\nC2,Zoe,zoe@example.com\n")
+    import_ = planned(mapping=MAPPING, text=HEADER + crowd("C1", 30) + "C2,Zoe,zoe@example.com\nC2,Zoe,zoe@example.com\n")
     assert some(import_) == {"created": 31, "duplicate_in_file": 1}
     warning = next(w for w in import_.warnings if w["code"] == "shared_identifier")
     assert warning["message"] == (
@@ -56,7 +58,7 @@ def test_an_id_of_thirty_people_is_nobodys() -> None:
 
 @pytest.mark.parametrize(("rows", "is_held"), [(2, False), (4, False), (5, True), (6, True)])
 def test_from_the_fifth_on(rows: int, is_held: bool) -> None:
-    import_ = applied(HEADER + crowd("C1", rows))
+    import_ = applied(mapping=MAPPING, text=HEADER + crowd("C1", rows))
     assert [item["is_held"] for item in shared_identifiers(import_)] == [is_held]
     assert Profile.objects.count() == (rows if is_held else 1)
     assert Identifier.objects.filter(type__name="customer_id", value="C1").exists() != is_held
@@ -64,8 +66,8 @@ def test_from_the_fifth_on(rows: int, is_held: bool) -> None:
 
 def test_the_number_is_a_setting(settings: Any) -> None:
     settings.CDP_BREAKER_PEOPLE = 3
-    assert some(planned(HEADER + crowd("C1", 3))) == {"created": 3}
-    assert some(planned(HEADER + crowd("C1", 2))) == {"created": 1, "duplicate_in_file": 1}
+    assert some(planned(mapping=MAPPING, text=HEADER + crowd("C1", 3))) == {"created": 3}
+    assert some(planned(mapping=MAPPING, text=HEADER + crowd("C1", 2))) == {"created": 1, "duplicate_in_file": 1}
 
 
 @pytest.mark.parametrize("kind", ["customer_id", "loyalty_card", "anonymous_id"])
@@ -97,7 +99,7 @@ def test_one_person_with_many_rows_is_one_person() -> None:
 
 def test_an_id_a_stored_person_has_is_held_with_their_name_counted() -> None:
     ann = make_profile(first_name="Ann", email="ann@example.com", identifiers=[("customer_id", "C1")])
-    import_ = applied(HEADER + "C1,Ann,\n" + crowd("C1", 4))
+    import_ = applied(mapping=MAPPING, text=HEADER + "C1,Ann,\n" + crowd("C1", 4))
     assert outcomes(import_) == {2: "unchanged", 3: "created", 4: "created", 5: "created", 6: "created"}
     ann.refresh_from_db()
     assert (ann.first_name, ann.email, ann.identifiers.filter(type__name="email").count()) == (
