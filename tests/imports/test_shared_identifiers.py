@@ -117,7 +117,7 @@ def test_an_id_a_stored_person_has_is_held_with_their_name_counted() -> None:
 
 def test_most_repeated_first() -> None:
     text = HEADER + crowd("C1", 6) + crowd("C2", 9, start=10) + crowd("C3", 2, start=20)
-    import_ = planned(text)
+    import_ = planned(text, mapping=MAPPING)
     listed = [(item["value"], item["rows"], item["is_held"]) for item in shared_identifiers(import_)]
     assert listed == [("C2", 9, True), ("C1", 6, True), ("C3", 2, False)]
     warning = next(w for w in import_.warnings if w["code"] == "shared_identifier")
