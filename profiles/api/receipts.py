@@ -49,6 +49,9 @@ class ReceiptRow(serializers.Serializer[Any]):
     outcome = serializers.CharField(help_text=", ".join(Receipt.Outcome.values))
     code = serializers.CharField()
     message = serializers.CharField()
+    problems = serializers.ListField(
+        help_text="`[{pointer, code, message}]`: why, or what was left out of an item that was applied"
+    )
     profile_id = serializers.IntegerField(allow_null=True)
     replay_of = serializers.IntegerField(allow_null=True)
     resolved_at = serializers.DateTimeField(allow_null=True)
@@ -129,6 +132,7 @@ class ReceiptApi(PersonalDataView):
             "outcome": receipt.outcome,
             "code": receipt.code,
             "message": self._text(receipt.message),
+            "problems": self._problems(receipt),
             "profile_id": receipt.profile_id,
             "replay_of": receipt.replay_of_id,
             "resolved_at": iso(receipt.resolved_at),
@@ -137,6 +141,18 @@ class ReceiptApi(PersonalDataView):
 
     def _text(self, text: str) -> str:
         return text if self.presenter.can_view_pii else masking.mask_text(text)
+
+    def _problems(self, receipt: Receipt) -> list[dict[str, Any]]:
+        """Why it was rejected, or what was left out of an item that was not; without the values."""
+        return [
+            {
+                "pointer": problem.get("pointer", ""),
+                "code": problem.get("code", ""),
+                "message": self._text(str(problem.get("message", ""))),
+            }
+            for problem in receipt.problems or []
+            if isinstance(problem, dict)
+        ]
 
     def whole(self, receipt: Receipt) -> dict[str, Any]:
         problems = receipt.problems or []
@@ -185,7 +201,7 @@ class ReceiptList(ReceiptApi):
         """Every item of every call has one, the newest first. `state=waiting` is the Rejected inbox."""
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
         chosen = receipts.filtered_receipts(self.choice(request.query_params.dict(), ALL))
-        chosen = chosen.select_related("source").defer("payload", "problems")
+        chosen = chosen.select_related("source").defer("payload")
         return self.page(chosen, lambda rows: [self.row(row) for row in rows])
 
 

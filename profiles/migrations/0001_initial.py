@@ -858,7 +858,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='receipt',
-            index=models.Index(condition=models.Q(('outcome', 'applied'), _negated=True), fields=['message_id'], name='receipt_by_message'),
+            index=models.Index(condition=models.Q(models.Q(('outcome', 'applied'), _negated=True), ('problems__isnull', False), _connector='OR'), fields=['message_id'], name='receipt_by_message'),
         ),
         migrations.AddIndex(
             model_name='receipt',

@@ -66,7 +66,12 @@ class Receipt(models.Model):
             models.Index(
                 fields=["outcome", "-id"], name="receipt_by_outcome", condition=~Q(outcome="applied")
             ),
-            models.Index(fields=["message_id"], name="receipt_by_message", condition=~Q(outcome="applied")),
+            # What was not applied, or not all of it.
+            models.Index(
+                fields=["message_id"],
+                name="receipt_by_message",
+                condition=~Q(outcome="applied") | Q(problems__isnull=False),
+            ),
             # The inbox, and what a GDPR export or an erasure has to look at.
             models.Index(
                 fields=["-id"],

@@ -184,6 +184,7 @@ def test_the_checklist_is_ticked_from_what_came_in() -> None:
         "Cart events carry a cart_id": None,
         "Orders arrive": None,
         "Nothing rejected in the last hour": None,
+        "Nothing left out in the last hour": None,
         "Web addresses are set": False,
         "Keys are fresh": True,
     }

@@ -362,10 +362,10 @@ def test_receipts_are_for_server_keys_that_ask(server_key: str, web_key: str, sh
     assert "receipts" not in post("/v1/batch", call, server_key).json()
     answer = post("/v1/batch?receipts=true", call, server_key).json()
     assert answer["receipts"] == [
-        {"index": 0, "messageId": "m-0", "outcome": "applied", "profile_id": 7},
-        {"index": 1, "messageId": "m-1", "outcome": "duplicate"},
-        {"index": 2, "messageId": "m-2", "outcome": "suppressed"},
-        {"index": 3, "messageId": "x", "outcome": "invalid", "code": "unknown_type"},
+        {"index": 0, "messageId": "m-0", "outcome": "applied", "profile_id": 7, "problems": []},
+        {"index": 1, "messageId": "m-1", "outcome": "duplicate", "problems": []},
+        {"index": 2, "messageId": "m-2", "outcome": "suppressed", "problems": []},
+        {"index": 3, "messageId": "x", "outcome": "invalid", "code": "unknown_type", "problems": []},
     ]
     for key, origin in ((web_key, {}), (web_key, {"Origin": PAGE}), (server_key, {"Origin": PAGE})):
         answer = post("/v1/batch?receipts=true", call, key, **origin).json()

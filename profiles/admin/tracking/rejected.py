@@ -132,7 +132,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 def _page(choice: Choice, params: QueryDict) -> tuple[list[Receipt], str, str]:
     """A page by id, with the addresses of those around it. One query."""
-    items = receipts.filtered_receipts(choice).select_related("source").defer("payload", "problems")
+    items = receipts.filtered_receipts(choice).select_related("source").defer("payload")
     after, before = row_id(params.get("after")), row_id(params.get("before"))
     if before:
         rows = list(items.filter(pk__gt=before).order_by("pk")[: PAGE + 1])

@@ -121,6 +121,10 @@ def _receipt(result: ItemResult) -> dict[str, Any]:
         row["profile_id"] = result.profile_id
     elif result.outcome not in (*_ON_A_PROFILE, DUPLICATE, SUPPRESSED):
         row["code"] = result.code or result.outcome
+    row["problems"] = [
+        {name: problem.get(name, "") for name in ("pointer", "code", "message")}
+        for problem in result.problems
+    ]
     return row
 
 

@@ -155,6 +155,8 @@ class _Call:
         if secrets := {identifiers.secret for identifiers in fresh if identifiers.secret}:
             # Afterwards: within, calls of one source would wait for one another.
             transaction.on_commit(lambda: user_hash.record_use(self.source, secrets), robust=True)
+        for index, problems in outcomes.problems.items():
+            outcomes.results[index].problems = problems
         return BatchResult([outcomes.results[entry.index] for entry in entries])
 
     # --- Parse ------------------------------------------------------------------------------------------

@@ -293,6 +293,36 @@ def write_intervals(plan: Plan) -> Answer[bool]:
     return answer
 
 
+# --- Tags -----------------------------------------------------------------------------------------------
+
+_TAGS = """
+    INSERT INTO profiles_profiletag (profile_id, tag_id, source_id)
+    SELECT w.member_id, w.tag_id, %(source)s
+    FROM unnest(%(members)b::bigint[], %(tags)b::int[]) AS w (member_id, tag_id)
+    WHERE NOT EXISTS (
+        SELECT FROM profiles_profile me JOIN profiles_profile m ON m.canonical_id = me.canonical_id
+        JOIN profiles_profiletag t ON t.profile_id = m.id AND t.tag_id = w.tag_id WHERE me.id = w.member_id
+    )
+    ON CONFLICT DO NOTHING RETURNING profile_id, tag_id
+"""
+
+
+def insert_tags(rows: Sequence[tuple[int, int]], source_id: int) -> set[tuple[int, int]]:
+    """Put tags on, as (member, tag); those that no member of the profile had. One query."""
+    members, tags = ([row[part] for row in rows] for part in (0, 1))
+    return {
+        (member, tag) for member, tag in run(_TAGS, {"members": members, "tags": tags, "source": source_id})
+    }
+
+
+def count_change(root_ids: Collection[int]) -> None:
+    """Profiles whose rows are locked changed in what is not on them. One query."""
+    ask(
+        "UPDATE profiles_profile SET version = version + 1, updated_at = now() WHERE id = ANY(%b::bigint[])",
+        [sorted(root_ids)],
+    )
+
+
 # --- Visits ---------------------------------------------------------------------------------------------
 
 

@@ -8,26 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ttl_cache import Recent
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition
+from profiles.tagging import clean_tag_names
 from profiles.tracking.parse.item_types import Item, ItemProblem
-from profiles.tracking.parse.trait_names import fields_of
+from profiles.tracking.parse.trait_names import fields_of, fold
 from profiles.tracking.sources.write_keys import Sender
 from profiles.values.attributes import (
     CUSTOM,
     DEFAULTS,
     AttributeSpec,
     attribute_specs,
+    check_new_name,
     clean_value,
     define_attribute,
 )
 
 known_specs: Recent[dict[str, AttributeSpec]] = Recent(attribute_specs)
 
+TAGS = "tags"
+MAX_TAGS = 100
 # In an update or an event these identify nobody, though whoever sends them may think so.
 _LOOKS_LIKE_AN_ID = {
     "email": "email",
@@ -42,9 +47,13 @@ _LOOKS_LIKE_AN_ID = {
 
 @dataclass(slots=True)
 class ItemTraits:
-    """``values`` by journal key, cleaned; None clears. ``raw`` are the default attributes as sent."""
+    """``values`` by journal key, cleaned; None clears. ``raw`` are the default attributes as sent.
+
+    ``tags`` are put on besides those there are; a call takes none off.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
     problems: list[ItemProblem] = field(default_factory=list)
 
@@ -65,7 +74,7 @@ def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, ItemTraits]:
         name: raw
         for item_traits in sorted_traits
         for name, raw in item_traits.unknown.items()
-        if raw is not None and CUSTOM + name.lower() not in by_name
+        if raw is not None and CUSTOM + name.lower() not in by_name and fold(name) != TAGS
     }
     if new and sender.source.adopts_attributes:
         by_name |= _register_attributes(new, room=settings.CDP_ADOPTED_ATTRIBUTES - len(by_name))
@@ -113,7 +122,9 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], send
         _put(traits, DEFAULTS[name], name, raw, sender)
     for name, raw in sorted_traits.unknown.items():
         spec = by_name.get(CUSTOM + name.lower())
-        if spec is not None:
+        if fold(name) == TAGS:
+            _put_tags(traits, name, raw)
+        elif spec is not None:
             _put(traits, spec, name, raw, sender)
         elif raw is not None:
             _problem(
@@ -121,11 +132,45 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], send
                 "unknown_trait",
                 name,
                 raw,
-                f"“{name}” is not an attribute; the value stays in the event only. Add it under Attributes.",
+                _why_unknown(name),
             )
     if sorted_traits.item.kind == "update":
         traits.problems += identifier_like(sorted_traits.item.traits, "/traits")
     return traits
+
+
+def _put_tags(traits: ItemTraits, name: str, raw: Any) -> None:
+    """A list of tags, or texts with commas between them."""
+    if raw is None or raw in ("", []):
+        return
+    parts = [raw] if isinstance(raw, str) else raw
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        _problem(traits, "bad_trait", name, raw, "Tags are a list of texts, or one text with commas.")
+        return
+    for part in ",".join(parts).split(","):
+        if not part.strip():
+            continue
+        try:
+            traits.tags += clean_tag_names([part])
+        except Invalid as invalid:
+            _problem(traits, "bad_trait", name, part, invalid.problems[0]["message"])
+    if len(traits.tags) > MAX_TAGS:
+        message = f"One call puts on at most {MAX_TAGS} tags; the others were left out."
+        _problem(traits, "bad_trait", name, None, message)
+        del traits.tags[MAX_TAGS:]
+
+
+def _why_unknown(name: str) -> str:
+    """What to do about a name that is no attribute: not every name can be one."""
+    stays = f"“{name}” is not an attribute; the value stays in the event only."
+    try:
+        check_new_name(name)
+        AttributeDefinition._meta.get_field("name").clean(name, None)
+    except BadValue as error:
+        return f"{stays} {error}"
+    except ValidationError:
+        return f"{stays} It cannot be an attribute's name: send it under another."
+    return f"{stays} Add it under Attributes."
 
 
 def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: Sender) -> None:

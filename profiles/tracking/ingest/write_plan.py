@@ -20,13 +20,13 @@ from cdp.errors import Refused
 from cdp.sql import Answer, together
 from profiles.journal import Cause, Entry, Fields, record_many
 from profiles.merging.merge import merge_profiles
-from profiles.models import Change, Identifier, Profile, Source
+from profiles.models import Change, Source
 from profiles.tracking.ingest import carts, event_sql, profile_sql
+from profiles.tracking.ingest.attribute_changes import AttributeChanges
 from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.consents import record_consents
-from profiles.tracking.ingest.identifiers import CONTACTS
 from profiles.tracking.ingest.identity_resolution import Plan, Resolution
-from profiles.tracking.ingest.profile_sql import LockedProfile, StoredIdentifier, StoredValue
+from profiles.tracking.ingest.profile_sql import StoredIdentifier
 from profiles.tracking.ingest.traits import ItemTraits
 from profiles.tracking.parse.item_types import (
     DUPLICATE,
@@ -37,7 +37,6 @@ from profiles.tracking.parse.item_types import (
     RefusedItem,
 )
 from profiles.tracking.sources.write_keys import Sender
-from profiles.values.attributes import get_value, set_value
 
 EventIds = Answer[dict[Any, int]]  # by message id
 
@@ -95,7 +94,7 @@ def write_plan(
     Raises Collision, or an IntegrityError, when others changed the same profiles since they were read.
     """
     source, actor = sender.source, Actor.system()
-    attributes = _AttributeChanges(sender, traits)
+    attributes = AttributeChanges(sender, traits)
     profile_sql.assign_ids(plan.new_profiles)
     with ExitStack() as pipeline:
         pipeline.enter_context(together())
@@ -108,10 +107,12 @@ def write_plan(
             raise event_sql.Collision("A browser that changes hands was given to somebody else meanwhile.")
         events = _write_events(plan, outcomes, source)
         consents = [resolution for resolution in plan.resolutions if resolution.item.kind == "consent"]
-        if plan.merges or consents:
+        if plan.merges or consents or attributes.has_tags:
             pipeline.close()  # these verbs write through the ORM
         _merge(plan, events, actor=actor, source=source)
         changed = attributes.of_stored(plan, stored.value)
+        if attributes.has_tags:
+            attributes.put_tags(plan, changed)
         # What a page said, another page's call may change again (see values_from_pages).
         detail = dict(profile_sql.FROM_PAGE) if sender.is_web else None
         _record_journal(
@@ -174,201 +175,6 @@ def _webhook_payloads(
     return {topic: items for topic, items in payloads.items() if items and topic in topics}
 
 
-# --- Attributes -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Protection:
-    """Why a stored value stays: the problem's code, and the end of its sentence."""
-
-    code: str
-    sentence: str
-
-
-class _AttributeChanges:
-    """Puts traits on profiles; collects, by item, what changed (``{field: [old, new]}``) and what was left as it is."""
-
-    def __init__(self, sender: Sender, traits: Mapping[int, ItemTraits]) -> None:
-        self.sender, self.traits = sender, traits
-        self.fields: dict[int, Fields] = {}
-        self.problems: dict[int, list[ItemProblem]] = defaultdict(list)
-
-    def of_new(self, plan: Plan) -> dict[int, dict[str, Any]]:
-        """Columns of each new profile, by the object's ``id()``."""
-        rows: dict[int, Profile] = {}
-        for resolution in plan.resolutions:
-            profile = resolution.profile.survivor()
-            if profile.is_new and (traits := self._traits(resolution)) is not None:
-                row = rows.setdefault(id(profile), Profile(attributes={}))
-                self.fields[resolution.item.index] = self._apply(traits, row, resolution, {})
-        return {key: _columns(row) for key, row in rows.items()}
-
-    def of_stored(self, plan: Plan, stored: set[StoredIdentifier]) -> dict[int, list[str]]:
-        """Lock the stored profiles that change and write them; ``{root: fields changed}``.
-
-        Raises Collision when one of them was merged, torn apart or deleted meanwhile.
-        """
-        given = _given_identifiers(plan, stored)
-        with_traits = [
-            resolution
-            for resolution in plan.resolutions
-            if not resolution.profile.survivor().is_new and self._traits(resolution) is not None
-        ]
-        changing = {resolution.profile.survivor() for resolution in with_traits} | given
-        rows = _lock_changing(plan, changing)
-        if not changing:
-            return {}
-        protected = self._not_from_pages(with_traits, rows) | self._verified_contacts(with_traits)
-        changed: dict[int, set[str]] = {profile.id: {"identifiers"} for profile in given}
-        for resolution in with_traits:
-            row = rows[resolution.profile.survivor().id]
-            fields = self._apply(self.traits[resolution.item.index], row, resolution, protected)
-            self.fields[resolution.item.index] = fields
-            if fields:
-                changed.setdefault(row.pk, set()).update(fields)
-        recognized = {profile.id: profile.is_recognized for profile in changing}
-        profile_sql.update_profiles(
-            [{"id": pk, "is_recognized": recognized[pk], **_columns(rows[pk])} for pk in sorted(changed)]
-        )
-        return {pk: sorted(fields) for pk, fields in changed.items()}
-
-    def _traits(self, resolution: Resolution) -> ItemTraits | None:
-        traits = self.traits.get(resolution.item.index)
-        return traits if traits is not None and traits.values else None
-
-    def _verified_contacts(self, resolutions: Iterable[Resolution]) -> dict[StoredValue, _Protection]:
-        """E-mails and phones that a public key may not overwrite. A query only for its e-mails and phones."""
-        if not self.sender.is_web:
-            return {}
-        roots = {
-            resolution.profile.survivor().id
-            for resolution in resolutions
-            if self.traits[resolution.item.index].values.keys() & set(CONTACTS)
-        }
-        if not roots:
-            return {}
-        rows = Identifier.objects.of_profiles(*roots).filter(is_verified=True, type__name__in=CONTACTS)
-        verified = _Protection("verified_value", "the stored value is verified")
-        return {
-            (root, name, event_sql.as_json(value)): verified
-            for root, name, value in rows.values_list("profile__canonical_id", "type__name", "value")
-        }
-
-    def _not_from_pages(
-        self, resolutions: Iterable[Resolution], rows: Mapping[int, LockedProfile]
-    ) -> dict[StoredValue, _Protection]:
-        """Values that unsigned calls of a page would overwrite and that no page's call set. A query, or none.
-
-        Everybody can read a page's key, and send a known person's userId with it.
-        """
-        at_stake = {
-            (row.pk, name, old)
-            for resolution in resolutions
-            if self._is_unproven(resolution)
-            for row in [rows[resolution.profile.survivor().id]]
-            for name, new in self.traits[resolution.item.index].values.items()
-            if (old := event_sql.as_json(get_value(row, name))) not in ("null", event_sql.as_json(new))
-        }
-        kept = _Protection(
-            "kept_value", "the call is not signed, and the stored value did not come from a page's call"
-        )
-        return dict.fromkeys(at_stake - profile_sql.values_from_pages(at_stake), kept)
-
-    def _is_unproven(self, resolution: Resolution) -> bool:
-        return self.sender.is_web and not resolution.identifiers.secret
-
-    def _apply(
-        self,
-        traits: ItemTraits,
-        row: Profile | LockedProfile,
-        resolution: Resolution,
-        protected: Mapping[StoredValue, _Protection],
-    ) -> Fields:
-        """Put values on the row; ``{field: [old, new]}``. What arrives late only fills what is empty."""
-        item = resolution.item
-        is_late = "late" in ((item.envelope or {}).get("marks") or ())
-        fields: Fields = {}
-        for name, new in traits.values.items():
-            old = get_value(row, name)
-            if old == new:
-                continue
-            if is_late and old is not None:
-                self._kept(item, "late_value", name, new, "it arrived late, and a newer value is stored")
-            elif old is not None and (why := self._protection(protected, row.pk, name, old, resolution)):
-                self._kept(item, why.code, name, new, why.sentence)
-            else:
-                fields[name] = [old, new]
-                set_value(row, name, new)
-        return fields
-
-    def _protection(
-        self,
-        protected: Mapping[StoredValue, _Protection],
-        root_id: int,
-        name: str,
-        old: Any,
-        resolution: Resolution,
-    ) -> _Protection | None:
-        if not protected:
-            return None
-        why = protected.get((root_id, name, event_sql.as_json(old)))
-        return None if why and why.code == "kept_value" and not self._is_unproven(resolution) else why
-
-    def _kept(self, item: Item, code: str, name: str, value: Any, why: str) -> None:
-        attribute = name.removeprefix("attributes.")
-        self.problems[item.index].append(
-            {
-                "code": code,
-                "pointer": f"/traits/{attribute}",
-                "value": value if isinstance(value, (str, int, float, bool)) else None,
-                "message": f"{attribute} was not changed: {why}.",
-            }
-        )
-
-
-def _lock_changing(plan: Plan, changing: set[CandidateProfile]) -> dict[int, LockedProfile]:
-    """Lock the profiles a call changes, and the members by which it came to them. One query, or none.
-
-    What was read before may be so no longer: a merge undone meanwhile would put one person's values on another.
-    Raises Collision when a member leads elsewhere by now, or to somebody who was deleted.
-    """
-    roots = {merge.winner.survivor() for merge in plan.merges} | changing
-    roots |= {
-        profile
-        for resolution in plan.resolutions
-        if resolution.item.kind == "consent" and not (profile := resolution.profile.survivor()).is_new
-    }
-    if not roots:
-        return {}
-    root_of = {profile.id: profile.id for profile in roots}
-    root_of |= {
-        member: root.id for member, loaded in plan.members.items() if (root := loaded.survivor()) in roots
-    }
-    rows = profile_sql.lock_profiles(root_of)
-    for pk, root_id in root_of.items():
-        row = rows.get(pk)
-        if row is None or row.canonical_id != root_id:
-            raise event_sql.Collision(f"Profile #{pk} was merged or torn apart meanwhile.")
-    if any(rows[profile.id].status != Profile.Status.LIVE for profile in roots):
-        raise event_sql.Collision("One of these people was deleted meanwhile.")
-    return rows
-
-
-def _columns(row: Profile | LockedProfile) -> dict[str, Any]:
-    values = {name: get_value(row, name) for name in Profile.FIELDS}
-    return {**values, "attributes": row.attributes}
-
-
-def _given_identifiers(plan: Plan, stored: set[StoredIdentifier]) -> set[CandidateProfile]:
-    """Profiles there before that got an identifier in this call."""
-    return {
-        profile
-        for grant in plan.grants
-        if not (profile := grant.resolution.profile.survivor()).is_new
-        and profile_sql.identifier_row(grant) in stored
-    }
-
-
 # --- The journal ----------------------------------------------------------------------------------------
 
 
@@ -422,7 +228,7 @@ def _identifier_labels(plan: Plan, stored: set[StoredIdentifier]) -> dict[int, l
 def _add_fields(fields: Fields, more: Fields) -> None:
     """Fold a later item's changes of a new profile into its creation."""
     for name, (old, new) in more.items():
-        if name == "identifiers":
+        if name in ("identifiers", "tags"):
             before = fields.get(name, [[], []])
             fields[name] = [[], [*before[1], *new]]
         else:

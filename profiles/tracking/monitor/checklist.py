@@ -13,6 +13,7 @@ from django.utils import timezone
 from profiles.models import Event, Receipt, Source, WriteKey
 from profiles.tracking.monitor.live import RecordedCall
 from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.rejected.receipts import pointer_text
 
 # The newest calls of a source that its checklist is ticked from.
 READ = 2_000
@@ -171,8 +172,23 @@ def _rejected(calls: Sequence[RecordedCall]) -> Flag | None:
     )
 
 
+def _left_out(calls: Sequence[RecordedCall]) -> Flag | None:
+    matching = [call for call in calls if call.left_out]
+    if not matching:
+        return None
+    places = dict.fromkeys(place for call in matching for place in call.left_out_places)
+    return Flag(
+        "left_out",
+        f"Values of {len(matching)} call{'' if len(matching) == 1 else 's'} were left out",
+        f"Not stored as sent: {', '.join(list(places)[:5])}. The calls below say why.",
+        "Correct what the page sends. The calls themselves were applied.",
+        len(matching),
+    )
+
+
 _CHECKS: tuple[Callable[[Sequence[RecordedCall]], Flag | None], ...] = (
     _rejected,
+    _left_out,
     _no_reset,
     _identifier_in_update,
     _no_cart_id,
@@ -234,12 +250,13 @@ def checklist(source: Source) -> list[Check]:
         *_calls_seen(source, seen, identified),
         *_shop(names, carts),
         _clean(rows),
+        _complete(rows),
         *_keys(source),
     ]
 
 
 def _newest(source: Source) -> list[dict[str, Any]]:
-    fields = ("kind", "name", "outcome", "message_id", "received_at")
+    fields = ("kind", "name", "outcome", "message_id", "received_at", "problems")
     return list(Receipt.objects.filter(source=source).order_by("-pk").values(*fields)[:READ])
 
 
@@ -309,6 +326,17 @@ def _clean(rows: list[dict[str, Any]]) -> Check:
         "Nothing was rejected." if not rejected else f"{rejected:,} of {len(recent):,} items were rejected."
     )
     return Check("Nothing rejected in the last hour", (rejected == 0) if recent else None, text)
+
+
+def _complete(rows: list[dict[str, Any]]) -> Check:
+    hour_ago = timezone.now() - datetime.timedelta(hours=1)
+    recent = [row for row in rows if row["received_at"] >= hour_ago and row["outcome"] not in Receipt.WAITING]
+    problems = [problem for row in recent for problem in row["problems"] or ()]
+    places = dict.fromkeys(pointer_text(str(problem.get("pointer", ""))) for problem in problems)
+    names = ", ".join([place for place in places if place][:3])
+    count = sum(bool(row["problems"]) for row in recent)
+    text = f"Of {count:,} of {len(recent):,} items something was left out: {names or 'see the receipts'}."
+    return Check("Nothing left out in the last hour", (not problems) if recent else None, text)
 
 
 def _keys(source: Source) -> list[Check]:

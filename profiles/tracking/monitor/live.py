@@ -13,7 +13,7 @@ from django.utils import timezone
 from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
 from profiles.tracking.parse.items import column_text, message_uuid
-from profiles.tracking.rejected.receipts import describe_receipt
+from profiles.tracking.rejected.receipts import describe_receipt, left_out_of, problem_places
 
 PAGE = 50
 BROWSER_CALLS = 200
@@ -52,6 +52,9 @@ class RecordedCall:
     context: Any = None
     envelope: dict[str, Any] = field(default_factory=dict)
     is_waiting: bool = False
+    # Of an item that was applied: what was left out, in words, and where in it that was.
+    left_out: str = ""
+    left_out_places: tuple[str, ...] = ()
 
     @property
     def kind_label(self) -> str:
@@ -135,9 +138,10 @@ def _profiles_of(anonymous_id: str) -> list[int]:
 def _not_applied(
     source_id: int, events: Sequence[Event], anonymous_id: str, since: datetime.datetime
 ) -> Iterable[Receipt]:
-    """Receipts worth listing beside the events: merges, clashes and repeats of these, and rejected items."""
+    """Receipts worth listing beside the events: merges, clashes, repeats and omissions of these, and rejected items."""
     texts = [text for event in events for text in _message_texts(event)]
-    beside = Receipt.objects.exclude(outcome=APPLIED).filter(source_id=source_id, message_id__in=texts)
+    notable = ~Q(outcome=APPLIED) | Q(problems__isnull=False)
+    beside = Receipt.objects.filter(notable, source_id=source_id, message_id__in=texts)
     yield from beside.order_by("-pk")[:BROWSER_CALLS]
     waiting = Receipt.objects.filter(payload__isnull=False, resolved_at__isnull=True).order_by("-pk")
     plain = waiting.exclude(code="too_large").values("pk")[:_REJECTED_READ]
@@ -181,6 +185,8 @@ def _call(receipt: Receipt, event: Event | None, root_ids: dict[int, int]) -> Re
         message_id=receipt.message_id,
         is_waiting=receipt.payload is not None and receipt.resolved_at is None,
     )
+    if receipt.outcome not in REJECTED:
+        call.left_out, call.left_out_places = left_out_of(receipt), problem_places(receipt)
     member = receipt.profile_id or (event.profile_id if event else None)
     call.profile_id = root_ids.get(member or 0, member)
     raw = receipt.payload
@@ -233,5 +239,5 @@ def mask_calls(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
         ids = {"user_id": call.user_id, "anonymous_id": call.anonymous_id}
         hidden = {name: mask_identifier(name, value) for name, value in ids.items() if value}
         call.envelope = {**call.envelope, **hidden}
-        call.message = mask_text(call.message)
+        call.message, call.left_out = mask_text(call.message), mask_text(call.left_out)
     return masked

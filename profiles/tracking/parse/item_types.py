@@ -108,7 +108,10 @@ BatchEntry = Item | RefusedItem
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.
 @dataclass(slots=True)
 class ItemResult:
-    """What became of one item. ``profile_id`` is the surviving profile it is on, for those carried out."""
+    """What became of one item. ``profile_id`` is the surviving profile it is on, for those carried out.
+
+    ``problems`` are why it was refused, or what of it was left out.
+    """
 
     index: int
     message_id: str
@@ -116,10 +119,13 @@ class ItemResult:
     code: str = ""
     message: str = ""
     profile_id: int | None = None
+    problems: list[ItemProblem] = field(default_factory=list)
 
     @classmethod
     def of(cls, refused: RefusedItem) -> ItemResult:
-        return cls(refused.index, refused.message_text, refused.outcome, refused.code, refused.message)
+        result = cls(refused.index, refused.message_text, refused.outcome, refused.code, refused.message)
+        result.problems = list(refused.problems)
+        return result
 
     @property
     def is_rejected(self) -> bool:

@@ -266,8 +266,25 @@ def is_waiting(receipt: Receipt) -> bool:
 
 
 def describe_receipt(receipt: Receipt) -> str:
-    """Why, in words; the code itself when nothing better is known."""
-    return receipt.message or CODES.get(receipt.code, "") or receipt.code.replace("_", " ").capitalize()
+    """Why, in words; the code itself when nothing better is known. Of what was applied: what was left out."""
+    why = receipt.message or CODES.get(receipt.code, "") or receipt.code.replace("_", " ").capitalize()
+    return why or left_out_of(receipt)
+
+
+def left_out_of(receipt: Receipt) -> str:
+    """The problems of an item beside its own message, as one text."""
+    sentences = [
+        str(problem.get("message", "")) for problem in receipt.problems or [] if isinstance(problem, dict)
+    ]
+    return " ".join(dict.fromkeys(sentence for sentence in sentences if sentence != receipt.message))
+
+
+def problem_places(receipt: Receipt) -> tuple[str, ...]:
+    """Where in an item its problems are, without their values."""
+    pointers = [
+        str(problem.get("pointer", "")) for problem in receipt.problems or [] if isinstance(problem, dict)
+    ]
+    return tuple(dict.fromkeys(filter(None, map(pointer_text, pointers))))
 
 
 @dataclass(frozen=True, slots=True)
