@@ -211,10 +211,10 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
     settings = [
         ("Encoding", ENCODINGS.get(dialect.get("encoding", ""), dialect.get("encoding", ""))),
         ("Delimiter", DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter", ""))),
+        ("Header", header),
         ("Around cells", _QUOTES.get(dialect.get("quotechar", '"'), "")),
         ("Space after the delimiter", "not part of the cell" if dialect.get("skip_space") else ""),
         ("Longest cell", f"{dialect.get('max_quoted_lines', MAX_QUOTED_LINES):,} lines"),
-        ("Header", header),
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),

@@ -13,6 +13,7 @@ from import_export.instance_loaders import ModelInstanceLoader
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.spreadsheets import safe_cell, unsafe_cell
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition, Tag
 from profiles.values.attributes import check_new_name
@@ -78,6 +79,13 @@ class _Definitions(resources.ModelResource):
     def get_diff_class(cls) -> type[PlainDiff]:
         return PlainDiff
 
+    def export_field(self, field: Field, instance: Any, **kwargs: Any) -> str:
+        value = super().export_field(field, instance, **kwargs)
+        return safe_cell("" if value is None else str(value))
+
+    def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        row |= {name: unsafe_cell(cell) for name, cell in row.items() if isinstance(cell, str)}
+
 
 class TagResource(_Definitions):
     class Meta:
@@ -90,6 +98,7 @@ class TagResource(_Definitions):
         use_bulk = False
 
     def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        super().before_import_row(row, **kwargs)
         row["color"] = str(row.get("color") or Tag.Color.GRAY).lower()
 
 
@@ -106,6 +115,7 @@ class AttributeResource(_Definitions):
         use_bulk = False
 
     def before_import_row(self, row: dict[str, Any], **kwargs: Any) -> None:
+        super().before_import_row(row, **kwargs)
         row["type"] = str(row.get("type") or AttributeDefinition.Type.TEXT).lower()
         row["sensitivity"] = str(row.get("sensitivity") or AttributeDefinition.Sensitivity.PERSONAL).lower()
         try:

@@ -41,7 +41,7 @@ def start_export(*, profile_ids: Sequence[int], columns: Sequence[str] | None = 
     job = start_job(
         kind=KIND,
         actor=actor,
-        title=f"Export {len(profile_ids):,} people",
+        title=f"Export {len(profile_ids):,} {_people(len(profile_ids))}",
         params={"ids": pack(profile_ids), "columns": column_names(columns)},
         permission="profiles.bulk_export",
         total=len(profile_ids),
@@ -120,10 +120,14 @@ def _end(job: Job) -> None:
     if user is not None and user.email:
         people = job.result.get("people_written", 0)
         text = (
-            f"The file with {people:,} {'person' if people == 1 else 'people'} is ready. "
+            f"The file with {people:,} {_people(people)} is ready. "
             f"Only you can download it, for {KEPT_DAYS} days:\n\n{_url(job)}\n"
         )
         queue_mail(to=[user.email], subject=f"{job.title}: the file is ready", text=text, job=job)
+
+
+def _people(count: int) -> str:
+    return "person" if count == 1 else "people"
 
 
 def _url(job: Job) -> str:

@@ -123,9 +123,18 @@ def test_out_as_csv_and_in_again(mira: User, as_user: Login, vip: Tag) -> None:
     vip.refresh_from_db()
     assert (vip.color, Tag.objects.get(name="press").color) == ("red", "gray")
 
+    Tag.objects.all().delete()
+    Tag.objects.create(name="=1+1", description="-5")
+    out = client.post(url("export"), {"format": "0", "resource": "", **fields})
+    assert out.content.decode().splitlines()[1] == "'=1+1,gray,'-5"
+    again = SimpleUploadedFile("tags.csv", out.content, content_type="text/csv")
+    preview = client.post(url("import"), {"import_file": again, "format": "0"})
+    client.post(url("process_import"), preview.context["confirm_form"].initial, follow=True)
+    assert list(Tag.objects.values_list("name", "description")) == [("=1+1", "-5")]
+
     bad = SimpleUploadedFile("tags.csv", b"name,color\nx,purple\n", content_type="text/csv")
     assert (
         "is not a valid choice"
         in client.post(url("import"), {"import_file": bad, "format": "0"}).content.decode()
     )
-    assert Tag.objects.count() == 2
+    assert Tag.objects.count() == 1
