@@ -17,6 +17,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from imports.columns import Context, column_keys, guess_mapping
+from imports.columns.targets import UnknownTarget, parse_target
 from imports.files import Dialect, FileRefused, Row, Sniffed, read_rows, sniff
 from imports.job_controls import locked_for_change
 from imports.mappings import (
@@ -29,6 +30,7 @@ from imports.mappings import (
 )
 from imports.models import Import, is_identifying
 from imports.options import DEFAULTS, FROM_CELLS, clean_options
+from profiles.identity.normalize import DEFAULT_KINDS
 from profiles.models import Source
 
 SAMPLE_ROWS = 20
@@ -88,7 +90,7 @@ def upload_import(
     if define_birthday(import_.headers, rows, context, actor=actor):
         context = load_context(import_.options)
     if mapping is None:
-        import_.mapping = guess_mapping(import_.headers, rows, context)
+        import_.mapping = _guess(import_, rows, context)
         _doubt_mapping(import_)
     else:
         check_mapping(import_, context, mapping)
@@ -180,6 +182,31 @@ def _remarks(sniffed: Sniffed) -> list[str]:
     return [doubt.message for doubt in sniffed.doubts if doubt.code != "encoding_guessed"]
 
 
+def _guess(import_: Import, rows: list[list[str]], context: Context) -> dict[str, Any]:
+    """Where the columns go; an export of people says it by its names, however much one is like another."""
+    headers = import_.headers
+    if not import_.dialect["is_own"] or headers[0] != "id":
+        return guess_mapping(headers, rows, context)
+    attributes, identifiers = context.attribute_by_name, context.identifier_by_name
+    mapping: dict[str, Any] = {}
+    for header in dict.fromkeys(headers):
+        to = header
+        if header in attributes:
+            to = f"attributes.{header}"
+        elif header in identifiers and header not in DEFAULT_KINDS:
+            to = f"identifier.{header}"
+        mapping[header] = {"to": to if _is_target(to, context) else "ignore"}
+    return mapping
+
+
+def _is_target(to: str, context: Context) -> bool:
+    try:
+        parse_target(to, context)
+    except UnknownTarget:
+        return False
+    return True
+
+
 def _doubt_mapping(import_: Import) -> None:
     """A guess without an identifier would make everybody anew; is this a list of people, read as it is meant?"""
     if import_.dialect["is_own"] or any(map(is_identifying, import_.mapping.values())):
@@ -241,7 +268,7 @@ def reread_import(
     context = load_context(import_.options)
     if define_birthday(import_.headers, rows, context, actor=actor):
         context = load_context(import_.options)
-    guess = guess_mapping(import_.headers, rows, context)
+    guess = _guess(import_, rows, context)
     unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
     import_.mapping = {**guess, **unchanged}
     _read_settings(import_, rows, context, said=clean)

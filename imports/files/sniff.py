@@ -40,7 +40,8 @@ SAMPLE_ROWS = 20
 _ABOVE = 20  # lines above the header that are shown
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-# The header of a file that this product wrote: rejected rows, or an export of people.
+# The header of a file that this product wrote: rejected rows, or an export of people, with the row that follows.
+_OWN_ROW = re.compile(r"""['"]?[0-9]+['"]?[^0-9]['"]?(?:recognized|anonymous)\b""")
 _OWN = re.compile(
     r"""(['"]?)(?:(rejected_line)\1(?P<a>.)\1rejected_column|id\1(?P<b>.)\1type)\1(?:(?P=a)|(?P=b))"""
 )
@@ -206,7 +207,7 @@ def _describe(file: _Head, encoding: Encoding, given: dict[str, Any]) -> Sniffed
 def _own_dialect(lines: list[str]) -> dict[str, Any]:
     """How this product writes its files; a spreadsheet that saved one again changed the delimiter at most."""
     match = _OWN.match(lines[0]) if lines else None
-    if match is None:
+    if match is None or (match["b"] and not all(map(_OWN_ROW.match, lines[1:2]))):
         return {}
     delimiter = match["a"] or match["b"]
     return {

@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
@@ -359,6 +360,26 @@ def test_a_refused_file_goes_in_with_its_header_line(api: Caller) -> None:
     )
     import_ = finished(send(api, text, options='{"header_line": 2, "auto_apply": true}'))
     assert (import_.state, import_.counts["skipped"], import_.counts["created"]) == ("done", 1, 1)
+
+
+@pytest.mark.django_db
+def test_the_upload_page_takes_the_header_line(ada: Any, as_user: Any) -> None:
+    client = as_user(ada)
+    text = "by ann@x.example\nemail,first_name,city,plan\na@x.example,Ann,Rome,pro\n"
+    address = "/admin/imports/import/add/"
+    page = client.post(address, {"file": SimpleUploadedFile("people.csv", text.encode())})
+    assert page.status_code == 400
+    assert "Line 1 is above the header (line 2) and looks like data" in page.content.decode()
+    done = client.post(
+        address, {"file": SimpleUploadedFile("people.csv", text.encode()), "header_line": "2"}, follow=True
+    )
+    shown = done.content.decode()
+    assert "Above the header, not imported:" in shown
+    assert "by ann@x.example" in shown
+    wrong = client.post(
+        address, {"file": SimpleUploadedFile("people.csv", text.encode()), "header_line": "0"}
+    )
+    assert "Write a number from 1 to 1,000,000." in wrong.content.decode()
 
 
 @pytest.mark.django_db

@@ -191,6 +191,7 @@ def snapshot() -> dict[str, object]:
 def test_an_export_imported_again_changes_nothing(ada: User) -> None:
     AttributeDefinition.objects.create(name="note", type="text")
     AttributeDefinition.objects.create(name="likes", type="list")
+    AttributeDefinition.objects.create(name="emails", type="text")
     AttributeDefinition.objects.create(name="points", type="number")
     ids = [
         make_profile(
@@ -200,6 +201,7 @@ def test_an_export_imported_again_changes_nothing(ada: User) -> None:
             phone=f"+486001002{number:02}",
             city=text.strip()[:190] or None,
             note=text,
+            emails=text,
             likes=["tea", "a,b"],
             points=1500000.25 if number % 2 else -5,
             identifiers=[("customer_id", f"-C{number}")],
@@ -219,6 +221,13 @@ def test_an_export_imported_again_changes_nothing(ada: User) -> None:
         assert [(row.line, row.outcome, row.diff, row.problems) for row in left] == []
     apply(import_, user=ada)
     assert snapshot() == before
+    assert import_.mapping["emails"] == {"to": "attributes.emails"}
+
+
+def test_a_file_that_begins_like_an_export_is_none() -> None:
+    import_ = planned("id,type,e-mail\n7,customer,a@mail.example\n")
+    assert (import_.dialect["is_own"], import_.options["clear_marker"]) == (False, "<clear>")
+    assert import_.mapping["e-mail"] == {"to": "email"}
 
 
 def test_phones_are_text_to_a_spreadsheet_and_phones_to_an_import() -> None:

@@ -25,7 +25,9 @@ MAPPING = {"customer_id": "customer_id", "first_name": "first_name", "email": "e
 
 
 def test_an_id_of_thirty_people_is_nobodys() -> None:
-    import_ = planned(mapping=MAPPING, text=HEADER + crowd("C1", 30) + "C2,Zoe,zoe@example.com\nC2,Zoe,zoe@example.com\n")
+    import_ = planned(
+        mapping=MAPPING, text=HEADER + crowd("C1", 30) + "C2,Zoe,zoe@example.com\nC2,Zoe,zoe@example.com\n"
+    )
     assert some(import_) == {"created": 31, "duplicate_in_file": 1}
     warning = next(w for w in import_.warnings if w["code"] == "shared_identifier")
     assert warning["message"] == (
@@ -67,7 +69,10 @@ def test_from_the_fifth_on(rows: int, is_held: bool) -> None:
 def test_the_number_is_a_setting(settings: Any) -> None:
     settings.CDP_BREAKER_PEOPLE = 3
     assert some(planned(mapping=MAPPING, text=HEADER + crowd("C1", 3))) == {"created": 3}
-    assert some(planned(mapping=MAPPING, text=HEADER + crowd("C1", 2))) == {"created": 1, "duplicate_in_file": 1}
+    assert some(planned(mapping=MAPPING, text=HEADER + crowd("C1", 2))) == {
+        "created": 1,
+        "duplicate_in_file": 1,
+    }
 
 
 @pytest.mark.parametrize("kind", ["customer_id", "loyalty_card", "anonymous_id"])
