@@ -15,10 +15,12 @@ from imports.admin.wording import (
     QUOTE_NAMES,
     canonical_target,
     outcome_label,
+    phone_country_text,
     target_groups,
     target_labels,
 )
-from imports.columns import column_keys
+from imports.columns import BAD_CELLS, column_keys
+from imports.columns.dates import ORDERS
 from imports.files import DELIMITERS, ENCODINGS, MAX_QUOTED_LINES
 from imports.mappings import load_context
 from imports.models import Import, Row
@@ -219,5 +221,11 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),
         ("NULL, n/a, #N/A", "read as empty" if options.get("empty_words", True) else "kept as text"),
+        ("Dates", ORDERS.get(options.get("date_order", ""), "")),
+        (
+            "Phone numbers without a country code are from",
+            phone_country_text(options.get("phone_country", "")),
+        ),
+        ("A cell that cannot be read", BAD_CELLS.get(options.get("bad_cells", ""), "")),
     ]
     return [(name, value) for name, value in settings if value]

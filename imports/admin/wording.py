@@ -95,6 +95,13 @@ def phone_country_choices(region: str) -> list[tuple[str, str]]:
     ]
 
 
+def phone_country_text(option: str) -> str:
+    """The option in words, "" where nobody said anything."""
+    where, _, otherwise = option.partition(":")
+    text = dict(phone_country_choices("")).get(where, "") if where else ""
+    return f"{text}, else {country_name(otherwise)}" if otherwise else text
+
+
 def canonical_target(to: str) -> str:
     """The API takes ``customer_id`` for ``identifier.customer_id``, and answers with the short form."""
     return "customer_id" if to == "identifier.customer_id" else to

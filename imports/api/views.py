@@ -40,13 +40,18 @@ class UploadBody(serializers.Serializer[Any]):
 
     file = serializers.FileField()
     mapping = serializers.JSONField(
-        required=False, help_text='{"Column": {"to": "email", "policy": "overwrite"}}'
+        required=False,
+        help_text='{"Column": {"to": "email", "policy": "overwrite"}}. Where cells hold several values: "separator": ";".'
+        ' Of a consent: "meaning": "opted_out" where a yes is a no, "values": {"word": "granted|withdrawn|none"}.'
+        ' {"to": "ignore", "confirmed": true} leaves out what looks like a consent.',
     )
     options = serializers.JSONField(
         required=False,
         help_text='{"encoding", "delimiter", "quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines", '
-        '"policy", "auto_apply": false, "on_conflict": "stronger|hold", "empty_words": true} '
-        "(empty_words: NULL, n/a, #N/A and their like are read as empty cells)",
+        '"policy", "auto_apply": false, "on_conflict": "stronger|hold", "empty_words": true, '
+        '"bad_cells": "leave_out|reject_row", "date_order": "dmy|mdy", '
+        '"phone_country": "a country\'s code|row|row:DE|international"} (empty_words: NULL, n/a, #N/A and their like are '
+        "read as empty cells; the last two are found out where the cells show them)",
     )
 
 
@@ -117,7 +122,7 @@ class ImportList(ImportApi):
     def post(self, request: Request) -> Response:
         """The plan is made in the background: follow `GET /api/v1/imports/{id}/` until `state` is `planned`, look at
         `counts`, then `POST …/apply/`. Columns are guessed when `mapping` is absent; `auto_apply` skips the look, unless
-        `file.doubts` lists a guess about the file that may be wrong.
+        `file.doubts` lists a guess about the file that may be wrong, or a column looks like a consent and is left out.
         """
         fields: Any = request.data
         file = fields.get("file")
