@@ -108,7 +108,7 @@ def _page(
             "options": options,
             "policies": POLICIES.items(),
             "on_conflict": ON_CONFLICT.items(),
-            "is_whole_file_open": any(constant[3] for constant in constants),
+            "is_whole_file_open": any(constant[1] for constant in constants),
             "bad_cells": BAD_CELLS.items(),
             "date_orders": date_order_choices(),
             **_phone_answer(options),

@@ -426,6 +426,21 @@ def test_traits(server: Sender) -> None:
     )
 
 
+def test_a_birth_date_is_a_day_or_midnight_utc(server: Sender) -> None:
+    """The same rule as in imports and REST: which day any other moment was depends on the place."""
+    for number, birthday in enumerate(("1993-01-12", "1993-01-12T00:00:00.000Z"), 1):
+        identify(server, userId=str(number), traits={"birthday": birthday})
+        assert str(holder("customer_id", str(number)).birth_date) == "1993-01-12"
+    identify(server, userId="3", traits={"firstName": "Ann", "birthday": "1993-01-11T23:00:00.000Z"})
+    ann = holder("customer_id", "3")
+    assert (ann.first_name, ann.birth_date) == ("Ann", None)
+    (problem,) = Receipt.objects.latest("pk").problems
+    assert (problem["code"], problem["pointer"]) == ("bad_trait", "/traits/birth_date")
+    assert problem["message"].startswith(
+        "This is a moment, not a date: which day it was depends on the place."
+    )
+
+
 def test_traits_nobody_registered_stay_in_the_event_when_told_so(server: Sender) -> None:
     Source.objects.filter(pk=server.source.pk).update(adopts_attributes=False)
     server.source.refresh_from_db()

@@ -180,8 +180,6 @@ def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: S
         return
     if not spec.is_custom and isinstance(raw, (int, float)) and not isinstance(raw, bool):
         raw = str(raw)
-    if spec.field == "birth_date" and isinstance(raw, str) and raw[10:11] == "T":
-        raw = raw[:10]  # SDKs send dates as instants
     try:
         traits.values[spec.field] = clean_value(spec, raw)
     except BadValue as bad:
