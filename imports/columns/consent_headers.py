@@ -45,7 +45,16 @@ _UNCLEAR = re.compile(
 )
 _OF_A_LIST = re.compile(r"\b(?:e ?mail|sms|marketing)? ?subscription (?:status|state)\b")
 _WEAK = re.compile(r"\bmarketing\b|\bwerbung\b|\bpublicid|\breklam|\bpromo")
+# A consent to keep somebody's data is none to write to them.
+_ABOUT_DATA = re.compile(
+    r"\b(?:gdpr|rodo|dsgvo|rgpd|avg)\b|data processing|processing of|przetwarzani|datenverarbeit|datenschutz"
+    r"|traitement des donnees|tratamiento de datos|trattamento|verwerking"
+)
 _ABOUT_A_PLAN = re.compile(r"\bsubscription\b|\babonnement\b|\babo\b")
+# Says how or why, where another column says whether.
+_BESIDE = re.compile(
+    r"\bdouble ?opt|\b(?:id|reason|grund|powod|motif|motivo|campaign|title|comment|group|count|rate)\b"
+)
 _NOT_ABOUT_PEOPLE = re.compile(
     r"\b(?:id|reason|grund|powod|motif|motivo|campaign|title|comment|group|count|rate)\b"
 )
@@ -153,6 +162,10 @@ def _asks_about_something_else(header: str) -> bool:
     """“Opted out of email: One to One” is one topic among several, and not that of mailings; terms are no mailings."""
     if re.search(r"\b(?:tos|terms|privacy|cookies?|agb|regulamin|trade|sell|share)\b", words_of(header)):
         return True
+    if _ABOUT_DATA.search(words_of(header)) and not (
+        _WEAK.search(words_of(header)) or _NEWSLETTER.search(words_of(header))
+    ):
+        return True
     _, colon, topic = header.partition(":")
     return bool(colon and topic.strip()) and not re.search(
         r"marketing|newsletter|promo|werb|news", topic, re.IGNORECASE
@@ -217,7 +230,7 @@ def guess_consents(
         index
         for index in left
         if found[index].channel in settled
-        and (found[index].part in ("at", "proof") or _NOT_ABOUT_PEOPLE.search(words_of(headers[index])))
+        and (found[index].part in ("at", "proof") or _BESIDE.search(words_of(headers[index])))
     }
     return ConsentGuess(entries, frozenset(left - beside))
 

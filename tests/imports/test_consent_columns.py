@@ -102,6 +102,29 @@ def test_other_columns_are_no_consents(header: str, values: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize(
+    ("headers", "left"),
+    [
+        (["Zgoda RODO"], ["Zgoda RODO"]),
+        (["GDPR consent to newsletter"], []),
+        (["Accepts terms"], ["Accepts terms"]),
+        (["Opted out of email: One to One"], ["Opted out of email: One to One"]),
+        (["DOUBLE_OPT-IN"], ["DOUBLE_OPT-IN"]),
+        (["DOUBLE_OPT-IN", "OPT_IN"], []),
+        (["WhatsApp consent"], ["WhatsApp consent"]),
+        (["Marked email as spam"], ["Marked email as spam"]),
+    ],
+)
+def test_what_only_a_person_can_decide_is_left_to_them(headers: list[str], left: list[str]) -> None:
+    """It is not guessed, and an import that leaves it out has to be confirmed."""
+    rows = [["yes"] * len(headers), ["no"] * len(headers)]
+    mapping = parse_mapping(guess_mapping(headers, rows, CONTEXT), headers, CONTEXT)
+    assert [headers[index] for index in ignored_consents(mapping, rows)] == left
+    assert [column.key for column in mapping.used] == [
+        header for header in headers if header not in (*left, "DOUBLE_OPT-IN")
+    ]
+
+
+@pytest.mark.parametrize(
     ("words", "state"),
     [
         (
