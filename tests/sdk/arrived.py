@@ -93,12 +93,14 @@ def _check_item(item: dict[str, Any], event: Event) -> None:
     said = (
         {**told, **item.get("traits", {})} if kind in ("identify", "group") else item.get("properties") or {}
     )
-    left_out = {"category"} if kind in ("page", "screen") else set()
-    assert {
+    left_out = {"category", "name"} if kind in ("page", "screen") else set()
+    kept_properties = {
         name: value for name, value in event.properties.items() if name not in left_out - said.keys()
-    } == said
-    if category := item.get("category"):
-        assert event.properties["category"] == category
+    }
+    assert kept_properties == said
+    for name in left_out:
+        if item.get(name):
+            assert event.properties[name] == item[name]
     assert event.context == item["context"]
     assert event.context["library"]["name"]
     assert event.context["library"]["version"]
