@@ -371,6 +371,7 @@ def test_help_with_this_host_and_the_keys_beginning(dan: User, as_user: Login) -
     key = WriteKey.objects.get(source=source)
     page = text(client.get(source_url("connect", source)))
     for title in (
+        "First: sign your userIds",
         "Our snippet, cdp.js",
         "analytics-next",
         "analytics-node",
@@ -387,6 +388,10 @@ def test_help_with_this_host_and_the_keys_beginning(dan: User, as_user: Login) -
     assert "YOUR_WEB_KEY" in page
     assert "{host}" not in page
     assert "{{" not in page
+    # A source for pages begins with it.
+    page = text(client.get(source_url("connect", make_source("web"))))
+    titles = ("First: sign your userIds", "Our snippet, cdp.js", "curl")
+    assert sorted(titles, key=page.index) == list(titles)
 
 
 def test_sources_for_who_may(vic: User, olga: User, as_user: Login) -> None:

@@ -26,6 +26,27 @@ class Guide:
 # Title, where it runs, which key, install, code with {host} and {key}, notes.
 _GUIDES: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
     (
+        "First: sign your userIds",
+        "Browser and your server",
+        WEB,
+        "",
+        """# On your server, with the signing secret of this source (Settings)
+import hashlib, hmac
+
+user_hash = hmac.new(secret.encode(), user_id.encode(), hashlib.sha256).hexdigest()
+
+<!-- In the page -->
+<script async src="{host}/cdp.js" data-key="{key}" data-user-id="C-20417" data-user-hash="…"></script>
+
+// With any other SDK
+analytics.identify("C-20417", {{ email: "ann@example.com" }}, {{ context: {{ userHash: "…" }} }});""",
+        (
+            "Everybody can read a browser key. A call that is not signed only fills what is empty and changes what pages"
+            " said before; an address it adds to a known person waits for confirmation.",
+            "Once every page signs, turn on “userId must be signed” in the settings.",
+        ),
+    ),
+    (
         "Our snippet, cdp.js",
         "Browser",
         WEB,
