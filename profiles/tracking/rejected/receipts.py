@@ -245,7 +245,7 @@ def alike_items(choice: Choice, *, limit: int = 50) -> list[AlikeItems]:
     )
     with time_limit(_MILLISECONDS):
         rows = list(groups[:limit])
-    receipts = Receipt.objects.select_related("source").defer("payload", "problems")
+    receipts = Receipt.objects.select_related("source").defer("payload")
     by_id = receipts.in_bulk([row["newest"] for row in rows])
     return [AlikeItems(by_id[row["newest"]], row["count"]) for row in rows if row["newest"] in by_id]
 
