@@ -1,5 +1,6 @@
 """Bytes of a CSV file → its dialect, and a stream of rows and row problems. No database."""
 
+from imports.files.blocks import lines_above
 from imports.files.dialect import (
     DELIMITERS,
     ENCODINGS,
@@ -16,7 +17,7 @@ from imports.files.dialect import (
     RowProblem,
     shorten,
 )
-from imports.files.rows import RowReader, lines_above, read_rows
+from imports.files.rows import RowReader, read_rows
 from imports.files.sniff import Sniffed, sniff
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from imports.files.dialect import ENCODINGS, MAX_LINE, FileRefused
+from imports.files.dialect import ENCODINGS, MAX_LINE, Dialect, FileRefused, escape
 
 BLOCK = 512 * 1024
 
@@ -144,3 +144,17 @@ def _aligned(data: bytes, unit: bytes, end: int) -> int:
     while (position := data.rfind(unit, 0, max(end, 0))) >= 0 and position % 2:
         end = position + 1
     return position
+
+
+def lines_above(source: BinaryIO, dialect: Dialect) -> Iterator[tuple[int, str]]:
+    """(number, text) of the lines above the header that are not blank. Decoding faults are written out."""
+    source.seek(0)
+    blocks = BlockReader(source, dialect.encoding, 0, 1)
+    blocks.skip_bom()
+    for block in blocks:
+        for number, line in enumerate(block.lines, block.first_line_no):
+            if number >= dialect.header_line:
+                return
+            if line.strip():
+                yield number, escape(line.strip())
+        blocks.done(block, len(block.lines))

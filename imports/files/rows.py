@@ -433,17 +433,3 @@ class RowReader:
 
     def _name(self, index: int) -> str | None:
         return self.headers[index] if index < len(self.headers) else None
-
-
-def lines_above(source: BinaryIO, dialect: Dialect) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines above the header that are not blank. Decoding faults are written out."""
-    source.seek(0)
-    blocks = BlockReader(source, dialect.encoding, 0, 1)
-    blocks.skip_bom()
-    for block in blocks:
-        for number, line in enumerate(block.lines, block.first_line_no):
-            if number >= dialect.header_line:
-                return
-            if line.strip():
-                yield number, escape(line.strip())
-        blocks.done(block, len(block.lines))
