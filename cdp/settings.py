@@ -292,7 +292,8 @@ CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
 # Receipts of tracking calls go after so many days; events stay, and so do rejected items nobody dealt with.
 CDP_RECEIPT_KEEP_DAYS = env.int("CDP_RECEIPT_KEEP_DAYS", 90)
-# Circuit breaker: a value that would lead to this many recognized people is queued for review.
+# Circuit breaker: a value that would lead to this many recognized people, or an id that comes with this many names or
+# e-mail addresses, is queued for review by tracking and left out by imports.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)
 # Traits nobody registered become attributes until there are this many; then they stay in their events.
 CDP_ADOPTED_ATTRIBUTES = env.int("CDP_ADOPTED_ATTRIBUTES", 200)
