@@ -74,7 +74,7 @@ def make_base() -> None:
     """Invented people, and a desk whose address too many share."""
     rows = [dict(row) for row in make_people(rows=PEOPLE, seed=61, share=1.0).rows]
     for number in range(0, PEOPLE, 100):
-        rows[number]["email"] = "front.desk@hotel.example.net"
+        rows[number]["email"] = "reading.room@library.example.net"
     with connection.cursor() as cursor:
         # Again when a worker that compares whoever changed at this moment was in the way.
         retried(cursor.execute)("TRUNCATE profiles_profile CASCADE")
