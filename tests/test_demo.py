@@ -76,7 +76,8 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
         output,
     )
     imported = Import.objects.get()
-    assert (imported.state, imported.counts["rows"], imported.counts["failed"]) == ("done", 100, 3)
+    # One more has a birth date that cannot be read: the cell is left out, and the person goes in.
+    assert (imported.state, imported.counts["rows"], imported.counts["failed"]) == ("done", 100, 2)
     assert imported.counts["updated"] > 10
     everybody = Profile.objects.count()
     visitors = Profile.objects.filter(source__name=SHOP).count()

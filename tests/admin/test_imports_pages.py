@@ -627,8 +627,7 @@ def test_settings_and_mapping_stay_to_be_read(client: Client, watcher: Client) -
     import_ = apply(client, planned(client))
     for text in (page(client, import_), page(watcher, import_)):
         settings_ = text[text.index("File settings and mapping") :]
-        assert "Encoding UTF-8 Delimiter comma Around cells Quotes" in settings_
-        assert "Header in line 1" in settings_
+        assert "Encoding UTF-8 Delimiter comma Header in line 1 Around cells Quotes" in settings_
         assert "When a person already has a value Keep it; fill only what is empty" in settings_
         assert "E-mail E-mail – First name First name – Plan Left out – Birth date Birth date –" in settings_
 
