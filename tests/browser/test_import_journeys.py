@@ -88,7 +88,7 @@ def rejected(page: Any) -> list[list[str]]:
 
 def correct(path: Path) -> None:
     """What a person does with the file of rejected rows."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     head, *rows = rows
     assert head[:3] == ["rejected_line", "rejected_column", "rejected_because"]
@@ -282,7 +282,7 @@ def test_a_broken_reading_is_corrected_on_the_page(visit: Go, dana: User, tmp_pa
     upload(seen, path)
     check(seen, heading="How the file is read")
     page.get_by_label("Encoding").select_option(label="Windows-1250 (Central Europe)")
-    page.get_by_label("Delimiter").select_option("semicolon")
+    page.get_by_role("combobox", name="Delimiter").select_option("semicolon")
     page.get_by_label("Header in line").fill("2")
     page.get_by_role("button", name="Read again").click()
     page.get_by_text("The file was read again. Look at the columns.").wait_for()
