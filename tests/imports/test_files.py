@@ -320,9 +320,12 @@ def test_what_csv_writes_comes_back(monkeypatch, table, delimiter, newline, enco
     writer.writerows([header, *table])
     data = out.getvalue().encode(encoding)
     items = list(read_rows(io.BytesIO(data), Dialect(delimiter=delimiter, encoding=encoding)))
-    # A row without any cell is skipped.
+    # A row without any cell is skipped; one of nothing but blanks may be.
     filled = [row for row in table if any(map(str.strip, row))]
-    assert [item.cells for item in items] == [[unsafe_cell(cell) for cell in row] for row in filled]
+    read = [item.cells for item in items if any(map(str.strip, item.cells))]
+    assert read == [
+        [unsafe_cell(cell) for cell in row] for row in filled if any(map(str.strip, map(unsafe_cell, row)))
+    ]
     assert all(isinstance(item, Row) for item in items)
 
 
