@@ -17,7 +17,7 @@ from profiles.api import schema
 from profiles.api.base import PersonalDataView
 from profiles.identity.lookup import find_profile
 from profiles.models import Event, EventName, Profile, Source
-from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.parse.message_ids import message_uuid
 from profiles.tracking.rejected.receipts import source_named
 
 _FILTERS = [

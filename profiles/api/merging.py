@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from cdp.api import schema as api_schema
 from cdp.api.views import rows
 from cdp.errors import NotFound
-from profiles.api import responses, schema
+from profiles.api import examples, parameters, responses, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.request_bodies import MergeBody
 from profiles.identity.lookup import find_profile
@@ -33,10 +33,10 @@ class Merge(PersonalDataView):
         operation_id="mergeProfiles",
         tags=["Merging"],
         summary="Merge another profile into this one",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=MergeBody,
         responses={200: MERGED_OR_PREVIEW},
-        examples=schema.MERGE_EXAMPLES,
+        examples=examples.MERGE_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
         """With `dry_run=true` answers with the preview (`fields`, `consents`, `moved`, `warnings`, `result`), whose
@@ -95,7 +95,7 @@ class MergeList(PersonalDataView):
         operation_id="listMerges",
         tags=["Merging"],
         summary="Merges and undone merges",
-        parameters=[*schema.MERGE_FILTERS, *api_schema.PAGE],
+        parameters=[*parameters.MERGE_FILTERS, *api_schema.PAGE],
         responses={200: api_schema.page_of(schema.Merge)},
     )
     def get(self, request: Request) -> Response:

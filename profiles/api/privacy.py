@@ -6,7 +6,7 @@ from django.http import StreamingHttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
-from profiles.api import schema
+from profiles.api import parameters, schema
 from profiles.api.base import PersonalDataView
 from profiles.privacy.gdpr_export import stream_profile
 
@@ -20,7 +20,7 @@ class GdprExport(PersonalDataView):
         operation_id="exportProfile",
         tags=["Privacy"],
         summary="Everything stored about a person",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         responses={200: schema.GdprExport},
     )
     def get(self, request: Request, ref: str) -> StreamingHttpResponse:

@@ -14,7 +14,7 @@ from cdp.api.pagination import link, page_size, read_cursor, write_cursor
 from cdp.api.views import rows
 from cdp.errors import Invalid
 from profiles import masking
-from profiles.api import responses, schema
+from profiles.api import examples, parameters, responses, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.profiles import decision
 from profiles.api.request_bodies import (
@@ -56,7 +56,7 @@ class Timeline(PersonalDataView):
         operation_id="getTimeline",
         tags=["Profiles"],
         summary="Events and journal of a person",
-        parameters=[schema.REF, *schema.TIMELINE_FILTERS, *api_schema.PAGE[:2]],
+        parameters=[parameters.REF, *parameters.TIMELINE_FILTERS, *api_schema.PAGE[:2]],
         responses={200: api_schema.page_of(schema.TimelineItem)},
     )
     def get(self, request: Request, ref: str) -> Response:
@@ -98,7 +98,7 @@ class Events(Timeline):
         operation_id="listEvents",
         tags=["Profiles"],
         summary="Events of a person",
-        parameters=[schema.REF, *schema.TIMELINE_FILTERS[1:], *api_schema.PAGE[:2]],
+        parameters=[parameters.REF, *parameters.TIMELINE_FILTERS[1:], *api_schema.PAGE[:2]],
         responses={200: api_schema.page_of(schema.Event)},
     )
     def get(self, request: Request, ref: str) -> Response:
@@ -110,10 +110,10 @@ class Events(Timeline):
         operation_id="addEvent",
         tags=["Profiles"],
         summary="Add an event",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=EventBody,
         responses={201: schema.Event},
-        examples=schema.EVENT_EXAMPLES,
+        examples=examples.EVENT_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
         """`occurred_at` is now when left out. A `message_id` sent before returns the event it made then."""
@@ -139,7 +139,7 @@ class Notes(PersonalDataView):
         operation_id="listNotes",
         tags=["Profiles"],
         summary="Notes on a person",
-        parameters=[schema.REF, *api_schema.PAGE],
+        parameters=[parameters.REF, *api_schema.PAGE],
         responses={200: api_schema.page_of(schema.Note)},
     )
     def get(self, request: Request, ref: str) -> Response:
@@ -153,7 +153,7 @@ class Notes(PersonalDataView):
         operation_id="addNote",
         tags=["Profiles"],
         summary="Write a note",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=NoteBody,
         responses={201: schema.Note},
     )
@@ -174,7 +174,7 @@ class Tag(PersonalDataView):
         operation_id="tagProfile",
         tags=["Profiles"],
         summary="Add a tag",
-        parameters=[schema.REF, schema.TAG],
+        parameters=[parameters.REF, parameters.TAG],
         request=None,
         responses={200: schema.Tagged},
     )
@@ -189,7 +189,7 @@ class Tag(PersonalDataView):
         operation_id="untagProfile",
         tags=["Profiles"],
         summary="Remove a tag",
-        parameters=[schema.REF, schema.TAG],
+        parameters=[parameters.REF, parameters.TAG],
         responses={204: None},
     )
     def delete(self, request: Request, ref: str, tag: str) -> Response:
@@ -207,7 +207,7 @@ class Consents(PersonalDataView):
         operation_id="listConsents",
         tags=["Profiles"],
         summary="Consent ledger of a person",
-        parameters=[schema.REF, *api_schema.PAGE],
+        parameters=[parameters.REF, *api_schema.PAGE],
         responses={200: schema.ConsentPage},
     )
     def get(self, request: Request, ref: str) -> Response:
@@ -223,10 +223,10 @@ class Consents(PersonalDataView):
         operation_id="recordConsent",
         tags=["Profiles"],
         summary="Record a consent decision",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=ConsentBody,
         responses={201: schema.RecordedConsent},
-        examples=schema.CONSENT_EXAMPLES,
+        examples=examples.CONSENT_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
         """`at` is when the person decided: now when left out, `null` when nobody knows (which is never a yes)."""
@@ -249,7 +249,7 @@ class IdentifierDetail(PersonalDataView):
         operation_id="attachIdentifier",
         tags=["Profiles"],
         summary="Add an identifier",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
+        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
         request=AttachBody,
         responses={200: schema.Identifier, 201: schema.Identifier},
     )
@@ -272,7 +272,7 @@ class IdentifierDetail(PersonalDataView):
         operation_id="detachIdentifier",
         tags=["Profiles"],
         summary="Remove an identifier",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
+        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
         responses={204: None},
     )
     def delete(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
@@ -289,7 +289,7 @@ class IdentifierConfirm(PersonalDataView):
         operation_id="confirmIdentifier",
         tags=["Profiles"],
         summary="Confirm an identifier",
-        parameters=[schema.REF, *schema.IDENTIFIER_PATH],
+        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
         request=None,
         responses={200: schema.ConfirmAnswer},
     )
@@ -345,7 +345,7 @@ class Addresses(PersonalDataView):
         operation_id="addAddress",
         tags=["Profiles"],
         summary="Add a postal address",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=AddressBody,
         responses={201: schema.Profile},
     )
@@ -364,7 +364,7 @@ class AddressDetail(PersonalDataView):
         operation_id="removeAddress",
         tags=["Profiles"],
         summary="Remove a postal address",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         responses={204: None},
     )
     def delete(self, request: Request, ref: str, address_id: int) -> Response:
@@ -381,7 +381,7 @@ class Promote(PersonalDataView):
         operation_id="promoteAlternate",
         tags=["Merging"],
         summary="Make an alternate the person's value",
-        parameters=[schema.REF, schema.IF_MATCH],
+        parameters=[parameters.REF, parameters.IF_MATCH],
         request=PromoteBody,
         responses={200: schema.Profile},
     )
@@ -408,7 +408,7 @@ class Lock(PersonalDataView):
         operation_id="lockProfile",
         tags=["Merging"],
         summary="Lock a person against merging",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=None,
         responses={200: schema.Profile},
     )
@@ -425,7 +425,7 @@ class Unlock(Lock):
         operation_id="unlockProfile",
         tags=["Merging"],
         summary="Allow merging again",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=None,
         responses={200: schema.Profile},
     )

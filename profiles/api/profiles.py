@@ -15,7 +15,7 @@ from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid
 from profiles import masking
-from profiles.api import schema
+from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, pointed, reload
 from profiles.api.request_bodies import (
     ChangesBody,
@@ -45,13 +45,13 @@ class ProfileList(PersonalDataView):
     permissions = {"GET": "profiles.view_profile", "POST": "profiles.add_profile"}
 
     def registered_parameters(self) -> list[OpenApiParameter]:
-        return schema.registered_filters()
+        return parameters.registered_filters()
 
     @extend_schema(
         operation_id="listProfiles",
         tags=["Profiles"],
         summary="List and search people",
-        parameters=[*schema.PROFILE_FILTERS, *api_schema.PAGE],
+        parameters=[*parameters.PROFILE_FILTERS, *api_schema.PAGE],
         responses={200: api_schema.page_of(schema.Profile)},
     )
     def get(self, request: Request) -> Response:
@@ -86,10 +86,10 @@ class ProfileList(PersonalDataView):
         operation_id="createProfile",
         tags=["Profiles"],
         summary="Add a person",
-        parameters=[schema.UPSERT],
+        parameters=[parameters.UPSERT],
         request=NewProfileBody,
         responses={201: schema.Profile, 200: schema.Profile},
-        examples=schema.CREATE_EXAMPLES,
+        examples=examples.CREATE_EXAMPLES,
     )
     def post(self, request: Request) -> Response:
         """An identifier that somebody has already is a 409 that names them; with `upsert=true` that person
@@ -139,7 +139,7 @@ class ProfileDetail(PersonalDataView):
         operation_id="getProfile",
         tags=["Profiles"],
         summary="Read a person",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         responses={200: schema.Profile},
     )
     def get(self, request: Request, ref: str) -> Response:
@@ -152,10 +152,10 @@ class ProfileDetail(PersonalDataView):
         operation_id="updateProfile",
         tags=["Profiles"],
         summary="Change a person",
-        parameters=[schema.REF, schema.IF_MATCH],
+        parameters=[parameters.REF, parameters.IF_MATCH],
         request=ChangesBody,
         responses={200: schema.Profile},
-        examples=schema.UPDATE_EXAMPLES,
+        examples=examples.UPDATE_EXAMPLES,
     )
     def patch(self, request: Request, ref: str) -> Response:
         """Fields that are left out stay, `null` clears. `If-Match` (or `version`) refuses to overwrite a change
@@ -186,7 +186,7 @@ class ProfileDetail(PersonalDataView):
         operation_id="deleteProfile",
         tags=["Profiles"],
         summary="Delete a person",
-        parameters=[schema.REF, schema.IF_MATCH],
+        parameters=[parameters.REF, parameters.IF_MATCH],
         responses={204: None},
     )
     def delete(self, request: Request, ref: str) -> Response:
@@ -207,7 +207,7 @@ class Restore(PersonalDataView):
         operation_id="restoreProfile",
         tags=["Profiles"],
         summary="Restore a deleted person",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=None,
         responses={200: schema.RestoredProfile},
     )
@@ -238,7 +238,7 @@ class Resolve(PersonalDataView):
         summary="Resolve identifiers to profiles",
         request=ResolveBody,
         responses={200: schema.Resolved},
-        examples=schema.RESOLVE_EXAMPLES,
+        examples=examples.RESOLVE_EXAMPLES,
     )
     def post(self, request: Request) -> Response:
         """One result per identifier, in their order; `id` is null for nobody. `via` is the merged-away profile

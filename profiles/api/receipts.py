@@ -20,7 +20,7 @@ from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PersonalDataView
 from profiles.models import Receipt
-from profiles.tracking.parse.items import FIELDS
+from profiles.tracking.parse.envelope import FIELDS
 from profiles.tracking.rejected import receipts, replay
 from profiles.tracking.rejected.receipts import ALL, STATES, Choice
 from profiles.tracking.rejected.repair import read_repairs

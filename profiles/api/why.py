@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import StrictSerializer, TextField
 from cdp.times import iso
-from profiles.api import schema
+from profiles.api import parameters, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.duplicates.why import (
     Finding,
@@ -186,7 +186,7 @@ class ProfileWhy(_Why):
         operation_id="whyAreProfilesSeparate",
         tags=["Duplicates"],
         summary="Why are two profiles separate?",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         responses={200: WhyAnswer, **api_schema.errors(422)},
     )
     def get(self, request: Request, ref: str, other: str) -> Response:
@@ -199,7 +199,7 @@ class ProfileWhyFix(_WhyFix):
         operation_id="fixProfiles",
         tags=["Duplicates"],
         summary="Carry out a fix for two profiles",
-        parameters=[schema.REF],
+        parameters=[parameters.REF],
         request=FixBody,
         responses={200: FIXED_OR_PREVIEW},
     )

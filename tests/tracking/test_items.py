@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profiles.tracking.parse.item_types import KINDS, Item, RefusedItem
-from profiles.tracking.parse.items import column_text, message_uuid, read_item
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.parse.message_ids import column_text, message_uuid
 
 NOW = datetime.datetime(2024, 6, 1, 12, 0, 0, tzinfo=datetime.UTC)
 UUID = "0190a3c4-7f1e-7c52-9b1a-1f2e3d4c5b6a"

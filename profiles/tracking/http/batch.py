@@ -11,7 +11,8 @@ import orjson
 from profiles.tracking.http.responses import RequestRefused
 from profiles.tracking.parse import sanitize
 from profiles.tracking.parse.item_types import ItemProblem, RefusedItem
-from profiles.tracking.parse.items import message_text_of, read_item
+from profiles.tracking.parse.items import read_item
+from profiles.tracking.parse.message_ids import message_text_of
 from profiles.tracking.parse.truncate import truncate
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from profiles.journal import Fields
 from profiles.models import Identifier, Profile
 from profiles.tagging import ensure_tags
 from profiles.tracking.ingest import event_sql, profile_sql
+from profiles.tracking.ingest.call_plan import Plan, Resolution
 from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.identifiers import CONTACTS
-from profiles.tracking.ingest.identity_resolution import Plan, Resolution
 from profiles.tracking.ingest.profile_sql import LockedProfile, StoredIdentifier, StoredValue
 from profiles.tracking.ingest.traits import ItemTraits
 from profiles.tracking.parse.item_types import Item, ItemProblem

@@ -13,8 +13,8 @@ from cdp.errors import Invalid
 from cdp.sql import Answer
 from profiles.consent.ledger import GRANTED, WITHDRAWN, clean_consent, current_consents, record_consent
 from profiles.journal import Cause
+from profiles.tracking.ingest.call_plan import Resolution
 from profiles.tracking.ingest.identifiers import ItemIdentifiers
-from profiles.tracking.ingest.identity_resolution import Resolution
 from profiles.tracking.parse.item_types import CONFLICT, Item, RefusedItem
 from profiles.tracking.sources.write_keys import Sender
 

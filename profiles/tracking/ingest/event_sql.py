@@ -13,7 +13,7 @@ from cdp.sql import Answer, ask, run
 from cdp.ttl_cache import Recent
 from profiles.tracking.ingest.identifiers import SentIdentifier
 from profiles.tracking.parse.item_types import BatchEntry, Item, ItemResult
-from profiles.tracking.parse.items import column_text
+from profiles.tracking.parse.message_ids import column_text
 
 
 class Collision(Exception):

@@ -10,11 +10,11 @@ somebody decides.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
 from django.conf import settings
 
+from profiles.tracking.ingest.call_plan import IdentifierGrant, KeptApart, Plan, PlannedMerge, Resolution
 from profiles.tracking.ingest.candidates import (
     CandidateProfile,
     IdentifierOwner,
@@ -22,83 +22,10 @@ from profiles.tracking.ingest.candidates import (
     OwnershipInterval,
 )
 from profiles.tracking.ingest.identifiers import CONTACTS, EMAIL, ItemIdentifiers, Key, SentIdentifier
-from profiles.tracking.parse.item_types import APPLIED, CONFLICT, MERGED, Item, ItemProblem
+from profiles.tracking.parse.item_text import item_problem
+from profiles.tracking.parse.item_types import MERGED, ItemProblem
 
 _TOUCH_AFTER = datetime.timedelta(hours=1)
-
-
-@dataclass(slots=True)
-class Resolution:
-    """Whom an item is about, and the member whose identifier resolved (0: the profile's own row).
-
-    Changed by the resolver alone; read-only once it is part of a plan.
-    """
-
-    identifiers: ItemIdentifiers
-    profile: CandidateProfile
-    member_id: int
-    was_recognized: bool = False  # before this item
-    outcome: str = APPLIED
-    code: str = ""
-    message: str = ""
-    problems: list[ItemProblem] = field(default_factory=list)
-
-    @property
-    def item(self) -> Item:
-        return self.identifiers.item
-
-    def conflict(self, code: str, message: str) -> None:
-        self.outcome, self.code, self.message = CONFLICT, code, message
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifierGrant:
-    """An identifier to give to a profile. It resolves only if the value is still the profile's at the end."""
-
-    resolution: Resolution
-    identifier: SentIdentifier
-    may_resolve: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedMerge:
-    winner: CandidateProfile
-    loser: CandidateProfile
-    resolution: Resolution
-
-
-@dataclass(frozen=True, slots=True)
-class KeptApart:
-    """Two profiles that stay apart though they share a value; ``reason`` when the merge waits for staff."""
-
-    resolution: Resolution
-    profile: CandidateProfile
-    owner: CandidateProfile
-    identifier: SentIdentifier
-    reason: str = ""
-    profile_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a call changes, for ``write_plan``. Profiles in it get their ids when they are written.
-
-    ``owners`` says whose each value is at the end; ``moved`` has the intervals of soft values that changed owner,
-    ``released`` the stored identifiers by which those resolved before; ``touched`` are identifiers seen again, as
-    (when, whether verified now). ``members`` are the stored members by which the call came to a profile: the plan
-    is right as long as they lead there.
-    """
-
-    resolutions: tuple[Resolution, ...]
-    new_profiles: tuple[CandidateProfile, ...]
-    grants: tuple[IdentifierGrant, ...]
-    merges: tuple[PlannedMerge, ...]
-    kept_apart: tuple[KeptApart, ...]
-    owners: Mapping[Key, CandidateProfile]
-    moved: Mapping[Key, tuple[OwnershipInterval, ...]]
-    released: frozenset[int]
-    touched: Mapping[int, tuple[datetime.datetime, bool]]
-    members: Mapping[int, CandidateProfile]
 
 
 # Whether the stored events of a profile have a soft value after a time: (root id, identifier, time).
@@ -427,8 +354,7 @@ class _Resolver:
         self._granted.discard((id(profile), identifier.key))
         self._grant(identifier, resolution, may_resolve=True)
         message = f"This {identifier.spec.row} belonged to profile #{owning.id} until now; earlier events stay there."
-        problem = {"code": "changed_hands", "pointer": identifier.pointer, "value": identifier.raw}
-        resolution.problems.append({**problem, "message": message})
+        resolution.problems.append(_problem("changed_hands", identifier, message))
 
     def _keep_apart(
         self,
@@ -491,40 +417,30 @@ def _fold(winner: CandidateProfile, loser: CandidateProfile) -> None:
             winner.record_activity(at)
 
 
+def _problem(code: str, identifier: SentIdentifier, message: str) -> ItemProblem:
+    return item_problem(code, identifier.pointer, identifier.raw, message)
+
+
 def _stays(identifier: SentIdentifier, owner: CandidateProfile) -> ItemProblem:
     whose = f"profile #{owner.id}" if owner.id else "another person of this call"
-    return {
-        "code": "stays_with_owner",
-        "pointer": identifier.pointer,
-        "value": identifier.raw[:255],
-        "message": f"This {identifier.spec.row} was {whose}'s after this call was made, so it stays there.",
-    }
+    message = f"This {identifier.spec.row} was {whose}'s after this call was made, so it stays there."
+    return _problem("stays_with_owner", identifier, message)
 
 
 def _pending(identifier: SentIdentifier) -> ItemProblem:
-    return {
-        "code": "waits_for_confirmation",
-        "pointer": identifier.pointer,
-        "value": identifier.raw[:255],
-        "message": f"This {identifier.spec.row} identifies nobody until its owner confirms it: the call is not signed,"
-        " and the person is known already.",
-    }
+    message = (
+        f"This {identifier.spec.row} identifies nobody until its owner confirms it: the call is not signed,"
+        " and the person is known already."
+    )
+    return _problem("waits_for_confirmation", identifier, message)
 
 
 def _shared(identifier: SentIdentifier) -> ItemProblem:
-    return {
-        "code": "shared_device",
-        "pointer": identifier.pointer,
-        "value": identifier.raw[:255],
-        "message": f"{identifier.spec.row} {identifier.raw} is a shared device; it merges nobody.",
-    }
+    message = f"{identifier.spec.row} {identifier.raw} is a shared device; it merges nobody."
+    return _problem("shared_device", identifier, message)
 
 
 def _too_many(identifier: SentIdentifier) -> ItemProblem:
     limit, name = identifier.spec.row.max_per_profile, identifier.spec.name
-    return {
-        "code": "too_many",
-        "pointer": identifier.pointer,
-        "value": identifier.raw[:255],
-        "message": f"One person has at most {limit} {name}; this one is kept for contact only.",
-    }
+    message = f"One person has at most {limit} {name}; this one is kept for contact only."
+    return _problem("too_many", identifier, message)

@@ -27,6 +27,7 @@ from profiles.identity import graph
 from profiles.identity.types import identifier_types
 from profiles.pairs.verdicts import objection
 from profiles.tracking.ingest import event_sql
+from profiles.tracking.ingest.call_plan import Plan
 from profiles.tracking.ingest.candidates import (
     KnownIdentifiers,
     load_known,
@@ -35,7 +36,7 @@ from profiles.tracking.ingest.candidates import (
 )
 from profiles.tracking.ingest.consents import check_consent
 from profiles.tracking.ingest.identifiers import ItemIdentifiers, identifiers_of, keys_of
-from profiles.tracking.ingest.identity_resolution import Plan, resolve
+from profiles.tracking.ingest.identity_resolution import resolve
 from profiles.tracking.ingest.traits import ItemTraits, identifier_like, read_traits
 from profiles.tracking.ingest.write_plan import Outcomes, write_plan
 from profiles.tracking.parse.item_types import (

@@ -15,10 +15,10 @@ import orjson
 from cdp.sql import Answer, ask, run
 from profiles.models import Profile
 from profiles.pairs import suggestions
+from profiles.tracking.ingest.call_plan import IdentifierGrant, Plan
 from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.event_sql import as_json
 from profiles.tracking.ingest.identifiers import Key, SentIdentifier
-from profiles.tracking.ingest.identity_resolution import IdentifierGrant, Plan
 
 _COLUMNS = ", ".join(Profile.FIELDS)
 _RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for name in Profile.FIELDS)

@@ -23,9 +23,9 @@ from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Source
 from profiles.tracking.ingest import carts, event_sql, profile_sql
 from profiles.tracking.ingest.attribute_changes import AttributeChanges
+from profiles.tracking.ingest.call_plan import Plan, Resolution
 from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.consents import record_consents
-from profiles.tracking.ingest.identity_resolution import Plan, Resolution
 from profiles.tracking.ingest.profile_sql import StoredIdentifier
 from profiles.tracking.ingest.traits import ItemTraits
 from profiles.tracking.parse.item_types import (

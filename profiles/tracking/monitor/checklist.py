@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from profiles.models import Event, Receipt, Source, WriteKey
 from profiles.tracking.monitor.live import RecordedCall
-from profiles.tracking.parse.items import message_uuid
+from profiles.tracking.parse.message_ids import message_uuid
 from profiles.tracking.rejected.receipts import pointer_text
 
 # The newest calls of a source that its checklist is ticked from.

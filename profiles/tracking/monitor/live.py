@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
-from profiles.tracking.parse.items import column_text, message_uuid
+from profiles.tracking.parse.message_ids import column_text, message_uuid
 from profiles.tracking.rejected.receipts import describe_receipt, left_out_of, problem_places
 
 PAGE = 50

@@ -7,18 +7,22 @@ out, with a problem, and the item goes on.
 from __future__ import annotations
 
 import datetime
-import hashlib
-import re
 import uuid
 from typing import Any
 
-from profiles.tracking.parse.clock import ItemTime, occurred_at, timestamp_of
+from profiles.tracking.parse.clock import occurred_at, timestamp_of
+from profiles.tracking.parse.envelope import envelope_of
+from profiles.tracking.parse.item_text import (
+    MAX_TEXT,
+    NOTHING,
+    item_problem,
+    name_text,
+    number_text,
+    problem_text,
+    problem_value,
+)
 from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
-
-MAX_TEXT = 255
-# Of message ids that are not UUIDs. Never change it: a repeated call would no longer be known as one.
-NAMESPACE = uuid.UUID("6c1f0a52-93a4-5d0e-8b57-0f6f2f6d7c11")
-_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+from profiles.tracking.parse.message_ids import message_text_of, message_uuid
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
@@ -32,53 +36,12 @@ _STATES = {
     "no": "withdrawn",
     "false": "withdrawn",
 }
-# Read into fields of the Item, or given by the call as a whole. Everything else goes into the item's envelope.
-_COMMON = frozenset(
-    "type userId anonymousId messageId context timestamp originalTimestamp sentAt receivedAt writeKey _metadata"
-    " version".split()
-)
-FIELDS = {
-    kind: _COMMON | set(names.split())
-    for kind, names in {
-        "track": "event properties",
-        "page": "name category properties",
-        "screen": "name category properties",
-        "identify": "traits",
-        "update": "traits",
-        "group": "groupId traits",
-        "alias": "previousId properties",
-        "consent": "properties channel purpose state wording proof",
-    }.items()
-}
-_NOTHING: tuple[Any, ...] = (None, "", {}, [])
 
 
 class _ItemRefused(Exception):
     def __init__(self, code: str, message: str, pointer: str = "", value: Any = None) -> None:
         super().__init__(message)
         self.code, self.message, self.pointer, self.value = code, message, pointer, value
-
-
-def message_uuid(text: str) -> uuid.UUID:
-    """What a message id is kept as: a canonical UUID as itself, any other text as a UUID made from it."""
-    if _CANONICAL.fullmatch(text):
-        return uuid.UUID(int=int(text.replace("-", ""), 16))
-    return uuid.uuid5(NAMESPACE, column_text(text))
-
-
-def column_text(message_text: str) -> str:
-    """A message id as its column has it: a long one is its beginning with a hash of the whole."""
-    if len(message_text) <= MAX_TEXT:
-        return message_text
-    digest = hashlib.sha256(message_text.encode(errors="surrogatepass")).hexdigest()
-    return f"{message_text[: MAX_TEXT - len(digest) - 1]}…{digest}"
-
-
-def message_text_of(raw: Any) -> str:
-    """A messageId as text, a number too; empty when it is neither."""
-    if isinstance(raw, str):
-        return raw
-    return (_number(raw) or "") if type(raw) in (int, float) else ""
 
 
 def read_item(
@@ -183,7 +146,7 @@ def _read(
         context=merged_context,
         occurred_at=moment.at,
         received_at=received_at,
-        envelope=_envelope(raw, kind, name, text, message_id, ids, timestamp, sent, moment),
+        envelope=envelope_of(raw, kind, name, text, message_id, ids, timestamp, sent, moment),
         raw=raw,
         problems=tuple(problems),
     )
@@ -219,7 +182,7 @@ def _message_id(raw: Any) -> tuple[str, uuid.UUID]:
 
 def _name(raw: dict[str, Any], kind: str) -> str:
     if kind == "track":
-        name, pointer = _text(raw.get("event")), "/event"
+        name, pointer = name_text(raw.get("event")), "/event"
         if not name:
             raise _ItemRefused(
                 "missing_event_name",
@@ -228,10 +191,10 @@ def _name(raw: dict[str, Any], kind: str) -> str:
                 raw.get("event"),
             )
     elif kind in ("page", "screen"):
-        name, pointer = _text(raw.get("name")), "/name"
+        name, pointer = name_text(raw.get("name")), "/name"
         properties = raw.get("properties")
         if not name and isinstance(properties, dict):
-            name, pointer = _text(properties.get("name")), "/properties/name"
+            name, pointer = name_text(properties.get("name")), "/properties/name"
     else:
         return ""
     if len(name) > MAX_TEXT:
@@ -240,29 +203,11 @@ def _name(raw: dict[str, Any], kind: str) -> str:
     return name
 
 
-def _text(raw: Any) -> str:
-    """A name's text, trimmed; a number as text, anything else as none."""
-    if isinstance(raw, str):
-        return raw.strip()
-    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        return _number(raw) or ""
-    return ""
-
-
-def _number(raw: float) -> str | None:
-    """42 and 42.0 are the id 42; what is not finite or beyond any id is none."""
-    if isinstance(raw, int):
-        return str(raw) if raw.bit_length() <= 64 else None
-    if raw != raw or abs(raw) >= 2**64:
-        return None
-    return str(int(raw)) if raw.is_integer() else repr(raw)
-
-
 def _id(raw: Any, name: str) -> str | None:
     if raw is None:
         return None
     if type(raw) is not str:
-        value = _number(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+        value = number_text(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
         if value is None:
             raise _ItemRefused("bad_id", f"The {name} is neither a text nor a number.", f"/{name}", raw)
         return value
@@ -284,7 +229,7 @@ def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str
     """``[{"type", "id", "verified"?}]``; entries that are not are left out, with a problem."""
     if not isinstance(raw, list):
         problems.append(
-            _problem(
+            item_problem(
                 "bad_external_id",
                 "/context/externalIds",
                 raw,
@@ -298,7 +243,7 @@ def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str
         kind = entry.get("type") if isinstance(entry, dict) else None
         if not isinstance(kind, str) or not kind:
             message = "This external id has no “type” and “id”, so it was not used."
-            problems.append(_problem("bad_external_id", pointer, entry, message))
+            problems.append(item_problem("bad_external_id", pointer, entry, message))
             continue
         value = _id(entry.get("id"), f"context/externalIds/{position}/id")
         if value is not None:
@@ -309,7 +254,7 @@ def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str
 def _context(own: Any, batch: dict[str, Any] | None, problems: list[ItemProblem]) -> dict[str, Any]:
     if own is not None and not isinstance(own, dict):
         problems.append(
-            _problem("bad_context", "/context", own, "“context” is not an object, so it was not used.")
+            item_problem("bad_context", "/context", own, "“context” is not an object, so it was not used.")
         )
         own = None
     if not batch:
@@ -330,7 +275,7 @@ def _properties(
         if kind == "track":
             return properties
         # What a page or a screen is called is a property of it, as most SDKs send it; the property wins.
-        given = {name: raw[name] for name in ("name", "category") if raw.get(name) not in _NOTHING}
+        given = {name: raw[name] for name in ("name", "category") if raw.get(name) not in NOTHING}
         return {**given, **properties} if given else properties
     traits = _object(raw, "traits", problems)
     # Some SDKs send identify's traits in the context alone; on other calls that is a copy of earlier ones.
@@ -345,7 +290,7 @@ def _object(raw: dict[str, Any], name: str, problems: list[ItemProblem]) -> dict
         return value
     if value not in (None, "", []):
         problems.append(
-            _problem(f"bad_{name}", f"/{name}", value, f"“{name}” is not an object, so it was not used.")
+            item_problem(f"bad_{name}", f"/{name}", value, f"“{name}” is not an object, so it was not used.")
         )
     return {}
 
@@ -355,7 +300,7 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
     given = {**(inner if isinstance(inner, dict) else {}), **raw}
     consent: dict[str, Any] = {}
     for name, limit in (("channel", 30), ("purpose", 60)):
-        value = _text(given.get(name))
+        value = name_text(given.get(name))
         if not 0 < len(value) <= limit:
             message = f"A consent needs a “{name}” of 1 to {limit} characters."
             raise _ItemRefused("bad_consent", message, f"/{name}", given.get(name))
@@ -365,13 +310,13 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
     if state is None:
         raise _ItemRefused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", sent)
     consent["state"] = state
-    consent.update({name: given[name] for name in ("wording", "proof") if given.get(name) not in _NOTHING})
+    consent.update({name: given[name] for name in ("wording", "proof") if given.get(name) not in NOTHING})
     return consent
 
 
 def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> ItemProblem:
     if name == "sentAt":
-        return _problem(
+        return item_problem(
             "bad_time",
             "/sentAt",
             sent,
@@ -379,78 +324,4 @@ def _bad_time(raw: dict[str, Any], name: str, timestamp: Any, sent: Any) -> Item
         )
     own = "originalTimestamp" if raw.get("originalTimestamp") == timestamp else "timestamp"
     message = f"The {own} is not a time that can be stored; the time it arrived is used instead."
-    return _problem("bad_time", f"/{own}", timestamp, message)
-
-
-def _envelope(
-    raw: dict[str, Any],
-    kind: str,
-    name: str,
-    text: str,
-    message_id: uuid.UUID,
-    ids: dict[str, str | None],
-    timestamp: Any,
-    sent: Any,
-    moment: ItemTime,
-) -> dict[str, Any] | None:
-    """The rest of the item as it was sent; the client's times only where another one was kept.
-
-    ``name`` is there where a page's or screen's properties have another one.
-    """
-    envelope: dict[str, Any] = {key: value for key, value in ids.items() if value is not None}
-    if text != str(message_id):
-        envelope["message_id"] = text
-    marks = [*moment.marks, "retry"] if "_metadata" in raw and _is_retry(raw["_metadata"]) else moment.marks
-    if marks:
-        envelope["marks"] = list(marks)
-    if timestamp is not None and (moment.bad or moment.marks):
-        envelope["timestamp"] = timestamp
-        if sent is not None:
-            envelope["sent_at"] = sent
-    if not raw.keys() <= FIELDS[kind]:
-        _add_rest(envelope, {key: raw[key] for key in raw.keys() - FIELDS[kind] if raw[key] not in _NOTHING})
-    if kind in ("page", "screen"):
-        properties = raw.get("properties")
-        inner = properties if isinstance(properties, dict) else {}
-        if name and inner.get("name", name) != name:
-            envelope["name"] = name
-        if raw.get("category") not in _NOTHING and inner.get("category", raw["category"]) != raw["category"]:
-            envelope["category"] = raw["category"]
-    return envelope or None
-
-
-def _add_rest(envelope: dict[str, Any], rest: dict[str, Any]) -> None:
-    """What the kind of call has no use for: the channel and the group under their names, the others as sent."""
-    for name, key in (("channel", "channel"), ("groupId", "group_id")):
-        text = _text(rest.get(name))
-        if 0 < len(text) <= MAX_TEXT:
-            envelope[key] = text
-            del rest[name]
-    if rest:
-        envelope["rest"] = rest
-
-
-def _is_retry(metadata: Any) -> bool:
-    """analytics-next counts how often it has sent an item; it fills ids in anew each time."""
-    count = metadata.get("retryCount") if isinstance(metadata, dict) else None
-    return isinstance(count, int) and not isinstance(count, bool) and count > 0
-
-
-def _problem(code: str, pointer: str, value: Any, message: str) -> ItemProblem:
-    return {"pointer": pointer, "value": problem_value(value), "message": message, "code": code}
-
-
-def problem_value(value: Any) -> Any:
-    """A value as a problem names it: short, and never an object or a list."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return problem_text(value, MAX_TEXT)
-
-
-def problem_text(value: Any, limit: int) -> str:
-    if isinstance(value, str):
-        return value[:limit]
-    if value is None:
-        return ""
-    kind = {dict: "an object", list: "a list", bool: "a yes or no"}.get(type(value))
-    return kind or str(value)[:limit]
+    return item_problem("bad_time", f"/{own}", timestamp, message)

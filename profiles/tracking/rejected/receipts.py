@@ -19,7 +19,7 @@ from cdp.models import AuditEntry
 from profiles.masking import mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
-from profiles.tracking.parse.items import column_text, message_uuid
+from profiles.tracking.parse.message_ids import column_text, message_uuid
 
 WAITING, RESOLVED, ALL = "waiting", "resolved", "all"
 STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every receipt"}
