@@ -129,13 +129,17 @@ def options_from_cells(
 
 
 def define_birthday(headers: list[str], rows: list[list[str]], context: Context, *, actor: Actor) -> bool:
-    """Make the attribute for birthdays without a year when the file has some; whether it was made."""
-    if BIRTHDAY in context.attribute_by_name or not needs_birthday(headers, rows, context):
+    """Make the attribute for birthdays without a year when the file has some; whether it was made.
+
+    Without the right to make attributes, or where the name is taken, what is left out is listed.
+    """
+    may_define = actor.can("profiles.add_attributedefinition")
+    if BIRTHDAY in context.attribute_by_name or not may_define or not needs_birthday(headers, rows, context):
         return False
     try:
         define_attribute(name=BIRTHDAY, actor=actor)
     except Invalid:
-        return False  # the cells are listed then
+        return False
     return True
 
 

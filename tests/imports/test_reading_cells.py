@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 
+from cdp.models import User
 from imports.columns import (
     AttributeSpec,
     CellProblem,
@@ -110,6 +112,21 @@ def test_a_birthday_without_a_year_is_an_attribute_of_its_own() -> None:
     assert str(people["ann@example.com"].birth_date) == "1990-02-28"
     assert people["ann@example.com"].attributes == {"birthday": "01-31"}
     assert people["bob@example.com"].birth_date is None
+
+
+@pytest.mark.django_db
+def test_no_attribute_is_made_by_somebody_who_may_only_import() -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.add(*Permission.objects.filter(content_type__app_label="imports"))
+    import_ = planned(
+        "email,Birthday\nann@example.com,01/31\nbob@example.com,02/10\neve@example.com,1990-02-28\n",
+        user=clerk,
+    )
+    assert not AttributeDefinition.objects.exists()
+    assert (import_.counts["created"], import_.counts["failed"]) == (3, 0)
+    assert [warning["message"] for warning in import_.warnings] == [
+        "1 column with data is left out: Birthday."
+    ]
 
 
 @pytest.mark.django_db
