@@ -174,6 +174,8 @@ def _record_address(
     publish_updated([root.pk], ["addresses"])
 
 
+@retried
+@transaction.atomic
 def promote_alternate(
     *,
     profile_id: int,
