@@ -24,4 +24,5 @@ FILTER = ListFilter(
     template="admin/imports/filter.html",
     description="Made or changed by this import.",
     api_type=int,
+    names_people=False,
 )

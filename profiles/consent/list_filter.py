@@ -63,4 +63,5 @@ FILTER = ListFilter(
     sentence=_sentence,
     template="admin/profiles/filter_consent.html",
     description="`channel[/purpose][:granted|withdrawn]` as it is now.",
+    names_people=False,
 )

@@ -39,7 +39,8 @@ class ListFilter:
     ``sentence(values)`` is what the list says while it is in force, after the label: operator and value, such as
     ("is", "#88"). ``template`` draws its field in the panel from ``field``, a profiles.admin.filter_panel.PanelField;
     ``choices`` are read for every page with the panel.
-    ``description`` and ``api_type`` describe the parameter to callers of the API.
+    ``description`` and ``api_type`` describe the parameter to callers of the API. ``names_people``: whether what is
+    typed may name somebody; a saved view with such a filter is shown to those who see personal data alone.
     """
 
     label: str
@@ -50,6 +51,7 @@ class ListFilter:
     description: str
     api_type: Any = str
     choices: Callable[[], Choices] = _no_choices
+    names_people: bool = True
 
     def make(self) -> django_filters.Filter:
         """The filter for one ``ProfileFilter``."""

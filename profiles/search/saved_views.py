@@ -21,6 +21,7 @@ from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from profiles.models import SavedView
 from profiles.personal_data import TABLES
 from profiles.search.filters import ProfileFilter
+from profiles.search.list_filters import list_filters
 from profiles.search.list_options import MOST_COLUMNS, SORTS, available_columns
 from profiles.tagging import unknown_tags
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
@@ -28,10 +29,10 @@ from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 SHARE = "profiles.share_view"
 SEE_PERSONAL = "profiles.view_pii"
 MOST_CHARACTERS = 4_000
-# Filters whose values are words of the system; the value of any other may name somebody.
+# The list's own filters whose values are words of the system; the value of any other may name somebody.
 _IMPERSONAL = frozenset(
     {
-        *("type", "tag", "country", "source", "import", "consent", "locked", "duplicates", "sort"),
+        *("type", "tag", "country", "source", "locked", "sort"),
         *("created_at_after", "created_at_before", "last_seen_at_after", "last_seen_at_before"),
     }
 )
@@ -207,6 +208,8 @@ def _problems(query: QueryDict) -> list[dict[str, Any]]:
 
 
 def _is_impersonal(name: str, specs: dict[str, AttributeSpec]) -> bool:
+    if name in list_filters:
+        return not list_filters[name].names_people
     if not name.startswith(CUSTOM):
         return name in _IMPERSONAL
     spec = specs.get(name)

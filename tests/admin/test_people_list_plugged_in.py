@@ -21,6 +21,7 @@ from profiles.bulk import run_action as bulk
 from profiles.models import Profile
 from profiles.search.filters import TextFilter
 from profiles.search.list_filters import ListFilter, Roots, list_filters
+from profiles.search.saved_views import save_view
 from tests.admin.test_people_list import URL, bulk_url, chips, frozen, ids
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
@@ -77,6 +78,10 @@ def test_a_filter_of_another_app_narrows_the_list_and_reads_as_its_sentence(
     assert ids(refused) == []
     everyone = client.post(bulk_url("tag"), {"everyone": "1", "filters": "letter=a"})
     assert "Add tags to 1 person" in everyone.content.decode()
+    # What is typed into it may name somebody, unless the filter says that it does not.
+    actor = Actor.of_user(ada)
+    assert save_view(name="A", query="letter=a", actor=actor).names_people
+    assert not save_view(name="Import", query="import=3", actor=actor).names_people
     list_filters.unregister("letter")
     plain = client.get(URL).content.decode()
     assert "Letter A" not in plain

@@ -31,4 +31,5 @@ FILTER = ListFilter(
     description="May be the same person as somebody else; nobody has decided yet.",
     api_type=bool,
     choices=lambda: [("true", "Has some"), ("false", "Has none")],
+    names_people=False,
 )
