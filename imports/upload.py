@@ -95,7 +95,7 @@ def upload_import(
     else:
         check_mapping(import_, context, mapping)
         import_.mapping = explicit_mapping(mapping)
-    _read_settings(import_, rows, context, said=clean)
+    _read_settings(import_, rows, context, chosen=clean)
     earlier = Import.objects.filter(sha256=import_.sha256).order_by("-pk").first()
     if earlier is not None:
         import_.warnings = [_same_file_warning(earlier)]
@@ -142,7 +142,7 @@ def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]
         "candidates": list(sniffed.candidates),
         "newline": sniffed.newline,
         "bom": sniffed.bom,
-        "said": dialect_options,
+        "chosen": dialect_options,
         "remarks": [*sniffed.problems, *_remarks(sniffed)],
         "doubts": [doubt._asdict() for doubt in sniffed.doubts],
         "above": sniffed.above,
@@ -164,8 +164,10 @@ def _first_rows(stream: Any, import_: Import) -> list[list[str]]:
         stream.seek(0)
 
 
-def _read_settings(import_: Import, rows: list[list[str]], context: Context, *, said: dict[str, Any]) -> None:
-    """How dates and phone numbers are written, as far as the cells show it and nobody said it."""
+def _read_settings(
+    import_: Import, rows: list[list[str]], context: Context, *, chosen: dict[str, Any]
+) -> None:
+    """How dates and phone numbers are written, as far as the cells show it and nobody chose it."""
     try:
         mapping = read_mapping(import_, context)
     except Invalid:  # staff have to decide on a column first
@@ -174,7 +176,7 @@ def _read_settings(import_: Import, rows: list[list[str]], context: Context, *, 
         used = {keys[key] for key in import_.mapping if key in keys}
         missing = {key: entry for key, entry in entries.items() if keys[key] not in used}
         mapping = read_mapping(import_, context, {**import_.mapping, **missing})
-    import_.options = {**options_from_cells(mapping, rows, context, import_.options), **said}
+    import_.options = {**options_from_cells(mapping, rows, context, import_.options), **chosen}
 
 
 def _remarks(sniffed: Sniffed) -> list[str]:
@@ -259,7 +261,7 @@ def reread_import(
     """
     import_ = locked_for_change(import_id, revision)
     clean, dialect_options = clean_options(options)
-    dialect_options = {**import_.dialect.get("said", {}), **dialect_options}
+    dialect_options = {**import_.dialect.get("chosen", {}), **dialect_options}
     with import_.file.open("rb") as stream:
         sniffed = _sniff(stream.file, dialect_options)
         _describe(import_, sniffed, dialect_options)
@@ -271,7 +273,7 @@ def reread_import(
     guess = _guess(import_, rows, context)
     unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
     import_.mapping = {**guess, **unchanged}
-    _read_settings(import_, rows, context, said=clean)
+    _read_settings(import_, rows, context, chosen=clean)
     _doubt_mapping(import_)
     import_.start_revision()
     import_.save()

@@ -171,7 +171,7 @@ def _reading(import_: Import, refusal: Refused | None, *, unmasked: bool) -> dic
     """How the file is read, with its first rows; without the right to personal data, which cells are filled."""
     dialect = import_.dialect
     rows = import_.sample[:RAW_ROWS]
-    is_guessed = dialect.get("confidence") == "guessed" and "encoding" not in dialect.get("said", {})
+    is_guessed = dialect.get("confidence") == "guessed" and "encoding" not in dialect.get("chosen", {})
     return {
         "encodings": ENCODINGS.items(),
         "delimiters": _delimiters(import_),

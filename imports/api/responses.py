@@ -128,7 +128,7 @@ class ImportDoc(ImportSummary):
     )
     alternates = AlternateDoc(
         many=True,
-        help_text=f"Cells that lost against another row of the person; the first {LISTED}, plan.csv has all.",
+        help_text=f"Cells that differ from the value the person keeps, or from another row about them; the first {LISTED}, plan.csv has all.",
     )
 
 
