@@ -81,12 +81,14 @@ def separator_choices(usual: str) -> list[tuple[str, str]]:
 
 def date_order_choices() -> list[tuple[str, str]]:
     """Answers to "Dates such as 03/04/1985"."""
-    return [("", "Not said: dates that can be read in two ways are left out"), *ORDERS.items()]
+    return [("", "Not chosen: dates that can be read in two ways are left out"), *ORDERS.items()]
 
 
 def phone_country_choices(region: str) -> list[tuple[str, str]]:
     """Answers to "Phone numbers without a country code are from"."""
-    usual = f"{country_name(region)}, as everywhere here" if region else "Not said: such numbers are left out"
+    usual = (
+        f"{country_name(region)}, as everywhere here" if region else "Not chosen: such numbers are left out"
+    )
     return [
         ("", usual),
         (COUNTRY_OF_ROW, "The country in the row"),
