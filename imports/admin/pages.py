@@ -29,6 +29,7 @@ from imports.admin.report_rows import (
     split_parts,
     things_to_know,
 )
+from imports.alternates import alternates_count
 from imports.apply import apply_import
 from imports.downloads import can_view_pii
 from imports.job_controls import cancel_import, pause_import, resume_import
@@ -133,6 +134,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "outcomes": outcome_counts(counts),
         "bar": split_bar(*split_parts(counts)),
         "to_write": counts.get("created", 0) + counts.get("updated", 0),
+        "to_keep": alternates_count(import_),
         "rejected_count": sum(counts.get(outcome, 0) for outcome in REJECTED),
         "problems": rejection_reasons(import_, can_view_pii=unmasked) if with_rows else [],
         "things": things_to_know(import_),

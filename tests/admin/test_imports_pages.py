@@ -618,6 +618,19 @@ def test_problems_are_grouped_by_reason(client: Client, watcher: Client) -> None
     assert "Fix in mapping" not in page(watcher, import_)
 
 
+def test_a_plan_of_nothing_but_alternates_can_be_applied(client: Client) -> None:
+    ada = make_profile(email="ada@example.com", first_name="Ada")
+    import_ = planned(client, "email,first_name\nada@example.com,Augusta\n", "email", "first_name")
+    before = page(client, import_)
+    assert "Nobody would be changed. Keep 1 alternate adds the values that differ" in before
+    assert "There is nothing to import" not in before
+    apply(client, import_)
+    card = text_of(client.get(f"/admin/profiles/profile/{ada.pk}/change/"))
+    assert f"also: “Augusta” from import #{import_.pk}, line 2" in card
+    again = page(client, planned(client, "email,first_name\nada@example.com,Ada\n", "email", "first_name"))
+    assert "There is nothing to import: each row was rejected or has nothing new." in again
+
+
 def test_a_plan_waits_in_the_list(client: Client) -> None:
     planned(client)
     assert "Plan waits for review" in text_of(client.get(URL))
