@@ -100,7 +100,7 @@ def suggest_duplicates(import_: Import, *, upto: int | None = None) -> None:
 DESCRIPTIONS = {
     "created": "new people",
     "updated": "updated with new information",
-    "unchanged": "nothing new in the file for them",
+    "unchanged": "kept as they were",
     "duplicate_in_file": "the same person again in the file, combined with their first row",
     "failed": "rejected",
     "conflict": "left out: the row matches two people",

@@ -154,7 +154,7 @@ class Row(models.Model):
     class Outcome(models.TextChoices):
         CREATED = "created", "New people"
         UPDATED = "updated", "Updated with new information"
-        UNCHANGED = "unchanged", "Nothing new in the file for them"
+        UNCHANGED = "unchanged", "Kept as they were"
         FAILED = "failed", "Rejected"
         CONFLICT = "conflict", "Matches two people, left out"
         DUPLICATE = "duplicate_in_file", "Same person again in this file"

@@ -47,7 +47,7 @@ class ImportAdmin(CdpModelAdmin):
 
 admin.site.register(Import, ImportAdmin)
 subject_pages.register("import", "admin:imports_import_change")
-register_tab("imports", Tab("Imports", "admin:imports_import_changelist", "imports.view_import"), order=10)
+register_tab("imports", Tab("Imports", "admin:imports_import_changelist", "imports.view_import"), order=5)
 today.register()
 audit_wording.register(
     {

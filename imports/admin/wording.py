@@ -33,7 +33,7 @@ QUOTE_NAMES = {"double": 'Quotes "…"', "single": "Apostrophes '…'", "none": 
 OUTCOMES = {
     "created": ("new person", "new people", "new"),
     "updated": ("updated with new information", "updated with new information", "upd"),
-    "unchanged": ("with nothing new in the file", "with nothing new in the file", "same"),
+    "unchanged": ("person kept as they were", "people kept as they were", "same"),
     "duplicate_in_file": ("repeats a person of this file", "repeat a person of this file", "same"),
     "failed": ("rejected", "rejected", "bad"),
     "conflict": ("matches two people, left out", "match two people, left out", "warn"),

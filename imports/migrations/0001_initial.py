@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('pk', models.CompositePrimaryKey('import_id', 'line', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('import_id', models.BigIntegerField()),
                 ('line', models.BigIntegerField(help_text='Where the record starts in the file, from 1.')),
-                ('outcome', models.CharField(choices=[('created', 'New people'), ('updated', 'Updated with new information'), ('unchanged', 'Nothing new in the file for them'), ('failed', 'Rejected'), ('conflict', 'Matches two people, left out'), ('duplicate_in_file', 'Same person again in this file'), ('suppressed', 'Erased people, left out'), ('held', 'Changed after the plan, left out'), ('skipped', 'Lines above the header, left out')], max_length=20)),
+                ('outcome', models.CharField(choices=[('created', 'New people'), ('updated', 'Updated with new information'), ('unchanged', 'Kept as they were'), ('failed', 'Rejected'), ('conflict', 'Matches two people, left out'), ('duplicate_in_file', 'Same person again in this file'), ('suppressed', 'Erased people, left out'), ('held', 'Changed after the plan, left out'), ('skipped', 'Lines above the header, left out')], max_length=20)),
                 ('profile_id', models.BigIntegerField(help_text='The person it matches; empty for new people.', null=True)),
                 ('via_id', models.BigIntegerField(help_text='The merged profile whose identifier matched.', null=True)),
                 ('version', models.PositiveIntegerField(help_text="The person's version when planned.", null=True)),

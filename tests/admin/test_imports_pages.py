@@ -584,7 +584,7 @@ def test_the_plan_says_everything_and_writes_nothing(client: Client) -> None:
         "· 4 rows · 149 bytes · uploaded by dana",
         "What will happen nothing has been written yet",
         "1 new person",
-        "1 with nothing new in the file",
+        "1 person kept as they were",
         "1 repeats a person of this file",
         "1 rejected",
         "1 × Birth date 31/02/1990 Not a date. Write YYYY-MM-DD, for example 1990-02-28. Line 3 Fix in mapping",

@@ -263,7 +263,7 @@ def test_the_summary_mail_has_the_outcomes(make_user: Callable[..., User], setti
         "6 rows, 4 people imported",
         "3  new people",
         "1  updated with new information",
-        "1  nothing new in the file for them",
+        "1  kept as they were",
         "1  rejected",
         "- line 7, email: Not an e-mail address: “@” is missing.",
     ):
