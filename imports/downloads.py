@@ -165,7 +165,7 @@ def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
         yield BOM + writer.header(headers)
         rejected = _pages(import_, "problems::text", REJECTED)
         reject = next(rejected, None)
-        with import_.file.open("rb") as file, closing(read_rows(file.file, writer.dialect)) as reader:
+        with import_.open_file() as file, closing(read_rows(file, writer.dialect)) as reader:
             for item in _items(reader):
                 while reject is not None and reject[0] < item.line_no:
                     yield writer.row(_reasons(reject), [])

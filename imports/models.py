@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -110,6 +110,11 @@ class Import(models.Model):
         return bool(self.file) and (
             self.state in (self.State.UPLOADED, self.State.PLANNED) or (has_ended and self.applied_at is None)
         )
+
+    def open_file(self) -> BinaryIO:
+        """A stream of its own over the uploaded file; closing it closes no other. Raises FileNotFoundError."""
+        stream: BinaryIO = self.file.storage.open(str(self.file.name), "rb").file
+        return stream
 
     @property
     def actor(self) -> Actor:

@@ -57,9 +57,9 @@ def stage_rows(chunk: Chunk, import_: Import, cleaner: Cleaner, spec: PlanSpec) 
     try:
         if checkpoint is None:
             _check_digest(import_)
-        with import_.file.open("rb") as file:
+        with import_.open_file() as file:
             batches = read_batches(
-                file.file,
+                file,
                 dialect=Dialect.from_json(import_.dialect),
                 cleaner=cleaner,
                 spec=spec,
@@ -78,8 +78,8 @@ def stage_rows(chunk: Chunk, import_: Import, cleaner: Cleaner, spec: PlanSpec) 
 
 
 def _check_digest(import_: Import) -> None:
-    with import_.file.open("rb") as file:
-        digest = hashlib.file_digest(file.file, "sha256").hexdigest()
+    with import_.open_file() as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != import_.sha256:
         raise JobFailed("The stored file is not the one that was uploaded. Upload it again.")
 
@@ -144,15 +144,15 @@ def _record_empty_rows(import_: Import, count: int) -> None:
 
 
 def _lines_above(import_: Import) -> int:
-    with import_.file.open("rb") as file:
-        return sum(1 for _ in lines_above(file.file, Dialect.from_json(import_.dialect)))
+    with import_.open_file() as file:
+        return sum(1 for _ in lines_above(file, Dialect.from_json(import_.dialect)))
 
 
 def _insert_lines_above(import_: Import) -> None:
     """Lines above the header are no rows; each is counted and has its reason."""
     statement = f"COPY {import_.partition} (import_id, line, outcome, problems) FROM STDIN"
-    with import_.file.open("rb") as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for line_no, text in lines_above(file.file, Dialect.from_json(import_.dialect)):
+    with import_.open_file() as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for line_no, text in lines_above(file, Dialect.from_json(import_.dialect)):
             problem = _problems_json([CellProblem("", shorten(text), ABOVE_HEADER)])
             copy.write_row((import_.pk, line_no, Row.Outcome.SKIPPED.value, problem))
 

@@ -262,10 +262,10 @@ def reread_import(
     import_ = locked_for_change(import_id, revision)
     clean, dialect_options = clean_options(options)
     dialect_options = {**import_.dialect.get("chosen", {}), **dialect_options}
-    with import_.file.open("rb") as stream:
-        sniffed = _sniff(stream.file, dialect_options)
+    with import_.open_file() as stream:
+        sniffed = _sniff(stream, dialect_options)
         _describe(import_, sniffed, dialect_options)
-        rows = _first_rows(stream.file, import_)
+        rows = _first_rows(stream, import_)
     import_.options = {**import_.options, **dict.fromkeys(FROM_CELLS, ""), **clean}
     context = load_context(import_.options)
     if define_birthday(import_.headers, rows, context, actor=actor):

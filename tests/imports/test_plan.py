@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from imports import stage
+from imports.files.blocks import BLOCK
 from imports.models import Row
 from profiles.consent.ledger import current_consents, record_consent
 from profiles.identity.types import identifier_types
@@ -385,11 +387,22 @@ def checksums() -> dict[str, Any]:
     return sums
 
 
+def test_a_file_of_many_batches_is_read_to_its_end() -> None:
+    """The next batch is read while one is stored, and lines above the header are read beside both."""
+    rows = 2 * stage.BATCH_ROWS + 7
+    people = "".join(f"person-{number}@example.com,Graz\n" for number in range(rows))
+    text = f"Report of all customers\n\nemail,city\n{people}"
+    assert len(text) > 2 * BLOCK
+    import_ = planned(text)
+    assert (import_.state, import_.problem) == ("planned", "")
+    assert some(import_) == {"created": rows, "skipped": 1}
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("policy", ["fill_if_empty", "overwrite"])
 def test_apply_does_exactly_the_plan(seed: int, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from imports import apply as applying
-    from imports import group, stage
+    from imports import group
     from profiles.models import IdentifierType
 
     IdentifierType.objects.create(name="card", priority=4)
