@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -113,8 +113,7 @@ class Import(models.Model):
 
     def open_file(self) -> BinaryIO:
         """A stream of its own over the uploaded file; closing it closes no other. Raises FileNotFoundError."""
-        stream: BinaryIO = self.file.storage.open(str(self.file.name), "rb").file
-        return stream
+        return cast(BinaryIO, self.file.storage.open(str(self.file.name), "rb").file)
 
     @property
     def actor(self) -> Actor:

@@ -65,8 +65,11 @@ _UNBROKEN = 17
 
 
 @register.filter
-def navigation(request: HttpRequest) -> Navigation:
-    return build_navigation(request)
+def navigation(request: HttpRequest | str) -> Navigation | None:
+    """None before somebody is signed in, and on an error page that has no request."""
+    if isinstance(request, HttpRequest) and hasattr(request, "user") and request.user.is_active:
+        return build_navigation(request)
+    return None
 
 
 @register.filter
