@@ -216,13 +216,17 @@ def cells_sentence(account: CellAccount) -> str:
     return f"{cells}: {listed}." if listed else f"{cells}."
 
 
-def as_json(account: CellAccount) -> dict[str, Any]:
+def sums_json(part: CellSum) -> dict[str, int]:
+    """For the API: the cells that were read, and each outcome."""
+    return {"total": part.read, **part.outcomes}
+
+
+def account_json(account: CellAccount) -> dict[str, Any]:
     """For the API."""
     total = account.total
     return {
-        "total": total.read,
-        **total.outcomes,
-        "columns": [{"column": part.name, "total": part.read, **part.outcomes} for part in account.columns],
+        **sums_json(total),
+        "columns": [{"column": part.name, **sums_json(part)} for part in account.columns],
         "reasons": [
             {"outcome": REASONS[reason][0], "reason": reason, "message": REASONS[reason][1], "count": count}
             for reason, count in total.reasons.items()
