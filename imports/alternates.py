@@ -135,9 +135,9 @@ def _alternates_warning(by_field: list[tuple[str, int, int]], specs: dict[str, A
 
 def _kept_out_warning(by_field: list[tuple[str, int, int]], specs: dict[str, Any]) -> dict[str, Any]:
     count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
-    cells = "1 row was" if count == 1 else f"{count:,} rows were"
+    rows = "1 row" if count == 1 else f"{count:,} rows"
     message = (
-        f"Tags or consents of {cells} kept out ({_fields(by_field, specs)}), the first in line {line_no:,}: the person"
+        f"Tags or consents of {rows} were kept out ({_fields(by_field, specs)}), the first in line {line_no:,}: the person"
         " keeps what they have. The plan as CSV lists them."
     )
     return {"code": KEPT_OUT, "column": None, "message": message, "count": count, "line": line_no}

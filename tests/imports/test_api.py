@@ -65,7 +65,8 @@ def test_the_way_of_an_import(api: Caller) -> None:
     work(answer)
     planned = api.get(path).data
     assert planned["state"] == "planned"
-    assert planned["counts"] == {
+    counts = {name: count for name, count in planned["counts"].items() if name != "cells"}
+    assert counts == {
         "rows": 3,
         "created": 1,
         "updated": 0,
@@ -96,6 +97,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
         "problem",
         "warnings",
         "kept_as_alternates",
+        "cells",
     ]
     assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
     assert plan[3][3] == "2"
