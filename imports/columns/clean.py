@@ -393,6 +393,8 @@ def _identifier_step(
 
     def absent(raw: str, out: Cleaned) -> str:
         value = shorten(raw.strip())
+        if not value:
+            return EMPTY
         out.warnings.append(CellProblem(column, value, ignored_sentence(value)))
         return STAND_IN
 
