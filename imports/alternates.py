@@ -107,7 +107,7 @@ def lost_warnings(import_: Import) -> list[dict[str, Any]]:
         cursor.execute(
             f"""
             SELECT k.key, count(*), min(r.line) FROM {import_.partition} r, jsonb_each(r.kept) AS k
-            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_.partition, "k.value")} GROUP BY 1 ORDER BY 2 DESC, 1
+            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_, "k.value")} GROUP BY 1 ORDER BY 2 DESC, 1
             """
         )
         by_field = cursor.fetchall()
@@ -161,7 +161,7 @@ def alternates(import_: Import, *, limit: int = LISTED) -> list[dict[str, Any]]:
             f"""
             SELECT r.line, coalesce(r.head, r.line), k.key, k.value #>> '{{}}'
             FROM {import_.partition} r, jsonb_each(r.kept) AS k
-            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_.partition, "k.value")} ORDER BY r.line, k.key LIMIT %s
+            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_, "k.value")} ORDER BY r.line, k.key LIMIT %s
             """,
             [limit],
         )

@@ -13,12 +13,14 @@ from operator import itemgetter
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from imports.cells import CONSENT, CellColumn, RowFate, reason_of
 from imports.columns import cell_marks as marks
 from imports.files.strict import split_raw
 from imports.match import NO_STAYS_NO
 from imports.models import Import, Row
+from profiles.models import Alternate
 
 ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -117,18 +119,26 @@ def added_sql(*, has_consents: bool) -> str:
             WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM r.profile_id) ELSE '{{}}' END{consents} END"""
 
 
-def known_sql(partition: str, value: str) -> str:
-    """Whether the profile of row r had ``value`` (of the field k.key) as an alternate before this import."""
+def known_sql(import_: Import, value: str) -> str:
+    """Whether the profile of row r had ``value`` (of the field k.key) as an alternate before this import.
+
+    One query, so that nothing is looked up where no other import left alternates; else one look-up per lost cell.
+    """
+    if not Alternate.objects.filter(~Q(import_id=import_.pk) | Q(import_id=None)).exists():
+        return "false"
+    head = f"(SELECT h.profile_id FROM {import_.partition} h WHERE h.line = r.head)"
     return f"""
         EXISTS (SELECT FROM profiles_alternate a WHERE a.field = k.key AND md5(a.value::text) = md5({value}::text)
-            AND a.profile_id = coalesce(r.profile_id, (SELECT h.profile_id FROM {partition} h WHERE h.line = r.head))
-            AND a.import_id IS DISTINCT FROM r.import_id)"""
+            AND a.profile_id = coalesce(r.profile_id, {head}) AND a.import_id IS DISTINCT FROM r.import_id)"""
 
 
-def lost_sql(partition: str, *, has_consents: bool) -> str:
-    """``RowFate.lost`` of a staged row r; NULL for none."""
-    known = known_sql(partition, "k.value")
-    lost = f"SELECT CASE WHEN {known} THEN '=' ELSE '' END || k.key FROM jsonb_each(r.kept) AS k WHERE k.key <> 'consents'"
+def lost_sql(import_: Import, *, has_consents: bool) -> str:
+    """``RowFate.lost`` of a staged row r; NULL for none. One query."""
+    known = known_sql(import_, "k.value")
+    lost = (
+        f"SELECT CASE WHEN {known} THEN '=' ELSE '' END || k.key"
+        " FROM jsonb_each(r.kept) AS k WHERE k.key <> 'consents'"
+    )
     if not has_consents:
         return f"CASE WHEN r.kept IS NOT NULL THEN ARRAY({lost}) END"
     return f"""
@@ -178,7 +188,8 @@ def count_cells(import_: Import, *, upto: int | None = None) -> dict[str, Any]:
             by_column[index]["ignored"] = read
     if header := stored["read_outside"].get("header"):
         outside["header"] = header
-    return {**stored, "columns": [dict(counter) for counter in by_column], "outside": dict(outside)}
+    counted = {"columns": [dict(counter) for counter in by_column], "outside": dict(outside), "upto": upto}
+    return {**stored, **counted}
 
 
 def _by_cell(patterns: list[tuple[str, int]]) -> Iterator[tuple[int, str, int]]:
@@ -204,7 +215,7 @@ def _by_fate(
             f"""
             SELECT outcome, added, lost, is_written, keeps, cells, count(*) FROM (
                 SELECT r.outcome, r.cells, {added_sql(has_consents=consents)} AS added,
-                    {lost_sql(import_.partition, has_consents=consents)} AS lost,
+                    {lost_sql(import_, has_consents=consents)} AS lost,
                     {written} AS is_written, {keeps} AS keeps
                 FROM {import_.partition} r WHERE r.cells IS NOT NULL
             ) x GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -98,13 +99,15 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     unmasked = can_view_pii(import_, actor)
     columns = stored_columns(import_.cells)
     consents = has_consents(columns)
+    ended_at = import_.cells.get("upto")
+    upto = sys.maxsize if ended_at is None else ended_at
 
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
         for line_no, outcome, profile_id, head, diff, problems, notices, kept, cells, added, lost in _pages(
             import_,
             "outcome, profile_id, head, diff::text, problems::text, notices::text, kept::text, cells,"
-            f" {added_sql(has_consents=consents)}, {lost_sql(import_.partition, has_consents=consents)}",
+            f" {added_sql(has_consents=consents)}, {lost_sql(import_, has_consents=consents)}",
             **fate_params(),
         ):
             fields = orjson.loads(diff) if diff else {}
@@ -116,6 +119,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 f"{label_of(name, specs)}: {_display_value(name, value if unmasked else mask(name, value, specs))}"
                 for name, value in (orjson.loads(kept) if kept else {}).items()
             )
+            fate = read_fate(outcome, added, lost, (head or line_no) <= upto, line_no <= upto)
             problem_text = "; ".join(map(_describe_problem, orjson.loads(problems) if problems else ()))
             yield (
                 line_no,
@@ -126,7 +130,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 problem_text,
                 _describe_notices(notices, unmasked=unmasked),
                 alternates,
-                _describe_cells(cells or "", read_fate(outcome, added, lost), columns, import_.headers),
+                _describe_cells(cells or "", fate, columns, import_.headers),
             )
 
     return _csv(rows())

@@ -285,10 +285,9 @@ def test_reasons_and_outcomes_are_closed_lists() -> None:
 
 def statements(text: str, **kwargs: Any) -> tuple[Import, int]:
     """The import, planned, and how many statements its plan took."""
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         import_ = planned(text, **kwargs)
+    assert import_.state == "planned", import_.problem
     return import_, len(queries)
 
 
@@ -296,6 +295,7 @@ def test_ten_thousand_alternates_of_one_person_are_one_line_and_no_more_statemen
     make_profile(email="ada@x.example", city="London")
     few = "".join(f"ada@x.example,Town{number}\n" for number in range(3))
     many = "".join(f"ada@x.example,Town{number}\n" for number in range(10_000))
+    statements(f"email,city\n{few}")  # what a process asks once
     _, some_statements = statements(f"email,city\n{few}")
     import_, more_statements = statements(f"email,city\n{many}")
     assert more_statements == some_statements
@@ -316,10 +316,11 @@ def test_twenty_thousand_rows_with_one_stand_in_are_one_line_and_no_more_stateme
     many = "".join(f"p{number}@x.example,CARD\n" for number in range(20_000))
     IdentifierType.objects.create(name="card", priority=1)
     mapping = {"email": "email", "card": "identifier.card"}
+    statements(f"email,card\n{few}", mapping=mapping)  # what a process asks once
     _, some_statements = statements(f"email,card\n{few}", mapping=mapping)
     import_, more_statements = statements(f"email,card\n{many}", mapping=mapping)
     assert more_statements == some_statements
-    shared = [warning for warning in import_.warnings if warning["code"] == "shared_identifier"]
+    shared = [warning for warning in import_.warnings if "identifiers" in warning]
     assert [warning["message"] for warning in shared] == [
         "1 identifier is shared by unlike rows. It leads to too many people to identify one: the rows go in without it."
     ]
