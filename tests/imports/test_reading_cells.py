@@ -24,7 +24,7 @@ from imports.files import Row
 from profiles.identity.person_names import split_name
 from profiles.identity.values import split_cell
 from profiles.models import AttributeDefinition, Profile
-from tests.imports.files import applied, planned, upload
+from tests.imports.files import applied, planned, some, summed, upload
 
 CONTEXT = Context(attributes=(AttributeSpec("birthday"), AttributeSpec("joined", "date")))
 LEFT_OUT = " Only this cell was left out."
