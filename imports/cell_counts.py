@@ -181,8 +181,8 @@ def count_cells(import_: Import, *, upto: int | None = None) -> dict[str, Any]:
                 outside["above_header" if row.outcome == Row.Outcome.SKIPPED else "beyond"] += count
             else:
                 column = columns[number]
-                by_column[column.index][reason_of(mark, column, row)] += count
-    marked = {column.index for column in columns}
+                by_column[column.number][reason_of(mark, column, row)] += count
+    marked = {column.number for column in columns}
     for index, read in enumerate(stored["read"]):
         if index not in marked and read:
             by_column[index]["ignored"] = read

@@ -74,7 +74,7 @@ CONSENT = "consent:"
 class CellColumn(NamedTuple):
     """A column with cells: its place in the file, the fields it fills, and the places of its identifiers in ``keys``, from 1."""
 
-    index: int
+    number: int
     fields: tuple[str, ...]
     places: tuple[int, ...]
 

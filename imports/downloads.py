@@ -139,7 +139,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
 def _describe_cells(letters: str, fate: RowFate, columns: list[CellColumn], headers: list[str]) -> str:
     """What becomes of each filled cell of a row, in the columns' order; ignored columns are not named."""
     described = [
-        (column.index, f"{headers[column.index] or column.index + 1}: {_outcome(mark, column, fate)}")
+        (column.number, f"{headers[column.number] or column.number + 1}: {_outcome(mark, column, fate)}")
         for mark, column in zip(letters, columns, strict=False)
         if mark not in (EMPTY, BEYOND)
     ]

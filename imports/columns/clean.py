@@ -109,8 +109,9 @@ class Cleaner:
             self._steps.sort(
                 key=lambda step: step[3] != "country"
             )  # before the phone numbers it is needed for
-        # A birthday in a column of its own comes before a date without a year.
-        self._steps.sort(key=lambda step: step[3] == "birth_date")
+        if any(step[3] == _BIRTHDAY for step in self._steps):
+            # A birthday in a column of its own comes before a date without a year.
+            self._steps.sort(key=lambda step: step[3] == "birth_date")
         self._check_constants()
 
     def _can_leave_out(self, column: ColumnMapping) -> bool:
