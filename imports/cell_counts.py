@@ -25,6 +25,7 @@ from profiles.models import Alternate
 ROWS_AT_ONCE = 64
 BYTES_AT_ONCE = 4 * 1024 * 1024
 _PAGE = 10_000
+_KNOWN_PATTERNS = 4096
 
 _AS_MARKS = bytes(ord(marks.VALUE if filled else marks.EMPTY) for filled in range(256))
 
@@ -75,16 +76,23 @@ class MarkWriter:
     def __init__(self, indexes: Sequence[int], columns: int) -> None:
         self._indexes, self._columns = indexes, columns
         self._pick: Any = itemgetter(*indexes) if len(indexes) > 1 else None
+        self._known: dict[bytes, str] = {}  # files repeat a few patterns over and over
 
     def row(self, cells: Sequence[str], exceptions: Sequence[tuple[int, str]]) -> str:
         picked = self._pick(cells) if self._pick else [cells[index] for index in self._indexes]
-        filled = bytes(map(bool, picked)).translate(_AS_MARKS)
+        filled = bytes(map(bool, picked))
         if not exceptions:
-            return filled.decode()
-        changed = bytearray(filled)
+            return self._known.get(filled) or self._marks(filled)
+        changed = bytearray(filled.translate(_AS_MARKS))
         for cell, mark in exceptions:
             changed[cell] = ord(mark)
         return changed.decode()
+
+    def _marks(self, filled: bytes) -> str:
+        marked = filled.translate(_AS_MARKS).decode()
+        if len(self._known) < _KNOWN_PATTERNS:
+            self._known[filled] = marked
+        return marked
 
     def other(self, cells: Sequence[str]) -> str:
         """Of a record that is no row of the table: also a mark for each filled cell beside it."""

@@ -370,10 +370,12 @@ class CopyWriter:
         used: dict[tuple[str, int], int] = {}
         for (type_name, value, raw), cell in zip(cleaned.identifiers, cleaned.identifier_cells, strict=True):
             key = (type_name, cell)
-            number = used.get(key, 0)
-            position = self._identifiers[key][number]
+            places = self._identifiers[key]
+            position = places[0]
+            if len(places) > 1:
+                number = used.get(key, 0)
+                position, used[key] = places[number], number + 1
             cells[position], cells[position + 1] = value, raw
-            used[key] = number + 1
 
     def _join_cells(self, cells: list[str]) -> str:
         row = "\t".join(cells)
