@@ -1,7 +1,8 @@
 """Cells that lose to the value their person keeps → found in the plan, listed with their line.
 
 A row's ``kept`` holds them: ``{field: value}``. ``match`` finds those that do not fill or overwrite a profile's value;
-here are those of rows that are about one person. Applying the plan writes them as alternates of the profile.
+here are those of rows that are about one person. Applying the plan writes them as alternates of the profile; tags and
+consents are no values beside others, and are listed only.
 """
 
 from __future__ import annotations
@@ -10,57 +11,71 @@ from typing import Any
 
 from django.db import connection
 
-from imports.columns import OVERWRITE
+from imports.cell_counts import known_sql
+from imports.cells import NO_ALTERNATES
+from imports.columns import APPEND, OVERWRITE
+from imports.group_news import IS_FINAL_CONSENT
+from imports.match import NO_STAYS_NO
 from imports.models import Import
 from imports.plan_spec import AttributeColumn, PlanSpec
 from profiles.values.attributes import attribute_specs, label_of
 
-# The code of the plan's warning about them.
-ALTERNATE = "kept_as_alternates"
+# The codes of the plan's warnings about them.
+ALTERNATE, KEPT_OUT = "kept_as_alternates", "kept_out"
 LISTED = 100
 
 
-def collect_own_cells(cursor: Any, import_: Import, spec: PlanSpec) -> None:
-    """``import_own``: what each row of a group says itself, before its head takes the values of all."""
-    names = "".join(f", r.{name}" for name, _ in spec.fields)
-    cursor.execute("DROP TABLE IF EXISTS import_own")
-    cursor.execute(
-        f"""
-        CREATE TEMP TABLE import_own ON COMMIT DROP AS
-        SELECT r.line, g.head, r.attributes, r.tags{names}
-        FROM import_group g JOIN {import_.partition} r ON r.line = g.line
-        WHERE g.head IN (SELECT head FROM import_group GROUP BY 1 HAVING count(*) > 1)
-        """
-    )
-
-
 def keep_lost_cells(cursor: Any, import_: Import, spec: PlanSpec) -> None:
-    """``kept`` of every row of a group, after the heads were written anew: its cells that the profile will not have."""
-    params: dict[str, Any] = {}
+    """``kept`` of every row of a group, after the heads were written anew: its cells that the profile will not have.
+
+    And ``news``: what the row is the first to bring (``group_news``).
+    """
+    params: dict[str, Any] = {"no": NO_STAYS_NO}
     pieces = [_field_piece(name) for name, _ in spec.fields]
     pieces += [_attribute_piece(index, column, params) for index, column in enumerate(spec.attributes)]
-    if spec.tags == OVERWRITE:
-        pieces.append(
-            "(SELECT '\"tags\":' || jsonb_agg(w ORDER BY n)::text FROM unnest(o.tags) WITH ORDINALITY AS t (w, n)"
-            " WHERE lower(w) <> ALL (SELECT lower(f) FROM unnest(hr.tags) f))"
-        )
-    if not pieces:
-        return
+    if spec.tags:
+        pieces.append(_tags_piece(spec.tags))
+    if spec.has_consents:
+        pieces.append(_CONSENTS_PIECE)
+    lost = f"'{{' || nullif(concat_ws(',', {', '.join(pieces)}), '') || '}}'" if pieces else "NULL"
     cursor.execute(
         f"""
-        UPDATE {import_.partition} r SET kept = ('{{' || nullif(concat_ws(',', {", ".join(pieces)}), '') || '}}')::jsonb
-        FROM import_own o JOIN {import_.partition} hr ON hr.line = o.head
-            LEFT JOIN profiles_profile p ON p.id = hr.profile_id
+        UPDATE {import_.partition} r SET kept = ({lost})::jsonb, news = coalesce(n.keys, '{{}}')
+        FROM import_own o JOIN import_final f ON f.line = o.head
+            LEFT JOIN profiles_profile p ON p.id = f.profile_id LEFT JOIN import_news n ON n.line = o.line
         WHERE r.line = o.line AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file')
         """,
         params,
     )
 
 
+def _tags_piece(policy: str) -> str:
+    """With *overwrite* the tags of other rows, with *append* none, else those the person does not get."""
+    if policy == APPEND:
+        return "NULL"
+    lost = (
+        "lower(w.name) <> ALL (SELECT lower(t) FROM unnest(f.tags) t)"
+        if policy == OVERWRITE
+        else "lower(w.name) IN (SELECT lower(t) FROM jsonb_array_elements_text(f.kept -> 'tags') t)"
+    )
+    return (
+        "(SELECT '\"tags\":' || jsonb_agg(w.name ORDER BY w.n)::text"
+        f" FROM unnest(o.tags) WITH ORDINALITY AS w (name, n) WHERE {lost})"
+    )
+
+
+# Decisions of the row that another row of the person decides otherwise, or that the person's own “no” forbids.
+_CONSENTS_PIECE = f"""
+    (SELECT '"consents":' || jsonb_agg((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))::text
+    FROM jsonb_array_elements(o.consents) AS w (e) WHERE NOT {IS_FINAL_CONSENT} OR (w.e ->> 2 = 'granted' AND EXISTS (
+        SELECT FROM jsonb_array_elements(f.notices) AS m
+        WHERE m ->> 'message' = %(no)s AND m ->> 'column' = (w.e ->> 0) || '/' || (w.e ->> 1))))"""
+
+
 def _field_piece(name: str) -> str:
     final = (
-        f"CASE WHEN hr.diff ? '{name}' THEN hr.diff #>> '{{{name},1}}'"
-        f" WHEN hr.profile_id IS NULL THEN hr.{name}::text ELSE p.{name}::text END"
+        f"CASE WHEN f.diff ? '{name}' THEN f.diff #>> '{{{name},1}}'"
+        f" WHEN f.profile_id IS NULL THEN f.{name}::text ELSE p.{name}::text END"
     )
     return (
         f"CASE WHEN o.{name} IS NOT NULL AND o.{name}::text IS DISTINCT FROM ({final})"
@@ -73,8 +88,8 @@ def _attribute_piece(index: int, column: AttributeColumn, params: dict[str, Any]
     params[f"t{index}"] = f'"attributes.{column.name}":'
     own = f"(o.attributes -> %(n{index})s)"
     final = (
-        f"CASE WHEN hr.diff ? %(k{index})s THEN hr.diff -> %(k{index})s -> 1"
-        f" WHEN hr.profile_id IS NULL THEN hr.attributes -> %(n{index})s ELSE p.attributes -> %(n{index})s END"
+        f"CASE WHEN f.diff ? %(k{index})s THEN f.diff -> %(k{index})s -> 1"
+        f" WHEN f.profile_id IS NULL THEN f.attributes -> %(n{index})s ELSE p.attributes -> %(n{index})s END"
     )
     # Every entry of an appended list is in the final one.
     differs = (
@@ -86,28 +101,50 @@ def _attribute_piece(index: int, column: AttributeColumn, params: dict[str, Any]
 # --- What the plan says of them -----------------------------------------------------------------------
 
 
-def alternates_warning(import_: Import) -> dict[str, Any] | None:
-    """How many cells lose, by field; None for none."""
+def lost_warnings(import_: Import) -> list[dict[str, Any]]:
+    """How many cells lose, by field: those kept as alternates that are none yet, and those kept out."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT key, count(*), min(line) FROM (
-                SELECT line, jsonb_object_keys(kept) AS key FROM {import_.partition} WHERE kept IS NOT NULL
-            ) k GROUP BY 1 ORDER BY 2 DESC, 1
+            SELECT k.key, count(*), min(r.line) FROM {import_.partition} r, jsonb_each(r.kept) AS k
+            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_, "k.value")} GROUP BY 1 ORDER BY 2 DESC, 1
             """
         )
         by_field = cursor.fetchall()
-    if not by_field:
-        return None
+    specs = attribute_specs()
+    alternates = [row for row in by_field if row[0] not in NO_ALTERNATES]
+    kept_out = [row for row in by_field if row[0] in NO_ALTERNATES]
+    warnings = []
+    if alternates:
+        warnings.append(_alternates_warning(alternates, specs))
+    if kept_out:
+        warnings.append(_kept_out_warning(kept_out, specs))
+    return warnings
+
+
+def _alternates_warning(by_field: list[tuple[str, int, int]], specs: dict[str, Any]) -> dict[str, Any]:
     count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
     cells = "1 cell differs" if count == 1 else f"{count:,} cells differ"
-    specs = attribute_specs()
-    fields = ", ".join(f"{label_of(key, specs)} {cells:,}" for key, cells, _ in by_field[:8])
     message = (
-        f"{cells} from the value that the person keeps ({fields}), the first in line {line_no:,}. They are kept as"
-        " alternates on the person's card. Choose “Overwrite” for a column whose values should replace them."
+        f"{cells} from the value that the person keeps ({_fields(by_field, specs)}), the first in line {line_no:,}. They"
+        " are kept as alternates on the person's card. Choose “Overwrite” for a column whose values should replace"
+        " them."
     )
     return {"code": ALTERNATE, "column": None, "message": message, "count": count, "line": line_no}
+
+
+def _kept_out_warning(by_field: list[tuple[str, int, int]], specs: dict[str, Any]) -> dict[str, Any]:
+    count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    message = (
+        f"Tags or consents of {rows} were kept out ({_fields(by_field, specs)}), the first in line {line_no:,}: the person"
+        " keeps what they have. The plan as CSV lists them."
+    )
+    return {"code": KEPT_OUT, "column": None, "message": message, "count": count, "line": line_no}
+
+
+def _fields(by_field: list[tuple[str, int, int]], specs: dict[str, Any]) -> str:
+    return ", ".join(f"{label_of(key, specs)} {cells:,}" for key, cells, _ in by_field[:8])
 
 
 def alternates_count(import_: Import) -> int:
@@ -116,15 +153,15 @@ def alternates_count(import_: Import) -> int:
 
 
 def alternates(import_: Import, *, limit: int = LISTED) -> list[dict[str, Any]]:
-    """The first of these cells: line, same_person_as_line, field, value. The rows must be there; one query if any."""
-    if not alternates_count(import_):
+    """The first of the cells that lose: line, same_person_as_line, field, value. The rows must be there; one query if any."""
+    if not any(warning.get("code") in (ALTERNATE, KEPT_OUT) for warning in import_.warnings):
         return []
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT r.line, coalesce(r.head, r.line), k.key, k.value #>> '{{}}'
-            FROM {import_.partition} r, jsonb_each(r.kept) k
-            WHERE r.kept IS NOT NULL ORDER BY r.line, k.key LIMIT %s
+            FROM {import_.partition} r, jsonb_each(r.kept) AS k
+            WHERE r.kept IS NOT NULL AND NOT {known_sql(import_, "k.value")} ORDER BY r.line, k.key LIMIT %s
             """,
             [limit],
         )

@@ -316,7 +316,7 @@ class RowWriter:
             JOIN profiles_profile p ON p.id = coalesce(s.profile_id, c.profile_id, hr.profile_id)
             CROSS JOIN jsonb_each(r.kept) AS e (key, value)
             WHERE r.line BETWEEN %(first)s AND %(last)s AND r.kept IS NOT NULL
-              AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file') AND e.key <> 'tags'
+              AND r.outcome IN ('created', 'updated', 'unchanged', 'duplicate_in_file') AND e.key NOT IN ('tags', 'consents')
             ORDER BY r.line ON CONFLICT DO NOTHING
             """,
             {**bounds, "source": SOURCE_IDS["import"], "import": self.import_.pk},

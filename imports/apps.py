@@ -13,7 +13,7 @@ class ImportsConfig(AppConfig):
         # Web processes end jobs too (a queued one is canceled at once), so they know the handlers as well.
         from cdp import personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
-        from imports import list_filter, quality, roles_and_scopes, tasks  # noqa: F401
+        from imports import invariants, list_filter, quality, roles_and_scopes, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
         from imports.retention import expire_imports
         from profiles.demo import add_demo_step
@@ -24,6 +24,7 @@ class ImportsConfig(AppConfig):
         webhooks.register_topics({"import.finished": "An import ended"})
         personal_data_registry.providers.register("imports", PROVIDER)
         retention.expiry.register("imports", expire_imports)
+        invariants.register()
         add_demo_step("imports.demo.import_newsletter")
         import_figures.providers.register("imports", quality.PROVIDER)
         list_filters.register("import", list_filter.FILTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -14,6 +15,10 @@ from django.utils.text import get_valid_filename
 from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.spreadsheets import BOM, as_csv, safe_cell
+from imports.cell_counts import added_sql, fate_params, has_consents, lost_sql, read_fate, stored_columns
+from imports.cells import OUTCOMES as CELL_OUTCOMES
+from imports.cells import OUTSIDE, REASONS, CellColumn, RowFate, reason_of
+from imports.columns.cell_marks import BEYOND, EMPTY
 from imports.files import REJECTED_COLUMNS, Dialect, FileRefused, Row, RowProblem, RowReader, read_rows
 from imports.files.dialect import escape
 from imports.models import Import
@@ -34,6 +39,7 @@ PLAN_COLUMNS = (
     "problem",
     "warnings",
     "kept_as_alternates",
+    "cells",
 )
 
 
@@ -67,15 +73,17 @@ def template_csv() -> bytes:
 # --- Plan ---------------------------------------------------------------------------------------------
 
 
-def _pages(import_: Import, columns: str, outcomes: Iterable[str] = ()) -> Iterator[tuple[Any, ...]]:
+def _pages(
+    import_: Import, columns: str, outcomes: Iterable[str] = (), **params: Any
+) -> Iterator[tuple[Any, ...]]:
     """Rows in line order, a page per statement: no transaction stays open during a download."""
     where = " AND outcome = ANY(%(outcomes)s)" if outcomes else ""
     after = 0
     while True:
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT line, {columns} FROM {import_.partition} WHERE line > %(after)s{where} ORDER BY line LIMIT {PAGE}",
-                {"after": after, "outcomes": [str(outcome) for outcome in outcomes]},
+                f"SELECT line, {columns} FROM {import_.partition} r WHERE line > %(after)s{where} ORDER BY line LIMIT {PAGE}",
+                {**params, "after": after, "outcomes": [str(outcome) for outcome in outcomes]},
             )
             page = cursor.fetchall()
         yield from page
@@ -89,11 +97,18 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     _check_rows(import_)
     specs = attribute_specs()
     unmasked = can_view_pii(import_, actor)
+    columns = stored_columns(import_.cells)
+    consents = has_consents(columns)
+    ended_at = import_.cells.get("upto")
+    upto = sys.maxsize if ended_at is None else ended_at
 
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
-        for line_no, outcome, profile_id, head, diff, problems, notices, kept in _pages(
-            import_, "outcome, profile_id, head, diff::text, problems::text, notices::text, kept::text"
+        for line_no, outcome, profile_id, head, diff, problems, notices, kept, cells, added, lost in _pages(
+            import_,
+            "outcome, profile_id, head, diff::text, problems::text, notices::text, kept::text, cells,"
+            f" {added_sql(has_consents=consents)}, {lost_sql(import_, has_consents=consents)}",
+            **fate_params(),
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
@@ -104,6 +119,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 f"{label_of(name, specs)}: {_display_value(name, value if unmasked else mask(name, value, specs))}"
                 for name, value in (orjson.loads(kept) if kept else {}).items()
             )
+            fate = read_fate(outcome, added, lost, (head or line_no) <= upto, line_no <= upto)
             problem_text = "; ".join(map(_describe_problem, orjson.loads(problems) if problems else ()))
             yield (
                 line_no,
@@ -114,9 +130,26 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 problem_text,
                 _describe_notices(notices, unmasked=unmasked),
                 alternates,
+                _describe_cells(cells or "", fate, columns, import_.headers),
             )
 
     return _csv(rows())
+
+
+def _describe_cells(letters: str, fate: RowFate, columns: list[CellColumn], headers: list[str]) -> str:
+    """What becomes of each filled cell of a row, in the columns' order; ignored columns are not named."""
+    described = [
+        (column.number, f"{headers[column.number] or column.number + 1}: {_outcome(mark, column, fate)}")
+        for mark, column in zip(letters, columns, strict=False)
+        if mark not in (EMPTY, BEYOND)
+    ]
+    beyond = letters.count(BEYOND)
+    pieces = [text for _, text in sorted(described)]
+    return "; ".join([*pieces, f"{beyond} {CELL_OUTCOMES[OUTSIDE]}"] if beyond else pieces)
+
+
+def _outcome(mark: str, column: CellColumn, fate: RowFate) -> str:
+    return REASONS[reason_of(mark, column, fate)][0]
 
 
 def _display_value(name: str, value: Any) -> str:

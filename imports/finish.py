@@ -12,6 +12,8 @@ from cdp import audit, webhooks
 from cdp.job_steps import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
+from imports.cell_counts import count_cells
+from imports.cells import cell_account, cells_sentence
 from imports.models import Import
 from imports.report import REJECTED, count_rows, row_problems
 from profiles.pairs.suggestions import ON_CONFLICT
@@ -29,12 +31,13 @@ def finish_import(job: Job) -> None:
     import_.state = states.get(Job.State(job.state), Import.State.FAILED)
     upto = None if import_.state == Import.State.DONE else job.cursor.get("line", 0)
     import_.counts = count_rows(import_, upto=upto)
+    import_.cells = count_cells(import_, upto=upto)
     suggest_duplicates(import_, upto=upto)
     import_.problem = job.problem
     if import_.state == Import.State.FAILED and upto is not None:
         import_.problem = f"{job.problem} Everything up to line {upto:,} is done.".strip()
     import_.finished_at = timezone.now()
-    import_.save(update_fields=["state", "counts", "problem", "finished_at"])
+    import_.save(update_fields=["state", "counts", "cells", "problem", "finished_at"])
     Job.objects.filter(pk=job.pk).update(result=import_.counts)
     if import_.counts["created"] + import_.counts["updated"] > ANALYZE_FROM:
         _refresh_statistics()
@@ -106,7 +109,7 @@ DESCRIPTIONS = {
     "conflict": "left out: the row matches two people",
     "held": "left out: the person changed after the plan",
     "suppressed": "erased people, left out",
-    "skipped": "lines above the header, left out",
+    "skipped": "empty rows and lines above the header, skipped",
     "not_applied": "not imported",
 }
 
@@ -135,6 +138,7 @@ def _mail_summary(import_: Import, job: Job) -> None:
         "import": import_,
         "outcomes": [(counts[name], text) for name, text in DESCRIPTIONS.items() if counts.get(name)],
         "imported": counts["created"] + counts["updated"],
+        "cells": cells_sentence(account) if (account := cell_account(import_)) else "",
         "problems": row_problems(import_, limit=20),
         "rejected": sum(counts[name] for name in REJECTED),
         "url": report_url(import_),

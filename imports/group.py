@@ -16,8 +16,9 @@ from typing import Any
 from django.db import connection
 
 from cdp.job_steps import Chunk
-from imports.alternates import collect_own_cells, keep_lost_cells
+from imports.alternates import keep_lost_cells
 from imports.columns import APPEND, OVERWRITE
+from imports.group_news import collect_finals, collect_news, collect_own_cells
 from imports.group_rules import GroupedRow, LinkedRow, RowGrouping, RowIdentifier
 from imports.match import SEPARATOR, create_batch_table, insert_rows
 from imports.models import Import
@@ -152,7 +153,8 @@ def fold_next(import_: Import, spec: PlanSpec, *, after: int) -> int | None:
             cursor.execute(f"DROP TABLE {links}")
             return None
         cursor.execute(
-            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match"
+            "DROP TABLE IF EXISTS import_group, import_conflict, import_head, import_batch, import_match, import_root,"
+            " import_key, import_own, import_final, import_news"
         )
         cursor.execute(
             "CREATE TEMP TABLE import_group"
@@ -277,7 +279,7 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
     )
     cursor.execute(create_batch_table(spec))
     cursor.execute(*_fold_values(import_, spec))
-    cursor.execute(*_fold_matches(import_))
+    _fold_matches(cursor, import_)
     collect_own_cells(cursor, import_, spec)
     cursor.execute(f"DELETE FROM {partition} r USING import_head h WHERE r.line = h.line")
     statement = insert_rows(spec, import_id=import_.pk, partition=partition)
@@ -288,6 +290,8 @@ def _fold(cursor: Any, import_: Import, spec: PlanSpec) -> None:
         FROM import_group g WHERE g.line = r.line AND g.head <> g.line
         """
     )
+    collect_finals(cursor, import_)
+    collect_news(cursor, spec)
     keep_lost_cells(cursor, import_, spec)
 
 
@@ -298,9 +302,10 @@ def _fold_values(import_: Import, spec: PlanSpec) -> tuple[str, dict[str, Any]]:
     fields = [_pick(f"r.{name}", policy) for name, policy in spec.fields]
     names = "".join(f"{name}, " for name in policies)
     sql = f"""
-        INSERT INTO import_batch (line, {names}attributes, tags, consents, clears, notices)
+        INSERT INTO import_batch (line, {names}attributes, tags, consents, clears, notices, cells)
         SELECT g.head, {"".join(f"{field}, " for field in fields)}{_fold_attributes(import_, spec, params)}, {_fold_tags(import_, spec)},
-            {_fold_consents(import_)}, {_fold_clears(import_)}, {_fold_notices(import_)}
+            {_fold_consents(import_)}, {_fold_clears(import_)}, {_fold_notices(import_)},
+            max(r.cells) FILTER (WHERE r.line = g.head)
         FROM import_group g JOIN import_head h ON h.line = g.head JOIN {import_.partition} r ON r.line = g.line
         GROUP BY g.head
     """
@@ -371,23 +376,30 @@ def _fold_notices(import_: Import) -> str:
     )
 
 
-def _fold_matches(import_: Import) -> tuple[str]:
-    """``import_match`` for the heads: the profile of the group, and each identifier once."""
-    return (
+def _fold_matches(cursor: Any, import_: Import) -> None:
+    """``import_match`` for the heads: the profile of the group, and each identifier once.
+
+    ``import_key`` are these identifiers, with the first row that has each and its place there.
+    """
+    cursor.execute(
         f"""
-        CREATE TEMP TABLE import_match ON COMMIT DROP AS
+        CREATE TEMP TABLE import_root ON COMMIT DROP AS
         WITH roots AS (
             SELECT g.head AS line, max(g.root) AS target,
                 (array_agg(r.via_id ORDER BY r.line) FILTER (WHERE r.profile_id = g.root))[1] AS via
             FROM import_group g JOIN import_head h ON h.line = g.head JOIN {import_.partition} r ON r.line = g.line
             GROUP BY 1
-        ), with_members AS MATERIALIZED (
-            SELECT *, CASE WHEN target IS NOT NULL THEN target || ARRAY(
-                SELECT m.id FROM profiles_profile m WHERE m.canonical_id = target AND m.canonical_id <> m.id
-            ) END AS members FROM roots
-        ), keys AS (
+        )
+        SELECT *, CASE WHEN target IS NOT NULL THEN target || ARRAY(
+            SELECT m.id FROM profiles_profile m WHERE m.canonical_id = target AND m.canonical_id <> m.id
+        ) END AS members FROM roots
+        """
+    )
+    cursor.execute(
+        f"""
+        CREATE TEMP TABLE import_key ON COMMIT DROP AS
             SELECT DISTINCT ON (p.line, u.type_id, u.value) p.line, u.type_id, u.value, u.raw, u.clash, r.line AS at, u.n
-            FROM with_members p JOIN import_group g ON g.head = p.line JOIN {import_.partition} r ON r.line = g.line
+            FROM import_root p JOIN import_group g ON g.head = p.line JOIN {import_.partition} r ON r.line = g.line
             CROSS JOIN unnest(r.types, r.keys, r.raws, g.clashes)
                 WITH ORDINALITY AS u (type_id, value, raw, clash, n)
             WHERE u.value IS NOT NULL AND u.clash IS DISTINCT FROM coalesce(p.target, -2)
@@ -395,15 +407,20 @@ def _fold_matches(import_: Import) -> tuple[str]:
                 SELECT FROM profiles_identifier x
                 WHERE x.profile_id = ANY(p.members) AND x.type_id = u.type_id AND x.value = u.value))
             ORDER BY p.line, u.type_id, u.value, (u.clash IS NOT NULL), r.line, u.n
-        ), gathered AS (
+        """
+    )
+    cursor.execute(
+        """
+        CREATE TEMP TABLE import_match ON COMMIT DROP AS
+        WITH gathered AS (
             SELECT line, array_agg(type_id ORDER BY at, n) AS types, array_agg(value ORDER BY at, n) AS keys,
                 array_agg(raw ORDER BY at, n) AS raws, array_agg(clash ORDER BY at, n) AS clashes
-            FROM keys GROUP BY line
+            FROM import_key GROUP BY line
         )
         SELECT p.line, p.target, p.via, p.members, k.types, k.keys, k.keys IS NOT NULL AS has_news,
             false AS has_other_clash,
-            CASE WHEN array_remove(k.raws, NULL) <> '{{}}' THEN k.raws END AS raws,
-            CASE WHEN array_remove(k.clashes, NULL) <> '{{}}' THEN k.clashes END AS clashes, false AS is_clash, '' AS owners
-        FROM with_members p LEFT JOIN gathered k ON k.line = p.line
-        """,
+            CASE WHEN array_remove(k.raws, NULL) <> '{}' THEN k.raws END AS raws,
+            CASE WHEN array_remove(k.clashes, NULL) <> '{}' THEN k.clashes END AS clashes, false AS is_clash, '' AS owners
+        FROM import_root p LEFT JOIN gathered k ON k.line = p.line
+        """
     )

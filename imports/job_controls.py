@@ -73,7 +73,7 @@ def start_applying(import_: Import, *, actor: Actor) -> Job:
         params={"import": import_.pk},
         title=f"Import {import_.name}"[:200],
         permission=PERMISSION,
-        total=rows,
+        total=rows - import_.empty_rows,
     )
     import_.save()
     audit.record("import.apply", actor=actor, subject=f"import:{import_.pk}", detail={"rows": rows})

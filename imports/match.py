@@ -49,7 +49,7 @@ def batch_columns(spec: PlanSpec) -> list[tuple[str, str]]:
         columns += [(f"k{index}", "text"), (f"r{index}", "text")]
     columns += [(name, _TYPES.get(name, "text")) for name in Profile.FIELDS]
     columns += [("attributes", "jsonb"), ("tags", "text"), ("consents", "jsonb"), ("clears", "text")]
-    return [*columns, ("problems", "jsonb"), ("notices", "jsonb")]
+    return [*columns, ("problems", "jsonb"), ("notices", "jsonb"), ("cells", "text")]
 
 
 def create_batch_table(spec: PlanSpec) -> str:
@@ -272,7 +272,7 @@ def _kept_attribute_piece(column: AttributeColumn, bind: Binds) -> str:
 def _kept(spec: PlanSpec, bind: Binds) -> str:
     """``{field: value}`` of the cells that do not become the profile's value, as JSON text; NULL for none.
 
-    An overwriting cell never loses; entries of a list that is appended to do not either.
+    An overwriting cell never loses; tags and entries of a list that are appended do not either.
     """
     pieces = [_kept_piece(name, policy) for name, policy in spec.fields if policy != OVERWRITE]
     pieces += [
@@ -280,6 +280,8 @@ def _kept(spec: PlanSpec, bind: Binds) -> str:
         for column in spec.attributes
         if column.policy != OVERWRITE and not (column.policy == APPEND and column.is_list)
     ]
+    if spec.tags in (FILL, NEVER):
+        pieces.append(_kept_tags_piece(spec.tags))
     if not pieces:
         return "NULL"
     return f"'{{' || nullif(concat_ws(',', {', '.join(pieces)}), '') || '}}'"
@@ -288,6 +290,20 @@ def _kept(spec: PlanSpec, bind: Binds) -> str:
 _TAGS_OF_PROFILE = (
     "FROM profiles_profiletag l JOIN profiles_tag g ON g.id = l.tag_id WHERE l.profile_id = ANY(h.members)"
 )
+
+
+def _kept_tags_piece(policy: str) -> str:
+    """Tags that the profile does not get: it has some, or only new people get them."""
+    when = (
+        f"c.tags IS NOT NULL AND EXISTS (SELECT {_TAGS_OF_PROFILE})"
+        if policy == FILL
+        else "c.tags IS NOT NULL"
+    )
+    return (
+        f"CASE WHEN {when} THEN (SELECT '\"tags\":' || jsonb_agg(w.name ORDER BY w.n)::text"
+        " FROM unnest(c.tags) WITH ORDINALITY AS w (name, n)"
+        f" WHERE lower(w.name) <> ALL (ARRAY(SELECT lower(g.name) {_TAGS_OF_PROFILE}))) END"
+    )
 
 
 def _tags_piece(policy: str) -> str:
@@ -397,7 +413,7 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
     )
     sql = f"""
         INSERT INTO {partition} (import_id, line, outcome, profile_id, via_id, version, types, keys, raws, clashes,
-            {fields}, attributes, tags, consents, clears, diff, kept, problems, notices)
+            {fields}, attributes, tags, consents, clears, diff, kept, problems, notices, cells)
         SELECT {bind(import_id)}, c.line,
             CASE WHEN c.problems IS NOT NULL THEN 'failed' WHEN {is_clash} THEN 'conflict'
                 WHEN h.target IS NULL THEN 'created' WHEN d.diff = '{{}}' THEN 'unchanged' ELSE 'updated' END,
@@ -406,10 +422,11 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
             CASE WHEN s.is_kept OR h.has_other_clash THEN h.clashes END, {values}, c.attributes, c.tags, c.consents, c.clears,
             CASE WHEN d.diff <> '{{}}' AND NOT coalesce({is_clash}, false) THEN d.diff::jsonb END,
             CASE WHEN h.target IS NOT NULL AND NOT coalesce({is_clash}, false) THEN ({_kept(spec, bind)})::jsonb END,
-            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {_notices(spec, bind)}
+            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {_notices(spec, bind)},
+            c.cells
         FROM (
             SELECT line, {fields}, attributes, string_to_array(tags, {separator}) AS tags, consents,
-                string_to_array(clears, {separator}) AS clears, problems, notices
+                string_to_array(clears, {separator}) AS clears, problems, notices, cells
             FROM import_batch
         ) c
         LEFT JOIN import_match h ON h.line = c.line

@@ -62,6 +62,7 @@ class Import(models.Model):
     mapping = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
     counts = models.JSONField(default=dict, help_text="Rows by outcome: planned, then what happened.")
+    cells = models.JSONField(default=dict, help_text="Filled cells by column and outcome; see imports.cells.")
     warnings = models.JSONField(default=list)
     problem = models.TextField(blank=True, help_text="Why the whole file failed, as a sentence.")
     source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+")
@@ -127,6 +128,11 @@ class Import(models.Model):
         return Actor.system()
 
     @property
+    def empty_rows(self) -> int:
+        """Rows of nothing but delimiters and blanks: counted when the file was read, not staged."""
+        return sum(warning["count"] for warning in self.warnings if warning.get("code") == "empty_rows")
+
+    @property
     def partition(self) -> str:
         """The table of this import's staged rows; see ``partitions``."""
         return f"imports_row_{int(self.pk)}"
@@ -135,6 +141,7 @@ class Import(models.Model):
         """Remove counts, problem and warnings of an older plan, all but *same_file*. Does not save."""
         self.problem = ""
         self.counts = {}
+        self.cells = {}
         self.warnings = [warning for warning in self.warnings if warning.get("code") == "same_file"]
 
     def start_revision(self) -> None:
@@ -153,6 +160,7 @@ class Row(models.Model):
     ``types``/``keys``/``raws``/``clashes`` are parallel arrays: the identifiers of this row that its profile does
     not have yet. A clash is 0 when the profile may have no more of that type, else the id of the profile that
     has the value already (-1: another row of this file); such a value is stored for contact only.
+    ``cells`` and ``news`` say what becomes of each cell (``cells``, ``cell_counts``).
     """
 
     class Outcome(models.TextChoices):
@@ -198,6 +206,12 @@ class Row(models.Model):
     kept = models.JSONField(null=True, help_text="{field: value} of cells that lose: kept as alternates.")
     problems = models.JSONField(null=True, help_text="[{column, value, message}]")
     notices = models.JSONField(null=True, help_text="Warnings: [{column, value, message}]")
+    cells = models.TextField(null=True, help_text="A letter for each cell; see columns.cell_marks.")
+    news = ArrayField(
+        models.TextField(),
+        null=True,
+        help_text="Of rows about one person: the fields and identifiers this row is the first to bring.",
+    )
 
     class Meta:
         managed = False

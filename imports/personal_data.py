@@ -50,6 +50,8 @@ TABLES = (
             "head",
             "types",
             "clashes",
+            "cells",
+            "news",
         ),
         not_exported={
             "version": "Guards a plan against changes meanwhile.",
@@ -57,6 +59,8 @@ TABLES = (
             "head": "Points to another line about the same person, which is in the file too.",
             "types": "Numbers of the kinds of identifiers; the identifiers are in the file.",
             "clashes": "Numbers of other people's profiles.",
+            "cells": "Letters that say which cells were filled; the cells are in the file.",
+            "news": "Which fields the line was the first to bring; the values are in the file.",
         },
     ),
 )

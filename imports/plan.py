@@ -14,6 +14,7 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, Stale
 from cdp.job_steps import Chunk, actor_of
 from cdp.models import Job
+from imports.cell_counts import count_cells
 from imports.columns import Cleaner
 from imports.group import group_rows
 from imports.job_controls import import_of, locked, start_applying, start_planning
@@ -76,6 +77,7 @@ def _finish_plan(chunk: Chunk, import_: Import) -> None:
         _index_rows(import_)
         import_ = Import.objects.select_for_update(no_key=True).get(pk=import_.pk)
         import_.counts = count_rows(import_)
+        import_.cells = count_cells(import_)
         import_.warnings = in_order([*import_.warnings, *plan_warnings(import_)])
         import_.state = Import.State.PLANNED
         import_.planned_at = timezone.now()

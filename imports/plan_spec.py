@@ -13,13 +13,17 @@ from profiles.identity.types import TypeSpec, identifier_types
 
 @dataclass(frozen=True, slots=True)
 class IdentifierColumn:
-    """One identifier column. ``limit`` is how many values of the type a profile may have, None for any number."""
+    """One identifier column. ``limit`` is how many values of the type a profile may have, None for any number.
+
+    ``cell`` is the number of the cell it is from, -1 for a constant.
+    """
 
     type_id: int
     type_name: str
     is_unique: bool
     makes_recognized: bool
     limit: int | None
+    cell: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,9 @@ class PlanSpec:
 def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> PlanSpec:
     """What the SQL needs to know about an import with this mapping. One query."""
     types = identifier_types()
+    cells = {column.index: cell for cell, column in enumerate(mapping.cell_columns)}
     mapped = [
-        types[column.target.identifier]
+        (types[column.target.identifier], cells.get(column.index, -1))
         for column in mapping.used
         if column.target.identifier
         for _ in range(MAX_VALUES if column.separator else 1)  # each value of such a cell is one identifier
@@ -83,7 +88,8 @@ def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> Plan
     ]
     return PlanSpec(
         identifiers=tuple(
-            _identifier_column(spec) for spec in sorted(mapped, key=lambda spec: (spec.row.priority, spec.id))
+            _identifier_column(spec, cell)
+            for spec, cell in sorted(mapped, key=lambda column: (column[0].row.priority, column[0].id))
         ),
         fields=tuple(fields.items()),
         attributes=tuple(attributes),
@@ -93,7 +99,7 @@ def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> Plan
     )
 
 
-def _identifier_column(spec: TypeSpec) -> IdentifierColumn:
+def _identifier_column(spec: TypeSpec, cell: int) -> IdentifierColumn:
     row = spec.row
     return IdentifierColumn(
         spec.id,
@@ -101,4 +107,5 @@ def _identifier_column(spec: TypeSpec) -> IdentifierColumn:
         row.is_unique,
         spec.makes_recognized,
         row.max_per_profile if row.is_unique else None,
+        cell,
     )

@@ -27,7 +27,7 @@ def recent(days: int) -> QuerySet[Import]:
     """Imports of people that were applied in these days, the newest first, without their wide columns."""
     start = timezone.now() - datetime.timedelta(days=days)
     imports = Import.objects.filter(kind=Import.Kind.PROFILES, applied_at__gte=start)
-    return imports.order_by("-pk").defer("sample", "mapping", "headers")
+    return imports.order_by("-pk").defer("sample", "mapping", "headers", "cells")
 
 
 def figures(imports: Sequence[Import]) -> list[ImportFigures]:

@@ -6,27 +6,33 @@ from typing import Any
 
 from django.db import connection
 
-from imports.alternates import ALTERNATE, alternates_warning
+from imports.alternates import ALTERNATE, KEPT_OUT, lost_warnings
+from imports.cells import cell_account, differing_warning
 from imports.mappings import advice_for
 from imports.models import Import, Row
 from imports.shared_identifiers import SHARED
 from imports.stage import READ_AS_EMPTY
 from profiles.models import IdentifierType
 
-# Counted where there are any: lines that are no rows of the table.
+# Counted where there are any: lines above the header and empty rows.
 OUTCOMES = tuple(value for value in Row.Outcome.values if value != Row.Outcome.SKIPPED)
 # Rows people have to look at; they are what rejected.csv contains.
 REJECTED = (Row.Outcome.FAILED, Row.Outcome.CONFLICT, Row.Outcome.HELD)
 
 
 def count_rows(import_: Import, *, upto: int | None = None) -> dict[str, int]:
-    """Rows by outcome; their sum is ``rows``. With ``upto``, planned rows behind that line are *not_applied*."""
+    """Rows by outcome; their sum is ``rows``. With ``upto``, planned rows behind that line are *not_applied*.
+
+    Lines above the header and empty rows are *skipped*.
+    """
     outcome = "outcome"
     if upto is not None:
         outcome = f"CASE WHEN line > {int(upto)} AND outcome IN ('created', 'updated') THEN 'not_applied' ELSE outcome END"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {outcome}, count(*) FROM {import_.partition} GROUP BY 1")
         by_outcome = dict(cursor.fetchall())
+    if empty_rows := import_.empty_rows:
+        by_outcome["skipped"] = by_outcome.get("skipped", 0) + empty_rows
     counts = {"rows": sum(by_outcome.values()), **{name: by_outcome.get(name, 0) for name in OUTCOMES}}
     for name in ("skipped", "not_applied"):
         if name in by_outcome:
@@ -66,11 +72,13 @@ def plan_warnings(import_: Import) -> list[dict[str, Any]]:
             _above_header(import_),
             _without_identifier(import_),
             _clashes(import_),
-            alternates_warning(import_),
         )
         if warning
     ]
-    return warnings + _doubts(import_) + _notices(import_)
+    account = cell_account(import_)
+    if account and (differing := differing_warning(account)):
+        warnings.insert(0, differing)
+    return warnings + lost_warnings(import_) + _doubts(import_) + _notices(import_)
 
 
 def _above_header(import_: Import) -> dict[str, Any] | None:
@@ -97,7 +105,7 @@ def _doubts(import_: Import) -> list[dict[str, Any]]:
 
 def in_order(warnings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """About the file and whole rows first, then about identifiers, then about single cells."""
-    later = {SHARED: 1, ALTERNATE: 2, READ_AS_EMPTY: 2, "value": 2}
+    later = {SHARED: 1, ALTERNATE: 2, KEPT_OUT: 2, READ_AS_EMPTY: 2, "value": 2}
     return sorted(warnings, key=lambda warning: later.get(warning["code"], 0))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from imports.columns.cell_marks import SHARED as SHARED_MARK
 from imports.match import (
     NO_STAYS_NO,
     SEPARATOR,
@@ -162,6 +163,34 @@ def _mark_rows(cursor: Any, import_: Import, spec: PlanSpec) -> None:
     )
 
 
+def _is_held(type_id: int, index: int) -> str:
+    return (
+        "EXISTS (SELECT FROM import_shared h WHERE h.is_held"
+        f" AND h.type_id = {type_id} AND h.value = r.keys[{index + 1}])"
+    )
+
+
+def _marks_of_held(spec: PlanSpec) -> str:
+    """The marks of a row's cells, with another one for cells whose identifiers all are held."""
+    marked = "r.cells"
+    by_cell: dict[int, list[int]] = {}
+    for index, column in enumerate(spec.identifiers):
+        if column.cell >= 0:
+            by_cell.setdefault(column.cell, []).append(index)
+    for cell, indexes in by_cell.items():
+        values = [f"r.keys[{index + 1}]" for index in indexes]
+        held = [
+            f"{value} IS NULL OR {_is_held(spec.identifiers[index].type_id, index)}"
+            for index, value in zip(indexes, values, strict=True)
+        ]
+        is_held = " AND ".join(f"({condition})" for condition in held)
+        marked = (
+            f"CASE WHEN coalesce({', '.join(values)}) IS NOT NULL AND {is_held}"
+            f" THEN overlay({marked} PLACING '{SHARED_MARK}' FROM {cell + 1} FOR 1) ELSE {marked} END"
+        )
+    return marked
+
+
 def _match_again(cursor: Any, import_: Import, spec: PlanSpec) -> bool:
     """Rows with a held value, without it: the steps of ``match`` once more. Whether there are any."""
     cursor.execute("CREATE INDEX ON import_shared (value, type_id) WHERE is_held")
@@ -169,10 +198,7 @@ def _match_again(cursor: Any, import_: Import, spec: PlanSpec) -> bool:
     columns: list[str] = []
     values: list[str] = []
     for index, column in enumerate(spec.identifiers):
-        is_held = (
-            "EXISTS (SELECT FROM import_shared h WHERE h.is_held"
-            f" AND h.type_id = {column.type_id} AND h.value = r.keys[{index + 1}])"
-        )
+        is_held = _is_held(column.type_id, index)
         for name, array in ((f"k{index}", "keys"), (f"r{index}", "raws")):
             columns.append(name)
             values.append(f"CASE WHEN NOT {is_held} THEN r.{array}[{index + 1}] END")
@@ -183,6 +209,8 @@ def _match_again(cursor: Any, import_: Import, spec: PlanSpec) -> bool:
         columns.append(name)
         if name in lists:
             values.append(f"array_to_string(r.{name}, %(separator)s)")
+        elif name == "cells":
+            values.append(_marks_of_held(spec))
         elif name == "notices":  # said again where it still holds
             values.append(
                 "(SELECT jsonb_agg(n.e ORDER BY n.n) FROM jsonb_array_elements(r.notices) WITH ORDINALITY AS n (e, n)"

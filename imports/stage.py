@@ -15,7 +15,10 @@ from django.db import connection
 
 from cdp.job_steps import Chunk, JobFailed
 from cdp.shutdown import is_stopping
+from imports.cell_counts import CellReader, MarkWriter, cells_of_line
+from imports.cells import cell_columns
 from imports.columns import CellProblem, Cleaned, Cleaner
+from imports.columns.cell_marks import BEYOND
 from imports.files import (
     Checkpoint,
     Dialect,
@@ -67,7 +70,7 @@ def stage_rows(chunk: Chunk, import_: Import, cleaner: Cleaner, spec: PlanSpec) 
                 rows=chunk_size(BATCH_ROWS, chunk),
             )
             for batch in batches:
-                _commit_batch(chunk, import_, spec, batch, is_first=checkpoint is None)
+                _commit_batch(chunk, import_, spec, cleaner, batch, is_first=checkpoint is None)
                 checkpoint = batch.checkpoint
                 if checkpoint is None or time.monotonic() >= until or is_stopping():
                     return
@@ -84,23 +87,48 @@ def _check_digest(import_: Import) -> None:
         raise JobFailed("The stored file is not the one that was uploaded. Upload it again.")
 
 
-def _commit_batch(chunk: Chunk, import_: Import, spec: PlanSpec, batch: Batch, *, is_first: bool) -> None:
-    above = _lines_above(import_) if is_first else 0
-    rows = chunk.cursor.get("rows", 0) + batch.rows + above
+def _commit_batch(
+    chunk: Chunk, import_: Import, spec: PlanSpec, cleaner: Cleaner, batch: Batch, *, is_first: bool
+) -> None:
+    done = batch.rows + (_lines_above(import_) if is_first else 0)
+    if batch.checkpoint is None:
+        done += batch.empty_rows
+    rows = chunk.cursor.get("rows", 0) + done
     cursor: dict[str, Any] = {"phase": "links", "part": 0, "rows": rows}
     total = rows
     if batch.checkpoint is not None:
         cursor = {"phase": "read", "at": batch.checkpoint.as_json(), "rows": rows}
         total = max(rows, round(rows * import_.size / max(batch.bytes_read, 1)))
-    with chunk.commit(cursor=cursor, done=batch.rows + above, total=total):
+    with chunk.commit(cursor=cursor, done=done, total=total):
         if is_first:
             create_partition(import_)
-            _insert_lines_above(import_)
+            _start_counting(import_, cleaner, spec, above=_insert_lines_above(import_))
         insert_batch(import_, spec, batch.data)
+        _record_cells(import_, batch)
         if batch.emptied:
             _record_emptied(import_, batch.emptied)
         if batch.checkpoint is None and batch.empty_rows:
             _record_empty_rows(import_, batch.empty_rows)
+
+
+def _start_counting(import_: Import, cleaner: Cleaner, spec: PlanSpec, *, above: int) -> None:
+    """Counts of cells begin anew with a plan: those of the header and above it."""
+    has_header = import_.dialect.get("has_header", True)
+    header = sum(bool(name.strip()) for name in import_.headers) if has_header else 0
+    import_.cells = {
+        "marked": cell_columns(cleaner.mapping, spec),
+        "read": [0] * len(import_.headers),
+        "read_outside": {"header": header, "above_header": above, "beyond": 0},
+    }
+    Import.objects.filter(pk=import_.pk).update(cells=import_.cells)
+
+
+def _record_cells(import_: Import, batch: Batch) -> None:
+    """Add what the batch has; in its transaction, so that a killed one counts nothing."""
+    row = Import.objects.select_for_update(no_key=True).only("cells").get(pk=import_.pk)
+    row.cells["read"] = [a + b for a, b in zip(row.cells["read"], batch.cells, strict=True)]
+    row.cells["read_outside"]["beyond"] += batch.cells_beyond
+    row.save(update_fields=["cells"])
 
 
 def _record_emptied(import_: Import, emptied: dict[tuple[str, str], tuple[int, int]]) -> None:
@@ -148,13 +176,18 @@ def _lines_above(import_: Import) -> int:
         return sum(1 for _ in lines_above(file, Dialect.from_json(import_.dialect)))
 
 
-def _insert_lines_above(import_: Import) -> None:
-    """Lines above the header are no rows; each is counted and has its reason."""
-    statement = f"COPY {import_.partition} (import_id, line, outcome, problems) FROM STDIN"
+def _insert_lines_above(import_: Import) -> int:
+    """Lines above the header are no rows; each is counted and has its reason. How many cells they have."""
+    dialect = Dialect.from_json(import_.dialect)
+    total = 0
+    statement = f"COPY {import_.partition} (import_id, line, outcome, problems, cells) FROM STDIN"
     with import_.open_file() as file, connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for line_no, text in lines_above(file, Dialect.from_json(import_.dialect)):
+        for line_no, text in lines_above(file, dialect):
             problem = _problems_json([CellProblem("", shorten(text), ABOVE_HEADER)])
-            copy.write_row((import_.pk, line_no, Row.Outcome.SKIPPED.value, problem))
+            cells = cells_of_line(text, dialect.delimiter, dialect.quotechar)
+            total += cells
+            copy.write_row((import_.pk, line_no, Row.Outcome.SKIPPED.value, problem, BEYOND * cells))
+    return total
 
 
 def insert_batch(import_: Import, spec: PlanSpec, data: bytes) -> None:
@@ -191,7 +224,8 @@ class Batch:
     """``data`` is COPY text; ``checkpoint`` is where the next batch starts, None at the end of the file.
 
     ``emptied``: for each column and word that was read as an empty cell, how often and the first line.
-    ``empty_rows`` are those skipped so far, from the beginning of the file.
+    ``empty_rows`` are those skipped so far, from the beginning of the file. ``cells``: how many filled cells each
+    column has in this batch; ``cells_beyond`` are in no column.
     """
 
     data: bytes
@@ -200,6 +234,8 @@ class Batch:
     checkpoint: Checkpoint | None
     emptied: dict[tuple[str, str], tuple[int, int]]
     empty_rows: int
+    cells: list[int]
+    cells_beyond: int
 
 
 def read_batches(
@@ -241,25 +277,40 @@ def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: 
     rows: list[str] = []
     size = 0
     emptied: dict[tuple[str, str], tuple[int, int]] = {}
+    counter = CellReader(reader.columns, reader.bytes_read)
+    mark = MarkWriter([column.index or 0 for column in cleaner.mapping.cell_columns], reader.columns)
     clean, encode, encode_problem = cleaner.clean, writer.encode, writer.encode_problem
+    add_cells, mark_row = counter.add, mark.row
     for item in reader:
         if isinstance(item, RowProblem):
-            row = encode_problem(item)
+            cells = reader.cells_of(item)
+            counter.add_other(cells)
+            row = encode_problem(item, mark.other(cells))
         else:
+            if add_cells(item.cells):
+                counter.count(reader.bytes_read)
             cleaned = clean(item)
-            row = encode(cleaned)
+            row = encode(cleaned, mark_row(item.cells, cleaned.cell_marks))
             for cell in cleaned.emptied:
                 count, line_no = emptied.get(cell, (0, cleaned.line_no))
                 emptied[cell] = (count + 1, line_no)
         rows.append(row)
         size += len(row)
         if len(rows) >= limit or size >= BATCH_BYTES:
+            checkpoint = reader.checkpoint()
             break
     else:
-        return Batch("".join(rows).encode(), len(rows), reader.bytes_read, None, emptied, reader.blank_lines)
-    checkpoint = reader.checkpoint()
+        checkpoint = None
+    counter.count(reader.bytes_read)
     return Batch(
-        "".join(rows).encode(), len(rows), reader.bytes_read, checkpoint, emptied, reader.blank_lines
+        "".join(rows).encode(),
+        len(rows),
+        reader.bytes_read,
+        checkpoint,
+        emptied,
+        reader.blank_lines,
+        counter.columns,
+        counter.beyond,
     )
 
 
@@ -273,14 +324,17 @@ class CopyWriter:
         names = [name for name, _ in batch_columns(spec)]
         self._width = len(names)
         self._positions = {name: position for position, name in enumerate(names)}
-        self._identifiers: dict[str, list[int]] = {}
+        self._identifiers: dict[tuple[str, int], list[int]] = {}
         for index, column in enumerate(spec.identifiers):
-            self._identifiers.setdefault(column.type_name, []).append(self._positions[f"k{index}"])
+            key = (column.type_name, column.cell)
+            self._identifiers.setdefault(key, []).append(self._positions[f"k{index}"])
 
-    def encode(self, cleaned: Cleaned) -> str:
+    def encode(self, cleaned: Cleaned, marks: str) -> str:
+        """``marks``: one letter for each cell, see ``columns.cell_marks``."""
         cells = [""] * self._width
         cells[0] = str(cleaned.line_no)
         positions = self._positions
+        cells[-1] = marks
         if cleaned.problems:
             cells[positions["problems"]] = _problems_json(cleaned.problems)
             return self._join_cells(cells)
@@ -303,22 +357,25 @@ class CopyWriter:
             cells[positions["notices"]] = _problems_json(cleaned.warnings)
         return self._join_cells(cells)
 
-    def encode_problem(self, problem: RowProblem) -> str:
+    def encode_problem(self, problem: RowProblem, marks: str) -> str:
         """A record that could not be read as a row."""
         cells = [""] * self._width
-        cells[0] = str(problem.line_no)
+        cells[0], cells[-1] = str(problem.line_no), marks
         cell_problem = CellProblem(problem.column or "", problem.value, problem.message)
         cells[self._positions["problems"]] = _problems_json([cell_problem])
         return self._join_cells(cells)
 
     def _set_identifiers(self, cleaned: Cleaned, cells: list[str]) -> None:
-        """The n-th value of a type goes into its n-th column."""
-        used: dict[str, int] = {}
-        for type_name, value, raw in cleaned.identifiers:
-            number = used.get(type_name, 0)
-            position = self._identifiers[type_name][number]
+        """The n-th value of a cell goes into the n-th place of its column."""
+        used: dict[tuple[str, int], int] = {}
+        for (type_name, value, raw), cell in zip(cleaned.identifiers, cleaned.identifier_cells, strict=True):
+            key = (type_name, cell)
+            places = self._identifiers[key]
+            position = places[0]
+            if len(places) > 1:
+                number = used.get(key, 0)
+                position, used[key] = places[number], number + 1
             cells[position], cells[position + 1] = value, raw
-            used[type_name] = number + 1
 
     def _join_cells(self, cells: list[str]) -> str:
         row = "\t".join(cells)

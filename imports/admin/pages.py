@@ -17,6 +17,7 @@ from cdp.errors import NotFound, Refused
 from cdp.ids import row_id
 from cdp.templatetags.cdp import split_bar
 from imports import quality
+from imports.admin.cell_rows import cell_table
 from imports.admin.column_form import posted_number
 from imports.admin.report_rows import (
     file_settings,
@@ -31,6 +32,7 @@ from imports.admin.report_rows import (
 )
 from imports.alternates import alternates_count
 from imports.apply import apply_import
+from imports.cells import ALTERNATE, IGNORED, KEPT_OUT, LEFT_OUT, ROW_REJECTED, STORED
 from imports.downloads import can_view_pii
 from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.models import Import
@@ -124,20 +126,30 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
     unmasked = can_view_pii(import_, Actor.of_request(request))
     counts = import_.counts
     with_rows = bool(counts) and has_rows(import_)
+    can_change = import_.can_change and may_import
+    problems = rejection_reasons(import_, can_view_pii=unmasked) if with_rows else []
+    things = things_to_know(import_)
     context = {
         "title": import_.name,
         "import": import_,
         "step": _step(import_),
         "is_running": import_.state in _RUNNING,
         "may_import": may_import,
-        "can_change": import_.can_change and may_import,
+        "can_change": can_change,
+        "cells": cell_table(
+            import_,
+            _cell_links(
+                request, import_, has_problems=bool(problems), has_things=bool(things), with_rows=with_rows
+            ),
+            can_change=can_change,
+        ),
         "outcomes": outcome_counts(counts),
         "bar": split_bar(*split_parts(counts)),
         "to_write": counts.get("created", 0) + counts.get("updated", 0),
         "to_keep": alternates_count(import_),
         "rejected_count": sum(counts.get(outcome, 0) for outcome in REJECTED),
-        "problems": rejection_reasons(import_, can_view_pii=unmasked) if with_rows else [],
-        "things": things_to_know(import_),
+        "problems": problems,
+        "things": things,
         "shared": shared_rows(import_, can_view_pii=unmasked) if with_rows else [],
         "changes": sampled_changes(import_, can_view_pii=unmasked) if with_rows else [],
         "new_people": sampled_new_people(import_) if with_rows and unmasked else [],
@@ -148,6 +160,22 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "here": url("change", import_),
     }
     return render(request, "show.html", context)
+
+
+def _cell_links(
+    request: HttpRequest, import_: Import, *, has_problems: bool, has_things: bool, with_rows: bool
+) -> dict[str, str]:
+    """Outcome of cells → where such cells are listed."""
+    links = {IGNORED: "#mapping"} if import_.mapping else {}
+    if has_problems:
+        links[ROW_REJECTED] = "#rejected-title"
+    if has_things:
+        links[LEFT_OUT] = "#things-title"
+    if with_rows:
+        links |= dict.fromkeys((ALTERNATE, KEPT_OUT), url("plan_csv", import_))
+    if import_.state == Import.State.DONE and request.user.has_perm("profiles.view_profile"):
+        links[STORED] = f"{reverse('admin:profiles_profile_changelist')}?import={import_.pk}"
+    return links
 
 
 def _has_quality(request: HttpRequest, import_: Import) -> bool:

@@ -39,7 +39,7 @@ OUTCOMES = {
     "conflict": ("matches two people, left out", "match two people, left out", "warn"),
     "held": ("changed since the plan, left out", "changed since the plan, left out", "warn"),
     "suppressed": ("erased person, left out", "erased people, left out", "warn"),
-    "skipped": ("line above the header, left out", "lines above the header, left out", "same"),
+    "skipped": ("row skipped: empty or above the header", "rows skipped: empty or above the header", "same"),
     "not_applied": ("not imported", "not imported", "warn"),
 }
 ALWAYS_LISTED = ("created", "updated", "unchanged", "failed")

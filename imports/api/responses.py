@@ -10,6 +10,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.times import iso
 from imports.alternates import LISTED, alternates
+from imports.cells import REASONS, CellAccount, account_json, cell_account, sums_json
 from imports.downloads import can_view_pii
 from imports.files import Dialect
 from imports.mappings import load_context, read_mapping
@@ -78,6 +79,69 @@ class ProblemDoc(serializers.Serializer[Any]):
     outcome = serializers.CharField(help_text="failed, conflict or held")
 
 
+class CellSumsDoc(serializers.Serializer[Any]):
+    """Filled cells by outcome; the outcomes add up to `total`."""
+
+    total = serializers.IntegerField(
+        help_text="Cells of the file that are not empty, counted while it was read."
+    )
+    stored = serializers.IntegerField(help_text="The person has the value from this file.")
+    same = serializers.IntegerField(help_text="The person has it already, as their value or as an alternate.")
+    kept_out = serializers.IntegerField(help_text="Tags and consents where the person keeps what they have.")
+    alternate = serializers.IntegerField(
+        help_text="Another value won; this one is kept on the person's card."
+    )
+    left_out = serializers.IntegerField(
+        help_text="Cannot be read, a word for empty, a stand-in, a shared identifier."
+    )
+    row_rejected = serializers.IntegerField(help_text="Cells of rows that were rejected or left out.")
+    ignored = serializers.IntegerField(help_text="Cells of columns that are not imported.")
+    outside_table = serializers.IntegerField(
+        help_text="The header, lines above it, and cells beside the table."
+    )
+
+
+class ColumnCellsDoc(CellSumsDoc):
+    column = serializers.CharField(help_text="The header; several columns may have the same.")
+
+
+class CellTotalsDoc(CellSumsDoc):
+    columns = ColumnCellsDoc(many=True, required=False, help_text="In the file's order; not in lists.")
+
+
+class CellReasonDoc(serializers.Serializer[Any]):
+    outcome = serializers.CharField()
+    reason = serializers.ChoiceField(tuple(REASONS))
+    message = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class CellsDoc(CellSumsDoc):
+    columns = ColumnCellsDoc(many=True, help_text="In the file's order.")
+    reasons = CellReasonDoc(many=True)
+
+
+class CountsDoc(serializers.Serializer[Any]):
+    """Rows by outcome, which add up to `rows`; `cells` are no rows."""
+
+    rows = serializers.IntegerField()
+    created = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    conflict = serializers.IntegerField()
+    duplicate_in_file = serializers.IntegerField()
+    suppressed = serializers.IntegerField()
+    held = serializers.IntegerField()
+    skipped = serializers.IntegerField(
+        required=False, help_text="Empty rows and lines above the header, if any."
+    )
+    not_applied = serializers.IntegerField(
+        required=False, help_text="Behind the line where the import ended."
+    )
+    cells = CellTotalsDoc(required=False, help_text="Once there is a plan.")
+
+
 class ImportSummary(serializers.Serializer[Any]):
     """In `planned`, `counts` are what will happen; in `done`, what happened. The outcomes add up to `rows`."""
 
@@ -90,7 +154,7 @@ class ImportSummary(serializers.Serializer[Any]):
     options = serializers.DictField()
     revision = serializers.IntegerField(help_text="Grows with every change of the mapping.")
     progress = ProgressDoc()
-    counts = serializers.DictField(child=serializers.IntegerField())
+    counts = CountsDoc()
     warnings = serializers.ListField(child=serializers.DictField())
     problem = serializers.CharField(help_text="Why the import as a whole failed, as a sentence.")
     job_id = serializers.IntegerField(allow_null=True)
@@ -122,6 +186,10 @@ class AlternateDoc(serializers.Serializer[Any]):
 
 
 class ImportDoc(ImportSummary):
+    cells = CellsDoc(
+        allow_null=True,
+        help_text="Every filled cell of the file by what becomes of it, per column and with reasons; null without a plan.",
+    )
     problems = ProblemDoc(many=True, help_text=f"The first {MAX_PROBLEMS}; rejected.csv has all rows.")
     shared_identifiers = SharedIdentifierDoc(
         many=True, help_text="Identifiers that unlike rows share, most repeated first."
@@ -172,7 +240,7 @@ def summary(import_: Import, *, unmasked: bool = False) -> dict[str, Any]:
             "rate": job.rate if job else None,
             "eta_seconds": job.eta_seconds if job else None,
         },
-        "counts": {**NO_COUNTS, **import_.counts},
+        "counts": {**NO_COUNTS, **import_.counts, **_cell_totals(cell_account(import_))},
         "warnings": import_.warnings,
         "problem": import_.problem,
         "job_id": import_.job_id,
@@ -182,6 +250,10 @@ def summary(import_: Import, *, unmasked: bool = False) -> dict[str, Any]:
         "applied_at": iso(import_.applied_at),
         "finished_at": iso(import_.finished_at),
     }
+
+
+def _cell_totals(account: CellAccount | None) -> dict[str, Any]:
+    return {"cells": sums_json(account.total)} if account else {}
 
 
 def _mapping(import_: Import) -> dict[str, Any]:
@@ -204,7 +276,11 @@ def detail(import_: Import, actor: Actor) -> dict[str, Any]:
         }
         if not unmasked:
             lists = {name: [_masked(row) for row in rows] for name, rows in lists.items()}
-    return {**summary(import_, unmasked=unmasked), "mapping": _mapping(import_), **lists}
+    data = {**summary(import_, unmasked=unmasked), "mapping": _mapping(import_), "cells": None, **lists}
+    if account := cell_account(import_):
+        data["cells"] = cells = account_json(account)
+        data["counts"]["cells"]["columns"] = cells["columns"]
+    return data
 
 
 def _masked(row: dict[str, Any]) -> dict[str, Any]:

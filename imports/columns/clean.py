@@ -4,6 +4,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from imports.columns.cell_marks import (
+    CLEARS,
+    EMPTY,
+    EMPTY_WORD,
+    NOTHING,
+    REPEATED,
+    STAND_IN,
+    UNREADABLE,
+)
 from imports.columns.clean_consents import ConsentCleaner, consent_columns
 from imports.columns.cleaned import CellProblem, Cleaned
 from imports.columns.dates import NoYear, date_reader, month_day_reader
@@ -45,13 +54,15 @@ from profiles.identity.text import hidden_removed, visible
 
 # Also with a space around them: cheaper than to strip every cell.
 _EMPTY_CELLS = frozenset(cell for word in EMPTY_WORDS for cell in (word, f" {word}", f"{word} ", f" {word} "))
+_BIRTHDAY = f"attributes.{BIRTHDAY}"
 _NOTHING = "Nothing to import: every mapped cell of the row is empty."
 LEFT_OUT = " Only this cell was left out."
 MAX_RAW = 320
 MAX_VALUES = 4  # of an identifier column whose cells hold several
 
 
-Step = Callable[[str, Cleaned], None]
+# What a step returns is the cell's mark where the cell gave no value.
+Step = Callable[[str, Cleaned], str | None]
 
 
 class Cleaner:
@@ -68,11 +79,18 @@ class Cleaner:
         self._marker = context.clear_marker
         self._read_date = date_reader(context.date_order)
         self._country = _constant_country(mapping)
+        self.mapping = mapping
+        self._cells = {column.index: cell for cell, column in enumerate(mapping.cell_columns)}
         self._steps: list[tuple[int, str, Step, str, frozenset[str], bool]] = []
         self._constants: list[tuple[str, str, Step]] = []
         self._consents = [
             ConsentCleaner(
-                name, parts, context.clear_marker, self._read_date, EMPTY_WORDS if context.empty_words else ()
+                name,
+                parts,
+                context.clear_marker,
+                self._read_date,
+                EMPTY_WORDS if context.empty_words else (),
+                self._cells,
             )
             for name, parts in consent_columns(mapping).items()
         ]
@@ -91,6 +109,9 @@ class Cleaner:
             self._steps.sort(
                 key=lambda step: step[3] != "country"
             )  # before the phone numbers it is needed for
+        if any(step[3] == _BIRTHDAY for step in self._steps):
+            # A birthday in a column of its own comes before a date without a year.
+            self._steps.sort(key=lambda step: step[3] == "birth_date")
         self._check_constants()
 
     def _can_leave_out(self, column: ColumnMapping) -> bool:
@@ -110,16 +131,22 @@ class Cleaner:
                 continue
             if raw in empty_words:
                 out.emptied = [*out.emptied, (name, raw.strip())]
+                out.mark(self._cells[index], EMPTY_WORD)
                 continue
             if marker and marker in raw and raw.strip() == marker:
                 _clear(out, name, raw, field)
+                out.mark(self._cells[index], CLEARS)
                 continue
             try:
-                step(raw, out)
+                mark = step(raw, out)
             except BadValue as error:
+                # Of several values in the cell one may have been taken.
+                mark = None if self._cells[index] in out.identifier_cells else UNREADABLE
                 if raw.strip():
                     problems = left_out if can_leave_out else out.problems
                     problems.append(CellProblem(name, shorten(raw), error.message))
+            if mark:
+                out.mark(self._cells[index], mark if raw.strip() else EMPTY)
         before = len(out.warnings)
         for consent in self._consents:
             consent.clean(cells, out)
@@ -186,10 +213,12 @@ class Cleaner:
         target = column.target
         spec = self._context.identifier_by_name[target.identifier]
         blocked = self._is_blocked[spec.name]
-        step = _identifier_step(target.field, spec, cleaner, blocked, column.key)
+        cell = self._cells.get(column.index, -1)
+        step = _identifier_step(target.field, spec, cleaner, blocked, column.key, cell)
         if not column.separator:
             return step
-        return _several_step(step, _identifier_step("", spec, cleaner, blocked, column.key), column.separator)
+        further = _identifier_step("", spec, cleaner, blocked, column.key, cell)
+        return _several_step(step, further, column.separator)
 
     def _phone_step(self, column: ColumnMapping) -> Step:
         """The step of a phone column: where a number without a country code is at home is said once for the file."""
@@ -201,12 +230,12 @@ class Cleaner:
         home = self._country or otherwise or self._context.region
         steps: dict[str, Step] = {}
 
-        def step(raw: str, out: Cleaned) -> None:
+        def step(raw: str, out: Cleaned) -> str | None:
             region = out.values.get("country", home)
             found = steps.get(region)
             if found is None:
                 found = steps[region] = self._telephone(column, _phone_of(region))
-            found(raw, out)
+            return found(raw, out)
 
         return step
 
@@ -241,18 +270,22 @@ def _clear(out: Cleaned, name: str, raw: str, field: str) -> None:
 def _value_step(field: str, cleaner: Callable[[str], Any]) -> Step:
     """False and 0 are values; an empty text or list is none."""
 
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         value = cleaner(raw)
         if value or value is False or value == 0:
             out.values[field] = value
+            return None
+        return NOTHING
 
     return step
 
 
 def _text_step(field: str, cleaner: Callable[[str], str]) -> Step:
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         if value := cleaner(raw):
             out.values[field] = value
+            return None
+        return NOTHING
 
     return step
 
@@ -260,11 +293,12 @@ def _text_step(field: str, cleaner: Callable[[str], str]) -> Step:
 def _name_step(field: str, cleaner: Callable[[str], str], column: str) -> Step:
     """Characters nobody sees are removed from names, with a warning."""
 
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         if value := cleaner(raw):
             out.values[field] = value
         if not raw.isprintable():
             _warn_of_hidden(raw, value, column, out)
+        return None if value else NOTHING
 
     return step
 
@@ -285,36 +319,42 @@ def _tags(raw: str, separator: str) -> tuple[str, ...]:
 
 
 def _tags_step(separator: str) -> Step:
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         names = _tags(raw, separator)
+        if not names:
+            return NOTHING
         if out.tags:  # a second column of tags
             present = {tag.casefold() for tag in out.tags}
             names = tuple(name for name in names if name.casefold() not in present)
         out.tags.extend(names)
+        return None if names else REPEATED
 
     return step
 
 
-def _full_name_step(raw: str, out: Cleaned) -> None:
-    first, last = split_name(raw)
-    for field, name in (("first_name", first), ("last_name", last)):
-        if name:
-            out.values[field] = text(name, DEFAULT_LIMITS[field])
+def _full_name_step(raw: str, out: Cleaned) -> str | None:
+    names = zip(("first_name", "last_name"), split_name(raw), strict=True)
+    values = {field: text(name, DEFAULT_LIMITS[field]) for field, name in names if name}
+    out.values |= values
+    return None if values else NOTHING
 
 
 def _birth_date_step(read: Callable[[str], str], *, has_birthday: bool) -> Step:
     """A birthday without a year goes to the attribute for that, where there is one."""
 
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         try:
             value = read(raw)
         except NoYear as found:
             if not has_birthday:
                 raise
-            out.values[f"attributes.{BIRTHDAY}"] = found.month_day
-            return
-        if value:
-            out.values["birth_date"] = birth_date(value)
+            if out.values.setdefault(_BIRTHDAY, found.month_day) != found.month_day:
+                raise BadValue("Another column of this row has another birthday.") from None
+            return None
+        if not value:
+            return NOTHING
+        out.values["birth_date"] = birth_date(value)
+        return None
 
     return step
 
@@ -331,12 +371,12 @@ def _unguarded(cleaner: Callable[[str], str]) -> Callable[[str], str]:
 def _several_step(first: Step, further: Step, separator: str) -> Step:
     """The first value of a cell is the column's; the others identify as well."""
 
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         values = [value for value in split_cell(raw, separator) if value.strip()]
         if len(values) > MAX_VALUES:
             raise BadValue(f"A cell holds at most {MAX_VALUES} values; this one has {len(values):,}.")
-        for number, value in enumerate(values):
-            (further if number else first)(value.strip(), out)
+        marks = [(further if number else first)(value.strip(), out) for number, value in enumerate(values)]
+        return None if None in marks else min(marks, default=NOTHING, key=str)
 
     return step
 
@@ -347,36 +387,40 @@ def _identifier_step(
     cleaner: Callable[[str], str],
     blocked: Callable[[str], bool],
     column: str,
+    cell: int,
 ) -> Step:
     """Sets the identifier, and for `email` and `phone` the attribute of the same name."""
     name = spec.name
 
-    def absent(raw: str, out: Cleaned) -> None:
+    def absent(raw: str, out: Cleaned) -> str:
         value = shorten(raw.strip())
+        if not value:
+            return EMPTY
         out.warnings.append(CellProblem(column, value, ignored_sentence(value)))
+        return STAND_IN
 
-    def step(raw: str, out: Cleaned) -> None:
+    def step(raw: str, out: Cleaned) -> str | None:
         try:
             value = cleaner(raw)
         except BadValue:
             if not blocked(raw):
                 raise
-            absent(raw, out)
-            return
+            return absent(raw, out)
         if not value:
-            return
+            return NOTHING
         # Raw too: "000 000 000" with a default country is no run of zeros any more.
         if blocked(value) or (raw != value and blocked(raw)):
-            absent(raw, out)
-            return
+            return absent(raw, out)
         if not raw.isprintable():
             _warn_of_hidden(raw, value, column, out)
         if field:
             out.values[field] = value
         for identifier in out.identifiers:
             if identifier[1] == value and identifier[0] == name:
-                return
+                return None if field else REPEATED
         out.identifiers.append((name, value, "" if raw == value else raw[:MAX_RAW]))
+        out.identifier_cells.append(cell)
+        return None
 
     return step
 

@@ -1,7 +1,9 @@
 """The cells of a row about one consent → a decision with its time and proof, or why there is none."""
 
 from collections.abc import Callable, Collection
+from collections.abc import Mapping as AnyMapping
 
+from imports.columns.cell_marks import EMPTY, EMPTY_WORD, NO_DECISION, UNREADABLE
 from imports.columns.cleaned import CellProblem, Cleaned
 from imports.columns.consent_words import GRANTED, NEITHER, WITHDRAWN, consent_reader
 from imports.columns.mapping import ColumnMapping, Mapping, MappingError
@@ -43,15 +45,30 @@ class ConsentCleaner:
         marker: str,
         read_date: Callable[[str], str],
         empty_words: Collection[str],
+        cells: AnyMapping[int | None, int],
     ) -> None:
         self._channel, self._purpose = name.split(".", 1)
         self._marker, self._read_date, self._empty_words = marker, read_date, empty_words
         self._parts = parts
+        self._cells = [
+            (column.index, cells[column.index]) for column in parts.values() if column.index is not None
+        ]
+        self._cell_of = cells
         state = parts.get("state")
         self._read_state = consent_reader(state.meaning, dict(state.values)) if state else None
         self._is_negative = bool(state and state.meaning)
 
     def clean(self, cells: list[str], out: Cleaned) -> None:
+        decisions = len(out.consents)
+        self._decide(cells, out)
+        for index, cell in self._cells:
+            raw = cells[index]
+            if raw and raw.isspace():
+                out.mark(cell, EMPTY)
+            elif raw and len(out.consents) == decisions:
+                out.mark(cell, NO_DECISION)
+
+    def _decide(self, cells: list[str], out: Cleaned) -> None:
         proof = self._text("proof", cells, out)
         at, at_is_bad = self._date("at", cells, out)
         left_at, left_is_bad = self._date("withdrawn_at", cells, out)
@@ -73,8 +90,13 @@ class ConsentCleaner:
         raw = ((column.const or "") if column.index is None else cells[column.index]).strip()
         if raw in self._empty_words:
             out.emptied = [*out.emptied, (column.key, raw)]
+            self._mark(column, EMPTY_WORD, out)
             return ""
         return raw
+
+    def _mark(self, column: ColumnMapping, mark: str, out: Cleaned) -> None:
+        if column.index is not None:
+            out.mark(self._cell_of[column.index], mark)
 
     def _state(self, cells: list[str], out: Cleaned) -> str:
         raw = self._raw("state", cells, out)
@@ -91,6 +113,7 @@ class ConsentCleaner:
             self._leave_out("state", raw, error.message, out)
             return ""
         if state == NEITHER and not self._is_negative:
+            self._mark(self._parts["state"], NO_DECISION, out)
             self._leave_out("state", raw, f"“{shorten(raw)}”{_IS_NEITHER}", out)
         return state
 
@@ -126,4 +149,5 @@ class ConsentCleaner:
             return ""
 
     def _leave_out(self, part: str, raw: str, message: str, out: Cleaned) -> None:
+        self._mark(self._parts[part], UNREADABLE, out)
         out.warnings.append(CellProblem(self._parts[part].key, shorten(raw), message))

@@ -79,6 +79,11 @@ class Mapping:
         return tuple(column for column in self.columns if column.target.kind != "ignore")
 
     @property
+    def cell_columns(self) -> tuple[ColumnMapping, ...]:
+        """The used columns that have cells. A cell's number is its column's place here."""
+        return tuple(column for column in self.used if column.index is not None)
+
+    @property
     def policies(self) -> dict[str, str]:
         policies: dict[str, str] = {}
         for column in self.columns:

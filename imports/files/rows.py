@@ -396,6 +396,14 @@ class RowReader:
         text = "".join(self._block.lines[item.line_no - first : self._last_line_no - first + 1])
         return text.removesuffix("\n").removesuffix("\r")
 
+    def cells_of(self, item: Row | RowProblem) -> list[str]:
+        """All cells of the item yielded last, as far as they can be told apart."""
+        if item.cells is not None:
+            return item.cells
+        dialect, quote = self.dialect, self.dialect.quotechar
+        raw = split_raw(self.text_of(item), dialect.delimiter, quote, dialect.skip_space)
+        return [cell.strip().strip(quote) for cell in raw] if quote else raw
+
     def raw_cells(self, item: Row | RowProblem) -> list[str]:
         """The cells of the item yielded last as they are in the file, quotes and all; not the reasons in front."""
         dialect = self.dialect

@@ -894,3 +894,80 @@ def test_before_it_is_mapped_there_is_little_to_see(watcher: Client, client: Cli
 def test_addresses_of_no_import(client: Client) -> None:
     for path in ("change/", "columns/", "plan.csv", "rejected.csv"):
         assert client.get(f"{URL}999999/{path}").status_code == 404, path
+
+
+# --- Cells --------------------------------------------------------------------------------------------
+
+
+def cell_rows(content: str) -> dict[str, dict[str, int]]:
+    """The table of cells: ``{column: {head: count}}``, empty ones left out."""
+    table = re.search(r'<table class="folded cells">.*?</table>', content, re.DOTALL)
+    assert table
+    rows = {}
+    for row in re.findall(r"<tr><th scope=\"row\">.*?</tr>", table[0], re.DOTALL):
+        name = re.search(r'<th scope="row">(.*?)</th>', row, re.DOTALL)
+        assert name
+        numbers = re.findall(r'data-label="([^"]+)">(.*?)</td>', row, re.DOTALL)
+        rows[unescape(name[1])] = {
+            head: int(re.sub(r"<span.*?</span>|<[^>]+>|\D", "", value)) for head, value in numbers
+        }
+    return rows
+
+
+def test_each_cell_of_the_file_is_counted_once_on_plan_and_report(client: Client) -> None:
+    import_ = planned(client)
+    content = client.get(at(import_)).content.decode()
+    rows = cell_rows(content)
+    assert rows == {
+        "E-mail": {"Cells": 4, "Stored": 2, "Same": 1, "Row rejected": 1},
+        "First name": {"Cells": 4, "Stored": 2, "Same": 1, "Row rejected": 1},
+        "Plan": {"Cells": 2, "Ignored": 2},
+        "Birth date": {"Cells": 2, "Stored": 1, "Row rejected": 1},
+        "Header and beside the table": {"Cells": 4, "No column": 4},
+        "Cells in the file": {
+            "Cells": 16,
+            "Stored": 5,
+            "Same": 2,
+            "Row rejected": 3,
+            "Ignored": 2,
+            "No column": 4,
+        },
+    }
+    for counts in rows.values():
+        assert sum(counts.values()) == 2 * counts["Cells"]
+    assert "16 filled cells in the file , each counted once" in page(client, import_)
+    assert f'href="{URL}{import_.pk}/columns/#column-3">2<' in content
+    assert 'href="#rejected-title">3<' in content
+    assert "The numbers of cells do not add up" not in content
+    apply(client, import_)
+    content = client.get(at(import_)).content.decode()
+    assert cell_rows(content) == rows
+    assert f'href="/admin/profiles/profile/?import={import_.pk}">5<' in content
+    import_.refresh_from_db()
+    import_.cells["columns"][0] = {"stored": 1}
+    import_.save()
+    assert alert_of(client.get(at(import_))).startswith("The numbers of cells do not add up in: E-mail.")
+
+
+def test_the_page_costs_the_same_for_one_row_and_for_many_columns(client: Client) -> None:
+    header = "E-mail,First name," + ",".join(f"Extra {number}" for number in range(50))
+    row = ",Ann," + ",".join(map(str, range(50)))
+    counted = []
+    for count in (1, 100):
+        text = f"{header}\n" + "".join(f"p{number}-{count}@example.com{row}\n" for number in range(count))
+        import_ = planned(client, text, "email", "first_name", *["ignore"] * 50)
+        client.get(at(import_))
+        with CaptureQueriesContext(connection) as queries:
+            assert cell_rows(client.get(at(import_)).content.decode())["Extra 7"]["Ignored"] == count
+        counted.append(len(queries))
+    assert counted[0] == counted[1]
+
+
+def test_who_may_only_look_sees_the_cells_without_a_way_to_change_them(
+    client: Client, watcher: Client
+) -> None:
+    import_ = planned(client)
+    content = watcher.get(at(import_)).content.decode()
+    assert cell_rows(content)["Plan"] == {"Cells": 2, "Ignored": 2}
+    assert 'href="#mapping">2<' in content
+    assert "#column-3" not in content

@@ -10,6 +10,7 @@ from cdp.actors import Actor
 from cdp.jobs import run_to_end
 from cdp.models import User
 from imports.apply import apply_import
+from imports.cells import cell_account
 from imports.models import Import, Row
 from imports.plan import plan_import
 from imports.upload import upload_import
@@ -45,7 +46,7 @@ def plan(import_: Import, *, user: User | None = None) -> Import:
     actor = Actor.of_user(user) if user else Actor.system()
     run_to_end(plan_import(import_id=import_.pk, actor=actor))
     import_.refresh_from_db()
-    return import_
+    return conserved(import_)
 
 
 def applied(text: str | bytes, *, user: User | None = None, **kwargs: Any) -> Import:
@@ -58,7 +59,37 @@ def apply(import_: Import, *, user: User | None = None) -> Import:
     assert import_.state == "planned", (import_.state, import_.problem)
     run_to_end(apply_import(import_id=import_.pk, actor=actor))
     import_.refresh_from_db()
+    return conserved(import_)
+
+
+def conserved(import_: Import) -> Import:
+    """The import, whose cells are all accounted for if it has a plan."""
+    account = cell_account(import_)
+    if account is None:
+        assert import_.state not in ("planned", "done"), import_.state
+        return import_
+    differing = [(part.name, part.read, part.reasons) for part in account.differing]
+    assert not differing, (import_.state, differing)
     return import_
+
+
+def cells(import_: Import) -> dict[str, dict[str, int]]:
+    """``{column: {outcome: count}}``, of outcomes with cells; the key "" is what is in no column."""
+    account = cell_account(import_)
+    assert account is not None
+    parts = [*account.columns, account.outside]
+    return {
+        part.name: {name: count for name, count in part.outcomes.items() if count}
+        for part in parts
+        if part.read or part.accounted
+    }
+
+
+def reasons(import_: Import) -> dict[str, int]:
+    """All cells by reason."""
+    account = cell_account(import_)
+    assert account is not None
+    return account.total.reasons
 
 
 def outcomes(import_: Import) -> dict[int, str]:

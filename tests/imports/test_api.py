@@ -57,7 +57,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
     assert answer.data["file"]["name"] == "people.csv"
     assert (answer.data["file"]["encoding"], answer.data["file"]["delimiter"]) == ("utf-8", ",")
     assert answer.data["mapping"]["email"] == {"to": "email", "policy": "fill_if_empty"}
-    assert answer.data["counts"]["rows"] == 0
+    assert (answer.data["counts"]["rows"], answer.data["cells"]) == (0, None)
     assert refusal(api.post(f"{path}apply/")) == (
         409,
         "This import is planning; only a planned one can be applied.",
@@ -65,7 +65,8 @@ def test_the_way_of_an_import(api: Caller) -> None:
     work(answer)
     planned = api.get(path).data
     assert planned["state"] == "planned"
-    assert planned["counts"] == {
+    counts = {name: count for name, count in planned["counts"].items() if name != "cells"}
+    assert counts == {
         "rows": 3,
         "created": 1,
         "updated": 0,
@@ -76,6 +77,25 @@ def test_the_way_of_an_import(api: Caller) -> None:
         "suppressed": 0,
         "held": 0,
     }
+    sums = {name: count for name, count in planned["cells"].items() if name not in ("columns", "reasons")}
+    assert sums == {
+        "total": 11,
+        "stored": 2,
+        "same": 1,
+        "kept_out": 0,
+        "alternate": 0,
+        "left_out": 0,
+        "row_rejected": 3,
+        "ignored": 1,
+        "outside_table": 4,
+    }
+    assert planned["counts"]["cells"] == {**sums, "columns": planned["cells"]["columns"]}
+    for part in planned["cells"]["columns"]:
+        assert part["total"] == sum(part[name] for name in sums if name != "total"), part
+    assert {"outcome": "outside_table", "reason": "header", "message": "In the header.", "count": 4} in (
+        planned["cells"]["reasons"]
+    )
+    assert sum(part["count"] for part in planned["cells"]["reasons"]) == 11
     assert planned["problems"] == [
         {
             "line": 3,
@@ -96,6 +116,7 @@ def test_the_way_of_an_import(api: Caller) -> None:
         "problem",
         "warnings",
         "kept_as_alternates",
+        "cells",
     ]
     assert [row[:2] for row in plan[1:]] == [["2", "created"], ["3", "failed"], ["4", "duplicate_in_file"]]
     assert plan[3][3] == "2"
@@ -120,7 +141,8 @@ def test_the_way_of_an_import(api: Caller) -> None:
             "31/02/1990",
         ],
     ]
-    assert [row["id"] for row in api.get("imports/").data["results"]] == [done["id"]]
+    (listed,) = api.get("imports/").data["results"]
+    assert (listed["id"], listed["counts"]["cells"]) == (done["id"], sums)
     assert api.get("imports/?state=failed").data["results"] == []
     assert refusal(api.post(f"{path}apply/")) == (
         409,

@@ -150,9 +150,11 @@ def test_outcomes_add_up_to_the_lines_of_the_file() -> None:
             continue
         stream = io.BytesIO(file.data)
         above = sum(1 for _ in lines_above(stream, sniffed.dialect))
-        rows = sum(1 for _ in read_rows(stream, sniffed.dialect))
-        assert import_.counts["rows"] == above + rows
-        assert sum(count for name, count in import_.counts.items() if name != "rows") == above + rows
-        assert import_.counts.get("skipped", 0) == above
+        reader = read_rows(stream, sniffed.dialect)
+        rows = sum(1 for _ in reader)
+        skipped = above + reader.blank_lines
+        assert import_.counts["rows"] == skipped + rows
+        assert sum(count for name, count in import_.counts.items() if name != "rows") == skipped + rows
+        assert import_.counts.get("skipped", 0) == skipped
         planned_by_kind[bool(above)] += 1
     assert planned_by_kind == {True: 6, False: 6}
