@@ -76,6 +76,29 @@ def _add_rest(envelope: dict[str, Any], rest: dict[str, Any]) -> None:
         envelope["rest"] = rest
 
 
+def with_misplaced_parts(
+    envelope: dict[str, Any] | None, raw: dict[str, Any], kind: str, properties: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Also what stands where an object belongs and is none, and what a consent's properties say beside the consent."""
+    rest = {
+        name: raw[name]
+        for name in ("properties", "traits", "context")
+        if name in FIELDS[kind] and raw.get(name) not in NOTHING and not isinstance(raw[name], dict)
+    }
+    if kind == "consent" and isinstance(inner := raw.get("properties"), dict):
+        beside = {
+            name: value
+            for name, value in inner.items()
+            if value not in NOTHING and properties.get(name) != value
+        }
+        if beside:
+            rest["properties"] = beside
+    if not rest:
+        return envelope
+    kept = envelope or {}
+    return {**kept, "rest": {**kept.get("rest", {}), **rest}}
+
+
 def _is_retry(metadata: Any) -> bool:
     """analytics-next counts how often it has sent an item; it fills ids in anew each time."""
     count = metadata.get("retryCount") if isinstance(metadata, dict) else None
