@@ -133,7 +133,7 @@ def _read(
         "previous_id": previous_id,
         "group_id": group_id,
     }
-    envelope = envelope_of(raw, kind, name, text, message_id, ids, timestamp, sent, moment)
+    envelope = envelope_of(raw, kind, text, message_id, ids, timestamp, sent, moment)
     if problems or kind == "consent":
         envelope = with_misplaced_parts(envelope, raw, kind, properties)
     return Item(
