@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.models import Profile
 from profiles.identity.field_names import SPELLINGS
+from profiles.models import Profile
 from profiles.tracking.parse.trait_names import fields_of, split_name
 
 

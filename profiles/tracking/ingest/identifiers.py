@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from profiles.identity.field_names import type_name_of
 from profiles.identity.normalize import BadValue
-from profiles.identity.types import Blocked, TypeSpec
+from profiles.identity.types import Blocked, TypeSpec, find_type
 from profiles.models import IdentifierType
 from profiles.tracking.parse.item_text import MAX_TEXT, name_text, pointer_part, problem_text
 from profiles.tracking.parse.item_types import BLOCKED_VALUE, INVALID, Item, ItemProblem, RefusedItem
@@ -181,9 +180,8 @@ class _IdentifierReader:
     def external_ids(self) -> None:
         for position, (name, value, is_verified) in enumerate(self.item.external_ids):
             pointer = f"/context/externalIds/{position}"
-            if name not in self.types:
-                name = type_name_of(name)
-            if name not in self.types:
+            spec = find_type(self.types, name)
+            if spec is None:
                 known = ", ".join(self.types)
                 self.problem(
                     "unknown_type",
@@ -193,7 +191,7 @@ class _IdentifierReader:
                 )
                 continue
             # A public key proves nothing about whose value it is.
-            self.add(name, value, pointer, is_verified=is_verified and not self.sender.is_web)
+            self.add(spec.name, value, pointer, is_verified=is_verified and not self.sender.is_web)
 
     def contacts(self, fields: dict[str, Any]) -> None:
         """E-mail and phone among the traits: an identify's e-mail identifies, the rest is to write to."""
