@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cdp.errors import Invalid
 from profiles.identity.lookup import find_profile
-from profiles.models import AttributeDefinition, Event, Identifier
+from profiles.models import AttributeDefinition, Event, Identifier, IdentifierType
 from profiles.tracking.sources.user_hash import sign_user
 from profiles.tracking.sources.write_keys import Sender
 from profiles.values.attributes import define_attribute
@@ -26,8 +27,8 @@ def server(db: None) -> Sender:
 
 
 @pytest.fixture
-def web(db: None) -> Sender:
-    return make_sender("web")
+def api(with_scopes: Callable[..., Caller]) -> Caller:
+    return with_scopes("all")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,8 +97,6 @@ def test_a_page_has_to_sign_it_as_it_has_to_sign_a_user_id() -> None:
 
 
 def test_of_a_source_with_another_main_identifier_it_is_the_customers_id_still(server: Sender) -> None:
-    from profiles.models import IdentifierType
-
     card = IdentifierType.objects.create(name="card", normalizer="opaque", strength="hard", is_main=True)
     sender = make_sender("server", main_type_id=card.pk)
     identify(sender, userId="C-1", traits={"customId": "42"})
@@ -169,7 +168,7 @@ def test_an_attribute_there_was_before_goes_on_being_filled(server: Sender) -> N
     assert (person.phone, person.attributes) == ("+4790000000", {"mobile": "+4791000000"})
 
 
-def test_other_spellings_of_a_value_are_alternates(server: Sender, web: Sender, api: Caller) -> None:
+def test_other_spellings_of_a_value_are_alternates(server: Sender, api: Caller) -> None:
     traits = {
         "phone": "+4790000000",
         "mobile": "+4791000000",

@@ -77,7 +77,7 @@ def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
         raise RequestRefused(413, "too_many_items", message)
     context, size = _context_of(about)
     first = items[0] if items and isinstance(items[0], dict) else {}
-    key = about.get("writeKey") or first.get("writeKey") or ""
+    key = _key_in(about) or _key_in(first) or ""
     return RequestBatch(
         items,
         write_key=key if isinstance(key, str) else "",
@@ -124,11 +124,15 @@ def _whole(raw: Any, batch: RequestBatch, sent_at: Any) -> Any:
 
 def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     if "batch" not in parsed:
-        return [parsed], {"writeKey": parsed.get("writeKey")}
+        return [parsed], {"writeKey": _key_in(parsed)}
     items = parsed["batch"]
     if not isinstance(items, list):
         raise RequestRefused(400, "invalid_batch", "“batch” is not a list of items.")
     return items, parsed
+
+
+def _key_in(part: dict[str, Any]) -> Any:
+    return part.get("writeKey") or part.get("writekey")
 
 
 def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
@@ -147,6 +151,7 @@ def _prepared(raw: Any, index: int, batch: RequestBatch, changes: list[ItemProbl
     """The item sanitized and without its write key, or a RefusedItem. What sanitizing takes out is added to ``changes``."""
     if isinstance(raw, dict):
         raw.pop("writeKey", None)
+        raw.pop("writekey", None)
         if batch.is_small and batch.has_fit_texts and sanitize.is_fit(raw):
             return raw
     # Measured before it is walked through: a million keys are not.
@@ -172,6 +177,7 @@ def _sanitized(raw: Any, index: int, batch: RequestBatch, changes: list[ItemProb
             raw = batch.exact.get(index, raw)
         if isinstance(raw, dict):
             raw.pop("writeKey", None)
+            raw.pop("writekey", None)
             _keep_digits_of_ids(raw)
         found = sanitize.changes(raw)
     changes += found

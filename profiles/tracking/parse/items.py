@@ -24,6 +24,7 @@ from profiles.tracking.parse.item_text import (
 )
 from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
 from profiles.tracking.parse.message_ids import message_text_of, message_uuid
+from profiles.tracking.parse.secrets import remove_secrets
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
@@ -65,11 +66,12 @@ def read_item(
         return RefusedItem(index, "not_an_object", "This item is not a JSON object.", raw)
     name = ""
     item_kind = kind
+    secrets = remove_secrets(raw)
     try:
         item_kind = _kind(raw, kind)
         text, message_id = _message_id(raw.get("messageId"))
         name = _name(raw, item_kind)
-        return _read(raw, index, item_kind, name, text, message_id, received_at, sent_at, context)
+        return _read(raw, index, item_kind, name, text, message_id, received_at, sent_at, context, secrets)
     except _ItemRefused as refusal:
         problem = {
             "pointer": refusal.pointer,
@@ -85,7 +87,7 @@ def read_item(
             kind=item_kind or problem_text(raw.get("type"), 20),
             name=name or problem_text(raw.get("event"), MAX_TEXT),
             message_text=message_text_of(raw.get("messageId")),
-            problems=(problem,) if refusal.pointer else (),
+            problems=(*secrets, *((problem,) if refusal.pointer else ())),
         )
 
 
@@ -99,8 +101,9 @@ def _read(
     received_at: datetime.datetime,
     sent_at: Any,
     context: dict[str, Any] | None,
+    problems: list[ItemProblem],
 ) -> Item:
-    problems: list[ItemProblem] = []
+    """``problems`` are what was found before; more are added."""
     merged_context = _context(raw.get("context"), context, problems)
     user_id = _id(raw.get("userId"), "userId")
     if user_id is None and not raw.keys() <= FIELDS[kind]:

@@ -13,8 +13,8 @@ LABELS = {
 # Values that lost to others. One of these ends as TOO_MANY where the person has many already.
 TOO_MANY_ALTERNATES = "too_many_alternates"
 _ALTERNATES = frozenset({"kept_value", "late_value", "verified_value", "other_value"})
-# What cannot be stored at all; the problem has the value.
-_LEFT_OUT = frozenset({"number_too_large", "name_taken", "not_storable"})
+# What cannot be stored, whose value the problem has, and what must not be.
+_LEFT_OUT = frozenset({"number_too_large", "name_taken", "not_storable", "secret_removed"})
 # Stored, though not as the sender may have meant it.
 _STORED = frozenset(
     {
