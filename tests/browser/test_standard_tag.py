@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page
 
 from tests.browser.sites import KEY, WAITING, Platform, Recorder, Site, SitePages, delivered, running
@@ -203,3 +205,20 @@ def test_an_included_snippet_is_used_and_nothing_is_sent_twice(
     delivered(page)
     assert page.evaluate(WAITING) == 0
     assert [item["event"] for item in platform.named("track")] == ["One", "Two"]
+
+
+def test_the_calls_of_the_migrating_guide(opened: Callable[..., Page], platform: Recorder) -> None:
+    """Those in its boxes for pages, run as they stand there."""
+    boxes = re.findall(r"```js\n(.*?)```", (settings.BASE_DIR / "docs" / "migrating.md").read_text(), re.S)
+    assert len(boxes) >= 3
+    page = opened("")
+    settled(page)
+    for box in boxes:
+        page.evaluate(box)
+    delivered(page)
+    calls = [call for box in boxes for call in re.findall(r"cdp\.(\w+)\(", box)]
+    assert [item["type"] for item in platform.items()] == calls
+    assert page.evaluate(
+        "(() => { const wrong = []; cdp.debug((what, about) => what === 'error' && wrong.push(String(about)));"
+        " return wrong; })()"
+    ) == []

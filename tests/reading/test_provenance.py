@@ -15,7 +15,7 @@ from profiles.editing import update_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import Profile
+from profiles.models import AttributeDefinition, Profile
 from profiles.reading.provenance import provenance_of
 from profiles.values.attributes import get_value
 from tests.profile_factory import make_profile
@@ -118,6 +118,7 @@ DEEDS = st.one_of(
 
 def play(deeds: list[tuple[Any, ...]]) -> None:
     """Each edit has a number; a credited edit set this very value, on this profile or one merged into it."""
+    AttributeDefinition.objects.create(name="plan", type="text")
     by: dict[str, Any] = {**BY_SYSTEM, "source": builtin_source("staff")}
     people = [make_profile(identifiers=[("customer_id", f"p-{n}")], first_name=f"P{n}") for n in range(3)]
     edits: dict[int, tuple[int, str, str]] = {}

@@ -193,6 +193,9 @@ class Kept:
 
 
 def same(stored: Any, sent: Any) -> bool:
+    """PostgreSQL keeps the digits of a float, and gives them back as a whole number where they are one."""
+    if isinstance(sent, float) and isinstance(stored, (int, float)) and not isinstance(stored, bool):
+        return float(stored) == sent
     return bool(stored == sent) and isinstance(stored, bool) == isinstance(sent, bool)
 
 

@@ -7,6 +7,7 @@ Names decide, as they do in the snippet.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from profiles.tracking.parse.item_text import item_problem, pointer_part
@@ -18,11 +19,13 @@ _SECRET = re.compile(
     r"|\botp\b|api.?key|session.?id|\biban\b",
     re.IGNORECASE,
 )
-_PARAMETER = re.compile(r"([?&;#]|^)([^=&;#?]+)=([^&;#]+)")
+_NAMES = re.compile(r"[?&;#]([^=&;#?]+)=")
+_PARAMETER = re.compile(r"([?&;#])([^=&;#?]+)=([^&;#]+)")
 _ADDRESSES = ("url", "search", "referrer", "href")
 FORM_EVENT = "form.submit"
 
 
+@lru_cache(maxsize=8192)
 def is_secret(name: str) -> bool:
     """Whether a field of a form is called so that its value must not be kept."""
     return _SECRET.search(name) is not None
@@ -47,7 +50,7 @@ def _clean_addresses(part: dict[str, Any], pointer: str, problems: list[ItemProb
     for key in _ADDRESSES:
         address = part.get(key)
         # Nearly every address has no parameters, or none of such a name.
-        if type(address) is not str or "=" not in address or _SECRET.search(address) is None:
+        if type(address) is not str or "=" not in address or not any(map(is_secret, _NAMES.findall(address))):
             continue
         names: list[str] = []
 

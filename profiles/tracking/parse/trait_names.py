@@ -92,7 +92,8 @@ class _ChosenFields:
         if len(given) < len(_NAMES) and words != [fold_words(parts.get(field, "")) for field in given]:
             parts = dict.fromkeys(given, " ".join(raw.split()))
         for field, part in parts.items():
-            self._displace(field, name, part, given.get(field))
+            if fold_words(part) != fold_words(str(given.get(field) or "")):
+                self._displace(field, name, part, given.get(field))
 
 
 def fields_of(traits: dict[str, Any]) -> TraitsByField:
