@@ -37,6 +37,8 @@ _CUSTOMER_ID_IN_FILES = frozenset({"clientid"})
 _BROWSER_ID_NAMES = frozenset("anonymousid uuid".split())
 _FULL_NAMES = frozenset({"name", "fullname"})
 _ADDRESS = "address"
+# The attribute for birthdays without a year, which imports make: it is filled.
+_FILLED = frozenset({"birthday"})
 
 
 def _ranked(spellings: dict[str, str]) -> dict[str, tuple[str, int]]:
@@ -89,6 +91,8 @@ def taken_by(name: str) -> str:
 
     A custom attribute of such a name would stay empty.
     """
+    if name in _FILLED:
+        return ""
     folded = fold(name)
     if folded in CUSTOMER_ID_NAMES or folded in _CUSTOMER_ID_IN_FILES:
         return CUSTOMER

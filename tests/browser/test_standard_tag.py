@@ -218,7 +218,10 @@ def test_the_calls_of_the_migrating_guide(opened: Callable[..., Page], platform:
     delivered(page)
     calls = [call for box in boxes for call in re.findall(r"cdp\.(\w+)\(", box)]
     assert [item["type"] for item in platform.items()] == calls
-    assert page.evaluate(
-        "(() => { const wrong = []; cdp.debug((what, about) => what === 'error' && wrong.push(String(about)));"
-        " return wrong; })()"
-    ) == []
+    assert (
+        page.evaluate(
+            "(() => { const wrong = []; cdp.debug((what, about) => what === 'error' && wrong.push(String(about)));"
+            " return wrong; })()"
+        )
+        == []
+    )

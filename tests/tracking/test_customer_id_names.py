@@ -155,7 +155,9 @@ def test_no_attribute_may_be_called_so(
     assert not AttributeDefinition.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["first", "customer", "client_name", "uuid_of_device", "createdAt"])
+@pytest.mark.parametrize(
+    "name", ["first", "customer", "client_name", "uuid_of_device", "createdAt", "birthday"]
+)
 def test_others_may(name: str, by_staff: dict[str, Any]) -> None:
     assert define_attribute(name=name, actor=by_staff["actor"]).name == name
 

@@ -20,10 +20,8 @@ from tests.tracking.calls import events_of
 pytestmark = pytest.mark.django_db
 
 TEXT = (settings.BASE_DIR / "docs" / "migrating.md").read_text()
-SECTIONS = {title: body for title, body in re.findall(r"^## From (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S)}
-CALLS = {
-    title: re.findall(r"```http\nPOST (\S+)\n(.*?)```", body, re.S) for title, body in SECTIONS.items()
-}
+SECTIONS = dict(re.findall(r"^## From (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
+CALLS = {title: re.findall(r"```http\nPOST (\S+)\n(.*?)```", body, re.S) for title, body in SECTIONS.items()}
 
 
 @pytest.fixture
@@ -47,8 +45,14 @@ def run(client: Client, with_scopes: Callable[..., Caller]) -> Callable[[str], N
                 headers={"X-Write-Key": f"{key}:any"},
             )
             content: dict[str, Any] = answer.json()
-            assert (answer.status_code, content["rejected"], content["errors"]) == (200, 0, []), (path, content)
-            assert [row["problems"] for row in content["receipts"]] == [[]] * content["received"], (path, content)
+            assert (answer.status_code, content["rejected"], content["errors"]) == (200, 0, []), (
+                path,
+                content,
+            )
+            assert [row["problems"] for row in content["receipts"]] == [[]] * content["received"], (
+                path,
+                content,
+            )
 
     return go
 
