@@ -114,7 +114,8 @@ def _read(
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
     if user_id is None and anonymous_id is None and (not external_ids or kind == "alias"):
-        raise _nobody(kind)
+        if kind != "identify" or not _has_customer_id(raw.get("traits")):
+            raise _nobody(kind)
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
     if kind == "group" and group_id is None:
@@ -232,6 +233,12 @@ def _user_id_by_another_name(raw: dict[str, Any], kind: str) -> str | None:
         if is_customer_id(name) and (user_id := _id(raw[name], name)) is not None:
             return user_id
     return None
+
+
+def _has_customer_id(traits: Any) -> bool:
+    return isinstance(traits, dict) and any(
+        is_customer_id(name) and value not in NOTHING for name, value in traits.items()
+    )
 
 
 def _nobody(kind: str) -> _ItemRefused:
