@@ -111,7 +111,7 @@ def spec_of(definition: AttributeDefinition) -> AttributeSpec:
 
 def check_new_name(name: str) -> None:
     """Raises BadValue when a custom attribute may not be called so: a name of the product, or a spelling of one."""
-    if name.lower() not in RESERVED and (means := taken_by(name)):
+    if name not in RESERVED and (means := taken_by(name)):
         what = (
             "the identifier"
             if means in (CUSTOMER, BROWSER)

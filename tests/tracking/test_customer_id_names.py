@@ -48,7 +48,7 @@ def test_in_the_traits_of_identify(server: Sender, name: str) -> None:
     [
         ([1], "“customId” is neither a text nor a number, so it was not used as an id."),
         (True, "“customId” is neither a text nor a number, so it was not used as an id."),
-        ("x" * 256, "An identifier has at most 255 characters; this one has 256."),
+        ("x" * 256, "Longer than 255 characters (this one has 256). Shorten it."),
     ],
 )
 def test_what_is_no_id_is_named(server: Sender, raw: Any, sentence: str) -> None:
@@ -100,7 +100,7 @@ def test_of_a_source_with_another_main_identifier_it_is_the_customers_id_still(s
 @pytest.mark.parametrize("name", NAMES)
 def test_in_the_api(api: Caller, name: str) -> None:
     made = api.post("profiles/?upsert=true", {"first_name": "Ann", name: "42"}).data
-    assert [(row["type"], row["value"]) for row in made["identifiers"]] == [("customer_id", "42")]
+    assert ("customer_id", "42") in [(row["type"], row["value"]) for row in made["identifiers"]]
     again = api.post(
         "profiles/?upsert=true", {"city": "Oslo", "identifiers": [{"type": name, "value": "42"}]}
     ).data
