@@ -93,6 +93,7 @@ def test_the_page(letter: Sender, ada: User, client: Client) -> None:
     ann = Profile.objects.get(first_name="ann")
     address = reverse("admin:profiles_profile_identifier_confirm", args=[ann.pk])
     client.post(address, {"type": "email", "value": "ann@example.com"})
+    assert "ann@example.com is confirmed" in client.get(PAGE).content.decode()
     page = client.get(PAGE).content.decode()
     assert "ann@example.com" not in page
     assert page.index("dee@example.com") < page.index("bob@example.com")

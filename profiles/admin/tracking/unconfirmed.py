@@ -34,7 +34,7 @@ def unconfirmed(request: HttpRequest) -> HttpResponse:
     found: list[Any] = []
     try:
         waiting = list_unconfirmed(type_name=params.get("type", ""), source=params.get("source", ""))
-        if (after := row_id(params.get("after"))) is not None:
+        if after := row_id(params.get("after")):
             waiting = waiting.filter(pk__lt=after)
         found = list(waiting.order_by("-pk")[: PAGE + 1])
     except Invalid as error:
