@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from profiles.identity.field_names import fold, is_address, is_full_name
 from profiles.identity.normalize import BadValue
-from profiles.models import Alternate, Event, Profile, Receipt
+from profiles.models import Alternate, Event, Identifier, Profile, Receipt
 from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import parse
 from profiles.tracking.ingest.ingest import ingest_items
@@ -293,3 +293,30 @@ def test_what_a_consent_says_besides_stays_with_the_event(server: Sender) -> Non
     event = kept._event()
     assert event.properties == {name: about[name] for name in ("channel", "purpose", "state", "wording")}
     assert (event.envelope or {})["rest"] == {"properties": {"note": "by phone"}}
+
+
+def test_a_browser_that_a_call_does_not_give_to_anybody(server: Sender) -> None:
+    """The sender's own wish: nothing to report."""
+    (kept,) = send(server, [{"type": "identify", "traits": {"customId": "42"}, "context": {"adopt": False}}])
+    assert (kept.result.outcome, kept.problems) == ("applied", [])
+    assert not Identifier.objects.filter(type__name="anonymous_id").exists()
+    assert (kept._event().envelope or {})["anonymous_id"] == kept.item["anonymousId"]
+
+
+@pytest.mark.parametrize("rest", ["", ', "properties": {"x": NaN}'])
+def test_ids_keep_all_their_digits(server: Sender, rest: str) -> None:
+    """Also where the parser would make the nearest float of them: two customers' ids would become one."""
+    digits = "1" + "0" * 20
+    ids = f'{{"type": "customId", "id": {digits}3}}'
+    body = (
+        f'{{"batch": [{{"type": "track", "event": "A", "userId": {digits}, "anonymousId": false{rest}}},'
+        f' {{"type": "identify", "traits": {{"customId": {digits}1}}}},'
+        f' {{"type": "track", "event": "B", "custom_identify": {digits}2, "messageId": {digits}}},'
+        f' {{"type": "track", "event": "C", "context": {{"externalIds": [{ids}]}}}}]}}'
+    )
+    entries = list(read_entries(open_batch(parse(body.encode()), kind=None), received_at=timezone.now()))
+    results = ingest_items(entries, sender=server).results
+    assert [result.outcome for result in results] == ["applied"] * 4
+    values = set(Identifier.objects.values_list("type__name", "value"))
+    assert values == {("customer_id", value) for value in (digits, f"{digits}1", f"{digits}2", f"{digits}3")}
+    assert results[2].message_id == digits

@@ -188,11 +188,11 @@ def _keep_digits_of_ids(item: dict[str, Any]) -> None:
     """Ids that are numbers of more than 64 bits become text."""
     context, traits = item.get("context"), item.get("traits")
     external = context.get("externalIds") if isinstance(context, dict) else None
-    places = [(item, name) for name in (*_IDS, *filter(is_customer_id, item))]
-    places += [(traits, name) for name in filter(is_customer_id, traits if isinstance(traits, dict) else ())]
-    places += [
-        (entry, "id") for entry in (external if isinstance(external, list) else ()) if isinstance(entry, dict)
-    ]
+    places: list[tuple[Any, str]] = [(item, name) for name in (*_IDS, *filter(is_customer_id, item))]
+    if isinstance(traits, dict):
+        places += [(traits, name) for name in filter(is_customer_id, traits)]
+    if isinstance(external, list):
+        places += [(entry, "id") for entry in external if isinstance(entry, dict)]
     for holder, name in places:
         if type(holder.get(name)) is int:
             holder[name] = str(holder[name])

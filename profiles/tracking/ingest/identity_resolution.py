@@ -231,10 +231,8 @@ class _Resolver:
         if owner is None:
             if may_link or not resolution.identifiers.strong:
                 self._grant(identifier, resolution, may_resolve=True)
-            else:
-                resolution.problems.append(
-                    _not_linked(identifier, is_shared=identifier.key in self.known.shared)
-                )
+            elif identifier.key in self.known.shared:
+                resolution.problems.append(_not_linked(identifier))
             return
         owner_then = self._owner_at(identifier, at)
         owning = owner_then.profile.survivor() if owner_then else owner.profile.survivor()

@@ -113,9 +113,9 @@ def _read(
     external_ids = _external_ids(external, problems) if external else ()
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
-    if user_id is None and anonymous_id is None and (not external_ids or kind == "alias"):
-        if kind != "identify" or not _has_customer_id(raw.get("traits")):
-            raise _nobody(kind)
+    is_nobody = user_id is None and anonymous_id is None and (not external_ids or kind == "alias")
+    if is_nobody and not (kind == "identify" and _has_customer_id(raw.get("traits"))):
+        raise _nobody(kind)
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
     if kind == "group" and group_id is None:
