@@ -178,8 +178,8 @@ def test_the_card_and_the_receipt_show_it(server: Sender, web: Sender, ada: User
     receipt = Receipt.objects.latest("pk")
     page = client.get(reverse("admin:profiles_receipt_change", args=[receipt.pk])).content.decode()
     assert "What was not stored as sent" in page
-    assert "<td>kept as an alternate</td>" in page
-    assert "<td>kept in the event only</td>" in page
+    assert '<span class="badge">kept as an alternate</span>' in page
+    assert '<span class="badge">kept in the event only</span>' in page
 
 
 def test_receipts_say_where_each_value_is(
