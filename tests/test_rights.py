@@ -403,6 +403,7 @@ OPEN_TO_ALL = {
     "llms.txt",
     "admin/login/",
     "admin/logout/",
+    "analytics.js/v1/<str:write_key>/analytics.min.js",
     "api/^",
     "api/v1/docs/",
     "api/v1/schema/",
@@ -414,7 +415,6 @@ OPEN_TO_ALL = {
     "metrics",
     "readyz",
     # Who knows a write key knows all that is in its settings; nobody's are a 404.
-    "analytics.js/v1/<str:write_key>/analytics.min.js",
     "v1/projects/<str:write_key>/settings/",
 }
 
