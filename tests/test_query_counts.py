@@ -53,6 +53,7 @@ API = (
     "sources",
     "event-schemas",
     "held-joins",
+    "unconfirmed-identifiers",
     "receipts",
     "scorecard",
     "scorecard/alarms",

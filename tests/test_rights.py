@@ -403,6 +403,7 @@ OPEN_TO_ALL = {
     "llms.txt",
     "admin/login/",
     "admin/logout/",
+    "analytics.js/v1/<str:write_key>/analytics.min.js",
     "api/^",
     "api/v1/docs/",
     "api/v1/schema/",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from imports.columns.consent_headers import words_of
 from imports.columns.targets import BIRTHDAY, Context, UnknownTarget, parse_target
+from profiles.identity.field_names import CUSTOMER_ID_NAMES
 from profiles.identity.normalize import fold
 
 # Compared fold: case, accents, spaces and punctuation do not count, so "E-Mail" is "email".
@@ -47,9 +48,9 @@ _SYNONYMS: dict[str, str] = {
     "gender identity",
     "language": "language, lang, locale, sprache, język, langue, idioma, lingua, taal, jazyk, язык, 言語, "
     "preferred language, preferred locale, browser language",
-    "customer_id": "customer id, customer number, customer no, customer nr, client id, user id, kundennummer, kunden-nr, "
+    "customer_id": "client id, kundennummer, kunden-nr, "
     "kundennr, nr klienta, numer klienta, id klienta, numéro client, id client, número de cliente, codice cliente, "
-    "klantnummer, číslo zákazníka, external id, ext id, external identifier, custom id, custom identify, custom identity",
+    "klantnummer, číslo zákazníka, external id, ext id, external identifier",
     "reference_id": "reference id, reference, ref id, ref",
     "identifier.anonymous_id": "anonymous id",
     "tags": "tags, tag, labels, etykiety, étiquettes, etiquetas, etichette, schlagworte, categories, kategorien, kategorie, "
@@ -92,7 +93,7 @@ NOTHING = Meaning("")
 def _targets_by_name() -> dict[str, Meaning]:
     weaker = {fold(name): Meaning(to, WEAK) for to, names in _WEAKER.items() for name in names.split(", ")}
     plain = {fold(name): Meaning(to) for to, names in _SYNONYMS.items() for name in names.split(", ")}
-    return weaker | plain
+    return weaker | plain | dict.fromkeys(CUSTOMER_ID_NAMES, Meaning("customer_id"))
 
 
 def meaning_of(header: str, context: Context) -> Meaning:

@@ -32,6 +32,7 @@ _TABS = {
         Tab("Sources", "admin:profiles_source_changelist", "profiles.view_source"),
         Tab("Quality", "admin:profiles_scorecard", "profiles.view_sourcealarm"),
         Tab("Rejected", "admin:profiles_receipt_changelist", "profiles.view_receipt"),
+        Tab("Confirmations", "admin:profiles_source_unconfirmed", "profiles.view_source"),
         Tab("Event schemas", "admin:profiles_eventschema_changelist", "profiles.view_eventschema"),
     ),
     "settings": (

@@ -274,12 +274,11 @@ class Resolve(PersonalDataView):
     def _pair(self, index: int, item: dict[str, Any], types: dict[str, Any]) -> tuple[str, str] | None:
         if "id" in item:
             return None
-        if item["type"] not in types:
-            try:
-                get_type(types, item["type"])
-            except Invalid as error:
-                raise _bad(f"/identifiers/{index}/type", error.message) from error
-        return clean_pair(types[item["type"]], str(item["value"]))
+        try:
+            spec = types.get(item["type"]) or get_type(types, item["type"])
+        except Invalid as error:
+            raise _bad(f"/identifiers/{index}/type", error.message) from error
+        return clean_pair(spec, str(item["value"]))
 
 
 def _bad(pointer: str, message: str) -> Invalid:

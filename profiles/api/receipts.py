@@ -50,7 +50,8 @@ class ReceiptRow(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
     problems = serializers.ListField(
-        help_text="`[{pointer, code, message}]`: why, or what was left out of an item that was applied"
+        help_text="`[{pointer, code, message, kept}]`: why, or what was not stored as sent of an item that was applied;"
+        " `kept` says where the value is: alternate, event, stored, left_out, or rejected"
     )
     profile_id = serializers.IntegerField(allow_null=True)
     replay_of = serializers.IntegerField(allow_null=True)
@@ -60,7 +61,7 @@ class ReceiptRow(serializers.Serializer[Any]):
 
 class ReceiptWhole(ReceiptRow):
     payload = serializers.JSONField(help_text="The item, when it was not processed.")
-    problems = serializers.ListField(help_text="`[{pointer, value, message, code}]`")
+    problems = serializers.ListField(help_text="`[{pointer, value, message, code, kept}]`")
 
 
 class ReplayAnswer(serializers.Serializer[Any]):
@@ -149,13 +150,18 @@ class ReceiptApi(PersonalDataView):
                 "pointer": problem.get("pointer", ""),
                 "code": problem.get("code", ""),
                 "message": self._text(str(problem.get("message", ""))),
+                "kept": receipts.kept_of(receipt, problem),
             }
             for problem in receipt.problems or []
             if isinstance(problem, dict)
         ]
 
     def whole(self, receipt: Receipt) -> dict[str, Any]:
-        problems = receipt.problems or []
+        problems = [
+            {**problem, "kept": receipts.kept_of(receipt, problem)}
+            for problem in receipt.problems or []
+            if isinstance(problem, dict)
+        ]
         return {
             **self.row(receipt),
             "payload": receipts.payload_of(receipt, can_view_pii=self.presenter.can_view_pii),

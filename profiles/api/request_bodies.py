@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from cdp.api.request_bodies import IdentifierBody, IdField, RawField, StrictSerializer, TextField
+from profiles.identity.field_names import CUSTOMER, is_customer_id
 from profiles.models import Consent, Profile
 
 # More of these on one person in one call is a mistake in a loop somewhere.
@@ -61,6 +62,18 @@ class ChangesBody(StrictSerializer):
     version = serializers.IntegerField(
         required=False, min_value=1, help_text="The version you looked at; a later one is a 409."
     )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The customer's id may stand beside the fields, as other systems write it: `customId`, `custom_identify`."""
+        names = [name for name in data if is_customer_id(name)] if isinstance(data, dict) else []
+        if not names:
+            return super().to_internal_value(data)
+        listed = data.get("identifiers") or []
+        if not isinstance(listed, list):
+            return super().to_internal_value({"identifiers": listed})  # refused
+        ids = [{"type": CUSTOMER, "value": data[name]} for name in names if data[name] not in (None, "")]
+        rest = {name: value for name, value in data.items() if name not in names}
+        return super().to_internal_value({**rest, "identifiers": [*listed, *ids]})
 
 
 class NewProfileBody(ChangesBody):

@@ -12,7 +12,7 @@ from cdp.errors import Conflict, IdentifierTaken
 from profiles.editing import attach_identifier, create_profile, update_profile
 from profiles.editing.identifiers import clean_identifiers
 from profiles.identity.lookup import clean_pair, resolve
-from profiles.identity.types import identifier_types
+from profiles.identity.types import find_type, identifier_types
 from profiles.models import Source
 from profiles.tagging import tag_profiles
 
@@ -59,7 +59,7 @@ def _find_root(values: dict[str, Any], identifiers: Sequence[tuple[str, str]]) -
     pairs = [
         pair
         for name, raw in given
-        if name in types and isinstance(raw, str) and (pair := clean_pair(types[name], raw))
+        if (spec := find_type(types, name)) and isinstance(raw, str) and (pair := clean_pair(spec, raw))
     ]
     roots = sorted({hit.root_id for hit in resolve(pairs).values()})
     if len(roots) > 1:

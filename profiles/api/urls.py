@@ -20,6 +20,7 @@ from profiles.api import (
     signing_secrets,
     sources,
     tags,
+    unconfirmed,
     why,
 )
 
@@ -91,6 +92,7 @@ urlpatterns: list[Any] = [
     ),
     *both("v1/events", events.EventList, "api-events"),
     *both("v1/held-joins", held_merges.HeldMergeList, "api-held-joins"),
+    *both("v1/unconfirmed-identifiers", unconfirmed.UnconfirmedList, "api-unconfirmed-identifiers"),
     *both("v1/held-joins/<int:pk>/decide", held_merges.HeldMergeDecide, "api-held-join-decide"),
     *both("v1/scorecard", scorecard.Scorecard, "api-scorecard"),
     *both("v1/scorecard/imports", scorecard.ImportScorecard, "api-import-scorecard"),

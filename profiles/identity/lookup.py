@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cdp.errors import NotFound
 from profiles.identity.normalize import BadValue
-from profiles.identity.types import Blocked, TypeSpec, identifier_types
+from profiles.identity.types import Blocked, TypeSpec, find_type, identifier_types
 from profiles.models import Identifier, Profile
 
 IdentifierPair = tuple[str, str]
@@ -73,10 +73,10 @@ def _member_of(ref: str) -> int | None:
     if plain.isascii() and plain.isdigit():
         return int(plain) if len(plain) < 19 else None
     name, separator, raw = ref.partition(":")
-    types = identifier_types()
-    if not separator or name not in types:
+    spec = find_type(identifier_types(), name) if separator else None
+    if spec is None:
         return None
-    pair = clean_pair(types[name], raw)
+    pair = clean_pair(spec, raw)
     resolved = resolve([pair]).get(pair) if pair else None
     return resolved.member_id if resolved else None
 

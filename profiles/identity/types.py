@@ -15,6 +15,7 @@ from django.conf import settings
 
 from cdp.errors import Invalid
 from profiles.identity.blocked_values import ignored_sentence
+from profiles.identity.field_names import type_name_of
 from profiles.identity.normalize import BadValue, compile_patterns, is_blocked, normalizer
 from profiles.models import IdentifierType
 
@@ -77,9 +78,14 @@ def identifier_types() -> dict[str, TypeSpec]:
     return {row.name: spec_of(row) for row in IdentifierType.objects.order_by("priority", "name")}
 
 
+def find_type(types: dict[str, TypeSpec], name: str) -> TypeSpec | None:
+    """The named type, by the name other systems have for it too: ``customId`` is ``customer_id``. None for none."""
+    return types.get(name) or types.get(type_name_of(name))
+
+
 def get_type(types: dict[str, TypeSpec], name: str) -> TypeSpec:
-    """The named type; Invalid with the known names otherwise."""
-    spec = types.get(name)
+    """The same; Invalid with the known names where there is none."""
+    spec = find_type(types, name)
     if spec is None:
         known = ", ".join(types)
         raise Invalid(

@@ -55,6 +55,13 @@ class Identifier(models.Model):
         indexes = [
             # The search box: a value or its beginning, of any type; exact look-ups of contact values.
             models.Index(OpClass(F("value"), name="text_pattern_ops"), name="identifier_by_value"),
+            # The list of those that wait, and the share that is confirmed; small beside the table.
+            models.Index(fields=["id"], name="identifier_pending", condition=Q(is_pending=True)),
+            models.Index(
+                fields=["source", "first_seen_at"],
+                name="identifier_opt_in",
+                condition=Q(is_pending=True) | Q(is_verified=True),
+            ),
         ]
 
     def __str__(self) -> str:

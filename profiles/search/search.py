@@ -28,7 +28,7 @@ from django.db.models.lookups import IsNull
 
 from cdp.limits import TooSlow, time_limit
 from profiles.identity.lookup import clean_pair
-from profiles.identity.types import TypeSpec, identifier_types
+from profiles.identity.types import TypeSpec, find_type, identifier_types
 from profiles.models import Identifier, Profile
 from profiles.models.search import words_sql
 
@@ -181,8 +181,8 @@ def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
 def _values(text: str, types: dict[str, TypeSpec]) -> list[str]:
     """The text as each identifier type would store it; ``type:value`` asks that type alone."""
     name, separator, rest = text.partition(":")
-    if separator and name in types:
-        text, types = rest.strip(), {name: types[name]}
+    if separator and (spec := find_type(types, name)):
+        text, types = rest.strip(), {spec.name: spec}
     pairs = (clean_pair(spec, text) for spec in types.values())
     return sorted({text, *(value for _, value in filter(None, pairs))}) if text else []
 

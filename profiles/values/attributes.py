@@ -15,6 +15,7 @@ from django.utils.formats import date_format, number_format
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid
+from profiles.identity.field_names import BROWSER, CUSTOMER, taken_by
 from profiles.identity.normalize import (
     DEFAULT_KINDS,
     NAMES,
@@ -109,7 +110,16 @@ def spec_of(definition: AttributeDefinition) -> AttributeSpec:
 
 
 def check_new_name(name: str) -> None:
-    """Raises BadValue when a custom attribute may not be called so."""
+    """Raises BadValue when a custom attribute may not be called so: a name of the product, or a spelling of one."""
+    if name not in RESERVED and (means := taken_by(name)):
+        what = (
+            "the identifier"
+            if means in (CUSTOMER, BROWSER)
+            else "the default attributes"
+            if " " in means
+            else "the default attribute"
+        )
+        raise BadValue(f"“{name}” means {what} {means}, so this attribute would stay empty. Use {means}.")
     if name.lower() in RESERVED:
         raise BadValue(f"“{name}” is a name of the system. Choose another, for example “{name}_custom”.")
 

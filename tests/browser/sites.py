@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,6 +102,8 @@ class Platform(Quiet):
     def do_GET(self) -> None:
         name = self.path.partition("?")[0].strip("/")
         files = {"cdp.js": "cdp.min.js", "cdp-debug.js": "cdp-debug.js"}
+        if re.fullmatch(r"analytics\.js/v1/[^/]+/analytics\.min\.js", name):
+            files[name] = "analytics.js"
         if name not in files:
             return self.answer(404)
         text = (build.FOLDER / files[name]).read_bytes()

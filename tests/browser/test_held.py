@@ -1,4 +1,4 @@
-"""Held joins and what waits for confirmation, in a browser: wide and narrow, light and dark."""
+"""Held joins, what waits for confirmation and receipts, in a browser: wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cdp.models import User
-from profiles.models import HeldMerge
+from profiles.models import HeldMerge, Receipt
 from tests.tracking.calls import holder, identify, make_sender
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -47,3 +47,22 @@ def test_what_waits_is_confirmed_on_the_card(visit: Callable[..., Any], ada: Use
     seen.page.get_by_role("button", name="Confirm E-mail").click()
     seen.page.get_by_text("E-mail ann@example.com is confirmed.").wait_for()
     assert holder("email", "ann@example.com") == person
+
+
+def test_the_list_of_what_waits_and_a_receipt_of_what_lost(visit: Callable[..., Any], ada: User) -> None:
+    page = "/admin/profiles/source/unconfirmed/"
+    visit(ada, page, width=390).check()
+    letter = make_sender("web", name="Newsletter form", needs_confirmation=True)
+    for name in ("ann", "bob", "cy"):
+        identify(letter, anonymousId=f"b-{name}", traits={"email": f"{name}@example.com", "firstName": name})
+    for width, dark in ((1280, False), (390, True)):
+        visit(ada, page, width=width, dark=dark).check()
+    seen = visit(ada, page)
+    seen.page.get_by_role("button", name="Confirm ann@example.com").click()
+    seen.page.get_by_text("E-mail ann@example.com is confirmed.").wait_for()
+    identify(make_sender("server"), userId="42", traits={"city": "Oslo"})
+    identify(make_sender("web"), userId="42", traits={"city": "Rome", "no name": "x", "birthday": "soon"})
+    receipt = f"/admin/profiles/receipt/{Receipt.objects.latest('pk').pk}/change/"
+    for width, dark in ((1280, False), (390, True)):
+        visit(ada, receipt, width=width, dark=dark).check()
+    assert "kept as an alternate" in visit(ada, receipt).page.content()

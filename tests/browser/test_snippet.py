@@ -239,7 +239,7 @@ def test_a_hidden_page_sends_at_most_what_a_browser_carries(opened: Any, platfor
     page = opened()
     page.evaluate("for (let i = 0; i < 12; i++) cdp.track('Large', {text: 'ä'.repeat(5000)})")
     page.evaluate(
-        "Object.defineProperty(document, 'visibilityState', {get: () => 'hidden'});"
+        "Object.defineProperty(document, 'hidden', {get: () => true});"
         "document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))"
     )
     page.wait_for_function(f"({WAITING})() === 0")
@@ -272,6 +272,36 @@ def test_the_queue_is_bounded_and_identify_goes_last(
     page.evaluate("dispatchEvent(new Event('online'))")
     page.wait_for_function(f"({WAITING})() === 0")
     assert [item["userId"] for item in platform.named("identify")] == ["42"]
+
+
+def test_one_enormous_call_does_not_push_out_the_others(
+    opened: Any, browser_of: BrowserContext, platform: Recorder
+) -> None:
+    page = opened()
+    browser_of.set_offline(True)
+    page.evaluate("for (let i = 0; i < 20; i++) cdp.track('Tick', {i})")
+    assert page.evaluate("cdp.track('Enormous', {text: 'x'.repeat(2e6)}) === undefined")
+    page.evaluate("cdp.track('Tick', {i: 20})")
+    (dropped,) = [json.loads(text)["event"] for text in said(page, "dropped")]
+    assert dropped == "Enormous"
+    browser_of.set_offline(False)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_function(f"({WAITING})() === 0")
+    assert [item["properties"]["i"] for item in platform.named("track")] == list(range(21))
+
+
+def test_a_page_may_say_which_browser_it_is(opened: Any, platform: Recorder) -> None:
+    page = opened(cookie="")
+    page.evaluate("cdp.track('One')")
+    assert page.evaluate("cdp.anonymousId('of-the-shop')") == "of-the-shop"
+    page.evaluate("cdp.track('Two'); cdp.screen('Home', {n: 1})")
+    assert page.evaluate("cdp.anonymousId()") == "of-the-shop"
+    assert "cdp_id=of-the-shop" in page.evaluate("document.cookie")
+    delivered(page)
+    one, two = platform.named("track")
+    assert one["anonymousId"] != two["anonymousId"] == "of-the-shop"
+    (screen,) = platform.named("screen")
+    assert (screen["name"], screen["properties"]) == ("Home", {"n": 1})
 
 
 def test_two_tabs_lose_nothing(opened: Any, platform: Recorder) -> None:

@@ -104,6 +104,11 @@ def test_a_shared_device_joins_nobody_and_has_a_profile_of_its_own(
     # People who log in on it are themselves, and nobody else afterwards.
     result = identify(web, anonymousId="tablet", userId="5")
     assert (result.outcome, result.profile_id, Merge.objects.count()) == ("applied", who("5").pk, 0)
+    (problem,) = result.problems
+    assert (problem["code"], problem["pointer"], problem["value"]) == ("not_linked", "/anonymousId", "tablet")
+    assert problem["message"] == (
+        "This Browser id is a shared device's, so it was not given to the person; it stays with the event."
+    )
     assert send_item(web, "alias", previousId="tablet", userId="6").outcome == "applied"
     call(web, {"type": "identify", "anonymousId": "tablet", "userId": "7"})
     assert (Merge.objects.count(), HeldMerge.objects.filter(state="open").count()) == (0, 0)

@@ -378,7 +378,9 @@ def test_a_public_key_overwrites_no_verified_address_and_clears_nothing(web: Sen
     ann.refresh_from_db()
     assert (ann.email, ann.city) == ("ann@example.com", "Oslo")
     problem = Receipt.objects.get().problems[-1]
-    assert problem["message"] == "email was not changed: the stored value is verified."
+    assert problem["message"] == (
+        "email was not changed: the stored value is verified. The value sent is kept as an alternate."
+    )
     identify(server, userId="1", traits={"email": "new@example.com", "city": None})
     ann.refresh_from_db()
     assert (ann.email, ann.city) == ("new@example.com", None)
@@ -423,6 +425,7 @@ def test_traits(server: Sender) -> None:
     assert (profile.first_name, profile.last_name) == ("Ann", "Berg")  # late: fills, never overwrites
     assert Receipt.objects.latest("pk").problems[-1]["message"] == (
         "first_name was not changed: it arrived late, and a newer value is stored."
+        " The value sent is kept as an alternate."
     )
 
 

@@ -217,8 +217,12 @@ def test_what_is_wrong_is_left_out_and_said() -> None:
     item = read(track(properties=[1], context="x", timestamp="soon", sentAt="then"))
     assert (item.properties, item.context, item.occurred_at) == ({}, {}, NOW)
     assert [(problem["pointer"], problem["value"], problem["message"]) for problem in item.problems] == [
-        ("/context", "x", "“context” is not an object, so it was not used."),
-        ("/properties", "a list", "“properties” is not an object, so it was not used."),
+        ("/context", "x", "“context” is not an object, so it was not used; it stays with the event."),
+        (
+            "/properties",
+            "a list",
+            "“properties” is not an object, so it was not used; it stays with the event.",
+        ),
         (
             "/timestamp",
             "soon",

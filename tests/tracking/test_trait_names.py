@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from profiles.identity.field_names import SPELLINGS
 from profiles.models import Profile
-from profiles.tracking.parse.trait_names import _SPELLINGS, fields_of, split_name
+from profiles.tracking.parse.trait_names import fields_of, split_name
 
 
 def test_spellings_are_of_default_attributes() -> None:
-    assert tuple(_SPELLINGS) == Profile.FIELDS
-    every = [name for names in _SPELLINGS.values() for name in names.split()]
+    assert tuple(SPELLINGS) == Profile.FIELDS
+    every = [name for names in SPELLINGS.values() for name in names.split()]
     assert len(every) == len(set(every))
 
 
@@ -37,12 +38,12 @@ def test_spellings_are_of_default_attributes() -> None:
     ],
 )
 def test_usual_spellings(name: str, field: str) -> None:
-    assert fields_of({name: "x"}) == ({field: "x"}, {})
+    assert fields_of({name: "x"}) == ({field: "x"}, {}, [])
 
 
 def test_address_parts() -> None:
     address = {"street": "Main St 1", "postalCode": "10115", "city": "Berlin", "country": "DE", "state": None}
-    fields, unknown = fields_of({"address": {**address, "floor": 3, "lift": None}})
+    fields, unknown, displaced = fields_of({"address": {**address, "floor": 3, "lift": None}})
     assert fields == {
         "street": "Main St 1",
         "postcode": "10115",
@@ -50,35 +51,62 @@ def test_address_parts() -> None:
         "country": "DE",
         "state": None,
     }
-    assert unknown == {"address_floor": 3}
-    assert fields_of({"address": "Main St 1"}) == ({"street": "Main St 1"}, {})
+    assert (unknown, displaced) == ({"address_floor": 3}, [])
+    assert fields_of({"address": "Main St 1"}) == ({"street": "Main St 1"}, {}, [])
     # A trait of its own goes before a part of the address.
     assert fields_of({"address": {"city": "Bonn"}, "city": "Berlin"}) == (
         {"city": "Berlin"},
-        {"address_city": "Bonn"},
+        {},
+        [("city", "address_city", "Bonn")],
     )
 
 
-def test_a_name_is_split_only_where_nothing_better_is_known() -> None:
-    assert fields_of({"name": "Ann Mary Lee"}) == ({"first_name": "Ann", "last_name": "Mary Lee"}, {})
-    assert fields_of({"name": "Ann Mary Lee", "lastName": "Lee"}) == ({"last_name": "Lee"}, {})
-    assert fields_of({"fullName": "Ann", "first_name": None}) == ({"first_name": "Ann"}, {})
-    assert fields_of({"name": ["Ann"]}) == ({}, {})
+@pytest.mark.parametrize(
+    ("traits", "fields", "displaced"),
+    [
+        ({"name": "Ann Mary Lee"}, {"first_name": "Ann", "last_name": "Mary Lee"}, []),
+        ({"fullName": "Ann", "first_name": None}, {"first_name": "Ann"}, []),
+        # What is given leaves open is filled where the rest agrees; else the whole name is kept beside it.
+        ({"name": "Ann Lee", "firstName": "ann"}, {"first_name": "ann"}, [("last_name", "name", "Lee")]),
+        (
+            {"name": "Ann Mary Lee", "lastName": "Lee"},
+            {"last_name": "Lee"},
+            [("last_name", "name", "Ann Mary Lee")],
+        ),
+        ({"name": "Acme  Inc", "fname": "Ann"}, {"first_name": "Ann"}, [("first_name", "name", "Acme Inc")]),
+        # Said twice in another order, and said differently.
+        ({"name": "Lee, Ann", "fname": "Ann", "lname": "Lee"}, {"first_name": "Ann", "last_name": "Lee"}, []),
+        (
+            {"name": "Bob Ray", "fname": "Ann", "lname": "Lee"},
+            {"first_name": "Ann", "last_name": "Lee"},
+            [("first_name", "name", "Bob"), ("last_name", "name", "Ray")],
+        ),
+        ({"name": "Bob", "fullName": "Ann"}, {"first_name": "Ann"}, [("first_name", "name", "Bob")]),
+        ({"name": ["Ann"]}, {}, [("first_name", "name", ["Ann"])]),
+    ],
+)
+def test_a_name_is_split_only_where_nothing_better_is_known(
+    traits: dict[str, Any], fields: dict[str, Any], displaced: list[Any]
+) -> None:
+    assert fields_of(traits) == (fields, {}, displaced)
+
+
+def test_split_name() -> None:
     assert split_name("Lee, Ann") == {"first_name": "Ann", "last_name": "Lee"}
     assert split_name("  ") == {}
 
 
 def test_of_two_spellings_the_plainer_that_has_a_value() -> None:
     for traits in ({"phone": "1", "mobile": "2"}, {"mobile": "2", "phone": "1"}):
-        assert fields_of(traits) == ({"phone": "1"}, {"mobile": "2"})
+        assert fields_of(traits) == ({"phone": "1"}, {}, [("phone", "mobile", "2")])
     for traits in ({"first_name": "", "firstName": "Ann"}, {"firstName": "Ann", "first_name": ""}):
-        assert fields_of(traits) == ({"first_name": "Ann"}, {})
-    assert fields_of({"firstName": "Ann", "first_name": "Ann"}) == ({"first_name": "Ann"}, {})
+        assert fields_of(traits) == ({"first_name": "Ann"}, {}, [])
+    assert fields_of({"firstName": "Ann", "first_name": "Ann"}) == ({"first_name": "Ann"}, {}, [])
 
 
 def test_unknown_names_keep_their_spelling() -> None:
     traits = {"Plan": "pro", "loyaltyPoints": 0, "company": {"name": "Acme"}, "vip": False, "age": None}
-    assert fields_of(traits) == ({}, traits)
+    assert fields_of(traits) == ({}, traits, [])
 
 
 _names = st.one_of(
@@ -97,9 +125,9 @@ _json = st.recursive(
 
 @given(st.dictionaries(_names, _json, max_size=8))
 def test_fields_again_are_themselves(traits: dict[str, Any]) -> None:
-    fields, unknown = fields_of(traits)
+    fields, unknown, _ = fields_of(traits)
     assert set(fields) <= set(Profile.FIELDS)
-    assert fields_of(fields) == (fields, {})
+    assert fields_of(fields) == (fields, {}, [])
     # Nothing made up: every value was sent, as a whole or as a part of a name or an address.
     assert not set(fields) & set(unknown) or traits
     assert fields_of(dict(reversed(list(fields.items()))))[0] == fields

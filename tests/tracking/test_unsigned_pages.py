@@ -60,7 +60,7 @@ def test_it_fills_what_is_empty_and_keeps_what_others_said(server: Sender, web: 
     sentences = [problem["message"] for problem in receipt.problems or []]
     assert (
         "first_name was not changed: the call is not signed, and the stored value did not come from a page's call."
-        in sentences
+        " The value sent is kept as an alternate." in sentences
     )
     assert holder("email", EVIL) is None
 

@@ -266,11 +266,17 @@ def test_a_key_is_taken_from_each_of_its_places(server_key: str, shelf: Shelf) -
         post("/v1/batch", {"batch": [TRACK], "writeKey": server_key}),
         post("/v1/batch", {"batch": [with_key]}),
         post("/v1/batch", [with_key]),
+        # As Jitsu's clients want it, and in small letters.
+        post("/v1/track", TRACK, **{"X-Write-Key": f"{server_key}:secret"}),
+        post("/v1/batch", {"batch": [TRACK], "writeKey": f"{server_key}:secret"}),
+        post(f"/v1/track?writekey={server_key}", TRACK),
+        post("/v1/track", {**TRACK, "writekey": server_key}),
+        post("/v1/batch", {"batch": [TRACK], "writekey": server_key}),
     ]
     assert [call.status_code for call in calls] == [200] * len(calls)
     for entries, sender, _ in shelf.calls:
         assert sender.source.name == "Backend"
-        assert "writeKey" not in entries[0].raw
+        assert not {"writeKey", "writekey"} & entries[0].raw.keys()
 
 
 def test_the_first_place_that_has_a_key_decides(server_key: str, web_key: str, shelf: Shelf) -> None:
@@ -668,15 +674,30 @@ def test_a_browser_sdk_is_sent_back_here_and_nowhere_else(end: str, web_key: str
     assert response.status_code == 200
     assert response["Access-Control-Allow-Origin"] == PAGE
     assert response["Cache-Control"] == "public, max-age=60"
-    assert list(answer["integrations"]) == ["Segment.io"]
-    ours = answer["integrations"]["Segment.io"]
-    assert (ours["apiKey"], ours["apiHost"], ours["protocol"]) == (web_key, "127.0.0.1:8000/v1", "http")
+    # The second is what Customer.io's client looks for. Neither client may load the other's as a plugin.
+    assert list(answer["integrations"]) == ["Segment.io", "Customer.io Data Pipelines"]
+    for ours in answer["integrations"].values():
+        assert (ours["apiKey"], ours["apiHost"], ours["protocol"]) == (web_key, "127.0.0.1:8000/v1", "http")
+        assert ours["bundlingStatus"] == "unbundled"
     assert answer["metrics"] == {"sampleRate": 0, "host": "127.0.0.1:8000/v1", "protocol": "http"}
     assert answer["remotePlugins"] == []
     assert answer["plan"]["track"]["__default"]["enabled"] is True
     over_tls = Client().get(address, secure=True).json()
     assert over_tls["integrations"]["Segment.io"]["protocol"] == "https"
     assert Client().head(address).status_code == 200
+
+
+def test_the_standard_script_tag_gets_a_loader(web_key: str, django_assert_num_queries: Any) -> None:
+    address = f"/analytics.js/v1/{web_key}/analytics.min.js"
+    with django_assert_num_queries(0):
+        response = Client().get(address, headers={"Origin": PAGE})
+    assert (response.status_code, response["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert b"/analytics.js/v1/" in response.content
+    assert web_key.encode() not in response.content
+    again = Client().get(address, headers={"If-None-Match": response["ETag"]})
+    assert again.status_code == 304
+    assert Client().post(address).status_code == 405
 
 
 def test_the_settings_of_an_unknown_key_are_a_404(web_key: str) -> None:

@@ -91,6 +91,53 @@ analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
         ),
     ),
     (
+        "Segment's script tag",
+        "Browser",
+        WEB,
+        "",
+        """<!-- Your page's own Segment snippet, with one address in it changed: -->
+t.src = "{host}/analytics.js/v1/" + key + "/analytics.min.js";
+…
+analytics.load("{key}");
+analytics.page();""",
+        (
+            "What loads from there is this product's own small script; it makes the calls that waited, in their order.",
+            "Calls, callbacks, ready(), user() and setAnonymousId() work as before. Call analytics.reset() on logout.",
+        ),
+    ),
+    (
+        "Customer.io's JavaScript client",
+        "Browser",
+        WEB,
+        "npm install @customerio/cdp-analytics-browser",
+        """import {{ AnalyticsBrowser }} from "@customerio/cdp-analytics-browser";
+
+const cioanalytics = AnalyticsBrowser.load({{
+  writeKey: "{key}",
+  cdnURL: "{host}",
+}});
+
+cioanalytics.page();
+cioanalytics.identify("C-20417", {{ email: "ann@example.com" }});""",
+        ("It loads its settings from here, which send every call back here.",),
+    ),
+    (
+        "Jitsu",
+        "Browser",
+        WEB,
+        "npm install @jitsu/js",
+        """import {{ jitsuAnalytics }} from "@jitsu/js";
+
+const analytics = jitsuAnalytics({{
+  host: "{host}",
+  writeKey: "{key}:any",
+}});
+
+analytics.page();
+analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
+        ("Where a client wants a key of the form id:secret, what stands behind the colon does not matter.",),
+    ),
+    (
         "analytics-node (Segment)",
         "Node.js",
         SERVER,
@@ -127,7 +174,7 @@ analytics.flush()""",
         "Browser",
         WEB,
         "npm install @rudderstack/analytics-js",
-        """import {{ RudderAnalytics }} from "@rudderstack/analytics-js";
+        """import {{ RudderAnalytics }} from "@rudderstack/analytics-js/bundled";
 
 const analytics = new RudderAnalytics();
 analytics.load("{key}", "{host}", {{ configUrl: "{host}" }});
@@ -135,7 +182,10 @@ analytics.load("{key}", "{host}", {{ configUrl: "{host}" }});
 analytics.page();
 analytics.track("Added to Cart", {{ sku: "SHOE-42", price: 89.0, quantity: 1, cart_id: "c-1007" }});
 analytics.identify("C-20417", {{ email: "ann@example.com" }});""",
-        ("Call analytics.reset(true) on logout: true creates a new anonymous id as well.",),
+        (
+            "Import from /bundled: otherwise the SDK loads its plugins from its maker's servers.",
+            "Call analytics.reset(true) on logout: true creates a new anonymous id as well.",
+        ),
     ),
     (
         "RudderStack for Node.js",

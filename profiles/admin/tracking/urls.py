@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.contrib import admin
 
 from profiles.admin.profile_urls import OwnPages
-from profiles.admin.tracking import held_merges, live, rejected, rejected_bulk, signing_secrets, sources
+from profiles.admin.tracking import (
+    held_merges,
+    live,
+    rejected,
+    rejected_bulk,
+    signing_secrets,
+    sources,
+    unconfirmed,
+)
 from profiles.models import HeldMerge, Receipt, Source
 
 
@@ -33,6 +41,7 @@ class SourceAdmin(OwnPages):
     pages = (
         ("", sources.sources, "changelist"),
         ("add/", sources.add, "add"),
+        ("unconfirmed/", unconfirmed.unconfirmed, "unconfirmed"),
         ("<int:source_id>/change/", sources.source, "change"),
         ("<int:source_id>/settings/", sources.settings, "settings"),
         ("<int:source_id>/connect/", sources.connect, "connect"),

@@ -19,10 +19,10 @@ from profiles.duplicates.why.findings import (
     SharedValue,
     ValueTrace,
 )
+from profiles.identity.field_names import field_of, fold
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec
 from profiles.models import IdentifierType
-from profiles.tracking.parse.trait_names import field_of, fold
 from profiles.values.attributes import CUSTOM
 
 # A number or short word may equal an id by chance, unless its name looks like an id's or it is this long.

@@ -11,7 +11,7 @@ from cdp.errors import Invalid
 from profiles.identity.graph import roots_of
 from profiles.identity.lookup import IdentifierPair, resolve
 from profiles.identity.normalize import BadValue
-from profiles.identity.types import Blocked, TypeSpec, identifier_types
+from profiles.identity.types import Blocked, TypeSpec, find_type, identifier_types
 from profiles.merging.batches.freeze import LIMIT, BatchPair
 
 COLUMNS = ("winner", "loser")
@@ -132,8 +132,8 @@ def _readings(cell: str, types: dict[str, TypeSpec]) -> Iterator[IdentifierPair]
     """What a cell may mean: ``type:value``, or a value of any type that identifies."""
     name, colon, raw = cell.partition(":")
     chosen: Iterable[tuple[TypeSpec, str]]
-    if colon and name in types:
-        chosen = [(types[name], raw)]
+    if colon and (named := find_type(types, name)):
+        chosen = [(named, raw)]
     else:
         chosen = [(spec, cell) for spec in types.values() if spec.row.is_unique]
     for spec, value in chosen:

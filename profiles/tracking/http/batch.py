@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from profiles.identity.field_names import is_customer_id
+from profiles.tracking.http.body import parse_exactly
 from profiles.tracking.http.responses import RequestRefused
 from profiles.tracking.parse import sanitize
 from profiles.tracking.parse.item_types import ItemProblem, RefusedItem
@@ -25,6 +27,22 @@ MAX_ITEMS = 2500
 MAX_ITEM_BYTES = 32 * 1024
 # A larger context of a batch is not kept with each of its items when these are too large with it.
 _MAX_KEPT_CONTEXT = 8 * 1024
+_IDS = ("userId", "anonymousId", "previousId", "groupId", "messageId")
+
+
+class ExactItems:
+    """The items of a body with all digits of their whole numbers; the body is parsed again for the first of them."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._items: list[Any] | None = None
+
+    def get(self, index: int, otherwise: Any) -> Any:
+        if self._items is None:
+            parsed = parse_exactly(self.data)
+            items = _items_of(parsed)[0] if isinstance(parsed, dict) else parsed
+            self._items = items if isinstance(items, list) else []
+        return self._items[index] if index < len(self._items) else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,7 @@ class RequestBatch:
     context_bytes: int = 0
     has_fit_texts: bool = False
     is_small: bool = False
+    exact: ExactItems | None = None
 
 
 def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
@@ -58,7 +77,7 @@ def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
         raise RequestRefused(413, "too_many_items", message)
     context, size = _context_of(about)
     first = items[0] if items and isinstance(items[0], dict) else {}
-    key = about.get("writeKey") or first.get("writeKey") or ""
+    key = _key_in(about) or _key_in(first) or ""
     return RequestBatch(
         items,
         write_key=key if isinstance(key, str) else "",
@@ -68,6 +87,7 @@ def open_batch(parsed: ParsedBody, *, kind: str | None) -> RequestBatch:
         context_bytes=size,
         has_fit_texts=parsed.has_fit_texts,
         is_small=parsed.size + size <= MAX_ITEM_BYTES,
+        exact=ExactItems(parsed.rounded) if parsed.rounded else None,
     )
 
 
@@ -75,12 +95,14 @@ def read_entries(batch: RequestBatch, *, received_at: datetime.datetime) -> Iter
     """Each item read, or refused with its reason; in order."""
     sent_at = _sent_at(batch)
     for index, raw in enumerate(batch.items):
-        entry = _prepared(raw, index, batch)
-        if isinstance(entry, RefusedItem):
-            yield entry
+        changes: list[ItemProblem] = []
+        prepared = _prepared(raw, index, batch, changes)
+        if isinstance(prepared, RefusedItem):
+            yield prepared
             continue
         kind = _kind_of(raw, batch)
-        yield read_item(_whole(entry, batch, sent_at), index=index, received_at=received_at, kind=kind)
+        entry = read_item(_whole(prepared, batch, sent_at), index=index, received_at=received_at, kind=kind)
+        yield replace(entry, problems=(*changes, *entry.problems)) if changes else entry
 
 
 def _sent_at(batch: RequestBatch) -> Any:
@@ -102,11 +124,15 @@ def _whole(raw: Any, batch: RequestBatch, sent_at: Any) -> Any:
 
 def _items_of(parsed: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     if "batch" not in parsed:
-        return [parsed], {"writeKey": parsed.get("writeKey")}
+        return [parsed], {"writeKey": _key_in(parsed)}
     items = parsed["batch"]
     if not isinstance(items, list):
         raise RequestRefused(400, "invalid_batch", "“batch” is not a list of items.")
     return items, parsed
+
+
+def _key_in(part: dict[str, Any]) -> Any:
+    return part.get("writeKey") or part.get("writekey")
 
 
 def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
@@ -121,10 +147,11 @@ def _context_of(about: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
     return context, len(orjson.dumps(context))
 
 
-def _prepared(raw: Any, index: int, batch: RequestBatch) -> Any:
-    """The item sanitized and without its write key, or a Refusal."""
+def _prepared(raw: Any, index: int, batch: RequestBatch, changes: list[ItemProblem]) -> Any:
+    """The item sanitized and without its write key, or a RefusedItem. What sanitizing takes out is added to ``changes``."""
     if isinstance(raw, dict):
         raw.pop("writeKey", None)
+        raw.pop("writekey", None)
         if batch.is_small and batch.has_fit_texts and sanitize.is_fit(raw):
             return raw
     # Measured before it is walked through: a million keys are not.
@@ -132,7 +159,7 @@ def _prepared(raw: Any, index: int, batch: RequestBatch) -> Any:
     if size is None or size + batch.context_bytes <= MAX_ITEM_BYTES:
         try:
             if not (batch.has_fit_texts and isinstance(raw, dict) and sanitize.is_fit(raw)):
-                raw = sanitize.clean(raw)
+                raw = _sanitized(raw, index, batch, changes)
         except sanitize.TooDeep:
             message = f"This item nests more than {sanitize.MAX_DEPTH} levels of lists and objects."
             return _refused(raw, index, batch, "too_deep", message)
@@ -140,6 +167,35 @@ def _prepared(raw: Any, index: int, batch: RequestBatch) -> Any:
     if size + batch.context_bytes > MAX_ITEM_BYTES:
         return _too_large(raw, index, batch, size)
     return raw
+
+
+def _sanitized(raw: Any, index: int, batch: RequestBatch, changes: list[ItemProblem]) -> Any:
+    """Raises TooDeep."""
+    found = sanitize.changes(raw)
+    if any(problem["code"] == "number_too_large" for problem in found):
+        if batch.exact is not None:
+            raw = batch.exact.get(index, raw)
+        if isinstance(raw, dict):
+            raw.pop("writeKey", None)
+            raw.pop("writekey", None)
+            _keep_digits_of_ids(raw)
+        found = sanitize.changes(raw)
+    changes += found
+    return sanitize.clean(raw)
+
+
+def _keep_digits_of_ids(item: dict[str, Any]) -> None:
+    """Ids that are numbers of more than 64 bits become text."""
+    context, traits = item.get("context"), item.get("traits")
+    external = context.get("externalIds") if isinstance(context, dict) else None
+    places: list[tuple[Any, str]] = [(item, name) for name in (*_IDS, *filter(is_customer_id, item))]
+    if isinstance(traits, dict):
+        places += [(traits, name) for name in filter(is_customer_id, traits)]
+    if isinstance(external, list):
+        places += [(entry, "id") for entry in external if isinstance(entry, dict)]
+    for holder, name in places:
+        if type(holder.get(name)) is int:
+            holder[name] = str(holder[name])
 
 
 def _size(raw: Any) -> int | None:

@@ -7,6 +7,7 @@ Nor is Content-Encoding believed where the bytes say otherwise: some proxies dec
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from django.http import UnreadablePostError
 from gunicorn.http.errors import ParseException
 
 from profiles.tracking.http.responses import RequestRefused
+from profiles.tracking.parse.item_text import MAX_TEXT
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -33,11 +35,15 @@ _PLAIN = ("", "identity", "gzip", "x-gzip", "deflate")
 
 @dataclass(frozen=True, slots=True)
 class ParsedBody:
-    """A body's JSON. ``has_fit_texts``: no text in it needs sanitizing; ``size`` is in bytes of JSON."""
+    """A body's JSON. ``has_fit_texts``: no text in it needs sanitizing; ``size`` is in bytes of JSON.
+
+    ``rounded`` are the bytes, where the parser made the nearest float of a whole number of more than 64 bits.
+    """
 
     value: Any
     has_fit_texts: bool
     size: int
+    rounded: bytes = b""
 
 
 def read_json(request: HttpRequest) -> ParsedBody:
@@ -95,10 +101,10 @@ def inflate(raw: bytes, encoding: str = "") -> bytes:
 
 
 def parse(data: bytes) -> ParsedBody:
-    """What the JSON says. NaN, Infinity and numbers too large become null or an infinite float, not an error."""
+    """What the JSON says. NaN, Infinity and numbers too large are floats that sanitizing takes out, not an error."""
     data = data.removeprefix(_BOM)
     try:
-        return ParsedBody(orjson.loads(data), _NUL not in data, len(data))
+        return ParsedBody(orjson.loads(data), _NUL not in data, len(data), rounded=data)
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise _too_deep() from error
@@ -115,7 +121,7 @@ def _parse_tolerantly(data: bytes) -> Any:
         message = f"The body is not UTF-8: byte {error.start + 1} cannot be read."
         raise RequestRefused(400, "invalid_encoding", message) from error
     try:
-        return json.loads(text, parse_constant=_null, parse_int=_whole_number)
+        return json.loads(text, parse_int=_whole_number)
     except RecursionError as error:
         raise _too_deep() from error
     except json.JSONDecodeError as error:
@@ -123,13 +129,17 @@ def _parse_tolerantly(data: bytes) -> Any:
         raise RequestRefused(400, "invalid_json", message) from error
 
 
-def _null(_: str) -> None:
-    """NaN, Infinity and -Infinity."""
+def parse_exactly(data: bytes) -> Any:
+    """The same JSON with all digits of its whole numbers; None where it nests too deeply for that."""
+    try:
+        return json.loads(data, parse_int=_whole_number)
+    except RecursionError:
+        return None
 
 
-def _whole_number(digits: str) -> int | None:
-    """None for what is beyond 64 bits by far; Python takes quadratic time to read long ones."""
-    return int(digits) if len(digits) <= 25 else None
+def _whole_number(digits: str) -> float:
+    """Infinite for what is longer than any id; Python takes quadratic time to read long ones."""
+    return int(digits) if len(digits) <= MAX_TEXT else math.inf
 
 
 def _is_zlib(raw: bytes) -> bool:

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 
 from cdp.api.problems import MEDIA_TYPE, body
 from profiles.tracking.parse.item_types import APPLIED, CONFLICT, DUPLICATE, MERGED, SUPPRESSED
+from profiles.tracking.parse.problem_codes import kept_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,7 +123,10 @@ def _receipt(result: ItemResult) -> dict[str, Any]:
     elif result.outcome not in (*_ON_A_PROFILE, DUPLICATE, SUPPRESSED):
         row["code"] = result.code or result.outcome
     row["problems"] = [
-        {name: problem.get(name, "") for name in ("pointer", "code", "message")}
+        {
+            **{name: problem.get(name, "") for name in ("pointer", "code", "message")},
+            "kept": kept_as(problem.get("code", ""), is_rejected=result.is_rejected),
+        }
         for problem in result.problems
     ]
     return row

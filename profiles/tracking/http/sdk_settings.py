@@ -11,26 +11,28 @@ if TYPE_CHECKING:
 
 
 def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
-    """The settings of analytics-next: one integration, ourselves. No metrics, no plugins loaded from elsewhere."""
+    """The settings of analytics-next and its kin: one integration, ourselves. No metrics, no plugins loaded from elsewhere.
+
+    Customer.io's client has another name for it. Neither loads the other's as a plugin: both are “unbundled”.
+    """
     prefix = request.path.partition("/v1/projects/")[0]
     host = f"{request.get_host()}{prefix}/v1"
     protocol = "https" if request.is_secure() else "http"
     everything = {"__default": {"enabled": True, "integrations": {}}}
+    ourselves = {
+        "apiKey": write_key,
+        "apiHost": host,
+        "protocol": protocol,
+        "type": "browser",
+        "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
+        "bundlingStatus": "unbundled",
+        "addBundledMetadata": False,
+        "unbundledIntegrations": [],
+        "maybeBundledConfigIds": {},
+        "retryQueue": True,
+    }
     return {
-        "integrations": {
-            "Segment.io": {
-                "apiKey": write_key,
-                "apiHost": host,
-                "protocol": protocol,
-                "type": "browser",
-                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
-                "bundlingStatus": "bundled",
-                "addBundledMetadata": False,
-                "unbundledIntegrations": [],
-                "maybeBundledConfigIds": {},
-                "retryQueue": True,
-            }
-        },
+        "integrations": {"Segment.io": ourselves, "Customer.io Data Pipelines": ourselves},
         "plan": {"track": everything, "identify": everything, "group": everything},
         "edgeFunction": {},
         "analyticsNextEnabled": True,

@@ -34,6 +34,7 @@ from profiles.tracking.ingest.event_sql import Collision
 from profiles.tracking.ingest.ingest import StrictModeRefused, ingest_items
 from profiles.tracking.parse.item_types import KINDS, Item, RefusedItem
 from profiles.tracking.sources import origins, write_keys
+from profiles.tracking.sources.write_keys import plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,10 +140,10 @@ def _check_method_and_scheme(request: HttpRequest, methods: tuple[str, ...]) -> 
 
 def _key_of_request(request: HttpRequest) -> str:
     """The write key in headers or address, in the order of the contract; empty when it is in neither."""
-    return (
+    return plain_key(
         _basic_user(request.headers.get("Authorization", ""))
         or request.headers.get("X-Write-Key", "").strip()
-        or request.GET.get("writeKey", "").strip()
+        or (request.GET.get("writeKey") or request.GET.get("writekey") or "").strip()
     )
 
 
@@ -223,7 +224,7 @@ def _receive(request: HttpRequest, *, kind: str | None = None, is_quiet: bool = 
     sender = _admit(request, write_key) if write_key else None
     request_batch = open_batch(read_json(request), kind=kind)
     if sender is None:
-        sender = _admit(request, request_batch.write_key)
+        sender = _admit(request, plain_key(request_batch.write_key))
     is_strict = request.headers.get("X-Strict-Mode", "").lower() in _TRUE
     entries = [*read_entries(request_batch, received_at=received_at)]
     results = _store(entries, sender=sender, is_strict=is_strict, is_quiet=is_quiet)

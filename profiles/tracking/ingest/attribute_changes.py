@@ -19,9 +19,11 @@ from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.identifiers import CONTACTS
 from profiles.tracking.ingest.profile_sql import LockedProfile, StoredIdentifier, StoredValue
 from profiles.tracking.ingest.traits import ItemTraits
-from profiles.tracking.parse.item_types import Item, ItemProblem
+from profiles.tracking.parse.item_text import pointer_part
+from profiles.tracking.parse.item_types import ItemProblem
+from profiles.tracking.parse.problem_codes import TOO_MANY_ALTERNATES
 from profiles.tracking.sources.write_keys import Sender
-from profiles.values.attributes import get_value, set_value
+from profiles.values.attributes import CUSTOM, get_value, set_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class _Protection:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class _LostValue:
+    """A value that came and did not become the profile's, with the problem that says so, whose end is open yet."""
+
+    resolution: Resolution
+    field: str
+    value: Any
+    problem: ItemProblem
+
+
 class AttributeChanges:
     """Puts traits on profiles; collects, by item, what changed (``{field: [old, new]}``) and what was left as it is."""
 
@@ -39,6 +51,7 @@ class AttributeChanges:
         self.sender, self.traits = sender, traits
         self.fields: dict[int, Fields] = {}
         self.problems: dict[int, list[ItemProblem]] = defaultdict(list)
+        self._lost: list[_LostValue] = []
 
     def of_new(self, plan: Plan) -> dict[int, dict[str, Any]]:
         """Columns of each new profile, by the object's ``id()``."""
@@ -117,6 +130,38 @@ class AttributeChanges:
         if counted:
             profile_sql.count_change(counted)
 
+    def keep_lost(self, plan: Plan) -> None:
+        """Values that lost, to stored ones or to others of their item, become alternates; their problems say so.
+
+        One query, none where nothing lost. After the profiles were written.
+        """
+        for resolution in plan.resolutions:
+            traits = self.traits.get(resolution.item.index)
+            for other in traits.others if traits is not None else ():
+                attribute = other.field.removeprefix(CUSTOM)
+                message = f"“{other.name}” says {attribute} as well, and another value of the call was taken."
+                self._lose(
+                    resolution, "other_value", other.field, other.value, message, pointer_part(other.name)
+                )
+        if not self._lost:
+            return
+        keys = [
+            (
+                lost.resolution.member_id or lost.resolution.profile.survivor().id,
+                lost.field,
+                event_sql.as_json(lost.value),
+            )
+            for lost in self._lost
+        ]
+        left = profile_sql.insert_alternates(dict.fromkeys(keys), self.sender.source.pk).value
+        for key, lost in zip(keys, self._lost, strict=True):
+            if key in left:
+                lost.problem["code"] = TOO_MANY_ALTERNATES
+                end = f"The person has {profile_sql.MOST_ALTERNATES} other values already; the one sent stays in the event only."
+            else:
+                end = "The value sent is kept as an alternate."
+            lost.problem["message"] = f"{lost.problem['message']} {end}"
+
     def _traits(self, resolution: Resolution) -> ItemTraits | None:
         traits = self.traits.get(resolution.item.index)
         return traits if traits is not None and (traits.values or traits.tags) else None
@@ -178,9 +223,11 @@ class AttributeChanges:
             if old == new:
                 continue
             if is_late and old is not None:
-                self._kept(item, "late_value", name, new, "it arrived late, and a newer value is stored")
+                self._kept(
+                    resolution, "late_value", name, new, "it arrived late, and a newer value is stored"
+                )
             elif old is not None and (why := self._protection(protected, row.pk, name, old, resolution)):
-                self._kept(item, why.code, name, new, why.sentence)
+                self._kept(resolution, why.code, name, new, why.sentence)
             else:
                 fields[name] = [old, new]
                 set_value(row, name, new)
@@ -199,16 +246,23 @@ class AttributeChanges:
         why = protected.get((root_id, name, event_sql.as_json(old)))
         return None if why and why.code == "kept_value" and not self._is_unproven(resolution) else why
 
-    def _kept(self, item: Item, code: str, name: str, value: Any, why: str) -> None:
-        attribute = name.removeprefix("attributes.")
-        self.problems[item.index].append(
-            {
-                "code": code,
-                "pointer": f"/traits/{attribute}",
-                "value": value if isinstance(value, (str, int, float, bool)) else None,
-                "message": f"{attribute} was not changed: {why}.",
-            }
-        )
+    def _kept(self, resolution: Resolution, code: str, name: str, value: Any, why: str) -> None:
+        """The stored value stays."""
+        attribute = name.removeprefix(CUSTOM)
+        self._lose(resolution, code, name, value, f"{attribute} was not changed: {why}.", attribute)
+
+    def _lose(
+        self, resolution: Resolution, code: str, field_name: str, value: Any, message: str, trait: str
+    ) -> None:
+        problem: ItemProblem = {
+            "code": code,
+            "pointer": f"/traits/{trait}",
+            "value": value if isinstance(value, (str, int, float, bool)) else None,
+            "message": message,
+        }
+        self.problems[resolution.item.index].append(problem)
+        if value is not None:
+            self._lost.append(_LostValue(resolution, field_name, value, problem))
 
 
 def _lock_changing(plan: Plan, changing: set[CandidateProfile]) -> dict[int, LockedProfile]:

@@ -32,6 +32,9 @@ class Resolution:
         return self.identifiers.item
 
     def conflict(self, code: str, message: str) -> None:
+        """An earlier one of the item becomes one of its problems."""
+        if self.outcome == CONFLICT and self.message != message:
+            self.problems.append({"code": self.code, "pointer": "", "value": None, "message": self.message})
         self.outcome, self.code, self.message = CONFLICT, code, message
 
 

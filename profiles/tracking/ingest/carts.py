@@ -11,8 +11,8 @@ import orjson
 
 from cdp.locks import Lock, take_slots
 from cdp.sql import ask, run
+from profiles.identity.field_names import fold
 from profiles.tracking.parse.item_types import Item
-from profiles.tracking.parse.trait_names import fold
 
 # A browser that sends twice does so at once; a person who clicks twice takes longer.
 WINDOW = datetime.timedelta(seconds=2)

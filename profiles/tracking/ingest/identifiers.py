@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from profiles.identity.normalize import BadValue
-from profiles.identity.types import Blocked, TypeSpec
+from profiles.identity.types import Blocked, TypeSpec, find_type
 from profiles.models import IdentifierType
+from profiles.tracking.parse.item_text import MAX_TEXT, name_text, pointer_part, problem_text
 from profiles.tracking.parse.item_types import BLOCKED_VALUE, INVALID, Item, ItemProblem, RefusedItem
 from profiles.tracking.sources.user_hash import matching_secret
 from profiles.tracking.sources.write_keys import Sender
@@ -76,11 +77,20 @@ class ItemIdentifiers:
 
 
 def identifiers_of(
-    item: Item, fields: dict[str, Any], sender: Sender, types: dict[str, TypeSpec]
+    item: Item,
+    fields: dict[str, Any],
+    sender: Sender,
+    types: dict[str, TypeSpec],
+    customer_ids: Sequence[tuple[str, Any]] = (),
 ) -> ItemIdentifiers | RefusedItem:
-    """The identifiers of one item, or why it is about nobody. ``fields`` are its traits by attribute."""
+    """The identifiers of one item, or why it is about nobody.
+
+    ``fields`` are its traits by attribute; ``customer_ids`` its traits that are a customer's id, by their names.
+    """
     reader = _IdentifierReader(item, sender, types)
     reader.user_id()
+    for name, raw in customer_ids:
+        reader.customer_id(name, raw)
     if item.anonymous_id is not None:
         reader.add(BROWSER, item.anonymous_id, "/anonymousId")
     reader.external_ids()
@@ -124,21 +134,41 @@ class _IdentifierReader:
         self.seen: set[Key] = set()
 
     def user_id(self) -> None:
-        item, source = self.item, self.sender.source
+        item = self.item
         if item.user_id is None:
             return
-        secret = matching_secret(source, item.user_id, item.user_hash) if item.user_hash is not None else ""
+        self._signed_id(self._main().name, item.user_id, "/userId", "userId")
+
+    def _signed_id(self, type_name: str, value: str, pointer: str, name: str) -> None:
+        """The id of the person a call is about, which a page may have to sign."""
+        given, source = self.item.user_hash, self.sender.source
+        secret = matching_secret(source, value, given) if given is not None else ""
         self.identifiers.secret, signed = secret, bool(secret)
-        if self.sender.is_web and not signed and (source.needs_user_hash or item.user_hash is not None):
-            what = "does not belong to this userId" if item.user_hash is not None else "is missing"
-            self.problem(
-                "unverified_user",
-                "/userId",
-                item.user_id,
-                f"context.userHash {what}, so the userId was not used.",
-            )
+        if self.sender.is_web and not signed and (source.needs_user_hash or given is not None):
+            what = f"does not belong to this {name}" if given is not None else "is missing"
+            message = f"context.userHash {what}, so the {name} was not used."
+            self.problem("unverified_user", pointer, value, message)
             return
-        self.add(self._main().name, item.user_id, "/userId", is_verified=signed)
+        self.add(type_name, value, pointer, is_verified=signed)
+
+    def customer_id(self, name: str, raw: Any) -> None:
+        """A customer's id among the traits of identify: ``customId``, for example. It counts where no userId says it."""
+        pointer = f"/traits/{pointer_part(name)}"
+        value = raw.strip() if isinstance(raw, str) else name_text(raw)
+        user_id = self.item.user_id if self._main().name == CUSTOMER else None
+        known = user_id or next(
+            (key.raw for key in self.identifiers.strong if key.spec.name == CUSTOMER), None
+        )
+        if not value:
+            message = f"“{name}” is neither a text nor a number, so it was not used as an id."
+            self.problem("bad_identifier", pointer, problem_text(raw, MAX_TEXT), message)
+        elif known is None and CUSTOMER in self.types:
+            self._signed_id(CUSTOMER, value, pointer, name)
+        elif value != known:
+            message = (
+                f"“{name}” was not used as an id: the call has the id “{known}”. It stays in the event only."
+            )
+            self.problem("other_customer_id", pointer, value, message)
 
     def _main(self) -> TypeSpec:
         main = self.sender.source.main_type_id
@@ -150,7 +180,8 @@ class _IdentifierReader:
     def external_ids(self) -> None:
         for position, (name, value, is_verified) in enumerate(self.item.external_ids):
             pointer = f"/context/externalIds/{position}"
-            if name not in self.types:
+            spec = find_type(self.types, name)
+            if spec is None:
                 known = ", ".join(self.types)
                 self.problem(
                     "unknown_type",
@@ -160,7 +191,7 @@ class _IdentifierReader:
                 )
                 continue
             # A public key proves nothing about whose value it is.
-            self.add(name, value, pointer, is_verified=is_verified and not self.sender.is_web)
+            self.add(spec.name, value, pointer, is_verified=is_verified and not self.sender.is_web)
 
     def contacts(self, fields: dict[str, Any]) -> None:
         """E-mail and phone among the traits: an identify's e-mail identifies, the rest is to write to."""

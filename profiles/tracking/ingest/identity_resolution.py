@@ -231,6 +231,8 @@ class _Resolver:
         if owner is None:
             if may_link or not resolution.identifiers.strong:
                 self._grant(identifier, resolution, may_resolve=True)
+            elif identifier.key in self.known.shared:
+                resolution.problems.append(_not_linked(identifier))
             return
         owner_then = self._owner_at(identifier, at)
         owning = owner_then.profile.survivor() if owner_then else owner.profile.survivor()
@@ -242,6 +244,8 @@ class _Resolver:
         if not resolution.identifiers.strong and len(resolution.identifiers.soft) < 2:
             return  # this id alone resolved, by an earlier interval
         if not may_link:
+            if identifier.key in self.known.shared:
+                resolution.problems.append(_not_linked(identifier))
             return
         if not (profile.is_recognized and owning.is_recognized):
             if _may_merge(profile, owning):
@@ -438,6 +442,11 @@ def _pending(identifier: SentIdentifier) -> ItemProblem:
 def _shared(identifier: SentIdentifier) -> ItemProblem:
     message = f"{identifier.spec.row} {identifier.raw} is a shared device; it merges nobody."
     return _problem("shared_device", identifier, message)
+
+
+def _not_linked(identifier: SentIdentifier) -> ItemProblem:
+    message = f"This {identifier.spec.row} is a shared device's, so it was not given to the person; it stays with the event."
+    return _problem("not_linked", identifier, message)
 
 
 def _too_many(identifier: SentIdentifier) -> ItemProblem:

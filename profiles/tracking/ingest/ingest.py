@@ -190,7 +190,8 @@ class _Call:
 
     def _identifiers(self, item: Item) -> ItemIdentifiers | RefusedItem:
         traits = self.traits.get(item.index)
-        identifiers = identifiers_of(item, traits.raw if traits else {}, self.sender, known_types())
+        raw, customer_ids = (traits.raw, traits.customer_ids) if traits else ({}, [])
+        identifiers = identifiers_of(item, raw, self.sender, known_types(), customer_ids)
         if isinstance(identifiers, ItemIdentifiers) and item.kind == "consent":
             return check_consent(identifiers, self.sender)
         return identifiers

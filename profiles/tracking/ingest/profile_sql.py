@@ -28,7 +28,7 @@ _RECORD = ", ".join(f"{name} {'date' if name == 'birth_date' else 'text'}" for n
 _VISIT_AFTER = datetime.timedelta(minutes=5)
 
 StoredIdentifier = tuple[int, str, int]  # type id, value, id of the member that holds it
-StoredValue = tuple[int, str, str]  # root, journal key, value as JSON
+StoredValue = tuple[int, str, str]  # root or member, journal key, value as JSON
 # In the detail of a journal entry: a call with a page's key wrote it.
 FROM_PAGE = {"from_page": True}
 
@@ -160,6 +160,43 @@ def values_from_pages(values: Collection[StoredValue]) -> set[StoredValue]:
     roots, names, texts = (list(column) for column in zip(*sorted(values), strict=True))
     params = {"roots": roots, "names": names, "values": texts, "from_page": as_json(FROM_PAGE)}
     return {(root, name, text) for root, name, text, is_from_page in run(_FROM_PAGES, params) if is_from_page}
+
+
+# --- Values that lost -----------------------------------------------------------------------------------
+
+# Alternates of one field of a profile that calls may add up to: everybody can send with a page's key.
+MOST_ALTERNATES = 20
+_ALTERNATES = """
+    WITH lost AS (
+        SELECT w.*, row_number() OVER (PARTITION BY w.profile_id, w.field ORDER BY w.value) + (
+            SELECT count(*) FROM profiles_alternate a WHERE a.profile_id = w.profile_id AND a.field = w.field
+        ) AS place
+        FROM unnest(%(profiles)b::bigint[], %(fields)b::text[], %(values)b::text[]) AS w (profile_id, field, value)
+        WHERE NOT EXISTS (
+            SELECT FROM profiles_alternate a WHERE a.profile_id = w.profile_id AND a.field = w.field
+                AND md5(a.value::text) = md5(w.value::jsonb::text)
+        )
+    ), kept AS (
+        INSERT INTO profiles_alternate (profile_id, field, value, source_id)
+        SELECT profile_id, field, value::jsonb, %(source)s FROM lost WHERE place <= %(most)s
+        ORDER BY profile_id, field, value
+        ON CONFLICT DO NOTHING
+    )
+    SELECT profile_id, field, value FROM lost WHERE place > %(most)s
+"""
+
+
+def insert_alternates(rows: Collection[StoredValue], source_id: int) -> Answer[set[StoredValue]]:
+    """Keep values that lost, as (member, journal key, value as JSON); those there is no room for. One query."""
+    members, names, values = (list(column) for column in zip(*sorted(rows), strict=True))
+    params = {
+        "profiles": members,
+        "fields": names,
+        "values": values,
+        "source": source_id,
+        "most": MOST_ALTERNATES,
+    }
+    return ask(_ALTERNATES, params, read=set)
 
 
 # --- Identifiers ----------------------------------------------------------------------------------------

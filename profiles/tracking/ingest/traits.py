@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +14,13 @@ from django.core.exceptions import ValidationError
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ttl_cache import Recent
+from profiles.identity.field_names import fold, is_customer_id
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition
 from profiles.tagging import clean_tag_names
+from profiles.tracking.parse.item_text import NOTHING, pointer_part
 from profiles.tracking.parse.item_types import Item, ItemProblem
-from profiles.tracking.parse.trait_names import fields_of, fold
+from profiles.tracking.parse.trait_names import Displaced, fields_of
 from profiles.tracking.sources.write_keys import Sender
 from profiles.values.attributes import (
     CUSTOM,
@@ -41,21 +44,35 @@ _LOOKS_LIKE_AN_ID = {
     "emailaddress": "email",
     "userid": "userId",
     "customerid": "userId",
+    "customid": "userId",
+    "customidentify": "userId",
     "anonymousid": "anonymousId",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class OtherValue:
+    """A cleaned value of an attribute that has another one in the same item; ``name`` is the trait's."""
+
+    field: str
+    name: str
+    value: Any
 
 
 @dataclass(slots=True)
 class ItemTraits:
     """``values`` by journal key, cleaned; None clears. ``raw`` are the default attributes as sent.
 
-    ``tags`` are put on besides those there are; a call takes none off.
+    ``tags`` are put on besides those there are; a call takes none off. ``others`` are values that another spelling in
+    the item took the place of; ``customer_ids`` what identify gives as the customer's id, by the name it has there.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
     problems: list[ItemProblem] = field(default_factory=list)
+    others: list[OtherValue] = field(default_factory=list)
+    customer_ids: list[tuple[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,6 +80,7 @@ class _SortedTraits:
     item: Item
     fields: dict[str, Any]
     unknown: dict[str, Any]
+    displaced: list[Displaced]
 
 
 def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, ItemTraits]:
@@ -74,7 +92,7 @@ def read_traits(items: Iterable[Item], sender: Sender) -> dict[int, ItemTraits]:
         name: raw
         for item_traits in sorted_traits
         for name, raw in item_traits.unknown.items()
-        if raw is not None and CUSTOM + name.lower() not in by_name and fold(name) != TAGS
+        if raw is not None and CUSTOM + name.lower() not in by_name and not why_no_attribute(name)
     }
     if new and sender.source.adopts_attributes:
         by_name |= _register_attributes(new, room=settings.CDP_ADOPTED_ATTRIBUTES - len(by_name))
@@ -118,22 +136,25 @@ def _type_of(raw: Any) -> str:
 
 def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], sender: Sender) -> ItemTraits:
     traits = ItemTraits(raw=sorted_traits.fields)
+    identifies = sorted_traits.item.kind == "identify"
     for name, raw in sorted_traits.fields.items():
         _put(traits, DEFAULTS[name], name, raw, sender)
     for name, raw in sorted_traits.unknown.items():
         spec = by_name.get(CUSTOM + name.lower())
         if fold(name) == TAGS:
             _put_tags(traits, name, raw)
+        elif identifies and is_customer_id(name) and raw not in NOTHING:
+            traits.customer_ids.append((name, raw))
+            if spec is not None:
+                _put(traits, spec, name, raw, sender)
+        elif spec is not None and spec.field in traits.values:
+            _put_again(traits, spec, name, raw)
         elif spec is not None:
             _put(traits, spec, name, raw, sender)
         elif raw is not None:
-            _problem(
-                traits,
-                "unknown_trait",
-                name,
-                raw,
-                _why_unknown(name),
-            )
+            _problem(traits, "unknown_trait", name, raw, _why_unknown(name))
+    for displaced in sorted_traits.displaced:
+        _put_displaced(traits, displaced, by_name, sender)
     if sorted_traits.item.kind == "update":
         traits.problems += identifier_like(sorted_traits.item.traits, "/traits")
     return traits
@@ -160,17 +181,23 @@ def _put_tags(traits: ItemTraits, name: str, raw: Any) -> None:
         del traits.tags[MAX_TAGS:]
 
 
-def _why_unknown(name: str) -> str:
-    """What to do about a name that is no attribute: not every name can be one."""
-    stays = f"“{name}” is not an attribute; the value stays in the event only."
+@lru_cache(maxsize=8192)
+def why_no_attribute(name: str) -> str:
+    """Why no attribute can be called so; empty when one can."""
     try:
         check_new_name(name)
         AttributeDefinition._meta.get_field("name").clean(name, None)
     except BadValue as error:
-        return f"{stays} {error}"
+        return str(error)
     except ValidationError:
-        return f"{stays} It cannot be an attribute's name: send it under another."
-    return f"{stays} Add it under Attributes."
+        return "It cannot be an attribute's name: send it under another."
+    return ""
+
+
+def _why_unknown(name: str) -> str:
+    """What to do about a name that is no attribute: not every name can be one."""
+    stays = f"“{name}” is not an attribute; the value stays in the event only."
+    return f"{stays} {why_no_attribute(name) or 'Add it under Attributes.'}"
 
 
 def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: Sender) -> None:
@@ -186,9 +213,55 @@ def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: S
         _problem(traits, "bad_trait", name, raw, str(bad))
 
 
+def _put_again(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any) -> None:
+    """“Plan” and “plan” are one attribute: its own spelling counts, else the first; the other one is kept beside it."""
+    if raw is None or raw in ("", []):
+        return
+    try:
+        value = clean_value(spec, raw)
+    except BadValue as bad:
+        _problem(traits, "bad_trait", name, raw, str(bad))
+        return
+    current = traits.values[spec.field]
+    if name == spec.name or current is None:
+        traits.values[spec.field], value = value, current
+    if value is not None and value != traits.values[spec.field]:
+        traits.others.append(OtherValue(spec.field, name, value))
+
+
+def _put_displaced(
+    traits: ItemTraits, displaced: Displaced, by_name: dict[str, AttributeSpec], sender: Sender
+) -> None:
+    """A value that another spelling took the place of: of an attribute of its own name, if there is one, else kept
+    beside the other; where the other could not be read it takes its place.
+    """
+    field_name, name, raw = displaced
+    own = by_name.get(CUSTOM + name.lower())
+    if own is not None and own.field not in traits.values:
+        _put(traits, own, name, raw, sender)
+        return
+    spec = DEFAULTS[field_name]
+    if traits.values.get(field_name) is None:
+        _put(traits, spec, name, raw, sender)
+        if traits.values.get(field_name) is not None:
+            traits.raw[field_name] = raw
+        return
+    other = ItemTraits()
+    _put(other, spec, name, raw, sender)
+    traits.problems += other.problems
+    value = other.values.get(field_name)
+    if value is not None and value != traits.values[field_name]:
+        traits.others.append(OtherValue(field_name, name, value))
+
+
 def _problem(traits: ItemTraits, code: str, name: str, raw: Any, message: str) -> None:
     traits.problems.append(
-        {"code": code, "pointer": f"/traits/{name}", "value": _problem_value(raw), "message": message}
+        {
+            "code": code,
+            "pointer": f"/traits/{pointer_part(name)}",
+            "value": _problem_value(raw),
+            "message": message,
+        }
     )
 
 
@@ -208,7 +281,7 @@ def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProble
             problems.append(
                 {
                     "code": "identifier_as_attribute",
-                    "pointer": f"{pointer}/{name}",
+                    "pointer": f"{pointer}/{pointer_part(name)}",
                     "value": value[:255],
                     "message": f"“{name}” looks like an identifier but identifies nobody here; send it {how} to identify.",
                 }

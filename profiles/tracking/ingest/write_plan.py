@@ -113,6 +113,7 @@ def write_plan(
         changed = attributes.of_stored(plan, stored.value)
         if attributes.has_tags:
             attributes.put_tags(plan, changed)
+        attributes.keep_lost(plan)
         # What a page said, another page's call may change again (see values_from_pages).
         detail = dict(profile_sql.FROM_PAGE) if sender.is_web else None
         _record_journal(

@@ -31,7 +31,6 @@ FIELDS = {
 def envelope_of(
     raw: dict[str, Any],
     kind: str,
-    name: str,
     text: str,
     message_id: uuid.UUID,
     ids: dict[str, str | None],
@@ -41,7 +40,7 @@ def envelope_of(
 ) -> dict[str, Any] | None:
     """The rest of the item as it was sent; the client's times only where another one was kept.
 
-    ``name`` is there where a page's or screen's properties have another one.
+    A page's or screen's name and category are there where its properties have others.
     """
     envelope: dict[str, Any] = {key: value for key, value in ids.items() if value is not None}
     if text != str(message_id):
@@ -58,10 +57,10 @@ def envelope_of(
     if kind in ("page", "screen"):
         properties = raw.get("properties")
         inner = properties if isinstance(properties, dict) else {}
-        if name and inner.get("name", name) != name:
-            envelope["name"] = name
-        if raw.get("category") not in NOTHING and inner.get("category", raw["category"]) != raw["category"]:
-            envelope["category"] = raw["category"]
+        for key in ("name", "category"):
+            own = raw.get(key)
+            if own not in NOTHING and inner.get(key, own) != own:
+                envelope[key] = own
     return envelope or None
 
 
@@ -74,6 +73,29 @@ def _add_rest(envelope: dict[str, Any], rest: dict[str, Any]) -> None:
             del rest[name]
     if rest:
         envelope["rest"] = rest
+
+
+def with_misplaced_parts(
+    envelope: dict[str, Any] | None, raw: dict[str, Any], kind: str, properties: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Also what stands where an object belongs and is none, and what a consent's properties say beside the consent."""
+    rest = {
+        name: raw[name]
+        for name in ("properties", "traits", "context")
+        if name in FIELDS[kind] and raw.get(name) not in NOTHING and not isinstance(raw[name], dict)
+    }
+    if kind == "consent" and isinstance(inner := raw.get("properties"), dict):
+        beside = {
+            name: value
+            for name, value in inner.items()
+            if value not in NOTHING and properties.get(name) != value
+        }
+        if beside:
+            rest["properties"] = beside
+    if not rest:
+        return envelope
+    kept = envelope or {}
+    return {**kept, "rest": {**kept.get("rest", {}), **rest}}
 
 
 def _is_retry(metadata: Any) -> bool:

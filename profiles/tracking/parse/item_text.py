@@ -7,6 +7,8 @@ from typing import Any
 from profiles.tracking.parse.item_types import ItemProblem
 
 MAX_TEXT = 255
+# Of a whole number with as many digits.
+_MAX_BITS = 845
 # What no client means as a value.
 NOTHING: tuple[Any, ...] = (None, "", {}, [])
 
@@ -21,12 +23,17 @@ def name_text(raw: Any) -> str:
 
 
 def number_text(raw: float) -> str | None:
-    """42 and 42.0 are the id 42; what is not finite or beyond any id is none."""
+    """42 and 42.0 are the id 42; what is not finite or longer than an id is none."""
     if isinstance(raw, int):
-        return str(raw) if raw.bit_length() <= 64 else None
+        return str(raw) if raw.bit_length() <= _MAX_BITS else None
     if raw != raw or abs(raw) >= 2**64:
         return None
     return str(int(raw)) if raw.is_integer() else repr(raw)
+
+
+def pointer_part(name: str) -> str:
+    """A name as a JSON pointer has it."""
+    return name.replace("~", "~0").replace("/", "~1") if "/" in name or "~" in name else name
 
 
 def item_problem(code: str, pointer: str, value: Any, message: str) -> ItemProblem:

@@ -10,8 +10,9 @@ import datetime
 import uuid
 from typing import Any
 
+from profiles.identity.field_names import is_customer_id
 from profiles.tracking.parse.clock import occurred_at, timestamp_of
-from profiles.tracking.parse.envelope import envelope_of
+from profiles.tracking.parse.envelope import FIELDS, envelope_of, with_misplaced_parts
 from profiles.tracking.parse.item_text import (
     MAX_TEXT,
     NOTHING,
@@ -23,6 +24,7 @@ from profiles.tracking.parse.item_text import (
 )
 from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
 from profiles.tracking.parse.message_ids import message_text_of, message_uuid
+from profiles.tracking.parse.secrets import remove_secrets
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
@@ -64,11 +66,12 @@ def read_item(
         return RefusedItem(index, "not_an_object", "This item is not a JSON object.", raw)
     name = ""
     item_kind = kind
+    secrets = remove_secrets(raw)
     try:
         item_kind = _kind(raw, kind)
         text, message_id = _message_id(raw.get("messageId"))
         name = _name(raw, item_kind)
-        return _read(raw, index, item_kind, name, text, message_id, received_at, sent_at, context)
+        return _read(raw, index, item_kind, name, text, message_id, received_at, sent_at, context, secrets)
     except _ItemRefused as refusal:
         problem = {
             "pointer": refusal.pointer,
@@ -84,7 +87,7 @@ def read_item(
             kind=item_kind or problem_text(raw.get("type"), 20),
             name=name or problem_text(raw.get("event"), MAX_TEXT),
             message_text=message_text_of(raw.get("messageId")),
-            problems=(problem,) if refusal.pointer else (),
+            problems=(*secrets, *((problem,) if refusal.pointer else ())),
         )
 
 
@@ -98,16 +101,20 @@ def _read(
     received_at: datetime.datetime,
     sent_at: Any,
     context: dict[str, Any] | None,
+    problems: list[ItemProblem],
 ) -> Item:
-    problems: list[ItemProblem] = []
+    """``problems`` are what was found before; more are added."""
     merged_context = _context(raw.get("context"), context, problems)
     user_id = _id(raw.get("userId"), "userId")
+    if user_id is None and not raw.keys() <= FIELDS[kind]:
+        user_id = _user_id_by_another_name(raw, kind)
     anonymous_id = _id(raw.get("anonymousId"), "anonymousId")
     external = merged_context.get("externalIds")
     external_ids = _external_ids(external, problems) if external else ()
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
-    if user_id is None and anonymous_id is None and (not external_ids or kind == "alias"):
+    is_nobody = user_id is None and anonymous_id is None and (not external_ids or kind == "alias")
+    if is_nobody and not (kind == "identify" and _has_customer_id(raw.get("traits"))):
         raise _nobody(kind)
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
@@ -130,6 +137,9 @@ def _read(
         "previous_id": previous_id,
         "group_id": group_id,
     }
+    envelope = envelope_of(raw, kind, text, message_id, ids, timestamp, sent, moment)
+    if problems or kind == "consent":
+        envelope = with_misplaced_parts(envelope, raw, kind, properties)
     return Item(
         index=index,
         kind=kind,
@@ -146,7 +156,7 @@ def _read(
         context=merged_context,
         occurred_at=moment.at,
         received_at=received_at,
-        envelope=envelope_of(raw, kind, name, text, message_id, ids, timestamp, sent, moment),
+        envelope=envelope,
         raw=raw,
         problems=tuple(problems),
     )
@@ -204,7 +214,7 @@ def _name(raw: dict[str, Any], kind: str) -> str:
 
 
 def _id(raw: Any, name: str) -> str | None:
-    if raw is None:
+    if raw is None or raw is False:  # PHP writes false where it has none
         return None
     if type(raw) is not str:
         value = number_text(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
@@ -215,6 +225,20 @@ def _id(raw: Any, name: str) -> str | None:
         message = f"The {name} has {len(raw):,} characters; the limit is {MAX_TEXT}."
         raise _ItemRefused("id_too_long", message, f"/{name}", raw)
     return raw if raw and not raw.isspace() else None
+
+
+def _user_id_by_another_name(raw: dict[str, Any], kind: str) -> str | None:
+    """``customId`` and the like beside the traits, as other tools' clients send it."""
+    for name in sorted(raw.keys() - FIELDS[kind]):
+        if is_customer_id(name) and (user_id := _id(raw[name], name)) is not None:
+            return user_id
+    return None
+
+
+def _has_customer_id(traits: Any) -> bool:
+    return isinstance(traits, dict) and any(
+        is_customer_id(name) and value not in NOTHING for name, value in traits.items()
+    )
 
 
 def _nobody(kind: str) -> _ItemRefused:
@@ -254,7 +278,12 @@ def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str
 def _context(own: Any, batch: dict[str, Any] | None, problems: list[ItemProblem]) -> dict[str, Any]:
     if own is not None and not isinstance(own, dict):
         problems.append(
-            item_problem("bad_context", "/context", own, "“context” is not an object, so it was not used.")
+            item_problem(
+                "bad_context",
+                "/context",
+                own,
+                "“context” is not an object, so it was not used; it stays with the event.",
+            )
         )
         own = None
     if not batch:
@@ -290,7 +319,12 @@ def _object(raw: dict[str, Any], name: str, problems: list[ItemProblem]) -> dict
         return value
     if value not in (None, "", []):
         problems.append(
-            item_problem(f"bad_{name}", f"/{name}", value, f"“{name}” is not an object, so it was not used.")
+            item_problem(
+                f"bad_{name}",
+                f"/{name}",
+                value,
+                f"“{name}” is not an object, so it was not used; it stays with the event.",
+            )
         )
     return {}
 

@@ -2,15 +2,22 @@
 
 NUL is stripped from texts and names; half a surrogate pair becomes U+FFFD; numbers that are not finite
 or not within 64 bits become null. The last because a parser turns ``12345678901234567890123`` into the
-nearest float: two customers' ids would become one.
+nearest float: two customers' ids would become one. ``changes`` says what that does to an item.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+from profiles.tracking.parse.item_text import MAX_TEXT, item_problem, pointer_part
+from profiles.tracking.parse.item_types import ItemProblem
+
 MAX_DEPTH = 40
+# Problems listed of one item; what lies beyond is counted.
+_MAX_LISTED = 50
 _LONE = re.compile("[\ud800-\udfff]")
 _MIN, _MAX = -(2**63), 2**64
 
@@ -59,6 +66,46 @@ def is_fit(value: Any, *, depth: int = MAX_DEPTH) -> bool:
         elif (kind is dict or kind is list) and (depth <= 1 or not is_fit(inner, depth=depth - 1)):
             return False
     return True
+
+
+def changes(value: Any) -> list[ItemProblem]:
+    """What ``clean`` will change in an item, with where it is and what was sent. For items that are not fit."""
+    found = _changes(value, "", MAX_DEPTH)
+    listed = list(islice(found, _MAX_LISTED))
+    if more := sum(1 for _ in found):
+        message = f"{more:,} more values cannot be stored as they were sent."
+        listed.append(item_problem("not_storable", "", None, message))
+    return listed
+
+
+def _changes(value: Any, pointer: str, depth: int) -> Iterator[ItemProblem]:
+    kind = type(value)
+    if kind is dict and depth:
+        yield from _name_changes(value, pointer)
+        for name, inner in value.items():
+            yield from _changes(inner, f"{pointer}/{pointer_part(_fit(name))}", depth - 1)
+    elif kind is list and depth:
+        for position, inner in enumerate(value):
+            yield from _changes(inner, f"{pointer}/{position}", depth - 1)
+    elif kind is str and not _is_fit(value):
+        message = "NUL and halves of characters cannot be stored; the text was stored without them."
+        yield item_problem("text_cleaned", pointer, _fit(value), message)
+    elif (kind is float or kind is int) and not _MIN <= value < _MAX:
+        message = "This number has more digits than can be kept, so it was left out. Send it as text."
+        yield item_problem("number_too_large", pointer, str(value)[:MAX_TEXT], message)
+
+
+def _name_changes(value: dict[str, Any], pointer: str) -> Iterator[ItemProblem]:
+    """Names that are the same without NUL: all but one of their values are left out."""
+    taken = set(value)
+    for name, inner in value.items():
+        if _is_fit(name):
+            continue
+        fit = _fit(name)
+        if fit in taken:
+            message = f"Another name is “{fit}” as well once NUL is taken out of this one, so its value was left out."
+            yield item_problem("name_taken", f"{pointer}/{pointer_part(fit)}", _fit(str(inner)), message)
+        taken.add(fit)
 
 
 def _clean_object(value: dict[str, Any], depth: int) -> None:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-_SEPARATORS = re.compile(r"[^0-9a-z]+")
+from profiles.identity.field_names import field_of, fold, is_address, is_full_name
 
-# Folded spellings of each default attribute, the likeliest first: where two are sent, the earlier one counts.
-_SPELLINGS: dict[str, str] = {
-    "first_name": "firstname givenname forename fname",
-    "last_name": "lastname surname familyname lname",
-    "email": "email emailaddress mail useremail",
-    "phone": "phone phonenumber phoneno telephone telephonenumber tel mobile mobilephone mobilenumber"
-    " mobilephonenumber cell cellphone",
-    "street": "street streetaddress address1 addressline1 street1 addressstreet",
-    "postcode": "postcode postalcode zip zipcode addresspostalcode addresspostcode addresszip",
-    "city": "city town addresscity",
-    "state": "state region province stateprovince addressstate addressregion",
-    "country": "country countrycode countryname addresscountry addresscountrycode",
-    "birth_date": "birthdate birthday dateofbirth dob",
-    "gender": "gender sex",
-    "language": "language locale lang languagecode preferredlanguage",
-}
 # Parts of an ``address`` object.
 _PARTS: dict[str, str] = {
     "street": "street streetaddress address1 addressline1 line1 street1 address",
@@ -34,30 +17,10 @@ _PARTS: dict[str, str] = {
 }
 
 
-def _ranked(spellings: dict[str, str]) -> dict[str, tuple[str, int]]:
-    return {
-        name: (field, rank) for field, names in spellings.items() for rank, name in enumerate(names.split())
-    }
-
-
-_FIELDS, _ADDRESS = _ranked(_SPELLINGS), _ranked(_PARTS)
+_ADDRESS = {name: (field, rank) for field, names in _PARTS.items() for rank, name in enumerate(names.split())}
 # Behind every spelling of a field's own.
 ALIAS_RANK = 100
-
-
-def fold(name: str) -> str:
-    """``firstName``, ``first-name``, ``First Name`` and ``FIRST_NAME`` are one name."""
-    return _SEPARATORS.sub("", name.lower())
-
-
-@lru_cache(maxsize=8192)
-def field_of(name: str) -> tuple[str, int] | None:
-    """The default attribute a trait's name means, and how sure that is (0: its own spelling)."""
-    match = _FIELDS.get(fold(name))
-    if match is None:
-        return None
-    field, rank = match
-    return (field, 0 if name == field else rank + 1)
+_NAMES = ("first_name", "last_name")
 
 
 @lru_cache(maxsize=1024)
@@ -67,25 +30,32 @@ def part_of(name: str) -> tuple[str, int] | None:
     return match and (match[0], ALIAS_RANK + match[1])
 
 
-@lru_cache(maxsize=1024)
-def is_full_name(name: str) -> bool:
-    return fold(name) in ("name", "fullname")
-
-
-@lru_cache(maxsize=1024)
-def is_address(name: str) -> bool:
-    return fold(name) == "address"
-
-
 # --- Traits by attribute --------------------------------------------------------------------------------
 
 
+class Displaced(NamedTuple):
+    """A value of a default attribute for which another spelling was taken: ``name`` is its own."""
+
+    field: str
+    name: str
+    raw: Any
+
+
+class TraitsByField(NamedTuple):
+    """Traits by default attribute, the unknown ones as spelled, and the values another one took the place of."""
+
+    fields: dict[str, Any]
+    unknown: dict[str, Any]
+    displaced: list[Displaced]
+
+
 class _ChosenFields:
-    """The best spelling of each field so far; what it displaced stays under the name it was sent as."""
+    """The best spelling of each field so far, and what it displaced."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self.unknown: dict[str, Any] = {}
+        self.displaced: list[Displaced] = []
         self._candidates: dict[str, tuple[tuple[bool, int], str]] = {}
 
     def offer(self, field: str, rank: int, name: str, raw: Any) -> None:
@@ -93,40 +63,62 @@ class _ChosenFields:
         weight = (_is_empty(raw), rank)
         current = self._candidates.get(field)
         if current is not None and current[0] <= weight:
-            self._displace(name, raw, self.fields[field])
+            self._displace(field, name, raw, self.fields[field])
             return
         if current is not None:
-            self._displace(current[1], self.fields[field], raw)
+            self._displace(field, current[1], self.fields[field], raw)
         self.fields[field], self._candidates[field] = raw, (weight, name)
 
-    def _displace(self, name: str, raw: Any, winner: Any) -> None:
+    def _displace(self, field: str, name: str, raw: Any, winner: Any) -> None:
         if not _is_empty(raw) and raw != winner:
-            self.unknown[name] = raw
+            self.displaced.append(Displaced(field, name, raw))
+
+    def full_name(self, name: str, raw: Any) -> None:
+        """Split where neither a first nor a last name is given; else it fills what the other one leaves open.
+
+        What it says differently is displaced: part by part where both are given, else as a whole.
+        """
+        if not isinstance(raw, str):
+            self.displaced.append(Displaced("first_name", name, raw))
+            return
+        parts = split_name(raw)
+        if not _has_name(self.fields):
+            self.fields |= parts
+            return
+        given = {field: self.fields[field] for field in _NAMES if not _is_empty(self.fields.get(field))}
+        words = [fold_words(str(value)) for value in given.values()]
+        if fold_words(raw) in (" ".join(words), " ".join(reversed(words))):
+            return
+        if len(given) < len(_NAMES) and words != [fold_words(parts.get(field, "")) for field in given]:
+            parts = dict.fromkeys(given, " ".join(raw.split()))
+        for field, part in parts.items():
+            if fold_words(part) != fold_words(str(given.get(field) or "")):
+                self._displace(field, name, part, given.get(field))
 
 
-def fields_of(traits: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Traits as ({default attribute: raw}, {unknown name as spelled: raw}). Never raises.
+def fields_of(traits: dict[str, Any]) -> TraitsByField:
+    """Traits as ({default attribute: raw}, {unknown name as spelled: raw}, displaced values). Never raises.
 
-    Any usual spelling of a name counts; of several for one attribute the plainest that has a value, and the
-    others are unknown names. ``address`` may be an object; parts of it that we do not know are called
-    ``address_<part>``. ``name`` is split only where neither a first nor a last name is given. Values are as
-    sent. What comes out as fields comes out the same when it is sent again.
+    Any usual spelling of a name counts; of several for one attribute the plainest that has a value. ``address`` may be
+    an object; parts of it that we do not know are called ``address_<part>``. ``name`` is split only where neither a
+    first nor a last name is given. Values are as sent. What comes out as fields comes out the same when it is sent again.
     """
     chosen = _ChosenFields()
-    full = None
+    full_names = []
     for name, raw in traits.items():
         match = field_of(name)
         if match is not None:
             chosen.offer(match[0], match[1], name, raw)
         elif is_full_name(name):
-            full = full if _is_empty(raw) else raw
+            if not _is_empty(raw):
+                full_names.append((name, raw))
         elif is_address(name):
             _address(chosen, name, raw)
         else:
             chosen.unknown[name] = raw
-    if isinstance(full, str) and not _has_name(chosen.fields):
-        chosen.fields |= split_name(full)
-    return chosen.fields, chosen.unknown
+    for name, raw in reversed(full_names):
+        chosen.full_name(name, raw)
+    return TraitsByField(chosen.fields, chosen.unknown, chosen.displaced)
 
 
 def split_name(full: str) -> dict[str, str]:
@@ -138,6 +130,10 @@ def split_name(full: str) -> dict[str, str]:
         first, _, last = text.partition(" ")
     parts = {"first_name": first.strip(), "last_name": last.strip()}
     return {field: part for field, part in parts.items() if part}
+
+
+def fold_words(text: str) -> str:
+    return " ".join(text.replace(",", " ").lower().split())
 
 
 def _address(chosen: _ChosenFields, name: str, raw: Any) -> None:

@@ -20,6 +20,7 @@ from profiles.masking import mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
 from profiles.tracking.parse.message_ids import column_text, message_uuid
+from profiles.tracking.parse.problem_codes import LABELS, kept_as
 
 WAITING, RESOLVED, ALL = "waiting", "resolved", "all"
 STATES = {WAITING: "Waiting", RESOLVED: "Replayed or dismissed", ALL: "Every receipt"}
@@ -287,13 +288,19 @@ def problem_places(receipt: Receipt) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(pointer_text, pointers))))
 
 
+def kept_of(receipt: Receipt, problem: Mapping[str, Any]) -> str:
+    """Where the value a problem is about is kept (``problem_codes.kept_as``)."""
+    return kept_as(str(problem.get("code", "")), is_rejected=receipt.outcome in Receipt.WAITING)
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptProblem:
-    """One thing wrong with an item: where in it, the value there, and a sentence about it."""
+    """One thing wrong with an item: where in it, the value there, a sentence about it, and where the value is kept."""
 
     where: str
     value: str
     message: str
+    kept: str = ""
 
 
 def problems_of(receipt: Receipt, *, can_view_pii: bool) -> list[ReceiptProblem]:
@@ -316,7 +323,10 @@ def problems_of(receipt: Receipt, *, can_view_pii: bool) -> list[ReceiptProblem]
         message = str(problem.get("message", ""))
         described.append(
             ReceiptProblem(
-                pointer_text(pointer), value_text[:300], message if can_view_pii else mask_text(message)
+                pointer_text(pointer),
+                value_text[:300],
+                message if can_view_pii else mask_text(message),
+                LABELS[kept_of(receipt, problem)],
             )
         )
     return described

@@ -17,10 +17,10 @@ from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.limits import TooSlow, time_limit
 from profiles.builtin_sources import builtin_source
+from profiles.identity.field_names import fold
 from profiles.masking import mask_json
 from profiles.models import Event, EventName, EventSchema, Source
 from profiles.tracking.parse.clock import parse_time
-from profiles.tracking.parse.trait_names import fold
 from profiles.tracking.schemas.builtin import SCHEMAS
 from profiles.tracking.schemas.edit import SavedSchema, create_schema
 from profiles.tracking.schemas.specs import MAX_NAME, MAX_PROPERTIES

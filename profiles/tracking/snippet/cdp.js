@@ -11,7 +11,7 @@
   // A page may include the snippet twice by mistake.
   if (early.version) return;
   const script = document.currentScript || document.querySelector("script[src*='/cdp.js']");
-  const option = (name) => script.getAttribute("data-" + name);
+  const option = script.dataset;
   const base = script.src.split("/cdp.js")[0];
 
   const STATE = "cdp"; // {i: anonymous id, u: digest of the user's id, m: of the e-mail, c: consent, 1 or 0}
@@ -21,9 +21,9 @@
   const LONG = 34560000; // seconds, the longest a browser keeps a cookie
 
   const isRequired =
-    option("consent") == "required" ||
-    (option("gpc") == "honor" && (navigator.globalPrivacyControl || navigator.doNotTrack == 1));
-  const domain = option("cookie"); // null: no cookie; empty: this host's
+    option.consent == "required" ||
+    (option.gpc == "honor" && (navigator.globalPrivacyControl || navigator.doNotTrack == 1));
+  const domain = option.cookie; // undefined: no cookie; empty: this host's
   const memory = {}; // stands in for the storage before consent, and where the browser refuses it
   const flying = new Set(); // keys of calls on their way
   const log = [];
@@ -84,21 +84,21 @@
   // crypto.randomUUID exists on HTTPS pages alone.
   const uuid = () =>
     "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-      (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16)
+      (digit ^ (crypto.getRandomValues(new Uint8Array(1)) & (15 >> (digit / 4)))).toString(16)
     );
-  const fresh = () => save({ i: uuid(), c: state().c });
+  const fresh = (id) => save({ i: id || uuid(), c: state().c });
   const self = () => {
     const found = state();
     // The cookie outlives the storage, and counts on the site's other hosts too.
     const cookie = domain != null && /(?:^|; )cdp_id=([\w-]{2,})/.exec(document.cookie);
-    if (cookie && cookie[1] != found.i) return save({ i: cookie[1], c: found.c });
+    if (cookie && cookie[1] != found.i) return fresh(cookie[1]);
     return found.i ? found : fresh();
   };
   // Enough to notice another person, too little to learn who it was: 32 bits, salted with the browser's id.
   const digest = (text) => {
     let sum = 1;
     for (const char of self().i + String(text).trim().toLowerCase())
-      sum = Math.imul(sum ^ char.codePointAt(0), 16777619);
+      sum = Math.imul(sum ^ char.codePointAt(), 16777619);
     return sum;
   };
   // Another person than last time gets another anonymous id. One userId with a new e-mail is the same person.
@@ -149,11 +149,14 @@
         ...options,
       },
     };
+    const text = JSON.stringify(item);
+    // It alone would push out all that waits, and the platform takes no call of that size.
+    if (text[3e5]) return note("dropped", text);
     last = Math.max(last + 1, Date.now() * 1e3);
-    write(ITEM + last + messageId, JSON.stringify(item));
+    write(ITEM + last + messageId, text);
     note("queued", item);
     trim();
-    timer = timer || setTimeout(flush, 500);
+    timer || again(500);
     return messageId;
   };
 
@@ -176,7 +179,7 @@
       }
     if (!keys[0]) return;
     const about = JSON.stringify({
-      writeKey: option("key"),
+      writeKey: option.key,
       sentAt: new Date(),
       context: {
         library: { name: "cdp.js", version: api.version },
@@ -227,6 +230,8 @@
   };
 
   // --- Calls -----------------------------------------------------------------------------------------
+  const view = (type) => (name, properties, options) =>
+    name && typeof name == "object" ? add(type, { properties: name }, properties) : add(type, { name, properties }, options);
   const api = {
     identify(user, traits, options) {
       if (user && typeof user == "object") return api.identify(0, user, traits);
@@ -235,8 +240,8 @@
     },
     update: (traits, options) => add("update", { traits }, options),
     track: (event, properties, options) => add("track", { event, properties }, options),
-    page: (name, properties, options) =>
-      name && typeof name == "object" ? add("page", { properties: name }, properties) : add("page", { name, properties }, options),
+    page: view("page"),
+    screen: view("screen"),
     group: (groupId, traits, options) => add("group", { groupId, traits }, options),
     alias: (userId, previousId, options) => add("alias", { userId, previousId: previousId || self().i }, options),
     consent(what) {
@@ -261,7 +266,7 @@
     },
     reset: () => void fresh(),
     ready: (call) => call(api),
-    anonymousId: () => self().i,
+    anonymousId: (id) => (id ? fresh(id) : self()).i,
     flush,
     debug(call) {
       if (call) {
@@ -278,14 +283,14 @@
   const submitted = (event) => {
     const form = event.target;
     const button = event.submitter;
-    const name = form.getAttribute("data-cdp-form");
+    const name = form.dataset.cdpForm;
     if (name == null || form.matches(":invalid")) return;
     const fields = {};
     let user;
     for (const field of form.elements) {
-      const label = field.getAttribute("data-cdp-field");
+      const label = field.dataset.cdpField;
       if (label == null || field.disabled) continue;
-      const secret = /passw|pwd|\bcc-|csrf|token|secret|cvv|cvc|card.?n|one-time|^file/i;
+      const secret = /passw|pwd|\bcc-|csrf|token|secret|cv[cv]|card.?n|one-time|^file/i;
       const value =
         field.type == "checkbox"
           ? field.checked
@@ -297,11 +302,11 @@
       if (secret.test([field.type, label, field.name, field.id, field.autocomplete])) note("skipped", label);
       else if (value || field.type == "checkbox") {
         fields[label || field.name] = value;
-        if (field.hasAttribute("data-cdp-identify")) user = value;
+        if (field.dataset.cdpIdentify != null) user = value;
       }
     }
     const report = guard(() => {
-      const isKnown = (user || mailOf(fields)) && form.getAttribute("data-cdp-identify") != "off";
+      const isKnown = (user || mailOf(fields)) && form.dataset.cdpIdentify != "off";
       if (isKnown) meet(user, mailOf(fields));
       add("track", {
         event: "form.submit",
@@ -310,7 +315,7 @@
       if (isKnown) api.identify(user, fields);
     });
     // Pages that send their forms themselves cancel every submit; those that cancel refused ones say so.
-    if (form.getAttribute("data-cdp-cancelled") == "ignore") setTimeout(() => event.defaultPrevented || report());
+    if (form.dataset.cdpCancelled == "ignore") setTimeout(() => event.defaultPrevented || report());
     else report();
   };
 
@@ -327,13 +332,13 @@
   });
   addEventListener("online", flush);
   const leave = (event) => {
-    if (mayStore && (event.type == "pagehide" || document.visibilityState == "hidden")) send(1);
+    if (mayStore && (event.type == "pagehide" || document.hidden)) send(1);
   };
   addEventListener("pagehide", leave);
   addEventListener("visibilitychange", leave, true);
-  const user = option("user-id");
-  if (user && digest(user) != state().u) api.identify(user, {}, { userHash: option("user-hash") });
-  if (option("page") != "off") api.page();
+  const user = option.userId;
+  if (user && digest(user) != state().u) api.identify(user, {}, { userHash: option.userHash });
+  if (option.page != "off") api.page();
   if (location.hash == "#cdp-debug") api.debug();
   api.push(...early);
 })();

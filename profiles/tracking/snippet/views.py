@@ -1,4 +1,4 @@
-"""A request for cdp.js or cdp-debug.js → the script, the same for every page."""
+"""A request for cdp.js, cdp-debug.js or analytics.js → the script, the same for every page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
 FOLDER = Path(__file__).resolve().parent
-FILES = {"cdp.js": "cdp.min.js", "cdp-debug.js": "cdp-debug.js"}
+FILES = {"cdp.js": "cdp.min.js", "cdp-debug.js": "cdp-debug.js", "analytics.js": "analytics.js"}
 # A new version reaches every page within the hour; until then, and while it is fetched, no page waits for it.
 CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=604800"
 _METHODS = ["GET", "HEAD", "OPTIONS"]
@@ -44,8 +44,8 @@ def asset(name: str) -> SnippetAsset:
     return SnippetAsset.read(FOLDER / FILES[name])
 
 
-def serve(request: HttpRequest, name: str) -> HttpResponseBase:
-    """GET, HEAD and OPTIONS of one of FILES; 304 when the browser has it."""
+def serve(request: HttpRequest, name: str, write_key: str = "") -> HttpResponseBase:
+    """GET, HEAD and OPTIONS of one of FILES; 304 when the browser has it. The script reads the key in its address."""
     if request.method not in _METHODS:
         return HttpResponseNotAllowed(_METHODS)
     script = asset(name)

@@ -49,6 +49,11 @@ def digest_of(write_key: str) -> str:
     return hashlib.sha256(write_key.encode()).hexdigest()
 
 
+def plain_key(text: str) -> str:
+    """The write key of ``key:secret``, as Jitsu's clients demand it; any other text as it is."""
+    return text.partition(":")[0].strip()
+
+
 def is_possible(write_key: str) -> bool:
     """Whether this could be a write key at all; costs nothing."""
     return 0 < len(write_key) <= LONGEST and write_key.isascii() and write_key.isprintable()
