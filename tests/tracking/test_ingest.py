@@ -116,12 +116,14 @@ def test_a_whole_visit_in_one_batch_makes_one_person(web: Sender) -> None:
     profile = Profile.objects.get()
     assert {result.profile_id for result in received.results} == {profile.pk}
     assert (profile.is_recognized, Merge.objects.count(), Event.objects.count()) == (True, 0, 5)
-    created = Change.objects.get()
-    assert created.kind == "created"
-    assert created.fields["identifiers"] == [
-        [],
-        ["anonymous_id:b1", "customer_id:42", "email:ann@example.com"],
-    ]
+    # Each value is credited to the item that brought it, not to the one that came first.
+    created, identified = Change.objects.order_by("pk")
+    assert (created.kind, identified.kind) == ("created", "updated")
+    assert created.fields["identifiers"] == [[], ["anonymous_id:b1"]]
+    assert identified.fields["identifiers"] == [[], ["customer_id:42", "email:ann@example.com"]]
+    assert identified.fields["email"] == [None, "ann@example.com"]
+    kinds = dict(Event.objects.values_list("pk", "kind"))
+    assert (kinds[created.cause_id], kinds[identified.cause_id]) == ("page", "identify")
     assert profile.first_seen_at <= profile.last_seen_at
 
 
@@ -462,7 +464,7 @@ def test_update_changes_attributes_and_joins_nobody(server: Sender) -> None:
     problem = Receipt.objects.latest("pk").problems[0]
     assert problem["code"] == "identifier_as_attribute"
     assert problem["message"] == (
-        "“email” looks like an identifier but identifies nobody here; send it in the traits of identify to identify."
+        "“email” looks like an e-mail address but identifies nobody there; send it as traits.email of identify."
     )
 
 

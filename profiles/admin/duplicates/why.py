@@ -19,6 +19,7 @@ from profiles.admin.merge_rows import differing_rows, display_profile
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
     Finding,
+    Fix,
     FixPreview,
     ProfilePair,
     apply_fix,
@@ -35,9 +36,21 @@ DECIDE = "profiles.change_duplicatepair"
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding as the page displays it: its fix's title, and whether the current user may apply it."""
+    """A finding as the page displays it, with the fixes it offers."""
 
     finding: Finding
+    fixes: list[OfferedFix]
+
+    @property
+    def may(self) -> bool:
+        return bool(self.fixes) and self.fixes[0].may
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFix:
+    """A fix with its title, and whether the current user may apply it."""
+
+    fix: Fix
     title: str
     may: bool
 
@@ -127,10 +140,11 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
 
 
 def _row(finding: Finding, actor: Actor) -> FindingRow:
-    if finding.fix is None:
-        return FindingRow(finding, "", False)
-    code = finding.fix.code
-    return FindingRow(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
+    may_decide = actor.can(DECIDE)
+    fixes = [
+        OfferedFix(fix, TITLES[fix.code], may_decide and may_apply(actor, fix.code)) for fix in finding.fixes
+    ]
+    return FindingRow(finding, fixes)
 
 
 def _preview(request: HttpRequest, two: ProfilePair, code: str) -> FixPreview | None:

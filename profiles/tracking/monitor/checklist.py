@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
 
+from profiles.identity.hidden_ids import LABELS, HiddenId, hidden_ids, is_email
 from profiles.models import Event, Receipt, Source, WriteKey
 from profiles.tracking.monitor.live import RecordedCall
 from profiles.tracking.parse.message_ids import message_uuid
+from profiles.tracking.parse.trait_names import fields_of
 from profiles.tracking.rejected.receipts import pointer_text
 
 # The newest calls of a source that its checklist is ticked from.
@@ -34,8 +35,6 @@ CART_NAMES = frozenset(
     }
 )
 ORDER = "order completed"
-_EMAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[A-Za-z]{2,}")
-_IDENTIFIER_NAME = re.compile(r"e[-_ ]?mail(_?address)?|customer_?id|user_?id", re.IGNORECASE)
 _SKUS = {"sku": "sku", "product_sku": "product_sku", "productSku": "productSku", "product_id": "product_id"}
 
 
@@ -76,17 +75,50 @@ def _no_reset(calls: Sequence[RecordedCall]) -> Flag | None:
     )
 
 
-def _identifier_in_update(calls: Sequence[RecordedCall]) -> Flag | None:
-    matching = [call for call in calls if call.kind != "identify" and _identifying(call.properties)]
-    if not matching:
+def _hidden_identifier(calls: Sequence[RecordedCall]) -> Flag | None:
+    hidden = [(call, found) for call in calls if (found := _hidden_in(call))]
+    if not hidden:
         return None
-    where = sorted({f"{call.name or call.kind}: {_identifying(call.properties)}" for call in matching})
+    where = sorted({f"{call.name or call.kind}: {item.path}" for call, items in hidden for item in items})
     return Flag(
         "identifier_in_update",
         "An identifier is sent as a plain value",
         f"It looks like an e-mail or an id, but identifies nobody there ({', '.join(where[:3])}). The visitor stays"
         " anonymous and gets a second profile elsewhere.",
         "Send it by identify, as traits.email or userId.",
+        len(hidden),
+        is_bad=True,
+    )
+
+
+def _hidden_in(call: RecordedCall) -> list[HiddenId]:
+    """Identifiers in a call where they identify nobody; an identify reads its own e-mail and phone."""
+    document = call.properties
+    if not isinstance(document, dict):
+        return []
+    sent = {call.user_id, call.anonymous_id}
+    if call.kind == "identify":
+        fields, document = fields_of(document)
+        sent |= {str(value) for value in fields.values()}
+    return [hidden for hidden in hidden_ids(document) if hidden.value not in sent]
+
+
+def _identifier_as_browser_id(calls: Sequence[RecordedCall]) -> Flag | None:
+    users = {call.user_id for call in calls}
+    matching = [
+        call
+        for call in calls
+        if call.anonymous_id and (is_email(call.anonymous_id) or call.anonymous_id in users)
+    ]
+    if not matching:
+        return None
+    what = LABELS["email" if is_email(matching[0].anonymous_id) else "customer_id"]
+    return Flag(
+        "identifier_in_soft_id",
+        "An identifier is sent as the browser's id",
+        f"The anonymousId is {what}. It identifies a browser and not a person: the visitor stays anonymous, and is"
+        " somebody else in every other browser.",
+        "Send it by identify, as traits.email or userId, and leave the anonymousId to the snippet or SDK.",
         len(matching),
         is_bad=True,
     )
@@ -190,7 +222,8 @@ _CHECKS: tuple[Callable[[Sequence[RecordedCall]], Flag | None], ...] = (
     _rejected,
     _left_out,
     _no_reset,
-    _identifier_in_update,
+    _identifier_as_browser_id,
+    _hidden_identifier,
     _no_cart_id,
     _mixed_sku,
     _late_identify,
@@ -204,18 +237,6 @@ def _is_cart(call: RecordedCall) -> bool:
 
 def _has(box: Any, *names: str) -> bool:
     return isinstance(box, dict) and any(box.get(name) not in (None, "") for name in names)
-
-
-def _identifying(box: Any) -> str:
-    """The name of a value that identifies somebody; empty when there is none."""
-    if not isinstance(box, dict):
-        return ""
-    for name, value in box.items():
-        if not isinstance(value, str) or not value.strip():
-            continue
-        if _EMAIL.fullmatch(value.strip()) or _IDENTIFIER_NAME.fullmatch(name):
-            return str(name)
-    return ""
 
 
 def _boxes(properties: Any) -> Iterable[dict[str, Any]]:
