@@ -248,7 +248,7 @@ def test_namesakes_born_on_one_day_are_left_to_people() -> None:
     doubted = classify_pair(side(left), side(right), common)
     assert doubted == Classification("possible", "unlikely")
     assert tier_reason(doubted.rule, "") == (
-        "What they share is common here, and little else suggests one person: perhaps two people by chance."
+        "What they share may be the same by chance, and not enough else suggests one person."
     )
     assert classify_pair(side(left, ids=(1,)), side(right, ids=(1,)), common) == Classification(
         "certain", "same_id"

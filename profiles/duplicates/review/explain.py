@@ -16,6 +16,10 @@ from profiles.masking import mask, mask_text
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
 
+# Beyond the score of any pair.
+NO_SCORE = 1_000.0
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One part of an explanation. ``weight`` in bits: above 0 speaks for one person.
@@ -112,7 +116,12 @@ def probability(score: float, policy: DuplicatePolicy) -> float:
 
 
 def score_for(target: float, policy: DuplicatePolicy) -> float:
-    """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive)."""
+    """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive).
+
+    ``NO_SCORE`` or its negative where the score says nothing here: no pair is so likely, or every one.
+    """
+    if policy.calibration_slope <= 0:
+        return -NO_SCORE if probability(0.0, policy) >= target else NO_SCORE
     return (log2(target / (1 - target)) - policy.calibration_offset) / policy.calibration_slope
 
 

@@ -56,7 +56,7 @@ TITLES = {
     "browser_never_identified": "A browser that was never identified",
     "row_without_identifier": "A row without an identifier",
     "made_without_identifier": "Created without an identifier",
-    "different_ids": "Two ids, where a person has only one",
+    "different_ids": "Two different ids",
     "veto": "A difference that rules out one person",
     "locked": "Locked",
     "decided_apart": "Decided: not duplicates",
