@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cdp.actors import Actor
-from cdp.api import parameters
+from cdp.api import key_use, parameters
 from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require
@@ -151,6 +151,7 @@ class ApiView(RateHeaders):
             # Unknown ones are raised again by handle_exception, for Django's log and 500.
             response = self.handle_exception(error)
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
+        key_use.note(drf_request, self.response.status_code, getattr(response, "data", None))
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

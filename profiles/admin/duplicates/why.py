@@ -15,6 +15,7 @@ from django.utils.html import format_html
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
+from profiles.admin.merging import SECOND_LOOK, needs_second_look
 from profiles.admin.merge_rows import differing_rows, display_profile
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
@@ -29,7 +30,8 @@ from profiles.duplicates.why import (
     why,
 )
 from profiles.duplicates.why.diagnose import value_display
-from profiles.duplicates.why.fixes import KEEP_APART, TITLES, may_apply
+from profiles.duplicates.why.findings import KEEP_APART
+from profiles.duplicates.why.fixes import TITLES, may_apply
 
 DECIDE = "profiles.change_duplicatepair"
 
@@ -103,6 +105,9 @@ def _page(request: HttpRequest, two: ProfilePair) -> HttpResponse:
 def _apply(request: HttpRequest, two: ProfilePair, code: str) -> HttpResponse:
     # Without a hash nobody looked: any text differs from the state, so a fresh preview is shown.
     seen = request.POST.get("preview_hash") or "none"
+    if seen != "none" and needs_second_look(request, two.a.pk, two.b.pk):
+        messages.error(request, SECOND_LOOK)
+        return _show(request, two, code=code, status=422)
     done = apply_fix(a_id=two.a.pk, b_id=two.b.pk, code=code, preview_hash=seen, **by(request))
     if not done.is_merged:
         messages.success(request, done.message)
@@ -130,6 +135,7 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
         "findings": [_row(finding, actor) for finding in findings],
         "here": request.path,
         "preview": preview,
+        "likelihood": preview.merge.sections["likelihood"] if preview and preview.merge else None,
         "rows": differing_rows(preview.merge, can_view_pii=can_view_pii) if preview and preview.merge else [],
         "may_decide": request.user.has_perm(DECIDE),
         "may_see_imports": request.user.has_perm("imports.view_import"),

@@ -16,6 +16,8 @@ from profiles.masking import mask, mask_text
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
 
+# Words of conclusions that speak for two people.
+_AGAINST = ("household", "namesake", "relative", "twins", "chance", "says less")
 # Beyond the score of any pair.
 NO_SCORE = 1_000.0
 
@@ -63,9 +65,8 @@ def _model_reason(
     a: Profile, b: Profile, field: str, level: str, weight: float, *, can_view_pii: bool
 ) -> Reason:
     if not field:
-        return Reason(
-            "", "Combined", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
-        )
+        text = interaction_text(level, weight)
+        return Reason("", "Combined", "", "", weight, text, "good" if weight > 0 else "bad")
     comparison = BY_FIELD[field]
     label = next((known.label for known in comparison.levels if known.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
@@ -85,6 +86,18 @@ def _model_reason(
         f"{comparison.label} {label}".capitalize(),
         tone,
     )
+
+
+def interaction_text(name: str, weight: float) -> str:
+    """What holds of the two, and what follows from it where the weight says so, too.
+
+    Weights correct one another: two of one name may weigh for one person here, because their parts weigh less together.
+    """
+    fact, _, conclusion = LABELS.get(name, name).partition(": ")
+    if not conclusion:
+        return fact
+    is_against = any(word in conclusion for word in _AGAINST)
+    return fact if is_against == (weight > 0) else f"{fact}: {conclusion}"
 
 
 def _transitive_reason(through_id: int | None, weight: float) -> Reason:
