@@ -155,7 +155,6 @@ class ApiKeyAdmin(CdpModelAdmin):
             scopes=scopes,
             uses=uses_of(key),
             may_revoke=self._may_revoke(request),
-
         )
 
     def revoke_view(self, request: HttpRequest, key_id: int) -> HttpResponse:

@@ -93,7 +93,7 @@ def _is_due() -> bool:
 
 def write() -> None:
     """Add what was counted to the table. What cannot be written is lost: a call does not fail for its statistics."""
-    global _next_write  # noqa: PLW0603
+    global _next_write
     with _lock:
         _next_write = time.monotonic() + WRITE_EVERY
         counts = sorted(_counts.items(), key=lambda item: item[0])

@@ -39,7 +39,9 @@ class ApiKeyUse(models.Model):
 
     key = models.ForeignKey(ApiKey, models.CASCADE, related_name="uses", db_index=False)
     method = models.CharField(max_length=7)
-    address = models.CharField(max_length=200, help_text="With names in place of ids: /api/v1/profiles/{ref}/")
+    address = models.CharField(
+        max_length=200, help_text="With names in place of ids: /api/v1/profiles/{ref}/"
+    )
     calls = models.BigIntegerField(default=0)
     errors = models.BigIntegerField(default=0)
     last_at = models.DateTimeField()

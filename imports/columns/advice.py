@@ -167,7 +167,11 @@ def _hidden_identifier(
                 "attribute: these people will not be recognized by it."
             )
             return [Advice("looks_like_identifier", name, message, suggestion)]
-    if type_of_name(name) == CUSTOMER and CUSTOMER in context.identifier_by_name and target.kind == "attribute":
+    if (
+        type_of_name(name) == CUSTOMER
+        and CUSTOMER in context.identifier_by_name
+        and target.kind == "attribute"
+    ):
         message = (
             f"Column {name} is named like the id of a customer but goes to an attribute: these people will not be"
             " recognized by it."

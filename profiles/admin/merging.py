@@ -34,7 +34,9 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge, Profile
 from profiles.search.search import search
 
-SECOND_LOOK = "These may be two people, so nothing was merged. Look again, tick that they are one person, and merge."
+SECOND_LOOK = (
+    "These may be two people, so nothing was merged. Look again, tick that they are one person, and merge."
+)
 # Matches of the search for the profile to merge with.
 MATCHES = 12
 

@@ -138,7 +138,9 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: b
         "score": round(pair.score, 2),
         "probability": round(probability(pair.score, policy), 4),
         "text": str(pair_text(pair, policy)),
-        "start": round(round(pair.score, 2) - sum(reason["weight"] for reason in reasons), 2) if reasons else 0.0,
+        "start": round(round(pair.score, 2) - sum(reason["weight"] for reason in reasons), 2)
+        if reasons
+        else 0.0,
         "reasons": reasons,
         "rule": tier_reason(pair.rule, pair.veto),
         "through": pair.through_id,

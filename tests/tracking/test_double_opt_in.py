@@ -210,7 +210,8 @@ def test_more_than_one_person_has_browsers_are_not_merged_at_once(
     for number in range(3):
         visitor(shop, f"b{number}")
     with pytest.raises(
-        Conflict, match=f"^3 people wait for email “{ANN}” to be confirmed, more than one person has browsers."
+        Conflict,
+        match=f"^3 people wait for email “{ANN}” to be confirmed, more than one person has browsers.",
     ):
         confirm_all()
     assert not Merge.objects.exists()

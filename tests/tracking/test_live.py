@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from profiles.models import Source, WriteKey
-from profiles.tracking.monitor.checklist import checklist, flags_of
+from profiles.tracking.monitor.browser_flags import flags_of
+from profiles.tracking.monitor.checklist import checklist
 from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
 from profiles.tracking.monitor.rates import READ, _per, hours, rates
 from tests.profile_factory import make_profile

@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
-from profiles.admin.merging import SECOND_LOOK, needs_second_look
 from profiles.admin.merge_rows import differing_rows, display_profile
+from profiles.admin.merging import SECOND_LOOK, needs_second_look
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
     Finding,

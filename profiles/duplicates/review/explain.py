@@ -15,7 +15,6 @@ from profiles.duplicates.scoring.tiers import TRANSITIVE
 from profiles.masking import mask, mask_text
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
-
 # Words of conclusions that speak for two people.
 _AGAINST = ("household", "namesake", "relative", "twins", "chance", "says less")
 # Beyond the score of any pair.

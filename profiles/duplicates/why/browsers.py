@@ -166,7 +166,9 @@ def _names_agree(history: PairHistory) -> bool:
 
 def _agree_but_email(history: PairHistory, display: DisplayValue) -> Finding | None:
     """The same without a shared browser: full names agree, e-mails differ, no stable id."""
-    return _changed(history, display) if _names_agree(history) and _looks_like_changed_email(history) else None
+    return (
+        _changed(history, display) if _names_agree(history) and _looks_like_changed_email(history) else None
+    )
 
 
 def _changed(

@@ -99,9 +99,7 @@ def _type_of(
     named = [
         type_name for type_name in by_type if fold(name) in (fold(type_name), fold(history.label(type_name)))
     ]
-    known = [
-        type_name for type_name, value in by_type.items() if value in known_values.get(type_name, ())
-    ]
+    known = [type_name for type_name, value in by_type.items() if value in known_values.get(type_name, ())]
     usual = [default] if default in by_type else list(by_type)
     return [*named, *known, *usual][0]
 
@@ -213,4 +211,8 @@ def _by_key(side: ProfileTraces, history: PairHistory) -> dict[_Key, ValueTrace]
 
 def _rank(trace: ValueTrace) -> tuple[int, bool, bool]:
     # An identifier of the type itself before an e-mail stored as another type; the normalized spelling before others.
-    return (STRENGTH[CONTACT if trace.is_in_soft_id else trace.stored_as], trace.location == trace.type, trace.raw == trace.value)
+    return (
+        STRENGTH[CONTACT if trace.is_in_soft_id else trace.stored_as],
+        trace.location == trace.type,
+        trace.raw == trace.value,
+    )

@@ -183,7 +183,9 @@ class _Call:
                     )
                     continue
             if item.kind in _EVENT_KINDS:
-                problems += hidden_id_problems(item.properties, "/properties", sent=(item.user_id, item.anonymous_id))
+                problems += hidden_id_problems(
+                    item.properties, "/properties", sent=(item.user_id, item.anonymous_id)
+                )
             outcomes.problems[item.index] += problems
             kept.append(item)
         return kept

@@ -219,4 +219,3 @@ def _identifier_labels(plan: Plan, stored: set[StoredIdentifier]) -> dict[int, l
             listed.add(key)
             labels[grant.resolution.item.index].append(grant.identifier.label)
     return labels
-

@@ -1,4 +1,4 @@
-"""Addresses of the snippet → the view that serves it."""
+"""Addresses of the snippet and of what belongs to it → the views that serve them."""
 
 from django.urls import path
 
@@ -6,5 +6,7 @@ from profiles.tracking.snippet import views
 
 urlpatterns = [
     path("cdp.js", views.serve, {"name": "cdp.js"}, name="cdp-js"),
+    path("cdp-id.js", views.serve, {"name": "cdp-id.js"}, name="cdp-id-js"),
+    path("browser-id/", views.browser_id, name="browser-id"),
     path("cdp-debug.js", views.serve, {"name": "cdp-debug.js"}, name="cdp-debug-js"),
 ]
