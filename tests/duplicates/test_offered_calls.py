@@ -27,15 +27,12 @@ def send_all(finding: Finding, **more: Any) -> None:
     assert sources
     source = finding.source if Source.objects.filter(name=finding.source, is_builtin=False).exists() else ""
     for fix in sources:
-        send(fix, source=source or site_of_last_resort(), **more)
+        send(fix, source=source or any_site(), **more)
 
 
-def site_of_last_resort() -> str:
-    return (
-        Source.objects.filter(is_builtin=False).earliest("pk").name
-        if Source.objects.filter(is_builtin=False).exists()
-        else ""
-    )
+def any_site() -> str:
+    """Who sends where the finding names no tracked source."""
+    return Source.objects.filter(is_builtin=False).order_by("pk").values_list("name", flat=True).first() or ""
 
 
 FILES = {

@@ -15,7 +15,7 @@ from profiles.admin.tracking.sources import frame, source_of
 from profiles.masking import mask_identifier
 from profiles.models import Source
 from profiles.tracking.monitor.browser_flags import flags_of
-from profiles.tracking.monitor.checklist import checklist
+from profiles.tracking.monitor.checklist import Confirmations, checklist, confirmations
 from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
 from profiles.tracking.snippet.views import COOKIE
 

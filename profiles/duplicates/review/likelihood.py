@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from profiles.duplicates.finding.incremental import ScoredPair, compare_two
-from profiles.duplicates.review.explain import explain, probability
+from profiles.duplicates.review.explain import Reason, explain, probability
 from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import with_profiles
 from profiles.merging.preview_sections import Compare, PreviewSection, sections
@@ -26,7 +26,8 @@ NOTHING_TO_COMPARE = "Nothing to compare: too little is known of one of them."
 
 
 DECIDED = "Somebody decided that they are not duplicates."
-UNLIKE = "They have too little in common for one person, and something differs."
+UNLIKE = "Their names or birth dates differ, and they have too little else in common for one person."
+_OF_A_PERSON = ("first_name", "last_name", "birth_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +64,20 @@ def likelihood_of(a_id: int, b_id: int) -> Likelihood:
         return Likelihood(NOTHING_TO_COMPARE, "", "", None, [], DECIDED if objection else "")
     policy = DuplicatePolicy.current()
     text, share = pair_text(pair, policy), probability(pair.score, policy)
-    reasons = [
-        LikelihoodReason(reason.text, round(reason.weight, 2), reason.tone)
-        for reason in explain(pair, can_view_pii=False)
-        if not reason.is_from_source
-    ]
-    reasons.sort(key=lambda reason: -abs(reason.weight))
-    second_look = DECIDED if objection else _second_look(pair, share, reasons)
+    explained = [reason for reason in explain(pair, can_view_pii=False) if not reason.is_from_source]
+    explained.sort(key=lambda reason: -abs(reason.weight))
+    second_look = DECIDED if objection else _second_look(pair, share, explained)
+    reasons = [LikelihoodReason(reason.text, round(reason.weight, 2), reason.tone) for reason in explained]
     # Where the number would mislead, as of a household, the sentence has none.
     measured = round(share, 4) if text.share else None
     return Likelihood(text.answer, text.detail, pair.tier, measured, reasons, second_look)
 
 
-def _second_look(pair: DuplicatePair, share: float, reasons: list[LikelihoodReason]) -> str:
-    """A veto, or fields that differ in a pair that is more likely two people."""
+def _second_look(pair: DuplicatePair, share: float, reasons: list[Reason]) -> str:
+    """A veto, or a name or birth date that differs in a pair that is more likely two people."""
     if pair.veto:
         return veto_text(pair.veto)
-    differs = any(reason.tone == "bad" and reason.weight < 0 for reason in reasons)
+    differs = any(reason.field in _OF_A_PERSON and reason.tone == "bad" for reason in reasons)
     return UNLIKE if pair.evidence and share < UNLIKELY and differs else ""
 
 
@@ -119,7 +117,8 @@ def _read(winner_id: int, loser_id: int) -> Compare:
 
 def _warnings(data: dict[str, Any]) -> list[str]:
     """For callers of the API, where nobody ticks anything."""
-    if not data["second_look"]:
+    # Who decided against it is among the warnings already.
+    if data["second_look"] in ("", DECIDED):
         return []
     return [f"{data['answer']}. {data['second_look']} Look again before you merge them."]
 

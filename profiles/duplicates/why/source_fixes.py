@@ -133,7 +133,8 @@ def _write_identifier(history: PairHistory, trace: ValueTrace, value: str) -> So
 def confirm(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """The last step of a double opt-in."""
     return SourceFix(
-        "The page behind the link in your confirmation mail must say that the address was confirmed.",
+        "The page behind the link in your confirmation mail must say that the address was confirmed, with an API key that has"
+        " the scopes profiles:write and merge.",
         SHELL,
         api_call(history, "POST", "identifiers/confirm/", {"type": trace.type, "value": value}),
     )
