@@ -236,10 +236,16 @@ def _several(request: HttpRequest, ids: list[int]) -> HttpResponse:
     profiles = list(roots.order_by("first_seen_at", "pk"))
     if request.method == "POST" and request.POST.get("confirm"):
         return _merge_several(request, [profile.pk for profile in profiles])
+    best = _best(profiles)
+    likelihoods = {profile.pk: likelihood_of(best, profile.pk) for profile in profiles if profile.pk != best}
     context = {
         "title": f"Merge {len(profiles)} profiles",
-        "people": [display_profile(profile, can_view_pii=can_view_pii) for profile in profiles],
-        "best": _best(profiles),
+        "people": [
+            (display_profile(profile, can_view_pii=can_view_pii), likelihoods.get(profile.pk))
+            for profile in profiles
+        ],
+        "best": best,
+        "second_look": any(likelihood.second_look for likelihood in likelihoods.values()),
         "count": len(profiles),
         "losers": len(profiles) - 1,
     }
@@ -260,7 +266,11 @@ def _merge_several(request: HttpRequest, ids: list[int]) -> HttpResponse:
     if winner_id not in ids:
         messages.error(request, "Choose the profile to keep.")
         return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
-    done = merge_many(winner_id=winner_id, loser_ids=[pk for pk in ids if pk != winner_id], **by(request))
+    others = [pk for pk in ids if pk != winner_id]
+    if any(needs_second_look(request, winner_id, pk) for pk in others):
+        messages.error(request, SECOND_LOOK)
+        return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
+    done = merge_many(winner_id=winner_id, loser_ids=others, **by(request))
     merged = [(merge, counted(merge.moved)) for merge in done.merged]
     context = {"title": "Merge report", "done": done, "merged": merged, "winner_id": winner_id}
     return render(request, "merge_report.html", context)
