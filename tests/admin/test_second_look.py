@@ -11,7 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from cdp.actors import Actor
+from cdp.api.keys import create_key
 from cdp.models import User
+from cdp.roles_and_scopes import SCOPES
 from profiles.models import Merge, Profile
 from profiles.pairs.verdicts import set_verdict
 from tests.api.caller import Caller
@@ -30,6 +33,11 @@ FIRST_NAMES = "Their first names are known and different: two people."
 @pytest.fixture
 def client_of_sam(sam: User, as_user: Callable[[User], Client]) -> Client:
     return as_user(sam)
+
+
+@pytest.fixture
+def api(db: None) -> Caller:
+    return Caller(create_key(name="all", scopes=list(SCOPES), actor=Actor.system()))
 
 
 def page_of(response: Any) -> str:

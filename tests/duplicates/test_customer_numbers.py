@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from cdp.actors import Actor
+from cdp.api.keys import create_key
+from cdp.roles_and_scopes import SCOPES
 from profiles.duplicates.finding import match_queue
 from profiles.duplicates.why import find_profile_pair, why
 from profiles.merging.merge import merge_profiles
@@ -15,6 +18,11 @@ from tests.duplicates.cast import ANN, scan
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def api(db: None) -> Caller:
+    return Caller(create_key(name="all", scopes=list(SCOPES), actor=Actor.system()))
 
 
 def numbered(number: str, type_name: str = "customer_id", **changes: Any) -> Profile:

@@ -244,9 +244,10 @@ def lines(source: Source) -> dict[str, str]:
 
 def test_a_shop_that_identifies_only_at_and_after_the_order() -> None:
     source = make_source("web")
+    just_before = (timezone.now() - datetime.timedelta(minutes=1)).isoformat()
     send(
         source,
-        track("Order Completed", cart_id="c-1"),
+        {**track("Order Completed", cart_id="c-1"), "timestamp": just_before},
         {"type": "identify", "anonymousId": "b-1", "userId": "7"},
         {**track("Order Completed", cart_id="c-2"), "anonymousId": "b-2"},
     )
