@@ -148,8 +148,12 @@ class ApiView(RateHeaders):
             else:
                 response = run()
         except Exception as error:  # noqa: BLE001
-            # Unknown ones are raised again by handle_exception, for Django's log and 500.
-            response = self.handle_exception(error)
+            try:
+                response = self.handle_exception(error)
+            except Exception:
+                # Unknown ones are raised again, for Django's log and 500.
+                key_use.note(drf_request, 500, None)
+                raise
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         key_use.note(drf_request, self.response.status_code, getattr(response, "data", None))
         return self.response

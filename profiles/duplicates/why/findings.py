@@ -40,7 +40,7 @@ TITLES = {
     "identifier_in_event": "An identifier in an event",
     "import_column_attribute": "A column mapped to an attribute",
     "id_in_attributes": "An identifier among the attributes",
-    "id_in_soft_id": "An identifier sent as a browser’s id",
+    "id_in_soft_id": "An identifier sent as a browser's id",
     "pending_identifier": "Waits for confirmation",
     "email_contact_only": "An e-mail that identifies nobody here",
     "identifier_clash": "Identified another person when it arrived",
