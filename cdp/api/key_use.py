@@ -84,7 +84,7 @@ def address_of(route: str) -> str:
 
 def _sentence(data: Any) -> str:
     detail = data.get("detail", "") if isinstance(data, dict) else ""
-    return _QUOTED.sub("…", str(detail))[:300]
+    return _QUOTED.sub(lambda found: "“…”" if found[0].startswith("“") else "…", str(detail))[:300]
 
 
 def _is_due() -> bool:

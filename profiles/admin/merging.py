@@ -24,7 +24,7 @@ from profiles.admin.merge_rows import (
 )
 from profiles.admin.profile_list import found_as
 from profiles.admin.staff_views import by, card_url, form_page, list_url, may_see, render, root_of, to_card
-from profiles.duplicates.review.likelihood import likelihood_of
+from profiles.duplicates.review.likelihood import likelihood_of, warnings_of
 from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import Preview, preview_merge, preview_unmerge
@@ -135,6 +135,12 @@ def needs_second_look(request: HttpRequest, a_id: int, b_id: int) -> bool:
     return not request.POST.get("second_look") and bool(likelihood_of(a_id, b_id).second_look)
 
 
+def other_warnings(preview: Preview) -> list[str]:
+    """The warnings beside what stands above the merge."""
+    above = warnings_of(preview.sections["likelihood"])
+    return [warning for warning in preview.warnings if warning not in above]
+
+
 def _choices(params: QueryDict) -> dict[str, str]:
     return {
         name.removeprefix(CHOICE): value
@@ -188,6 +194,7 @@ def _show(
         "has_choices": any(row.choosable and not row.both for row in preview.fields),
         "sections": _sections(preview),
         "second_look": preview.sections["likelihood"]["second_look"],
+        "warnings": other_warnings(preview),
         "is_looked_at": request.GET.get("second_look") == "1",
         **_comparison(preview, choices, can_view_pii),
     }

@@ -32,14 +32,14 @@ def test_calls_are_counted_by_address_without_anybodys_id(with_scopes: Callable[
     caller.get("profiles/email:nobody@example.com/")
     caller.patch(f"profiles/{ann.pk}/", {"city": "Oslo"})
     assert uses() == [
-        ("GET", "/api/v1/profiles/{ref}/", 4, 1, 404, "No profile …."),
+        ("GET", "/api/v1/profiles/{ref}/", 4, 1, 404, "No profile “…”."),
         (
             "PATCH",
             "/api/v1/profiles/{ref}/",
             1,
             1,
             403,
-            "The API key … needs the scope profiles:write for this.",
+            "The API key “…” needs the scope profiles:write for this.",
         ),
     ]
     caller.get(f"profiles/{ann.pk}/")
@@ -88,5 +88,5 @@ def test_the_page_of_the_key(
     uses()
     page = as_user(ada).get(url).content.decode()
     assert "GET /api/v1/profiles/{ref}/" in page
-    assert "No profile …." in page
+    assert "No profile “…”." in page
     assert "ann@example.com" not in page

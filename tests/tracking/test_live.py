@@ -307,6 +307,14 @@ def test_the_checklist_costs_the_same_for_one_call_and_for_fifty() -> None:
     assert counts[0] == counts[1] < 12
 
 
+def test_what_is_stored_in_the_wrong_place_is_not_left_out() -> None:
+    source = make_source("web")
+    send(source, {"type": "page", "anonymousId": EMAIL})
+    calls = calls_of_browser(source.pk, EMAIL)
+    assert [flag.code for flag in flags_of(calls)] == ["identifier_in_soft_id"]
+    assert ticks(source)["Nothing left out in the last hour"] is True
+
+
 def test_a_form_that_leaves_its_page_is_shown_once_and_applied() -> None:
     """The page sends what waits, is left, and the next page sends it again."""
     source = make_source("web")

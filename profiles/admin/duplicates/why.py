@@ -16,7 +16,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
 from profiles.admin.merge_rows import differing_rows, display_profile
-from profiles.admin.merging import SECOND_LOOK, needs_second_look
+from profiles.admin.merging import SECOND_LOOK, needs_second_look, other_warnings
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
     Finding,
@@ -136,6 +136,7 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
         "here": request.path,
         "preview": preview,
         "likelihood": preview.merge.sections["likelihood"] if preview and preview.merge else None,
+        "warnings": other_warnings(preview.merge) if preview and preview.merge else [],
         "rows": differing_rows(preview.merge, can_view_pii=can_view_pii) if preview and preview.merge else [],
         "may_decide": request.user.has_perm(DECIDE),
         "may_see_imports": request.user.has_perm("imports.view_import"),

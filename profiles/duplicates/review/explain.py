@@ -95,6 +95,8 @@ def interaction_text(name: str, weight: float) -> str:
     fact, _, conclusion = LABELS.get(name, name).partition(": ")
     if not conclusion:
         return fact
+    if "chance" in conclusion and weight > 0:
+        return f"{fact}: among so few people hardly any are alike by chance"
     is_against = any(word in conclusion for word in _AGAINST)
     return fact if is_against == (weight > 0) else f"{fact}: {conclusion}"
 

@@ -70,7 +70,8 @@ def likelihood_of(a_id: int, b_id: int) -> Likelihood:
     reasons = [LikelihoodReason(reason.text, round(reason.weight, 2), reason.tone) for reason in explained]
     # Where the number would mislead, as of a household, the sentence has none.
     measured = round(share, 4) if text.share else None
-    return Likelihood(text.answer, text.detail, pair.tier, measured, reasons, second_look)
+    detail = "" if text.rule == second_look else text.detail
+    return Likelihood(text.answer, detail, pair.tier, measured, reasons, second_look)
 
 
 def _second_look(pair: DuplicatePair, share: float, reasons: list[Reason]) -> str:
@@ -115,8 +116,8 @@ def _read(winner_id: int, loser_id: int) -> Compare:
     return lambda result: data
 
 
-def _warnings(data: dict[str, Any]) -> list[str]:
-    """For callers of the API, where nobody ticks anything."""
+def warnings_of(data: dict[str, Any]) -> list[str]:
+    """For callers of the API, where nobody ticks anything; the pages say it above the merge."""
     # Who decided against it is among the warnings already.
     if data["second_look"] in ("", DECIDED):
         return []
@@ -126,5 +127,5 @@ def _warnings(data: dict[str, Any]) -> list[str]:
 def register() -> None:
     sections.register(
         "likelihood",
-        PreviewSection(_read, "admin/profiles/merge_likelihood.html", "top", warnings=_warnings),
+        PreviewSection(_read, "admin/profiles/merge_likelihood.html", "top", warnings=warnings_of),
     )

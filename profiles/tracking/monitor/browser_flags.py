@@ -180,7 +180,7 @@ def _rejected(calls: Sequence[RecordedCall]) -> Flag | None:
 
 
 def _left_out(calls: Sequence[RecordedCall]) -> Flag | None:
-    matching = [call for call in calls if call.left_out]
+    matching = [call for call in calls if call.left_out_places]
     if not matching:
         return None
     places = dict.fromkeys(place for call in matching for place in call.left_out_places)

@@ -15,7 +15,7 @@ from cdp.sql import run
 from profiles.models import Event, EventSchema, Identifier, Merge, Receipt, Source, WriteKey
 from profiles.tracking.monitor.shop_events import CART_NAMES, ORDER, has_value
 from profiles.tracking.parse.message_ids import message_uuid
-from profiles.tracking.rejected.receipts import pointer_text
+from profiles.tracking.rejected.receipts import KEPT, pointer_text
 
 # The newest calls of a source that its checklist is ticked from.
 READ = 2_000
@@ -316,10 +316,13 @@ def _clean(rows: Sequence[dict[str, Any]]) -> Check:
 def _complete(rows: Sequence[dict[str, Any]]) -> Check:
     hour_ago = timezone.now() - datetime.timedelta(hours=1)
     recent = [row for row in rows if row["received_at"] >= hour_ago and row["outcome"] not in Receipt.WAITING]
-    problems = [problem for row in recent for problem in row["problems"] or ()]
+    left_out = [
+        [problem for problem in row["problems"] or () if problem.get("code") not in KEPT] for row in recent
+    ]
+    problems = [problem for row in left_out for problem in row]
     places = dict.fromkeys(pointer_text(str(problem.get("pointer", ""))) for problem in problems)
     names = ", ".join([place for place in places if place][:3])
-    count = sum(bool(row["problems"]) for row in recent)
+    count = sum(map(bool, left_out))
     text = f"Of {count:,} of {len(recent):,} items something was left out: {names or 'see the receipts'}."
     return Check("Nothing left out in the last hour", (not problems) if recent else None, text)
 
