@@ -100,7 +100,7 @@ def write() -> None:
         _counts.clear()
     if not counts or connection.needs_rollback:
         return
-    params = {
+    params: dict[str, Any] = {
         "key": [key for (key, _, _), _ in counts],
         "method": [method for (_, method, _), _ in counts],
         "address": [address[:200] for (_, _, address), _ in counts],

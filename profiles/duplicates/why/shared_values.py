@@ -39,7 +39,10 @@ _DIGITS = re.compile(r"\D+")
 _TAIL = 7
 _Key = tuple[str, str]
 # The usual type of values that several types may take.
-_CONTACT_TYPES = {IdentifierType.Normalizer.EMAIL: EMAIL, IdentifierType.Normalizer.PHONE: "phone"}
+_CONTACT_TYPES: dict[str, str] = {
+    IdentifierType.Normalizer.EMAIL: EMAIL,
+    IdentifierType.Normalizer.PHONE: "phone",
+}
 
 
 def read_types(history: PairHistory) -> None:
