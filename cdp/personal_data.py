@@ -122,6 +122,7 @@ NOT_PERSONAL = {
     "auth.Group": "Roles of staff.",
     "auth.Permission": "Rights of staff.",
     "cdp.ApiKey": "Keys of other systems.",
+    "cdp.ApiKeyUse": "Counts of calls by address, without ids, and errors without what they quote.",
     "cdp.IdempotencyKey": "Copies of answers to other systems, gone after a day.",
     "cdp.Job": "Numbers of profiles for work in progress; what was done to a person is in the history.",
     "cdp.RateWindow": "How often other systems called.",

@@ -18,6 +18,7 @@ def register() -> None:
     from profiles.consent import list_filter as consent_filter
     from profiles.duplicates.finding import full_scan  # noqa: F401
     from profiles.duplicates.finding.delete import forget as delete_from_duplicates
+    from profiles.duplicates.review import likelihood
     from profiles.duplicates.review import list_filter as duplicates_filter
     from profiles.merging import preview_sections
     from profiles.merging.batches import apply, preview, undo  # noqa: F401
@@ -49,6 +50,7 @@ def register() -> None:
         "consents",
         preview_sections.PreviewSection(read_consents, "admin/profiles/merge_consents.html", "table"),
     )
+    likelihood.register()
     list_filters.register("consent", consent_filter.FILTER, order=40)
     list_filters.register("duplicates", duplicates_filter.FILTER, order=70)
     dry_run.effect_readers.register("changes", dry_run.EffectReader(Change, _describe_change))

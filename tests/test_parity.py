@@ -52,6 +52,7 @@ _STAFF_ONLY = "Logins and keys are given out by people who are signed in."
 _INTERNAL = "Bookkeeping of the product; its effects are shown where they matter."
 NOT_IN_THE_API = {
     "cdp.ApiKey": _STAFF_ONLY,
+    "cdp.ApiKeyUse": _STAFF_ONLY,
     "cdp.User": _STAFF_ONLY,
     "cdp.IdempotencyKey": _INTERNAL,
     "cdp.Mail": "The mailbox is for people on a machine without a mail server.",
@@ -74,6 +75,7 @@ NOT_IN_THE_API = {
 }
 _ON_THE_CARD = "Shown and changed on the person's card."
 NOT_IN_THE_ADMIN = {
+    "cdp.ApiKeyUse": "Shown on the page of its key.",
     "cdp.IdempotencyKey": _INTERNAL,
     "cdp.OutboxMessage": "Shown as the deliveries it became.",
     "cdp.RateWindow": _INTERNAL,

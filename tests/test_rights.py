@@ -407,7 +407,10 @@ OPEN_TO_ALL = {
     "api/^",
     "api/v1/docs/",
     "api/v1/schema/",
+    # Shows a visitor what their own browser sent along.
+    "browser-id/",
     "cdp-debug.js",
+    "cdp-id.js",
     "cdp.js",
     "csp-report/",
     "docs/<slug:name>.md",

@@ -20,6 +20,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.roles import RightsAdmin, RightsForm
+from cdp.api.key_use import uses_of
 from cdp.api.keys import create_key, revoke_key
 from cdp.errors import Invalid
 from cdp.models import ApiKey, User
@@ -147,7 +148,13 @@ class ApiKeyAdmin(CdpModelAdmin):
             raise Http404(f"There is no API key #{object_id}.")
         scopes = [(scope, SCOPE_DESCRIPTIONS.get(scope, "")) for scope in key.scopes]
         return self._page(
-            request, "detail.html", key.name, key=key, scopes=scopes, may_revoke=self._may_revoke(request)
+            request,
+            "detail.html",
+            key.name,
+            key=key,
+            scopes=scopes,
+            uses=uses_of(key),
+            may_revoke=self._may_revoke(request),
         )
 
     def revoke_view(self, request: HttpRequest, key_id: int) -> HttpResponse:

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cdp.actors import Actor
-from cdp.api import parameters
+from cdp.api import key_use, parameters
 from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require
@@ -148,9 +148,14 @@ class ApiView(RateHeaders):
             else:
                 response = run()
         except Exception as error:  # noqa: BLE001
-            # Unknown ones are raised again by handle_exception, for Django's log and 500.
-            response = self.handle_exception(error)
+            try:
+                response = self.handle_exception(error)
+            except Exception:
+                # Unknown ones are raised again, for Django's log and 500.
+                key_use.note(drf_request, 500, None)
+                raise
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
+        key_use.note(drf_request, self.response.status_code, getattr(response, "data", None))
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

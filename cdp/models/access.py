@@ -34,6 +34,32 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
+class ApiKeyUse(models.Model):
+    """One row is one address that a key called, ever: how often, how often in vain, and the last error."""
+
+    key = models.ForeignKey(ApiKey, models.CASCADE, related_name="uses", db_index=False)
+    method = models.CharField(max_length=7)
+    address = models.CharField(
+        max_length=200, help_text="With names in place of ids: /api/v1/profiles/{ref}/"
+    )
+    calls = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    last_at = models.DateTimeField()
+    last_error_at = models.DateTimeField(null=True)
+    last_status = models.PositiveSmallIntegerField(null=True)
+    last_error = models.CharField(max_length=300, blank=True, default="", help_text="Without what it quotes.")
+
+    class Meta:
+        ordering = ["-calls"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["key", "method", "address"], name="api_key_use_once_per_address")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key_id}: {self.method} {self.address}"
+
+
 class IdempotencyKey(models.Model):
     """One row is one write an API client may repeat: same key and body → the saved answer, for 24 hours."""
 

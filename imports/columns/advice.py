@@ -12,6 +12,7 @@ from imports.columns.mapping import ColumnMapping, Mapping
 from imports.columns.separators import SEPARATORS, tag_separator
 from imports.columns.targets import COUNTRY_OF_ROW, FILL, REJECT_ROW, Context, Target
 from imports.files.dialect import Row
+from profiles.identity.hidden_ids import CUSTOMER, is_of_somebody_else, type_of_name
 from profiles.identity.normalize import email, phone
 
 _LIKE_IDENTIFIER, _FITS = 0.9, 0.5
@@ -48,8 +49,8 @@ def advise(mapping: Mapping, samples: Sequence[Sequence[str]], context: Context)
         advice += _other_separator(column, samples)
         index = column.index
         values = [row[index].strip() for row in samples if index < len(row) and row[index].strip()]
+        advice += _hidden_identifier(column.key, column.target, values, mapping, context)
         if len(values) >= _MIN_VALUES:
-            advice += _hidden_identifier(column.key, column.target, values, mapping, context)
             advice += _wrong_kind(column.key, column.target, values, context)
             advice += _shared(column, values, context)
     return advice
@@ -151,17 +152,32 @@ def _shared(column: ColumnMapping, values: list[str], context: Context) -> list[
 def _hidden_identifier(
     name: str, target: Target, values: list[str], mapping: Mapping, context: Context
 ) -> list[Advice]:
-    if target.kind not in ("attribute", "default") or target.identifier:
+    """A column that identifies people by its values or by its name, and goes to an attribute. One row is enough."""
+    if target.kind not in ("attribute", "default") or target.identifier or not values:
+        return []
+    if is_of_somebody_else(name):
         return []
     for kind, label, cleaner in (("email", "an e-mail", email), ("phone", "a phone number", phone)):
         share = share_of(values, cleaner)
         if share >= _LIKE_IDENTIFIER and kind in context.identifier_by_name:
             suggestion = f"identifier.{kind}" if kind in mapping.identifiers else kind
+            of = f"{len(values):,} values" if len(values) > 1 else "1 value"
             message = (
-                f"Column {name} looks like {label} ({_percent(share)} of {len(values):,} values) but goes to an "
+                f"Column {name} looks like {label} ({_percent(share)} of {of}) but goes to an "
                 "attribute: these people will not be recognized by it."
             )
             return [Advice("looks_like_identifier", name, message, suggestion)]
+    if (
+        type_of_name(name) == CUSTOMER
+        and CUSTOMER in context.identifier_by_name
+        and target.kind == "attribute"
+    ):
+        message = (
+            f"Column {name} is named like the id of a customer but goes to an attribute: these people will not be"
+            " recognized by it."
+        )
+        suggestion = "" if CUSTOMER in mapping.identifiers else CUSTOMER
+        return [Advice("looks_like_identifier", name, message, suggestion)]
     return []
 
 

@@ -8,8 +8,8 @@ from django.db.models import F, Q
 
 from profiles.admin.card_panels import CardContext, CardPanel, panels
 from profiles.admin.card_rows import Suggestion
-from profiles.admin.duplicates.pair_rows import percent
 from profiles.duplicates.review.explain import explain
+from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import with_profiles
 from profiles.masking import mask_profile
 from profiles.models import DuplicatePair, DuplicatePolicy, Merge, Profile, Tier
@@ -38,7 +38,7 @@ def suggestions_of(root: Profile, can_view_pii: bool) -> list[Suggestion]:
         if match.status == Profile.Status.LIVE and match.pk not in suggestions:
             profile = match if can_view_pii else mask_profile(match)
             reasons = _reasons(pair, can_view_pii)
-            suggestions[match.pk] = Suggestion(pair, profile, reasons, percent(pair, policy))
+            suggestions[match.pk] = Suggestion(pair, profile, reasons, pair_text(pair, policy))
     return list(suggestions.values())[:SUGGESTIONS]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from profiles.consent.channels import channel_name
 from profiles.consent.ledger import CurrentConsent
+from profiles.duplicates.review.pair_text import PairText
 from profiles.masking import DOTS
 from profiles.models import DuplicatePair, Identifier, Profile, Tag
 from profiles.reading.profiles import ProfileView
@@ -66,12 +67,12 @@ class AttributeRow:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A profile that may be the same person, and why."""
+    """A profile that may be the same person, and why; ``text`` is the message about the pair."""
 
     pair: DuplicatePair
     profile: Profile
     reasons: list[str]
-    percent: int
+    text: PairText
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ class IdentifierTypeForm(forms.ModelForm):
             "priority",
             "normalizer",
             "max_per_profile",
+            "proves_two_people",
             "blocked_values",
             "blocked_patterns",
         )
@@ -146,6 +147,7 @@ class IdentifierTypeForm(forms.ModelForm):
             "is_main": "Makes people recognized",
             "is_unique": "Identifies one person",
             "max_per_profile": "Values per person, at most",
+            "proves_two_people": "Different values prove two people",
             "normalizer": "Format",
         }
 
@@ -172,6 +174,18 @@ class IdentifierTypeForm(forms.ModelForm):
             self.add_error(
                 "is_main", "A contact value identifies nobody, so it cannot make anybody recognized."
             )
+        compared = (IdentifierType.Normalizer.EMAIL, IdentifierType.Normalizer.PHONE)
+        normalizer = data.get("normalizer") or self.instance.normalizer
+        if data.get("proves_two_people") and strength == IdentifierType.Strength.SOFT:
+            self.add_error(
+                "proves_two_people",
+                "A soft type identifies a browser, and one person has several, so different values prove nothing.",
+            )
+        elif data.get("proves_two_people") and normalizer in compared:
+            self.add_error(
+                "proves_two_people",
+                "One person has several e-mails and phones, so different ones prove nothing.",
+            )
         return data
 
 
@@ -190,7 +204,16 @@ class IdentifierTypeAdmin(CdpModelAdmin):
         (None, {"fields": ("name", "label")}),
         (
             "How it identifies",
-            {"fields": ("strength", "is_unique", "is_main", "priority", "max_per_profile")},
+            {
+                "fields": (
+                    "strength",
+                    "is_unique",
+                    "is_main",
+                    "priority",
+                    "max_per_profile",
+                    "proves_two_people",
+                )
+            },
         ),
         ("How values are read", {"fields": ("normalizer", "blocked_values", "blocked_patterns")}),
     )

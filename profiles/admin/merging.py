@@ -24,6 +24,7 @@ from profiles.admin.merge_rows import (
 )
 from profiles.admin.profile_list import found_as
 from profiles.admin.staff_views import by, card_url, form_page, list_url, may_see, render, root_of, to_card
+from profiles.duplicates.review.likelihood import likelihood_of, warnings_of
 from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import Preview, preview_merge, preview_unmerge
@@ -33,6 +34,9 @@ from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Merge, Profile
 from profiles.search.search import search
 
+SECOND_LOOK = (
+    "These may be two people, so nothing was merged. Look again, tick that they are one person, and merge."
+)
 # Matches of the search for the profile to merge with.
 MATCHES = 12
 
@@ -108,6 +112,9 @@ def _two(request: HttpRequest, winner_id: int, loser_id: int, params: QueryDict)
     try:
         winner, loser = find_profile(winner_id).root, find_profile(loser_id).root
         if request.method == "POST":
+            if needs_second_look(request, winner.pk, loser.pk):
+                messages.error(request, SECOND_LOOK)
+                return _show(request, winner, loser, choices, status=422)
             return _merge(request, winner.pk, loser.pk, choices)
         return _show(request, winner, loser, choices, take=params.get("take", ""))
     except Stale as refusal:
@@ -121,6 +128,17 @@ def _two(request: HttpRequest, winner_id: int, loser_id: int, params: QueryDict)
             "ids": [winner_id, loser_id],
         }
         return render(request, "merge_refused.html", context, status=refusal.status)
+
+
+def needs_second_look(request: HttpRequest, a_id: int, b_id: int) -> bool:
+    """Whether a merge of unlike people was sent without the tick that it asks for."""
+    return not request.POST.get("second_look") and bool(likelihood_of(a_id, b_id).second_look)
+
+
+def other_warnings(preview: Preview) -> list[str]:
+    """The warnings beside what stands above the merge."""
+    above = warnings_of(preview.sections["likelihood"])
+    return [warning for warning in preview.warnings if warning not in above]
 
 
 def _choices(params: QueryDict) -> dict[str, str]:
@@ -175,6 +193,9 @@ def _show(
         "swap_url": f"{_wizard_url()}?{urlencode({'winner': loser.pk, 'loser': winner.pk})}",
         "has_choices": any(row.choosable and not row.both for row in preview.fields),
         "sections": _sections(preview),
+        "second_look": preview.sections["likelihood"]["second_look"],
+        "warnings": other_warnings(preview),
+        "is_looked_at": request.GET.get("second_look") == "1",
         **_comparison(preview, choices, can_view_pii),
     }
     return render(request, "merge.html", context, status=status)
@@ -205,7 +226,7 @@ def _comparison(preview: Preview, choices: dict[str, str], can_view_pii: bool) -
 
 def _sections(preview: Preview) -> dict[str, list[tuple[str, Any]]]:
     """(template, data) of the registered sections that the page shows, by their place on it."""
-    places: dict[str, list[tuple[str, Any]]] = {"table": [], "closing": []}
+    places: dict[str, list[tuple[str, Any]]] = {"top": [], "table": [], "closing": []}
     for name, section in sections.items():
         if section.template:
             places[section.place].append((section.template, preview.sections[name]))
@@ -222,10 +243,16 @@ def _several(request: HttpRequest, ids: list[int]) -> HttpResponse:
     profiles = list(roots.order_by("first_seen_at", "pk"))
     if request.method == "POST" and request.POST.get("confirm"):
         return _merge_several(request, [profile.pk for profile in profiles])
+    best = _best(profiles)
+    likelihoods = {profile.pk: likelihood_of(best, profile.pk) for profile in profiles if profile.pk != best}
     context = {
         "title": f"Merge {len(profiles)} profiles",
-        "people": [display_profile(profile, can_view_pii=can_view_pii) for profile in profiles],
-        "best": _best(profiles),
+        "people": [
+            (display_profile(profile, can_view_pii=can_view_pii), likelihoods.get(profile.pk))
+            for profile in profiles
+        ],
+        "best": best,
+        "second_look": any(likelihood.second_look for likelihood in likelihoods.values()),
         "count": len(profiles),
         "losers": len(profiles) - 1,
     }
@@ -246,7 +273,11 @@ def _merge_several(request: HttpRequest, ids: list[int]) -> HttpResponse:
     if winner_id not in ids:
         messages.error(request, "Choose the profile to keep.")
         return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
-    done = merge_many(winner_id=winner_id, loser_ids=[pk for pk in ids if pk != winner_id], **by(request))
+    others = [pk for pk in ids if pk != winner_id]
+    if any(needs_second_look(request, winner_id, pk) for pk in others):
+        messages.error(request, SECOND_LOOK)
+        return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
+    done = merge_many(winner_id=winner_id, loser_ids=others, **by(request))
     merged = [(merge, counted(merge.moved)) for merge in done.merged]
     context = {"title": "Merge report", "done": done, "merged": merged, "winner_id": winner_id}
     return render(request, "merge_report.html", context)

@@ -132,6 +132,9 @@ class IdentifierTypeSerializer(StrictSerializer):
     priority = serializers.IntegerField(required=False, min_value=1, max_value=32_767)
     normalizer = serializers.ChoiceField(choices=IdentifierType.Normalizer.values, required=False)
     max_per_profile = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=32_767)
+    proves_two_people = serializers.BooleanField(
+        required=False, help_text="Two with different values are never suggested as one person."
+    )
     blocked_values = serializers.ListField(child=TextField(max_length=255), required=False, max_length=1000)
     blocked_patterns = serializers.ListField(child=TextField(max_length=255), required=False, max_length=100)
     is_builtin = serializers.BooleanField(read_only=True)

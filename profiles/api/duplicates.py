@@ -32,6 +32,7 @@ from profiles.duplicates.review.decide_cluster import (
 )
 from profiles.duplicates.review.decide_cluster import state_of as state_of_case
 from profiles.duplicates.review.explain import explain, probability
+from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import sources_named, with_profiles
 from profiles.duplicates.scoring.tiers import tier_reason
 from profiles.identity.lookup import find_profile
@@ -66,6 +67,12 @@ class PairRow(serializers.Serializer[Any]):
     tier = serializers.CharField(help_text=", ".join(Tier.values))
     score = serializers.FloatField(help_text="In bits: 0 is as likely as not, one more doubles the odds.")
     probability = serializers.FloatField(help_text="By the calibration learned from the decisions made here.")
+    text = serializers.CharField(
+        help_text="The pair in one sentence: the tier in words, what the probability means, and why it is asked."
+    )
+    start = serializers.FloatField(
+        help_text="In bits, what every pair begins with: it and the weights of the reasons add up to the score."
+    )
     reasons = ReasonRow(many=True)
     rule = serializers.CharField(
         help_text="What makes it certain or rules out a merge, as a sentence; or empty."
@@ -113,7 +120,7 @@ class DecidePairBody(StrictSerializer):
 
 def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: bool) -> dict[str, Any]:
     """One pair of the contract; masked without ``can_view_pii``. No query when both profiles are loaded."""
-    reasons = [
+    reasons: list[dict[str, Any]] = [
         {
             "field": reason.field,
             "a": reason.a,
@@ -130,6 +137,10 @@ def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: b
         "tier": pair.tier,
         "score": round(pair.score, 2),
         "probability": round(probability(pair.score, policy), 4),
+        "text": str(pair_text(pair, policy)),
+        "start": round(round(pair.score, 2) - sum(reason["weight"] for reason in reasons), 2)
+        if reasons
+        else 0.0,
         "reasons": reasons,
         "rule": tier_reason(pair.rule, pair.veto),
         "through": pair.through_id,

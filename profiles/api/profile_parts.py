@@ -310,12 +310,14 @@ class ConfirmWaiting(PersonalDataView):
     @extend_schema(
         operation_id="confirmWaitingIdentifier",
         tags=["Profiles"],
-        summary="Confirm an identifier of the person it waits for",
+        summary="Confirm an identifier wherever it waits",
         request=ConfirmBody,
         responses={200: schema.ConfirmAnswer},
     )
     def post(self, request: Request) -> Response:
-        """404 when nobody waits for it; a 409 gives the number when several people do."""
+        """All who wait for it become one person, as far as they are not known as different ones. 404 when nobody waits
+        for it; a 409 where more than 50 do.
+        """
         body = self.body(ConfirmBody)
         done = confirm_waiting(type_name=body["type"], raw=body["value"], **self.verb())
         return confirmed(self, done)

@@ -62,7 +62,8 @@ class FindingRow(serializers.Serializer[Any]):
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     via = serializers.CharField(allow_null=True, help_text="The call, the file's row and column, the key.")
     at = serializers.DateTimeField(allow_null=True)
-    fix = FixRow(allow_null=True)
+    fix = FixRow(allow_null=True, help_text="The likeliest one.")
+    fixes = FixRow(many=True, help_text="Every one that is offered, the likeliest first.")
 
 
 class WhyAnswer(serializers.Serializer[Any]):
@@ -219,6 +220,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "via": finding.via or None,
         "at": iso(finding.at),
         "fix": _fix(finding.fix) if finding.fix else None,
+        "fixes": [_fix(fix) for fix in finding.fixes],
     }
 
 

@@ -62,7 +62,7 @@ def certain_pairs() -> QuerySet[DuplicatePair]:
     """Open certain pairs that nothing speaks against, the highest score first.
 
     Left out are pairs with a veto, in a case with a problem, with a locked or deleted profile, with an
-    assignee, and those the rule failed to merge within a day.
+    assignee, those the rule failed to merge within a day, and profiles of which somebody undid a bulk merge.
     """
     in_vain = MergeBatchRow.objects.filter(
         pair=OuterRef("pk"),
@@ -70,12 +70,15 @@ def certain_pairs() -> QuerySet[DuplicatePair]:
         batch__origin=MergeBatch.Origin.RULE,
         batch__created_at__gt=Now() - RESTED,
     )
+    taken_back = Merge.objects.filter(job__isnull=False, undone_at__isnull=False)
     fit = Q(status=Profile.Status.LIVE, is_locked=False)
     people = Profile.objects.filter(fit)
     return DuplicatePair.objects.filter(
         Exists(people.filter(pk=OuterRef("a_id"))),
         Exists(people.filter(pk=OuterRef("b_id"))),
         ~Exists(in_vain),
+        ~Exists(taken_back.filter(loser=OuterRef("a_id"))),
+        ~Exists(taken_back.filter(loser=OuterRef("b_id"))),
         Q(case=None) | ~Q(case__state=DuplicateCase.State.OPEN) | Q(case__problem=""),
         verdict=DuplicatePair.Verdict.OPEN,
         tier=Tier.CERTAIN,

@@ -15,7 +15,7 @@ from cdp.models import Webhook
 from profiles.identity import graph
 from profiles.masking import mask_identifier
 from profiles.merging.merge import AppliedMerge, LockedPair, apply_merge, lock_pair, members_count
-from profiles.merging.preview_sections import read_sections
+from profiles.merging.preview_sections import read_sections, warnings_of
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
 from profiles.pairs import verdicts
@@ -128,7 +128,7 @@ def preview_merge(
         moved=pair.moved,
         sections=sections,
         webhooks=webhooks,
-        warnings=warnings,
+        warnings=[*warnings_of(sections), *warnings],
         result=result,
     )
 

@@ -68,9 +68,17 @@ def unmerge_profiles(*, merge_id: int, actor: Actor, source: Source, cause: Caus
 @graph.retried
 @transaction.atomic
 def unmerge_many(
-    *, merge_ids: Sequence[int], actor: Actor, source: Source, cause: Cause = REQUEST
+    *,
+    merge_ids: Sequence[int],
+    actor: Actor,
+    source: Source,
+    cause: Cause = REQUEST,
+    is_verdict: bool = True,
 ) -> dict[int, Unmerged | Refused]:
     """Undo these merges, those of one profile in the given order; what ``unmerge_profiles`` gives or raises of each.
+
+    ``is_verdict``: whoever undoes them says of each that the two are different people. Of many at once nobody has
+    looked at each; their pairs are open again, as if nobody had decided.
 
     A fixed number of queries for merges of different profiles; as many again for each further merge of the same one.
     """
@@ -80,7 +88,8 @@ def unmerge_many(
         locked = lock_trees(remaining)
         results |= locked.refused
         if locked.trees:
-            results |= _undo(plan_undos(locked.trees), actor=actor, source=source, cause=cause)
+            plans = plan_undos(locked.trees)
+            results |= _undo(plans, actor=actor, source=source, cause=cause, is_verdict=is_verdict)
         remaining = locked.deferred
     return results
 
@@ -154,7 +163,9 @@ def _refusal(tree: MergeTree) -> Refused | None:
 # --- Writing the undos ----------------------------------------------------------------------------------
 
 
-def _undo(plans: Sequence[UndoPlan], *, actor: Actor, source: Source, cause: Cause) -> dict[int, Unmerged]:
+def _undo(
+    plans: Sequence[UndoPlan], *, actor: Actor, source: Source, cause: Cause, is_verdict: bool
+) -> dict[int, Unmerged]:
     """Write and record undos of different profiles."""
     save_rows([row for plan in plans for row in _changed_rows(plan)])
     graph.release({plan.tree.merge.loser_id: plan.tree.subtree for plan in plans})
@@ -163,7 +174,10 @@ def _undo(plans: Sequence[UndoPlan], *, actor: Actor, source: Source, cause: Cau
     Merge.objects.filter(pk__in=[plan.tree.merge.pk for plan in plans]).update(**undone)
     pairs = [(plan.tree.root.pk, plan.tree.merge.loser_id) for plan in plans]
     rows = _refreshed(pk for pair in pairs for pk in pair)
-    verdicts.reopen_as_different(pairs, actor=actor)
+    if is_verdict:
+        verdicts.reopen_as_different(pairs, actor=actor)
+    else:
+        verdicts.reopen(pairs)
     results = [_unmerged(plan, rows) for plan in plans]
     _record(list(zip(plans, results, strict=True)), actor=actor, source=source, cause=cause)
     return {result.merge_id: result for result in results}

@@ -178,6 +178,12 @@ class IdentifierType(models.Model):
         blank=True,
         help_text="How many different values one person may have; empty for any number.",
     )
+    proves_two_people = models.BooleanField(
+        "different values prove two people",
+        default=False,
+        help_text="On: two with different values are never suggested as one person, as with a national id. Off: duplicates"
+        " often have two customer numbers, so different ones rule nothing out.",
+    )
     blocked_values = ArrayField(
         models.CharField(max_length=255),
         default=list,

@@ -145,3 +145,8 @@ def reopen_as_different(root_pairs: Iterable[tuple[int, int]], *, actor: Actor) 
     pairs = list(root_pairs)
     _change_between(pairs, was=Verdict.MERGED, to=Verdict.NOT_DUPLICATE, actor=actor)
     remember(pairs, verdict=Verdict.NOT_DUPLICATE, actor=actor)
+
+
+def reopen(root_pairs: Sequence[tuple[int, int]]) -> None:
+    """Merges are undone that nobody had looked at one by one: pairs between the two are open. One statement."""
+    _change_between(root_pairs, was=Verdict.MERGED, to=Verdict.OPEN, actor=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 VETO_TEXTS = {
     "first_names": "Their first names are known and different: two people.",
     "birth_dates": "Their birth dates differ by more than a typing mistake: two people.",
-    "identifiers": "They have different values of an identifier of which a person has only one.",
+    "identifiers": "They have different values of an identifier that proves two people by that.",
     "minor": "One is a minor and the other is not.",
 }
 

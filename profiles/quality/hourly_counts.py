@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from profiles.models import ScorecardState, SourceHour
-from profiles.tracking.monitor.checklist import ORDER
+from profiles.tracking.monitor.shop_events import ORDER
 
 # Younger rows are counted next time: they have the time their call began, and appear when it commits.
 MARGIN = datetime.timedelta(minutes=5)

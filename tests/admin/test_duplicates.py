@@ -324,5 +324,6 @@ def test_the_card_names_whoever_may_be_the_same(client_of_sam: Client) -> None:
     pair = DuplicatePair.objects.get(tier="certain")
     page = shown(client_of_sam.get(reverse("admin:profiles_profile_change", args=[ann.pk])))
     assert review(pair, f"?profile={ann.pk}") in page
-    assert "certain</span>" in page
+    assert "Almost certainly one person</span>" in page
+    assert "of 100 such pairs are one person; their full names and birth dates are equal." in page
     assert "Robert" not in page

@@ -229,7 +229,12 @@ def test_several_losers_one_after_another(client_of_sam: Client, by_staff: dict[
     set_lock(profile_id=ids[2], is_locked=True, **by_staff)
     data = {"ids": ids, "confirm": "1"}
     assert "Choose the profile to keep." in shown(client_of_sam.post(WIZARD, data, follow=True))
-    report = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0]}))
+    # Unlike first names: each of them is told, and nothing is merged without a second look.
+    assert page.count("Their names or birth dates differ") == 3
+    refused = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0]}, follow=True))
+    assert "These may be two people, so nothing was merged." in refused
+    assert not Merge.objects.exists()
+    report = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0], "second_look": "1"}))
     assert f"Stopped at #{ids[2]}: Profile #{ids[2]} is locked against merging. Unlock it first." in report
     assert f"#{ids[1]} merged" in report
     assert f"#{ids[3]} was not touched" in report

@@ -52,7 +52,7 @@ def test_each_cause_is_shown_with_its_source_and_what_to_copy(client_of_sam: Cli
         expected.value,
         expected.source,
         expected.via,
-        row.finding.fix.text,
+        *(fix.text for fix in row.finding.fixes),
     ):
         assert part in page
     assert " ".join(expected.copy.split()) in page
@@ -67,7 +67,9 @@ def test_each_fix_is_looked_at_and_joins(client_of_sam: Client, name: str) -> No
     assert "what would happen" in shown(response)
     assert Merge.objects.count() == 0
     done = client_of_sam.post(
-        url(expected), {"code": expected.fix, "preview_hash": preview.merge.preview_hash}, follow=True
+        url(expected),
+        {"code": expected.fix, "preview_hash": preview.merge.preview_hash, "second_look": "1"},
+        follow=True,
     )
     assert find_profile(expected.a).root.pk == find_profile(expected.b).root.pk == preview.merge.winner_id
     assert f"#{preview.merge.loser_id} was merged into #{preview.merge.winner_id}." in shown(done)

@@ -18,7 +18,7 @@ from tests.api.caller import Caller, refusal
 from tests.duplicates.causes import ANN, CAUSES, Expected, made, root_of, shop_api, site
 
 pytestmark = pytest.mark.django_db
-KEYS = {"code", "text", "value", "stored_as", "profile_id", "source", "via", "at", "fix"}
+KEYS = {"code", "text", "value", "stored_as", "profile_id", "source", "via", "at", "fix", "fixes"}
 
 
 def pair_of(expected: Expected) -> int:
@@ -42,8 +42,10 @@ def test_each_cause_is_named_for_a_pair_and_for_any_two(api: Caller, name: str) 
     assert (found["source"], found["via"]) == (expected.source, expected.via)
     assert found["at"].endswith("Z")
     assert found["fix"].keys() == {"code", "text", "joins", "needs", "source"}
-    assert (found["fix"]["code"], found["fix"]["joins"]) == (expected.fix, True)
-    assert expected.copy in found["fix"]["source"]["code"]
+    assert found["fixes"][0] == found["fix"]
+    (fix,) = [fix for fix in found["fixes"] if fix["code"] == expected.fix]
+    assert fix["joins"] is True
+    assert expected.copy in fix["source"]["code"]
     of_pair = api.get(f"duplicates/{pair_of(expected)}/why/").data["findings"]
     assert {one["code"] for one in of_pair} == {one["code"] for one in answer.data["findings"]}
 

@@ -248,7 +248,7 @@ def test_namesakes_born_on_one_day_are_left_to_people() -> None:
     doubted = classify_pair(side(left), side(right), common)
     assert doubted == Classification("possible", "unlikely")
     assert tier_reason(doubted.rule, "") == (
-        "What they share is common here, and little else suggests one person: perhaps two people by chance."
+        "What they share may be the same by chance, and not enough else suggests one person."
     )
     assert classify_pair(side(left, ids=(1,)), side(right, ids=(1,)), common) == Classification(
         "certain", "same_id"
@@ -331,3 +331,32 @@ def test_all_pairs_at_once_are_classified_as_each_alone(rows: int) -> None:
             seen.add((alone.tier, alone.rule or alone.veto))
     assert {tier for tier, _ in seen} == {"certain", "probable", "possible", "related"}
     assert len(classified) > 100
+
+
+def test_one_name_born_on_new_years_day_is_no_proof() -> None:
+    """1 January often stands for a year alone: a rule that rests on the date does not count it."""
+    left = {**ANN, "email": "", "phone": "", "street": "", "postcode": "", "birth_date": "1985-01-01"}
+    seen = classify_pair(side(left), side(left))
+    assert (seen.tier != "certain", seen.rule) == (True, "")
+    assert classify_pair(
+        side({**left, "birth_date": "1985-01-02"}), side({**left, "birth_date": "1985-01-02"})
+    ).rule in (
+        "name_and_birth_date",
+        "unlikely",
+    )
+
+
+@pytest.mark.parametrize("rarity", [0.0, -3.0, -6.0])
+def test_certain_needs_the_score_of_a_probable_pair(rarity: float) -> None:
+    left = {**ANN, "street": ""}
+    right = {**left, "email": "sailor80@gmail.com", "phone": "+48600999888", "city": "Gdynia", "postcode": ""}
+    statistics = Rarity(
+        {name: {value: rarity} for name, value in (("first_name", "ann"), ("last_name", "brown"))}
+    )
+    scored = shipped().score(
+        side(left).features, side(right).features, profile_count=10_000, rarity=statistics
+    )
+    is_probable = scored.score >= shipped().thresholds["probable"]
+    assert classify_pair(side(left), side(right), statistics).tier == (
+        "certain" if is_probable else "possible"
+    )

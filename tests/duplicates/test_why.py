@@ -49,10 +49,10 @@ def test_each_cause_is_found_with_where_it_is_who_wrote_it_and_what_mends_it(nam
     )
     assert (finding.source, finding.via) == (expected.source, expected.via)
     assert finding.at is not None
-    assert finding.fix is not None
-    assert finding.fix.code == expected.fix
-    assert finding.fix.source is not None
-    assert expected.copy in finding.fix.source.code
+    fix = finding.fix_with(expected.fix)
+    assert fix is not None
+    assert fix.source is not None
+    assert expected.copy in fix.source.code
     turned = why(find_profile_pair(expected.b, expected.a))
     assert sorted(finding.code for finding in findings(expected)) == sorted(
         finding.code for finding in turned

@@ -467,6 +467,28 @@ def test_advice_on_an_identifier_in_hiding():
     assert advise(mapped({"mail2": "email"}), rows, CONTEXT) == []
 
 
+def test_advice_on_an_identifier_in_hiding_needs_no_more_than_a_row():
+    by_code = {
+        item.code: item
+        for item in advise(mapped({"mail2": {"to": "attributes.note"}}), [["ann@example.com"]], CONTEXT)
+    }
+    assert by_code["looks_like_identifier"].message == (
+        "Column mail2 looks like an e-mail (100 % of 1 value) but goes to an attribute: these people will not be recognized by"
+        " it."
+    )
+    named = mapped({"Customer No": {"to": "attributes.note"}, "Owner e-mail": {"to": "attributes.plan"}})
+    (item,) = [
+        item
+        for item in advise(named, [["K-1", "ann@example.com"]], CONTEXT)
+        if item.code == "looks_like_identifier"
+    ]
+    assert (item.column, item.suggestion) == ("Customer No", "customer_id")
+    assert item.message == (
+        "Column Customer No is named like the id of a customer but goes to an attribute: these people will not be recognized by"
+        " it."
+    )
+
+
 def test_advice_on_a_column_that_does_not_fit():
     rows = [["Ann"], ["Bob"], ["Cy"], ["dee@example.com"]]
     (advice,) = advise(mapped({"x": "email"}), rows, CONTEXT)

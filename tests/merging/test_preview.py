@@ -82,7 +82,7 @@ def test_it_shows_every_field_and_changes_nothing(by_staff: dict[str, Any]) -> N
         ["crm"],
         [],
     )
-    assert (preview.moved["identifiers"], preview.moved["tags"], preview.sections) == (2, 1, {"consents": []})
+    assert (preview.moved["identifiers"], preview.moved["tags"], preview.sections["consents"]) == (2, 1, [])
 
     done = merge_profiles(
         winner_id=ann.pk, loser_id=anna.pk, choices=choices, preview_hash=preview.preview_hash, **by_staff

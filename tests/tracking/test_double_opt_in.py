@@ -160,21 +160,61 @@ def test_locks_and_verdicts_are_respected(shop: Sender) -> None:
     assert DuplicatePair.objects.get(b=decided).verdict == "not_duplicate"
 
 
+def confirm_all(email: str = ANN) -> ConfirmedIdentifier:
+    return confirm_waiting(type_name="email", raw=email, **by())
+
+
 def test_one_waiting_person_is_found_by_the_value_alone(shop: Sender) -> None:
     one, two = visitor(shop, "b1"), visitor(shop, "b2")
-
-    def waiting() -> ConfirmedIdentifier:
-        return confirm_waiting(type_name="email", raw=ANN, **by())
-
-    with pytest.raises(
-        Conflict, match=f"^2 people wait for email “{ANN}” to be confirmed. Confirm it at one"
-    ):
-        waiting()
     detach_identifier(profile_id=two.pk, type_name="email", raw=ANN, **by())
-    assert (waiting().outcome, waiting().outcome) == ("applied", "unchanged")
+    assert (confirm_all().outcome, confirm_all().outcome) == ("applied", "unchanged")
     assert holder("email", ANN) == one
     with pytest.raises(NotFound, match="^Nobody waits for email “x@example.com” to be confirmed.$"):
-        confirm_waiting(type_name="email", raw="x@example.com", **by())
+        confirm_all("x@example.com")
+
+
+def test_all_browsers_that_wait_for_a_value_become_one_person(shop: Sender) -> None:
+    one, two, three = (visitor(shop, browser) for browser in ("b1", "b2", "b3"))
+    set_lock(profile_id=three.pk, is_locked=True, **by())
+    done = confirm_all()
+    assert (done.outcome, done.merged, done.profile.pk) == ("merged", True, one.pk)
+    assert done.message == (
+        f"E-mail {ANN} is confirmed."
+        f" E-mail {ANN} is confirmed; #{two.pk} was merged into #{one.pk}, who had it."
+        f" E-mail {ANN} belongs to #{one.pk}, and #{three.pk} is locked against merging."
+        f" It was confirmed and kept at #{three.pk} for contact only."
+    )
+    assert find_profile("anonymous_id:b2").root.pk == find_profile(f"email:{ANN}").root.pk == one.pk
+    assert find_profile("anonymous_id:b3").root.pk == three.pk
+    assert not Identifier.objects.filter(is_pending=True).exists()
+    assert violations() == []
+    unmerge_profiles(merge_id=Merge.objects.get().pk, **by())
+    assert find_profile("anonymous_id:b2").root.pk == two.pk
+    assert violations() == []
+
+
+def test_a_known_person_among_those_who_wait_survives(shop: Sender) -> None:
+    stranger = visitor(shop, "b1")
+    identify(shop, userId="42", traits={"email": ANN})
+    known = holder("customer_id", "42")
+    assert known is not None
+    done = confirm_all()
+    assert (done.outcome, done.profile.pk) == ("merged", known.pk)
+    assert find_profile(stranger.pk).root.pk == known.pk
+
+
+def test_more_than_one_person_has_browsers_are_not_merged_at_once(
+    shop: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("profiles.tracking.pending.double_opt_in.MAX_WAITING", 2)
+    for number in range(3):
+        visitor(shop, f"b{number}")
+    with pytest.raises(
+        Conflict,
+        match=f"^3 people wait for email “{ANN}” to be confirmed, more than one person has browsers.",
+    ):
+        confirm_all()
+    assert not Merge.objects.exists()
 
 
 def recheck(kind: IdentifierType) -> None:

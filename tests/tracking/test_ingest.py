@@ -116,12 +116,14 @@ def test_a_whole_visit_in_one_batch_makes_one_person(web: Sender) -> None:
     profile = Profile.objects.get()
     assert {result.profile_id for result in received.results} == {profile.pk}
     assert (profile.is_recognized, Merge.objects.count(), Event.objects.count()) == (True, 0, 5)
-    created = Change.objects.get()
-    assert created.kind == "created"
-    assert created.fields["identifiers"] == [
-        [],
-        ["anonymous_id:b1", "customer_id:42", "email:ann@example.com"],
-    ]
+    # Each value is credited to the item that brought it, not to the one that came first.
+    created, identified = Change.objects.order_by("pk")
+    assert (created.kind, identified.kind) == ("created", "updated")
+    assert created.fields["identifiers"] == [[], ["anonymous_id:b1"]]
+    assert identified.fields["identifiers"] == [[], ["customer_id:42", "email:ann@example.com"]]
+    assert identified.fields["email"] == [None, "ann@example.com"]
+    kinds = dict(Event.objects.values_list("pk", "kind"))
+    assert (kinds[created.cause_id], kinds[identified.cause_id]) == ("page", "identify")
     assert profile.first_seen_at <= profile.last_seen_at
 
 
@@ -465,8 +467,56 @@ def test_update_changes_attributes_and_joins_nobody(server: Sender) -> None:
     problem = Receipt.objects.latest("pk").problems[0]
     assert problem["code"] == "identifier_as_attribute"
     assert problem["message"] == (
-        "“email” looks like an identifier but identifies nobody here; send it in the traits of identify to identify."
+        "“email” looks like an e-mail address but identifies nobody there; send it as traits.email of identify."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "pointers"),
+    [
+        (
+            "track",
+            {"event": "Seen", "properties": {"a": {"b": {"c": {"contact_mail": "ann@example.com"}}}}},
+            ["/properties/a/b/c/contact_mail"],
+        ),
+        (
+            "track",
+            {"event": "Seen", "properties": {"user": "u42", "friend_email": "bob@example.com"}},
+            ["/properties/user"],
+        ),
+        ("page", {"properties": {"mails": ["ann@example.com", "-"]}}, ["/properties/mails/0"]),
+        ("update", {"traits": {"crm": {"customer_no": 7}}}, ["/traits/crm/customer_no"]),
+        (
+            "identify",
+            {"traits": {"email": "ann@example.com", "login": "ann@example.com", "crm": {"user_id": "9"}}},
+            ["/traits/crm/user_id"],
+        ),
+    ],
+)
+def test_identifiers_in_hiding_are_reported(
+    server: Sender, kind: str, item: dict[str, Any], pointers: list[str]
+) -> None:
+    assert send_item(server, kind, anonymousId="b1", **item).outcome == "applied"
+    problems = Receipt.objects.get().problems or []
+    assert [
+        problem["pointer"] for problem in problems if problem["code"] == "identifier_as_attribute"
+    ] == pointers
+
+
+def test_an_id_in_the_browsers_id_is_reported(server: Sender, web: Sender) -> None:
+    track(web, anonymousId="ann@example.com")
+    (problem,) = Receipt.objects.latest("pk").problems
+    assert (problem["code"], problem["pointer"], problem["message"]) == (
+        "identifier_as_attribute",
+        "/anonymousId",
+        "“anonymousId” is an e-mail address, and a browser's id identifies a browser, not a person: send it as traits.email of"
+        " identify, and leave anonymousId to the snippet or SDK.",
+    )
+    identify(server, userId="7", anonymousId="7")
+    (problem,) = Receipt.objects.latest("pk").problems
+    assert problem["message"].startswith("“anonymousId” is the id of a customer, and a browser's id")
+    identify(server, userId="7", anonymousId="b1")
+    assert Receipt.objects.latest("pk").problems is None
 
 
 def test_an_email_that_does_not_identify(server: Sender) -> None:

@@ -12,7 +12,8 @@ from cdp.models import User
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, ProfileTag, Receipt, Source, Tag
-from profiles.tracking.monitor.checklist import checklist, flags_of
+from profiles.tracking.monitor.browser_flags import flags_of
+from profiles.tracking.monitor.checklist import checklist
 from profiles.tracking.monitor.live import calls_of_browser, newest_calls
 from profiles.tracking.sources.write_keys import Sender
 from tests.tracking.calls import call, holder, identify, make_sender, send_item

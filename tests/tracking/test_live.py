@@ -10,10 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from profiles.models import Source, WriteKey
-from profiles.tracking.monitor.checklist import checklist, flags_of
+from cdp.actors import Actor
+from profiles.identity.change_rules import choose_identity
+from profiles.models import EventSchema, Source, WriteKey
+from profiles.tracking.monitor.browser_flags import flags_of
+from profiles.tracking.monitor.checklist import checklist, confirmations
 from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
 from profiles.tracking.monitor.rates import READ, _per, hours, rates
+from profiles.tracking.pending.double_opt_in import confirm_waiting
 from tests.profile_factory import make_profile
 from tests.tracking.rejected import make_source, reject, send
 
@@ -145,6 +149,18 @@ def test_each_flag_on_what_it_is_about() -> None:
     assert codes(call(properties={"sku": "A", "product_id": "7"})) == []
     assert codes(call(marks=["skewed"])) == codes(call(marks=["future", "late"])) == ["skewed_clock"]
     assert codes(call(marks=["late"])) == []
+    assert codes(call("page", anonymous_id=EMAIL)) == ["identifier_in_soft_id"]
+    assert codes(call(anonymous_id="7"), call("identify", user_id="7")) == ["identifier_in_soft_id"]
+    assert codes(call(anonymous_id="b-1", user_id="7")) == []
+    assert codes(call(properties={"a": {"b": {"c": {"d": {"contact_mail": EMAIL}}}}})) == [
+        "identifier_in_update"
+    ]
+    assert codes(call("identify", properties={"crm": {"user": "u7"}})) == ["identifier_in_update"]
+    assert codes(call(properties={"friend_email": EMAIL, "customer": "returning"})) == []
+    assert (
+        codes(call("identify", user_id="7", properties={"customer_id": "7", "login": EMAIL, "email": EMAIL}))
+        == []
+    )
     assert codes(call(outcome="invalid", message="Because.")) == ["rejected"]
 
 
@@ -179,24 +195,38 @@ def test_the_checklist_is_ticked_from_what_came_in() -> None:
     assert ticks(source) == {
         "Page views arrive": False,
         "Events arrive": False,
+        "The main id is chosen": False,
         "People are identified": False,
+        "Identified at sign-up and login, not only at orders": None,
+        "Identified before the order": None,
         "Identify brings an e-mail": None,
+        "Two visits of one person became one profile": None,
         "Cart events carry a cart_id": None,
         "Orders arrive": None,
+        "Orders come from your server, too": None,
+        "Names and required properties are checked": False,
         "Nothing rejected in the last hour": None,
         "Nothing left out in the last hour": None,
         "Web addresses are set": False,
         "Keys are fresh": True,
     }
+    yesterday = (timezone.now() - datetime.timedelta(days=1)).isoformat()
     send(
         source,
         {"type": "page", "anonymousId": "b-1"},
+        {"type": "identify", "anonymousId": "b-1", "traits": {"email": EMAIL}, "timestamp": yesterday},
         track("Added to Cart", cart_id="c-1"),
         track("Order Completed", cart_id="c-1"),
-        {"type": "identify", "anonymousId": "b-1", "traits": {"email": EMAIL}},
+        {"type": "page", "anonymousId": "b-2"},
+    )
+    send(source, {"type": "identify", "anonymousId": "b-2", "traits": {"email": EMAIL}})
+    send(make_source("server"), track("Order Completed", cart_id="c-1"))
+    choose_identity(preset="customer_id_first", email_is_contact_only=False, actor=Actor.system())
+    EventSchema.objects.create(
+        name="Signed Up", mode="warn", properties={"plan": {"type": "string", "required": True}}
     )
     source.allowed_origins = ["https://shop.example.com"]
-    assert set(ticks(source).values()) == {True}
+    assert {title for title, done in ticks(source).items() if not done} == set()
     send(source, track("Added to Cart"), {"type": "page"})
     WriteKey.objects.filter(source=source).update(created_at=timezone.now() - datetime.timedelta(days=200))
     now = ticks(source)
@@ -206,6 +236,107 @@ def test_the_checklist_is_ticked_from_what_came_in() -> None:
         "Keys are fresh",
     ]
     assert "Page views arrive" not in ticks(make_source("server"))
+
+
+def lines(source: Source) -> dict[str, str]:
+    return {check.title: check.text for check in checklist(source) if check.is_done is False}
+
+
+def test_a_shop_that_identifies_only_at_and_after_the_order() -> None:
+    source = make_source("web")
+    just_before = (timezone.now() - datetime.timedelta(minutes=1)).isoformat()
+    send(
+        source,
+        {**track("Order Completed", cart_id="c-1"), "timestamp": just_before},
+        {"type": "identify", "anonymousId": "b-1", "userId": "7"},
+        {**track("Order Completed", cart_id="c-2"), "anonymousId": "b-2"},
+    )
+    todo = lines(source)
+    assert todo["Identified before the order"] == (
+        "Of the newest 2 orders 2 came from somebody not identified by then. Call identify as soon as the e-mail is known, in"
+        " the checkout and before Order Completed."
+    )
+    assert "Identified at sign-up and login, not only at orders" in todo
+    assert "Orders come from your server, too" in todo
+    send(source, {"type": "identify", "anonymousId": "b-9", "userId": "9"})
+    assert "Identified at sign-up and login, not only at orders" not in lines(source)
+
+
+def test_addresses_that_wait_are_counted_and_listed() -> None:
+    source = make_source("web")
+    assert confirmations(source) is None
+    Source.objects.filter(pk=source.pk).update(needs_confirmation=True)
+    source.refresh_from_db()
+    assert ticks(source)["Addresses are confirmed"] is None
+    for number in range(4):
+        send(
+            source,
+            {"type": "identify", "anonymousId": f"b-{number}", "traits": {"email": f"p{number}@example.com"}},
+        )
+    assert (
+        "Of the newest 4 addresses 0 are confirmed (0 %), and 4 wait."
+        in lines(source)["Addresses are confirmed"]
+    )
+    by = {"actor": Actor.system(), "source": source}
+    confirm_waiting(type_name="email", raw="p0@example.com", **by)
+    found = confirmations(source)
+    assert found is not None
+    assert (found.confirmed, found.waiting, found.share) == (1, 3, 25)
+    assert sorted(row.value for row in found.newest) == [f"p{number}@example.com" for number in (1, 2, 3)]
+    assert ticks(source)["Addresses are confirmed"] is True
+
+
+def test_the_checklist_costs_the_same_for_one_call_and_for_fifty() -> None:
+    one, many = make_source("web"), make_source("web")
+    for source, count in ((one, 1), (many, 50)):
+        for number in range(count):
+            send(
+                source,
+                {
+                    "type": "identify",
+                    "anonymousId": f"b-{number}",
+                    "traits": {"email": f"p{number}@example.com"},
+                },
+                {**track("Order Completed", cart_id=f"c-{number}"), "anonymousId": f"b-{number}"},
+            )
+    counts = []
+    for source in (one, many):
+        with CaptureQueriesContext(connection) as queries:
+            checklist(source)
+        counts.append(len(queries))
+    assert counts[0] == counts[1] < 12
+
+
+def test_what_is_stored_in_the_wrong_place_is_not_left_out() -> None:
+    source = make_source("web")
+    send(source, {"type": "page", "anonymousId": EMAIL})
+    calls = calls_of_browser(source.pk, EMAIL)
+    assert [flag.code for flag in flags_of(calls)] == ["identifier_in_soft_id"]
+    assert ticks(source)["Nothing left out in the last hour"] is True
+
+
+def test_a_form_that_leaves_its_page_is_shown_once_and_applied() -> None:
+    """The page sends what waits, is left, and the next page sends it again."""
+    source = make_source("web")
+    sent = [
+        {**track("Signed up"), "messageId": "m-1"},
+        {"type": "identify", "anonymousId": "b-1", "traits": {"email": EMAIL}, "messageId": "m-2"},
+    ]
+    send(source, *sent)
+    assert [result.outcome for result in send(source, *sent).results] == ["duplicate", "duplicate"]
+    send(source, sent[0])
+    calls = calls_of_browser(source.pk, "b-1")
+    assert [(call.kind, call.outcome, call.repeats) for call in calls] == [
+        ("identify", "applied", 1),
+        ("track", "applied", 2),
+    ]
+    # The same without an event: refused once, listed once.
+    refused = {"type": "track", "anonymousId": "b-1", "messageId": "m-3"}
+    send(source, refused)
+    send(source, refused)
+    assert [(call.outcome, call.message_id) for call in calls_of_browser(source.pk, "b-1")[:1]] == [
+        ("invalid", "m-3")
+    ]
 
 
 def test_rates() -> None:

@@ -15,7 +15,6 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, Stale
 from cdp.ids import row_id, row_ids
 from profiles.admin.duplicates.listing import frame, query_of
-from profiles.admin.duplicates.pair_rows import PairText, pair_text
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view
 from profiles.duplicates.review.decide_cluster import (
     block_shared,
@@ -28,6 +27,7 @@ from profiles.duplicates.review.decide_cluster import (
     suggested_winner,
 )
 from profiles.duplicates.review.explain import Reason, explain
+from profiles.duplicates.review.pair_text import PairText, pair_text
 from profiles.masking import mask_identifier, mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Profile
 

@@ -14,13 +14,13 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
-from profiles.admin.duplicates.pair_rows import PairText, pair_text, percent
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
 from profiles.duplicates.review.explain import explain, score_for
+from profiles.duplicates.review.pair_text import PairText, pair_text, percent
 from profiles.masking import mask_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
 

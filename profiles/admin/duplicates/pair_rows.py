@@ -1,12 +1,11 @@
-"""A suggested pair → what the pages say about it: one sentence, the compared fields, and what each weighs."""
+"""A suggested pair → what the pages show of it: the compared fields, and what each weighs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from profiles.duplicates.review.explain import Reason, probability
-from profiles.duplicates.scoring.tiers import tier_reason
-from profiles.models import DuplicatePair, DuplicatePolicy, Profile, Tier
+from profiles.duplicates.review.explain import Reason
+from profiles.models import Profile
 from profiles.reading.profiles import ProfileView
 from profiles.values.attributes import attribute_specs, display, get_value, label_of
 
@@ -15,49 +14,8 @@ FULL_BAR = 12.0
 # What weighs less is folded into one row with its like.
 MINOR = 0.5
 
-_ANSWERS = {
-    Tier.CERTAIN: "Almost certainly one person",
-    Tier.PROBABLE: "Probably one person",
-    Tier.POSSIBLE: "Possibly one person",
-    Tier.RELATED: "Two people of one household or company",
-}
 # Conflicts come first: they are what somebody has to look at.
 _ORDER = {"bad": 0, "diff": 1, "near": 2, "": 3, "good": 4}
-
-
-def percent(pair: DuplicatePair, policy: DuplicatePolicy) -> int:
-    """How likely the two are one, in whole percent; never 0 or 100, which nobody knows."""
-    return max(1, min(99, round(100 * probability(pair.score, policy))))
-
-
-@dataclass(frozen=True, slots=True)
-class PairText:
-    """``answer`` is the tier as a sentence, ``share`` what the number means ("" where it means nothing), ``because``
-    why it is asked, as the rest of a sentence; ``rule`` is the sentence of the rule that decided, or ""."""
-
-    answer: str
-    share: str
-    because: str
-    rule: str
-
-    def __str__(self) -> str:
-        rest = "; ".join(part for part in (self.share, self.because) if part)
-        return f"{self.answer}: {rest}." if rest else f"{self.answer}."
-
-
-def pair_text(pair: DuplicatePair, policy: DuplicatePolicy) -> PairText:
-    """What is said about a pair, in one sentence. The number of a household would mislead, so it has none."""
-    rule = tier_reason(pair.rule, pair.veto)
-    tier = Tier(pair.tier)
-    reason = rule[:1].lower() + rule[1:].rstrip(".")
-    if tier == Tier.RELATED:
-        return PairText(_ANSWERS[tier], "", reason, rule)
-    # Without evidence somebody suggested it, and nothing was measured.
-    share = f"{percent(pair, policy)} of 100 such pairs are one person" if pair.evidence else ""
-    if tier == Tier.CERTAIN:
-        return PairText(_ANSWERS[tier], share, reason, rule)
-    asked = reason or ("nothing proves it" if share else "")
-    return PairText(_ANSWERS[tier], share, asked and f"you are asked because {asked}", rule)
 
 
 # --- Fields side by side ----------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ def _learned(policy: DuplicatePolicy) -> dict[str, Any]:
             )
             for score in _SCORES
         ],
-        "even": _score(score_for(0.5, policy)),
+        # Without a slope the score says nothing here, and no score is the one of half.
+        "even": _score(score_for(0.5, policy)) if policy.calibration_slope > 0 else "",
         "fewest": calibration.MIN_DECISIONS,
         "fewest_of_each": calibration.MIN_OF_EACH_KIND,
         "model_version": shipped().version,

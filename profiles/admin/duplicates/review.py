@@ -24,7 +24,7 @@ from profiles.admin.duplicates.listing import (
     read_wanted,
     review_url,
 )
-from profiles.admin.duplicates.pair_rows import field_rows, pair_text, percent, weight_rows
+from profiles.admin.duplicates.pair_rows import field_rows, weight_rows
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, staff_view
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import (
@@ -38,6 +38,7 @@ from profiles.duplicates.review.decide import (
     state_of,
 )
 from profiles.duplicates.review.explain import explain
+from profiles.duplicates.review.pair_text import pair_text, percent
 from profiles.masking import mask_view
 from profiles.merging.merge import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner

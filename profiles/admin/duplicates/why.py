@@ -16,9 +16,11 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
 from profiles.admin.merge_rows import differing_rows, display_profile
+from profiles.admin.merging import SECOND_LOOK, needs_second_look, other_warnings
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
     Finding,
+    Fix,
     FixPreview,
     ProfilePair,
     apply_fix,
@@ -28,16 +30,29 @@ from profiles.duplicates.why import (
     why,
 )
 from profiles.duplicates.why.diagnose import value_display
-from profiles.duplicates.why.fixes import KEEP_APART, TITLES, may_apply
+from profiles.duplicates.why.findings import KEEP_APART
+from profiles.duplicates.why.fixes import TITLES, may_apply
 
 DECIDE = "profiles.change_duplicatepair"
 
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """A finding as the page displays it: its fix's title, and whether the current user may apply it."""
+    """A finding as the page displays it, with the fixes it offers."""
 
     finding: Finding
+    fixes: list[OfferedFix]
+
+    @property
+    def may(self) -> bool:
+        return bool(self.fixes) and self.fixes[0].may
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFix:
+    """A fix with its title, and whether the current user may apply it."""
+
+    fix: Fix
     title: str
     may: bool
 
@@ -90,6 +105,9 @@ def _page(request: HttpRequest, two: ProfilePair) -> HttpResponse:
 def _apply(request: HttpRequest, two: ProfilePair, code: str) -> HttpResponse:
     # Without a hash nobody looked: any text differs from the state, so a fresh preview is shown.
     seen = request.POST.get("preview_hash") or "none"
+    if seen != "none" and needs_second_look(request, two.a.pk, two.b.pk):
+        messages.error(request, SECOND_LOOK)
+        return _show(request, two, code=code, status=422)
     done = apply_fix(a_id=two.a.pk, b_id=two.b.pk, code=code, preview_hash=seen, **by(request))
     if not done.is_merged:
         messages.success(request, done.message)
@@ -117,6 +135,8 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
         "findings": [_row(finding, actor) for finding in findings],
         "here": request.path,
         "preview": preview,
+        "likelihood": preview.merge.sections["likelihood"] if preview and preview.merge else None,
+        "warnings": other_warnings(preview.merge) if preview and preview.merge else [],
         "rows": differing_rows(preview.merge, can_view_pii=can_view_pii) if preview and preview.merge else [],
         "may_decide": request.user.has_perm(DECIDE),
         "may_see_imports": request.user.has_perm("imports.view_import"),
@@ -127,10 +147,11 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
 
 
 def _row(finding: Finding, actor: Actor) -> FindingRow:
-    if finding.fix is None:
-        return FindingRow(finding, "", False)
-    code = finding.fix.code
-    return FindingRow(finding, TITLES[code], may_apply(actor, code) and actor.can(DECIDE))
+    may_decide = actor.can(DECIDE)
+    fixes = [
+        OfferedFix(fix, TITLES[fix.code], may_decide and may_apply(actor, fix.code)) for fix in finding.fixes
+    ]
+    return FindingRow(finding, fixes)
 
 
 def _preview(request: HttpRequest, two: ProfilePair, code: str) -> FixPreview | None:

@@ -7,15 +7,18 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from cdp.ids import row_id
 from profiles.admin.staff_views import may_see, render, staff_view
 from profiles.admin.tracking.sources import frame, source_of
-from profiles.tracking.monitor.checklist import checklist, flags_of
+from profiles.masking import mask_identifier
+from profiles.models import Source
+from profiles.tracking.monitor.browser_flags import flags_of
+from profiles.tracking.monitor.checklist import Confirmations, checklist, confirmations
 from profiles.tracking.monitor.live import RecordedCall, calls_of_browser, mask_calls, newest_calls
+from profiles.tracking.snippet.views import COOKIE
 
-# The first-party cookie our snippet keeps a browser's id in (data-cookie), seen here on the same site.
-COOKIE = "cdp_id"
 MAX_ID = 255
 _MAX_CALLS = 50
 # Characters of one call; an event has at most 32 KB.
@@ -57,6 +60,8 @@ def checkup(request: HttpRequest, source_id: int) -> HttpResponse:
         **_browser(request, source_id),
         "own_id": _own_id(request),
         "checks": checklist(source),
+        "confirmations": _confirmations(request, source),
+        "browser_id_url": request.build_absolute_uri(reverse("browser-id")),
     }
     return render(request, "tracking/checkup.html", context)
 
@@ -80,6 +85,15 @@ def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
         "older": max(0, len(calls) - _MAX_CALLS),
         "flags": flags,
     }
+
+
+def _confirmations(request: HttpRequest, source: Source) -> Confirmations | None:
+    """Whose addresses wait, masked without the right to see personal data."""
+    found = confirmations(source)
+    if found is not None and not may_see(request):
+        for row in found.newest:
+            row.value = mask_identifier(row.type.name, row.value)
+    return found
 
 
 def _own_id(request: HttpRequest) -> str:

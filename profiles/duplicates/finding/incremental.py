@@ -14,7 +14,7 @@ import orjson
 from django.utils import timezone
 
 from cdp.sql import ask, run, together
-from profiles.duplicates.finding.match_rows import READ, BuiltMatchRow, compared_profile
+from profiles.duplicates.finding.match_rows import READ, BuiltMatchRow, build, compared_profile
 from profiles.duplicates.scoring.features import MAX_KEY_HOLDERS
 from profiles.duplicates.scoring.households import with_household_values
 from profiles.duplicates.scoring.interaction_kinds import MEASURED
@@ -156,6 +156,33 @@ def find_pairs(rows: Sequence[BuiltMatchRow]) -> list[ScoredPair]:
         for a, b in sorted(pairs)
     )
     return [pair for pair in scored if pair is not None]
+
+
+def compare_two(a_id: int, b_id: int) -> ScoredPair | None:
+    """Two profiles compared as ``find_pairs`` compares a pair, also where it would have no tier. Nothing is stored.
+
+    None where one of them has nothing that could be compared. Five queries.
+    """
+    rows = {row.id: row for row in build([a_id, b_id])}
+    if len(rows) < 2:
+        return None
+    matches, _ = _read_candidates(list(rows.values()))
+    profiles = {match_id: compared_profile(columns) for _, match_id, _, *columns in matches}
+    profiles |= {pk: row.profile for pk, row in rows.items()}
+    base = read_base_statistics([row.profile for row in rows.values()])
+    cleaned = {pk: base.without_frequent_values(profile) for pk, profile in profiles.items()}
+    features = with_household_values({pk: profile.features for pk, profile in cleaned.items()})
+    a, b = sorted(rows)
+    left, right = (ComparedProfile(features[pk], cleaned[pk].ids, cleaned[pk].singles) for pk in (a, b))
+    model, levels = shipped(), Levels(left.features, right.features)
+    facts = compare_facts(
+        left, right, levels, today=timezone.localdate(), often_shared=base.rarity.often_shared
+    )
+    scored = model.score(
+        left.features, right.features, profile_count=base.profile_count, rarity=base.rarity, levels=levels
+    )
+    classified = classify(facts, scored, model=model)
+    return ScoredPair(a, b, scored.score, classified, tuple(scored.evidence))
 
 
 def compare_pair(

@@ -23,7 +23,7 @@ STORED = (*READ, "keys")
 _LIST_INDEXES = [READ.index(name) for name in ("first_groups", "emails", "phones")]
 _FIELDS = ("first_name", "last_name", "email", "phone", "birth_date", "city", "street", "postcode")
 # Raise it when features, folding, nicknames or keys change: the next scan then builds every row anew.
-ALGORITHM = 2
+ALGORITHM = 3
 # A profile with more keys than this has hundreds of addresses: a shared account, not a person to compare.
 MAX_KEYS = 400
 # Identifiers of all member profiles, and the root's attributes. Identifiers waiting for confirmation do not count yet.
@@ -83,7 +83,7 @@ def version() -> int:
 
 def _version_of(types: dict[str, TypeSpec]) -> int:
     relevant = [
-        (spec.id, spec.name, spec.row.strength, spec.row.normalizer, spec.row.max_per_profile)
+        (spec.id, spec.name, spec.row.strength, spec.row.normalizer, spec.row.proves_two_people)
         for spec in sorted(types.values(), key=lambda spec: spec.id)
     ]
     return key_hash(f"{ALGORITHM} {settings.CDP_PHONE_REGION} {relevant}") & 0x7FFFFFFF
@@ -136,7 +136,7 @@ def _add(identifiers: _ProfileIdentifiers, spec: TypeSpec, value: str, *, resolv
     else:
         number = key_hash(f"id:{spec.name}:{value}")
         identifiers.ids.add(number)
-        if spec.row.max_per_profile == 1 and resolves:
+        if spec.row.proves_two_people and resolves:
             identifiers.singles.add(single_of(spec.id, number))
 
 

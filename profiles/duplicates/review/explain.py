@@ -15,6 +15,11 @@ from profiles.duplicates.scoring.tiers import TRANSITIVE
 from profiles.masking import mask, mask_text
 from profiles.models import DuplicatePair, DuplicatePolicy, Profile
 
+# Words of conclusions that speak for two people.
+_AGAINST = ("household", "namesake", "relative", "twins", "chance", "says less")
+# Beyond the score of any pair.
+NO_SCORE = 1_000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -59,9 +64,8 @@ def _model_reason(
     a: Profile, b: Profile, field: str, level: str, weight: float, *, can_view_pii: bool
 ) -> Reason:
     if not field:
-        return Reason(
-            "", "Combined", "", "", weight, LABELS.get(level, level), "good" if weight > 0 else "bad"
-        )
+        text = interaction_text(level, weight)
+        return Reason("", "Combined", "", "", weight, text, "good" if weight > 0 else "bad")
     comparison = BY_FIELD[field]
     label = next((known.label for known in comparison.levels if known.name == level), level)
     tone = "good" if level == "equal" else "bad" if level == DIFFERS else "near"
@@ -81,6 +85,20 @@ def _model_reason(
         f"{comparison.label} {label}".capitalize(),
         tone,
     )
+
+
+def interaction_text(name: str, weight: float) -> str:
+    """What holds of the two, and what follows from it where the weight says so, too.
+
+    Weights correct one another: two of one name may weigh for one person here, because their parts weigh less together.
+    """
+    fact, _, conclusion = LABELS.get(name, name).partition(": ")
+    if not conclusion:
+        return fact
+    if "chance" in conclusion and weight > 0:
+        return f"{fact}: among so few people hardly any are alike by chance"
+    is_against = any(word in conclusion for word in _AGAINST)
+    return fact if is_against == (weight > 0) else f"{fact}: {conclusion}"
 
 
 def _transitive_reason(through_id: int | None, weight: float) -> Reason:
@@ -112,7 +130,12 @@ def probability(score: float, policy: DuplicatePolicy) -> float:
 
 
 def score_for(target: float, policy: DuplicatePolicy) -> float:
-    """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive)."""
+    """The score from which pairs are at least this likely (``target`` between 0 and 1, exclusive).
+
+    ``NO_SCORE`` or its negative where the score says nothing here: no pair is so likely, or every one.
+    """
+    if policy.calibration_slope <= 0:
+        return -NO_SCORE if probability(0.0, policy) >= target else NO_SCORE
     return (log2(target / (1 - target)) - policy.calibration_offset) / policy.calibration_slope
 
 

@@ -5,14 +5,14 @@ day.
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
 from profiles.duplicates.scoring.calibration import Calibration, fit
 from profiles.duplicates.scoring.model import shipped
-from profiles.models import DuplicatePair, DuplicatePolicy
+from profiles.models import DuplicatePair, DuplicatePolicy, Merge
 
 # Only the newest: bases change, and so do reviewers.
 MAX_DECISIONS = 20_000
@@ -51,10 +51,16 @@ def refit() -> Calibration | None:
 
 
 def _decided() -> list[tuple[float, bool]]:
-    """Decisions of people, not merges by the rule."""
+    """Decisions of people about one pair each: not merges by the rule, nor those of a batch, of which nobody saw each."""
     verdict = DuplicatePair.Verdict
+    in_batch = Merge.objects.active().filter(job__isnull=False)
     rows = (
         DuplicatePair.objects.filter(
+            Q(verdict=verdict.NOT_DUPLICATE)
+            | ~(
+                Exists(in_batch.filter(loser=OuterRef("a_id")))
+                | Exists(in_batch.filter(loser=OuterRef("b_id")))
+            ),
             Q(user__isnull=False) | Q(key__isnull=False),
             verdict__in=[verdict.MERGED, verdict.NOT_DUPLICATE],
             model_version=shipped().version,

@@ -33,6 +33,7 @@ class Facts:
     has_conflicting_id: bool
     same_initial: bool
     across_eighteen: bool
+    new_year: bool = False
     often_email: bool = False
     often_phone: bool = False
 
@@ -99,6 +100,8 @@ RULES: dict[str, Condition] = {
     "name_and_birth_date": Condition(
         "Their full names and birth dates are equal.",
         {"first_name": ("equal",), "last_name": ("equal",), "birth_date": ("equal",)},
+        # 1 January often stands for a year alone.
+        ("not new_year",),
     ),
     "email": Condition(
         "Their e-mail addresses are equal, their first names agree, and neither last name, birth date nor phone contradicts it.",

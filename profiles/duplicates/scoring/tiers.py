@@ -17,6 +17,8 @@ from profiles.duplicates.scoring.model import Model, PairScore
 
 CERTAIN, PROBABLE, POSSIBLE, RELATED, NOTHING = "certain", "probable", "possible", "related", ""
 SINGLE_BITS = 48
+# What many systems write where only the year is known.
+_NEW_YEAR = "-01-01"
 
 
 @dataclass(slots=True)
@@ -25,7 +27,7 @@ class ComparedProfile:
 
     ``ids``: hashes (``features.key_hash``) of ``type:value`` of every hard identifier, or of an attribute
     with a type's name; not e-mail and phone, which follow the guarded rules. ``singles``: for each
-    identifier of a type a person has only one of, ``single_of(type_id, value's hash)``.
+    identifier of a type whose different values prove two people, ``single_of(type_id, value's hash)``.
     """
 
     features: Features
@@ -51,14 +53,14 @@ def single_of(type_id: int, value_hash: int) -> int:
     return (type_id << SINGLE_BITS) | (value_hash & ((1 << SINGLE_BITS) - 1))
 
 
-# All rules but this one are doubted where the score is below possible: of a million people some share a common name and
-# a birthday. Seven of a hundred such pairs are two people; they stay possible.
+# All rules but this one also ask for the score of a probable pair: of a million people some share a common name and a
+# birthday, and nothing else. Seven of a hundred such pairs are two people; they stay possible.
 _SURE_RULE = "same_id"
 UNLIKELY = "unlikely"
 # The rule of pairs that rest on a third profile (``finding.transitive``).
 TRANSITIVE = "through"
 _TEXTS = {
-    UNLIKELY: "What they share is common here, and little else suggests one person: perhaps two people by chance.",
+    UNLIKELY: "What they share may be the same by chance, and not enough else suggests one person.",
     TRANSITIVE: "Both are probably the same person as a third profile, though these two have little in common.",
 }
 
@@ -81,6 +83,7 @@ def compare_facts(
         same_initial=first_names[0][:1] == first_names[1][:1] != "",
         across_eighteen=None not in birth_dates
         and len({str(day) <= adult_limit for day in birth_dates}) == 2,
+        new_year=any(day is not None and day.endswith(_NEW_YEAR) for day in birth_dates),
         often_email="often_email" in often_shared,
         often_phone="often_phone" in often_shared,
     )
@@ -104,6 +107,7 @@ def facts_sql(today: date) -> dict[str, str]:
         "has_conflicting_id": "CASE WHEN len(l.singles) = 0 OR len(r.singles) = 0 THEN false"
         f" WHEN list_has_any(l.singles, r.singles) THEN false ELSE {same_type.format(SINGLE_BITS)} END",
         "same_initial": "coalesce(left(l.first, 1) = left(r.first, 1), false)",
+        "new_year": f"coalesce(l.birth_date LIKE '%{_NEW_YEAR}', false) OR coalesce(r.birth_date LIKE '%{_NEW_YEAR}', false)",
         "across_eighteen": f"coalesce((l.birth_date <= '{adult_limit}') <> (r.birth_date <= '{adult_limit}'), false)",
     }
 
@@ -140,7 +144,7 @@ def classify(facts: Facts, scored: PairScore, *, model: Model) -> Classification
         if doubt:
             return Classification(POSSIBLE, doubt) if is_possible else Classification(NOTHING)
         if rule:
-            is_sure = is_possible or rule == _SURE_RULE
+            is_sure = scored.score >= model.thresholds["probable"] or rule == _SURE_RULE
             return Classification(CERTAIN, rule) if is_sure else Classification(POSSIBLE, UNLIKELY)
         return Classification(PROBABLE)
     return Classification(POSSIBLE if is_possible else NOTHING)
@@ -152,7 +156,7 @@ def tier_sql(model: Model) -> str:
     return (
         f"CASE WHEN veto <> '' THEN CASE WHEN despite <> '' AND {possible} THEN '{POSSIBLE}'"
         f" WHEN tie <> '' THEN '{RELATED}' ELSE '{NOTHING}' END"
-        f" WHEN rule <> '' AND doubt = '' THEN CASE WHEN {possible} OR rule = '{_SURE_RULE}' THEN '{CERTAIN}'"
+        f" WHEN rule <> '' AND doubt = '' THEN CASE WHEN {probable} OR rule = '{_SURE_RULE}' THEN '{CERTAIN}'"
         f" ELSE '{POSSIBLE}' END"
         f" WHEN {probable} AND doubt = '' THEN '{PROBABLE}'"
         f" WHEN {possible} THEN '{POSSIBLE}' ELSE '{NOTHING}' END"

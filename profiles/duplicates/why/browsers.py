@@ -8,6 +8,7 @@ from typing import TypeGuard
 
 from profiles.duplicates.why import source_fixes
 from profiles.duplicates.why.findings import (
+    KEEP_APART,
     SOFT,
     BrowserHandover,
     DisplayValue,
@@ -60,13 +61,22 @@ def _of_handover(history: PairHistory, handover: BrowserHandover, display: Displ
     trace = _trace(history, handover)
     origin = trace.origin if trace else None
     source = origin.source if origin else handover.source
-    fix = Fix(
-        MERGE_BROWSERS,
-        f"Usually two people: mark them as not duplicates. If #{handover.first_id} and #{handover.then_id} are one person"
-        " after all, merge them; the browser then belongs to the merged profile.",
-        True,
-        source_fixes.reset_on_logout(source),
+    reset = source_fixes.reset_on_logout(source)
+    keep_apart = Fix(
+        KEEP_APART,
+        "Usually these are two people: mark them as not duplicates, and no import or call merges them from then on.",
+        False,
+        reset,
     )
+    merge = Fix(
+        MERGE_BROWSERS,
+        f"If #{handover.first_id} and #{handover.then_id} are one person with two ids, merge them; the browser then"
+        " belongs to the merged profile.",
+        True,
+        reset,
+    )
+    # One full name at one browser is more often one person.
+    fix, alternative = (merge, keep_apart) if _names_agree(history) else (keep_apart, merge)
     return Finding(
         "shared_device",
         text,
@@ -80,6 +90,7 @@ def _of_handover(history: PairHistory, handover: BrowserHandover, display: Displ
         type=handover.type,
         raw=handover.value,
         held_merge_id=handover.held_merge_id,
+        alternative=alternative,
     )
 
 
@@ -144,14 +155,20 @@ def _names_differ(history: PairHistory) -> bool:
     return False
 
 
-def _agree_but_email(history: PairHistory, display: DisplayValue) -> Finding | None:
-    """The same without a shared browser: full names agree, e-mails differ, no stable id."""
+def _names_agree(history: PairHistory) -> bool:
+    """Both have the same first and last name, and no birth date objects."""
     left, right = (
         [(name or "").casefold() for name in (side.root.first_name, side.root.last_name)]
         for side in history.sides
     )
-    agree = all(left) and left == right
-    return _changed(history, display) if agree and _looks_like_changed_email(history) else None
+    return all(left) and left == right and not _names_differ(history)
+
+
+def _agree_but_email(history: PairHistory, display: DisplayValue) -> Finding | None:
+    """The same without a shared browser: full names agree, e-mails differ, no stable id."""
+    return (
+        _changed(history, display) if _names_agree(history) and _looks_like_changed_email(history) else None
+    )
 
 
 def _changed(
@@ -213,6 +230,8 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
     ]
     if nameless:
         return nameless
+    if hidden := _email_as_browser_id(history, unknown, display):
+        return hidden
     side = unknown[0]
     browser_traces = [next(iter(profile.stored_as(SOFT)), None) for profile in history.sides]
     trace = browser_traces[history.sides.index(side)]
@@ -256,6 +275,42 @@ def _never_identified(history: PairHistory, display: DisplayValue) -> list[Findi
             raw=trace.value if trace else "",
         )
     ]
+
+
+def _email_as_browser_id(
+    history: PairHistory, unknown: list[ProfileTraces], display: DisplayValue
+) -> list[Finding]:
+    """Visitors whose browser's id is an e-mail address: whoever sent it believed that it identifies them."""
+    findings = []
+    for side in unknown:
+        trace = next((trace for trace in side.stored_as(SOFT) if trace.is_in_soft_id), None)
+        if trace is None:
+            continue
+        value, label = display(trace.type, trace.value), history.label(trace.type)
+        origin = trace.origin
+        findings.append(
+            Finding(
+                "id_in_soft_id",
+                f"#{side.id} is an anonymous visitor: the {label.lower()} {value} came only as its"
+                f" {history.label(trace.location).lower()}, which identifies a browser and not a person. No identifier of"
+                f" #{history.other(side.id).id} is the same.",
+                value=value,
+                stored_as=SOFT,
+                profile_id=side.id,
+                source=origin.source if origin else "",
+                via=describe_trace(trace),
+                at=origin.at if origin else None,
+                fix=Fix(
+                    MERGE_BROWSERS,
+                    f"If you know that they are one person, merge #{history.a.id} and #{history.b.id}.",
+                    True,
+                    source_fixes.keep_ids_out_of_browser_id(history, trace, value),
+                ),
+                type=trace.location,
+                raw=trace.raw,
+            )
+        )
+    return findings
 
 
 def _is_no_visitor(created_by: ValueOrigin | None) -> TypeGuard[ValueOrigin]:

@@ -31,12 +31,16 @@ STORED_AS_LABELS = {
     NOWHERE: "",
 }
 
+# The fix that decides that two are not duplicates.
+KEEP_APART = "keep_apart"
+
 # Headings of findings, by code.
 TITLES = {
     "update_not_identify": "Sent by update instead of identify",
     "identifier_in_event": "An identifier in an event",
     "import_column_attribute": "A column mapped to an attribute",
     "id_in_attributes": "An identifier among the attributes",
+    "id_in_soft_id": "An identifier sent as a browser's id",
     "pending_identifier": "Waits for confirmation",
     "email_contact_only": "An e-mail that identifies nobody here",
     "identifier_clash": "Identified another person when it arrived",
@@ -52,7 +56,7 @@ TITLES = {
     "browser_never_identified": "A browser that was never identified",
     "row_without_identifier": "A row without an identifier",
     "made_without_identifier": "Created without an identifier",
-    "different_ids": "Two ids, where a person has only one",
+    "different_ids": "Two different ids",
     "veto": "A difference that rules out one person",
     "locked": "Locked",
     "decided_apart": "Decided: not duplicates",
@@ -126,8 +130,14 @@ class ValueTrace:
     is_verified: bool = False
 
     @property
+    def is_in_soft_id(self) -> bool:
+        """Whether this is an e-mail or id that was sent as a browser's id."""
+        return self.stored_as == SOFT and self.location != self.type
+
+    @property
     def resolves(self) -> bool:
-        return self.stored_as in (HARD, SOFT)
+        """Whether the value leads to the profile as what it is."""
+        return self.stored_as in (HARD, SOFT) and not self.is_in_soft_id
 
 
 @dataclass(slots=True)
@@ -269,6 +279,17 @@ class Finding:
     member_id: int | None = None
     held_merge_id: int | None = None
     import_id: int | None = None
+    # What else may be right, the less likely answer: of two at one browser they may be one after all.
+    alternative: Fix | None = None
+
+    @property
+    def fixes(self) -> list[Fix]:
+        """Every fix that is offered, the likeliest first."""
+        return [fix for fix in (self.fix, self.alternative) if fix is not None]
+
+    def fix_with(self, code: str) -> Fix | None:
+        """The offered fix with this code."""
+        return next((fix for fix in self.fixes if fix.code == code), None)
 
     @property
     def title(self) -> str:

@@ -15,7 +15,7 @@ from cdp.errors import Forbidden, RuleForbids
 from profiles.duplicates.finding import clusters
 from profiles.duplicates.why.browsers import MERGE_BROWSERS, MERGE_HELD
 from profiles.duplicates.why.diagnose import ProfilePair, find_profile_pair, why
-from profiles.duplicates.why.findings import DisplayValue, Finding, Fix
+from profiles.duplicates.why.findings import KEEP_APART, DisplayValue, Finding, Fix
 from profiles.duplicates.why.kept_apart import REOPEN, UNLOCK
 from profiles.duplicates.why.misplaced_values import CONFIRM, MERGE, NORMALIZE, PROMOTE
 from profiles.editing import attach_identifier, set_lock
@@ -30,7 +30,6 @@ from profiles.tracking.pending.decide_held import MERGE as DECIDE_MERGE
 from profiles.tracking.pending.decide_held import decide_held_merge
 from profiles.tracking.pending.double_opt_in import confirm_identifier
 
-KEEP_APART = "keep_apart"
 _MERGING = ("profiles.merge_profile",)
 _IDENTIFYING = (*_MERGING, "profiles.add_identifier")
 # What each fix is called, and which permissions it needs.
@@ -102,12 +101,11 @@ def _check_rights(actor: Actor, code: str) -> None:
 def _chosen(profiles: ProfilePair, code: str, display: DisplayValue | None = None) -> list[Finding]:
     """The findings that offer this fix. Raises RuleForbids naming the fixes that are offered."""
     findings = why(profiles) if display is None else why(profiles, display=display)
-    chosen = [finding for finding in findings if finding.fix is not None and finding.fix.code == code]
+    chosen = [finding for finding in findings if finding.fix_with(code) is not None]
     if chosen or code == KEEP_APART:
         return chosen
-    offered = ", ".join(
-        dict.fromkeys([*(finding.fix.code for finding in findings if finding.fix), KEEP_APART])
-    )
+    codes = [fix.code for finding in findings for fix in finding.fixes if fix.code != KEEP_APART]
+    offered = ", ".join(dict.fromkeys([*codes, KEEP_APART]))
     raise RuleForbids(
         f"“{code}” fixes nothing between #{profiles.a.pk} and #{profiles.b.pk}. Offered: {offered}."
     )
@@ -122,7 +120,7 @@ def preview_fix(
     """
     chosen = _chosen(profiles, code, display)
     _check_rights(actor, code)
-    fixes = [finding.fix for finding in chosen if finding.fix is not None] or [KEEP_APART_FIX]
+    fixes = [fix for finding in chosen if (fix := finding.fix_with(code)) is not None] or [KEEP_APART_FIX]
     steps = list(dict.fromkeys(fix.text for fix in fixes))
     if not fixes[0].merges:
         return FixPreview(code, TITLES[code], steps[0], False, steps)

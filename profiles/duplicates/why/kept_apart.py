@@ -56,7 +56,7 @@ def before(history: PairHistory) -> list[Finding]:
 
 
 def objections(history: PairHistory, display: DisplayValue, *, is_same_id: bool) -> list[Finding]:
-    """Different values of an identifier a person has one of, and the comparison's vetoes.
+    """Different values of an identifier a person usually has one of, and the comparison's vetoes.
 
     ``is_same_id``: one identifier in two spellings was found, which would object to itself.
     """
@@ -72,7 +72,8 @@ def objections(history: PairHistory, display: DisplayValue, *, is_same_id: bool)
 def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
     findings = []
     for spec in history.types.values():
-        if spec.row.max_per_profile != 1 or spec.row.strength != IdentifierType.Strength.HARD:
+        is_single = spec.row.max_per_profile == 1 or spec.row.proves_two_people
+        if not is_single or spec.row.strength != IdentifierType.Strength.HARD:
             continue
         left, right = (
             next((trace for trace in side.traces if trace.resolves and trace.location == spec.name), None)
@@ -80,13 +81,19 @@ def _other_ids(history: PairHistory, display: DisplayValue) -> list[Finding]:
         )
         if left is None or right is None or left.value == right.value:
             continue
+        meaning = (
+            "Different ones prove two people, as this type is set, so the two are never merged by themselves."
+            if spec.row.proves_two_people
+            else "That alone does not make them two people: duplicates often have two. No call or file merges two"
+            " profiles that have one each; somebody decides."
+        )
         displayed = [display(spec.name, trace.value) for trace in (left, right)]
         origin = right.origin
         findings.append(
             Finding(
                 "different_ids",
                 f"#{left.root_id} has the {history.label(spec.name).lower()} {displayed[0]} ({describe_source(left)}), #{right.root_id}"
-                f" has {displayed[1]} ({describe_source(right)}). A person has only one, so these are treated as two people.",
+                f" has {displayed[1]} ({describe_source(right)}). {meaning}",
                 value=displayed[1],
                 stored_as=HARD,
                 profile_id=right.root_id,

@@ -40,8 +40,8 @@ EVENTS, READ = 2_000, 200
 # What may be an identifier in the text of an event.
 _LOOKS = r"@|phone|mobile|tel"
 _MAX_PATTERNS = 200
-# How deep nested objects of an event are read.
-DEPTH = 3
+# Of a list in an event so many items are read.
+_MAX_ITEMS = 200
 
 _EVENTS = """
     SELECT m.canonical_id, m.id, e.kind, n.name, e.occurred_at, s.name, s.door, s.id, e.properties,
@@ -180,15 +180,13 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _texts_in(value: Any, location: str, depth: int = DEPTH) -> list[tuple[str, str]]:
-    """(pointer, text) of the texts and whole numbers in an object."""
-    if isinstance(value, dict) and depth:
-        return [
-            leaf for name, item in value.items() for leaf in _texts_in(item, f"{location}/{name}", depth - 1)
-        ]
-    if isinstance(value, list) and depth:
-        return [leaf for item in value[:20] for leaf in _texts_in(item, location, depth - 1)]
-    return [(location, text) for text in _texts(value)] if not isinstance(value, (dict, list)) else []
+def _texts_in(value: Any, location: str) -> list[tuple[str, str]]:
+    """(pointer, text) of the texts and whole numbers in an object, at any depth."""
+    if isinstance(value, dict):
+        return [leaf for name, item in value.items() for leaf in _texts_in(item, f"{location}/{name}")]
+    if isinstance(value, list):
+        return [leaf for item in value[:_MAX_ITEMS] for leaf in _texts_in(item, location)]
+    return [(location, text) for text in _texts(value)]
 
 
 # --- Who wrote it ---------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ event, an attribute …).
 
 from __future__ import annotations
 
+import re
+
 from profiles.duplicates.why import source_fixes
 from profiles.duplicates.why.findings import (
     CONTACT,
@@ -35,6 +37,10 @@ PROMOTE, CONFIRM, MERGE, NORMALIZE = (
     "merge_profiles",
     "normalize_identifier",
 )
+
+
+# “+48 …”, “0048 …”, also behind the apostrophe or the bracket that spreadsheets and people put before it.
+_NAMES_COUNTRY = re.compile(r"[\s'(]*(\+|00)")
 
 
 def find(history: PairHistory, shared_values: list[SharedValue], display: DisplayValue) -> list[Finding]:
@@ -108,6 +114,8 @@ def _misplaced(
         source = source_fixes.let_email_identify(history, trace.origin)
     if code == "identifier_clash":
         source = source_fixes.one_id(history, trace)
+    if code == "id_in_soft_id":
+        source = source_fixes.keep_ids_out_of_browser_id(history, trace, displayed(trace, display))
     if code == "unsigned_user_id":
         source = source_fixes.sign_user_id(trace, displayed(trace, display))
     fix = _promote(history, trace, other_trace, display, source)
@@ -146,6 +154,9 @@ def _cause(history: PairHistory, trace: ValueTrace) -> tuple[str, str]:
     """(code, the rest of the sentence) for a value that does not resolve."""
     origin = trace.origin
     location = location_of(trace)
+    if trace.is_in_soft_id:
+        soft = history.label(trace.location).lower()
+        return "id_in_soft_id", f"only as its {soft}, which identifies a browser and not a person."
     if trace.stored_as == PROPERTY and trace.location == "/userId":
         return "unsigned_user_id", "only as a userId that was not signed, so it was not used."
     if origin is not None and origin.call == "update":
@@ -223,11 +234,9 @@ def _contact_only(history: PairHistory, shared_value: SharedValue, display: Disp
     """A type that is for contact only, as the phone is by default."""
     weak, strong = shared_value.weaker, shared_value.stronger
     label = history.label(shared_value.type)
-    is_phone = history.types[shared_value.type].row.normalizer == IdentifierType.Normalizer.PHONE
-    differ = is_phone and weak.raw != strong.raw
-    code = "phone_format" if differ else "contact_type"
+    national = _without_country_code(history, shared_value)
     text = f"Both have the {label.lower()} {displayed(weak, display)}"
-    if differ:
+    if national is not None:
         text += (
             f", written in two formats: at #{weak.root_id} by {describe_source(weak)}{spelling_note(weak, display)},"
             f" at #{strong.root_id} by {describe_source(strong)}{spelling_note(strong, display)}"
@@ -235,24 +244,37 @@ def _contact_only(history: PairHistory, shared_value: SharedValue, display: Disp
         if weak.stored_as not in (CONTACT, HARD):
             text += f". At #{weak.root_id} it could not be read as a number, so it is {_stored_as_text(weak)} only"
     text += f". A {label.lower()} identifies nobody here, since several people may share one."
-    plain = weak if weak.raw != weak.value else strong
+    about = national or weak
     source = (
-        source_fixes.international_phone(history, plain, displayed(weak, display))
-        if differ
+        source_fixes.international_phone(history, about, displayed(about, display))
+        if national is not None
         else _send_identifier(history, shared_value)
     )
     fix = Fix(
-        NORMALIZE if differ else MERGE,
+        NORMALIZE if national is not None else MERGE,
         f"If they are one person, merge #{weak.root_id} and #{strong.root_id}"
         + (
             f"; the number is kept once, as {displayed(weak, display)}."
-            if differ
+            if national is not None
             else "; both keep everything."
         ),
         True,
         source,
     )
-    return _finding(code, text, plain, display, fix)
+    code = "contact_type" if national is None else "phone_format"
+    return _finding(code, text, about, display, fix)
+
+
+def _without_country_code(history: PairHistory, shared_value: SharedValue) -> ValueTrace | None:
+    """The one of two spellings of a phone that says no country, where the other does: whoever wrote it should.
+
+    Blanks and hyphens are nobody's fault; they are read away.
+    """
+    if history.types[shared_value.type].row.normalizer != IdentifierType.Normalizer.PHONE:
+        return None
+    traces = (shared_value.weaker, shared_value.stronger)
+    national = [trace for trace in traces if not _NAMES_COUNTRY.match(trace.raw or trace.value)]
+    return national[0] if len(national) == 1 else None
 
 
 def _send_identifier(history: PairHistory, shared_value: SharedValue) -> SourceFix:

@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from profiles.duplicates.why.findings import (
     ATTRIBUTE,
+    CONTACT,
     HARD,
     PROPERTY,
+    SOFT,
     STRENGTH,
     PairHistory,
     ProfileTraces,
@@ -20,6 +22,7 @@ from profiles.duplicates.why.findings import (
     ValueTrace,
 )
 from profiles.identity.field_names import field_of, fold
+from profiles.identity.hidden_ids import EMAIL, is_email
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec
 from profiles.models import IdentifierType
@@ -35,6 +38,11 @@ _DIGITS = re.compile(r"\D+")
 # Numbers written differently are the same when this many last digits are equal.
 _TAIL = 7
 _Key = tuple[str, str]
+# The usual type of values that several types may take.
+_CONTACT_TYPES: dict[str, str] = {
+    IdentifierType.Normalizer.EMAIL: EMAIL,
+    IdentifierType.Normalizer.PHONE: "phone",
+}
 
 
 def read_types(history: PairHistory) -> None:
@@ -46,7 +54,7 @@ def read_types(history: PairHistory) -> None:
             if trace.stored_as in (ATTRIBUTE, PROPERTY):
                 traces += _readings(trace, history, known[side.id])
             else:
-                traces += [trace, *_email_as_id(trace, history)]
+                traces += [trace, *_email_as_id(trace, history), *_id_in_soft(trace, history, known[side.id])]
         side.traces = traces
 
 
@@ -60,17 +68,43 @@ def _values(side: ProfileTraces) -> dict[str, set[str]]:
 
 
 def _readings(trace: ValueTrace, history: PairHistory, known_values: dict[str, set[str]]) -> list[ValueTrace]:
+    """What the value may be read as. An address or a number is of one type only, however many types take one."""
     if trace.type:
         return [trace]
     name = trace.location.removeprefix(CUSTOM).rpartition("/")[2]
-    readings = []
+    values: dict[str, dict[str, str]] = defaultdict(dict)
     for spec in history.types.values():
         if spec.row.strength != IdentifierType.Strength.HARD:
             continue
         value = _read(trace.raw, name, spec, known_values, history)
         if value is not None:
-            readings.append(replace(trace, type=spec.name, value=value))
+            values[spec.row.normalizer][spec.name] = value
+    readings = []
+    for normalizer, by_type in values.items():
+        if normalizer in _CONTACT_TYPES:
+            chosen = _type_of(name, by_type, known_values, history, default=_CONTACT_TYPES[normalizer])
+            by_type = {chosen: by_type[chosen]}
+        readings += [replace(trace, type=type_name, value=value) for type_name, value in by_type.items()]
     return readings
+
+
+def _type_of(
+    name: str,
+    by_type: dict[str, str],
+    known_values: dict[str, set[str]],
+    history: PairHistory,
+    *,
+    default: str,
+) -> str:
+    """The type a value belongs to: the one it is named like, else the one the other profile has it as, else the
+    usual one.
+    """
+    named = [
+        type_name for type_name in by_type if fold(name) in (fold(type_name), fold(history.label(type_name)))
+    ]
+    known = [type_name for type_name, value in by_type.items() if value in known_values.get(type_name, ())]
+    usual = [default] if default in by_type else list(by_type)
+    return [*named, *known, *usual][0]
 
 
 def _read(
@@ -120,17 +154,28 @@ def _phone(raw: str, name: str, spec: TypeSpec, known_values: dict[str, set[str]
 
 
 def _email_as_id(trace: ValueTrace, history: PairHistory) -> Iterable[ValueTrace]:
-    """An e-mail stored as an identifier of another type, where case may count."""
-    spec = history.types.get(trace.type)
-    if trace.stored_as != HARD or "@" not in trace.value or spec is None:
+    """An e-mail stored as an identifier of a type other than the usual one for e-mails."""
+    email_type = history.types.get(EMAIL)
+    if trace.stored_as != HARD or "@" not in trace.value or email_type is None or trace.type == EMAIL:
         return
-    if spec.row.normalizer == IdentifierType.Normalizer.EMAIL:
+    value = _clean(trace.value, email_type)
+    if value is not None:
+        yield replace(trace, type=email_type.name, value=value, raw=trace.value)
+
+
+def _id_in_soft(
+    trace: ValueTrace, history: PairHistory, known_values: dict[str, set[str]]
+) -> Iterable[ValueTrace]:
+    """An e-mail, or an id of the other profile, that was sent as a browser's id."""
+    if trace.stored_as != SOFT:
         return
-    for email_type in history.types.values():
-        if email_type.row.normalizer == IdentifierType.Normalizer.EMAIL:
-            value = _clean(trace.value, email_type)
-            if value is not None:
-                yield replace(trace, type=email_type.name, value=value, raw=trace.value)
+    for spec in history.types.values():
+        if spec.row.strength != IdentifierType.Strength.HARD:
+            continue
+        value = _clean(trace.raw, spec)
+        is_address = spec.name == EMAIL and is_email(trace.raw)
+        if value is not None and (is_address or value in known_values.get(spec.name, ())):
+            yield replace(trace, type=spec.name, value=value)
 
 
 # --- Shared values --------------------------------------------------------------------------------------
@@ -169,4 +214,8 @@ def _by_key(side: ProfileTraces, history: PairHistory) -> dict[_Key, ValueTrace]
 
 def _rank(trace: ValueTrace) -> tuple[int, bool, bool]:
     # An identifier of the type itself before an e-mail stored as another type; the normalized spelling before others.
-    return (STRENGTH[trace.stored_as], trace.location == trace.type, trace.raw == trace.value)
+    return (
+        STRENGTH[CONTACT if trace.is_in_soft_id else trace.stored_as],
+        trace.location == trace.type,
+        trace.raw == trace.value,
+    )

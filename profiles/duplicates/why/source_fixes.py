@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from profiles.duplicates.why.findings import PairHistory, SourceFix, ValueOrigin, ValueTrace
@@ -13,6 +14,8 @@ from profiles.values.attributes import CUSTOM
 
 SHELL, SCRIPT, JSON = "shell", "javascript", "json"
 EMAIL, PHONE, CUSTOMER = "email", "phone", "customer_id"
+# To be replaced by whoever copies the call.
+YOUR_ID = "YOUR-CUSTOMER-ID"
 
 
 def as_json(value: Any) -> str:
@@ -83,8 +86,25 @@ def _identify(history: PairHistory, trace: ValueTrace, origin: ValueOrigin, valu
     return SourceFix(text, SHELL, track_call(history, "identify", identify_body(trace.type, value, origin)))
 
 
+def keep_ids_out_of_browser_id(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
+    """The call that names the person, without the id that was sent as the browser's."""
+    origin = trace.origin
+    text = (
+        f"The {history.label(trace.location).lower()} is an id that the snippet or SDK makes itself. Do not put the"
+        f" {history.label(trace.type).lower()} there; send it by identify."
+    )
+    if origin is not None and origin.cause == Change.Cause.IMPORT:
+        return _map_column(history, trace, origin)
+    if origin is not None and origin.channel == Source.Channel.WEB and trace.type in (EMAIL, PHONE, CUSTOMER):
+        parts = [value] if trace.type == CUSTOMER else [{trace.type: value}]
+        return SourceFix(text, SCRIPT, script("identify", *parts))
+    if origin is not None and (origin.is_tracked or origin.channel == Source.Channel.WEB):
+        return SourceFix(text, SHELL, track_call(history, "identify", identify_body(trace.type, value, None)))
+    return _write_identifier(history, trace, value)
+
+
 def identify_body(type_name: str, value: str, origin: ValueOrigin | None) -> dict[str, Any]:
-    """The body of an identify call about the same browser or user."""
+    """The body of an identify call about the same browser or user; one of them it needs."""
     body: dict[str, Any] = {}
     if origin is not None and origin.user_id and type_name != CUSTOMER:
         body["userId"] = origin.user_id
@@ -93,7 +113,7 @@ def identify_body(type_name: str, value: str, origin: ValueOrigin | None) -> dic
     if type_name == CUSTOMER:
         return {**body, "userId": value}
     if type_name in (EMAIL, PHONE):
-        return {**body, "traits": {type_name: value}}
+        return {**(body or {"userId": YOUR_ID}), "traits": {type_name: value}}
     return {**body, "context": {"externalIds": [{"type": type_name, "id": value}]}}
 
 
@@ -113,7 +133,8 @@ def _write_identifier(history: PairHistory, trace: ValueTrace, value: str) -> So
 def confirm(history: PairHistory, trace: ValueTrace, value: str) -> SourceFix:
     """The last step of a double opt-in."""
     return SourceFix(
-        "The page behind the link in your confirmation mail must say that the address was confirmed.",
+        "The page behind the link in your confirmation mail must say that the address was confirmed, with an API key that has"
+        " the scopes profiles:write and merge.",
         SHELL,
         api_call(history, "POST", "identifiers/confirm/", {"type": trace.type, "value": value}),
     )
@@ -147,9 +168,8 @@ def one_spelling(history: PairHistory, trace: ValueTrace, value: str) -> SourceF
     if origin is not None and origin.is_tracked:
         if origin.channel == Source.Channel.WEB:
             return SourceFix(text, SCRIPT, script("identify", {EMAIL: value}))
-        body = {"traits": {EMAIL: value}}
-        if origin.anonymous_id:
-            body["anonymousId"] = origin.anonymous_id  # type: ignore[assignment]
+        # Without the userId it came with, which is the e-mail.
+        body = identify_body(EMAIL, value, replace(origin, user_id=""))
         return SourceFix(text, SHELL, track_call(history, "identify", body))
     return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", {EMAIL: value}))
 
@@ -166,13 +186,14 @@ def international_phone(history: PairHistory, trace: ValueTrace, value: str) -> 
         if origin.channel == Source.Channel.WEB:
             return SourceFix(text, SCRIPT, script("identify", {PHONE: value}))
         return SourceFix(text, SHELL, track_call(history, "identify", identify_body(PHONE, value, origin)))
-    return SourceFix(text, SHELL, api_call(history, "POST", "profiles/?upsert=true", {PHONE: value}))
+    # A phone finds nobody, so the person is named.
+    return SourceFix(text, SHELL, api_call(history, "PATCH", f"profiles/{trace.root_id}/", {PHONE: value}))
 
 
 def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> SourceFix:
     """An id that stays when the e-mail changes, sent with it."""
     text = "Send an id of yours that never changes with every e-mail; then a new e-mail is added to the same person."
-    customer_id = "YOUR-CUSTOMER-ID"
+    customer_id = YOUR_ID
     if origin is not None and origin.cause == Change.Cause.IMPORT:
         return SourceFix(text, JSON, as_json({"Customer id": {"to": CUSTOMER}}), import_id=origin.import_id)
     if origin is not None and origin.is_tracked:
@@ -188,9 +209,10 @@ def stable_id(history: PairHistory, origin: ValueOrigin | None, value: str) -> S
 def identify_visitor(history: PairHistory, origin: ValueOrigin | None) -> SourceFix:
     """Call identify when somebody logs in, orders or signs up."""
     text = "Call identify when they log in, order or sign up: then all their browsers belong to one person."
-    customer_id, email = "YOUR-CUSTOMER-ID", {EMAIL: "their@e-mail.example"}
+    customer_id, email = YOUR_ID, {EMAIL: "their@e-mail.example"}
     if origin is not None and origin.is_tracked and origin.channel != Source.Channel.WEB:
-        body = {"anonymousId": origin.anonymous_id, "userId": customer_id, "traits": email}
+        browser = {"anonymousId": origin.anonymous_id} if origin.anonymous_id else {}
+        body = {**browser, "userId": customer_id, "traits": email}
         return SourceFix(text, SHELL, track_call(history, "identify", body))
     return SourceFix(text, SCRIPT, script("identify", customer_id, email))
 
@@ -219,7 +241,7 @@ def map_identifier(origin: ValueOrigin) -> SourceFix:
 
 def name_somebody(history: PairHistory) -> SourceFix:
     """For callers of the API and staff who create profiles without an identifier."""
-    body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": "YOUR-CUSTOMER-ID"}]}
+    body = {EMAIL: "their@e-mail.example", "identifiers": [{"type": CUSTOMER, "value": YOUR_ID}]}
     return SourceFix(
         "Name an e-mail or a customer_id when somebody is added; without one every call creates a new profile.",
         SHELL,

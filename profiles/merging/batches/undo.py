@@ -35,6 +35,8 @@ _IN_FORCE = (Outcome.MERGED, Outcome.KEPT)
 def undo_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
     """Undo the merges of a batch that has ended, in the background. What cannot be undone is reported and stays.
 
+    Its pairs are open again: that a batch was a mistake does not say that each of its pairs are two people.
+
     Raises NotFound, Forbidden; Conflict for a batch that is under way, or of which nothing is merged.
     """
     check_may(actor)
@@ -118,7 +120,9 @@ def _undo(rows: Sequence[MergeBatchRow], chunk: Chunk, batch: MergeBatch) -> lis
     merges = {row.pk: row.merge for row in rows}
     due = [merge.pk for merge in merges.values() if merge is not None and merge.undone_at is None]
     cause = Cause(Change.Cause.JOB, chunk.job.pk)
-    undone = unmerge_many(merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause)
+    undone = unmerge_many(
+        merge_ids=due, actor=actor_of(chunk.job), source=batch.source, cause=cause, is_verdict=False
+    )
     results: list[RowOutcome] = []
     for pk, merge in merges.items():
         outcome, code, reason = _outcome_of(merge, undone.get(merge.pk) if merge else None)

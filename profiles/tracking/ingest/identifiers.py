@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from profiles.identity.hidden_ids import soft_sentence, type_of_browser_id
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, find_type
 from profiles.models import IdentifierType
@@ -241,10 +242,19 @@ class _IdentifierReader:
         if identifier is None or identifier.key in self.seen:
             return
         self.seen.add(identifier.key)
+        if identifier.is_soft:
+            self.check_soft(identifier)
         if not identifier.may_resolve or is_contact:
             self.identifiers.contacts.append(identifier)
         else:
             (self.identifiers.soft if identifier.is_soft else self.identifiers.strong).append(identifier)
+
+    def check_soft(self, identifier: SentIdentifier) -> None:
+        """Report an e-mail or a userId that is sent where a browser's own id belongs."""
+        hidden_type = type_of_browser_id(identifier.value, self.item.user_id or "")
+        if hidden_type:
+            message = soft_sentence(identifier.pointer, hidden_type)
+            self.problem("identifier_as_attribute", identifier.pointer, identifier.value, message)
 
     def _clean(
         self,

@@ -37,7 +37,7 @@ from profiles.tracking.ingest.candidates import (
 from profiles.tracking.ingest.consents import check_consent
 from profiles.tracking.ingest.identifiers import ItemIdentifiers, identifiers_of, keys_of
 from profiles.tracking.ingest.identity_resolution import resolve
-from profiles.tracking.ingest.traits import ItemTraits, identifier_like, read_traits
+from profiles.tracking.ingest.traits import ItemTraits, hidden_id_problems, read_traits
 from profiles.tracking.ingest.write_plan import Outcomes, write_plan
 from profiles.tracking.parse.item_types import (
     INVALID,
@@ -183,7 +183,9 @@ class _Call:
                     )
                     continue
             if item.kind in _EVENT_KINDS:
-                problems += identifier_like(item.properties, "/properties")
+                problems += hidden_id_problems(
+                    item.properties, "/properties", sent=(item.user_id, item.anonymous_id)
+                )
             outcomes.problems[item.index] += problems
             kept.append(item)
         return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ttl_cache import Recent
 from profiles.identity.field_names import fold, is_customer_id
+from profiles.identity.hidden_ids import hidden_ids, sentence
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition
 from profiles.tagging import clean_tag_names
@@ -36,18 +37,8 @@ known_specs: Recent[dict[str, AttributeSpec]] = Recent(attribute_specs)
 
 TAGS = "tags"
 MAX_TAGS = 100
-# In an update or an event these identify nobody, though whoever sends them may think so.
-_LOOKS_LIKE_AN_ID = {
-    "email": "email",
-    "useremail": "email",
-    "customeremail": "email",
-    "emailaddress": "email",
-    "userid": "userId",
-    "customerid": "userId",
-    "customid": "userId",
-    "customidentify": "userId",
-    "anonymousid": "anonymousId",
-}
+# Of one item so many hidden identifiers are reported.
+MAX_HIDDEN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +146,14 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], send
             _problem(traits, "unknown_trait", name, raw, _why_unknown(name))
     for displaced in sorted_traits.displaced:
         _put_displaced(traits, displaced, by_name, sender)
-    if sorted_traits.item.kind == "update":
-        traits.problems += identifier_like(sorted_traits.item.traits, "/traits")
+    item = sorted_traits.item
+    if item.kind == "update":
+        traits.problems += hidden_id_problems(item.traits, "/traits")
+    elif item.kind == "identify":
+        # Its own e-mail, phone and customer id identify; a second name for the same value hides nothing.
+        sent = [item.user_id, item.anonymous_id, *map(str, sorted_traits.fields.values())]
+        others = {name: raw for name, raw in sorted_traits.unknown.items() if not is_customer_id(name)}
+        traits.problems += hidden_id_problems(others, "/traits", sent=sent)
     return traits
 
 
@@ -269,21 +266,19 @@ def _problem_value(raw: Any) -> Any:
     return raw[:255] if isinstance(raw, str) else raw if isinstance(raw, (int, float, bool)) else None
 
 
-def identifier_like(properties: dict[str, Any], pointer: str) -> list[ItemProblem]:
-    """Problems for values that look like identifiers where they identify nobody."""
-    problems = []
-    for name, value in properties.items():
-        if not isinstance(value, str) or not value:
-            continue
-        should_be = _LOOKS_LIKE_AN_ID.get(name.replace("_", "").replace("-", "").lower())
-        if should_be is not None:
-            how = "in the traits of identify" if should_be == "email" else f"as {should_be}"
-            problems.append(
-                {
-                    "code": "identifier_as_attribute",
-                    "pointer": f"{pointer}/{pointer_part(name)}",
-                    "value": value[:255],
-                    "message": f"“{name}” looks like an identifier but identifies nobody here; send it {how} to identify.",
-                }
-            )
-    return problems
+def hidden_id_problems(
+    document: dict[str, Any], pointer: str, *, sent: Collection[str | None] = ()
+) -> list[ItemProblem]:
+    """Problems for identifiers where they identify nobody, at any depth; not for values ``sent`` as identifiers, too."""
+    if not document:
+        return []
+    return [
+        {
+            "code": "identifier_as_attribute",
+            "pointer": pointer + hidden.pointer,
+            "value": hidden.value[:255],
+            "message": sentence(hidden),
+        }
+        for hidden in hidden_ids(document)[:MAX_HIDDEN]
+        if hidden.value not in sent
+    ]

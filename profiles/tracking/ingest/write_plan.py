@@ -189,28 +189,24 @@ def _record_journal(
     actor: Actor,
     source: Source,
 ) -> None:
-    """One entry per item that changed a profile, caused by its event; a new profile's are one creation."""
+    """One entry per item that changed a profile, caused by its event; the first of a new profile's is its creation."""
     labels = _identifier_labels(plan, stored)
-    created: dict[int, Entry] = {}
+    created: set[int] = set()
     entries: list[Entry] = []
     for resolution in plan.resolutions:
         index, profile = resolution.item.index, resolution.profile.survivor()
         fields = dict(changed_fields.get(index, {}))
         if labels.get(index):
             fields["identifiers"] = [[], labels[index]]
-        if (creation := created.get(profile.id)) is not None:
-            _add_fields(creation.fields, fields)
-        elif profile.is_new or fields:
-            cause = Cause(Change.Cause.EVENT, events.value.get(resolution.item.message_id))
-            if profile.is_new:
-                entry = created[profile.id] = Entry(
-                    profile.id, Change.Kind.CREATED, {}, detail=detail, cause=cause
-                )
-                _add_fields(entry.fields, fields)
-            else:
-                via = resolution.member_id or profile.id
-                entry = Entry(profile.id, Change.Kind.UPDATED, fields, via_id=via, detail=detail, cause=cause)
-            entries.append(entry)
+        is_creation = profile.is_new and profile.id not in created
+        if not (is_creation or fields):
+            continue
+        kind, via = Change.Kind.UPDATED, resolution.member_id or profile.id
+        if is_creation:
+            created.add(profile.id)
+            kind, via = Change.Kind.CREATED, profile.id
+        cause = Cause(Change.Cause.EVENT, events.value.get(resolution.item.message_id))
+        entries.append(Entry(profile.id, kind, fields, via_id=via, detail=detail, cause=cause))
     record_many(entries=entries, actor=actor, source=source)
 
 
@@ -224,13 +220,3 @@ def _identifier_labels(plan: Plan, stored: set[StoredIdentifier]) -> dict[int, l
             listed.add(key)
             labels[grant.resolution.item.index].append(grant.identifier.label)
     return labels
-
-
-def _add_fields(fields: Fields, more: Fields) -> None:
-    """Fold a later item's changes of a new profile into its creation."""
-    for name, (old, new) in more.items():
-        if name in ("identifiers", "tags"):
-            before = fields.get(name, [[], []])
-            fields[name] = [[], [*before[1], *new]]
-        else:
-            fields[name] = [fields.get(name, [old, None])[0], new]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,13 @@ class RecordedCall:
     # Of an item that was applied: what was left out, in words, and where in it that was.
     left_out: str = ""
     left_out_places: tuple[str, ...] = ()
+    # How often the same message was sent again, as a page does that is left while it sends; the others were dropped.
+    repeats: int = 0
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether this is a message received before, which is listed by itself."""
+        return self.code == "duplicate_message"
 
     @property
     def kind_label(self) -> str:
@@ -101,7 +109,7 @@ def newest_calls(source_id: int, *, after: int = 0, limit: int = PAGE) -> list[R
 
 
 def calls_of_browser(source_id: int, anonymous_id: str) -> list[RecordedCall]:
-    """What one browser sent to a source in the last two days, the latest first, rejected items too.
+    """What one browser sent to a source in the last two days, the latest first, rejected items too; each message once.
 
     A constant number of queries: whose browser it is or was, their events, receipts, and rejected items.
     """
@@ -116,9 +124,16 @@ def calls_of_browser(source_id: int, anonymous_id: str) -> list[RecordedCall]:
     members = {event.profile_id for event in events}
     receipts = {receipt.pk: receipt for receipt in _not_applied(source_id, events, anonymous_id, since)}
     calls = _calls(list(receipts.values()), source_id, known=events)
+    repeats = [call for call in calls if call.is_repeat]
+    calls = [call for call in calls if not call.is_repeat]
     known_ids = {call.event_id for call in calls}
     root_ids = _survivors(members)
     calls += [_of_event(event, root_ids) for event in events if event.pk not in known_ids]
+    sent_again = Counter(call.message_id for call in repeats)
+    for call in calls:
+        call.repeats = sent_again.pop(call.message_id, 0)
+    # What it repeats is too old to be listed.
+    calls += [call for call in repeats if call.message_id in sent_again]
     return sorted(calls, key=lambda call: (call.at, call.receipt_id, call.event_id or 0), reverse=True)[
         :BROWSER_CALLS
     ]

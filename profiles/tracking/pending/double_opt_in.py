@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -28,6 +29,8 @@ from profiles.pairs.verdicts import objection
 
 APPLIED, MERGED, CONFLICT, UNCHANGED = "applied", "merged", "conflict", "unchanged"
 _ATTEMPTS = 3
+# More browsers than this wait for nobody's address: somebody sends it again and again.
+MAX_WAITING = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +97,51 @@ def confirm_identifier(
     raise Stale(f"{item.spec.row} {item.value} is being added to another profile right now. Try again.")
 
 
+@graph.retried
+@transaction.atomic
 def confirm_waiting(
     *, type_name: str, raw: str, actor: Actor, source: Source, cause: Cause = REQUEST
 ) -> ConfirmedIdentifier:
-    """Confirm a value on the one profile it waits on; on the one it was confirmed on when it waits no more.
+    """Confirm a value wherever it waits; on the profile it was confirmed on when it waits no more.
 
-    Raises NotFound when it waits nowhere, Conflict naming how many when several profiles wait for it.
+    Its owner proved that it is theirs, so all who wait for it become one, as far as ``confirm_identifier`` merges
+    them: recognized ones first, then the oldest. The outcome is of the profile that has it then; the message is about
+    each. Raises NotFound when it waits nowhere, Conflict where more wait than one person has browsers.
     """
+    graph.lock_graph()
     item = _clean(type_name, raw)
     rows = Identifier.objects.filter(
         type=item.spec.row, value=item.value, profile__canonical__status=Profile.Status.LIVE
-    )
+    ).order_by("-profile__canonical__is_recognized", "profile__canonical_id")
     holders = list(rows.values_list("profile__canonical_id", "is_pending", "is_verified"))
-    waiting = {root for root, is_pending, _ in holders if is_pending}
-    if len(waiting) > 1:
+    waiting = list(dict.fromkeys(root for root, is_pending, _ in holders if is_pending))
+    if len(waiting) > MAX_WAITING:
         raise Conflict(
-            f"{len(waiting)} people wait for {type_name} “{raw}” to be confirmed."
+            f"{len(waiting):,} people wait for {type_name} “{raw}” to be confirmed, more than one person has browsers."
             " Confirm it at one of them: /profiles/{id}/identifiers/{type}/{value}/confirm/."
         )
-    confirmed = {root for root, _, is_verified in holders if is_verified}
-    roots = waiting or (confirmed if len(confirmed) == 1 else set())
+    confirmed = list(dict.fromkeys(root for root, _, is_verified in holders if is_verified))
+    roots = waiting or (confirmed if len(confirmed) == 1 else [])
     if not roots:
         raise NotFound(f"Nobody waits for {type_name} “{raw}” to be confirmed.")
-    return confirm_identifier(
-        profile_id=roots.pop(), type_name=type_name, raw=raw, actor=actor, source=source, cause=cause
-    )
+    done = [
+        confirm_identifier(
+            profile_id=root, type_name=type_name, raw=raw, actor=actor, source=source, cause=cause
+        )
+        for root in roots
+    ]
+    return _combined(done)
+
+
+def _combined(done: Sequence[ConfirmedIdentifier]) -> ConfirmedIdentifier:
+    """What one confirmation did at several profiles, told of the one that has the value in the end."""
+    if len(done) == 1:
+        return done[0]
+    outcomes = [one.outcome for one in done]
+    outcome = next((wanted for wanted in (MERGED, APPLIED, CONFLICT) if wanted in outcomes), UNCHANGED)
+    last = next((one for one in reversed(done) if one.outcome in (MERGED, APPLIED)), done[0])
+    messages = dict.fromkeys(one.message for one in done)
+    return ConfirmedIdentifier(last.identifier, last.profile, MERGED in outcomes, outcome, " ".join(messages))
 
 
 def _clean(type_name: str, raw: str) -> CleanIdentifier:

@@ -32,6 +32,8 @@ _MILLISECONDS = 1_500
 # An applied item's receipt is written in the transaction that stores its event.
 _NEARBY = datetime.timedelta(seconds=5)
 
+# Problems of values that were stored as they were sent; they are only in the wrong place.
+KEPT = frozenset({"identifier_as_attribute"})
 # What a code means, where a receipt has no sentence of its own.
 CODES = {
     "not_an_object": "The item is not a JSON object.",
@@ -281,9 +283,11 @@ def left_out_of(receipt: Receipt) -> str:
 
 
 def problem_places(receipt: Receipt) -> tuple[str, ...]:
-    """Where in an item its problems are, without their values."""
+    """Where in an item something was left out, without the values."""
     pointers = [
-        str(problem.get("pointer", "")) for problem in receipt.problems or [] if isinstance(problem, dict)
+        str(problem.get("pointer", ""))
+        for problem in receipt.problems or []
+        if isinstance(problem, dict) and problem.get("code") not in KEPT
     ]
     return tuple(dict.fromkeys(filter(None, map(pointer_text, pointers))))
 

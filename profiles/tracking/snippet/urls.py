@@ -1,4 +1,4 @@
-"""Addresses of the snippet, and of the script the standard tag loads → the view that serves them."""
+"""Addresses of the snippet and of what belongs to it → the views that serve them."""
 
 from django.urls import path
 
@@ -12,5 +12,7 @@ urlpatterns = [
         {"name": "analytics.js"},
         name="analytics-js",
     ),
+    path("cdp-id.js", views.serve, {"name": "cdp-id.js"}, name="cdp-id-js"),
+    path("browser-id/", views.browser_id, name="browser-id"),
     path("cdp-debug.js", views.serve, {"name": "cdp-debug.js"}, name="cdp-debug-js"),
 ]

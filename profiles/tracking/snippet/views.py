@@ -1,23 +1,35 @@
-"""A request for cdp.js, cdp-debug.js or analytics.js → the script, the same for every page."""
+"""A request for one of the scripts → the script, the same for every page; a visitor → the id of their browser."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.http import HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
 from django.utils.cache import get_conditional_response
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
 FOLDER = Path(__file__).resolve().parent
-FILES = {"cdp.js": "cdp.min.js", "cdp-debug.js": "cdp-debug.js", "analytics.js": "analytics.js"}
+FILES = {
+    "cdp.js": "cdp.min.js",
+    "cdp-debug.js": "cdp-debug.js",
+    "cdp-id.js": "cdp-id.js",
+    "analytics.js": "analytics.js",
+}
+# The first-party cookie that the snippet keeps a browser's id in (data-cookie), seen here on the same site.
+COOKIE = "cdp_id"
+_ID = re.compile(r"[\w-]{2,255}", re.ASCII)
 # A new version reaches every page within the hour; until then, and while it is fetched, no page waits for it.
 CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=604800"
 _METHODS = ["GET", "HEAD", "OPTIONS"]
@@ -65,3 +77,16 @@ def serve(request: HttpRequest, name: str, write_key: str = "") -> HttpResponseB
     response["Timing-Allow-Origin"] = "*"
     response["X-Content-Type-Options"] = "nosniff"
     return get_conditional_response(request, etag=etag, response=response) or response
+
+
+@never_cache
+@require_safe
+def browser_id(request: HttpRequest) -> HttpResponse:
+    """What a visitor reads to support when asked which id their browser has. Says nothing about anybody, and stores nothing.
+
+    Seen only where the site shares its cookie with this address; elsewhere the page says how a site can show it.
+    """
+    found = request.COOKIES.get(COOKIE, "").strip()
+    # "0" stands for a “no”.
+    context = {"browser_id": found if _ID.fullmatch(found) else ""}
+    return render(request, "cdp/browser_id.html", context)
