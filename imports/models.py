@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -112,9 +113,9 @@ class Import(models.Model):
             self.state in (self.State.UPLOADED, self.State.PLANNED) or (has_ended and self.applied_at is None)
         )
 
-    def open_file(self) -> BinaryIO:
+    def open_file(self) -> BufferedReader:
         """A stream of its own over the uploaded file; closing it closes no other. Raises FileNotFoundError."""
-        return cast(BinaryIO, self.file.storage.open(str(self.file.name), "rb").file)
+        return cast(BufferedReader, self.file.storage.open(str(self.file.name), "rb").file)
 
     @property
     def actor(self) -> Actor:

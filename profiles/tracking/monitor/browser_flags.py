@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from profiles.identity.field_names import is_customer_id
 from profiles.identity.hidden_ids import LABELS, HiddenId, hidden_ids, is_email
 from profiles.tracking.monitor.live import RecordedCall
 from profiles.tracking.monitor.shop_events import CART_NAMES, ORDER, has_value
@@ -65,14 +66,15 @@ def _hidden_identifier(calls: Sequence[RecordedCall]) -> Flag | None:
 
 
 def _hidden_in(call: RecordedCall) -> list[HiddenId]:
-    """Identifiers in a call where they identify nobody; an identify reads its own e-mail and phone."""
+    """Identifiers in a call where they identify nobody; an identify reads its own e-mail, phone and customer id."""
     document = call.properties
     if not isinstance(document, dict):
         return []
     sent = {call.user_id, call.anonymous_id}
     if call.kind == "identify":
-        fields, document = fields_of(document)
-        sent |= {str(value) for value in fields.values()}
+        traits = fields_of(document)
+        sent |= {str(value) for value in traits.fields.values()}
+        document = {name: value for name, value in traits.unknown.items() if not is_customer_id(name)}
     return [hidden for hidden in hidden_ids(document) if hidden.value not in sent]
 
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("profiles", "0002_match_queue")]
+    dependencies = [("profiles", "0003_tracking_lists")]
     operations = [
         migrations.AddField(
             model_name="identifiertype",
