@@ -25,6 +25,10 @@ _RULES = {
     "fill": "filled from the profile that is merged in",
     "choice": "your choice",
     "union": "both are kept",
+    "newest": "the newer value; the other one is kept as an alternate",
+    "sum": "the two are added up",
+    "largest": "the larger value; the other one is kept as an alternate",
+    "smallest": "the smaller value; the other one is kept as an alternate",
 }
 _CONSENT_RULES = {
     "same": "",
@@ -109,7 +113,8 @@ def _compare_row(row: FieldRow, choices: dict[str, str], can_view_pii: bool) -> 
         value_text(row.field, value, can_view_pii=can_view_pii)
         for value in (row.winner, row.loser, row.result)
     )
-    chosen = choices.get(row.field) or ("loser" if row.rule == "fill" else "winner")
+    usual = "rule" if row.merge_rule else "loser" if row.rule == "fill" else "winner"
+    chosen = choices.get(row.field) or usual
     css = "same" if row.rule == "same" else "diff" if row.clash else ""
     css = "clash" if row.clash and row.field in _DECISIVE else css
     return CompareRow(row, winner, loser, result, _note(row), css, chosen)

@@ -22,6 +22,7 @@ from profiles import sql
 from profiles.identity import graph
 from profiles.journal import REQUEST, Cause, record_many
 from profiles.merging.merge_plan import MergePlan, plan_merge
+from profiles.merging.merge_rules import merge_rules, newer_on_loser
 from profiles.models import AttributeDefinition, Change, Merge, Profile, Source
 from profiles.pairs import verdicts
 from profiles.values.attributes import CUSTOM
@@ -90,7 +91,7 @@ def merge_profiles(
     """Merge the loser into the winner; ids merged away before stand for their surviving profiles.
 
     No event, identifier, tag, note or consent is moved: a pointer is, so the cost does not grow with them.
-    The winner's row gets the merged view: empty fields filled, lists united, ``choices``
+    The winner's row gets the merged view: empty fields filled, the attributes' merge rules kept, ``choices``
     (``{"first_name": "loser", "attributes.plan": "winner"}``) taken. Everything is undone exactly by
     ``unmerge_profiles``. Raises NotFound; RuleForbids (itself, merged already, locked, deleted or erased,
     for imports and events also a remembered *not a duplicate*); Invalid for a bad choice; Stale when
@@ -128,7 +129,9 @@ def apply_merge(
     if cause.kind in _BOUND_BY_VERDICTS and (sentence := verdicts.objection(winner.pk, loser.pk)):
         raise RuleForbids(sentence)
     verdicts.overrule(winner.pk, loser.pk, actor=actor)
-    plan = plan_merge(winner, loser, choices, pair.moved)
+    rules = merge_rules(winner, loser)
+    newer = newer_on_loser(winner, loser, rules)
+    plan = plan_merge(winner, loser, choices, pair.moved, rules=rules, newer_on_loser=newer)
     graph.absorb({loser.pk: winner.pk})
     winner.save(update_fields=plan.columns)
     merge = plan.merge_row(actor=actor, source=source, cause=cause, job_id=job_id)

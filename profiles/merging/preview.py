@@ -21,15 +21,16 @@ from profiles.models import Identifier, Profile, Source
 from profiles.pairs import verdicts
 from profiles.reading.profiles import ProfileView, profile_views
 from profiles.values.attributes import AttributeSpec, attribute_specs, get_value, label_of
-from profiles.values.merged_fields import SEEN, is_attribute, is_empty
+from profiles.values.merged_fields import SEEN, MergeRule, is_attribute, is_empty
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
     """One row of the comparison; values are JSON-ready, lists for what both sides keep (``both``).
 
-    ``rule``: same, winner, fill, choice, union. ``choosable``: a choice makes a difference. ``clash``: both
-    sides have a value and they differ.
+    ``rule``: same, winner, fill, choice, union, newest, sum, largest, smallest. ``merge_rule``: the attribute's own,
+    which decides unless somebody chooses. ``choosable``: a choice makes a difference. ``clash``: both sides have a value
+    and they differ.
     """
 
     field: str
@@ -41,6 +42,7 @@ class FieldRow:
     both: bool = False
     choosable: bool = False
     clash: bool = False
+    merge_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ def _field_rows(applied: AppliedMerge, specs: Mapping[str, AttributeSpec]) -> li
         left, right = winner.get(key), loser.get(key)
         if key in SEEN or (is_empty(left) and is_empty(right)):
             continue
-        differ = left != right and not is_empty(right)
+        merge_rule = applied.plan.rules.get(key, "")
+        differ = (left != right or merge_rule == MergeRule.SUM) and not is_empty(right)
         rows.append(
             FieldRow(
                 field=key,
@@ -172,6 +175,7 @@ def _field_rows(applied: AppliedMerge, specs: Mapping[str, AttributeSpec]) -> li
                 both=outcome.rule == "union",
                 choosable=differ,
                 clash=differ and not is_empty(left) and outcome.rule != "union",
+                merge_rule=merge_rule if not is_empty(left) else "",
             )
         )
     return rows
