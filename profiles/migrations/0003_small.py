@@ -1,0 +1,37 @@
+"""Attributes have a merge rule, and a merge remembers those that decided."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("profiles", "0002_match_queue")]
+
+    operations = [
+        migrations.AddField(
+            model_name="attributedefinition",
+            name="merge_rule",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("fill", "Keep the value of the profile that is kept"),
+                    ("newest", "Take the newer value"),
+                    ("sum", "Add the two numbers"),
+                    ("largest", "Take the larger value"),
+                    ("smallest", "Take the smaller value"),
+                    ("union", "Unite the two lists"),
+                ],
+                default="",
+                help_text="What happens where both have a value. An empty value is always filled from the other profile.",
+                max_length=8,
+                verbose_name="when two profiles are merged",
+            ),
+        ),
+        migrations.AddField(
+            model_name="merge",
+            name="rules",
+            field=models.JSONField(
+                default=dict,
+                help_text="{field: merge rule} where the attribute's own rule decided, as it was at that time.",
+            ),
+        ),
+    ]
