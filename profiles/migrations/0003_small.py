@@ -1,6 +1,13 @@
-"""Attributes have a merge rule, and a merge remembers those that decided."""
+"""Attributes have a merge rule, and a merge remembers those that decided; the search finds more spellings.
 
+A generated column cannot be changed in place: it is made anew, which rewrites the table of profiles once.
+"""
+
+import django.contrib.postgres.indexes
+import django.contrib.postgres.search
 from django.db import migrations, models
+
+import profiles.models.search
 
 
 class Migration(migrations.Migration):
@@ -32,6 +39,25 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 default=dict,
                 help_text="{field: merge rule} where the attribute's own rule decided, as it was at that time.",
+            ),
+        ),
+        migrations.RemoveIndex(model_name="profile", name="profile_search"),
+        migrations.RemoveField(model_name="profile", name="search"),
+        migrations.AddField(
+            model_name="profile",
+            name="search",
+            field=models.GeneratedField(
+                db_persist=True,
+                expression=profiles.models.search.SearchText(
+                    "first_name", "last_name", "email", "phone", "city", "postcode"
+                ),
+                output_field=django.contrib.postgres.search.SearchVectorField(),
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="profile",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["search"], gin_pending_list_limit=128, name="profile_search"
             ),
         ),
     ]

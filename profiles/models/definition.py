@@ -9,7 +9,9 @@ from django.db import models
 from django.db.models.functions import Lower, Now
 
 # Numbers called so count something, and so add up: loyalty_points, visitCount, credits.
-_COUNTER = re.compile(r"(?:^|_|(?<=[a-z0-9]))(?i:points?|count|counter|credits?)$")
+_COUNTER = re.compile(
+    r"(?:^|_)(?i:points?|count|counter|credits?)$|(?<=[a-z0-9])(?:Points?|Count|Counter|Credits?)$"
+)
 
 
 def new_secret() -> str:
