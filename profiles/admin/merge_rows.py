@@ -10,7 +10,7 @@ from typing import Any
 from profiles.admin.timeline_text import plural
 from profiles.consent.channels import channel_name
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
-from profiles.merging.preview import FieldRow, Preview
+from profiles.merging.preview import FieldRow, ManyPreview, Preview
 from profiles.models import Profile
 from profiles.values.attributes import CUSTOM, display
 
@@ -127,6 +127,42 @@ def _note(row: FieldRow) -> str:
     if row.rule == "union" and not (row.winner and row.loser):
         return ""
     return _RULES.get(row.rule, "")
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralRow:
+    """One field of several profiles: its value on each, in their order, and what the merged profile has."""
+
+    label: str
+    values: list[str]
+    result: str
+    note: str
+    css: str
+
+
+def several_rows(
+    profiles: Iterable[Profile], preview: ManyPreview, *, can_view_pii: bool
+) -> list[SeveralRow]:
+    """What any of them has, the fields that differ first. ``profiles``: the one that is kept, then the others as merged."""
+    ids = [profile.pk for profile in profiles]
+    steps = {step.loser_id: step for step in preview.steps}
+    fields = dict.fromkeys(row.field for step in preview.steps for row in step.fields)
+    rows = []
+    for field in fields:
+        of_step = {pk: row for pk, step in steps.items() for row in step.fields if row.field == field}
+        # The first step that names the field has the winner as it is now: before it there was none.
+        first, last = next(iter(of_step.values())), list(of_step.values())[-1]
+        raw = {ids[0]: first.winner, **{pk: row.loser for pk, row in of_step.items()}}
+        values = [raw.get(pk) for pk in ids]
+        texts = [value_text(field, value, can_view_pii=can_view_pii) for value in values]
+        known = [value for value in values if value not in (None, "", [])]
+        notes = dict.fromkeys(note for row in of_step.values() if (note := _note(row)))
+        is_list = field == "tags" or field.startswith(_IDENTIFIERS)
+        css = "" if is_list else "diff" if any(value != known[0] for value in known) else "same"
+        css = "clash" if css == "diff" and field in _DECISIVE else css
+        result = value_text(field, last.result, can_view_pii=can_view_pii)
+        rows.append(SeveralRow(first.label, texts, result, "; ".join(notes), css))
+    return sorted(rows, key=lambda row: ("clash", "diff", "", "same").index(row.css))
 
 
 def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:

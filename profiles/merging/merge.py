@@ -163,6 +163,7 @@ def merge_many(
     *,
     winner_id: int,
     loser_ids: Iterable[int],
+    preview_hash: str | None = None,
     actor: Actor,
     source: Source,
     cause: Cause = REQUEST,
@@ -170,9 +171,16 @@ def merge_many(
 ) -> ManyMerged:
     """Several losers into one winner, each a merge of its own; stops at the first that is refused.
 
-    What was merged before the stop stays merged, and is reported.
+    What was merged before the stop stays merged, and is reported. Raises Stale when ``preview_hash`` is given and any
+    of them is no longer what the preview showed; nothing is merged then.
     """
     losers = list(dict.fromkeys(loser_ids))
+    if preview_hash is not None:
+        with transaction.atomic():
+            if hash_of_many(winner_id, losers) != preview_hash:
+                raise Stale(
+                    "One of these profiles changed since the preview. Nothing was merged; look again."
+                )
     merged: list[Merged] = []
     for position, loser_id in enumerate(losers):
         try:
@@ -183,6 +191,17 @@ def merge_many(
             return ManyMerged(merged, loser_id, refusal.message, losers[position + 1 :])
         merged.append(merge)
     return ManyMerged(merged)
+
+
+def hash_of_many(winner_id: int, loser_ids: Iterable[int]) -> str:
+    """The state of a winner and several losers, for their preview; locks them until the transaction ends."""
+    states = []
+    for loser_id in loser_ids:
+        try:
+            states.append(lock_pair(winner_id, loser_id).state_hash)
+        except Refused as refusal:
+            states.append(refusal.message)
+    return hashlib.sha256(json.dumps([winner_id, states]).encode()).hexdigest()
 
 
 # --- Locking the pair -----------------------------------------------------------------------------------
