@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.plurals import counted
 from imports.admin.column_form import QUOTES
 from imports.admin.wording import (
     ALWAYS_LISTED,
@@ -221,7 +222,7 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
         ("Header", header),
         ("Around cells", _QUOTES.get(dialect.get("quotechar", '"'), "")),
         ("Space after the delimiter", "not part of the cell" if dialect.get("skip_space") else ""),
-        ("Longest cell", f"{dialect.get('max_quoted_lines', MAX_QUOTED_LINES):,} lines"),
+        ("Longest cell", counted(dialect.get("max_quoted_lines", MAX_QUOTED_LINES), "lines")),
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),

@@ -15,9 +15,9 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_id
+from cdp.plurals import noun
 from profiles.admin.duplicates.listing import read_wanted
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
-from profiles.admin.timeline_text import plural
 from profiles.duplicates.review import queue
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.freeze import LIMIT, PERMISSION, find_batch, make_batch
@@ -153,7 +153,7 @@ def _preview(batch: MergeBatch) -> dict[str, Any]:
         "merges": seen["merges"],
         "people": seen["people"],
         "consents": seen["consents"],
-        "moved": [(plural(kind, n), n) for kind, n in seen["moved"].items() if n and kind != "profiles"],
+        "moved": [(noun(kind, n), n) for kind, n in seen["moved"].items() if n and kind != "profiles"],
         "fields": [(label_of(key, specs), n) for key, n in seen["fields"].items()],
         "filled": [(label_of(key, specs), n) for key, n in seen["filled"].items()],
         "ruled": [(label_of(key, specs), rules.get(key, "").lower(), n) for key, n in ruled.items()],

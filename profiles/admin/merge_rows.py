@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.admin.timeline_text import plural
+from cdp import plurals
 from profiles.consent.channels import channel_name
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
 from profiles.merging.preview import FieldRow, ManyPreview, Preview
@@ -170,7 +170,7 @@ def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:
     if value in (None, "", []):
         return ""
     if field == _BROWSERS and isinstance(value, list):
-        return f"{len(value):,} browser{'' if len(value) == 1 else 's'}"
+        return plurals.counted(len(value), "browsers")
     if isinstance(value, list):
         if field.startswith(CUSTOM) and not can_view_pii:
             return DOTS
@@ -183,7 +183,9 @@ def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:
 
 def counted(moved: dict[str, int]) -> list[tuple[str, int]]:
     """What comes over beside the profile itself, without zeros: ("tag", 1), ("tags", 2)."""
-    return [(plural(name, count), count) for name, count in moved.items() if count and name != "profiles"]
+    return [
+        (plurals.noun(name, count), count) for name, count in moved.items() if count and name != "profiles"
+    ]
 
 
 def display_profile(profile: Profile, *, can_view_pii: bool) -> Profile:

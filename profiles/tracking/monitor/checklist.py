@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from cdp.plurals import counted
 from profiles.models import Event, Receipt, Source, WriteKey
 from profiles.tracking.monitor.live import RecordedCall
 from profiles.tracking.parse.message_ids import message_uuid
@@ -323,7 +324,9 @@ def _clean(rows: list[dict[str, Any]]) -> Check:
     recent = [row for row in rows if row["received_at"] >= hour_ago]
     rejected = sum(row["outcome"] in Receipt.WAITING for row in recent)
     text = (
-        "Nothing was rejected." if not rejected else f"{rejected:,} of {len(recent):,} items were rejected."
+        "Nothing was rejected."
+        if not rejected
+        else f"{rejected:,} of {counted(len(recent), 'items')} {'was' if rejected == 1 else 'were'} rejected."
     )
     return Check("Nothing rejected in the last hour", (rejected == 0) if recent else None, text)
 
@@ -335,7 +338,7 @@ def _complete(rows: list[dict[str, Any]]) -> Check:
     places = dict.fromkeys(pointer_text(str(problem.get("pointer", ""))) for problem in problems)
     names = ", ".join([place for place in places if place][:3])
     count = sum(bool(row["problems"]) for row in recent)
-    text = f"Of {count:,} of {len(recent):,} items something was left out: {names or 'see the receipts'}."
+    text = f"Of {count:,} of {counted(len(recent), 'items')} something was left out: {names or 'see the receipts'}."
     return Check("Nothing left out in the last hour", (not problems) if recent else None, text)
 
 
