@@ -38,7 +38,7 @@ _COUNT = re.compile(
 # Templates: what is counted → why it is never one.
 NEVER_ONE_THERE = {
     "days": "a choice of periods of a week and more",
-    "merged_ids|length|add:1": "the profile itself and at least one more",
+    "view.merged_ids|length|add:1": "the profile itself and at least one more",
     "limit": "a setting",
     "fewest": "a setting",
     "fewest_of_each": "a setting",

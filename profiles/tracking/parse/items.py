@@ -23,6 +23,7 @@ from profiles.tracking.parse.item_text import (
 )
 from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
 from profiles.tracking.parse.message_ids import message_text_of, message_uuid
+from profiles.tracking.parse.trait_names import fields_of
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
@@ -107,7 +108,9 @@ def _read(
     external_ids = _external_ids(external, problems) if external else ()
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
-    if user_id is None and anonymous_id is None and (not external_ids or kind == "alias"):
+    has_id = user_id is not None or anonymous_id is not None or (bool(external_ids) and kind != "alias")
+    # An identify may say whom it is about by an e-mail or phone; whether that identifies is the source's to say.
+    if not has_id and not (kind == "identify" and _has_contact(_properties(raw, kind, merged_context, []))):
         raise _nobody(kind)
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
@@ -220,9 +223,16 @@ def _id(raw: Any, name: str) -> str | None:
 def _nobody(kind: str) -> _ItemRefused:
     if kind == "alias":
         message = "An alias call needs a previousId and a userId (or anonymousId)."
+    elif kind == "identify":
+        message = "Give a userId, an anonymousId, one of context.externalIds, or traits.email."
     else:
         message = "Give a userId, an anonymousId or one of context.externalIds."
     return _ItemRefused("missing_identifier", message)
+
+
+def _has_contact(traits: dict[str, Any]) -> bool:
+    fields = fields_of(traits)[0]
+    return any(isinstance(raw := fields.get(name), str) and raw.strip() for name in ("email", "phone"))
 
 
 def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str, bool], ...]:
