@@ -45,10 +45,6 @@ def is_used(attribute: AttributeDefinition) -> bool:
     return within_patience(used.exists, milliseconds=500) is not False
 
 
-# What happens where nobody chose a merge rule.
-USUAL = "lists are united, points and counters added up, of other values the one of the profile that is kept"
-
-
 class AttributeForm(forms.ModelForm):
     choices = LinesField(label="Allowed values", help_text="One per line; for the type “One of a list”.")
 
@@ -60,7 +56,7 @@ class AttributeForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rules = AttributeDefinition.MergeRule.choices
-        self.fields["merge_rule"].choices = [("", f"As usual: {USUAL}"), *rules]  # type: ignore[attr-defined]
+        self.fields["merge_rule"].choices = [("", "As usual"), *rules]  # type: ignore[attr-defined]
         self.fields["merge_rule"].required = False
 
     def clean_name(self) -> str:

@@ -26,7 +26,7 @@ _RULES = {
     "choice": "your choice",
     "union": "both are kept",
     "newest": "the newer value; the other one is kept as an alternate",
-    "sum": "the two are added up",
+    "sum": "added up",
     "largest": "the larger value; the other one is kept as an alternate",
     "smallest": "the smaller value; the other one is kept as an alternate",
 }
@@ -138,12 +138,17 @@ class SeveralRow:
     result: str
     note: str
     css: str
+    group: str
+
+
+# The order of the groups, and their heads.
+_GROUPS = ("Different values", "Some have none", "All keep theirs", "Equal")
 
 
 def several_rows(
     profiles: Iterable[Profile], preview: ManyPreview, *, can_view_pii: bool
 ) -> list[SeveralRow]:
-    """What any of them has, the fields that differ first. ``profiles``: the one that is kept, then the others as merged."""
+    """What any of them has, grouped, the fields that differ first. ``profiles``: the one that is kept, then the others as merged."""
     ids = [profile.pk for profile in profiles]
     steps = {step.loser_id: step for step in preview.steps}
     fields = dict.fromkeys(row.field for step in preview.steps for row in step.fields)
@@ -157,12 +162,16 @@ def several_rows(
         texts = [value_text(field, value, can_view_pii=can_view_pii) for value in values]
         known = [value for value in values if value not in (None, "", [])]
         notes = dict.fromkeys(note for row in of_step.values() if (note := _note(row)))
-        is_list = field == "tags" or field.startswith(_IDENTIFIERS)
-        css = "" if is_list else "diff" if any(value != known[0] for value in known) else "same"
-        css = "clash" if css == "diff" and field in _DECISIVE else css
+        differ = any(value != known[0] for value in known)
+        if field == "tags" or field.startswith(_IDENTIFIERS):
+            group, css, notes = _GROUPS[2], "", {}
+        elif differ:
+            group, css = _GROUPS[0], "clash" if field in _DECISIVE else "diff"
+        else:
+            group, css = (_GROUPS[3], "same") if len(known) == len(values) else (_GROUPS[1], "")
         result = value_text(field, last.result, can_view_pii=can_view_pii)
-        rows.append(SeveralRow(first.label, texts, result, "; ".join(notes), css))
-    return sorted(rows, key=lambda row: ("clash", "diff", "", "same").index(row.css))
+        rows.append(SeveralRow(first.label, texts, result, "; ".join(notes), css, group))
+    return sorted(rows, key=lambda row: _GROUPS.index(row.group))
 
 
 def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:

@@ -255,6 +255,7 @@ def _show_several(
         "best": best,
         "count": len(profiles),
         "losers": len(losers),
+        "columns": len(profiles) + 2,
         "preview": preview,
         "rows": several_rows(profiles, preview, can_view_pii=can_view_pii),
         "moved": counted(dict(moved)),

@@ -28,7 +28,8 @@ class Migration(migrations.Migration):
                     ("union", "Unite the two lists"),
                 ],
                 default="",
-                help_text="What happens where both have a value. An empty value is always filled from the other profile.",
+                help_text="Where both have a value; an empty one is always filled from the other. As usual: lists are united, points and"
+        " counters added up, and of other values the profile that is kept keeps its own.",
                 max_length=8,
                 verbose_name="when two profiles are merged",
             ),

@@ -254,7 +254,8 @@ class AttributeDefinition(models.Model):
         choices=MergeRule,
         blank=True,
         default="",
-        help_text="What happens where both have a value. An empty value is always filled from the other profile.",
+        help_text="Where both have a value; an empty one is always filled from the other. As usual: lists are united, points and"
+        " counters added up, and of other values the profile that is kept keeps its own.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

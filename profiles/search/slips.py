@@ -12,7 +12,7 @@ import re
 # In shorter words one slip makes another name of most; longer ones are no names.
 SHORTEST, LONGEST = 4, 24
 # So many words of a search may have the slip; each makes some hundred spellings.
-MOST_WORDS = 3
+MOST_WORDS = 2
 _WORD = re.compile(r"'((?:[^']|'')+)':\*")
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz",

@@ -257,7 +257,7 @@ def test_several_are_shown_before_and_merged_as_shown(
     rows = {row.label: (row.values, row.result, row.css) for row in looked.context["rows"]}
     assert rows["First name"] == (["Ann", "Anna", "Ann"], "Ann", "diff")
     assert rows["Birth date"] == (["", "1990-01-01", "1991-01-01"], "1990-01-01", "clash")
-    assert rows["City"] == (["", "Kraków", ""], "Kraków", "same")
+    assert rows["City"] == (["", "Kraków", ""], "Kraków", "")
     assert rows["points"] == (["1,000", "200", "30"], "1,230", "diff")
     assert rows["Tags"] == (["vip", "", "new"], "vip, new", "")
     page = shown(looked)
