@@ -230,7 +230,11 @@ def _tsquery(text: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(sql, {"text": text})
         words = cursor.fetchone()[0] or ""
-    return f"{words} | '{ending}':*" if words and ending else words
+    if not (words and ending):
+        return words
+    # Written with blanks, the digits may be the beginning of a number, too.
+    digits = re.sub(r"[^0-9]", "", text)
+    return " | ".join([words, f"'{ending}':*", *([f"'{digits}':*"] if digits != text else [])])
 
 
 def _coarse(tsquery: str) -> str:

@@ -158,7 +158,7 @@ def test_filters_show_as_chips_that_can_be_taken_off(client_of_ada: Client) -> N
     page = client_of_ada.get(URL + "?country=PL&tag=vip&attributes.plan=pro").content.decode()
     assert "Ann" in page
     assert "Bob" not in page
-    assert chips(page) == ["Country is Poland", "Tag is vip", "plan is pro"]
+    assert chips(page) == ["Country is Poland", "Tag is vip", "Plan is pro"]
     assert 'href="?tag=vip&amp;attributes.plan=pro"' in page
     for wrong, said in (
         ("country=Polnd", "Not a country."),

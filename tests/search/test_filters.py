@@ -176,7 +176,7 @@ def test_attributes_by_more_than_being_equal(profiles: dict[str, int]) -> None:
         "attributes.tier.op=ne": ("attributes.tier", "Give a value to compare “Tier” with."),
         "attributes.since=soon&attributes.since.op=gt": (
             "attributes.since",
-            "Not a date. Write it as YYYY-MM-DD, for example 1990-02-28.",
+            "Not a date. Write YYYY-MM-DD, for example 1990-02-28.",
         ),
         "attributes.visits.many=9": (
             "attributes.visits.many",
