@@ -92,7 +92,6 @@ _ROLES = {
         "delete_profile",
         "restore_profile",
         "bulk_delete",
-        "erase_profile",
     ),
 }
 

@@ -55,9 +55,8 @@ class AttributeForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rules = AttributeDefinition.MergeRule.choices
-        self.fields["merge_rule"].choices = [("", "As usual"), *rules]  # type: ignore[attr-defined]
-        self.fields["merge_rule"].required = False
+        if (rule := self.fields.get("merge_rule")) is not None:  # not for who may only look
+            rule.choices = [("", "As usual"), *AttributeDefinition.MergeRule.choices]  # type: ignore[attr-defined]
 
     def clean_name(self) -> str:
         name = self.cleaned_data["name"]
