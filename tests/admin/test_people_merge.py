@@ -226,7 +226,7 @@ def test_several_losers_one_after_another(client_of_sam: Client, by_staff: dict[
     page = shown(client_of_sam.get(f"{WIZARD}?{query}"))
     assert "Merge 4 profiles" in page
     assert "3 merges, one after another" in page
-    data = {"ids": ids, "confirm": "1"}
+    data: dict[str, Any] = {"ids": ids, "confirm": "1"}
     assert "Choose the profile to keep." in shown(client_of_sam.post(WIZARD, data, follow=True))
     set_lock(profile_id=ids[2], is_locked=True, **by_staff)
     looked = client_of_sam.get(f"{WIZARD}?{query}&winner_of_all={ids[0]}")
