@@ -38,10 +38,10 @@ ENDING = "tel"
 
 
 def _names_sql(first: str, last: str) -> str:
-    """Further spellings of a name, each after a blank; nothing for nearly everybody."""
-    both = f"{first} || ' ' || {last}"
-    joined = f"translate({both}, '{_WITHIN_NAMES}', '')"
-    together = f"{last} || {first} || ' ' || {first} || {last}"
+    """Further spellings of a name as plain words, each after a blank; nothing for nearly everybody."""
+    both = f"({first} || ' ' || {last})"
+    joined = words_sql(f"translate({both}, '{_WITHIN_NAMES}', '')")
+    together = words_sql(f"({last} || {first} || ' ' || {first} || {last})")
     return (
         f"CASE WHEN {both} ~ '[{_WITHIN_NAMES}]' THEN ' ' || {joined} ELSE '' END"
         f" || CASE WHEN octet_length({both}) > length({both}) AND {last} ~ '{_UNSPACED}' THEN ' ' || {together} ELSE '' END"
@@ -67,6 +67,7 @@ class SearchText(Func):
                     f"coalesce(right({digits}, 9), '')",
                     f"coalesce('{ENDING}' || reverse({digits}), '')",
                 ]
-        # The index has the words of all columns; those of names alone are looked at once more.
-        text = words_sql(" || ' ' || ".join(parts) + (f" || {_names_sql(*names)}" if len(names) == 2 else ""))
+        text = words_sql(" || ' ' || ".join(parts))
+        if len(names) == 2:
+            text = f"({text}) || {_names_sql(*names)}"
         return f"to_tsvector('simple'::regconfig, {text})", []
