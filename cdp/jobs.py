@@ -46,6 +46,7 @@ from cdp.job_steps import (
     locked_job,
 )
 from cdp.models import Job
+from cdp.plurals import counted
 from cdp.shutdown import is_stopping
 
 log = logging.getLogger(__name__)
@@ -205,7 +206,9 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
         if known is None:
             raise JobFailed(f"No worker here knows the job kind “{chunk.job.kind}”.")
         if chunk.job.attempts > MAX_ATTEMPTS:
-            position = known.position(chunk.job) if known.position else f"{chunk.job.done:,} {chunk.job.unit}"
+            position = (
+                known.position(chunk.job) if known.position else counted(chunk.job.done, chunk.job.unit)
+            )
             raise JobFailed(
                 f"Stopped after {MAX_ATTEMPTS} tries without progress at {position}."
                 " Every try was interrupted; see the worker's log, then resume."

@@ -65,7 +65,7 @@ ROLES: dict[str, Role] = {
         " sources, event schemas and webhooks, deletes and restores people, one or many."
     ),
     "privacy officer": Role(
-        "Answers access and deletion requests, records consents, erases people, reads the audit log."
+        "Answers access and deletion requests, records consents, deletes and restores people, reads the audit log."
     ),
 }
 # What an API key's scope stands for, in the permissions roles are made of.

@@ -23,7 +23,7 @@ from imports.files import REJECTED_COLUMNS, Dialect, FileRefused, Row, RowProble
 from imports.files.dialect import escape
 from imports.models import Import
 from imports.partitions import has_rows
-from imports.report import REJECTED
+from imports.report import MANY_VALUED, REJECTED, added_and_removed
 from profiles.masking import DOTS, mask, mask_fields
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import attribute_specs, display, label_of
@@ -112,7 +112,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
-                f"{label_of(name, specs) if '.' in name or name in specs else name}: {_display_value(name, old)} → {_display_value(name, new)}"
+                f"{label_of(name, specs) if '.' in name or name in specs else name}: {_display_change(name, old, new)}"
                 for name, (old, new) in (fields if unmasked else mask_fields(fields, specs)).items()
             )
             alternates = "; ".join(
@@ -150,6 +150,12 @@ def _describe_cells(letters: str, fate: RowFate, columns: list[CellColumn], head
 
 def _outcome(mark: str, column: CellColumn, fate: RowFate) -> str:
     return REASONS[reason_of(mark, column, fate)][0]
+
+
+def _display_change(name: str, old: Any, new: Any) -> str:
+    if name in MANY_VALUED:
+        return added_and_removed(old, new)
+    return f"{_display_value(name, old)} → {_display_value(name, new)}"
 
 
 def _display_value(name: str, value: Any) -> str:

@@ -12,6 +12,7 @@ from cdp import audit, webhooks
 from cdp.job_steps import actor_of
 from cdp.mail import queue_mail
 from cdp.models import Job
+from cdp.plurals import counted
 from imports.cell_counts import count_cells
 from imports.cells import cell_account, cells_sentence
 from imports.models import Import
@@ -144,7 +145,7 @@ def _mail_summary(import_: Import, job: Job) -> None:
         "url": report_url(import_),
         "resumes": job.resumes,
     }
-    subject = f"Import of {import_.name}: {import_.state_label.lower()}, {counts['rows']:,} rows"
+    subject = f"Import of {import_.name}: {import_.state_label.lower()}, {counted(counts['rows'], 'rows')}"
     queue_mail(
         to=to,
         subject=subject[:300],
@@ -163,6 +164,7 @@ def mail_milestones(import_: Import, before: int, after: int) -> None:
     if not to:
         return
     for number in range(before // every + 1, after // every + 1):
-        text = f"{number * every:,} people of {import_.name} are imported.\n\n{report_url(import_)}\n"
-        subject = f"Import of {import_.name}: {number * every:,} people"
+        people = counted(number * every, "people")
+        text = f"{people} of {import_.name} {'is' if number * every == 1 else 'are'} imported.\n\n{report_url(import_)}\n"
+        subject = f"Import of {import_.name}: {people}"
         queue_mail(to=to, subject=subject[:300], text=text, job=import_.job)

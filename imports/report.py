@@ -18,6 +18,18 @@ from profiles.models import IdentifierType
 OUTCOMES = tuple(value for value in Row.Outcome.values if value != Row.Outcome.SKIPPED)
 # Rows people have to look at; they are what rejected.csv contains.
 REJECTED = (Row.Outcome.FAILED, Row.Outcome.CONFLICT, Row.Outcome.HELD)
+# Fields of a diff that are [[removed], [added]] of what a person may have several of, not [old, new].
+MANY_VALUED = ("tags", "identifiers", "consents")
+
+
+def added_and_removed(removed: Any, added: Any) -> str:
+    """“added vip, new; removed old”: what a person has besides is in no diff. Masked values stay what they are."""
+    parts = [("added", added), ("removed", removed)]
+    return "; ".join(
+        f"{verb} {', '.join(map(str, values)) if isinstance(values, list) else values}"
+        for verb, values in parts
+        if values
+    )
 
 
 def count_rows(import_: Import, *, upto: int | None = None) -> dict[str, int]:

@@ -145,6 +145,7 @@ TABLES = (
         "profiles.Merge",
         identifying=(
             "choices",
+            "rules",
             "before",
             "after",
         ),

@@ -92,7 +92,6 @@ _ROLES = {
         "delete_profile",
         "restore_profile",
         "bulk_delete",
-        "erase_profile",
     ),
 }
 
@@ -244,7 +243,6 @@ _SOURCES = (
 _OTHERS = (
     Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
     Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
-    Right("profiles.erase_profile", "privacy", "Erase a person for ever", needs=_SEE),
     Right(
         _SEE_DEFINITIONS,
         "settings",

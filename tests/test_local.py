@@ -292,6 +292,28 @@ def test_what_dies_is_reported_once_and_started_again(tmp_path: Path) -> None:
     assert not any(alive(child) for child in children)
 
 
+WATCHED = """
+import sys
+from cdp.local import run
+from cdp.local.supervisor import Supervisor
+
+answers = ["worker: none heard of for 30 s", "", "ok"]
+run._ask_readiness = lambda port: answers.pop(0)
+run.ASK_AGAIN_SECONDS = 0
+supervisor = Supervisor(run.say)
+run._watch_until_ready(supervisor, 1)
+assert answers == [], answers
+"""
+
+
+def test_a_worker_that_is_slow_to_start_is_not_the_last_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED], capture_output=True, text=True, cwd=PROJECT, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.rstrip().endswith("everything is up")
+
+
 def without_servers() -> dict[str, str]:
     named = ("DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL", "CDP_DATA", "CDP_LOCAL", "SECRET_KEY")
     return {

@@ -23,6 +23,7 @@ from cdp.local.supervisor import Service, Supervisor
 HOST = "127.0.0.1"
 PORTS_TO_TRY = 100
 READY_SECONDS = 60
+ASK_AGAIN_SECONDS = 3
 LOG_LIMIT = 10 * 1024 * 1024
 
 
@@ -61,6 +62,8 @@ def _run(paths: Layout) -> int:
             _start_product(supervisor, environment, paths, listening)
             ready = _wait_until_ready(supervisor, listening.getsockname()[1])
             _introduce(paths, environment, prepared["login"], ready)
+            if ready:
+                _watch_until_ready(supervisor, listening.getsockname()[1])
             supervisor.watch()
         return 0
     finally:
@@ -191,6 +194,22 @@ def _wait_until_ready(supervisor: Supervisor, port: int) -> str:
     return answer
 
 
+def _watch_until_ready(supervisor: Supervisor, port: int) -> None:
+    """On a busy machine a worker may take minutes: say when everything is up, so that the last line is not a warning."""
+    next_at = 0.0
+
+    def is_ready() -> bool:
+        nonlocal next_at
+        if time.monotonic() < next_at:
+            return False
+        next_at = time.monotonic() + ASK_AGAIN_SECONDS
+        return _ask_readiness(port) == "ok"
+
+    supervisor.watch(until=is_ready)
+    if not supervisor.ending:
+        say("everything is up")
+
+
 def _ask_readiness(port: int) -> str:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
@@ -215,7 +234,7 @@ def _introduce(paths: Layout, environment: dict[str, str], login: str, missing: 
         flush=True,
     )
     if missing:
-        say(f"not everything is up yet: {missing}")
+        say(f"still starting: {missing}")
 
 
 def _roll_logs(logs: Path) -> None:

@@ -70,8 +70,9 @@ class Supervisor:
         except BlockingIOError:
             return
 
-    def watch(self) -> None:
-        while not self.ending and not self.also_end():
+    def watch(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Keeps everything alive until it is asked to end, or ``until`` says so (asked every second or more often)."""
+        while not self.ending and not self.also_end() and not until():
             now = time.monotonic()
             for service in self.services:
                 self._tend(service, now)

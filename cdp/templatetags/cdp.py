@@ -1,6 +1,6 @@
 """Tags and filters every page uses: times, numbers, states, and bars that need no inline style.
 
-{{ n|number }} 1,204 · {{ profile.pk|plain }} 48211 (ids never take separators) · {{ at|ago }} <time>4 min ago</time>
+{{ n|number }} 1,204 · {{ n|counted:"people" }} 1 person · {{ job.unit|noun:n }} · {{ profile.pk|plain }} 48211 (ids never take separators) · {{ at|ago }} <time>4 min ago</time>
 {{ seconds|duration }} 3 min 20 s · {{ job.state|badge_class }} ok, warn, bad, acc or mute
 {% avatar "AK" %} · {% split_bar "New" 12 "new" "Same" 3 "same" %} · {% state_badge job %}
 """
@@ -19,6 +19,8 @@ from django.utils.safestring import SafeString, mark_safe
 
 from cdp.admin.navigation import Navigation
 from cdp.admin.navigation import navigation as build_navigation
+from cdp.plurals import counted as count_of
+from cdp.plurals import noun as noun_of
 
 register = template.Library()
 
@@ -62,6 +64,17 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 WAITING_AFTER = 5
 # Values of this length fit any column.
 _UNBROKEN = 17
+
+
+@register.filter
+def counted(count: int, plural: str) -> str:
+    return count_of(int(count or 0), plural)
+
+
+@register.filter
+def noun(plural: str, count: Any) -> str:
+    """``count`` may be text: a template's variable."""
+    return noun_of(plural, int(count) if str(count).isdigit() else None)
 
 
 @register.filter

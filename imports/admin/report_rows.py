@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.plurals import counted
 from imports.admin.column_form import QUOTES
 from imports.admin.wording import (
     ALWAYS_LISTED,
@@ -24,7 +25,7 @@ from imports.columns.dates import ORDERS
 from imports.files import DELIMITERS, ENCODINGS, MAX_QUOTED_LINES
 from imports.mappings import load_context
 from imports.models import Import, Row
-from imports.report import problem_groups
+from imports.report import MANY_VALUED, added_and_removed, problem_groups
 from imports.shared_identifiers import shared_identifiers
 from profiles.masking import DOTS, mask_fields
 from profiles.models import Profile
@@ -133,7 +134,7 @@ def shared_rows(import_: Import, *, can_view_pii: bool) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field of one sampled row."""
+    """One field of one sampled row. Of what a person may have several of, ``new`` says what is added and removed."""
 
     line_no: int
     profile_id: int | None
@@ -141,6 +142,7 @@ class FieldChange:
     field: str
     old: str
     new: str
+    is_many: bool = False
 
 
 def sampled_changes(import_: Import, *, can_view_pii: bool) -> list[FieldChange]:
@@ -155,9 +157,13 @@ def sampled_changes(import_: Import, *, can_view_pii: bool) -> list[FieldChange]
         person = names.get(profile_id, "") if can_view_pii else f"#{profile_id}"
         for field, (old, new) in fields.items():
             label = label_of(field, specs) if field in specs else field.capitalize()
-            changes.append(
-                FieldChange(line_no, profile_id, person, label, display(field, old), display(field, new))
-            )
+            sides = (display(field, old), display(field, new))
+            if is_many := field in MANY_VALUED:
+                sides = (
+                    ", ".join(map(str, old)) if isinstance(old, list) else "",
+                    added_and_removed(old, new),
+                )
+            changes.append(FieldChange(line_no, profile_id, person, label, *sides, is_many))
     return changes[: CHANGES * 2]
 
 
@@ -216,7 +222,7 @@ def file_settings(import_: Import) -> list[tuple[str, str]]:
         ("Header", header),
         ("Around cells", _QUOTES.get(dialect.get("quotechar", '"'), "")),
         ("Space after the delimiter", "not part of the cell" if dialect.get("skip_space") else ""),
-        ("Longest cell", f"{dialect.get('max_quoted_lines', MAX_QUOTED_LINES):,} lines"),
+        ("Longest cell", counted(dialect.get("max_quoted_lines", MAX_QUOTED_LINES), "lines")),
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),

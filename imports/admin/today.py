@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 
 from cdp.admin import needs_attention
 from cdp.admin.needs_attention import Item, url
+from cdp.plurals import counted
 from imports.models import Import
 
 
@@ -32,7 +33,7 @@ def _detail(planned_import: Import) -> str:
     counts = planned_import.counts
     written = counts.get("created", 0) + counts.get("updated", 0)
     by = f" · uploaded by {planned_import.user}" if planned_import.user else ""
-    return f"{written:,} of {counts.get('rows', 0):,} rows would be imported{by}"
+    return f"{written:,} of {counted(counts.get('rows', 0), 'rows')} would be imported{by}"
 
 
 def register() -> None:

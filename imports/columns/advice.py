@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cdp.plurals import counted
 from imports.columns.clean import Cleaner
 from imports.columns.consent_headers import guess_consents
 from imports.columns.file_settings import has_open_dates, open_phones
@@ -143,7 +144,7 @@ def _shared(column: ColumnMapping, values: list[str], context: Context) -> list[
     if count < _OFTEN:
         return []
     message = (
-        f"One value of column {column.key} stands in {count:,} of {len(values):,} rows: all of them become one person."
+        f"One value of column {column.key} stands in {count:,} of {counted(len(values), 'rows')}: all of them become one person."
         " Leave the column out if it says something else, such as who looks after them."
     )
     return [Advice("shared_identifier", column.key, message, "ignore")]
@@ -161,9 +162,8 @@ def _hidden_identifier(
         share = share_of(values, cleaner)
         if share >= _LIKE_IDENTIFIER and kind in context.identifier_by_name:
             suggestion = f"identifier.{kind}" if kind in mapping.identifiers else kind
-            of = f"{len(values):,} values" if len(values) > 1 else "1 value"
             message = (
-                f"Column {name} looks like {label} ({_percent(share)} of {of}) but goes to an "
+                f"Column {name} looks like {label} ({_percent(share)} of {counted(len(values), 'values')}) but goes to an "
                 "attribute: these people will not be recognized by it."
             )
             return [Advice("looks_like_identifier", name, message, suggestion)]
@@ -199,7 +199,7 @@ def _wrong_kind(name: str, target: Target, values: list[str], context: Context) 
         else "cells will be left out"
     )
     message = (
-        f"Column {name} goes to {target.name}, but only {_percent(share)} of {len(values):,} values can be read "
+        f"Column {name} goes to {target.name}, but only {_percent(share)} of {counted(len(values), 'values')} can be read "
         f"as one: the other {lost}."
     )
     return [Advice("does_not_fit", name, message, "ignore")]

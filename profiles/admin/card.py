@@ -28,8 +28,7 @@ def card(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The card. The id of a merged profile leads to the survivor; a deleted profile is shown read-only."""
     root = find_profile(profile_id, live_only=False).root
     if root.pk != profile_id:
-        messages.info(request, f"#{profile_id} was merged into this profile.")
-        return redirect(card_url(root.pk))
+        return _to_survivor(request, profile_id, root)
     audit.record("profile.view", actor=Actor.of_request(request), subject=f"profile:{root.pk}")
     return render(request, "card.html", _context(_read(request, root)))
 
@@ -37,7 +36,14 @@ def card(request: HttpRequest, profile_id: int) -> HttpResponse:
 @staff_view("profiles.view_profile")
 def by_id(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The short address of a card, as people type it; ids of merged profiles lead to the survivor."""
-    return redirect(card_url(find_profile(profile_id, live_only=False).root.pk))
+    return _to_survivor(request, profile_id, find_profile(profile_id, live_only=False).root)
+
+
+def _to_survivor(request: HttpRequest, profile_id: int, root: Profile) -> HttpResponse:
+    """To the card, with a note where the id in the address is that of a merged profile."""
+    if root.pk != profile_id:
+        messages.info(request, f"#{profile_id} was merged into this profile.")
+    return redirect(card_url(root.pk))
 
 
 @staff_view("profiles.view_profile")

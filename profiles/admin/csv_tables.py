@@ -107,7 +107,7 @@ class AttributeResource(_Definitions):
 
     class Meta:
         model = AttributeDefinition
-        fields = ("name", "label", "type", "sensitivity", "description", "choices")
+        fields = ("name", "label", "type", "sensitivity", "description", "choices", "merge_rule")
         import_id_fields = ("name",)
         instance_loader_class = ByNameInAnyCase
         clean_model_instances = True
@@ -118,6 +118,7 @@ class AttributeResource(_Definitions):
         super().before_import_row(row, **kwargs)
         row["type"] = str(row.get("type") or AttributeDefinition.Type.TEXT).lower()
         row["sensitivity"] = str(row.get("sensitivity") or AttributeDefinition.Sensitivity.PERSONAL).lower()
+        row["merge_rule"] = str(row.get("merge_rule") or "").strip().lower()
         try:
             check_new_name(str(row.get("name") or ""))
         except BadValue as error:

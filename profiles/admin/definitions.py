@@ -16,7 +16,7 @@ from profiles.admin.csv_tables import AttributeResource, DefinitionFiles
 from profiles.identity.change_rules import recheck_type
 from profiles.identity.normalize import BadValue, compile_patterns
 from profiles.models import AttributeDefinition, Identifier, IdentifierType, Profile
-from profiles.values.attributes import check_new_name
+from profiles.values.attributes import check_new_name, rule_refusal
 
 
 class LinesField(forms.Field):
@@ -50,8 +50,13 @@ class AttributeForm(forms.ModelForm):
 
     class Meta:
         model = AttributeDefinition
-        fields = ("name", "label", "type", "sensitivity", "description", "choices")
+        fields = ("name", "label", "type", "merge_rule", "sensitivity", "description", "choices")
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if (rule := self.fields.get("merge_rule")) is not None:  # not for who may only look
+            rule.choices = [("", "As usual"), *AttributeDefinition.MergeRule.choices]  # type: ignore[attr-defined]
 
     def clean_name(self) -> str:
         name = self.cleaned_data["name"]
@@ -69,14 +74,16 @@ class AttributeForm(forms.ModelForm):
         kind = data.get("type") or self.instance.type
         if kind == AttributeDefinition.Type.CHOICE and not data.get("choices"):
             self.add_error("choices", "List the values to choose from, one per line.")
+        if sentence := rule_refusal(data.get("merge_rule") or "", kind):
+            self.add_error("merge_rule", sentence)
         return data
 
 
 class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     form = AttributeForm
-    fields = ("name", "label", "type", "choices", "sensitivity", "description")
+    fields = ("name", "label", "type", "choices", "merge_rule", "sensitivity", "description")
     resource_classes = (AttributeResource,)
-    list_display = ("label_column", "name_column", "type", "sensitivity", "description")
+    list_display = ("label_column", "name_column", "type", "rule_column", "sensitivity", "description")
     list_display_links = ("label_column",)
     list_filter = ("type", "sensitivity")
     search_fields = ("name", "label")
@@ -97,6 +104,10 @@ class AttributeAdmin(DefinitionFiles, CdpModelAdmin):
     @admin.display(description="Name", ordering="name")
     def name_column(self, attribute: AttributeDefinition) -> SafeString:
         return format_html("<code>{}</code>", attribute.name)
+
+    @admin.display(description="When merged", ordering="merge_rule")
+    def rule_column(self, attribute: AttributeDefinition) -> str:
+        return str(AttributeDefinition.MergeRule(attribute.rule).label)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: AttributeDefinition | None = None

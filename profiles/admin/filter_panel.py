@@ -10,6 +10,7 @@ from django.http import QueryDict
 from profiles.admin.list_filters import PERIODS, country_name
 from profiles.identity.normalize import country_choices
 from profiles.models import Source, Tag
+from profiles.search.attribute_filter import OPERATOR, UPTO, is_ordered, operator_words, operators_of
 from profiles.search.list_filters import Choices, list_filters
 from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec
 
@@ -34,7 +35,8 @@ class PanelField:
     """One field; ``template`` draws it.
 
     ``value`` is in force; where several may be, ``chosen`` has them as (value, name).
-    ``hint`` is a second text of some templates.
+    ``hint`` is a second text of some templates. An attribute has its ``operators``, the one in force, and the other end
+    (``upto``) of what lies between two values.
     """
 
     template: str
@@ -44,6 +46,11 @@ class PanelField:
     choices: Choices = field(default_factory=list)
     chosen: Choices = field(default_factory=list)
     hint: str = ""
+    operators: Choices = field(default_factory=list)
+    operator: str = ""
+    upto: str = ""
+    is_ordered: bool = False
+    kind: str = "text"
 
 
 def panel_fields(params: QueryDict, specs: dict[str, AttributeSpec]) -> list[PanelField]:
@@ -99,14 +106,29 @@ def _attributes(params: QueryDict, specs: dict[str, AttributeSpec]) -> list[Pane
     offered |= {
         spec.field: spec
         for position, spec in enumerate(custom)
-        if position < ATTRIBUTES or params.get(spec.field)
+        if position < ATTRIBUTES or _is_asked(spec.field, params)
     }
+    offered |= {CUSTOM + name: spec for name, spec in DEFAULTS.items() if _is_asked(CUSTOM + name, params)}
     return [_attribute(spec, name, params) for name, spec in offered.items()]
+
+
+def _is_asked(name: str, params: QueryDict) -> bool:
+    return bool(params.get(name) or params.get(f"{name}.{OPERATOR}"))
 
 
 def _attribute(spec: AttributeSpec, name: str, params: QueryDict) -> PanelField:
     values = ["true", "false"] if spec.type == "boolean" else list(spec.allowed)
-    if values:
-        return _choice(name, f"{spec.label} is", params, [(value, value) for value in values])
-    template = "admin/profiles/filter_text.html"
-    return PanelField(template, name, f"{spec.label} is", params.get(name, ""))
+    chosen = params.getlist(name)
+    return PanelField(
+        "admin/profiles/filter_attribute.html",
+        name,
+        spec.label,
+        ", ".join(chosen),
+        [] if spec.type == "list" else [(value, value) for value in values],
+        [(value, value) for value in chosen],
+        operators=[("" if key == "eq" else key, operator_words(spec, key)) for key in operators_of(spec)],
+        operator=params.get(f"{name}.{OPERATOR}", ""),
+        upto=params.get(f"{name}.{UPTO}", ""),
+        is_ordered=is_ordered(spec),
+        kind="date" if spec.type in ("date", "birth_date") else "text",
+    )

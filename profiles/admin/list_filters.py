@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from django.http import QueryDict
 
 from profiles.identity.normalize import BadValue, country
+from profiles.search.attribute_filter import ALONE, BETWEEN, ONE_OF, OPERATOR, UPTO, operator_words, parts_of
 from profiles.search.filters import RELATIVE
 from profiles.search.list_filters import list_filters, yes_or_no
-from profiles.values.attributes import CUSTOM, LABELS, display
+from profiles.values.attributes import CUSTOM, AttributeSpec, display
 
 # Parameters that place a page, not people.
 PLACING = ("after", "before", "sort")
@@ -46,14 +47,41 @@ def without(params: QueryDict, *names: str) -> QueryDict:
     return plain
 
 
-def filter_chips(params: QueryDict) -> list[FilterChip]:
+def filter_chips(params: QueryDict, specs: dict[str, AttributeSpec]) -> list[FilterChip]:
     """One for each filter in force; the search text and the type have controls of their own."""
     chips = []
     everything = without(params, "after", "before")
-    for name, values in without(everything, "q", "type", "status", "sort", *VIEWING).lists():
-        label, operator, value = _sentence(name, values)
-        chips.append(FilterChip(label, operator, value, f"?{without(everything, name).urlencode()}"))
+    plain = without(everything, "q", "type", "status", "sort", *VIEWING)
+    attributes: dict[str, list[str]] = {}
+    for name in plain:
+        if name.startswith(CUSTOM):
+            attributes.setdefault(parts_of(name)[0], []).append(name)
+    for name, values in plain.lists():
+        if name.startswith(CUSTOM):
+            if not (names := attributes.pop(parts_of(name)[0], [])):
+                continue
+            sentence = _attribute_sentence(parts_of(name)[0], plain, specs)
+        else:
+            names, sentence = [name], _sentence(name, values)
+        chips.append(FilterChip(*sentence, f"?{without(everything, *names).urlencode()}"))
     return chips
+
+
+def _attribute_sentence(
+    name: str, params: QueryDict, specs: dict[str, AttributeSpec]
+) -> tuple[str, str, str]:
+    plain = name.removeprefix(CUSTOM)
+    spec = specs.get(name) or specs.get(plain)
+    operator = params.get(f"{name}.{OPERATOR}", "eq")
+    values = params.getlist(name)
+    text = " or ".join(values) if operator == ONE_OF else values[-1] if values else ""
+    if operator == BETWEEN:
+        text = f"{text} and {params.get(f'{name}.{UPTO}', '')}"
+    return (
+        spec.label if spec else plain,
+        operator_words(spec, operator),
+        "" if operator in ALONE else text,
+    )
 
 
 def _sentence(name: str, values: list[str]) -> tuple[str, str, str]:
@@ -70,9 +98,6 @@ def _sentence(name: str, values: list[str]) -> tuple[str, str, str]:
         return "Tag", "is", " and ".join(values)
     if name == "locked":
         return "Locked against merging", *yes_or_no(values)
-    if name.startswith(CUSTOM):
-        plain = name.removeprefix(CUSTOM)
-        return LABELS.get(plain, plain), "is", last
     return _LABELS.get(name, name), "is", last
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -14,9 +15,9 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_id
+from cdp.plurals import noun
 from profiles.admin.duplicates.listing import read_wanted
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
-from profiles.admin.timeline_text import plural
 from profiles.duplicates.review import queue
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.freeze import LIMIT, PERMISSION, find_batch, make_batch
@@ -24,8 +25,8 @@ from profiles.merging.batches.pair_file import PairFile, read_pairs
 from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.report import left_csv, left_rows, tally
 from profiles.merging.batches.undo import undo_batch
-from profiles.models import MergeBatch, MergeBatchRow, Profile, Tier
-from profiles.values.attributes import attribute_specs, label_of
+from profiles.models import AttributeDefinition, MergeBatch, MergeBatchRow, Profile, Tier
+from profiles.values.attributes import CUSTOM, attribute_specs, label_of
 
 PAGE = 50
 # Shown on a page; the file has all.
@@ -146,14 +147,23 @@ def _preview(batch: MergeBatch) -> dict[str, Any]:
     if not seen:
         return {}
     specs = attribute_specs()
+    ruled = seen.get("ruled", {})
+    rules = {CUSTOM + row.name: AttributeDefinition.MergeRule(row.rule).label for row in _definitions(ruled)}
     return {
         "merges": seen["merges"],
         "people": seen["people"],
         "consents": seen["consents"],
-        "moved": [(plural(kind, n), n) for kind, n in seen["moved"].items() if n and kind != "profiles"],
+        "moved": [(noun(kind, n), n) for kind, n in seen["moved"].items() if n and kind != "profiles"],
         "fields": [(label_of(key, specs), n) for key, n in seen["fields"].items()],
         "filled": [(label_of(key, specs), n) for key, n in seen["filled"].items()],
+        "ruled": [(label_of(key, specs), rules.get(key, "").lower(), n) for key, n in ruled.items()],
     }
+
+
+def _definitions(fields: Iterable[str]) -> Iterable[AttributeDefinition]:
+    """No query where there are none."""
+    names = [field.removeprefix(CUSTOM) for field in fields]
+    return AttributeDefinition.objects.filter(name__in=names) if names else ()
 
 
 def _sample(batch: MergeBatch, *, can_view_pii: bool) -> list[tuple[MergeBatchRow, str, str]]:

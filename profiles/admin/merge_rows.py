@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from profiles.admin.timeline_text import plural
+from cdp import plurals
 from profiles.consent.channels import channel_name
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
-from profiles.merging.preview import FieldRow, Preview
+from profiles.merging.preview import FieldRow, ManyPreview, Preview
 from profiles.models import Profile
 from profiles.values.attributes import CUSTOM, display
 
@@ -25,6 +25,10 @@ _RULES = {
     "fill": "filled from the profile that is merged in",
     "choice": "your choice",
     "union": "both are kept",
+    "newest": "the newer value; the other one is kept as an alternate",
+    "sum": "added up",
+    "largest": "the larger value; the other one is kept as an alternate",
+    "smallest": "the smaller value; the other one is kept as an alternate",
 }
 _CONSENT_RULES = {
     "same": "",
@@ -109,7 +113,8 @@ def _compare_row(row: FieldRow, choices: dict[str, str], can_view_pii: bool) -> 
         value_text(row.field, value, can_view_pii=can_view_pii)
         for value in (row.winner, row.loser, row.result)
     )
-    chosen = choices.get(row.field) or ("loser" if row.rule == "fill" else "winner")
+    usual = "rule" if row.merge_rule else "loser" if row.rule == "fill" else "winner"
+    chosen = choices.get(row.field) or usual
     css = "same" if row.rule == "same" else "diff" if row.clash else ""
     css = "clash" if row.clash and row.field in _DECISIVE else css
     return CompareRow(row, winner, loser, result, _note(row), css, chosen)
@@ -124,12 +129,57 @@ def _note(row: FieldRow) -> str:
     return _RULES.get(row.rule, "")
 
 
+@dataclass(frozen=True, slots=True)
+class SeveralRow:
+    """One field of several profiles: its value on each, in their order, and what the merged profile has."""
+
+    label: str
+    values: list[str]
+    result: str
+    note: str
+    css: str
+    group: str
+
+
+# The order of the groups, and their heads.
+_GROUPS = ("Different values", "Some have none", "All keep theirs", "Equal")
+
+
+def several_rows(
+    profiles: Iterable[Profile], preview: ManyPreview, *, can_view_pii: bool
+) -> list[SeveralRow]:
+    """What any of them has, grouped, the fields that differ first. ``profiles``: the one that is kept, then the others as merged."""
+    ids = [profile.pk for profile in profiles]
+    steps = {step.loser_id: step for step in preview.steps}
+    fields = dict.fromkeys(row.field for step in preview.steps for row in step.fields)
+    rows = []
+    for field in fields:
+        of_step = {pk: row for pk, step in steps.items() for row in step.fields if row.field == field}
+        # The first step that names the field has the winner as it is now: before it there was none.
+        first, last = next(iter(of_step.values())), list(of_step.values())[-1]
+        raw = {ids[0]: first.winner, **{pk: row.loser for pk, row in of_step.items()}}
+        values = [raw.get(pk) for pk in ids]
+        texts = [value_text(field, value, can_view_pii=can_view_pii) for value in values]
+        known = [value for value in values if value not in (None, "", [])]
+        notes = dict.fromkeys(note for row in of_step.values() if (note := _note(row)))
+        differ = any(value != known[0] for value in known)
+        if field == "tags" or field.startswith(_IDENTIFIERS):
+            group, css, notes = _GROUPS[2], "", {}
+        elif differ:
+            group, css = _GROUPS[0], "clash" if field in _DECISIVE else "diff"
+        else:
+            group, css = (_GROUPS[3], "same") if len(known) == len(values) else (_GROUPS[1], "")
+        result = value_text(field, last.result, can_view_pii=can_view_pii)
+        rows.append(SeveralRow(first.label, texts, result, "; ".join(notes), css, group))
+    return sorted(rows, key=lambda row: _GROUPS.index(row.group))
+
+
 def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:
     """A value of a comparison as people read it, masked where need be. Browsers are only counted."""
     if value in (None, "", []):
         return ""
     if field == _BROWSERS and isinstance(value, list):
-        return f"{len(value):,} browser{'' if len(value) == 1 else 's'}"
+        return plurals.counted(len(value), "browsers")
     if isinstance(value, list):
         if field.startswith(CUSTOM) and not can_view_pii:
             return DOTS
@@ -142,7 +192,9 @@ def value_text(field: str, value: Any, *, can_view_pii: bool) -> str:
 
 def counted(moved: dict[str, int]) -> list[tuple[str, int]]:
     """What comes over beside the profile itself, without zeros: ("tag", 1), ("tags", 2)."""
-    return [(plural(name, count), count) for name, count in moved.items() if count and name != "profiles"]
+    return [
+        (plurals.noun(name, count), count) for name, count in moved.items() if count and name != "profiles"
+    ]
 
 
 def display_profile(profile: Profile, *, can_view_pii: bool) -> Profile:

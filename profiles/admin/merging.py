@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from cdp.errors import NotFound, Refused, Stale
-from cdp.ids import row_ids
+from cdp.ids import row_id, row_ids
 from profiles.admin.card_duplicates import suggestions_of
 from profiles.admin.merge_rows import (
     CHOICE,
@@ -20,6 +21,7 @@ from profiles.admin.merge_rows import (
     consent_rows,
     counted,
     display_profile,
+    several_rows,
     value_text,
 )
 from profiles.admin.profile_list import found_as
@@ -27,7 +29,7 @@ from profiles.admin.staff_views import by, card_url, form_page, list_url, may_se
 from profiles.duplicates.review.likelihood import likelihood_of, warnings_of
 from profiles.identity.lookup import find_profile
 from profiles.merging.merge import merge_many, merge_profiles
-from profiles.merging.preview import Preview, preview_merge, preview_unmerge
+from profiles.merging.preview import Preview, preview_many, preview_merge, preview_unmerge
 from profiles.merging.preview_sections import sections
 from profiles.merging.suggest_winner import suggest_winner
 from profiles.merging.unmerge import unmerge_profiles
@@ -237,26 +239,61 @@ def _sections(preview: Preview) -> dict[str, list[tuple[str, Any]]]:
 
 
 def _several(request: HttpRequest, ids: list[int]) -> HttpResponse:
-    """Several profiles into one, one after another, with a report."""
-    can_view_pii = may_see(request)
+    """Several profiles into one, one after another: what that does, then the report."""
     roots = Profile.objects.live().filter(pk__in=Profile.objects.filter(pk__in=ids).values("canonical_id"))
     profiles = list(roots.order_by("first_seen_at", "pk"))
-    if request.method == "POST" and request.POST.get("confirm"):
-        return _merge_several(request, [profile.pk for profile in profiles])
+    params = request.POST if request.method == "POST" else request.GET
     best = _best(profiles)
-    likelihoods = {profile.pk: likelihood_of(best, profile.pk) for profile in profiles if profile.pk != best}
+    chosen = row_id(params.get("winner_of_all"))
+    if request.method == "POST" and request.POST.get("confirm"):
+        if chosen not in [profile.pk for profile in profiles]:
+            messages.error(request, "Choose the profile to keep.")
+            return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
+        others = [profile.pk for profile in profiles if profile.pk != chosen]
+        if any(needs_second_look(request, chosen, pk) for pk in others):
+            messages.error(request, SECOND_LOOK)
+            return redirect(f"{_wizard_url()}?{urlencode({'ids': ids, 'winner_of_all': chosen}, doseq=True)}")
+        try:
+            return _merge_several(request, chosen, others)
+        except Stale as refusal:
+            messages.warning(request, refusal.message)
+            return _show_several(request, profiles, chosen, best, status=409)
+    winner_id = chosen if chosen in [profile.pk for profile in profiles] else best
+    return _show_several(request, profiles, winner_id, best)
+
+
+def _show_several(
+    request: HttpRequest, profiles: list[Profile], winner_id: int, best: int, *, status: int = 200
+) -> HttpResponse:
+    can_view_pii = may_see(request)
+    profiles = sorted(profiles, key=lambda profile: profile.pk != winner_id)
+    losers = [profile.pk for profile in profiles if profile.pk != winner_id]
+    preview = preview_many(winner_id=winner_id, loser_ids=losers, can_view_pii=can_view_pii, **by(request))
+    likelihoods = {pk: likelihood_of(winner_id, pk) for pk in losers}
+    moved: Counter[str] = Counter()
+    for step in preview.steps:
+        moved.update(step.moved)
+    consents = [row for step in preview.steps for row in consent_rows(step.sections["consents"])]
     context = {
         "title": f"Merge {len(profiles)} profiles",
         "people": [
             (display_profile(profile, can_view_pii=can_view_pii), likelihoods.get(profile.pk))
             for profile in profiles
         ],
-        "best": best,
         "second_look": any(likelihood.second_look for likelihood in likelihoods.values()),
+        "winner_id": winner_id,
+        "best": best,
         "count": len(profiles),
-        "losers": len(profiles) - 1,
+        "losers": len(losers),
+        "columns": len(profiles) + 2,
+        "preview": preview,
+        "rows": several_rows(profiles, preview, can_view_pii=can_view_pii),
+        "moved": counted(dict(moved)),
+        "warnings": list(dict.fromkeys(text for step in preview.steps for text in step.warnings)),
+        "withdrawn": [consent for consent in consents if consent.is_withdrawn],
+        "webhooks": preview.steps[0].webhooks if preview.steps else [],
     }
-    return render(request, "merge_several.html", context)
+    return render(request, "merge_several.html", context, status=status)
 
 
 def _best(profiles: list[Profile]) -> int:
@@ -267,17 +304,14 @@ def _best(profiles: list[Profile]) -> int:
     return best
 
 
-def _merge_several(request: HttpRequest, ids: list[int]) -> HttpResponse:
-    raw = request.POST.get("winner_of_all", "")
-    winner_id = int(raw) if raw.isdecimal() else 0
-    if winner_id not in ids:
-        messages.error(request, "Choose the profile to keep.")
-        return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
-    others = [pk for pk in ids if pk != winner_id]
-    if any(needs_second_look(request, winner_id, pk) for pk in others):
-        messages.error(request, SECOND_LOOK)
-        return redirect(f"{_wizard_url()}?{urlencode({'ids': ids}, doseq=True)}")
-    done = merge_many(winner_id=winner_id, loser_ids=others, **by(request))
+def _merge_several(request: HttpRequest, winner_id: int, loser_ids: list[int]) -> HttpResponse:
+    # In the order of the preview; without a hash nobody looked, and a preview is shown.
+    done = merge_many(
+        winner_id=winner_id,
+        loser_ids=loser_ids,
+        preview_hash=request.POST.get("preview_hash") or "none",
+        **by(request),
+    )
     merged = [(merge, counted(merge.moved)) for merge in done.merged]
     context = {"title": "Merge report", "done": done, "merged": merged, "winner_id": winner_id}
     return render(request, "merge_report.html", context)

@@ -30,7 +30,6 @@ from profiles.search.filters import TYPES, ProfileFilter
 from profiles.search.list_options import MOST_COLUMNS, SORTED_BY, SORTS, available_columns
 from profiles.search.reach import reach_of
 from profiles.search.search import SearchHit, SearchResult
-from profiles.tagging import unknown_tags
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display
 
 # People the text names exactly come first on the first page, at most so many.
@@ -40,6 +39,8 @@ MILLISECONDS = 5000
 # Very many matches are found by walking down the list, which takes some ten milliseconds. Where it takes this
 # long (and the machine is not merely busy), they are far down, and collecting them is the lesser evil.
 WALKING = 500
+# Parameters of the list's address that neither choose nor place people.
+EXTRA = ("everyone", "filters")
 # The kind of identifier that says nothing to a person.
 _BROWSER = "anonymous_id"
 
@@ -140,7 +141,7 @@ def _controls(
     allowed = [(name, action) for name, action in actions.items() if request.user.has_perm(action.permission)]
     ticking = ("profiles.bulk_export", "profiles.merge_profile")
     return {
-        "chips": filter_chips(params),
+        "chips": filter_chips(params, specs),
         "clear_url": _url(QueryDict(), q=params.get("q", "")),
         "main_actions": [(name, action) for name, action in allowed if action.is_main],
         "more_actions": [(name, action) for name, action in allowed if not action.is_main],
@@ -207,12 +208,15 @@ def filter_of(params: QueryDict, *, status: str = Profile.Status.LIVE) -> tuple[
         problems = [message for errors in filters.form.errors.values() for message in errors]
         if not problems:
             filters.page_qs  # noqa: B018  (the search box looks, and values are cleaned)
-            tags = [name for name in params.getlist("tag") if name]
-            problems = [f"There is no tag “{name}”." for name in unknown_tags(tags)]
+            known = {*filters.filters, *PLACING, *VIEWING, *EXTRA}
+            unknown = [name for name in data if name not in known and not name.startswith(CUSTOM)]
+            problems = [f"There is no filter “{name}”." for name in unknown]
+            if params.get("sort") and params["sort"] not in SORTS:
+                problems.append(f"There is no order “{params['sort']}”. Orders: {', '.join(SORTS)}.")
     except Invalid as error:
-        known = QueryDict(mutable=True)
-        known["status"] = status
-        return ProfileFilter(known), [problem["message"] for problem in error.problems]
+        everybody = QueryDict(mutable=True)
+        everybody["status"] = status
+        return ProfileFilter(everybody), [problem["message"] for problem in error.problems]
     return filters, problems
 
 

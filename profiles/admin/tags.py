@@ -18,6 +18,7 @@ from cdp.actors import Actor
 from cdp.admin.model_admin import CdpChangeList, CdpModelAdmin
 from cdp.admin.query_timeout import within_patience
 from cdp.errors import Refused
+from cdp.plurals import counted
 from cdp.templatetags.cdp import number
 from profiles.admin.csv_tables import DefinitionFiles, TagResource
 from profiles.builtin_sources import builtin_source
@@ -163,7 +164,7 @@ def _by(request: HttpRequest) -> dict[str, Any]:
 
 
 def _count(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
+    return counted(count, "people")
 
 
 admin.site.register(Tag, TagAdmin)

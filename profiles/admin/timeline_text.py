@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cdp.plurals import counted
 from profiles.admin.event_text import consent_sentence, describe_event
 from profiles.masking import DOTS, mask, mask_fields, mask_note
 from profiles.models import Change, Message, Note
@@ -113,7 +114,7 @@ class Reader:
         merge_id = detail.get("merge_id")
         if change.kind == Change.Kind.MERGED:
             moved = [
-                f"{count:,} {plural(name, count)}"
+                counted(count, name)
                 for name, count in detail.get("moved", {}).items()
                 if count and name != "profiles"
             ]
@@ -185,10 +186,3 @@ def _origin(change: Change) -> str:
 def _reason(detail: dict[str, Any], can_view_pii: bool) -> str:
     reason = str(detail.get("reason") or "")
     return reason if can_view_pii or not reason else mask_note(reason)
-
-
-def plural(name: str, count: int) -> str:
-    """The name of a kind of things for this many of them: “tags”, “tag”; “addresses”, “address”."""
-    if count != 1:
-        return name
-    return {"addresses": "address", "people": "person"}.get(name, name.removesuffix("s"))

@@ -16,6 +16,7 @@ from cdp.admin import needs_attention, today
 from cdp.admin.charts import Chart, Series
 from cdp.admin.needs_attention import Item, url
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
+from cdp.plurals import counted
 from profiles.models import (
     DuplicatePair,
     HeldMerge,
@@ -83,7 +84,7 @@ def _batch_items() -> list[Item]:
         Item(
             "warn",
             f"{batch.title} waits for your confirmation",
-            f"{batch.size:,} pairs; nothing has been merged yet",
+            f"{counted(batch.size, 'pairs')}; nothing has been merged yet",
             "Review",
             url("admin:profiles_mergebatch_change", batch.pk),
             batch.created_at,
@@ -269,7 +270,7 @@ def _batches(user: Any) -> list[Undoable]:
     done = MergeBatch.objects.filter(state=MergeBatch.State.DONE).select_related("user", "key")
     return [
         Undoable(
-            text=f"{batch.counts.get('merged', 0):,} merges: {batch.title}",
+            text=f"{counted(batch.counts.get('merged', 0), 'merges')}: {batch.title}",
             by=str(batch.user or batch.key or "rule"),
             at=batch.finished_at or batch.created_at,
             url=url("admin:profiles_mergebatch_undo", batch.pk),

@@ -61,6 +61,13 @@ class AuditedViewSet(ProfilesApiView, ApiViewSet):
 # --- Attributes -----------------------------------------------------------------------------------------
 
 
+class MergeRuleField(serializers.ChoiceField):
+    """Answers name the rule that counts, also where nobody chose one."""
+
+    def get_attribute(self, instance: AttributeDefinition) -> str:
+        return instance.rule
+
+
 class AttributeSerializer(StrictSerializer):
     id = serializers.IntegerField(read_only=True)
     name = TextField(max_length=60, help_text="As sent by integrations; cannot be changed later.")
@@ -68,6 +75,14 @@ class AttributeSerializer(StrictSerializer):
     type = serializers.ChoiceField(choices=AttributeDefinition.Type.values, required=False)
     description = TextField(required=False, allow_blank=True)
     sensitivity = serializers.ChoiceField(choices=AttributeDefinition.Sensitivity.values, required=False)
+    merge_rule = MergeRuleField(
+        choices=AttributeDefinition.MergeRule.values,
+        required=False,
+        allow_blank=True,
+        help_text="What two different values become when two profiles are merged: `fill` (the winner's), `newest`,"
+        " `sum`, `largest`, `smallest` or `union`. Empty for the usual: lists are united, points and counters added up,"
+        " of other values the winner's.",
+    )
     choices = serializers.ListField(child=TextField(max_length=200), required=False, max_length=500)
     created_at = TimeField()
 

@@ -55,6 +55,11 @@ class BatchTotals(serializers.Serializer[Any]):
     filled = serializers.DictField(
         child=serializers.IntegerField(), help_text="Where only the loser has a value."
     )
+    ruled = serializers.DictField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="Where both have a value and the attribute's own merge rule decides.",
+    )
     consents = serializers.IntegerField(help_text="Where the two decided differently.")
     moved = serializers.DictField(child=serializers.IntegerField(), help_text="What comes over, by kind.")
     segments = serializers.DictField(child=serializers.IntegerField())

@@ -49,7 +49,16 @@ PROFILE_FILTERS = [
         for field, label in (("created", "Made"), ("last_seen", "Last seen"))
         for side in ("after", "before")
     ),
-    _filter("attributes.<name>", "A custom attribute has this value, for example `attributes.plan=pro`."),
+    _filter(
+        "attributes.<name>",
+        "An attribute has this value, for example `attributes.plan=pro` or `attributes.city=Oslo`.",
+    ),
+    _filter(
+        "attributes.<name>.op",
+        "Another comparison: `ne`, `in` (repeat the value), `contains`, `gt`, `gte`, `lt`, `lte`, `between` (with"
+        " `attributes.<name>.to`), `empty` or `filled`, for example `attributes.points=100&attributes.points.op=gte`.",
+    ),
+    _filter("attributes.<name>.to", "The other end of `between`."),
 ]
 
 

@@ -165,6 +165,7 @@ class Presenter:
             "label": row.label,
             **values,
             "rule": row.rule,
+            "merge_rule": row.merge_rule,
             "choosable": row.choosable,
         }
 
@@ -218,6 +219,7 @@ def merge(row: Merge) -> dict[str, Any]:
         "loser_id": row.loser_id,
         "survivor_id": row.loser.canonical_id,
         "choices": row.choices,
+        "rules": row.rules,
         "moved": row.moved,
         "actor": who(row),
         "source": row.source.name,

@@ -239,7 +239,12 @@ class PreviewField(Doc):
     winner = serializers.JSONField(allow_null=True)
     loser = serializers.JSONField(allow_null=True)
     result = serializers.JSONField(allow_null=True)
-    rule = serializers.CharField(help_text="same, winner, fill, choice or union")
+    rule = serializers.CharField(
+        help_text="same, winner, fill, choice, union, newest, sum, largest or smallest"
+    )
+    merge_rule = serializers.CharField(
+        allow_blank=True, help_text="The attribute's own rule; it decides unless `choices` names the field."
+    )
     choosable = serializers.BooleanField(help_text="Whether `choices` may name it.")
 
 
@@ -314,6 +319,9 @@ class Merge(Doc):
     loser_id = serializers.IntegerField()
     survivor_id = serializers.IntegerField(help_text="The profile that the loser's ids resolve to now.")
     choices = serializers.DictField()
+    rules = serializers.DictField(
+        child=serializers.CharField(), help_text="The attributes' own merge rules that decided, by field."
+    )
     moved = serializers.DictField(child=serializers.IntegerField())
     actor = _text()
     source = serializers.CharField()  # type: ignore[assignment]

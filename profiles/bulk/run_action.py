@@ -24,6 +24,7 @@ from cdp.errors import Forbidden, Invalid, Refused
 from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
+from cdp.plurals import counted
 from cdp.registry import Registry
 from profiles.journal import REQUEST, Cause
 from profiles.models import Change, Profile, Source
@@ -134,7 +135,7 @@ def run_bulk(
     job = start_job(
         kind="profiles.bulk",
         actor=actor,
-        title=f"{chosen.doing} {len(profile_ids):,} people",
+        title=f"{chosen.doing} {counted(len(profile_ids), 'people')}",
         params={"action": action, "ids": pack(profile_ids), "params": clean, "source": source.pk},
         permission=chosen.permission,
         total=len(profile_ids),

@@ -54,6 +54,7 @@ _DEFINITIONS: tuple[dict[str, Any], ...] = (
         "type": "number",
         "sensitivity": "none",
         "description": "Points that can be spent.",
+        "merge_rule": "sum",
     },
     {
         "name": "newsletter_topics",

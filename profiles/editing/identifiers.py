@@ -1,9 +1,13 @@
-"""A profile and a value of an identifier type → the identifier attached to it, or detached from it."""
+"""A profile and a value of an identifier type → the identifier attached to it, or detached from it.
+
+An e-mail or phone is a contact value as well: where the profile has none, it is filled.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -18,6 +22,9 @@ from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, get_type, identifier_types
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source
+
+# Identifier types that are contact values of the profile as well.
+CONTACTS = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,8 @@ def attach_identifier(
 ) -> Attached:
     """Give the profile one more identifier; has no effect but ``last_seen_at`` when it has it already.
 
+    The first e-mail or phone becomes the contact value, too.
+
     ``via_id`` is the member whose identifier led here; the new one is kept there, so that an unmerge returns it.
 
     Raises IdentifierTaken (it resolves to another profile), RuleForbids (too many of a type), Invalid.
@@ -162,8 +171,21 @@ def attach_identifier(
         if is_verified:
             row.is_verified = True
             row.save(update_fields=["is_verified"])
-    _record(root, added=[str(row)], removed=[], via_id=via_id, actor=actor, source=source, cause=cause)
+    filled = _fill_contact(root, row)
+    fields = {"identifiers": [[], [str(row)]], **filled}
+    _record(root, fields, via_id=via_id, actor=actor, source=source, cause=cause)
     return Attached(row, is_new=True)
+
+
+def _fill_contact(root: Profile, row: Identifier) -> dict[str, list[Any]]:
+    """The e-mail or phone on the profile's row, where it had none, saved; ``{field: [old, new]}``."""
+    name = row.type.name
+    if name not in CONTACTS or getattr(root, name):
+        return {}
+    old = getattr(root, name)
+    setattr(root, name, row.value)
+    root.save(update_fields=[name])
+    return {name: [old, row.value]}
 
 
 @retried
@@ -195,15 +217,15 @@ def detach_identifier(
         raise RuleForbids("Every profile keeps at least one browser id; this is the last.")
     removed = str(row)
     row.delete()
-    _record(root, added=[], removed=[removed], via_id=None, actor=actor, source=source, cause=cause)
+    fields: dict[str, list[Any]] = {"identifiers": [[removed], []]}
+    _record(root, fields, via_id=None, actor=actor, source=source, cause=cause)
     return row
 
 
 def _record(
     root: Profile,
+    fields: dict[str, list[Any]],
     *,
-    added: list[str],
-    removed: list[str],
     via_id: int | None,
     actor: Actor,
     source: Source,
@@ -211,12 +233,12 @@ def _record(
 ) -> None:
     refresh_recognized([root.pk])
     touch(root)
-    entry = Entry(root.pk, Change.Kind.UPDATED, {"identifiers": [removed, added]}, via_id=via_id)
+    entry = Entry(root.pk, Change.Kind.UPDATED, fields, via_id=via_id)
     record(entry=entry, actor=actor, source=source, cause=cause)
     audit.record(
         "profile.identifiers",
         actor=actor,
         subject=f"profile:{root.pk}",
-        detail={"came": len(added), "left": len(removed)},
+        detail={"came": len(fields["identifiers"][1]), "left": len(fields["identifiers"][0])},
     )
-    publish_updated([root.pk], ["identifiers"])
+    publish_updated([root.pk], fields)

@@ -14,6 +14,7 @@ from cdp import audit, webhooks
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.editing.identifiers import (
+    CONTACTS,
     check_free,
     check_limits,
     clean_identifiers,
@@ -26,9 +27,6 @@ from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source
 from profiles.tagging import tag_profiles
 from profiles.values import attributes
-
-# Attributes that are identifiers as well (or contact values, when their type does not identify).
-_IDENTIFYING = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def create_profile(
     source: Source,
     cause: Cause = REQUEST,
 ) -> Created:
-    """Create one profile. An e-mail or phone among ``values`` is an identifier as well.
+    """Create one profile. An e-mail or phone among ``values`` is an identifier as well, and the other way round.
 
     ``values`` is ``{field: raw}`` with ``attributes.<name>`` for custom ones, ``identifiers`` are
     ``(type name, raw)``. A browser id is generated when none is given; blocked identifiers are left
@@ -64,12 +62,15 @@ def create_profile(
     """
     types = identifier_types()
     clean = attributes.clean_values(values or {})
-    pairs = [*identifiers, *((name, clean[name]) for name in _IDENTIFYING if clean.get(name))]
+    pairs = [*identifiers, *((name, clean[name]) for name in CONTACTS if clean.get(name))]
     cleaned, warnings = clean_identifiers(pairs, types)
     if not any(item.spec.name == "anonymous_id" for item in cleaned):
         generated, _ = clean_identifiers([("anonymous_id", str(uuid.uuid4()))], types)
         cleaned += generated
     _check_not_empty(clean, pairs)
+    for item in cleaned:
+        if item.spec.name in CONTACTS and not clean.get(item.spec.name):
+            clean[item.spec.name] = item.value
     check_free(cleaned, root_id=None)
     check_limits(cleaned, root_id=None)
     profile = _insert(clean, cleaned, source)
@@ -164,7 +165,7 @@ def update_profile(
 
 
 def _attach_contacts(root: Profile, member_id: int, values: dict[str, Any], source: Source) -> list[str]:
-    pairs = [(name, values[name]) for name in _IDENTIFYING if values.get(name)]
+    pairs = [(name, values[name]) for name in CONTACTS if values.get(name)]
     if not pairs:
         return []
     identifiers, _ = clean_identifiers(pairs, identifier_types())

@@ -22,6 +22,7 @@ from profiles import sql
 from profiles.identity import graph
 from profiles.journal import REQUEST, Cause, record_many
 from profiles.merging.merge_plan import MergePlan, plan_merge
+from profiles.merging.merge_rules import merge_rules, newer_on_loser
 from profiles.models import AttributeDefinition, Change, Merge, Profile, Source
 from profiles.pairs import verdicts
 from profiles.values.attributes import CUSTOM
@@ -90,7 +91,7 @@ def merge_profiles(
     """Merge the loser into the winner; ids merged away before stand for their surviving profiles.
 
     No event, identifier, tag, note or consent is moved: a pointer is, so the cost does not grow with them.
-    The winner's row gets the merged view: empty fields filled, lists united, ``choices``
+    The winner's row gets the merged view: empty fields filled, the attributes' merge rules kept, ``choices``
     (``{"first_name": "loser", "attributes.plan": "winner"}``) taken. Everything is undone exactly by
     ``unmerge_profiles``. Raises NotFound; RuleForbids (itself, merged already, locked, deleted or erased,
     for imports and events also a remembered *not a duplicate*); Invalid for a bad choice; Stale when
@@ -128,7 +129,9 @@ def apply_merge(
     if cause.kind in _BOUND_BY_VERDICTS and (sentence := verdicts.objection(winner.pk, loser.pk)):
         raise RuleForbids(sentence)
     verdicts.overrule(winner.pk, loser.pk, actor=actor)
-    plan = plan_merge(winner, loser, choices, pair.moved)
+    rules = merge_rules(winner, loser)
+    newer = newer_on_loser(winner, loser, rules)
+    plan = plan_merge(winner, loser, choices, pair.moved, rules=rules, newer_on_loser=newer)
     graph.absorb({loser.pk: winner.pk})
     winner.save(update_fields=plan.columns)
     merge = plan.merge_row(actor=actor, source=source, cause=cause, job_id=job_id)
@@ -160,6 +163,7 @@ def merge_many(
     *,
     winner_id: int,
     loser_ids: Iterable[int],
+    preview_hash: str | None = None,
     actor: Actor,
     source: Source,
     cause: Cause = REQUEST,
@@ -167,9 +171,16 @@ def merge_many(
 ) -> ManyMerged:
     """Several losers into one winner, each a merge of its own; stops at the first that is refused.
 
-    What was merged before the stop stays merged, and is reported.
+    What was merged before the stop stays merged, and is reported. Raises Stale when ``preview_hash`` is given and any
+    of them is no longer what the preview showed; nothing is merged then.
     """
     losers = list(dict.fromkeys(loser_ids))
+    if preview_hash is not None:
+        with transaction.atomic():
+            if hash_of_many(winner_id, losers) != preview_hash:
+                raise Stale(
+                    "One of these profiles changed since the preview. Nothing was merged; look again."
+                )
     merged: list[Merged] = []
     for position, loser_id in enumerate(losers):
         try:
@@ -180,6 +191,17 @@ def merge_many(
             return ManyMerged(merged, loser_id, refusal.message, losers[position + 1 :])
         merged.append(merge)
     return ManyMerged(merged)
+
+
+def hash_of_many(winner_id: int, loser_ids: Iterable[int]) -> str:
+    """The state of a winner and several losers, for their preview; locks them until the transaction ends."""
+    states = []
+    for loser_id in loser_ids:
+        try:
+            states.append(lock_pair(winner_id, loser_id).state_hash)
+        except Refused as refusal:
+            states.append(refusal.message)
+    return hashlib.sha256(json.dumps([winner_id, states]).encode()).hexdigest()
 
 
 # --- Locking the pair -----------------------------------------------------------------------------------

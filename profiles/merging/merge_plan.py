@@ -5,7 +5,7 @@ Pure, no query in here. The single merge and a batch of thousands make their row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,14 @@ class MergePlan:
     """What changes on the winner, and what is written about it.
 
     ``fields`` is ``{field: [old, new]}`` on the winner, first and last visit among it; ``outcomes`` says of every field
-    how its value came about; ``columns`` are those of the winner's row to save.
+    how its value came about; ``rules`` are the attributes' own merge rules; ``columns`` are those of the winner's row
+    to save.
     """
 
     winner_id: int
     loser_id: int
     choices: dict[str, str]
+    rules: dict[str, str]
     moved: dict[str, int]
     winner_before: Values
     loser_before: Values
@@ -56,6 +58,7 @@ class MergePlan:
             loser_id=self.loser_id,
             winner_id=self.winner_id,
             choices=self.choices,
+            rules=self.rules,
             before=stored({key: old for key, (old, _) in self.fields.items()}),
             after=stored({key: new for key, (_, new) in self.fields.items()}),
             moved=self.moved,
@@ -103,11 +106,22 @@ class MergePlan:
 
 
 def plan_merge(
-    winner: Profile, loser: Profile, choices: Mapping[str, str], moved: dict[str, int]
+    winner: Profile,
+    loser: Profile,
+    choices: Mapping[str, str],
+    moved: dict[str, int],
+    *,
+    rules: Mapping[str, str],
+    newer_on_loser: Collection[str] = (),
 ) -> MergePlan:
-    """Put the merged view on the winner's instance, which is not saved."""
+    """Put the merged view on the winner's instance, which is not saved.
+
+    ``rules`` are the merge rules of attributes that both may have; ``newer_on_loser`` the fields of which the loser
+    has the newer value.
+    """
     winner_before, loser_before = row_values(winner), row_values(loser)
-    outcomes = merged_values(winner_before, loser_before, choices)
+    both = {key: rule for key, rule in rules.items() if key in winner_before and key in loser_before}
+    outcomes = merged_values(winner_before, loser_before, choices, rules=both, newer_on_loser=newer_on_loser)
     fields = changed(winner_before, {key: outcome.value for key, outcome in outcomes.items()})
     columns = put_values(winner, {key: new for key, (_, new) in fields.items()})
     # Recognized by a main identifier on any member; each root knows that of its own members.
@@ -116,5 +130,14 @@ def plan_merge(
     winner.updated_at = timezone.now()
     columns = [*columns, "is_recognized", "version", "updated_at"]
     return MergePlan(
-        winner.pk, loser.pk, dict(choices), moved, winner_before, loser_before, outcomes, fields, columns
+        winner_id=winner.pk,
+        loser_id=loser.pk,
+        choices=dict(choices),
+        rules=both,
+        moved=moved,
+        winner_before=winner_before,
+        loser_before=loser_before,
+        outcomes=outcomes,
+        fields=fields,
+        columns=columns,
     )

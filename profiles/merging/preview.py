@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,25 +11,34 @@ from typing import Any
 from django.db import transaction
 
 from cdp.actors import Actor
+from cdp.errors import Refused
 from cdp.models import Webhook
 from profiles.identity import graph
 from profiles.masking import mask_identifier
-from profiles.merging.merge import AppliedMerge, LockedPair, apply_merge, lock_pair, members_count
+from profiles.merging.merge import (
+    AppliedMerge,
+    LockedPair,
+    apply_merge,
+    hash_of_many,
+    lock_pair,
+    members_count,
+)
 from profiles.merging.preview_sections import read_sections, warnings_of
 from profiles.merging.unmerge import Unmerged, unmerge_profiles
 from profiles.models import Identifier, Profile, Source
 from profiles.pairs import verdicts
 from profiles.reading.profiles import ProfileView, profile_views
 from profiles.values.attributes import AttributeSpec, attribute_specs, get_value, label_of
-from profiles.values.merged_fields import SEEN, is_attribute, is_empty
+from profiles.values.merged_fields import SEEN, MergeRule, is_attribute, is_empty
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
     """One row of the comparison; values are JSON-ready, lists for what both sides keep (``both``).
 
-    ``rule``: same, winner, fill, choice, union. ``choosable``: a choice makes a difference. ``clash``: both
-    sides have a value and they differ.
+    ``rule``: same, winner, fill, choice, union, newest, sum, largest, smallest. ``merge_rule``: the attribute's own,
+    which decides unless somebody chooses. ``choosable``: a choice makes a difference. ``clash``: both sides have a value
+    and they differ.
     """
 
     field: str
@@ -41,6 +50,7 @@ class FieldRow:
     both: bool = False
     choosable: bool = False
     clash: bool = False
+    merge_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class UnmergePreview:
 
 
 @contextmanager
-def _rolled_back() -> Iterator[None]:
+def rolled_back() -> Iterator[None]:
     """Everything inside is undone, and the locks it took are given back."""
     with transaction.atomic():
         yield
@@ -111,33 +121,87 @@ def preview_merge(
     The hash is of both sides as they are now, whatever is chosen: any change of either but a new event
     makes it stale. Raises what the merge would.
     """
-    specs, webhooks = attribute_specs(), _listening_webhooks("profile.merged")
-    with _rolled_back():
+    look = Look(attribute_specs(), _listening_webhooks("profile.merged"), actor, source, can_view_pii)
+    with rolled_back():
+        return look.merge(winner_id, loser_id, choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What previews of some merges have in common."""
+
+    specs: Mapping[str, AttributeSpec]
+    webhooks: list[str]
+    actor: Actor
+    source: Source
+    can_view_pii: bool
+
+    def merge(self, winner_id: int, loser_id: int, choices: Mapping[str, str] | None = None) -> Preview:
+        """Merge the two and say what that did; the caller rolls it back."""
         pair = lock_pair(winner_id, loser_id)
         ids = (pair.winner.pk, pair.loser.pk)
         kept, compare_sections = _kept_by_both(*ids), read_sections(*ids)
-        warnings = _warnings(pair, kept, can_view_pii=can_view_pii)
-        applied = apply_merge(pair, choices=choices, actor=actor, source=source)
+        warnings = _warnings(pair, kept, can_view_pii=self.can_view_pii)
+        applied = apply_merge(pair, choices=choices, actor=self.actor, source=self.source)
         result = profile_views([applied.merged.winner])[0]
         sections = compare_sections(result)
-    return Preview(
-        preview_hash=pair.state_hash,
-        winner_id=ids[0],
-        loser_id=ids[1],
-        fields=[*_field_rows(applied, specs), *_united_rows(kept, ids)],
-        moved=pair.moved,
-        sections=sections,
-        webhooks=webhooks,
-        warnings=[*warnings_of(sections), *warnings],
-        result=result,
-    )
+        return Preview(
+            preview_hash=pair.state_hash,
+            winner_id=ids[0],
+            loser_id=ids[1],
+            fields=[*_field_rows(applied, self.specs), *_united_rows(kept, ids)],
+            moved=pair.moved,
+            sections=sections,
+            webhooks=self.webhooks,
+            warnings=[*warnings_of(sections), *warnings],
+            result=result,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ManyPreview:
+    """Several merges into one profile that did not happen, one after another.
+
+    ``steps`` are those that would be made, each with the winner as the ones before leave it; ``problem`` is why
+    ``stopped_at`` would be refused. ``preview_hash`` goes with the confirmation.
+    """
+
+    preview_hash: str
+    winner_id: int
+    steps: list[Preview]
+    stopped_at: int | None = None
+    problem: str = ""
+
+
+@graph.retried
+def preview_many(
+    *,
+    winner_id: int,
+    loser_ids: Iterable[int],
+    actor: Actor,
+    source: Source,
+    can_view_pii: bool = True,
+) -> ManyPreview:
+    """What ``merge_many`` with the same arguments would do. Raises NotFound for a winner that does not exist."""
+    losers = list(dict.fromkeys(loser_ids))
+    look = Look(attribute_specs(), _listening_webhooks("profile.merged"), actor, source, can_view_pii)
+    steps: list[Preview] = []
+    with rolled_back():
+        digest = hash_of_many(winner_id, losers)
+        for loser_id in losers:
+            try:
+                with transaction.atomic():
+                    steps.append(look.merge(winner_id, loser_id))
+            except Refused as refusal:
+                return ManyPreview(digest, winner_id, steps, loser_id, refusal.message)
+    return ManyPreview(digest, winner_id, steps)
 
 
 @graph.retried
 def preview_unmerge(*, merge_id: int, actor: Actor, source: Source) -> UnmergePreview:
     """What ``unmerge_profiles`` would do: what goes back, and what stays and why. Raises what it would."""
     specs, webhooks = attribute_specs(), _listening_webhooks("profile.unmerged")
-    with _rolled_back():
+    with rolled_back():
         done = unmerge_profiles(merge_id=merge_id, actor=actor, source=source)
         winner, loser = profile_views([done.winner, done.loser])
         moved = members_count(done.loser_id)
@@ -160,7 +224,8 @@ def _field_rows(applied: AppliedMerge, specs: Mapping[str, AttributeSpec]) -> li
         left, right = winner.get(key), loser.get(key)
         if key in SEEN or (is_empty(left) and is_empty(right)):
             continue
-        differ = left != right and not is_empty(right)
+        merge_rule = applied.plan.rules.get(key, "")
+        differ = (left != right or merge_rule == MergeRule.SUM) and not is_empty(right)
         rows.append(
             FieldRow(
                 field=key,
@@ -172,6 +237,7 @@ def _field_rows(applied: AppliedMerge, specs: Mapping[str, AttributeSpec]) -> li
                 both=outcome.rule == "union",
                 choosable=differ,
                 clash=differ and not is_empty(left) and outcome.rule != "union",
+                merge_rule=merge_rule if not is_empty(left) else "",
             )
         )
     return rows

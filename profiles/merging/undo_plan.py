@@ -45,11 +45,13 @@ class MergeTree:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedEdits:
-    """What is written on the loser again: ``fields`` as they change its row, ``edits`` as they were made once."""
+    """What is written on the loser again: ``fields`` as they change its row, ``edits`` as they were made once, and
+    ``times`` when."""
 
     via_id: int | None
     fields: FieldChanges
     edits: list[FieldChanges]
+    times: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +236,12 @@ def _returned(comparison: _Comparison) -> list[ReturnedEdits]:
         edit = comparison.history.steps[position]
         assert isinstance(edit, Edit)  # noqa: S101  (only edits are written)
         if not returned or returned[-1].via_id != edit.member_id:
-            returned.append(ReturnedEdits(edit.member_id, {}, []))
+            returned.append(ReturnedEdits(edit.member_id, {}, [], {}))
         for key, (old, new) in wrote.items():
             change = returned[-1].fields.setdefault(key, [old, new])
             change[1] = new
+            if key not in SEEN:
+                returned[-1].times[key] = edit.at(key).isoformat()
         returned[-1].edits.append({key: edit.fields[key] for key in wrote if key not in SEEN})
     return returned
 

@@ -10,6 +10,7 @@ the difference counts as an edit nobody signed, and stays.
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,8 +31,14 @@ class Edit:
     fields: dict[str, list[Any]]
     change: Change
 
+    def at(self, key: str) -> datetime.datetime:
+        """When the value came in first: what an undo gave back came in before it."""
+        first = ((self.change.detail or {}).get("times") or {}).get(key)
+        return datetime.datetime.fromisoformat(first) if first else self.change.at
+
 
 Step = Edit | Merge
+Times = dict[str, datetime.datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class History:
 class Replay:
     """How a replay ended.
 
-    ``values`` and ``writers`` per profile and field; ``effects`` is ``{merge id: {field: [before, after]}}``;
+    ``values``, ``writers`` and when the journal says a value came in (``times``) per profile and field; ``effects`` is ``{merge id: {field: [before, after]}}``;
     ``edits_on`` is ``{position of the edit: (profile it was written on, what it changed)}``; ``unexplained`` is what
     the rows say beyond that, ``moved_visits`` the ``(profile, field)`` whose first or last visit changed between
     two merges.
@@ -60,6 +67,7 @@ class Replay:
 
     values: dict[int, Values]
     writers: dict[int, dict[str, Writer]]
+    times: dict[int, Times]
     effects: dict[int, dict[str, list[Any]]] = field(default_factory=dict)
     edits_on: dict[int, tuple[int, dict[str, list[Any]]]] = field(default_factory=dict)
     unexplained: dict[int, Values] = field(default_factory=dict)
@@ -130,6 +138,7 @@ def replay(
     result = Replay(
         {pk: dict(values) for pk, values in history.first.items()},
         {pk: dict.fromkeys(history.fields) for pk in history.first},
+        {pk: dict.fromkeys(history.fields) for pk in history.first},
     )
     winner_of: dict[int, int] = {}
     settled: set[int] = set()
@@ -174,6 +183,7 @@ def _write(result: Replay, root: int, edit: Edit) -> dict[str, list[Any]]:
         values[key] = _edited_list(before, old, new) if isinstance(new, list) else loaded(key, new)
         wrote[key] = [before, values[key]]
         result.writers[root][key] = edit.change
+        result.times[root][key] = edit.at(key)
     return wrote
 
 
@@ -188,12 +198,33 @@ def _edited_list(before: Any, old: Any, new: list[Any]) -> list[Any]:
 
 def _merge(result: Replay, merge: Merge, fields: Iterable[str]) -> dict[str, list[Any]]:
     winner, loser = result.values[merge.winner_id], result.values[merge.loser_id]
+    times = (result.times[merge.winner_id], result.times[merge.loser_id])
     effect = {}
     for key in fields:
         before = winner.get(key)
-        after = combine(key, before, loser.get(key), merge.choices.get(key)).value
+        after = combine(
+            key,
+            before,
+            loser.get(key),
+            merge.choices.get(key),
+            rule=merge.rules.get(key, ""),
+            is_loser_newer=is_newer(*times, key),
+        ).value
         if before != after:
             effect[key] = [before, after]
             winner[key] = after
             result.writers[merge.winner_id][key] = merge
+            take_time(*times, key, is_taken=after == loser.get(key))
     return effect
+
+
+def is_newer(winner: Times, loser: Times, key: str) -> bool:
+    """Whether the loser's value came in later. What no journal entry names is older than everything."""
+    ours, theirs = winner.get(key), loser.get(key)
+    return theirs is not None and (ours is None or theirs > ours)
+
+
+def take_time(winner: Times, loser: Times, key: str, *, is_taken: bool) -> None:
+    """The time of a value that a merge changed: of the one taken, else (a sum, a united list) of the newer one."""
+    if is_taken or is_newer(winner, loser, key):
+        winner[key] = loser.get(key)

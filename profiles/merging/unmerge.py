@@ -269,12 +269,14 @@ def _journal_entries(plan: UndoPlan, result: Unmerged, cause: Cause) -> list[Ent
         for pk in tree.path
         if fields[pk] or pk == result.winner_id
     ]
-    for returned in plan.returned or [ReturnedEdits(None, {}, [])]:
+    for returned in plan.returned or [ReturnedEdits(None, {}, [], {})]:
         named = {key: change for key, change in returned.fields.items() if key not in SEEN}
         detail: dict[str, Any] = {**result.ids, "side": "loser"}
         if any(isinstance(new, list) for edit in returned.edits for _, new in edit.values()):
             # What an edit took out of a list is not to be seen in what it changed here.
             detail["edits"] = returned.edits
+        if returned.times:
+            detail["times"] = returned.times
         entries.append(
             Entry(result.loser_id, kind, named, via_id=returned.via_id, detail=detail, cause=unmerge)
         )

@@ -1,11 +1,17 @@
 """What staff define: sources, write keys, identifier types, custom attributes."""
 
+import re
 import secrets
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Lower, Now
+
+# Numbers called so count something, and so add up: loyalty_points, visitCount, credits.
+_COUNTER = re.compile(
+    r"(?:^|_)(?i:points?|count|counter|credits?)$|(?<=[a-z0-9])(?:Points?|Count|Counter|Credits?)$"
+)
 
 
 def new_secret() -> str:
@@ -219,6 +225,16 @@ class AttributeDefinition(models.Model):
         CHOICE = "choice", "One of a list"
         LIST = "list", "List of texts"
 
+    class MergeRule(models.TextChoices):
+        """What two different values become when two profiles are merged."""
+
+        FILL = "fill", "Keep the value of the profile that is kept"
+        NEWEST = "newest", "Take the newer value"
+        SUM = "sum", "Add the two numbers"
+        LARGEST = "largest", "Take the larger value"
+        SMALLEST = "smallest", "Take the smaller value"
+        UNION = "union", "Unite the two lists"
+
     class Sensitivity(models.TextChoices):
         NONE = "none", "Not personal"
         PERSONAL = "personal", "Personal"
@@ -238,6 +254,15 @@ class AttributeDefinition(models.Model):
     choices = ArrayField(
         models.CharField(max_length=200), default=list, blank=True, verbose_name="allowed values"
     )
+    merge_rule = models.CharField(
+        "when two profiles are merged",
+        max_length=8,
+        choices=MergeRule,
+        blank=True,
+        default="",
+        help_text="Where both have a value; an empty one is always filled from the other. As usual: lists are united, points and"
+        " counters added up, and of other values the profile that is kept keeps its own.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -247,3 +272,16 @@ class AttributeDefinition(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.name
+
+    @property
+    def usual_merge_rule(self) -> str:
+        """The rule where nobody chose one: lists are united, points and counters added up."""
+        if self.type == self.Type.LIST:
+            return self.MergeRule.UNION
+        is_counter = self.type == self.Type.NUMBER and _COUNTER.search(self.name)
+        return self.MergeRule.SUM if is_counter else self.MergeRule.FILL
+
+    @property
+    def rule(self) -> str:
+        """The merge rule that counts."""
+        return self.merge_rule or self.usual_merge_rule

@@ -21,6 +21,10 @@ class Merge(models.Model):
         "profiles.Profile", models.CASCADE, related_name="merges_as_winner", db_index=False
     )
     choices = models.JSONField(default=dict, help_text="{field: winner|loser} where somebody chose.")
+    rules = models.JSONField(
+        default=dict,
+        help_text="{field: merge rule} where the attribute's own rule decided, as it was at that time.",
+    )
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     moved = models.JSONField(default=dict, help_text="Counts of what came over: events, identifiers, tags …")

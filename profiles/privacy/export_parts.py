@@ -263,6 +263,7 @@ def merges(subject: Subject) -> Iterator[dict[str, Any]]:
                 "profile_id": row.loser_id,
                 "into": row.winner_id,
                 "choices": row.choices,
+                "rules": row.rules,
                 "values_before": row.before,
                 "values_after": row.after,
             }

@@ -18,15 +18,20 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from cdp.errors import Invalid
+from cdp.ids import row_id
 from profiles.identity.lookup import clean_pair
 from profiles.identity.normalize import BadValue, country
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Identifier, Profile, ProfileTag, Source
+from profiles.search.attribute_filter import OPERATOR, UPTO, AttributeFilter, parts_of
 from profiles.search.list_filters import Roots, list_filters
 from profiles.search.search import SearchResult, search
-from profiles.values.attributes import CUSTOM, DEFAULTS, AttributeSpec, attribute_specs, clean_value
+from profiles.tagging import unknown_tags
+from profiles.values.attributes import CUSTOM, DEFAULTS, attribute_specs
 
 # “30d”: so many days before now, for filters that are saved and opened again.
+# So many sources are named where one is unknown.
+MOST_NAMED = 20
 RELATIVE = re.compile(r"(\d{1,4})d", re.IGNORECASE)
 
 
@@ -112,29 +117,6 @@ class CountriesFilter(django_filters.Filter):
         return qs.filter(country__in=value) if value else qs
 
 
-class AttributeFilter(django_filters.Filter):
-    """``attributes.<name>=value`` on the merged view; the value is cleaned as the attribute's type asks."""
-
-    field_class = forms.CharField
-
-    def __init__(self, spec: AttributeSpec, **kwargs: Any) -> None:
-        super().__init__(label=spec.label, **kwargs)
-        self.spec = spec
-
-    def filter(self, qs: Any, value: Any) -> Any:
-        if value in (None, ""):
-            return qs
-        try:
-            clean = clean_value(self.spec, [value] if self.spec.type == "list" else value)
-        except BadValue as error:
-            raise Invalid([{"field": self.field_name, "value": value, "message": str(error)}]) from error
-        if self.spec.is_custom:
-            return qs.filter(attributes__contains={self.spec.name: clean})
-        if self.spec.type in ("text", "gender"):
-            return qs.filter(**{f"{self.spec.name}__iexact": clean})
-        return qs.filter(**{self.spec.name: clean})
-
-
 class OneOfFilter(django_filters.ChoiceFilter):
     """One of ``choices``; another value is an error that names them."""
 
@@ -181,19 +163,25 @@ class ProfileFilter(django_filters.FilterSet):
         self._is_for_page = False
         for name, registered in list_filters.items():
             self._add(name, registered.make())
-        wanted = [name for name in self.data if name.startswith(CUSTOM)]
+        wanted = dict.fromkeys(parts_of(name)[0] for name in self.data if name.startswith(CUSTOM))
         if wanted:
-            self._add_attributes(wanted)
+            self._add_attributes(list(wanted))
 
     def _add_attributes(self, wanted: list[str]) -> None:
         specs = attribute_specs()
+        for name in self.data:
+            part = parts_of(name)[1] if name.startswith(CUSTOM) else ""
+            if part not in ("", OPERATOR, UPTO):
+                message = f"There is no filter “{name}”."
+                raise Invalid([{"field": name, "value": self.data.get(name), "message": message}])
         for name in wanted:
             spec = specs.get(name) or DEFAULTS.get(name.removeprefix(CUSTOM))
             if spec is None:
                 plain = name.removeprefix(CUSTOM)
                 message = f"There is no attribute “{plain}”."
                 raise Invalid([{"field": name, "value": plain, "message": message}])
-            self._add(name, AttributeFilter(spec))
+            operator, upto = (self.data.get(f"{name}.{part}") or "" for part in (OPERATOR, UPTO))
+            self._add(name, AttributeFilter(spec, operator=operator, upto=upto))
 
     def _add(self, name: str, added: django_filters.Filter) -> None:
         added.field_name, added.parent, added.model = name, self, Profile
@@ -252,7 +240,10 @@ class ProfileFilter(django_filters.FilterSet):
         return queryset.filter(is_recognized=value == "recognized")
 
     def by_tags(self, queryset: Roots, name: str, value: list[str]) -> Roots:
-        """Has each of the tags, whatever its case."""
+        """Has each of the tags, whatever its case. Raises Invalid for one that does not exist."""
+        if unknown := unknown_tags(value):
+            message = f"There is no tag “{unknown[0]}”."
+            raise Invalid([{"field": name, "value": unknown[0], "message": message}])
         for tag in value:
             links = ProfileTag.objects.filter(tag__name__iexact=tag)
             queryset = queryset.filter(pk__in=links.values("profile__canonical_id"))
@@ -261,11 +252,15 @@ class ProfileFilter(django_filters.FilterSet):
     def by_source(self, queryset: Roots, name: str, value: str) -> Roots:
         """Created through this source (name or id), or the winner of a profile that was."""
         sources = (
-            Source.objects.filter(pk=int(value))
+            Source.objects.filter(pk=row_id(value))
             if value.isdigit()
             else Source.objects.filter(name__iexact=value)
         )
         ids = list(sources.values_list("pk", flat=True))
+        if not ids:
+            known = ", ".join(Source.objects.order_by("name").values_list("name", flat=True)[:MOST_NAMED])
+            message = f"There is no source “{value}”. There are: {known}."
+            raise Invalid([{"field": name, "value": value, "message": message}])
         merged = Profile.objects.exclude(canonical_id=F("pk")).filter(source_id__in=ids)
         return queryset.filter(Q(source_id__in=ids) | Q(pk__in=merged.values("canonical_id")))
 

@@ -60,7 +60,8 @@ class ListFilter:
 
 def yes_or_no(values: list[str]) -> tuple[str, str]:
     """The sentence of a filter that is true or false."""
-    return "is", {"true": "yes", "false": "no"}.get(values[-1], values[-1])
+    said = values[-1].lower()
+    return "is", {"true": "yes", "1": "yes", "false": "no", "0": "no"}.get(said, said)
 
 
 list_filters: Registry[ListFilter] = Registry("The filter of the people list")

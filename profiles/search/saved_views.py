@@ -20,10 +20,10 @@ from cdp.actors import Actor
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound
 from profiles.models import SavedView
 from profiles.personal_data import TABLES
+from profiles.search.attribute_filter import parts_of
 from profiles.search.filters import ProfileFilter
 from profiles.search.list_filters import list_filters
 from profiles.search.list_options import MOST_COLUMNS, SORTS, available_columns
-from profiles.tagging import unknown_tags
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 
 SHARE = "profiles.share_view"
@@ -203,7 +203,6 @@ def _problems(query: QueryDict) -> list[dict[str, Any]]:
             filters.page_qs  # noqa: B018  (some values are read only now)
     except Invalid as error:
         problems = [problem["message"] for problem in error.problems]
-    problems += [f"There is no tag “{name}”." for name in unknown_tags(query.getlist("tag"))]
     return [{"value": None, "message": message} for message in problems]
 
 
@@ -212,10 +211,11 @@ def _is_impersonal(name: str, specs: dict[str, AttributeSpec]) -> bool:
         return not list_filters[name].names_people
     if not name.startswith(CUSTOM):
         return name in _IMPERSONAL
-    spec = specs.get(name)
+    base = parts_of(name)[0]
+    spec = specs.get(base)
     if spec is not None:
         return spec.sensitivity == "none"
-    return name.removeprefix(CUSTOM) in _IMPERSONAL_ATTRIBUTES
+    return base.removeprefix(CUSTOM) in _IMPERSONAL_ATTRIBUTES
 
 
 def _clean_columns(keys: list[str], available: dict[str, str]) -> list[str]:

@@ -30,12 +30,18 @@ from cdp.limits import TooSlow, time_limit
 from profiles.identity.lookup import clean_pair
 from profiles.identity.types import TypeSpec, find_type, identifier_types
 from profiles.models import Identifier, Profile
-from profiles.models.search import words_sql
+from profiles.models.search import ENDING, words_sql
+from profiles.search.slips import with_one_slip
 
 CANDIDATES = 1000
 SAMPLED = 128
+# Fewer digits end very many phones.
+LEAST_ENDING = 4
 MAX_LENGTH = 200
 MILLISECONDS = 2000
+# Of people who are only spelled alike a handful is enough.
+SIMILAR = 50
+SIMILAR_MILLISECONDS = 300
 
 # What people write between the digits of a phone number.
 _PHONE = re.compile(r"[+(]?[0-9][0-9 ()./-]*", re.ASCII)
@@ -46,7 +52,8 @@ _ID = re.compile(r"#?([0-9]{1,18})", re.ASCII)
 class SearchHit:
     """Why a profile was found. ``member_id`` is the row that matched, ``root_id`` the surviving profile.
 
-    ``how``: ``id``, ``identifier`` (the whole value), ``prefix`` (its beginning) or ``words``.
+    ``how``: ``id``, ``identifier`` (the whole value), ``prefix`` (its beginning), ``words``, or ``similar`` (words with one
+    letter wrong).
     ``field`` names the identifier type, ``value`` is its value (both empty for words and ids), ``name``
     is what the matching row itself is called. ``is_pending``: the value waits for its owner to confirm it.
     """
@@ -71,6 +78,8 @@ class SearchHit:
         ``mask(field, value)`` hides personal data from users without *view PII*.
         """
         is_merged = self.member_id != self.root_id
+        if self.how == "similar" and not is_merged:
+            return "Spelled nearly like that"
         if self.how in ("identifier", "prefix"):
             display = mask(self.field, self.value) + (
                 " (waiting for confirmation)" if self.is_pending else ""
@@ -174,8 +183,23 @@ def search(text: str, *, status: str = Profile.Status.LIVE) -> SearchResult:
     if is_capped and any(hit.how == "identifier" for hit in hits):
         # A profile has exactly this identifier; the many that share some words of it are not meant.
         hits, is_capped = [hit for hit in hits if hit.how != "words"], False
+    if not rows and tsquery and not is_frequent:
+        hits = _similar(tsquery, labels, status)
     gone = {row[1] for row in rows if row[3] == Profile.Status.DELETED and row[2] in ("id", "identifier")}
     return SearchResult(text, _best(hits), is_capped, tuple(sorted(gone)), tsquery, prefixes)
+
+
+def _similar(tsquery: str, labels: dict[int, tuple[str, str]], status: str) -> list[SearchHit]:
+    """Nothing matches: profiles with one letter of it wrong. One query more, limited in time."""
+    spellings = with_one_slip(tsquery)
+    if not spellings:
+        return []
+    try:
+        with time_limit(SIMILAR_MILLISECONDS, enable_seqscan="off"):
+            rows = _candidates("", [], (), spellings, limit=SIMILAR, how="similar")
+    except TooSlow:
+        return []
+    return [_hit(row, labels) for row in rows if row[3] == status][:SIMILAR]
 
 
 def _values(text: str, types: dict[str, TypeSpec]) -> list[str]:
@@ -195,16 +219,22 @@ def _prefixes(text: str) -> tuple[str, ...]:
 
 
 def _tsquery(text: str) -> str:
-    """Every word as a prefix, joined by AND; a phone number as one run of digits. At most one query."""
-    if numbers := _phone_digits(text):
-        return " | ".join(f"'{digits}':*" for digits in numbers)
+    """Every word as a prefix, joined by AND; a phone number as one run of digits, or as its end. At most one query."""
+    numbers, ending = _phone_digits(text), _phone_ending(text)
+    if numbers:
+        return " | ".join(f"'{word}':*" for word in (*numbers, ending))
     sql = (
         "SELECT string_agg(q || replace(replace(word, '\\', '\\\\'), q, q || q) || q || ':*', ' & ')"
         f" FROM unnest(tsvector_to_array(to_tsvector('simple', {words_sql('%(text)s::text')}))) word, chr(39) q"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, {"text": text})
-        return cursor.fetchone()[0] or ""
+        words = cursor.fetchone()[0] or ""
+    if not (words and ending):
+        return words
+    # Written with blanks, the digits may be the beginning of a number, too.
+    digits = re.sub(r"[^0-9]", "", text)
+    return " | ".join([words, f"'{ending}':*", *([f"'{digits}':*"] if digits != text else [])])
 
 
 def _coarse(tsquery: str) -> str:
@@ -231,7 +261,7 @@ def _guess(tsquery: str) -> int:
 
 
 def _phone_digits(text: str) -> list[str]:
-    """The runs of digits a phone is indexed by: whole, without leading zeros, the last nine."""
+    """The beginnings of what a phone is indexed by: all digits, without leading zeros, the last nine."""
     if not _PHONE.fullmatch(text):
         return []
     digits = re.sub(r"[^0-9]", "", text)
@@ -240,8 +270,23 @@ def _phone_digits(text: str) -> list[str]:
     return sorted({digits, bare, bare[-9:]}) if len(bare) >= 7 else []
 
 
+def _phone_ending(text: str) -> str:
+    """The word of the index that begins with these last digits of a phone, from behind, or ""."""
+    digits = re.sub(r"[^0-9]", "", text) if _PHONE.fullmatch(text) else ""
+    bare = digits.lstrip("0")
+    # A whole national number has zeros before it that the international one lacks; a few last digits are as they are.
+    last = bare if len(bare) >= 7 else digits
+    return ENDING + last[::-1] if len(last) >= LEAST_ENDING else ""
+
+
 def _candidates(
-    text: str, exact: list[str], prefixes: Iterable[str], tsquery: str, *, limit: int
+    text: str,
+    exact: list[str],
+    prefixes: Iterable[str],
+    tsquery: str,
+    *,
+    limit: int,
+    how: str = "words",
 ) -> list[tuple[Any, ...]]:
     """Rows of (member, root, how, root's status, type, value, name …), best first, of each kind one more than
     ``limit`` at most. One query."""
@@ -272,7 +317,7 @@ def _candidates(
         )
         # The row is at hand: looking it up again would double what a thousand matches cost.
         words_branch = (
-            f" UNION ALL (SELECT {columns}, 3, 'words', NULL, '', false FROM profiles_profile"
+            f" UNION ALL (SELECT {columns}, 3, '{how}', NULL, '', false FROM profiles_profile"
             f" WHERE search @@ to_tsquery('simple', %(coarse)s){finer}"
             f"{known if '@' in text else ''} LIMIT %(limit)s)"
         )

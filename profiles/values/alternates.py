@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from profiles.models import Alternate, Merge, Profile, Source
-from profiles.values.merged_fields import SEEN, is_empty, row_values
+from profiles.values.merged_fields import SEEN, MergeRule, is_empty, row_values
 
 
 def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
     """``{root: [{"field", "value", "from_id"}]}``: values of members that the root's row does not have.
 
     A merged profile keeps its own values; where a choice put the loser's value over the winner's, the merge
-    keeps the winner's. Lists are united by merging and have no alternates of that kind. What came in and did not
+    keeps the winner's. Lists are united by merging, numbers whose rule is *sum* added up: neither has alternates of that
+    kind. What came in and did not
     become the profile's value also has ``source`` (its name), ``import_id``, ``line`` and ``at``. Profiles without any are
     left out. Three queries.
     """
@@ -23,11 +24,19 @@ def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
         Merge.objects.active()
         .filter(loser__canonical_id__in=ids)
         .order_by("pk")
-        .values_list("winner_id", "before")
+        .values_list("winner_id", "loser_id", "before", "rules", "choices")
     )
+    kept: list[tuple[int, dict[str, Any]]] = []
+    summed: dict[int, set[str]] = {}
+    for winner_id, loser_id, before, rules, choices in overridden:
+        summed[loser_id] = {
+            field for field, rule in rules.items() if rule == MergeRule.SUM and field not in choices
+        }
+        rest = {field: value for field, value in before.items() if field not in summed[loser_id]}
+        kept += [(winner_id, rest)] if winner_id in rows else []
     current = {pk: row_values(rows[pk]) for pk in ids if pk in rows}
     by_root: dict[int, list[dict[str, Any]]] = {}
-    for member_id, values in [*_kept(rows), *((pk, before) for pk, before in overridden if pk in rows)]:
+    for member_id, values in [*_kept(rows, summed), *kept]:
         root_id = rows[member_id].canonical_id
         for field, value in values.items():
             if field in SEEN or is_empty(value) or isinstance(value, list):
@@ -45,11 +54,14 @@ def alternates(root_ids: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
     return {root_id: lost for root_id, lost in by_root.items() if lost}
 
 
-def _kept(rows: dict[int, Profile]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The own values of every merged row."""
+def _kept(
+    rows: dict[int, Profile], summed: Mapping[int, Collection[str]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The own values of every merged row, but for those that are part of a sum."""
     for pk, row in rows.items():
         if pk != row.canonical_id:
-            yield pk, row_values(row)
+            values = row_values(row)
+            yield pk, {field: value for field, value in values.items() if field not in summed.get(pk, ())}
 
 
 def _stored(root_ids: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:

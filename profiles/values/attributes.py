@@ -124,6 +124,26 @@ def check_new_name(name: str) -> None:
         raise BadValue(f"“{name}” is a name of the system. Choose another, for example “{name}_custom”.")
 
 
+_RULE_TYPES = {
+    AttributeDefinition.MergeRule.SUM: ("number",),
+    AttributeDefinition.MergeRule.LARGEST: ("number", "date", "datetime"),
+    AttributeDefinition.MergeRule.SMALLEST: ("number", "date", "datetime"),
+    AttributeDefinition.MergeRule.UNION: ("list",),
+}
+
+
+def rule_refusal(rule: str, kind: str) -> str:
+    """Why an attribute of this type cannot have the merge rule, or ""."""
+    types = _RULE_TYPES.get(AttributeDefinition.MergeRule(rule)) if rule else None
+    if types is None or kind in types:
+        return ""
+    labels = {str(value): str(label).lower() for value, label in AttributeDefinition.Type.choices}
+    known = " and ".join(labels[name] for name in types)
+    known = known.replace(" and ", ", ", len(types) - 2) if len(types) > 2 else known
+    chosen = AttributeDefinition.MergeRule(rule).label
+    return f"“{chosen}” is for attributes of type {known}, not {labels.get(kind, kind)}. Choose another rule."
+
+
 @transaction.atomic
 def define_attribute(*, name: str, type: str = "text", actor: Actor) -> AttributeDefinition:  # noqa: A002
     """Register a custom attribute at first use. Raises Invalid: reserved, taken, malformed."""

@@ -132,6 +132,26 @@ def test_discarding_merges_nothing(as_user: AsUser, dan: User) -> None:
     assert not Merge.objects.exists()
 
 
+def test_the_page_says_will_only_while_it_will(as_user: AsUser, dan: User) -> None:
+    ann, anna = make_profile(first_name="Ann"), make_profile(first_name="Anna")
+    client = as_user(dan)
+    upload(client, f"winner,loser\n#{ann.pk},#{anna.pk}\n")
+    batch = MergeBatch.objects.get()
+    here = address("change", batch)
+    assert "<h2>What will happen</h2>" in page(client, here)
+    client.post(address("discard", batch))
+    shown = page(client, here)
+    assert "<h2>What will happen</h2>" not in shown
+    assert "<h2>What would have happened</h2>" in shown
+    assert "This batch was discarded: nothing was merged, and nothing will be." in shown
+    MergeBatch.objects.filter(pk=batch.pk).update(preview={})
+    assert "The check of these pairs did not finish. Nothing was merged; make the batch again." in page(
+        client, here
+    )
+    MergeBatch.objects.filter(pk=batch.pk).update(state="checking")
+    assert "These pairs were not checked yet, so there is nothing to confirm." in page(client, here)
+
+
 def test_who_may(
     as_user: AsUser, vic: User, sam: User, olga: User, dan: User, by_staff: dict[str, Any]
 ) -> None:

@@ -543,3 +543,18 @@ def test_a_recognized_person_without_a_name_is_not_called_anonymous(client_of_ad
     assert f"<h1>Profile #{known.pk}</h1>" in text(client_of_ada, url("change", known.pk))
     unknown = make_profile(identifiers=[("anonymous_id", "b-1")])
     assert f"<h1>Anonymous #{unknown.pk}</h1>" in text(client_of_ada, url("change", unknown.pk))
+
+
+def test_a_merged_id_in_any_address_leads_on_with_a_note(
+    ada: User, as_user: Callable[[User], Client], by_staff: dict[str, Any]
+) -> None:
+    ann, anna = make_profile(first_name="Ann"), make_profile(first_name="Anna")
+    merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
+    client = as_user(ada)
+    for address in (f"/admin/profiles/profile/{anna.pk}/", f"/admin/profiles/profile/{anna.pk}/change/"):
+        page = client.get(address, follow=True)
+        assert page.redirect_chain[-1][0] == f"/admin/profiles/profile/{ann.pk}/change/"
+        assert page.content.decode().count(f"#{anna.pk} was merged into this profile.") == 1
+    plain = client.get(f"/admin/profiles/profile/{ann.pk}/", follow=True).content.decode()
+    assert "was merged into this profile." not in plain
+    assert client.get("/admin/profiles/profile/999999999/").status_code == 404

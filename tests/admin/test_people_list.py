@@ -158,7 +158,7 @@ def test_filters_show_as_chips_that_can_be_taken_off(client_of_ada: Client) -> N
     page = client_of_ada.get(URL + "?country=PL&tag=vip&attributes.plan=pro").content.decode()
     assert "Ann" in page
     assert "Bob" not in page
-    assert chips(page) == ["Country is Poland", "Tag is vip", "plan is pro"]
+    assert chips(page) == ["Country is Poland", "Tag is vip", "Plan is pro"]
     assert 'href="?tag=vip&amp;attributes.plan=pro"' in page
     for wrong, said in (
         ("country=Polnd", "Not a country."),
@@ -462,3 +462,69 @@ def test_heads_sort_the_list(client_of_ada: Client) -> None:
     sorted_page = client_of_ada.get(URL + "?country=PL&sort=seen").content.decode()
     assert sorted_page.count('aria-sort="descending"') == 1
     assert 'aria-sort="descending"><a href="?country=PL&amp;sort=seen">Last seen' in sorted_page
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("locked=banana", "“banana” is neither true nor false."),
+        ("banana=1", "There is no filter “banana”."),
+        ("sort=banana", "There is no order “banana”. Orders: newest, seen."),
+        ("type=banana", "“banana” is none of recognized, anonymous."),
+        ("duplicates=perhaps", "“perhaps” is neither true nor false."),
+        ("tag=banana", "There is no tag “banana”."),
+        ("import=77", "There is no import #77."),
+        ("attributes.city.op=like", "“like” cannot be asked of “City”."),
+        ("attributes.banana=1", "There is no attribute “banana”."),
+    ],
+)
+def test_what_is_no_filter_lists_nobody_and_says_why(client_of_ada: Client, query: str, problem: str) -> None:
+    make_profile(first_name="Ann")
+    page = client_of_ada.get(f"{URL}?{query}")
+    assert problem in page.context["problems"][0]
+    assert ids(page.content) == []
+
+
+def test_a_yes_is_a_yes_however_it_is_written(client_of_ada: Client) -> None:
+    make_profile(first_name="Ann")
+    for word in ("yes", "true", "1", "YES"):
+        page = client_of_ada.get(f"{URL}?duplicates={word}")
+        assert chips(page.content.decode()) == ["Possible duplicates is yes"]
+        assert ids(page.content) == []
+
+
+def test_attributes_are_asked_in_the_panel(client_of_ada: Client) -> None:
+    AttributeDefinition.objects.create(name="points", label="Points", type="number")
+    AttributeDefinition.objects.create(name="likes", label="Likes", type="list")
+    ann = make_profile(first_name="Ann", points=150, city="Oslo", likes=["tea"])
+    make_profile(first_name="Bob", points=50, city="Rome")
+    panel = client_of_ada.get(URL).content.decode()
+    for text in (
+        '<select name="attributes.points.op" aria-label="Points: how it compares">',
+        '<option value="gte">is at least</option>',
+        '<option value="between">is between</option>',
+        '<select name="attributes.city.op"',
+        '<option value="contains">contains</option>',
+        '<select name="attributes.birth_date.op"',
+    )[:5]:
+        assert text in panel, text
+    for query, chip in (
+        ("attributes.points=100&attributes.points.op=gte", "Points is at least 100"),
+        (
+            "attributes.points=100&attributes.points.to=200&attributes.points.op=between",
+            "Points is between 100 and 200",
+        ),
+        ("attributes.city=os&attributes.city.op=contains", "City contains os"),
+        ("attributes.city=Oslo&attributes.city=Wien&attributes.city.op=in", "City is one of Oslo or Wien"),
+        ("attributes.likes.op=filled", "Likes has any value "),
+        ("attributes.likes=tea", "Likes has tea"),
+        ("attributes.city.op=&attributes.city=Oslo&attributes.points.op=&attributes.points=", "City is Oslo"),
+    ):
+        answer = client_of_ada.get(f"{URL}?{query}")
+        page = answer.content.decode()
+        assert ids(answer.content) == [ann.pk], query
+        assert chips(page) == [chip]
+        off = re.findall(r'class="rm" href="([^"]*)"', page)
+        assert ["attributes" in address for address in off] == [False]
+    asked = client_of_ada.get(f"{URL}?attributes.birth_date=1990-01-01&attributes.birth_date.op=gt")
+    assert chips(asked.content.decode()) == ["Birth date is after 1990-01-01"]

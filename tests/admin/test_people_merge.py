@@ -226,19 +226,63 @@ def test_several_losers_one_after_another(client_of_sam: Client, by_staff: dict[
     page = shown(client_of_sam.get(f"{WIZARD}?{query}"))
     assert "Merge 4 profiles" in page
     assert "3 merges, one after another" in page
-    set_lock(profile_id=ids[2], is_locked=True, **by_staff)
-    data = {"ids": ids, "confirm": "1"}
+    data: dict[str, Any] = {"ids": ids, "confirm": "1"}
     assert "Choose the profile to keep." in shown(client_of_sam.post(WIZARD, data, follow=True))
     # Unlike first names: each of them is told, and nothing is merged without a second look.
     assert page.count("Their names or birth dates differ") == 3
-    refused = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0]}, follow=True))
+    set_lock(profile_id=ids[2], is_locked=True, **by_staff)
+    looked = client_of_sam.get(f"{WIZARD}?{query}&winner_of_all={ids[0]}")
+    assert (
+        f"#{ids[2]} cannot be merged: Profile #{ids[2]} is locked against merging. Unlock it first. The merging would"
+        " stop there; those before it would be merged."
+    ) in shown(looked)
+    data |= {"winner_of_all": ids[0], "preview_hash": looked.context["preview"].preview_hash}
+    refused = shown(client_of_sam.post(WIZARD, data, follow=True))
     assert "These may be two people, so nothing was merged." in refused
     assert not Merge.objects.exists()
-    report = shown(client_of_sam.post(WIZARD, {**data, "winner_of_all": ids[0], "second_look": "1"}))
+    report = shown(client_of_sam.post(WIZARD, {**data, "second_look": "1"}))
     assert f"Stopped at #{ids[2]}: Profile #{ids[2]} is locked against merging. Unlock it first." in report
     assert f"#{ids[1]} merged" in report
     assert f"#{ids[3]} was not touched" in report
     assert list(Merge.objects.values_list("loser_id", flat=True)) == [ids[1]]
+
+
+def test_several_are_shown_before_and_merged_as_shown(
+    client_of_sam: Client, by_staff: dict[str, Any]
+) -> None:
+    AttributeDefinition.objects.create(name="points", type="number")
+    ann = make_profile(first_name="Ann", email="ann@mail.example", points=1000, tags=["vip"])
+    anna = make_profile(first_name="Anna", city="Kraków", birth_date="1990-01-01", points=200)
+    nan = make_profile(
+        first_name="Ann", phone="+48600100200", birth_date="1991-01-01", points=30, tags=["new"]
+    )
+    ids = [ann.pk, anna.pk, nan.pk]
+    address = f"{WIZARD}?" + "&".join(f"ids={pk}" for pk in ids)
+    looked = client_of_sam.get(f"{address}&winner_of_all={ann.pk}")
+    rows = {row.label: (row.values, row.result, row.css) for row in looked.context["rows"]}
+    assert rows["First name"] == (["Ann", "Anna", "Ann"], "Ann", "diff")
+    assert rows["Birth date"] == (["", "1990-01-01", "1991-01-01"], "1990-01-01", "clash")
+    assert rows["City"] == (["", "Kraków", ""], "Kraków", "")
+    assert rows["points"] == (["1,000", "200", "30"], "1,230", "diff")
+    assert rows["Tags"] == (["vip", "", "new"], "vip, new", "")
+    page = shown(looked)
+    assert "A preview: nothing has been merged yet." in page
+    assert "The birth date differs. Make sure that these are one person." in page
+    assert not Merge.objects.exists()
+    other = client_of_sam.get(f"{address}&winner_of_all={nan.pk}")
+    assert {row.label: row.result for row in other.context["rows"]}["Birth date"] == "1991-01-01"
+
+    data = {"ids": ids, "confirm": "1", "winner_of_all": ann.pk}
+    data["preview_hash"] = looked.context["preview"].preview_hash
+    update_profile(profile_id=nan.pk, values={"city": "Łódź"}, **by_staff)
+    stale = client_of_sam.post(WIZARD, data)
+    assert stale.status_code == 409
+    assert "One of these profiles changed since the preview. Nothing was merged; look again." in shown(stale)
+    assert not Merge.objects.exists()
+    data["preview_hash"] = stale.context["preview"].preview_hash
+    assert "Merge report" in shown(client_of_sam.post(WIZARD, data))
+    ann.refresh_from_db()
+    assert (ann.attributes, ann.city, str(ann.birth_date)) == ({"points": 1230}, "Kraków", "1990-01-01")
 
 
 def test_undoing_shows_what_goes_back_and_what_stays(

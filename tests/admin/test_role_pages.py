@@ -151,8 +151,8 @@ def test_who_may_look_and_who_may_change(
     page = client.get(url).content.decode()
     assert "<b>People</b>: See people (masked), Write notes" in page
     assert 'name="rights"' not in page
-    assert client.post(url, {"name": "x", "rights": ["profiles.erase_profile"]}).status_code == 403
-    assert "profiles.erase_profile" not in codes(helpers.permissions)
+    assert client.post(url, {"name": "x", "rights": ["profiles.export_profile"]}).status_code == 403
+    assert "profiles.export_profile" not in codes(helpers.permissions)
 
 
 def test_single_rights_of_a_login(ada: User, vic: User, as_user: Login) -> None:

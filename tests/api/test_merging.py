@@ -200,3 +200,29 @@ def test_preview_is_masked_without_pii(with_scopes: Callable[..., Caller]) -> No
         403,
         "The API key “shop” needs the scope merge for this.",
     )
+
+
+def test_the_api_sets_a_merge_rule_and_shows_it_with_its_result(api: Caller) -> None:
+    made = api.post("attributes/", {"name": "visits", "type": "number", "merge_rule": "sum"})
+    assert (made.status_code, made.data["merge_rule"]) == (201, "sum")
+    likes = api.post("attributes/", {"name": "likes", "type": "list"}).data
+    assert likes["merge_rule"] == "union"
+    assert api.post("attributes/", {"name": "loyalty_points", "type": "number"}).data["merge_rule"] == "sum"
+    assert refusal(api.patch(f"attributes/{likes['id']}/", {"merge_rule": "sum"})) == (
+        400,
+        "“Add the two numbers” is for attributes of type number, not list of texts. Choose another rule.",
+    )
+    assert refusal(api.post("attributes/", {"name": "plan", "type": "text", "merge_rule": "largest"})) == (
+        400,
+        "“Take the larger value” is for attributes of type number, date and date and time, not text."
+        " Choose another rule.",
+    )
+    ann, anna = make_profile(visits=1200), make_profile(visits=300)
+    preview = api.post(f"profiles/{ann.pk}/merge/?dry_run=true", {"loser_id": anna.pk}).data
+    row = next(row for row in preview["fields"] if row["field"] == "attributes.visits")
+    assert (row["result"], row["rule"], row["merge_rule"]) == (1500, "sum", "sum")
+    merged = api.post(f"profiles/{ann.pk}/merge/", {"loser_id": anna.pk}).data
+    assert (merged["winner"]["attributes"], merged["winner"]["alternates"]) == ({"visits": 1500}, [])
+    assert api.get(f"merges/{merged['merge_id']}/").data["rules"] == {"attributes.visits": "sum"}
+    undone = api.post(f"merges/{merged['merge_id']}/unmerge/").data
+    assert [undone[side]["attributes"]["visits"] for side in ("winner", "loser")] == [1200, 300]

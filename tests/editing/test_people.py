@@ -8,7 +8,7 @@ import pytest
 
 from cdp.errors import IdentifierTaken, Invalid, NotFound, Stale
 from cdp.models import AuditEntry
-from profiles.editing import create_profile, update_profile
+from profiles.editing import attach_identifier, create_profile, update_profile
 from profiles.models import AttributeDefinition, Change, Identifier, Profile
 from tests.profile_factory import make_profile
 
@@ -134,3 +134,28 @@ def test_ten_makers_of_one_email_make_one_person(two_connections: Any) -> None:
     assert len(made) == 1
     assert all(isinstance(result, IdentifierTaken) for result in results if isinstance(result, Exception))
     assert Profile.objects.count() == 1
+
+
+def test_an_email_given_as_an_identifier_is_the_contact_where_there_is_none(by_staff: dict[str, Any]) -> None:
+    ann = make_profile(first_name="Ann")
+    attach_identifier(profile_id=ann.pk, type_name="email", raw="Ann@Example.com", **by_staff)
+    attach_identifier(profile_id=ann.pk, type_name="phone", raw="+48 600 100 200", **by_staff)
+    ann.refresh_from_db()
+    assert (ann.email, ann.phone) == ("ann@example.com", "+48600100200")
+    change = Change.objects.filter(profile=ann, fields__has_key="email").get()
+    assert change.fields == {
+        "email": [None, "ann@example.com"],
+        "identifiers": [[], ["email:ann@example.com"]],
+    }
+    attach_identifier(profile_id=ann.pk, type_name="email", raw="second@example.com", **by_staff)
+    attach_identifier(profile_id=ann.pk, type_name="customer_id", raw="C1", **by_staff)
+    ann.refresh_from_db()
+    assert ann.email == "ann@example.com"
+
+    bob = create_profile(identifiers=[("email", "Bob@Example.com")], **by_staff).profile
+    assert bob.email == "bob@example.com"
+    assert Change.objects.get(profile=bob).fields["email"] == [None, "bob@example.com"]
+    cy = create_profile(
+        values={"email": "cy@example.com"}, identifiers=[("email", "old@example.com")], **by_staff
+    ).profile
+    assert cy.email == "cy@example.com"

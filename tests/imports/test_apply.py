@@ -12,6 +12,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from cdp.actors import Actor
+from cdp.api.keys import create_key
 from cdp.errors import Conflict, Stale
 from cdp.jobs import run, run_to_end
 from cdp.models import AuditEntry, Job, Mail, OutboxMessage, User, Webhook
@@ -274,6 +275,25 @@ def test_the_summary_mail_has_the_outcomes(make_user: Callable[..., User], setti
         "Import of people.csv: 4 people",
         summary.subject,
     ]
+
+
+def test_one_person_is_one_and_a_keys_mails_go_to_its_maker(
+    make_user: Callable[..., User], settings: Any
+) -> None:
+    settings.CDP_IMPORT_MAIL_EVERY = 1
+    dan = make_user("dan", "data admin")
+    made = create_key(name="nightly", scopes=["imports"], actor=Actor.of_user(dan)).key
+    import_ = planned("email\nann@example.com\n")
+    Import.objects.filter(pk=import_.pk).update(user=None, key=made)
+    apply(Import.objects.get(pk=import_.pk))
+    mails = Mail.objects.order_by("pk")
+    assert [mail.to for mail in mails] == [["dan@staff.example"]] * 2
+    assert [mail.subject for mail in mails] == [
+        "Import of people.csv: 1 person",
+        "Import of people.csv: done, 1 row",
+    ]
+    assert mails[0].text.startswith("1 person of people.csv is imported.")
+    assert "1 row, 1 person imported" in mails[1].text
 
 
 def test_webhooks_are_sent(db: None) -> None:

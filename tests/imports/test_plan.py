@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from cdp.actors import Actor
 from imports import stage
+from imports.admin.report_rows import sampled_changes
+from imports.downloads import plan_csv
 from imports.files.blocks import BLOCK
 from imports.models import Row
 from profiles.consent.ledger import current_consents, record_consent
@@ -434,3 +437,22 @@ def test_apply_does_exactly_the_plan(seed: int, policy: str, monkeypatch: pytest
 def _quiet(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
     caplog.set_level("ERROR", "cdp.jobs")
     return lambda: None
+
+
+def test_tags_are_said_to_be_added_not_to_fill_what_is_empty() -> None:
+    make_profile(email="ada@example.com", tags=["gold"])
+    import_ = planned("email,tags\nada@example.com,mu-new\n")
+    (row,) = csv.DictReader(
+        io.StringIO(b"".join(plan_csv(import_, actor=Actor.system())).decode("utf-8-sig"))
+    )
+    assert row["changes"] == "tags: added mu-new"
+    (change,) = sampled_changes(import_, can_view_pii=True)
+    assert (change.field, change.old, change.new) == ("Tags", "", "added mu-new")
+    mapping = {"email": {"to": "email"}, "tags": {"to": "tags", "policy": "overwrite"}}
+    replaced = planned("email,tags\nada@example.com,mu-new\n", mapping=mapping)
+    (row,) = csv.DictReader(
+        io.StringIO(b"".join(plan_csv(replaced, actor=Actor.system())).decode("utf-8-sig"))
+    )
+    assert row["changes"] == "tags: added mu-new; removed gold"
+    (change,) = sampled_changes(replaced, can_view_pii=True)
+    assert (change.old, change.new) == ("gold", "added mu-new; removed gold")

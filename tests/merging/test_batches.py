@@ -191,6 +191,9 @@ rows_of = st.lists(
             "city": some_word,
             "birth_date": st.sampled_from([None, "1990-02-28"]),
             "plan": some_word,
+            "points": st.sampled_from([None, 1, 20]),
+            "best": st.sampled_from([None, 1, 2]),
+            "tier": some_word,
             "likes": st.none() | st.lists(st.sampled_from("abc"), min_size=1, unique=True),
         }
     ),

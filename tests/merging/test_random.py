@@ -23,6 +23,9 @@ value_of = {
     "city": some_word,
     "birth_date": st.sampled_from([None, "1990-02-28", "1991-03-01"]),
     "attributes.plan": some_word,
+    "attributes.points": st.sampled_from([None, 1, 20, 300.5]),
+    "attributes.best": st.sampled_from([None, 1, 2, 3]),
+    "attributes.tier": some_word,
     "attributes.likes": st.none() | st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True),
 }
 rows = st.lists(st.fixed_dictionaries(value_of), min_size=6, max_size=6)

@@ -16,19 +16,28 @@ from profiles.merging.unmerge import Unmerged, unmerge_many, unmerge_profiles
 from profiles.models import AttributeDefinition, Profile
 from tests.profile_factory import make_profile
 
-FIELDS = ("first_name", "city", "birth_date", "attributes.plan", "attributes.likes")
+RULES = {"attributes.points": "sum", "attributes.best": "largest", "attributes.tier": "newest"}
+FIELDS = ("first_name", "city", "birth_date", "attributes.plan", "attributes.likes", *RULES)
 Row = dict[str, Any]
 
 
 def ensure_attributes() -> None:
     AttributeDefinition.objects.get_or_create(name="plan", defaults={"type": "text"})
     AttributeDefinition.objects.get_or_create(name="likes", defaults={"type": "list"})
+    for key, rule in RULES.items():
+        kind = "text" if rule == "newest" else "number"
+        defaults = {"type": kind, "merge_rule": rule}
+        AttributeDefinition.objects.get_or_create(name=key.removeprefix("attributes."), defaults=defaults)
 
 
-def combined(winner: Any, loser: Any, choice: str | None) -> Any:
+def combined(winner: Any, loser: Any, choice: str | None, rule: str = "", is_newer: bool = False) -> Any:
     """The rules of a merge written a second time, so that the product's are not compared with themselves."""
     if not loser:
         return winner
+    if winner and rule and not choice:
+        return {"sum": lambda: winner + loser, "largest": lambda: max(winner, loser)}.get(
+            rule, lambda: loser if is_newer else winner
+        )()
     if choice and winner != loser:
         return loser if choice == "loser" else winner
     if isinstance(winner, list):
@@ -98,21 +107,28 @@ class World:
         """Everything done, but for the merges that were undone, done to the rows of the start."""
         rows = {pk: dict(row) for pk, row in self.start.items()}
         above: dict[int, int] = {}
-        for step in self.done:
+        # When each value came in, in steps; 0 for none.
+        since = {pk: dict.fromkeys(FIELDS, number) for number, pk in enumerate(self.ids, 1)}
+        for number, step in enumerate(self.done, 1000):
             if step[0] == "merge":
                 _, merge_id, winner, loser, choices = step
                 if merge_id in self.undone:
                     continue
                 above[loser] = winner
                 for key in FIELDS:
+                    is_newer = since[loser][key] > since[winner][key]
+                    before, theirs = rows[winner].get(key), rows[loser].get(key)
                     rows[winner][key] = combined(
-                        rows[winner].get(key), rows[loser].get(key), choices.get(key)
+                        before, theirs, choices.get(key), RULES.get(key, ""), is_newer
                     )
+                    if rows[winner][key] != before:
+                        since[winner][key] = since[loser][key]
             else:
                 _, pk, key, old, new = step
                 while pk in above:
                     pk = above[pk]
                 rows[pk][key] = edited(rows[pk].get(key), old, new)
+                since[pk][key] = number
         return {pk: {key: row.get(key) for key in FIELDS} for pk, row in rows.items()}
 
     def actual(self) -> dict[int, Row]:
@@ -121,8 +137,11 @@ class World:
                 "first_name": row.first_name,
                 "city": row.city,
                 "birth_date": row.birth_date.isoformat() if row.birth_date else None,
-                "attributes.plan": row.attributes.get("plan"),
-                "attributes.likes": row.attributes.get("likes"),
+                **{
+                    key: row.attributes.get(key.removeprefix("attributes."))
+                    for key in FIELDS
+                    if key.startswith("attributes.")
+                },
             }
             for row in Profile.objects.filter(pk__in=self.ids)
         }

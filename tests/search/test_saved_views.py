@@ -12,7 +12,8 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound, Refused
 from cdp.models import AuditEntry, User
-from profiles.models import AttributeDefinition, SavedView, Tag
+from profiles.builtin_sources import builtin_source
+from profiles.models import AttributeDefinition, Change, SavedView, Tag
 from profiles.search.saved_views import (
     change_view,
     delete_view,
@@ -21,6 +22,7 @@ from profiles.search.saved_views import (
     save_view,
     visible_views,
 )
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -149,6 +151,9 @@ def test_what_may_name_somebody_is_shared_with_those_who_see_them(
     AttributeDefinition.objects.create(name="plan", sensitivity="none")
     AttributeDefinition.objects.create(name="company", sensitivity="personal")
     Tag.objects.create(name="vip")
+    Change.objects.create(
+        profile=make_profile(), kind="updated", source=builtin_source("import"), cause="import", cause_id=3
+    )
     viewer = Actor.of_user(vic)
     for query, names_people in (
         ("q=ann", True),

@@ -224,3 +224,55 @@ def test_a_name_is_found_by_its_beginning(db: None, name: str, cut: int) -> None
         assert made.pk in matches(normalize("text", name)[:cut])
     finally:
         Profile.objects.filter(pk=made.pk).update(first_name=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ({"last_name": "Großmann"}, ["grossmann", "Großmann", "gross"]),
+        ({"last_name": "Guðmundsdóttir"}, ["gudmundsdottir", "guðmunds"]),
+        ({"last_name": "Þórarinsson"}, ["thorarinsson"]),
+        ({"first_name": "Zoë", "last_name": "Æbeløe"}, ["aebeloe", "zoe aebel"]),
+        ({"first_name": "Pat", "last_name": "O'Brien"}, ["obrien", "o'brien", "O’Brien", "brien", "pat obr"]),
+        ({"first_name": "Anne-Marie", "last_name": "Lee"}, ["annemarie", "anne-marie", "marie lee"]),
+        ({"first_name": "太郎", "last_name": "山田"}, ["山田太郎", "太郎山田", "山田", "太郎", "山田 太郎"]),
+        ({"first_name": "민준", "last_name": "김"}, ["김민준", "민준김"]),
+        ({"phone": "+48 600 123 457"}, ["3457", "123457", "23 457", "0600 123 457", "600 123", "48600123457"]),
+        ({"phone": "+1 415 555 0199"}, ["0199", "555-0199", "(415) 555-0199"]),
+    ],
+)  # fmt: skip
+def test_as_people_type_it(db: None, values: dict[str, str], texts: list[str]) -> None:
+    profile = make_profile(**values)
+    make_profile(first_name="Somebody", last_name="Else", phone="+49 30 901820")
+    for text in texts:
+        assert [hit.root_id for hit in search(text).hits if hit.how == "words"] == [profile.pk], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kowlaska",
+        "kowalsk",
+        "kowallska",
+        "kowalsja",
+        "Ann Kowlaska",
+        "kowlaska ann",
+        "ann@exmaple.org",
+        "annn kowalska",
+    ],
+)
+def test_one_slip_of_the_finger(ann: Profile, text: str) -> None:
+    found = make_profile(first_name="Ann", last_name="Kowalska", email="ann@example.org")
+    hits = {hit.root_id: hit for hit in search(text).hits}
+    assert found.pk in hits
+    if text != "kowalsk":  # the beginning of the word, no slip
+        assert hits[found.pk].explain() == "Spelled nearly like that"
+        assert not hits[found.pk].is_exact
+    assert search(text).condition
+
+
+def test_two_slips_and_slips_in_numbers_find_nobody(ann: Profile) -> None:
+    make_profile(first_name="Иван", last_name="Петров")
+    assert [hit.how for hit in search("петроф").hits] == ["similar"]
+    for text in ("kowlsaak", "C-20418", "600100201", "ana", "an kowlsakaa"):
+        assert matches(text) == [], text

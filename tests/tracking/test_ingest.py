@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from cdp.ttl_cache import forget_all
 from profiles.editing import set_lock
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
@@ -18,6 +19,7 @@ from profiles.models import (
     Event,
     HeldMerge,
     Identifier,
+    IdentifierType,
     LinkInterval,
     Merge,
     Profile,
@@ -647,3 +649,85 @@ def test_the_addresses_of_one_person_are_a_setting(server: Sender, settings: Any
     assert identify(server, **shared_user(1)).outcome == "applied"
     assert identify(server, **shared_user(1)).outcome == "applied"
     assert identify(server, **shared_user(2)).outcome == "conflict"
+
+
+# --- An e-mail or phone alone, and browser ids ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"traits": {"email": "Ann@Example.com", "plan": "pro"}},
+        {"traits": {"E-Mail Address": "ann@example.com"}},
+        {"context": {"traits": {"email": "ann@example.com"}}},
+        {"traits": {"email": "ann@example.com", "phone": "+48600100200"}, "userId": " "},
+    ],
+)
+def test_a_server_identifies_by_the_email_alone(server: Sender, body: dict[str, Any]) -> None:
+    ann = make_profile(first_name="Ann", email="ann@example.com")
+    result = identify(server, **body)
+    assert (result.outcome, result.profile_id) == ("applied", ann.pk)
+    new = identify(server, traits={"email": "new@example.com", "firstName": "New"})
+    assert new.outcome == "applied"
+    assert holder("email", "new@example.com").pk == new.profile_id
+    again = identify(server, traits={"email": "NEW@example.com", "city": "Oslo"})
+    assert again.profile_id == new.profile_id
+    assert Profile.objects.count() == 2
+
+
+def test_a_phone_alone_identifies_where_its_type_does(server: Sender) -> None:
+    refused = identify(server, traits={"phone": "+48600100200"})
+    assert (refused.outcome, refused.code, refused.message) == (
+        "invalid",
+        "missing_identifier",
+        "A phone is for contact only here and identifies nobody. Give a userId, an anonymousId or one of"
+        " context.externalIds, or traits.email.",
+    )
+    IdentifierType.objects.filter(name="phone").update(is_unique=True)
+    forget_all()
+    done = identify(server, traits={"phone": "+48 600 100 200"})
+    assert (done.outcome, holder("phone", "+48600100200").pk) == ("applied", done.profile_id)
+
+
+def test_what_an_email_alone_needs_is_said(server: Sender, web: Sender) -> None:
+    ids = "a userId, an anonymousId or one of context.externalIds"
+    body = {"traits": {"email": "ann@example.com"}}
+
+    def said(sender: Sender, sent: dict[str, Any]) -> str:
+        result = identify(sender, **sent)
+        assert (result.outcome, result.code) == ("invalid", "missing_identifier")
+        return result.message
+
+    assert said(web, body) == f"From a page an e-mail or phone alone identifies nobody. Give {ids}."
+    assert said(server, {"traits": {"email": "not an address"}}) == (
+        f"traits.email is no e-mail address, or the phone no number, so they say nobody. Give one that is, or {ids}."
+    )
+    switched_off = make_sender("server", name="off", identifies_by_email=False)
+    assert said(switched_off, body) == (
+        f"An e-mail identifies nobody at this source (its switch “an e-mail identifies” is off). Give {ids}."
+    )
+    opt_in = make_sender("server", name="opt-in", needs_confirmation=True)
+    assert said(opt_in, body) == (
+        f"An e-mail of this source identifies nobody before it is confirmed. Give {ids}."
+    )
+    blocked = identify(server, traits={"email": "test@test.com"})
+    assert blocked.outcome == "blocked_value"
+    assert Profile.objects.count() == 0
+
+
+def test_every_profile_has_a_browser_id_from_the_start(server: Sender, web: Sender) -> None:
+    send_item(server, "track", userId="1", event="Order Completed")
+    identify(server, userId="2", traits={"email": "two@example.com"})
+    identify(server, traits={"email": "three@example.com"})
+    identify(web, userId="4", anonymousId="b4")
+    for profile in Profile.objects.all():
+        browsers = Identifier.objects.of_profiles(profile.pk).filter(type__name="anonymous_id", resolves=True)
+        assert browsers.count() == 1, profile
+        created = Change.objects.get(profile=profile, kind="created")
+        assert f"anonymous_id:{browsers[0].value}" in created.fields["identifiers"][1]
+    # Once, and as any other: calls by it are this person's.
+    identify(server, userId="1", traits={"city": "Oslo"})
+    value = Identifier.objects.get(profile=holder("customer_id", "1"), type__name="anonymous_id").value
+    track(web, "Page", anonymousId=value)
+    assert events_of(holder("customer_id", "1"))[-1] == "Page"
+    assert Profile.objects.count() == 4

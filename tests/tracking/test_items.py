@@ -86,6 +86,16 @@ def refusals() -> list[tuple[Any, str, str]]:
             "Give a userId, an anonymousId or one of context.externalIds.",
         ),
         (
+            {"type": "identify", "traits": {"firstName": "Ann", "email": " "}},
+            "missing_identifier",
+            "Give a userId, an anonymousId, one of context.externalIds, or traits.email.",
+        ),
+        (
+            {"type": "update", "traits": {"email": "ann@example.com"}},
+            "missing_identifier",
+            "Give a userId, an anonymousId or one of context.externalIds.",
+        ),
+        (
             {"type": "alias", "userId": "1"},
             "missing_identifier",
             "An alias call needs a previousId and a userId (or anonymousId).",

@@ -121,7 +121,7 @@ def test_every_place_says_what_was_left_out(server: Sender) -> None:
     (check,) = [check for check in checklist(server.source) if check.title.startswith("Nothing left out")]
     assert check.is_done is False
     assert check.text == (
-        "Of 1 of 1 items something was left out: context.externalIds.0, traits.birth_date, traits.ids."
+        "Of 1 of 1 item something was left out: context.externalIds.0, traits.birth_date, traits.ids."
     )
 
 

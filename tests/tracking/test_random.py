@@ -102,10 +102,11 @@ class Talk:
         return {frozenset(messages) for messages in people.values()}
 
     def leads(self) -> set[frozenset[str]]:
-        """Which ids lead to one person."""
+        """Which ids that were sent lead to one person; browser ids that were made differ each time."""
         people: dict[int, set[str]] = defaultdict(set)
         for value, root in Identifier.objects.resolving().values_list("value", "profile__canonical_id"):
-            people[root].add(value)
+            if len(value) < len(str(uuid.UUID(int=0))):
+                people[root].add(value)
         return {frozenset(values) for values in people.values()}
 
 

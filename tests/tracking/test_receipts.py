@@ -121,7 +121,7 @@ def test_one_receipt_in_words() -> None:
     row = reject(make_source(), {"traits": {"email": "ann@example.com"}}, problems=problems, message="")
     assert (
         describe_receipt(row)
-        == "It does not say whom it is about: no userId, no anonymousId, no externalIds."
+        == "It does not say whom it is about: no userId, no anonymousId, no externalIds, no e-mail that identifies."
     )
     row.code = "brand_new"
     assert describe_receipt(row) == "Brand new"

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cdp.health import readiness
 from cdp.invariants import Violation, invariants, repair
+from cdp.plurals import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +111,4 @@ def _finding(name: str, violation: Violation | None) -> Finding:
 
 
 def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
+    return counted(number, "rows")

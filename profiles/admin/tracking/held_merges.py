@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound
 from cdp.ids import row_id, row_ids
+from cdp.plurals import counted
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.masking import mask_identifier, mask_profile
@@ -161,8 +162,8 @@ def _row(case: WaitingCase, *, can_view_pii: bool) -> CaseRow:
 
 def _title(case: WaitingCase, value: str) -> str:
     if case.people:
-        return f"{value} was used by {case.people:,} people"
-    return f"{value} would merge {case.merges + 1:,} people"
+        return f"{value} was used by {counted(case.people, 'people')}"
+    return f"{value} would merge {counted(case.merges + 1, 'people')}"
 
 
 def _candidate(held_merge: HeldMerge, can_view_pii: bool) -> Candidate:

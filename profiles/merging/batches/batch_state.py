@@ -22,6 +22,8 @@ from profiles.merging.merge import (
     no_profile,
 )
 from profiles.merging.merge_plan import MergePlan, plan_merge
+from profiles.merging.merge_rules import all_merge_rules, newest_of, value_times
+from profiles.merging.undo_replay import Times, is_newer, take_time
 from profiles.models import DuplicatePair, MergeBatchRow, Profile
 from profiles.pairs import verdicts
 from profiles.pairs.vetoes import veto_text
@@ -64,7 +66,8 @@ class BatchState:
     """Profiles of a batch, as merging its pairs so far leaves them.
 
     ``root_of`` is each known profile's root before the batch, ``merged_into`` what a root was merged into since;
-    ``versions`` are those the rows had before this batch touched them.
+    ``versions`` are those the rows had before this batch touched them. ``rules`` are the merge rules of attributes (None
+    before they were read), ``times`` says when each root's values of those with the rule *newest* came in.
     """
 
     root_of: dict[int, int] = field(default_factory=dict)
@@ -74,6 +77,8 @@ class BatchState:
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     versions: dict[int, int] = field(default_factory=dict)
     objections: dict[int, list[Objection]] = field(default_factory=lambda: defaultdict(list))
+    rules: dict[str, str] | None = None
+    times: dict[int, Times] = field(default_factory=dict)
 
     def current_root(self, profile_id: int) -> int:
         """The surviving profile after the pairs applied so far."""
@@ -115,7 +120,19 @@ class BatchState:
 
     def _merge(self, winner_id: int, loser_id: int) -> MergePlan:
         moved = dict(self.counts[loser_id])
-        plan = plan_merge(self.rows[winner_id], self.rows[loser_id], {}, moved)
+        times = self.times.pop(loser_id, {})
+        winner_times = self.times.setdefault(winner_id, {})
+        plan = plan_merge(
+            self.rows[winner_id],
+            self.rows[loser_id],
+            {},
+            moved,
+            rules=self.rules or {},
+            newer_on_loser={key for key in times if is_newer(winner_times, times, key)},
+        )
+        for key in plan.fields.keys() & times.keys():
+            is_taken = plan.fields[key][1] == plan.loser_before.get(key)
+            take_time(winner_times, times, key, is_taken=is_taken)
         self.merged_into[loser_id] = winner_id
         self.members[winner_id] += self.members.pop(loser_id)
         self.objections[winner_id] += self.objections.pop(loser_id, [])
@@ -201,6 +218,10 @@ def _load_profiles(state: BatchState, roots: set[int], losers: set[int], *, is_l
         members[root].append(pk)
         state.root_of[pk] = root
     state.members |= members
+    if state.rules is None:
+        state.rules = all_merge_rules()
+    if newest := newest_of(state.rules):
+        state.times |= value_times((profiles[root] for root in sorted(profiles)), newest)
     state.counts |= _count_moved({root: members[root] for root in losers})
 
 

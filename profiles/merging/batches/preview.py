@@ -26,7 +26,7 @@ from profiles.merging.batches.freeze import PERMISSION, check_may, find_batch
 from profiles.merging.merge import MOVED_KINDS
 from profiles.merging.merge_plan import MergePlan
 from profiles.models import MergeBatch, MergeBatchRow, Profile
-from profiles.values.merged_fields import is_empty
+from profiles.values.merged_fields import OWN_RULES, is_empty
 
 KIND = "merges.preview"
 # So many are previewed within the request; more in the background.
@@ -41,7 +41,8 @@ Consents = Mapping[tuple[str, str], CurrentConsent]
 class BatchPreview:
     """What the merges of a batch would do, added up.
 
-    ``fields``: where both had a value and the winner's stays; ``filled``: where the winner had none;
+    ``fields``: where both had a value and the winner's stays; ``filled``: where the winner had none; ``ruled``: where
+    both had one and the attribute's own merge rule says what becomes of them;
     ``consents``: where the two had decided differently; ``moved``: what comes over, by kind.
     """
 
@@ -50,6 +51,7 @@ class BatchPreview:
     skipped: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     filled: Counter[str] = field(default_factory=Counter)
+    ruled: Counter[str] = field(default_factory=Counter)
     consents: int = 0
     moved: Counter[str] = field(default_factory=Counter)
     consents_of: dict[int, Consents] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class BatchPreview:
                 self.fields[key] += 1
             elif outcome.rule == "fill":
                 self.filled[key] += 1
+            elif outcome.rule in OWN_RULES:
+                self.ruled[key] += 1
         self.moved.update(plan.moved)
         self._add_consents(plan)
 
@@ -80,6 +84,7 @@ class BatchPreview:
             "skipped": dict(self.skipped.most_common()),
             "fields": dict(self.fields.most_common()),
             "filled": dict(self.filled.most_common()),
+            "ruled": dict(self.ruled.most_common()),
             "consents": self.consents,
             "moved": {kind: self.moved[kind] for kind in MOVED_KINDS},
             # No segments yet to enter or leave; named so that readers need not change.

@@ -100,21 +100,42 @@ def identifiers_of(
         reader.previous(item.previous_id)
     identifiers = reader.identifiers
     identifiers.strong.sort(key=_strength)
-    if identifiers.resolving or identifiers.previous:
+    names_itself = item.user_id is not None or item.anonymous_id is not None or bool(item.external_ids)
+    # From a page anybody could call themselves anybody: there an e-mail alone says nothing.
+    if (identifiers.resolving and (names_itself or not sender.is_web)) or identifiers.previous:
         return identifiers
-    return _refuse(item, identifiers.problems)
+    return _refuse(item, identifiers.problems, "" if names_itself else _missing(identifiers, sender))
 
 
 def _strength(identifier: SentIdentifier) -> tuple[int, int]:
     return (identifier.spec.row.priority, identifier.spec.id)
 
 
-def _refuse(item: Item, problems: list[ItemProblem]) -> RefusedItem:
+def _missing(identifiers: ItemIdentifiers, sender: Sender) -> str:
+    """Why the e-mail or phone of an identify without any id says nobody, and what the call needs; "" without either."""
+    if identifiers.item.kind != "identify":
+        return ""
+    ids = "a userId, an anonymousId or one of context.externalIds"
+    if sender.is_web:
+        return f"From a page an e-mail or phone alone identifies nobody. Give {ids}."
+    names = {identifier.spec.name for identifier in identifiers.contacts}
+    if EMAIL in names and not sender.source.identifies_by_email:
+        return f"An e-mail identifies nobody at this source (its switch “an e-mail identifies” is off). Give {ids}."
+    if EMAIL in names and sender.source.needs_confirmation:
+        return f"An e-mail of this source identifies nobody before it is confirmed. Give {ids}."
+    if EMAIL in names:
+        return f"An e-mail is for contact only here and identifies nobody. Give {ids}."
+    if names:
+        return f"A phone is for contact only here and identifies nobody. Give {ids}, or traits.email."
+    return f"traits.email is no e-mail address, or the phone no number, so they say nobody. Give one that is, or {ids}."
+
+
+def _refuse(item: Item, problems: list[ItemProblem], missing_text: str) -> RefusedItem:
     """Why an item without identifiers is refused: a blocked value first, else its first problem, if it has one."""
     blocked = [problem for problem in problems if problem["code"] == "blocked_value"]
     missing: ItemProblem = {
         "code": "missing_identifier",
-        "message": "Give a userId, an anonymousId or one of context.externalIds.",
+        "message": missing_text or "Give a userId, an anonymousId or one of context.externalIds.",
     }
     reason = [*blocked, *problems, missing][0]
     return RefusedItem.of(

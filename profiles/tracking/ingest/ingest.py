@@ -35,7 +35,7 @@ from profiles.tracking.ingest.candidates import (
     profiles_near_new_identifiers,
 )
 from profiles.tracking.ingest.consents import check_consent
-from profiles.tracking.ingest.identifiers import ItemIdentifiers, identifiers_of, keys_of
+from profiles.tracking.ingest.identifiers import BROWSER, ItemIdentifiers, identifiers_of, keys_of
 from profiles.tracking.ingest.identity_resolution import resolve
 from profiles.tracking.ingest.traits import ItemTraits, hidden_id_problems, read_traits
 from profiles.tracking.ingest.write_plan import Outcomes, write_plan
@@ -148,6 +148,7 @@ class _Call:
                 outcomes,
                 sender=self.sender,
                 traits=self.traits,
+                browser_type=known_types()[BROWSER],
                 topics=() if self.is_quiet else subscribed_topics(),
                 replay_of=self.replay_of,
             )

@@ -6,10 +6,11 @@ events, merges, then the rows of profiles that change, locked last and in id ord
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.utils import timezone
@@ -18,14 +19,16 @@ from cdp import webhooks
 from cdp.actors import Actor
 from cdp.errors import Refused
 from cdp.sql import Answer, together
+from profiles.identity.types import TypeSpec
 from profiles.journal import Cause, Entry, Fields, record_many
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Source
 from profiles.tracking.ingest import carts, event_sql, profile_sql
 from profiles.tracking.ingest.attribute_changes import AttributeChanges
-from profiles.tracking.ingest.call_plan import Plan, Resolution
+from profiles.tracking.ingest.call_plan import IdentifierGrant, Plan, Resolution
 from profiles.tracking.ingest.candidates import CandidateProfile
 from profiles.tracking.ingest.consents import record_consents
+from profiles.tracking.ingest.identifiers import Key, SentIdentifier
 from profiles.tracking.ingest.profile_sql import StoredIdentifier
 from profiles.tracking.ingest.traits import ItemTraits
 from profiles.tracking.parse.item_types import (
@@ -86,14 +89,18 @@ def write_plan(
     sender: Sender,
     traits: Mapping[int, ItemTraits],
     topics: Collection[str],
+    browser_type: TypeSpec,
     replay_of: int | None,
 ) -> None:
     """Carry out a plan, and write the receipts of the whole call. In the caller's transaction.
 
-    ``traits`` are what items say about their profiles, by index; ``topics`` the webhook topics somebody listens to.
+    ``traits`` are what items say about their profiles, by index; ``topics`` the webhook topics somebody listens to;
+    ``browser_type`` is what the ids of browsers are kept as.
     Raises Collision, or an IntegrityError, when others changed the same profiles since they were read.
     """
     source, actor = sender.source, Actor.system()
+    if plan.new_profiles:
+        plan = _with_browser_ids(plan, browser_type)
     attributes = AttributeChanges(sender, traits)
     profile_sql.assign_ids(plan.new_profiles)
     with ExitStack() as pipeline:
@@ -130,6 +137,27 @@ def write_plan(
         payloads = _webhook_payloads(plan.new_profiles, changed, topics)
     for topic, items in payloads.items():
         webhooks.publish_many(topic, items=items)
+
+
+def _with_browser_ids(plan: Plan, spec: TypeSpec) -> Plan:
+    """Every new profile has a browser id from the start, as those of staff, the API and imports: one is made where the
+    call brings none."""
+    have = {
+        id(grant.resolution.profile.survivor())
+        for grant in plan.grants
+        if grant.identifier.spec.id == spec.id and grant.may_resolve
+    }
+    made: dict[Key, CandidateProfile] = {}
+    grants = list(plan.grants)
+    for resolution in plan.resolutions:
+        profile = resolution.profile.survivor()
+        if profile.is_new and id(profile) not in have:
+            have.add(id(profile))
+            value = str(uuid.uuid4())
+            identifier = SentIdentifier(spec, value, value, pointer="")
+            grants.append(IdentifierGrant(resolution, identifier, may_resolve=True))
+            made[identifier.key] = profile
+    return replace(plan, grants=tuple(grants), owners={**plan.owners, **made}) if made else plan
 
 
 def _write_events(plan: Plan, outcomes: Outcomes, source: Source) -> EventIds:

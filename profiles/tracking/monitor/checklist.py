@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cdp.models import AuditEntry
+from cdp.plurals import counted
 from cdp.sql import run
 from profiles.models import Event, EventSchema, Identifier, Merge, Receipt, Source, WriteKey
 from profiles.tracking.monitor.shop_events import CART_NAMES, ORDER, has_value
@@ -308,7 +309,9 @@ def _clean(rows: Sequence[dict[str, Any]]) -> Check:
     recent = [row for row in rows if row["received_at"] >= hour_ago]
     rejected = sum(row["outcome"] in Receipt.WAITING for row in recent)
     text = (
-        "Nothing was rejected." if not rejected else f"{rejected:,} of {len(recent):,} items were rejected."
+        "Nothing was rejected."
+        if not rejected
+        else f"{rejected:,} of {counted(len(recent), 'items')} {'was' if rejected == 1 else 'were'} rejected."
     )
     return Check("Nothing rejected in the last hour", (rejected == 0) if recent else None, text)
 
@@ -323,7 +326,7 @@ def _complete(rows: Sequence[dict[str, Any]]) -> Check:
     places = dict.fromkeys(pointer_text(str(problem.get("pointer", ""))) for problem in problems)
     names = ", ".join([place for place in places if place][:3])
     count = sum(map(bool, left_out))
-    text = f"Of {count:,} of {len(recent):,} items something was left out: {names or 'see the receipts'}."
+    text = f"Of {count:,} of {counted(len(recent), 'items')} something was left out: {names or 'see the receipts'}."
     return Check("Nothing left out in the last hour", (not problems) if recent else None, text)
 
 

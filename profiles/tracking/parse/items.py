@@ -25,6 +25,7 @@ from profiles.tracking.parse.item_text import (
 from profiles.tracking.parse.item_types import KINDS, Item, ItemProblem, RefusedItem
 from profiles.tracking.parse.message_ids import message_text_of, message_uuid
 from profiles.tracking.parse.secrets import remove_secrets
+from profiles.tracking.parse.trait_names import fields_of
 
 _KINDS = frozenset(KINDS)
 _WITH_TRAITS = frozenset({"identify", "update", "group"})
@@ -113,8 +114,9 @@ def _read(
     external_ids = _external_ids(external, problems) if external else ()
     previous_id = _id(raw.get("previousId"), "previousId") if kind == "alias" else None
     group_id = _id(raw.get("groupId"), "groupId") if kind == "group" else None
-    is_nobody = user_id is None and anonymous_id is None and (not external_ids or kind == "alias")
-    if is_nobody and not (kind == "identify" and _has_customer_id(raw.get("traits"))):
+    has_id = user_id is not None or anonymous_id is not None or (bool(external_ids) and kind != "alias")
+    # An identify may say whom it is about among its traits; whether that identifies is the source's to say.
+    if not has_id and not (kind == "identify" and _says_who(raw, merged_context)):
         raise _nobody(kind)
     if kind == "alias" and previous_id is None:
         raise _nobody(kind)
@@ -235,18 +237,23 @@ def _user_id_by_another_name(raw: dict[str, Any], kind: str) -> str | None:
     return None
 
 
-def _has_customer_id(traits: Any) -> bool:
-    return isinstance(traits, dict) and any(
-        is_customer_id(name) and value not in NOTHING for name, value in traits.items()
-    )
-
-
 def _nobody(kind: str) -> _ItemRefused:
     if kind == "alias":
         message = "An alias call needs a previousId and a userId (or anonymousId)."
+    elif kind == "identify":
+        message = "Give a userId, an anonymousId, one of context.externalIds, or traits.email."
     else:
         message = "Give a userId, an anonymousId or one of context.externalIds."
     return _ItemRefused("missing_identifier", message)
+
+
+def _says_who(raw: dict[str, Any], context: dict[str, Any]) -> bool:
+    """Whether the traits of an identify have a customer's id, an e-mail or a phone."""
+    traits = _properties(raw, "identify", context, [])
+    if any(is_customer_id(name) and value not in NOTHING for name, value in traits.items()):
+        return True
+    fields = fields_of(traits).fields
+    return any(isinstance(value := fields.get(name), str) and value.strip() for name in ("email", "phone"))
 
 
 def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str, bool], ...]:

@@ -10,6 +10,7 @@ from django.db.models import Case, Count, F, Max, Q, QuerySet, Sum, Value, When,
 from django.db.models.functions import RowNumber
 
 from cdp.errors import Invalid
+from cdp.plurals import counted
 from profiles.models import HeldMerge
 
 OPEN, DECIDED, ALL = "open", "decided", "all"
@@ -45,11 +46,11 @@ def explain_held_merge(held_merge: HeldMerge, value: str) -> str:
     what = f"{held_merge.type} {value}" if value else f"This {str(held_merge.type).lower()}"
     if held_merge.reason == HeldMerge.Reason.RATE:
         return (
-            f"{held_merge.source} had reached its limit of {held_merge.source.merges_per_hour:,} automatic merges per hour"
+            f"{held_merge.source} had reached its limit of {counted(held_merge.source.merges_per_hour, 'automatic merges')} per hour"
             f" when {what if value else what.lower()} would have merged these two."
         )
     return (
-        f"{what} was used by {held_merge.people:,} different people."
+        f"{what} was used by {counted(held_merge.people, 'different people')}."
         " That is usual for a shop's tablet, a family's computer or a made-up value, not for one person."
     )
 

@@ -39,7 +39,7 @@ CODES = {
     "not_an_object": "The item is not a JSON object.",
     "unknown_type": "The item's type is unknown.",
     "missing_event_name": "A track call without the name of its event.",
-    "missing_identifier": "It does not say whom it is about: no userId, no anonymousId, no externalIds.",
+    "missing_identifier": "It does not say whom it is about: no userId, no anonymousId, no externalIds, no e-mail that identifies.",
     "missing_group_id": "A group call without a groupId.",
     "too_large": "The item is larger than 32 KB.",
     "too_deep": "The item is nested too deeply.",
