@@ -20,8 +20,8 @@ from imports.files import (
     Checkpoint,
     Dialect,
     FileRefused,
+    Reader,
     RowProblem,
-    RowReader,
     lines_above,
     read_rows,
     shorten,
@@ -220,7 +220,7 @@ def read_batches(
         yield from _ahead(batches) if rows >= BATCH_ROWS else batches
 
 
-def _each_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
+def _each_batch(reader: Reader, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
     while True:
         batch = _next_batch(reader, cleaner, writer, rows)
         yield batch
@@ -237,7 +237,7 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
+def _next_batch(reader: Reader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
     rows: list[str] = []
     size = 0
     emptied: dict[tuple[str, str], tuple[int, int]] = {}

@@ -30,22 +30,7 @@ _BAD_CHARACTER = re.compile("[\x00\udc80-\udcff]")
 _SUSPECTS = messages.TOTAL_CELLS | {"", " "}
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 # A cell may have the apostrophe that keeps spreadsheets from running it: blocks without one are left as they are.
-_GUARDED = re.compile("'[\\s\x00]*[=+\\-@＝＋－＠\t\r\x00]")
-
-
-def read_rows(
-    source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
-) -> "RowReader":
-    """Every record under the header as a `Row`, or as a `RowProblem` when the row must be rejected.
-
-    Memory does not depend on the file's size. Blank lines are skipped and counted. A row with more or
-    fewer cells than the header is a problem, never shifted. The apostrophe that exports put before a formula is
-    taken off. A file of rejected rows has the reasons in front: a row that was not corrected has the same problem
-    again. `start` continues behind an earlier reader's
-    `checkpoint()` and needs a file that can seek. Raises `FileRefused`, at once or while iterating, when
-    nothing of the file can be trusted.
-    """
-    return RowReader(source, dialect, start=start)
+_GUARDED = re.compile("'[\\s\x00]*[=+\\-@＝＋－＠\t\r\n\x00]")
 
 
 class RowReader:
@@ -205,7 +190,7 @@ class RowReader:
 
     def _rows_of(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
         items = self._records_of(block, index)
-        if _GUARDED.search(block.text):
+        if self.dialect.is_guarded and _GUARDED.search(block.text):
             items = map(self._unguarded, items)
         return map(self._as_before, items) if self.reasons else items
 
@@ -382,6 +367,8 @@ class RowReader:
         own = cells[self.reasons :]
         if (bad := messages.still_has_bad_byte(because, own)) is not None:
             return RowProblem(item.line_no, column or None, shorten(bad), because, cells)
+        if messages.is_of_line(because, own):
+            return RowProblem(item.line_no, column or None, shorten(own[0]), because, cells)
         if isinstance(item, RowProblem) and messages.is_same(because, item.message):
             return item._replace(message=because)
         return item
