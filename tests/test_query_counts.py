@@ -23,6 +23,8 @@ from cdp.api.keys import create_key
 from cdp.models import AuditEntry, Job, Mail, User, Webhook
 from imports.models import Import
 from profiles.builtin_sources import builtin_source
+from profiles.bulk.exports import KIND
+from profiles.bulk.run_action import pack
 from profiles.editing import add_event, add_note
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
@@ -57,6 +59,7 @@ API = (
     "scorecard",
     "scorecard/alarms",
     "imports",
+    "exports",
     "jobs",
     "webhooks",
     "audit",
@@ -83,6 +86,9 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         MergeBatch.objects.create(title=name, origin="csv", size=0, state="ready", source=by["source"])
         Import.objects.create(name=f"{name}.csv", size=1, sha256=name, source=by["source"], state="done")
         Job.objects.create(kind="test", title=name)
+        params = {"ids": pack([person]), "columns": ["id", "type", "email"], "filters": "country=PL"}
+        ada = User.objects.get(username="ada")
+        Job.objects.create(kind=KIND, title=name, user=ada, params=params, state="done")
         Mail.objects.create(to=[f"{name}@example.com"], subject=name, text=name)
         Webhook.objects.create(name=name, url=f"https://{name}.example.com/", topics=["profile.merged"])
         AuditEntry.objects.create(actor="ada", action="profile.view", subject=f"profile:{person}")

@@ -34,6 +34,7 @@ from profiles.bulk.exports import (
     start_export,
 )
 from profiles.bulk.run_action import freeze
+from profiles.models import Profile
 from profiles.search.filters import ProfileFilter
 from profiles.tagging import unknown_tags
 
@@ -228,7 +229,7 @@ def _check(filters: ProfileFilter, params: QueryDict) -> None:
             known = ", ".join(sorted(key for key in filters.filters if key != "status"))
             message = f"There is no filter “{name}”. Known filters: {known}, attributes.<name>."
             raise _bad(f"/filter/{name}", message, params[name])
-    if params.get("status", "live") != "live":
+    if params.get("status") == Profile.Status.DELETED:
         raise _bad("/filter/status", "Deleted people cannot be exported.", params["status"])
     if not filters.is_valid():
         name, messages = next(iter(filters.errors.items()))
