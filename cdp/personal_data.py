@@ -123,7 +123,7 @@ NOT_PERSONAL = {
     "auth.Permission": "Rights of staff.",
     "cdp.ApiKey": "Keys of other systems.",
     "cdp.IdempotencyKey": "Copies of answers to other systems, gone after a day.",
-    "cdp.Job": "Numbers of profiles for work in progress; what was done to a person is in the history.",
+    "cdp.Job": "Numbers of profiles for work in progress, and the filter that chose them; what was done to a person is in the history.",
     "cdp.RateWindow": "How often other systems called.",
     "cdp.User": "Staff logins.",
     "cdp.Webhook": "Addresses of other systems.",

@@ -20,7 +20,7 @@ from cdp import ttl_cache
 from cdp.actors import Actor
 from cdp.admin.navigation import navigation
 from cdp.api.keys import create_key
-from cdp.models import AuditEntry, Job, Mail, User, Webhook
+from cdp.models import ApiKey, AuditEntry, Job, Mail, User, Webhook
 from imports.models import Import
 from profiles.builtin_sources import builtin_source
 from profiles.bulk.exports import KIND
@@ -87,8 +87,8 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         Import.objects.create(name=f"{name}.csv", size=1, sha256=name, source=by["source"], state="done")
         Job.objects.create(kind="test", title=name)
         params = {"ids": pack([person]), "columns": ["id", "type", "email"], "filters": "country=PL"}
-        ada = User.objects.get(username="ada")
-        Job.objects.create(kind=KIND, title=name, user=ada, params=params, state="done")
+        for owner in ({"user": User.objects.get(username="ada")}, {"key": ApiKey.objects.get(name="all")}):
+            Job.objects.create(kind=KIND, title=name, params=params, state="done", **owner)
         Mail.objects.create(to=[f"{name}@example.com"], subject=name, text=name)
         Webhook.objects.create(name=name, url=f"https://{name}.example.com/", topics=["profile.merged"])
         AuditEntry.objects.create(actor="ada", action="profile.view", subject=f"profile:{person}")

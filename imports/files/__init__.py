@@ -21,7 +21,8 @@ from imports.files.dialect import (
     shorten,
 )
 from imports.files.read import Reader, read_rows
-from imports.files.sniff import Sniffed, sniff
+from imports.files.sniff import sniff
+from imports.files.sniffed import Sniffed
 
 __all__ = [
     "CSV",

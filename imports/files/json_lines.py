@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from os import PathLike
 from typing import Any, BinaryIO, NoReturn, Self
 
@@ -15,6 +16,7 @@ import orjson
 
 from imports.files import messages
 from imports.files.dialect import (
+    JSON_LINES,
     MAX_CELL,
     MAX_COLUMNS,
     MAX_LINE,
@@ -26,6 +28,7 @@ from imports.files.dialect import (
     escape,
     shorten,
 )
+from imports.files.sniffed import SAMPLE_ROWS, Sniffed
 from profiles.identity.normalize import join_items
 
 _BOM = b"\xef\xbb\xbf"
@@ -292,3 +295,42 @@ class JsonLineReader:
 
 def header_names(keys: tuple[str, ...]) -> list[str]:
     return [" ".join(escape(key).split()) for key in keys]
+
+
+# --- Looking at a file ------------------------------------------------------------------------------------
+
+
+def describe_json_lines(stream: BinaryIO, head: bytes, given: dict[str, Any]) -> Sniffed:
+    """Raises `FileRefused` where staff chose what only CSV has."""
+    if any(value not in (None, "utf-8") for value in given.values()):
+        raise FileRefused(
+            "This is JSON Lines: each line names its columns itself, in UTF-8. There is no encoding, delimiter or header "
+            "to choose."
+        )
+    stream.seek(0)
+    keys = scan_keys(stream)
+    rows = JsonLineReader(stream, Dialect(format=JSON_LINES, keys=keys))
+    sample = [item.cells for item in islice(rows, SAMPLE_ROWS) if isinstance(item, Row)]
+    is_export = keys[:2] == ("id", "type") and bool(sample) and sample[0][1] in ("recognized", "anonymous")
+    return Sniffed(
+        encoding="utf-8",
+        confidence="certain",
+        candidates=("utf-8",),
+        delimiter=",",
+        quotechar="",
+        skip_space=False,
+        header_line=1,
+        has_header=True,
+        bom=head.startswith(b"\xef\xbb\xbf"),
+        newline="LF",
+        headers=header_names(keys),
+        sample_rows=[[escape(cell) for cell in cells] for cells in sample],
+        problems=[],
+        above=[],
+        doubts=[],
+        is_own=is_export,
+        is_export=is_export,
+        is_guarded=False,
+        format=JSON_LINES,
+        keys=keys,
+    )

@@ -17,19 +17,16 @@ from imports.files.blocks import mark_length
 from imports.files.delimiter import choose_delimiter
 from imports.files.detect import GUESSED, Encoding, detect_encoding, refuse_binary, refuse_other_formats
 from imports.files.dialect import (
-    CSV,
     DELIMITERS,
     ENCODINGS,
-    JSON_LINES,
     MAX_COLUMNS,
-    Dialect,
     Doubt,
     FileRefused,
-    Row,
     escape,
 )
-from imports.files.json_lines import JsonLineReader, header_names, is_json_lines, scan_keys
+from imports.files.json_lines import describe_json_lines, is_json_lines
 from imports.files.letters import cells_with_letters, doubtful_cells, encoded_twice
+from imports.files.sniffed import SAMPLE_ROWS, Sniffed
 from imports.files.table import (
     EXAMINED,
     Record,
@@ -43,7 +40,6 @@ from imports.files.table import (
 
 HEAD = 1024 * 1024
 PROBES, PROBE = 8, 64 * 1024
-SAMPLE_ROWS = 20
 _ABOVE = 20  # lines above the header that are shown
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -62,51 +58,6 @@ _SINGLE, _DOUBLE = (
 )
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PARTS = re.compile(r"[^\w'.-]")
-
-
-@dataclass(frozen=True, slots=True)
-class Sniffed:
-    """The detected dialect, for a page where staff can correct it; `dialect` goes on to `read_rows`.
-
-    `above` are the first lines above the header, numbered. `doubts` are guesses that staff should confirm before
-    anything is applied; `problems` is what to look at besides. `is_own`: this product wrote the file; `is_export`: as
-    an export of people.
-    """
-
-    encoding: str
-    confidence: str  # certain: marked or proved; likely: ASCII letters only; guessed: staff must confirm
-    candidates: tuple[str, ...]
-    delimiter: str
-    quotechar: str
-    skip_space: bool
-    header_line: int
-    has_header: bool
-    bom: bool
-    newline: str
-    headers: list[str]
-    sample_rows: list[list[str]]
-    problems: list[str]
-    above: list[tuple[int, str]]
-    doubts: list[Doubt]
-    is_own: bool = False
-    is_export: bool = False
-    is_guarded: bool = True
-    format: str = CSV
-    keys: tuple[str, ...] = ()
-
-    @property
-    def dialect(self) -> Dialect:
-        return Dialect(
-            encoding=self.encoding,
-            delimiter=self.delimiter,
-            quotechar=self.quotechar,
-            skip_space=self.skip_space,
-            header_line=self.header_line,
-            has_header=self.has_header,
-            is_guarded=self.is_guarded,
-            format=self.format,
-            keys=self.keys,
-        )
 
 
 def sniff(source: str | PathLike[str] | BinaryIO, *, given: dict[str, Any] | None = None) -> Sniffed:
@@ -130,7 +81,7 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
     if not head.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         raise FileRefused("The file is empty.")
     if is_json_lines(head):
-        return _describe_json_lines(stream, head, given)
+        return describe_json_lines(stream, head, given)
     refuse_other_formats(head)
     encoding = detect_encoding(head, probes)
     is_utf16 = encoding.name.startswith("utf-16") and str(given.get("encoding")).startswith("utf-16")
@@ -143,41 +94,6 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
     if not is_whole and len(lines) > 1:
         lines.pop()  # cut off in the middle
     return _describe(_Head(lines, probes, head, is_whole), encoding, given)
-
-
-def _describe_json_lines(stream: BinaryIO, head: bytes, given: dict[str, Any]) -> Sniffed:
-    if any(value not in (None, "utf-8") for value in given.values()):
-        raise FileRefused(
-            "This is JSON Lines: each line names its columns itself, in UTF-8. There is no encoding, delimiter or header "
-            "to choose."
-        )
-    stream.seek(0)
-    keys = scan_keys(stream)
-    rows = JsonLineReader(stream, Dialect(format=JSON_LINES, keys=keys))
-    sample = [item.cells for item in islice(rows, SAMPLE_ROWS) if isinstance(item, Row)]
-    is_export = keys[:2] == ("id", "type") and bool(sample) and sample[0][1] in ("recognized", "anonymous")
-    return Sniffed(
-        encoding="utf-8",
-        confidence="certain",
-        candidates=("utf-8",),
-        delimiter=",",
-        quotechar="",
-        skip_space=False,
-        header_line=1,
-        has_header=True,
-        bom=head.startswith(b"\xef\xbb\xbf"),
-        newline="LF",
-        headers=header_names(keys),
-        sample_rows=[[escape(cell) for cell in cells] for cells in sample],
-        problems=[],
-        above=[],
-        doubts=[],
-        is_own=is_export,
-        is_export=is_export,
-        is_guarded=False,
-        format=JSON_LINES,
-        keys=keys,
-    )
 
 
 def _errors(encoding: str) -> str:

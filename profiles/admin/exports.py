@@ -16,7 +16,7 @@ from profiles.admin.bulk_confirmation import Chosen, Confirmation, confirmed
 from profiles.admin.bulk_forms import BulkForm
 from profiles.admin.list_filters import filters_in_words
 from profiles.admin.staff_views import render, staff_view, write
-from profiles.bulk.csv_rows import ALWAYS, choosable_columns
+from profiles.bulk.csv_rows import ALWAYS, CONSENTS, choosable_columns
 from profiles.bulk.exports import (
     CONTENT_TYPES,
     CSV,
@@ -73,7 +73,8 @@ def _export(request: HttpRequest, chosen: Chosen) -> HttpResponse:
     at_once = len(chosen.ids) <= INLINE
     job = start_export(
         profile_ids=chosen.ids,
-        columns=request.POST.getlist("fields") or None,
+        # Without a box ticked there are no further columns; without the form there is no choice.
+        columns=request.POST.getlist("fields") if {"fields", "format"} & request.POST.keys() else None,
         file_format=file_format,
         spreadsheet_safe=is_safe,
         filters=chosen.filters,
@@ -83,7 +84,7 @@ def _export(request: HttpRequest, chosen: Chosen) -> HttpResponse:
     if not at_once or job.state != Job.State.DONE:
         return redirect("admin:profiles_profile_export", job.pk)
     content = open_export(job_id=job.pk, actor=actor).read_bytes()
-    response = HttpResponse(content, content_type=f"{CONTENT_TYPES[file_format]}; charset=utf-8")
+    response = HttpResponse(content, content_type=CONTENT_TYPES[file_format])
     response["Content-Disposition"] = f'attachment; filename="people.{file_format}"'
     return response
 
@@ -154,9 +155,13 @@ def _row(found: Export, labels: Mapping[str, str]) -> ExportRow:
         export=found,
         who=f"API key “{found.job.key.name}”" if found.job.key else str(found.job.user or ""),
         chosen_by=_chosen_by(found.filters),
-        columns=[labels.get(name, name) for name in found.columns if name not in ALWAYS],
+        columns=list(dict.fromkeys(_label(name, labels) for name in found.columns if name not in ALWAYS)),
         left_out=[(count, LEFT_OUT.get(reason, reason)) for reason, count in found.left_out.items()],
     )
+
+
+def _label(name: str, labels: Mapping[str, str]) -> str:
+    return labels[CONSENTS] if name.startswith("consent.") else labels.get(name, name)
 
 
 def _chosen_by(filters: str | None) -> str:

@@ -39,6 +39,7 @@ from profiles.search.filters import ProfileFilter
 from profiles.tagging import unknown_tags
 
 _NO_SEGMENT = "There are no segments yet. Choose the people by “filter”."
+_NO_FORMAT = f"“{{input}}” is not a format of exports. Formats: {', '.join(FORMATS)}."
 _NO_FILTER_VALUE = "Send a text, a number, true or false, or a list of them."
 
 
@@ -52,7 +53,9 @@ class ExportBody(StrictSerializer):
         required=False,
         help_text="Filters of `GET /api/v1/profiles/` by their names; everybody when left out or empty.",
     )
-    format = serializers.ChoiceField(list(FORMATS), default="csv", required=False)
+    format = serializers.ChoiceField(
+        list(FORMATS), default="csv", required=False, error_messages={"invalid_choice": _NO_FORMAT}
+    )
     spreadsheet_safe = serializers.BooleanField(
         default=True,
         required=False,
@@ -255,7 +258,7 @@ class ExportDownload(PersonalDataView):
         operation_id="downloadExport",
         tags=["Exports"],
         summary="The file of an export",
-        responses={(200, kind): OpenApiTypes.BINARY for kind in CONTENT_TYPES.values()},
+        responses={(200, kind.partition(";")[0]): OpenApiTypes.BINARY for kind in CONTENT_TYPES.values()},
         description=f"For {KEPT_DAYS} days after it was written, to whoever started the export and may still export; a 404 says "
         "why there is no file.",
     )

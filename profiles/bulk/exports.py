@@ -37,7 +37,7 @@ KEPT_DAYS = 7
 
 CSV, JSON_LINES = "csv", "jsonl"
 FORMATS = {CSV: "CSV", JSON_LINES: "JSON Lines"}
-CONTENT_TYPES = {CSV: "text/csv", JSON_LINES: "application/x-ndjson"}
+CONTENT_TYPES = {CSV: "text/csv; charset=utf-8", JSON_LINES: "application/x-ndjson; charset=utf-8"}
 
 # Why somebody of the list is not in the file.
 MERGED, DELETED = "merged", "deleted"

@@ -70,7 +70,7 @@ def test_the_way_of_an_export(with_scopes: Callable[..., Caller]) -> None:
     assert expires - datetime.datetime.fromisoformat(done["finished_at"]) == datetime.timedelta(days=7)
     file = api.get(done["file"]["download"])
     assert (file["Content-Type"], file["Content-Disposition"]) == (
-        "text/csv",
+        "text/csv; charset=utf-8",
         f'attachment; filename="people-{number}.csv"',
     )
     assert text(file) == f"id,type,email,plan,tags\r\n{ann.pk},recognized,ann@mail.example,pro,vip\r\n"
@@ -97,7 +97,7 @@ def test_everybody_with_every_column_as_json_lines(api: Caller) -> None:
     assert (answer.data["people"], answer.data["spreadsheet_safe"], answer.data["filter"]) == (2, False, {})
     work(answer)
     file = api.get(f"exports/{answer.data['id']}/download")
-    assert file["Content-Type"] == "application/x-ndjson"
+    assert file["Content-Type"] == "application/x-ndjson; charset=utf-8"
     people = [json.loads(line) for line in text(file).splitlines()]
     assert [(person["email"], person["city"]) for person in people] == [
         ("ann@mail.example", "Oslo"),
@@ -136,7 +136,7 @@ def test_who_is_gone_meanwhile_is_left_out_with_the_reason(api: Caller, by_syste
             "/fields",
             "“secret” is not a column of an export. Columns: id, type, customer_id, anonymous_id, first_name, last_name, email, phone, street, postcode, city, state, country, birth_date, gender, language, tags, other_identifiers, created_at, last_seen_at, consents.",
         ),
-        ({"format": "xlsx"}, "/format", "“xlsx” is not a valid choice."),
+        ({"format": "xlsx"}, "/format", "“xlsx” is not a format of exports. Formats: csv, jsonl."),
         ({"segment": 3}, "/segment", "There are no segments yet. Choose the people by “filter”."),
         ({"filter": {"colour": "red"}}, "/filter/colour", None),
         ({"filter": {"type": "robot"}}, "/filter/type", "“robot” is none of recognized, anonymous."),
