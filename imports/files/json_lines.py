@@ -116,7 +116,7 @@ def _lines(stream: BinaryIO, line_no: int = 0) -> Iterator[bytes]:
 def _read_object(line: bytes) -> dict[str, str]:
     """The cells of a line by their columns. Raises _BadLine."""
     try:
-        fields = _DECODER.decode(line.decode())
+        fields = _DECODER.decode(line.decode().strip())
     except UnicodeDecodeError:
         raise _BadLine(messages.LINE_NOT_UTF8, None) from None
     except json.JSONDecodeError as error:

@@ -208,7 +208,8 @@ def test_the_page_says_who_is_left_out_and_what_is_masked(
     assert "People Everybody Left out 1 deleted after the export was started" in text
     assert "Personal data masked" in text
     # Who was given the right to personal data since gets the file that was written without.
-    assert client.get(reverse("admin:profiles_profile_export_file", args=[job.pk])).status_code == 200
+    file = client.get(reverse("admin:profiles_profile_export_file", args=[job.pk]))
+    assert b"a\xe2\x80\xa2" in b"".join(file.streaming_content)
     vic.user_permissions.clear()
     assert client.get(reverse("admin:profiles_profile_export_file", args=[job.pk])).status_code == 403
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -108,14 +109,10 @@ def test_reading_goes_on_where_it_stopped() -> None:
     assert [line for line, _ in whole] == [1, 3, 4, 5, 6]
     for count in range(len(whole) + 1):
         reader = read_rows(io.BytesIO(data), dialect)
-        first = (
-            [(item.line_no, item.cells) for item, _ in zip(reader, range(count), strict=False)]
-            if count
-            else []
-        )
+        first = [(item.line_no, item.cells) for item in islice(reader, count)]
         stored = Checkpoint.from_json(json.loads(json.dumps(reader.checkpoint().as_json())))
         again = read_rows(io.BytesIO(data), dialect, start=stored)
-        assert [*first[:count], *((item.line_no, item.cells) for item in again)][-len(whole) :] == whole
+        assert [*first, *((item.line_no, item.cells) for item in again)] == whole
         assert again.bytes_read == len(data)
         assert again.blank_lines == 1
 
@@ -172,7 +169,7 @@ def test_people_of_json_lines_are_imported() -> None:
         {
             "email": ["b@x.example", "b2@x.example"],
             "first_name": "Bob",
-            "consent": {"email": {"newsletter": "granted"}},
+            "consent": {"email": {"newsletter": "withdrawn"}},
         },
     )
     import_ = applied(data, name="people.jsonl")
@@ -186,11 +183,11 @@ def test_people_of_json_lines_are_imported() -> None:
     bob = Profile.objects.get(first_name="Bob")
     emails = bob.identifiers.filter(type__name="email").values_list("value", flat=True)
     assert sorted(emails) == ["b2@x.example", "b@x.example"]
-    assert bob.consents.get().state == "granted"
+    assert bob.consents.get().state == "withdrawn"
     problems = StagedRow.objects.get(import_id=import_.pk, outcome="failed").problems
     assert (
         problems[0]["message"]
-        == f"This line is not JSON: Expecting ',' delimiter at character 20. {ONE_OBJECT}"
+        == f"This line is not JSON: Expecting ',' delimiter at character 19. {ONE_OBJECT}"
     )
 
 
