@@ -20,7 +20,8 @@ from imports.files.dialect import (
     RowProblem,
     shorten,
 )
-from imports.files.read import Reader, read_rows
+from imports.files.read import read_rows
+from imports.files.reader import Reader
 from imports.files.sniff import sniff
 from imports.files.sniffed import Sniffed
 

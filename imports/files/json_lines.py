@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
-from os import PathLike
-from typing import Any, BinaryIO, NoReturn, Self
+from typing import Any, BinaryIO, NoReturn
 
 import orjson
 
@@ -28,6 +27,7 @@ from imports.files.dialect import (
     escape,
     shorten,
 )
+from imports.files.reader import Reader, Source
 from imports.files.sniffed import SAMPLE_ROWS, Sniffed
 from profiles.identity.normalize import join_items
 
@@ -198,43 +198,20 @@ _DECODER = json.JSONDecoder(
 # --- The rows -------------------------------------------------------------------------------------------
 
 
-class JsonLineReader:
-    """One pass over a JSON Lines file, with the interface of `RowReader`. Its columns are the dialect's `keys`."""
+class JsonLineReader(Reader):
+    """Reads JSON Lines. Its columns are the dialect's `keys`."""
 
-    reasons = 0
-
-    def __init__(
-        self, source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
-    ) -> None:
-        self.dialect = dialect
+    def __init__(self, source: Source, dialect: Dialect, *, start: Checkpoint | None = None) -> None:
+        super().__init__(source, dialect)
         self.headers = header_names(dialect.keys)
         self.columns = len(dialect.keys)
         self.blank_lines = start.blank_lines if start else 0
         self._positions = {key: position for position, key in enumerate(dialect.keys)}
-        self._owned = open(source, "rb") if isinstance(source, (str, PathLike)) else None  # noqa: SIM115
-        self._stream: BinaryIO = self._owned or source  # type: ignore[assignment]
         self._stream.seek(start.offset if start else 0)
         self._line_no = start.line_no - 1 if start else 0
         self._offset = start.offset if start else 0
         self._line = b""
         self._iterator = self._read()
-
-    def __iter__(self) -> Iterator[Row | RowProblem]:
-        return self._iterator
-
-    def __next__(self) -> Row | RowProblem:
-        return next(self._iterator)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file if this reader opened it."""
-        if self._owned:
-            self._owned.close()
 
     @property
     def bytes_read(self) -> int:

@@ -1,18 +1,12 @@
 """A file and its dialect → the reader of its rows, for CSV and JSON Lines alike."""
 
-from os import PathLike
-from typing import BinaryIO
-
 from imports.files.dialect import JSON_LINES, Checkpoint, Dialect
 from imports.files.json_lines import JsonLineReader
+from imports.files.reader import Reader, Source
 from imports.files.rows import RowReader
 
-Reader = RowReader | JsonLineReader
 
-
-def read_rows(
-    source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
-) -> Reader:
+def read_rows(source: Source, dialect: Dialect, *, start: Checkpoint | None = None) -> Reader:
     """Every record under the header as a `Row`, or as a `RowProblem` when the row must be rejected.
 
     Memory does not depend on the file's size. Blank lines are skipped and counted. A row with more or
