@@ -124,7 +124,7 @@ NOT_PERSONAL = {
     "cdp.ApiKey": "Keys of other systems.",
     "cdp.ApiKeyUse": "Counts of calls by address, without ids, and errors without what they quote.",
     "cdp.IdempotencyKey": "Copies of answers to other systems, gone after a day.",
-    "cdp.Job": "Numbers of profiles for work in progress; what was done to a person is in the history.",
+    "cdp.Job": "Numbers of profiles for work in progress, and the filter that chose them; what was done to a person is in the history.",
     "cdp.RateWindow": "How often other systems called.",
     "cdp.User": "Staff logins.",
     "cdp.Webhook": "Addresses of other systems.",

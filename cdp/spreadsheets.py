@@ -32,9 +32,19 @@ def unsafe_cell(text: str) -> str:
 BOM = "\ufeff".encode()
 
 
-def as_csv(rows_of_cells: Iterable[Iterable[Any]], *, delimiter: str = ",", quotechar: str = '"') -> bytes:
-    """UTF-8, RFC 4180, each cell guarded: every CSV file that leaves is made here."""
+def as_csv(
+    rows_of_cells: Iterable[Iterable[Any]],
+    *,
+    delimiter: str = ",",
+    quotechar: str = '"',
+    is_guarded: bool = True,
+) -> bytes:
+    """UTF-8, RFC 4180, each cell guarded: every CSV file that leaves is made here.
+
+    Not guarded is what a program asked for, to which an apostrophe is a part of the cell.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quotechar=quotechar)
-    writer.writerows([safe_cell("" if cell is None else str(cell)) for cell in row] for row in rows_of_cells)
+    guard = safe_cell if is_guarded else str
+    writer.writerows([guard("" if cell is None else str(cell)) for cell in row] for row in rows_of_cells)
     return text.getvalue().encode()

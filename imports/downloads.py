@@ -19,7 +19,7 @@ from imports.cell_counts import added_sql, fate_params, has_consents, lost_sql, 
 from imports.cells import OUTCOMES as CELL_OUTCOMES
 from imports.cells import OUTSIDE, REASONS, CellColumn, RowFate, reason_of
 from imports.columns.cell_marks import BEYOND, EMPTY
-from imports.files import REJECTED_COLUMNS, Dialect, FileRefused, Row, RowProblem, RowReader, read_rows
+from imports.files import REJECTED_COLUMNS, Dialect, FileRefused, Reader, Row, RowProblem, read_rows
 from imports.files.dialect import escape
 from imports.models import Import
 from imports.partitions import has_rows
@@ -221,7 +221,7 @@ def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     return _joined(pieces())
 
 
-def _items(reader: RowReader) -> Iterator[Row | RowProblem]:
+def _items(reader: Reader) -> Iterator[Row | RowProblem]:
     try:
         yield from reader
     except FileRefused:
@@ -253,7 +253,7 @@ class _RejectedWriter:
     def row(self, reasons: Iterable[str], cells: Iterable[str]) -> bytes:
         return as_csv([[*reasons, *cells]], delimiter=self.dialect.delimiter, quotechar=self._quote)
 
-    def item(self, reasons: Iterable[str], item: Row | RowProblem, reader: RowReader) -> bytes:
+    def item(self, reasons: Iterable[str], item: Row | RowProblem, reader: Reader) -> bytes:
         if isinstance(item, Row):
             return self.row(reasons, self._masked(item.cells[reader.reasons :]))
         raw = self._masked([escape(cell) for cell in reader.raw_cells(item)])

@@ -52,6 +52,7 @@ def load_context(options: dict[str, Any] | None = None) -> Context:
         phone_country=chosen["phone_country"],
         bad_cells=chosen["bad_cells"],
         empty_words=chosen["empty_words"],
+        digit_marks=chosen["digit_marks"],
     )
 
 

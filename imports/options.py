@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "bad_cells": LEAVE_OUT_CELL,
     "date_order": "",
     "phone_country": "",
+    # Whether an apostrophe before digits, as shops and spreadsheets put there, is no part of an id or postcode.
+    "digit_marks": True,
 }
 # Found out from the cells where nobody said them.
 FROM_CELLS = ("date_order", "phone_country")

@@ -20,11 +20,12 @@ from imports.cells import cell_columns
 from imports.columns import CellProblem, Cleaned, Cleaner
 from imports.columns.cell_marks import BEYOND
 from imports.files import (
+    JSON_LINES,
     Checkpoint,
     Dialect,
     FileRefused,
+    Reader,
     RowProblem,
-    RowReader,
     lines_above,
     read_rows,
     shorten,
@@ -113,7 +114,7 @@ def _commit_batch(
 
 def _start_counting(import_: Import, cleaner: Cleaner, spec: PlanSpec, *, above: int) -> None:
     """Counts of cells begin anew with a plan: those of the header and above it."""
-    has_header = import_.dialect.get("has_header", True)
+    has_header = import_.dialect.get("has_header", True) and import_.dialect.get("format") != JSON_LINES
     header = sum(bool(name.strip()) for name in import_.headers) if has_header else 0
     import_.cells = {
         "marked": cell_columns(cleaner.mapping, spec),
@@ -256,7 +257,7 @@ def read_batches(
         yield from _ahead(batches) if rows >= BATCH_ROWS else batches
 
 
-def _each_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
+def _each_batch(reader: Reader, cleaner: Cleaner, writer: CopyWriter, rows: int) -> Iterator[Batch]:
     while True:
         batch = _next_batch(reader, cleaner, writer, rows)
         yield batch
@@ -273,7 +274,7 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _next_batch(reader: RowReader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
+def _next_batch(reader: Reader, cleaner: Cleaner, writer: CopyWriter, limit: int) -> Batch:
     rows: list[str] = []
     size = 0
     emptied: dict[tuple[str, str], tuple[int, int]] = {}

@@ -18,7 +18,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from imports.columns import Context, column_keys, guess_mapping
 from imports.columns.targets import UnknownTarget, parse_target
-from imports.files import Dialect, FileRefused, Row, Sniffed, read_rows, sniff
+from imports.files import JSON_LINES, Dialect, FileRefused, Row, Sniffed, read_rows, sniff
 from imports.job_controls import locked_for_change
 from imports.mappings import (
     check_mapping,
@@ -39,6 +39,8 @@ SAMPLE_CELL = 200
 # A file that this product wrote: its quotes are right however long a cell is, and no text in it was meant to clear.
 OWN_DIALECT = {"max_quoted_lines": 100_000}
 OWN_OPTIONS = {"clear_marker": ""}
+# An export has ids as they are stored: an apostrophe before digits is no mark of a shop or spreadsheet there.
+EXPORT_OPTIONS = {"digit_marks": False}
 
 
 class BadFile(Refused):
@@ -74,7 +76,11 @@ def upload_import(
     clean, dialect_options = clean_options(options or {})
     stream: Any = file.file
     sniffed = _sniff(stream, dialect_options)
-    defaults = {**DEFAULTS, **(OWN_OPTIONS if sniffed.is_own else {})}
+    defaults = {
+        **DEFAULTS,
+        **(OWN_OPTIONS if sniffed.is_own else {}),
+        **(EXPORT_OPTIONS if sniffed.is_export else {}),
+    }
     import_ = Import(
         name=_display_name(file.name or ""),
         size=file.size or 0,
@@ -147,6 +153,7 @@ def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]
         "doubts": [doubt._asdict() for doubt in sniffed.doubts],
         "above": sniffed.above,
         "is_own": sniffed.is_own,
+        "is_export": sniffed.is_export,
     }
     import_.headers = sniffed.headers
     import_.sample = [[cell[:SAMPLE_CELL] for cell in row] for row in sniffed.sample_rows[:SAMPLE_ROWS]]
@@ -187,7 +194,7 @@ def _remarks(sniffed: Sniffed) -> list[str]:
 def _guess(import_: Import, rows: list[list[str]], context: Context) -> dict[str, Any]:
     """Where the columns go; an export of people says it by its names, however much one is like another."""
     headers = import_.headers
-    if not import_.dialect["is_own"] or headers[0] != "id":
+    if not import_.dialect["is_export"]:
         return guess_mapping(headers, rows, context)
     attributes, identifiers = context.attribute_by_name, context.identifier_by_name
     mapping: dict[str, Any] = {}
@@ -198,6 +205,8 @@ def _guess(import_: Import, rows: list[list[str]], context: Context) -> dict[str
         elif header in identifiers and header not in DEFAULT_KINDS:
             to = f"identifier.{header}"
         mapping[header] = {"to": to if _is_target(to, context) else "ignore"}
+    if "tags" in mapping and import_.dialect["format"] == JSON_LINES:
+        mapping["tags"]["separator"] = ";"  # what lists are joined with
     return mapping
 
 

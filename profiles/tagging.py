@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound
 from profiles.identity.graph import retried
+from profiles.identity.text import without_hidden
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, ProfileTag, Source, Tag
 
@@ -31,9 +33,12 @@ def clean_tag_names(names: Iterable[str]) -> list[str]:
     """Trimmed, distinct without regard to case, first spelling kept. Raises Invalid."""
     spellings: dict[str, str] = {}
     for raw in names:
-        name = " ".join(raw.split())
+        # As imports write them: a tag with characters nobody sees, or in another Unicode form, is the same tag.
+        plain = " ".join(unicodedata.normalize("NFC", raw).split())
+        name = " ".join(without_hidden(plain).split())
         try:
-            Tag._meta.get_field("name").clean(name, None)
+            for text in (plain, name):
+                Tag._meta.get_field("name").clean(text, None)
         except ValidationError as error:
             raise Invalid([{"field": "tags", "value": raw, "message": error.messages[0]}]) from error
         spellings.setdefault(name.lower(), name)

@@ -20,9 +20,11 @@ from cdp import ttl_cache
 from cdp.actors import Actor
 from cdp.admin.navigation import navigation
 from cdp.api.keys import create_key
-from cdp.models import AuditEntry, Job, Mail, User, Webhook
+from cdp.models import ApiKey, AuditEntry, Job, Mail, User, Webhook
 from imports.models import Import
 from profiles.builtin_sources import builtin_source
+from profiles.bulk.exports import KIND
+from profiles.bulk.run_action import pack
 from profiles.editing import add_event, add_note
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
@@ -58,6 +60,7 @@ API = (
     "scorecard",
     "scorecard/alarms",
     "imports",
+    "exports",
     "jobs",
     "webhooks",
     "audit",
@@ -84,6 +87,9 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         MergeBatch.objects.create(title=name, origin="csv", size=0, state="ready", source=by["source"])
         Import.objects.create(name=f"{name}.csv", size=1, sha256=name, source=by["source"], state="done")
         Job.objects.create(kind="test", title=name)
+        params = {"ids": pack([person]), "columns": ["id", "type", "email"], "filters": "country=PL"}
+        for owner in ({"user": User.objects.get(username="ada")}, {"key": ApiKey.objects.get(name="all")}):
+            Job.objects.create(kind=KIND, title=name, params=params, state="done", **owner)
         Mail.objects.create(to=[f"{name}@example.com"], subject=name, text=name)
         Webhook.objects.create(name=name, url=f"https://{name}.example.com/", topics=["profile.merged"])
         AuditEntry.objects.create(actor="ada", action="profile.view", subject=f"profile:{person}")

@@ -239,6 +239,7 @@ class World:
             "identifier-types": "profiles_identifiertype",
             "sources": "profiles_source",
             "jobs": "cdp_job",
+            "exports": "cdp_job",
             "webhooks": "cdp_webhook",
             "merges": "profiles_merge",
             "imports": "imports_import",

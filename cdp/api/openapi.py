@@ -76,6 +76,7 @@ _CHAPTERS = {
     "Profiles": "People and what belongs to them.",
     "Merging": "Merging two profiles of one person, and undoing it.",
     "Imports": "Files: upload, plan, apply, undo.",
+    "Exports": "Many people as a file: CSV or JSON Lines.",
     "Duplicates": "Which profiles may be one person, what was decided, and which sources create duplicates.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
     "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",

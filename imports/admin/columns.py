@@ -39,7 +39,7 @@ from imports.admin.wording import (
 )
 from imports.columns import BAD_CELLS, COUNTRY_OF_ROW, FILL, Context, advise, column_keys
 from imports.downloads import can_view_pii
-from imports.files import DELIMITERS, ENCODINGS
+from imports.files import CSV, DELIMITERS, ENCODINGS, FORMATS
 from imports.mappings import advice_for, clean_mapping_name, load_context, map_import, save_mapping
 from imports.models import Import, SavedMapping
 from imports.upload import reread_import
@@ -173,10 +173,10 @@ def _reading(import_: Import, refusal: Refused | None, *, unmasked: bool) -> dic
     rows = import_.sample[:RAW_ROWS]
     is_guessed = dialect.get("confidence") == "guessed" and "encoding" not in dialect.get("chosen", {})
     return {
+        "is_csv": dialect.get("format", CSV) == CSV,
+        "format_name": _format_name(dialect),
         "encodings": ENCODINGS.items(),
         "delimiters": _delimiters(import_),
-        "encoding_name": ENCODINGS.get(dialect.get("encoding", ""), dialect.get("encoding")),
-        "delimiter_name": DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter")),
         "is_guessed": is_guessed,
         "is_reading_open": is_guessed or bool(dialect.get("remarks")) or refusal is not None,
         "quote_key": _quote_key(dialect.get("quotechar", '"')),
@@ -184,6 +184,14 @@ def _reading(import_: Import, refusal: Refused | None, *, unmasked: bool) -> dic
         "above": dialect.get("above", []) if unmasked else [],
         "raw_rows": rows if unmasked else [[DOTS if cell else "" for cell in row] for row in rows],
     }
+
+
+def _format_name(dialect: AnyMapping[str, Any]) -> str:
+    """“UTF-8, comma”, or “JSON Lines”, which has neither to choose."""
+    if dialect.get("format", CSV) != CSV:
+        return FORMATS[dialect["format"]]
+    encoding, delimiter = str(dialect.get("encoding", "")), str(dialect.get("delimiter", ""))
+    return f"{ENCODINGS.get(encoding, encoding)}, {DELIMITERS.get(delimiter, delimiter)}"
 
 
 def _quote_key(quotechar: str) -> str:

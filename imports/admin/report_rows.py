@@ -22,7 +22,7 @@ from imports.admin.wording import (
 )
 from imports.columns import BAD_CELLS, column_keys
 from imports.columns.dates import ORDERS
-from imports.files import DELIMITERS, ENCODINGS, MAX_QUOTED_LINES
+from imports.files import CSV, DELIMITERS, ENCODINGS, FORMATS, MAX_QUOTED_LINES
 from imports.mappings import load_context
 from imports.models import Import, Row
 from imports.report import MANY_VALUED, added_and_removed, problem_groups
@@ -215,14 +215,19 @@ def mapped_columns(import_: Import) -> list[MappedColumn]:
 def file_settings(import_: Import) -> list[tuple[str, str]]:
     """(name, value) of how the file was read and of its options."""
     dialect, options = import_.dialect, import_.options
+    is_csv = dialect.get("format", CSV) == CSV
     header = f"in line {dialect.get('header_line', 1):,}" if dialect.get("has_header", True) else "none"
-    settings = [
+    reading = [
         ("Encoding", ENCODINGS.get(dialect.get("encoding", ""), dialect.get("encoding", ""))),
         ("Delimiter", DELIMITERS.get(dialect.get("delimiter", ""), dialect.get("delimiter", ""))),
         ("Header", header),
         ("Around cells", _QUOTES.get(dialect.get("quotechar", '"'), "")),
         ("Space after the delimiter", "not part of the cell" if dialect.get("skip_space") else ""),
         ("Longest cell", counted(dialect.get("max_quoted_lines", MAX_QUOTED_LINES), "lines")),
+    ]
+    settings = [
+        ("Format", FORMATS.get(dialect.get("format", CSV), "")),
+        *(reading if is_csv else []),
         ("When a person already has a value", POLICIES.get(options.get("policy", ""), "")),
         ("When a row matches two people", ON_CONFLICT.get(options.get("on_conflict", ""), "")),
         ("Text that empties a field", options.get("clear_marker", "")),

@@ -50,6 +50,7 @@ class FileDoc(serializers.Serializer[Any]):
     name = serializers.CharField()
     size = serializers.IntegerField(help_text="Bytes.")
     sha256 = serializers.CharField()
+    format = serializers.CharField(help_text="csv or jsonl; delimiter, quotes and header are those of CSV.")
     encoding = serializers.CharField()
     delimiter = serializers.CharField()
     quotechar = serializers.CharField(allow_blank=True, help_text="Empty: the file does not quote.")
@@ -204,7 +205,7 @@ def _file(import_: Import, *, unmasked: bool) -> dict[str, Any]:
     """How the file is read; cells and lines of it masked for who may not see them."""
     dialect = import_.dialect
     reading = {**Dialect().as_json(), **dialect}
-    names = ("quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines")
+    names = ("format", "quotechar", "skip_space", "header_line", "has_header", "max_quoted_lines")
     above = [{"line": line, "text": text if unmasked else DOTS} for line, text in dialect.get("above", [])]
     doubts = [
         {**doubt, "sample": doubt["sample"] if unmasked else [DOTS for _ in doubt["sample"]]}

@@ -197,17 +197,20 @@ class Cleaner:
             if target.name in NAMES:
                 return _name_step(target.field, cleaner, column.key)
             if target.name == "postcode":
-                cleaner = _unguarded(cleaner)
+                cleaner = self._unmarked(cleaner)
             if target.identifier not in self._context.identifier_by_name:
                 return _text_step(target.field, cleaner)
         identifier = self._context.identifier_by_name[target.identifier]
         if target.kind == "identifier":
-            cleaner = _unguarded(
+            cleaner = self._unmarked(
                 reference
                 if target.part == "reference"
                 else normalizer(identifier.normalizer, region=self._context.region)
             )
         return self._identifying(column, cleaner)
+
+    def _unmarked(self, cleaner: Callable[[str], str]) -> Callable[[str], str]:
+        return _without_digit_mark(cleaner) if self._context.digit_marks else cleaner
 
     def _identifying(self, column: ColumnMapping, cleaner: Callable[[str], str]) -> Step:
         target = column.target
@@ -363,7 +366,7 @@ def _phone_of(region: str) -> Callable[[str], str]:
     return lambda raw: phone(raw, region)
 
 
-def _unguarded(cleaner: Callable[[str], str]) -> Callable[[str], str]:
+def _without_digit_mark(cleaner: Callable[[str], str]) -> Callable[[str], str]:
     """Without the apostrophe that shops put before digits, so that a spreadsheet keeps them as they are."""
     return lambda raw: cleaner(raw[1:] if raw[0] == "'" and raw[1:2].isdigit() else raw)
 

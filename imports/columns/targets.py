@@ -76,6 +76,7 @@ class Context:
     identifiers: tuple[IdentifierSpec, ...] = DEFAULT_IDENTIFIERS
     region: str = ""  # the country of phone numbers without a country code
     clear_marker: str = "<clear>"  # a cell with just this empties the field; "" = no such cell
+    digit_marks: bool = True  # an apostrophe before digits is no part of an id or postcode
     empty_words: bool = True  # NULL, n/a and #N/A are read as an empty cell
     date_order: str = ""  # dmy or mdy; "" = only dates that can be read in one way
     phone_country: str = ""  # of this file instead of `region`: a country's code, row, row:DE, international

@@ -1,9 +1,12 @@
-"""Bytes of a CSV file → its dialect, and a stream of rows and row problems. No database."""
+"""Bytes of a CSV or JSON Lines file → its dialect, and a stream of rows and row problems. No database."""
 
 from imports.files.blocks import lines_above
 from imports.files.dialect import (
+    CSV,
     DELIMITERS,
     ENCODINGS,
+    FORMATS,
+    JSON_LINES,
     MAX_CELL,
     MAX_COLUMNS,
     MAX_LINE,
@@ -17,12 +20,17 @@ from imports.files.dialect import (
     RowProblem,
     shorten,
 )
-from imports.files.rows import RowReader, read_rows
-from imports.files.sniff import Sniffed, sniff
+from imports.files.read import read_rows
+from imports.files.reader import Reader
+from imports.files.sniff import sniff
+from imports.files.sniffed import Sniffed
 
 __all__ = [
+    "CSV",
     "DELIMITERS",
     "ENCODINGS",
+    "FORMATS",
+    "JSON_LINES",
     "MAX_CELL",
     "MAX_COLUMNS",
     "MAX_LINE",
@@ -32,9 +40,9 @@ __all__ = [
     "Dialect",
     "Doubt",
     "FileRefused",
+    "Reader",
     "Row",
     "RowProblem",
-    "RowReader",
     "Sniffed",
     "lines_above",
     "read_rows",

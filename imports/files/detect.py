@@ -59,7 +59,9 @@ def refuse_other_formats(head: bytes) -> None:
         what = "an XML document" if text.lstrip().startswith(b"<?") else "a web page (HTML)"
         raise FileRefused(f"This is {what}, not a CSV file. {_SAVE}")
     if _JSON.match(text):
-        raise FileRefused(f"This is JSON, not a CSV file. {_SAVE}")
+        raise FileRefused(
+            "This is JSON, but not JSON Lines. Write one object per line, without commas between them, or save it as CSV UTF-8."
+        )
 
 
 def _zip_sentence(head: bytes) -> str:

@@ -8,6 +8,9 @@ MAX_CELL = 131_072  # characters; the limit of Python's csv, and far above any r
 MAX_LINE = 16 * 1024 * 1024  # bytes without a line break; so much memory a single line may take
 MAX_QUOTED_LINES = 20  # lines of a quoted cell before a missing quote is the likelier reason
 
+CSV, JSON_LINES = "csv", "jsonl"
+FORMATS = {CSV: "CSV", JSON_LINES: "JSON Lines"}
+
 USUAL_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 # Characters that text has as well: taken for the delimiter only where they make a table and no usual one does.
 RARE_DELIMITERS = {":": "colon", "^": "caret", "~": "tilde", " ": "space"}
@@ -92,6 +95,10 @@ class Dialect:
     header_line: int = 1  # physical line where the header, or without one the first row, starts
     has_header: bool = True
     max_quoted_lines: int = MAX_QUOTED_LINES
+    # Whether an apostrophe before a formula is the guard that exports put there, and no part of the cell.
+    is_guarded: bool = True
+    format: str = CSV
+    keys: tuple[str, ...] = ()  # the columns of JSON Lines, which have no header
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -112,7 +119,8 @@ class Dialect:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Unknown keys are ignored: a stored dialect may be older or newer than this class."""
         known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in data.items() if key in known})
+        values = {key: value for key, value in data.items() if key in known}
+        return cls(**{**values, "keys": tuple(values.get("keys", ()))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, RowProblem
 from imports.files.strict import Bare, Continued, Unclosed
 
 ABOVE_HEADER = "This line is above the header. Nothing of it is imported."
-_OF_BYTES = re.compile(r"The byte 0x[0-9A-F]{2} at offset |The value has a control character \(U\+0000\)")
+_OF_BYTES = re.compile(
+    r"The byte 0x[0-9A-F]{2} at offset |The value has (?:a control character|half of a broken character) \("
+)
 _IN_LINES = re.compile(r"from line [0-9,]+ to line [0-9,]+")
 _WRITTEN_OUT = re.compile(r"\\x[0-9a-f]{2}")
 
@@ -21,6 +23,13 @@ TOTAL_CELLS = frozenset(
 )
 _FIGURE = re.compile(r"[-+]?[0-9][0-9.,' \u00a0\u202f]*%?")
 
+# Of a line of JSON Lines that is no row.
+_ONE_OBJECT = "Write one object per line, such as {“email”: “ann@example.com”}."
+NO_OBJECT = f"This line is JSON, but not an object. {_ONE_OBJECT}"
+LINE_NOT_UTF8 = "This line is not UTF-8. JSON Lines are always written in UTF-8."
+TOO_DEEP = "This line has objects inside objects more than 20 deep."
+_OF_LINES = ("This line ", "The key “")
+
 _CLOSE_IT = "Close it, or double it where it is part of the text, and upload the file again."
 
 
@@ -29,6 +38,19 @@ def still_has_bad_byte(because: str, cells: list[str]) -> str | None:
     if not _OF_BYTES.match(because):
         return None
     return next((cell for cell in cells if _WRITTEN_OUT.search(cell)), None)
+
+
+def not_json(why: str, position: int) -> str:
+    return f"This line is not JSON: {why} at character {position:,}. {_ONE_OBJECT}"
+
+
+def key_twice(name: str) -> str:
+    return f"The key “{shorten(name, 100)}” is in this line twice. Keep one of them."
+
+
+def is_of_line(because: str, cells: list[str]) -> bool:
+    """In a file of rejected rows: whether this is a line of JSON that could not be read, still in its first cell."""
+    return because.startswith(_OF_LINES) and cells[0].lstrip().startswith(("{", "[")) and not any(cells[1:])
 
 
 def is_totals(cells: list[str]) -> bool:
@@ -63,8 +85,11 @@ def ragged(
     return RowProblem(line_no, None, f"{count:,} cell{'' if count == 1 else 's'}", message, kept)
 
 
-def control_character(line_no: int, column: str | None, cell: str, cells: list[str]) -> RowProblem:
-    message = "The value has a control character (U+0000). Remove it."
+def control_character(
+    line_no: int, column: str | None, cell: str, cells: list[str], char: str = "\x00"
+) -> RowProblem:
+    what = "a control character" if char == "\x00" else "half of a broken character"
+    message = f"The value has {what} (U+{ord(char):04X}). Remove it."
     return RowProblem(line_no, column, shorten(cell), message, cells)
 
 

@@ -4,8 +4,7 @@ import csv
 import re
 from collections.abc import Generator, Iterator
 from itertools import islice
-from os import PathLike
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from cdp.spreadsheets import unsafe_cell
 from imports.files import messages
@@ -23,6 +22,7 @@ from imports.files.dialect import (
     escape,
     shorten,
 )
+from imports.files.reader import Reader, Source
 from imports.files.strict import Bare, Continued, Unclosed, examine, split_raw
 
 _BAD_CHARACTER = re.compile("[\x00\udc80-\udcff]")
@@ -30,43 +30,20 @@ _BAD_CHARACTER = re.compile("[\x00\udc80-\udcff]")
 _SUSPECTS = messages.TOTAL_CELLS | {"", " "}
 _LINE_BREAK = re.compile("\r\n|\r|\n")
 # A cell may have the apostrophe that keeps spreadsheets from running it: blocks without one are left as they are.
-_GUARDED = re.compile("'[\\s\x00]*[=+\\-@＝＋－＠\t\r\x00]")
+_GUARDED = re.compile("'[\\s\x00]*[=+\\-@＝＋－＠\t\r\n\x00]")
 
 
-def read_rows(
-    source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
-) -> "RowReader":
-    """Every record under the header as a `Row`, or as a `RowProblem` when the row must be rejected.
-
-    Memory does not depend on the file's size. Blank lines are skipped and counted. A row with more or
-    fewer cells than the header is a problem, never shifted. The apostrophe that exports put before a formula is
-    taken off. A file of rejected rows has the reasons in front: a row that was not corrected has the same problem
-    again. `start` continues behind an earlier reader's
-    `checkpoint()` and needs a file that can seek. Raises `FileRefused`, at once or while iterating, when
-    nothing of the file can be trusted.
-    """
-    return RowReader(source, dialect, start=start)
-
-
-class RowReader:
-    """One pass over a file. `headers` and `columns` are set at once; the counters follow the pass.
-
-    `reasons` is how many columns in front say why a row was rejected before, 0 in other files.
+class RowReader(Reader):
+    """Reads CSV.
 
     Why it is quick: a block without a quote, NUL or bad byte has one record per line and cannot hide
     anything, so nothing but the width is looked at. Other blocks are read record by record.
     """
 
-    def __init__(
-        self, source: str | PathLike[str] | BinaryIO, dialect: Dialect, *, start: Checkpoint | None = None
-    ) -> None:
+    def __init__(self, source: Source, dialect: Dialect, *, start: Checkpoint | None = None) -> None:
+        super().__init__(source, dialect)
         csv.field_size_limit(MAX_CELL)  # the default; another library of the process may have changed it
-        self.dialect = dialect
-        self.headers: list[str] = []
-        self.columns = 0
-        self.blank_lines = 0
-        self._owned = open(source, "rb") if isinstance(source, (str, PathLike)) else None  # noqa: SIM115
-        stream: BinaryIO = self._owned or source  # type: ignore[assignment]
+        stream = self._stream
         if stream.seekable():
             stream.seek(0)
         self._blocks = BlockReader(stream, dialect.encoding, 0, 1)
@@ -75,7 +52,6 @@ class RowReader:
         self._block: Block | None = None
         self._first_index = 0
         self._header_cells: list[str] = []
-        self.reasons = 0
         self._first_cell = 0
         self._suspects = _SUSPECTS
         try:
@@ -86,23 +62,6 @@ class RowReader:
             self.close()
             raise
         self._iterator = self._read()
-
-    def __iter__(self) -> Iterator[Row | RowProblem]:
-        return self._iterator
-
-    def __next__(self) -> Row | RowProblem:
-        return next(self._iterator)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file if this reader opened it."""
-        if self._owned:
-            self._owned.close()
 
     def _continue(self, stream: BinaryIO, start: Checkpoint) -> None:
         stream.seek(start.offset)
@@ -205,7 +164,7 @@ class RowReader:
 
     def _rows_of(self, block: Block, index: int) -> Iterator[Row | RowProblem]:
         items = self._records_of(block, index)
-        if _GUARDED.search(block.text):
+        if self.dialect.is_guarded and _GUARDED.search(block.text):
             items = map(self._unguarded, items)
         return map(self._as_before, items) if self.reasons else items
 
@@ -382,6 +341,8 @@ class RowReader:
         own = cells[self.reasons :]
         if (bad := messages.still_has_bad_byte(because, own)) is not None:
             return RowProblem(item.line_no, column or None, shorten(bad), because, cells)
+        if messages.is_of_line(because, own):
+            return RowProblem(item.line_no, column or None, shorten(own[0]), because, cells)
         if isinstance(item, RowProblem) and messages.is_same(because, item.message):
             return item._replace(message=because)
         return item

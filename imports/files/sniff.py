@@ -1,4 +1,7 @@
-"""A file's first megabyte and a few probes further on → its dialect, headers and sample rows; all can be corrected."""
+"""A file's first megabyte and a few probes further on → its dialect, headers and sample rows; all can be corrected.
+
+Of JSON Lines, every line is looked at for the columns it has.
+"""
 
 import io
 import re
@@ -17,12 +20,13 @@ from imports.files.dialect import (
     DELIMITERS,
     ENCODINGS,
     MAX_COLUMNS,
-    Dialect,
     Doubt,
     FileRefused,
     escape,
 )
+from imports.files.json_lines import describe_json_lines, is_json_lines
 from imports.files.letters import cells_with_letters, doubtful_cells, encoded_twice
+from imports.files.sniffed import SAMPLE_ROWS, Sniffed
 from imports.files.table import (
     EXAMINED,
     Record,
@@ -36,14 +40,17 @@ from imports.files.table import (
 
 HEAD = 1024 * 1024
 PROBES, PROBE = 8, 64 * 1024
-SAMPLE_ROWS = 20
 _ABOVE = 20  # lines above the header that are shown
 
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
-# The header of a file that this product wrote: rejected rows, or an export of people, with the row that follows.
-_OWN_ROW = re.compile(r"""['"]?[0-9]+['"]?[^0-9]['"]?(?:recognized|anonymous)\b""")
+# The header of a file that this product wrote: rejected rows, or an export of people, with the row that follows. One
+# without the guard against formulas begins with the type.
+_OWN_ROW = re.compile(
+    r"""['"]?(?:[0-9]+['"]?[^0-9]['"]?(?:recognized|anonymous)|(?:recognized|anonymous)['"]?[^0-9a-z]['"]?[0-9]+)\b"""
+)
 _OWN = re.compile(
-    r"""(['"]?)(?:(rejected_line)\1(?P<a>.)\1rejected_column|id\1(?P<b>.)\1type)\1(?:(?P=a)|(?P=b))"""
+    r"""(['"]?)(?:(rejected_line)\1(?P<a>.)\1rejected_column|(?P<first>id\1(?P<b>.)\1type|type\1(?P<c>.)\1id))\1"""
+    r"(?:(?P=a)|(?P=b)|(?P=c))"
 )
 _SINGLE, _DOUBLE = (
     re.compile(rf"(?:^|[,;\t|:^]) ?{quote}(?:[^{quote}\r\n]|{quote}{quote})*{quote}(?=[,;\t|:^\r\n]|$)")
@@ -53,47 +60,10 @@ _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PARTS = re.compile(r"[^\w'.-]")
 
 
-@dataclass(frozen=True, slots=True)
-class Sniffed:
-    """The detected dialect, for a page where staff can correct it; `dialect` goes on to `read_rows`.
-
-    `above` are the first lines above the header, numbered. `doubts` are guesses that staff should confirm before
-    anything is applied; `problems` is what to look at besides. `is_own`: this product wrote the file.
-    """
-
-    encoding: str
-    confidence: str  # certain: marked or proved; likely: ASCII letters only; guessed: staff must confirm
-    candidates: tuple[str, ...]
-    delimiter: str
-    quotechar: str
-    skip_space: bool
-    header_line: int
-    has_header: bool
-    bom: bool
-    newline: str
-    headers: list[str]
-    sample_rows: list[list[str]]
-    problems: list[str]
-    above: list[tuple[int, str]]
-    doubts: list[Doubt]
-    is_own: bool = False
-
-    @property
-    def dialect(self) -> Dialect:
-        return Dialect(
-            encoding=self.encoding,
-            delimiter=self.delimiter,
-            quotechar=self.quotechar,
-            skip_space=self.skip_space,
-            header_line=self.header_line,
-            has_header=self.has_header,
-        )
-
-
 def sniff(source: str | PathLike[str] | BinaryIO, *, given: dict[str, Any] | None = None) -> Sniffed:
-    """Reads 1.5 MB at most, whatever the size. `given` holds fields of `Dialect` staff chose; they win.
+    """Reads 1.5 MB at most, whatever the size, but JSON Lines as a whole. `given` holds fields of `Dialect` staff chose; they win.
 
-    Raises `FileRefused` for a file whose content is not CSV, that is empty, has a header without rows or more
+    Raises `FileRefused` for a file whose content is neither CSV nor JSON Lines, that is empty, has a header without rows or more
     than 500 columns. A stream is left at its start.
     """
     if isinstance(source, (str, PathLike)):
@@ -110,6 +80,8 @@ def _sniff(stream: BinaryIO, given: dict[str, Any]) -> Sniffed:
     head, probes, is_whole = _sample(stream)
     if not head.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         raise FileRefused("The file is empty.")
+    if is_json_lines(head):
+        return describe_json_lines(stream, head, given)
     refuse_other_formats(head)
     encoding = detect_encoding(head, probes)
     is_utf16 = encoding.name.startswith("utf-16") and str(given.get("encoding")).startswith("utf-16")
@@ -181,6 +153,8 @@ def _describe(file: _Head, encoding: Encoding, given: dict[str, Any]) -> Sniffed
     below = lines[line_no - 1 + records[header].size :]
     if not data and file.is_whole and not any(map(str.strip, below)):
         raise FileRefused("The file has a header but no rows under it.", line_no=line_no)
+    is_guarded = known.get("is_guarded", True)
+    plain = unsafe_cell if is_guarded else str
     names = [" ".join(escape(unsafe_cell(cell)).split()) for cell in cells]
     headers = names if has_header else [f"Column {number}" for number in range(1, len(cells) + 1)]
     doubts = [] if own else _table_doubts(records, header, has_header, delimiter, is_certain, known)
@@ -196,26 +170,30 @@ def _describe(file: _Head, encoding: Encoding, given: dict[str, Any]) -> Sniffed
         bom=bool(encoding.bom),
         newline=_newline(lines),
         headers=headers,
-        sample_rows=[[escape(unsafe_cell(cell)) for cell in row] for row in data[:SAMPLE_ROWS]],
+        sample_rows=[[escape(plain(cell)) for cell in row] for row in data[:SAMPLE_ROWS]],
         problems=_problems(encoding, headers if has_header else [], file.data),
         above=_above(lines, line_no),
         doubts=[*_letter_doubts(file, encoding, delimiter, quote), *doubts],
         is_own=bool(own),
+        is_export=known.get("is_export", False),
+        is_guarded=is_guarded,
     )
 
 
 def _own_dialect(lines: list[str]) -> dict[str, Any]:
     """How this product writes its files; a spreadsheet that saved one again changed the delimiter at most."""
     match = _OWN.match(lines[0]) if lines else None
-    if match is None or (match["b"] and not all(map(_OWN_ROW.match, lines[1:2]))):
+    if match is None or (match["first"] and not all(map(_OWN_ROW.match, lines[1:2]))):
         return {}
-    delimiter = match["a"] or match["b"]
+    delimiter = match["a"] or match["b"] or match["c"]
     return {
         "delimiter": delimiter,
         "quotechar": match[1] or '"',
         "skip_space": False,
         "header_line": 1,
         "has_header": True,
+        "is_export": bool(match["first"]),
+        "is_guarded": match["c"] is None,
     }
 
 

@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
 from profiles.admin.bulk_forms import BulkForm, form_of
+from profiles.admin.list_filters import PLACING, VIEWING, without
 from profiles.admin.profile_list import filter_of
 from profiles.admin.staff_views import by, list_url, may_see, render, write
 from profiles.bulk.run_action import INLINE, Action, actions, freeze, pack, run_bulk, unpack
@@ -29,8 +30,17 @@ _SAMPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """The people of a confirmed list. ``filters`` are the list's parameters that chose them, None where they were
+    ticked one by one."""
+
+    ids: list[int]
+    filters: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What is confirmed. ``run(request, ids)`` does it to the people of the confirmed list.
+    """What is confirmed. ``run(request, chosen)`` does it to the people of the confirmed list.
 
     ``done``, such as "deleted", is given for what is destructive: then the number of people has to be typed.
     """
@@ -39,7 +49,7 @@ class Confirmation:
     verb: str
     permission: str
     form: BulkForm
-    run: Callable[[HttpRequest, list[int]], HttpResponse]
+    run: Callable[[HttpRequest, Chosen], HttpResponse]
     done: str = ""
 
 
@@ -69,35 +79,39 @@ def confirmed(request: HttpRequest, what: Confirmation) -> HttpResponse:
         raise PermissionDenied
     if "frozen" not in request.POST:
         return _confirm(request, what, _chosen(request), problems=[])
-    ids = _thaw(request, what)
-    problems = _unconfirmed(request, what, len(ids))
+    chosen = _thaw(request, what)
+    problems = _unconfirmed(request, what, len(chosen.ids))
     if not problems:
         try:
-            return what.run(request, ids)
+            return what.run(request, chosen)
         except Refused as refusal:
             problems = [problem["message"] for problem in refusal.problems] or [refusal.message]
-    return _confirm(request, what, ids, problems=problems)
+    return _confirm(request, what, chosen, problems=problems)
 
 
-def _chosen(request: HttpRequest) -> list[int]:
+def _chosen(request: HttpRequest) -> Chosen:
     """The people meant now, in id order: ticked ones, or all the filters match. One or a few queries."""
+    query: str | None = None
     if request.POST.get("everyone"):
-        filters, problems = filter_of(QueryDict(request.POST.get("filters", "")))
+        params = QueryDict(request.POST.get("filters", ""))
+        filters, problems = filter_of(params)
         if problems:
             raise Invalid([{"field": "filters", "value": None, "message": problems[0]}])
-        ids = freeze(filters.qs)
+        ids, query = freeze(filters.qs), without(params, *PLACING, *VIEWING, "status").urlencode()
     else:
         ticked = row_ids(request.POST.getlist("ids"))
         ids = freeze(Profile.objects.live().filter(pk__in=ticked))
     if not ids:
         raise Invalid([{"field": "ids", "value": None, "message": "Tick at least one person first."}])
-    return ids
+    return Chosen(ids, query)
 
 
 def _confirm(
-    request: HttpRequest, what: Confirmation, ids: list[int], *, problems: list[str]
+    request: HttpRequest, what: Confirmation, chosen: Chosen, *, problems: list[str]
 ) -> HttpResponse:
-    frozen = signing.dumps({"a": what.name, "u": request.user.pk, "i": pack(ids)}, salt=_SALT)
+    ids = chosen.ids
+    signed = {"a": what.name, "u": request.user.pk, "i": pack(ids), "f": chosen.filters}
+    frozen = signing.dumps(signed, salt=_SALT)
     if len(frozen) > _MAX_PACKED:
         message = f"{len(ids):,} people are too many for one action. Narrow the list with a filter."
         raise Invalid([{"field": "ids", "value": None, "message": message}])
@@ -123,7 +137,7 @@ def _count(count: int) -> str:
     return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
-def _thaw(request: HttpRequest, what: Confirmation) -> list[int]:
+def _thaw(request: HttpRequest, what: Confirmation) -> Chosen:
     """The list as it was counted, for this person and action alone, within the hour."""
     expired = "This confirmation has expired or belongs to another login. Choose the people again."
     try:
@@ -132,7 +146,7 @@ def _thaw(request: HttpRequest, what: Confirmation) -> list[int]:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
     if signed["a"] != what.name or signed["u"] != request.user.pk:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}])
-    return list(unpack(signed["i"]))
+    return Chosen(list(unpack(signed["i"])), signed.get("f"))
 
 
 def _unconfirmed(request: HttpRequest, what: Confirmation, count: int) -> list[str]:
@@ -145,10 +159,10 @@ def _unconfirmed(request: HttpRequest, what: Confirmation, count: int) -> list[s
     )
 
 
-def _run(name: str, request: HttpRequest, ids: list[int]) -> HttpResponse:
+def _run(name: str, request: HttpRequest, chosen: Chosen) -> HttpResponse:
     action = actions[name]
     params = form_of(name).read(request.POST)
-    outcome = run_bulk(action=name, profile_ids=ids, params=params, **by(request))
+    outcome = run_bulk(action=name, profile_ids=chosen.ids, params=params, **by(request))
     if outcome.job is not None:
         messages.success(request, f"Started: {outcome.job.title}. You can leave this page.")
         return redirect("admin:cdp_job_change", outcome.job.pk)

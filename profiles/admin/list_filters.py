@@ -84,6 +84,16 @@ def _attribute_sentence(
     )
 
 
+def filters_in_words(params: QueryDict, specs: dict[str, AttributeSpec]) -> str:
+    """All of the filters as one sentence: “Country is Poland and Tag is vip”; the search text and the type among them."""
+    parts = [f"{chip.label} {chip.operator} {chip.value}" for chip in filter_chips(params, specs)]
+    if kind := params.get("type"):
+        parts.insert(0, f"Type is {kind}")
+    if text := params.get("q"):
+        parts.insert(0, f"Search finds “{text}”")
+    return " and ".join(parts)
+
+
 def _sentence(name: str, values: list[str]) -> tuple[str, str, str]:
     """(label, operator, value)."""
     last = values[-1]

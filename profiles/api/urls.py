@@ -8,6 +8,7 @@ from profiles.api import (
     duplicates,
     event_schemas,
     events,
+    exports,
     held_merges,
     merge_batches,
     merging,
@@ -91,6 +92,9 @@ urlpatterns: list[Any] = [
         "v1/sources/<int:pk>/signing-secret/revoke", signing_secrets.SecretRevoke, "api-source-secret-revoke"
     ),
     *both("v1/events", events.EventList, "api-events"),
+    *both("v1/exports", exports.ExportList, "api-exports"),
+    *both("v1/exports/<int:pk>", exports.ExportDetail, "api-export"),
+    *both("v1/exports/<int:pk>/download", exports.ExportDownload, "api-export-download"),
     *both("v1/held-joins", held_merges.HeldMergeList, "api-held-joins"),
     *both("v1/unconfirmed-identifiers", unconfirmed.UnconfirmedList, "api-unconfirmed-identifiers"),
     *both("v1/held-joins/<int:pk>/decide", held_merges.HeldMergeDecide, "api-held-join-decide"),

@@ -1,4 +1,4 @@
-"""Profile ids and names of columns → rows of a CSV file that an import reads back unchanged."""
+"""Profile ids and names of columns → values of an export, and their cells in CSV, that an import reads back unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import phonenumbers
 
 from cdp.errors import Invalid
 from cdp.times import iso
-from profiles.identity.normalize import join_items
+from profiles.identity.normalize import join_cell, join_items
 from profiles.masking import DOTS, mask_view
 from profiles.models import Consent, Profile
 from profiles.reading.profiles import ProfileView, profile_views
@@ -23,6 +23,7 @@ from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 # They are in every export: by them a file is known as ours when it is imported again.
 ALWAYS = ("id", "type")
 CONSENTS = "consents"
+_PLAIN_ITEM = re.compile('[^,;"]*')
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -35,9 +36,9 @@ class Column:
     read: Callable[[ProfileView], Any]
 
 
-def choosable_columns() -> list[Column]:
-    """Every column that an export may have besides ``ALWAYS``; the consents are one choice. One query."""
-    return [column for column in _plain_columns() if column.name not in ALWAYS] + [
+def choosable_columns(specs: dict[str, AttributeSpec] | None = None) -> list[Column]:
+    """Every column that an export may have besides ``ALWAYS``; the consents are one choice. One query without ``specs``."""
+    return [column for column in _plain_columns(specs) if column.name not in ALWAYS] + [
         Column(CONSENTS, "Consents, with date and proof", lambda view: "")
     ]
 
@@ -45,16 +46,28 @@ def choosable_columns() -> list[Column]:
 def column_names(chosen: Sequence[str] | None = None) -> list[str]:
     """The headers of an export with these columns (None: all), fixed when it begins. Raises Invalid for others."""
     known = [*ALWAYS, *(column.name for column in choosable_columns())]
+    chosen = None if chosen is None else [name.removeprefix(CUSTOM) for name in chosen]
     if unknown := [name for name in chosen or () if name not in known]:
-        message = f"“{unknown[0]}” is not a column of an export."
+        message = f"“{unknown[0]}” is not a column of an export. Columns: {', '.join(known)}."
         raise Invalid([{"field": "fields", "value": unknown[0], "message": message}])
     wanted = {*ALWAYS, *(known if chosen is None else chosen)}
     names = [name for name in known if name in wanted and name != CONSENTS]
     return names + (_consent_names() if CONSENTS in wanted else [])
 
 
-def rows(profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bool) -> list[list[str]]:
-    """Rows of the live profiles behind the ids, in the order of the ids. A constant number of queries.
+def rows(
+    profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bool, spreadsheet_safe: bool = True
+) -> list[list[str]]:
+    """What ``values`` has, as cells of CSV; ``spreadsheet_safe``: phones are written so that they stay text."""
+    return [
+        [cell(name, value, spreadsheet_safe) for name, value in zip(names, record, strict=True)]
+        for record in values(profile_ids, names, can_view_pii=can_view_pii)
+    ]
+
+
+def values(profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bool) -> list[list[Any]]:
+    """A record of the columns' values for each live profile behind the ids, in the order of the ids. A constant
+    number of queries.
 
     ``can_view_pii``: whether personal data is written as it is; otherwise masked.
     """
@@ -66,7 +79,7 @@ def rows(profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bool
     consents = _consent_cells(views, can_view_pii) if _has_consents(names) else {}
     return [
         [
-            _text(columns[name].read(view)) if name in columns else consents.get(view.id, {}).get(name, "")
+            columns[name].read(view) if name in columns else consents.get(view.id, {}).get(name, "")
             for name in names
         ]
         for view in visible
@@ -82,7 +95,7 @@ def _plain_columns(specs: dict[str, AttributeSpec] | None = None) -> list[Column
         Column("customer_id", "Customer id", lambda view: _identifier(view, "customer_id")),
         Column("anonymous_id", "Anonymous id", lambda view: _identifier(view, "anonymous_id")),
         *(Column(spec.name, spec.label, _reader(spec)) for spec in attributes),
-        Column("tags", "Tags", lambda view: ",".join(tag.name for tag in view.tags)),
+        Column("tags", "Tags", lambda view: [tag.name for tag in view.tags]),
         Column("other_identifiers", "Other identifiers", _other_identifiers),
         Column("created_at", "Created", lambda view: iso(view.profile.created_at)),
         Column("last_seen_at", "Last seen", lambda view: iso(view.profile.last_seen_at)),
@@ -95,18 +108,27 @@ def _identifier(view: ProfileView, type_name: str) -> str:
     return next(values, "")
 
 
-def _other_identifiers(view: ProfileView) -> str:
+def _other_identifiers(view: ProfileView) -> list[str]:
     named = {view.profile.email, view.profile.phone}
     named |= {_identifier(view, name) for name in ("customer_id", "anonymous_id")}
-    return " ".join(str(item) for item in view.identifiers if item.value not in named)
+    return [str(item) for item in view.identifiers if item.value not in named]
 
 
 def _reader(spec: AttributeSpec) -> Callable[[ProfileView], Any]:
     if spec.field.startswith(CUSTOM):
         return lambda view: view.profile.attributes.get(spec.name)
-    if spec.name == "phone":
-        return lambda view: spreadsheet_phone(view.profile.phone or "")
     return lambda view: getattr(view.profile, spec.name)
+
+
+def cell(name: str, value: Any, spreadsheet_safe: bool = True) -> str:
+    """A value as a cell of CSV, as the import reads it back."""
+    if name == "phone" and spreadsheet_safe:
+        return spreadsheet_phone(value or "")
+    if name == "tags":
+        return join_cell(value, ",")
+    if name == "other_identifiers":
+        return " ".join(value)
+    return _text(value)
 
 
 def spreadsheet_phone(number: str) -> str:
@@ -128,7 +150,9 @@ def _text(value: Any) -> str:
         return format(Decimal(repr(value)), "f")
     if isinstance(value, list):
         items = [str(item) for item in value]
-        return join_items(items) if any("," in item or ";" in item for item in items) else ",".join(items)
+        return (
+            join_items(items) if any(not _PLAIN_ITEM.fullmatch(item) for item in items) else ",".join(items)
+        )
     return str(value)
 
 

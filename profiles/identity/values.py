@@ -137,18 +137,39 @@ def choice(raw: str, allowed: Collection[str]) -> str:
 def items(raw: str, allowed: Collection[str] = (), separator: str = "") -> list[str]:
     """The entries of a list cell: split at `;` where the cell has one, else at `,`; trimmed, repeats dropped.
 
-    So a cell whose entries hold commas is written with `;`, and one such entry alone with `;` behind it.
-    With a `separator` only that one counts.
+    So a cell whose entries hold commas is written with `;`, and one such entry alone with `;` behind it. Entries may
+    be in quotes, as of `split_cell`. With a `separator` only that one counts.
     """
-    parts = raw.split(separator or (";" if ";" in raw else ","))
-    return _entries(parts, allowed)
+    return _entries(split_cell(raw, separator) if separator else _split_items(raw), allowed)
+
+
+def _split_items(raw: str) -> list[str]:
+    if raw.lstrip().startswith('"'):
+        for separator in ",;":
+            if parts := _quoted(raw, separator):
+                return parts
+    return raw.split(";" if ";" in raw else ",")
 
 
 def join_items(values: Iterable[str]) -> str:
     """The cell that `items` reads back as these values."""
     entries = list(values)
+    if entries and (entries[0].startswith('"') or any(";" in entry for entry in entries)):
+        return _in_quotes(entries, ";")
     cell = ";".join(entries)
     return cell + ";" if len(entries) == 1 and "," in cell else cell
+
+
+def join_cell(values: Iterable[str], separator: str) -> str:
+    """The cell that `split_cell` reads back as these values."""
+    entries = list(values)
+    if entries and (entries[0].startswith('"') or any(separator in entry for entry in entries)):
+        return _in_quotes(entries, separator)
+    return separator.join(entries)
+
+
+def _in_quotes(entries: Iterable[str], separator: str) -> str:
+    return separator.join('"' + entry.replace('"', '""') + '"' for entry in entries)
 
 
 def _entries(parts: Iterable[str], allowed: Collection[str]) -> list[str]:
@@ -164,12 +185,17 @@ def split_cell(raw: str, separator: str) -> list[str]:
     if "\n" in separator:
         return raw.splitlines()
     separator = separator.strip() or " "
-    if len(separator) == 1 and raw.lstrip().startswith('"'):
-        try:
-            return next(csv.reader([raw], delimiter=separator, skipinitialspace=True, strict=True), [])
-        except csv.Error:
-            pass  # quotes of another kind: they belong to the text
+    if len(separator) == 1 and raw.lstrip().startswith('"') and (parts := _quoted(raw, separator)):
+        return parts
     return raw.split(separator)
+
+
+def _quoted(raw: str, separator: str) -> list[str]:
+    """The values of a cell that has them in quotes; none when its quotes are of another kind, part of the text."""
+    try:
+        return next(csv.reader([raw], delimiter=separator, skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        return []
 
 
 def tags(raw: str, separator: str = ",") -> list[str]:

@@ -60,7 +60,7 @@ RESERVED = frozenset(
             " consent consents attribute attributes aggregate aggregates expression expressions alternate"
             " alternates merged_ids locked canonical canonical_id version created_at updated_at first_seen_at"
             " last_seen_at search name note notes customer_id anonymous_id user_id reference_id external_id"
-            " message_id profile profile_id actor import imports merge merges null none true false"
+            " message_id other_identifiers profile profile_id actor import imports merge merges null none true false"
         ).split(),
     }
 )

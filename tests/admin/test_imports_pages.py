@@ -155,7 +155,8 @@ def make_import(**fields: Any) -> Import:
 def test_an_empty_list_says_how_to_begin(client: Client) -> None:
     content = text_of(client.get(URL))
     assert (
-        "No imports yet Upload a CSV or TSV file. You see what every row would do before anything" in content
+        "No imports yet Upload a CSV, TSV or JSON Lines file. You see what every row would do before anything"
+        in content
     )
     assert "No older imports" in text_of(client.get(URL + "?before=1"))
 

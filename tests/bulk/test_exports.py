@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import datetime
+import html
 import io
+import json
+import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from cdp.actors import Actor
@@ -19,6 +23,7 @@ from profiles.bulk.csv_rows import column_names, rows
 from profiles.bulk.exports import exports_of, file_of, forget_exports, start_export
 from profiles.consent.ledger import current_consents, record_consent
 from profiles.models import AttributeDefinition, Profile
+from profiles.privacy.delete import delete_profiles
 from tests.imports.files import applied
 from tests.profile_factory import make_profile
 
@@ -131,6 +136,88 @@ def test_a_long_export_is_listed_and_mailed(
     page = client.get(reverse("admin:profiles_profile_exports")).content.decode()
     assert "deleted" in page
     assert reverse("admin:profiles_profile_export_file", args=[job.pk]) not in page
+
+
+def confirmed(client: Any, data: dict[str, Any], **chosen: Any) -> Any:
+    """The export's confirmation for these people, sent with this choice of columns and format."""
+    url = reverse("admin:profiles_profile_export_people")
+    page = client.post(url, data).content.decode()
+    return client.post(url, {"frozen": page.split('name="frozen" value="')[1].split('"')[0], **chosen})
+
+
+def test_a_short_export_is_downloaded_at_once_and_listed(mira: User, as_user: Any) -> None:
+    client = as_user(mira)
+    ann = make_profile(first_name="Ann", email="ann@mail.example", country="PL", tags=["vip"])
+    make_profile(first_name="Bob", email="bob@mail.example", country="DE")
+    everyone = {"everyone": "1", "filters": "q=ann&type=recognized&country=PL&tag=vip&sort=oldest&view=3"}
+    answer = confirmed(client, everyone, fields=["email", "tags"], format="jsonl")
+    assert (answer["Content-Type"], answer["Content-Disposition"]) == (
+        "application/x-ndjson; charset=utf-8",
+        'attachment; filename="people.jsonl"',
+    )
+    assert json.loads(answer.content) == {
+        "id": ann.pk,
+        "type": "recognized",
+        "email": "ann@mail.example",
+        "tags": ["vip"],
+    }
+    assert not Mail.objects.exists()
+    job = Job.objects.get()
+    text = words(client.get(reverse("admin:profiles_profile_exports")))
+    assert "Search finds “ann” and Type is recognized and Country is Poland and Tag is vip" in text
+    assert "Export 1 person" in text
+    assert "E-mail, Tags" in text
+    assert "by mira" in text
+    again = client.get(reverse("admin:profiles_profile_export_file", args=[job.pk]))
+    assert b"".join(again.streaming_content) == answer.content
+    text = words(client.get(reverse("admin:profiles_profile_export", args=[job.pk])))
+    assert "Columns Id, Type, E-mail, Tags Format JSON Lines Personal data as it is stored" in text
+
+
+def test_the_three_formats_of_the_form(mira: User, as_user: Any) -> None:
+    ann = make_profile(first_name="=1", email="ann@mail.example", phone="+48600100200")
+    client, fields = as_user(mira), ["first_name", "phone"]
+    contents = {
+        name: confirmed(client, {"ids": [ann.pk]}, fields=fields, format=name).content.decode()
+        for name in ("csv", "plain", "jsonl")
+    }
+    assert contents == {
+        "csv": f"\ufeffid,type,first_name,phone\r\n{ann.pk},recognized,'=1,(+48) 600100200\r\n",
+        "plain": f"type,id,first_name,phone\r\nrecognized,{ann.pk},=1,+48600100200\r\n",
+        "jsonl": f'{{"id":{ann.pk},"type":"recognized","first_name":"=1","phone":"+48600100200"}}\n',
+    }
+    text = words(client.get(reverse("admin:profiles_profile_exports")))
+    assert text.count("Ticked in the list") == 3
+    refused = confirmed(client, {"ids": [ann.pk]}, fields=fields, format="xlsx")
+    assert "“xlsx” is not a format of exports. Formats: csv, jsonl." in refused.content.decode()
+    assert Job.objects.count() == 3
+
+
+def test_the_page_says_who_is_left_out_and_what_is_masked(
+    vic: User, as_user: Any, by_staff: dict[str, Any]
+) -> None:
+    vic.user_permissions.add(Permission.objects.get(codename="bulk_export"))
+    ann, bob = make_profile(email="ann@mail.example"), make_profile(email="bob@mail.example")
+    job = start_export(
+        profile_ids=[ann.pk, bob.pk], filters="", actor=Actor.of_user(User.objects.get(pk=vic.pk))
+    )
+    delete_profiles(profile_ids=[bob.pk], reason="", **by_staff)
+    run_to_end(job)
+    client = as_user(User.objects.get(pk=vic.pk))
+    text = words(client.get(reverse("admin:profiles_profile_export", args=[job.pk])))
+    assert "People Everybody Left out 1 deleted after the export was started" in text
+    assert "Personal data masked" in text
+    # Who was given the right to personal data since gets the file that was written without.
+    file = client.get(reverse("admin:profiles_profile_export_file", args=[job.pk]))
+    assert b"a\xe2\x80\xa2" in b"".join(file.streaming_content)
+    vic.user_permissions.clear()
+    assert client.get(reverse("admin:profiles_profile_export_file", args=[job.pk])).status_code == 403
+
+
+def words(answer: Any) -> str:
+    """The text of a page, spaces single."""
+    text = re.sub(r"<[^>]+>", " ", answer.content.decode())
+    return " ".join(html.unescape(text).split()).replace(" ,", ",")
 
 
 def test_an_unknown_column_is_refused_on_the_page(mira: User, as_user: Any) -> None:

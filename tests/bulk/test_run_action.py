@@ -198,7 +198,7 @@ def test_only_who_started_it_gets_the_file(
 ) -> None:
     actor = Actor.of_user(mira)
     job = start_export(profile_ids=profile_ids, actor=actor)
-    with pytest.raises(NotFound, match=f"Export {job.pk} is not ready, or its file is gone after 7 days."):
+    with pytest.raises(NotFound, match=f"Export {job.pk} is not finished: 0 of 7 people are written."):
         open_export(job_id=job.pk, actor=actor)
     run_to_end(job)
     assert open_export(job_id=job.pk, actor=actor) == file_of(job)
@@ -207,7 +207,9 @@ def test_only_who_started_it_gets_the_file(
         open_export(job_id=job.pk, actor=Actor.of_user(ada))
     assert forget_exports() == 0
     assert forget_exports(days=-1) == 1
-    with pytest.raises(NotFound):
+    with pytest.raises(
+        NotFound, match=f"The file of export {job.pk} was deleted after 7 days. Export again."
+    ):
         open_export(job_id=job.pk, actor=actor)
 
 
