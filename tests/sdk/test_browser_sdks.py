@@ -47,11 +47,16 @@ PACKAGE = """
 var analytics = AnalyticsNext.AnalyticsBrowser.load({writeKey: KEY, cdnURL: HOST}, OPTIONS);
 var sdk = analytics;
 """
+CUSTOMER_IO = """
+var analytics = AnalyticsNext.AnalyticsBrowser.load({writeKey: KEY, cdnURL: HOST + "/customerio"}, OPTIONS);
+var sdk = analytics;
+"""
 RUDDER = """
 var sdk = new rudderanalytics.RudderAnalytics();
 sdk.load(KEY, HOST, {configUrl: HOST, logLevel: "ERROR", storage: {cookie: {samesite: "Lax"}}});
 """
 UMD = "/npm/@segment/analytics-next/dist/umd"
+CUSTOMER_IO_UMD = "/npm/@customerio/cdp-analytics-browser/dist/umd"
 BUNDLED = "/npm/@rudderstack/analytics-js/dist/npm/modern/bundled/umd"
 
 
@@ -127,6 +132,7 @@ def surf(
 WAYS = {
     "segment-snippet": (SNIPPET, f"{UMD}/standalone.js", 8),
     "segment-package": (PACKAGE, f"{UMD}/index.js", 8),
+    "customerio": (CUSTOMER_IO, f"{CUSTOMER_IO_UMD}/index.js", 8),
     "rudder": (RUDDER, f"{BUNDLED}/index.js", 7),  # it has no screen()
 }
 

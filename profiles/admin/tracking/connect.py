@@ -114,7 +114,7 @@ analytics.page();""",
 
 const cioanalytics = AnalyticsBrowser.load({{
   writeKey: "{key}",
-  cdnURL: "{host}",
+  cdnURL: "{host}/customerio",
 }});
 
 cioanalytics.page();

@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from profiles.tracking.sources.write_keys import Sender
 
 
-def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
+SEGMENT, CUSTOMER_IO = "Segment.io", "Customer.io Data Pipelines"
+# Customer.io's client is told to load from https://host/customerio.
+CUSTOMER_IO_PATH = "customerio"
+
+
+def segment_settings(request: HttpRequest, write_key: str, integration: str = SEGMENT) -> dict[str, Any]:
     """The settings of analytics-next and its kin: one integration, ourselves. No metrics, no plugins loaded from elsewhere.
 
-    Customer.io's client has another name for it. Neither loads the other's as a plugin: both are “unbundled”.
+    ``integration`` is what the client calls the server it sends to. There can be one only: with two, analytics-next
+    loads a part of itself that is not here, and sends nothing.
     """
-    prefix = request.path.partition("/v1/projects/")[0]
+    prefix = request.path.partition("/v1/projects/")[0].removesuffix(f"/{CUSTOMER_IO_PATH}")
     host = f"{request.get_host()}{prefix}/v1"
     protocol = "https" if request.is_secure() else "http"
     everything = {"__default": {"enabled": True, "integrations": {}}}
@@ -25,14 +31,14 @@ def segment_settings(request: HttpRequest, write_key: str) -> dict[str, Any]:
         "protocol": protocol,
         "type": "browser",
         "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
-        "bundlingStatus": "unbundled",
+        "bundlingStatus": "bundled",
         "addBundledMetadata": False,
         "unbundledIntegrations": [],
         "maybeBundledConfigIds": {},
         "retryQueue": True,
     }
     return {
-        "integrations": {"Segment.io": ourselves, "Customer.io Data Pipelines": ourselves},
+        "integrations": {integration: ourselves},
         "plan": {"track": everything, "identify": everything, "group": everything},
         "edgeFunction": {},
         "analyticsNextEnabled": True,

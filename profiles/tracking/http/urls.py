@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, include, path
 
 from profiles.tracking.http import views
+from profiles.tracking.http.sdk_settings import CUSTOMER_IO, CUSTOMER_IO_PATH
 
 KINDS = {
     "identify": "identify",
@@ -51,6 +52,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *with_and_without_slash("api/s/<str:kind>", views.receive_item, "track-api-s"),
     *with_and_without_slash("api/s/s2s/<str:kind>", views.receive_item, "track-api-s2s"),
     *with_and_without_slash("v1/projects/<str:write_key>/settings", views.project_settings, "track-settings"),
+    *with_and_without_slash(
+        f"{CUSTOMER_IO_PATH}/v1/projects/<str:write_key>/settings",
+        views.project_settings,
+        "track-customerio-settings",
+        {"integration": CUSTOMER_IO},
+    ),
     *with_and_without_slash("sourceConfig", views.source_config, "track-source-config"),
     path("", include("profiles.tracking.snippet.urls")),
 ]

@@ -108,11 +108,13 @@ def receive_history(request: HttpRequest) -> HttpResponse:
 
 
 @tracking_view(*_GET)
-def project_settings(request: HttpRequest, write_key: str) -> HttpResponse:
-    """What analytics-next and the Segment mobile SDKs load before anything else; it sends them back here."""
+def project_settings(
+    request: HttpRequest, write_key: str, integration: str = sdk_settings.SEGMENT
+) -> HttpResponse:
+    """What analytics-next, its kin and the Segment mobile SDKs load before anything else; it sends them back here."""
     if _sender_of(request, write_key) is None:
         raise RequestRefused(404, "unknown_write_key", _UNKNOWN_KEY)
-    return responses.settings_response(sdk_settings.segment_settings(request, write_key))
+    return responses.settings_response(sdk_settings.segment_settings(request, write_key, integration))
 
 
 @tracking_view(*_GET)
