@@ -16,7 +16,7 @@ from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid
 from profiles import masking
 from profiles.api import examples, parameters, schema
-from profiles.api.base import PersonalDataView, pointed, reload
+from profiles.api.base import PersonalDataView, below, pointed, reload
 from profiles.api.request_bodies import (
     ChangesBody,
     NewProfileBody,
@@ -37,6 +37,7 @@ from profiles.tagging import clean_tag_names, tag_profiles, untag_profiles
 from profiles.values.attributes import CUSTOM
 
 MAX_RESOLVED = 5_000
+
 
 
 class ProfileList(PersonalDataView):
@@ -104,8 +105,11 @@ class ProfileList(PersonalDataView):
             raise pointed(error, body.get("identifiers", [])) from error
         for address in body.get("addresses", []):
             add_address(profile_id=root_id, values=address, **self.verb())
-        for consent in body.get("consents", []):
-            record_consent(profile_id=root_id, **decision(consent), **self.verb())
+        for index, consent in enumerate(body.get("consents", [])):
+            try:
+                record_consent(profile_id=root_id, **decision(consent), **self.verb())
+            except Invalid as error:
+                raise below(error, f"consents.{index}") from error
         extra = {"warnings": warnings} if warnings else {}
         answer = self.profile_response(reload(root_id), status=201 if is_new else 200, **extra)
         if is_new:
@@ -139,14 +143,17 @@ class ProfileDetail(PersonalDataView):
         operation_id="getProfile",
         tags=["Profiles"],
         summary="Read a person",
-        parameters=[parameters.REF],
+        parameters=[parameters.REF, parameters.INCLUDE],
         responses={200: schema.Profile},
     )
     def get(self, request: Request, ref: str) -> Response:
         """An id that was merged away answers with the surviving profile."""
+        include = request.query_params.get("include", "")
+        if include not in ("", parameters.REACHABLE_WHY):
+            raise BadParameter("include", f"include is {parameters.REACHABLE_WHY}.", include)
         root = self.find().root
         self.note_view(subject=f"profile:{root.pk}")
-        return self.profile_response(root)
+        return self.profile_response(root, with_reasons=bool(include))
 
     @extend_schema(
         operation_id="updateProfile",
@@ -308,7 +315,7 @@ def _roots(ids: list[int]) -> dict[int, tuple[int, int]]:
 
 def decision(consent: dict[str, Any]) -> dict[str, Any]:
     """A consent of a body as the ledger takes it: without ``at``, it was decided now."""
-    return {"proof": {}, "wording": "", **consent, "at": consent.get("at", timezone.now())}
+    return {"proof": {}, "wording": "", "reason": "", **consent, "at": consent.get("at", timezone.now())}
 
 
 def set_tags(root_id: int, names: list[str], *, actor: Actor, source: Any) -> None:
