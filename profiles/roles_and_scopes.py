@@ -181,7 +181,10 @@ _PEOPLE = (
     Right("profiles.add_note", "people", "Write notes", needs=_SEE),
     Right("profiles.add_consent", "people", "Record consents", needs=_SEE),
     Right(
-        "profiles.regrant_consent", "people", "Record a yes of somebody who said no", needs="profiles.add_consent"
+        "profiles.regrant_consent",
+        "people",
+        "Record a yes of somebody who said no",
+        needs="profiles.add_consent",
     ),
     Right("profiles.message_profile", "people", "Send a message", needs="profiles.view_pii"),
     Right("profiles.bulk_update", "people", "Change many at once", needs=_SEE),
@@ -262,7 +265,11 @@ _OTHERS = (
         "settings",
         "See tags, attributes, identity rules and consent lists",
         codes(
-            _APP, "view_attributedefinition", "view_identifiertype", "view_consentchannel", "view_consentpurpose"
+            _APP,
+            "view_attributedefinition",
+            "view_identifiertype",
+            "view_consentchannel",
+            "view_consentpurpose",
         ),
     ),
     *(

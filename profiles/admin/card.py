@@ -93,7 +93,11 @@ def _context(card: CardContext) -> dict[str, Any]:
 def _mail_purposes(card: CardContext) -> list[tuple[str, str, bool]]:
     """(name, label, whether the person can be e-mailed for it) of what an e-mail may be for."""
     return [
-        (word.name, word.label, (reach := card.view.reach.get(("email", word.name))) is not None and reach.is_reachable)
+        (
+            word.name,
+            word.label,
+            (reach := card.view.reach.get(("email", word.name))) is not None and reach.is_reachable,
+        )
         for word in consent_lists().purposes.active
     ]
 

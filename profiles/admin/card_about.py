@@ -24,8 +24,10 @@ def _contact(card: CardContext) -> dict[str, Any]:
 def _consents(card: CardContext) -> dict[str, Any]:
     """What holds, the ledger it follows from, and what can be decided about."""
     lists = consent_lists()
-    ledger = Consent.objects.filter(profile__canonical_id=card.root.pk).select_related("source", "user", "key")
-    decisions = decision_rows(ledger[:_DECISIONS], can_view_pii=card.can_view_pii)
+    ledger = Consent.objects.filter(profile__canonical_id=card.root.pk).select_related(
+        "source", "user", "key"
+    )
+    decisions = decision_rows(list(ledger[:_DECISIONS]), can_view_pii=card.can_view_pii)
     rows = consent_rows(card.view, decisions, can_view_pii=card.can_view_pii)
     decided = list(card.view.consents)
     return {

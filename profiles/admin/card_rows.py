@@ -95,7 +95,9 @@ def mailing_of(email: str | None, reach: Mapping[Key, Reachability]) -> Mailing:
     if granted:
         return Mailing("ok", "can be e-mailed", ", ".join(granted), short="yes")
     if any(one.other for one in decisions.values()):
-        return Mailing("bad", "do not e-mail", "somebody with the same address said no", short="address said no")
+        return Mailing(
+            "bad", "do not e-mail", "somebody with the same address said no", short="address said no"
+        )
     if decisions:
         return Mailing("bad", "do not e-mail", "consent withdrawn", short="withdrawn")
     return Mailing("warn", "do not e-mail", "no consent recorded", short="no consent")
@@ -177,7 +179,8 @@ def decision_rows(ledger: Sequence[Consent], *, can_view_pii: bool) -> list[Deci
 
 def _proof_text(proof: Mapping[str, Any]) -> str:
     return ", ".join(
-        str(value) if name == "proof" else f"{name.replace('_', ' ')}: {value}" for name, value in proof.items()
+        str(value) if name == "proof" else f"{name.replace('_', ' ')}: {value}"
+        for name, value in proof.items()
     )
 
 

@@ -41,7 +41,7 @@ def why_it_stays(word: Word) -> str:
     return f"People have decided about “{word}”. Archive it instead." if is_word_used(word) else ""
 
 
-def with_counts(words: list[Any], model: type[Word]) -> list[Any]:
+def with_counts(words: list[Any], model: Any) -> list[Any]:
     """The words with ``decisions`` set, None where counting takes too long. One query."""
     counts = within_patience(lambda: decisions_by_word(field_of(model)))
     for word in words:

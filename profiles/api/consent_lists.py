@@ -57,13 +57,14 @@ class WordViewSet(AuditedViewSet, ApiModelViewSet):
     """What both lists share."""
 
     form: ClassVar[Any]
+    model: ClassVar[Any]
     ordering = ("name", "id")
 
     def get_object(self) -> Any:
-        return with_counts([super().get_object()], self.queryset.model)[0]
+        return with_counts([super().get_object()], self.model)[0]
 
     def paginate_queryset(self, queryset: Any) -> Any:
-        return with_counts(super().paginate_queryset(queryset) or [], self.queryset.model)
+        return with_counts(super().paginate_queryset(queryset) or [], self.model)
 
     def perform_create(self, serializer: Any) -> None:
         self._save(serializer, save_form(self.form, serializer.validated_data), "create")
@@ -108,6 +109,7 @@ class WordViewSet(AuditedViewSet, ApiModelViewSet):
     ),
 )
 class PurposeViewSet(WordViewSet):
+    model = ConsentPurpose
     queryset = ConsentPurpose.objects.all()
     serializer_class = PurposeSerializer
     form = PurposeForm
@@ -121,7 +123,9 @@ class PurposeViewSet(WordViewSet):
 
 @extend_schema(tags=["Definitions"])
 @extend_schema_view(
-    list=extend_schema(operation_id="listConsentChannels", summary="Ways to reach people that consents are about"),
+    list=extend_schema(
+        operation_id="listConsentChannels", summary="Ways to reach people that consents are about"
+    ),
     create=extend_schema(operation_id="createConsentChannel", summary="Add a channel of consent"),
     retrieve=extend_schema(operation_id="getConsentChannel", summary="A channel of consent"),
     partial_update=extend_schema(
@@ -136,6 +140,7 @@ class PurposeViewSet(WordViewSet):
     ),
 )
 class ChannelViewSet(WordViewSet):
+    model = ConsentChannel
     queryset = ConsentChannel.objects.all()
     serializer_class = ChannelSerializer
     form = ChannelForm

@@ -39,7 +39,6 @@ from profiles.values.attributes import CUSTOM
 MAX_RESOLVED = 5_000
 
 
-
 class ProfileList(PersonalDataView):
     """People, newest first."""
 
@@ -110,7 +109,7 @@ class ProfileList(PersonalDataView):
                 record_consent(profile_id=root_id, **decision(consent), **self.verb())
             except Invalid as error:
                 raise below(error, f"consents.{index}") from error
-        extra = {"warnings": warnings} if warnings else {}
+        extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
         answer = self.profile_response(reload(root_id), status=201 if is_new else 200, **extra)
         if is_new:
             answer["Location"] = request.build_absolute_uri(f"/api/v1/profiles/{root_id}/")

@@ -50,4 +50,3 @@ def reach_of(filters: ProfileFilter, count: Count) -> Reach | None:
     except TooSlow:
         return None
     return Reach(**counts)
-

@@ -230,4 +230,4 @@ def consenting_ids(
         limits += f" AND r.{column} IS NOT NULL"
     purposes = "g.purpose = %s AND" if purpose else ""
     sql = _CONSENTING_SQL.format(purpose=purposes, among=limits)
-    return RawSQL(sql + (_NO_OF_OTHERS_SQL.format(column=column) if column else ""), params)
+    return RawSQL(sql + (_NO_OF_OTHERS_SQL.format(column=column) if column else ""), params)  # noqa: S611

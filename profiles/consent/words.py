@@ -115,7 +115,9 @@ SHIPPED = lists_of(
         Word("sms", "SMS", ("text", "text message", "text messages", "mobile"), contact=PHONE),
         Word("phone", "Phone calls", ("call", "calls", "phone call", "telephone", "voice"), contact=PHONE),
         Word("post", "Post", ("postal", "postal mail", "direct mail", "letter")),
-        Word("push", "Push messages", ("push message", "web push", "push notification", "push notifications")),
+        Word(
+            "push", "Push messages", ("push message", "web push", "push notification", "push notifications")
+        ),
         Word("whatsapp", "WhatsApp", ("whats app", "wa"), contact=PHONE),
     ),
     (

@@ -24,7 +24,9 @@ class ConsentWord(models.Model):
         help_text="Words that forms, files and calls may use for it. Case, spaces, hyphens and _ do not count.",
     )
     archived_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when nobody can be asked for it any more; a no is still taken."
+        null=True,
+        blank=True,
+        help_text="Since when nobody can be asked for it any more; a no is still taken.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -123,7 +123,9 @@ def reasons_as_api(reach: Mapping[Key, Reachability]) -> dict[str, dict[str, str
     return _by_channel({key: one for key, one in reach.items() if not one.is_reachable}, Reachability.reason)
 
 
-def _by_channel(reach: Mapping[Key, Reachability], read: Callable[[Reachability], T]) -> dict[str, dict[str, T]]:
+def _by_channel(
+    reach: Mapping[Key, Reachability], read: Callable[[Reachability], T]
+) -> dict[str, dict[str, T]]:
     found: dict[str, dict[str, T]] = defaultdict(dict)
     for (channel, purpose), one in sorted(reach.items()):
         found[channel][purpose] = read(one)
