@@ -330,11 +330,11 @@ def test_a_decision_about_consent(client_of_ada: Client, ann: Profile) -> None:
     )
     assert "sms / marketing is granted now." in said
     unknown = post(
-        client_of_ada, "consent", ann.pk, channel="sms", purpose="x", state="granted", when="unknown"
+        client_of_ada, "consent", ann.pk, channel="sms", purpose="surveys", state="granted", when="unknown"
     )
-    assert "sms / x is withdrawn now." in unknown
+    assert "sms / surveys is withdrawn now." in unknown
     assert "Write “granted” or “withdrawn”." in post(
-        client_of_ada, "consent", ann.pk, channel="sms", purpose="x"
+        client_of_ada, "consent", ann.pk, channel="sms", purpose="surveys"
     )
     times = Consent.objects.filter(channel="sms").order_by("id").values_list("at", flat=True)
     assert [at is None for at in times] == [False, True]
@@ -407,7 +407,7 @@ WRITES = {
     "message": ("profiles.message_profile", {"subject": "x", "text": "x", "purpose": "newsletter"}),
     "tag": ("profiles.add_profiletag", {"tags": "club"}),
     "untag": ("profiles.delete_profiletag", {"tag": "vip"}),
-    "consent": ("profiles.add_consent", {"channel": "sms", "purpose": "x", "state": "withdrawn"}),
+    "consent": ("profiles.add_consent", {"channel": "sms", "purpose": "surveys", "state": "withdrawn"}),
     "identifier": ("profiles.add_identifier", {"type": "customer_id", "value": "C-9"}),
     "identifier_remove": ("profiles.delete_identifier", {"type": "customer_id", "value": "C-20417"}),
     "lock": ("profiles.change_profile", {"locked": "1"}),
@@ -453,7 +453,7 @@ def test_whether_somebody_may_be_mailed(client_of_ada: Client, by_staff: dict[st
     update_profile(profile_id=ann.pk, values={"email": "ann@example.com"}, **by_staff)
     assert "do not e-mail: no consent recorded" in text(client_of_ada, url("change", ann.pk))
     for state, badge in (
-        ("granted", "can be e-mailed: news"),
+        ("granted", "can be e-mailed: newsletter"),
         ("withdrawn", "do not e-mail: consent withdrawn"),
     ):
         consent = {"channel": "email", "purpose": "news", "state": state, "at": timezone.now()}

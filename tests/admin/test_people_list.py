@@ -395,7 +395,7 @@ def test_several_countries_and_periods_read_as_sentences(client_of_ada: Client) 
     page = client_of_ada.get(
         URL + "?created_at_after=2026-03-01&consent=email/news:withdrawn"
     ).content.decode()
-    assert chips(page) == ["Added since 2026-03-01", "Consent withdrawn for e-mail news"]
+    assert chips(page) == ["Added since 2026-03-01", "Consent withdrawn for e-mail newsletter"]
     page = client_of_ada.get(URL + "?country=PL&country=Polnd").content.decode()
     assert "Not a country." in page
 
