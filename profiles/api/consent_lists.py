@@ -40,7 +40,7 @@ class PurposeSerializer(StrictSerializer):
     decisions = serializers.IntegerField(
         read_only=True, allow_null=True, help_text="How many name it; null where counting takes too long."
     )
-    archived_at = TimeField()
+    archived_at = TimeField(allow_null=True)
     created_at = TimeField()
 
 
