@@ -151,6 +151,7 @@ _SEE = "profiles.view_profile"
 _SEE_PAIRS = "profiles.view_duplicatepair"
 _SEE_SOURCES = "profiles.view_source"
 _SEE_DEFINITIONS = "profiles.view_tag"
+_SEE_CONSENT_LISTS = "profiles.view_consentpurpose"
 
 _PEOPLE = (
     Right(
@@ -260,17 +261,23 @@ _OTHERS = (
     Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
     Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
     Right("profiles.erase_profile", "privacy", "Erase a person for ever", needs=_SEE),
+    Right(_SEE_CONSENT_LISTS, "privacy", "See what consents are about", codes(_APP, "view_consentchannel")),
+    Right(
+        "profiles.change_consentpurpose",
+        "privacy",
+        "Manage consent channels and purposes",
+        codes(
+            _APP,
+            *("add_consentpurpose", "delete_consentpurpose"),
+            *("add_consentchannel", "change_consentchannel", "delete_consentchannel"),
+        ),
+        needs=_SEE_CONSENT_LISTS,
+    ),
     Right(
         _SEE_DEFINITIONS,
         "settings",
-        "See tags, attributes, identity rules and consent lists",
-        codes(
-            _APP,
-            "view_attributedefinition",
-            "view_identifiertype",
-            "view_consentchannel",
-            "view_consentpurpose",
-        ),
+        "See tags, attributes and identity rules",
+        codes(_APP, "view_attributedefinition", "view_identifiertype"),
     ),
     *(
         Right(
@@ -285,17 +292,6 @@ _OTHERS = (
             ("attributedefinition", "attributes"),
             ("identifiertype", "identity rules"),
         )
-    ),
-    Right(
-        "profiles.change_consentpurpose",
-        "settings",
-        "Manage consent channels and purposes",
-        codes(
-            _APP,
-            *("add_consentpurpose", "delete_consentpurpose"),
-            *("add_consentchannel", "change_consentchannel", "delete_consentchannel"),
-        ),
-        needs=_SEE_DEFINITIONS,
     ),
 )
 

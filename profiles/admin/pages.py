@@ -43,18 +43,10 @@ _TABS = {
             "Data",
         ),
         Tab("Tags", "admin:profiles_tag_changelist", "profiles.view_tag", "Data"),
-        Tab(
-            "Consent purposes",
-            "admin:profiles_consentpurpose_changelist",
-            "profiles.view_consentpurpose",
-            "Data",
-        ),
-        Tab(
-            "Consent channels",
-            "admin:profiles_consentchannel_changelist",
-            "profiles.view_consentchannel",
-            "Data",
-        ),
+    ),
+    "privacy": (
+        Tab("Consent purposes", "admin:profiles_consentpurpose_changelist", "profiles.view_consentpurpose"),
+        Tab("Consent channels", "admin:profiles_consentchannel_changelist", "profiles.view_consentchannel"),
     ),
 }
 for task, tabs in _TABS.items():

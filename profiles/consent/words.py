@@ -73,7 +73,7 @@ class WordList:
         names = [word.name for word in self.active]
         listed = ", ".join(names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
         plural = _PLURALS[self.kind]
-        known = f"Known {plural}: {listed or 'none'}. An admin adds others under Settings, Consent {plural}."
+        known = f"Known {plural}: {listed or 'none'}. An admin adds others under Privacy, Consent {plural}."
         if not raw.strip():
             return f"Name the {self.kind} of the consent. {known}"
         word = self.find(raw)

@@ -40,9 +40,7 @@ def pair(ada: User) -> tuple[Profile, Profile]:
 
 
 @pytest.mark.parametrize(("width", "dark"), SHAPES)
-def test_pages_are_clean(
-    visit: Go, ada: User, pair: tuple[Profile, Profile], width: int, dark: bool
-) -> None:
+def test_pages_are_clean(visit: Go, ada: User, pair: tuple[Profile, Profile], width: int, dark: bool) -> None:
     ConsentPurpose.objects.create(name="club", label="Club", archived_at=timezone.now())
     ann, ben = pair
     opened = visit(ada, f"/admin/profiles/profile/{ben.pk}/change/", width=width, dark=dark)

@@ -178,12 +178,12 @@ def test_what_cannot_be_recorded_says_why(by_staff: dict[str, Any]) -> None:
         (
             "channel",
             "Name the channel of the consent. Known channels: email, phone, post, push, sms, whatsapp. An admin adds"
-            " others under Settings, Consent channels.",
+            " others under Privacy, Consent channels.",
         ),
         (
             "purpose",
             "There is no purpose “a,b” of consents. Known purposes: analytics, marketing, newsletter, personalization,"
-            " profiling, surveys, third_party, transactional. An admin adds others under Settings, Consent purposes.",
+            " profiling, surveys, third_party, transactional. An admin adds others under Privacy, Consent purposes.",
         ),
         ("state", "Write “granted” or “withdrawn”."),
         ("at", "A decision cannot be in the future. Check the time and its time zone."),

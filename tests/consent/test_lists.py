@@ -27,7 +27,7 @@ from tests.tracking.calls import make_sender, send_item
 
 FAX = (
     "There is no channel “fax” of consents. Known channels: email, phone, post, push, sms, whatsapp. An admin adds others"
-    " under Settings, Consent channels."
+    " under Privacy, Consent channels."
 )
 Login = Callable[[User], Client]
 
