@@ -138,7 +138,6 @@ def _standing_no(decisions: Sequence[ConsentDecision]) -> ConsentDecision | None
 _OTHERS_SQL = """
     SELECT o.id, concat_ws(' ', o.first_name, o.last_name),
         ARRAY(SELECT i.value FROM profiles_identifier i JOIN profiles_profile m ON m.id = i.profile_id
-            JOIN profiles_identifiertype t ON t.id = i.type_id AND t.name IN ('email', 'phone')
             WHERE m.canonical_id = o.id AND i.value IN (o.email, o.phone)),
         c.channel, c.purpose, c.state, c.at, c.recorded_at, c.address
     FROM profiles_profile o JOIN profiles_profile m ON m.canonical_id = o.id
@@ -204,7 +203,6 @@ _NO_OF_OTHERS_SQL = """
         JOIN profiles_profile o ON o.id = ip.canonical_id AND o.{column} = i.value
         JOIN profiles_profile wp ON wp.canonical_id = o.id JOIN profiles_consent w ON w.profile_id = wp.id
         WHERE i.value = r.{column} AND i.profile_id <> r.id AND o.id <> r.id AND w.address <> r.{column}
-          AND i.type_id IN (SELECT id FROM profiles_identifiertype WHERE name IN ('email', 'phone'))
           AND w.state = 'withdrawn' AND w.channel = g.channel AND w.purpose = g.purpose
           AND coalesce(w.at, w.recorded_at) >= g.at
           AND NOT EXISTS (
