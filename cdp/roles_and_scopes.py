@@ -61,11 +61,12 @@ ROLES: dict[str, Role] = {
     ),
     "marketer": Role("Reads and edits people, manages tags, changes many people at once, exports lists."),
     "data admin": Role(
-        "Imports files and undoes imports, repairs what tracking rejected, manages attributes, identity rules,"
+        "Imports files and undoes imports, repairs what tracking rejected, manages attributes, identity rules, consents,"
         " sources, event schemas and webhooks, deletes and restores people, one or many."
     ),
     "privacy officer": Role(
-        "Answers access and deletion requests, records consents, deletes and restores people, reads the audit log."
+        "Answers access and deletion requests, records consents and says what they are about, deletes and restores"
+        " people, reads the audit log."
     ),
 }
 # What an API key's scope stands for, in the permissions roles are made of.

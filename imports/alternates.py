@@ -15,7 +15,7 @@ from imports.cell_counts import known_sql
 from imports.cells import NO_ALTERNATES
 from imports.columns import APPEND, OVERWRITE
 from imports.group_news import IS_FINAL_CONSENT
-from imports.match import NO_STAYS_NO
+from imports.match import NO_IS_LATER, NO_STAYS_NO
 from imports.models import Import
 from imports.plan_spec import AttributeColumn, PlanSpec
 from profiles.values.attributes import attribute_specs, label_of
@@ -30,7 +30,7 @@ def keep_lost_cells(cursor: Any, import_: Import, spec: PlanSpec) -> None:
 
     And ``news``: what the row is the first to bring (``group_news``).
     """
-    params: dict[str, Any] = {"no": NO_STAYS_NO}
+    params: dict[str, Any] = {"no": [NO_STAYS_NO, NO_IS_LATER]}
     pieces = [_field_piece(name) for name, _ in spec.fields]
     pieces += [_attribute_piece(index, column, params) for index, column in enumerate(spec.attributes)]
     if spec.tags:
@@ -69,7 +69,7 @@ _CONSENTS_PIECE = f"""
     (SELECT '"consents":' || jsonb_agg((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))::text
     FROM jsonb_array_elements(o.consents) AS w (e) WHERE NOT {IS_FINAL_CONSENT} OR (w.e ->> 2 = 'granted' AND EXISTS (
         SELECT FROM jsonb_array_elements(f.notices) AS m
-        WHERE m ->> 'message' = %(no)s AND m ->> 'column' = (w.e ->> 0) || '/' || (w.e ->> 1))))"""
+        WHERE m ->> 'message' = ANY(%(no)s) AND m ->> 'column' = (w.e ->> 0) || '/' || (w.e ->> 1))))"""
 
 
 def _field_piece(name: str) -> str:

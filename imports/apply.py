@@ -23,6 +23,7 @@ from imports.finish import mail_milestones
 from imports.job_controls import chunk_size, import_of, locked, start_applying
 from imports.mappings import check_consents, load_context, read_mapping
 from imports.models import Import
+from imports.options import check_regrant
 from imports.partitions import has_rows
 from imports.plan_spec import build_plan_spec
 
@@ -36,7 +37,10 @@ _ROW_ERRORS = ("22", "23", "54", "P0", "0A", "XX")
 
 @transaction.atomic
 def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -> Job:
-    """Queue the job that applies a plan. Raises Stale or Conflict when it is not the plan that was looked at."""
+    """Queue the job that applies a plan. Raises Stale or Conflict when it is not the plan that was looked at.
+
+    Raises Forbidden when it turns a no into a yes and the actor may not.
+    """
     import_ = locked(import_id)
     if import_.state != Import.State.PLANNED:
         raise Conflict(f"This import is {import_.state_label.lower()}; only a planned one can be applied.")
@@ -45,6 +49,7 @@ def apply_import(*, import_id: int, revision: int | None = None, actor: Actor) -
     if not has_rows(import_):
         raise Stale("The plan has expired. Plan the import again.")
     check_consents(import_)
+    check_regrant(import_.options, actor=actor)
     return start_applying(import_, actor=actor)
 
 

@@ -18,6 +18,8 @@ from imports.match import Binds
 from imports.models import Import
 from imports.plan_spec import PlanSpec
 from profiles.builtin_sources import SOURCE_IDS
+from profiles.consent.lists import read_lists
+from profiles.consent.words import EMAIL, PHONE
 from profiles.models import IdentifierType, Profile
 
 PROFILE_CHANGED = "This profile was changed or merged after the plan was made. Plan the row again."
@@ -277,24 +279,38 @@ class RowWriter:
             )
 
     def _write_consents(self) -> None:
-        """For new profiles all decisions of the row, for others those the plan's diff has."""
+        """For new profiles all decisions of the row, for others those the plan's diff has; with the address they have now."""
+        lists, options = read_lists(), self.import_.options
         self._run(
             f"""
-            INSERT INTO profiles_consent (profile_id, channel, purpose, state, at, wording, proof, source_id, user_id)
+            INSERT INTO profiles_consent (profile_id, channel, purpose, state, at, wording, reason, proof, address,
+                source_id, user_id, key_id)
             SELECT s.profile_id, w.e ->> 0, w.e ->> 1, w.e ->> 2,
-                coalesce((w.e ->> 3)::timestamptz, %(at)s), '',
+                coalesce((w.e ->> 3)::timestamptz, %(at)s), '', CASE WHEN x.is_regrant THEN %(reason)s ELSE '' END,
                 jsonb_strip_nulls(jsonb_build_object(
-                    'import', %(import)s::bigint, 'line', s.line, 'proof', nullif(w.e ->> 4, ''))),
-                %(source)s, %(user)s
+                    'import', %(import)s::bigint, 'line', s.line, 'proof', nullif(w.e ->> 4, ''),
+                    'after a no', CASE WHEN x.is_regrant THEN %(proof)s::text END)),
+                coalesce(CASE WHEN w.e ->> 0 = ANY(%(by_email)s) THEN p.email
+                    WHEN w.e ->> 0 = ANY(%(by_phone)s) THEN p.phone END, ''),
+                %(source)s, %(user)s, %(key)s
             FROM {self.rows()}
+            JOIN profiles_profile p ON p.id = s.profile_id
             CROSS JOIN jsonb_array_elements(r.consents) AS w (e)
-            WHERE s.is_new OR r.diff #> '{{consents,1}}' ? ((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))
+            CROSS JOIN LATERAL (SELECT (w.e ->> 0) || '/' || (w.e ->> 1) || '=' AS label) n
+            CROSS JOIN LATERAL (SELECT NOT s.is_new AND w.e ->> 2 = 'granted'
+                AND coalesce(r.diff #> '{{consents,0}}' ? (n.label || 'withdrawn'), false) AS is_regrant) x
+            WHERE s.is_new OR r.diff #> '{{consents,1}}' ? (n.label || (w.e ->> 2))
             """,
             {
                 "at": self.import_.created_at,
                 "import": self.import_.pk,
+                "reason": options.get("regrant_reason", ""),
+                "proof": options.get("regrant_proof", ""),
+                "by_email": lists.channels_by(EMAIL),
+                "by_phone": lists.channels_by(PHONE),
                 "source": SOURCE_IDS["import"],
                 "user": self.user_id,
+                "key": self.key_id,
             },
         )
 

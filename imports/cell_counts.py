@@ -18,7 +18,7 @@ from django.db.models import Q
 from imports.cells import CONSENT, CellColumn, RowFate, reason_of
 from imports.columns import cell_marks as marks
 from imports.files.strict import split_raw
-from imports.match import NO_STAYS_NO
+from imports.match import NO_IS_LATER, NO_STAYS_NO
 from imports.models import Import, Row
 from profiles.models import Alternate
 
@@ -153,11 +153,11 @@ def lost_sql(import_: Import, *, has_consents: bool) -> str:
         CASE WHEN r.kept IS NOT NULL OR r.notices IS NOT NULL THEN ARRAY({lost}
             UNION SELECT '{CONSENT}' || split_part(e, '=', 1) FROM jsonb_array_elements_text(r.kept -> 'consents') AS e
             UNION SELECT '{CONSENT}' || (e ->> 'column') FROM jsonb_array_elements(r.notices) AS e
-                WHERE e ->> 'message' = %(no)s ORDER BY 1) END"""
+                WHERE e ->> 'message' = ANY(%(no)s) ORDER BY 1) END"""
 
 
 def fate_params() -> dict[str, Any]:
-    return {"no": NO_STAYS_NO}
+    return {"no": [NO_STAYS_NO, NO_IS_LATER]}
 
 
 def stored_columns(cells: dict[str, Any]) -> list[CellColumn]:

@@ -76,7 +76,10 @@ def start_applying(import_: Import, *, actor: Actor) -> Job:
         total=rows - import_.empty_rows,
     )
     import_.save()
-    audit.record("import.apply", actor=actor, subject=f"import:{import_.pk}", detail={"rows": rows})
+    detail = {"rows": rows}
+    if reason := import_.options.get("regrant_reason"):
+        detail["regrant_reason"] = reason
+    audit.record("import.apply", actor=actor, subject=f"import:{import_.pk}", detail=detail)
     return import_.job
 
 

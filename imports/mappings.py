@@ -28,7 +28,8 @@ from imports.columns import (
 )
 from imports.job_controls import locked_for_change
 from imports.models import Import, SavedMapping
-from imports.options import DEFAULTS, FROM_CELLS, clean_options
+from imports.options import DEFAULTS, FROM_CELLS, REGRANT_OPTIONS, check_regrant, clean_options
+from profiles.consent.lists import read_lists
 from profiles.identity.types import TypeSpec, identifier_types
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import define_attribute
@@ -37,7 +38,7 @@ NAME_LENGTH = 100
 
 
 def load_context(options: dict[str, Any] | None = None) -> Context:
-    """The attributes and identifier types a column can go to, as they are now. Two queries."""
+    """The attributes, identifier types and consents a column can go to, as they are now. Four queries."""
     attributes = tuple(
         AttributeSpec(row.name, row.type, tuple(row.choices), row.label)
         for row in AttributeDefinition.objects.order_by("name")
@@ -53,6 +54,7 @@ def load_context(options: dict[str, Any] | None = None) -> Context:
         bad_cells=chosen["bad_cells"],
         empty_words=chosen["empty_words"],
         digit_marks=chosen["digit_marks"],
+        consents=read_lists(),
     )
 
 
@@ -159,6 +161,7 @@ def map_import(
     if dialect_options:
         raise Stale("How the file is read is changed before the mapping, not with it.")
     import_.options = {**import_.options, **clean}
+    check_regrant(import_.options, actor=actor)
     context = load_context(import_.options)
     checked = check_mapping(import_, context, mapping)
     if set(FROM_CELLS) - set(clean):
@@ -230,8 +233,8 @@ def clean_mapping_name(raw: str) -> str:
 def save_mapping(*, import_id: int, name: str, options: dict[str, Any], actor: Actor) -> MappingSaved:
     """Save an import's mapping as it is now under a name; an older one of that name is replaced. Raises Invalid.
 
-    ``options`` are those that go with it: ``policy``, ``on_conflict``, ``clear_marker``,
-    ``empty_words``.
+    ``options`` are those that go with it: ``policy``, ``on_conflict``, ``clear_marker``, ``empty_words``; why a yes
+    counts after a no is not kept, for it is said of one file.
     """
     name = clean_mapping_name(name)
     import_ = Import.objects.get(pk=import_id)
@@ -240,7 +243,7 @@ def save_mapping(*, import_id: int, name: str, options: dict[str, Any], actor: A
         defaults={
             "headers": import_.headers,
             "mapping": import_.mapping,
-            "options": options,
+            "options": {name: value for name, value in options.items() if name not in REGRANT_OPTIONS},
             "user_id": actor.user_id,
         },
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdp.errors import Invalid
+from cdp.actors import Actor
+from cdp.errors import Forbidden, Invalid
 from imports.columns import BAD_CELLS, COUNTRY_OF_ROW, FILL, LEAVE_OUT_CELL, POLICIES, WITHOUT_PLUS
 from imports.columns.dates import ORDERS
 from imports.files import DELIMITERS, ENCODINGS
+from profiles.consent.ledger import REGRANT
 from profiles.identity.normalize import BadValue, country
+from profiles.models import Consent
 
 STRONGER, LEAVE_OUT = "stronger", "hold"
 ON_CONFLICT = (STRONGER, LEAVE_OUT)
@@ -37,7 +40,9 @@ DEFAULTS: dict[str, Any] = {
 }
 # Found out from the cells where nobody said them.
 FROM_CELLS = ("date_order", "phone_country")
-_TEXTS = {"clear_marker": 40}
+# Why a yes of the file counts for whoever had said no, and what proves it: given for one import, never kept for others.
+REGRANT_OPTIONS = ("regrant_reason", "regrant_proof")
+_TEXTS = {"clear_marker": 40, "regrant_proof": 500}
 _CHOICES = {
     "policy": tuple(POLICIES),
     "on_conflict": ON_CONFLICT,
@@ -45,6 +50,7 @@ _CHOICES = {
     "date_order": (*ORDERS, ""),
     "encoding": tuple(ENCODINGS),
     "quotechar": ('"', "'", ""),
+    "regrant_reason": (*Consent.Reason.values, ""),
 }
 _FLAGS = ("auto_apply", "empty_words", "skip_space", "has_header")
 _NUMBERS = {"header_line": 1_000_000, "max_quoted_lines": 100_000}
@@ -67,6 +73,30 @@ def clean_options(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
         raise Invalid(problems)
     dialect_options = {name: clean.pop(name) for name in DIALECT if name in clean}
     return clean, dialect_options
+
+
+def regrants(options: dict[str, Any]) -> bool:
+    """Whether a yes of the file counts for whoever had said no."""
+    return bool(options.get("regrant_reason"))
+
+
+def check_regrant(options: dict[str, Any], *, actor: Actor) -> None:
+    """Raises Forbidden for somebody who may not turn a no into a yes, Invalid for a reason or proof without the other."""
+    reason, proof = (str(options.get(name) or "").strip() for name in REGRANT_OPTIONS)
+    if not reason and not proof:
+        return
+    if not actor.can(REGRANT):
+        scope = "A key needs the scope privacy for it." if actor.key else "Your role does not include it."
+        raise Forbidden(
+            f"Recording a yes of people who had said no needs the permission {REGRANT}. {scope}"
+            " Leave out the options regrant_reason and regrant_proof."
+        )
+    if not reason:
+        message = f"Also give the reason for a yes after a no: one of {', '.join(Consent.Reason.values)}."
+        raise Invalid([{"field": "options.regrant_reason", "value": None, "message": message}])
+    if not proof:
+        message = "Also give the proof of a yes after a no: where and how they agreed again."
+        raise Invalid([{"field": "options.regrant_proof", "value": None, "message": message}])
 
 
 def _clean(name: str, value: Any) -> Any:

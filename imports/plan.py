@@ -20,6 +20,7 @@ from imports.group import group_rows
 from imports.job_controls import import_of, locked, start_applying, start_planning
 from imports.mappings import check_mapping, load_context, read_mapping, unconfirmed_consents
 from imports.models import Import
+from imports.options import check_regrant
 from imports.plan_spec import build_plan_spec
 from imports.report import count_rows, in_order, plan_warnings
 from imports.stage import stage_rows
@@ -27,12 +28,13 @@ from imports.stage import stage_rows
 
 @transaction.atomic
 def plan_import(*, import_id: int, revision: int | None = None, actor: Actor) -> Job:
-    """Start planning. Raises Invalid when the mapping is not complete, Stale or Conflict when it cannot be now."""
+    """Start planning. Raises Invalid when the mapping is not complete, Forbidden, Stale or Conflict when it cannot be now."""
     import_ = locked(import_id)
     if revision is not None and revision != import_.revision:
         raise Stale("The mapping was changed in the meantime. Reload the page.")
     if not import_.can_change:
         raise Conflict(f"This import is {import_.state_label.lower()}; it cannot be planned now.")
+    check_regrant(import_.options, actor=actor)
     check_mapping(import_, load_context(import_.options))
     return start_planning(import_, actor=actor)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imports.columns import MAX_VALUES, Context, Mapping
 from imports.models import Import
-from imports.options import LEAVE_OUT
+from imports.options import LEAVE_OUT, regrants
 from profiles.identity.types import TypeSpec, identifier_types
 
 
@@ -40,7 +41,8 @@ class PlanSpec:
     """``identifiers`` come strongest first. ``fields`` pairs a default attribute with its policy.
 
     ``tags`` is the policy of the tags, "" without a tags column. ``is_strict``: a row whose identifiers belong to
-    two profiles is a conflict; otherwise it goes to the profile of the stronger identifier.
+    two profiles is a conflict; otherwise it goes to the profile of the stronger identifier. ``regrant_at``: a yes of
+    the file counts for whoever had said no before; one without a time was given then. None: it never does.
     """
 
     identifiers: tuple[IdentifierColumn, ...] = ()
@@ -49,6 +51,7 @@ class PlanSpec:
     tags: str = ""
     has_consents: bool = False
     is_strict: bool = False
+    regrant_at: datetime.datetime | None = None
 
     def unique_identifiers(self) -> Iterator[tuple[int, IdentifierColumn]]:
         """(index, column) of those that a profile can be matched by."""
@@ -96,6 +99,7 @@ def build_plan_spec(import_: Import, mapping: Mapping, context: Context) -> Plan
         tags=policies.get("tags", ""),
         has_consents=any(column.target.kind == "consent" for column in mapping.used),
         is_strict=import_.options.get("on_conflict") == LEAVE_OUT,
+        regrant_at=import_.created_at if regrants(import_.options) else None,
     )
 
 

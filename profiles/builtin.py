@@ -1,4 +1,4 @@
-"""An empty or older database → the rows every installation has: shipped sources, identifier types, event schemas.
+"""An empty or older database → the rows every installation has: sources, identifier types, event schemas, consent lists.
 
 Runs after each migrate (and so after a test's flush) and adds what is missing; what staff changed stays as it is.
 """
@@ -9,8 +9,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from profiles.builtin_sources import SOURCE_IDS
+from profiles.consent.words import SHIPPED
 from profiles.identity.presets import BUILTIN_TYPES, PRESETS
-from profiles.models import EventSchema, IdentifierType, Source
+from profiles.models import ConsentChannel, ConsentPurpose, EventSchema, IdentifierType, Source
 from profiles.tracking.schemas.builtin import SCHEMAS
 
 _SOURCE_NAMES = {"staff": "Staff", "api": "API", "import": "Import", "system": "System", "web": "Web"}
@@ -18,7 +19,7 @@ _SOURCE_NAMES = {"staff": "Staff", "api": "API", "import": "Import", "system": "
 
 @transaction.atomic
 def ensure_builtin(**_: Any) -> None:
-    """Create what is missing of the shipped sources, identifier types and event schemas."""
+    """Create what is missing of the shipped sources, identifier types, event schemas and consent lists."""
     Source.objects.bulk_create(
         [
             Source(id=pk, name=_SOURCE_NAMES[channel], channel=channel, is_builtin=True)
@@ -39,6 +40,22 @@ def ensure_builtin(**_: Any) -> None:
         [
             EventSchema(name=name, description=description, properties=properties, is_builtin=True)
             for name, (description, properties) in SCHEMAS.items()
+        ],
+        ignore_conflicts=True,
+    )
+    ConsentChannel.objects.bulk_create(
+        [
+            ConsentChannel(
+                name=word.name, label=word.label, synonyms=list(word.synonyms), contact=word.contact
+            )
+            for word in SHIPPED.channels
+        ],
+        ignore_conflicts=True,
+    )
+    ConsentPurpose.objects.bulk_create(
+        [
+            ConsentPurpose(name=word.name, label=word.label, synonyms=list(word.synonyms))
+            for word in SHIPPED.purposes
         ],
         ignore_conflicts=True,
     )

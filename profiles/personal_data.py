@@ -20,7 +20,10 @@ TABLES = (
     ),
     Table(
         "profiles.Consent",
-        identifying=("proof",),
+        identifying=(
+            "proof",
+            "address",
+        ),
         personal=(
             "profile",
             "channel",
@@ -28,12 +31,14 @@ TABLES = (
             "state",
             "at",
             "wording",
+            "reason",
             "recorded_at",
         ),
         technical=(
             "id",
             "source",
             "user",
+            "key",
         ),
     ),
     Table(
@@ -355,6 +360,8 @@ TABLES = (
 
 NOT_PERSONAL = {
     "profiles.AttributeDefinition": "Names of attributes; the person's values are in the file.",
+    "profiles.ConsentChannel": "Names of channels; the person's decisions are in the file.",
+    "profiles.ConsentPurpose": "Names of purposes; the person's decisions are in the file.",
     "profiles.DuplicateCase": "Groups of people who look like one another; that it happened is in the file with each pair.",
     "profiles.DuplicatePolicy": "Rules of the system.",
     "profiles.EventName": "Names of events; the person's events are in the file.",

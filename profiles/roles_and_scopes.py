@@ -13,6 +13,8 @@ _READ_MODELS = (
     "note",
     "message",
     "consent",
+    "consentchannel",
+    "consentpurpose",
     "duplicatepair",
     "duplicatecase",
     "tag",
@@ -57,6 +59,8 @@ _REPAIR_REJECTED = (
     | manage(_APP, "eventschema")
 )
 _DEFINE = manage(_APP, "tag", "attributedefinition", "identifiertype", "source")
+# What people can be asked for, and the right to record a yes of somebody who said no.
+_ANSWER_FOR_CONSENT = manage(_APP, "consentchannel", "consentpurpose") | codes(_APP, "regrant_consent")
 
 _ROLES = {
     "viewer": _READ_IN_ADMIN,
@@ -71,6 +75,7 @@ _ROLES = {
     | _MERGE_MANY
     | _REPAIR_REJECTED
     | _DEFINE
+    | _ANSWER_FOR_CONSENT
     | codes(
         _APP,
         "delete_profile",
@@ -83,6 +88,7 @@ _ROLES = {
     ),
     "privacy officer": _READ_IN_ADMIN
     | _SEE_REJECTED
+    | _ANSWER_FOR_CONSENT
     | codes(
         _APP,
         "view_pii",
@@ -117,11 +123,14 @@ _SCOPES = {
     "merge": _READ_BY_KEY | _MERGE | codes(_APP, "scan_duplicates", "bulk_merge"),
     "imports": codes(_APP, "bulk_update"),
     "exports": codes(_APP, "export_profile", "bulk_export"),
-    "privacy": codes(_APP, "export_profile", "erase_profile", "bulk_delete", "restore_profile"),
+    "privacy": codes(
+        _APP, "export_profile", "erase_profile", "bulk_delete", "restore_profile", "regrant_consent"
+    ),
     "pii": codes(_APP, "view_pii"),
-    # Managers (tags, attributes, identifier types, sources, schemas), views of the team, what tracking rejected,
-    # rules for duplicates.
+    # Managers (tags, attributes, identifier types, sources, schemas, consent lists), views of the team, what tracking
+    # rejected, rules for duplicates.
     "admin": manage(_APP, "tag", "attributedefinition", "identifiertype", "source", "eventschema")
+    | manage(_APP, "consentchannel", "consentpurpose")
     | _SEE_REJECTED
     | codes(
         _APP,
@@ -141,6 +150,7 @@ _SEE = "profiles.view_profile"
 _SEE_PAIRS = "profiles.view_duplicatepair"
 _SEE_SOURCES = "profiles.view_source"
 _SEE_DEFINITIONS = "profiles.view_tag"
+_SEE_CONSENT_LISTS = "profiles.view_consentpurpose"
 
 _PEOPLE = (
     Right(
@@ -170,6 +180,12 @@ _PEOPLE = (
     ),
     Right("profiles.add_note", "people", "Write notes", needs=_SEE),
     Right("profiles.add_consent", "people", "Record consents", needs=_SEE),
+    Right(
+        "profiles.regrant_consent",
+        "people",
+        "Record a yes of somebody who said no",
+        needs="profiles.add_consent",
+    ),
     Right("profiles.message_profile", "people", "Send a message", needs="profiles.view_pii"),
     Right("profiles.bulk_update", "people", "Change many at once", needs=_SEE),
     Right("profiles.delete_profile", "people", "Delete one person", needs=_SEE),
@@ -243,6 +259,18 @@ _SOURCES = (
 _OTHERS = (
     Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
     Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
+    Right(_SEE_CONSENT_LISTS, "privacy", "See what consents are about", codes(_APP, "view_consentchannel")),
+    Right(
+        "profiles.change_consentpurpose",
+        "privacy",
+        "Manage consent channels and purposes",
+        codes(
+            _APP,
+            *("add_consentpurpose", "delete_consentpurpose"),
+            *("add_consentchannel", "change_consentchannel", "delete_consentchannel"),
+        ),
+        needs=_SEE_CONSENT_LISTS,
+    ),
     Right(
         _SEE_DEFINITIONS,
         "settings",

@@ -25,6 +25,8 @@ API = {
     "profiles.AttributeDefinition": "attributes",
     "profiles.Change": "profiles/<ref:ref>/timeline",
     "profiles.Consent": "profiles/<ref:ref>/consents",
+    "profiles.ConsentChannel": "consent-channels",
+    "profiles.ConsentPurpose": "consent-purposes",
     "profiles.DuplicateCase": "duplicate-cases",
     "profiles.DuplicatePair": "duplicates",
     "profiles.DuplicatePolicy": "duplicate-policy",

@@ -15,6 +15,7 @@ import pytest
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from cdp import ttl_cache
 from cdp.actors import Actor
@@ -25,10 +26,13 @@ from imports.models import Import
 from profiles.builtin_sources import builtin_source
 from profiles.bulk.exports import KIND
 from profiles.bulk.run_action import pack
+from profiles.consent.ledger import record_consent
 from profiles.editing import add_event, add_note
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     AttributeDefinition,
+    ConsentChannel,
+    ConsentPurpose,
     DuplicatePair,
     EventSchema,
     MergeBatch,
@@ -51,6 +55,8 @@ API = (
     "tags",
     "saved-views",
     "attributes",
+    "consent-channels",
+    "consent-purposes",
     "identifier-types",
     "sources",
     "event-schemas",
@@ -78,6 +84,11 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         merge_profiles(winner_id=person, loser_id=loser.pk, **by)
         add_event(profile_id=person, name=name, **by)
         add_note(profile_id=person, text=name, **by)
+        ConsentChannel.objects.create(name=name, label=name)
+        ConsentPurpose.objects.create(name=name, label=name)
+        decision = {"channel": "email", "purpose": "newsletter", "state": "granted", "at": timezone.now()}
+        for pk in (person, other.pk):
+            record_consent(profile_id=pk, **decision, **by)
         DuplicatePair.objects.create(a_id=person, b=other, tier="probable", score=5.0)
         AttributeDefinition.objects.create(name=name)
         SavedView.objects.create(name=name, query="country=PL", is_shared=True)

@@ -36,6 +36,8 @@ from profiles.editing import add_address
 from profiles.merging.merge import merge_profiles
 from profiles.models import (
     AttributeDefinition,
+    ConsentChannel,
+    ConsentPurpose,
     DuplicateCase,
     DuplicatePair,
     EventSchema,
@@ -114,6 +116,8 @@ class World:
             "profiles_merge": merge.merge_id,
             "profiles_tag": Tag.objects.get(name="vip"),
             "profiles_attributedefinition": AttributeDefinition.objects.create(name="plan"),
+            "profiles_consentchannel": ConsentChannel.objects.create(name="fax", label="Fax"),
+            "profiles_consentpurpose": ConsentPurpose.objects.create(name="club", label="Club"),
             "profiles_identifiertype": IdentifierType.objects.create(name="loyalty_card"),
             "profiles_source": shop,
             "profiles_writekey": WriteKey.objects.create(source=shop, kind="web", prefix="a", digest="a"),
@@ -236,6 +240,8 @@ class World:
             "tags": "profiles_tag",
             "saved-views": "profiles_savedview",
             "attributes": "profiles_attributedefinition",
+            "consent-channels": "profiles_consentchannel",
+            "consent-purposes": "profiles_consentpurpose",
             "identifier-types": "profiles_identifiertype",
             "sources": "profiles_source",
             "jobs": "cdp_job",

@@ -14,12 +14,13 @@ from imports.admin.column_rows import CONSTANTS, PROOF
 from imports.admin.wording import IGNORE, NEW, is_consent_state, may_have_separator
 from imports.columns import COUNTRY_OF_ROW, column_keys
 from imports.models import Import
+from imports.options import REGRANT_OPTIONS
 from profiles.models import AttributeDefinition
 from profiles.values.attributes import define_attribute
 
 # What the select box sends → the quote.
 QUOTES = {"double": '"', "single": "'", "none": ""}
-OPTIONS = ("policy", "on_conflict", "clear_marker", "bad_cells", "date_order")
+OPTIONS = ("policy", "on_conflict", "clear_marker", "bad_cells", "date_order", *REGRANT_OPTIONS)
 _MAX_CONSTANTS = 20
 
 

@@ -42,11 +42,13 @@ from imports.downloads import can_view_pii
 from imports.files import CSV, DELIMITERS, ENCODINGS, FORMATS
 from imports.mappings import advice_for, clean_mapping_name, load_context, map_import, save_mapping
 from imports.models import Import, SavedMapping
+from imports.options import regrants
 from imports.upload import reread_import
 from profiles.admin.staff_views import staff_view, write
+from profiles.consent.ledger import REGRANT
 from profiles.identity.normalize import country_choices
 from profiles.masking import DOTS
-from profiles.models import AttributeDefinition
+from profiles.models import AttributeDefinition, Consent
 
 RAW_ROWS = 3
 MARKED = "Nothing is planned yet. Correct what is marked below."
@@ -108,7 +110,7 @@ def _page(
             "options": options,
             "policies": POLICIES.items(),
             "on_conflict": ON_CONFLICT.items(),
-            "is_whole_file_open": any(constant[1] for constant in constants),
+            "is_whole_file_open": any(constant[1] for constant in constants) or regrants(options),
             "bad_cells": BAD_CELLS.items(),
             "date_orders": date_order_choices(),
             **_phone_answer(options),
@@ -116,6 +118,8 @@ def _page(
             "types": AttributeDefinition.Type.choices,
             "saved": _saved(request),
             "may_save": _may_save(request),
+            "may_regrant": request.user.has_perm(REGRANT) and any(column.is_consent for column in columns),
+            "reasons": Consent.Reason.choices,
             "may_define": request.user.has_perm("profiles.add_attributedefinition"),
             "problem": _headline(import_, mapping, problems, refusal),
             **_reading(import_, refusal, unmasked=unmasked),

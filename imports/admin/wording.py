@@ -9,6 +9,7 @@ from imports.columns.consent_words import GRANTED, NEITHER, WITHDRAWN
 from imports.columns.dates import ORDERS
 from imports.columns.separators import SEPARATORS
 from imports.options import LEAVE_OUT, STRONGER
+from profiles.consent.words import EMAIL, SHIPPED, ConsentLists
 from profiles.identity.normalize import country_choices, country_name
 from profiles.values.attributes import LABELS
 
@@ -44,18 +45,9 @@ OUTCOMES = {
 }
 ALWAYS_LISTED = ("created", "updated", "unchanged", "failed")
 
-_CONSENTS = {
-    f"consent.{channel}.{purpose}": f"{label}: {purpose}"
-    for channel, label in (
-        ("email", "E-mail"),
-        ("sms", "SMS"),
-        ("phone", "Phone"),
-        ("push", "Push"),
-        ("post", "Post"),
-    )
-    for purpose in ("newsletter", "marketing")
-    if channel in ("email", "sms") or purpose == "marketing"
-}
+# Every purpose is offered for e-mail, these for the other channels that ship; the API takes any pair.
+_OFFERED = {"sms": ("newsletter", "marketing")}
+_USUAL = ("marketing",)
 _CONSENT_PARTS = {"at": "date", "withdrawn_at": "date of unsubscribing", "proof": "where they agreed"}
 
 # What a word of a consent column means.
@@ -109,6 +101,20 @@ def canonical_target(to: str) -> str:
     return "customer_id" if to == "identifier.customer_id" else to
 
 
+def consent_targets(lists: ConsentLists) -> dict[str, str]:
+    """``{consent.email.newsletter: “E-mail: newsletter”}`` of what is offered; what staff added, everywhere."""
+    shipped = [{word.name for word in words} for words in (SHIPPED.channels, SHIPPED.purposes)]
+    return {
+        f"consent.{channel.name}.{purpose.name}": f"{channel.label}: {purpose.text}"
+        for channel in lists.channels.active
+        for purpose in lists.purposes.active
+        if channel.contact == EMAIL
+        or purpose.name in _OFFERED.get(channel.name, _USUAL)
+        or channel.name not in shipped[0]
+        or purpose.name not in shipped[1]
+    }
+
+
 def target_groups(context: Context, used: Iterable[str] = ()) -> Targets:
     """Groups of (to, label) for the select boxes; ``used`` targets that are in no group come last."""
     # An e-mail or phone column fills the attribute and identifies; these only identify.
@@ -117,9 +123,10 @@ def target_groups(context: Context, used: Iterable[str] = ()) -> Targets:
         (canonical_target(f"identifier.{spec.name}"), further.get(spec.name) or spec.label or spec.name)
         for spec in context.identifiers
     ]
+    consents = consent_targets(context.consents)
     parts = [
         (f"{to}.{part}", f"{label}, {part_label}")
-        for to, label in _CONSENTS.items()
+        for to, label in consents.items()
         for part, part_label in _CONSENT_PARTS.items()
     ]
     custom = [(f"attributes.{spec.name}", spec.label or spec.name) for spec in context.attributes]
@@ -128,7 +135,7 @@ def target_groups(context: Context, used: Iterable[str] = ()) -> Targets:
         ("Identifiers", [("reference_id", "Reference id (letters and digits)"), *identifiers]),
         ("Custom attributes", custom),
         ("Tags", [("tags", "Tags")]),
-        ("Consent", [*_CONSENTS.items(), *parts]),
+        ("Consent", [*consents.items(), *parts]),
     ]
     known = {to for _, entries in groups for to, _ in entries} | {IGNORE, NEW, ""}
     others = sorted({canonical_target(to) for to in used} - known)

@@ -51,7 +51,8 @@ class UploadBody(serializers.Serializer[Any]):
         '"policy", "auto_apply": false, "on_conflict": "stronger|hold", "empty_words": true, '
         '"bad_cells": "leave_out|reject_row", "date_order": "dmy|mdy", '
         '"phone_country": "a country\'s code|row|row:DE|international"} (empty_words: NULL, n/a, #N/A and their like are '
-        "read as empty cells; the last two are found out where the cells show them)",
+        "read as empty cells; date_order and phone_country are found out where the cells show them). A yes of somebody who "
+        'had said no is left out and listed, but for "regrant_reason" and "regrant_proof" by who has the scope privacy',
     )
 
 

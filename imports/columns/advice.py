@@ -70,7 +70,7 @@ def ignored_consents(
     constants = {
         -1 - number: column.target.to for number, column in enumerate(mapping.columns) if column.index is None
     }
-    guess = guess_consents(mapping.headers, columns, used | constants)
+    guess = guess_consents(mapping.headers, columns, used | constants, mapping.consents)
     looking = {index: str(guess.entries[index]["to"]) for index in guess.entries} | dict.fromkeys(
         guess.open, ""
     )

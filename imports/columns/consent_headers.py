@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from imports.columns.consent_words import NEITHER, OPTED_OUT, is_answer, is_state, is_telling
 from imports.columns.dates import looks_like_date
+from profiles.consent.words import ConsentLists
 
 # Of the filled cells: so many dates make a column of dates; of a header that asks, half of the answers are enough.
 _ARE_DATES, _ARE_ANSWERS = 0.8, 0.5
@@ -77,7 +78,8 @@ _CHANNELS = (
         ),
     ),
 )
-_KNOWN_CHANNELS = ("email", "sms", "phone", "post", "push")
+# A column of our own exports, computed from the consents beside it.
+_OUR_REACH = "reachable."
 _NEWSLETTER = re.compile(
     r"newsletter|\bbulk\b|mailing|boletin|biuletyn|nieuwsbrief|nyhe[td]sbrev|uutiskirje|hirlevel|рассылк|メルマガ"
 )
@@ -108,12 +110,15 @@ class ConsentColumn:
 
 
 def consent_column(
-    header: str, values: Sequence[str], *, has_email_twin: bool = False
+    header: str, values: Sequence[str], channels: Collection[str], *, has_email_twin: bool = False
 ) -> ConsentColumn | None:
     """What the column says about consent, from its header and its filled cells; None when it is not about consent.
 
-    `has_email_twin`: the same question is asked about e-mail in another column, so that “mail” is post.
+    `channels` are those a consent can be about here. `has_email_twin`: the same question is asked about e-mail in
+    another column, so that “mail” is post.
     """
+    if header.startswith(_OUR_REACH):
+        return None
     words = words_of(header)
     is_negative = bool(_NEGATIVE.search(words))
     is_positive = bool(_POSITIVE.search(words)) and not (
@@ -126,7 +131,7 @@ def consent_column(
         return ConsentColumn("email", "state") if _by_values(values) else None
     channel = _channel(words, has_email_twin=has_email_twin)
     part = ""
-    if channel in _KNOWN_CHANNELS and not is_unclear and not _asks_about_something_else(header):
+    if channel in channels and not is_unclear and not _asks_about_something_else(header):
         part = _part(words, values, is_negative=is_negative)
     return ConsentColumn(channel, part, bool(_NEWSLETTER.search(words)))
 
@@ -188,15 +193,23 @@ class ConsentGuess:
 
 
 def guess_consents(
-    headers: Sequence[str], columns: Sequence[Sequence[str]], taken: Mapping[int, str]
+    headers: Sequence[str],
+    columns: Sequence[Sequence[str]],
+    taken: Mapping[int, str],
+    consents: ConsentLists,
 ) -> ConsentGuess:
-    """`columns` are the filled cells of each column; `taken` are targets that are settled by something better."""
+    """`columns` are the filled cells of each column; `taken` are targets that are settled by something better.
+
+    Only channels and purposes that a consent can be about here are guessed.
+    """
+    channels = {word.name for word in consents.channels.active}
+    purposes = {word.name for word in consents.purposes.active}
     has_email = any(re.search(r"\bdo not e ?mail\b", words_of(header)) for header in headers)
     found = {
         index: column
         for index, header in enumerate(headers)
         if index not in taken
-        and (column := consent_column(header, columns[index], has_email_twin=has_email)) is not None
+        and (column := consent_column(header, columns[index], channels, has_email_twin=has_email)) is not None
     }
     names = {
         to.removesuffix(".withdrawn_at")
@@ -208,6 +221,8 @@ def guess_consents(
     for index, column in sorted(found.items(), key=lambda item: (not item[1].is_newsletter, item[0])):
         name = _free(column, names)
         if column.part not in ("state", OPTED_OUT, "withdrawn_at") or not name:
+            continue
+        if name.split(".")[2] not in purposes:
             continue
         if column.part == "withdrawn_at" and _first(column) in names:
             name = _first(column)  # when the no was said that another column has

@@ -137,7 +137,9 @@ class _Guess:
             -1 - number: entry["to"] for number, entry in enumerate(constants_of(self.headers).values())
         }
         skipped = {index: "" for index in range(len(self.headers)) if index not in self.open}
-        consents = guess_consents(self.headers, self.columns, taken | constants | skipped).entries
+        consents = guess_consents(
+            self.headers, self.columns, taken | constants | skipped, self.context.consents
+        ).entries
         for index in self.open:
             has_no_fit = index not in taken and meanings[index].to != "ignore"
             if index in settled or index in consents or has_no_fit:

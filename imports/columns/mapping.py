@@ -18,6 +18,7 @@ from imports.columns.targets import (
     UnknownTarget,
     parse_target,
 )
+from profiles.consent.words import SHIPPED, ConsentLists
 
 BIRTH_DATE = "birth_date"
 MAX_SEPARATOR = 5
@@ -73,6 +74,7 @@ class Mapping:
     headers: tuple[str, ...]
     columns: tuple[ColumnMapping, ...]
     has_birthday: bool = False  # whether a birthday without a year has an attribute to go to
+    consents: ConsentLists = SHIPPED  # the channels and purposes there are
 
     @property
     def used(self) -> tuple[ColumnMapping, ...]:
@@ -127,7 +129,8 @@ def parse_mapping(
     problems += _clashes(columns, headers, context)
     if problems:
         raise MappingError(problems)
-    return Mapping(tuple(headers), tuple(columns), BIRTHDAY in context.attribute_by_name)
+    has_birthday = BIRTHDAY in context.attribute_by_name
+    return Mapping(tuple(headers), tuple(columns), has_birthday, context.consents)
 
 
 def _column(

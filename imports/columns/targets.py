@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from profiles.consent.words import SHIPPED, ConsentLists
 from profiles.identity.normalize import (
     DEFAULT_KINDS,
     MAX_TEXT,
@@ -81,6 +82,7 @@ class Context:
     date_order: str = ""  # dmy or mdy; "" = only dates that can be read in one way
     phone_country: str = ""  # of this file instead of `region`: a country's code, row, row:DE, international
     bad_cells: str = LEAVE_OUT_CELL
+    consents: ConsentLists = SHIPPED  # the channels and purposes a consent can be about
     attribute_by_name: dict[str, AttributeSpec] = field(init=False, repr=False, compare=False)
     identifier_by_name: dict[str, IdentifierSpec] = field(init=False, repr=False, compare=False)
 
@@ -132,9 +134,7 @@ class Target:
         return self.kind in ("default", "full_name", "attribute", "consent")
 
 
-_CONSENT = re.compile(
-    r"consent\.([a-z][a-z0-9_]{0,29})\.([a-z][a-z0-9_]{0,59})(?:\.(at|withdrawn_at|proof))?"
-)
+_CONSENT = re.compile(r"consent\.([^.]+)\.([^.]+?)(?:\.(at|withdrawn_at|proof))?")
 
 
 def parse_target(to: str, context: Context) -> Target:
@@ -155,12 +155,24 @@ def parse_target(to: str, context: Context) -> Target:
             return Target(to, "attribute", name)
         raise UnknownTarget(f"There is no attribute “{name}”. Create it first, or choose another target.")
     if match := _CONSENT.fullmatch(to):
-        return Target(to, "consent", f"{match[1]}.{match[2]}", match[3] or "state")
+        return _consent(match[1], match[2], match[3] or "state", context)
     if prefix == "consent":
         raise UnknownTarget(
             "A consent is written consent.channel.purpose, for example consent.email.newsletter."
         )
     raise UnknownTarget(_unknown(to, context))
+
+
+def _consent(channel: str, purpose: str, part: str, context: Context) -> Target:
+    """In any spelling of the channel and purpose, and by their names from then on."""
+    names = []
+    for words, raw in ((context.consents.channels, channel), (context.consents.purposes, purpose)):
+        word = words.find(raw)
+        if word is None or word.is_archived:
+            raise UnknownTarget(words.unknown(raw))
+        names.append(word.name)
+    name = ".".join(names)
+    return Target(f"consent.{name}" + ("" if part == "state" else f".{part}"), "consent", name, part)
 
 
 def _identifier(to: str, name: str, part: str, context: Context) -> Target:

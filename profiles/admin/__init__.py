@@ -4,6 +4,7 @@ from profiles.admin import (  # noqa: F401
     card_about,
     card_activity,
     card_duplicates,
+    consent_lists,
     definitions,
     pages,
     profile_urls,

@@ -15,6 +15,8 @@ from profiles.admin.card_activity import timeline_context
 from profiles.admin.card_panels import CardContext, with_panels
 from profiles.admin.card_rows import attribute_rows, identifier_rows, mailing_of
 from profiles.admin.staff_views import card_url, may_see, render, staff_view
+from profiles.consent.ledger import REGRANT
+from profiles.consent.lists import consent_lists
 from profiles.identity.lookup import find_profile
 from profiles.masking import mask_view
 from profiles.models import Profile
@@ -86,11 +88,24 @@ def _context(card: CardContext) -> dict[str, Any]:
         "may": card.may,
         "may_see": card.can_view_pii,
         "may_see_imports": _may_see_imports(card.request),
-        "mailing": mailing_of(card.view.profile.email, card.view.consents),
+        "mailing": mailing_of(card.view.profile.email, card.view.reach),
+        "mail_purposes": _mail_purposes(card),
         "now": timezone.localtime(),
         "deleted": card.root.status != Profile.Status.LIVE,
     }
     return with_panels(card, own)
+
+
+def _mail_purposes(card: CardContext) -> list[tuple[str, str, bool]]:
+    """(name, label, whether the person can be e-mailed for it) of what an e-mail may be for."""
+    return [
+        (
+            word.name,
+            word.label,
+            (reach := card.view.reach.get(("email", word.name))) is not None and reach.is_reachable,
+        )
+        for word in consent_lists().purposes.active
+    ]
 
 
 def _may_see_imports(request: HttpRequest) -> bool:
@@ -105,6 +120,7 @@ def _rights(request: HttpRequest, root: Profile) -> dict[str, bool]:
         "note": ("profiles.add_note",),
         "event": ("profiles.add_event",),
         "consent": ("profiles.add_consent",),
+        "regrant": ("profiles.add_consent", REGRANT),
         "tag": ("profiles.add_profiletag",),
         "untag": ("profiles.delete_profiletag",),
         "identify": ("profiles.add_identifier",),

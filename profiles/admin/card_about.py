@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from profiles.admin.card_panels import CardContext, CardPanel, panels
-from profiles.admin.card_rows import CONTACT, consent_rows, tag_rows
-from profiles.models import IdentifierType, Tag
+from profiles.admin.card_rows import CONTACT, consent_rows, decision_rows, tag_rows
+from profiles.consent.lists import consent_lists
+from profiles.consent.words import WordList
+from profiles.models import Consent, IdentifierType, Tag
 from profiles.reading.devices import devices_of
 
 # So many names are offered where a tag is added.
 _TAG_NAMES = 300
+# So many decisions are listed, newest first; the GDPR export and the API have all.
+_DECISIONS = 50
 
 
 def _contact(card: CardContext) -> dict[str, Any]:
@@ -18,7 +22,31 @@ def _contact(card: CardContext) -> dict[str, Any]:
 
 
 def _consents(card: CardContext) -> dict[str, Any]:
-    return {"consents": consent_rows(card.view)}
+    """What holds, the ledger it follows from, and what can be decided about."""
+    lists = consent_lists()
+    ledger = Consent.objects.filter(profile__canonical_id=card.root.pk).select_related(
+        "source", "user", "key"
+    )
+    decisions = decision_rows(list(ledger[:_DECISIONS]), can_view_pii=card.can_view_pii)
+    rows = consent_rows(card.view, decisions, can_view_pii=card.can_view_pii)
+    decided = list(card.view.consents)
+    return {
+        "consents": rows,
+        "decisions": decisions,
+        "consent_channels": _choices(lists.channels, {channel for channel, _ in decided}),
+        "consent_purposes": _choices(lists.purposes, {purpose for _, purpose in decided}),
+        "said_no": [row for row in rows if row.said_no],
+        "reasons": Consent.Reason.choices,
+    }
+
+
+def _choices(words: WordList, decided: set[str]) -> list[tuple[str, str]]:
+    """What the form offers: all that people can be asked for, and what this person can still withdraw."""
+    return [
+        (word.name, f"{word.label} (archived)" if word.is_archived else word.label)
+        for word in words
+        if not word.is_archived or word.name in decided
+    ]
 
 
 def _attributes(card: CardContext) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from profiles.tracking.pending.double_opt_in import CONFLICT, confirm_identifier
 from profiles.values.alternates import alternates
 
 _MAX_PROPERTIES = 32_000
+_MAX_PROOF = 1_000
 
 
 @write("profiles.view_profile", "profiles.add_note")
@@ -90,7 +91,9 @@ def untag(request: HttpRequest, profile_id: int) -> HttpResponse:
 
 @write("profiles.view_profile", "profiles.add_consent")
 def consent(request: HttpRequest, profile_id: int) -> HttpResponse:
+    """A yes of somebody who had said no needs the reason and the proof that the form asks for then."""
     knows_time = request.POST.get("when") != "unknown"
+    proof = request.POST.get("proof", "").strip()[:_MAX_PROOF]
     done = record_consent(
         profile_id=profile_id,
         channel=request.POST.get("channel", ""),
@@ -98,7 +101,9 @@ def consent(request: HttpRequest, profile_id: int) -> HttpResponse:
         state=request.POST.get("state", ""),
         at=(_moment(request, "at") or timezone.now()) if knows_time else None,
         wording=request.POST.get("wording", "").strip(),
-        proof={"how": "recorded by staff"},
+        reason=request.POST.get("reason", ""),
+        proof={"proof": proof} if proof else {},
+        origin={"how": "recorded by staff"},
         **by(request),
     )
     kind, now = f"{done.consent.channel} / {done.consent.purpose}", done.current.state

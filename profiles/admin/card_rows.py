@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from profiles.consent.channels import channel_name
-from profiles.consent.ledger import CurrentConsent
+from profiles.consent.ledger import describe_no
+from profiles.consent.lists import consent_lists
+from profiles.consent.reachable import Key, Reachability
 from profiles.duplicates.review.pair_text import PairText
 from profiles.masking import DOTS
-from profiles.models import DuplicatePair, Identifier, Profile, Tag
+from profiles.models import Consent, DuplicatePair, Identifier, Profile, Tag
 from profiles.reading.profiles import ProfileView
 from profiles.reading.provenance import Provenance
 from profiles.values.attributes import CUSTOM, AttributeSpec, display, label_of
@@ -85,29 +86,103 @@ class Mailing:
     short: str = ""
 
 
-def mailing_of(email: str | None, consents: Mapping[tuple[str, str], CurrentConsent]) -> Mailing:
-    """Can we mail this person? Needs an address and a consent that holds. No query."""
-    decisions = {purpose: current for (channel, purpose), current in consents.items() if channel == "email"}
-    granted = sorted(purpose for purpose, current in decisions.items() if current.is_granted)
+def mailing_of(email: str | None, reach: Mapping[Key, Reachability]) -> Mailing:
+    """Can we mail this person? Needs an address and a consent that holds for it. No query."""
+    decisions = {purpose: one for (channel, purpose), one in reach.items() if channel == "email"}
+    purposes = consent_lists().purposes
+    granted = sorted(purposes.text(purpose) for purpose, one in decisions.items() if one.is_reachable)
     if not email:
         return Mailing("mute", "no e-mail address", short="no address")
     if granted:
         return Mailing("ok", "can be e-mailed", ", ".join(granted), short="yes")
+    if any(one.other for one in decisions.values()):
+        return Mailing(
+            "bad", "do not e-mail", "somebody with the same address said no", short="address said no"
+        )
     if decisions:
         return Mailing("bad", "do not e-mail", "consent withdrawn", short="withdrawn")
     return Mailing("warn", "do not e-mail", "no consent recorded", short="no consent")
 
 
-def consent_rows(view: ProfileView) -> list[tuple[str, str, CurrentConsent]]:
-    """(channel in words, purpose, what holds now)."""
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One decision of the ledger: who recorded it, why, and what proves it, masked where need be."""
+
+    consent: Consent
+    channel: str
+    purpose: str
+    by: str
+    proof: str
+
+    @property
+    def is_granted(self) -> bool:
+        return self.consent.state == Consent.State.GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRow:
+    """What holds for one channel and purpose, and why it is not enough where it is not.
+
+    ``said_no`` is the sentence that a yes would contradict, "" where there is none.
+    """
+
+    key: Key
+    channel: str
+    purpose: str
+    reach: Reachability
+    why_not: str
+    said_no: str
+    decision: DecisionRow | None
+
+
+def consent_rows(view: ProfileView, ledger: Sequence[DecisionRow], *, can_view_pii: bool) -> list[ConsentRow]:
+    """A row for each channel and purpose the person decided about. No query."""
+    lists = consent_lists()
+    rows = []
+    for key, reach in sorted(view.reach.items()):
+        consent = reach.consent
+        state = Consent.State.WITHDRAWN if consent.is_no else Consent.State.GRANTED
+        deciding = (
+            row
+            for row in ledger
+            if (row.consent.channel, row.consent.purpose, row.consent.state, row.consent.at)
+            == (*key, state, consent.at)
+        )
+        why_not = reach.reason(with_name=can_view_pii) if consent.is_granted else ""
+        rows.append(
+            ConsentRow(
+                key,
+                lists.channels.label(key[0]),
+                lists.purposes.text(key[1]),
+                reach,
+                f"Not reachable: {why_not}" if why_not else "",
+                describe_no(*key, consent) if consent.is_no else "",
+                next(deciding, None),
+            )
+        )
+    return rows
+
+
+def decision_rows(ledger: Sequence[Consent], *, can_view_pii: bool) -> list[DecisionRow]:
+    """The ledger as the card lists it; expects users, keys and sources joined in. No query."""
+    lists = consent_lists()
     return [
-        (_capitalized(channel_name(channel)), purpose, current)
-        for (channel, purpose), current in sorted(view.consents.items())
+        DecisionRow(
+            row,
+            lists.channels.label(row.channel),
+            lists.purposes.text(row.purpose),
+            row.user.get_username() if row.user else row.key.name if row.key else row.source.name,
+            _proof_text(row.proof if can_view_pii else dict.fromkeys(row.proof, DOTS)),
+        )
+        for row in ledger
     ]
 
 
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _proof_text(proof: Mapping[str, Any]) -> str:
+    return ", ".join(
+        str(value) if name == "proof" else f"{name.replace('_', ' ')}: {value}"
+        for name, value in proof.items()
+    )
 
 
 def tag_rows(view: ProfileView, origins: dict[str, Provenance]) -> list[tuple[Tag, str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp.templatetags.cdp import duration
-from profiles.consent.channels import channel_name
+from profiles.consent.lists import consent_lists
 from profiles.masking import mask_identifier, mask_json, mask_text
 from profiles.models import Consent, Event
 from profiles.reading.devices import describe
@@ -131,7 +131,7 @@ def _consent(event: Event, properties: Any, envelope: dict[str, Any], can_view_p
 
 def consent_sentence(channel: str, purpose: str, state: str) -> tuple[str, str]:
     """“Agreed to **e-mail newsletter**” of a decision about a channel and a purpose."""
-    what = f"{channel_name(channel)} {purpose}".strip()
+    what = consent_lists().text(channel, purpose)
     return ("Agreed to" if state == Consent.State.GRANTED else "Withdrew consent to"), what
 
 

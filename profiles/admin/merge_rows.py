@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cdp import plurals
-from profiles.consent.channels import channel_name
+from profiles.consent.lists import consent_lists
 from profiles.masking import DOTS, mask, mask_identifier, mask_profile
 from profiles.merging.preview import FieldRow, ManyPreview, Preview
 from profiles.models import Profile
@@ -62,10 +62,11 @@ class CompareRow:
 
 @dataclass(frozen=True, slots=True)
 class CompareConsent:
-    """A row about consent: the channel in words, when each side decided, and what decided."""
+    """A row about consent: channel and purpose in words, when each side decided, and what decided."""
 
     row: Mapping[str, Any]
-    channel: str
+    heading: str
+    text: str
     winner_at: datetime.datetime | None
     loser_at: datetime.datetime | None
     note: str
@@ -92,10 +93,12 @@ def differing_rows(preview: Preview, *, can_view_pii: bool) -> list[CompareRow]:
 
 def consent_rows(consents: Iterable[Mapping[str, Any]]) -> list[CompareConsent]:
     """The rows of the preview's section about consents."""
+    lists = consent_lists()
     return [
         CompareConsent(
             row,
-            channel_name(row["channel"]).capitalize(),
+            f"{lists.channels.label(row['channel'])}: {lists.purposes.text(row['purpose'])}",
+            lists.text(row["channel"], row["purpose"]),
             _moment(row["winner_at"]),
             _moment(row["loser_at"]),
             _CONSENT_RULES.get(row["rule"], ""),

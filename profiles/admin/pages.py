@@ -45,6 +45,10 @@ _TABS = {
         ),
         Tab("Tags", "admin:profiles_tag_changelist", "profiles.view_tag", "Data"),
     ),
+    "privacy": (
+        Tab("Consent purposes", "admin:profiles_consentpurpose_changelist", "profiles.view_consentpurpose"),
+        Tab("Consent channels", "admin:profiles_consentchannel_changelist", "profiles.view_consentchannel"),
+    ),
 }
 for task, tabs in _TABS.items():
     for order, tab in enumerate(tabs, 10):

@@ -23,12 +23,13 @@ from profiles.admin.list_pages import Page, page_of
 from profiles.admin.staff_views import back, list_url, may_see, render, staff_view, write
 from profiles.bulk.run_action import actions
 from profiles.consent.ledger import current_consents
+from profiles.consent.reach import reach_of
+from profiles.consent.reachable import reachability
 from profiles.masking import DOTS, mask_identifier, mask_profile
 from profiles.models import Identifier, Profile, ProfileTag, Tag
 from profiles.search.counting import TypeCounts, count_types
 from profiles.search.filters import TYPES, ProfileFilter
 from profiles.search.list_options import MOST_COLUMNS, SORTED_BY, SORTS, available_columns
-from profiles.search.reach import reach_of
 from profiles.search.search import SearchHit, SearchResult
 from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs, display
 
@@ -247,8 +248,9 @@ def _rows(
                 rows[root_id].tags.append(tag)
     if "mail" in column_keys:
         consents = current_consents(ids)
+        reach = reachability(roots, consents)
         for root in roots:
-            rows[root.pk].mailing = mailing_of(root.email, consents.get(root.pk, {}))
+            rows[root.pk].mailing = mailing_of(root.email, reach[root.pk])
     for root_id, identifier in _identifiers([root.pk for root in roots if not root.email]):
         name, value = identifier.type.name, identifier.value
         if name != _BROWSER and not rows[root_id].identifier:

@@ -55,9 +55,11 @@ class PersonalDataView(ProfilesApiView):
     def expected_version(self, body: Mapping[str, Any] | None = None) -> int | None:
         return expected_version(self.request, (body or {}).get("version"))
 
-    def profile_response(self, root: Profile, *, status: int = 200, **extra: Any) -> Response:
+    def profile_response(
+        self, root: Profile, *, status: int = 200, with_reasons: bool = False, **extra: Any
+    ) -> Response:
         """One profile as the whole answer, with its version as ETag."""
-        data = {**self.presenter.profile(root), **extra}
+        data = {**self.presenter.profile(root, with_reasons=with_reasons), **extra}
         return Response(data, status=status, headers={"ETag": f'"{data["version"]}"'})
 
     def note_view(self, *, subject: str = "", detail: dict[str, Any] | None = None) -> None:
@@ -89,3 +91,8 @@ def pointed(error: Invalid, identifiers: Iterable[Mapping[str, Any]]) -> Invalid
             rest = {key: value for key, value in problem.items() if key != "field"}
             problems.append({"pointer": f"/identifiers/{position}/{step}", **rest})
     return Invalid(problems)
+
+
+def below(error: Invalid, part: str) -> Invalid:
+    """The errors of one part of the body, which name its fields, as errors of the whole."""
+    return Invalid([{**problem, "field": f"{part}.{problem['field']}"} for problem in error.problems])

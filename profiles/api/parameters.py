@@ -15,6 +15,10 @@ REF = OpenApiParameter(
     OpenApiParameter.PATH,
     description="An id the person has or ever had, or `type:value`, such as `email:ann@example.com`.",
 )
+REACHABLE_WHY = "reachable_why"
+INCLUDE = OpenApiParameter(
+    "include", str, enum=[REACHABLE_WHY], description="Adds why the person cannot be written to, where so."
+)
 TAG = OpenApiParameter("tag", str, OpenApiParameter.PATH, description="The tag's name.")
 IDENTIFIER_PATH = [
     OpenApiParameter("type", str, OpenApiParameter.PATH, description="An identifier type, such as `email`."),

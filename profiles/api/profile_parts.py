@@ -14,7 +14,7 @@ from cdp.api.pagination import link, page_size, read_cursor, write_cursor
 from cdp.api.views import rows
 from cdp.errors import Invalid
 from profiles import masking
-from profiles.api import examples, parameters, responses, schema
+from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.profiles import decision
 from profiles.api.request_bodies import (
@@ -28,6 +28,7 @@ from profiles.api.request_bodies import (
     PromoteBody,
 )
 from profiles.consent.ledger import current_consents, record_consent
+from profiles.consent.reachable import reachability
 from profiles.editing import (
     add_address,
     add_event,
@@ -39,12 +40,14 @@ from profiles.editing import (
     set_lock,
 )
 from profiles.models import Consent, Event, Identifier, Note
+from profiles.reading.profiles import consents_as_api
 from profiles.reading.timeline import EVENT, timeline
 from profiles.tagging import tag_profiles, untag_profiles
 from profiles.tracking.pending.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
 _CURSOR = ("timeline",)
+_RECORDED = ("source", "user", "key")
 
 
 class Timeline(PersonalDataView):
@@ -214,9 +217,9 @@ class Consents(PersonalDataView):
         """Every decision ever recorded, newest first; `current` is what counts now, per channel and purpose."""
         self.known_parameters("count")
         root = self.find().root
-        ledger = Consent.objects.filter(profile__canonical_id=root.pk).select_related("source")
-        answer = self.page(ledger, rows(responses.consent))
-        answer.data["current"] = responses.current_consents(current_consents([root.pk]).get(root.pk, {}))
+        ledger = Consent.objects.filter(profile__canonical_id=root.pk).select_related(*_RECORDED)
+        answer = self.page(ledger, rows(self.presenter.consent))
+        answer.data["current"] = consents_as_api(reachability([root], current_consents([root.pk]))[root.pk])
         return answer
 
     @extend_schema(
@@ -229,15 +232,20 @@ class Consents(PersonalDataView):
         examples=examples.CONSENT_EXAMPLES,
     )
     def post(self, request: Request, ref: str) -> Response:
-        """`at` is when the person decided: now when left out, `null` when nobody knows (which is never a yes)."""
+        """`at` is when the person decided: now when left out, `null` when nobody knows (which is never a yes).
+        Channel and purpose are those of `/consent-channels/` and `/consent-purposes/`, in any spelling they have.
+
+        A yes of somebody who had said no needs `reason` and `proof`, and the scope privacy beside profiles:write.
+        """
         target = self.find()
         via_id = target.via_id if target.via_id != target.root.pk else None
         body = decision(self.body(ConsentBody))
         done = record_consent(profile_id=target.root.pk, via_id=via_id, **body, **self.verb())
-        row = Consent.objects.select_related("source").get(pk=done.consent.pk)
+        row = Consent.objects.select_related(*_RECORDED).get(pk=done.consent.pk)
         key = (row.channel, row.purpose)
-        current = responses.current_consents({key: done.current})[0]
-        return Response({**responses.consent(row), "current": current}, status=201)
+        reach = reachability([target.root], {target.root.pk: {key: done.current}})[target.root.pk]
+        answer = {**self.presenter.consent(row), "current": consents_as_api(reach)[0]}
+        return Response(answer, status=201)
 
 
 class IdentifierDetail(PersonalDataView):

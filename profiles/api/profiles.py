@@ -16,7 +16,7 @@ from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid
 from profiles import masking
 from profiles.api import examples, parameters, schema
-from profiles.api.base import PersonalDataView, pointed, reload
+from profiles.api.base import PersonalDataView, below, pointed, reload
 from profiles.api.request_bodies import (
     ChangesBody,
     NewProfileBody,
@@ -104,9 +104,12 @@ class ProfileList(PersonalDataView):
             raise pointed(error, body.get("identifiers", [])) from error
         for address in body.get("addresses", []):
             add_address(profile_id=root_id, values=address, **self.verb())
-        for consent in body.get("consents", []):
-            record_consent(profile_id=root_id, **decision(consent), **self.verb())
-        extra = {"warnings": warnings} if warnings else {}
+        for index, consent in enumerate(body.get("consents", [])):
+            try:
+                record_consent(profile_id=root_id, **decision(consent), **self.verb())
+            except Invalid as error:
+                raise below(error, f"consents.{index}") from error
+        extra: dict[str, Any] = {"warnings": warnings} if warnings else {}
         answer = self.profile_response(reload(root_id), status=201 if is_new else 200, **extra)
         if is_new:
             answer["Location"] = request.build_absolute_uri(f"/api/v1/profiles/{root_id}/")
@@ -139,14 +142,17 @@ class ProfileDetail(PersonalDataView):
         operation_id="getProfile",
         tags=["Profiles"],
         summary="Read a person",
-        parameters=[parameters.REF],
+        parameters=[parameters.REF, parameters.INCLUDE],
         responses={200: schema.Profile},
     )
     def get(self, request: Request, ref: str) -> Response:
         """An id that was merged away answers with the surviving profile."""
+        include = request.query_params.get("include", "")
+        if include not in ("", parameters.REACHABLE_WHY):
+            raise BadParameter("include", f"include is {parameters.REACHABLE_WHY}.", include)
         root = self.find().root
         self.note_view(subject=f"profile:{root.pk}")
-        return self.profile_response(root)
+        return self.profile_response(root, with_reasons=bool(include))
 
     @extend_schema(
         operation_id="updateProfile",
@@ -307,7 +313,7 @@ def _roots(ids: list[int]) -> dict[int, tuple[int, int]]:
 
 def decision(consent: dict[str, Any]) -> dict[str, Any]:
     """A consent of a body as the ledger takes it: without ``at``, it was decided now."""
-    return {"proof": {}, "wording": "", **consent, "at": consent.get("at", timezone.now())}
+    return {"proof": {}, "wording": "", "reason": "", **consent, "at": consent.get("at", timezone.now())}
 
 
 def set_tags(root_id: int, names: list[str], *, actor: Actor, source: Any) -> None:

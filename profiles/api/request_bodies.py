@@ -18,12 +18,20 @@ MAX_EVENT_BYTES = 32 * 1024
 class ConsentBody(StrictSerializer):
     """One decision. Without ``at`` it was taken now; ``null`` says that nobody knows when."""
 
-    channel = TextField(max_length=100)
-    purpose = TextField(max_length=100)
+    channel = TextField(max_length=100, help_text="One of `/consent-channels/`.")
+    purpose = TextField(max_length=100, help_text="One of `/consent-purposes/`.")
     state = TextField(help_text=f"{' or '.join(Consent.State.values)}.")
     at = serializers.DateTimeField(required=False, allow_null=True)
     wording = TextField(required=False, max_length=200, allow_blank=True)
-    proof = serializers.DictField(required=False)
+    reason = TextField(
+        required=False,
+        max_length=100,
+        allow_blank=True,
+        help_text=f"Of a yes after a no: {', '.join(Consent.Reason.values)}.",
+    )
+    proof = serializers.DictField(
+        required=False, help_text="Where and how they decided; needed for a yes after a no."
+    )
 
 
 class AddressBody(StrictSerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cdp.actors import Actor
@@ -10,7 +10,13 @@ from cdp.times import iso
 from profiles import masking
 from profiles.merging.preview import FieldRow, Preview, UnmergePreview
 from profiles.models import Change, Consent, Event, Identifier, Merge, Note, Profile
-from profiles.reading.profiles import ProfileView, as_api, identifier_as_api, profile_views
+from profiles.reading.profiles import (
+    ProfileView,
+    as_api,
+    identifier_as_api,
+    profile_views,
+    reasons_as_api,
+)
 from profiles.reading.timeline import TimelineItem
 from profiles.values.attributes import AttributeSpec, attribute_specs
 
@@ -29,8 +35,10 @@ class Presenter:
         """Profiles of a page of roots; the same few queries for one and for five hundred."""
         return [self.view(view) for view in profile_views(roots)]
 
-    def profile(self, root: Profile) -> dict[str, Any]:
-        return self.profiles([root])[0]
+    def profile(self, root: Profile, *, with_reasons: bool = False) -> dict[str, Any]:
+        view = profile_views([root])[0]
+        reasons = {"reachable_why": reasons_as_api(view.reach)} if with_reasons else {}
+        return {**self.view(view), **reasons}
 
     def view(self, view: ProfileView) -> dict[str, Any]:
         return as_api(view if self.can_view_pii else masking.mask_view(view, self.specs))
@@ -104,6 +112,22 @@ class Presenter:
             "text": note.text if self.can_view_pii else masking.mask_note(note.text),
             "actor": who(note),
             "created_at": iso(note.created_at),
+        }
+
+    def consent(self, row: Consent) -> dict[str, Any]:
+        """One row of the ledger; expects source, user and key joined in."""
+        return {
+            "id": row.pk,
+            "channel": row.channel,
+            "purpose": row.purpose,
+            "state": row.state,
+            "at": iso(row.at),
+            "wording": row.wording,
+            "reason": row.reason,
+            "proof": row.proof if self.can_view_pii else dict.fromkeys(row.proof, masking.DOTS),
+            "source": row.source.name,
+            "recorded_by": who(row),
+            "recorded_at": iso(row.recorded_at),
         }
 
     def item(self, item: TimelineItem) -> dict[str, Any]:
@@ -185,28 +209,6 @@ def who(row: Any) -> str | None:
     if row.user is not None:
         return str(row.user.get_username())
     return row.key.name if row.key is not None else None
-
-
-def consent(row: Consent) -> dict[str, Any]:
-    """One row of the ledger. No personal data beyond the decision itself."""
-    return {
-        "id": row.pk,
-        "channel": row.channel,
-        "purpose": row.purpose,
-        "state": row.state,
-        "at": iso(row.at),
-        "wording": row.wording,
-        "proof": row.proof,
-        "source": row.source.name,
-        "recorded_at": iso(row.recorded_at),
-    }
-
-
-def current_consents(current: Mapping[tuple[str, str], Any]) -> list[dict[str, Any]]:
-    return [
-        {"channel": channel, "purpose": purpose, "state": now.state, "at": iso(now.at), "source": now.source}
-        for (channel, purpose), now in sorted(current.items())
-    ]
 
 
 def merge(row: Merge) -> dict[str, Any]:

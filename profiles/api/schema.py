@@ -39,9 +39,14 @@ class ConfirmAnswer(Doc):
 class CurrentConsent(Doc):
     channel = serializers.CharField()
     purpose = serializers.CharField()
-    state = serializers.CharField(help_text="granted or withdrawn")
+    state = serializers.CharField(help_text="granted or withdrawn: what they decided themselves.")
     at = serializers.DateTimeField(allow_null=True)
     source = serializers.CharField()  # type: ignore[assignment]
+    reachable = serializers.BooleanField(
+        help_text="Whether they may be written to: their yes holds, there is an address, and nobody else said no later"
+        " about it."
+    )
+    reason = serializers.CharField(help_text="Why not, as a sentence; empty for whoever is reachable.")
 
 
 class Address(Doc):
@@ -94,6 +99,15 @@ class Profile(Doc):
     tags = serializers.ListField(child=serializers.CharField())
     addresses = Address(many=True)
     consents = CurrentConsent(many=True)
+    reachable = serializers.DictField(
+        child=serializers.DictField(child=serializers.BooleanField()),
+        help_text='By channel and purpose: {"email": {"newsletter": true}}.',
+    )
+    reachable_why = serializers.DictField(
+        child=serializers.DictField(child=serializers.CharField()),
+        required=False,
+        help_text="With `include=reachable_why`: why not, for each that is false.",
+    )
     segments = SegmentOfProfile(many=True)
     aggregates = serializers.DictField()
     alternates = Alternate(many=True)
@@ -199,10 +213,17 @@ class Tagged(Doc):
     changed = serializers.BooleanField()
 
 
-class Consent(CurrentConsent):
+class Consent(Doc):
     id = serializers.IntegerField()
+    channel = serializers.CharField()
+    purpose = serializers.CharField()
+    state = serializers.CharField(help_text="granted or withdrawn")
+    at = serializers.DateTimeField(allow_null=True, help_text="When they decided; null when nobody knows.")
     wording = serializers.CharField()
-    proof = serializers.DictField()
+    reason = serializers.CharField(help_text="Of a yes after a no: why it was recorded.")
+    proof = serializers.DictField(help_text="Masked without the scope `pii`.")
+    source = serializers.CharField()  # type: ignore[assignment]
+    recorded_by = _text(help_text="The login or key; null for the system.")
     recorded_at = serializers.DateTimeField()
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from cdp.api.routes import Router, both
 from profiles.api import (
+    consent_lists,
     definitions,
     duplicates,
     event_schemas,
@@ -32,6 +33,8 @@ router.register("v1/tags", tags.TagViewSet, "api-tag")
 router.register("v1/saved-views", saved_views.SavedViewViewSet, "api-saved-view")
 router.register("v1/attributes", definitions.AttributeViewSet, "api-attribute")
 router.register("v1/identifier-types", definitions.IdentifierTypeViewSet, "api-identifier-type")
+router.register("v1/consent-channels", consent_lists.ChannelViewSet, "api-consent-channel")
+router.register("v1/consent-purposes", consent_lists.PurposeViewSet, "api-consent-purpose")
 router.register("v1/sources", sources.SourceViewSet, "api-source")
 router.register("v1/sources/<int:pk>/keys", sources.WriteKeyViewSet, "api-source-key")
 router.register("v1/event-schemas", event_schemas.EventSchemaViewSet, "api-event-schema")

@@ -12,6 +12,7 @@ import phonenumbers
 
 from cdp.errors import Invalid
 from cdp.times import iso
+from profiles.consent.lists import consent_lists
 from profiles.identity.normalize import join_cell, join_items
 from profiles.masking import DOTS, mask_view
 from profiles.models import Consent, Profile
@@ -22,7 +23,7 @@ from profiles.values.attributes import CUSTOM, AttributeSpec, attribute_specs
 
 # They are in every export: by them a file is known as ours when it is imported again.
 ALWAYS = ("id", "type")
-CONSENTS = "consents"
+CONSENTS, REACHABLE = "consents", "reachable"
 _PLAIN_ITEM = re.compile('[^,;"]*')
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -39,20 +40,40 @@ class Column:
 def choosable_columns(specs: dict[str, AttributeSpec] | None = None) -> list[Column]:
     """Every column that an export may have besides ``ALWAYS``; the consents are one choice. One query without ``specs``."""
     return [column for column in _plain_columns(specs) if column.name not in ALWAYS] + [
-        Column(CONSENTS, "Consents, with date and proof", lambda view: "")
+        Column(CONSENTS, "Consents, with date and proof", lambda view: ""),
+        Column(REACHABLE, "Whether they may be written to, by channel and purpose", lambda view: ""),
     ]
 
 
 def column_names(chosen: Sequence[str] | None = None) -> list[str]:
-    """The headers of an export with these columns (None: all), fixed when it begins. Raises Invalid for others."""
+    """The headers of an export with these columns (None: all), fixed when it begins. Raises Invalid for others.
+
+    ``reachable`` are the columns of all channels and purposes somebody decided about, ``reachable.email.newsletter``
+    is one.
+    """
     known = [*ALWAYS, *(column.name for column in choosable_columns())]
     chosen = None if chosen is None else [name.removeprefix(CUSTOM) for name in chosen]
-    if unknown := [name for name in chosen or () if name not in known]:
+    single = [name for name in chosen or () if _is_reach(name)]
+    if unknown := [name for name in chosen or () if name not in known and name not in single]:
         message = f"“{unknown[0]}” is not a column of an export. Columns: {', '.join(known)}."
         raise Invalid([{"field": "fields", "value": unknown[0], "message": message}])
     wanted = {*ALWAYS, *(known if chosen is None else chosen)}
-    names = [name for name in known if name in wanted and name != CONSENTS]
-    return names + (_consent_names() if CONSENTS in wanted else [])
+    names = [name for name in known if name in wanted and name not in (CONSENTS, REACHABLE)]
+    kinds = _kinds() if wanted & {CONSENTS, REACHABLE} else []
+    if CONSENTS in wanted:
+        names += [f"consent.{kind}{part}" for kind in kinds for part in ("", ".at", ".proof")]
+    if REACHABLE in wanted:
+        names += [f"{REACHABLE}.{kind}" for kind in kinds]
+    return list(dict.fromkeys(names + single))
+
+
+def _is_reach(name: str) -> bool:
+    """Whether it is ``reachable.<channel>.<purpose>`` of a channel and a purpose there are."""
+    prefix, _, kind = name.partition(".")
+    channel, _, purpose = kind.partition(".")
+    lists = consent_lists()
+    known = {word.name for word in lists.channels}, {word.name for word in lists.purposes}
+    return prefix == REACHABLE and channel in known[0] and purpose in known[1]
 
 
 def rows(
@@ -79,11 +100,21 @@ def values(profile_ids: Sequence[int], names: Sequence[str], *, can_view_pii: bo
     consents = _consent_cells(views, can_view_pii) if _has_consents(names) else {}
     return [
         [
-            columns[name].read(view) if name in columns else consents.get(view.id, {}).get(name, "")
+            columns[name].read(view)
+            if name in columns
+            else _is_reachable(view, name)
+            if name.startswith(f"{REACHABLE}.")
+            else consents.get(view.id, {}).get(name, "")
             for name in names
         ]
         for view in visible
     ]
+
+
+def _is_reachable(view: ProfileView, name: str) -> bool:
+    _, channel, purpose = name.split(".", 2)
+    reach = view.reach.get((channel, purpose))
+    return reach is not None and reach.is_reachable
 
 
 def _plain_columns(specs: dict[str, AttributeSpec] | None = None) -> list[Column]:
@@ -163,12 +194,10 @@ def _has_consents(names: Sequence[str]) -> bool:
     return any(name.startswith("consent.") for name in names)
 
 
-def _consent_names() -> list[str]:
-    """``consent.email.newsletter`` with its date and proof, per channel and purpose there is. One query."""
+def _kinds() -> list[str]:
+    """``email.newsletter``, of each channel and purpose somebody decided about. One query."""
     kinds = Consent.objects.order_by("channel", "purpose").values_list("channel", "purpose").distinct()
-    return [
-        f"consent.{channel}.{purpose}{part}" for channel, purpose in kinds for part in ("", ".at", ".proof")
-    ]
+    return [f"{channel}.{purpose}" for channel, purpose in kinds]
 
 
 def _consent_cells(views: Sequence[ProfileView], can_view_pii: bool) -> dict[int, dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,19 +13,20 @@ from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.errors import Invalid
+from cdp.errors import Forbidden, Invalid
+from profiles.consent.lists import consent_lists
+from profiles.consent.words import EMAIL, PHONE
 from profiles.editing.locking import lock_root, touch
 from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
-from profiles.models import Change, Consent, Source
+from profiles.models import Change, Consent, Profile, Source
 
 GRANTED = Consent.State.GRANTED.value
 WITHDRAWN = Consent.State.WITHDRAWN.value
 
 # Clocks of other systems run ahead a little; further in the future is a mistake.
 _AHEAD = datetime.timedelta(minutes=5)
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
-_LIMITS = {"channel": 30, "purpose": 60}  # as the columns
+REGRANT = "profiles.regrant_consent"
 _STATES = {"granted": GRANTED, "withdrawn": WITHDRAWN}
 
 
@@ -42,11 +42,15 @@ class ConsentDecision:
 
 @dataclass(frozen=True, slots=True)
 class CurrentConsent:
-    """What holds now. ``at`` and ``source`` are those of the decision that decides."""
+    """What holds now. ``at`` and ``source`` are those of the decision that decides.
+
+    ``is_no``: it is a no, as opposed to a yes of unknown time, which is none.
+    """
 
     state: str
     at: datetime.datetime | None
     source: str
+    is_no: bool = False
 
     @property
     def is_granted(self) -> bool:
@@ -80,7 +84,7 @@ def decide(decisions: Iterable[ConsentDecision]) -> CurrentConsent:
     ):
         return CurrentConsent(GRANTED, latest_yes.at, latest_yes.source)
     deciding = latest_no or latest_yes or max(yes, key=_latest)
-    return CurrentConsent(WITHDRAWN, deciding.at, deciding.source)
+    return CurrentConsent(WITHDRAWN, deciding.at, deciding.source, is_no=deciding.state != GRANTED)
 
 
 def _latest(decision: ConsentDecision) -> datetime.datetime:
@@ -93,39 +97,47 @@ def current_consents(root_ids: Iterable[int]) -> dict[int, dict[tuple[str, str],
 
     Profiles without any decision are left out.
     """
+    return {
+        root: {key: decide(decisions) for key, decisions in kinds.items()}
+        for root, kinds in _decisions(root_ids).items()
+    }
+
+
+def _decisions(root_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], list[ConsentDecision]]]:
     ledger: dict[int, dict[tuple[str, str], list[ConsentDecision]]] = defaultdict(lambda: defaultdict(list))
     rows = Consent.objects.filter(profile__canonical_id__in=list(root_ids)).values_list(
         "profile__canonical_id", "channel", "purpose", "state", "at", "recorded_at", "source__name"
     )
     for root, channel, purpose, state, at, recorded_at, source in rows:
         ledger[root][channel, purpose].append(ConsentDecision(state, at, recorded_at, source))
-    return {
-        root: {key: decide(decisions) for key, decisions in kinds.items()} for root, kinds in ledger.items()
-    }
+    return ledger
 
 
-def can_message(root_id: int, channel: str, purpose: str) -> bool:
-    """Whether a granted consent holds now. No decision means no. One query."""
-    current = current_consents([root_id]).get(root_id, {}).get((channel, purpose))
-    return current is not None and current.is_granted
+def contact_of(profile: Profile, channel: str) -> str:
+    """The e-mail address or phone number by which the channel reaches the profile now, "" when there is none."""
+    contact = consent_lists().contact_of(channel)
+    if contact == EMAIL:
+        return profile.email or ""
+    return (profile.phone or "") if contact == PHONE else ""
 
 
 def clean_consent(
-    *, channel: str, purpose: str, state: str, at: datetime.datetime | None
+    *, channel: str, purpose: str, state: str, at: datetime.datetime | None, reason: str = ""
 ) -> tuple[str, str, str]:
-    """Channel, purpose and state in their one spelling; Invalid names every problem at once."""
+    """Channel and purpose by their names in the lists, and the state; Invalid names every problem at once.
+
+    An archived channel or purpose takes a no alone: whoever agreed before can always withdraw.
+    """
     problems: list[dict[str, Any]] = []
-    names = {"channel": channel, "purpose": purpose}
-    for field, raw in names.items():
-        limit = _LIMITS[field]
-        name = "_".join(raw.strip().lower().split())
-        names[field] = name
-        if not _NAME.fullmatch(name) or len(name) > limit:
-            message = (
-                f"A consent's {field} is a word of up to {limit} letters, digits and _, like “newsletter”."
-            )
-            problems.append({"field": field, "value": raw[:100], "message": message})
     cleaned_state = _STATES.get(state.strip().lower())
+    lists = consent_lists()
+    names = {}
+    for field, words, raw in (("channel", lists.channels, channel), ("purpose", lists.purposes, purpose)):
+        word = words.find(raw)
+        if word is None or (word.is_archived and cleaned_state != WITHDRAWN):
+            problems.append({"field": field, "value": raw[:100], "message": words.unknown(raw)})
+        else:
+            names[field] = word.name
     if cleaned_state is None:
         problems.append(
             {"field": "state", "value": state[:100], "message": "Write “granted” or “withdrawn”."}
@@ -133,9 +145,43 @@ def clean_consent(
     if at is not None and at > timezone.now() + _AHEAD:
         message = "A decision cannot be in the future. Check the time and its time zone."
         problems.append({"field": "at", "value": at.isoformat(), "message": message})
+    if reason and reason not in Consent.Reason.values:
+        message = f"“{reason[:40]}” is none of the reasons: {', '.join(Consent.Reason.values)}."
+        problems.append({"field": "reason", "value": reason[:100], "message": message})
     if cleaned_state is None or problems:
         raise Invalid(problems)
     return names["channel"], names["purpose"], cleaned_state
+
+
+def describe_no(channel: str, purpose: str, no: CurrentConsent) -> str:
+    """“This person said no to e-mail newsletter on 3 Mar 2026.”"""
+    when = f"on {day(no.at)}" if no.at else "at an unknown time"
+    return f"This person said no to {consent_lists().text(channel, purpose)} {when}."
+
+
+def day(moment: datetime.datetime) -> str:
+    """“3 Mar 2026”, where the installation is."""
+    local = timezone.localtime(moment)
+    return f"{local.day} {local:%b %Y}"
+
+
+def check_regrant(no: str, *, reason: str, proof: dict[str, Any], actor: Actor) -> None:
+    """A yes after a no needs a right of its own, a reason and a proof; ``no`` is the sentence about the no.
+
+    Raises Forbidden, Invalid.
+    """
+    if not actor.can(REGRANT):
+        scope = "A key needs the scope privacy for it." if actor.key else "Your role does not include it."
+        raise Forbidden(f"{no} Recording a yes now needs the permission {REGRANT}. {scope}")
+    problems = []
+    if not reason:
+        message = f"{no} Give the reason for a yes now: one of {', '.join(Consent.Reason.values)}."
+        problems.append({"field": "reason", "value": None, "message": message})
+    if not any(str(value).strip() for value in proof.values() if value not in (None, [], {})):
+        message = f"{no} Give the proof of the yes: where and how they agreed again."
+        problems.append({"field": "proof", "value": None, "message": message})
+    if problems:
+        raise Invalid(problems)
 
 
 @retried
@@ -148,7 +194,9 @@ def record_consent(
     state: str,
     at: datetime.datetime | None,
     wording: str = "",
+    reason: str = "",
     proof: dict[str, Any] | None = None,
+    origin: dict[str, Any] | None = None,
     actor: Actor,
     source: Source,
     cause: Cause = REQUEST,
@@ -157,11 +205,21 @@ def record_consent(
     """Add one decision of a profile to the ledger; nothing in it is ever changed.
 
     ``at`` is when the person decided, None when nobody knows (which never counts as a yes). ``wording`` is
-    the version of the text they saw, ``proof`` where it came from. Raises Invalid, NotFound, RuleForbids.
+    the version of the text they saw, ``proof`` shows that they decided so; ``origin`` is kept with it and proves
+    nothing by itself: the form, the message. A yes that would end a no needs a ``reason`` (Consent.Reason), a proof
+    and the permission ``regrant_consent``. Raises Invalid, Forbidden, NotFound, RuleForbids.
     """
-    channel, purpose, state = clean_consent(channel=channel, purpose=purpose, state=state, at=at)
+    channel, purpose, state = clean_consent(
+        channel=channel, purpose=purpose, state=state, at=at, reason=reason
+    )
     root = lock_root(profile_id)
-    before = current_consents([root.pk]).get(root.pk, {}).get((channel, purpose))
+    decisions = _decisions([root.pk]).get(root.pk, {}).get((channel, purpose), [])
+    before = decide(decisions) if decisions else None
+    decision = ConsentDecision(state, at, timezone.now())
+    is_regrant = before is not None and before.is_no and decide([*decisions, decision]).is_granted
+    if is_regrant and before is not None:
+        no = describe_no(channel, purpose, before)
+        check_regrant(no, reason=reason, proof=proof or {}, actor=actor)
     consent = Consent.objects.create(
         profile_id=via_id or root.pk,
         channel=channel,
@@ -169,9 +227,12 @@ def record_consent(
         state=state,
         at=at,
         wording=wording[:200],
-        proof=proof or {},
+        reason=reason,
+        proof={**(origin or {}), **(proof or {})},
+        address=contact_of(root, channel),
         source=source,
         user_id=actor.user_id,
+        key_id=actor.key_id,
     )
     current = current_consents([root.pk])[root.pk][channel, purpose]
     label = f"{channel}/{purpose}="
@@ -180,6 +241,8 @@ def record_consent(
     entry = Entry(root.pk, Change.Kind.UPDATED, {"consents": change}, via_id=via_id)
     record(entry=entry, actor=actor, source=source, cause=cause)
     detail = {"channel": channel, "purpose": purpose, "state": state}
+    if is_regrant:
+        detail |= {"reason": reason, "after": WITHDRAWN}
     audit.record("profile.consent", actor=actor, subject=f"profile:{root.pk}", detail=detail)
     publish_updated([root.pk], ["consents"])
     return RecordedConsent(consent, current)

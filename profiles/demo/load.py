@@ -38,6 +38,9 @@ from profiles.search.saved_views import save_view
 SEED = 2_026
 RECOGNIZED, ANONYMOUS, TWINS = 1_640, 300, 72
 MERGED, UNMERGED = 12, 2
+# Two of the people share an address, about which the first says no after the second agreed.
+_SHARING = (0, 1)
+_CONTACTS = {"email": "email", "sms": "phone"}
 
 _DEFINITIONS: tuple[dict[str, Any], ...] = (
     {
@@ -119,6 +122,8 @@ def load_demo() -> Loaded | None:
         return None
     random = Random(SEED)  # noqa: S311  (made-up data, the same every time)
     people = make_people(random, recognized=RECOGNIZED, anonymous=ANONYMOUS, twins=TWINS)
+    first, second = (people[index] for index in _SHARING)
+    second.values["email"] = first.values["email"]
     base = _Base(
         now=timezone.now(),
         random=random,
@@ -193,8 +198,12 @@ def _profile(base: _Base, pk: int, person: MadeUpPerson, acts: list[Act]) -> Pro
 
 
 def _identifiers(base: _Base) -> list[Identifier]:
-    """As the verbs would have made them: phone is contact-only, everything else leads to its profile."""
+    """As the verbs would have made them: phone is contact-only, everything else leads to its profile.
+
+    An address that somebody has already is for contact only, too.
+    """
     rows = []
+    shared = base.ids[_SHARING[1]]
     for pk, person, acts in base.rows:
         pairs = [
             ("customer_id", person.customer_id),
@@ -210,7 +219,7 @@ def _identifiers(base: _Base) -> list[Identifier]:
                         value=value,
                         profile_id=pk,
                         source_id=SOURCE_IDS["web" if name == "anonymous_id" else person.channel],
-                        resolves=name != "phone",
+                        resolves=name != "phone" and (name, pk) != ("email", shared),
                         first_seen_at=base.when(person.born),
                         last_seen_at=base.when(acts[-1].ago),
                     )
@@ -279,8 +288,9 @@ def _events(base: _Base) -> list[Event]:
 
 def _consents(base: _Base) -> list[Consent]:
     random, rows = base.random, []
+    sharing = {base.ids[index] for index in _SHARING}
     for pk, person, _ in base.rows:
-        if not person.values:
+        if not person.values or pk in sharing:
             continue
         for channel, purpose, share in (
             ("email", "newsletter", 0.62),
@@ -290,16 +300,25 @@ def _consents(base: _Base) -> list[Consent]:
             if random.random() > share or (channel == "sms" and not person.values.get("phone")):
                 continue
             decided_ago = person.born * random.uniform(0.6, 1)
-            rows.append(_consent(base, pk, channel, purpose, "granted", decided_ago, person.channel))
+            rows.append(_consent(base, pk, person, channel, purpose, "granted", decided_ago, person.channel))
             if random.random() < 0.14:
-                rows.append(
-                    _consent(base, pk, channel, purpose, "withdrawn", decided_ago * random.random(), "web")
-                )
+                ago = decided_ago * random.random()
+                rows.append(_consent(base, pk, person, channel, purpose, "withdrawn", ago, "web"))
+    for index, state, ago in ((0, "granted", 3), (1, "granted", 2), (0, "withdrawn", 1)):
+        pk, person = base.ids[_SHARING[index]], base.people[_SHARING[index]]
+        rows.append(_consent(base, pk, person, "email", "newsletter", state, ago, "web"))
     return rows
 
 
 def _consent(
-    base: _Base, pk: int, channel: str, purpose: str, state: str, ago: float, origin: str
+    base: _Base,
+    pk: int,
+    person: MadeUpPerson,
+    channel: str,
+    purpose: str,
+    state: str,
+    ago: float,
+    origin: str,
 ) -> Consent:
     proof = {"form": "https://shop.example/account"} if origin == "web" else {"via": origin}
     return Consent(
@@ -311,6 +330,7 @@ def _consent(
         recorded_at=base.when(ago),
         wording="2026-01" if state == "granted" else "",
         proof=proof,
+        address=person.values.get(_CONTACTS[channel]) or "",
         source_id=SOURCE_IDS[origin],
     )
 

@@ -1,7 +1,7 @@
 """The tables of profiles. The journal (Change) is written in the same transaction as the data it is about."""
 
 from profiles.models.alternate import Alternate
-from profiles.models.consent import Consent
+from profiles.models.consent import Consent, ConsentChannel, ConsentPurpose
 from profiles.models.definition import AttributeDefinition, IdentifierType, Source, WriteKey
 from profiles.models.duplicate import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.models.event import Event, EventName, EventSchema
@@ -23,6 +23,8 @@ __all__ = [
     "Cart",
     "Change",
     "Consent",
+    "ConsentChannel",
+    "ConsentPurpose",
     "DuplicateCase",
     "DuplicatePair",
     "DuplicatePolicy",

@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from cdp.personal_data_registry import Section
 from cdp.personal_data_registry import Subject as AnySubject
 from profiles.consent.ledger import current_consents
+from profiles.consent.reachable import reachability
 from profiles.models import (
     Address,
     Change,
@@ -34,6 +35,7 @@ from profiles.values.alternates import alternates
 from profiles.values.attributes import AttributeSpec, attribute_specs, display, label_of, values_of
 
 CHUNK = 1000
+_ADDRESS_SAID_NO = "Somebody else with the same address said no later, which counts for the address."
 
 
 @dataclass(frozen=True)
@@ -165,15 +167,24 @@ def tags(subject: Subject) -> Iterator[dict[str, Any]]:
 
 
 def consents(subject: Subject) -> dict[str, Any]:
-    now = current_consents([subject.root.pk]).get(subject.root.pk, {})
+    """No other person is named: whose no it is that counts for a shared address is theirs to know."""
+    now = reachability([subject.root], current_consents([subject.root.pk]))[subject.root.pk]
     rows = (
         Consent.objects.filter(profile_id__in=subject.member_ids)
-        .select_related("source", "user")
+        .select_related("source", "user", "key")
         .order_by("pk")
     )
     return {
         "now": [
-            {"channel": channel, "purpose": purpose, "state": one.state, "at": one.at, "source": one.source}
+            {
+                "channel": channel,
+                "purpose": purpose,
+                "state": one.consent.state,
+                "at": one.consent.at,
+                "source": one.consent.source,
+                "reachable": one.is_reachable,
+                "reason": _ADDRESS_SAID_NO if one.other else one.reason(),
+            }
             for (channel, purpose), one in sorted(now.items())
         ],
         "decisions": [
@@ -183,9 +194,11 @@ def consents(subject: Subject) -> dict[str, Any]:
                 "state": row.state,
                 "decided_at": row.at,
                 "wording": row.wording,
+                "reason": row.get_reason_display(),
                 "proof": row.proof,
+                "address": row.address,
                 "source": row.source.name,
-                "recorded_by": _who(row.user, None),
+                "recorded_by": _who(row.user, row.key),
                 "recorded_at": row.recorded_at,
                 "profile_id": row.profile_id,
             }

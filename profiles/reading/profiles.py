@@ -6,15 +6,18 @@ The card, the API, a merge's result and the GDPR export all read a profile from 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cdp.times import iso
 from profiles.consent.ledger import CurrentConsent, current_consents
+from profiles.consent.reachable import Key, Reachability, reachability
 from profiles.models import Address, Identifier, Profile, ProfileTag, Tag
 from profiles.values.alternates import alternates
 from profiles.values.attributes import get_value
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -25,7 +28,8 @@ class ProfileView:
     identifiers: list[Identifier] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     addresses: list[Address] = field(default_factory=list)
-    consents: dict[tuple[str, str], CurrentConsent] = field(default_factory=dict)
+    consents: dict[Key, CurrentConsent] = field(default_factory=dict)
+    reach: dict[Key, Reachability] = field(default_factory=dict)
     alternates: list[dict[str, Any]] = field(default_factory=list)
     merged_ids: list[int] = field(default_factory=list)
 
@@ -35,7 +39,7 @@ class ProfileView:
 
 
 def profile_views(roots: Sequence[Profile]) -> list[ProfileView]:
-    """The views of these surviving profiles, in their order. Six queries for any number of them."""
+    """The views of these surviving profiles, in their order. Six queries for any number of them, one more for yeses."""
     ids = [root.pk for root in roots]
     views = {root.pk: ProfileView(root) for root in roots}
     owner = dict(Profile.objects.members_of(*ids).exclude(pk__in=ids).values_list("pk", "canonical_id"))
@@ -49,8 +53,9 @@ def profile_views(roots: Sequence[Profile]) -> list[ProfileView]:
         views[root].tags = tags
     for address in Address.objects.filter(profile_id__in=members):
         views[owner.get(address.profile_id, address.profile_id)].addresses.append(address)
-    for root, consents in current_consents(ids).items():
-        views[root].consents = consents
+    current = current_consents(ids)
+    for root, reach in reachability(roots, current).items():
+        views[root].consents, views[root].reach = current.get(root, {}), reach
     for root, root_alternates in alternates(ids).items():
         views[root].alternates = root_alternates
     return list(views.values())
@@ -82,16 +87,8 @@ def as_api(view: ProfileView) -> dict[str, Any]:
         "identifiers": [identifier_as_api(identifier) for identifier in view.identifiers],
         "tags": [tag.name for tag in view.tags],
         "addresses": [address_as_api(address) for address in view.addresses],
-        "consents": [
-            {
-                "channel": channel,
-                "purpose": purpose,
-                "state": current.state,
-                "at": iso(current.at),
-                "source": current.source,
-            }
-            for (channel, purpose), current in sorted(view.consents.items())
-        ],
+        "consents": consents_as_api(view.reach),
+        "reachable": _by_channel(view.reach, lambda reach: reach.is_reachable),
         "segments": [],
         "aggregates": {},
         "alternates": view.alternates,
@@ -103,6 +100,36 @@ def as_api(view: ProfileView) -> dict[str, Any]:
         "first_seen_at": iso(profile.first_seen_at),
         "last_seen_at": iso(profile.last_seen_at),
     }
+
+
+def consents_as_api(reach: Mapping[Key, Reachability]) -> list[dict[str, Any]]:
+    """What holds now, and whether the person may be written to; no other person is named but by their id."""
+    return [
+        {
+            "channel": channel,
+            "purpose": purpose,
+            "state": one.consent.state,
+            "at": iso(one.consent.at),
+            "source": one.consent.source,
+            "reachable": one.is_reachable,
+            "reason": one.reason(),
+        }
+        for (channel, purpose), one in sorted(reach.items())
+    ]
+
+
+def reasons_as_api(reach: Mapping[Key, Reachability]) -> dict[str, dict[str, str]]:
+    """``{channel: {purpose: why somebody cannot be written to}}``, without those they can be written to for."""
+    return _by_channel({key: one for key, one in reach.items() if not one.is_reachable}, Reachability.reason)
+
+
+def _by_channel(
+    reach: Mapping[Key, Reachability], read: Callable[[Reachability], T]
+) -> dict[str, dict[str, T]]:
+    found: dict[str, dict[str, T]] = defaultdict(dict)
+    for (channel, purpose), one in sorted(reach.items()):
+        found[channel][purpose] = read(one)
+    return dict(found)
 
 
 def identifier_as_api(identifier: Identifier) -> dict[str, Any]:

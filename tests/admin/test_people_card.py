@@ -17,6 +17,7 @@ from django.utils import timezone
 from cdp.models import AuditEntry, Mail, User
 from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
+from profiles.consent.lists import consent_lists
 from profiles.editing import add_event, add_note, update_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
@@ -227,6 +228,7 @@ def test_the_timeline_filters_and_goes_on(
 
 def test_queries_do_not_grow_with_what_a_person_has(client_of_ada: Client, by_staff: dict[str, Any]) -> None:
     counts = []
+    consent_lists()  # read once per process
     for size in (1, 40):
         ann = make_profile(email=f"ann{size}@example.com", tags=[f"t{n}" for n in range(size)])
         for number in range(size):
@@ -330,11 +332,11 @@ def test_a_decision_about_consent(client_of_ada: Client, ann: Profile) -> None:
     )
     assert "sms / marketing is granted now." in said
     unknown = post(
-        client_of_ada, "consent", ann.pk, channel="sms", purpose="x", state="granted", when="unknown"
+        client_of_ada, "consent", ann.pk, channel="sms", purpose="surveys", state="granted", when="unknown"
     )
-    assert "sms / x is withdrawn now." in unknown
+    assert "sms / surveys is withdrawn now." in unknown
     assert "Write “granted” or “withdrawn”." in post(
-        client_of_ada, "consent", ann.pk, channel="sms", purpose="x"
+        client_of_ada, "consent", ann.pk, channel="sms", purpose="surveys"
     )
     times = Consent.objects.filter(channel="sms").order_by("id").values_list("at", flat=True)
     assert [at is None for at in times] == [False, True]
@@ -359,7 +361,7 @@ def test_an_email_needs_consent(client_of_ada: Client, ann: Profile) -> None:
     assert "E-mail <b>Hello</b>" in text(client_of_ada, url("change", ann.pk) + "?kind=message")
     nobody = make_profile(first_name="Bob")
     assert f"Profile #{nobody.pk} has no e-mail address." in post(
-        client_of_ada, "message", nobody.pk, purpose="x", **mail
+        client_of_ada, "message", nobody.pk, purpose="surveys", **mail
     )
 
 
@@ -407,7 +409,7 @@ WRITES = {
     "message": ("profiles.message_profile", {"subject": "x", "text": "x", "purpose": "newsletter"}),
     "tag": ("profiles.add_profiletag", {"tags": "club"}),
     "untag": ("profiles.delete_profiletag", {"tag": "vip"}),
-    "consent": ("profiles.add_consent", {"channel": "sms", "purpose": "x", "state": "withdrawn"}),
+    "consent": ("profiles.add_consent", {"channel": "sms", "purpose": "surveys", "state": "withdrawn"}),
     "identifier": ("profiles.add_identifier", {"type": "customer_id", "value": "C-9"}),
     "identifier_remove": ("profiles.delete_identifier", {"type": "customer_id", "value": "C-20417"}),
     "lock": ("profiles.change_profile", {"locked": "1"}),
@@ -453,7 +455,7 @@ def test_whether_somebody_may_be_mailed(client_of_ada: Client, by_staff: dict[st
     update_profile(profile_id=ann.pk, values={"email": "ann@example.com"}, **by_staff)
     assert "do not e-mail: no consent recorded" in text(client_of_ada, url("change", ann.pk))
     for state, badge in (
-        ("granted", "can be e-mailed: news"),
+        ("granted", "can be e-mailed: newsletter"),
         ("withdrawn", "do not e-mail: consent withdrawn"),
     ):
         consent = {"channel": "email", "purpose": "news", "state": state, "at": timezone.now()}

@@ -21,6 +21,7 @@ from profiles.admin import bulk_confirmation as bulk_pages
 from profiles.admin import exports as export_pages
 from profiles.admin import list_pages, profile_list
 from profiles.consent.ledger import record_consent
+from profiles.consent.lists import consent_lists
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Profile
 from profiles.privacy.delete import delete_profiles
@@ -175,6 +176,7 @@ def test_queries_are_the_same_for_one_row_and_a_hundred(
     client_of_ada: Client, by_staff: dict[str, Any]
 ) -> None:
     counts = {}
+    consent_lists()  # read once per process
     for size in (1, 60):
         for _ in range(size):
             make_profile(
@@ -395,7 +397,7 @@ def test_several_countries_and_periods_read_as_sentences(client_of_ada: Client) 
     page = client_of_ada.get(
         URL + "?created_at_after=2026-03-01&consent=email/news:withdrawn"
     ).content.decode()
-    assert chips(page) == ["Added since 2026-03-01", "Consent withdrawn for e-mail news"]
+    assert chips(page) == ["Added since 2026-03-01", "Consent withdrawn for e-mail newsletter"]
     page = client_of_ada.get(URL + "?country=PL&country=Polnd").content.decode()
     assert "Not a country." in page
 
@@ -444,6 +446,7 @@ def test_custom_columns_cost_no_query_per_row_and_are_masked(vic: User, as_user:
     client = as_user(vic)
     client.post(reverse("admin:profiles_profile_columns"), {"column": ["attributes.secret", "phone"]})
     counts = []
+    consent_lists()  # read once per process
     for size in (1, 20):
         for number in range(size):
             make_profile(secret="s3cr3t", phone=f"+48600100{size:02}{number % 10}")

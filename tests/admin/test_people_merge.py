@@ -109,7 +109,7 @@ def test_the_preview_shows_field_by_field(
         "filled from the profile that is merged in",
         "2 fields differ",
         "1 field is equal",
-        "Consent for E-mail newsletter will be withdrawn.",
+        "Consent for e-mail newsletter will be withdrawn.",
         "a tie or an unknown time means no",
         "1 webhook is notified: CRM",
         "Both keep theirs",

@@ -132,16 +132,16 @@ def test_consents_are_a_ledger_with_what_holds_now(api: Caller) -> None:
     )
     assert granted.status_code == 201
     assert granted.data["current"]["state"] == "granted"
-    unknown = {"channel": "sms", "purpose": "offers", "state": "granted", "at": None}
+    unknown = {"channel": "sms", "purpose": "Offers", "state": "granted", "at": None}
     assert api.post(path, unknown).data["current"]["state"] == "withdrawn"
     withdrawn = api.post(path, {"channel": "email", "purpose": "newsletter", "state": "withdrawn"})
     assert withdrawn.data["current"]["state"] == "withdrawn"
     ledger = api.get(path).data
     assert [row["state"] for row in ledger["results"]] == ["withdrawn", "granted", "granted"]
     now = {(row["channel"], row["purpose"]): row["state"] for row in ledger["current"]}
-    assert now == {("email", "newsletter"): "withdrawn", ("sms", "offers"): "withdrawn"}
+    assert now == {("email", "newsletter"): "withdrawn", ("sms", "marketing"): "withdrawn"}
     assert api.get(f"profiles/{ann.pk}/").data["consents"] == ledger["current"]
-    assert refusal(api.post(path, {"channel": "email", "purpose": "x", "state": "maybe"})) == (
+    assert refusal(api.post(path, {"channel": "email", "purpose": "newsletter", "state": "maybe"})) == (
         400,
         "Write “granted” or “withdrawn”.",
     )

@@ -323,7 +323,7 @@ def test_every_list_costs_the_same_for_one_and_for_many(api: Caller, settings: A
         for part, body in {
             "notes": {"text": "x"},
             "events": {"name": "E"},
-            "consents": {"channel": "email", "purpose": "p", "state": "granted"},
+            "consents": {"channel": "email", "purpose": "surveys", "state": "granted"},
         }.items():
             assert api.post(f"profiles/{ann.pk}/{part}/", body).status_code == 201
 

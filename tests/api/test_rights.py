@@ -85,6 +85,7 @@ def _all(permissions: Permission) -> set[str]:
 # Rights of the admin that no endpoint asks for, each with the reason.
 NOT_IN_THE_API = {
     "profiles.view_pii": "decides what every answer shows, not whether there is one",
+    "profiles.regrant_consent": "asked by the call that records a consent, where a yes comes after a no",
     "profiles.share_view": "decides whether the view that is saved may be everybody's",
     "profiles.message_profile": "a message is written by a person to a person",
     "profiles.bulk_export": "exports come with their own endpoints",

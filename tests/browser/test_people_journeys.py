@@ -124,7 +124,7 @@ def test_finding_and_editing_somebody(visit: Go, sam: User, people: dict[str, in
     page.get_by_role("button", name="Add note").click()
     expect(page.locator("#activity")).to_contain_text("Called back.")
     page.get_by_text("Send e-mail…").click()
-    page.get_by_label("Purpose").last.fill("marketing")
+    page.get_by_label("Purpose").last.select_option("marketing")
     page.get_by_label("Subject").fill("Hello")
     page.get_by_label("Text").fill("Hi Ann")
     page.get_by_role("button", name="Send e-mail", exact=True).click()

@@ -101,7 +101,7 @@ def parts_of(out):
         ("attributes.spent", "attributes.spent"),
         ("Loyalty card", "identifier.loyalty_card"),
         ("newsletter", "consent.email.newsletter"),
-        ("consent_sms_offers", "consent.sms.offers"),
+        ("consent_sms_offers", "consent.sms.marketing"),
         ("favourite colour", "ignore"),
         ("phone1", "phone"),
     ],

@@ -110,7 +110,8 @@ def test_other_columns_are_no_consents(header: str, values: tuple[str, ...]) -> 
         (["Opted out of email: One to One"], ["Opted out of email: One to One"]),
         (["DOUBLE_OPT-IN"], ["DOUBLE_OPT-IN"]),
         (["DOUBLE_OPT-IN", "OPT_IN"], []),
-        (["WhatsApp consent"], ["WhatsApp consent"]),
+        (["Fax consent"], ["Fax consent"]),
+        (["WhatsApp consent"], []),
         (["Marked email as spam"], ["Marked email as spam"]),
     ],
 )

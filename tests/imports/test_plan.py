@@ -197,7 +197,8 @@ def test_a_no_never_becomes_a_yes(by_staff: dict[str, Any]) -> None:
     }
     messages = [warning["message"] for warning in import_.warnings]
     assert (
-        "This person withdrew the consent. An import never changes that, so it stays withdrawn." in messages
+        "This person withdrew the consent, so it stays withdrawn. An import ends a no only with a reason and a proof,"
+        " given by somebody who may." in messages
     )
     assert (
         "Granted without proof, so the consent is not changed. Also map a column with the proof." in messages

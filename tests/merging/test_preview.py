@@ -103,26 +103,26 @@ def test_consents_by_the_latest_decision(by_staff: dict[str, Any]) -> None:
 
     decide(ann, "newsletter", "granted", spring)
     decide(anna, "newsletter", "withdrawn", summer)
-    decide(ann, "offers", "withdrawn", spring)
-    decide(anna, "offers", "granted", summer)
-    decide(ann, "tie", "granted", spring)
-    decide(anna, "tie", "withdrawn", spring)
-    decide(ann, "unknown", "granted", spring)
-    decide(anna, "unknown", "withdrawn", None)
-    decide(ann, "both", "granted", spring)
-    decide(anna, "both", "granted", summer)
-    decide(anna, "one", "granted", spring)
+    decide(ann, "marketing", "withdrawn", spring)
+    decide(anna, "marketing", "granted", summer)
+    decide(ann, "profiling", "granted", spring)
+    decide(anna, "profiling", "withdrawn", spring)
+    decide(ann, "surveys", "granted", spring)
+    decide(anna, "surveys", "withdrawn", None)
+    decide(ann, "analytics", "granted", spring)
+    decide(anna, "analytics", "granted", summer)
+    decide(anna, "third_party", "granted", spring)
     preview = preview_merge(winner_id=ann.pk, loser_id=anna.pk, **by_staff)
     assert {
         row["purpose"]: (row["winner"], row["loser"], row["result"], row["rule"])
         for row in preview.sections["consents"]
     } == {
         "newsletter": ("granted", "withdrawn", "withdrawn", "latest"),
-        "offers": ("withdrawn", "granted", "granted", "latest"),
-        "tie": ("granted", "withdrawn", "withdrawn", "caution"),
-        "unknown": ("granted", "withdrawn", "withdrawn", "caution"),
-        "both": ("granted", "granted", "granted", "same"),
-        "one": (None, "granted", "granted", "only"),
+        "marketing": ("withdrawn", "granted", "granted", "latest"),
+        "profiling": ("granted", "withdrawn", "withdrawn", "caution"),
+        "surveys": ("granted", "withdrawn", "withdrawn", "caution"),
+        "analytics": ("granted", "granted", "granted", "same"),
+        "third_party": (None, "granted", "granted", "only"),
     }
 
 

@@ -141,6 +141,7 @@ class _Items:
 
     def _consent(self, item: dict[str, Any], user: int) -> None:
         item |= {"channel": "email", "purpose": "newsletter", "wording": "Yes, please."}
+        item |= {"reason": "asked_in_writing", "proof": {"form": "/account"}}  # where a yes comes after a no
         item["state"] = self.chance.choice(("granted", "withdrawn"))
 
     def _broken(self) -> Any:

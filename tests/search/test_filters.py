@@ -263,7 +263,14 @@ def test_consent_as_it_stands_now(profiles: dict[str, int], by_staff: dict[str, 
     assert listed("consent=email/newsletter") == set()
     assert listed("consent=email:withdrawn") == {profiles["ann"]}
     record_consent(
-        profile_id=profiles["ann"], channel="email", purpose="newsletter", state="granted", at=now, **by_staff
+        profile_id=profiles["ann"],
+        channel="email",
+        purpose="newsletter",
+        state="granted",
+        at=now,
+        reason="asked_in_person",
+        proof={"seen": "at the till"},
+        **by_staff,
     )
     assert listed("consent=EMAIL/newsletter:granted") == {profiles["ann"]} == listed("consent=email")
     assert listed("consent=email/newsletter:withdrawn") == set() == listed("consent=sms")
@@ -287,15 +294,15 @@ def test_the_filter_and_the_card_agree_on_consent(
         row = Consent.objects.create(
             profile=root,
             channel="email",
-            purpose="x",
+            purpose="surveys",
             state=state,
             at=None if at is None else start + datetime.timedelta(days=at),
             source=source,
         )
         Consent.objects.filter(pk=row.pk).update(recorded_at=start + datetime.timedelta(days=recorded))
-    current = current_consents([root.pk]).get(root.pk, {}).get(("email", "x"))
-    assert (root.pk in listed("consent=email/x")) == bool(current and current.is_granted)
-    assert (root.pk in listed("consent=email/x:withdrawn")) == bool(current and not current.is_granted)
+    current = current_consents([root.pk]).get(root.pk, {}).get(("email", "surveys"))
+    assert (root.pk in listed("consent=email/surveys")) == bool(current and current.is_granted)
+    assert (root.pk in listed("consent=email/surveys:withdrawn")) == bool(current and not current.is_granted)
 
 
 def test_no_filter_reads_row_by_row(profiles: dict[str, int]) -> None:

@@ -400,7 +400,17 @@ def test_consents(web: Sender, server: Sender) -> None:
     upgrade = send_item(web, "consent", state="granted", wording="v2", **decision)
     assert (upgrade.outcome, upgrade.code) == ("conflict", "consent_upgrade")
     assert list(Consent.objects.order_by("pk").values_list("state", flat=True)) == ["granted", "withdrawn"]
-    assert send_item(server, "consent", state="granted", **decision).outcome == "applied"
+    bare = send_item(server, "consent", state="granted", **decision)
+    assert (bare.outcome, bare.code) == ("conflict", "consent_upgrade")
+    assert Consent.objects.count() == 2
+    again = {"reason": "double_opt_in", "proof": {"confirmed_from": "192.0.2.7"}}
+    assert send_item(server, "consent", state="granted", **again, **decision).outcome == "applied"
+    row = Consent.objects.order_by("pk").last()
+    assert (row.state, row.reason, row.proof["proof"]) == (
+        "granted",
+        "double_opt_in",
+        {"confirmed_from": "192.0.2.7"},
+    )
     assert Consent.objects.count() == 3
 
 

@@ -1,6 +1,7 @@
 """Consent items → entries in the consent ledger, or why an item is refused.
 
-A public key may always send a no. A yes from it needs the wording the person saw, and never overrules a no.
+A public key may always send a no. A yes from it needs the wording the person saw, and never overrules a no; a yes of
+a server does with its reason and proof.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.sql import Answer
-from profiles.consent.ledger import GRANTED, WITHDRAWN, clean_consent, current_consents, record_consent
+from profiles.consent.ledger import GRANTED, clean_consent, current_consents, record_consent
 from profiles.journal import Cause
 from profiles.tracking.ingest.call_plan import Resolution
 from profiles.tracking.ingest.identifiers import ItemIdentifiers
@@ -23,7 +24,7 @@ def check_consent(identifiers: ItemIdentifiers, sender: Sender) -> ItemIdentifie
     """The item's identifiers as they came, or why the ledger cannot take the item."""
     item = identifiers.item
     try:
-        _, _, state = clean_consent(**_consent_fields(item), at=None)
+        _, _, state = clean_consent(**_consent_fields(item), reason=_text(item, "reason"), at=None)
     except Invalid as invalid:
         problems = [
             {
@@ -57,23 +58,28 @@ def record_consents(
         channel, purpose, state = clean_consent(**fields, at=None)
         if sender.is_web and state == GRANTED:
             current = current_consents([profile.id]).get(profile.id, {}).get((channel, purpose))
-            if current is not None and current.state == WITHDRAWN:
+            if current is not None and current.is_no:
                 message = (
                     f"The person withdrew {channel}/{purpose}; a page's key cannot change that to granted."
                 )
                 conflicts[item.index] = (CONFLICT, "consent_upgrade", message)
                 continue
-        record_consent(
-            profile_id=profile.id,
-            **fields,
-            at=item.occurred_at,
-            wording=_text(item, "wording"),
-            proof=_proof(item),
-            actor=actor,
-            source=sender.source,
-            cause=Cause("event", events.value[item.message_id]),
-            via_id=resolution.member_id or None,
-        )
+        try:
+            record_consent(
+                profile_id=profile.id,
+                **fields,
+                at=item.occurred_at,
+                wording=_text(item, "wording"),
+                reason=_text(item, "reason"),
+                proof=_proof(item),
+                origin=_origin(item),
+                actor=actor,
+                source=sender.source,
+                cause=Cause("event", events.value[item.message_id]),
+                via_id=resolution.member_id or None,
+            )
+        except Invalid as invalid:  # a yes after a no, without its reason or proof
+            conflicts[item.index] = (CONFLICT, "consent_upgrade", invalid.message)
     return conflicts
 
 
@@ -87,10 +93,11 @@ def _text(item: Item, name: str) -> str:
 
 
 def _proof(item: Item) -> dict[str, Any]:
-    page = item.context.get("page")
     given = item.properties.get("proof")
-    return {
-        "message_id": item.message_text,
-        **({"url": page["url"]} if isinstance(page, dict) and isinstance(page.get("url"), str) else {}),
-        **({"proof": given} if given else {}),
-    }
+    return {"proof": given} if given else {}
+
+
+def _origin(item: Item) -> dict[str, Any]:
+    page = item.context.get("page")
+    url = page.get("url") if isinstance(page, dict) else None
+    return {"message_id": item.message_text, **({"url": url} if isinstance(url, str) else {})}

@@ -23,7 +23,7 @@ FIELDS = {
         "update": "traits",
         "group": "groupId traits",
         "alias": "previousId properties",
-        "consent": "properties channel purpose state wording proof",
+        "consent": "properties channel purpose state wording reason proof",
     }.items()
 }
 

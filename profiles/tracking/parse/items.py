@@ -351,7 +351,9 @@ def _consent(raw: dict[str, Any]) -> dict[str, Any]:
     if state is None:
         raise _ItemRefused("bad_consent", "A consent's “state” is “granted” or “withdrawn”.", "/state", sent)
     consent["state"] = state
-    consent.update({name: given[name] for name in ("wording", "proof") if given.get(name) not in NOTHING})
+    consent.update(
+        {name: given[name] for name in ("wording", "reason", "proof") if given.get(name) not in NOTHING}
+    )
     return consent
 
 

@@ -23,6 +23,28 @@ document.addEventListener("pointerover", (event) => {
   hovered = pop;
 });
 
+// --- Reason and proof are asked for where a yes is recorded of somebody who said no ----------------------------
+const consent = document.querySelector("form[data-consent]");
+const regrant = consent?.querySelector("[data-regrant]");
+
+function askForReason() {
+  const chosen = `${consent.elements.channel.value}/${consent.elements.purpose.value}`;
+  const no = [...regrant.querySelectorAll("[data-no]")].filter((line) => {
+    line.hidden = line.dataset.no !== chosen;
+    return !line.hidden;
+  });
+  const isAsked = no.length > 0 && consent.elements.state.value === "granted";
+  regrant.hidden = !isAsked;
+  for (const name of ["reason", "proof"]) {
+    if (consent.elements[name]) consent.elements[name].required = isAsked;
+  }
+}
+
+if (regrant) {
+  consent.addEventListener("change", askForReason);
+  askForReason();
+}
+
 // --- A link that leads to a field puts the cursor there -------------------------------------------------------
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-focus]");

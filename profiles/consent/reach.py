@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Case, F, Max, Q, QuerySet, Value, When
+from django.db.models import Case, Value, When
 from django.db.models import Count as CountOf
-from django.db.models.functions import Coalesce
 
 from cdp.limits import Count, TooSlow, time_limit
+from profiles.consent.reachable import consenting_ids
 from profiles.models import Consent
 from profiles.search.filters import ProfileFilter
 
@@ -21,7 +20,10 @@ CHANNEL = "email"
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Everybody once: ``reachable`` have an address and a consent, to whatever purpose."""
+    """Everybody once: ``reachable`` have an address and a consent that counts for it, to whatever purpose.
+
+    Somebody who agreed, and whose address somebody else said no about, is among the ``withdrawn``.
+    """
 
     reachable: int = 0
     withdrawn: int = 0
@@ -37,7 +39,7 @@ def reach_of(filters: ProfileFilter, count: Count) -> Reach | None:
     decisions = Consent.objects.filter(channel=CHANNEL, profile__canonical__in=people.values("pk"))
     group = Case(
         When(email__isnull=True, then=Value("no_address")),
-        When(pk__in=_still_granted(decisions), then=Value("reachable")),
+        When(pk__in=consenting_ids(CHANNEL, among=people.values("pk")), then=Value("reachable")),
         When(pk__in=decisions.values("profile__canonical_id"), then=Value("withdrawn")),
         default=Value("undecided"),
     )
@@ -48,14 +50,3 @@ def reach_of(filters: ProfileFilter, count: Count) -> Reach | None:
     except TooSlow:
         return None
     return Reach(**counts)
-
-
-def _still_granted(decisions: QuerySet[Consent]) -> QuerySet[Any]:
-    """Ids of people whose yes to some purpose is later than every no: ``profiles.consent.ledger.decide``, for
-    many people in one pass. A no of unknown time counts as taken when it was recorded."""
-    by_purpose = decisions.values("profile__canonical_id", "purpose").annotate(
-        yes=Max("at", filter=Q(state=Consent.State.GRANTED)),
-        no=Max(Coalesce("at", "recorded_at"), filter=Q(state=Consent.State.WITHDRAWN)),
-    )
-    granted = by_purpose.filter(Q(no__isnull=True) | Q(yes__gt=F("no")), yes__isnull=False)
-    return granted.values("profile__canonical_id")
