@@ -426,6 +426,7 @@ OPEN_TO_ALL = {
     "readyz",
     # Who knows a write key knows all that is in its settings; nobody's are a 404.
     "v1/projects/<str:write_key>/settings/",
+    "customerio/v1/projects/<str:write_key>/settings/",
 }
 
 
