@@ -110,7 +110,7 @@ def test_a_filter_of_another_app_is_a_described_parameter_of_the_api(letter: Non
 
 def test_filters_of_other_rooms_and_apps_read_as_sentences(ada: User, as_user: Login) -> None:
     page = as_user(ada).get(URL + "?import=88&duplicates=true&consent=sms/news").content.decode()
-    assert chips(page) == ["Import is #88", "Possible duplicates is yes", "Consent given to SMS news"]
+    assert chips(page) == ["Import is #88", "Possible duplicates is yes", "Consent given to SMS newsletter"]
     for field in (
         'name="import" value="88"',
         'name="consent" value="sms/news"',

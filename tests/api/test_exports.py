@@ -134,7 +134,7 @@ def test_who_is_gone_meanwhile_is_left_out_with_the_reason(api: Caller, by_syste
         (
             {"fields": ["secret"]},
             "/fields",
-            "“secret” is not a column of an export. Columns: id, type, customer_id, anonymous_id, first_name, last_name, email, phone, street, postcode, city, state, country, birth_date, gender, language, tags, other_identifiers, created_at, last_seen_at, consents.",
+            "“secret” is not a column of an export. Columns: id, type, customer_id, anonymous_id, first_name, last_name, email, phone, street, postcode, city, state, country, birth_date, gender, language, tags, other_identifiers, created_at, last_seen_at, consents, reachable.",
         ),
         ({"format": "xlsx"}, "/format", "“xlsx” is not a format of exports. Formats: csv, jsonl."),
         ({"segment": 3}, "/segment", "There are no segments yet. Choose the people by “filter”."),
