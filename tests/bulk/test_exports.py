@@ -149,7 +149,7 @@ def test_a_short_export_is_downloaded_at_once_and_listed(mira: User, as_user: An
     client = as_user(mira)
     ann = make_profile(first_name="Ann", email="ann@mail.example", country="PL", tags=["vip"])
     make_profile(first_name="Bob", email="bob@mail.example", country="DE")
-    everyone = {"everyone": "1", "filters": "q=ann&type=recognized&country=PL&tag=vip&sort=oldest&view=3"}
+    everyone = {"everyone": "1", "filters": "q=ann&type=recognized&country=PL&tag=vip&sort=seen&view=3"}
     answer = confirmed(client, everyone, fields=["email", "tags"], format="jsonl")
     assert (answer["Content-Type"], answer["Content-Disposition"]) == (
         "application/x-ndjson; charset=utf-8",
