@@ -6,29 +6,23 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, connections
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
-from kombu.exceptions import OperationalError as BrokerError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector
 
 from cdp import metrics
-from cdp.celery import app
+from cdp.deadline import Question
 from cdp.middleware import RETRY_SECONDS
 from cdp.models import Job, Mail, Worker
+from cdp.readiness import SECONDS, readiness
 
 log = logging.getLogger("cdp.health")
 
-_BROKER_ERRORS: tuple[type[BaseException], ...] = (
-    OSError,
-    BrokerError,
-    *app.connection_for_write().connection_errors,
-)
 REPORT_LIMIT = 16 * 1024
 DIRECTIVES = frozenset(
     "base-uri child-src connect-src default-src font-src form-action frame-ancestors frame-src img-src "
@@ -46,7 +40,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when people can work and jobs will run; otherwise 503 naming each part that fails."""
+    """200 when people can work and jobs will run; otherwise 503 naming each part that fails. Within two seconds."""
     checks = readiness()
     ready = all(state == "ok" for state in checks.values())
     response = JsonResponse(
@@ -57,71 +51,37 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def readiness() -> dict[str, str]:
-    """Each part with "ok" or a sentence on what is wrong. At most three queries and one broker connection."""
-    database = _database()
-    if database != "ok":
-        unknown = "unknown while the database does not answer"
-        return {"database": database, "migrations": unknown, "broker": _broker(), "worker": unknown}
-    migrations = _migrations()
-    worker = _worker() if migrations == "ok" else "unknown until the migrations are applied"
-    return {"database": database, "migrations": migrations, "broker": _broker(), "worker": worker}
-
-
-def _database() -> str:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        log.error("database does not answer: %s", error)
-        return "does not answer; is DATABASE_URL right and PostgreSQL running, with connections to spare?"
-    return "ok"
-
-
-def _migrations() -> str:
-    executor = MigrationExecutor(connection)
-    missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-    return "ok" if not missing else f"{missing} to apply; run manage.py migrate"
-
-
-def _broker() -> str:
-    """Connects anew, since a pooled connection notices too late that its broker is gone."""
-    try:
-        with app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
-            broker.default_channel  # noqa: B018  (Redis is first spoken to here)
-    except _BROKER_ERRORS as error:
-        log.error("broker does not answer: %s", type(error).__name__)
-        return "does not answer; is CELERY_BROKER_URL right and the broker running?"
-    return "ok"
-
-
-def _worker() -> str:
-    if Worker.objects.live().exists():
-        return "ok"
-    return f"none heard of for {Worker.SILENCE.seconds} s; start one with celery -A cdp.celery worker"
-
-
 # --- figures -----------------------------------------------------------------------------------------
+def _read_figures() -> list[Metric]:
+    """Gauges read from the database at the moment of asking; none where it does not answer."""
+    jobs = GaugeMetricFamily("cdp_jobs", "Jobs by kind and state.", labels=["kind", "state"])
+    mails = GaugeMetricFamily("cdp_mails", "Mails by state.", labels=["state"])
+    workers = GaugeMetricFamily("cdp_workers", "Live workers.")
+    try:
+        for kind, state, number in Job.objects.order_by().values_list("kind", "state").annotate(Count("id")):
+            jobs.add_metric([kind, state], number)
+        for state, number in Mail.objects.order_by().values_list("state").annotate(Count("id")):
+            mails.add_metric([state], number)
+        workers.add_metric([], Worker.objects.live().count())
+    except DatabaseError as error:
+        log.error("no figures from the database: %s", error)
+        return []
+    finally:
+        connections.close_all()  # this thread's own
+    return [jobs, mails, workers]
+
+
+_figures_question = Question(_read_figures)
+
+
 class DatabaseFigures(Collector):
-    """Gauges read from the database at the moment of asking; none while it does not answer."""
+    """Gauges out of the database; none while it does not answer, or not in time."""
 
     def collect(self) -> Iterator[Metric]:
-        jobs = GaugeMetricFamily("cdp_jobs", "Jobs by kind and state.", labels=["kind", "state"])
-        mails = GaugeMetricFamily("cdp_mails", "Mails by state.", labels=["state"])
-        workers = GaugeMetricFamily("cdp_workers", "Live workers.")
         try:
-            for kind, state, number in (
-                Job.objects.order_by().values_list("kind", "state").annotate(Count("id"))
-            ):
-                jobs.add_metric([kind, state], number)
-            for state, number in Mail.objects.order_by().values_list("state").annotate(Count("id")):
-                mails.add_metric([state], number)
-            workers.add_metric([], Worker.objects.live().count())
-        except DatabaseError as error:
-            log.error("no figures from the database: %s", error)
-            return
-        yield from (jobs, mails, workers)
+            yield from _figures_question.begin().result(SECONDS)
+        except TimeoutError:
+            log.error("no figures from the database in time")
 
     def describe(self) -> list[Metric]:
         return []

@@ -46,12 +46,14 @@ class Handler:
     """``step(chunk)`` does one chunk and returns whether there is more; ``on_end(job)`` runs once, whatever the end.
 
     ``position(job)`` describes how far the job is ("line 17"), for the problem of one that cannot get past it.
+    ``is_housekeeping``: nobody waits for its end, so it goes behind people's jobs even where a person started it.
     """
 
     kind: str
     step: Callable[[Chunk], bool]
     on_end: Callable[[Job], None] | None = None
     position: Callable[[Job], str] | None = None
+    is_housekeeping: bool = False
 
 
 handlers: dict[str, Handler] = {}
@@ -62,6 +64,7 @@ def handler(
     *,
     on_end: Callable[[Job], None] | None = None,
     position: Callable[[Job], str] | None = None,
+    is_housekeeping: bool = False,
 ) -> Callable[[Callable[[Chunk], bool]], Callable[[Chunk], bool]]:
     """Register the function that does one chunk of a kind of job.
 
@@ -69,7 +72,7 @@ def handler(
     """
 
     def register(step: Callable[[Chunk], bool]) -> Callable[[Chunk], bool]:
-        handlers[kind] = Handler(kind, step, on_end, position)
+        handlers[kind] = Handler(kind, step, on_end, position, is_housekeeping)
         return step
 
     return register

@@ -47,13 +47,15 @@ from cdp.job_steps import (
 )
 from cdp.models import Job
 from cdp.plurals import counted
+from cdp.queues import HOUSEKEEPING, JOBS, waiting
 from cdp.shutdown import is_stopping
 
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
-# Jobs that wait behind others are enqueued again at every sweep; more at once would only fill the queue.
+# Jobs that wait behind others are enqueued again at every sweep, but only as long as fewer messages than this wait in
+# their queue: more would only fill it, and without a worker the broker's memory.
 SWEPT_AT_ONCE = 100
 
 
@@ -89,14 +91,18 @@ def enqueue_on_commit(job: Job) -> None:
     transaction.on_commit(lambda: enqueue(job), robust=True)
 
 
-def enqueue(job: Job) -> bool:
-    """Send the job's message to a worker: those of people to ``jobs``, those nobody started to ``housekeeping``.
+def queue_of(job: Job) -> str:
+    """Where the job's messages go: those somebody waits for to one queue, scans and what nobody started to the other."""
+    known = handlers.get(job.kind)
+    if known and known.is_housekeeping:
+        return HOUSEKEEPING
+    return JOBS if job.user_id or job.key_id else HOUSEKEEPING
 
-    A broker that is down or full is logged; the sweeper will enqueue the job.
-    """
-    queue = "jobs" if job.user_id or job.key_id else "housekeeping"
+
+def enqueue(job: Job) -> bool:
+    """Send the job's message to a worker. A broker that is down or full is logged; the sweeper will enqueue the job."""
     try:
-        current_app.send_task("cdp.tasks.run_job", [job.pk], queue=queue)
+        current_app.send_task("cdp.tasks.run_job", [job.pk], queue=queue_of(job))
     except (OperationalError, ChannelError, OSError) as error:
         log.warning("job %s: not enqueued, the sweeper will do it (%s)", job.pk, type(error).__name__)
         return False
@@ -289,15 +295,31 @@ def _back_off(chunk: Chunk, error: Exception) -> None:
 
 
 def sweep() -> int:
-    """Enqueue every job that is due and leased by nobody. Called by beat and by each starting worker."""
+    """Enqueue the jobs that are due and leased by nobody, the oldest first; how many were sent.
+
+    Called by beat and by each starting worker. A queue in which ``SWEPT_AT_ONCE`` messages wait gets no more.
+    """
     due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
     free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
+    by_queue: dict[str, list[Job]] = {}
+    for job in free.order_by("id").only("pk", "kind", "user_id", "key_id")[: 10 * SWEPT_AT_ONCE]:
+        by_queue.setdefault(queue_of(job), []).append(job)
     sent = 0
-    for job in free.order_by("id").only("pk", "user_id", "key_id")[:SWEPT_AT_ONCE]:
-        if not enqueue(job):
-            break  # a broker that is away is not waited for once per job
-        sent += 1
+    for queue, jobs in by_queue.items():
+        for job in jobs[: _room_in(queue)]:
+            if not enqueue(job):
+                return sent  # a broker that is away is not waited for once per job
+            sent += 1
     return sent
+
+
+def _room_in(queue: str) -> int:
+    """How many messages a sweep may send to the queue; none to a broker that is away."""
+    try:
+        return max(0, SWEPT_AT_ONCE - waiting(queue))
+    except (OperationalError, ChannelError, OSError, *current_app.connection_for_write().connection_errors):
+        log.warning("the broker does not answer: jobs that are due wait for the next sweep")
+        return 0
 
 
 def run_to_end(job: Job) -> Job:

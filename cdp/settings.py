@@ -120,11 +120,12 @@ if TESTING:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: starts workers on jobs, whose rows are the truth ---------------------------------------------------------
-# What people start has a queue of its own (cdp.jobs picks it by who started a job); beat's tasks and the jobs they
-# start go to `housekeeping`. A worker without --queues takes from both.
+# What people start and wait for has a queue of its own (cdp.jobs picks it); beat's tasks, the jobs they start, and scans
+# go to `housekeeping`. A worker without --queues takes from both.
 CELERY_TASK_QUEUES = tuple(Queue(name, Exchange(name), name) for name in ("jobs", "housekeeping"))
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_ROUTES = {"cdp.tasks.run_job": {"queue": "jobs"}}
+CELERY_BEAT_SCHEDULER = "cdp.beat:BoundedScheduler"
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 CELERY_TASK_IGNORE_RESULT = True
 # A worker takes a message only when it has a process for it.

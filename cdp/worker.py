@@ -6,6 +6,7 @@ with long chunks does not look dead, and a database that is away does not delay 
 
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from django.db.models.functions import Now
 
 from cdp.gc_tuning import settle
 from cdp.logs import request_id
+from cdp.queues import QUEUES
 
 log = logging.getLogger("cdp.worker")
 
@@ -35,29 +37,28 @@ def enqueue_left_over() -> None:
     jobs.sweep()
 
 
-def beat(name: str) -> None:
-    """Write that the worker lives, and delete rows of those killed long ago."""
+def beat(name: str, queues: Sequence[str] = tuple(QUEUES)) -> None:
+    """Write that the worker lives and which queues it takes from, and delete rows of those killed long ago."""
     from cdp.models import Worker
 
-    Worker.objects.update_or_create(
-        name=name, defaults={"seen_at": Now()}, create_defaults={"started_at": Now(), "seen_at": Now()}
-    )
+    now = {"seen_at": Now(), "queues": list(queues)}
+    Worker.objects.update_or_create(name=name, defaults=now, create_defaults={"started_at": Now(), **now})
     Worker.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
 
 
 class Heart(threading.Thread):
     """Enqueues jobs left behind, beats until stopped, then deletes the worker's row."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, queues: Sequence[str] = tuple(QUEUES)) -> None:
         super().__init__(name="heart", daemon=True)
-        self.worker = name
+        self.worker, self.queues = name, queues
         self.stopping = threading.Event()
 
     def run(self) -> None:
         self._quietly(enqueue_left_over)
         stopped = False
         while not stopped:
-            self._quietly(lambda: beat(self.worker))
+            self._quietly(lambda: beat(self.worker, self.queues))
             stopped = self.stopping.wait(EVERY_SECONDS)
         self._quietly(self._delete_row)
 
@@ -89,7 +90,7 @@ _hearts: list[Heart] = []
 
 @worker_ready.connect
 def start_heart(sender: Any, **kwargs: Any) -> None:
-    heart = Heart(sender.hostname)
+    heart = Heart(sender.hostname, sorted(sender.app.amqp.queues.consume_from))
     _hearts.append(heart)
     heart.start()
 

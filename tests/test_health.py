@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from threading import Event
+from time import monotonic
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 from django.test import Client
 
-from cdp import health, worker
+from cdp import readiness, worker
 from cdp.mail import queue_mail
 from cdp.models import Job, Worker
 
@@ -20,7 +23,7 @@ from cdp.models import Job, Worker
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker that answers, wherever the tests run."""
-    monkeypatch.setattr(health, "_broker", lambda: "ok")
+    monkeypatch.setattr(readiness, "_broker", lambda: "ok")
 
 
 def checks(client: Client, status: int) -> dict[str, str]:
@@ -39,12 +42,12 @@ def test_healthz_needs_nothing(client: Client) -> None:
     assert client.post("/healthz").status_code == 405
 
 
-def test_ready_when_all_parts_are(client: Client, db: None, broker: None) -> None:
+def test_ready_when_all_parts_are(client: Client, transactional_db: None, broker: None) -> None:
     worker.beat("worker@here")
     assert checks(client, 200) == dict.fromkeys(("database", "migrations", "broker", "worker"), "ok")
 
 
-def test_a_worker_that_fell_silent_is_missed(client: Client, db: None, broker: None) -> None:
+def test_a_worker_that_fell_silent_is_missed(client: Client, transactional_db: None, broker: None) -> None:
     worker.beat("worker@here")
     Worker.objects.update(seen_at=Now() - timedelta(seconds=31))
     assert checks(client, 503)["worker"] == (
@@ -54,19 +57,82 @@ def test_a_worker_that_fell_silent_is_missed(client: Client, db: None, broker: N
     assert checks(client, 200)["worker"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("queues", "sentence"),
+    [
+        (
+            ["housekeeping"],
+            "none takes people's jobs (imports, exports, bulk work); "
+            "start one with celery -A cdp.celery worker --queues jobs",
+        ),
+        (
+            ["jobs"],
+            "none takes housekeeping (webhooks, mail, duplicate scans); "
+            "start one with celery -A cdp.celery worker --queues housekeeping",
+        ),
+    ],
+)
+def test_a_queue_that_nobody_takes_from_is_named(
+    client: Client, transactional_db: None, broker: None, queues: list[str], sentence: str
+) -> None:
+    worker.beat("one@here", queues)
+    assert checks(client, 503)["worker"] == sentence
+    worker.beat("two@here", sorted({"jobs", "housekeeping"} - set(queues)))
+    assert checks(client, 200)["worker"] == "ok"
+
+
+@pytest.mark.parametrize("part", ["database", "broker"])
+def test_a_part_that_hangs_is_named_in_time_and_costs_one_thread(
+    client: Client, transactional_db: None, broker: None, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    worker.beat("worker@here")
+    thawed = Event()
+    asked: list[str] = []
+
+    def hang() -> str:
+        asked.append(part)
+        thawed.wait(60)
+        return "ok"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(readiness, f"_{part}", hang)
+        for _ in range(3):
+            started = monotonic()
+            failing = checks(client, 503)
+            assert monotonic() - started < 2
+            assert failing[part].startswith("does not answer within 1.5 s; is ")
+        assert asked == [part]
+        thawed.set()
+        checks(client, 200)
+    assert checks(client, 200)[part] == "ok"
+
+
 def test_missing_migrations_are_counted(
-    client: Client, db: None, broker: None, django_assert_max_num_queries: Any
+    client: Client, transactional_db: None, broker: None, django_assert_max_num_queries: Any
 ) -> None:
     worker.beat("worker@here")
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions'")
-    with django_assert_max_num_queries(4):
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions' RETURNING name, applied")
+        ((name, applied),) = cursor.fetchall()
+    try:
         failing = checks(client, 503)
+        with django_assert_max_num_queries(4):
+            assert readiness.database_checks() == {
+                part: failing[part] for part in ("database", "migrations", "worker")
+            }
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO django_migrations (app, name, applied) VALUES ('sessions', %s, %s)",
+                [name, applied],
+            )
     assert failing["migrations"] == "1 to apply; run manage.py migrate"
     assert failing["worker"] == "unknown until the migrations are applied"
 
 
-def test_a_broker_that_is_away_is_named(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_is_away_is_named(
+    client: Client, transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker.beat("worker@here")
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1:1/0")  # Celery reads it before its settings
     failing = checks(client, 503)
@@ -80,13 +146,13 @@ def test_a_database_that_is_away_is_named(
     def fail(*args: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr(connections["default"], "cursor", fail)
+    monkeypatch.setattr(BaseDatabaseWrapper, "cursor", fail)
     failing = checks(client, 503)
     assert failing["database"].startswith("does not answer; is DATABASE_URL right")
     assert failing["migrations"] == failing["worker"] == "unknown while the database does not answer"
 
 
-def test_metrics_count_jobs_mails_and_workers(client: Client, db: None, settings: Any) -> None:
+def test_metrics_count_jobs_mails_and_workers(client: Client, transactional_db: None, settings: Any) -> None:
     settings.EMAIL_URL = "smtp://mail.example.com"
     worker.beat("worker@here")
     queue_mail(to=["ann@shop.example"], subject="Hello", text="Hello")

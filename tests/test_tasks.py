@@ -8,11 +8,13 @@ import pytest
 from celery import current_app
 from django.db import OperationalError
 
-from cdp import tasks
+from cdp import jobs, tasks
+from cdp.actors import Actor
 from cdp.celery import beat_schedule
 from cdp.jobs import start_job
 from cdp.models import AuditEntry, Job
 from cdp.retention import expiry
+from profiles.duplicates.finding import full_scan
 
 pytestmark = pytest.mark.django_db
 SCHEDULED = sorted(entry["task"] for entry in beat_schedule().values())
@@ -78,3 +80,40 @@ def test_a_job_with_more_to_do_is_enqueued_again(
     monkeypatch.setattr("cdp.jobs.run", lambda job_id: True)
     tasks.run_job(job.pk)
     assert enqueued == [job]
+
+
+def test_a_scan_goes_behind_peoples_jobs_whoever_starts_it(by_staff: dict[str, Any]) -> None:
+    scan = full_scan.start_scan(actor=by_staff["actor"])
+    assert jobs.queue_of(scan) == "housekeeping"
+    assert jobs.queue_of(start_job(kind="import.plan", actor=by_staff["actor"])) == "jobs"
+    assert jobs.queue_of(start_job(kind="import.plan", actor=Actor.system())) == "housekeeping"
+
+
+def test_a_sweep_fills_no_queue_that_nobody_empties(
+    by_staff: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both queues are looked at apart: people's jobs that wait for a worker keep no housekeeping from being sent."""
+    theirs = [start_job(kind="import.plan", actor=by_staff["actor"]) for _ in range(5)]
+    ours = start_job(kind="import.plan", actor=Actor.system())
+    sent: list[int] = []
+    monkeypatch.setattr("cdp.jobs.enqueue", lambda job: sent.append(job.pk) or True)
+    monkeypatch.setattr("cdp.jobs.waiting", {"jobs": 97, "housekeeping": 0}.__getitem__)
+    assert jobs.sweep() == 4
+    assert sent == [*[job.pk for job in theirs[:3]], ours.pk]
+
+    sent.clear()
+    monkeypatch.setattr("cdp.jobs.waiting", {"jobs": 5000, "housekeeping": 100}.__getitem__)
+    assert jobs.sweep() == 0
+    assert sent == []
+
+
+def test_a_sweep_without_a_broker_sends_nothing_and_goes_on(
+    by_system: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_job(kind="import.plan", actor=by_system["actor"])
+
+    def is_away(queue: str) -> int:
+        raise ConnectionError
+
+    monkeypatch.setattr("cdp.jobs.waiting", is_away)
+    assert jobs.sweep() == 0

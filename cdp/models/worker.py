@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -21,6 +22,9 @@ class Worker(models.Model):
     name = models.CharField(max_length=255, primary_key=True, help_text="Celery's node name.")
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    queues = ArrayField(
+        models.CharField(max_length=100), default=list, help_text="What it takes messages from."
+    )
 
     objects = WorkerQuerySet.as_manager()
 

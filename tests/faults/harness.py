@@ -166,7 +166,7 @@ class Bench:
         for name in workers:
             self.await_worker(name)
 
-    def start_worker(self, name: str, *, concurrency: int = 2) -> None:
+    def start_worker(self, name: str, *, concurrency: int = 2, queues: str = "jobs,housekeeping") -> None:
         """Returns at once; ``await_worker`` waits until it takes messages."""
         self.started += 1
         self.logs[name] = self.folder / f"{name}-{self.started}.log"
@@ -175,6 +175,7 @@ class Bench:
             log=self.logs[name],
             concurrency=concurrency,
             name=name,
+            queues=queues,
             app="tests.faults.worker_app",
         )
 

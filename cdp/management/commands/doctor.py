@@ -11,9 +11,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
-from cdp.health import readiness
 from cdp.invariants import Violation, invariants, repair
 from cdp.plurals import counted
+from cdp.readiness import readiness
 
 
 @dataclass(frozen=True, slots=True)

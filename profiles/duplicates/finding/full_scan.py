@@ -84,7 +84,7 @@ def _position(job: Job) -> str:
     return f"step “{job.cursor.get('step', _STEPS[0])}”"
 
 
-@handler(KIND, on_end=_remove_files, position=_position)
+@handler(KIND, on_end=_remove_files, position=_position, is_housekeeping=True)
 def step(chunk: Chunk) -> bool:
     """One chunk of the step the job has reached."""
     at = chunk.cursor.get("step", _STEPS[0])
