@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.db import DatabaseError, transaction
 from django.http import HttpResponse
 from django.utils import timezone
@@ -146,6 +147,19 @@ def fingerprint(request: Request) -> str:
     return digest.hexdigest()
 
 
+def with_secrets(response: Response, *fields: str) -> Response:
+    """The response, whose ``fields`` are shown this once: a repeated call gets the same answer with them empty."""
+    response.secret_fields = fields  # type: ignore[attr-defined]
+    return response
+
+
+def _without_secrets(response: Any) -> bytes:
+    content = bytes(response.content)
+    if fields := getattr(response, "secret_fields", ()):
+        return orjson.dumps({**orjson.loads(content), **dict.fromkeys(fields, "")})
+    return content
+
+
 def _save(owner: str, key: str, request_digest: str, response: Any) -> None:
     headers = {name: response[name] for name in _SAVED_HEADERS if response.has_header(name)}
     headers["Content-Type"] = response.get("Content-Type", "application/json")
@@ -155,7 +169,7 @@ def _save(owner: str, key: str, request_digest: str, response: Any) -> None:
         fingerprint=request_digest,
         status=response.status_code,
         headers=headers,
-        body=bytes(response.content),
+        body=_without_secrets(response),
     )
 
 

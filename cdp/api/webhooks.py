@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from cdp import audit
 from cdp.api import schema
+from cdp.api.idempotency import with_secrets
 from cdp.api.parameters import choice
 from cdp.api.request_bodies import StrictSerializer, TextField, TimeField
 from cdp.api.viewsets import ApiModelViewSet
@@ -40,7 +41,9 @@ class WebhookSerializer(StrictSerializer):
 
 
 class NewWebhookSerializer(WebhookSerializer):
-    secret = serializers.CharField(read_only=True, help_text="In this answer only.")
+    secret = serializers.CharField(
+        read_only=True, help_text="In this answer only; empty where the call is repeated."
+    )
 
 
 class DeliverySerializer(serializers.Serializer[Any]):
@@ -83,6 +86,9 @@ class WebhookViewSet(ApiModelViewSet):
 
     def get_serializer_class(self) -> Any:
         return NewWebhookSerializer if self.action == "create" else WebhookSerializer
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return with_secrets(super().create(request, *args, **kwargs), "secret")
 
     def perform_create(self, serializer: Any) -> None:
         serializer.instance = self._save(Webhook(), serializer.validated_data, "create")

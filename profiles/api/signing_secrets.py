@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cdp.api.idempotency import with_secrets
 from cdp.api.request_bodies import StrictSerializer
 from cdp.api.views import ApiView
 from cdp.times import iso
@@ -31,7 +32,9 @@ class SecretRow(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the hour.")
     old = OldSecretRow(allow_null=True, help_text="The previous one, while it is still accepted.")
-    secret = serializers.CharField(required=False, help_text="In the answer to a rotation only.")
+    secret = serializers.CharField(
+        required=False, help_text="In the answer to a rotation only; empty where the call is repeated."
+    )
 
 
 class RotateSecretBody(StrictSerializer):
@@ -90,7 +93,7 @@ class SecretRotate(ApiView):
         """
         days = self.body(RotateSecretBody)["overlap_days"]
         done = rotate_secret(source_id=pk, overlap_days=days, actor=self.actor)
-        return Response(_row(done.source, done.secret), status=201)
+        return with_secrets(Response(_row(done.source, done.secret), status=201), "secret")
 
 
 class SecretRevoke(ApiView):

@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cdp.api.idempotency import with_secrets
 from cdp.api.request_bodies import StrictSerializer, TextField, TimeField
 from cdp.api.viewsets import ApiViewSet
 from cdp.errors import NotFound
@@ -139,11 +140,11 @@ class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         responses={201: NewSourceSerializer},
     )
     def create(self, request: Request) -> Response:
-        """Its write key is in this answer and nowhere else."""
+        """Its write key is in this answer and nowhere else: where the call is repeated it is empty."""
         new = create_source(**self.body(SourceBody), actor=self.actor)
         new.source.refresh_from_db()
         data = SourceSerializer(new.source).data
-        return Response({**data, "write_key": new.write_key}, status=201)
+        return with_secrets(Response({**data, "write_key": new.write_key}, status=201), "write_key")
 
     @extend_schema(
         operation_id="changeSource",
@@ -213,4 +214,5 @@ class WriteKeyViewSet(mixins.ListModelMixin, ApiViewSet):
 
     def _new_key_response(self, new: NewKey) -> Response:
         new.key.refresh_from_db()
-        return Response({**self.get_serializer(new.key).data, "write_key": new.write_key}, status=201)
+        data = {**self.get_serializer(new.key).data, "write_key": new.write_key}
+        return with_secrets(Response(data, status=201), "write_key")

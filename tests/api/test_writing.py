@@ -260,3 +260,33 @@ def test_rehearsal_hides_values_from_who_may_not_see_them(with_scopes: Callable[
     assert answer.status_code == 201
     assert b"bob@example.com" not in answer.content
     assert answer.data["effects"][0]["fields"] == ["email", "first_name", "identifiers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("sources/", {"name": "Shop", "kind": "server"}, "write_key"),
+        ("sources/{source}/keys/", {"kind": "server"}, "write_key"),
+        ("sources/{source}/keys/{key}/rotate/", {"overlap_hours": 1}, "write_key"),
+        ("sources/{source}/signing-secret/rotate/", {}, "secret"),
+        (
+            "webhooks/",
+            {"name": "CRM", "url": "https://crm.example.com/hook", "topics": ["profile.created"]},
+            "secret",
+        ),
+    ],
+)
+def test_a_secret_is_in_no_saved_answer(
+    api: Caller, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any], field: str
+) -> None:
+    monkeypatch.setattr("cdp.api.webhooks.check_url", lambda url: None)
+    source = api.post("sources/", {"name": "Old", "kind": "server"}).data["id"]
+    key = api.get(f"sources/{source}/keys/").data["results"][0]["id"]
+    path = path.format(source=source, key=key)
+    first = api.post(path, body, Idempotency_Key="k1")
+    again = api.post(path, body, Idempotency_Key="k1")
+    assert (first.status_code, again.status_code, again["Idempotent-Replayed"]) == (201, 201, "true")
+    assert len(first.data[field]) > 20
+    assert again.data == {**first.data, field: ""}
+    saved = IdempotencyKey.objects.get(key="k1")
+    assert first.data[field].encode() not in bytes(saved.body)
