@@ -13,6 +13,7 @@ import pycountry
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Advice
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 OLDEST_POSTGRES = 15
@@ -35,6 +36,14 @@ def secret_key_is_ours(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="cdp.E001",
         )
     ]
+
+
+def refuse_to_start() -> None:
+    """Raises ImproperlyConfigured where sessions would be signed with a key that everybody knows. For servers, which run no
+    checks.
+    """
+    for error in secret_key_is_ours(None):
+        raise ImproperlyConfigured(f"{error.msg} {error.hint}")
 
 
 @register(Tags.database)

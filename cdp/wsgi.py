@@ -1,3 +1,5 @@
+"""WSGI: what gunicorn serves. Not without a secret key of its own."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -6,4 +8,9 @@ from cdp.drain_body import ReadToTheEnd
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 
-application = ReadToTheEnd(get_wsgi_application())
+_django = get_wsgi_application()
+
+from cdp.checks import refuse_to_start  # noqa: E402  (settings must be there)
+
+refuse_to_start()
+application = ReadToTheEnd(_django)

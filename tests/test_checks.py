@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from django.db import connection, connections
+
+from cdp.local.paths import PROJECT
 
 PRODUCTION = {
     "SECRET_KEY": "n0t-the-default-0123456789-abcdefghijklmnopqrstuvwxyz",
@@ -65,6 +70,37 @@ def test_a_wrong_setting_is_found_and_the_fix_named(
     findings = findings_of()
     assert list(findings) == [identifier]
     assert fix in findings[identifier]
+
+
+DEFAULT_KEY = (
+    "SECRET_KEY is the default, which everybody can read in the source code."
+    " Set SECRET_KEY to 50 or more random characters: "
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        (None, DEFAULT_KEY),
+        ("insecure-local-key", DEFAULT_KEY),
+        ("", "The SECRET_KEY setting must not be empty."),
+    ],
+)
+def test_a_server_without_a_key_of_its_own_does_not_start(
+    key: str | None, problem: str, tmp_path: Path
+) -> None:
+    """Servers run no checks, so what they serve refuses by itself."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SECRET_KEY", "PYTEST"))}
+    (tmp_path / "static").mkdir()
+    env |= {"CDP_DATA": str(tmp_path)} | ({} if key is None else {"SECRET_KEY": key})
+    load = [sys.executable, "-c", "import cdp.wsgi"]
+    refused = subprocess.run(load, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 1
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"django.core.exceptions.ImproperlyConfigured: {problem}")
+    served = {**env, "SECRET_KEY": str(PRODUCTION["SECRET_KEY"])}
+    done = subprocess.run(load, env=served, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_default_key_is_fine_where_tests_run(production: Any) -> None:
