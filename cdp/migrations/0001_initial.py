@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(help_text="Celery's node name.", max_length=255, primary_key=True, serialize=False)),
                 ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('queues', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), default=list, help_text='What it takes messages from.', size=None)),
             ],
             options={
                 'ordering': ['name'],
