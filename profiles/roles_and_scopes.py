@@ -117,7 +117,9 @@ _SCOPES = {
     "merge": _READ_BY_KEY | _MERGE | codes(_APP, "scan_duplicates", "bulk_merge"),
     "imports": codes(_APP, "bulk_update"),
     "exports": codes(_APP, "export_profile", "bulk_export"),
-    "privacy": codes(_APP, "export_profile", "erase_profile", "bulk_delete", "restore_profile"),
+    "privacy": codes(
+        _APP, "export_profile", "delete_profile", "restore_profile", "bulk_delete", "erase_profile"
+    ),
     "pii": codes(_APP, "view_pii"),
     # Managers (tags, attributes, identifier types, sources, schemas), views of the team, what tracking rejected,
     # rules for duplicates.
