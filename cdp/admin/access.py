@@ -214,7 +214,9 @@ class ApiKeyAdmin(CdpModelAdmin):
         except Refused as error:
             messages.error(request, error.message)
         else:
-            messages.success(request, f"{key.owner} answers for the key of {key.name} from now on.")
+            messages.success(
+                request, f"The login “{key.owner}” answers for the key of {key.name} from now on."
+            )
         return redirect(back_path(request) or reverse("admin:cdp_apikey_change", args=[key_id]))
 
     def _may_revoke(self, request: HttpRequest) -> bool:
@@ -356,7 +358,7 @@ class StaffAdmin(RightsAdmin, UserAdmin):
             return response
         messages.warning(
             request,
-            f"{obj} owns {counted(keys, 'API keys')}, refused from now on. Hand over below what other systems still need,"
+            f"The login “{obj}” owns {counted(keys, 'API keys')}, refused from now on. Hand over below what other systems still need,"
             " and revoke the rest.",
         )
         return redirect("admin:cdp_user_change", obj.pk)

@@ -140,7 +140,7 @@ def test_a_leavers_page_lists_what_is_left_behind(mira: User, ada: User, key: Ne
     page = answer.content.decode()
     assert "2 jobs of mira will stop before the next step; nothing runs on." in page
     assert (
-        "mira owns 1 API key, refused from now on. Hand over below what other systems still need, and revoke the rest."
+        "The login “mira” owns 1 API key, refused from now on. Hand over below what other systems still need, and revoke the rest."
         in page
     )
     assert '<span class="badge warn">refused</span>' in page
@@ -148,7 +148,7 @@ def test_a_leavers_page_lists_what_is_left_behind(mira: User, ada: User, key: Ne
     hand_over = reverse("admin:cdp_apikey_hand_over", args=[key.key.pk])
     done = client.post(hand_over, {"owner": ada.pk, "back": url(mira)}, follow=True)
     assert done.redirect_chain[-1][0] == url(mira)
-    assert "ada answers for the key of shop from now on." in done.content.decode()
+    assert "The login “ada” answers for the key of shop from now on." in done.content.decode()
     assert "This login owns no API keys." in done.content.decode()
     assert Caller(key).get("profiles/").status_code == 200
     assert details("key.hand_over") == {"from": mira.pk, "to": ada.pk}
