@@ -146,16 +146,10 @@ def cancel_import(*, import_id: int, actor: Actor) -> Import:
 
 
 def _check_may_discard(import_: Import, actor: Actor) -> None:
-    """The rule of jobs, for an import that has none at work: it is its uploader's."""
-    check_may_control(
-        Job(
-            user_id=import_.user_id,
-            key_id=import_.key_id,
-            is_system=not (import_.user_id or import_.key_id),
-            permission=PERMISSION,
-        ),
-        actor,
-    )
+    """The rule of jobs, for an import that has none at work: it is its uploader's. One of nobody is anybody's."""
+    if import_.user_id or import_.key_id:
+        job = Job(user_id=import_.user_id, key_id=import_.key_id, permission=PERMISSION)
+        check_may_control(job, actor)
 
 
 def _running(import_id: int) -> Import:
