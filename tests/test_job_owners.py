@@ -232,7 +232,8 @@ def test_a_job_ends_forbidden_when_its_starter_may_no_longer(
     is_key, happen = CAUSES[cause]
     actor = Actor.of_key(ApiKey.objects.get(pk=shop.key.pk)) if is_key else Actor.of_user(leo)
     job = STARTED[kind](actor)
-    before, real, sentences = figures(), job_steps.handlers[kind], []
+    before, real = figures(), job_steps.handlers[kind]
+    sentences: list[str] = []
 
     def interrupted(chunk: Chunk) -> bool:
         """What happens while a worker is in the middle of its first step."""
@@ -266,8 +267,14 @@ def test_a_job_ends_forbidden_when_its_starter_may_no_longer(
 def test_a_job_is_not_even_begun_for_somebody_who_is_gone(
     kind: str, leo: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job, steps = STARTED[kind](Actor.of_user(leo)), []
-    monkeypatch.setitem(job_steps.handlers, kind, replace(job_steps.handlers[kind], step=steps.append))
+    job = STARTED[kind](Actor.of_user(leo))
+    steps: list[Chunk] = []
+
+    def step(chunk: Chunk) -> bool:
+        steps.append(chunk)
+        return False
+
+    monkeypatch.setitem(job_steps.handlers, kind, replace(job_steps.handlers[kind], step=step))
     User.objects.filter(pk=leo.pk).update(is_active=False)
     job = run_to_end(job)
     assert (job.state, job.problem, steps) == ("failed", f"The login “leo” is deactivated. {STOPPED}", [])
