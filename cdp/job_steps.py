@@ -16,13 +16,17 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.expressions import RawSQL
 
-from cdp.actors import Actor
+from cdp.actors import Actor, Block
 from cdp.models import Job
 
 LEASE_SECONDS = settings.CDP_JOB_LEASE_SECONDS
 # How long a worker may be silent before another one takes the job.
 LEASE = RawSQL("clock_timestamp() + %s * interval '1 second'", [LEASE_SECONDS])
 NOW = RawSQL("clock_timestamp()", [])
+
+
+# What has to be joined in to ask who a job works for.
+STARTER = ("user", "key", "key__owner")
 
 
 class LeaseLost(Exception):
@@ -38,7 +42,11 @@ class JobFailed(Exception):
 
 
 class NotAllowed(JobFailed):
-    """Whoever started the job may not do this any more. Goes into the audit log."""
+    """Whoever started the job may not do this any more. Goes into the audit log, with ``code`` as the reason."""
+
+    def __init__(self, problem: Block) -> None:
+        super().__init__(f"{problem.text} Stopped before the next step; what was done stays done.")
+        self.code = problem.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ class Progress:
 
 def locked_job(job_id: int, token: uuid.UUID) -> Job:
     """The job's row, locked. Raises LeaseLost unless ``token`` is the lease it runs under."""
-    locked = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "key")
+    locked = Job.objects.select_for_update(no_key=True, of=("self",)).select_related(*STARTER)
     try:
         return locked.get(pk=job_id, lease_token=token, state=Job.State.RUNNING)
     except Job.DoesNotExist:
@@ -181,7 +189,23 @@ def actor_of(job: Job) -> Actor:
         return Actor.of_user(job.user)
     if job.key is not None:
         return Actor.of_key(job.key)
-    return Actor.system()
+    return Actor.system() if job.is_system else Actor.nobody()
+
+
+def problem_of(job: Job) -> Block | None:
+    """Why the job may not go on: whoever started it is gone or deactivated, or may no longer do this; None if it may."""
+    actor = actor_of(job)
+    if problem := actor.block:
+        return problem
+    if job.permission and not actor.can(job.permission):
+        return Block("permission_lost", f"{actor.name} may no longer do this.")
+    return None
+
+
+def check_may_go_on(job: Job) -> None:
+    """Raises NotAllowed."""
+    if problem := problem_of(job):
+        raise NotAllowed(problem)
 
 
 def _check_wishes(job: Job) -> None:
@@ -189,7 +213,4 @@ def _check_wishes(job: Job) -> None:
         raise Stopped(Job.State.CANCELED)
     if job.wish == Job.Wish.PAUSE:
         raise Stopped(Job.State.PAUSED)
-    if job.permission and not actor_of(job).can(job.permission):
-        raise NotAllowed(
-            f"{actor_of(job).name} may no longer do this. Stopped before the next step; what was done stays done."
-        )
+    check_may_go_on(job)

@@ -9,6 +9,8 @@ rules:
   lease ran out.
 - A chunk's transaction first checks the lease, whether to pause or cancel, and that whoever started the job may still
   do it, then writes its data and moves the cursor. So a chunk is applied once or not at all, whatever is killed.
+- A job works with the rights of the login or key that started it, as they are now. Only jobs marked ``is_system`` work
+  as the system. Pausing, resuming and canceling need the job's own right too (``check_may_control``).
 - A worker works at most ``SLICE_SECONDS`` on one message and then enqueues the job anew, far below any broker's
   redelivery time.
 - A worker that is stopping finishes its chunk and releases the lease.
@@ -31,10 +33,12 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from kombu.exceptions import ChannelError, OperationalError
 
-from cdp.actors import Actor
+from cdp.actors import Actor, right_in_words
+from cdp.errors import Forbidden
 from cdp.job_steps import (
     LEASE_SECONDS,
     NOW,
+    STARTER,
     Chunk,
     Handler,
     JobFailed,
@@ -42,8 +46,10 @@ from cdp.job_steps import (
     NotAllowed,
     Stopped,
     actor_of,
+    check_may_go_on,
     handlers,
     locked_job,
+    problem_of,
 )
 from cdp.models import Job
 from cdp.plurals import counted
@@ -82,6 +88,7 @@ def start_job(
         unit=unit,
         user_id=actor.user_id,
         key_id=actor.key_id,
+        is_system=actor.is_system,
     )
     enqueue_on_commit(job)
     return job
@@ -92,11 +99,11 @@ def enqueue_on_commit(job: Job) -> None:
 
 
 def queue_of(job: Job) -> str:
-    """Where the job's messages go: those somebody waits for to one queue, scans and what nobody started to the other."""
+    """Where the job's messages go: those somebody waits for to one queue, scans and those of the system to the other."""
     known = handlers.get(job.kind)
     if known and known.is_housekeeping:
         return HOUSEKEEPING
-    return JOBS if job.user_id or job.key_id else HOUSEKEEPING
+    return HOUSEKEEPING if job.is_system else JOBS
 
 
 def enqueue(job: Job) -> bool:
@@ -109,20 +116,51 @@ def enqueue(job: Job) -> bool:
     return True
 
 
+def may_control(job: Job, actor: Actor) -> bool:
+    """Whether the actor may pause, resume and cancel the job."""
+    return _refusal(job, actor) is None
+
+
+def check_may_control(job: Job, actor: Actor) -> None:
+    """Raises Forbidden, unless the actor may do what the job does, and started it or may change everybody's jobs."""
+    if refusal := _refusal(job, actor):
+        raise Forbidden(refusal)
+
+
+def _refusal(job: Job, actor: Actor) -> str | None:
+    if problem := actor.block:
+        return problem.text
+    is_own = not job.is_system and (job.user_id, job.key_id) == (actor.user_id, actor.key_id)
+    if not (is_own or actor.can("cdp.change_job")):
+        return "Only the person who started a job, or somebody with the right to change jobs, may do this."
+    if job.permission and not actor.can(job.permission):
+        return f"{actor.name} may not do this: the job needs the right {right_in_words(job.permission)}."
+    return None
+
+
 def pause_job(*, job_id: int, actor: Actor) -> Job:
-    """Ask for a pause: takes effect before the next chunk, at once when nobody is working on it."""
-    return _wish(job_id, Job.Wish.PAUSE, Job.State.PAUSED)
+    """Ask for a pause: takes effect before the next chunk, at once when nobody is working on it. Raises Forbidden."""
+    return _wish(job_id, Job.Wish.PAUSE, Job.State.PAUSED, actor)
 
 
 def cancel_job(*, job_id: int, actor: Actor) -> Job:
-    """Ask to stop for good. What committed chunks wrote stays; the job's row has how far it came."""
-    return _wish(job_id, Job.Wish.CANCEL, Job.State.CANCELED)
+    """Ask to stop for good. What committed chunks wrote stays; the job's row has how far it came. Raises Forbidden."""
+    return _wish(job_id, Job.Wish.CANCEL, Job.State.CANCELED, actor)
 
 
 def resume_job(*, job_id: int, actor: Actor) -> Job:
-    """Go on after a pause or a failure from the last committed chunk."""
+    """Go on after a pause or a failure from the last committed chunk, still with the rights of whoever started it.
+
+    Raises Forbidden where the actor may not, or where whoever started it no longer may.
+    """
     with transaction.atomic():
-        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        job = _locked(job_id)
+        check_may_control(job, actor)
+        if problem := problem_of(job):
+            raise Forbidden(
+                f"{problem.text} A job works with the rights of whoever started it, so this one cannot go on."
+                " Start the work again with a login that may do it."
+            )
         if job.state in (Job.State.PAUSED, Job.State.FAILED):
             Job.objects.filter(pk=job_id).update(
                 state=Job.State.QUEUED,
@@ -141,9 +179,14 @@ def resume_job(*, job_id: int, actor: Actor) -> Job:
     return job
 
 
-def _wish(job_id: int, wish: str, state: str) -> Job:
+def _locked(job_id: int) -> Job:
+    return Job.objects.select_for_update(no_key=True, of=("self",)).select_related(*STARTER).get(pk=job_id)
+
+
+def _wish(job_id: int, wish: str, state: str, actor: Actor) -> Job:
     with transaction.atomic():
-        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        job = _locked(job_id)
+        check_may_control(job, actor)
         if job.state == Job.State.RUNNING:
             Job.objects.filter(pk=job_id).update(wish=wish)
         elif job.state == Job.State.QUEUED or (job.state == Job.State.PAUSED and wish == Job.Wish.CANCEL):
@@ -197,7 +240,7 @@ def take(job_id: int) -> Chunk | None:
         )
         if cursor.rowcount != 1:
             return None
-    job = Job.objects.select_related("user", "key").get(pk=job_id)
+    job = Job.objects.select_related(*STARTER).get(pk=job_id)
     return Chunk(job, token, job.attempts)
 
 
@@ -219,13 +262,16 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
                 f"Stopped after {MAX_ATTEMPTS} tries without progress at {position}."
                 " Every try was interrupted; see the worker's log, then resume."
             )
+        check_may_go_on(chunk.job)
         return _work(chunk, known, slice_seconds)
     except LeaseLost:
         log.warning("job %s: lease lost, left to its new worker", job_id)
     except Stopped as stop:
         _finish(chunk, str(stop.args[0]))
+    except NotAllowed as refusal:
+        _finish(chunk, Job.State.FAILED, str(refusal), forbidden=refusal.code)
     except JobFailed as failure:
-        _finish(chunk, Job.State.FAILED, str(failure), forbidden=isinstance(failure, NotAllowed))
+        _finish(chunk, Job.State.FAILED, str(failure))
     except (DatabaseTrouble, psycopg.Error) as error:  # COPY raises the driver's own
         _back_off(chunk, error)
     except Exception as error:
@@ -254,7 +300,8 @@ def _release(chunk: Chunk) -> None:
     )
 
 
-def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: bool = False) -> None:
+def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: str = "") -> None:
+    """``forbidden``: why whoever started the job may not do it, for the audit log."""
     with transaction.atomic():
         try:
             job = locked_job(chunk.job.pk, chunk.token)
@@ -263,13 +310,13 @@ def _finish(chunk: Chunk, state: str, problem: str = "", *, forbidden: bool = Fa
             return
         _end_or_pause(job, state, problem)
         if forbidden:
-            _record_forbidden(job)
+            _record_forbidden(job, forbidden)
 
 
-def _record_forbidden(job: Job) -> None:
+def _record_forbidden(job: Job, reason: str) -> None:
     from cdp import audit
 
-    detail = {"kind": job.kind, "permission": job.permission, "done": job.done}
+    detail = {"kind": job.kind, "permission": job.permission, "done": job.done, "reason": reason}
     audit.record("job.forbidden", actor=actor_of(job), subject=f"job:{job.pk}", detail=detail)
 
 
@@ -302,7 +349,7 @@ def sweep() -> int:
     due = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING], wake_at__lte=Now())
     free = due.filter(lease_until__isnull=True) | due.filter(lease_until__lt=Now())
     by_queue: dict[str, list[Job]] = {}
-    for job in free.order_by("id").only("pk", "kind", "user_id", "key_id")[: 10 * SWEPT_AT_ONCE]:
+    for job in free.order_by("id").only("pk", "kind", "is_system")[: 10 * SWEPT_AT_ONCE]:
         by_queue.setdefault(queue_of(job), []).append(job)
     sent = 0
     for queue, jobs in by_queue.items():

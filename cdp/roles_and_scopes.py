@@ -163,7 +163,13 @@ PLATFORM = Rights(
     scopes={"admin": manage("cdp", "webhook") | codes("cdp", "view_auditentry", "view_job")},
     words=(
         Right("cdp.view_auditentry", "privacy", "Read the audit log"),
-        Right("cdp.change_user", "settings", "Manage logins and give them roles", manage("cdp", "user")),
+        # Not delete: a login is deactivated, so that what it did keeps its name.
+        Right(
+            "cdp.change_user",
+            "settings",
+            "Manage logins and give them roles",
+            codes("cdp", "view_user", "add_user"),
+        ),
         Right("auth.change_group", "settings", "Manage what each role may do", manage("auth", "group")),
         Right("cdp.change_apikey", "settings", "Manage API keys", codes("cdp", "view_apikey", "add_apikey")),
         Right(

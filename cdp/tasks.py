@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def run_job(job_id: int) -> None:
     """Work on the job for one slice, then pass it on."""
     if jobs.run(job_id):
-        jobs.enqueue(Job.objects.only("kind", "user_id", "key_id").get(pk=job_id))
+        jobs.enqueue(Job.objects.only("kind", "is_system").get(pk=job_id))
 
 
 @shared_task

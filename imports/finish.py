@@ -124,9 +124,9 @@ def report_url(import_: Import) -> str:
 
 
 def recipients(import_: Import) -> list[str]:
-    """Whoever uploaded it; for an API key, whoever made the key."""
-    user = import_.user or (import_.key.created_by if import_.key else None)
-    return [user.email] if user is not None and user.email else []
+    """Whoever uploaded it; for an API key, whoever owns the key. Nobody whose login is deactivated."""
+    user = import_.user or (import_.key.owner if import_.key else None)
+    return [user.email] if user is not None and user.is_active and user.email else []
 
 
 def _mail_summary(import_: Import, job: Job) -> None:

@@ -9,7 +9,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, NotFound, Stale
 from cdp.job_steps import Chunk, JobFailed
-from cdp.jobs import cancel_job, pause_job, resume_job, start_job
+from cdp.jobs import cancel_job, check_may_control, pause_job, resume_job, start_job
 from cdp.models import Job
 from imports.models import Import
 from imports.partitions import has_rows
@@ -106,14 +106,15 @@ def chunk_size(size: int, chunk: Chunk) -> int:
 
 
 def pause_import(*, import_id: int, actor: Actor) -> Import:
-    """Pause before the next chunk. Raises Conflict when nothing is running."""
-    import_ = _running(import_id)
-    pause_job(job_id=import_.job_id or 0, actor=actor)
-    return _record("import.pause", import_, actor)
+    """Pause before the next chunk. Raises Conflict when nothing is running, Forbidden."""
+    with transaction.atomic():
+        import_ = _running(import_id)
+        pause_job(job_id=import_.job_id or 0, actor=actor)
+        return _record("import.pause", import_, actor)
 
 
 def resume_import(*, import_id: int, actor: Actor) -> Import:
-    """Go on behind the last chunk, after a pause or a failure. Raises Conflict, or Stale when the plan is gone."""
+    """Go on behind the last chunk, after a pause or a failure. Raises Conflict, Forbidden, or Stale when the plan is gone."""
     with transaction.atomic():
         import_ = locked(import_id)
         job = import_.job
@@ -130,16 +131,28 @@ def resume_import(*, import_id: int, actor: Actor) -> Import:
 
 
 def cancel_import(*, import_id: int, actor: Actor) -> Import:
-    """Stop for good (or discard a plan); what was written stays, the rest is not written. Raises Conflict."""
+    """Stop for good (or discard a plan); what was written stays, the rest is not written.
+
+    One rule whatever the state: whoever uploaded the file or started the job, or somebody who may change everybody's
+    jobs, and only while they may import. Raises Conflict, Forbidden.
+    """
     with transaction.atomic():
         import_ = locked(import_id)
         if import_.state in (Import.State.UPLOADED, Import.State.PLANNED):
+            _check_may_discard(import_, actor)
             import_.state, import_.finished_at = Import.State.CANCELED, timezone.now()
             import_.save()
             return _record("import.cancel", import_, actor)
     import_ = _running(import_id)
     cancel_job(job_id=import_.job_id or 0, actor=actor)
     return _record("import.cancel", import_, actor)
+
+
+def _check_may_discard(import_: Import, actor: Actor) -> None:
+    """The rule of jobs, for an import that has none at work: it is its uploader's. One of nobody is anybody's."""
+    if import_.user_id or import_.key_id:
+        job = Job(user_id=import_.user_id, key_id=import_.key_id, permission=PERMISSION)
+        check_may_control(job, actor)
 
 
 def _running(import_id: int) -> Import:

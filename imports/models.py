@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BufferedReader
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -11,9 +11,6 @@ from django.db import models
 from django.db.models.functions import Now
 
 from cdp.models import Job
-
-if TYPE_CHECKING:
-    from cdp.actors import Actor
 
 
 def is_identifying(entry: dict[str, Any] | str) -> bool:
@@ -68,7 +65,7 @@ class Import(models.Model):
     problem = models.TextField(blank=True, help_text="Why the whole file failed, as a sentence.")
     source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+")
     job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, related_name="+", help_text="The newest.")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="imports")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="imports")
     key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="imports")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     planned_at = models.DateTimeField(null=True)
@@ -116,17 +113,6 @@ class Import(models.Model):
     def open_file(self) -> BufferedReader:
         """A stream of its own over the uploaded file; closing it closes no other. Raises FileNotFoundError."""
         return cast(BufferedReader, self.file.storage.open(str(self.file.name), "rb").file)
-
-    @property
-    def actor(self) -> Actor:
-        """The login or key that uploaded the file."""
-        from cdp.actors import Actor
-
-        if self.user is not None:
-            return Actor.of_user(self.user)
-        if self.key is not None:
-            return Actor.of_key(self.key)
-        return Actor.system()
 
     @property
     def empty_rows(self) -> int:
@@ -230,7 +216,7 @@ class SavedMapping(models.Model):
     headers = models.JSONField(default=list)
     mapping = models.JSONField()
     options = models.JSONField(default=dict)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -124,7 +124,13 @@ _SCOPES = {
     "imports": codes(_APP, "bulk_update"),
     "exports": codes(_APP, "export_profile", "bulk_export"),
     "privacy": codes(
-        _APP, "export_profile", "erase_profile", "bulk_delete", "restore_profile", "regrant_consent"
+        _APP,
+        "export_profile",
+        "delete_profile",
+        "restore_profile",
+        "bulk_delete",
+        "erase_profile",
+        "regrant_consent",
     ),
     "pii": codes(_APP, "view_pii"),
     # Managers (tags, attributes, identifier types, sources, schemas, consent lists), views of the team, what tracking

@@ -158,7 +158,7 @@ def test_a_job_stops_when_its_starter_loses_the_right(db: None, counting: dict[s
     job = run_to_end(job)
     assert (job.state, job.done) == ("failed", 1)
     assert job.problem == (
-        "mira may no longer do this. Stopped before the next step; what was done stays done."
+        "The login “mira” is deactivated. Stopped before the next step; what was done stays done."
     )
 
 

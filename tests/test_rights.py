@@ -102,7 +102,7 @@ class World:
         webhook = Webhook.objects.create(name="a", url="https://203.0.113.1/", topics=["profile.merged"])
         message = OutboxMessage.objects.create(topic="profile.merged", payload={})
         delivery = Delivery.objects.create(webhook=webhook, message=message, state="dead")
-        job = Job.objects.create(kind="profiles.bulk", title="A job")
+        job = Job.objects.create(kind="profiles.bulk", title="A job", is_system=True)
         attachment = {"name": "a.csv", "type": "text/csv", "content": "YQ=="}
         mail = Mail.objects.create(to=["a@example.com"], subject="a", text="a", attachments=[attachment])
         key = create_key(name="a key", scopes=["profiles:read"], actor=Actor.system()).key

@@ -1,5 +1,6 @@
 """Admin pages of staff logins and API keys."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -7,36 +8,42 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cdp.actors import Actor
+from cdp import audit
+from cdp.actors import Actor, block_of_key, block_of_user
+from cdp.admin.jobs import back_path
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.roles import RightsAdmin, RightsForm
 from cdp.api.key_use import uses_of
-from cdp.api.keys import create_key, revoke_key
-from cdp.errors import Invalid
-from cdp.models import ApiKey, User
+from cdp.api.keys import create_key, hand_over_key, revoke_key
+from cdp.delegation import may_act_on_login, problem_of_role
+from cdp.errors import Forbidden, Invalid, NotFound, Refused
+from cdp.models import ApiKey, Job, User
+from cdp.plurals import counted
 from cdp.roles_and_scopes import ROLES, SCOPES
 from cdp.templatetags.cdp import ago
 
 SCOPE_DESCRIPTIONS = {
     "profiles:read": "Read people, masked unless “pii” is added",
-    "profiles:write": "Add and change people, their tags, identifiers and events",
+    "profiles:write": "Add, change and delete people, their tags, identifiers and events",
     "merge": "Merge profiles and undo merges",
     "imports": "Upload, apply and undo imports",
     "exports": "Export people, one or many",
     "segments": "Read and define segments",
-    "privacy": "Access requests, deletion and erasure",
+    "privacy": "Answer access requests; delete, restore and erase people",
     "pii": "See personal data unmasked",
-    "admin": "Manage tags, attributes, identifier types, sources, shared views and webhooks; read the audit log",
+    "admin": "Manage tags, attributes, identifier types, shared views, webhooks, and sources with the write keys that send"
+    " people and events; read the audit log",
 }
 
 
@@ -62,15 +69,28 @@ class ApiKeyForm(forms.Form):
         ]
 
 
+def possible_owners() -> QuerySet[User]:
+    """Logins that can answer for a key."""
+    return User.objects.filter(is_active=True, is_staff=True).order_by("username")
+
+
 class ApiKeyAdmin(CdpModelAdmin):
     """A key's secret is shown once, right after it is made; a key is never changed, only revoked."""
 
-    list_display = ("name", "prefix_display", "scopes_display", "created", "used", "state_display")
+    list_display = (
+        "name",
+        "prefix_display",
+        "scopes_display",
+        "owner_display",
+        "created",
+        "used",
+        "state_display",
+    )
     ordering = ("-pk",)
-    list_select_related = ("created_by",)
+    list_select_related = ("owner",)
     actions = None
     page_title = "API keys"
-    page_sub = "One key for each system, with no more rights than it needs."
+    page_sub = "One key for each system, with no more rights than it needs. A key works while its owner's login does."
     empty = (
         "No API keys yet",
         "Create one for each system that sends or reads people.",
@@ -102,8 +122,12 @@ class ApiKeyAdmin(CdpModelAdmin):
 
     @admin.display(description="State")
     def state_display(self, key: ApiKey) -> SafeString:
-        state, color = ("revoked", "bad") if key.revoked_at else ("active", "ok")
+        state, color = key_state(key)
         return format_html('<span class="badge {}">{}</span>', color, state)
+
+    @admin.display(description="Owner")
+    def owner_display(self, key: ApiKey) -> str:
+        return owner_in_words(key)
 
     def get_urls(self) -> list[Any]:
         return [
@@ -111,6 +135,11 @@ class ApiKeyAdmin(CdpModelAdmin):
                 "<int:key_id>/revoke/",
                 self.admin_site.admin_view(require_POST(self.revoke_view)),
                 name="cdp_apikey_revoke",
+            ),
+            path(
+                "<int:key_id>/hand-over/",
+                self.admin_site.admin_view(require_POST(self.hand_over_view)),
+                name="cdp_apikey_hand_over",
             ),
             *super().get_urls(),
         ]
@@ -126,7 +155,7 @@ class ApiKeyAdmin(CdpModelAdmin):
                     scopes=form.cleaned_data["scopes"],
                     actor=Actor.of_request(request),
                 )
-            except Invalid as error:
+            except (Invalid, Forbidden) as error:
                 form.add_error(None, error.message)
             else:
                 return self._page(
@@ -140,7 +169,7 @@ class ApiKeyAdmin(CdpModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         key = (
-            ApiKey.objects.select_related("created_by").filter(pk=object_id).first()
+            ApiKey.objects.select_related("created_by", "owner").filter(pk=object_id).first()
             if object_id.isdigit()
             else None
         )
@@ -154,6 +183,10 @@ class ApiKeyAdmin(CdpModelAdmin):
             key=key,
             scopes=scopes,
             uses=uses_of(key),
+            state=key_state(key),
+            owner=owner_in_words(key),
+            problem=block_of_key(key),
+            owners=possible_owners(),
             may_revoke=self._may_revoke(request),
         )
 
@@ -164,7 +197,27 @@ class ApiKeyAdmin(CdpModelAdmin):
             raise Http404(f"There is no API key #{key_id}.")
         key = revoke_key(key_id=key_id, actor=Actor.of_request(request))
         messages.success(request, f"The key of {key.name} is revoked. Calls with it are refused from now on.")
-        return redirect("admin:cdp_apikey_change", key_id)
+        return redirect(back_path(request) or reverse("admin:cdp_apikey_change", args=[key_id]))
+
+    def hand_over_view(self, request: HttpRequest, key_id: int) -> HttpResponse:
+        if not self._may_revoke(request):
+            raise PermissionDenied
+        chosen = request.POST.get("owner", "")
+        try:
+            key = hand_over_key(
+                key_id=key_id,
+                user_id=int(chosen) if chosen.isascii() and chosen.isdigit() else 0,
+                actor=Actor.of_request(request),
+            )
+        except NotFound as error:
+            raise Http404(error.message) from error
+        except Refused as error:
+            messages.error(request, error.message)
+        else:
+            messages.success(
+                request, f"The login “{key.owner}” answers for the key of {key.name} from now on."
+            )
+        return redirect(back_path(request) or reverse("admin:cdp_apikey_change", args=[key_id]))
 
     def _may_revoke(self, request: HttpRequest) -> bool:
         return request.user.has_perm("cdp.change_apikey")
@@ -172,6 +225,19 @@ class ApiKeyAdmin(CdpModelAdmin):
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
         whole = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, **context}
         return TemplateResponse(request, f"admin/cdp/apikey/{template}", whole)
+
+
+def key_state(key: ApiKey) -> tuple[str, str]:
+    """A word and its color. Expects ``owner`` joined in."""
+    if key.revoked_at:
+        return "revoked", "bad"
+    return ("refused", "warn") if block_of_key(key) else ("active", "ok")
+
+
+def owner_in_words(key: ApiKey) -> str:
+    if key.is_system:
+        return "the command line"
+    return str(key.owner or "a login that is gone")
 
 
 class RolesField(forms.ModelMultipleChoiceField):
@@ -188,10 +254,35 @@ class RolesField(forms.ModelMultipleChoiceField):
 
 
 class StaffForm(RightsForm, UserChangeForm):
+    """``roles_given`` and ``roles_taken``: names, once the form is valid."""
+
     holds = "user_permissions"
 
     class Meta(UserChangeForm.Meta):
         model = User
+        help_texts = {
+            "is_active": "Untick it when somebody leaves: their sessions, API keys and jobs end at once. Logins are never"
+            " deleted, so that histories, notes and consents keep saying who did it.",
+            "is_staff": "Without it the login can neither sign in here nor use the API.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.roles_given: list[str] = []
+        self.roles_taken: list[str] = []
+
+    def clean_groups(self) -> QuerySet[Group]:
+        """Raises ValidationError for a new role with rights that whoever gives it does not have."""
+        chosen: QuerySet[Group] = self.cleaned_data["groups"]
+        before = {role.pk: role for role in self.initial.get("groups", ())}
+        given = [role for role in chosen if role.pk not in before]
+        for role in given:
+            if problem := problem_of_role(self.actor, role):
+                raise ValidationError(problem)
+        kept = {role.pk for role in chosen}
+        self.roles_given = sorted(role.name for role in given)
+        self.roles_taken = sorted(role.name for pk, role in before.items() if pk not in kept)
+        return chosen
 
 
 class StaffAdmin(RightsAdmin, UserAdmin):
@@ -215,13 +306,62 @@ class StaffAdmin(RightsAdmin, UserAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Whoever manages logins does not thereby become, or unseat, somebody who may do everything."""
-        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+        """Whoever manages logins does not thereby become, or unseat, somebody who may do more than they."""
+        if obj is not None and not may_act_on_login(Actor.of_request(request), obj):
             return False
         return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        return self.has_change_permission(request, obj) and super().has_delete_permission(request, obj)
+        """A login is deactivated, never deleted: what it did keeps its name."""
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = {**(extra_context or {})}
+        if object_id.isdigit() and request.user.has_perm("cdp.view_apikey"):
+            keys = ApiKey.objects.select_related("owner").filter(owner_id=object_id, revoked_at=None)
+            context["keys"] = [(key, key_state(key)) for key in keys]
+            context["owners"] = possible_owners().exclude(pk=object_id)
+            context["may_change_keys"] = request.user.has_perm("cdp.change_apikey")
+        context["may_change_logins"] = request.user.has_perm("cdp.change_user")
+        return super().change_view(request, object_id, form_url, context)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if not isinstance(form, StaffForm):
+            return
+        record = partial(
+            audit.record, actor=Actor.of_request(request), subject=self.subject_of(form.instance)
+        )
+        if form.roles_given or form.roles_taken:
+            record("user.roles", detail={"given": form.roles_given, "taken": form.roles_taken})
+        if "is_active" in form.changed_data:
+            record("user.activate" if form.instance.is_active else "user.deactivate")
+        statuses = [name for name in ("is_staff", "is_superuser") if name in form.changed_data]
+        if statuses:
+            given = [name for name in statuses if getattr(form.instance, name)]
+            record("user.status", detail={"given": given, "taken": sorted(set(statuses) - set(given))})
+
+    def response_change(self, request: HttpRequest, obj: User) -> HttpResponse:
+        """Of a login that may do nothing any more: what it leaves behind, to be settled on its page."""
+        response = super().response_change(request, obj)
+        if block_of_user(obj) is None:
+            return response
+        keys = ApiKey.objects.filter(owner=obj, revoked_at=None).count()
+        jobs = Job.objects.open().filter(Q(user=obj) | Q(key__owner=obj)).count()
+        if jobs:
+            messages.warning(
+                request, f"{counted(jobs, 'jobs')} of {obj} will stop before the next step; nothing runs on."
+            )
+        if not keys:
+            return response
+        messages.warning(
+            request,
+            f"The login “{obj}” owns {counted(keys, 'API keys')}, refused from now on. Hand over below what other systems still need,"
+            " and revoke the rest.",
+        )
+        return redirect("admin:cdp_user_change", obj.pk)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         return () if request.user.is_superuser else ("is_superuser",)

@@ -19,6 +19,8 @@ from cdp import audit, jobs
 from cdp.actors import Actor
 from cdp.admin.model_admin import ReadOnlyAdmin
 from cdp.admin.today import open_jobs_for
+from cdp.errors import Forbidden
+from cdp.job_steps import STARTER
 from cdp.models import Job
 from cdp.templatetags.cdp import ago, state_badge
 
@@ -28,7 +30,7 @@ Verb = Callable[..., Job]
 
 
 class JobAdmin(ReadOnlyAdmin):
-    """All jobs with the right to change jobs, otherwise one's own; whoever started a job may steer it."""
+    """All jobs with the right to change jobs, otherwise one's own. ``jobs.may_control`` says who may steer one."""
 
     list_display = ("name", "state_display", "progress", "started_by", "created")
     list_display_links = ("name",)
@@ -63,7 +65,7 @@ class JobAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Started by")
     def started_by(self, job: Job) -> str:
-        return str(job.user or job.key or "system")
+        return job.starter
 
     @admin.display(description="When")
     def created(self, job: Job) -> str:
@@ -110,7 +112,7 @@ class JobAdmin(ReadOnlyAdmin):
             "title": str(job),
             "opts": self.opts,
             "job": job,
-            "may_steer": may_steer(job, request),
+            "may_steer": jobs.may_control(job, Actor.of_request(request)),
             "facts": [
                 (key, value) for key, value in job.result.items() if isinstance(value, str | int | float)
             ],
@@ -120,35 +122,31 @@ class JobAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/cdp/job/detail.html", context)
 
     def _job(self, request: HttpRequest, job_id: int) -> Job:
-        job = Job.objects.select_related("user", "key").filter(pk=job_id).first()
+        job = Job.objects.select_related(*STARTER).filter(pk=job_id).first()
         if job is None:
             if not super().has_view_permission(request):
                 raise PermissionDenied
             raise Http404(f"There is no job #{job_id}.")
-        if not (may_steer(job, request) or job.user_id == request.user.pk):
+        if not (job.user_id == request.user.pk or request.user.has_perm("cdp.change_job")):
             raise PermissionDenied
         return job
 
     def _steer(self, name: str, verb: Verb) -> Callable[..., HttpResponse]:
         def view(request: HttpRequest, job_id: int) -> HttpResponse:
             job = self._job(request, job_id)
-            if not may_steer(job, request):
-                raise PermissionDenied
             actor = Actor.of_request(request)
-            job = verb(job_id=job.pk, actor=actor)
+            try:
+                job = verb(job_id=job.pk, actor=actor)
+            except Forbidden as refusal:
+                raise PermissionDenied(refusal.message) from refusal
             audit.record(f"job.{name}", actor=actor, subject=f"job:{job.pk}")
             messages.success(request, _describe_action(name, job))
-            return redirect(_back(request) or reverse("admin:cdp_job_change", args=[job.pk]))
+            return redirect(back_path(request) or reverse("admin:cdp_job_change", args=[job.pk]))
 
         return view
 
 
-def may_steer(job: Job, request: HttpRequest) -> bool:
-    """Pause, resume and cancel: one's own jobs, others' with the right to change jobs."""
-    return job.user_id == request.user.pk or request.user.has_perm("cdp.change_job")
-
-
-def _back(request: HttpRequest) -> str:
+def back_path(request: HttpRequest) -> str:
     """The page the switch was on (an import, say), when it is one of ours."""
     target = request.POST.get("back", "")
     is_ours = target.startswith("/") and url_has_allowed_host_and_scheme(target, {request.get_host()})

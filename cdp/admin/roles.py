@@ -22,6 +22,7 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.navigation import TASKS
+from cdp.delegation import may_act_on_role, permissions_beyond, permissions_of_role
 from cdp.roles_and_scopes import RIGHTS, ROLES, Right
 
 
@@ -91,15 +92,25 @@ def _state(right: Right, codes: set[str]) -> str:
 
 
 class RightsWidget(forms.CheckboxSelectMultiple):
-    """Rights by task. ``held``: the permissions of whom the form is about, which may be parts of a right or internal."""
+    """Rights by task. ``held``: the permissions of whom the form is about, which may be parts of a right or internal.
+
+    ``withheld``: rights that whoever fills in the form does not have, and so cannot give.
+    """
 
     template_name = "cdp/rights.html"
     held: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         ticked = set(value or ())
         tasks = [
-            (task, [(right, right.code in ticked, self._part_of(right)) for right in rights])
+            (
+                task,
+                [
+                    (right, right.code in ticked, self._part_of(right), right.code in self.withheld)
+                    for right in rights
+                ],
+            )
             for task, rights in rights_by_task()
         ]
         known = frozenset().union(*(right.codes for right in RIGHTS.values()))
@@ -113,10 +124,12 @@ class RightsWidget(forms.CheckboxSelectMultiple):
 class RightsForm(forms.ModelForm):
     """A form about whoever holds permissions. Only rights that were ticked or unticked are given or taken.
 
-    Whatever else they hold stays: permissions without words, and parts of a right.
+    Whatever else they hold stays: permissions without words, and parts of a right. ``actor`` fills in the form and gives
+    no right they do not have.
     """
 
     holds = "permissions"
+    actor: Actor = Actor.nobody()
     rights = forms.MultipleChoiceField(required=False, label="Rights", widget=RightsWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -132,6 +145,9 @@ class RightsForm(forms.ModelForm):
             _with_code(self._held.all()).values_list("code", flat=True) if self.instance.pk else ()
         )
         field.widget.held = held
+        field.widget.withheld = frozenset(
+            code for code, right in RIGHTS.items() if permissions_beyond(self.actor, right.codes)
+        )
         self.initial["rights"] = [code for code, right in RIGHTS.items() if right.codes <= held]
 
     @property
@@ -139,8 +155,17 @@ class RightsForm(forms.ModelForm):
         return getattr(self.instance, self.holds)
 
     def clean_rights(self) -> list[str]:
-        """Raises ValidationError for a newly ticked right that opens nothing without one that is not."""
+        """Raises ValidationError for a newly ticked right that opens nothing without one that is not.
+
+        Also for one given or taken by somebody who does not have it.
+        """
         chosen: list[str] = self.cleaned_data["rights"]
+        for code in sorted(set(chosen) ^ set(self.initial["rights"])):
+            if permissions_beyond(self.actor, RIGHTS[code].codes):
+                verb = "give" if code in chosen else "take away"
+                raise ValidationError(
+                    f"You cannot {verb} the right “{RIGHTS[code].label}”: you do not have it yourself."
+                )
         for code in chosen:
             right = RIGHTS[code]
             if right.needs and right.needs not in chosen and code not in self.initial["rights"]:
@@ -168,6 +193,11 @@ class RightsAdmin(CdpModelAdmin):
     """The base of pages with a ``RightsForm``: what was given and taken is in the audit log."""
 
     form: type[RightsForm] = RightsForm
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        form.actor = Actor.of_request(request)  # the class was made for this request
+        return form
 
     @admin.display(description="Rights")
     def rights(self, holder: Any) -> SafeString:
@@ -212,7 +242,35 @@ class RoleAdmin(RightsAdmin, GroupAdmin):
     fieldsets = ((None, {"fields": ("name",)}), ("What it may do", {"fields": ("rights",)}))
     page_title = "Roles"
     noun, nouns = "role", "roles"
-    page_sub = "A role is a set of rights. The shipped ones can be changed, and others added."
+    page_sub = "A role is a set of rights. You can change the roles whose rights you all have yourself, and add others."
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """A role is changed and deleted by those who have all of its rights."""
+        if obj is not None and not may_act_on_role(Actor.of_request(request), obj):
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        if obj is not None and not may_act_on_role(Actor.of_request(request), obj):
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """The audit log keeps what the role was: its name, its rights, and how many logins lose them."""
+        roles = list(queryset)
+        return audit.record_many(
+            "group.delete",
+            actor=Actor.of_request(request),
+            subjects=[self.subject_of(role) for role in roles],
+            details=[
+                {
+                    "name": role.name,
+                    "taken": sorted(permissions_of_role(role)),
+                    "logins": role.user_set.count(),
+                }
+                for role in roles
+            ],
+        )
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(login_count=Count("user"))

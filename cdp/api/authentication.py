@@ -30,6 +30,8 @@ def digest_of(secret: str) -> str:
 class ApiKeyAuthentication(BaseAuthentication):
     """``Authorization: Bearer <key>``. Costs one query; nothing is cached, so a revoked key ends at once.
 
+    So does one whose owner's login is deactivated.
+
     The key becomes ``request.auth`` and ``request.user`` stays anonymous: a key is no person.
     """
 
@@ -43,13 +45,16 @@ class ApiKeyAuthentication(BaseAuthentication):
         return 'Bearer realm="api"'
 
     def _key(self, secret: str) -> ApiKey:
+        from cdp.actors import block_of_key
         from cdp.models import ApiKey
 
-        key = ApiKey.objects.filter(digest=digest_of(secret)).first()
+        key = ApiKey.objects.select_related("owner").filter(digest=digest_of(secret)).first()
         if key is None:
             raise AuthenticationFailed("This API key is not known here. Check that it was copied whole.")
         if key.revoked_at is not None:
             raise AuthenticationFailed(f"The API key “{key.name}” was revoked. Use another key.")
+        if problem := block_of_key(key):
+            raise AuthenticationFailed(problem.text)
         _note_use(key)
         return key
 
@@ -57,9 +62,19 @@ class ApiKeyAuthentication(BaseAuthentication):
 class StaffSession(SessionAuthentication):
     """Who is signed in to the admin; a write sends the CSRF token in the header ``X-CSRFToken``.
 
+    A session ends here when it ends in the admin: at once when the login is deactivated or loses its staff status.
+
     Django looks for the token in a form first, which would read the body before its length and type are checked,
     and leave nothing to read afterwards.
     """
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        from cdp.actors import block_of_user
+
+        signed_in = super().authenticate(request)
+        if signed_in is not None and (problem := block_of_user(signed_in[0])):
+            raise AuthenticationFailed(problem.text)
+        return signed_in
 
     def enforce_csrf(self, request: Any) -> None:
         plain = copy.copy(request._request)

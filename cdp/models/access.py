@@ -6,7 +6,10 @@ from django.db import models
 
 
 class User(AbstractUser):
-    """One row is one staff login. People in the data are profiles, never users."""
+    """One row is one staff login. People in the data are profiles, never users.
+
+    A login is deactivated, never deleted: journal, notes, consents and jobs name who did it (hence their PROTECT).
+    """
 
 
 class ApiKey(models.Model):
@@ -20,7 +23,18 @@ class ApiKey(models.Model):
     )
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=30), default=list)
-    created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="api_keys")
+    created_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    owner = models.ForeignKey(
+        User,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        help_text="The login that answers for this key; while it is deactivated, the key is refused.",
+    )
+    is_system = models.BooleanField(
+        default=False, help_text="Made on the machine's command line: it belongs to no login."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -29,6 +43,12 @@ class ApiKey(models.Model):
         verbose_name = "API key"
         verbose_name_plural = "API keys"
         ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(is_system=False) | models.Q(owner__isnull=True),
+                name="api_key_of_system_has_no_owner",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

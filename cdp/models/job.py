@@ -44,8 +44,11 @@ class Job(models.Model):
     result = models.JSONField(default=dict)
     errors = models.JSONField(default=list)
     problem = models.TextField(blank=True, help_text="Why it failed, as a sentence.")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="jobs")
-    key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="jobs")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="jobs")
+    key = models.ForeignKey("cdp.ApiKey", models.PROTECT, null=True, related_name="jobs")
+    is_system = models.BooleanField(
+        default=False, help_text="Started by the system itself. A job of nobody that is not may do nothing."
+    )
     permission = models.CharField(max_length=60, blank=True, help_text="Re-checked before every chunk.")
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
@@ -64,6 +67,12 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(is_system=False) | models.Q(user__isnull=True, key__isnull=True),
+                name="job_of_system_is_nobody_elses",
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["wake_at"], name="job_to_wake", condition=models.Q(state__in=["queued", "running"])
@@ -72,6 +81,13 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.title or f"{self.kind} #{self.pk}"
+
+    @property
+    def starter(self) -> str:
+        """Who started it, by name. Expects ``user`` and ``key`` joined in."""
+        if self.is_system:
+            return "system"
+        return str(self.user or self.key or "a login that is gone")
 
     @property
     def is_open(self) -> bool:

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 
 from cdp.actors import Actor
 from cdp.errors import NotFound
+from cdp.jobs import may_control
 from cdp.models import Job
 from profiles.admin.bulk_confirmation import Chosen, Confirmation, confirmed
 from profiles.admin.bulk_forms import BulkForm
@@ -130,7 +131,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
         "job": found.job,
         "export": found,
         "row": _row(found, _column_labels(specs), specs),
-        "may_steer": found.job.user_id == request.user.pk or request.user.has_perm("cdp.change_job"),
+        "may_steer": may_control(found.job, Actor.of_request(request)),
         "days": KEPT_DAYS,
     }
     return render(request, "export.html", context)

@@ -141,10 +141,10 @@ class Export:
 
 
 def export_jobs(actor: Actor) -> QuerySet[Job]:
-    """The jobs of the actor's exports: their own and those of API keys they made. Without the ids of the people."""
+    """The jobs of the actor's exports: their own and those of API keys they own. Without the ids of the people."""
     own = Q(user_id=actor.user_id, key_id=actor.key_id)
     if actor.user_id is not None:
-        own |= Q(key__created_by_id=actor.user_id)
+        own |= Q(key__owner_id=actor.user_id)
     described = RawSQL("cdp_job.params - 'ids'", [], output_field=models.JSONField())
     jobs: QuerySet[Job] = Job.objects.filter(own, kind=KIND).select_related("user", "key")
     return jobs.defer("params").annotate(export_params=described)
@@ -233,8 +233,8 @@ def _end(job: Job) -> None:
     if job.state != Job.State.DONE:
         file_of(job).unlink(missing_ok=True)
         return
-    user = job.user or (job.key.created_by if job.key else None)
-    if user is not None and user.email and job.params.get("sends_mail", True):
+    user = job.user or (job.key.owner if job.key else None)
+    if user is not None and user.is_active and user.email and job.params.get("sends_mail", True):
         people = job.result.get("people_written", 0)
         who = "Only you can download it" if job.user else "Only you and the API key can download it"
         text = (

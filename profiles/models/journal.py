@@ -51,7 +51,7 @@ class Change(models.Model):
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        models.SET_NULL,
+        models.PROTECT,
         null=True,
         related_name="+",
         db_index=False,

@@ -28,7 +28,7 @@ class Merge(models.Model):
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     moved = models.JSONField(default=dict, help_text="Counts of what came over: events, identifiers, tags …")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+")
     source = models.ForeignKey("profiles.Source", models.PROTECT, related_name="+", db_index=False)
     cause = models.CharField(max_length=12, default="request")
@@ -36,7 +36,7 @@ class Merge(models.Model):
     job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, related_name="merges")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     undone_at = models.DateTimeField(null=True)
-    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     undone_by_key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+")
 
     objects = MergeQuerySet.as_manager()
@@ -100,7 +100,7 @@ class MergeBatch(models.Model):
     job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, related_name="+")
     undo_job = models.ForeignKey("cdp.Job", models.SET_NULL, null=True, related_name="+", db_index=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
     key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

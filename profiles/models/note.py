@@ -7,7 +7,7 @@ class Note(models.Model):
     """One row is one remark staff wrote on a profile."""
 
     profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="notes", db_index=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+")
     text = models.TextField(max_length=10_000)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -29,7 +29,7 @@ class Message(models.Model):
     address = models.CharField(max_length=320)
     subject = models.CharField(max_length=200)
     text = models.TextField()
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     mail = models.OneToOneField("cdp.Mail", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -83,7 +83,7 @@ class SourceAlarm(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     key = models.ForeignKey("cdp.ApiKey", models.SET_NULL, null=True, related_name="+")
 
     class Meta:

@@ -53,7 +53,7 @@ class Receipt(models.Model):
     )
     resolved_at = models.DateTimeField(null=True, help_text="When it was replayed or dismissed.")
     resolved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
     resolution = models.CharField(max_length=10, blank=True, help_text="replayed or dismissed.")
 
@@ -154,7 +154,7 @@ class HeldMerge(models.Model):
     people = models.PositiveIntegerField(default=0, help_text="How many people had the value by then.")
     count = models.PositiveIntegerField(default=1, help_text="How often a call would have merged them.")
     state = models.CharField(max_length=9, choices=State, default=State.OPEN)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_at = models.DateTimeField(db_default=Now(), editable=False)
     decided_at = models.DateTimeField(null=True)

@@ -39,7 +39,7 @@ def test_without_workers_and_clock_a_starting_worker_finds_the_work(bench: Bench
     bench.ready("one", beat=False)
     job = at_step(start(), 2)
     bench.kill_workers()
-    never_sent = Job.objects.create(kind=STEPS, params={"n": 2}, total=2)
+    never_sent = Job.objects.create(kind=STEPS, is_system=True, params={"n": 2}, total=2)
     wait_until(lambda: bench.sql("SELECT lease_until < now() FROM cdp_job WHERE id = %s", [job.pk])[0][0])
     job.refresh_from_db()
     assert job.state == "running"  # nobody is there to say otherwise; readiness and the page tell it waits
@@ -61,7 +61,7 @@ def test_a_stopping_worker_ends_its_chunk_and_releases_the_job(bench: Bench) -> 
 
 def test_a_job_the_broker_never_heard_of_starts(bench: Bench) -> None:
     bench.ready("one")
-    job = Job.objects.create(kind=STEPS, params={"n": 3}, total=3)
+    job = Job.objects.create(kind=STEPS, is_system=True, params={"n": 3}, total=3)
     assert_done_once(bench, job)
 
 
@@ -99,7 +99,7 @@ def test_the_same_message_many_times_is_one_run(bench: Bench) -> None:
         run_job.delay(job.pk)
     assert_done_once(bench, job)
     assert job.resumes == 0
-    gone = Job.objects.create(kind=STEPS, params={"n": 1}, state="done")
+    gone = Job.objects.create(kind=STEPS, is_system=True, params={"n": 1}, state="done")
     Job.objects.filter(pk=gone.pk).delete()
     logged = {name: len(bench.log_of(name)) for name in bench.workers}
     run_job.delay(job.pk)
@@ -130,7 +130,7 @@ def test_who_is_deactivated_stops_before_the_next_chunk(bench: Bench) -> None:
     ended(job)
     assert (job.state, job.done < 20) == ("failed", True)
     assert job.problem == (
-        "mira may no longer do this. Stopped before the next step; what was done stays done."
+        "The login “mira” is deactivated. Stopped before the next step; what was done stays done."
     )
     assert bench.steps_of(job.pk) == list(range(job.done))
     entry = AuditEntry.objects.get(action="job.forbidden", subject=f"job:{job.pk}")

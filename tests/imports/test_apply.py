@@ -195,7 +195,7 @@ def test_losing_the_permission_stops_before_the_next_chunk(
     import_.refresh_from_db()
     assert (import_.state, Profile.objects.count()) == ("failed", 2)
     assert import_.problem == (
-        "dan may no longer do this. Stopped before the next step; what was done stays done."
+        "The login “dan” is deactivated. Stopped before the next step; what was done stays done."
         " Everything up to line 3 is done."
     )
     assert some(import_) == {"created": 2, "not_applied": 5}
@@ -277,7 +277,7 @@ def test_the_summary_mail_has_the_outcomes(make_user: Callable[..., User], setti
     ]
 
 
-def test_one_person_is_one_and_a_keys_mails_go_to_its_maker(
+def test_one_person_is_one_and_a_keys_mails_go_to_its_owner(
     make_user: Callable[..., User], settings: Any
 ) -> None:
     settings.CDP_IMPORT_MAIL_EVERY = 1

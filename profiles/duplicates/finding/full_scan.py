@@ -61,7 +61,7 @@ def start_scan(*, actor: Actor) -> Job:
         kind=KIND,
         actor=actor,
         title="Scan everybody for duplicates",
-        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        permission=PERMISSION,
         unit="people",
     )
     audit.record("duplicate.scan", actor=actor, subject=f"job:{job.pk}", detail={})

@@ -52,7 +52,7 @@ def start_batch(*, batch_id: int, actor: Actor, unseen: bool = False) -> MergeBa
         actor=actor,
         title=batch.title,
         params={"batch": batch.pk},
-        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        permission=PERMISSION,
         total=batch.rows.filter(outcome=Outcome.WAITING).count(),
         unit="pairs",
     )

@@ -115,7 +115,7 @@ def preview_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
         actor=actor,
         title=f"Check: {batch.title}"[:200],
         params={"batch": batch.pk},
-        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        permission=PERMISSION,
         total=batch.size,
         unit="pairs",
     )

@@ -51,7 +51,7 @@ def undo_batch(*, batch_id: int, actor: Actor) -> MergeBatch:
         actor=actor,
         title=f"Undo: {batch.title}"[:200],
         params={"batch": batch.pk},
-        permission=PERMISSION if actor.user_id or actor.key_id else "",
+        permission=PERMISSION,
         total=total,
         unit="merges",
     )
