@@ -242,7 +242,12 @@ _SOURCES = (
 )
 _OTHERS = (
     Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
-    Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
+    Right(
+        "profiles.export_profile",
+        "privacy",
+        "Export all that is known about one person",
+        needs="profiles.view_pii",
+    ),
     Right(
         _SEE_DEFINITIONS,
         "settings",

@@ -215,7 +215,7 @@ class Consents(PersonalDataView):
         self.known_parameters("count")
         root = self.find().root
         ledger = Consent.objects.filter(profile__canonical_id=root.pk).select_related("source")
-        answer = self.page(ledger, rows(responses.consent))
+        answer = self.page(ledger, rows(self.presenter.consent))
         answer.data["current"] = responses.current_consents(current_consents([root.pk]).get(root.pk, {}))
         return answer
 
@@ -237,7 +237,7 @@ class Consents(PersonalDataView):
         row = Consent.objects.select_related("source").get(pk=done.consent.pk)
         key = (row.channel, row.purpose)
         current = responses.current_consents({key: done.current})[0]
-        return Response({**responses.consent(row), "current": current}, status=201)
+        return Response({**self.presenter.consent(row), "current": current}, status=201)
 
 
 class IdentifierDetail(PersonalDataView):

@@ -38,6 +38,9 @@ class Presenter:
     def value(self, field: str, value: Any) -> Any:
         return value if self.can_view_pii else masking.mask(field, value, self.specs)
 
+    def text(self, text: str) -> str:
+        return text if self.can_view_pii else masking.mask_text(text, numbers=False)
+
     def identifier(self, row: Identifier) -> dict[str, Any]:
         data = identifier_as_api(row)
         if not self.can_view_pii:
@@ -49,7 +52,7 @@ class Presenter:
         envelope = event.envelope or {}
         ids = {key: envelope.get(key) for key in ("group_id", "previous_id")}
         if not self.can_view_pii:
-            properties, context = masking.mask_json(properties), masking.mask_json(context)
+            properties, context = masking.mask_event(event.kind, properties), masking.mask_json(context)
             name, ids = masking.mask_text(name), _masked_ids(ids)
         return {
             "id": event.pk,
@@ -76,7 +79,7 @@ class Presenter:
         return {
             **self.event(event),
             **ids,
-            "message_id": str(envelope.get("message_id") or event.message_id),
+            "message_id": self.text(str(envelope.get("message_id") or event.message_id)),
             "profile_id": event.person_id,
             "marks": envelope.get("marks") or [],
         }
@@ -104,6 +107,20 @@ class Presenter:
             "text": note.text if self.can_view_pii else masking.mask_note(note.text),
             "actor": who(note),
             "created_at": iso(note.created_at),
+        }
+
+    def consent(self, row: Consent) -> dict[str, Any]:
+        """One row of the ledger. What proves it may name the person: form, address, time."""
+        return {
+            "id": row.pk,
+            "channel": row.channel,
+            "purpose": row.purpose,
+            "state": row.state,
+            "at": iso(row.at),
+            "wording": row.wording,
+            "proof": row.proof if self.can_view_pii else masking.mask_proof(row.proof),
+            "source": row.source.name,
+            "recorded_at": iso(row.recorded_at),
         }
 
     def item(self, item: TimelineItem) -> dict[str, Any]:
@@ -185,21 +202,6 @@ def who(row: Any) -> str | None:
     if row.user is not None:
         return str(row.user.get_username())
     return row.key.name if row.key is not None else None
-
-
-def consent(row: Consent) -> dict[str, Any]:
-    """One row of the ledger. No personal data beyond the decision itself."""
-    return {
-        "id": row.pk,
-        "channel": row.channel,
-        "purpose": row.purpose,
-        "state": row.state,
-        "at": iso(row.at),
-        "wording": row.wording,
-        "proof": row.proof,
-        "source": row.source.name,
-        "recorded_at": iso(row.recorded_at),
-    }
 
 
 def current_consents(current: Mapping[tuple[str, str], Any]) -> list[dict[str, Any]]:
