@@ -20,7 +20,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # Where the request came from, for the audit log; never written to the process log.
 request_address: ContextVar[str] = ContextVar("request_address", default="")
 
-_MAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_MAIL = re.compile(
+    r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+", re.ASCII
+)
 # PostgreSQL's message ends with its details; a value in them may span lines, so all of the rest goes,
 # up to where Python continues with the next exception of a chain.
 _DETAIL = re.compile(
@@ -28,7 +30,7 @@ _DETAIL = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FAILING_ROW = re.compile(r"Failing row contains.*", re.DOTALL)
-_REQUEST_LINE = re.compile(r"([A-Z]+) \S+ (HTTP/[\d.]+)")
+_REQUEST_LINE = re.compile(r"(?<![A-Z])([A-Z]{1,20}) \S+ (HTTP/[\d.]+)")
 _QUOTED_VALUE = re.compile(r'(?<=: )".*"|(?<==)\(.*\)', re.DOTALL)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
 

@@ -26,7 +26,7 @@ from imports.partitions import has_rows
 from imports.report import MANY_VALUED, REJECTED, added_and_removed
 from profiles.masking import DOTS, mask, mask_fields
 from profiles.models import AttributeDefinition
-from profiles.values.attributes import attribute_specs, display, label_of
+from profiles.values.attributes import AttributeSpec, attribute_specs, display, label_of
 
 PAGE = 2_000
 TEMPLATE = ("first_name", "last_name", "email", "country", "tags", "reference_id")
@@ -44,9 +44,40 @@ PLAN_COLUMNS = (
 
 
 def can_view_pii(import_: Import, actor: Actor) -> bool:
-    """Personal data of an import is for those with the permission, and for whoever uploaded it."""
+    """Personal data of an import's file is for those with the permission, and for whoever uploaded it.
+
+    What is stored of the people its rows match is not in the file: ``can_view_stored``.
+    """
     uploader = (actor.user_id, actor.key_id) == (import_.user_id, import_.key_id) and actor.label != "system"
     return uploader or actor.can("profiles.view_pii")
+
+
+def can_view_stored(actor: Actor) -> bool:
+    """What people have already is for those with the permission alone: an id and junk in a file must not show it."""
+    return actor.can("profiles.view_pii")
+
+
+def visible_changes(
+    changes: dict[str, list[Any]], specs: dict[str, AttributeSpec], *, file: bool, stored: bool
+) -> dict[str, list[Any]]:
+    """A row's ``{field: [old, new]}`` for whoever may see the ``file`` and what is ``stored``: the old side is stored."""
+    if file and stored:
+        return changes
+    masked = mask_fields(changes, specs)
+    return {
+        name: [
+            old if stored else masked[name][0],
+            _new_side(name, old, new, stored=stored) if file else masked[name][1],
+        ]
+        for name, (old, new) in changes.items()
+    }
+
+
+def _new_side(name: str, old: Any, new: Any, *, stored: bool) -> Any:
+    """A list that a cell is appended to begins with what is stored: then the appended entries alone."""
+    if stored or name in MANY_VALUED or not (isinstance(old, list) and isinstance(new, list)):
+        return new
+    return [entry for entry in new if entry not in old]
 
 
 def file_name(import_: Import, kind: str) -> str:
@@ -96,7 +127,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     """Every row with what will happen or happened to it. Raises NotFound when the rows are gone."""
     _check_rows(import_)
     specs = attribute_specs()
-    unmasked = can_view_pii(import_, actor)
+    unmasked, stored = can_view_pii(import_, actor), can_view_stored(actor)
     columns = stored_columns(import_.cells)
     consents = has_consents(columns)
     ended_at = import_.cells.get("upto")
@@ -113,7 +144,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(
                 f"{label_of(name, specs) if '.' in name or name in specs else name}: {_display_change(name, old, new)}"
-                for name, (old, new) in (fields if unmasked else mask_fields(fields, specs)).items()
+                for name, (old, new) in visible_changes(fields, specs, file=unmasked, stored=stored).items()
             )
             alternates = "; ".join(
                 f"{label_of(name, specs)}: {_display_value(name, value if unmasked else mask(name, value, specs))}"

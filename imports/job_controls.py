@@ -54,7 +54,7 @@ def start_planning(import_: Import, *, actor: Actor) -> Job:
         kind=PLAN,
         actor=actor,
         params={"import": import_.pk, "revision": import_.revision},
-        title=f"Plan {import_.name}"[:200],
+        title=f"Plan of import #{import_.pk}",
         permission=PERMISSION,
     )
     import_.save()
@@ -71,7 +71,7 @@ def start_applying(import_: Import, *, actor: Actor) -> Job:
         kind=APPLY,
         actor=actor,
         params={"import": import_.pk},
-        title=f"Import {import_.name}"[:200],
+        title=f"Import #{import_.pk}",
         permission=PERMISSION,
         total=rows - import_.empty_rows,
     )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import phonenumbers
 
-from profiles.models import Address, Identifier, Profile
+from profiles.masked_text import DOTS as DOTS
+from profiles.masked_text import mask_text as mask_text
+from profiles.models import Address, Event, Identifier, Profile
 from profiles.personal_data import TABLES
 from profiles.reading.profiles import ProfileView
+from profiles.sent_fields import SentClass, is_public_field, sent_class
 from profiles.values.attributes import CUSTOM, AttributeSpec
-
-DOTS = "•••"
 
 # What identifies nobody, by its declared class; and the journal's keys for what is no column of a profile.
 UNMASKED_FIELDS = frozenset(
@@ -26,20 +28,13 @@ UNMASKED_FIELDS = frozenset(
         *("locked", "tags", "consents"),
     }
 )
+# Of what may be a text or the end of a period, the latter is shown.
+_TIME = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.,+Z-]{0,30})?")
 # Journal keys with lists of ``type:value``.
 _IDENTIFIERS = frozenset({"identifiers", "confirmed", "blocked", "shared"})
 
-_MAIL = re.compile(r"[^\s@<>,;:\"']+@[^\s@<>,;:\"']+\.[^\s@<>,;:\"']+")
-_PHONE = re.compile(r"(?<![\w.])\+?\d[\d\s().-]{6,}\d(?!\w)")
-# Names of event properties and keys that contain personal data whatever the value looks like.
-_PERSONAL_KEY = re.compile(
-    r"e?mail|phone|mobile|name|street|address|postcode|zip|birth|ip|user_?id|customer_?id|anonymous_?id|token",
-    re.IGNORECASE,
-)
-# Names of things, not of people.
-_THING_KEY = re.compile(
-    r"(product|event|campaign|category|brand|coupon|page|plan|list|item)_?\w*", re.IGNORECASE
-)
+# Parts of an item in which names stand by themselves.
+_ROOTS = frozenset({"properties", "traits", "context"})
 
 
 def mask(field: str, value: Any, specs: dict[str, AttributeSpec] | None = None) -> Any:
@@ -72,28 +67,68 @@ def mask_fields(
     return {field: [mask(field, side, specs) for side in sides] for field, sides in fields.items()}
 
 
-def mask_text(text: str) -> str:
-    """Free text without e-mail addresses and phone numbers. Names in it cannot be recognized; see ``mask_note``."""
-    return _PHONE.sub(DOTS, _MAIL.sub(DOTS, text))
-
-
 def mask_note(text: str) -> str:
     """Notes and messages are about one person through and through: only their length shows."""
     word_count = len(text.split())
     return f"{DOTS} ({word_count} word{'' if word_count == 1 else 's'})"
 
 
-def mask_json(value: Any, key: str = "") -> Any:
-    """Event properties and context: values under personal names hidden, addresses and numbers in texts too."""
+def mask_json(value: Any, key: str = "", around: str = "") -> Any:
+    """Event properties and context, by the class of each name (``profiles.sent_fields``).
+
+    ``key`` is the name of the value, ``around`` that of the object it stands in. Names stay, unless they are addresses.
+    """
+    return _mask_sent(value, key, around, is_identifying=False)
+
+
+def mask_event(kind: str, properties: Any) -> Any:
+    """The properties of an event: those of a page or screen are about the page, as its title is."""
+    return mask_json(properties, "page" if kind in (Event.Kind.PAGE, Event.Kind.SCREEN) else "")
+
+
+def mask_proof(proof: dict[str, Any]) -> dict[str, Any]:
+    """What proves a consent is identifying as a whole: only what kinds of proof there are shows."""
+    return dict.fromkeys(_masked_names(proof), DOTS)
+
+
+def mask_at(pointer: str, value: Any) -> Any:
+    """The value at a place of an item, ``/properties/products/0/sku``: the names on the way say what it is."""
+    names = [part for part in pointer.split("/") if part and not part.isdigit()][-2:]
+    around = names[0] if len(names) > 1 and names[0] not in _ROOTS else ""
+    return mask_json(value, names[-1] if names else "", around)
+
+
+def _mask_sent(value: Any, key: str, around: str, *, is_identifying: bool) -> Any:
+    privacy = sent_class(key, around)
+    is_identifying = privacy is SentClass.IDENTIFYING or (is_identifying and not is_public_field(key))
     if isinstance(value, dict):
-        return {name: mask_json(inner, name) for name, inner in value.items()}
+        inside = [
+            _mask_sent(inner, name, key or around, is_identifying=is_identifying)
+            for name, inner in value.items()
+        ]
+        return dict(zip(_masked_names(value), inside, strict=True))
     if isinstance(value, list):
-        return [mask_json(inner, key) for inner in value]
-    if value is None or isinstance(value, bool):
+        return [_mask_sent(inner, key, around, is_identifying=is_identifying) for inner in value]
+    if value is None or value == "" or isinstance(value, bool):
         return value
-    if _PERSONAL_KEY.search(key) and not _THING_KEY.fullmatch(key):
+    if is_identifying:
         return DOTS
-    return mask_text(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if privacy is SentClass.FREE_TEXT and not _TIME.fullmatch(value):
+        return DOTS
+    return mask_text(value, numbers=privacy is not SentClass.THING)
+
+
+def _masked_names(names: Iterable[str]) -> Iterator[str]:
+    """Names that are addresses hidden, each still a name of its own."""
+    taken: set[str] = set()
+    for name in names:
+        masked = mask_text(name, numbers=False)
+        while masked != name and masked in taken:
+            masked += DOTS
+        taken.add(masked)
+        yield masked
 
 
 def mask_profile(profile: Profile, specs: dict[str, AttributeSpec] | None = None) -> Profile:

@@ -264,7 +264,12 @@ _SOURCES = (
 )
 _OTHERS = (
     Right("profiles.bulk_export", "imports", "Export many people", needs=_SEE),
-    Right("profiles.export_profile", "privacy", "Export all that is known about one person", needs=_SEE),
+    Right(
+        "profiles.export_profile",
+        "privacy",
+        "Export all that is known about one person",
+        needs="profiles.view_pii",
+    ),
     Right(_SEE_CONSENT_LISTS, "privacy", "See what consents are about", codes(_APP, "view_consentchannel")),
     Right(
         "profiles.change_consentpurpose",

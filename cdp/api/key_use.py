@@ -24,7 +24,7 @@ WRITE_EVERY = 15.0
 _MAX_COUNTED = 5_000
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 # Sentences quote what was sent, and may name people by it.
-_QUOTED = re.compile(r"“[^”]*”|\S+@\S+")
+_QUOTED = re.compile(r"“[^”]*(?:”|\Z)|(?<![^\s”])[^\s“”]*@[^\s“”]*")
 
 _SQL = """
     INSERT INTO cdp_apikeyuse AS u (key_id, method, address, calls, errors, last_at, last_error_at, last_status, last_error)

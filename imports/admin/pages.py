@@ -33,7 +33,7 @@ from imports.admin.report_rows import (
 from imports.alternates import alternates_count
 from imports.apply import apply_import
 from imports.cells import ALTERNATE, IGNORED, KEPT_OUT, LEFT_OUT, ROW_REJECTED, STORED
-from imports.downloads import can_view_pii
+from imports.downloads import can_view_pii, can_view_stored
 from imports.job_controls import cancel_import, pause_import, resume_import
 from imports.models import Import
 from imports.partitions import has_rows
@@ -123,7 +123,8 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
     may_import = request.user.has_perm("imports.add_import")
     if import_.state == Import.State.UPLOADED and may_import:
         return redirect(url("columns", import_))
-    unmasked = can_view_pii(import_, Actor.of_request(request))
+    actor = Actor.of_request(request)
+    unmasked = can_view_pii(import_, actor)
     counts = import_.counts
     with_rows = bool(counts) and has_rows(import_)
     can_change = import_.can_change and may_import
@@ -151,7 +152,9 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
         "problems": problems,
         "things": things,
         "shared": shared_rows(import_, can_view_pii=unmasked) if with_rows else [],
-        "changes": sampled_changes(import_, can_view_pii=unmasked) if with_rows else [],
+        "changes": sampled_changes(import_, can_view_pii=unmasked, can_view_stored=can_view_stored(actor))
+        if with_rows
+        else [],
         "new_people": sampled_new_people(import_) if with_rows and unmasked else [],
         "has_rows": with_rows,
         "quality": quality.figures([import_])[0] if _has_quality(request, import_) else None,

@@ -22,12 +22,13 @@ from imports.admin.wording import (
 )
 from imports.columns import BAD_CELLS, column_keys
 from imports.columns.dates import ORDERS
+from imports.downloads import visible_changes
 from imports.files import CSV, DELIMITERS, ENCODINGS, FORMATS, MAX_QUOTED_LINES
 from imports.mappings import load_context
 from imports.models import Import, Row
 from imports.report import MANY_VALUED, added_and_removed, problem_groups
 from imports.shared_identifiers import shared_identifiers
-from profiles.masking import DOTS, mask_fields
+from profiles.masking import DOTS
 from profiles.models import Profile
 from profiles.values.attributes import attribute_specs, display, label_of
 
@@ -145,16 +146,19 @@ class FieldChange:
     is_many: bool = False
 
 
-def sampled_changes(import_: Import, *, can_view_pii: bool) -> list[FieldChange]:
-    """What some updates change. Two queries and the attributes' names."""
+def sampled_changes(import_: Import, *, can_view_pii: bool, can_view_stored: bool) -> list[FieldChange]:
+    """What some updates change: ``can_view_pii`` is about the file's side, ``can_view_stored`` about the people's.
+
+    Two queries and the attributes' names.
+    """
     updates = Row.objects.filter(import_id=import_.pk, outcome=Row.Outcome.UPDATED).order_by("line")
     rows: list[Any] = list(updates.values_list("line", "profile_id", "diff")[:CHANGES])
     names = {profile.pk: profile.name for profile in Profile.objects.filter(pk__in=[row[1] for row in rows])}
     specs = attribute_specs()
     changes = []
     for line_no, profile_id, diff in rows:
-        fields = diff if can_view_pii else mask_fields(diff, specs)
-        person = names.get(profile_id, "") if can_view_pii else f"#{profile_id}"
+        fields = visible_changes(diff, specs, file=can_view_pii, stored=can_view_stored)
+        person = names.get(profile_id, "") if can_view_stored else f"#{profile_id}"
         for field, (old, new) in fields.items():
             label = label_of(field, specs) if field in specs else field.capitalize()
             sides = (display(field, old), display(field, new))

@@ -56,7 +56,7 @@ _SINGLE, _DOUBLE = (
     re.compile(rf"(?:^|[,;\t|:^]) ?{quote}(?:[^{quote}\r\n]|{quote}{quote})*{quote}(?=[,;\t|:^\r\n]|$)")
     for quote in "'\""
 )
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+")
 _PARTS = re.compile(r"[^\w'.-]")
 
 

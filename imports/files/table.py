@@ -12,7 +12,7 @@ from imports.files.dialect import MAX_CELL
 from imports.files.strict import Unclosed, examine
 
 EXAMINED = 200  # records that decide about delimiter and header
-EMAIL = re.compile(r"[^\s@<>,;:|\"']+@[^\s@<>,;:|\"']+\.[^\s@<>,;:|\"']+")
+EMAIL = re.compile(r"(?<![^\s@<>,;:|\"'])[^\s@<>,;:|\"']++@[^\s@<>,;:|\"']+\.[^\s@<>,;:|\"']+")
 
 _PREAMBLE = 30  # records above the header at most
 _HEADER_LINES = 6  # of a header whose names have line breaks; more of them are rows behind a stray quote

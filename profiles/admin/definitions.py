@@ -136,7 +136,8 @@ class IdentifierTypeForm(forms.ModelForm):
         " identifies anybody (null, n/a, #N/A, test@test.com, 000000 and the like) is ignored without being listed."
     )
     blocked_patterns = LinesField(
-        help_text="Regular expressions that must match the whole value, one per line."
+        help_text="Regular expressions that must match the whole value, one per line, for example demo-[0-9]+. Upper and"
+        " lower case are the same. Look-around and back-references cannot be used."
     )
 
     class Meta:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cdp.templatetags.cdp import duration
 from profiles.consent.lists import consent_lists
-from profiles.masking import mask_identifier, mask_json, mask_text
+from profiles.masking import DOTS, mask_event, mask_identifier, mask_json, mask_text
 from profiles.models import Consent, Event
 from profiles.reading.devices import describe
 
@@ -58,7 +58,7 @@ class EventText:
 
 def describe_event(event: Event, *, can_view_pii: bool) -> EventText:
     """An event as the card lists it, masked for staff who may not see personal data. No query."""
-    properties = event.properties if can_view_pii else mask_json(event.properties)
+    properties = event.properties if can_view_pii else mask_event(event.kind, event.properties)
     context = event.context if can_view_pii else mask_json(event.context)
     envelope = event.envelope or {}
     before, strong, after = _SENTENCES.get(event.kind, _track)(event, properties, envelope, can_view_pii)
@@ -89,10 +89,13 @@ def _track(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii
 
 
 def _page(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:
-    page = event.context.get("page") if isinstance(event.context.get("page"), dict) else {}
-    names = [event.page_name, properties.get("title"), page.get("title"), page.get("path")]
-    name = next((str(text) for text in names if isinstance(text, str) and text), "a page")
-    return "Viewed", name if can_view_pii else mask_text(name), ""
+    context = event.context if can_view_pii else mask_json(event.context)
+    page = context.get("page") if isinstance(context.get("page"), dict) else {}
+    named = event.page_name if can_view_pii else mask_text(event.page_name)
+    names = [named, properties.get("title"), page.get("title"), page.get("path")]
+    # A masked title says nothing: rather the path.
+    name = next((text for text in names if isinstance(text, str) and text not in ("", DOTS)), "a page")
+    return "Viewed", name, ""
 
 
 def _screen(event: Event, properties: Any, envelope: dict[str, Any], can_view_pii: bool) -> _Sentence:

@@ -14,7 +14,7 @@ from profiles.privacy.gdpr_export import stream_profile
 class GdprExport(PersonalDataView):
     """The answer to an access request."""
 
-    permissions = {"GET": "profiles.export_profile"}
+    permissions = {"GET": ("profiles.export_profile", "profiles.view_pii")}
 
     @extend_schema(
         operation_id="exportProfile",
@@ -25,7 +25,7 @@ class GdprExport(PersonalDataView):
     )
     def get(self, request: Request, ref: str) -> StreamingHttpResponse:
         """A JSON attachment: all members of a merge, every value with its source, consents with proof, events,
-        notes, and who looked. Deleted people by id as well.
+        notes, and who looked. Deleted people by id as well. The answer is unmasked, so a key needs `pii` besides.
         """
         root = self.find(live_only=False).root
         pieces = stream_profile(profile_id=root.pk, actor=self.actor)

@@ -165,7 +165,7 @@ class ReceiptApi(PersonalDataView):
         return {
             **self.row(receipt),
             "payload": receipts.payload_of(receipt, can_view_pii=self.presenter.can_view_pii),
-            "problems": problems if self.presenter.can_view_pii else masking.mask_json(_with_names(problems)),
+            "problems": problems if self.presenter.can_view_pii else [*map(_masked, problems)],
         }
 
     def choice(self, params: Any, state: str) -> Choice:
@@ -179,18 +179,13 @@ class ReceiptApi(PersonalDataView):
         return Response(job_api.as_api(Job.objects.select_related("user", "key").get(pk=job.pk)), status=202)
 
 
-def _with_names(problems: list[Any]) -> list[Any]:
-    """Values under the names they were sent by, so that masking knows what they are."""
-    return [
-        {
-            **problem,
-            "value": masking.mask_json(
-                problem.get("value"), str(problem.get("pointer", "")).rpartition("/")[2]
-            ),
-        }
-        for problem in problems
-        if isinstance(problem, dict)
-    ]
+def _masked(problem: dict[str, Any]) -> dict[str, Any]:
+    """A problem with its value by the class of where it stands, and without values in its sentence."""
+    return {
+        **problem,
+        "value": masking.mask_at(str(problem.get("pointer", "")), problem.get("value")),
+        "message": masking.mask_text(str(problem.get("message", ""))),
+    }
 
 
 class ReceiptList(ReceiptApi):

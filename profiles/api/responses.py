@@ -46,6 +46,9 @@ class Presenter:
     def value(self, field: str, value: Any) -> Any:
         return value if self.can_view_pii else masking.mask(field, value, self.specs)
 
+    def text(self, text: str) -> str:
+        return text if self.can_view_pii else masking.mask_text(text, numbers=False)
+
     def identifier(self, row: Identifier) -> dict[str, Any]:
         data = identifier_as_api(row)
         if not self.can_view_pii:
@@ -57,7 +60,7 @@ class Presenter:
         envelope = event.envelope or {}
         ids = {key: envelope.get(key) for key in ("group_id", "previous_id")}
         if not self.can_view_pii:
-            properties, context = masking.mask_json(properties), masking.mask_json(context)
+            properties, context = masking.mask_event(event.kind, properties), masking.mask_json(context)
             name, ids = masking.mask_text(name), _masked_ids(ids)
         return {
             "id": event.pk,
@@ -84,7 +87,7 @@ class Presenter:
         return {
             **self.event(event),
             **ids,
-            "message_id": str(envelope.get("message_id") or event.message_id),
+            "message_id": self.text(str(envelope.get("message_id") or event.message_id)),
             "profile_id": event.person_id,
             "marks": envelope.get("marks") or [],
         }
@@ -115,7 +118,7 @@ class Presenter:
         }
 
     def consent(self, row: Consent) -> dict[str, Any]:
-        """One row of the ledger; expects source, user and key joined in."""
+        """One row of the ledger; expects source, user and key joined in. What proves it may name the person: form, address."""
         return {
             "id": row.pk,
             "channel": row.channel,
@@ -124,7 +127,7 @@ class Presenter:
             "at": iso(row.at),
             "wording": row.wording,
             "reason": row.reason,
-            "proof": row.proof if self.can_view_pii else dict.fromkeys(row.proof, masking.DOTS),
+            "proof": row.proof if self.can_view_pii else masking.mask_proof(row.proof),
             "source": row.source.name,
             "recorded_by": who(row),
             "recorded_at": iso(row.recorded_at),

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from phonenumbers import region_code_for_country_code
 
+from cdp.patterns import BadPattern, Matcher, full_matcher
 from profiles.identity.empty_words import SPREADSHEET_ERRORS
 from profiles.identity.text import BadValue, fold
 
@@ -92,23 +93,23 @@ _UP, _DOWN = "0123456789" * 2, "9876543210" * 2
 _MIN_PHONE, _MIN_NATIONAL = 5, 7
 
 
-def compile_patterns(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+def compile_patterns(patterns: Iterable[str]) -> tuple[Matcher, ...]:
     """Patterns as `is_blocked` wants them. Raises `BadValue` naming the one that is no regular expression."""
-    compiled = []
+    compiled: list[Matcher] = []
     for pattern in patterns:
         if len(pattern) > MAX_PATTERN:
             raise BadValue(f"A pattern has at most {MAX_PATTERN} characters; this one has {len(pattern):,}.")
         try:
-            compiled.append(re.compile(pattern, re.IGNORECASE))
-        except re.error as error:
-            raise BadValue(f"“{pattern}” is not a regular expression: {error.msg}.") from error
+            compiled.append(full_matcher(pattern))
+        except BadPattern as error:
+            raise BadValue(str(error)) from error
     return tuple(compiled)
 
 
 def is_blocked(
     value: str,
     exact: Collection[str] = frozenset(),
-    patterns: Sequence[re.Pattern[str]] = (),
+    patterns: Sequence[Matcher] = (),
     kind: str = "exact",
 ) -> bool:
     """Whether the value is empty, identifies nobody anywhere, or is on this type's own list or patterns.
@@ -121,8 +122,8 @@ def is_blocked(
         return True
     if kind == "phone" and _is_nobodys_phone(key):
         return True
-    for pattern in patterns:  # noqa: SIM110 - any() with a generator doubles the time of the whole call
-        if pattern.fullmatch(key):
+    for matches in patterns:  # noqa: SIM110 - any() with a generator doubles the time of the whole call
+        if matches(key):
             return True
     return False
 

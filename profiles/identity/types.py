@@ -6,7 +6,6 @@ nobody anywhere and with the type's own blocked values. A blocked value counts a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -50,7 +49,7 @@ class TypeSpec:
 def _cleaner(
     kind: str, blocked: frozenset[str], patterns: tuple[str, ...], region: str
 ) -> Callable[[str], str]:
-    compiled: tuple[re.Pattern[str], ...] = compile_patterns(patterns)
+    compiled = compile_patterns(patterns)
     normal = normalizer(kind, region=region)
 
     def clean(raw: str) -> str:

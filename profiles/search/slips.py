@@ -13,7 +13,7 @@ import re
 SHORTEST, LONGEST = 4, 24
 # So many words of a search may have the slip; each makes some hundred spellings.
 MOST_WORDS = 2
-_WORD = re.compile(r"'((?:[^']|'')+)':\*")
+_WORD = re.compile(r"(?<!')'((?:[^']|'')++)':\*")
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz",
     "абвгґдеєжзиійїклмнопрстуфхцчшщъыьэюя",

@@ -198,6 +198,33 @@ def test_every_value_that_was_there_is_in_the_gdpr_export(
         assert value in content
     refused = with_scopes("profiles:read", "pii").get(f"profiles/{ann.pk}/gdpr-export/")
     assert refusal(refused) == (403, "The API key “shop” needs the scope exports or privacy for this.")
+    # The file is of use unmasked alone, so it is refused to whoever may not see personal data.
+    for number, scope in enumerate(("exports", "privacy")):
+        blind = with_scopes("profiles:read", scope, name=f"blind {number}")
+        assert refusal(blind.get(f"profiles/{ann.pk}/gdpr-export/")) == (
+            403,
+            f"The API key “blind {number}” needs the scope pii for this.",
+        )
+        allowed = with_scopes(scope, "pii", name=f"seer {number}").get(f"profiles/{ann.pk}/gdpr-export/")
+        assert "ann@example.com" in b"".join(allowed.streaming_content).decode()
+
+
+def test_the_proof_of_a_consent_is_masked(api: Caller, with_scopes: Callable[..., Caller]) -> None:
+    ann = make_profile(email="ann@example.com")
+    path = f"profiles/{ann.pk}/consents/"
+    proof = {
+        "form": "https://shop.example/account?email=ann%40example.com",
+        "said": "Ann Lee",
+        "ann@example.com": 1,
+    }
+    body = {"channel": "email", "purpose": "news", "state": "granted", "proof": proof}
+    assert api.post(path, body).data["proof"] == proof
+    masked = {"form": "•••", "said": "•••", "•••": "•••"}
+    writer = with_scopes("profiles:write", name="writer")
+    assert writer.get(path).data["results"][0]["proof"] == masked
+    assert writer.post(path, {**body, "state": "withdrawn", "proof": {"by": "Ann"}}).data["proof"] == {
+        "by": "•••"
+    }
 
 
 def test_journal_names_the_key_that_wrote(api: Caller) -> None:

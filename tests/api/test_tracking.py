@@ -143,6 +143,35 @@ def test_events_without_personal_data(with_scopes: Callable[..., Caller]) -> Non
     masked = with_scopes("profiles:read", name="masked")
     (row,) = masked.get("events/").data["results"]
     assert (row["user_id"], row["properties"]) == ("C-•••", {"email": "•••", "plan": "pro"})
+    page = {
+        "title": "Ann Lee",
+        "url": "https://shop.example/me?email=canurl%40example.com&plan=pro",
+        "path": "/me",
+    }
+    send(
+        make_source(),
+        {"type": "page", "userId": "C-20417", "properties": page, "context": {"page": page}},
+        {
+            "type": "track",
+            "event": "Ordered",
+            "userId": "C-20417",
+            "properties": {
+                "delivery": {"to": "Ann Lee", "method": "post"},
+                "comment": "For Ann",
+                "shipping": 4.9,
+                "description": "A zip hoodie",
+            },
+        },
+    )
+    shown = {"title": "•••", "url": "https://shop.example/me?email=•••&plan=pro", "path": "/me"}
+    rows = {row["kind"]: row for row in masked.get("events/").data["results"]}
+    assert (rows["page"]["properties"], rows["page"]["context"]["page"]) == (shown, shown)
+    assert rows["track"]["properties"] == {
+        "delivery": {"to": "•••", "method": "post"},
+        "comment": "•••",
+        "shipping": 4.9,
+        "description": "A zip hoodie",
+    }
     assert not AuditEntry.objects.filter(action="event.list").exists()
     (row,) = with_scopes("profiles:read", "pii").get("events/").data["results"]
     assert row["properties"]["email"] == EMAIL

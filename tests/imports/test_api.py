@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from cdp.actors import Actor
+from cdp.api.keys import create_key
 from cdp.jobs import run_to_end
 from cdp.models import Job
 from imports.models import Import
@@ -24,9 +27,6 @@ TEXT = "email,first_name,plan,birth_date\nann@example.com,Ann,pro,\nbob@example.
 
 @pytest.fixture
 def api(db: None) -> Caller:
-    from cdp.actors import Actor
-    from cdp.api.keys import create_key
-
     return Caller(create_key(name="shop", scopes=("imports", "pii"), actor=Actor.system()))
 
 
@@ -251,9 +251,6 @@ def test_a_file_over_the_limit(api: Caller, settings: Any) -> None:
 
 
 def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:
-    from cdp.actors import Actor
-    from cdp.api.keys import create_key
-
     reader = Caller(create_key(name="reader", scopes=("profiles:read",), actor=Actor.system()))
     assert send(reader).status_code == 403
     assert refusal(reader.get("imports/")) == (403, "The API key “reader” needs the scope imports for this.")
@@ -264,6 +261,44 @@ def test_who_may(api: Caller, make_user: Callable[..., Any]) -> None:
     assert other.get(f"imports/{pk}/").data["problems"][0]["value"] == "•••"
     rows = body(other.get(f"imports/{pk}/rejected.csv"))
     assert rows[1][3:] == ["•••", "•••", "", "•••"]
+
+
+def test_what_is_stored_of_people_is_not_shown_to_whoever_uploads(api: Caller) -> None:
+    """A key that may only import sends ids with junk: the plan must not show whom they belong to."""
+    AttributeDefinition.objects.create(name="hobbies", type="list")
+    make_profile(
+        identifiers=[("customer_id", "C-1")],
+        first_name="Annabella",
+        email="annabella@example.com",
+        phone="+48600100123",
+        street="Secret Street 5",
+        birth_date="1990-02-28",
+        hobbies=["chess"],
+    )
+    text = "customer_id,first_name,phone,street,birth_date,hobbies\nC-1,Junk,+48600999999,Junk 1,2000-01-01,golf\n"
+    mapping = {name: {"to": name, "policy": "overwrite"} for name in text.splitlines()[0].split(",")[1:]}
+    mapping |= {
+        "customer_id": {"to": "identifier.customer_id"},
+        "hobbies": {"to": "attributes.hobbies", "policy": "append"},
+    }
+    key = create_key(name="loader", scopes=("imports",), actor=Actor.system())
+    loader = Caller(key)
+    work(send(loader, text, mapping=json.dumps(mapping)))
+    pk = Import.objects.get().pk
+    (header, row) = body(loader.get(f"imports/{pk}/plan.csv"))
+    changes = row[header.index("changes")]
+    for shown in ("A••• → Junk", "••• → Junk 1", "+48 ••• ••• 123 → +48600999999", "→ 2000-01-01", "golf"):
+        assert shown in changes
+    stored = ("Annabella", "annabella@", "600100123", "Secret", "1990-02", "chess")
+    for hidden in stored:
+        assert hidden not in changes
+        assert hidden not in json.dumps(loader.get(f"imports/{pk}/").data)
+    other = Caller(create_key(name="seer", scopes=("imports", "pii"), actor=Actor.system()))
+    whole = body(other.get(f"imports/{pk}/plan.csv"))[1][header.index("changes")]
+    for shown in ("Annabella → Junk", "+48600100123 → +48600999999", "Secret Street 5 → Junk 1", "chess"):
+        assert shown in whole
+    # Whoever may see jobs sees their titles; a file's name may be that of a person.
+    assert Job.objects.get().title == f"Plan of import #{pk}"
 
 
 def test_dry_run_and_idempotency(api: Caller) -> None:

@@ -447,7 +447,7 @@ def test_tags_are_said_to_be_added_not_to_fill_what_is_empty() -> None:
         io.StringIO(b"".join(plan_csv(import_, actor=Actor.system())).decode("utf-8-sig"))
     )
     assert row["changes"] == "tags: added mu-new"
-    (change,) = sampled_changes(import_, can_view_pii=True)
+    (change,) = sampled_changes(import_, can_view_pii=True, can_view_stored=True)
     assert (change.field, change.old, change.new) == ("Tags", "", "added mu-new")
     mapping = {"email": {"to": "email"}, "tags": {"to": "tags", "policy": "overwrite"}}
     replaced = planned("email,tags\nada@example.com,mu-new\n", mapping=mapping)
@@ -455,5 +455,5 @@ def test_tags_are_said_to_be_added_not_to_fill_what_is_empty() -> None:
         io.StringIO(b"".join(plan_csv(replaced, actor=Actor.system())).decode("utf-8-sig"))
     )
     assert row["changes"] == "tags: added mu-new; removed gold"
-    (change,) = sampled_changes(replaced, can_view_pii=True)
+    (change,) = sampled_changes(replaced, can_view_pii=True, can_view_stored=True)
     assert (change.old, change.new) == ("gold", "added mu-new; removed gold")

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from profiles.masking import mask_identifier, mask_json, mask_text
+from profiles.masking import mask_event, mask_identifier, mask_json, mask_text
 from profiles.models import Event, Identifier, LinkInterval, Profile, Receipt
 from profiles.tracking.parse.message_ids import column_text, message_uuid
 from profiles.tracking.rejected.receipts import describe_receipt, left_out_of, problem_places
@@ -250,7 +250,8 @@ def mask_calls(calls: Iterable[RecordedCall]) -> list[RecordedCall]:
     """For somebody without the right to see personal data. Changes the calls given."""
     masked = list(calls)
     for call in masked:
-        call.properties, call.context = mask_json(call.properties), mask_json(call.context)
+        call.properties = mask_event(call.kind, call.properties)
+        call.context = mask_json(call.context)
         ids = {"user_id": call.user_id, "anonymous_id": call.anonymous_id}
         hidden = {name: mask_identifier(name, value) for name, value in ids.items() if value}
         call.envelope = {**call.envelope, **hidden}

@@ -22,9 +22,9 @@ _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 _JS = re.compile(r"^\w{3} (\w{3}) (\d{1,2}) (\d{4}) (\d\d:\d\d:\d\d) (?:GMT|UTC)([+-]\d{4})?")
 _NUMBER = re.compile(r"^-?[0-9]{1,19}(?:\.[0-9]{1,9})?$")
 # What stands behind ISO times of Java and Ruby: “[Europe/Berlin]”, “ UTC”, “ +0200”.
-_ZONE = re.compile(r"\s*\[[^\]]*\]$")
-_OFFSET = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
-_NAMED = re.compile(r"\s*(?:UTC|GMT|z)$")
+_ZONE = re.compile(r"(?<!\s)\s*\[[^\[\]]*\]$")
+_OFFSET = re.compile(r"(?<!\s)\s+(?=[+-]\d\d:?\d\d$)")
+_NAMED = re.compile(r"(?<!\s)\s*(?:UTC|GMT|z)$")
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.

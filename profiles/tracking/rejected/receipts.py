@@ -16,7 +16,7 @@ from django.utils import timezone
 from cdp.errors import Invalid, NotFound
 from cdp.limits import Count, TooSlow, time_limit
 from cdp.models import AuditEntry
-from profiles.masking import mask_json, mask_text
+from profiles.masking import mask_at, mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
 from profiles.tracking.parse.message_ids import column_text, message_uuid
@@ -316,7 +316,7 @@ def problems_of(receipt: Receipt, *, can_view_pii: bool) -> list[ReceiptProblem]
         pointer = str(problem.get("pointer") or problem.get("field") or "")
         value = problem.get("value")
         if value is not None and not can_view_pii:
-            value = mask_json(value, pointer.rpartition("/")[2])
+            value = mask_at(pointer, value)
         value_text = (
             ""
             if value is None

@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from cdp.patterns import LINEAR
 from profiles.tracking.parse.clock import parse_time
 from profiles.tracking.parse.item_types import ItemProblem
 
@@ -42,8 +43,6 @@ MAX_PROBLEMS = 20
 
 Specs = dict[str, dict[str, Any]]
 _NUMBER = re.compile(r"\s*-?[0-9]+(?:[.,][0-9]+)?\s*")
-# Rust's linear-time engine: no pattern, however bad, can be slow.
-_LINEAR = jsonschema_rs.RegexOptions(size_limit=1_000_000)
 
 
 def _is_time(text: str) -> bool:
@@ -136,7 +135,7 @@ def compile_schema(name: str, specs: Specs) -> CompiledSchema:
         name,
         specs,
         jsonschema_rs.validator_for(
-            json_schema(specs), formats=_FORMATS, validate_formats=True, pattern_options=_LINEAR
+            json_schema(specs), formats=_FORMATS, validate_formats=True, pattern_options=LINEAR
         ),
         _aliases(specs),
         {key: aliases for key, aliases in inner.items() if aliases},

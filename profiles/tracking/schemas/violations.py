@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 
 from cdp.admin.charts import Chart, Series
 from cdp.limits import TooSlow, time_limit
-from profiles.masking import mask_json
+from profiles.masking import mask_at
 from profiles.models import Receipt
 from profiles.tracking.schemas.validator import CODE
 
@@ -137,8 +137,8 @@ def _describe(problem: dict[str, Any], can_view_pii: bool) -> tuple[Any, str]:
     value, sentence = problem.get("value"), problem.get("message", "")
     if can_view_pii:
         return value, sentence
-    property_name = property_of(problem.get("pointer", ""))
-    masked = mask_json(value, property_name.rpartition(".")[2])
+    pointer = problem.get("pointer", "")
+    property_name, masked = property_of(pointer), mask_at(pointer, value)
     return (
         (value, sentence)
         if masked == value
