@@ -83,7 +83,9 @@ def state(sent: set[bytes]) -> dict[str, Counter[bytes]]:
     found = {"waiting": Counter(_plain(row) for row in _rows(_WAITING))}
     for name, sql in {"events": _EVENTS, **_OF_PEOPLE}.items():
         plain = (_plain((first.get(root), *rest)) for root, *rest in _rows(sql))
-        found[name] = Counter(_UUID4.sub(lambda id_: id_[0] if id_[0] in sent else b"made", row) for row in plain)
+        found[name] = Counter(
+            _UUID4.sub(lambda id_: id_[0] if id_[0] in sent else b"made", row) for row in plain
+        )
     return found
 
 
