@@ -362,9 +362,10 @@ def sweep() -> int:
 
 def _room_in(queue: str) -> int:
     """How many messages a sweep may send to the queue; none to a broker that is away."""
+    away: tuple[type[Exception], ...] = current_app.connection_for_write().connection_errors
     try:
         return max(0, SWEPT_AT_ONCE - waiting(queue))
-    except (OperationalError, ChannelError, OSError, *current_app.connection_for_write().connection_errors):
+    except (OperationalError, ChannelError, OSError, *away):
         log.warning("the broker does not answer: jobs that are due wait for the next sweep")
         return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import current_app
 from kombu import Connection
 
@@ -21,7 +23,7 @@ def waiting(queue: str, connection: Connection | None = None) -> int:
         with current_app.connection_for_write() as connection:
             return waiting(queue, connection)
     # A channel of its own: RabbitMQ closes the one on which a queue that is not there was asked for.
-    channel = connection.channel()
+    channel: Any = connection.channel()
     try:
         return int(channel.queue_declare(queue=queue, passive=True).message_count)
     except connection.channel_errors:

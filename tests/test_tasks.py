@@ -96,7 +96,12 @@ def test_a_sweep_fills_no_queue_that_nobody_empties(
     theirs = [start_job(kind="import.plan", actor=by_staff["actor"]) for _ in range(5)]
     ours = start_job(kind="import.plan", actor=Actor.system())
     sent: list[int] = []
-    monkeypatch.setattr("cdp.jobs.enqueue", lambda job: sent.append(job.pk) or True)
+
+    def send(job: Job) -> bool:
+        sent.append(job.pk)
+        return True
+
+    monkeypatch.setattr("cdp.jobs.enqueue", send)
     monkeypatch.setattr("cdp.jobs.waiting", {"jobs": 97, "housekeeping": 0}.__getitem__)
     assert jobs.sweep() == 4
     assert sent == [*[job.pk for job in theirs[:3]], ours.pk]

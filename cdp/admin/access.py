@@ -320,7 +320,7 @@ class StaffAdmin(RightsAdmin, UserAdmin):
     ) -> HttpResponse:
         context = {**(extra_context or {})}
         if object_id.isdigit() and request.user.has_perm("cdp.view_apikey"):
-            keys = ApiKey.objects.select_related("owner").filter(owner_id=object_id, revoked_at=None)
+            keys = ApiKey.objects.select_related("owner").filter(owner_id=int(object_id), revoked_at=None)
             context["keys"] = [(key, key_state(key)) for key in keys]
             context["owners"] = possible_owners().exclude(pk=object_id)
             context["may_change_keys"] = request.user.has_perm("cdp.change_apikey")

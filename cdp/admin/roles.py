@@ -195,7 +195,7 @@ class RightsAdmin(CdpModelAdmin):
     form: type[RightsForm] = RightsForm
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.actor = Actor.of_request(request)  # the class was made for this request
         return form
 
