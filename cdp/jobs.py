@@ -362,7 +362,7 @@ def sweep() -> int:
 
 def _room_in(queue: str) -> int:
     """How many messages a sweep may send to the queue; none to a broker that is away."""
-    away: tuple[type[Exception], ...] = current_app.connection_for_write().connection_errors
+    away: tuple[type[BaseException], ...] = current_app.connection_for_write().connection_errors
     try:
         return max(0, SWEPT_AT_ONCE - waiting(queue))
     except (OperationalError, ChannelError, OSError, *away):
