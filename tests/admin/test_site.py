@@ -241,10 +241,13 @@ def test_who_manages_logins_makes_and_unseats_no_superuser(
     ines = make_user("ines")
     ines.user_permissions.add(*Permission.objects.filter(codename__endswith="_user"))
     client = as_user(ines)
-    sent = {"username": "vic", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
-    assert client.post(reverse("admin:cdp_user_change", args=[vic.pk]), sent).status_code == 302
-    vic.refresh_from_db()
-    assert not vic.is_superuser
+    sent = {"username": "olga", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    olga = make_user("olga")
+    assert client.post(reverse("admin:cdp_user_change", args=[olga.pk]), sent).status_code == 302
+    olga.refresh_from_db()
+    assert not olga.is_superuser
+    # Who may read people has more rights than whoever manages logins alone.
+    assert client.post(reverse("admin:cdp_user_change", args=[vic.pk]), sent).status_code == 403
     assert client.post(reverse("admin:cdp_user_change", args=[ada.pk]), sent).status_code == 403
     assert client.post(reverse("admin:cdp_user_delete", args=[ada.pk]), {"post": "yes"}).status_code == 403
     changed = client.post(reverse("admin:auth_user_password_change", args=[ada.pk]), {"password1": "x"})

@@ -153,7 +153,7 @@ def test_many_are_left_to_one_scan() -> None:
     many = import_of(12)
     assert match_queue.work_off() == match_queue.work_off() == 0
     job = Job.objects.get(kind=full_scan.KIND)
-    assert (job.user, job.permission) == (None, "")
+    assert (job.user, job.is_system, job.permission) == (None, True, "profiles.scan_duplicates")
     assert run_to_end(job).state == "done"
     assert match_queue.queue_length() == 0
     assert set(MatchRow.objects.values_list("pk", flat=True)) == set(many)

@@ -134,4 +134,9 @@ def test_who_is_deactivated_stops_before_the_next_chunk(bench: Bench) -> None:
     )
     assert bench.steps_of(job.pk) == list(range(job.done))
     entry = AuditEntry.objects.get(action="job.forbidden", subject=f"job:{job.pk}")
-    assert entry.detail == {"kind": STEPS, "permission": "profiles.change_profile", "done": job.done}
+    assert entry.detail == {
+        "kind": STEPS,
+        "permission": "profiles.change_profile",
+        "done": job.done,
+        "reason": "login_inactive",
+    }
