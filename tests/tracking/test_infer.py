@@ -66,7 +66,7 @@ def test_samples_are_masked(by_system: dict[str, Any]) -> None:
     assert {prop.name: prop.samples for prop in open_.properties}["email"] == ["ann@example.com"]
     assert {prop.name: prop.samples for prop in masked.properties} == {
         "email": ["•••"],
-        "note": ["call •••"],
+        "note": ["•••"],
         "plan": ["pro"],
     }
 
