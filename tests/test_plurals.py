@@ -21,6 +21,11 @@ NOUNS = (
 _PLURAL = re.compile(rf"^ (?:[a-z]+ )?({'|'.join(NOUNS)})\b")
 # What is never one, or stands beside a sentence of its own for one: start of the text → why.
 NEVER_ONE = {
+    "people are written": "how many of a long list",
+    "Of the newest": "a share of many",
+    "more values cannot be stored": "the rest of a long list",
+    "people wait for": "refused above fifty",
+    "cells were read and": "sums of a file",
     "{len(ids):,} people are too many": "more than fits",
     "{len(ids):,} items are too many": "more than a limit",
     "The batch has {len(items):,} items; the limit": "more than a limit",
@@ -37,6 +42,7 @@ _COUNT = re.compile(
 )
 # Templates: what is counted → why it is never one.
 NEVER_ONE_THERE = {
+    "call.repeats": "the first time and at least one more",
     "days": "a choice of periods of a week and more",
     "view.merged_ids|length|add:1": "the profile itself and at least one more",
     "limit": "a setting",
