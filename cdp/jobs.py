@@ -101,9 +101,7 @@ def enqueue_on_commit(job: Job) -> None:
 def queue_of(job: Job) -> str:
     """Where the job's messages go: those somebody waits for to one queue, scans and those of the system to the other."""
     known = handlers.get(job.kind)
-    if known and known.is_housekeeping:
-        return HOUSEKEEPING
-    return HOUSEKEEPING if job.is_system else JOBS
+    return HOUSEKEEPING if job.is_system or (known and known.is_housekeeping) else JOBS
 
 
 def enqueue(job: Job) -> bool:
@@ -362,10 +360,15 @@ def sweep() -> int:
 
 def _room_in(queue: str) -> int:
     """How many messages a sweep may send to the queue; none to a broker that is away."""
-    away: tuple[type[BaseException], ...] = current_app.connection_for_write().connection_errors
+    away: tuple[type[BaseException], ...] = (
+        OperationalError,
+        ChannelError,
+        OSError,
+        *current_app.connection_for_write().connection_errors,
+    )
     try:
         return max(0, SWEPT_AT_ONCE - waiting(queue))
-    except (OperationalError, ChannelError, OSError, *away):
+    except away:
         log.warning("the broker does not answer: jobs that are due wait for the next sweep")
         return 0
 

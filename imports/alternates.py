@@ -11,11 +11,12 @@ from typing import Any
 
 from django.db import connection
 
+from cdp.plurals import counted
 from imports.cell_counts import known_sql
 from imports.cells import NO_ALTERNATES
 from imports.columns import APPEND, OVERWRITE
 from imports.group_news import IS_FINAL_CONSENT
-from imports.match import NO_IS_LATER, NO_STAYS_NO
+from imports.match_consents import KEPT_NO
 from imports.models import Import
 from imports.plan_spec import AttributeColumn, PlanSpec
 from profiles.values.attributes import attribute_specs, label_of
@@ -30,7 +31,7 @@ def keep_lost_cells(cursor: Any, import_: Import, spec: PlanSpec) -> None:
 
     And ``news``: what the row is the first to bring (``group_news``).
     """
-    params: dict[str, Any] = {"no": [NO_STAYS_NO, NO_IS_LATER]}
+    params: dict[str, Any] = {}
     pieces = [_field_piece(name) for name, _ in spec.fields]
     pieces += [_attribute_piece(index, column, params) for index, column in enumerate(spec.attributes)]
     if spec.tags:
@@ -69,7 +70,7 @@ _CONSENTS_PIECE = f"""
     (SELECT '"consents":' || jsonb_agg((w.e ->> 0) || '/' || (w.e ->> 1) || '=' || (w.e ->> 2))::text
     FROM jsonb_array_elements(o.consents) AS w (e) WHERE NOT {IS_FINAL_CONSENT} OR (w.e ->> 2 = 'granted' AND EXISTS (
         SELECT FROM jsonb_array_elements(f.notices) AS m
-        WHERE m ->> 'message' = ANY(%(no)s) AND m ->> 'column' = (w.e ->> 0) || '/' || (w.e ->> 1))))"""
+        WHERE m ->> 'code' = '{KEPT_NO}' AND m ->> 'column' = (w.e ->> 0) || '/' || (w.e ->> 1))))"""
 
 
 def _field_piece(name: str) -> str:
@@ -135,7 +136,7 @@ def _alternates_warning(by_field: list[tuple[str, int, int]], specs: dict[str, A
 
 def _kept_out_warning(by_field: list[tuple[str, int, int]], specs: dict[str, Any]) -> dict[str, Any]:
     count, line_no = sum(cells for _, cells, _ in by_field), min(line for _, _, line in by_field)
-    rows = "1 row" if count == 1 else f"{count:,} rows"
+    rows = counted(count, "rows")
     message = (
         f"Tags or consents of {rows} were kept out ({_fields(by_field, specs)}), the first in line {line_no:,}: the person"
         " keeps what they have. The plan as CSV lists them."

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db import connection
 
+from imports.binds import Binds
 from imports.columns import OVERWRITE
-from imports.match import Binds
 from imports.models import Import
 from imports.plan_spec import PlanSpec
 from profiles.builtin_sources import SOURCE_IDS

@@ -18,7 +18,7 @@ from django.db.models import Q
 from imports.cells import CONSENT, CellColumn, RowFate, reason_of
 from imports.columns import cell_marks as marks
 from imports.files.strict import split_raw
-from imports.match import NO_IS_LATER, NO_STAYS_NO
+from imports.match_consents import KEPT_NO
 from imports.models import Import, Row
 from profiles.models import Alternate
 
@@ -153,11 +153,7 @@ def lost_sql(import_: Import, *, has_consents: bool) -> str:
         CASE WHEN r.kept IS NOT NULL OR r.notices IS NOT NULL THEN ARRAY({lost}
             UNION SELECT '{CONSENT}' || split_part(e, '=', 1) FROM jsonb_array_elements_text(r.kept -> 'consents') AS e
             UNION SELECT '{CONSENT}' || (e ->> 'column') FROM jsonb_array_elements(r.notices) AS e
-                WHERE e ->> 'message' = ANY(%(no)s) ORDER BY 1) END"""
-
-
-def fate_params() -> dict[str, Any]:
-    return {"no": [NO_STAYS_NO, NO_IS_LATER]}
+                WHERE e ->> 'code' = '{KEPT_NO}' ORDER BY 1) END"""
 
 
 def stored_columns(cells: dict[str, Any]) -> list[CellColumn]:
@@ -227,8 +223,7 @@ def _by_fate(
                     {written} AS is_written, {keeps} AS keeps
                 FROM {import_.partition} r WHERE r.cells IS NOT NULL
             ) x GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5
-            """,
-            fate_params(),
+            """
         )
         while page := cursor.fetchmany(_PAGE):
             for fate, rows in groupby(page, key=lambda row: row[:5]):

@@ -15,7 +15,7 @@ from django.utils.text import get_valid_filename
 from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.spreadsheets import BOM, as_csv, safe_cell
-from imports.cell_counts import added_sql, fate_params, has_consents, lost_sql, read_fate, stored_columns
+from imports.cell_counts import added_sql, has_consents, lost_sql, read_fate, stored_columns
 from imports.cells import OUTCOMES as CELL_OUTCOMES
 from imports.cells import OUTSIDE, REASONS, CellColumn, RowFate, reason_of
 from imports.columns.cell_marks import BEYOND, EMPTY
@@ -104,9 +104,7 @@ def template_csv() -> bytes:
 # --- Plan ---------------------------------------------------------------------------------------------
 
 
-def _pages(
-    import_: Import, columns: str, outcomes: Iterable[str] = (), **params: Any
-) -> Iterator[tuple[Any, ...]]:
+def _pages(import_: Import, columns: str, outcomes: Iterable[str] = ()) -> Iterator[tuple[Any, ...]]:
     """Rows in line order, a page per statement: no transaction stays open during a download."""
     where = " AND outcome = ANY(%(outcomes)s)" if outcomes else ""
     after = 0
@@ -114,7 +112,7 @@ def _pages(
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT line, {columns} FROM {import_.partition} r WHERE line > %(after)s{where} ORDER BY line LIMIT {PAGE}",
-                {**params, "after": after, "outcomes": [str(outcome) for outcome in outcomes]},
+                {"after": after, "outcomes": [str(outcome) for outcome in outcomes]},
             )
             page = cursor.fetchall()
         yield from page
@@ -139,7 +137,6 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
             import_,
             "outcome, profile_id, head, diff::text, problems::text, notices::text, kept::text, cells,"
             f" {added_sql(has_consents=consents)}, {lost_sql(import_, has_consents=consents)}",
-            **fate_params(),
         ):
             fields = orjson.loads(diff) if diff else {}
             changes = "; ".join(

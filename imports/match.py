@@ -17,7 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from imports.binds import Binds
 from imports.columns import APPEND, FILL, NEVER, OVERWRITE
+from imports.match_consents import consent_notices, consents_piece
 from imports.plan_spec import AttributeColumn, PlanSpec
 from profiles.models import Profile
 
@@ -25,15 +27,6 @@ from profiles.models import Profile
 SEPARATOR = "\x1f"
 
 _TYPES = {"birth_date": "date"}
-
-
-class Binds(dict[str, Any]):
-    """Collects parameters: ``bind("x")`` gives the placeholder that stands for it."""
-
-    def __call__(self, value: Any) -> str:
-        name = f"p{len(self)}"
-        self[name] = value
-        return f"%({name})s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,71 +326,6 @@ def _tags_piece(policy: str) -> str:
     )
 
 
-# The state now of what the decision ``w.e`` = [channel, purpose, …] is about; as profiles.consent.ledger.decide.
-_CURRENT_STATE = """
-    (SELECT CASE WHEN count(*) = 0 THEN NULL
-        WHEN max(x.at) FILTER (WHERE x.state = 'granted') > coalesce(
-            max(coalesce(x.at, x.recorded_at)) FILTER (WHERE x.state <> 'granted'), '-infinity')
-        THEN 'granted' ELSE 'withdrawn' END
-    FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
-        AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1)"""
-
-# When that no was taken, at the latest.
-_NO_AT = """
-    (SELECT max(coalesce(x.at, x.recorded_at)) FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
-        AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1 AND x.state = 'withdrawn')"""
-
-
-def _is_regrant(spec: PlanSpec, bind: Binds) -> str:
-    """Whether the decision ``w.e`` is a yes after the no it would end, and this import may end one."""
-    if spec.regrant_at is None:
-        return "false"
-    at = f"coalesce((w.e ->> 3)::timestamptz, {bind(spec.regrant_at)}::timestamptz)"
-    return f"(w.e ->> 2 = 'granted' AND {at} > coalesce({_NO_AT}, '-infinity'))"
-
-
-def _consents_piece(spec: PlanSpec, bind: Binds) -> str:
-    """Decisions to add. A *no* is always taken; a *yes* for profiles without any decision, and where it may end a no."""
-    return f"""
-    CASE WHEN c.consents IS NOT NULL THEN (
-        SELECT '"consents":[' || coalesce(jsonb_agg(label || now) FILTER (WHERE now IS NOT NULL), '[]')::text
-            || ',' || jsonb_agg(label || state)::text || ']'
-        FROM (
-            SELECT w.e ->> 0 || '/' || (w.e ->> 1) || '=' AS label, w.e ->> 2 AS state, {_CURRENT_STATE} AS now,
-                {_is_regrant(spec, bind)} AS is_regrant,
-                EXISTS (
-                    SELECT FROM profiles_consent x WHERE x.profile_id = ANY(h.members)
-                        AND x.channel = w.e ->> 0 AND x.purpose = w.e ->> 1
-                        AND x.state = w.e ->> 2 AND x.at = (w.e ->> 3)::timestamptz
-                ) AS is_known
-            FROM jsonb_array_elements(c.consents) AS w (e)
-        ) y WHERE NOT is_known AND (now IS NULL OR (state = 'withdrawn' AND now = 'granted')
-            OR (is_regrant AND now = 'withdrawn'))
-    ) END"""
-
-
-NO_STAYS_NO = (
-    "This person withdrew the consent, so it stays withdrawn. An import ends a no only with a reason and a proof, given"
-    " by somebody who may."
-)
-NO_IS_LATER = "This person withdrew the consent after the yes in this file, so it stays withdrawn."
-
-
-def _notices(spec: PlanSpec, bind: Binds) -> str:
-    if not spec.has_consents:
-        return "c.notices"
-    message = NO_STAYS_NO if spec.regrant_at is None else NO_IS_LATER
-    refused = (
-        f"(SELECT jsonb_agg(jsonb_build_object('column', w.e ->> 0 || '/' || (w.e ->> 1), 'value', w.e ->> 2,"
-        f" 'message', {bind(message)}::text)) FROM jsonb_array_elements(c.consents) AS w (e)"
-        f" WHERE w.e ->> 2 = 'granted' AND {_CURRENT_STATE} = 'withdrawn' AND NOT {_is_regrant(spec, bind)})"
-    )
-    return (
-        f"CASE WHEN c.consents IS NULL OR h.target IS NULL THEN c.notices"
-        f" ELSE nullif(coalesce(c.notices, '[]') || coalesce({refused}, '[]'), '[]') END"
-    )
-
-
 _IDENTIFIERS_PIECE = """
     CASE WHEN h.has_news THEN (
         SELECT '"identifiers":[[],' || jsonb_agg(t.name || ':' || k.value ORDER BY k.n)::text || ']'
@@ -414,7 +342,7 @@ def _diff(spec: PlanSpec, bind: Binds) -> str:
     if spec.tags:
         pieces.append(_tags_piece(spec.tags))
     if spec.has_consents:
-        pieces.append(_consents_piece(spec, bind))
+        pieces.append(consents_piece(spec, bind))
     pieces.append(_IDENTIFIERS_PIECE)
     return "'{' || concat_ws(',', " + ", ".join(pieces) + ") || '}'"
 
@@ -445,7 +373,7 @@ def insert_rows(spec: PlanSpec, *, import_id: int, partition: str) -> Statement:
             CASE WHEN s.is_kept OR h.has_other_clash THEN h.clashes END, {values}, c.attributes, c.tags, c.consents, c.clears,
             CASE WHEN d.diff <> '{{}}' AND NOT coalesce({is_clash}, false) THEN d.diff::jsonb END,
             CASE WHEN h.target IS NOT NULL AND NOT coalesce({is_clash}, false) THEN ({_kept(spec, bind)})::jsonb END,
-            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {_notices(spec, bind)},
+            CASE WHEN c.problems IS NOT NULL THEN c.problems WHEN {is_clash} THEN {conflict} END, {consent_notices(spec, bind)},
             c.cells
         FROM (
             SELECT line, {fields}, attributes, string_to_array(tags, {separator}) AS tags, consents,

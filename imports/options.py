@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from cdp.actors import Actor
-from cdp.errors import Forbidden, Invalid
+from cdp.errors import Invalid
 from imports.columns import BAD_CELLS, COUNTRY_OF_ROW, FILL, LEAVE_OUT_CELL, POLICIES, WITHOUT_PLUS
 from imports.columns.dates import ORDERS
 from imports.files import DELIMITERS, ENCODINGS
-from profiles.consent.ledger import REGRANT
+from profiles.consent.ledger import REGRANT, require_regrant
 from profiles.identity.normalize import BadValue, country
 from profiles.models import Consent
 
@@ -85,12 +85,11 @@ def check_regrant(options: dict[str, Any], *, actor: Actor) -> None:
     reason, proof = (str(options.get(name) or "").strip() for name in REGRANT_OPTIONS)
     if not reason and not proof:
         return
-    if not actor.can(REGRANT):
-        scope = "A key needs the scope privacy for it." if actor.key else "Your role does not include it."
-        raise Forbidden(
-            f"Recording a yes of people who had said no needs the permission {REGRANT}. {scope}"
-            " Leave out the options regrant_reason and regrant_proof."
-        )
+    require_regrant(
+        actor,
+        f"Recording a yes of people who had said no needs the permission {REGRANT}.",
+        "Leave out the options regrant_reason and regrant_proof.",
+    )
     if not reason:
         message = f"Also give the reason for a yes after a no: one of {', '.join(Consent.Reason.values)}."
         raise Invalid([{"field": "options.regrant_reason", "value": None, "message": message}])

@@ -16,14 +16,13 @@ from django.db import connection
 
 from imports.columns.cell_marks import SHARED as SHARED_MARK
 from imports.match import (
-    NO_IS_LATER,
-    NO_STAYS_NO,
     SEPARATOR,
     batch_columns,
     create_batch_table,
     create_matches,
     insert_rows,
 )
+from imports.match_consents import KEPT_NO
 from imports.models import Import, Row
 from imports.partitions import links_table
 from imports.plan_spec import PlanSpec
@@ -215,7 +214,7 @@ def _match_again(cursor: Any, import_: Import, spec: PlanSpec) -> bool:
         elif name == "notices":  # said again where it still holds
             values.append(
                 "(SELECT jsonb_agg(n.e ORDER BY n.n) FROM jsonb_array_elements(r.notices) WITH ORDINALITY AS n (e, n)"
-                " WHERE n.e ->> 'message' <> ALL(%(no)s))"
+                " WHERE n.e ->> 'code' IS DISTINCT FROM '" + KEPT_NO + "')"
             )
         else:
             values.append(f"r.{name}")
@@ -225,7 +224,7 @@ def _match_again(cursor: Any, import_: Import, spec: PlanSpec) -> bool:
         SELECT r.line, {", ".join(values)}
         FROM import_shared_row s JOIN {import_.partition} r ON r.line = s.line WHERE s.is_held
         """,
-        {"separator": SEPARATOR, "no": [NO_STAYS_NO, NO_IS_LATER]},
+        {"separator": SEPARATOR},
     )
     if not cursor.rowcount:
         return False

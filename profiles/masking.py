@@ -13,6 +13,7 @@ from typing import Any
 
 import phonenumbers
 
+from cdp.plurals import counted
 from profiles.masked_text import DOTS as DOTS
 from profiles.masked_text import mask_text as mask_text
 from profiles.models import Address, Event, Identifier, Profile
@@ -70,7 +71,7 @@ def mask_fields(
 def mask_note(text: str) -> str:
     """Notes and messages are about one person through and through: only their length shows."""
     word_count = len(text.split())
-    return f"{DOTS} ({word_count} word{'' if word_count == 1 else 's'})"
+    return f"{DOTS} ({counted(word_count, 'words')})"
 
 
 def mask_json(value: Any, key: str = "", around: str = "") -> Any:

@@ -7,6 +7,7 @@ loses what it counted since; the figures are for people who look whether an inte
 from __future__ import annotations
 
 import datetime
+import logging
 import re
 import threading
 import time
@@ -18,6 +19,8 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from cdp.models import ApiKey, ApiKeyUse
+
+log = logging.getLogger("cdp.api")
 
 WRITE_EVERY = 15.0
 # More addresses than this has no key; the API has fewer.
@@ -114,8 +117,8 @@ def write() -> None:
     try:
         with connection.cursor() as cursor:
             cursor.execute(_SQL, params)
-    except DatabaseError:
-        return
+    except DatabaseError as error:
+        log.warning("counts of calls with API keys are lost: %s", type(error).__name__)
 
 
 def uses_of(key: ApiKey) -> list[ApiKeyUse]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.plurals import counted
 from imports.admin.column_preview import Draft, sampled_rows
 from imports.admin.column_rows import ASK, OUT, ColumnRow
 from imports.admin.wording import canonical_target
@@ -92,7 +93,7 @@ def _sample(import_: Import, draft: Draft) -> Check | None:
     unread = sum(warning.message.endswith(LEFT_OUT) for row in cleaned for warning in row.warnings)
     first = "the first row" if len(rows) == 1 else f"the first {len(rows)} rows"
     if not bad and unread:
-        cells = "1 cell" if unread == 1 else f"{unread} cells"
+        cells = counted(unread, "cells")
         return Check(
             False,
             f"{cells} of {first} cannot be read and would be left out",

@@ -2,6 +2,7 @@
 
 import re
 
+from cdp.plurals import counted
 from imports.files.dialect import MAX_CELL, MAX_COLUMNS, FileRefused, RowProblem, shorten
 from imports.files.strict import Bare, Continued, Unclosed
 
@@ -77,12 +78,12 @@ def ragged(
     """`reasons` columns in front are not the file's own; they do not count."""
     what = "header" if has_header else "first row"
     own, count = columns - reasons, max(len(cells) - reasons, 0)
-    wide = f"{own} column{'' if own == 1 else 's'}"
+    wide = counted(own, "columns")
     message = f"The {what} has {wide}; this row has {count:,}. No cell was moved."
     if last_line_no > line_no:
         message += f" It runs from line {line_no:,} to line {last_line_no:,}: look for a missing quote."
     kept = cells if len(cells) <= MAX_COLUMNS else None
-    return RowProblem(line_no, None, f"{count:,} cell{'' if count == 1 else 's'}", message, kept)
+    return RowProblem(line_no, None, counted(count, "cells"), message, kept)
 
 
 def control_character(
@@ -154,7 +155,7 @@ def header_unreadable(line_no: int, fault: Unclosed | Continued | Bare | None) -
 
 
 def header_passed_over(line_no: int, columns: int, above: int, cells: int) -> FileRefused:
-    has = "1 cell" if cells == 1 else f"{cells:,} cells"
+    has = counted(cells, "cells")
     return FileRefused(
         f"Line {line_no:,} looks like data, not like a header, and line {above:,} above it has {has} where the rows have "
         f"{columns:,}. Correct the header, or choose the header's line and the delimiter.",

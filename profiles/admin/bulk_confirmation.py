@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
+from cdp.plurals import counted
 from profiles.admin.bulk_forms import BulkForm, form_of
 from profiles.admin.list_filters import PLACING, VIEWING, without
 from profiles.admin.profile_list import filter_of
@@ -118,7 +119,7 @@ def _confirm(
     sample = Profile.objects.filter(pk__in=ids[:_SAMPLE]).order_by("pk")
     context = {
         **what.form.context(),
-        "title": f"{what.verb} {_count(len(ids))}",
+        "title": f"{what.verb} {counted(len(ids), 'people')}",
         "form_template": what.form.template,
         "is_destructive": bool(what.done),
         "count": len(ids),
@@ -131,10 +132,6 @@ def _confirm(
         "back": list_url(),
     }
     return render(request, "bulk.html", context)
-
-
-def _count(count: int) -> str:
-    return f"{count:,} {'person' if count == 1 else 'people'}"
 
 
 def _thaw(request: HttpRequest, what: Confirmation) -> Chosen:
@@ -166,7 +163,7 @@ def _run(name: str, request: HttpRequest, chosen: Chosen) -> HttpResponse:
     if outcome.job is not None:
         messages.success(request, f"Started: {outcome.job.title}. You can leave this page.")
         return redirect("admin:cdp_job_change", outcome.job.pk)
-    text = f"{_count(outcome.changed)} {action.done}."
+    text = f"{counted(outcome.changed, 'people')} {action.done}."
     same = outcome.asked - outcome.changed
     if same and not action.is_destructive:
         text += f" {same:,} needed no change."

@@ -35,7 +35,7 @@ def _consents(card: CardContext) -> dict[str, Any]:
         "decisions": decisions,
         "consent_channels": _choices(lists.channels, {channel for channel, _ in decided}),
         "consent_purposes": _choices(lists.purposes, {purpose for _, purpose in decided}),
-        "said_no": [row for row in rows if row.said_no],
+        "standing_noes": [row for row in rows if row.standing_no],
         "reasons": Consent.Reason.choices,
     }
 

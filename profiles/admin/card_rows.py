@@ -11,7 +11,7 @@ from profiles.consent.ledger import describe_no
 from profiles.consent.lists import consent_lists
 from profiles.consent.reachable import Key, Reachability
 from profiles.duplicates.review.pair_text import PairText
-from profiles.masking import DOTS
+from profiles.masking import DOTS, mask_proof
 from profiles.models import Consent, DuplicatePair, Identifier, Profile, Tag
 from profiles.reading.profiles import ProfileView
 from profiles.reading.provenance import Provenance
@@ -123,7 +123,7 @@ class DecisionRow:
 class ConsentRow:
     """What holds for one channel and purpose, and why it is not enough where it is not.
 
-    ``said_no`` is the sentence that a yes would contradict, "" where there is none.
+    ``standing_no`` is the sentence that a yes would contradict, "" where there is none.
     """
 
     key: Key
@@ -131,7 +131,7 @@ class ConsentRow:
     purpose: str
     reach: Reachability
     why_not: str
-    said_no: str
+    standing_no: str
     decision: DecisionRow | None
 
 
@@ -172,7 +172,7 @@ def decision_rows(ledger: Sequence[Consent], *, can_view_pii: bool) -> list[Deci
             lists.channels.label(row.channel),
             lists.purposes.text(row.purpose),
             row.user.get_username() if row.user else row.key.name if row.key else row.source.name,
-            _proof_text(row.proof if can_view_pii else dict.fromkeys(row.proof, DOTS)),
+            _proof_text(row.proof if can_view_pii else mask_proof(row.proof)),
         )
         for row in ledger
     ]

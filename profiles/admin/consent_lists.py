@@ -23,14 +23,14 @@ from profiles.models import ConsentChannel, ConsentPurpose
 Word = ConsentChannel | ConsentPurpose
 
 
-def field_of(model: type[Word]) -> str:
+def ledger_column(model: type[Word]) -> str:
     """The column of a decision that names rows of this model."""
     return CHANNEL if model is ConsentChannel else PURPOSE
 
 
 def is_word_used(word: Word) -> bool:
     """Whether a decision names it; True as well where finding out takes too long."""
-    return within_patience(lambda: is_used(field_of(type(word)), word.name)) is not False
+    return within_patience(lambda: is_used(ledger_column(type(word)), word.name)) is not False
 
 
 def why_it_stays(word: Word) -> str:
@@ -43,7 +43,7 @@ def why_it_stays(word: Word) -> str:
 
 def with_counts(words: list[Any], model: Any) -> list[Any]:
     """The words with ``decisions`` set, None where counting takes too long. One query."""
-    counts = within_patience(lambda: decisions_by_word(field_of(model)))
+    counts = within_patience(lambda: decisions_by_word(ledger_column(model)))
     for word in words:
         word.decisions = None if counts is None else counts.get(word.name, 0)
     return words

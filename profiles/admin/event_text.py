@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.plurals import counted
 from cdp.templatetags.cdp import duration
 from profiles.consent.lists import consent_lists
 from profiles.masking import DOTS, mask_event, mask_identifier, mask_json, mask_text
@@ -166,7 +167,7 @@ def summary(properties: Any) -> str:
     parts = [str(properties[key]) for key in _SUMMARY if isinstance(properties.get(key), str | int)][:2]
     products = properties.get("products")
     if isinstance(products, list) and products:
-        parts.append(f"{len(products):,} item{'' if len(products) == 1 else 's'}")
+        parts.append(counted(len(products), "items"))
     if amount := amount_of(properties):
         parts.append(amount)
     text = ", ".join(parts)

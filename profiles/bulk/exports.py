@@ -25,6 +25,7 @@ from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import run_to_end, start_job
 from cdp.mail import queue_mail
 from cdp.models import Job
+from cdp.plurals import counted
 from cdp.spreadsheets import BOM, as_csv
 from profiles.bulk.csv_rows import cell, column_names, values
 from profiles.bulk.run_action import pack, unpack
@@ -86,7 +87,7 @@ def start_export(
     job = start_job(
         kind=KIND,
         actor=actor,
-        title=f"Export {len(profile_ids):,} {_people(len(profile_ids))}",
+        title=f"Export {counted(len(profile_ids), 'people')}",
         params={**params, "ids": pack(profile_ids)},
         permission=PERMISSION,
         total=len(profile_ids),
@@ -238,14 +239,10 @@ def _end(job: Job) -> None:
         people = job.result.get("people_written", 0)
         who = "Only you can download it" if job.user else "Only you and the API key can download it"
         text = (
-            f"The file with {people:,} {_people(people)} is ready. "
+            f"The file with {counted(people, 'people')} is ready. "
             f"{who}, for {KEPT_DAYS} days, and only while you may export people:\n\n{_url(job)}\n"
         )
         queue_mail(to=[user.email], subject=f"{job.title}: the file is ready", text=text, job=job)
-
-
-def _people(count: int) -> str:
-    return "person" if count == 1 else "people"
 
 
 def _url(job: Job) -> str:

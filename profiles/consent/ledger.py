@@ -165,14 +165,19 @@ def day(moment: datetime.datetime) -> str:
     return f"{local.day} {local:%b %Y}"
 
 
+def require_regrant(actor: Actor, sentence: str, advice: str = "") -> None:
+    """Raises Forbidden with the sentence, where the right comes from, and advice, for somebody who may not end a no."""
+    if not actor.can(REGRANT):
+        scope = "A key needs the scope privacy for it." if actor.key else "Your role does not include it."
+        raise Forbidden(f"{sentence} {scope} {advice}".strip())
+
+
 def check_regrant(no: str, *, reason: str, proof: dict[str, Any], actor: Actor) -> None:
     """A yes after a no needs a right of its own, a reason and a proof; ``no`` is the sentence about the no.
 
     Raises Forbidden, Invalid.
     """
-    if not actor.can(REGRANT):
-        scope = "A key needs the scope privacy for it." if actor.key else "Your role does not include it."
-        raise Forbidden(f"{no} Recording a yes now needs the permission {REGRANT}. {scope}")
+    require_regrant(actor, f"{no} Recording a yes now needs the permission {REGRANT}.")
     problems = []
     if not reason:
         message = f"{no} Give the reason for a yes now: one of {', '.join(Consent.Reason.values)}."

@@ -14,6 +14,7 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id, row_ids
 from cdp.models import Job, User
+from cdp.plurals import counted
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, may_see, render, staff_view, write
 from profiles.duplicates.finding.full_scan import KIND, PERMISSION, start_scan
@@ -203,7 +204,7 @@ def act(request: HttpRequest) -> HttpResponse:
     if action == "assign":
         to = row_id(request.POST.get("to")) or None
         count = assign(pair_ids=ids, user_id=to, actor=actor)
-        messages.success(request, f"{_pairs(count)} {'assigned' if to else 'assigned to nobody'}.")
+        messages.success(request, f"{counted(count, 'pairs')} {'assigned' if to else 'assigned to nobody'}.")
         return redirect(target)
     if action not in DECISIONS:
         raise Invalid([{"field": "do", "value": action, "message": "Choose what to do with the pairs."}])
@@ -211,12 +212,8 @@ def act(request: HttpRequest) -> HttpResponse:
     for problem in many.problems:
         messages.error(request, problem)
     if many.decided:
-        messages.success(request, f"{_pairs(len(many.decided))} {DECISIONS[action]}.")
+        messages.success(request, f"{counted(len(many.decided), 'pairs')} {DECISIONS[action]}.")
     return redirect(target)
-
-
-def _pairs(count: int) -> str:
-    return f"{count:,} pair{'' if count == 1 else 's'}"
 
 
 @write("profiles.view_duplicatepair", PERMISSION)

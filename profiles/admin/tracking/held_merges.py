@@ -212,7 +212,7 @@ def _decide_cases(case_ids: list[int], action: str, actor: Actor) -> HeldMergeDe
 
 
 def _waited(count: int) -> str:
-    return f"{count:,} {'merge' if count == 1 else 'merges'} waited for this; nobody was merged."
+    return f"{counted(count, 'merges')} waited for this; nobody was merged."
 
 
 @write("profiles.view_heldmerge", "profiles.change_heldmerge")

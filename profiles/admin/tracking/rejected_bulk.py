@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
+from cdp.plurals import counted
 from profiles.admin.staff_views import may_see, render, write
 from profiles.admin.tracking.rejected import PAGE, list_url
 from profiles.bulk.run_action import pack, unpack
@@ -78,7 +79,7 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
     if len(frozen) > _MAX_PACKED:
         message = f"{len(ids):,} items are too many at once. Narrow the list with a filter."
         raise Invalid([{"field": "ids", "value": None, "message": message}])
-    count = f"{len(ids):,} item{'' if len(ids) == 1 else 's'}"
+    count = counted(len(ids), "items")
     context = {
         "title": f"{_VERBS[action]} {count}",
         "action": action,
@@ -157,9 +158,7 @@ def _do(request: HttpRequest, action: str, ids: list[int]) -> HttpResponse:
     actor = Actor.of_request(request)
     if action == "dismiss" and len(ids) <= PAGE:
         count = dismiss(receipt_ids=ids, reason=request.POST.get("reason", ""), actor=actor)
-        messages.success(
-            request, f"{count:,} item{'' if count == 1 else 's'} dismissed. Their receipts stay."
-        )
+        messages.success(request, f"{counted(count, 'items')} dismissed. Their receipts stay.")
         return redirect(list_url())
     if action == "dismiss":
         job = dismiss_many(ids=ids, reason=request.POST.get("reason", ""), actor=actor)

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound, RuleForbids, Stale
+from cdp.plurals import counted
 from profiles.duplicates.finding import clusters
 from profiles.editing.block_values import block_value
 from profiles.identity import graph
@@ -98,7 +99,7 @@ def merge_case(
         _close(case, State.MERGED, actor)
     clusters.refresh_cases(case.members)
     _record(case, "merge", actor, {"winner_id": winner_id, "members": chosen})
-    message = f"{len(merges)} profile{'' if len(merges) == 1 else 's'} merged into #{winner_id}."
+    message = f"{counted(len(merges), 'profiles')} merged into #{winner_id}."
     return CaseDecision(
         case.pk, State.MERGED, message, winner_id, tuple(profile_id.merge_id for profile_id in merges)
     )

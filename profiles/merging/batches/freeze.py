@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
+from cdp.plurals import counted
 from profiles.merging.suggest_winner import suggest_winners
 from profiles.models import DuplicatePair, MergeBatch, Source
 
@@ -55,7 +56,7 @@ def make_batch(
     if not chosen:
         raise _invalid("Choose at least one pair to merge.")
     batch = MergeBatch.objects.create(
-        title=(title or f"Merge {len(chosen):,} {'pair' if len(chosen) == 1 else 'pairs'}")[:200],
+        title=(title or f"Merge {counted(len(chosen), 'pairs')}")[:200],
         origin=origin,
         size=len(chosen),
         source=source,

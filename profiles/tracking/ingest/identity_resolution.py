@@ -21,9 +21,15 @@ from profiles.tracking.ingest.candidates import (
     KnownIdentifiers,
     OwnershipInterval,
 )
+from profiles.tracking.ingest.identifier_problems import (
+    not_linked,
+    shared_by_people,
+    stays_with_owner,
+    too_many,
+    waits_for_confirmation,
+)
 from profiles.tracking.ingest.identifiers import CONTACTS, EMAIL, ItemIdentifiers, Key, SentIdentifier
-from profiles.tracking.parse.item_text import item_problem
-from profiles.tracking.parse.item_types import MERGED, ItemProblem
+from profiles.tracking.parse.item_types import MERGED
 
 _TOUCH_AFTER = datetime.timedelta(hours=1)
 
@@ -199,13 +205,13 @@ class _Resolver:
         owner, profile = self._owner(identifier), resolution.profile.survivor()
         if owner is None and self._must_be_confirmed(identifier, resolution):
             identifier.is_pending = True
-            resolution.problems.append(_pending(identifier))
+            resolution.problems.append(waits_for_confirmation(identifier))
             self._grant(identifier, resolution, may_resolve=False)
             return
         if owner is None:
             is_full = self._is_full(profile, identifier)
             if is_full:
-                resolution.problems.append(_too_many(identifier))
+                resolution.problems.append(too_many(identifier))
             self._grant(identifier, resolution, may_resolve=not is_full)
             return
         owning = owner.profile.survivor()
@@ -232,7 +238,7 @@ class _Resolver:
             if may_link or not resolution.identifiers.strong:
                 self._grant(identifier, resolution, may_resolve=True)
             elif identifier.key in self.known.shared:
-                resolution.problems.append(_not_linked(identifier))
+                resolution.problems.append(not_linked(identifier))
             return
         owner_then = self._owner_at(identifier, at)
         owning = owner_then.profile.survivor() if owner_then else owner.profile.survivor()
@@ -245,7 +251,7 @@ class _Resolver:
             return  # this id alone resolved, by an earlier interval
         if not may_link:
             if identifier.key in self.known.shared:
-                resolution.problems.append(_not_linked(identifier))
+                resolution.problems.append(not_linked(identifier))
             return
         if not (profile.is_recognized and owning.is_recognized):
             if _may_merge(profile, owning):
@@ -255,7 +261,7 @@ class _Resolver:
         elif owner_then is not None and self._may_change_owner(identifier, owner, resolution):
             self._change_owner(identifier, resolution, owning, owner_then.member_id, at)
         elif owner.profile.survivor() is not profile:
-            resolution.problems.append(_stays(identifier, owner.profile.survivor()))
+            resolution.problems.append(stays_with_owner(identifier, owner.profile.survivor()))
 
     def _may_change_owner(
         self, identifier: SentIdentifier, owner: IdentifierOwner, resolution: Resolution
@@ -392,7 +398,7 @@ class _Resolver:
             if profile is owning:
                 return
             if identifier.key in self.known.shared:
-                resolution.problems.append(_shared(identifier))
+                resolution.problems.append(shared_by_people(identifier))
                 return
             both = profile.is_recognized and owning.is_recognized
             if profile.is_locked or owning.is_locked or (both and not self._may_merge_recognized):
@@ -419,37 +425,3 @@ def _fold(winner: CandidateProfile, loser: CandidateProfile) -> None:
     for at in (loser.active_from, loser.active_until):
         if at is not None:
             winner.record_activity(at)
-
-
-def _problem(code: str, identifier: SentIdentifier, message: str) -> ItemProblem:
-    return item_problem(code, identifier.pointer, identifier.raw, message)
-
-
-def _stays(identifier: SentIdentifier, owner: CandidateProfile) -> ItemProblem:
-    whose = f"profile #{owner.id}" if owner.id else "another person of this call"
-    message = f"This {identifier.spec.row} was {whose}'s after this call was made, so it stays there."
-    return _problem("stays_with_owner", identifier, message)
-
-
-def _pending(identifier: SentIdentifier) -> ItemProblem:
-    message = (
-        f"This {identifier.spec.row} identifies nobody until its owner confirms it: the call is not signed,"
-        " and the person is known already."
-    )
-    return _problem("waits_for_confirmation", identifier, message)
-
-
-def _shared(identifier: SentIdentifier) -> ItemProblem:
-    message = f"{identifier.spec.row} {identifier.raw} is a shared device; it merges nobody."
-    return _problem("shared_device", identifier, message)
-
-
-def _not_linked(identifier: SentIdentifier) -> ItemProblem:
-    message = f"This {identifier.spec.row} is a shared device's, so it was not given to the person; it stays with the event."
-    return _problem("not_linked", identifier, message)
-
-
-def _too_many(identifier: SentIdentifier) -> ItemProblem:
-    limit, name = identifier.spec.row.max_per_profile, identifier.spec.name
-    message = f"One person has at most {limit} {name}; this one is kept for contact only."
-    return _problem("too_many", identifier, message)

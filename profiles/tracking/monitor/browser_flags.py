@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.plurals import counted
 from profiles.identity.field_names import is_customer_id
 from profiles.identity.hidden_ids import LABELS, HiddenId, hidden_ids, is_email
 from profiles.tracking.monitor.live import RecordedCall
@@ -173,7 +174,7 @@ def _rejected(calls: Sequence[RecordedCall]) -> Flag | None:
     reasons = list(dict.fromkeys(call.message for call in matching if call.message))
     return Flag(
         "rejected",
-        f"{len(matching)} call{'' if len(matching) == 1 else 's'} rejected",
+        f"{counted(len(matching), 'calls')} rejected",
         " ".join(reasons[:3]),
         "Correct what the page sends; what was rejected waits under Rejected and can be repaired and replayed.",
         len(matching),
@@ -188,7 +189,7 @@ def _left_out(calls: Sequence[RecordedCall]) -> Flag | None:
     places = dict.fromkeys(place for call in matching for place in call.left_out_places)
     return Flag(
         "left_out",
-        f"Values of {len(matching)} call{'' if len(matching) == 1 else 's'} were left out",
+        f"Values of {counted(len(matching), 'calls')} were left out",
         f"Not stored as sent: {', '.join(list(places)[:5])}. The calls below say why.",
         "Correct what the page sends. The calls themselves were applied.",
         len(matching),

@@ -16,6 +16,7 @@ from django.db import connection
 from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.limits import TooSlow, time_limit
+from cdp.plurals import counted
 from profiles.builtin_sources import builtin_source
 from profiles.identity.field_names import fold
 from profiles.masking import mask_json
@@ -338,7 +339,7 @@ def adopt_schema(*, name: str, actor: Actor, source: Source | None = None) -> Sa
     return create_schema(
         name=name,
         properties=suggested_specs(event),
-        description=f"Adopted from {event.events:,} event{'' if event.events == 1 else 's'}.",
+        description=f"Adopted from {counted(event.events, 'events')}.",
         actor=actor,
         source=source or builtin_source("staff"),
     )
