@@ -18,6 +18,13 @@ def stays_with_owner(identifier: SentIdentifier, owner: CandidateProfile) -> Ite
     return _problem("stays_with_owner", identifier, message)
 
 
+def changed_hands(identifier: SentIdentifier, before: CandidateProfile) -> ItemProblem:
+    message = (
+        f"This {identifier.spec.row} belonged to profile #{before.id} until now; earlier events stay there."
+    )
+    return _problem("changed_hands", identifier, message)
+
+
 def waits_for_confirmation(identifier: SentIdentifier) -> ItemProblem:
     message = (
         f"This {identifier.spec.row} identifies nobody until its owner confirms it: the call is not signed,"

@@ -22,6 +22,7 @@ from profiles.tracking.ingest.candidates import (
     OwnershipInterval,
 )
 from profiles.tracking.ingest.identifier_problems import (
+    changed_hands,
     not_linked,
     shared_by_people,
     stays_with_owner,
@@ -363,8 +364,7 @@ class _Resolver:
             self._released.add(owner.identifier_id)
         self._granted.discard((id(profile), identifier.key))
         self._grant(identifier, resolution, may_resolve=True)
-        message = f"This {identifier.spec.row} belonged to profile #{owning.id} until now; earlier events stay there."
-        resolution.problems.append(_problem("changed_hands", identifier, message))
+        resolution.problems.append(changed_hands(identifier, owning))
 
     def _keep_apart(
         self,
