@@ -36,25 +36,27 @@ class PairText:
     rule: str
 
     def __str__(self) -> str:
-        rest = "; ".join(part for part in (self.share, self.because) if part)
-        return f"{self.answer}: {rest}." if rest else f"{self.answer}."
+        return f"{self.answer}: {self._rest}." if self._rest else f"{self.answer}."
 
     @property
     def detail(self) -> str:
         """All but the answer, as a sentence of its own."""
-        rest = "; ".join(part for part in (self.share, self.because) if part)
-        return f"{rest[:1].upper()}{rest[1:]}." if rest else ""
+        return f"{self._rest[:1].upper()}{self._rest[1:]}." if self._rest else ""
+
+    @property
+    def _rest(self) -> str:
+        return "; ".join(part for part in (self.share, self.because) if part)
 
 
 def pair_text(pair: DuplicatePair, policy: DuplicatePolicy) -> PairText:
     """What is said about a pair, in one sentence. The number of a household would mislead, so it has none."""
     rule = tier_reason(pair.rule, pair.veto)
+    reason = rule[:1].lower() + rule[1:].rstrip(".")
     if not pair.tier:
         # What speaks for one person does not count against a veto, and its number would mislead.
         share = "" if pair.veto else _share(pair, policy)
-        return PairText(_ANSWER_OF_NONE, share, rule[:1].lower() + rule[1:].rstrip("."), rule)
+        return PairText(_ANSWER_OF_NONE, share, reason, rule)
     tier = Tier(pair.tier)
-    reason = rule[:1].lower() + rule[1:].rstrip(".")
     if tier == Tier.RELATED:
         return PairText(_ANSWERS[tier], "", reason, rule)
     share = _share(pair, policy)

@@ -71,7 +71,7 @@ def _constant(counts: _Counts) -> float:
 def _line(counts: _Counts) -> tuple[float, float]:
     """The slope and offset with the smallest loss within the limits, by Newton's method.
 
-    What stands at its limit and would leave it is held there, and the other is moved alone: a step of both, cut off at
+    What stands at its limit and would leave it stays there, and the other is moved alone: a step of both, cut off at
     the limit of one, would be wrong for the other.
     """
     line = (1.0, 0.0)
@@ -105,9 +105,9 @@ def _newton_step(counts: _Counts, slope: float, offset: float) -> tuple[float, f
         slope_slope += curvature * score * score
         slope_offset += curvature * score
         offset_offset += curvature
-    if _is_held(slope, by_slope, SLOPES):
+    if _is_at_limit(slope, by_slope, SLOPES):
         return 0.0, by_offset / offset_offset
-    if _is_held(offset, by_offset, OFFSETS):
+    if _is_at_limit(offset, by_offset, OFFSETS):
         return by_slope / slope_slope, 0.0
     determinant = slope_slope * offset_offset - slope_offset * slope_offset
     return (
@@ -116,7 +116,7 @@ def _newton_step(counts: _Counts, slope: float, offset: float) -> tuple[float, f
     )
 
 
-def _is_held(value: float, rise: float, limits: tuple[float, float]) -> bool:
+def _is_at_limit(value: float, rise: float, limits: tuple[float, float]) -> bool:
     """Whether a value stands at a limit beyond which the loss would go on falling."""
     return (value <= limits[0] and rise > 0) or (value >= limits[1] and rise < 0)
 
