@@ -13,8 +13,9 @@ from imports.columns.mapping import ColumnMapping, Mapping
 from imports.columns.separators import SEPARATORS, tag_separator
 from imports.columns.targets import COUNTRY_OF_ROW, FILL, REJECT_ROW, Context, Target
 from imports.files.dialect import Row
-from profiles.identity.hidden_ids import CUSTOMER, is_of_somebody_else, type_of_name
+from profiles.identity.hidden_ids import is_of_somebody_else, type_of_name
 from profiles.identity.normalize import email, phone
+from profiles.identity.presets import CUSTOMER
 
 _LIKE_IDENTIFIER, _FITS = 0.9, 0.5
 _MIN_VALUES, _OFTEN = 3, 5

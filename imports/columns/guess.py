@@ -12,6 +12,7 @@ from imports.columns.layouts import constants_of, settled_columns
 from imports.columns.separators import separator_of
 from imports.columns.targets import BIRTHDAY, Context, UnknownTarget, parse_target
 from profiles.identity.normalize import BadValue, country, email, fold, phone
+from profiles.identity.presets import CONTACTS
 
 _SHARE = 0.8  # of the filled sample cells that must be valid values
 _HALF = 0.5  # of those under a header that names what they are
@@ -203,7 +204,7 @@ class _Guess:
 
     def _give(self, index: int, to: str, *, is_plain: bool = True) -> None:
         taken = set(self.targets.values())
-        if to in ("email", "phone") and to in taken:
+        if to in CONTACTS and to in taken:
             further = f"identifier.{to}"  # profiles have several; the first is the attribute
             # Address books have a dozen places for numbers, most of them never filled.
             is_spare = bool(self.rows) and not self.columns[index] and (not is_plain or further in taken)

@@ -9,6 +9,7 @@ from profiles.identity.normalize import (
     DEFAULT_KINDS,
     MAX_TEXT,
 )
+from profiles.identity.presets import CONTACTS
 
 # How a value meets one that is there. An empty cell keeps what is there, whatever the policy.
 FILL, OVERWRITE, APPEND, NEVER = "fill_if_empty", "overwrite", "append", "never"
@@ -124,7 +125,7 @@ class Target:
     @property
     def identifier(self) -> str:
         """The identifier type of this column's cells, "" for none: e-mail and phone are attributes as well."""
-        if self.kind == "identifier" or (self.kind == "default" and self.name in ("email", "phone")):
+        if self.kind == "identifier" or (self.kind == "default" and self.name in CONTACTS):
             return self.name
         return ""
 

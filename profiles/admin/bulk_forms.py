@@ -14,8 +14,8 @@ from django.http import QueryDict
 
 from cdp.registry import Registry
 from profiles.admin.forms import AttributesForm
-from profiles.bulk.actions import UNIQUE_VALUES
 from profiles.bulk.run_action import Params
+from profiles.identity.presets import CONTACTS
 from profiles.models import Tag
 from profiles.values.attributes import attribute_specs
 
@@ -65,7 +65,7 @@ def _read_attribute(typed: QueryDict) -> Params:
 
 
 def _attributes() -> dict[str, Any]:
-    return {"specs": [spec for key, spec in attribute_specs().items() if key not in UNIQUE_VALUES]}
+    return {"specs": [spec for key, spec in attribute_specs().items() if key not in CONTACTS]}
 
 
 def _read_reason(typed: QueryDict) -> Params:

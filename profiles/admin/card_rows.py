@@ -11,6 +11,7 @@ from profiles.consent.ledger import describe_no
 from profiles.consent.lists import consent_lists
 from profiles.consent.reachable import Key, Reachability
 from profiles.duplicates.review.pair_text import PairText
+from profiles.identity.presets import CONTACTS
 from profiles.masking import DOTS, mask_proof
 from profiles.models import Consent, DuplicatePair, Identifier, Profile, Tag
 from profiles.reading.profiles import ProfileView
@@ -20,7 +21,6 @@ from profiles.values.attributes import CUSTOM, AttributeSpec, display, label_of
 # Attributes listed under “Contact”; the others have a panel of their own.
 CONTACT = ("email", "phone", "street", "postcode", "city", "state", "country")
 # Contact attributes that are identifiers, too: their other values are listed with them.
-_REACHABLE = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ def attribute_rows(
             Origin(provenance.text, provenance.at, provenance.import_id) if provenance else None,
             alternates.get(key, []),
         )
-        if key in _REACHABLE:
+        if key in CONTACTS:
             _add_identifiers(row, identifiers, real_values, real=_value(view.profile, key))
         if row.text or row.alternates or row.more:
             rows.append(row)

@@ -7,7 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from cdp.api.request_bodies import IdentifierBody, IdField, RawField, StrictSerializer, TextField
-from profiles.identity.field_names import CUSTOMER, is_customer_id
+from profiles.identity.field_names import is_customer_id
+from profiles.identity.presets import CUSTOMER
 from profiles.models import Consent, Profile
 
 # More of these on one person in one call is a mistake in a loop somewhere.

@@ -12,6 +12,7 @@ from cdp.errors import Conflict, IdentifierTaken
 from profiles.editing import attach_identifier, create_profile, update_profile
 from profiles.editing.identifiers import clean_identifiers
 from profiles.identity.lookup import clean_pair, resolve
+from profiles.identity.presets import CONTACTS
 from profiles.identity.types import find_type, identifier_types
 from profiles.models import Source
 from profiles.tagging import tag_profiles
@@ -55,7 +56,7 @@ def upsert_profile(
 def _find_root(values: dict[str, Any], identifiers: Sequence[tuple[str, str]]) -> int | None:
     """The root that all known identifiers resolve to; None when none is known."""
     types = identifier_types()
-    given = [*identifiers, *((name, values[name]) for name in ("email", "phone") if values.get(name))]
+    given = [*identifiers, *((name, values[name]) for name in CONTACTS if values.get(name))]
     pairs = [
         pair
         for name, raw in given

@@ -13,13 +13,13 @@ from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles import tagging
 from profiles.bulk.run_action import CHUNK, Action, Params, actions
+from profiles.identity.presets import CONTACTS
 from profiles.journal import Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, Source
 from profiles.privacy.delete import delete_profiles
 from profiles.values import attributes
 
 # An e-mail or a phone belongs to one person; set on many profiles it would identify them all.
-UNIQUE_VALUES = ("email", "phone")
 
 
 def register() -> None:
@@ -176,7 +176,7 @@ def _clean_tags(raw: Params) -> Params:
 
 def _clean_attribute(raw: Params) -> Params:
     key = raw.get("field", "")
-    if key in UNIQUE_VALUES:
+    if key in CONTACTS:
         label = attributes.LABELS[key]
         raise _invalid("field", key, f"{label} belongs to one person; change it on each card.")
     return {"field": key, "value": attributes.clean_values({key: raw.get("value")})[key]}

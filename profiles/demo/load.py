@@ -18,6 +18,7 @@ from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.demo.history import Act, history_of, spent
 from profiles.demo.people import PLANS, MadeUpPerson, make_people
 from profiles.demo.vocabulary import CATEGORIES, NOTES, TAGS, VIEWS
+from profiles.identity.presets import CONTACTS
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import (
@@ -251,7 +252,7 @@ def _changes(base: _Base) -> list[Change]:
 def _listed(person: MadeUpPerson) -> list[str]:
     pairs = [
         ("customer_id", person.customer_id),
-        *((name, person.values.get(name)) for name in ("email", "phone")),
+        *((name, person.values.get(name)) for name in CONTACTS),
     ]
     browsers = [f"anonymous_id:{browser}" for browser in person.browsers]
     return [f"{name}:{value}" for name, value in pairs if value] + browsers

@@ -19,12 +19,10 @@ from profiles.editing.locking import lock_root, touch
 from profiles.identity.graph import refresh_recognized, retried
 from profiles.identity.lookup import IdentifierPair, resolve
 from profiles.identity.normalize import BadValue
+from profiles.identity.presets import CONTACTS
 from profiles.identity.types import Blocked, TypeSpec, get_type, identifier_types
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source
-
-# Identifier types that are contact values of the profile as well.
-CONTACTS = ("email", "phone")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from cdp import audit, webhooks
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.editing.identifiers import (
-    CONTACTS,
     check_free,
     check_limits,
     clean_identifiers,
@@ -22,6 +21,7 @@ from profiles.editing.identifiers import (
 )
 from profiles.editing.locking import check_version, lock_root
 from profiles.identity.graph import refresh_recognized, retried
+from profiles.identity.presets import CONTACTS
 from profiles.identity.types import identifier_types
 from profiles.journal import REQUEST, Cause, Entry, publish_updated, record
 from profiles.models import Change, Identifier, Profile, Source

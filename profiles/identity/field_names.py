@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from profiles.identity.presets import BROWSER, CUSTOMER
+
 _SEPARATORS = re.compile(r"[^0-9a-z]+")
 
 # Folded spellings of each default attribute, the likeliest first: where two are sent, the earlier one counts.
@@ -27,7 +29,6 @@ SPELLINGS: dict[str, str] = {
     "gender": "gender sex",
     "language": "language locale lang languagecode preferredlanguage",
 }
-CUSTOMER, BROWSER = "customer_id", "anonymous_id"
 # What other systems call the id of a customer, folded.
 CUSTOMER_ID_NAMES = frozenset(
     "customerid customid customidentify customidentity customernumber customerno customernr userid".split()

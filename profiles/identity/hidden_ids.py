@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from profiles.identity.emails import is_role
 from profiles.identity.field_names import is_customer_id
+from profiles.identity.presets import BROWSER, CUSTOMER, EMAIL
 
-EMAIL, CUSTOMER, BROWSER = "email", "customer_id", "anonymous_id"
 # What each is sent as, in the words of the tracking API.
 SENT_AS = {EMAIL: "as traits.email of identify", CUSTOMER: "as userId of identify", BROWSER: "as anonymousId"}
 LABELS = {EMAIL: "an e-mail address", CUSTOMER: "the id of a customer", BROWSER: "the id of a browser"}

@@ -2,9 +2,13 @@
 
 from typing import Any
 
+CUSTOMER, EMAIL, PHONE, BROWSER = "customer_id", "email", "phone", "anonymous_id"
+# Values of these types are also the attributes by which people are reached.
+CONTACTS = (EMAIL, PHONE)
+
 # Phone is contact-only: families share one.
 BUILTIN_TYPES: dict[str, dict[str, Any]] = {
-    "customer_id": {
+    CUSTOMER: {
         "label": "Customer id",
         "strength": "hard",
         "is_main": True,
@@ -12,9 +16,9 @@ BUILTIN_TYPES: dict[str, dict[str, Any]] = {
         "normalizer": "exact",
         "max_per_profile": 1,
     },
-    "email": {"label": "E-mail", "strength": "hard", "is_main": True, "priority": 2, "normalizer": "email"},
-    "phone": {"label": "Phone", "strength": "hard", "is_unique": False, "priority": 5, "normalizer": "phone"},
-    "anonymous_id": {"label": "Browser id", "strength": "soft", "priority": 9, "normalizer": "exact"},
+    EMAIL: {"label": "E-mail", "strength": "hard", "is_main": True, "priority": 2, "normalizer": "email"},
+    PHONE: {"label": "Phone", "strength": "hard", "is_unique": False, "priority": 5, "normalizer": "phone"},
+    BROWSER: {"label": "Browser id", "strength": "soft", "priority": 9, "normalizer": "exact"},
 }
 # ``{preset: {type: the fields it sets}}``
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

@@ -15,7 +15,7 @@ from django.utils.formats import date_format, number_format
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid
-from profiles.identity.field_names import BROWSER, CUSTOMER, taken_by
+from profiles.identity.field_names import taken_by
 from profiles.identity.normalize import (
     DEFAULT_KINDS,
     NAMES,
@@ -24,6 +24,7 @@ from profiles.identity.normalize import (
     country_name,
     normalizer,
 )
+from profiles.identity.presets import BROWSER, CUSTOMER
 from profiles.identity.text import name_text, visible
 from profiles.models import AttributeDefinition, Profile
 

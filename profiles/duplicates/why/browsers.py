@@ -21,10 +21,10 @@ from profiles.duplicates.why.findings import (
 )
 from profiles.duplicates.why.misplaced_values import MERGE
 from profiles.duplicates.why.wording import describe_origin, describe_source, describe_trace
+from profiles.identity.presets import EMAIL
 from profiles.models import Change, Source
 
 MERGE_BROWSERS, MERGE_HELD = "join_browsers", "join_held"
-EMAIL = "email"
 
 
 def find(history: PairHistory, display: DisplayValue, *, has_shared_value: bool) -> list[Finding]:

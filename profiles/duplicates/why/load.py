@@ -31,6 +31,7 @@ from profiles.duplicates.why.findings import (
     ValueTrace,
 )
 from profiles.duplicates.why.origins import Key, loaded, origins_of
+from profiles.identity.presets import CONTACTS
 from profiles.identity.types import identifier_types
 from profiles.models import DuplicatePair, HeldMerge, Identifier, LinkInterval, Profile
 from profiles.values.attributes import CUSTOM
@@ -112,7 +113,7 @@ def _identifiers(sides: dict[int, ProfileTraces]) -> Iterable[ValueTrace]:
 
 def _attributes(root: Profile) -> Iterable[ValueTrace]:
     """E-mail and phone, and every text or number among the custom attributes; their type is not known yet."""
-    for name in ("email", "phone"):
+    for name in CONTACTS:
         if value := getattr(root, name):
             yield ValueTrace(root.pk, root.pk, name, value, value, ATTRIBUTE, name)
     for name, value in root.attributes.items():

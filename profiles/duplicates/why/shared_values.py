@@ -22,8 +22,9 @@ from profiles.duplicates.why.findings import (
     ValueTrace,
 )
 from profiles.identity.field_names import field_of, fold
-from profiles.identity.hidden_ids import EMAIL, is_email
+from profiles.identity.hidden_ids import is_email
 from profiles.identity.normalize import BadValue
+from profiles.identity.presets import EMAIL
 from profiles.identity.types import Blocked, TypeSpec
 from profiles.models import IdentifierType
 from profiles.values.attributes import CUSTOM

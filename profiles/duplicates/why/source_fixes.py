@@ -9,11 +9,11 @@ from typing import Any
 
 from profiles.duplicates.why.findings import PairHistory, SourceFix, ValueOrigin, ValueTrace
 from profiles.duplicates.why.wording import column_of, location_of
+from profiles.identity.presets import CUSTOMER, EMAIL, PHONE
 from profiles.models import Change, Source
 from profiles.values.attributes import CUSTOM
 
 SHELL, SCRIPT, JSON = "shell", "javascript", "json"
-EMAIL, PHONE, CUSTOMER = "email", "phone", "customer_id"
 # To be replaced by whoever copies the call.
 YOUR_ID = "YOUR-CUSTOMER-ID"
 

@@ -5,6 +5,7 @@ and its place.
 from __future__ import annotations
 
 from profiles.duplicates.why.findings import ATTRIBUTE, PROPERTY, DisplayValue, ValueOrigin, ValueTrace
+from profiles.identity.presets import CONTACTS
 from profiles.models import Change
 from profiles.values.attributes import CUSTOM
 
@@ -22,7 +23,7 @@ def location_of(trace: ValueTrace) -> str:
         return "anonymousId"
     if origin.user_id and origin.user_id in (trace.raw, trace.value) and trace.stored_as != ATTRIBUTE:
         return "userId"
-    if trace.stored_as == ATTRIBUTE or trace.location in ("email", "phone"):
+    if trace.stored_as == ATTRIBUTE or trace.location in CONTACTS:
         return f"traits.{_sent_name(trace)}"
     return "context.externalIds"
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from profiles.identity.presets import CONTACTS
 from profiles.journal import Fields
 from profiles.models import Identifier, Profile
 from profiles.tagging import ensure_tags
 from profiles.tracking.ingest import event_sql, profile_sql
 from profiles.tracking.ingest.call_plan import Plan, Resolution
 from profiles.tracking.ingest.candidates import CandidateProfile
-from profiles.tracking.ingest.identifiers import CONTACTS
 from profiles.tracking.ingest.profile_sql import LockedProfile, StoredIdentifier, StoredValue
 from profiles.tracking.ingest.traits import ItemTraits
 from profiles.tracking.parse.item_text import pointer_part

@@ -8,6 +8,7 @@ from typing import Any
 
 from profiles.identity.hidden_ids import soft_sentence, type_of_browser_id
 from profiles.identity.normalize import BadValue
+from profiles.identity.presets import BROWSER, CONTACTS, CUSTOMER, EMAIL
 from profiles.identity.types import Blocked, TypeSpec, find_type
 from profiles.models import IdentifierType
 from profiles.tracking.parse.item_text import MAX_TEXT, name_text, pointer_part, problem_text
@@ -16,11 +17,6 @@ from profiles.tracking.sources.user_hash import matching_secret
 from profiles.tracking.sources.write_keys import Sender
 
 Key = tuple[int, str]
-
-BROWSER = "anonymous_id"
-EMAIL = "email"
-CUSTOMER = "customer_id"
-CONTACTS = (EMAIL, "phone")
 
 
 # Made for every item of a call. Nobody changes one; freezing it would take three times as long.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from django.conf import settings
 
+from profiles.identity.presets import CONTACTS, EMAIL
 from profiles.tracking.ingest.call_plan import IdentifierGrant, KeptApart, Plan, PlannedMerge, Resolution
 from profiles.tracking.ingest.candidates import (
     CandidateProfile,
@@ -29,7 +30,7 @@ from profiles.tracking.ingest.identifier_problems import (
     too_many,
     waits_for_confirmation,
 )
-from profiles.tracking.ingest.identifiers import CONTACTS, EMAIL, ItemIdentifiers, Key, SentIdentifier
+from profiles.tracking.ingest.identifiers import ItemIdentifiers, Key, SentIdentifier
 from profiles.tracking.parse.item_types import MERGED
 
 _TOUCH_AFTER = datetime.timedelta(hours=1)

@@ -24,6 +24,7 @@ from cdp.locks import Lock, take
 from cdp.sql import together
 from cdp.ttl_cache import Recent
 from profiles.identity import graph
+from profiles.identity.presets import BROWSER
 from profiles.identity.types import identifier_types
 from profiles.pairs.verdicts import objection
 from profiles.tracking.ingest import event_sql
@@ -35,7 +36,7 @@ from profiles.tracking.ingest.candidates import (
     profiles_near_new_identifiers,
 )
 from profiles.tracking.ingest.consents import check_consent
-from profiles.tracking.ingest.identifiers import BROWSER, ItemIdentifiers, identifiers_of, keys_of
+from profiles.tracking.ingest.identifiers import ItemIdentifiers, identifiers_of, keys_of
 from profiles.tracking.ingest.identity_resolution import resolve
 from profiles.tracking.ingest.traits import ItemTraits, hidden_id_problems, read_traits
 from profiles.tracking.ingest.write_plan import Outcomes, write_plan

@@ -11,6 +11,7 @@ import uuid
 from typing import Any
 
 from profiles.identity.field_names import is_customer_id
+from profiles.identity.presets import CONTACTS
 from profiles.tracking.parse.clock import occurred_at, timestamp_of
 from profiles.tracking.parse.envelope import FIELDS, envelope_of, with_misplaced_parts
 from profiles.tracking.parse.item_text import (
@@ -253,7 +254,7 @@ def _says_who(raw: dict[str, Any], context: dict[str, Any]) -> bool:
     if any(is_customer_id(name) and value not in NOTHING for name, value in traits.items()):
         return True
     fields = fields_of(traits).fields
-    return any(isinstance(value := fields.get(name), str) and value.strip() for name in ("email", "phone"))
+    return any(isinstance(value := fields.get(name), str) and value.strip() for name in CONTACTS)
 
 
 def _external_ids(raw: Any, problems: list[ItemProblem]) -> tuple[tuple[str, str, bool], ...]:

@@ -9,6 +9,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from cdp.errors import Invalid
+from profiles.identity.presets import CONTACTS
 from profiles.models import Identifier, IdentifierType, Profile, Source
 
 DAYS = 30
@@ -56,7 +57,7 @@ def confirmed_share() -> ConfirmedShare:
     came = Identifier.objects.filter(
         Q(is_pending=True) | Q(is_verified=True), source_id__in=sources, first_seen_at__gte=since
     ).order_by()
-    contacts = came.filter(type__name__in=("email", "phone"))
+    contacts = came.filter(type__name__in=CONTACTS)
     waiting = contacts.filter(is_pending=True)[:COUNTED].count()
     confirmed = contacts.filter(is_pending=False, is_verified=True)[:COUNTED].count()
     return ConfirmedShare(waiting, confirmed)
