@@ -51,7 +51,7 @@ def _ranked(spellings: dict[str, str]) -> dict[str, tuple[str, int]]:
 _FIELDS = _ranked(SPELLINGS)
 
 
-def fold(name: str) -> str:
+def fold_name(name: str) -> str:
     """``firstName``, ``first-name``, ``First Name`` and ``FIRST_NAME`` are one name."""
     return _SEPARATORS.sub("", name.lower())
 
@@ -59,7 +59,7 @@ def fold(name: str) -> str:
 @lru_cache(maxsize=8192)
 def field_of(name: str) -> tuple[str, int] | None:
     """The default attribute a name means, and how sure that is (0: its own spelling)."""
-    match = _FIELDS.get(fold(name))
+    match = _FIELDS.get(fold_name(name))
     if match is None:
         return None
     field, rank = match
@@ -68,18 +68,18 @@ def field_of(name: str) -> tuple[str, int] | None:
 
 @lru_cache(maxsize=1024)
 def is_full_name(name: str) -> bool:
-    return fold(name) in _FULL_NAMES
+    return fold_name(name) in _FULL_NAMES
 
 
 @lru_cache(maxsize=1024)
 def is_address(name: str) -> bool:
-    return fold(name) == _ADDRESS
+    return fold_name(name) == _ADDRESS
 
 
 @lru_cache(maxsize=8192)
 def is_customer_id(name: str) -> bool:
     """Whether a name means ``customer_id`` wherever it stands."""
-    return fold(name) in CUSTOMER_ID_NAMES
+    return fold_name(name) in CUSTOMER_ID_NAMES
 
 
 def type_name_of(name: str) -> str:
@@ -94,7 +94,7 @@ def taken_by(name: str) -> str:
     """
     if name in _FILLED:
         return ""
-    folded = fold(name)
+    folded = fold_name(name)
     if folded in CUSTOMER_ID_NAMES or folded in _CUSTOMER_ID_IN_FILES:
         return CUSTOMER
     if folded in _BROWSER_ID_NAMES:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from profiles.identity.emails import is_role
-from profiles.identity.field_names import is_customer_id
+from profiles.identity.field_names import fold_name, is_customer_id
 from profiles.identity.presets import BROWSER, CUSTOMER, EMAIL
 
 # What each is sent as, in the words of the tracking API.
@@ -19,16 +19,12 @@ LABELS = {EMAIL: "an e-mail address", CUSTOMER: "the id of a customer", BROWSER:
 _EMAIL = re.compile(r"[^\s@<>,;:/?&=]+@[^\s@<>,;:/?&=]+\.[^\W\d_]{2,}")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _MAX_EMAIL = 254
-# Names that say by themselves what they hold.
+# Names that say by themselves what they hold, beside those of customers (``field_names``).
 _NAMES = {
     "email": EMAIL,
     "emailaddress": EMAIL,
     "useremail": EMAIL,
     "customeremail": EMAIL,
-    "userid": CUSTOMER,
-    "customerid": CUSTOMER,
-    "customernumber": CUSTOMER,
-    "customerno": CUSTOMER,
     "memberid": CUSTOMER,
     "membernumber": CUSTOMER,
     "memberno": CUSTOMER,
@@ -78,7 +74,7 @@ class _Name(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def _read_name(name: str) -> _Name:
-    folded = re.sub(r"[^0-9a-z]+", "", name.lower())
+    folded = fold_name(name)
     words = {word.lower() for word in _WORDS.findall(name)}
     is_loose = folded in _LOOSE_NAMES
     named_type = CUSTOMER if is_loose or is_customer_id(name) else _NAMES.get(folded, "")

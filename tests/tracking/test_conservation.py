@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from profiles.identity.field_names import fold, is_address, is_full_name
+from profiles.identity.field_names import fold_name, is_address, is_full_name
 from profiles.identity.normalize import BadValue
 from profiles.models import Alternate, Event, Identifier, Profile, Receipt
 from profiles.tracking.http.batch import open_batch, read_entries
@@ -162,7 +162,7 @@ class Kept:
             fields = ["street"]
         if any(place in (path, *(f"/traits/{field}" for field in fields)) for place in self.places):
             return
-        if fold(name) == "tags":
+        if fold_name(name) == "tags":
             return  # its own test
         specs = attribute_specs()
         spec = next((spec for key, spec in specs.items() if key.lower() == (CUSTOM + name).lower()), None)

@@ -21,7 +21,7 @@ from profiles.duplicates.why.findings import (
     SharedValue,
     ValueTrace,
 )
-from profiles.identity.field_names import field_of, fold
+from profiles.identity.field_names import field_of, fold_name
 from profiles.identity.hidden_ids import is_email
 from profiles.identity.normalize import BadValue
 from profiles.identity.presets import EMAIL
@@ -101,7 +101,9 @@ def _type_of(
     usual one.
     """
     named = [
-        type_name for type_name in by_type if fold(name) in (fold(type_name), fold(history.label(type_name)))
+        type_name
+        for type_name in by_type
+        if fold_name(name) in (fold_name(type_name), fold_name(history.label(type_name)))
     ]
     known = [type_name for type_name, value in by_type.items() if value in known_values.get(type_name, ())]
     usual = [default] if default in by_type else list(by_type)
@@ -120,7 +122,7 @@ def _read(
     value = _clean(raw, spec)
     if value is None:
         return None
-    if fold(name) in (fold(spec.name), fold(str(spec.row))):
+    if fold_name(name) in (fold_name(spec.name), fold_name(str(spec.row))):
         return value
     is_telling = len(value) >= _LONG or _ID_NAME.search(name) is not None
     return value if is_telling and value in known_values.get(spec.name, ()) else None

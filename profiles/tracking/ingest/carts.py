@@ -11,7 +11,7 @@ import orjson
 
 from cdp.locks import Lock, take_slots
 from cdp.sql import ask, run
-from profiles.identity.field_names import fold
+from profiles.identity.field_names import fold_name
 from profiles.tracking.parse.item_types import Item
 
 # A browser that sends twice does so at once; a person who clicks twice takes longer.
@@ -182,7 +182,7 @@ def write_carts(events: Sequence[CartEvent], *, source_id: int) -> None:
         cart_id = cart_id_of(item)
         if not cart_id:
             continue
-        state = "ordered" if fold(item.name) == ORDERED else "open"
+        state = "ordered" if fold_name(item.name) == ORDERED else "open"
         at = item.occurred_at
         cart = carts.setdefault((profile_id, cart_id), [state, at, at])
         cart[0] = "ordered" if "ordered" in (cart[0], state) else "open"

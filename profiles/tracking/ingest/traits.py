@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ttl_cache import Recent
-from profiles.identity.field_names import fold, is_customer_id
+from profiles.identity.field_names import fold_name, is_customer_id
 from profiles.identity.hidden_ids import hidden_ids, sentence
 from profiles.identity.normalize import BadValue
 from profiles.models import AttributeDefinition
@@ -132,7 +132,7 @@ def _clean(sorted_traits: _SortedTraits, by_name: dict[str, AttributeSpec], send
         _put(traits, DEFAULTS[name], name, raw, sender)
     for name, raw in sorted_traits.unknown.items():
         spec = by_name.get(CUSTOM + name.lower())
-        if fold(name) == TAGS:
+        if fold_name(name) == TAGS:
             _put_tags(traits, name, raw)
         elif identifies and is_customer_id(name) and raw not in NOTHING:
             traits.customer_ids.append((name, raw))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from profiles.identity.field_names import field_of, fold, is_address, is_full_name
+from profiles.identity.field_names import field_of, fold_name, is_address, is_full_name
 
 # Parts of an ``address`` object.
 _PARTS: dict[str, str] = {
@@ -26,7 +26,7 @@ _NAMES = ("first_name", "last_name")
 @lru_cache(maxsize=1024)
 def part_of(name: str) -> tuple[str, int] | None:
     """The default attribute a part of an address means, behind a trait of its own at the top."""
-    match = _ADDRESS.get(fold(name))
+    match = _ADDRESS.get(fold_name(name))
     return match and (match[0], ALIAS_RANK + match[1])
 
 

@@ -18,7 +18,7 @@ from cdp.errors import NotFound
 from cdp.limits import TooSlow, time_limit
 from cdp.plurals import counted
 from profiles.builtin_sources import builtin_source
-from profiles.identity.field_names import fold
+from profiles.identity.field_names import fold_name
 from profiles.masking import mask_json
 from profiles.models import Event, EventName, EventSchema, Source
 from profiles.tracking.parse.clock import parse_time
@@ -41,7 +41,7 @@ _PREFIXES = ("product", "item", "article", "order", "cart")
 
 # Other spellings of what the shipped schemas call things, by name.
 _KNOWN: dict[str, str] = {
-    fold(alias): name
+    fold_name(alias): name
     for _, specs in SCHEMAS.values()
     for name, spec in specs.items()
     for alias in (name, *spec.get("aliases", ()))
@@ -220,10 +220,10 @@ def _observed_event(name: str, rows: Sequence[_Row], specs: Specs, *, can_view_p
 
 def _mark_aliases(by_name: dict[str, ObservedProperty], specs: Specs) -> None:
     """Which properties are other spellings of one that is known or seen more often."""
-    known = {fold(name): name for name in specs}
+    known = {fold_name(name): name for name in specs}
     listed = {alias for spec in specs.values() for alias in spec.get("aliases", ())}
     by_use = sorted(by_name.values(), key=lambda observed: (-observed.seen, observed.name))
-    usual_spelling = {fold(observed.name): observed.name for observed in reversed(by_use)}
+    usual_spelling = {fold_name(observed.name): observed.name for observed in reversed(by_use)}
     for observed in by_use:
         if observed.name in specs or observed.name in listed:
             continue
@@ -231,13 +231,13 @@ def _mark_aliases(by_name: dict[str, ObservedProperty], specs: Specs) -> None:
 
 
 def _looks_like(observed: ObservedProperty, known: dict[str, str], usual_spelling: dict[str, str]) -> str:
-    folded = fold(observed.name)
+    folded = fold_name(observed.name)
     usual = _KNOWN.get(folded, "")
     if not known:
         # Of spellings that differ in case and separators alone, the one that is sent most.
         spelled = usual or (usual_spelling[folded] if folded else "")
         return spelled if spelled != observed.name else ""
-    for spelling in (fold(usual), folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES)):
+    for spelling in (fold_name(usual), folded, *(folded.removeprefix(prefix) for prefix in _PREFIXES)):
         # A product's id or name is not the event's.
         if spelling in known and spelling not in ("id", "name"):
             return known[spelling]
