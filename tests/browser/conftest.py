@@ -11,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, Request
 
 from cdp.models import User
+from tests.browser.sites import Platform, Recorder, Site, SitePages, running
 
 # A report of what it has no objection to takes as long again; its own fetching of style sheets would count as a
 # refused request.
@@ -85,3 +86,21 @@ def visit(chromium: Browser, live_server: Any, transactional_db: None) -> Iterat
     yield go
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def platform() -> Iterator[Recorder]:
+    """A server in the product's place, which writes down what a page sends."""
+    recorder = Recorder()
+    with running(Platform, recorder) as server:
+        recorder.address = server.address
+        yield recorder
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Pages of a shop, of another origin than the platform."""
+    pages = Site()
+    with running(SitePages, pages, "localhost") as server:
+        pages.address = server.address
+        yield pages

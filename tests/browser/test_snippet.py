@@ -14,12 +14,9 @@ from tests.browser.sites import (
     KEY,
     READY,
     WAITING,
-    Platform,
     Recorder,
     Site,
-    SitePages,
     delivered,
-    running,
     snippet,
     wait_for,
 )
@@ -27,22 +24,6 @@ from tests.browser.sites import (
 pytestmark = pytest.mark.browser
 
 STORED = "() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
-
-
-@pytest.fixture
-def platform() -> Iterator[Recorder]:
-    recorder = Recorder()
-    with running(Platform, recorder) as server:
-        recorder.address = server.address
-        yield recorder
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    pages = Site()
-    with running(SitePages, pages, "localhost") as server:
-        pages.address = server.address
-        yield pages
 
 
 @pytest.fixture

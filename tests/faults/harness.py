@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -249,6 +250,21 @@ class Bench:
         """The steps a ``faults.steps`` job wrote down, sorted; each must be there once."""
         rows = self.sql("SELECT step FROM faults_done WHERE job_id = %s ORDER BY step", [job_id])
         return [step for (step,) in rows]
+
+
+@contextmanager
+def served(bench: Bench, log: Path) -> Iterator[str]:
+    """The address of a product on the bench's servers, with one web process, which ends behind it."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        env = processes.environment({**bench.env, "WEB_PROCESSES": "1"})
+        web = processes.start_web(env=env, log=log, listening=listening.fileno())
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            web.terminate()
+            web.wait(30)
 
 
 def _point_celery_to(url: str) -> None:

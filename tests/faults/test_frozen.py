@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,8 +17,7 @@ import pytest
 from django.db import connections
 
 from cdp.local.postgres import processes_in
-from cdp.local.processes import environment, start_web
-from tests.faults.harness import Bench, wait_until
+from tests.faults.harness import Bench, served, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
@@ -28,18 +26,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 def address(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """The address of a product on the bench's servers, with one web process."""
     bench.ready("one", beat=False)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        env = environment({**bench.env, "WEB_PROCESSES": "1"})
-        web = start_web(env=env, log=tmp_path / "web.log", listening=listening.fileno())
-        try:
-            wait_until(lambda: answer_of(address, "/readyz")[0] == 200, what="ready")
-            yield address
-        finally:
-            web.terminate()
-            web.wait(30)
+    with served(bench, tmp_path / "web.log") as address:
+        wait_until(lambda: answer_of(address, "/readyz")[0] == 200, what="ready")
+        yield address
 
 
 def answer_of(address: str, path: str) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,11 +15,10 @@ from playwright.sync_api import Browser
 
 from cdp.actors import Actor
 from cdp.invariants import violations
-from cdp.local.processes import environment, start_web
 from profiles.models import Event, Receipt
 from profiles.tracking.sources.sources import create_source
 from tests.browser.sites import READY, WAITING, Site, SitePages, running, snippet, wait_for
-from tests.faults.harness import Bench, wait_until
+from tests.faults.harness import Bench, served, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults")]
 
@@ -30,18 +28,9 @@ def address(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """The address of a product on the bench's servers."""
     bench.ready(beat=False)
     bench.manage("collectstatic", "--noinput", "--verbosity", "0")
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(64)
-        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        env = environment({**bench.env, "WEB_PROCESSES": "1"})
-        web = start_web(env=env, log=tmp_path / "web.log", listening=listening.fileno())
-        try:
-            wait_until(lambda: ask(address, "/healthz")[0] == 200, what="the door answers")
-            yield address
-        finally:
-            web.terminate()
-            web.wait(30)
+    with served(bench, tmp_path / "web.log") as address:
+        wait_until(lambda: ask(address, "/healthz")[0] == 200, what="the door answers")
+        yield address
 
 
 def ask(
