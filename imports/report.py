@@ -163,13 +163,13 @@ def _clashes(import_: Import) -> dict[str, Any] | None:
 
 
 def _notices(import_: Import) -> list[dict[str, Any]]:
-    """The most frequent warnings about single cells. Those with a code are counted by their own warnings."""
+    """The most frequent warnings about single cells. Those of shared identifiers have a warning of their own."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             SELECT n.e ->> 'column', n.e ->> 'message', count(*), min(r.line)
             FROM {import_.partition} r, jsonb_array_elements(r.notices) AS n (e)
-            WHERE r.notices IS NOT NULL AND NOT n.e ? 'code' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20
+            WHERE r.notices IS NOT NULL AND n.e ->> 'code' IS DISTINCT FROM '{SHARED}' GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 20
             """
         )
         return [

@@ -17,11 +17,16 @@ DOCS = "/api/v1/docs/"
 Go = Callable[..., Any]
 
 
+def open_topic(page: Any, name: str) -> None:
+    page.get_by_role("button", name=f"Calls of {name}").click()
+
+
 @pytest.mark.parametrize(("width", "dark"), SHAPES)
 def test_reading_and_calling(visit: Go, ada: User, width: int, dark: bool) -> None:
     make_profile(first_name="Ann", email="ann@example.com")
     opened = visit(ada, DOCS, width=width, dark=dark)
     page = opened.page
+    open_topic(page, "Profiles")
     call = page.locator("#operations-Profiles-createProfile")
     call.get_by_role("button", name="POST /api/v1/profiles/ Add a person").click()
     page.wait_for_selector("text=A customer with consent", state="attached")
@@ -39,6 +44,7 @@ def test_reading_and_calling(visit: Go, ada: User, width: int, dark: bool) -> No
 
 def test_a_file_is_sent_with_a_name(visit: Go, ada: User) -> None:
     opened = visit(ada, DOCS)
+    open_topic(opened.page, "Imports")
     call = opened.page.locator("#operations-Imports-createImport")
     call.locator(".opblock-summary-control").click()
     call.get_by_role("button", name="Try it out").click()
