@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from cdp import audit_chain
 from cdp.invariants import AUDIT, repair, violations
+from cdp.models import Job
 from profiles.builtin_sources import builtin_source
 from profiles.duplicates.finding import match_queue
 from profiles.editing import add_event
@@ -323,6 +324,10 @@ def test_what_finding_duplicates_keeps_is_looked_at() -> None:
     assert names() == set()
     # Only pairs hold the last one in, and somebody took them away by hand.
     DuplicatePair.objects.filter(b_id=ids[3]).update(case=None)
+    # A scan has stored its pairs and derives the cases next; one that ended without that leaves them wrong.
+    scan = Job.objects.create(kind="duplicates.scan", title="Scan", cursor={"step": "cases"}, is_system=True)
+    assert names() == set()
+    Job.objects.filter(pk=scan.pk).update(state="failed", finished_at=timezone.now())
     breaks("open cases are of live people, each linked to the others", case.pk)
     assert repair() == 1
     assert names() == set()

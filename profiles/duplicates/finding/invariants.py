@@ -1,18 +1,23 @@
 """Stored rows, pairs and cases → those that contradict the tables they derive from, for the doctor, and
 their repair.
 
-Profiles in the queue are left out: what is stored about them is updated within seconds.
+Profiles in the queue are left out: what is stored about them is updated within seconds. So are all cases while a scan
+has stored its pairs and not yet derived the cases from them.
 """
 
 from __future__ import annotations
 
 from django.db import connection, transaction
 
-from profiles.duplicates.finding import clusters, match_rows
+from profiles.duplicates.finding import clusters, full_scan, match_rows
 from profiles.models import MatchRow
 
 _QUEUED = "EXISTS (SELECT FROM profiles_matchqueue q WHERE q.profile_id = {0})"
 _IS_LINK = "p.verdict = 'open' AND p.tier IN ('certain', 'probable')"
+_CASES_DUE = (
+    f"EXISTS (SELECT FROM cdp_job j WHERE j.kind = '{full_scan.KIND}' AND j.finished_at IS NULL"
+    " AND j.cursor ->> 'step' = 'cases')"
+)
 _FIX = "Run manage.py doctor --fix: it is derived from other rows and can be derived again."
 
 STRAY_MATCH_ROWS = (
@@ -34,6 +39,7 @@ STRAY_CASES = f"""
     WITH RECURSIVE kept AS (
         SELECT id, anchor, members FROM profiles_duplicatecase c WHERE kind = 'people' AND state = 'open'
         AND NOT EXISTS (SELECT FROM profiles_matchqueue q WHERE q.profile_id = ANY(c.members))
+        AND NOT {_CASES_DUE}
     ), reached (pk, member) AS (
         SELECT id, anchor FROM kept
         UNION SELECT r.pk, CASE WHEN p.a_id = r.member THEN p.b_id ELSE p.a_id END
