@@ -1,20 +1,23 @@
-"""One person → the panels about who they are: contact, consents, attributes, tags, identifiers, devices."""
+"""One person → the panels about who they are: contact, consents, attributes, tags, identifiers, devices, carts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from profiles.admin.card_panels import CardContext, CardPanel, panels
-from profiles.admin.card_rows import CONTACT, consent_rows, decision_rows, tag_rows
+from profiles.admin.card_rows import CONTACT, cart_row, consent_rows, decision_rows, tag_rows
 from profiles.consent.lists import consent_lists
 from profiles.consent.words import WordList
 from profiles.models import Consent, IdentifierType, Tag
+from profiles.reading.carts import cart_views, carts_of
 from profiles.reading.devices import devices_of
 
 # So many names are offered where a tag is added.
 _TAG_NAMES = 300
 # So many decisions are listed, newest first; the GDPR export and the API have all.
 _DECISIONS = 50
+# So many carts, the latest first; the API has all.
+_CARTS = 5
 
 
 def _contact(card: CardContext) -> dict[str, Any]:
@@ -70,6 +73,11 @@ def _identifiers(card: CardContext) -> dict[str, Any]:
     return {"identifiers": others, "browsers": browsers, "identifier_types": types}
 
 
+def _carts(card: CardContext) -> dict[str, Any]:
+    rows = carts_of(card.root.pk)[:_CARTS]
+    return {"carts": [cart_row(view, can_view_pii=card.can_view_pii) for view in cart_views(rows)]}
+
+
 def _devices(card: CardContext) -> dict[str, Any]:
     return {"devices": devices_of(card.root.pk)}
 
@@ -84,3 +92,8 @@ panels.register(
     "identifiers", CardPanel("about", "admin/profiles/card_identifiers.html", _identifiers), order=50
 )
 panels.register("devices", CardPanel("about", "admin/profiles/card_devices.html", _devices), order=60)
+panels.register(
+    "carts",
+    CardPanel("about", "admin/profiles/card_carts.html", _carts, permission="profiles.view_cart"),
+    order=70,
+)

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cdp.plurals import counted
+from profiles.admin.event_text import amount_of
 from profiles.consent.ledger import describe_no
 from profiles.consent.lists import consent_lists
 from profiles.consent.reachable import Key, Reachability
 from profiles.duplicates.review.pair_text import PairText
 from profiles.identity.presets import CONTACTS
-from profiles.masking import DOTS, mask_proof
+from profiles.masking import DOTS, mask_identifier, mask_proof
 from profiles.models import Consent, DuplicatePair, Identifier, Profile, Tag
+from profiles.reading.carts import CartView
 from profiles.reading.profiles import ProfileView
 from profiles.reading.provenance import Provenance
 from profiles.values.attributes import CUSTOM, AttributeSpec, display, label_of
@@ -182,6 +185,33 @@ def _proof_text(proof: Mapping[str, Any]) -> str:
     return ", ".join(
         str(value) if name == "proof" else f"{name.replace('_', ' ')}: {value}"
         for name, value in proof.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CartRow:
+    """``amount`` is what the latest event says the cart is worth; empty without one."""
+
+    cart_id: str
+    state: str
+    at: datetime.datetime
+    last_event: str
+    amount: str
+    events: str
+    source: str
+
+
+def cart_row(view: CartView, *, can_view_pii: bool) -> CartRow:
+    cart = view.row
+    state: str = cart.get_state_display()
+    return CartRow(
+        cart_id=cart.cart_id if can_view_pii else mask_identifier("cart_id", cart.cart_id),
+        state=state.lower(),
+        at=cart.last_event_at,
+        last_event=view.last_event,
+        amount=amount_of(view.properties),
+        events=counted(view.events, "events"),
+        source=cart.source.name,
     )
 
 

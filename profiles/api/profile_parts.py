@@ -1,4 +1,4 @@
-"""Calls on what belongs to one profile → its timeline, events, notes, tags, consents, identifiers, addresses, lock."""
+"""Calls on what belongs to one profile → its timeline, events, carts, notes, tags, consents, identifiers, addresses, lock."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from profiles.editing import (
     set_lock,
 )
 from profiles.models import Consent, Event, Identifier, Note
+from profiles.reading.carts import cart_views, carts_of
 from profiles.reading.profiles import consents_as_api
 from profiles.reading.timeline import EVENT, timeline
 from profiles.tagging import tag_profiles, untag_profiles
@@ -130,6 +131,31 @@ class Events(Timeline):
         made = add_event(profile_id=target.root.pk, via_id=target.via_id, **body, **self.verb())
         event = Event.objects.select_related("name", "source").get(pk=made.pk)
         return Response(self.presenter.event(event), status=201)
+
+
+class Carts(PersonalDataView):
+    """The shopping carts of one person."""
+
+    permissions = {"GET": "profiles.view_cart"}
+    ordering = ("-last_event_at", "-id")
+
+    @extend_schema(
+        operation_id="listCarts",
+        tags=["Profiles"],
+        summary="Carts of a person",
+        parameters=[parameters.REF, *api_schema.PAGE],
+        responses={200: api_schema.page_of(schema.Cart)},
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """What events with a `cart_id` told, the latest cart first. The newest one supersedes older ones; a cart whose
+        *Order Completed* came is ordered.
+        """
+        self.known_parameters("count")
+        root = self.find().root
+        self.note_view(subject=f"profile:{root.pk}", detail={"part": "carts"})
+        return self.page(
+            carts_of(root.pk), lambda carts: [self.presenter.cart(view) for view in cart_views(carts)]
+        )
 
 
 class Notes(PersonalDataView):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from cdp.actors import Actor
@@ -10,6 +11,7 @@ from cdp.times import iso
 from profiles import masking
 from profiles.merging.preview import FieldRow, Preview, UnmergePreview
 from profiles.models import Change, Consent, Event, Identifier, Merge, Note, Profile
+from profiles.reading.carts import CartView
 from profiles.reading.profiles import (
     ProfileView,
     as_api,
@@ -106,6 +108,22 @@ class Presenter:
             "cause": change.cause,
             "cause_id": change.cause_id,
             "line": change.line,
+        }
+
+    def cart(self, view: CartView) -> dict[str, Any]:
+        cart, newer = view.row, view.row.superseded_by
+        show = str if self.can_view_pii else partial(masking.mask_identifier, "cart_id")
+        return {
+            "id": cart.pk,
+            "profile_id": cart.profile_id,
+            "cart_id": show(cart.cart_id),
+            "state": cart.state,
+            "started_at": iso(cart.started_at),
+            "last_event_at": iso(cart.last_event_at),
+            "last_event": view.last_event or None,
+            "events": view.events,
+            "superseded_by": show(newer.cart_id) if newer else None,
+            "source": cart.source.name,
         }
 
     def note(self, note: Note) -> dict[str, Any]:

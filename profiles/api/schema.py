@@ -199,6 +199,19 @@ class TimelineItem(Doc):
     subject = serializers.CharField(required=False, help_text="Of a message.")
 
 
+class Cart(Doc):
+    id = serializers.IntegerField()
+    profile_id = serializers.IntegerField(help_text="The member its events arrived at.")
+    cart_id = serializers.CharField(help_text="As its events name it.")
+    state = serializers.ChoiceField(choices=["open", "superseded", "ordered"])
+    started_at = serializers.DateTimeField()
+    last_event_at = serializers.DateTimeField()
+    last_event = serializers.CharField(allow_null=True, help_text="Name of its latest event.")
+    events = serializers.IntegerField()
+    superseded_by = serializers.CharField(allow_null=True, help_text="The person's newer cart.")
+    source = serializers.CharField()  # type: ignore[assignment]
+
+
 class Note(Doc):
     id = serializers.IntegerField()
     profile_id = serializers.IntegerField()

@@ -44,6 +44,7 @@ urlpatterns: list[Any] = [
     *both("v1/profiles", profiles.ProfileList, "api-profiles"),
     *both(f"{_PROFILE}/timeline", profile_parts.Timeline, "api-profile-timeline"),
     *both(f"{_PROFILE}/events", profile_parts.Events, "api-profile-events"),
+    *both(f"{_PROFILE}/carts", profile_parts.Carts, "api-profile-carts"),
     *both(f"{_PROFILE}/notes", profile_parts.Notes, "api-profile-notes"),
     *both(f"{_PROFILE}/tags/<text:tag>", profile_parts.Tag, "api-profile-tag"),
     *both(f"{_PROFILE}/consents", profile_parts.Consents, "api-profile-consents"),

@@ -35,7 +35,7 @@ from profiles.models import (
 from profiles.privacy.delete import delete_profiles
 from profiles.reading.provenance import provenance_of
 from tests.profile_factory import make_profile
-from tests.tracking.calls import holder, make_sender, send_item
+from tests.tracking.calls import call, holder, make_sender, send_item
 
 pytestmark = pytest.mark.django_db
 
@@ -500,6 +500,19 @@ def test_events_close_in_time_are_one_visit(client_of_ada: Client, by_staff: dic
     visit_html = page.split('class="visit"')[1]
     assert "<b>Survey Answered</b>" in page.split('class="visit"')[0]
     assert "<b>Product Viewed</b>" in visit_html
+
+
+def test_carts_are_listed(client_of_ada: Client, vic: User, as_user: Login) -> None:
+    ann = make_profile(first_name="Ann", identifiers=[("customer_id", "C-1")])
+    assert "Carts</h2>" not in text(client_of_ada, url("change", ann.pk))
+    at = timezone.now() - datetime.timedelta(hours=2)
+    properties = {"cart_id": "cart-4711", "sku": "A", "total": 411, "currency": "EUR"}
+    item = {"type": "track", "event": "Added to Cart", "userId": "C-1", "timestamp": at.isoformat()}
+    call(make_sender("server"), {**item, "properties": properties})
+    panel = text(client_of_ada, url("change", ann.pk)).split('id="carts-title"')[1].split("</section>")[0]
+    assert "cart-4711" in panel
+    assert "Added to Cart · 411.00 EUR · 2 hours ago · 1 event · server" in " ".join(panel.split())
+    assert "cart-4711" not in text(as_user(vic), url("change", ann.pk))
 
 
 def test_tracked_decisions_and_their_context_are_words(ada: User, vic: User, as_user: Login) -> None:

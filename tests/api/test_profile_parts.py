@@ -12,6 +12,7 @@ from django.utils import timezone
 from profiles.models import AttributeDefinition, Change, Event
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
+from tests.tracking.calls import call, holder, make_sender
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +105,33 @@ def test_notes(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     assert refusal(api.post(f"profiles/{ann.pk}/notes/", {"text": " "})) == (400, "Write a note.")
     masked = with_scopes("profiles:read").get(f"profiles/{ann.pk}/notes/").data["results"][0]
     assert masked["text"] == "••• (2 words)"
+
+
+def test_carts(api: Caller, with_scopes: Callable[..., Caller]) -> None:
+    shop, at = make_sender("web"), timezone.now() - timedelta(hours=2)
+
+    def cart(minutes: int, name: str, cart_id: str) -> dict[str, Any]:
+        when = (at + timedelta(minutes=minutes)).isoformat()
+        fields = {"cart_id": cart_id, "sku": f"S{minutes}", "total": 9.5, "currency": "EUR"}
+        return {"type": "track", "event": name, "anonymousId": "b1", "timestamp": when, "properties": fields}
+
+    call(shop, cart(0, "Added to Cart", "first-1"), cart(1, "Added to Cart", "first-1"))
+    root = holder("anonymous_id", "b1")
+    assert root is not None
+    path = f"profiles/{root.pk}/carts/"
+    call(shop, cart(5, "Added to Cart", "second-2"), cart(6, "Order Completed", "second-2"))
+    rows = walk(api, f"{path}?page_size=1")
+    read = [
+        (row["cart_id"], row["state"], row["events"], row["last_event"], row["superseded_by"]) for row in rows
+    ]
+    assert read == [
+        ("second-2", "ordered", 2, "Order Completed", None),
+        ("first-1", "superseded", 2, "Added to Cart", "second-2"),
+    ]
+    masked = with_scopes("profiles:read").get(path).data["results"][1]
+    assert masked["cart_id"] != "first-1"
+    assert masked["superseded_by"] != "second-2"
+    assert walk(api, f"profiles/{make_profile().pk}/carts/") == []
 
 
 @pytest.mark.parametrize("tag", ["vip", "a%2Fb", "x/y", "Very%20good%20customer"])
