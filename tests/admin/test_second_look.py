@@ -15,7 +15,7 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.models import User
 from cdp.roles_and_scopes import SCOPES
-from profiles.models import Merge, Profile
+from profiles.models import DuplicatePair, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
 from tests.api.caller import Caller
 from tests.duplicates.cast import make_ann, make_plain_profile, scan
@@ -159,3 +159,29 @@ def test_it_costs_the_same_in_a_large_base(client_of_sam: Client) -> None:
         make_ann(first_name=f"N{number}", phone="", city=f"C{number}")
     scan()
     assert cost() <= before
+
+
+def test_the_queue_asks_for_it_too(client_of_sam: Client) -> None:
+    ann, bob = make_ann(), make_plain_profile(first_name="Robert", last_name="Smith", city="Bergen")
+    pair = DuplicatePair.objects.create(a=ann, b=bob, tier="possible", score=0, found_by="source")
+    url = reverse("admin:profiles_duplicatepair_review", args=[pair.pk])
+    shown = client_of_sam.get(url)
+    assert f"{UNLIKE} Look again before you merge them." in page_of(shown)
+    body = {"do": "merge", "winner": ann.pk, "state": shown.context["state"]}
+    refused = client_of_sam.post(url, body)
+    assert (refused.status_code, Merge.objects.count()) == (422, 0)
+    assert REFUSED in page_of(refused)
+    done = client_of_sam.post(url, {**body, "second_look": "1"})
+    assert (done.status_code, Merge.objects.count()) == (302, 1)
+
+
+def test_the_queue_merges_people_who_are_alike_at_once(client_of_sam: Client) -> None:
+    make_ann(), make_ann(email="", phone="", city="")
+    scan()
+    pair = DuplicatePair.objects.get()
+    url = reverse("admin:profiles_duplicatepair_review", args=[pair.pk])
+    shown = client_of_sam.get(url)
+    assert "I looked again" not in page_of(shown)
+    body = {"do": "merge", "winner": pair.a_id, "state": shown.context["state"]}
+    assert client_of_sam.post(url, body).status_code == 302
+    assert Merge.objects.count() == 1

@@ -25,6 +25,7 @@ from profiles.admin.duplicates.listing import (
     review_url,
 )
 from profiles.admin.duplicates.pair_rows import field_rows, weight_rows
+from profiles.admin.merging import SECOND_LOOK, needs_second_look
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, staff_view
 from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import (
@@ -38,6 +39,7 @@ from profiles.duplicates.review.decide import (
     state_of,
 )
 from profiles.duplicates.review.explain import explain
+from profiles.duplicates.review.likelihood import likelihood_of
 from profiles.duplicates.review.pair_text import pair_text, percent
 from profiles.masking import mask_view
 from profiles.merging.merge import members_count
@@ -105,6 +107,9 @@ def _decide(request: HttpRequest, pair: DuplicatePair) -> HttpResponse:
         raise PermissionDenied
     if verdict not in VERDICTS:
         raise Invalid([{"field": "do", "value": verdict, "message": "Choose what to do with the pair."}])
+    if verdict == MERGE and needs_second_look(request, pair.a.canonical_id, pair.b.canonical_id):
+        messages.error(request, SECOND_LOOK)
+        return _show(request, pair, status=422)
     wanted = _with_tier(_read(request))
     following = queue.next_pair(wanted, pair)
     done = decide(
@@ -157,6 +162,10 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
         detail={"other": b.pk, "pair": pair.pk},
     )
     policy = DuplicatePolicy.current()
+    may_merge = request.user.has_perm("profiles.merge_profile")
+    is_open = is_two and pair.verdict in (DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER)
+    is_related = pair.tier == Tier.RELATED
+    is_offered = is_open and may_merge and not is_related
     fields = field_rows(views, reasons)
     context = {
         "title": "Are these two one person?",
@@ -178,12 +187,13 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
         "next_url": review_url(wanted, _plain(params), following) if following else "",
         "previous_url": review_url(wanted, _plain(params), before) if before else "",
         "queue_url": queue_url() + query_of(_plain(params), tier=wanted.tier),
-        "is_open": is_two and pair.verdict in (DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER),
-        "is_related": pair.tier == Tier.RELATED,
+        "is_open": is_open,
+        "is_related": is_related,
+        "second_look": likelihood_of(a.pk, b.pk).second_look if is_offered else "",
         "decided": _decided(pair),
         "why_url": _why(pair),
         "may_decide": request.user.has_perm("profiles.change_duplicatepair"),
-        "may_merge": request.user.has_perm("profiles.merge_profile"),
+        "may_merge": may_merge,
         **frame(request),
     }
     return render(request, "duplicates/review.html", context, status=status)
