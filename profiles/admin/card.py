@@ -135,9 +135,6 @@ def _rights(request: HttpRequest, root: Profile) -> dict[str, bool]:
     }
     may = {name: live and user.has_perms(codes) for name, codes in needed.items()}
     may["lock"] = live and user.has_perm("profiles.change_profile")
-    may["export"] = (
-        user.has_perms(["profiles.export_profile", "profiles.view_pii"])
-        and root.status != Profile.Status.ERASED
-    )
+    may["export"] = user.has_perm("profiles.export_profile") and root.status != Profile.Status.ERASED
     may["restore"] = root.status == Profile.Status.DELETED and user.has_perm("profiles.restore_profile")
     return may

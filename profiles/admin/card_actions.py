@@ -28,7 +28,7 @@ from profiles.editing import (
     set_lock,
 )
 from profiles.models import DuplicatePair
-from profiles.privacy.gdpr_export import stream_profile
+from profiles.privacy.gdpr_export import file_name, stream_profile
 from profiles.tagging import tag_profiles, untag_profiles
 from profiles.tracking.pending.double_opt_in import CONFLICT, confirm_identifier
 from profiles.values.alternates import alternates
@@ -212,13 +212,14 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
     return to_card(profile_id)
 
 
-@write("profiles.view_profile", "profiles.export_profile", "profiles.view_pii")
+@write("profiles.view_profile", "profiles.export_profile")
 def gdpr_export(request: HttpRequest, profile_id: int) -> StreamingHttpResponse:
     """Everything known about one person as a JSON file."""
     root = root_of(profile_id, live_only=False)
-    pieces = stream_profile(profile_id=root.pk, actor=Actor.of_request(request))
+    actor = Actor.of_request(request)
+    pieces = stream_profile(profile_id=root.pk, actor=actor)
     response = StreamingHttpResponse(pieces, content_type="application/json; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="profile-{root.pk}.json"'
+    response["Content-Disposition"] = f'attachment; filename="{file_name(root.pk, actor)}"'
     return response
 
 

@@ -8,13 +8,13 @@ from rest_framework.request import Request
 
 from profiles.api import parameters, schema
 from profiles.api.base import PersonalDataView
-from profiles.privacy.gdpr_export import stream_profile
+from profiles.privacy.gdpr_export import file_name, stream_profile
 
 
 class GdprExport(PersonalDataView):
     """The answer to an access request."""
 
-    permissions = {"GET": ("profiles.export_profile", "profiles.view_pii")}
+    permissions = {"GET": "profiles.export_profile"}
 
     @extend_schema(
         operation_id="exportProfile",
@@ -25,11 +25,11 @@ class GdprExport(PersonalDataView):
     )
     def get(self, request: Request, ref: str) -> StreamingHttpResponse:
         """A JSON attachment: all members of a merge, every value with its source, consents with proof, events,
-        notes, and who looked. Deleted people by id as well. The answer is unmasked, so a key needs `pii` besides.
+        notes, and who looked. Deleted people by id as well. Without `pii` identifying values are masked, and `about.is_masked` says so.
         """
         root = self.find(live_only=False).root
         pieces = stream_profile(profile_id=root.pk, actor=self.actor)
-        name = f'attachment; filename="profile-{root.pk}.json"'
+        name = f'attachment; filename="{file_name(root.pk, self.actor)}"'
         return StreamingHttpResponse(
             pieces, content_type="application/json", headers={"Content-Disposition": name}
         )

@@ -11,10 +11,16 @@ from django.utils import timezone
 from cdp import audit, personal_data_registry
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
+from profiles.masking import mask_profile
 from profiles.models import Profile
 from profiles.privacy.export_parts import Subject
+from profiles.privacy.mask_export import ExportMask
 
 FORMAT_VERSION = 1
+_MASKED = (
+    "Whoever made this file may not see personal data, so values that identify somebody are masked. It is not the copy"
+    " that the person has a right to."
+)
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -32,6 +38,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
 
     The look-up and the note in the audit log are made before this returns, so that they are committed
     whether or not the reader takes the whole file. Deleted people can be exported, erased ones cannot.
+    For an actor without *view PII* identifying values are masked, and the file says so.
     """
     row = Profile.objects.filter(pk=profile_id).select_related("canonical__source").first()
     if row is None:
@@ -46,15 +53,22 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
 
 
 def _pieces(subject: Subject, actor: Actor) -> Iterator[bytes]:
-    yield b'{"about": ' + _dump(_about(subject, actor))
+    is_masked = not actor.can("profiles.view_pii")
+    to_row = ExportMask(subject.specs).row if is_masked else dict
+    yield b'{"about": ' + _dump(_about(subject, actor, is_masked=is_masked))
     for name, section in personal_data_registry.sections().items():
         yield b',\n"' + name.encode() + b'": '
         found = section.make(subject)
         if isinstance(found, dict):
-            yield _dump(found)
+            yield _dump(to_row(found))
         else:
-            yield from _list(found)
+            yield from _list(map(to_row, found))
     yield b"}\n"
+
+
+def file_name(root_id: int, actor: Actor) -> str:
+    """Says whether the file is the person's own copy or a masked one."""
+    return f"profile-{root_id}{'' if actor.can('profiles.view_pii') else '-masked'}.json"
 
 
 def _list(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
@@ -69,10 +83,13 @@ def _dump(value: Any) -> bytes:
     return orjson.dumps(value, option=_OPTIONS)
 
 
-def _about(subject: Subject, actor: Actor) -> dict[str, Any]:
+def _about(subject: Subject, actor: Actor, *, is_masked: bool) -> dict[str, Any]:
     """What this file is, for the person who gets it and has never heard of a profile."""
+    root = mask_profile(subject.root, subject.specs) if is_masked else subject.root
     return {
-        "title": f"Everything stored about {subject.root.name}",
+        "title": f"Everything stored about {root.name}",
+        "is_masked": is_masked,
+        **({"masked": _MASKED} if is_masked else {}),
         "what_this_is": (
             "A copy of all personal data this system holds about one person, as the General Data Protection"
             " Regulation (Article 15) gives everybody the right to. It is a text file in the JSON format, which"

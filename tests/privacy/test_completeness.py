@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Permission
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models, transaction
 from django.test import Client
@@ -139,8 +140,8 @@ class Case:
         Row.objects.bulk_create([Row(import_id=job.pk, line=2, outcome="updated", profile_id=self.root.pk)])
         self.rows[Row] = Row.objects.get(import_id=job.pk, line=2)
 
-    def text(self) -> str:
-        package = export_profile(profile_id=self.root.pk, actor=Actor.system())
+    def text(self, actor: Actor | None = None) -> str:
+        package = export_profile(profile_id=self.root.pk, actor=actor or Actor.system())
         del package["about"]
         package["access"] = [entry for entry in package["access"] if entry["did"] != "profile.export"]
         return json.dumps(package, ensure_ascii=False)
@@ -293,6 +294,39 @@ def test_every_column_shows_in_the_file() -> None:
     assert checked > 120
 
 
+# Masked by the names inside, which tests/test_masking.py looks at; and whose work it was, who is no customer.
+_BY_THEIR_NAMES = {"properties", "context", "envelope", "payload", "AuditEntry.actor"}
+
+
+def test_who_may_not_see_personal_data_gets_no_identifying_column(make_user: Callable[..., User]) -> None:
+    case, clerk = Case(), make_user("clerk")
+    clerk.user_permissions.add(Permission.objects.get(codename="export_profile"))
+    actor, leaked, checked = Actor.of_user(clerk), [], 0
+    assert "root@example.com" not in case.text(actor)
+    for row, plants in batches(case):
+        classes = personal_data_registry.tables()[row._meta.label].classes()
+        marks = {
+            field.name: mark
+            for field, _, mark in plants
+            if mark and classes[field.name] is personal_data_registry.PrivacyClass.IDENTIFYING
+        }
+        text = changed_text(case, row, {field.name: value for field, value, _ in plants}, actor)
+        for name, mark in marks.items():
+            is_by_name = _BY_THEIR_NAMES & {name, f"{row._meta.object_name}.{name}"}
+            checked += not is_by_name
+            if mark in text and not is_by_name:
+                leaked.append(f"{row._meta.label}.{name}")
+    assert leaked == []
+    assert checked > 25
+    about = export_profile(profile_id=case.root.pk, actor=actor)["about"]
+    assert about["is_masked"]
+    assert about["masked"] == (
+        "Whoever made this file may not see personal data, so values that identify somebody are masked. It is not the"
+        " copy that the person has a right to."
+    )
+    assert "Root" not in about["title"]
+
+
 def batches(case: Case) -> Iterator[tuple[models.Model, list[tuple[Any, Any, str]]]]:
     """Columns with a mark of their own are changed together; what must merely make a difference, alone.
 
@@ -338,13 +372,13 @@ def test_items_too_large_for_the_door_are_in_the_file(client: Client) -> None:
     assert all("canary" in receipt["call"]["properties"]["html"] for receipt in told)
 
 
-def changed_text(case: Case, row: models.Model, values: dict[str, Any]) -> str:
+def changed_text(case: Case, row: models.Model, values: dict[str, Any], actor: Actor | None = None) -> str:
     """The file with the row's columns set to these values; then everything is as before."""
     with transaction.atomic(), connection.cursor() as cursor:
         # The audit log refuses updates, and the tables' own checks are not the matter here.
         cursor.execute("SET LOCAL session_replication_role = replica")
         assert type(row)._base_manager.filter(pk=row.pk).update(**values) == 1
-        text = case.text()
+        text = case.text(actor)
         transaction.set_rollback(True)
     return text
 
