@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.test import Client
@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Request
 from cdp.models import User
 from tests.browser.sites import Platform, Recorder, Site, SitePages, running
 
+SHAPES: Sequence[tuple[int, Literal["light", "dark"]]] = ((1280, "light"), (390, "dark"))
 # A report of what it has no objection to takes as long again; its own fetching of style sheets would count as a
 # refused request.
 AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
@@ -29,6 +30,14 @@ class Visit:
     def open(self, path: str) -> Visit:
         self.page.goto(self.address + path)
         return self
+
+    def check_shapes(self) -> None:
+        """``check`` on a desk in light colors and on a phone in dark ones, without loading the page again."""
+        for width, scheme in SHAPES:
+            self.page.set_viewport_size({"width": width, "height": 900})
+            # Without motion, so that no button is on its way from one color to the other.
+            self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            self.check()
 
     def check(self) -> None:
         """No refused style or script, no failed request, nothing axe objects to, no sideways scrolling."""

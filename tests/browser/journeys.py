@@ -17,12 +17,18 @@ def work() -> None:
     run_to_end(Job.objects.filter(state="queued").get())
 
 
-def check(visit: Visit, *, heading: str) -> None:
-    """The page with this heading is there, in order for everybody, and nothing was refused on the way."""
+def check(visit: Visit, *, heading: str, shapes: bool = False) -> None:
+    """The page with this heading is there, in order for everybody, and nothing was refused on the way.
+
+    ``shapes``: on a desk and on a phone.
+    """
     visit.page.get_by_role("heading", name=heading).first.wait_for()
     # The browser calls a navigation that became a download, and a poll it left behind, aborted.
     visit.problems[:] = [problem for problem in visit.problems if "ERR_ABORTED" not in problem]
-    visit.check()
+    if shapes:
+        visit.check_shapes()
+    else:
+        visit.check()
 
 
 def download(visit: Visit, locator: Any, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from cdp.models import User
 from profiles.models import Event, Receipt, Source, WriteKey
 from profiles.tracking.rejected.receipts import waiting
-from tests.browser.journeys import SHAPES, work
+from tests.browser.journeys import work
 from tests.tracking.rejected import make_source, reject, send
 
 pytestmark = pytest.mark.browser
@@ -46,9 +46,8 @@ def shop() -> Source:
     return source
 
 
-@pytest.mark.parametrize(("width", "dark"), SHAPES)
-def test_pages_are_clean(visit: Go, ada: User, shop: Source, width: int, dark: bool) -> None:
-    opened = visit(ada, INBOX, width=width, dark=dark)
+def test_pages_are_clean(visit: Go, ada: User, shop: Source) -> None:
+    opened = visit(ada, INBOX)
     row = waiting().first()
     done = Receipt.objects.filter(outcome="applied").first()
     person = Event.objects.first().profile.canonical_id
@@ -70,14 +69,14 @@ def test_pages_are_clean(visit: Go, ada: User, shop: Source, width: int, dark: b
         f"{source}/settings/",
         f"/admin/profiles/profile/{person}/change/?kind=event",
     ):
-        opened.open(path).check()
+        opened.open(path).check_shapes()
     chart = opened.open(f"{source}/change/").page.locator(".chart")
     right = "c => [c.querySelector('svg'), c].map(one => Math.round(one.getBoundingClientRect().right))"
     drawn, seen = chart.evaluate(right)
     assert drawn <= seen, "the newest hours are in view"
     opened.open(INBOX)
     opened.page.get_by_text("Filters").first.click()
-    opened.check()
+    opened.check_shapes()
 
 
 def test_one_is_corrected_the_rest_repaired_together(visit: Go, ada: User, shop: Source) -> None:

@@ -11,7 +11,7 @@ from cdp.actors import Actor
 from cdp.models import User
 from profiles.identity.lookup import find_profile
 from profiles.pairs.verdicts import set_verdict
-from tests.browser.journeys import SHAPES, check
+from tests.browser.journeys import check
 from tests.duplicates.causes import CAUSES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -45,11 +45,10 @@ def test_two_are_compared_by_naming_the_other(visit: Callable[..., Any], sam: Us
     check(seen, heading=QUESTION)
 
 
-@pytest.mark.parametrize(("width", "dark"), SHAPES)
-def test_wide_and_narrow_light_and_dark(visit: Callable[..., Any], ada: User, width: int, dark: bool) -> None:
+def test_wide_and_narrow_light_and_dark(visit: Callable[..., Any], ada: User) -> None:
     told = CAUSES["column_mapped_to_an_attribute"]()
     path = f"/admin/profiles/profile/{told.a}/why/{told.b}/"
-    seen = visit(ada, path, width=width, dark=dark)
-    check(seen, heading=QUESTION)
-    check(seen.open(f"{path}?fix=promote_identifier"), heading=QUESTION)
-    check(visit(ada, f"/admin/profiles/profile/{told.a}/why/", width=width, dark=dark), heading=QUESTION)
+    seen = visit(ada, path)
+    check(seen, heading=QUESTION, shapes=True)
+    check(seen.open(f"{path}?fix=promote_identifier"), heading=QUESTION, shapes=True)
+    check(visit(ada, f"/admin/profiles/profile/{told.a}/why/"), heading=QUESTION, shapes=True)
