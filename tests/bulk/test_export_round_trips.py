@@ -290,7 +290,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 tricky = st.text(st.sampled_from("'=+-@\t\n\r\",;:| ＝0aé\u202e\x0b\x1c\x85{}[]\\"), max_size=12)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(texts=st.lists(anything | tricky, min_size=1, max_size=6), name=st.sampled_from(sorted(FORMATS)))
 def test_any_text_comes_back(texts: list[str], name: str) -> None:
     from django.db import transaction

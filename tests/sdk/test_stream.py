@@ -30,7 +30,7 @@ from tests.sdk.stream import Sending, stream
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("sdk")]
 
 SEED = int(os.environ.get("STREAM_SEED", "20240605"))
-ITEMS = int(os.environ.get("STREAM_ITEMS", "5000"))
+ITEMS = int(os.environ.get("STREAM_ITEMS", "1500"))
 
 _UUID4 = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # What is in the database of whom; a person is told by the first of their messages, since ids differ.
