@@ -223,7 +223,7 @@ def attribute(kind: str, raw: object, *, allowed: Collection[str] = (), limit: i
     elif kind == "boolean" and isinstance(raw, bool):
         return raw
     elif kind == "number" and isinstance(raw, (int, float, Decimal)) and not isinstance(raw, bool):
-        return json_number(number(_decimal_text(raw)))
+        return json_number(number(decimal_text(raw)))
     if not isinstance(raw, str):
         raise BadValue(f"Not a {kind} value. Write it as text.")
     if kind == "text":
@@ -243,7 +243,7 @@ def attribute(kind: str, raw: object, *, allowed: Collection[str] = (), limit: i
     raise ValueError(f"unknown attribute type {kind!r}")
 
 
-def _decimal_text(value: int | float | Decimal) -> str:
+def decimal_text(value: int | float | Decimal) -> str:
     """Without an exponent: 1e3 in JSON is plainly 1000. Infinity and NaN stay words `number` refuses."""
     exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not exact.is_finite() or exact.adjusted() > 40:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -13,7 +14,7 @@ from profiles.models import Cart
 
 _EVENTS = """
     SELECT c.id, count(*), (array_agg(n.name ORDER BY e.occurred_at DESC, e.id DESC))[1],
-        (array_agg(e.properties ORDER BY e.occurred_at DESC, e.id DESC))[1]
+        (array_agg(e.properties ORDER BY e.occurred_at DESC, e.id DESC))[1]::text
     FROM profiles_cart c
     JOIN profiles_event e ON e.profile_id = c.profile_id AND e.kind = 'track'
         AND e.occurred_at BETWEEN c.started_at AND c.last_event_at AND btrim(e.properties ->> 'cart_id') = c.cart_id
@@ -43,5 +44,7 @@ def cart_views(carts: Sequence[Cart]) -> list[CartView]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS, [[cart.pk for cart in carts]])
-        told = {cart_id: rest for cart_id, *rest in cursor.fetchall()}
+        told = {
+            cart_id: (count, name, orjson.loads(sent)) for cart_id, count, name, sent in cursor.fetchall()
+        }
     return [CartView(cart, *told.get(cart.pk, ())) for cart in carts]

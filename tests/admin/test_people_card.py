@@ -511,7 +511,8 @@ def test_carts_are_listed(client_of_ada: Client, vic: User, as_user: Login) -> N
     call(make_sender("server"), {**item, "properties": properties})
     panel = text(client_of_ada, url("change", ann.pk)).split('id="carts-title"')[1].split("</section>")[0]
     assert "cart-4711" in panel
-    assert "Added to Cart · 411.00 EUR · 2 hours ago · 1 event · server" in " ".join(panel.split())
+    assert "Added to Cart · 411.00 EUR" in panel, panel
+    assert "2 h ago</time> · 1 event · server" in panel
     assert "cart-4711" not in text(as_user(vic), url("change", ann.pk))
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from profiles.identity.field_names import fold_name, is_address, is_full_name
 from profiles.identity.normalize import BadValue
+from profiles.identity.values import decimal_text
 from profiles.models import Alternate, Event, Identifier, Profile, Receipt
 from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import parse
@@ -201,7 +202,7 @@ def same(stored: Any, sent: Any) -> bool:
 
 def cleaned(spec: Any, raw: Any) -> Any:
     if not spec.is_custom and isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        raw = str(raw)
+        raw = decimal_text(raw)
     try:
         return clean_value(spec, raw)
     except BadValue:

@@ -17,6 +17,7 @@ from cdp.ttl_cache import Recent
 from profiles.identity.field_names import fold_name, is_customer_id
 from profiles.identity.hidden_ids import hidden_ids, sentence
 from profiles.identity.normalize import BadValue
+from profiles.identity.values import decimal_text
 from profiles.models import AttributeDefinition
 from profiles.tagging import clean_tag_names
 from profiles.tracking.parse.item_text import NOTHING, pointer_part
@@ -203,7 +204,7 @@ def _put(traits: ItemTraits, spec: AttributeSpec, name: str, raw: Any, sender: S
             traits.values[spec.field] = None  # a server may clear; what stands in a page may not
         return
     if not spec.is_custom and isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        raw = str(raw)
+        raw = decimal_text(raw)
     try:
         traits.values[spec.field] = clean_value(spec, raw)
     except BadValue as bad:
