@@ -343,8 +343,9 @@ TABLES = (
     ),
     Table(
         "profiles.Cart",
-        identifying=("cart_id",),
+        # A thing's number, as in events, where it is shown to everybody.
         personal=(
+            "cart_id",
             "profile",
             "state",
             "started_at",

@@ -75,7 +75,7 @@ def _identifiers(card: CardContext) -> dict[str, Any]:
 
 def _carts(card: CardContext) -> dict[str, Any]:
     rows = carts_of(card.root.pk)[:_CARTS]
-    return {"carts": [cart_row(view, can_view_pii=card.can_view_pii) for view in cart_views(rows)]}
+    return {"carts": [cart_row(view) for view in cart_views(rows)]}
 
 
 def _devices(card: CardContext) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from profiles.consent.lists import consent_lists
 from profiles.consent.reachable import Key, Reachability
 from profiles.duplicates.review.pair_text import PairText
 from profiles.identity.presets import CONTACTS
-from profiles.masking import DOTS, mask_identifier, mask_proof
+from profiles.masking import DOTS, mask_proof
 from profiles.models import Consent, DuplicatePair, Identifier, Profile, Tag
 from profiles.reading.carts import CartView
 from profiles.reading.profiles import ProfileView
@@ -201,11 +201,11 @@ class CartRow:
     source: str
 
 
-def cart_row(view: CartView, *, can_view_pii: bool) -> CartRow:
+def cart_row(view: CartView) -> CartRow:
     cart = view.row
     state: str = cart.get_state_display()
     return CartRow(
-        cart_id=cart.cart_id if can_view_pii else mask_identifier("cart_id", cart.cart_id),
+        cart_id=cart.cart_id,
         state=state.lower(),
         at=cart.last_event_at,
         last_event=view.last_event,

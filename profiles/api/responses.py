@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from cdp.actors import Actor
@@ -112,17 +111,16 @@ class Presenter:
 
     def cart(self, view: CartView) -> dict[str, Any]:
         cart, newer = view.row, view.row.superseded_by
-        show = str if self.can_view_pii else partial(masking.mask_identifier, "cart_id")
         return {
             "id": cart.pk,
             "profile_id": cart.profile_id,
-            "cart_id": show(cart.cart_id),
+            "cart_id": cart.cart_id,
             "state": cart.state,
             "started_at": iso(cart.started_at),
             "last_event_at": iso(cart.last_event_at),
             "last_event": view.last_event or None,
             "events": view.events,
-            "superseded_by": show(newer.cart_id) if newer else None,
+            "superseded_by": newer.cart_id if newer else None,
             "source": cart.source.name,
         }
 

@@ -502,7 +502,7 @@ def test_events_close_in_time_are_one_visit(client_of_ada: Client, by_staff: dic
     assert "<b>Product Viewed</b>" in visit_html
 
 
-def test_carts_are_listed(client_of_ada: Client, vic: User, as_user: Login) -> None:
+def test_carts_are_listed(client_of_ada: Client) -> None:
     ann = make_profile(first_name="Ann", identifiers=[("customer_id", "C-1")])
     assert "Carts</h2>" not in text(client_of_ada, url("change", ann.pk))
     at = timezone.now() - datetime.timedelta(hours=2)
@@ -513,7 +513,6 @@ def test_carts_are_listed(client_of_ada: Client, vic: User, as_user: Login) -> N
     assert "cart-4711" in panel
     assert "Added to Cart · 411.00 EUR" in panel, panel
     assert "2 h ago</time> · 1 event · server" in panel
-    assert "cart-4711" not in text(as_user(vic), url("change", ann.pk))
 
 
 def test_tracked_decisions_and_their_context_are_words(ada: User, vic: User, as_user: Login) -> None:

@@ -107,7 +107,7 @@ def test_notes(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     assert masked["text"] == "••• (2 words)"
 
 
-def test_carts(api: Caller, with_scopes: Callable[..., Caller]) -> None:
+def test_carts(api: Caller) -> None:
     shop, at = make_sender("web"), timezone.now() - timedelta(hours=2)
 
     def cart(minutes: int, name: str, cart_id: str) -> dict[str, Any]:
@@ -128,9 +128,6 @@ def test_carts(api: Caller, with_scopes: Callable[..., Caller]) -> None:
         ("second-2", "ordered", 2, "Order Completed", None),
         ("first-1", "superseded", 2, "Added to Cart", "second-2"),
     ]
-    masked = with_scopes("profiles:read").get(path).data["results"][1]
-    assert masked["cart_id"] != "first-1"
-    assert masked["superseded_by"] != "second-2"
     assert walk(api, f"profiles/{make_profile().pk}/carts/") == []
 
 
