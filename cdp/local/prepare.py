@@ -15,7 +15,14 @@ ADMIN = "admin"
 
 
 def migrate() -> None:
+    """As the database's owner where CDP_APP_ROLE names the product's own role, which goes on from here."""
+    from django.db import connection
+
     call_command("migrate", interactive=False, verbosity=1)
+    if role := os.environ.get("CDP_APP_ROLE"):
+        call_command("grant_rights", role)
+        connection.close()
+        connection.settings_dict["USER"] = role
 
 
 def collect_static() -> None:

@@ -13,6 +13,8 @@ attempt has its own folder, so a worker that lost its lease never writes into it
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -26,6 +28,7 @@ from django.db import connection, transaction
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden
+from cdp.full_disk import no_room
 from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.locks import Lock, take
@@ -146,7 +149,7 @@ def _compare(chunk: Chunk) -> bool:
     try:
         copied_at = _copy_rows(folder / "rows.csv")
         chunk.keep_alive()
-        with _database(folder) as db:
+        with _database(folder) as db, _full_disk_named():
             result = _run_with_lease(chunk, db, lambda: compare_all(db, folder))
         if result is None:
             return True
@@ -159,6 +162,18 @@ def _compare(chunk: Chunk) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return True
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise no_room(error) from error
+        raise
 
 
 def _run_with_lease(
