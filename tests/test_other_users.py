@@ -217,9 +217,7 @@ def test_postgres_knows_its_own_user_alone(python: list[str]) -> None:
         for url in (server.url, server.app_url, server.url.replace("cdp@", "nobody@")):
             refused = run_as(NOBODY, [*python, "-c", connect, url])
             assert refused.returncode == 1
-            assert "Peer authentication failed" in refused.stderr or "authentication" in refused.stderr, (
-                refused.stderr
-            )
+            assert "Peer authentication failed" in refused.stderr, refused.stderr
         with psycopg.connect(server.app_url) as connection:
             row = connection.execute(
                 "SELECT current_user, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls"
