@@ -16,7 +16,7 @@ log = logging.getLogger("cdp.metrics")
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # By kind of figure. An address takes about 0.2 kB of the first and 3 kB of the second, for each method.
-SIZES = {"counter": 512 * 1024, "histogram": 2 * 1024 * 1024}
+SIZES = {"counter": 512 * 1024, "histogram": 3 * 1024 * 1024}
 
 
 def reserve(pid: int) -> bool:
@@ -28,7 +28,7 @@ def reserve(pid: int) -> bool:
     try:
         for file, size in files:
             with file.open("ab") as opened:
-                os.posix_fallocate(opened.fileno(), 0, size)
+                opened.write(bytes(size - opened.tell()))
     except OSError as error:
         for file, _ in files:
             file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from django.core import mail as django_mail
 from django.db import OperationalError, models
 from django.test import RequestFactory
 
-from cdp import job_steps, jobs, mail
+from cdp import job_steps, jobs
 from cdp.actors import Actor
 from cdp.api.problems import problem
 from cdp.full_disk import DATABASE, FILES, full_disk, no_room
@@ -145,4 +145,4 @@ def test_a_mail_that_cannot_be_noted_is_not_sent(
     assert send_queued() == 1
     assert [message.to for message in django_mail.outbox] == [["ann@example.com"]]
     row = Mail.objects.get()
-    assert (row.state, row.attempts) == (mail.Mail.State.SENT, 1)
+    assert (row.state, row.attempts) == (Mail.State.SENT, 1)

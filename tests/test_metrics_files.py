@@ -70,12 +70,8 @@ def test_without_room_a_process_counts_for_itself(
     monkeypatch.delenv(metrics_files.VARIABLE, raising=False)
     assert metrics_files.reserve(1) is False
     monkeypatch.setenv(metrics_files.VARIABLE, str(tmp_path))
-    monkeypatch.setattr(metrics_files.os, "posix_fallocate", _full)
+    (tmp_path / "histogram_1.db").symlink_to("/dev/full")
     assert metrics_files.reserve(1) is False
     assert metrics_files.VARIABLE not in os.environ
     assert list(tmp_path.iterdir()) == []
     assert "no room for the figures of a process" in caplog.text
-
-
-def _full(*_: object) -> None:
-    raise OSError(28, "No space left on device")

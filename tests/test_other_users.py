@@ -105,7 +105,7 @@ def data(user: pwd.struct_passwd) -> Iterator[Path]:
 def start(python: list[str], data: Path, user: pwd.struct_passwd) -> Running:
     process = subprocess.Popen(
         [*python, "-m", "cdp.local"],
-        env={**without_servers(), "CDP_DATA": str(data), "PORT": "18400", "CDP_DEMO": "0", "HOME": "/"},
+        env={**without_servers(), "CDP_DATA": str(data), "PORT": "0", "CDP_DEMO": "0", "HOME": "/"},
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

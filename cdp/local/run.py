@@ -18,6 +18,7 @@ from cdp.local import join_running, processes
 from cdp.local.children import die_with_parent, tail
 from cdp.local.machine import cores
 from cdp.local.paths import (
+    FIRST_PASSWORD,
     PROJECT,
     AlreadyLocked,
     Layout,
@@ -72,10 +73,13 @@ def _run(paths: Layout) -> int:
         prepared = _prepare(supervisor, environment, paths, servers)
         if prepared is None:
             return 0
+        # From its file and not by way of the log that preparing writes.
+        password = read_secret(paths.data / FIRST_PASSWORD) if prepared["is_first_password"] else ""
+        login = f"admin / {password or 'the password you gave it'}"
         with join_running.environment_file(environment, paths.data):
             _start_product(supervisor, environment, paths, listening)
             ready = _wait_until_ready(supervisor, listening.getsockname()[1])
-            _introduce(paths, environment, prepared["login"], ready)
+            _introduce(paths, environment, login, ready)
             if ready:
                 _watch_until_ready(supervisor, listening.getsockname()[1])
             supervisor.watch()
@@ -161,7 +165,7 @@ def _start_servers(supervisor: Supervisor, servers: Servers, paths: Layout) -> N
 
 def _prepare(
     supervisor: Supervisor, environment: dict[str, str], paths: Layout, servers: Servers
-) -> dict[str, str] | None:
+) -> dict[str, bool] | None:
     """Migrations, demo people, login, static files. None when somebody pressed Ctrl-C meanwhile."""
     first = not (paths.run / "prepared").exists()
     say("preparing the database …" + (" the first time takes a moment" if first else ""))
@@ -178,7 +182,7 @@ def _prepare(
         supervisor.sleep(0.5)
     if process.returncode:
         raise LocalError(f"The database could not be prepared. The end of {log}:\n{tail(log, 25)}")
-    answer: dict[str, str] = json.loads(tail(log, 1))
+    answer: dict[str, bool] = json.loads(tail(log, 1))
     (paths.run / "prepared").touch()
     return answer
 
