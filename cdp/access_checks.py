@@ -43,6 +43,8 @@ def secret_files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessa
 def files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Looks at every file: for ``check --deploy`` and ``doctor``, not for each command."""
     files = [*open_to_others(settings.CDP_DATA)]
+    if not files:
+        return []
     return [
         Advice(
             f"Other users of this machine may read or enter {counted(len(files), 'entries')} of CDP_DATA,"
@@ -50,7 +52,6 @@ def files_are_private(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             hint=f"Run: chmod -R go= {settings.CDP_DATA}. What the product writes is private (umask 077).",
             id="cdp.W106",
         )
-        for _ in files[:1]
     ]
 
 

@@ -86,8 +86,9 @@ class NoStore:
 
 
 # --- without a database ------------------------------------------------------------------------------
-# SQLSTATEs that mean "not now": no connection, shutting down, out of connections, memory or disk.
+# Behind the sentence that names the disk.
 NO_ROOM = "Nothing was stored or changed. Try again once there is room on it."
+# SQLSTATEs that mean "not now": no connection, shutting down, out of connections, memory or disk.
 _NOT_NOW = ("08", "53", "57P0", "58")
 # Two transactions met: deadlock, serialization failure, lock not available.
 _MET = ("40001", "40P01", "55P03")

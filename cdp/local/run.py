@@ -125,10 +125,9 @@ def _environment(paths: Layout, servers: Servers, port: int) -> dict[str, str]:
         "CDP_URL": f"http://{HOST}:{port}",
         "CDP_LOCAL": "1",
         "PROMETHEUS_MULTIPROC_DIR": str(_metrics_folder(paths)),
-        "TMPDIR": str(temporary),
     }
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return chosen | {"CDP_DATA": str(paths.data)} | servers.environment
+    return chosen | {"CDP_DATA": str(paths.data), "TMPDIR": str(temporary)} | servers.environment
 
 
 def _metrics_folder(paths: Layout) -> Path:

@@ -149,7 +149,7 @@ def _compare(chunk: Chunk) -> bool:
     try:
         copied_at = _copy_rows(folder / "rows.csv")
         chunk.keep_alive()
-        with _database(folder) as db, _full_disk_named():
+        with _full_disk_named(), _database(folder) as db:
             result = _run_with_lease(chunk, db, lambda: compare_all(db, folder))
         if result is None:
             return True
@@ -166,12 +166,14 @@ def _compare(chunk: Chunk) -> bool:
 
 @contextmanager
 def _full_disk_named() -> Iterator[None]:
+    """Raises OSError where DuckDB says in its own words that the disk is full."""
     import duckdb
 
     try:
         yield
     except duckdb.Error as error:
-        if os.strerror(errno.ENOSPC) in str(error):
+        # By itself, or because what DuckDB allows itself for spilling is measured by the room there was.
+        if any(words in str(error) for words in (os.strerror(errno.ENOSPC), "max_temp_directory_size")):
             raise no_room(error) from error
         raise
 
