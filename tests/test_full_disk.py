@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 from django.core import mail as django_mail
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, models
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from cdp import job_steps, jobs
 from cdp.actors import Actor
@@ -146,3 +147,23 @@ def test_a_mail_that_cannot_be_noted_is_not_sent(
     assert [message.to for message in django_mail.outbox] == [["ann@example.com"]]
     row = Mail.objects.get()
     assert (row.state, row.attempts) == (Mail.State.SENT, 1)
+
+
+@pytest.mark.parametrize("checks_csrf", [True, False])
+def test_an_upload_that_does_not_fit_is_refused_in_words(
+    ada: User, monkeypatch: pytest.MonkeyPatch, checks_csrf: bool
+) -> None:
+    """Also where the form is read before the view is reached, to look for the token."""
+
+    def full(self: Any, data: bytes, start: int) -> None:
+        raise of_files()
+
+    monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
+    client = Client(raise_request_exception=False, enforce_csrf_checks=checks_csrf)
+    client.force_login(ada)
+    client.get("/admin/imports/import/")
+    page = client.post(
+        "/admin/imports/import/add/", {"file": SimpleUploadedFile("people.csv", b"email\na@b.example\n")}
+    )
+    assert page.status_code == 507
+    assert "The disk of CDP_DATA is full. Nothing was stored or changed." in page.content.decode()
