@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -151,7 +152,7 @@ def test_a_mail_that_cannot_be_noted_is_not_sent(
 
 @pytest.mark.parametrize("checks_csrf", [True, False])
 def test_an_upload_that_does_not_fit_is_refused_in_words(
-    ada: User, monkeypatch: pytest.MonkeyPatch, checks_csrf: bool
+    ada: User, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks_csrf: bool
 ) -> None:
     """Also where the form is read before the view is reached, to look for the token."""
 
@@ -159,6 +160,8 @@ def test_an_upload_that_does_not_fit_is_refused_in_words(
         raise of_files()
 
     monkeypatch.setattr("django.core.files.uploadhandler.TemporaryFileUploadHandler.receive_data_chunk", full)
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "incoming")
+    (tmp_path / "incoming").mkdir()
     client = Client(raise_request_exception=False, enforce_csrf_checks=checks_csrf)
     client.force_login(ada)
     client.get("/admin/imports/import/")
@@ -166,4 +169,5 @@ def test_an_upload_that_does_not_fit_is_refused_in_words(
         "/admin/imports/import/add/", {"file": SimpleUploadedFile("people.csv", b"email\na@b.example\n")}
     )
     assert page.status_code == 507
+    assert list(Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir()) == []
     assert "The disk of CDP_DATA is full. Nothing was stored or changed." in page.content.decode()

@@ -76,15 +76,15 @@ class Bench:
     @classmethod
     @contextmanager
     def built(
-        cls, folder: Path, *, database: Path | None = None, settings: dict[str, str] | None = None, **env: str
+        cls, folder: Path, *, database: Path | None = None, tuning: dict[str, str] | None = None, **env: str
     ) -> Iterator[Bench]:
         """Servers with a migrated database, no workers yet; all processes gone afterwards. The product connects as it does
-        in `make run`. ``database``: the cluster's folder, where it is another; ``settings``: further ones of its.
+        in `make run`. ``database``: the cluster's folder, where it is another; ``tuning``: further settings of its.
         """
         data, metrics = folder / "data", folder / "metrics"
         data.mkdir()
         metrics.mkdir()
-        postgres = new_postgres(database or folder, settings).start()
+        postgres = new_postgres(database or folder, tuning).start()
         redis = Redis(home=folder / "redis", sockets=folder, log=folder / "redis.log").start()
         ours = {
             "CDP_LOCAL": "1",

@@ -201,7 +201,7 @@ def test_without_room_for_the_database_nothing_is_lost_and_all_goes_on_by_itself
     with (
         small_volume(400) as volume,
         throwaway_folder() as folder,
-        benched(django_db_blocker, settings, folder, database=volume, settings=sizes) as bench,
+        benched(django_db_blocker, settings, folder, database=volume, tuning=sizes) as bench,
     ):
         bench.ready("one")
         user = stories.staff()
