@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from cdp.actors import Actor
 from cdp.invariants import violations
@@ -27,7 +28,7 @@ from tests.faults.harness import QUICK, Bench, served, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
 
-ROWS = 2000
+ROWS = 6000
 FILES_FULL = "The disk of CDP_DATA is full."
 DATABASE_FULL = "The disk of the database is full."
 RETRY = "Nothing was stored or changed. Try again once there is room on it."
@@ -194,48 +195,92 @@ def test_without_room_for_files_requests_are_answered_and_work_says_why_it_stopp
     assert text.count("Booting worker") == 1, "the same process answered all along"
 
 
-def test_without_room_for_the_database_nothing_is_lost_and_all_goes_on_by_itself(
+# So that tables run out of room before the write-ahead log does: its next files are there already.
+WAL_IS_THERE = {"max_wal_size": "192MB", "min_wal_size": "192MB", "wal_init_zero": "on"}
+LOG_150_MB = (
+    "SELECT pg_logical_emit_message(false, 'room', repeat('x', 1000000)) FROM generate_series(1, 150)"
+)
+
+
+def track_until_refused(address: str, key: str) -> tuple[list[str], dict[str, Any]]:
+    """The calls that were taken, and the answer to the first that was not."""
+    taken: list[str] = []
+    for number in range(400):
+        status, answer = track(address, key, f"call{number}", 50)
+        if status != 200:
+            assert status == 503, answer
+            return taken, answer
+        taken.append(f"call{number}")
+    raise AssertionError("there was room for everything")
+
+
+def send_again(address: str, key: str, taken: list[str]) -> None:
+    """All of it, as an SDK does that is not sure."""
+    for number in range(len(taken) + 1):
+        assert track(address, key, f"call{number}", 50)[0] == 200
+    assert Event.objects.filter(name__name="Looked").count() == 50 * (len(taken) + 1)
+
+
+def test_without_room_for_tables_work_waits_and_goes_on_by_itself(
     django_db_blocker: Any, settings: Any, tmp_path: Path
 ) -> None:
-    sizes = {"max_wal_size": "64MB", "min_wal_size": "32MB"}
     with (
-        small_volume(400) as volume,
+        small_volume(700) as volume,
         throwaway_folder() as folder,
-        benched(django_db_blocker, settings, folder, database=volume, tuning=sizes) as bench,
+        benched(django_db_blocker, settings, folder, database=volume, tuning=WAL_IS_THERE) as bench,
     ):
         bench.ready("one")
         user = stories.staff()
         clean = stories.in_peace(bench, ROWS)
         key = create_source(name="Shop", kind="server", actor=Actor.system()).write_key
-        job = stories.start("full", ROWS, user=user, mode="slow-0.2")
+        for _ in range(2):
+            bench.sql(LOG_150_MB)
+            bench.sql("CHECKPOINT")
+        job = stories.start("full", ROWS, user=user, mode="slow-1")
         wait_until(
             lambda: (work := stories.work_of(job)).kind == "import.apply" and work.done > 0, what="applying"
         )
         with served(bench, tmp_path / "web.log") as address:
             wait_until(lambda: ask(f"{address}/healthz")[0] == 200, what="the web process")
             fill(volume)
-            taken: list[str] = []
-            refused: dict[str, Any] = {}
-            for number in range(200):
-                status, answer = track(address, key, f"call{number}", 50)
-                if status == 200:
-                    taken.append(f"call{number}")
-                    continue
-                assert status == 503, answer
-                refused = answer
-                break
-            assert (refused["code"], refused["message"]) == ("disk_full", f"{DATABASE_FULL} {RETRY}")
+            taken, refusal = track_until_refused(address, key)
+            assert (refusal["code"], refusal["message"]) == ("disk_full", f"{DATABASE_FULL} {RETRY}")
+            sentence = f"{DATABASE_FULL} This goes on by itself once there is room."
 
             def waits() -> bool:
                 work = stories.work_of(job)
-                return work.problem == f"{DATABASE_FULL} This goes on by itself once there is room."
+                assert work.is_open, (work.kind, work.state, work.problem, work.done)
+                return bool(work.problem == sentence)
 
-            wait_until(waits, what="the import waits for room and says so")
+            wait_until(waits, what="the import says why it waits")
             assert ask(f"{address}/healthz")[0] == 200
             make_room(volume)
-            for number in range(len(taken) + 1):  # as an SDK does that is not sure: all of it again
-                assert track(address, key, f"call{number}", 50)[0] == 200
+            send_again(address, key, taken)
         wait_until(lambda: stories.has_ended(job), what="the import's end")
         stories.assert_whole(job, "full", clean)
-        assert Event.objects.filter(name__name="Looked").count() == 50 * (len(taken) + 1)
+        assert violations() == []
+
+
+def test_without_room_for_its_log_the_database_stops_and_has_everything_afterwards(
+    django_db_blocker: Any, settings: Any, tmp_path: Path
+) -> None:
+    """PostgreSQL ends itself rather than to acknowledge what it cannot write down; its supervisor starts it again."""
+    sizes = {"max_wal_size": "64MB", "min_wal_size": "32MB"}
+    with (
+        small_volume(400) as volume,
+        throwaway_folder() as folder,
+        benched(django_db_blocker, settings, folder, database=volume, tuning=sizes) as bench,
+    ):
+        key = create_source(name="Shop", kind="server", actor=Actor.system()).write_key
+        with served(bench, tmp_path / "web.log") as address:
+            wait_until(lambda: ask(f"{address}/healthz")[0] == 200, what="the web process")
+            fill(volume)
+            taken, refusal = track_until_refused(address, key)
+            assert refusal["code"] in ("disk_full", "unavailable")
+            connection.close()
+            bench.postgres.stop("immediate")  # where it has not done so itself
+            make_room(volume)
+            bench.postgres.restart()
+            wait_until(lambda: track(address, key, "call0", 50)[0] == 200, what="tracking again")
+            send_again(address, key, taken)
         assert violations() == []
