@@ -9,7 +9,16 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import audit, checks, invariants, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
+        from cdp import (  # noqa: F401  (system checks, signals)
+            access_checks,
+            audit,
+            checks,
+            invariants,
+            personal_data_registry,
+            retention,
+            webhooks,
+            worker,
+        )
         from cdp.api.idempotency import expire_idempotency_keys
         from cdp.personal_data import PROVIDER
         from cdp.roles_and_scopes import PLATFORM, ensure_roles, register_rights

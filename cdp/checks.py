@@ -16,6 +16,8 @@ from django.core.checks import Warning as Advice
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from cdp.access_checks import secret_files_are_private
+
 OLDEST_POSTGRES = 15
 PRESETS = ("customer_id_first", "email_first")
 # The scheme decides the transport; these keep messages over a restart and reach other machines.
@@ -39,10 +41,10 @@ def secret_key_is_ours(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def refuse_to_start() -> None:
-    """Raises ImproperlyConfigured where sessions would be signed with a key that everybody knows. For servers, which run no
-    checks.
+    """Raises ImproperlyConfigured where sessions would be signed with a key that everybody knows, or others of the machine
+    may read. For servers, which run no checks.
     """
-    for error in secret_key_is_ours(None):
+    for error in (*secret_key_is_ours(None), *secret_files_are_private(None)):
         raise ImproperlyConfigured(f"{error.msg} {error.hint}")
 
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cdp import metrics_files
 from cdp.gc_tuning import settle
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -29,12 +30,12 @@ logger_class = "cdp.gunicorn_log.DiscreetLogger"
 os.environ.setdefault("DB_POOL_SIZE", str(threads))
 
 
-def child_exit(server: Any, worker: Any) -> None:
-    """Takes a dead process's gauges out of /metrics."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        from prometheus_client import multiprocess
+def post_fork(server: Any, worker: Any) -> None:
+    metrics_files.reserve(worker.pid)
 
-        multiprocess.mark_process_dead(worker.pid)
+
+def child_exit(server: Any, worker: Any) -> None:
+    metrics_files.give_back(worker.pid)
 
 
 def post_worker_init(worker: Any) -> None:

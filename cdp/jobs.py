@@ -15,6 +15,8 @@ rules:
   redelivery time.
 - A worker that is stopping finishes its chunk and releases the lease.
 - A chunk begun ``MAX_ATTEMPTS`` times without progress fails the job with a reason; it never loops for ever.
+- While the database's disk is full a job waits, says so, and goes on once there is room; a full disk of CDP_DATA fails it,
+  and it can be resumed.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from kombu.exceptions import ChannelError, OperationalError
 
 from cdp.actors import Actor, right_in_words
 from cdp.errors import Forbidden
+from cdp.full_disk import full_disk
 from cdp.job_steps import (
     LEASE_SECONDS,
     NOW,
@@ -60,6 +63,8 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = settings.CDP_JOB_SLICE_SECONDS
 MAX_ATTEMPTS = 3
+# While the database's disk is full a job asks again as often as this. It is no try of its own: room comes when it comes.
+FULL_DISK_SECONDS = 20
 # Jobs that wait behind others are enqueued again at every sweep, but only as long as fewer messages than this wait in
 # their queue: more would only fill it, and without a worker the broker's memory.
 SWEPT_AT_ONCE = 100
@@ -227,7 +232,8 @@ def take(job_id: int) -> Chunk | None:
                 lease_until = clock_timestamp() + %(lease)s * interval '1 second',
                 started_at = coalesce(started_at, clock_timestamp()),
                 resumes = resumes + CASE WHEN state = 'running' AND lease_token IS NOT NULL THEN 1 ELSE 0 END,
-                attempts = attempts + 1
+                attempts = attempts + 1,
+                problem = ''
             WHERE id = (
                 SELECT id FROM cdp_job WHERE id = %(id)s AND wake_at <= clock_timestamp()
                   AND (state = 'queued'
@@ -273,6 +279,10 @@ def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS) -> bool:
     except (DatabaseTrouble, psycopg.Error) as error:  # COPY raises the driver's own
         _back_off(chunk, error)
     except Exception as error:
+        if disk := full_disk(error):
+            log.error("job %s: %s", job_id, disk)
+            _finish(chunk, Job.State.FAILED, f"{disk} What was done stays done; make room, then resume.")
+            return False
         # The boundary of unknown handlers: the job must end with a reason, and the bug must be seen.
         log.exception("job %s (%s) failed", job_id, chunk.job.kind)
         _finish(chunk, Job.State.FAILED, f"An unexpected error stopped this job ({type(error).__name__}).")
@@ -323,6 +333,11 @@ def _back_off(chunk: Chunk, error: Exception) -> None:
     log.warning("job %s: %s, will be tried again", chunk.job.pk, type(error).__name__)
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
+    if disk := full_disk(error):
+        _put_off(
+            chunk, FULL_DISK_SECONDS, attempts=0, problem=f"{disk} This goes on by itself once there is room."
+        )
+        return
     if chunk.job.attempts >= MAX_ATTEMPTS:
         _finish(
             chunk,
@@ -331,11 +346,16 @@ def _back_off(chunk: Chunk, error: Exception) -> None:
             " What was done stays done; resume to try again.",
         )
         return
+    _put_off(chunk, 2**chunk.job.attempts)
+
+
+def _put_off(chunk: Chunk, seconds: int, **columns: Any) -> None:
     Job.objects.filter(pk=chunk.job.pk, lease_token=chunk.token).update(
         state=Job.State.QUEUED,
         lease_token=None,
         lease_until=None,
-        wake_at=RawSQL("clock_timestamp() + %s * interval '1 second'", [2**chunk.job.attempts]),
+        wake_at=RawSQL("clock_timestamp() + %s * interval '1 second'", [seconds]),
+        **columns,
     )
 
 

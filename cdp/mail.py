@@ -128,6 +128,9 @@ def _send_next(connection: BaseEmailBackend) -> str | None:
         if mail is None:
             return None
         mail.attempts += 1
+        # Before the server is asked: a database that cannot write, its disk being full, must not send the same mail
+        # every ten seconds.
+        mail.save(update_fields=["attempts"])
         try:
             _deliver(mail, connection)
         except _Refused as refusal:
@@ -137,7 +140,7 @@ def _send_next(connection: BaseEmailBackend) -> str | None:
             away = trouble if isinstance(trouble, _ServerAway) else None
         else:
             mail.state, mail.problem, mail.sent_at = Mail.State.SENT, "", Now()
-        mail.save(update_fields=["state", "attempts", "problem", "next_at", "sent_at"])
+        mail.save(update_fields=["state", "problem", "next_at", "sent_at"])
     if away:
         raise away
     return mail.state

@@ -1,4 +1,4 @@
-"""A request → the same with an id, a log line and a count; 503 while the database is away."""
+"""A request → the same with an id, a log line and a count; 503 while the database is away, 507 where a disk is full."""
 
 import logging
 import re
@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
 from cdp import metrics
+from cdp.full_disk import FILES, full_disk
 from cdp.logs import request_address, request_id
 
 log = logging.getLogger("cdp.request")
@@ -85,6 +86,8 @@ class NoStore:
 
 
 # --- without a database ------------------------------------------------------------------------------
+# Behind the sentence that names the disk.
+NO_ROOM = "Nothing was stored or changed. Try again once there is room on it."
 # SQLSTATEs that mean "not now": no connection, shutting down, out of connections, memory or disk.
 _NOT_NOW = ("08", "53", "57P0", "58")
 # Two transactions met: deadlock, serialization failure, lock not available.
@@ -127,7 +130,15 @@ class UnavailableDatabase:
 
 
 def answer_to(request: HttpRequest, error: BaseException) -> HttpResponse | None:
-    """The response to a database that is away or in the way; None for every other error."""
+    """The response to a full disk, and to a database that is away or in the way; None for every other error."""
+    if disk := full_disk(error):
+        log.error("%s", disk)
+        if disk != FILES:
+            metrics.database_errors.labels("disk_full").inc()
+        status = 507 if disk == FILES else 503
+        response = _answer(request, status, "disk_full", "A disk is full", f"{disk} {NO_ROOM}")
+        response["Retry-After"] = str(RETRY_SECONDS)
+        return response
     if is_unavailable(error):
         log.error("database unavailable: %s", error)
         metrics.database_errors.labels("unavailable").inc()

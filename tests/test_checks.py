@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
+from cdp.database_roles import Powers
 from cdp.local.paths import PROJECT
 
 PRODUCTION = {
@@ -22,12 +23,14 @@ PRODUCTION = {
     "ALLOWED_HOSTS": ["cdp.example.com"],
     "CDP_URL": "https://cdp.example.com",
     "DEFAULT_FROM_EMAIL": "cdp@example.com",
-    "CELERY_BROKER_URL": "redis://redis.example.com/0",
+    "CELERY_BROKER_URL": "redis://:secret@redis.example.com/0",
 }
 
 
 @pytest.fixture
-def production(settings: Any, tmp_path: Path) -> Any:
+def production(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    limited = Powers("cdp", is_superuser=False, may_change_audit=False, out_of_reach=[])
+    monkeypatch.setattr("cdp.access_checks.powers", lambda: limited)
     for name, value in PRODUCTION.items():
         setattr(settings, name, value)
     settings.CDP_DATA = tmp_path
@@ -61,6 +64,7 @@ def test_a_complete_production_has_no_findings(production: Any) -> None:
         ("CDP_URL", "http://127.0.0.1:8000", "cdp.W103", "Set CDP_URL to the address people use"),
         ("DEFAULT_FROM_EMAIL", "cdp@localhost", "cdp.W104", "Set DEFAULT_FROM_EMAIL"),
         ("CDP_LOCAL", True, "cdp.W105", "Remove CDP_LOCAL"),
+        ("CELERY_BROKER_URL", "redis://127.0.0.1/0", "cdp.W109", "Set requirepass in redis.conf"),
     ],
 )
 def test_a_wrong_setting_is_found_and_the_fix_named(
@@ -101,6 +105,32 @@ def test_a_server_without_a_key_of_its_own_does_not_start(
     served = {**env, "SECRET_KEY": str(PRODUCTION["SECRET_KEY"])}
     done = subprocess.run(load, env=served, cwd=PROJECT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_who_else_reads_files_and_changes_the_audit_log_is_found(
+    production: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by itself in test_access_checks and test_database_roles; here, that `check --deploy` asks."""
+    (production.CDP_DATA / "open").touch()
+    (production.CDP_DATA / "open").chmod(0o644)
+    all_rights = Powers("cdp", is_superuser=False, may_change_audit=True, out_of_reach=["profiles_tag"])
+    monkeypatch.setattr("cdp.access_checks.powers", lambda: all_rights)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(production.CDP_DATA))
+    assert sorted(findings_of()) == ["cdp.E009", "cdp.W106", "cdp.W108", "cdp.W110"]
+    all_rights = Powers("cdp", is_superuser=True, may_change_audit=True, out_of_reach=[])
+    (production.CDP_DATA / "open").chmod(0o600)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR")
+    assert list(findings_of()) == ["cdp.W107"]
+
+
+def test_without_a_database_its_role_is_not_spoken_of(
+    production: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Powers:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("cdp.access_checks.powers", away)
+    assert findings_of() == {}
 
 
 def test_the_default_key_is_fine_where_tests_run(production: Any) -> None:

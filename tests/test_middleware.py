@@ -42,7 +42,6 @@ def database_error(kind: type[Exception], cause: Exception) -> Exception:
 ERRORS: dict[str, Exception] = {
     "no-connection": database_error(OperationalError, psycopg.OperationalError("connection refused")),
     "shutdown": database_error(OperationalError, psycopg.errors.AdminShutdown("terminating connection")),
-    "full": database_error(OperationalError, psycopg.errors.DiskFull("no space left on device")),
     "too-many": database_error(OperationalError, psycopg.errors.TooManyConnections("too many clients")),
     "closed": database_error(InterfaceError, psycopg.InterfaceError("connection already closed")),
     "deadlock": database_error(OperationalError, psycopg.errors.DeadlockDetected("deadlock detected")),
@@ -53,7 +52,7 @@ ERRORS: dict[str, Exception] = {
     "table": database_error(ProgrammingError, psycopg.errors.UndefinedTable("no such table")),
     "bug": ValueError("ann@shop.example"),
 }
-UNAVAILABLE = ["no-connection", "shutdown", "full", "too-many", "closed"]
+UNAVAILABLE = ["no-connection", "shutdown", "too-many", "closed"]
 COLLISION = ["deadlock", "serialization"]
 OURS = ["timeout", "table", "bug"]
 

@@ -16,8 +16,9 @@ from rest_framework.response import Response
 
 from cdp.api.json import escape
 from cdp.errors import Refused
+from cdp.full_disk import FILES, full_disk
 from cdp.logs import request_id
-from cdp.middleware import RETRY_SECONDS, is_collision, is_unavailable
+from cdp.middleware import NO_ROOM, RETRY_SECONDS, is_collision, is_unavailable
 
 MEDIA_TYPE = "application/problem+json"
 _TIMED_OUT = "57014"
@@ -72,6 +73,11 @@ def problem(exc: Exception, context: dict[str, Any]) -> Response | None:
         return _response(413, "The body is larger than this endpoint takes.", code="too_large")
     if isinstance(exc, SuspiciousOperation):
         return _response(400, "The request is malformed.", code="invalid")
+    if disk := full_disk(exc):
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+        return _response(
+            507 if disk == FILES else 503, f"{disk} {NO_ROOM}", code="disk_full", headers=headers
+        )
     return _from_database(exc)
 
 

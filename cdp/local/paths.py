@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+FIRST_PASSWORD = "admin-password"  # the file's name  # noqa: S105
 SOCKET_PATH_LIMIT = 107
 LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432")
 
@@ -42,32 +43,32 @@ class OsUser:
 
 
 def postgres_user(cluster: Path) -> OsUser:
-    """Who may run the cluster: ourselves, or as root its owner, `postgres`, or `nobody`."""
+    """Who may run the cluster: ourselves, or as root its owner, `postgres`, `bin` or `nobody`."""
     if os.geteuid() != 0:
-        entry = pwd.getpwuid(os.geteuid()) if _has_account() else None
-        return OsUser(entry.pw_name if entry else str(os.geteuid()), os.geteuid(), os.getegid())
+        return OsUser(own_name(), os.geteuid(), os.getegid())
     owner = cluster.stat().st_uid if cluster.exists() else 0
     if owner:
         group = cluster.stat().st_gid
         return OsUser(str(owner), owner, group)
-    for name in ("postgres", "nobody"):
+    # `bin` is on every system and, unlike `nobody`, no service runs as it: whoever does could read the cluster.
+    for name in ("postgres", "bin", "nobody"):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         return OsUser(name, entry.pw_uid, entry.pw_gid)
     raise LocalError(
-        "PostgreSQL does not run as root, and neither the user postgres nor nobody exists here. "
+        "PostgreSQL does not run as root, and none of the users postgres, bin and nobody exists here. "
         "Create one (useradd --system postgres), run as an ordinary user, or set DATABASE_URL."
     )
 
 
-def _has_account() -> bool:
+def own_name() -> str:
+    """The name of the operating system user we run as."""
     try:
-        pwd.getpwuid(os.geteuid())
+        return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a container started with a bare uid
-        return False
-    return True
+        return str(os.geteuid())
 
 
 def may_walk(folder: Path, user: OsUser) -> bool:
@@ -96,6 +97,13 @@ def recorded_folder(record: Path, *, prefix: str, base: str) -> Path:
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(f"{folder}\n")
     return folder
+
+
+def remove_recorded(record: Path) -> None:
+    """The folder goes, with all in it, and the record of it."""
+    if record.exists():
+        shutil.rmtree(Path(record.read_text().strip()), ignore_errors=True)
+        record.unlink()
 
 
 def owned_folder(folder: Path, user: OsUser) -> Path:
@@ -128,15 +136,17 @@ class Layout:
 def layout(data: Path) -> Layout:
     """Lays out `data` (created, private). What cannot live there goes to a private folder recorded there."""
     data = data.resolve()
-    data.mkdir(parents=True, exist_ok=True)
     root = os.geteuid() == 0
-    # Root's folder stays passable so that the unprivileged user reaches the cluster in it; every
-    # secret in it has a mode of its own.
-    if data.stat().st_uid == os.geteuid():
-        data.chmod(0o711 if root else 0o700)
-    run, logs = data / "run", data / "log"
-    for folder in (run, logs, data / "redis"):
+    _make_folders(data, 0o711 if root else 0o700)
+    run, logs, programs = data / "run", data / "log", data / "programs"
+    for folder in (run, logs, data / "redis", data / "tmp"):
         folder.mkdir(exist_ok=True)
+    # Root's folder stays passable so that the unprivileged user reaches the cluster, its sockets and its programs: nobody
+    # else reads or lists anything on the way. All else is closed, also what an earlier version left open.
+    passable = {data, run, programs} if root else set()
+    for folder in (data, *data.iterdir()):
+        if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o711 if folder in passable else 0o700)
     home = data
     if root and not may_walk(data, postgres_user(data / "postgres")):
         home = recorded_folder(data / "postgres-place", prefix="cdp-", base="/var/tmp")  # noqa: S108  (mkdtemp)
@@ -155,6 +165,20 @@ def layout(data: Path) -> Layout:
         logs=logs,
         run=run,
     )
+
+
+def _make_folders(folder: Path, mode: int) -> None:
+    """The folder with those above it that are missing, each of this mode whatever the process' mask."""
+    for missing in reversed([step for step in (folder, *folder.parents) if not step.exists()]):
+        missing.mkdir()
+        missing.chmod(mode)
+
+
+def read_secret(file: Path) -> str:
+    """What ``keep_secret`` wrote. Raises LocalError where others may read it, too."""
+    if file.stat().st_mode & 0o077:
+        raise LocalError(f"Other users of this machine may read {file}. Run: chmod 600 {file}")
+    return file.read_text().strip()
 
 
 def keep_secret(file: Path, text: str) -> None:

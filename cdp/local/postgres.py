@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 from cdp.local.children import how_it_ended, spawn, tail
 from cdp.local.machine import SINCE
-from cdp.local.paths import LocalError, OsUser, fits_a_socket, may_walk, owned_folder, postgres_user
+from cdp.local.paths import LocalError, OsUser, fits_a_socket, may_walk, own_name, owned_folder, postgres_user
 
 DATABASE = "cdp"
-SUPERUSER = "cdp"
+SUPERUSER = "cdp"  # owns the database; migrations alone connect as it
+APP_ROLE = "cdp_app"  # web, workers and commands
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -81,6 +82,7 @@ def _major_version(programs: Path, user: OsUser) -> int:
 class Postgres:
     """One cluster in `cluster`, listening in `sockets` alone, as the operating system user who owns it.
 
+    It takes connections of the operating system user who started it and of nobody else (`peer`), so there is no password.
     The server is a child of the calling process and stops (fast, data safe) when that dies.
     """
 
@@ -103,13 +105,18 @@ class Postgres:
         )
         self.process: subprocess.Popen[bytes] | None = None
 
-    def url_of(self, database: str) -> str:
-        return f"postgres://{SUPERUSER}@/{database}?host={quote(str(self.sockets), safe='')}"
+    def url_of(self, database: str, role: str = SUPERUSER) -> str:
+        return f"postgres://{role}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     @property
     def url(self) -> str:
-        """A DATABASE_URL; libpq's own programs understand it too."""
+        """A DATABASE_URL with every right, for migrations and tests; libpq's own programs understand it too."""
         return self.url_of(DATABASE)
+
+    @property
+    def app_url(self) -> str:
+        """The DATABASE_URL of web and workers: no superuser, and no right to change the audit log."""
+        return self.url_of(DATABASE, APP_ROLE)
 
     @property
     def running(self) -> bool:
@@ -137,6 +144,7 @@ class Postgres:
         """Starts the server without waiting for it."""
         self._refuse_foreign_cluster()
         self._initialize()
+        self._restrict_access()
         owned_folder(self.sockets, self.user)
         self._clear_leftovers()
         version = _major_version(self.programs, self.user)
@@ -201,7 +209,7 @@ class Postgres:
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
         command = [
             self.programs / "initdb", "-D", self.cluster, "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8",
-            *locale, "--auth=trust", "--no-instructions", "--no-sync",
+            *locale, "--auth-local=peer", "--auth-host=reject", "--no-instructions", "--no-sync",
         ]  # fmt: skip
         answer = subprocess.run(
             [str(part) for part in command],
@@ -214,6 +222,12 @@ class Postgres:
         if answer.returncode:
             shutil.rmtree(self.cluster, ignore_errors=True)
             raise LocalError(f"initdb failed:\n{answer.stdout}{answer.stderr}".rstrip())
+
+    def _restrict_access(self) -> None:
+        """Whoever we are by the kernel's word may be either role; nobody else gets in, and nothing is open to `trust`."""
+        (self.cluster / "pg_hba.conf").write_text("local all all peer map=cdp\n")
+        lines = [f'cdp "{own_name()}" {role}\n' for role in (SUPERUSER, APP_ROLE)]
+        (self.cluster / "pg_ident.conf").write_text("".join(lines))
 
     def _refuse_other_version(self) -> None:
         written = (self.cluster / "PG_VERSION").read_text().strip()
@@ -249,6 +263,9 @@ class Postgres:
             there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
             if there is None:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            role = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [APP_ROLE]).fetchone()
+            if role is None:
+                connection.execute(f"CREATE ROLE {APP_ROLE} LOGIN")
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}

@@ -9,13 +9,20 @@ from pathlib import Path
 import django
 from django.core.management import call_command, get_commands
 
-from cdp.local.paths import keep_secret
+from cdp.local.paths import FIRST_PASSWORD, keep_secret
 
 ADMIN = "admin"
 
 
 def migrate() -> None:
+    """As the database's owner where CDP_APP_ROLE names the product's own role, which goes on from here."""
+    from django.db import connection
+
     call_command("migrate", interactive=False, verbosity=1)
+    if role := os.environ.get("CDP_APP_ROLE"):
+        call_command("grant_rights", role)
+        connection.close()
+        connection.settings_dict["USER"] = role
 
 
 def collect_static() -> None:
@@ -49,32 +56,31 @@ def load_demo(data: Path) -> bool:
     return True
 
 
-def ensure_admin(data: Path) -> str:
-    """Makes the first login, its random password kept in `data`. Returns the sentence about it for the terminal."""
+def ensure_admin(data: Path) -> bool:
+    """Makes the first login, its random password kept in `data`. Whether that is its password still."""
     from django.contrib.auth import get_user_model
 
-    file = data / "admin-password"
+    file = data / FIRST_PASSWORD
     user = get_user_model().objects.filter(username=ADMIN).first()
     if user is None:
         if not file.exists():
             keep_secret(file, secrets.token_urlsafe(12))
         get_user_model().objects.create_superuser(ADMIN, "admin@localhost", file.read_text().strip())
-    elif not file.exists() or not user.check_password(file.read_text().strip()):
-        return f"{ADMIN} / the password you gave it"
-    return f"{ADMIN} / {file.read_text().strip()}"
+        return True
+    return file.exists() and user.check_password(file.read_text().strip())
 
 
 def main() -> None:
-    """Prepares everything; the last line of the output is the login, as JSON."""
+    """Prepares everything; the last line of the output, which is a log, says as JSON what was found. No password is in it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
     django.setup()
     from django.conf import settings
 
     migrate()
-    login = ensure_admin(settings.CDP_DATA)
+    is_first_password = ensure_admin(settings.CDP_DATA)
     demo = load_demo(settings.CDP_DATA)
     collect_static()
-    sys.stdout.write(json.dumps({"login": login, "demo": demo}) + "\n")
+    sys.stdout.write(json.dumps({"is_first_password": is_first_password, "demo": demo}) + "\n")
 
 
 if __name__ == "__main__":

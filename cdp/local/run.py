@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -16,7 +17,20 @@ from pathlib import Path
 from cdp.local import join_running, processes
 from cdp.local.children import die_with_parent, tail
 from cdp.local.machine import cores
-from cdp.local.paths import PROJECT, AlreadyLocked, Layout, LocalError, keep_secret, layout, locked
+from cdp.local.paths import (
+    FIRST_PASSWORD,
+    PROJECT,
+    AlreadyLocked,
+    Layout,
+    LocalError,
+    keep_secret,
+    layout,
+    locked,
+    read_secret,
+    recorded_folder,
+    remove_recorded,
+)
+from cdp.local.postgres import APP_ROLE
 from cdp.local.servers import Servers, durable_servers
 from cdp.local.supervisor import Service, Supervisor
 
@@ -24,6 +38,7 @@ HOST = "127.0.0.1"
 PORTS_TO_TRY = 100
 READY_SECONDS = 60
 ASK_AGAIN_SECONDS = 3
+METRICS_RECORD = "metrics-place"
 LOG_LIMIT = 10 * 1024 * 1024
 
 
@@ -55,13 +70,16 @@ def _run(paths: Layout) -> int:
         servers = durable_servers(paths)
         environment = _environment(paths, servers, listening.getsockname()[1])
         _start_servers(supervisor, servers, paths)
-        prepared = _prepare(supervisor, environment, paths)
+        prepared = _prepare(supervisor, environment, paths, servers)
         if prepared is None:
             return 0
+        # From its file and not by way of the log that preparing writes.
+        password = read_secret(paths.data / FIRST_PASSWORD) if prepared["is_first_password"] else ""
+        login = f"admin / {password or 'the password you gave it'}"
         with join_running.environment_file(environment, paths.data):
             _start_product(supervisor, environment, paths, listening)
             ready = _wait_until_ready(supervisor, listening.getsockname()[1])
-            _introduce(paths, environment, prepared["login"], ready)
+            _introduce(paths, environment, login, ready)
             if ready:
                 _watch_until_ready(supervisor, listening.getsockname()[1])
             supervisor.watch()
@@ -70,6 +88,7 @@ def _run(paths: Layout) -> int:
         if supervisor.services:
             say("stopping …")
         supervisor.stop()
+        remove_recorded(paths.run / METRICS_RECORD)
         if supervisor.services:
             say("stopped")
 
@@ -98,18 +117,30 @@ def _environment(paths: Layout, servers: Servers, port: int) -> dict[str, str]:
     key = paths.data / "secret-key"
     if not key.exists():
         keep_secret(key, secrets.token_urlsafe(64))
-    metrics = paths.run / "metrics"
-    metrics.mkdir(mode=0o700, exist_ok=True)
-    for old in metrics.glob("*.db"):  # counters start afresh with the processes
-        old.unlink()
+    temporary = paths.data / "tmp"
+    for left_over in temporary.iterdir():
+        left_over.unlink() if left_over.is_file() else shutil.rmtree(left_over)
     defaults = {
-        "SECRET_KEY": key.read_text().strip(),
+        "SECRET_KEY": read_secret(key),
         "CDP_URL": f"http://{HOST}:{port}",
         "CDP_LOCAL": "1",
-        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        "PROMETHEUS_MULTIPROC_DIR": str(_metrics_folder(paths)),
     }
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return chosen | {"CDP_DATA": str(paths.data)} | servers.environment
+    return chosen | {"CDP_DATA": str(paths.data), "TMPDIR": str(temporary)} | servers.environment
+
+
+def _metrics_folder(paths: Layout) -> Path:
+    """Empty; in memory where there is such a place, so that a full disk costs no figures."""
+    memory = Path("/dev/shm")  # noqa: S108  (mkdtemp)
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        folder = recorded_folder(paths.run / METRICS_RECORD, prefix="cdp-metrics-", base=str(memory))
+    else:
+        folder = paths.run / "metrics"
+        folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.db"):  # counters start afresh with the processes
+        old.unlink()
+    return folder
 
 
 def _start_servers(supervisor: Supervisor, servers: Servers, paths: Layout) -> None:
@@ -131,13 +162,17 @@ def _start_servers(supervisor: Supervisor, servers: Servers, paths: Layout) -> N
         redis.wait_until_ready()
 
 
-def _prepare(supervisor: Supervisor, environment: dict[str, str], paths: Layout) -> dict[str, str] | None:
+def _prepare(
+    supervisor: Supervisor, environment: dict[str, str], paths: Layout, servers: Servers
+) -> dict[str, bool] | None:
     """Migrations, demo people, login, static files. None when somebody pressed Ctrl-C meanwhile."""
     first = not (paths.run / "prepared").exists()
     say("preparing the database …" + (" the first time takes a moment" if first else ""))
     log = paths.logs / "prepare.log"
     log.unlink(missing_ok=True)
-    process = processes.start_prepare(env=environment, log=log)
+    postgres = servers.postgres
+    as_owner = {"DATABASE_URL": postgres.url, "CDP_APP_ROLE": APP_ROLE} if postgres else {}
+    process = processes.start_prepare(env=environment | as_owner, log=log)
     while process.poll() is None:
         if supervisor.ending or supervisor.also_end():
             process.terminate()
@@ -146,7 +181,7 @@ def _prepare(supervisor: Supervisor, environment: dict[str, str], paths: Layout)
         supervisor.sleep(0.5)
     if process.returncode:
         raise LocalError(f"The database could not be prepared. The end of {log}:\n{tail(log, 25)}")
-    answer: dict[str, str] = json.loads(tail(log, 1))
+    answer: dict[str, bool] = json.loads(tail(log, 1))
     (paths.run / "prepared").touch()
     return answer
 

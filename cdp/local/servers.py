@@ -34,7 +34,7 @@ def durable_servers(paths: Layout) -> Servers:
             settings=machine_tuning(Machine.here(paths.data)),
             copies=paths.programs,
         )
-        environment["DATABASE_URL"] = postgres.url
+        environment["DATABASE_URL"] = postgres.app_url
     if not os.environ.get("CELERY_BROKER_URL"):
         redis = Redis(home=paths.redis, sockets=paths.redis_sockets, log=paths.logs / "redis.log")
         environment["CELERY_BROKER_URL"] = redis.url

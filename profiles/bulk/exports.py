@@ -21,6 +21,7 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
+from cdp.full_disk import full_disk
 from cdp.job_steps import Chunk, JobFailed, actor_of, handler
 from cdp.jobs import run_to_end, start_job
 from cdp.mail import queue_mail
@@ -331,4 +332,7 @@ def _append(path: Path, content: bytes, *, at: int) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise JobFailed(f"The export's file could not be written: {error.strerror}.") from error
+        reason = full_disk(error) or f"{error.strerror}."
+        raise JobFailed(
+            f"The export's file could not be written: {reason} Start the export again once this is put right."
+        ) from error

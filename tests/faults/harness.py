@@ -26,7 +26,7 @@ from cdp.celery import app
 from cdp.local import processes
 from cdp.local.children import tail
 from cdp.local.paths import PROJECT
-from cdp.local.postgres import Postgres
+from cdp.local.postgres import APP_ROLE, Postgres
 from cdp.local.redis import Redis
 from cdp.local.servers import new_postgres
 
@@ -75,17 +75,21 @@ class Bench:
 
     @classmethod
     @contextmanager
-    def built(cls, folder: Path, **env: str) -> Iterator[Bench]:
-        """Servers with a migrated database, no workers yet; all processes gone afterwards."""
+    def built(
+        cls, folder: Path, *, database: Path | None = None, tuning: dict[str, str] | None = None, **env: str
+    ) -> Iterator[Bench]:
+        """Servers with a migrated database, no workers yet; all processes gone afterwards. The product connects as it does
+        in `make run`. ``database``: the cluster's folder, where it is another; ``tuning``: further settings of its.
+        """
         data, metrics = folder / "data", folder / "metrics"
         data.mkdir()
         metrics.mkdir()
-        postgres = new_postgres(folder).start()
+        postgres = new_postgres(database or folder, tuning).start()
         redis = Redis(home=folder / "redis", sockets=folder, log=folder / "redis.log").start()
         ours = {
             "CDP_LOCAL": "1",
             "CDP_DATA": str(data),
-            "DATABASE_URL": postgres.url,
+            "DATABASE_URL": postgres.app_url,
             "CELERY_BROKER_URL": redis.url,
             "SECRET_KEY": "for-the-faults-alone-0123456789-abcdefghijklmnopqrstuvwxyz",
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
@@ -94,9 +98,10 @@ class Bench:
         }
         bench = cls(folder, postgres, redis, ours)
         try:
-            bench.manage("migrate", "--verbosity", "0")
+            bench.manage("migrate", "--verbosity", "0", DATABASE_URL=postgres.url)
             for table in TABLES:
                 bench.sql(f"CREATE TABLE {table}")
+            bench.manage("grant_rights", APP_ROLE, DATABASE_URL=postgres.url)
             yield bench
         finally:
             bench._tear_down()
@@ -120,7 +125,7 @@ class Bench:
         connections.close_all()
         options = {key: value for key, value in config["OPTIONS"].items() if key not in ("host", "pool")}
         config.update(
-            NAME="cdp", USER="cdp", PASSWORD="", HOST=str(self.postgres.sockets), PORT="", OPTIONS=options
+            NAME="cdp", USER=APP_ROLE, PASSWORD="", HOST=str(self.postgres.sockets), PORT="", OPTIONS=options
         )
         _point_celery_to(self.redis.url)
         try:
@@ -135,10 +140,10 @@ class Bench:
             cursor = connection.execute(statement, params)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, **env: str) -> str:
         done = subprocess.run(
             [sys.executable, str(PROJECT / "manage.py"), *arguments],
-            env=processes.environment(self.env),
+            env=processes.environment({**self.env, **env}),
             cwd=PROJECT,
             capture_output=True,
             text=True,

@@ -568,6 +568,7 @@ def database_error(kind: type[Exception], cause: Exception) -> Exception:
 
 
 AWAY = "The database cannot be reached right now. Nothing was stored; send the call again."
+FULL = "The disk of the database is full. Nothing was stored or changed. Try again once there is room on it."
 MET = "Another call changed the same data. Nothing was stored; send the call again."
 
 
@@ -581,7 +582,7 @@ MET = "Another call changed the same data. Nothing was stored; send the call aga
             "5",
         ),
         (database_error(OperationalError, psycopg.errors.TooManyConnections("x")), "unavailable", AWAY, "5"),
-        (database_error(OperationalError, psycopg.errors.DiskFull("no space")), "unavailable", AWAY, "5"),
+        (database_error(OperationalError, psycopg.errors.DiskFull("no space")), "disk_full", FULL, "5"),
         (database_error(InterfaceError, psycopg.InterfaceError("closed")), "unavailable", AWAY, "5"),
         (
             database_error(OperationalError, psycopg.errors.DeadlockDetected("deadlock")),

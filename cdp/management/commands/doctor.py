@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
+from cdp.access_checks import database_role_is_limited, files_are_private
 from cdp.invariants import Violation, invariants, repair
 from cdp.plurals import counted
 from cdp.readiness import readiness
@@ -73,9 +74,13 @@ class Command(BaseCommand):
 
 
 def check_settings() -> list[Finding]:
-    """Django's system checks; those for production too, but on a developer's own machine."""
+    """Django's system checks; those for production too, but on a developer's own machine. Who else may read files and
+    change the audit log is asked everywhere.
+    """
     deployed = not (settings.DEBUG or settings.CDP_LOCAL or settings.TESTING)
     found = checks.run_checks(include_deployment_checks=deployed, databases=["default"])
+    if not deployed:
+        found += [*files_are_private(None), *database_role_is_limited(None)]
     findings = [
         Finding(
             "Settings",

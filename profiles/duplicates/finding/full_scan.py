@@ -13,6 +13,8 @@ attempt has its own folder, so a worker that lost its lease never writes into it
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -26,6 +28,7 @@ from django.db import connection, transaction
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden
+from cdp.full_disk import no_room
 from cdp.job_steps import LEASE_SECONDS, Chunk, LeaseLost, handler
 from cdp.jobs import start_job
 from cdp.locks import Lock, take
@@ -146,7 +149,7 @@ def _compare(chunk: Chunk) -> bool:
     try:
         copied_at = _copy_rows(folder / "rows.csv")
         chunk.keep_alive()
-        with _database(folder) as db:
+        with _full_disk_named(), _database(folder) as db:
             result = _run_with_lease(chunk, db, lambda: compare_all(db, folder))
         if result is None:
             return True
@@ -159,6 +162,20 @@ def _compare(chunk: Chunk) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return True
+
+
+@contextmanager
+def _full_disk_named() -> Iterator[None]:
+    """Raises OSError where DuckDB says in its own words that the disk is full."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        # By itself, or because what DuckDB allows itself for spilling is measured by the room there was.
+        if any(words in str(error) for words in (os.strerror(errno.ENOSPC), "max_temp_directory_size")):
+            raise no_room(error) from error
+        raise
 
 
 def _run_with_lease(

@@ -25,7 +25,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from cdp import metrics
 from cdp.api import throttling
-from cdp.middleware import RETRY_SECONDS, client_address, is_unavailable
+from cdp.full_disk import full_disk
+from cdp.middleware import NO_ROOM, RETRY_SECONDS, client_address, is_unavailable
 from profiles.tracking.http import responses, sdk_settings
 from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import read_json
@@ -276,6 +277,8 @@ def _retry_later(error: Exception) -> RequestRefused:
         log.error("database unavailable: %s", error)
         metrics.database_errors.labels("unavailable").inc()
         headers = {"Retry-After": str(RETRY_SECONDS)}
+        if disk := full_disk(error):
+            return RequestRefused(503, "disk_full", f"{disk} {NO_ROOM}", headers=headers)
         return RequestRefused(503, "unavailable", _UNAVAILABLE, headers=headers)
     log.warning("tracking call not stored: %s", error)
     metrics.database_errors.labels("collision").inc()
