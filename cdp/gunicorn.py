@@ -11,6 +11,9 @@ from cdp.gc_tuning import settle
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+# The worker's class is loaded before the application is.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
+
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 worker_class = "cdp.web_worker.BufferingWorker"
 workers = int(os.environ.get("WEB_PROCESSES") or max(2, min(_CORES, 8)))
