@@ -7,6 +7,7 @@ more room than the request can use: files come as forms from people and programs
 from __future__ import annotations
 
 import copy
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ MAX_FORM = settings.CDP_IMPORT_MAX_BYTES + 1024**2
 MAX_READ = 32 * 1024**2
 KEPT = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
 _PIECE = 8 * 1024
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class RequestParser(HTTPRequestParser):
@@ -36,8 +38,11 @@ class RequestParser(HTTPRequestParser):
         return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
+        first_line, end, headers = header_plus.partition(b"\r\n")
+        # Some programs send an address with letters as they are; urllib reads ASCII alone.
+        first_line = _NOT_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), first_line)
         try:
-            super().parse_header(header_plus)
+            super().parse_header(first_line + end + headers)
         except ValueError as error:  # a host in brackets that is none, a length of thousands of digits
             raise ParsingError("The first line or the length is malformed") from error
         if "TRANSFER_ENCODING" in self.headers:

@@ -70,6 +70,12 @@ def test_what_is_refused(data: bytes, status: int) -> None:
         assert (parser.completed, parser.error.code, parser.expect_continue) == (True, status, False)
 
 
+def test_an_address_with_letters_as_they_are() -> None:
+    parser = parsed("GET /people/jürgen?q=ü HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert parser.error is None
+    assert (parser.path.encode("latin-1").decode(), parser.query) == ("/people/jürgen", "q=%C3%BC")
+
+
 @pytest.mark.parametrize("piece", [1, 7, 64 * KIB])
 def test_a_chunked_body_is_put_together(piece: int) -> None:
     parser = parsed(post(CHUNKED, b"4\r\nabcd\r\n1;x=y\r\ne\r\n0\r\nX: z\r\n\r\n"), piece)

@@ -20,7 +20,12 @@ def worker(**options: Any) -> tuple[BufferingWorker, list[dict[str, Any]]]:
     made.nr, made.max_requests, made.alive = 0, 3, True
     made.log = logging.getLogger("tests")
     made.cfg = SimpleNamespace(forwarded_allow_ips=["10.0.0.0/8", "::1"], **options)
-    made.wsgi = lambda environ, start_response: got.append(environ) or []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        got.append(environ)
+        return []
+
+    made.wsgi = application
     return made, got
 
 
