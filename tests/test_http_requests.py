@@ -57,7 +57,7 @@ def post(headers: str, body: bytes = b"", version: str = "1.1") -> bytes:
         (post(f"Cookie: a=b\r\n{FORM}Content-Length: {MAX_FORM}\r\n"), 413),
         (post(CHUNKED, b"%x\r\n" % (MAX_READ + KIB) + b" " * (MAX_READ + KIB)), 413),
         (post(CHUNKED, b"zz\r\n"), 400),
-        (post(CHUNKED, b"1\r\nab"), 400),
+        (post(CHUNKED, b"1\r\nabcd"), 400),
         (post(CHUNKED, b"1" * 20 * KIB), 400),
         (post(CHUNKED, b"0\r\nX: " + b"a" * 20 * KIB), 400),
     ],
@@ -68,6 +68,7 @@ def test_what_is_refused(data: bytes, status: int) -> None:
         parser = parsed(data.replace(b"Host: x\r\n", f"Host: x\r\n{headers}".encode()))
         assert parser.error is not None
         assert (parser.completed, parser.error.code, parser.expect_continue) == (True, status, False)
+        parser.close()
 
 
 def test_an_address_with_letters_as_they_are() -> None:

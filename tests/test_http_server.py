@@ -150,7 +150,10 @@ def test_connections_stay_open_and_no_server_is_named(address: Address) -> None:
         assert int(answer.headers["Content-Length"]) > 0
         assert connection.sock is first
     connection.request("GET", "/healthz", headers={"Connection": "close"})
-    assert connection.getresponse().headers["Connection"] == "close"
+    answer = connection.getresponse()
+    assert answer.headers["Connection"] == "close"
+    answer.close()
+    connection.close()
 
 
 def test_the_access_log_has_routes(tmp_path: Path, transactional_db: None) -> None:
