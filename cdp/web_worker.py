@@ -78,12 +78,12 @@ class BufferingWorker(Worker):
         self.end()
 
     def turn(self) -> None:
-        """Reads and sends what can be, for a second at most."""
-        self.notify()
+        """Reads and sends what can be, for a second at most; once a second tells gunicorn that the process is alive."""
         wasyncore.loop(timeout=1, use_poll=True, map=self.by_file, count=1)
         now = time.time()
         if now >= self.next_look or len(self.by_file) > self.limit + 2 * len(self.servers):
             self.next_look = now + 1
+            self.notify()
             close_stalled(self.connections(), now, limit=self.limit, is_proxy=self.is_proxy)
 
     def connections(self) -> list[Connection]:
