@@ -129,12 +129,12 @@ class Connection(HTTPChannel):
 
     def is_overdue(self, now: float) -> bool:
         if self.is_unfinished:
-            return now - self.began > SECONDS + self.size / BYTES_PER_SECOND
+            return bool(now - self.began > SECONDS + self.size / BYTES_PER_SECOND)
         # While the lock is taken a thread is adding to the answer, or sends.
         if not self.total_outbufs_len or not self.outbuf_lock.acquire(False):
             return False
         try:
-            return self.total_outbufs_len > 0 and now - self.last_activity > UNREAD_SECONDS
+            return bool(self.total_outbufs_len > 0 and now - self.last_activity > UNREAD_SECONDS)
         finally:
             self.outbuf_lock.release()
 

@@ -30,6 +30,8 @@ _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 class RequestParser(HTTPRequestParser):
     """Refuses with 400, 413, 431 or 501 what two readers could understand differently, and what is too large."""
 
+    adj: Any
+
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
         if self.completed:

@@ -39,6 +39,7 @@ _KIB = 1024
 class BufferingWorker(Worker):
     """Answers with ``cfg.threads`` threads, keeps connections for ``cfg.keepalive`` seconds, ends after ``max_requests``."""
 
+    alive: bool
     servers: tuple[Any, ...] = ()
     next_look = 0.0
 
