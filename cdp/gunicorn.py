@@ -1,6 +1,6 @@
 """How the web processes run, here and in production: `gunicorn -c python:cdp.gunicorn cdp.wsgi`.
 
-Two or more processes with a few threads each; a process is replaced after some hundred thousand requests.
+Two or more processes with a few threads each (cdp.web_worker); a process is replaced after some hundred thousand requests.
 """
 
 import os
@@ -12,8 +12,11 @@ from cdp.gc_tuning import settle
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+# The worker's class is loaded before the application is.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
+
 bind = os.environ.get("BIND", "127.0.0.1:8000")
-worker_class = "gthread"
+worker_class = "cdp.web_worker.BufferingWorker"
 workers = int(os.environ.get("WEB_PROCESSES") or max(2, min(_CORES, 8)))
 threads = int(os.environ.get("WEB_THREADS") or 4)
 # Against what libraries may leak. While its successor starts, a second and more beside an import, the others answer

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 from gunicorn.glogging import Logger
 
 from cdp.logs import PlainFormatter
 
-# "Invalid request from ip=…: Invalid HTTP request line: 'GET /…'": the quoted part is what was sent.
-_SENT = re.compile(r"(?:\bb)?['\"].*", re.DOTALL)
 _REFERRER, _QUERY, _PATH, _REQUEST = "f", "q", "U", "r"
 
 
 class DiscreetLogger(Logger):
-    """Routes instead of paths in the access log; no path, no sent bytes and no mail address among the errors."""
+    """Routes instead of paths in the access log; no path and no mail address among the errors."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -41,8 +38,6 @@ class WithoutPaths(logging.Filter):
                 "(path withheld)" if isinstance(part, str) and part.startswith("/") else part
                 for part in record.args
             )
-        if isinstance(record.msg, str) and record.msg.startswith("Invalid request"):
-            record.msg = _SENT.sub("(withheld)", record.msg)
         return True
 
 

@@ -30,6 +30,7 @@ _DETAIL = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FAILING_ROW = re.compile(r"Failing row contains.*", re.DOTALL)
+_WHILE_SERVING = re.compile(r"(?<=while serving ).*", re.DOTALL)
 _REQUEST_LINE = re.compile(r"(?<![A-Z])([A-Z]{1,20}) \S+ (HTTP/[\d.]+)")
 _QUOTED_VALUE = re.compile(r'(?<=: )".*"|(?<==)\(.*\)', re.DOTALL)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request_id", "taskName"}
@@ -92,6 +93,14 @@ class ContextFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         hide_path(record)
+        return True
+
+
+class ServingFilter(logging.Filter):
+    """Takes the path out of waitress' lines, such as "Client disconnected while serving /people/ann@…"."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg = _WHILE_SERVING.sub("(path withheld)", str(record.msg))
         return True
 
 

@@ -67,10 +67,12 @@ class RequestContext:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Where the request came from: behind a proxy the last address in X-Forwarded-For, the one it added itself."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """Where the request came from: behind a proxy the last address in X-Forwarded-For, the one it added itself.
+
+    The web process has taken the header away where no trusted proxy sent it (cdp.web_worker).
+    """
+    forwarded = request.headers.get("X-Forwarded-For", "") if settings.SECURE_PROXY_SSL_HEADER else ""
+    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 
 class NoStore:

@@ -315,7 +315,10 @@ CDP_WEBHOOK_ALLOW_LOOPBACK = env.bool("CDP_WEBHOOK_ALLOW_LOOPBACK", False)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "cdp.logs.ContextFilter"}},
+    "filters": {
+        "context": {"()": "cdp.logs.ContextFilter"},
+        "serving": {"()": "cdp.logs.ServingFilter"},
+    },
     "formatters": {
         "json": {"()": "cdp.logs.JsonFormatter"},
         "plain": {"format": "%(levelname)s %(name)s %(message)s"},
@@ -332,6 +335,9 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True, "filters": ["context"]},
         # They name the path of a failed request; where it is hidden, no further handler gets to see it.
         **{name: {"filters": ["context"]} for name in ("django.request", "django.security.csrf")},
+        "waitress": {"filters": ["serving"]},
+        # A line for each request that waits for a thread.
+        "waitress.queue": {"level": "ERROR"},
         # Every task that came and went, every ten seconds; what fails is louder than this.
         **{
             name: {"level": "WARNING"}

@@ -4,13 +4,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from cdp.drain_body import ReadToTheEnd
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cdp.settings")
 
-_django = get_wsgi_application()
+application = get_wsgi_application()
 
 from cdp.checks import refuse_to_start  # noqa: E402  (settings must be there)
 
 refuse_to_start()
-application = ReadToTheEnd(_django)

@@ -42,11 +42,6 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
-class LengthRequired(exceptions.APIException):
-    status_code = 411
-    default_code = "length_required"
-
-
 class BadParameter(exceptions.APIException):
     """A query parameter that cannot be read."""
 

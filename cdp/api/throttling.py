@@ -20,6 +20,7 @@ from django.db import connection
 from rest_framework.throttling import BaseThrottle
 
 from cdp.actors import Actor
+from cdp.middleware import client_address
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -77,7 +78,7 @@ def rate_of(request: Request) -> Rate:
     """Count this request against whoever sends it."""
     if request.auth is not None or request.user.is_authenticated:
         return count(Actor.of_request(request).label, settings.API_RATE_PER_MINUTE)
-    return count_stranger(str(request.META.get("REMOTE_ADDR", "")))
+    return count_stranger(client_address(request._request))
 
 
 def count(owner: str, limit: int) -> Rate:

@@ -23,7 +23,7 @@ from cdp.api import key_use, parameters
 from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require
-from cdp.api.problems import NOTHING_HERE, BadParameter, LengthRequired, TooLarge
+from cdp.api.problems import NOTHING_HERE, BadParameter, TooLarge
 from cdp.api.request_bodies import StrictSerializer
 from cdp.api.throttling import KeyThrottle, Rate
 from cdp.errors import Invalid
@@ -57,7 +57,7 @@ class ApiView(RateHeaders):
     permissions: dict[str, str | tuple[str, ...] | None] = {}
     #: Methods beyond GET that change nothing.
     reads: frozenset[str] = frozenset()
-    #: Bytes; None leaves the limit to the web server and the parser.
+    #: Bytes; None leaves the limit to the web server (cdp.http_requests) and the parser.
     max_body: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     ordering: tuple[str, ...] = ("-id",)
     content_negotiation_class = JsonOnly
@@ -191,8 +191,6 @@ class ApiView(RateHeaders):
     def _check_body(self, request: Request) -> None:
         raw = request.META.get("CONTENT_LENGTH") or "0"
         length = int(raw) if raw.isascii() and raw.isdigit() else 0
-        if not length and "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-            raise LengthRequired("Send the body with a Content-Length instead of in chunks.")
         if self.max_body is not None and length > self.max_body:
             raise TooLarge(f"The body has {length:,} bytes; the limit here is {self.max_body:,}.")
         encoding = request.headers.get("Content-Encoding", "identity")
@@ -202,7 +200,7 @@ class ApiView(RateHeaders):
             )
 
     def _read_body(self, request: Request) -> None:
-        """Before any transaction begins: a slow sender must not keep one open. Raises what parsing raises."""
+        """Before any transaction begins. Raises what parsing raises."""
         if not (request.content_type or "").startswith("multipart/"):
             # Kept by Django, for the fingerprint of an Idempotency-Key; else it could be read only once.
             request._request.body  # noqa: B018

@@ -258,12 +258,12 @@ class Bench:
 
 
 @contextmanager
-def served(bench: Bench, log: Path) -> Iterator[str]:
+def served(bench: Bench, log: Path, **more: str) -> Iterator[str]:
     """The address of a product on the bench's servers, with one web process, which ends behind it."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
-        env = processes.environment({**bench.env, "WEB_PROCESSES": "1"})
+        env = processes.environment({**bench.env, "WEB_PROCESSES": "1", **more})
         web = processes.start_web(env=env, log=log, listening=listening.fileno())
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
