@@ -172,7 +172,7 @@ CDP_URL = env.str("CDP_URL", "http://127.0.0.1:8000")
 MEDIA_ROOT = CDP_DATA / "files"
 # Beside the stored files, so that storing an upload is a rename; swept of what killed requests left.
 FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", str(CDP_DATA / "incoming"))
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["cdp.uploads.HashedUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 STATIC_URL = "static/"
