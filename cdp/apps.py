@@ -9,7 +9,16 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import audit, checks, invariants, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
+        from cdp import (  # noqa: F401  (system checks, signals)
+            audit,
+            checks,
+            invariants,
+            old_rows,
+            personal_data_registry,
+            retention,
+            webhooks,
+            worker,
+        )
         from cdp.api.idempotency import expire_idempotency_keys
         from cdp.personal_data import PROVIDER
         from cdp.roles_and_scopes import PLATFORM, ensure_roles, register_rights
@@ -19,6 +28,9 @@ class CdpConfig(AppConfig):
         personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
         retention.expiry.register("webhook messages", webhooks.forget_old)
+        for name, forget in old_rows.EXPIRY.items():
+            retention.expiry.register(name, forget)
+        retention.register_rules(old_rows.RULES)
         post_migrate.connect(ensure_roles, sender=self)
 
 

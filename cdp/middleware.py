@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable
 
 import psycopg
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
 from cdp import metrics
+from cdp.client_address import set_client_address
 from cdp.logs import request_address, request_id
 
 log = logging.getLogger("cdp.request")
@@ -37,10 +37,11 @@ class RequestContext:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        set_client_address(request)
         given = request.headers.get("X-Request-ID", "")
         identifier = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(identifier)
-        address_token = request_address.set(client_address(request))
+        address_token = request_address.set(str(request.META.get("REMOTE_ADDR", "")))
         started = time.perf_counter()
         try:
             response = self.get_response(request)
@@ -63,13 +64,6 @@ class RequestContext:
         finally:
             request_id.reset(token)
             request_address.reset(address_token)
-
-
-def client_address(request: HttpRequest) -> str:
-    """Where the request came from: behind a proxy the last address in X-Forwarded-For, the one it added itself."""
-    if settings.SECURE_PROXY_SSL_HEADER:
-        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class NoStore:

@@ -124,7 +124,6 @@ _SCOPES = {
         "delete_profiletag",
     ),
     "merge": _READ_BY_KEY | _MERGE | codes(_APP, "scan_duplicates", "bulk_merge"),
-    "imports": codes(_APP, "bulk_update"),
     "exports": codes(_APP, "export_profile", "bulk_export"),
     "privacy": codes(
         _APP,

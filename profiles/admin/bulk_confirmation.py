@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from cdp import clock
 from cdp.admin.jobs import FollowUp
 from cdp.errors import Invalid, NotFound, Refused
 from cdp.ids import row_ids
@@ -155,7 +156,7 @@ def _confirm(
 ) -> HttpResponse:
     ids = chosen.ids
     signed = {"a": what.name, "u": request.user.pk, "i": pack(ids), "f": chosen.filters}
-    frozen = signing.dumps(signed, salt=_SALT)
+    frozen = clock.sign(signed, salt=_SALT)
     if len(frozen) > _MAX_PACKED:
         message = f"{len(ids):,} people are too many for one action. Narrow the list with a filter."
         raise Invalid([{"field": "ids", "value": None, "message": message}])
@@ -182,8 +183,8 @@ def _thaw(request: HttpRequest, what: Confirmation) -> Chosen:
     """The list as it was counted, for this person and action alone, within the hour."""
     expired = "This confirmation has expired or belongs to another login. Choose the people again."
     try:
-        signed = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
-    except signing.BadSignature as error:
+        signed = clock.unsign(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
+    except BadSignature as error:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
     if signed["a"] != what.name or signed["u"] != request.user.pk:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}])
