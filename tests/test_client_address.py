@@ -76,7 +76,7 @@ def test_each_sender_behind_one_proxy_has_a_limit_of_its_own(
 
     def statuses(forwarded: str, times: int = 3) -> list[int]:
         call = Client().post if path.startswith("/v1") else Client().get
-        headers = {"X-Forwarded-For": forwarded}
+        headers = {"X-Forwarded-For": forwarded, "X-Write-Key": "nobodys"}
         return [call(path, REMOTE_ADDR=PROXY, headers=headers).status_code for _ in range(times)]
 
     assert statuses(SENDER) == [401, 401, 429]
@@ -97,7 +97,5 @@ def test_what_a_sender_is_counted_by() -> None:
 @pytest.mark.django_db
 def test_the_audit_log_names_the_sender() -> None:
     headers = {"X-Forwarded-For": SENDER}
-    Client().post(
-        "/admin/login/", {"username": "x", "password": "y"}, REMOTE_ADDR=PROXY, headers=headers
-    )
+    Client().post("/admin/login/", {"username": "x", "password": "y"}, REMOTE_ADDR=PROXY, headers=headers)
     assert AuditEntry.objects.get(action="login.failed").address == SENDER

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from cdp import clock
 from cdp.admin.jobs import FollowUp
-from cdp.errors import Invalid, NotFound, Refused
+from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
 from cdp.models import Job
 from cdp.plurals import counted
@@ -96,7 +96,8 @@ def restore_deleted_by(request: HttpRequest, job_id: int) -> HttpResponse:
         return confirmed(request, what)
     ids = deleted_by_job(job_id)
     if not ids:
-        raise NotFound(f"Nobody whom job #{job_id} deleted is still deleted.")
+        messages.info(request, f"Nobody whom job #{job_id} deleted is still deleted.")
+        return redirect(what.list_url)
     return _confirm(request, what, Chosen(ids), problems=[])
 
 

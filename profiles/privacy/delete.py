@@ -60,7 +60,7 @@ def delete_profiles(
             _raise(next(iter(skipped.values())))
         return Deleted([])
     members = _members(chosen)
-    released = _release([pk for family in members.values() for pk in family], members)
+    let_go = _release([pk for family in members.values() for pk in family], members)
     Profile.objects.filter(pk__in=chosen).update(
         status=Profile.Status.DELETED, version=F("version") + 1, updated_at=Now()
     )
@@ -70,7 +70,7 @@ def delete_profiles(
             pk,
             Change.Kind.DELETED,
             {"status": [root.status, Profile.Status.DELETED.value]},
-            detail={"released": released.get(pk, []), "reason": reason},
+            detail={**let_go.get(pk, {"released": []}), "reason": reason},
         )
         for pk, root in chosen.items()
     ]
@@ -128,22 +128,27 @@ def _members(roots: Iterable[int]) -> dict[int, list[int]]:
     return dict(families)
 
 
-def _release(member_ids: list[int], families: dict[int, list[int]]) -> dict[int, list[int]]:
-    """Let go of every identifier that leads to these members: ``{root: [identifier ids]}``. Two statements."""
+def _release(member_ids: list[int], families: dict[int, list[int]]) -> dict[int, dict[str, list[int]]]:
+    """Let go of every identifier that leads to these members, and of the browsers they had last; two statements.
+
+    ``{root: {"released": [ids of identifiers], "links": [ids of link intervals]}}``: what restoring needs.
+    """
     root_of = {member: root for root, family in families.items() for member in family}
-    released: dict[int, list[int]] = defaultdict(list)
+    let_go: dict[int, dict[str, list[int]]] = defaultdict(lambda: {"released": []})
     with connection.cursor() as cursor:
         # A browser they had last is nobody's from now on.
         cursor.execute(
             "UPDATE profiles_linkinterval SET ended_at = greatest(now(), started_at)"
-            " WHERE profile_id = ANY(%s) AND ended_at IS NULL",
+            " WHERE profile_id = ANY(%s) AND ended_at IS NULL RETURNING id, profile_id",
             [member_ids],
         )
+        for link, member in cursor.fetchall():
+            let_go[root_of[member]].setdefault("links", []).append(link)
         cursor.execute(
             "UPDATE profiles_identifier SET resolves = false"
             " WHERE profile_id = ANY(%s) AND resolves RETURNING id, profile_id",
             [member_ids],
         )
         for identifier, member in cursor.fetchall():
-            released[root_of[member]].append(identifier)
-    return {root: sorted(ids) for root, ids in released.items()}
+            let_go[root_of[member]]["released"].append(identifier)
+    return {root: {name: sorted(ids) for name, ids in parts.items()} for root, parts in let_go.items()}

@@ -171,7 +171,7 @@ def _refusals(wanted: list[int], roots: Mapping[int, Profile]) -> dict[int, str]
 
 _DELETION = """
     deletion AS MATERIALIZED (
-        SELECT DISTINCT ON (profile_id) profile_id AS root, at, detail, fields -> 'status' ->> 0 AS status
+        SELECT DISTINCT ON (profile_id) profile_id AS root, detail, fields -> 'status' ->> 0 AS status
         FROM profiles_change WHERE profile_id = ANY(%(roots)b::bigint[]) AND kind = 'deleted'
         ORDER BY profile_id, at DESC, id DESC
     )"""
@@ -191,14 +191,13 @@ _CLAIMS = f"""
     ORDER BY d.root, t.priority, i.id
 """
 
-# A browser of theirs that nobody else used since: its last interval was ended by the deletion, in its transaction.
+# A browser of theirs that nobody else used since: its last interval was ended by the deletion.
 _REOPEN = f"""
     WITH {_DELETION}
     UPDATE profiles_linkinterval l SET ended_at = NULL
-    FROM profiles_identifier i, {sql.PROFILES} p, deletion d
-    WHERE i.id = ANY(%(back)b::bigint[]) AND p.id = i.profile_id AND d.root = p.canonical_id
-        AND l.profile_id = i.profile_id AND l.type_id = i.type_id AND l.value = i.value
-        AND l.ended_at = greatest(d.at, l.started_at)
+    FROM deletion d, jsonb_array_elements_text(d.detail -> 'links') AS e (id), profiles_identifier i
+    WHERE l.id = e.id::bigint AND i.id = ANY(%(back)b::bigint[])
+        AND i.profile_id = l.profile_id AND i.type_id = l.type_id AND i.value = l.value
         AND NOT EXISTS (
             SELECT FROM profiles_linkinterval o WHERE o.type_id = l.type_id AND o.value = l.value AND o.id <> l.id
                 AND (o.ended_at IS NULL OR o.ended_at > l.ended_at))
