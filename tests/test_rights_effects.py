@@ -67,7 +67,7 @@ CALLS: dict[str, Body] = {
     "PATCH api/v1/duplicate-policy/": lambda w: {"auto_merge_cap": 7},
     "POST api/v1/duplicates/<int:pk>/decide/": lambda w: {"verdict": "not_duplicate"},
     "POST api/v1/duplicates/scan/": lambda w: {},
-    "POST api/v1/event-schemas/": lambda w: {"name": "Bought"},
+    "POST api/v1/event-schemas/": lambda w: {"name": "Bought", "properties": {}},
     "PATCH api/v1/event-schemas/<int:pk>/": lambda w: {"description": "When they buy"},
     "DELETE api/v1/event-schemas/<int:pk>/": lambda w: None,
     "POST api/v1/exports/": lambda w: {"format": "csv"},
