@@ -14,6 +14,7 @@ class CdpConfig(AppConfig):
             audit,
             checks,
             invariants,
+            old_rows,
             personal_data_registry,
             retention,
             webhooks,
@@ -28,6 +29,9 @@ class CdpConfig(AppConfig):
         personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
         retention.expiry.register("webhook messages", webhooks.forget_old)
+        for name, forget in old_rows.EXPIRY.items():
+            retention.expiry.register(name, forget)
+        retention.register_rules(old_rows.RULES)
         post_migrate.connect(ensure_roles, sender=self)
 
 

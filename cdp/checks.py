@@ -6,6 +6,7 @@ Those tagged ``security`` and run with ``check --deploy`` speak about production
 
 import os
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,6 +47,24 @@ def refuse_to_start() -> None:
     """
     for error in (*secret_key_is_ours(None), *secret_files_are_private(None)):
         raise ImproperlyConfigured(f"{error.msg} {error.hint}")
+
+
+@register()
+def proxies_are_networks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    wrong = []
+    for text in settings.TRUSTED_PROXIES:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            wrong.append(text)
+    return [
+        Error(
+            f"“{text}” in TRUSTED_PROXIES is no address or network.",
+            hint="Write addresses and networks separated by commas: TRUSTED_PROXIES=10.0.0.7,10.0.1.0/24.",
+            id="cdp.E010",
+        )
+        for text in wrong
+    ]
 
 
 @register(Tags.database)

@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable
 
 import psycopg
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 
 from cdp import metrics
+from cdp.client_address import set_client_address
 from cdp.full_disk import FILES, full_disk
 from cdp.logs import request_address, request_id
 
@@ -38,10 +38,11 @@ class RequestContext:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        set_client_address(request)
         given = request.headers.get("X-Request-ID", "")
         identifier = given if _GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
         token = request_id.set(identifier)
-        address_token = request_address.set(client_address(request))
+        address_token = request_address.set(str(request.META.get("REMOTE_ADDR", "")))
         started = time.perf_counter()
         try:
             response = self.get_response(request)
@@ -64,15 +65,6 @@ class RequestContext:
         finally:
             request_id.reset(token)
             request_address.reset(address_token)
-
-
-def client_address(request: HttpRequest) -> str:
-    """Where the request came from: behind a proxy the last address in X-Forwarded-For, the one it added itself.
-
-    The web process has taken the header away where no trusted proxy sent it (cdp.web_worker).
-    """
-    forwarded = request.headers.get("X-Forwarded-For", "") if settings.SECURE_PROXY_SSL_HEADER else ""
-    return forwarded.rpartition(",")[2].strip() or str(request.META.get("REMOTE_ADDR", ""))
 
 
 class NoStore:

@@ -69,21 +69,23 @@ ROLES: dict[str, Role] = {
         " people, reads the audit log."
     ),
 }
-# What an API key's scope stands for, in the permissions roles are made of.
-SCOPES: dict[str, frozenset[str]] = dict.fromkeys(
-    (
-        "profiles:read",
-        "profiles:write",
-        "merge",
-        "imports",
-        "exports",
-        "segments",
-        "privacy",
-        "pii",
-        "admin",
-    ),
-    _NO_CODES,
-)
+# What an API key's scope lets it do, as the form of keys and docs/security.md say it.
+SCOPE_DESCRIPTIONS = {
+    "profiles:read": "Read people, their history and duplicates, masked unless “pii” is added",
+    "profiles:write": "Read people; add, change, delete and restore single ones, with their tags, identifiers, consents,"
+    " notes and events",
+    "merge": "Read people; merge profiles and undo merges, decide about duplicates, scan for them",
+    "imports": "Upload, plan and apply files; pause, resume and cancel the key's own imports",
+    "exports": "Export people, one or many",
+    "segments": "Nothing yet: segments are to come",
+    "privacy": "Delete and restore people, one or many; answer access requests; record a yes after a no, with “profiles:write”",
+    "pii": "See personal data unmasked in what the other scopes show",
+    "admin": "Manage tags, attributes, identifier types, lists of consents, event schemas, views, sources and webhooks;"
+    " repair what tracking rejected; read the audit log and everybody's jobs. What writes people this way (write keys,"
+    " signing secrets, replays) needs “profiles:write” too, what merges them “merge”",
+}
+# The same in the permissions roles are made of.
+SCOPES: dict[str, frozenset[str]] = dict.fromkeys(SCOPE_DESCRIPTIONS, _NO_CODES)
 # What a person can be given, by the permission it stands for. Permissions without words are internal.
 RIGHTS: dict[str, Right] = {}
 
@@ -111,6 +113,11 @@ def register_rights(app: str, rights: Rights) -> None:
 def app_labels() -> tuple[str, ...]:
     """The apps whose permissions mean something here, in the order they registered."""
     return tuple(_registered)
+
+
+def rights_of_scope(scope: str) -> list[str]:
+    """The rights a scope includes, by the labels they have on the page of roles."""
+    return [right.label for right in RIGHTS.values() if right.code in SCOPES[scope]]
 
 
 def codes(app: str, *names: str) -> frozenset[str]:

@@ -172,7 +172,7 @@ CDP_URL = env.str("CDP_URL", "http://127.0.0.1:8000")
 MEDIA_ROOT = CDP_DATA / "files"
 # Beside the stored files, so that storing an upload is a rename; swept of what killed requests left.
 FILE_UPLOAD_TEMP_DIR = env.str("FILE_UPLOAD_TEMP_DIR", str(CDP_DATA / "incoming"))
-FILE_UPLOAD_HANDLERS = ["cdp.upload_handler.FileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["cdp.uploads.FileUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
@@ -209,7 +209,10 @@ CONTENT_SECURITY_POLICY = {
 }
 # Browsers are spoken to over HTTPS everywhere but on a developer's own machine.
 HTTPS = env.bool("HTTPS", not (CDP_LOCAL or DEBUG or TESTING))
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", False) else None
+# What a proxy says about a request (address, HTTPS) is believed of these alone (cdp.client_address).
+BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", ["127.0.0.0/8", "::1"])
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_SSL_REDIRECT = HTTPS
 # SDKs repeat a redirected POST as GET: tracking views answer plain HTTP with a 403 instead.
 _TRACKING = r"^(?:v1/|beacon/|api/s/|sourceConfig/?$)"
@@ -296,8 +299,13 @@ SPECTACULAR_SETTINGS = {
 CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 # Region that phone numbers without a country code are read in, ISO 3166 alpha-2 or empty for none.
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
-# Receipts of tracking calls go after so many days; events stay, and so do rejected items nobody dealt with.
+# Receipts of tracking calls go after so many days; events stay.
 CDP_RECEIPT_KEEP_DAYS = env.int("CDP_RECEIPT_KEEP_DAYS", 90)
+# Rejected items that nobody dealt with go after so many days.
+CDP_REJECTED_KEEP_DAYS = env.int("CDP_REJECTED_KEEP_DAYS", 365)
+# Mails that were sent or given up, and jobs that ended, go after so many days.
+CDP_MAIL_KEEP_DAYS = env.int("CDP_MAIL_KEEP_DAYS", 90)
+CDP_JOB_KEEP_DAYS = env.int("CDP_JOB_KEEP_DAYS", 180)
 # Circuit breaker: a value that would lead to this many recognized people, or an id that comes with this many names or
 # e-mail addresses, is queued for review by tracking and left out by imports.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)

@@ -6,23 +6,21 @@ thread gets a request once all of it has arrived, and is done when its answer is
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import resource
 import tempfile
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from gunicorn.workers.base import Worker
 from waitress import create_server, wasyncore
-from waitress.proxy_headers import PROXY_HEADERS, clear_untrusted_headers
 from waitress.server import BaseWSGIServer
 
+from cdp.client_address import is_trusted_proxy
 from cdp.connections import Connection, close_stalled
 from cdp.http_requests import MAX_FORM
 
@@ -66,7 +64,7 @@ class BufferingWorker(Worker):
             outbuf_high_watermark=_KIB**3,
             max_request_header_size=64 * _KIB,
             max_request_body_size=MAX_FORM,
-            # Whose headers count is for ``answer`` to say: here it would be one address.
+            # Whose headers count is for cdp.client_address to say: here it would be one address.
             clear_untrusted_proxy_headers=False,
             log_socket_errors=False,
             ident=None,
@@ -85,7 +83,7 @@ class BufferingWorker(Worker):
         if now >= self.next_look or len(self.by_file) > self.limit + 2 * len(self.servers):
             self.next_look = now + 1
             self.notify()
-            close_stalled(self.connections(), now, limit=self.limit, is_proxy=self.is_proxy)
+            close_stalled(self.connections(), now, limit=self.limit, is_proxy=is_trusted_proxy)
 
     def connections(self) -> list[Connection]:
         return [item for item in self.by_file.values() if isinstance(item, Connection)]
@@ -114,16 +112,8 @@ class BufferingWorker(Worker):
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
-        if not self.is_proxy(environ["REMOTE_ADDR"]):
-            clear_untrusted_headers(environ, PROXY_HEADERS)
         response: Iterable[bytes] = self.wsgi(environ, start_response)
         return response
-
-    def is_proxy(self, address: str) -> bool:
-        """Whether its X-Forwarded-… headers are believed: BEHIND_PROXY is set, and FORWARDED_ALLOW_IPS names it."""
-        return bool(settings.SECURE_PROXY_SSL_HEADER) and _is_among(
-            address, tuple(self.cfg.forwarded_allow_ips)
-        )
 
     def log_access(self, task: Any) -> None:
         """A line of gunicorn's access log, where one is asked for; the product's own log has each request anyway."""
@@ -133,15 +123,6 @@ class BufferingWorker(Worker):
         headers = [(name.replace("_", "-"), value) for name, value in task.request.headers.items()]
         seconds = timedelta(seconds=max(0.0, time.time() - task.start_time))
         self.log.access(answer, SimpleNamespace(headers=headers), task.environ, seconds)
-
-
-@lru_cache(maxsize=1024)
-def _is_among(address: str, allowed: tuple[str, ...]) -> bool:
-    """``localhost`` is what waitress calls whoever is at the other end of a Unix socket."""
-    if "*" in allowed or address == "localhost":
-        return True
-    ours = ipaddress.ip_address(address.partition("%")[0])
-    return any(ours in ipaddress.ip_network(network) for network in allowed)
 
 
 def _open_files(wanted: int) -> int:

@@ -15,7 +15,7 @@ class ImportsConfig(AppConfig):
         from cdp.roles_and_scopes import register_rights
         from imports import invariants, list_filter, quality, roles_and_scopes, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
-        from imports.retention import expire_imports
+        from imports.retention import RULES, expire_imports
         from profiles.demo import add_demo_step
         from profiles.quality import import_figures
         from profiles.search.list_filters import list_filters
@@ -24,6 +24,7 @@ class ImportsConfig(AppConfig):
         webhooks.register_topics({"import.finished": "An import ended"})
         personal_data_registry.providers.register("imports", PROVIDER)
         retention.expiry.register("imports", expire_imports)
+        retention.register_rules(RULES)
         invariants.register()
         add_demo_step("imports.demo.import_newsletter")
         import_figures.providers.register("imports", quality.PROVIDER)

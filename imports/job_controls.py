@@ -33,9 +33,20 @@ def locked(import_id: int) -> Import:
     return import_
 
 
+def changeable(import_id: int, revision: int | None) -> Import:
+    """The import when it may still be read or mapped differently, not locked. Raises NotFound, Stale."""
+    import_ = Import.objects.filter(pk=import_id).first()
+    if import_ is None:
+        raise NotFound(f"There is no import #{import_id}.")
+    return _checked(import_, revision)
+
+
 def locked_for_change(import_id: int, revision: int | None) -> Import:
-    """The import, locked, when it may still be read or mapped differently; Stale otherwise."""
-    import_ = locked(import_id)
+    """The same, locked for the rest of the transaction."""
+    return _checked(locked(import_id), revision)
+
+
+def _checked(import_: Import, revision: int | None) -> Import:
     if revision is not None and revision != import_.revision:
         raise Stale("Somebody else changed the import in the meantime. Reload the page.")
     if not import_.can_change:

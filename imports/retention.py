@@ -11,10 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.db import OperationalError, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.retention import Rule
 from imports.models import Import
 from imports.partitions import drop_partition
 
@@ -24,6 +26,22 @@ log = logging.getLogger(__name__)
 UNFINISHED_AFTER = timedelta(hours=1)
 FOLDER = "imports"
 
+RULES = {
+    "imports.Import": Rule("Kept: people's history names the file. Its counts stay, its content goes."),
+    "imports.Row": Rule(
+        "Deleted {days} days after the import ended.",
+        by="imports",
+        setting="CDP_IMPORT_KEEP_DAYS",
+        what="Rows of imports",
+    ),
+    "files of imports": Rule(
+        "Deleted {days} days after the import ended; of an upload that never arrived whole, an hour later.",
+        by="imports",
+        setting="CDP_IMPORT_KEEP_DAYS",
+    ),
+    "imports.SavedMapping": Rule("Kept until somebody deletes them."),
+}
+
 
 def expire_imports() -> int:
     """Remove what is past its time; the number of things removed. Safe to run twice."""
@@ -32,7 +50,7 @@ def expire_imports() -> int:
 
 def _expire_old() -> int:
     """Imports that ended, or were uploaded and never applied, CDP_IMPORT_KEEP_DAYS ago lose file, rows and sample."""
-    before = timezone.now() - timedelta(days=settings.CDP_IMPORT_KEEP_DAYS)
+    before = Now() - timedelta(days=settings.CDP_IMPORT_KEEP_DAYS)
     unfinished = Q(state__in=[Import.State.UPLOADED, Import.State.PLANNED], created_at__lt=before)
     old = Import.objects.filter(Q(finished_at__lt=before) | unfinished, expired_at__isnull=True)
     count = 0

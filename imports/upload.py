@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from contextlib import closing
 from itertools import islice
@@ -16,10 +15,11 @@ from django.template.defaultfilters import filesizeformat
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
+from cdp.uploads import content_digest
 from imports.columns import Context, column_keys, guess_mapping
 from imports.columns.targets import UnknownTarget, parse_target
 from imports.files import JSON_LINES, Dialect, FileRefused, Row, Sniffed, read_rows, sniff
-from imports.job_controls import locked_for_change
+from imports.job_controls import changeable, locked_for_change
 from imports.mappings import (
     check_mapping,
     define_birthday,
@@ -41,6 +41,8 @@ OWN_DIALECT = {"max_quoted_lines": 100_000}
 OWN_OPTIONS = {"clear_marker": ""}
 # An export has ids as they are stored: an apostrophe before digits is no mark of a shop or spreadsheet there.
 EXPORT_OPTIONS = {"digit_marks": False}
+# What ``_describe`` sets.
+_DESCRIBED = ("dialect", "headers", "sample")
 
 
 class BadFile(Refused):
@@ -84,7 +86,7 @@ def upload_import(
     import_ = Import(
         name=_display_name(file.name or ""),
         size=file.size or 0,
-        sha256=_sha256(stream),
+        sha256=content_digest(file),
         options={**defaults, **clean},
         source=source,
         user_id=actor.user_id,
@@ -129,13 +131,6 @@ def _display_name(name: str) -> str:
     """Without its path, control characters and characters that turn text around. Never used as a path."""
     plain = name.replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in plain if char.isprintable())[:255] or "file.csv"
-
-
-def _sha256(stream: Any) -> str:
-    stream.seek(0)
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    stream.seek(0)
-    return digest
 
 
 def _describe(import_: Import, sniffed: Sniffed, dialect_options: dict[str, Any]) -> None:
@@ -260,31 +255,36 @@ def _same_file_warning(earlier: Import) -> dict[str, Any]:
     }
 
 
-@transaction.atomic
 def reread_import(
     *, import_id: int, options: dict[str, Any], revision: int | None = None, actor: Actor
 ) -> Import:
     """Read the file's beginning again with another encoding, delimiter, header …; the mapping is guessed again.
 
-    Columns whose header is still there keep their target. Raises BadFile, Invalid, Stale.
+    Columns whose header is still there keep their target. The file is read before the import is locked.
+    Raises BadFile, Invalid, NotFound, Stale.
     """
-    import_ = locked_for_change(import_id, revision)
+    import_ = changeable(import_id, revision)
     clean, dialect_options = clean_options(options)
     dialect_options = {**import_.dialect.get("chosen", {}), **dialect_options}
     with import_.open_file() as stream:
         sniffed = _sniff(stream, dialect_options)
         _describe(import_, sniffed, dialect_options)
         rows = _first_rows(stream, import_)
-    import_.options = {**import_.options, **dict.fromkeys(FROM_CELLS, ""), **clean}
-    context = load_context(import_.options)
-    if define_birthday(import_.headers, rows, context, actor=actor):
+    described = {name: getattr(import_, name) for name in _DESCRIBED}
+    with transaction.atomic():
+        import_ = locked_for_change(import_id, import_.revision)
+        for name, value in described.items():
+            setattr(import_, name, value)
+        import_.options = {**import_.options, **dict.fromkeys(FROM_CELLS, ""), **clean}
         context = load_context(import_.options)
-    guess = _guess(import_, rows, context)
-    unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
-    import_.mapping = {**guess, **unchanged}
-    _read_settings(import_, rows, context, chosen=clean)
-    _doubt_mapping(import_)
-    import_.start_revision()
-    import_.save()
-    audit.record("import.reread", actor=actor, subject=f"import:{import_.pk}")
+        if define_birthday(import_.headers, rows, context, actor=actor):
+            context = load_context(import_.options)
+        guess = _guess(import_, rows, context)
+        unchanged = {key: entry for key, entry in import_.mapping.items() if key in import_.headers}
+        import_.mapping = {**guess, **unchanged}
+        _read_settings(import_, rows, context, chosen=clean)
+        _doubt_mapping(import_)
+        import_.start_revision()
+        import_.save()
+        audit.record("import.reread", actor=actor, subject=f"import:{import_.pk}")
     return import_

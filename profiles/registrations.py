@@ -14,6 +14,7 @@ def register() -> None:
     """Called once, when the app is ready."""
     # Any process may work on a job or end one: their handlers are known everywhere.
     from profiles import invariants, roles_and_scopes, webhook_topics
+    from profiles import retention as profile_retention
     from profiles.bulk import actions, exports
     from profiles.consent import list_filter as consent_filter
     from profiles.duplicates.finding import full_scan  # noqa: F401
@@ -46,6 +47,9 @@ def register() -> None:
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", delete_old_receipts)
     retention.expiry.register("hourly counts", hourly_counts.forget_hours)
+    retention.expiry.register("merge batches", profile_retention.forget_batches)
+    retention.expiry.register("duplicate cases", profile_retention.forget_cases)
+    retention.register_rules(profile_retention.RULES)
     preview_sections.sections.register(
         "consents",
         preview_sections.PreviewSection(read_consents, "admin/profiles/merge_consents.html", "table"),

@@ -84,6 +84,7 @@ _ROLES = {
         "bulk_export",
         "bulk_update",
         "bulk_delete",
+        "bulk_restore",
         "share_view",
     ),
     "privacy officer": _READ_IN_ADMIN
@@ -98,6 +99,7 @@ _ROLES = {
         "delete_profile",
         "restore_profile",
         "bulk_delete",
+        "bulk_restore",
     ),
 }
 
@@ -109,6 +111,7 @@ _SCOPES = {
         "add_profile",
         "change_profile",
         "delete_profile",
+        "restore_profile",
         "bulk_update",
         "add_identifier",
         "delete_identifier",
@@ -121,7 +124,6 @@ _SCOPES = {
         "delete_profiletag",
     ),
     "merge": _READ_BY_KEY | _MERGE | codes(_APP, "scan_duplicates", "bulk_merge"),
-    "imports": codes(_APP, "bulk_update"),
     "exports": codes(_APP, "export_profile", "bulk_export"),
     "privacy": codes(
         _APP,
@@ -129,6 +131,7 @@ _SCOPES = {
         "delete_profile",
         "restore_profile",
         "bulk_delete",
+        "bulk_restore",
         "erase_profile",
         "regrant_consent",
     ),
@@ -197,6 +200,7 @@ _PEOPLE = (
     Right("profiles.delete_profile", "people", "Delete one person", needs=_SEE),
     Right("profiles.bulk_delete", "people", "Delete many at once", needs=_SEE),
     Right("profiles.restore_profile", "people", "Restore a deleted person", needs=_SEE),
+    Right("profiles.bulk_restore", "people", "Restore many at once", needs="profiles.restore_profile"),
 )
 _DUPLICATES = (
     Right(

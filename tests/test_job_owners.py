@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -168,7 +168,13 @@ def staff_status_taken(user: User, key: ApiKey | None, job: Job) -> str:
 
 def right_taken(user: User, key: ApiKey | None, job: Job) -> str:
     app, _, codename = job.permission.partition(".")
-    user.user_permissions.remove(Permission.objects.get(content_type__app_label=app, codename=codename))
+    role = user.groups.get()
+    role.permissions.remove(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return f"{user} may no longer do this."
+
+
+def role_taken(user: User, key: ApiKey | None, job: Job) -> str:
+    user.groups.clear()
     return f"{user} may no longer do this."
 
 
@@ -199,6 +205,7 @@ CAUSES: dict[str, tuple[bool, Callable[[User, ApiKey | None, Job], str]]] = {
     "login_inactive": (False, deactivated),
     "login_not_staff": (False, staff_status_taken),
     "permission_lost": (False, right_taken),
+    "permission_lost with the role": (False, role_taken),
     "key_revoked": (True, key_revoked),
     "key_owner_inactive": (True, owner_of_key_deactivated),
     "permission_lost by a key": (True, scope_taken),
@@ -208,9 +215,11 @@ CAUSES: dict[str, tuple[bool, Callable[[User, ApiKey | None, Job], str]]] = {
 
 @pytest.fixture
 def leo(make_user: Callable[..., User]) -> User:
-    """Has every right, one by one, so that each can be taken."""
+    """Has every right, all by one role, so that each can be taken, and all together."""
     leo = make_user("leo")
-    leo.user_permissions.set(Permission.objects.all())
+    role = Group.objects.create(name="everything")
+    role.permissions.set(Permission.objects.all())
+    leo.groups.add(role)
     return leo
 
 

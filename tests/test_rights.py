@@ -21,9 +21,11 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.template.backends.django import Template
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
@@ -106,7 +108,8 @@ class World:
         attachment = {"name": "a.csv", "type": "text/csv", "content": "YQ=="}
         mail = Mail.objects.create(to=["a@example.com"], subject="a", text="a", attachments=[attachment])
         key = create_key(name="a key", scopes=["profiles:read"], actor=Actor.system()).key
-        staff = User.objects.create_user("somebody", password="somebody")
+        # Without passwords: hashing them as in production took longer than all addresses of a role.
+        staff = User.objects.create_user("somebody")
         upload = Import.objects.create(
             name="a.csv", size=1, sha256="0", state="planned", source=builtin_source("import")
         )
@@ -172,9 +175,7 @@ class World:
             return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {made.secret}"})
         client = Client(raise_request_exception=False)
         if name != "anonymous":
-            user = User.objects.create_user(
-                name, password=name, is_staff=True, is_superuser=name == "superuser"
-            )
+            user = User.objects.create_user(name, is_staff=True, is_superuser=name == "superuser")
             user.groups.set(Group.objects.filter(name=name))
             client.force_login(user)
         return client
@@ -361,8 +362,16 @@ def write_column(role: str, found: dict[str, list[str]]) -> None:
     TABLE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
+# Who sees everything, and who sees it masked: with these, pages are drawn. Who gets in is decided before.
+DRAWN = ("superuser", "viewer")
+
+
 @pytest.mark.parametrize("role", [*reversed(USERS), *KEYS])
-def test_each_role_opens_its_addresses_and_no_others(world: World, role: str) -> None:
+def test_each_role_opens_its_addresses_and_no_others(
+    world: World, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if role not in DRAWN:
+        monkeypatch.setattr(Template, "render", lambda *_, **__: SafeString(""))
     found = verdicts(world, role)
     if os.environ.get("RIGHTS") == "write":
         write_column(role, found)

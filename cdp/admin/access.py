@@ -30,21 +30,8 @@ from cdp.delegation import may_act_on_login, problem_of_role
 from cdp.errors import Forbidden, Invalid, NotFound, Refused
 from cdp.models import ApiKey, Job, User
 from cdp.plurals import counted
-from cdp.roles_and_scopes import ROLES, SCOPES
+from cdp.roles_and_scopes import ROLES, SCOPE_DESCRIPTIONS, SCOPES
 from cdp.templatetags.cdp import ago
-
-SCOPE_DESCRIPTIONS = {
-    "profiles:read": "Read people, masked unless “pii” is added",
-    "profiles:write": "Add, change and delete people, their tags, identifiers and events",
-    "merge": "Merge profiles and undo merges",
-    "imports": "Upload, apply and undo imports",
-    "exports": "Export people, one or many",
-    "segments": "Read and define segments",
-    "privacy": "Answer access requests; delete, restore and erase people",
-    "pii": "See personal data unmasked",
-    "admin": "Manage tags, attributes, identifier types, shared views, webhooks, and sources with the write keys that send"
-    " people and events; read the audit log",
-}
 
 
 class ApiKeyForm(forms.Form):

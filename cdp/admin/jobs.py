@@ -1,6 +1,7 @@
 """Admin pages of jobs: what is running, how far it is; pause, resume and cancel."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
@@ -22,11 +23,24 @@ from cdp.admin.today import open_jobs_for
 from cdp.errors import Forbidden
 from cdp.job_steps import STARTER
 from cdp.models import Job
+from cdp.registry import Registry
 from cdp.templatetags.cdp import ago, state_badge
 
 MAX_ERRORS_LISTED = 100
 
 Verb = Callable[..., Job]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What can be done about a job that ended: a button on its page."""
+
+    label: str
+    url: str
+
+
+# Apps register what their jobs offer: (job, login) → the button, or None. Asked for jobs that ended.
+follow_ups: Registry[Callable[[Job, Any], FollowUp | None]] = Registry("The follow-up of jobs")
 
 
 class JobAdmin(ReadOnlyAdmin):
@@ -113,6 +127,7 @@ class JobAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "job": job,
             "may_steer": jobs.may_control(job, Actor.of_request(request)),
+            "follow_ups": [] if job.is_open else [up for of in follow_ups if (up := of(job, request.user))],
             "facts": [
                 (key, value) for key, value in job.result.items() if isinstance(value, str | int | float)
             ],

@@ -129,6 +129,7 @@ def _url(tab: Tab, request: HttpRequest) -> str:
 
 _PLATFORM = (
     ("privacy", Tab("Audit log", "admin:cdp_auditentry_changelist", "cdp.view_auditentry"), 30),
+    ("privacy", Tab("Retention", "admin:cdp_retention", "cdp.view_auditentry"), 40),
     ("settings", Tab("Users", "admin:cdp_user_changelist", "cdp.view_user", "Access"), 200),
     ("settings", Tab("Roles", "admin:auth_group_changelist", "auth.view_group", "Access"), 201),
     ("settings", Tab("API keys", "admin:cdp_apikey_changelist", "cdp.view_apikey", "Access"), 202),

@@ -16,9 +16,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
 from django.http import HttpResponse
-from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -28,6 +29,7 @@ from cdp.api.problems import Collision, Unprocessable
 from cdp.locks import try_take_name
 from cdp.middleware import is_collision
 from cdp.models import IdempotencyKey
+from cdp.uploads import content_digest
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -131,17 +133,14 @@ def _lock(owner: str, key: str) -> bool:
 
 
 def fingerprint(request: Request) -> str:
-    """SHA-256 of method, path, query and body; of an upload, of its fields and each file's content."""
+    """SHA-256 of method, path, query and body; of an upload, of its fields and the hash of each file."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if (request.content_type or "").startswith("multipart/"):
         form: Any = request.data
         for name, values in sorted(form.lists()):
             for value in values:
-                digest.update(f"\n{name}=".encode())
-                for chunk in value.chunks() if hasattr(value, "chunks") else [str(value).encode()]:
-                    digest.update(chunk)
-                if hasattr(value, "seek"):
-                    value.seek(0)
+                text = content_digest(value) if isinstance(value, UploadedFile) else str(value)
+                digest.update(f"\n{name}={text}".encode())
     else:
         digest.update(request._request.body)
     return digest.hexdigest()
@@ -181,5 +180,5 @@ def _replay(saved: IdempotencyKey) -> HttpResponse:
 
 def expire_idempotency_keys() -> int:
     """Forget saved answers older than 25 hours (24 are promised); the number forgotten. For cdp.tasks.expire."""
-    deleted, _ = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    deleted, _ = IdempotencyKey.objects.filter(created_at__lt=Now() - KEPT).delete()
     return deleted

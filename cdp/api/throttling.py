@@ -1,7 +1,8 @@
 """A request → whether its caller may send it within ``API_RATE_PER_MINUTE``.
 
 The count lives in PostgreSQL, because several web processes on several machines answer for one key and
-the product needs no second store. To not write a row per request, each process reserves a block of one
+the product needs no second store. Minutes are those of the database's clock: web machines whose clocks differ
+would begin each other's minutes anew. To not write a row per request, each process reserves a block of one
 hundredth of the limit at a time and hands it out from memory: the limit is never exceeded, a caller
 may at worst lose what other processes have reserved (1 % each), and a hundred writes a minute is all a
 key can cause. Callers without a valid key or login are counted in memory alone, by address: a flood of
@@ -11,7 +12,6 @@ them must not reach the database.
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from django.conf import settings
 from django.db import connection
 from rest_framework.throttling import BaseThrottle
 
+from cdp import clock
 from cdp.actors import Actor
-from cdp.middleware import client_address
+from cdp.client_address import limited_by
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -78,7 +79,7 @@ def rate_of(request: Request) -> Rate:
     """Count this request against whoever sends it."""
     if request.auth is not None or request.user.is_authenticated:
         return count(Actor.of_request(request).label, settings.API_RATE_PER_MINUTE)
-    return count_stranger(client_address(request._request))
+    return count_stranger(str(request.META.get("REMOTE_ADDR", "")))
 
 
 def count(owner: str, limit: int) -> Rate:
@@ -95,14 +96,14 @@ def count_stranger(address: str) -> Rate:
     """One request of an unknown caller, in this process's memory only."""
     window, reset = _now()
     with _lock:
-        share = _share(f"address:{address}", window, STRANGERS_PER_MINUTE)
+        share = _share(f"address:{limited_by(address)}", window, STRANGERS_PER_MINUTE)
         if share.taken == 0:
             share.left, share.taken = STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE
         return _hand_out(share, reset)
 
 
 def _now() -> tuple[int, int]:
-    window, past = divmod(time.time(), WINDOW_SECONDS)
+    window, past = divmod(clock.epoch(), WINDOW_SECONDS)
     return int(window), WINDOW_SECONDS - int(past)
 
 
@@ -139,3 +140,13 @@ def _reserve(owner: str, share: _Share) -> None:
         granted: int = cursor.fetchone()[0]
     share.left = max(0, min(block, share.limit - (granted - block)))
     share.taken = min(share.limit, granted)
+
+
+def forget_windows() -> int:
+    """Remove the counts of callers who have not called for an hour; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'DELETE FROM cdp_ratewindow WHERE "window" < extract(epoch FROM clock_timestamp())::bigint / %s - 60',
+            [WINDOW_SECONDS],
+        )
+        return int(cursor.rowcount)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import re_path
 
-from cdp.api import audit, jobs, webhooks
+from cdp.api import audit, jobs, retention, webhooks
 from cdp.api.docs import DocsView, SchemaView
 from cdp.api.routes import Router, both
 from cdp.api.views import NothingHere
@@ -21,6 +21,7 @@ urlpatterns: list[Any] = [
     *both(f"{_JOB}/resume", jobs.Resume, "api-job-resume"),
     *both(f"{_JOB}/cancel", jobs.Cancel, "api-job-cancel"),
     *both("v1/audit", audit.AuditLog, "api-audit"),
+    *both("v1/retention", retention.RetentionRules, "api-retention"),
     *router.urls,
     *both("v1/schema", SchemaView, "api-schema"),
     *both("v1/docs", DocsView, "api-docs"),

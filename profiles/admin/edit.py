@@ -18,7 +18,8 @@ from profiles.admin.staff_views import by, form_page, list_url, render, root_of,
 from profiles.editing import create_profile, update_profile
 from profiles.identity.types import identifier_types
 from profiles.models import Event, Identifier, Profile, Tag
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import restore_profile
 from profiles.values.attributes import DEFAULTS, AttributeSpec, attribute_specs
 
 

@@ -2,9 +2,11 @@
 
 from cdp.admin import audit_wording
 from cdp.admin.audit import subject_pages
+from cdp.admin.jobs import follow_ups
 from cdp.admin.navigation import Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin import today
+from profiles.admin.bulk_confirmation import undo_of_deletion
 from profiles.admin.identity_setup import setup
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
@@ -54,6 +56,7 @@ for task, tabs in _TABS.items():
     for order, tab in enumerate(tabs, 10):
         register_tab(task, tab, order=order)
 today.register()
+follow_ups.register("undo a deletion", undo_of_deletion)
 audit_wording.register(
     {
         "profile.view": "looked at",

@@ -128,25 +128,37 @@ def _list(request: HttpRequest, *, status: str, template: str) -> HttpResponse:
         "problems": problems,
         "params": params,
     }
+    context |= _bulk_bar(request, status)
     if is_live:
         context |= _controls(request, specs, offered, column_keys)
         context["reach"] = None if problems else reach_of(filters, context["count"])
     return render(request, template, context)
 
 
+def _bulk_bar(request: HttpRequest, status: str) -> dict[str, Any]:
+    """What can be done with the ticked people of this list."""
+    can = request.user.has_perm
+    allowed = [
+        (name, action)
+        for name, action in actions.items()
+        if action.status == status and can(action.permission)
+    ]
+    ticking = ("profiles.bulk_export", "profiles.merge_profile") if status == Profile.Status.LIVE else ()
+    return {
+        "main_actions": [(name, action) for name, action in allowed if action.is_main],
+        "more_actions": [(name, action) for name, action in allowed if not action.is_main],
+        "may_tick": bool(allowed) or any(map(can, ticking)),
+    }
+
+
 def _controls(
     request: HttpRequest, specs: dict[str, AttributeSpec], offered: dict[str, str], column_keys: list[str]
 ) -> dict[str, Any]:
-    """What the filter panel, the choice of columns and the bulk bar offer."""
+    """What the filter panel and the choice of columns offer."""
     params = request.GET
-    allowed = [(name, action) for name, action in actions.items() if request.user.has_perm(action.permission)]
-    ticking = ("profiles.bulk_export", "profiles.merge_profile")
     return {
         "chips": filter_chips(params, specs),
         "clear_url": _url(QueryDict(), q=params.get("q", "")),
-        "main_actions": [(name, action) for name, action in allowed if action.is_main],
-        "more_actions": [(name, action) for name, action in allowed if not action.is_main],
-        "may_tick": bool(allowed) or any(map(request.user.has_perm, ticking)),
         "offered_columns": [(key, label, key in column_keys) for key, label in offered.items()],
         "most_columns": MOST_COLUMNS,
         "here": request.get_full_path(),

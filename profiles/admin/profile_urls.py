@@ -54,6 +54,7 @@ class ProfileAdmin(OwnPages):
         ("views/<int:savedview_id>/delete/", saved_views.delete, "view_delete"),
         ("add/", edit.add, "add"),
         ("bulk/export/", exports.export_people, "export_people"),
+        ("restore/<int:job_id>/", bulk_confirmation.restore_deleted_by, "restore_deleted_by"),
         ("bulk/<slug:action>/", bulk_confirmation.bulk, "bulk"),
         ("exports/", exports.exports, "exports"),
         ("export/<int:job_id>/", exports.export, "export"),

@@ -13,6 +13,7 @@ from cdp.api.parameters import expected_version
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
+from profiles import masking
 from profiles.api.responses import Presenter
 from profiles.builtin_sources import builtin_source
 from profiles.identity.lookup import FoundProfile, find_profile
@@ -35,6 +36,10 @@ class PersonalDataView(ProfilesApiView):
     @cached_property
     def presenter(self) -> Presenter:
         return Presenter(self.actor)
+
+    def identifier_value(self, type_name: str, value: Any) -> str:
+        """The value of an identifier as the caller may see it."""
+        return str(value) if self.presenter.can_view_pii else masking.mask_identifier(type_name, str(value))
 
     def find(self, *, live_only: bool = True) -> FoundProfile:
         """The profile that the address names; a 404 when there is none."""

@@ -57,6 +57,10 @@ RESOLVE_EXAMPLES = [
         value={"results": [{"id": 12, "via": []}, {"id": 12, "via": [17]}]},
     ),
 ]
+RESTORE_EXAMPLES = [
+    OpenApiExample("Three people", request_only=True, value={"ids": [12, 17, 40]}),
+    OpenApiExample("Everybody a job deleted", request_only=True, value={"job": 7}),
+]
 MERGE_EXAMPLES = [
     OpenApiExample(
         "Take the loser's first name",

@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.actors import Actor
+from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import read_id
-from cdp.errors import Invalid
-from profiles import masking
+from cdp.errors import Invalid, NotFound
+from cdp.models import Job
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, below, pointed, reload
 from profiles.api.request_bodies import (
@@ -22,16 +23,25 @@ from profiles.api.request_bodies import (
     NewProfileBody,
     ReasonBody,
     ResolveBody,
+    RestoreBody,
     attribute_values,
 )
 from profiles.api.upsert import upsert_profile
+from profiles.bulk.run_action import INLINE, run_bulk
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, attach_identifier, create_profile, update_profile
 from profiles.editing.locking import check_version, lock_root
 from profiles.identity.lookup import clean_pair, resolve
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Profile, ProfileTag
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import (
+    RestoredMany,
+    deleted_by_job,
+    preview_restore,
+    restore_profile,
+    restore_profiles,
+)
 from profiles.search.filters import ProfileFilter
 from profiles.tagging import clean_tag_names, tag_profiles, untag_profiles
 from profiles.values.attributes import CUSTOM
@@ -77,10 +87,7 @@ class ProfileList(PersonalDataView):
         """“Found as an old e-mail …”, when the reason cannot be seen in the row itself."""
         for row in rows:
             hit = matches.by_root.get(row["id"])
-            row["found"] = hit.explain(self._mask) if hit else ""
-
-    def _mask(self, field: str, value: Any) -> Any:
-        return value if self.presenter.can_view_pii else masking.mask_identifier(field, str(value))
+            row["found"] = hit.explain(self.identifier_value) if hit else ""
 
     @extend_schema(
         operation_id="createProfile",
@@ -223,13 +230,67 @@ class Restore(PersonalDataView):
         """
         done = restore_profile(profile_id=self.find(live_only=False).via_id, **self.verb())
         taken = [
-            {"type": item.type, "value": self._value(item.type, item.value), "profile_id": item.profile_id}
+            {
+                "type": item.type,
+                "value": self.identifier_value(item.type, item.value),
+                "profile_id": item.profile_id,
+            }
             for item in done.taken
         ]
         return self.profile_response(reload(done.profile.pk), taken=taken)
 
-    def _value(self, type_name: str, value: str) -> str:
-        return value if self.presenter.can_view_pii else masking.mask_identifier(type_name, value)
+
+class RestoreMany(PersonalDataView):
+    """Bringing many deleted people back."""
+
+    permissions = {"POST": ("profiles.restore_profile", "profiles.bulk_restore")}
+
+    @extend_schema(
+        operation_id="restoreProfiles",
+        tags=["Profiles"],
+        summary="Restore many deleted people",
+        request=RestoreBody,
+        responses={200: schema.RestoredMany, 202: job_api.JobSerializer},
+        examples=examples.RESTORE_EXAMPLES,
+    )
+    def post(self, request: Request) -> Response:
+        """People by `ids` (up to 10,000), or everybody whom the `job` deleted and who is deleted still: this undoes a
+        deletion of many. Up to 100 are back with the answer, more are a job. `skipped` says who was not restored and
+        why, `taken` which identifiers identify somebody else by now and stay there. With `dry_run=true` nobody is
+        restored, and the answer says what would be, for any number.
+        """
+        body = self.body(RestoreBody)
+        if ("ids" in body) == ("job" in body):
+            raise _bad("", "Name people by “ids”, or the “job” that deleted them.")
+        ids = body["ids"] if "ids" in body else self._deleted_by(body["job"])
+        if len(ids) <= INLINE:
+            return Response(self._as_api(restore_profiles(profile_ids=ids, **self.verb())))
+        if self.is_dry_run:
+            return Response(self._as_api(preview_restore(ids)))
+        started = run_bulk(action="restore", profile_ids=ids, **self.verb()).job
+        job = Job.objects.select_related("user", "key").get(pk=started.pk if started else 0)
+        return Response(job_api.as_api(job), status=202)
+
+    def _deleted_by(self, job_id: int) -> list[int]:
+        if ids := deleted_by_job(job_id):
+            return ids
+        raise NotFound(f"Nobody whom job #{job_id} deleted is still deleted.")
+
+    def _as_api(self, done: RestoredMany) -> dict[str, Any]:
+        return {
+            "restored": done.profile_ids,
+            "skipped": [{"id": pk, "message": reason} for pk, reason in done.skipped.items()],
+            "taken": [
+                {
+                    "restored_id": root_id,
+                    "type": item.type,
+                    "value": self.identifier_value(item.type, item.value),
+                    "profile_id": item.profile_id,
+                }
+                for root_id, items in done.taken.items()
+                for item in items
+            ],
+        }
 
 
 class Resolve(PersonalDataView):

@@ -13,6 +13,7 @@ from profiles.models import Consent, Profile
 
 # More of these on one person in one call is a mistake in a loop somewhere.
 MAX_LISTED = 100
+MAX_RESTORED = 10_000
 MAX_EVENT_BYTES = 32 * 1024
 
 
@@ -133,6 +134,13 @@ class PromoteBody(StrictSerializer):
 
 class ReasonBody(StrictSerializer):
     reason = TextField(required=False, max_length=500, allow_blank=True, default="")
+
+
+class RestoreBody(StrictSerializer):
+    """Either ``ids`` or ``job``."""
+
+    ids = serializers.ListField(child=IdField(), required=False, min_length=1, max_length=MAX_RESTORED)
+    job = IdField(required=False, help_text="The job that deleted them.")
 
 
 class MergeBody(StrictSerializer):

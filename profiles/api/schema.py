@@ -136,6 +136,21 @@ class RestoredProfile(Profile):
     taken = TakenIdentifier(many=True, help_text="Identifiers that stay as contact values.")
 
 
+class SkippedProfile(Doc):
+    id = serializers.IntegerField()
+    message = serializers.CharField(help_text="Why it was not restored.")
+
+
+class TakenOfMany(TakenIdentifier):
+    restored_id = serializers.IntegerField(help_text="The person who does not get it back.")
+
+
+class RestoredMany(Doc):
+    restored = serializers.ListField(child=serializers.IntegerField(), help_text="Ids of surviving profiles.")
+    skipped = SkippedProfile(many=True)
+    taken = TakenOfMany(many=True, help_text="Identifiers that stay as contact values.")
+
+
 class Event(Doc):
     id = serializers.IntegerField()
     name = serializers.CharField(

@@ -42,6 +42,7 @@ router.register("v1/event-schemas", event_schemas.EventSchemaViewSet, "api-event
 urlpatterns: list[Any] = [
     *router.urls,
     *both("v1/profiles", profiles.ProfileList, "api-profiles"),
+    *both("v1/profiles/restore", profiles.RestoreMany, "api-profiles-restore"),
     *both(f"{_PROFILE}/timeline", profile_parts.Timeline, "api-profile-timeline"),
     *both(f"{_PROFILE}/events", profile_parts.Events, "api-profile-events"),
     *both(f"{_PROFILE}/carts", profile_parts.Carts, "api-profile-carts"),

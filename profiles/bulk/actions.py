@@ -1,4 +1,4 @@
-"""The bulk actions that ship: tags, an attribute, locks, deletion; each does for many what a single verb does for one."""
+"""The bulk actions that ship: tags, an attribute, locks, deletion and restoring; each does for many what a single verb does for one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles import tagging
-from profiles.bulk.run_action import CHUNK, Action, Params, actions
+from profiles.bulk.run_action import CHUNK, Action, BulkResult, Params, actions
 from profiles.identity.presets import CONTACTS
 from profiles.journal import Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, Source
 from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import remarks_of, restore_profiles
 from profiles.values import attributes
 
 # An e-mail or a phone belongs to one person; set on many profiles it would identify them all.
@@ -96,6 +97,20 @@ def register() -> None:
         ),
         order=200,
     )
+    actions.register(
+        "restore",
+        Action(
+            label="Restore",
+            verb="Restore",
+            doing="Restore",
+            permission="profiles.bulk_restore",
+            apply=_restore,
+            done="restored",
+            is_main=True,
+            status=Profile.Status.DELETED,
+        ),
+        order=210,
+    )
 
 
 # --- What is done ---------------------------------------------------------------------------------------
@@ -117,6 +132,11 @@ def _delete(ids: Sequence[int], params: Params, *, actor: Actor, source: Source,
     return delete_profiles(
         profile_ids=live, actor=actor, source=source, reason=params.get("reason", ""), cause=cause
     ).count
+
+
+def _restore(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> BulkResult:
+    done = restore_profiles(profile_ids=ids, actor=actor, source=source, cause=cause)
+    return BulkResult(done.count, remarks_of(done))
 
 
 def _lock(ids: Sequence[int], params: Params, *, actor: Actor, source: Source, cause: Cause) -> int:

@@ -29,6 +29,7 @@ from cdp.registry import Registry
 from profiles.journal import REQUEST, Cause
 from profiles.models import Change, Profile, Source
 
+KIND = "profiles.bulk"
 INLINE = 100
 CHUNK = 500
 
@@ -41,8 +42,16 @@ class BulkOutcome:
 
     asked: int
     changed: int = 0
-    skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """How many people an action changed, and a sentence for each who was not or not as they may expect."""
+
+    changed: int
+    remarks: list[str] = field(default_factory=list)
 
 
 def _no_params(raw: Params) -> Params:
@@ -58,22 +67,25 @@ class Action:
     of its job, and ``done`` ends the sentence about the outcome (2 people "changed").
     ``permission`` is checked when it starts and before every chunk.
     ``apply(ids, params, actor=, source=, cause=)`` does it to at most ``CHUNK`` profiles, skips those that are not
-    live any more, and returns how many it changed. It runs in a transaction; of a job, a chunk it refuses is reported.
+    live any more, and returns how many it changed, or a ``BulkResult`` to say why others were not. It runs in a
+    transaction; of a job, a chunk it refuses is reported.
     ``clean(raw)`` are the params that ``apply`` gets and a job stores, cleaned as the single verbs clean them; it raises
     Invalid and takes at most one query.
     ``is_main``: has a button of its own in the list, where others are in the menu beside them. ``is_destructive``: has
-    red buttons, and the confirmation asks for the number of people to be typed.
+    red buttons, and the confirmation asks for the number of people to be typed. ``status``: which list it is offered in,
+    that of live people or that of deleted ones.
     """
 
     label: str
     verb: str
     doing: str
     permission: str
-    apply: Callable[..., int]
+    apply: Callable[..., int | BulkResult]
     clean: Callable[[Params], Params] = _no_params
     done: str = "changed"
     is_main: bool = False
     is_destructive: bool = False
+    status: Profile.Status = Profile.Status.LIVE
 
 
 actions: Registry[Action] = Registry("The bulk action")
@@ -130,10 +142,10 @@ def run_bulk(
     clean = chosen.clean(params or {})
     if len(profile_ids) <= INLINE:
         with transaction.atomic():
-            changed = chosen.apply(profile_ids, clean, actor=actor, source=source, cause=cause)
-        return BulkOutcome(len(profile_ids), changed)
+            done = _result(chosen.apply(profile_ids, clean, actor=actor, source=source, cause=cause))
+        return BulkOutcome(len(profile_ids), done.changed, done.remarks)
     job = start_job(
-        kind="profiles.bulk",
+        kind=KIND,
         actor=actor,
         title=f"{chosen.doing} {counted(len(profile_ids), 'people')}",
         params={"action": action, "ids": pack(profile_ids), "params": clean, "source": source.pk},
@@ -150,7 +162,7 @@ def run_bulk(
     return BulkOutcome(len(profile_ids), job=job)
 
 
-@handler("profiles.bulk")
+@handler(KIND)
 def _step(chunk: Chunk) -> bool:
     """One chunk of the frozen ids, in the transaction that moves the cursor."""
     ids = unpack(chunk.params["ids"])
@@ -163,18 +175,24 @@ def _step(chunk: Chunk) -> bool:
     with chunk.commit(cursor={"next": start + len(part)}, done=len(part)) as progress:
         try:
             with transaction.atomic():
-                changed = action.apply(
-                    part,
-                    chunk.params["params"],
-                    actor=actor_of(chunk.job),
-                    source=source,
-                    cause=Cause(Change.Cause.JOB, chunk.job.pk),
+                done = _result(
+                    action.apply(
+                        part,
+                        chunk.params["params"],
+                        actor=actor_of(chunk.job),
+                        source=source,
+                        cause=Cause(Change.Cause.JOB, chunk.job.pk),
+                    )
                 )
         except Refused as refusal:
-            progress.errors = [f"{part[0]}–{part[-1]}: {refusal.message}"]
-            changed = 0
-        progress.result = {"people_changed": chunk.job.result.get("people_changed", 0) + changed}
+            done = BulkResult(0, [f"{part[0]}–{part[-1]}: {refusal.message}"])
+        progress.errors = [*done.remarks]
+        progress.result = {"people_changed": chunk.job.result.get("people_changed", 0) + done.changed}
     return bool(start + len(part) < len(ids))
+
+
+def _result(done: int | BulkResult) -> BulkResult:
+    return done if isinstance(done, BulkResult) else BulkResult(done)
 
 
 def _action_of(chunk: Chunk) -> Action:

@@ -120,6 +120,7 @@ class Profile(models.Model):
             ("bulk_update", "Can change many profiles at once"),
             ("bulk_delete", "Can delete many profiles at once"),
             ("restore_profile", "Can bring a deleted profile back"),
+            ("bulk_restore", "Can bring many deleted profiles back at once"),
             ("erase_profile", "Can erase a person for ever"),
             ("message_profile", "Can send a message to a person"),
         ]

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from cdp import audit
 from cdp.actors import Actor
-from cdp.errors import Invalid
+from cdp.errors import Forbidden, Invalid
 from profiles.models import DuplicatePolicy
 
 MAX_PER_HOUR = 10_000
@@ -25,7 +25,7 @@ def change_policy(*, changes: Mapping[str, Any], actor: Actor) -> DuplicatePolic
     """Set ``auto_merge`` (boolean), ``auto_merge_cap`` (1 to 10,000 an hour), ``report_to`` (list of e-mails).
 
     What is left out stays; each change is in the audit log with what it was. Raises Invalid, naming every
-    value that cannot be.
+    value that cannot be, and Forbidden for an actor who has pairs merged without asking and may not merge many.
     """
     problems: list[dict[str, Any]] = []
     values: dict[str, Any] = {}
@@ -39,6 +39,11 @@ def change_policy(*, changes: Mapping[str, Any], actor: Actor) -> DuplicatePolic
     DuplicatePolicy.objects.get_or_create(pk=1)
     policy = DuplicatePolicy.objects.select_for_update().get(pk=1)
     changed = {name: value for name, value in values.items() if getattr(policy, name) != value}
+    if changed.get("auto_merge") is True and not actor.can("profiles.bulk_merge"):
+        needed = "the scope merge" if actor.key else "the right “Merge many at once”"
+        raise Forbidden(
+            f"This merges people without asking, which {actor.name} may not do: it needs {needed}, too."
+        )
     if changed:
         detail = {name: _audited(name, getattr(policy, name), value) for name, value in changed.items()}
         for name, value in changed.items():

@@ -9,9 +9,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from cdp.admin.access import SCOPE_DESCRIPTIONS
 from cdp.models import ApiKey, User
-from cdp.roles_and_scopes import SCOPES
+from cdp.roles_and_scopes import SCOPE_DESCRIPTIONS, SCOPES
 
 Login = Callable[[User], Client]
 

@@ -263,6 +263,12 @@ def test_looking_repairing_and_personal_data_are_three_rights(
     assert as_user(blind).post(one_url(row), {"payload": "{}"}).status_code == 403
     sample = text(as_user(blind).post(BULK, {"do": "replay", "ids": [row.pk]}))
     assert EMAIL not in sample
+    # A replay writes people: the right to repair alone is no way around the rights to do so.
+    refused = text(as_user(blind).post(one_url(row, "replay"), follow=True))
+    assert "A replay adds and changes people and events, which bea may not do" in refused
+    assert waiting().get() == row
+    writing = ["add_profile", "change_profile", "add_event"]
+    blind.user_permissions.add(*Permission.objects.filter(codename__in=writing))
     assert as_user(blind).post(one_url(row, "replay")).status_code == 302
     assert waiting().get().replay_of == row
 

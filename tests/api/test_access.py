@@ -237,7 +237,7 @@ def test_rate_is_always_in_the_headers_and_ends_in_a_429(
 
 def test_rates_are_by_the_clocks_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     for second, expected in ((60_000, (1000, 60)), (60_020.5, (1000, 40)), (60_060, (1001, 60))):
-        monkeypatch.setattr(throttling, "time", SimpleNamespace(time=lambda second=second: second))
+        monkeypatch.setattr(throttling, "clock", SimpleNamespace(epoch=lambda second=second: second))
         assert window_now() == expected
 
 

@@ -259,7 +259,7 @@ def test_deleted_profiles_are_listed_for_who_may_restore_them(
     assert [row["id"] for row in api.get("profiles/?status=deleted").data["results"]] == [ann.pk]
     assert refusal(with_scopes("profiles:read").get("profiles/?status=deleted")) == (
         403,
-        "The API key “shop” needs the scope privacy for this.",
+        "The API key “shop” needs the scope profiles:write or privacy for this.",
     )
 
 

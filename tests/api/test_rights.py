@@ -89,7 +89,7 @@ NOT_IN_THE_API = {
     "profiles.share_view": "decides whether the view that is saved may be everybody's",
     "profiles.message_profile": "a message is written by a person to a person",
     "profiles.bulk_export": "exports come with their own endpoints",
-    "profiles.bulk_update": "a client changes many by many calls; imports ask for it",
+    "profiles.bulk_update": "a client changes many by many calls",
     "profiles.bulk_delete": "a client deletes many by many calls",
     "imports.undo_import": "undoing an import comes with its own endpoint",
     "profiles.erase_profile": "erasing comes with its own endpoints",

@@ -20,7 +20,8 @@ from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import DuplicatePair, Identifier, IdentifierType, MatchQueue, MatchRow
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import restore_profile
 from profiles.tracking.pending.double_opt_in import confirm_identifier
 from tests.profile_factory import make_profile
 

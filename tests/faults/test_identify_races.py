@@ -18,7 +18,8 @@ from profiles.builtin_sources import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, Identifier, LinkInterval, Profile
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import restore_profile
 from profiles.tracking.ingest import ingest
 from profiles.tracking.sources.write_keys import Sender
 from tests.tracking.calls import holder, identify, make_sender

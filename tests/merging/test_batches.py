@@ -540,7 +540,7 @@ def test_the_undo_says_what_it_could_not_take_back_and_what_stays(by_staff: By) 
         ("undone", "It had been undone before."),
     ]
     # Restored, it can be taken back as well.
-    from profiles.privacy.delete import restore_profile
+    from profiles.privacy.restore import restore_profile
 
     restore_profile(profile_id=bob, **by_staff)
     again = run(undo_batch(batch_id=done.pk, actor=by_staff["actor"]))

@@ -12,7 +12,8 @@ from profiles.editing import attach_identifier, detach_identifier
 from profiles.identity.lookup import find_profile, resolve
 from profiles.merging.merge import merge_profiles
 from profiles.models import Change, Identifier, Profile
-from profiles.privacy.delete import Taken, delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import Taken, restore_profile
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db

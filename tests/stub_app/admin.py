@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from cdp.admin import audit, audit_wording, needs_attention, today
+from cdp.admin import audit, audit_wording, jobs, needs_attention, today
 from cdp.admin.navigation import TASKS, Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin.bulk_forms import BulkForm, forms
@@ -27,3 +27,4 @@ audit.subject_pages.register("stub", "admin:stub")
 audit_wording.register({"stub": "stubbed"})
 panels.register("stub", CardPanel("about", "admin/profiles/card_devices.html", lambda card: {"stub": True}))
 forms.register("stub", BulkForm())
+jobs.follow_ups.register("stub", lambda job, user: None)

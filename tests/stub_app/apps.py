@@ -32,6 +32,7 @@ class StubConfig(AppConfig):
         webhooks.register_topics({"stub.happened": "The stub happened"})
         handler("stub")(lambda chunk: False)
         retention.expiry.register("stub", lambda: 0)
+        retention.rules.register("stub", retention.Rule("Kept."))
         invariants.invariants.register("stub", lambda: None)
         invariants.repairs.register("stub", lambda: 0)
         dry_run.effect_readers.register(

@@ -24,7 +24,8 @@ from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, DuplicatePair, Identifier, IdentifierType, Merge, Profile
 from profiles.pairs.verdicts import set_verdict
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import restore_profile
 from profiles.search.search import search
 from profiles.tracking.pending.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 from profiles.tracking.sources.write_keys import Sender

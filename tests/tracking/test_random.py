@@ -23,7 +23,8 @@ from profiles.builtin_sources import builtin_source
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Event, Identifier, Merge, Profile, Receipt
-from profiles.privacy.delete import delete_profiles, restore_profile
+from profiles.privacy.delete import delete_profiles
+from profiles.privacy.restore import restore_profile
 from tests.tracking.calls import call, make_sender
 
 pytestmark = pytest.mark.django_db

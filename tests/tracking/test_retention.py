@@ -1,4 +1,4 @@
-"""Old receipts go; events, and items that wait for somebody, stay."""
+"""Old receipts go; events stay, and items that wait for somebody stay longer."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ def test_old_receipts_go_and_what_waits_stays(settings: Any) -> None:
     assert delete_old_receipts() == 2
     assert list(Receipt.objects.order_by("pk").values_list("outcome", flat=True)) == ["invalid", "applied"]
     assert Event.objects.count() == 2
+    # A rejected item nobody dealt with goes in the end.
+    settings.CDP_REJECTED_KEEP_DAYS = 40
+    Receipt.objects.filter(outcome="invalid").update(received_at=timezone.now() - timedelta(days=39))
+    assert delete_old_receipts() == 0
+    Receipt.objects.filter(outcome="invalid").update(received_at=timezone.now() - timedelta(days=41))
+    assert delete_old_receipts() == 1
+    # Never before receipts are.
+    settings.CDP_RECEIPT_KEEP_DAYS, settings.CDP_REJECTED_KEEP_DAYS = 30, 5
+    call(sender, {"type": "dance", "userId": "1"})
+    Receipt.objects.filter(outcome="invalid").update(received_at=timezone.now() - timedelta(days=20))
+    assert delete_old_receipts() == 0

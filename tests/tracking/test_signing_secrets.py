@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from cdp import clock
 from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.errors import Invalid, NotFound, RuleForbids
@@ -53,7 +54,7 @@ def test_both_secrets_are_taken_until_the_overlap_ends(web: Sender, monkeypatch:
     assert not is_signed(source, "43", old)
     assert not is_signed(source, "43", new)
     late = timezone.now() + datetime.timedelta(days=7, seconds=1)
-    monkeypatch.setattr(timezone, "now", lambda: late)
+    monkeypatch.setattr(clock, "now", lambda: late)
     assert (is_signed(source, "42", old), is_signed(source, "42", new)) == (False, True)
 
 
@@ -178,13 +179,19 @@ def test_api(web: Sender) -> None:
     def with_scopes(*scopes: str) -> Caller:
         return Caller(create_key(name="shop", scopes=scopes, actor=SYSTEM))
 
-    api, path = with_scopes("admin"), f"sources/{web.source.pk}/signing-secret/"
+    api, path = with_scopes("admin", "profiles:write"), f"sources/{web.source.pk}/signing-secret/"
     for weak in (with_scopes("exports"), with_scopes("profiles:read")):
         assert weak.get(path).status_code == 403
         assert weak.post(f"{path}rotate/").status_code == 403
         assert weak.post(f"{path}revoke/").status_code == 403
     first = api.get(path).data
     assert (first["prefix"], first["old"], "secret" in first) == (web.source.hash_secret[:6], None, False)
+    refused = with_scopes("admin").post(f"{path}rotate/", {})
+    assert (refused.status_code, refused.data["detail"]) == (
+        403,
+        "Whoever has a signing secret adds and changes people and events, which shop may not do:"
+        " it needs the scope profiles:write, too.",
+    )
     assert api.post(f"{path}rotate/?dry_run=true", {}).data["dry_run"] is True
     assert api.get(path).data == first
     turned = api.post(f"{path}rotate/", {})

@@ -96,7 +96,7 @@ def test_a_remembered_key_ends_with_its_overlap_to_the_second(monkeypatch: pytes
     end_now(WriteKey.objects.get(), expires_at=now + timedelta(seconds=2))
     assert write_keys.find_sender(made.write_key) is not None
     assert write_keys.remembered(made.write_key) is not None
-    monkeypatch.setattr(write_keys.timezone, "now", lambda: now + timedelta(seconds=3))
+    monkeypatch.setattr(write_keys.clock, "now", lambda: now + timedelta(seconds=3))
     assert write_keys.remembered(made.write_key) is None
 
 

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.core import signing
+from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 
+from cdp import clock
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused
 from cdp.ids import row_ids
@@ -66,8 +67,8 @@ def _thaw(request: HttpRequest, action: str) -> list[int]:
     """The list as it was counted, for this person and action alone, within the hour."""
     expired = "This confirmation has expired or belongs to another login. Choose the items again."
     try:
-        frozen = signing.loads(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
-    except signing.BadSignature as error:
+        frozen = clock.unsign(request.POST["frozen"], salt=_SALT, max_age=_VALID_SECONDS)
+    except BadSignature as error:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}]) from error
     if frozen["a"] != action or frozen["u"] != request.user.pk:
         raise Invalid([{"field": "frozen", "value": None, "message": expired}])
@@ -75,7 +76,7 @@ def _thaw(request: HttpRequest, action: str) -> list[int]:
 
 
 def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: list[str]) -> HttpResponse:
-    frozen = signing.dumps({"a": action, "u": request.user.pk, "i": pack(ids)}, salt=_SALT)
+    frozen = clock.sign({"a": action, "u": request.user.pk, "i": pack(ids)}, salt=_SALT)
     if len(frozen) > _MAX_PACKED:
         message = f"{len(ids):,} items are too many at once. Narrow the list with a filter."
         raise Invalid([{"field": "ids", "value": None, "message": message}])

@@ -26,7 +26,7 @@ from django.views.decorators.csrf import csrf_exempt
 from cdp import metrics
 from cdp.api import throttling
 from cdp.full_disk import full_disk
-from cdp.middleware import NO_ROOM, RETRY_SECONDS, client_address, is_unavailable
+from cdp.middleware import NO_ROOM, RETRY_SECONDS, is_unavailable
 from profiles.tracking.http import responses, sdk_settings
 from profiles.tracking.http.batch import open_batch, read_entries
 from profiles.tracking.http.body import read_json
@@ -171,7 +171,7 @@ def _sender_of(request: HttpRequest, write_key: str) -> Sender | None:
     sender = write_keys.remembered(write_key)
     if sender is not None or not write_keys.is_possible(write_key):
         return sender
-    rate = throttling.count_stranger(client_address(request))
+    rate = throttling.count_stranger(str(request.META.get("REMOTE_ADDR", "")))
     if rate.is_over:
         raise _too_many(rate)
     return write_keys.find_sender(write_key)

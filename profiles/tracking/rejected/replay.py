@@ -16,9 +16,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cdp import audit
-from cdp.actors import Actor
+from cdp.actors import Actor, Block
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound, RuleForbids
-from cdp.job_steps import Chunk, actor_of, handler
+from cdp.job_steps import Chunk, NotAllowed, actor_of, handler
 from cdp.jobs import start_job
 from cdp.models import Job
 from profiles.bulk.run_action import pack, unpack
@@ -43,6 +43,7 @@ from profiles.tracking.rejected.repair import (
     read_repairs,
     repaired,
 )
+from profiles.tracking.sources.may_send import check_may_send, may_send
 from profiles.tracking.sources.write_keys import Sender
 
 PERMISSION = "profiles.replay_receipt"
@@ -59,6 +60,7 @@ def replay_receipt(*, receipt_id: int, payload: dict[str, Any] | None = None, ac
     the receipt does not wait (any more).
     """
     _check(actor)
+    check_may_send(actor, "A replay")
     receipt = _lock_receipts([receipt_id]).get(receipt_id)
     if receipt is None:
         raise NotFound(f"There is no receipt #{receipt_id}.")
@@ -88,6 +90,7 @@ def replay_many(
     nothing waits.
     """
     _check(actor)
+    check_may_send(actor, "A replay")
     frozen = freeze(ids=ids, choice=choice)
     params = {"do": REPLAYED, "ids": pack(frozen), "repairs": [repair.as_json() for repair in repairs]}
     return _start(f"Replay {_items(len(frozen))}", params, len(frozen), actor)
@@ -162,8 +165,11 @@ def _resolve_step(chunk: Chunk) -> bool:
     part = ids[start : start + (CHUNK if chunk.tries == 1 else 1)]
     if not part:
         return False
+    actor = actor_of(chunk.job)
+    if chunk.params["do"] == REPLAYED and not may_send(actor):
+        raise NotAllowed(Block("permission_lost", f"{actor.name} may no longer do this."))
     with chunk.commit(cursor={"next": start + len(part)}, done=len(part)) as progress:
-        counts = _resolve_part(part, chunk.params, actor_of(chunk.job))
+        counts = _resolve_part(part, chunk.params, actor)
         before = chunk.job.result
         progress.result = before | {name: before.get(name, 0) + count for name, count in counts.items()}
     return bool(start + len(part) < len(ids))

@@ -13,12 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from cdp import audit
+from cdp import audit, clock
 from cdp.actors import Actor
 from cdp.errors import Invalid, RuleForbids
 from profiles.models import Source
 from profiles.models.definition import new_secret
 from profiles.tracking.sources import write_keys
+from profiles.tracking.sources.may_send import check_may_send
 from profiles.tracking.sources.sources import TRACKING, lock_source
 from profiles.tracking.sources.user_hash import accepts_old_secret
 
@@ -39,9 +40,10 @@ class RotatedSecret:
 def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, actor: Actor) -> RotatedSecret:
     """A new secret at once; the one so far is taken for ``overlap_days`` more (0: not any more, None: until revoked).
 
-    Every process obeys within five seconds. Raises NotFound; Invalid for days outside 0 to 365; RuleForbids for a
+    Every process obeys within five seconds. Raises Forbidden for an actor who may not write people; NotFound; Invalid for days outside 0 to 365; RuleForbids for a
     source nobody sends to, and while a secret from before the last rotation is still taken.
     """
+    check_may_send(actor, "Whoever has a signing secret")
     source = lock_source(source_id)
     if source.channel not in TRACKING:
         raise RuleForbids(f"“{source.name}” receives no tracking calls, so nothing is signed for it.")
@@ -54,7 +56,7 @@ def rotate_secret(*, source_id: int, overlap_days: int | None = OVERLAP_DAYS, ac
         raise RuleForbids(
             f"The secret before this one is still accepted {until(source)}. Revoke it first, then rotate again."
         )
-    now = timezone.now()
+    now = clock.now()
     # One that is not taken any more is not kept either.
     source.old_hash_secret, source.hash_secret = "" if overlap_days == 0 else source.hash_secret, new_secret()
     source.old_hash_secret_used_at, source.hash_secret_used_at = source.hash_secret_used_at, None
@@ -74,7 +76,7 @@ def revoke_old_secret(*, source_id: int, actor: Actor) -> Source:
     source = lock_source(source_id)
     if not accepts_old_secret(source):
         raise RuleForbids(f"“{source.name}” accepts only one secret; there is no old one to revoke.")
-    source.old_hash_secret, source.old_hash_secret_until = "", timezone.now()
+    source.old_hash_secret, source.old_hash_secret_until = "", clock.now()
     _save(source, "source.secret.revoke", {}, actor)
     return source
 

@@ -11,16 +11,18 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from cdp import audit
+from cdp import audit, clock
 from cdp.actors import Actor
-from cdp.errors import Conflict, Invalid, NotFound, RuleForbids
+from cdp.errors import Conflict, Forbidden, Invalid, NotFound, RuleForbids
 from profiles.models import IdentifierType, Source, WriteKey
 from profiles.tracking.sources import origins, write_keys
+from profiles.tracking.sources.may_send import check_may_send
 from profiles.tracking.sources.write_keys import digest_of
 
 _CHANNEL_OF_KIND = {WriteKey.Kind.WEB: Source.Channel.WEB, WriteKey.Kind.SERVER: Source.Channel.API}
 _KINDS = "Write “web” or “server”."
 TRACKING = (Source.Channel.WEB, Source.Channel.API)
+_MERGE = "profiles.merge_profile"
 MAX_OVERLAP_HOURS = 30 * 24
 MAX_ORIGINS = 100
 # The hours an old key goes on working, by default.
@@ -57,8 +59,9 @@ class ChangedSource:
 def create_source(*, name: str, kind: str, actor: Actor) -> NewSource:
     """Make a source with its first write key; ``kind`` is ``web`` or ``server``.
 
-    Raises Invalid, or Conflict when a source has that name.
+    Raises Forbidden for an actor who may not write people, Invalid, or Conflict when a source has that name.
     """
+    check_may_send(actor, "A write key")
     problems: list[SettingProblem] = []
     name = _collect(problems, "name", name, _name)
     if kind not in WriteKey.Kind.values:
@@ -79,7 +82,8 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     Names are those of the model: ``name``, ``main_type`` (an identifier type's name or id, None for
     customer_id), ``identifies_by_email``, ``needs_confirmation``, ``needs_user_hash``, ``merges_recognized``,
     ``adopts_attributes`` (booleans), ``allowed_origins`` (list of web addresses), ``schema_mode``, ``merges_per_hour``.
-    Raises NotFound; Invalid, naming every value that cannot be; Conflict for a name that is taken.
+    Raises NotFound; Forbidden for an actor who lets recognized people be merged and may not merge; Invalid, naming every
+    value that cannot be; Conflict for a name that is taken.
     """
     source = lock_source(source_id)
     problems: list[SettingProblem] = []
@@ -96,6 +100,11 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
     if "name" in values and values["name"].lower() != source.name.lower():
         _require_free(values["name"])
     fields = tuple(field for field, value in values.items() if getattr(source, field) != value)
+    if "merges_recognized" in fields and not source.merges_recognized and not actor.can(_MERGE):
+        needed = "the scope merge" if actor.key else "the right “Merge two people”"
+        raise Forbidden(
+            f"This lets calls merge recognized people, which {actor.name} may not do: it needs {needed}, too."
+        )
     if fields:
         for field in fields:
             setattr(source, field, values[field])
@@ -110,8 +119,10 @@ def change_source(*, source_id: int, changes: dict[str, Any], actor: Actor) -> C
 def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
     """One more write key for a source; a site and its backend may share a source and have a key each.
 
-    Raises NotFound; Invalid for a kind that is none; RuleForbids for sources nobody sends to.
+    Raises Forbidden for an actor who may not write people; NotFound; Invalid for a kind that is none; RuleForbids for
+    sources nobody sends to.
     """
+    check_may_send(actor, "A write key")
     source = lock_source(source_id)
     if kind not in WriteKey.Kind.values:
         raise Invalid([{"field": "kind", "value": kind, "message": _KINDS}])
@@ -126,8 +137,10 @@ def create_key(*, source_id: int, kind: str, actor: Actor) -> NewKey:
 def rotate_key(*, key_id: int, actor: Actor, overlap_hours: int = OVERLAP_HOURS) -> NewKey:
     """A new key in the place of one, which goes on working for ``overlap_hours`` (0: ends at once).
 
-    Raises NotFound; Invalid for hours outside 0 to 720; RuleForbids for a key that ended or was rotated.
+    Raises Forbidden for an actor who may not write people; NotFound; Invalid for hours outside 0 to 720; RuleForbids for
+    a key that ended or was rotated.
     """
+    check_may_send(actor, "A write key")
     old = _key(key_id)
     if not 0 <= overlap_hours <= MAX_OVERLAP_HOURS:
         message = f"Write a number of hours from 0 to {MAX_OVERLAP_HOURS}."
@@ -136,7 +149,7 @@ def rotate_key(*, key_id: int, actor: Actor, overlap_hours: int = OVERLAP_HOURS)
         raise RuleForbids(f"Key {old.prefix}… is revoked. Create a new key instead.")
     if old.expires_at is not None:
         raise RuleForbids(f"Key {old.prefix}… was already rotated; rotate the newer key instead.")
-    old.expires_at = timezone.now() + timedelta(hours=overlap_hours)
+    old.expires_at = clock.now() + timedelta(hours=overlap_hours)
     old.save(update_fields=["expires_at"])
     made = _make_key(old.source, old.kind)
     detail = {**_about(made.key), "old": old.pk, "overlap_hours": overlap_hours}

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from cdp import clock
 from profiles.models import Source
 
 # The two secrets by their columns.
@@ -47,7 +48,7 @@ def is_signed(source: Source, user_id: str, signature: str) -> bool:
 def accepts_old_secret(source: Source) -> bool:
     """Whether the secret before the last rotation still counts."""
     until = source.old_hash_secret_until
-    return bool(source.old_hash_secret) and (until is None or until > timezone.now())
+    return bool(source.old_hash_secret) and (until is None or until > clock.now())
 
 
 def record_use(source: Source, names: Iterable[str]) -> None:

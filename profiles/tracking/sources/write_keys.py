@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
+from cdp import clock
 from cdp.ttl_cache import Recent
 from profiles.models import Source, WriteKey
 
@@ -64,7 +66,7 @@ def remembered(write_key: str) -> Sender | None:
     if not is_possible(write_key):
         return None
     known = _known().get(digest_of(write_key))
-    if known is None or (known.expires_at is not None and known.expires_at <= timezone.now()):
+    if known is None or (known.expires_at is not None and known.expires_at <= clock.now()):
         return None
     return known.sender
 
@@ -93,8 +95,7 @@ def find_sender(write_key: str) -> Sender | None:
 
 def live_keys() -> QuerySet[WriteKey]:
     """Keys that are neither revoked nor past the end a rotation gave them."""
-    now = timezone.now()
-    return WriteKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+    return WriteKey.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None)
 
 
 def forget_known_keys() -> None:
