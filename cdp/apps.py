@@ -9,8 +9,19 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import audit, checks, invariants, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
+        from cdp import (  # noqa: F401  (system checks, signals)
+            audit,
+            checks,
+            invariants,
+            lockout,
+            personal_data_registry,
+            retention,
+            sessions,
+            webhooks,
+            worker,
+        )
         from cdp.api.idempotency import expire_idempotency_keys
+        from cdp.api.throttling import forget_old_windows
         from cdp.personal_data import PROVIDER
         from cdp.roles_and_scopes import PLATFORM, ensure_roles, register_rights
 
@@ -18,6 +29,9 @@ class CdpConfig(AppConfig):
         invariants.invariants.register(invariants.AUDIT, invariants.check_audit, order=1000)
         personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
+        retention.expiry.register("sessions", sessions.forget_expired)
+        retention.expiry.register("wrong passwords", lockout.forget_old)
+        retention.expiry.register("counts of requests", forget_old_windows)
         retention.expiry.register("webhook messages", webhooks.forget_old)
         post_migrate.connect(ensure_roles, sender=self)
 

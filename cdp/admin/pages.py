@@ -1,3 +1,3 @@
 """Loads the platform's own pages, each of which registers itself with the site."""
 
-from cdp.admin import access, audit, help_pages, jobs, mail, roles, webhooks  # noqa: F401
+from cdp.admin import access, account, audit, confirm, help_pages, jobs, logins, mail, roles, webhooks  # noqa: F401

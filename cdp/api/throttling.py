@@ -20,6 +20,7 @@ from django.db import connection
 from rest_framework.throttling import BaseThrottle
 
 from cdp.actors import Actor
+from cdp.models import RateWindow
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -98,6 +99,12 @@ def count_stranger(address: str) -> Rate:
         if share.taken == 0:
             share.left, share.taken = STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE
         return _hand_out(share, reset)
+
+
+def forget_old_windows() -> int:
+    """Delete the counts of minutes that are over, of callers who do not come any more; how many."""
+    window, _ = _now()
+    return RateWindow.objects.filter(window__lt=window - 60).delete()[0]
 
 
 def _now() -> tuple[int, int]:
