@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,8 +55,10 @@ def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Keys of different tests may have the same id; their counts must not add up.
     """
+    from cdp import sessions
     from cdp.api import key_use, throttling
 
+    monkeypatch.setattr(sessions, "SEEN_EVERY", timedelta(days=1))
     throttling._shares.clear()
     monkeypatch.setattr(throttling, "_now", lambda: (1, 60))
     # Written by whoever asks for it: else some call would cost a query more.
