@@ -9,6 +9,7 @@ Every password goes through ``django.contrib.auth.authenticate`` and so through 
 
 from __future__ import annotations
 
+import copy
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db.models import Max, Q, Sum
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -34,6 +35,8 @@ from cdp.plurals import counted
 
 # A login's addresses: those it was used from within so many days.
 USUAL_DAYS = 30
+# Stands for the address of a caller who has none: gunicorn on a socket, without BEHIND_PROXY.
+_NO_ADDRESS = "0.0.0.0"  # noqa: S104
 _MOST_LOGINS = 200
 
 
@@ -57,8 +60,8 @@ def is_locked_out(request: Any) -> bool:
 # --- Who is counted as whom (settings AXES_…) ----------------------------------------------------------------
 
 
-def network_of_request(request: HttpRequest) -> str | None:
-    return network_of(client_address(request))
+def network_of_request(request: HttpRequest) -> str:
+    return network_of(client_address(request)) or _NO_ADDRESS
 
 
 def network_of(address: str) -> str | None:
@@ -104,25 +107,29 @@ class LockoutHandler(AxesDatabaseHandler):
             login=Sum("failures_since_start", filter=Q(username=name), default=0),
         )
         limit: int = settings.AXES_FAILURE_LIMIT
-        is_over = (address is not None and failures["address"] >= settings.CDP_LOCKOUT_ADDRESS_FAILURES) or (
-            failures["login"] >= settings.CDP_LOCKOUT_LOGIN_FAILURES and not _is_usual(name, address)
-        )
+        is_over = (
+            address != _NO_ADDRESS and failures["address"] >= settings.CDP_LOCKOUT_ADDRESS_FAILURES
+        ) or (failures["login"] >= settings.CDP_LOCKOUT_LOGIN_FAILURES and not _is_usual(name, address))
         here: int = failures["here"]
         return max(here, limit) if is_over else here
 
     def user_login_failed(
         self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any
     ) -> None:
+        """What was sent is not kept: it may be any form's, with the password in it."""
         was_locked_out = is_locked_out(request)
-        super().user_login_failed(sender, credentials, request, **kwargs)
-        if is_locked_out(request) and not was_locked_out:
-            _record(credentials, failures=request.axes_failures_since_start)
+        bare = copy.copy(request)
+        bare.GET = bare.POST = QueryDict()
+        super().user_login_failed(sender, credentials, bare, **kwargs)
+        request.axes_locked_out = bare.axes_locked_out
+        if request.axes_locked_out and not was_locked_out:
+            _record(credentials, failures=bare.axes_failures_since_start)
 
 
-def _is_usual(name: str, address: str | None) -> bool:
+def _is_usual(name: str, address: str) -> bool:
     """Whether the login was used from this address lately. One query, only while it is attacked from many."""
     kind, _, pk = name.partition(":")
-    if kind != "user" or address is None:
+    if kind != "user":
         return False
     since = timezone.now() - datetime.timedelta(days=USUAL_DAYS)
     logins = AuditEntry.objects.filter(user_id=int(pk), action="login", at__gte=since).order_by("-id")

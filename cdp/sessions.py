@@ -120,4 +120,6 @@ def is_confirmed(request: Any) -> bool:
 
 
 def mark_confirmed(request: Any) -> None:
+    """The session gets a new key, as at a login: one that was stolen before is worth no more than it was."""
+    request.session.cycle_key()
     request.session[_CONFIRMED] = int(time.time())

@@ -113,6 +113,9 @@ def test_whoever_manages_logins_sees_and_ends_them(ada: User, mira: User, vic: U
     browser("mira")
     call_command("login", "end-sessions", "mira")
     assert not LoginSession.objects.filter(user=mira).exists()
+    assert LoginSession.objects.filter(user=ada).exists()
+    call_command("login", "end-sessions", "--all")
+    assert not LoginSession.objects.exists()
 
 
 def test_a_session_ends_when_nobody_uses_it_and_in_the_end_anyway(

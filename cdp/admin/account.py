@@ -29,7 +29,7 @@ from django.views.generic.edit import FormView
 
 from cdp import accounts, lockout
 from cdp.actors import Actor, block_of_user
-from cdp.admin.confirm import check_password
+from cdp.admin.confirm import check_password, confirm_first
 from cdp.admin.site import CdpAdminSite, ExtraPage, extra_pages
 from cdp.api.throttling import count
 from cdp.errors import NotFound
@@ -69,8 +69,9 @@ def account(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@confirm_first("POST")
 def end_session(request: HttpRequest) -> HttpResponse:
-    """Of one's own sessions the one named, or all ``others``. To make somebody leave needs no password."""
+    """Of one's own sessions the one named, or all ``others``."""
     user, actor = request.user, Actor.of_request(request)
     assert isinstance(user, User)  # noqa: S101
     end_chosen(request, user, actor, keep=request.session.session_key)

@@ -180,6 +180,7 @@ class StaffForm(GivesRoles, RightsForm, UserChangeForm):
 
 
 @method_decorator(confirm_first("POST"), name="change_view")
+@method_decorator(confirm_first("POST"), name="end_session_view")
 @method_decorator(confirm_first("GET", "POST"), name="add_view")
 @method_decorator(confirm_first("GET", "POST"), name="user_change_password")
 class StaffAdmin(RightsAdmin, UserAdmin):

@@ -80,9 +80,9 @@ def write(*permissions: str, is_confirmed: bool = False) -> Callable[[View], Vie
     return staff_view(*permissions, methods=("POST",), is_confirmed=is_confirmed)
 
 
-def form_page(*permissions: str) -> Callable[[View], View]:
+def form_page(*permissions: str, is_confirmed: bool = False) -> Callable[[View], View]:
     """A staff view with a form on it."""
-    return staff_view(*permissions, methods=("GET", "HEAD", "POST"))
+    return staff_view(*permissions, methods=("GET", "HEAD", "POST"), is_confirmed=is_confirmed)
 
 
 def by(request: HttpRequest) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
@@ -16,6 +17,7 @@ from cdp.actors import Actor
 from cdp.api.keys import create_key
 from cdp.models import ApiKey, AuditEntry, User, Webhook
 from profiles.bulk.exports import start_export
+from profiles.models import Source, WriteKey
 from tests.api.caller import Caller, refusal
 from tests.profile_factory import make_profile
 
@@ -58,6 +60,7 @@ def reply(client: Client, answer: Any, password: str) -> Any:
 
 def test_a_page_is_asked_for_and_opens(ada: User, unconfirmed: Any) -> None:
     client, add = unconfirmed(ada), reverse("admin:cdp_apikey_add")
+    before = client.session.session_key
     question = client.get(add)
     assert asks(question)
     wrong = reply(client, question, "no")
@@ -68,6 +71,8 @@ def test_a_page_is_asked_for_and_opens(ada: User, unconfirmed: Any) -> None:
     assert "Create an API key" in client.get(add).content.decode()
     entries = AuditEntry.objects.filter(subject=f"user:{ada.pk}", action__startswith="login.").order_by("pk")
     assert [entry.action for entry in entries] == ["login.failed", "login.confirm"]
+    # A key that was stolen before is worth no more than it was.
+    assert client.session.session_key != before
     # Not again for a while, whatever is next.
     assert not asks(client.get(reverse("admin:cdp_user_add")))
 
@@ -104,16 +109,20 @@ def test_wrong_passwords_count_as_at_the_login(ada: User, unconfirmed: Any) -> N
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert "Too many wrong passwords. Try again in 15 minutes" in answers[-1].content.decode()
     assert reply(client, question, "ada").status_code == 429
+    kept = AccessAttempt.objects.get()
+    assert (kept.get_data, kept.post_data.replace("\n---------\n", "")) == ("", "")
     assert asks(client.get(add))
 
 
 def test_where_it_is_asked(ada: User, mira: User, unconfirmed: Any) -> None:
-    """Giving access and handing out data; not for looking, ending sessions or revoking."""
+    """Giving access and handing out data; not for looking or revoking."""
     ann = make_profile(email="ann@example.com")
     key = create_key(name="shop", scopes=["merge"], actor=Actor.of_user(ada)).key
     hook = Webhook.objects.create(name="a", url="https://203.0.113.1/", topics=["profile.merged"])
     group = Group.objects.create(name="helpers")
     export = start_export(profile_ids=[ann.pk], at_once=True, actor=Actor.of_user(ada))
+    shop = Source.objects.create(name="shop", channel="web")
+    write_key = WriteKey.objects.create(source=shop, kind="web", prefix="a", digest="a")
     client = unconfirmed(ada)
     asked = [
         ("get", reverse("admin:cdp_user_add")),
@@ -131,9 +140,15 @@ def test_where_it_is_asked(ada: User, mira: User, unconfirmed: Any) -> None:
         ("post", reverse("admin:cdp_webhook_change", args=[hook.pk])),
         ("post", reverse("admin:cdp_webhook_delete", args=[hook.pk])),
         ("post", reverse("admin:cdp_webhook_secret", args=[hook.pk])),
-        ("post", reverse("admin:profiles_profile_bulk", args=["export"])),
+        ("post", reverse("admin:profiles_profile_export_people")),
         ("get", reverse("admin:profiles_profile_export_file", args=[export.pk])),
         ("post", reverse("admin:profiles_profile_gdpr_export", args=[ann.pk])),
+        ("post", reverse("admin:cdp_user_end_session", args=[mira.pk])),
+        ("post", reverse("admin:cdp_account_end_session")),
+        ("get", reverse("admin:profiles_source_add")),
+        ("post", reverse("admin:profiles_source_key_add", args=[shop.pk])),
+        ("post", reverse("admin:profiles_source_key_rotate", args=[shop.pk, write_key.pk])),
+        ("post", reverse("admin:profiles_source_secret_rotate", args=[shop.pk])),
         ("get", reverse("admin:cdp_confirm")),
     ]
     assert [call for call in asked if not asks(getattr(client, call[0])(call[1]))] == []
@@ -141,7 +156,6 @@ def test_where_it_is_asked(ada: User, mira: User, unconfirmed: Any) -> None:
         ("get", reverse("admin:cdp_apikey_change", args=[key.pk])),
         ("get", reverse("admin:cdp_webhook_change", args=[hook.pk])),
         ("post", reverse("admin:cdp_apikey_revoke", args=[key.pk])),
-        ("post", reverse("admin:cdp_account_end_session")),
     ]
     assert [call for call in free if asks(getattr(client, call[0])(call[1]))] == []
     hook.refresh_from_db()
@@ -188,6 +202,7 @@ def test_the_api_asks_sessions_and_no_key(ada: User, unconfirmed: Any, as_user: 
     )
     calls: list[Callable[[Caller], Any]] = [
         lambda caller: caller.post("webhooks/", hook),
+        lambda caller: caller.post("sources/", {"name": "a", "kind": "server"}),
         lambda caller: caller.post("exports/", {}),
         lambda caller: caller.get(f"profiles/{ann.pk}/gdpr-export/"),
     ]

@@ -14,7 +14,9 @@ from cdp.plurals import counted
 
 
 class Command(BaseCommand):
-    help = "List logins that are locked after wrong passwords, unlock one or an address, end a login's sessions."
+    help = (
+        "List logins that are locked after wrong passwords, unlock one or an address, end a login's sessions."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -23,8 +25,10 @@ class Command(BaseCommand):
         unlock.add_argument("name", help="The login's name.")
         address = verbs.add_parser("unlock-address", help="Forget the wrong passwords sent from an address.")
         address.add_argument("address", help="IPv4, or IPv6 (whose first 64 bits count).")
-        end = verbs.add_parser("end-sessions", help="Sign a login out everywhere.")
-        end.add_argument("name", help="The login's name.")
+        end = verbs.add_parser("end-sessions", help="Sign a login out everywhere, or everybody.")
+        whose = end.add_mutually_exclusive_group(required=True)
+        whose.add_argument("name", nargs="?", help="The login's name.")
+        whose.add_argument("--all", action="store_true", dest="everybody", help="Of all logins.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         getattr(self, "_" + options["verb"].replace("-", "_"))(**options)
@@ -52,9 +56,12 @@ class Command(BaseCommand):
             raise CommandError(error.message) from error
         self.stdout.write(f"Wrong passwords from {address} are forgotten.")
 
-    def _end_sessions(self, *, name: str, **_: Any) -> None:
-        count = accounts.end_sessions(user=self._user(name), actor=Actor.system())
-        self.stdout.write(f"{counted(count, 'sessions')} of “{name}” ended.")
+    def _end_sessions(self, *, name: str | None, everybody: bool, **_: Any) -> None:
+        users = (
+            User.objects.filter(sessions__isnull=False).distinct() if everybody else [self._user(name or "")]
+        )
+        count = sum(accounts.end_sessions(user=user, actor=Actor.system()) for user in users)
+        self.stdout.write(f"{counted(count, 'sessions')} of {'all logins' if everybody else name} ended.")
 
     def _user(self, name: str) -> User:
         user = User.objects.filter(username=name).first()
