@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import password_validation
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import UserChangeForm, UsernameField
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
@@ -105,6 +105,7 @@ class NewStaffForm(GivesRoles):
     class Meta:
         model = User
         fields = ("username", "email", "first_name", "last_name", "groups", "is_superuser")
+        field_classes = {"username": UsernameField}
         help_texts = {
             "username": "What they sign in with: letters, digits and @ . + - _",
             "email": "For the invitation, a forgotten password, and notices about this login.",

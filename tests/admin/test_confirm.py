@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from html import unescape
@@ -200,9 +201,10 @@ def test_the_api_asks_sessions_and_no_key(ada: User, unconfirmed: Any, as_user: 
         "Confirm your password at /admin/confirm/ and send this again: your session has not given it within 15 minutes."
         " An API key is not asked."
     )
+    numbers = itertools.count()
     calls: list[Callable[[Caller], Any]] = [
         lambda caller: caller.post("webhooks/", hook),
-        lambda caller: caller.post("sources/", {"name": "a", "kind": "server"}),
+        lambda caller: caller.post("sources/", {"name": f"shop {next(numbers)}", "kind": "server"}),
         lambda caller: caller.post("exports/", {}),
         lambda caller: caller.get(f"profiles/{ann.pk}/gdpr-export/"),
     ]
