@@ -122,10 +122,9 @@ def test_a_login_tried_from_everywhere_can_be_used_where_it_was_before(ada: User
         )
     assert outcome(sign_in("ada", "ada")) == (429, "locked")
     assert outcome(sign_in("ada", "ada", "2001:db8:1:2:ffff::1")) == (302, "in")
-    AuditEntry.objects.filter(action="login").count()
     lock = lockout.lock_of(ada)
     assert lock is not None
-    assert (lock.failures, lock.addresses) == (51, 11)
+    assert (lock.failures, lock.addresses) == (50, 10)
 
 
 def test_behind_a_proxy_its_callers_count_and_nobody_chooses_their_address(ada: User, settings: Any) -> None:

@@ -25,7 +25,7 @@ def sent(*roles: str, **changes: Any) -> dict[str, Any]:
 
 
 def details() -> dict[str, Any]:
-    return dict(AuditEntry.objects.filter(subject__startswith="user:").values_list("action", "detail"))
+    return dict(AuditEntry.objects.filter(action__startswith="user.").values_list("action", "detail"))
 
 
 def test_invited_with_a_role_in_one_form(ada: User, as_user: Any) -> None:
