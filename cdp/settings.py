@@ -359,12 +359,14 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"handlers": [], "propagate": True, "filters": ["context"]},
+        # Names the path of each wrong password; the audit log has them.
+        "axes": {"level": "ERROR"},
         # They name the path of a failed request; where it is hidden, no further handler gets to see it.
         **{name: {"filters": ["context"]} for name in ("django.request", "django.security.csrf")},
-        # Every task that came and went, every ten seconds, and every login; what fails is louder than this.
+        # Every task that came and went, every ten seconds; what fails is louder than this.
         **{
             name: {"level": "WARNING"}
-            for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat", "axes")
+            for name in ("celery.app.trace", "celery.worker.strategy", "celery.beat")
         },
     },
 }
