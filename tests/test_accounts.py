@@ -64,7 +64,7 @@ def test_one_s_own_sessions_are_listed_and_ended(ada: User, mira: User) -> None:
     page = here.get(ACCOUNT).content.decode()
     assert page.count("Firefox on Linux") >= 2
     assert "198.51.100.4" in page
-    assert "an unknown device" in page
+    assert "An unknown device" in page
     assert page.count("this one") == 1
     # What names a session opens none.
     keys = set(LoginSession.objects.values_list("pk", flat=True))

@@ -96,7 +96,7 @@ def test_a_login_is_made_and_a_session_ended(visit: Go, ada: User, width: int, d
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Choose at least one role: a login without one can do nothing.").wait_for()
     check(opened, heading="Add login")
-    page.get_by_label(re.compile("^viewer")).check()
+    page.get_by_label(re.compile("viewer · ")).check()
     page.get_by_role("button", name="Save").click()
     page.get_by_text("A link to choose a password is on its way to ben@staff.example.").wait_for()
     assert Mail.objects.get().to == ["ben@staff.example"]
