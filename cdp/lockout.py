@@ -213,4 +213,5 @@ def unlock_address(*, address: str, actor: Actor) -> None:
 def forget_old() -> int:
     """Delete wrong passwords that count no more; how many rows."""
     before = timezone.now() - settings.AXES_COOLOFF_TIME
-    return AccessAttempt.objects.filter(attempt_time__lt=before).delete()[0]
+    deleted: int = AccessAttempt.objects.filter(attempt_time__lt=before).delete()[0]
+    return deleted

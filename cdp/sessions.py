@@ -42,15 +42,15 @@ class SessionStore(DatabaseSessionStore):
         return LoginSession
 
     def load(self) -> dict[str, Any]:
-        self.row = self._get_session_from_db()
+        self.row = self._get_session_from_db()  # type: ignore[attr-defined]
         return self.decode(self.row.session_data) if self.row else {}
 
     def create_model_instance(self, data: dict[str, Any]) -> LoginSession:
         now = timezone.now()
         begun = data.get(_BEGUN)
         begun_at = now if begun is None else datetime.datetime.fromtimestamp(begun, datetime.UTC)
-        row: LoginSession = self.model(
-            session_key=self._get_or_create_session_key(),
+        row: LoginSession = self.get_model_class()(
+            session_key=self._get_or_create_session_key(),  # type: ignore[attr-defined]
             session_data=self.encode(data),
             expire_date=_expires_at(begun_at, now),
             user_id=data.get(SESSION_KEY),

@@ -156,7 +156,7 @@ def test_a_session_ends_when_nobody_uses_it_and_in_the_end_anyway(
 def test_sessions_do_not_come_back_with_a_login(ada: User, mira: User, as_user: Any) -> None:
     hers = browser("mira")
     for field in ("is_active", "is_staff"):
-        sent = {"username": "mira", "email": mira.email, "is_active": "on", "is_staff": "on"}
+        sent: dict[str, Any] = {"username": "mira", "email": mira.email, "is_active": "on", "is_staff": "on"}
         sent |= {"groups": [group.pk for group in mira.groups.all()]}
         page = reverse("admin:cdp_user_change", args=[mira.pk])
         assert as_user(ada).post(page, {key: sent[key] for key in sent if key != field}).status_code == 302

@@ -160,7 +160,7 @@ class Forgotten(FormView):
 
 
 class NewPassword(PasswordResetConfirmView):
-    form_class = SetPasswordForm
+    form_class: Any = SetPasswordForm
     success_url = reverse_lazy("admin:password_reset_complete")
 
     def get_user(self, uidb64: str) -> Any:
@@ -178,7 +178,7 @@ class NewPassword(PasswordResetConfirmView):
 def own_password(site: CdpAdminSite, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
     """The site's page ``password_change``."""
     context = {**site.each_context(request), **(extra_context or {})}
-    request.current_app = site.name  # type: ignore[attr-defined]
+    request.current_app = site.name
     return OwnPassword.as_view(extra_context=context)(request)
 
 

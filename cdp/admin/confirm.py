@@ -95,7 +95,7 @@ def _page(request: HttpRequest, problem: str = "") -> HttpResponseBase:
             (name, value) for name, values in request.POST.lists() if name not in _OWN for value in values
         ],
     }
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     return TemplateResponse(request, "admin/cdp/confirm.html", context)
 
 
