@@ -14,9 +14,11 @@ class CdpConfig(AppConfig):
             audit,
             checks,
             invariants,
+            lockout,
             old_rows,
             personal_data_registry,
             retention,
+            sessions,
             webhooks,
             worker,
         )
@@ -28,6 +30,8 @@ class CdpConfig(AppConfig):
         invariants.invariants.register(invariants.AUDIT, invariants.check_audit, order=1000)
         personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
+        retention.expiry.register("sessions", sessions.forget_expired)
+        retention.expiry.register("wrong passwords", lockout.forget_old)
         retention.expiry.register("webhook messages", webhooks.forget_old)
         for name, forget in old_rows.EXPIRY.items():
             retention.expiry.register(name, forget)

@@ -40,7 +40,7 @@ def record_many(
 
     ``details`` where each subject has its own, in their order; else ``detail`` is that of all.
     """
-    address = _clean_address(request_address.get())
+    address = clean_address(request_address.get())
     paired = zip(subjects, repeat(detail)) if details is None else zip(subjects, details, strict=True)
     return AuditEntry.objects.bulk_create(
         [
@@ -60,7 +60,7 @@ def record_many(
     )
 
 
-def _clean_address(raw: str) -> str | None:
+def clean_address(raw: str) -> str | None:
     """None for what is no IP address: gunicorn on a socket reports an empty one."""
     try:
         return str(ip_address(raw))
@@ -84,7 +84,12 @@ def _logged_out(user: User | None, **_: Any) -> None:
 
 @receiver(user_login_failed, dispatch_uid="audit_login_failed")
 def _login_failed(credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """A name that is nobody's is not kept: people type passwords into the name's field."""
+    """A name that is nobody's is not kept: people type passwords into the name's field.
+
+    Nor is a try of somebody who is locked out (cdp/lockout.py): they could fill the log, and that they are is in it.
+    """
+    if getattr(request, "axes_locked_out", False):
+        return
     name = str(credentials.get(User.USERNAME_FIELD, ""))[:150].replace("\x00", "")
     user = User.objects.filter(username=name).first()
     actor = Actor("anonymous", user.get_username() if user else "unknown")

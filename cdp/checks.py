@@ -169,6 +169,22 @@ def data_folder_is_writable(app_configs: Any, **kwargs: Any) -> list[CheckMessag
     ]
 
 
+@register()
+def limits_of_logins_make_sense(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A zero would lock everybody out, or end every session at once."""
+    numbers = {
+        "CDP_LOCKOUT_MINUTES": settings.AXES_COOLOFF_TIME.total_seconds(),
+        "CDP_SESSION_HOURS": settings.SESSION_COOKIE_AGE,
+        "CDP_SESSION_IDLE_MINUTES": settings.CDP_SESSION_IDLE_MINUTES,
+        "CDP_CONFIRM_MINUTES": settings.CDP_CONFIRM_MINUTES,
+    }
+    return [
+        Error(f"{name} is {value:g}.", hint=f"Set {name} to 1 or more, or to nothing.", id="cdp.E011")
+        for name, value in numbers.items()
+        if value <= 0
+    ]
+
+
 @register(Tags.security, deploy=True)
 def production_is_complete(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """What works on one's own machine by default and must be chosen elsewhere."""
@@ -203,6 +219,15 @@ def production_is_complete(app_configs: Any, **kwargs: Any) -> list[CheckMessage
                 "DEFAULT_FROM_EMAIL is nobody's address; mail servers will refuse it.",
                 hint="Set DEFAULT_FROM_EMAIL to an address of yours.",
                 id="cdp.W104",
+            )
+        )
+    if settings.HTTPS and not settings.SECURE_PROXY_SSL_HEADER:
+        problems.append(
+            Advice(
+                "BEHIND_PROXY is not set: everybody seems to come from the proxy's address, so that the wrong passwords of one"
+                " lock out all.",
+                hint="Set BEHIND_PROXY=1, and let the proxy set X-Forwarded-For and X-Forwarded-Proto as docs/operations.md shows.",
+                id="cdp.W111",
             )
         )
     if settings.CDP_LOCAL:

@@ -37,12 +37,17 @@ def set_client_address(request: HttpRequest) -> None:
     meta["REMOTE_ADDR"] = sender
 
 
+def network_of(address: str) -> str | None:
+    """The address; of IPv6 its first 64 bits, which belong to one household or server. None for what is none."""
+    parsed = _read(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, 64), strict=False).network_address)
+    return None if parsed is None else str(parsed)
+
+
 def limited_by(address: str) -> str:
     """What one sender is counted by: an IPv4 address, the network of an IPv6 address, of which anybody has 2**64."""
-    parsed = _read(address)
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(IPv6Network((parsed, 64), strict=False))
+    return network_of(address) or address
 
 
 def is_trusted_proxy(address: str) -> bool:

@@ -53,12 +53,14 @@ def queue_mail(
     attachments: Sequence[Attachment] = (),
     sender: str = "",
     job: Job | None = None,
+    is_secret: bool = False,
 ) -> list[Mail]:
     """Queues one mail per address, in the caller's transaction: rolled back with it, sent soon after it.
 
     One each, so that an address the server refuses fails alone and a retry never reaches the others
     a second time. Sent within about ten seconds, tried for 24 hours; `state` and `problem` of the
-    returned rows have what became of them. Line breaks in the subject become spaces.
+    returned rows have what became of them. Line breaks in the subject become spaces. ``is_secret``: the text is for
+    its recipient alone, is not shown in the mailbox, and is not kept once the mail has gone.
     """
     state = Mail.State.QUEUED if settings.EMAIL_URL else Mail.State.KEPT
     return Mail.objects.bulk_create(
@@ -71,6 +73,7 @@ def queue_mail(
             attachments=[attachment.as_json() for attachment in attachments],
             state=state,
             job=job,
+            is_secret=is_secret,
         )
         for address in dict.fromkeys(to)
     )
@@ -140,7 +143,9 @@ def _send_next(connection: BaseEmailBackend) -> str | None:
             away = trouble if isinstance(trouble, _ServerAway) else None
         else:
             mail.state, mail.problem, mail.sent_at = Mail.State.SENT, "", Now()
-        mail.save(update_fields=["state", "problem", "next_at", "sent_at"])
+        if mail.is_secret and mail.state != Mail.State.QUEUED:
+            mail.text = mail.html = ""
+        mail.save(update_fields=["state", "problem", "next_at", "sent_at", "text", "html"])
     if away:
         raise away
     return mail.state

@@ -1,4 +1,4 @@
-"""Mails, jobs, workers, counted minutes and sessions past their time → deleted; and the platform's rules of retention.
+"""Mails, jobs, workers and counted minutes past their time → deleted; and the platform's rules of retention.
 
 All times are the database's, so that no process with a wrong clock deletes too early.
 """
@@ -6,7 +6,6 @@ All times are the database's, so that no process with a wrong clock deletes too 
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib import import_module
 
 from django.conf import settings
 from django.db.models.functions import Now
@@ -47,18 +46,11 @@ def forget_workers() -> int:
     return Worker.objects.filter(seen_at__lt=Now() - timedelta(days=1)).delete()[0]
 
 
-def forget_sessions() -> int:
-    """Remove sessions that ran out; 0, because the stores do not count them."""
-    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
-    return 0
-
-
 EXPIRY = {
     "mails": forget_mails,
     "jobs": forget_jobs,
     "workers": forget_workers,
     "counted minutes": forget_windows,
-    "sessions": forget_sessions,
 }
 RULES = {
     "cdp.Mail": Rule(
@@ -84,7 +76,14 @@ RULES = {
         what="Messages to webhooks",
     ),
     "cdp.Delivery": Rule("Deleted with their message.", by="webhook messages", what="Deliveries to webhooks"),
-    "sessions.Session": Rule("Deleted when they ran out.", by="sessions"),
+    "cdp.LoginSession": Rule("Deleted when they ran out.", by="sessions", what="Sessions"),
+    "axes.AccessAttempt": Rule(
+        "Deleted after CDP_LOCKOUT_MINUTES.", by="wrong passwords", what="Wrong passwords"
+    ),
+    **kept_with(
+        "Empty: the audit log takes its place.",
+        ("axes.AccessAttemptExpiration", "axes.AccessFailureLog", "axes.AccessLog"),
+    ),
     "cdp.AuditEntry": Rule(
         "Kept: the proof of who did and looked at what. Each row is chained to the one before, so none can be taken out."
     ),

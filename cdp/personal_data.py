@@ -57,6 +57,7 @@ TABLES = (
         technical=(
             "id",
             "sender",
+            "is_secret",
             "attempts",
             "next_at",
             "problem",
@@ -67,6 +68,7 @@ TABLES = (
             "text": "The message's text, which is in the file.",
             "html": "The message's text, which is in the file.",
             "attachments": "Messages to people have none.",
+            "is_secret": "Mails with links are for staff.",
             "attempts": "How often the mail server was tried.",
             "next_at": "When the mail server is tried next.",
             "problem": "What the mail server answered.",
@@ -125,13 +127,17 @@ NOT_PERSONAL = {
     "cdp.ApiKeyUse": "Counts of calls by address, without ids, and errors without what they quote.",
     "cdp.IdempotencyKey": "Copies of answers to other systems, gone after a day.",
     "cdp.Job": "Numbers of profiles for work in progress, and the filter that chose them; what was done to a person is in the history.",
+    "axes.AccessAttempt": "Wrong passwords of staff, gone after minutes.",
+    "axes.AccessAttemptExpiration": "Not written.",
+    "axes.AccessFailureLog": "Not written.",
+    "axes.AccessLog": "Not written: the audit log takes its place.",
+    "cdp.LoginSession": "Staff who are signed in.",
     "cdp.RateWindow": "How often other systems called.",
     "cdp.User": "Staff logins.",
     "cdp.Webhook": "Addresses of other systems.",
     "cdp.Worker": "Processes of the system.",
     "contenttypes.ContentType": "Names of tables.",
     "otp_totp.TOTPDevice": "Second factors of staff.",
-    "sessions.Session": "Staff who are logged in.",
 }
 
 

@@ -6,6 +6,7 @@ In production set at least SECRET_KEY, ALLOWED_HOSTS, DATABASE_URL, CELERY_BROKE
 """
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONE, SELF
@@ -38,7 +39,6 @@ INSTALLED_APPS = [
     "cdp.apps.CdpAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.postgres",
     "whitenoise.runserver_nostatic",
@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "csp",
     "django_htmx",
+    "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
     "import_export",
@@ -62,6 +63,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "cdp.middleware.UnavailableDatabase",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "cdp.sessions.LastSeen",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -70,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "cdp.middleware.NoStore",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "cdp.urls"
@@ -223,7 +226,12 @@ SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_ENGINE = "cdp.sessions"
+# A session ends so many hours after its login, and before that when nobody used it for so many minutes.
+SESSION_COOKIE_AGE = env.int("CDP_SESSION_HOURS", 12) * 3600
+CDP_SESSION_IDLE_MINUTES = env.int("CDP_SESSION_IDLE_MINUTES", 120)
+# What gives access or hands out many people's data asks for the password again, unless it was given so recently.
+CDP_CONFIRM_MINUTES = env.int("CDP_CONFIRM_MINUTES", 15)
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 CSRF_COOKIE_HTTPONLY = True
@@ -233,6 +241,28 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+# Links by which a password is set: of an invitation, and of a forgotten one.
+PASSWORD_RESET_TIMEOUT = 24 * 3600
+
+# Wrong passwords (cdp/lockout.py). After this many in a row, a login waits at that address, and an address altogether;
+# a login that is tried from everywhere waits at addresses it was not used from before.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+CDP_LOCKOUT_ADDRESS_FAILURES = 20
+CDP_LOCKOUT_LOGIN_FAILURES = 50
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("CDP_LOCKOUT_MINUTES", 15))
+# Who goes on trying while locked out does not make it longer: nobody keeps somebody else out for ever.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "cdp.lockout.LockoutHandler"
+AXES_CLIENT_IP_CALLABLE = "cdp.lockout.network_of_request"
+AXES_USERNAME_CALLABLE = "cdp.lockout.name_of"
+AXES_LOCKOUT_CALLABLE = "cdp.lockout.locked_out_response"
+# Logins are in the audit log; the library's own pages and verbose lines would show addresses.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 
 # django-import-export serves lookup tables only, and only to those who may change them.
 IMPORT_EXPORT_IMPORT_PERMISSION_CODE = "add"
@@ -341,6 +371,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"handlers": [], "propagate": True, "filters": ["context"]},
+        # Names the path of each wrong password; the audit log has them.
+        "axes": {"level": "ERROR"},
         # They name the path of a failed request; where it is hidden, no further handler gets to see it.
         **{name: {"filters": ["context"]} for name in ("django.request", "django.security.csrf")},
         "waitress": {"filters": ["serving"]},

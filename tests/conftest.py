@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,11 +56,12 @@ def _one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Keys of different tests may have the same id; their counts must not add up.
     """
-    from cdp import clock
+    from cdp import clock, sessions
     from cdp.api import key_use, throttling
 
     # Nor is the database asked for the time: its clock is this machine's.
     monkeypatch.setattr(clock, "_asked", (time.monotonic(), time.time()))
+    monkeypatch.setattr(sessions, "SEEN_EVERY", timedelta(days=1))
     throttling._shares.clear()
     monkeypatch.setattr(throttling, "_now", lambda: (1, 60))
     # Written by whoever asks for it: else some call would cost a query more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ PRODUCTION = {
     "CDP_URL": "https://cdp.example.com",
     "DEFAULT_FROM_EMAIL": "cdp@example.com",
     "CELERY_BROKER_URL": "redis://:secret@redis.example.com/0",
+    "HTTPS": True,
+    "BEHIND_PROXY": True,
+    "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
 }
 
 
@@ -65,6 +69,11 @@ def test_a_complete_production_has_no_findings(production: Any) -> None:
         ("DEFAULT_FROM_EMAIL", "cdp@localhost", "cdp.W104", "Set DEFAULT_FROM_EMAIL"),
         ("CDP_LOCAL", True, "cdp.W105", "Remove CDP_LOCAL"),
         ("CELERY_BROKER_URL", "redis://127.0.0.1/0", "cdp.W109", "Set requirepass in redis.conf"),
+        ("SECURE_PROXY_SSL_HEADER", None, "cdp.W111", "Set BEHIND_PROXY=1"),
+        ("AXES_COOLOFF_TIME", timedelta(0), "cdp.E011", "Set CDP_LOCKOUT_MINUTES to 1 or more"),
+        ("SESSION_COOKIE_AGE", 0, "cdp.E011", "Set CDP_SESSION_HOURS to 1 or more"),
+        ("CDP_SESSION_IDLE_MINUTES", -5, "cdp.E011", "Set CDP_SESSION_IDLE_MINUTES to 1 or more"),
+        ("CDP_CONFIRM_MINUTES", 0, "cdp.E011", "Set CDP_CONFIRM_MINUTES to 1 or more"),
     ],
 )
 def test_a_wrong_setting_is_found_and_the_fix_named(

@@ -91,7 +91,7 @@ def test_each_sender_behind_one_proxy_has_a_limit_of_its_own(
 
 def test_what_a_sender_is_counted_by() -> None:
     assert limited_by(SENDER) == SENDER
-    assert limited_by("2001:db8::1:2") == "2001:db8::/64"
+    assert limited_by("2001:db8::1:2") == "2001:db8::"
     assert limited_by("") == ""
 
 

@@ -57,6 +57,7 @@ NOT_IN_THE_API = {
     "cdp.ApiKeyUse": _STAFF_ONLY,
     "cdp.User": _STAFF_ONLY,
     "cdp.IdempotencyKey": _INTERNAL,
+    "cdp.LoginSession": "Browsers people are signed in with: they see and end them on their account page.",
     "cdp.Mail": "The mailbox is for people on a machine without a mail server.",
     "cdp.OutboxMessage": "Shown as the deliveries it became.",
     "cdp.RateWindow": _INTERNAL,
@@ -79,6 +80,7 @@ _ON_THE_CARD = "Shown and changed on the person's card."
 NOT_IN_THE_ADMIN = {
     "cdp.ApiKeyUse": "Shown on the page of its key.",
     "cdp.IdempotencyKey": _INTERNAL,
+    "cdp.LoginSession": "Shown on the account page and on the page of its login.",
     "cdp.OutboxMessage": "Shown as the deliveries it became.",
     "cdp.RateWindow": _INTERNAL,
     "cdp.Worker": "Shown by /readyz and doctor.",

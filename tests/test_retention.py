@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.apps import apps
-from django.contrib.sessions.models import Session
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 from django.utils.html import escape
@@ -20,6 +21,7 @@ from cdp.models import (
     Delivery,
     IdempotencyKey,
     Job,
+    LoginSession,
     Mail,
     OutboxMessage,
     RateWindow,
@@ -124,7 +126,16 @@ def delivery(age: datetime.timedelta) -> int:
 
 
 def session(age: datetime.timedelta) -> int:
-    Session.objects.create(session_key=f"{age.total_seconds():.0f}", session_data="", expire_date=ago(age))
+    key = f"{age.total_seconds():.0f}"
+    LoginSession.objects.create(
+        session_key=key, session_data="", expire_date=ago(age), begun_at=ago(age), last_seen_at=ago(age)
+    )
+    return 1
+
+
+def wrong_password(age: datetime.timedelta) -> int:
+    AccessAttempt.objects.create(username="a", failures_since_start=1)
+    AccessAttempt.objects.update(attempt_time=ago(age))
     return 1
 
 
@@ -188,7 +199,8 @@ PLANTED: dict[str, tuple[Plant, datetime.timedelta]] = {
     "profiles.MergeBatchRow": (batch_row, 30 * DAY),
     "profiles.Receipt": (receipt, 90 * DAY),
     "profiles.SourceHour": (hour, 98 * DAY),
-    "sessions.Session": (session, datetime.timedelta()),
+    "cdp.LoginSession": (session, datetime.timedelta()),
+    "axes.AccessAttempt": (wrong_password, settings.AXES_COOLOFF_TIME),
 }
 
 

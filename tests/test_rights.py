@@ -213,6 +213,8 @@ class World:
             "kind": "track",
             "write_key": "nobodys",
             "name": "guide",
+            "uidb64": "MQ",
+            "token": "a-b",
         }
         if name in fixed:
             return fixed[name]
@@ -419,6 +421,11 @@ OPEN_TO_ALL = {
     "llms.txt",
     "admin/login/",
     "admin/logout/",
+    # A forgotten password: the same answer for everybody, and nothing without the link of a mail.
+    "admin/forgot-password/",
+    "admin/forgot-password/sent/",
+    "admin/set-password/<uidb64>/<token>/",
+    "admin/set-password/done/",
     "analytics.js/v1/<str:write_key>/analytics.min.js",
     "api/^",
     "api/v1/docs/",
@@ -453,6 +460,10 @@ def test_staff_without_any_right_open_what_every_login_may() -> None:
     assert opened - OPEN_TO_ALL <= {
         "admin/",
         "admin/<app_label>/",
+        # One's own account.
+        "admin/account/",
+        "admin/account/end-session/",
+        "admin/confirm/",
         "admin/help/",
         "admin/help/<slug:name>/",
         "admin/help/images/<slug:name>.png",

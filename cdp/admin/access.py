@@ -1,36 +1,29 @@
-"""Admin pages of staff logins and API keys."""
+"""Admin pages of API keys."""
 
-from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
-from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Q, QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from cdp import audit
-from cdp.actors import Actor, block_of_key, block_of_user
+from cdp.actors import Actor, block_of_key
+from cdp.admin.confirm import confirm_first
 from cdp.admin.jobs import back_path
 from cdp.admin.model_admin import CdpModelAdmin
-from cdp.admin.roles import RightsAdmin, RightsForm
 from cdp.api.key_use import uses_of
 from cdp.api.keys import create_key, hand_over_key, revoke_key
-from cdp.delegation import may_act_on_login, problem_of_role
 from cdp.errors import Forbidden, Invalid, NotFound, Refused
-from cdp.models import ApiKey, Job, User
-from cdp.plurals import counted
-from cdp.roles_and_scopes import ROLES, SCOPE_DESCRIPTIONS, SCOPES
+from cdp.models import ApiKey, User
+from cdp.roles_and_scopes import SCOPE_DESCRIPTIONS, SCOPES
 from cdp.templatetags.cdp import ago
 
 
@@ -125,12 +118,13 @@ class ApiKeyAdmin(CdpModelAdmin):
             ),
             path(
                 "<int:key_id>/hand-over/",
-                self.admin_site.admin_view(require_POST(self.hand_over_view)),
+                self.admin_site.admin_view(require_POST(confirm_first("POST")(self.hand_over_view))),
                 name="cdp_apikey_hand_over",
             ),
             *super().get_urls(),
         ]
 
+    @method_decorator(confirm_first("GET", "POST"))
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
@@ -227,153 +221,4 @@ def owner_in_words(key: ApiKey) -> str:
     return str(key.owner or "a login that is gone")
 
 
-class RolesField(forms.ModelMultipleChoiceField):
-    """Roles as check boxes, each with a sentence on what it is for."""
-
-    widget = forms.CheckboxSelectMultiple
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(Group.objects.order_by("name"), **kwargs)
-
-    def label_from_instance(self, group: Group) -> str:
-        role = ROLES.get(group.name)
-        return f"{group.name} · {role.summary}" if role else group.name
-
-
-class StaffForm(RightsForm, UserChangeForm):
-    """``roles_given`` and ``roles_taken``: names, once the form is valid."""
-
-    holds = "user_permissions"
-
-    class Meta(UserChangeForm.Meta):
-        model = User
-        help_texts = {
-            "is_active": "Untick it when somebody leaves: their sessions, API keys and jobs end at once. Logins are never"
-            " deleted, so that histories, notes and consents keep saying who did it.",
-            "is_staff": "Without it the login can neither sign in here nor use the API.",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.roles_given: list[str] = []
-        self.roles_taken: list[str] = []
-
-    def clean_groups(self) -> QuerySet[Group]:
-        """Raises ValidationError for a new role with rights that whoever gives it does not have."""
-        chosen: QuerySet[Group] = self.cleaned_data["groups"]
-        before = {role.pk: role for role in self.initial.get("groups", ())}
-        given = [role for role in chosen if role.pk not in before]
-        for role in given:
-            if problem := problem_of_role(self.actor, role):
-                raise ValidationError(problem)
-        kept = {role.pk for role in chosen}
-        self.roles_given = sorted(role.name for role in given)
-        self.roles_taken = sorted(role.name for pk, role in before.items() if pk not in kept)
-        return chosen
-
-
-class StaffAdmin(RightsAdmin, UserAdmin):
-    """Staff logins. Roles say what somebody may do; single rights are for the exception."""
-
-    form = StaffForm
-    list_display = ("username", "full_name", "email", "roles", "is_active", "seen")
-    list_filter = ("is_active", "is_superuser", "groups")
-    ordering = ("username",)
-    list_select_related = ()
-    page_title = "Users"
-    page_sub = "Staff logins. People in the data are never users."
-    fieldsets = (
-        (None, {"fields": ("username", "password")}),
-        ("Who", {"fields": ("first_name", "last_name", "email")}),
-        ("What they may do", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
-        ("Single rights", {"fields": ("rights",), "classes": ("collapse",)}),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("groups")
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Whoever manages logins does not thereby become, or unseat, somebody who may do more than they."""
-        if obj is not None and not may_act_on_login(Actor.of_request(request), obj):
-            return False
-        return super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """A login is deactivated, never deleted: what it did keeps its name."""
-        return False
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        context = {**(extra_context or {})}
-        if object_id.isdigit() and request.user.has_perm("cdp.view_apikey"):
-            keys = ApiKey.objects.select_related("owner").filter(owner_id=int(object_id), revoked_at=None)
-            context["keys"] = [(key, key_state(key)) for key in keys]
-            context["owners"] = possible_owners().exclude(pk=object_id)
-            context["may_change_keys"] = request.user.has_perm("cdp.change_apikey")
-        context["may_change_logins"] = request.user.has_perm("cdp.change_user")
-        return super().change_view(request, object_id, form_url, context)
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        super().save_related(request, form, formsets, change)
-        if not isinstance(form, StaffForm):
-            return
-        record = partial(
-            audit.record, actor=Actor.of_request(request), subject=self.subject_of(form.instance)
-        )
-        if form.roles_given or form.roles_taken:
-            record("user.roles", detail={"given": form.roles_given, "taken": form.roles_taken})
-        if "is_active" in form.changed_data:
-            record("user.activate" if form.instance.is_active else "user.deactivate")
-        statuses = [name for name in ("is_staff", "is_superuser") if name in form.changed_data]
-        if statuses:
-            given = [name for name in statuses if getattr(form.instance, name)]
-            record("user.status", detail={"given": given, "taken": sorted(set(statuses) - set(given))})
-
-    def response_change(self, request: HttpRequest, obj: User) -> HttpResponse:
-        """Of a login that may do nothing any more: what it leaves behind, to be settled on its page."""
-        response = super().response_change(request, obj)
-        if block_of_user(obj) is None:
-            return response
-        keys = ApiKey.objects.filter(owner=obj, revoked_at=None).count()
-        jobs = Job.objects.open().filter(Q(user=obj) | Q(key__owner=obj)).count()
-        if jobs:
-            messages.warning(
-                request, f"{counted(jobs, 'jobs')} of {obj} will stop before the next step; nothing runs on."
-            )
-        if not keys:
-            return response
-        messages.warning(
-            request,
-            f"The login “{obj}” owns {counted(keys, 'API keys')}, refused from now on. Hand over below what other systems still need,"
-            " and revoke the rest.",
-        )
-        return redirect("admin:cdp_user_change", obj.pk)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        return () if request.user.is_superuser else ("is_superuser",)
-
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "groups":
-            return RolesField(required=False, label="Roles")
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
-
-    @admin.display(description="Name")
-    def full_name(self, user: User) -> str:
-        return user.get_full_name()
-
-    @admin.display(description="Roles")
-    def roles(self, user: User) -> str:
-        if user.is_superuser:
-            return "everything"
-        return ", ".join(sorted(group.name for group in user.groups.all())) or "none"
-
-    @admin.display(description="Last login")
-    def seen(self, user: User) -> str | SafeString:
-        return ago(user.last_login) or "never"
-
-
 admin.site.register(ApiKey, ApiKeyAdmin)
-admin.site.register(User, StaffAdmin)
-# A second factor is set up by its owner; in a list of devices others could read its secret.
-admin.site.unregister(TOTPDevice)

@@ -61,6 +61,8 @@ class MailAdmin(ReadOnlyAdmin):
             "title": mail.subject,
             "opts": self.opts,
             "mail": mail,
+            # Whoever may set every password learns nothing by it; on a machine of one's own that is how links arrive.
+            "is_hidden": mail.is_secret and not (mail.text and request.user.is_superuser),
         }
         return TemplateResponse(request, "admin/cdp/mail/detail.html", context)
 

@@ -1,3 +1,15 @@
 """Loads the platform's own pages, each of which registers itself with the site."""
 
-from cdp.admin import access, audit, help_pages, jobs, mail, retention, roles, webhooks  # noqa: F401
+from cdp.admin import (  # noqa: F401
+    access,
+    account,
+    audit,
+    confirm,
+    help_pages,
+    jobs,
+    logins,
+    mail,
+    retention,
+    roles,
+    webhooks,
+)

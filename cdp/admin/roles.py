@@ -15,11 +15,13 @@ from django.db.models import Count, F, Value
 from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from cdp import audit
 from cdp.actors import Actor
+from cdp.admin.confirm import confirm_first
 from cdp.admin.model_admin import CdpModelAdmin
 from cdp.admin.navigation import TASKS
 from cdp.delegation import may_act_on_role, permissions_beyond, permissions_of_role
@@ -232,6 +234,9 @@ class RoleForm(RightsForm):
         fields = ("name",)
 
 
+@method_decorator(confirm_first("POST"), name="add_view")
+@method_decorator(confirm_first("POST"), name="change_view")
+@method_decorator(confirm_first("POST"), name="delete_view")
 class RoleAdmin(RightsAdmin, GroupAdmin):
     form = RoleForm
     list_display = ("name", "what", "logins")

@@ -38,7 +38,9 @@ class CdpAdminSite(admin.AdminSite):
     enable_nav_sidebar = False
 
     def get_urls(self) -> list[Any]:
-        return [*(page.pattern(self) for page in extra_pages), *super().get_urls()]
+        from cdp.admin import account
+
+        return [*account.urls(), *(page.pattern(self) for page in extra_pages), *super().get_urls()]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Without the stock list of apps and the recent actions: the menu is by task (navigation.py)."""
@@ -50,6 +52,11 @@ class CdpAdminSite(admin.AdminSite):
             "is_popup": False,
             "is_nav_sidebar_enabled": False,
         }
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:  # type: ignore[override]
+        from cdp.admin import account
+
+        return account.own_password(self, request, extra_context)
 
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         from cdp.admin import today

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_POST
@@ -18,10 +19,12 @@ from django.views.decorators.http import require_GET, require_POST
 from cdp import audit, http_client, webhooks
 from cdp.actors import Actor
 from cdp.admin.audit import subject_link
+from cdp.admin.confirm import confirm_first
 from cdp.admin.model_admin import CdpModelAdmin, ReadOnlyAdmin
 from cdp.ids import row_id
 from cdp.models import Delivery, Webhook
 from cdp.models.webhook import new_secret
+from cdp.sessions import is_confirmed
 from cdp.templatetags.cdp import ago, state_badge
 
 RECENT = 15
@@ -55,6 +58,10 @@ class WebhookForm(forms.ModelForm):
         return url
 
 
+@method_decorator(confirm_first("GET", "POST"), name="add_view")
+@method_decorator(confirm_first("POST"), name="change_view")
+@method_decorator(confirm_first("POST"), name="delete_view")
+@method_decorator(confirm_first("POST"), name="secret_view")
 class WebhookAdmin(CdpModelAdmin):
     form = WebhookForm
     empty_value_display = ""
@@ -120,6 +127,7 @@ class WebhookAdmin(CdpModelAdmin):
         context = {
             "deliveries": list(deliveries[:RECENT]),
             "may_see_deliveries": may_see,
+            "is_confirmed": is_confirmed(request),
             "deliveries_url": _deliveries_url(Webhook(pk=int(object_id))) if may_see else "",
             **(extra_context or {}),
         }

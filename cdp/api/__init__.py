@@ -7,7 +7,8 @@ To add an endpoint:
    subclass ``cdp.api.views.ApiView``, write ``get``/``post``/… and route it with
    ``both("v1/imports/<int:pk>/apply", View, "api-import-apply")``. Either answers with and without the trailing slash.
 2. ``permissions`` names, per method, the staff permission it needs (``{"GET": "profiles.view_profile"}``); ``None``
-   admits any key or login. A method that is not named there is refused.
+   admits any key or login. A method that is not named there is refused. Methods that give access or hand out data of
+   many are in ``confirmed``, too: a session must have given its password lately (pages: ``cdp.admin.confirm``).
 3. Describe the body with a ``StrictSerializer`` and read it with ``self.body(TagMergeBody)``: unknown fields and wrong
    types become a 400 with JSON pointers. Query parameters: ``self.flag("dry_run")``, ``self.number("profile")``,
    ``parameters.choice``.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from cdp import audit
+from cdp import audit, notices
 from cdp.actors import Actor
 from cdp.api.authentication import digest_of
 from cdp.errors import Conflict, Forbidden, Invalid, NotFound
@@ -64,17 +64,19 @@ def create_key(*, name: str, scopes: Iterable[str], actor: Actor) -> NewKey:
         is_system=actor.is_system,
     )
     audit.record("key.create", actor=actor, subject=f"key:{key.pk}", detail={"scopes": wanted})
+    notices.key_created(key, actor=actor)
     return NewKey(key, secret)
 
 
 @transaction.atomic
 def revoke_key(*, key_id: int, actor: Actor) -> ApiKey:
     """End a key at once and for good; the next request with it is a 401. Revoking twice changes nothing."""
-    key = ApiKey.objects.select_for_update().get(pk=key_id)
+    key = ApiKey.objects.select_for_update(of=("self",)).select_related("owner").get(pk=key_id)
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])
         audit.record("key.revoke", actor=actor, subject=f"key:{key.pk}")
+        notices.key_revoked(key, actor=actor)
     return key
 
 
@@ -85,7 +87,7 @@ def hand_over_key(*, key_id: int, user_id: int, actor: Actor) -> ApiKey:
     Raises NotFound, Conflict for a revoked key, Invalid for a login that is deactivated or has fewer rights than the
     key, Forbidden where the actor has fewer.
     """
-    key = ApiKey.objects.select_for_update().filter(pk=key_id).first()
+    key = ApiKey.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=key_id).first()
     if key is None:
         raise NotFound(f"There is no API key #{key_id}.")
     if key.revoked_at is not None:
@@ -99,12 +101,13 @@ def hand_over_key(*, key_id: int, user_id: int, actor: Actor) -> ApiKey:
     problem = _problem_of_owner(user, key)
     if user is None or problem:
         raise Invalid([{"field": "owner", "value": str(user or user_id), "message": problem}])
-    before = key.owner_id
-    if before != user.pk:
+    before = key.owner
+    if before != user:
         key.owner, key.is_system = user, False
         key.save(update_fields=["owner", "is_system"])
-        detail = {"from": before, "to": user.pk}
+        detail = {"from": before.pk if before else None, "to": user.pk}
         audit.record("key.hand_over", actor=actor, subject=f"key:{key.pk}", detail=detail)
+        notices.key_handed_over(key, before=before, actor=actor)
     return key
 
 

@@ -179,6 +179,9 @@ class StaffSessionScheme(SessionScheme):
     target_class = "cdp.api.StaffSession"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        description = "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`."
+        description = (
+            "Signed in to the admin; writes send the CSRF token in the header `X-CSRFToken`. Webhooks, exports and the GDPR"
+            " export want a password given lately: a 403 with the code `password_not_confirmed` names the page that asks for it."
+        )
         scheme: dict[str, str] = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]
         return {**scheme, "description": description}

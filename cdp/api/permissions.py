@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.urls import reverse
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 
 from cdp.actors import Actor
+from cdp.plurals import counted
 from cdp.roles_and_scopes import SCOPES
+from cdp.sessions import is_confirmed
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -38,6 +42,22 @@ class HasScope(BasePermission):
         for permission in (needed,) if isinstance(needed, str) else needed:
             require(actor, permission)
         return True
+
+
+class PasswordNotConfirmed(PermissionDenied):
+    """Of a session alone: a key has no password."""
+
+    default_code = "password_not_confirmed"
+
+
+def require_confirmed(request: Request) -> None:
+    """Raise a 403 for a session that has not given its password lately, as pages ask for it."""
+    if request.auth is None and not is_confirmed(request):
+        page = reverse("admin:cdp_confirm")
+        raise PasswordNotConfirmed(
+            f"Confirm your password at {page} and send this again: your session has not given it within"
+            f" {counted(settings.CDP_CONFIRM_MINUTES, 'minutes')}. An API key is not asked."
+        )
 
 
 def require(actor: Actor, permission: str) -> None:

@@ -22,7 +22,7 @@ from cdp.actors import Actor
 from cdp.api import key_use, parameters
 from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
-from cdp.api.permissions import require
+from cdp.api.permissions import require, require_confirmed
 from cdp.api.problems import NOTHING_HERE, BadParameter, TooLarge
 from cdp.api.request_bodies import StrictSerializer
 from cdp.api.throttling import KeyThrottle, Rate
@@ -55,6 +55,8 @@ class ApiView(RateHeaders):
 
     #: Method → the staff permission it needs, a tuple of them, or None for "any key or login".
     permissions: dict[str, str | tuple[str, ...] | None] = {}
+    #: Methods that give access or hand out data: a session must have given its password lately.
+    confirmed: frozenset[str] = frozenset()
     #: Methods beyond GET that change nothing.
     reads: frozenset[str] = frozenset()
     #: Bytes; None leaves the limit to the web server (cdp.http_requests) and the parser.
@@ -167,6 +169,8 @@ class ApiView(RateHeaders):
         finally:
             self.check_throttles(request)
         self.check_permissions(request)
+        if request.method in self.confirmed:
+            require_confirmed(request)
         self._check_text(request)
         if request.method not in SAFE:
             self._check_body(request)

@@ -83,6 +83,7 @@ class WebhookViewSet(ApiModelViewSet):
         "PATCH": "cdp.change_webhook",
         "DELETE": "cdp.delete_webhook",
     }
+    confirmed = frozenset({"POST", "PATCH", "DELETE"})
 
     def get_serializer_class(self) -> Any:
         return NewWebhookSerializer if self.action == "create" else WebhookSerializer
@@ -117,7 +118,11 @@ class WebhookViewSet(ApiModelViewSet):
     )
     # Sent at once: it can be neither rolled back by a dry run nor saved under an Idempotency-Key.
     @action(
-        detail=True, methods=["post"], permissions={"POST": "cdp.change_webhook"}, reads=frozenset({"POST"})
+        detail=True,
+        methods=["post"],
+        permissions={"POST": "cdp.change_webhook"},
+        reads=frozenset({"POST"}),
+        confirmed=frozenset(),
     )
     def test(self, request: Request, pk: int) -> Response:
         delivery = send_test(webhook_id=self.get_object().pk, actor=self.actor)
@@ -147,6 +152,7 @@ class WebhookViewSet(ApiModelViewSet):
         methods=["post"],
         url_path="deliveries/<int:delivery_id>/replay",
         permissions={"POST": "cdp.change_webhook"},
+        confirmed=frozenset(),
     )
     def replay_delivery(self, request: Request, pk: int, delivery_id: int) -> Response:
         deliveries = Delivery.objects.filter(webhook=self.get_object(), pk=delivery_id)

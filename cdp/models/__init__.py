@@ -1,6 +1,6 @@
 """The platform's own tables: users and keys, jobs and workers, audit log, mail and webhooks."""
 
-from cdp.models.access import ApiKey, ApiKeyUse, IdempotencyKey, RateWindow, User
+from cdp.models.access import ApiKey, ApiKeyUse, IdempotencyKey, LoginSession, RateWindow, User
 from cdp.models.audit import AuditEntry
 from cdp.models.job import Job
 from cdp.models.mail import Mail
@@ -14,6 +14,7 @@ __all__ = [
     "Delivery",
     "IdempotencyKey",
     "Job",
+    "LoginSession",
     "Mail",
     "OutboxMessage",
     "RateWindow",

@@ -1,7 +1,10 @@
 """Staff logins and API keys."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Now
 
@@ -11,6 +14,28 @@ class User(AbstractUser):
 
     A login is deactivated, never deleted: journal, notes, consents and jobs name who did it (hence their PROTECT).
     """
+
+
+class LoginSession(AbstractBaseSession):
+    """One row is one browser's session, for pages and the REST API: Django's own, and whose it is and from where.
+
+    ``user`` is empty while a password is set by a link of a mail.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="sessions")
+    address = models.GenericIPAddressField(null=True, help_text="Where it was begun.")
+    agent = models.CharField(max_length=300, blank=True, help_text="The browser's user agent.")
+    begun_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField(help_text="Exact to five minutes.")
+
+    class Meta(AbstractBaseSession.Meta):
+        default_permissions = ()
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        from cdp.sessions import SessionStore
+
+        return SessionStore
 
 
 class ApiKey(models.Model):

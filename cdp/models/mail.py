@@ -17,6 +17,10 @@ class Mail(models.Model):
     subject = models.CharField(max_length=998)
     text = models.TextField()
     html = models.TextField(blank=True)
+    is_secret = models.BooleanField(
+        default=False,
+        help_text="Has a link for its recipient alone: hidden in the mailbox, emptied once it is sent.",
+    )
     attachments = models.JSONField(default=list, help_text="[{name, type, content (base64)}]")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -212,7 +212,7 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
     return to_card(profile_id)
 
 
-@write("profiles.view_profile", "profiles.export_profile")
+@write("profiles.view_profile", "profiles.export_profile", is_confirmed=True)
 def gdpr_export(request: HttpRequest, profile_id: int) -> StreamingHttpResponse:
     """Everything known about one person as a JSON file."""
     root = root_of(profile_id, live_only=False)

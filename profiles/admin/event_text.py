@@ -9,10 +9,10 @@ from typing import Any
 
 from cdp.plurals import counted
 from cdp.templatetags.cdp import duration
+from cdp.user_agents import describe
 from profiles.consent.lists import consent_lists
 from profiles.masking import DOTS, mask_event, mask_identifier, mask_json, mask_text
 from profiles.models import Consent, Event
-from profiles.reading.devices import describe
 
 # Event properties that belong in the sentence, in this order.
 _SUMMARY = ("name", "product", "title", "sku", "order_id", "url", "path", "form", "plan")

@@ -61,7 +61,7 @@ class ExportRow:
         return f"{named} and {more} more" if more > 0 else named
 
 
-@write("profiles.view_profile")
+@write("profiles.view_profile", is_confirmed=True)
 def export_people(request: HttpRequest) -> HttpResponse:
     """The confirmation, then the file or the page that leads to it."""
     return confirmed(request, _EXPORT)
@@ -137,7 +137,7 @@ def export(request: HttpRequest, job_id: int) -> HttpResponse:
     return render(request, "export.html", context)
 
 
-@staff_view("profiles.bulk_export")
+@staff_view("profiles.bulk_export", is_confirmed=True)
 def export_file(request: HttpRequest, job_id: int) -> HttpResponseBase:
     path = open_export(job_id=job_id, actor=Actor.of_request(request))
     kind = _find(request, job_id).format

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from cdp.actors import Actor
+from cdp.admin.confirm import ask_first, is_answer
 from cdp.errors import NotFound, Refused
 from profiles.builtin_sources import builtin_source
 from profiles.identity.lookup import find_profile
@@ -25,19 +26,24 @@ from profiles.models import Profile
 View = Callable[..., HttpResponseBase]
 
 
-def staff_view(*permissions: str, methods: tuple[str, ...] = ("GET", "HEAD")) -> Callable[[View], View]:
+def staff_view(
+    *permissions: str, methods: tuple[str, ...] = ("GET", "HEAD"), is_confirmed: bool = False
+) -> Callable[[View], View]:
     """Asks for the method and every permission first. What a verb refuses becomes a message.
 
-    A refused write leads back to where it was sent from, nothing done; what is not there is a 404.
+    A refused write leads back to where it was sent from, nothing done; what is not there is a 404. ``is_confirmed``:
+    who has not given their password lately is asked for it first.
     """
 
     def wrap(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.method not in methods:
+            if request.method not in methods and not (is_confirmed and is_answer(request)):
                 return HttpResponseNotAllowed(methods)
             if not all(request.user.has_perm(permission) for permission in permissions):
                 raise PermissionDenied
+            if is_confirmed and (question := ask_first(request, methods)):
+                return question
             try:
                 return view(request, *args, **kwargs)
             except NotFound as refusal:
@@ -69,14 +75,14 @@ def with_link(refusal: Refused, text: str) -> str:
     )
 
 
-def write(*permissions: str) -> Callable[[View], View]:
+def write(*permissions: str, is_confirmed: bool = False) -> Callable[[View], View]:
     """A staff view that takes POST alone."""
-    return staff_view(*permissions, methods=("POST",))
+    return staff_view(*permissions, methods=("POST",), is_confirmed=is_confirmed)
 
 
-def form_page(*permissions: str) -> Callable[[View], View]:
+def form_page(*permissions: str, is_confirmed: bool = False) -> Callable[[View], View]:
     """A staff view with a form on it."""
-    return staff_view(*permissions, methods=("GET", "HEAD", "POST"))
+    return staff_view(*permissions, methods=("GET", "HEAD", "POST"), is_confirmed=is_confirmed)
 
 
 def by(request: HttpRequest) -> dict[str, Any]:

@@ -140,6 +140,7 @@ def _as_given(filters: QueryDict) -> dict[str, Any]:
 
 class ExportList(PersonalDataView):
     permissions = {"GET": PERMISSION, "POST": PERMISSION}
+    confirmed = frozenset({"POST"})
 
     @extend_schema(
         operation_id="listExports",
@@ -253,6 +254,7 @@ class ExportDetail(PersonalDataView):
 
 class ExportDownload(PersonalDataView):
     permissions = {"GET": PERMISSION}
+    confirmed = frozenset({"GET", "HEAD"})
 
     @extend_schema(
         operation_id="downloadExport",

@@ -15,6 +15,7 @@ class GdprExport(PersonalDataView):
     """The answer to an access request."""
 
     permissions = {"GET": "profiles.export_profile"}
+    confirmed = frozenset({"GET", "HEAD"})
 
     @extend_schema(
         operation_id="exportProfile",

@@ -79,6 +79,7 @@ class SecretDetail(ApiView):
 
 class SecretRotate(ApiView):
     permissions = {"POST": ("profiles.view_source", "profiles.change_source")}
+    confirmed = frozenset({"POST"})
 
     @extend_schema(
         operation_id="rotateSigningSecret",

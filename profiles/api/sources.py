@@ -132,6 +132,7 @@ class SourceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ApiViewSet
         "POST": "profiles.add_source",
         "PATCH": "profiles.change_source",
     }
+    confirmed = frozenset({"POST"})
 
     @extend_schema(
         operation_id="createSource",
@@ -172,6 +173,7 @@ class WriteKeyViewSet(mixins.ListModelMixin, ApiViewSet):
     serializer_class = WriteKeySerializer
     lookup_url_kwarg = "writekey_id"
     permissions = {"GET": "profiles.view_source", "POST": "profiles.change_source"}
+    confirmed = frozenset({"POST"})
 
     def get_queryset(self) -> Any:
         return super().get_queryset().filter(source=find_source(self.kwargs["pk"]))
@@ -207,7 +209,7 @@ class WriteKeyViewSet(mixins.ListModelMixin, ApiViewSet):
         request=None,
         responses={200: WriteKeySerializer},
     )
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], confirmed=frozenset())
     def revoke(self, request: Request, pk: int, writekey_id: int) -> Response:
         """Its calls are refused within five seconds. Revoking twice changes nothing."""
         return Response(self.get_serializer(revoke_key(key_id=self.get_object().pk, actor=self.actor)).data)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from functools import lru_cache
 
 from django.db import connection
-from ua_parser import parse
 
+from cdp.user_agents import describe
 from profiles import sql
 
 # Latest events looked at per member; enough to see every device in use without reading a long history.
 EVENTS = 300
-
-_MOBILE = {"iOS", "Android", "Windows Phone", "KaiOS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +44,3 @@ def devices_of(root_id: int) -> list[Device]:
                 seen_at, events = max(seen_at, known.last_seen_at), events + known.events
             devices[name] = Device(name, is_mobile, seen_at, events)
     return sorted(devices.values(), key=lambda device: device.last_seen_at, reverse=True)
-
-
-@lru_cache(maxsize=2048)
-def describe(agent: str) -> tuple[str, bool]:
-    """(“Chrome on Android”, is it a phone or tablet). A text that is no user agent is “an unknown device”."""
-    result = parse(agent)
-    browser = result.user_agent.family if result.user_agent else ""
-    system = result.os.family if result.os else ""
-    is_mobile = system in _MOBILE or "Mobile" in browser
-    browser = browser.replace("Mobile ", "").removesuffix(" Mobile").replace("Mobile", "").strip()
-    if system == "iOS" and result.device and result.device.family not in ("Other", "iOS-Device"):
-        system = result.device.family
-    system = {"Mac OS X": "Mac"}.get(system, system)
-    if browser in ("", "Other"):
-        return (f"an app on {system}" if system not in ("", "Other") else "an unknown device"), is_mobile
-    return (f"{browser} on {system}" if system not in ("", "Other") else browser), is_mobile

@@ -56,7 +56,7 @@ def helpers(db: None) -> Group:
     group = Group.objects.create(name="helpers")
     whole = RIGHTS["profiles.view_profile"].codes | RIGHTS["profiles.add_note"].codes
     group.permissions.set(
-        permissions(*whole, "profiles.add_tag", "profiles.delete_note", "sessions.view_session")
+        permissions(*whole, "profiles.add_tag", "profiles.delete_note", "contenttypes.view_contenttype")
     )
     return group
 
@@ -100,7 +100,7 @@ def test_saving_gives_and_takes_what_was_changed_and_no_more(
     assert client.post(url, changed).status_code == 302
     given = RIGHTS["profiles.view_tag"].codes | RIGHTS["profiles.change_tag"].codes
     assert codes(helpers.permissions) == (before - {"profiles.add_note"}) | given
-    assert {"profiles.delete_note", "sessions.view_session"} <= codes(helpers.permissions)
+    assert {"profiles.delete_note", "contenttypes.view_contenttype"} <= codes(helpers.permissions)
     entry = AuditEntry.objects.get(action="group.rights")
     assert (entry.actor, entry.subject) == ("ada", f"group:{helpers.pk}")
     assert entry.detail == {"given": sorted(given), "taken": ["profiles.add_note"]}
@@ -157,11 +157,11 @@ def test_who_may_look_and_who_may_change(
 
 def test_single_rights_of_a_login(ada: User, vic: User, as_user: Login) -> None:
     client, url = as_user(ada), reverse("admin:cdp_user_change", args=[vic.pk])
-    vic.user_permissions.set(permissions("sessions.view_session", "cdp.view_mail"))
+    vic.user_permissions.set(permissions("contenttypes.view_contenttype", "cdp.view_mail"))
     assert ticked(client.get(url).content.decode()) == {"cdp.view_mail"}
     sent = {"username": "vic", "is_active": "on", "is_staff": "on", "rights": ["profiles.view_receipt"]}
     assert client.post(url, sent).status_code == 302
-    assert codes(vic.user_permissions) == {"sessions.view_session", "profiles.view_receipt"}
+    assert codes(vic.user_permissions) == {"contenttypes.view_contenttype", "profiles.view_receipt"}
     entry = AuditEntry.objects.get(action="user.rights")
     assert entry.detail == {"given": ["profiles.view_receipt"], "taken": ["cdp.view_mail"]}
     assert "changed the single rights of the login" in client.get("/admin/cdp/auditentry/").content.decode()

@@ -40,6 +40,8 @@ PATHS = (
     "/admin/profiles/source/",
     "/admin/setup/",
     "/admin/password_change/",
+    "/admin/account/",
+    "/admin/cdp/user/add/",
 )
 
 Go = Callable[..., Any]
@@ -57,7 +59,9 @@ def content(ada: User) -> dict[str, int]:
     mail = Mail.objects.create(to=["ada@staff.example"], subject="Done", text="Fine.", state="kept")
     kind = IdentifierType.objects.get(name="email")
     group = Group.objects.create(name="helpers")
-    group.permissions.set(Permission.objects.filter(codename__in=("add_tag", "view_mail", "view_session")))
+    group.permissions.set(
+        Permission.objects.filter(codename__in=("add_tag", "view_mail", "view_contenttype"))
+    )
     return {
         "group": group.pk,
         "job": job.pk,

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from cdp.errors import Invalid
 from cdp.models import User
+from cdp.user_agents import describe
 from profiles.builtin_sources import builtin_source
 from profiles.editing import add_event, add_note, update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
 from profiles.models import Change, Event, Message, Note, Profile
-from profiles.reading.devices import describe, devices_of
+from profiles.reading.devices import devices_of
 from profiles.reading.timeline import TimelineItem, event_names, timeline
 from tests.profile_factory import make_profile
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 
+from cdp import lockout
 from cdp.access_checks import database_role_is_limited, files_are_private
 from cdp.invariants import Violation, invariants, repair
 from cdp.plurals import counted
@@ -43,7 +44,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         mended = repair() if options["fix"] else 0
-        findings = [*check_settings(), *check_services(), *check_data()]
+        findings = [*check_settings(), *check_services(), *check_logins(), *check_data()]
         broken = [finding for finding in findings if finding.state == "broken"]
         if options["json"]:
             report = {
@@ -101,6 +102,17 @@ def check_services() -> list[Finding]:
         Finding("Services", name) if state == "ok" else Finding("Services", name, "advice", state)
         for name, state in readiness().items()
     ]
+
+
+def check_logins() -> list[Finding]:
+    """Who is locked out after wrong passwords: advice, since it passes by itself."""
+    locks = lockout.locks()
+    name = "locked after wrong passwords"
+    if not locks:
+        return [Finding("Logins", name)]
+    fix = "Ask them what happened; manage.py login unlock NAME lets one in at once."
+    problem = f"{counted(len(locks), 'logins')}; manage.py login locked names them."
+    return [Finding("Logins", name, "advice", problem, fix, sorted(locks)[:10])]
 
 
 def check_data() -> list[Finding]:

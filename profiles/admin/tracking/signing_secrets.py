@@ -47,7 +47,7 @@ def _to_panel(source_id: int) -> HttpResponse:
     return redirect(reverse("admin:profiles_source_settings", args=[source_id]) + "#secret")
 
 
-@write("profiles.view_source", "profiles.change_source")
+@write("profiles.view_source", "profiles.change_source", is_confirmed=True)
 def rotate(request: HttpRequest, source_id: int) -> HttpResponse:
     """A new secret; the old one counts for the time chosen."""
     raw = request.POST.get("overlap_days", str(OVERLAP_DAYS))

@@ -152,7 +152,7 @@ class SourceForm(forms.Form):
     )
 
 
-@form_page("profiles.view_source", "profiles.add_source")
+@form_page("profiles.view_source", "profiles.add_source", is_confirmed=True)
 def add(request: HttpRequest) -> HttpResponse:
     """A new source with its first write key, which is shown this once."""
     form = SourceForm(request.POST or None)
@@ -348,7 +348,7 @@ def _save(request: HttpRequest, row: Source, form: SettingsForm) -> bool:
 # --- Keys -----------------------------------------------------------------------------------------------
 
 
-@write("profiles.view_source", "profiles.change_source")
+@write("profiles.view_source", "profiles.change_source", is_confirmed=True)
 def key_add(request: HttpRequest, source_id: int) -> HttpResponse:
     row = source_of(source_id)
     try:
@@ -359,7 +359,7 @@ def key_add(request: HttpRequest, source_id: int) -> HttpResponse:
     return _reveal_key(request, row, made.write_key)
 
 
-@write("profiles.view_source", "profiles.change_source")
+@write("profiles.view_source", "profiles.change_source", is_confirmed=True)
 def key_rotate(request: HttpRequest, source_id: int, writekey_id: int) -> HttpResponse:
     """A successor for a key; the old one works on for the time chosen."""
     row, old = _own_key(source_id, writekey_id)
