@@ -9,7 +9,7 @@ class CdpConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from cdp import audit, checks, invariants, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
+        from cdp import audit, checks, invariants, looks, personal_data_registry, retention, webhooks, worker  # noqa: F401  (system checks, signals)
         from cdp.api.idempotency import expire_idempotency_keys
         from cdp.personal_data import PROVIDER
         from cdp.roles_and_scopes import PLATFORM, ensure_roles, register_rights
@@ -19,6 +19,7 @@ class CdpConfig(AppConfig):
         personal_data_registry.providers.register("cdp", PROVIDER)
         retention.expiry.register("saved answers", expire_idempotency_keys)
         retention.expiry.register("webhook messages", webhooks.forget_old)
+        retention.expiry.register("looks", looks.forget_looks)
         post_migrate.connect(ensure_roles, sender=self)
 
 

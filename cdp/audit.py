@@ -40,7 +40,7 @@ def record_many(
 
     ``details`` where each subject has its own, in their order; else ``detail`` is that of all.
     """
-    address = _clean_address(request_address.get())
+    address = clean_address(request_address.get())
     paired = zip(subjects, repeat(detail)) if details is None else zip(subjects, details, strict=True)
     return AuditEntry.objects.bulk_create(
         [
@@ -60,7 +60,7 @@ def record_many(
     )
 
 
-def _clean_address(raw: str) -> str | None:
+def clean_address(raw: str) -> str | None:
     """None for what is no IP address: gunicorn on a socket reports an empty one."""
     try:
         return str(ip_address(raw))

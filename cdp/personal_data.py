@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cdp.models import AuditEntry, Delivery, OutboxMessage
+from cdp.looks import label_of
+from cdp.models import AuditEntry, Delivery, Look, OutboxMessage
 from cdp.personal_data_registry import Provider, Section, Subject, Table
 
 CHUNK = 1000
@@ -38,6 +39,19 @@ TABLES = (
             "request_id": "A number of the system.",
             "sealed": "Protects the log against changes; says nothing about the person.",
             "digest": "Protects the log against changes; says nothing about the person.",
+        },
+    ),
+    Table(
+        "cdp.Look",
+        identifying=("actor", "subject"),
+        personal=("at", "kind", "is_masked"),
+        technical=("id", "user", "key", "profile_ids", "address", "request_id"),
+        not_exported={
+            "user": "Who it was is in the file by name, as it was then.",
+            "key": "Who it was is in the file by name, as it was then.",
+            "profile_ids": "The person's own number, and those of other people on the same page.",
+            "address": "The staff member's network address, not the person's.",
+            "request_id": "A number of the system.",
         },
     ),
     Table(
@@ -135,8 +149,23 @@ NOT_PERSONAL = {
 }
 
 
+def looks(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Who was shown this person, where, and with how many others: the rows with their ids, by an index."""
+    for look in (
+        Look.objects.filter(profile_ids__overlap=list(subject.member_ids)).order_by("pk").iterator(CHUNK)
+    ):
+        yield {
+            "at": look.at,
+            "who": look.actor,
+            "looked_at": label_of(look.kind),
+            "people_on_it": len(look.profile_ids),
+            "was_masked": look.is_masked,
+            "of": look.subject,
+        }
+
+
 def access(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Who looked at, changed, exported or deleted this person. Index look-ups by subject."""
+    """Who changed, exported or deleted this person. Index look-ups by subject."""
     subjects = [f"profile:{member}" for member in subject.member_ids]
     for entry in AuditEntry.objects.filter(subject__in=subjects).order_by("pk").iterator(CHUNK):
         yield {
@@ -170,7 +199,10 @@ PROVIDER = Provider(
     tables=TABLES,
     not_personal=NOT_PERSONAL,
     sections={
-        "access": Section("Who looked at or changed the data.", access, order=200),
+        "access": Section("Who changed, exported or deleted the data.", access, order=200),
+        "looks": Section(
+            "Who looked at the data, and in what kind of page, answer or file.", looks, order=201
+        ),
         "told_outside": Section("Other systems that were notified of changes.", sent_to_systems, order=210),
     },
 )

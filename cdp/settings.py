@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "cdp.middleware.NoStore",
+    "cdp.looks.RecordLooks",
 ]
 
 ROOT_URLCONF = "cdp.urls"
@@ -297,6 +298,8 @@ CDP_IDENTITY_PRESET = env.str("CDP_IDENTITY_PRESET", "customer_id_first")
 CDP_PHONE_REGION = env.str("CDP_PHONE_REGION", "")
 # Receipts of tracking calls go after so many days; events stay, and so do rejected items nobody dealt with.
 CDP_RECEIPT_KEEP_DAYS = env.int("CDP_RECEIPT_KEEP_DAYS", 90)
+# Who looked at whom is kept for so many days; what was done to people stays in the audit log.
+CDP_LOOK_KEEP_DAYS = env.int("CDP_LOOK_KEEP_DAYS", 365)
 # Circuit breaker: a value that would lead to this many recognized people, or an id that comes with this many names or
 # e-mail addresses, is queued for review by tracking and left out by imports.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)

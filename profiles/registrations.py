@@ -13,7 +13,7 @@ from cdp.roles_and_scopes import register_rights
 def register() -> None:
     """Called once, when the app is ready."""
     # Any process may work on a job or end one: their handlers are known everywhere.
-    from profiles import invariants, roles_and_scopes, webhook_topics
+    from profiles import invariants, looks, roles_and_scopes, webhook_topics
     from profiles.bulk import actions, exports
     from profiles.consent import list_filter as consent_filter
     from profiles.duplicates.finding import full_scan  # noqa: F401
@@ -42,6 +42,7 @@ def register() -> None:
         ),
     )
     invariants.register()
+    looks.register()
     actions.register()
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", delete_old_receipts)

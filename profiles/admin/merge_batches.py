@@ -19,6 +19,7 @@ from cdp.plurals import noun
 from profiles.admin.duplicates.listing import read_wanted
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
 from profiles.duplicates.review import queue
+from profiles.masking import displayed
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.freeze import LIMIT, PERMISSION, find_batch, make_batch
 from profiles.merging.batches.pair_file import PairFile, read_pairs
@@ -175,7 +176,7 @@ def _sample(batch: MergeBatch, *, can_view_pii: bool) -> list[tuple[MergeBatchRo
     profiles = Profile.objects.defer("search").in_bulk(ids)
 
     def name(pk: int) -> str:
-        return profiles[pk].name if can_view_pii and pk in profiles else ""
+        return displayed(profiles[pk], can_view_pii=True).name if can_view_pii and pk in profiles else ""
 
     return [(row, name(row.winner_id), name(row.loser_id)) for row in rows]
 

@@ -11,9 +11,10 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from cdp.errors import NotFound
 from cdp.ids import row_id
-from profiles.admin.merge_rows import counted, display_profile
+from profiles.admin.merge_rows import counted
 from profiles.admin.staff_views import may_see, render, staff_view
 from profiles.identity.lookup import find_profile
+from profiles.masking import displayed
 from profiles.models import Merge
 
 HISTORY = 50
@@ -35,8 +36,8 @@ def history(request: HttpRequest) -> HttpResponse:
         rows = rows[:HISTORY]
     can_view_pii = may_see(request)
     for merge in rows:
-        merge.display_winner = display_profile(merge.winner, can_view_pii=can_view_pii)
-        merge.display_loser = display_profile(merge.loser, can_view_pii=can_view_pii)
+        merge.display_winner = displayed(merge.winner, can_view_pii=can_view_pii)
+        merge.display_loser = displayed(merge.loser, can_view_pii=can_view_pii)
         merge.counted = counted(merge.moved)
     context = {
         "title": "Merge history",

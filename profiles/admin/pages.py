@@ -8,7 +8,7 @@ from profiles.admin import today
 from profiles.admin.identity_setup import setup
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
-for kind in ("profile", "tag", "source", "merge"):
+for kind in ("profile", "tag", "source", "merge", "receipt"):
     subject_pages.register(kind, f"admin:profiles_{kind}_change")
 subject_pages.register("view", "admin:profiles_profile_view")
 
@@ -48,6 +48,7 @@ _TABS = {
     "privacy": (
         Tab("Consent purposes", "admin:profiles_consentpurpose_changelist", "profiles.view_consentpurpose"),
         Tab("Consent channels", "admin:profiles_consentchannel_changelist", "profiles.view_consentchannel"),
+        Tab("Who looked", "admin:cdp_look_changelist", "cdp.view_look"),
     ),
 }
 for task, tabs in _TABS.items():
@@ -56,8 +57,6 @@ for task, tabs in _TABS.items():
 today.register()
 audit_wording.register(
     {
-        "profile.view": "looked at",
-        "profile.list": "looked at a list of people",
         "profile.create": "added",
         "profile.update": "changed",
         "profile.delete": "deleted",
@@ -75,10 +74,8 @@ audit_wording.register(
         "profile.note": "wrote a note on",
         "profile.tags": "changed the tags of",
         "profile.message": "sent a message to",
-        "receipt.view": "looked at a rejected item",
         "receipt.dismiss": "dismissed a rejected item",
         "receipt.bulk": "decided about many rejected items",
-        "event.list": "looked at a list of events",
         "merge.batch.start": "started merging many pairs",
         "merge.batch.undo": "undid many merges",
         "merge.batch.discard": "discarded a list of merges",

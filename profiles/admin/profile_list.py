@@ -25,7 +25,7 @@ from profiles.bulk.run_action import actions
 from profiles.consent.ledger import current_consents
 from profiles.consent.reach import reach_of
 from profiles.consent.reachable import reachability
-from profiles.masking import DOTS, mask_identifier, mask_profile
+from profiles.masking import DOTS, displayed, mask_identifier
 from profiles.models import Identifier, Profile, ProfileTag, Tag
 from profiles.search.counting import TypeCounts, count_types
 from profiles.search.filters import TYPES, ProfileFilter
@@ -238,7 +238,7 @@ def _rows(
         if "attributes" in root.get_deferred_fields():
             # No column needs them; reading them for a masked copy would cost a query per row.
             root.attributes = {}
-    rows = {root.pk: Row(root if can_view_pii else mask_profile(root, specs)) for root in roots}
+    rows = {root.pk: Row(displayed(root, can_view_pii=can_view_pii, specs=specs)) for root in roots}
     for row in rows.values():
         row.identifier = row.profile.email or ""
         row.cells = [(key, _cell(row.profile, key)) for key in column_keys]

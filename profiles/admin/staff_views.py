@@ -18,6 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from cdp.actors import Actor
 from cdp.errors import NotFound, Refused
+from cdp.looks import saw
 from profiles.builtin_sources import builtin_source
 from profiles.identity.lookup import find_profile
 from profiles.models import Profile
@@ -118,5 +119,7 @@ def back(request: HttpRequest) -> str:
 
 
 def root_of(profile_id: int, *, live_only: bool = True) -> Profile:
-    """The surviving profile behind an id in an address."""
-    return find_profile(profile_id, live_only=live_only).root
+    """The surviving profile behind an id in an address, whose page is looked at."""
+    root = find_profile(profile_id, live_only=live_only).root
+    saw([root.pk])
+    return root

@@ -16,6 +16,7 @@ from cdp.admin import needs_attention, today
 from cdp.admin.charts import Chart, Series
 from cdp.admin.needs_attention import Item, url
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
+from cdp.looks import saw
 from cdp.plurals import counted
 from profiles.models import (
     DuplicatePair,
@@ -254,6 +255,9 @@ def _label(moment: datetime.date) -> str:
 def _merges(user: Any) -> list[Undoable]:
     can_view_pii = user.has_perm("profiles.view_pii")
     merges = Merge.objects.filter(undone_at__isnull=True).select_related("winner", "user", "key")
+    merges = list(merges[: today.UNDOABLE])
+    if can_view_pii:
+        saw(merge.winner_id for merge in merges)
     return [
         Undoable(
             text=f"#{merge.loser_id} into {f'{merge.winner.name} ' if can_view_pii else ''}#{merge.winner_id}",
@@ -262,7 +266,7 @@ def _merges(user: Any) -> list[Undoable]:
             url=url("admin:profiles_merge_undo", merge.pk),
             page_url=url("admin:profiles_profile_change", merge.winner_id),
         )
-        for merge in merges[: today.UNDOABLE]
+        for merge in merges
     ]
 
 

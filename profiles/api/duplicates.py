@@ -16,6 +16,7 @@ from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import IdField, StrictSerializer, TextField
 from cdp.errors import Invalid
+from cdp.looks import saw
 from cdp.models import Job
 from cdp.times import iso
 from profiles import masking
@@ -120,6 +121,7 @@ class DecidePairBody(StrictSerializer):
 
 def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: bool) -> dict[str, Any]:
     """One pair of the contract; masked without ``can_view_pii``. No query when both profiles are loaded."""
+    saw([pair.a.canonical_id, pair.b.canonical_id])
     reasons: list[dict[str, Any]] = [
         {
             "field": reason.field,
@@ -323,6 +325,7 @@ class DecidedCaseAnswer(serializers.Serializer[Any]):
 
 
 def case_as_api(case: DuplicateCase, *, can_view_pii: bool) -> dict[str, Any]:
+    saw(case.members[:100])
     kind = case.type.name if case.type else None
     value = case.value if can_view_pii or not case.value else masking.mask_identifier(kind or "", case.value)
     return {

@@ -8,7 +8,6 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cdp import audit
 from cdp.api import schema as api_schema
 from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
@@ -49,10 +48,7 @@ class EventList(PersonalDataView):
         """
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
         events = self._filtered(request).by_canonical().select_related("name", "source")
-        page = self.page(events, lambda rows: [self.presenter.stored_event(row) for row in rows])
-        if self.presenter.can_view_pii:
-            audit.record("event.list", actor=self.actor, detail={"events": len(page.data["results"])})
-        return page
+        return self.page(events, lambda rows: [self.presenter.stored_event(row) for row in rows])
 
     def _filtered(self, request: Request) -> Any:
         params = request.query_params

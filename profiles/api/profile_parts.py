@@ -82,7 +82,6 @@ class Timeline(PersonalDataView):
             limit=page_size(self.request),
         )
         older = write_cursor(_CURSOR, [page.older], is_back=False) if page.older else None
-        self.note_view(subject=f"profile:{root.pk}", detail={"part": "timeline"})
         return Response(
             {
                 "next": link(self.request, older) if older else None,
@@ -148,7 +147,6 @@ class Notes(PersonalDataView):
     def get(self, request: Request, ref: str) -> Response:
         self.known_parameters("count")
         root = self.find().root
-        self.note_view(subject=f"profile:{root.pk}", detail={"part": "notes"})
         notes = Note.objects.filter(profile__canonical_id=root.pk).select_related("user", "key")
         return self.page(notes, rows(self.presenter.note))
 

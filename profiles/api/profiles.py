@@ -14,6 +14,7 @@ from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid
+from cdp.looks import saw
 from profiles import masking
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, below, pointed, reload
@@ -70,7 +71,6 @@ class ProfileList(PersonalDataView):
         response = self.page(roots, self.presenter.profiles, counted=counted)
         if filters.search_result is not None:
             self._explain(filters.search_result, response.data["results"])
-        self.note_view(detail={"profiles": len(response.data["results"])})
         return response
 
     def _explain(self, matches: Any, rows: list[dict[str, Any]]) -> None:
@@ -151,7 +151,6 @@ class ProfileDetail(PersonalDataView):
         if include not in ("", parameters.REACHABLE_WHY):
             raise BadParameter("include", f"include is {parameters.REACHABLE_WHY}.", include)
         root = self.find().root
-        self.note_view(subject=f"profile:{root.pk}")
         return self.profile_response(root, with_reasons=bool(include))
 
     @extend_schema(
@@ -260,6 +259,7 @@ class Resolve(PersonalDataView):
             member, root = by_id.get(int(item.get("id", 0)), (0, None))
             if pair is not None and (hit := hits.get(pair)):
                 member, root = hit.member_id, hit.root_id
+            saw([root])
             results.append({"id": root, "via": [member] if root is not None and member != root else []})
         return Response({"results": results})
 

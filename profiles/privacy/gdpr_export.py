@@ -11,6 +11,7 @@ from django.utils import timezone
 from cdp import audit, personal_data_registry
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
+from cdp.looks import record_look
 from profiles.models import Profile
 from profiles.privacy.export_parts import Subject
 
@@ -42,6 +43,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
     members = list(Profile.objects.members_of(root.pk).order_by("pk").values_list("pk", flat=True))
     detail = {"merged profiles": len(members) - 1} if len(members) > 1 else {}
     audit.record("profile.export", actor=actor, subject=f"profile:{root.pk}", detail=detail)
+    record_look("gdpr_export", actor=actor, profile_ids=members)
     return _pieces(Subject(root.pk, members, root), actor)
 
 
