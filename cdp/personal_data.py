@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
 from cdp.looks import label_of
 from cdp.models import AuditEntry, Delivery, Look, OutboxMessage
 from cdp.personal_data_registry import Provider, Section, Subject, Table
@@ -94,6 +96,7 @@ TABLES = (
         personal=(
             "topic",
             "profile_id",
+            "other_id",
             "created_at",
         ),
         technical=(
@@ -102,12 +105,14 @@ TABLES = (
         ),
         not_exported={
             "is_fanned_out": "A step inside the system.",
+            "other_id": "The second profile of a merge, which the payload names.",
         },
     ),
     Table(
         "cdp.Delivery",
         personal=(
             "profile_id",
+            "other_id",
             "state",
             "delivered_at",
         ),
@@ -123,6 +128,7 @@ TABLES = (
         not_exported={
             "message": "Part of the message it belongs to.",
             "profile_id": "The same as the message's.",
+            "other_id": "The same as the message's.",
             "attempts": "How often the network was tried.",
             "next_at": "When the network is tried next.",
             "status": "What the other system's server answered.",
@@ -179,7 +185,8 @@ def access(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def sent_to_systems(subject: Subject) -> Iterator[dict[str, Any]]:
     """Messages to other systems about changes, as long as the messages are kept (30 days)."""
-    rows = OutboxMessage.objects.filter(profile_id__in=subject.member_ids)
+    members = subject.member_ids
+    rows = OutboxMessage.objects.filter(Q(profile_id__in=members) | Q(other_id__in=members))
     sent: dict[int, list[dict[str, Any]]] = {}
     for delivery in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):
         sent.setdefault(delivery.message_id, []).append(

@@ -21,7 +21,7 @@ from django.utils import timezone
 from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
-from cdp.job_steps import Chunk, JobFailed, actor_of, handler
+from cdp.job_steps import Chunk, JobFailed, actor_of, handler, problem_of
 from cdp.jobs import run_to_end, start_job
 from cdp.looks import record_look
 from cdp.mail import queue_mail
@@ -198,6 +198,8 @@ def open_export(*, job_id: int, actor: Actor) -> Path:
     export = find_export(job_id, actor)
     job = export.job
     _require(actor)
+    if problem := problem_of(job):
+        raise Forbidden(f"{problem.text} So the file of export {job_id} is closed. Start the export again.")
     if not export.is_masked and not actor.can("profiles.view_pii"):
         raise Forbidden(
             f"Export {job_id} was written with personal data, which {actor.name} may not see. Start it again: it will be masked."
