@@ -9,14 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from cdp.looks import saw
 from profiles.admin.card_activity import timeline_context
 from profiles.admin.card_panels import CardContext, with_panels
 from profiles.admin.card_rows import attribute_rows, identifier_rows, mailing_of
-from profiles.admin.staff_views import card_url, may_see, render, staff_view
+from profiles.admin.staff_views import card_url, may_see, render, staff_view, visible_root
 from profiles.consent.ledger import REGRANT
 from profiles.consent.lists import consent_lists
-from profiles.identity.lookup import find_profile
 from profiles.masking import displayed_view
 from profiles.models import Profile
 from profiles.reading.profiles import profile_view
@@ -27,7 +25,7 @@ from profiles.values.attributes import attribute_specs
 @staff_view("profiles.view_profile")
 def card(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The card. The id of a merged profile leads to the survivor; a deleted profile is shown read-only."""
-    root = find_profile(profile_id, live_only=False).root
+    root = visible_root(request, profile_id)
     if root.pk != profile_id:
         return _to_survivor(request, profile_id, root)
     return render(request, "card.html", _context(_read(request, root)))
@@ -36,7 +34,7 @@ def card(request: HttpRequest, profile_id: int) -> HttpResponse:
 @staff_view("profiles.view_profile")
 def by_id(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The short address of a card, as people type it; ids of merged profiles lead to the survivor."""
-    return _to_survivor(request, profile_id, find_profile(profile_id, live_only=False).root)
+    return _to_survivor(request, profile_id, visible_root(request, profile_id))
 
 
 def _to_survivor(request: HttpRequest, profile_id: int, root: Profile) -> HttpResponse:
@@ -49,8 +47,7 @@ def _to_survivor(request: HttpRequest, profile_id: int, root: Profile) -> HttpRe
 @staff_view("profiles.view_profile")
 def older(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The next page of the timeline alone, for the “Show older” link."""
-    root = find_profile(profile_id, live_only=False).root
-    saw([root.pk])
+    root = visible_root(request, profile_id)
     context = {"root": root, "may_see_imports": _may_see_imports(request)}
     return render(
         request, "timeline_items.html", context | timeline_context(request, root, attribute_specs())

@@ -19,8 +19,7 @@ from cdp.looks import kinds, label_of
 from cdp.models import ApiKey, Look, User
 from cdp.plurals import counted
 from cdp.templatetags.cdp import ago
-from profiles.admin.staff_views import card_url, may_see, render, staff_view
-from profiles.identity.lookup import find_profile
+from profiles.admin.staff_views import card_url, may_see, render, staff_view, visible_root
 from profiles.masking import displayed
 from profiles.reading.looks import looks_at
 
@@ -113,7 +112,7 @@ def people_of_look(look: Look) -> SafeString | str:
 @staff_view("profiles.view_profile", "cdp.view_look")
 def of_person(request: HttpRequest, profile_id: int) -> HttpResponse:
     """Who looked at one person, by any id they had, newest first. Deleted people as well."""
-    root = find_profile(profile_id, live_only=False).root
+    root = visible_root(request, profile_id)
     looks = looks_at(root.pk)
     if before := row_id(request.GET.get("before")):
         looks = looks.filter(pk__lt=before)

@@ -173,7 +173,7 @@ def _sample(batch: MergeBatch, *, can_view_pii: bool) -> list[tuple[MergeBatchRo
     listed = [outcome.WAITING, outcome.MERGED, outcome.UNDONE]
     rows = list(batch.rows.filter(outcome__in=listed).order_by("position")[:SAMPLE])
     ids = {pk for row in rows for pk in (row.winner_id, row.loser_id)}
-    profiles = Profile.objects.defer("search").in_bulk(ids)
+    profiles = Profile.objects.exclude(status=Profile.Status.DELETED).defer("search").in_bulk(ids)
 
     def name(pk: int) -> str:
         return displayed(profiles[pk], can_view_pii=True).name if can_view_pii and pk in profiles else ""

@@ -6,6 +6,7 @@ from cdp.admin.navigation import Tab, register_tab
 from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin import today
 from profiles.admin.identity_setup import setup
+from profiles.identity.lookup import VIEW_DELETED
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
 for kind in ("profile", "tag", "source", "merge", "receipt"):
@@ -17,7 +18,7 @@ _SEE_DUPLICATES = "profiles.view_duplicatepair"
 _TABS = {
     "people": (
         Tab("Everyone", "admin:profiles_profile_changelist", "profiles.view_profile"),
-        Tab("Deleted", "admin:profiles_profile_deleted", "profiles.restore_profile"),
+        Tab("Deleted", "admin:profiles_profile_deleted", VIEW_DELETED),
     ),
     "duplicates": (
         Tab("To review", _PAIRS, _SEE_DUPLICATES),

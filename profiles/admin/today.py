@@ -258,9 +258,10 @@ def _merges(user: Any) -> list[Undoable]:
     merges = list(merges[: today.UNDOABLE])
     if can_view_pii:
         saw(merge.winner_id for merge in merges)
+    deleted = Profile.Status.DELETED
     return [
         Undoable(
-            text=f"#{merge.loser_id} into {f'{merge.winner.name} ' if can_view_pii else ''}#{merge.winner_id}",
+            text=f"#{merge.loser_id} into {f'{merge.winner.name} ' if can_view_pii and merge.winner.status != deleted else ''}#{merge.winner_id}",
             by=str(merge.user or merge.key or "system"),
             at=merge.created_at,
             url=url("admin:profiles_merge_undo", merge.pk),

@@ -15,7 +15,7 @@ from cdp.errors import Invalid
 from cdp.looks import saw
 from profiles.api.responses import Presenter
 from profiles.builtin_sources import builtin_source
-from profiles.identity.lookup import FoundProfile, find_profile
+from profiles.identity.lookup import FoundProfile, find_profile, find_visible
 from profiles.models import Profile, Source
 
 
@@ -38,7 +38,8 @@ class PersonalDataView(ProfilesApiView):
 
     def find(self, *, live_only: bool = True) -> FoundProfile:
         """The profile that the address names, which is looked at; a 404 when there is none."""
-        found = find_profile(self.kwargs["ref"], live_only=live_only)
+        ref = self.kwargs["ref"]
+        found = find_profile(ref) if live_only else find_visible(ref, actor=self.actor)
         saw([found.root.pk])
         return found
 

@@ -36,7 +36,6 @@ from profiles.duplicates.review.explain import explain, probability
 from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import sources_named, with_profiles
 from profiles.duplicates.scoring.tiers import tier_reason
-from profiles.identity.lookup import find_profile
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
 
@@ -192,7 +191,7 @@ class DuplicateList(PersonalDataView):
             except ValueError:
                 raise BadParameter("min_score", "min_score is a number of bits, such as 3.5.", raw) from None
         if ref := params.get("profile"):
-            root = find_profile(ref, live_only=False).root.pk
+            root = find_visible(ref, actor=self.actor).root.pk
             pairs = pairs.filter(Q(a__canonical=root) | Q(b__canonical=root))
         if source := params.get("source"):
             if not sources_named(source).exists():

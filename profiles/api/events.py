@@ -14,7 +14,7 @@ from cdp.api.problems import BadParameter
 from cdp.errors import Invalid
 from profiles.api import schema
 from profiles.api.base import PersonalDataView
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_visible
 from profiles.models import Event, EventName, Profile, Source
 from profiles.tracking.parse.message_ids import message_uuid
 from profiles.tracking.rejected.receipts import source_named
@@ -54,7 +54,7 @@ class EventList(PersonalDataView):
         params = request.query_params
         events = Event.objects.all()
         if ref := params.get("profile"):
-            root = find_profile(ref, live_only=False).root
+            root = find_visible(ref, actor=self.actor).root
             # As a list: the planner then knows how many events these people have.
             members = list(Profile.objects.members_of(root.pk).values_list("pk", flat=True))
             events = events.filter(profile_id__in=members)

@@ -29,7 +29,7 @@ from profiles.api.upsert import upsert_profile
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, attach_identifier, create_profile, update_profile
 from profiles.editing.locking import check_version, lock_root
-from profiles.identity.lookup import clean_pair, resolve
+from profiles.identity.lookup import VIEW_DELETED, clean_pair, resolve
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Profile, ProfileTag
 from profiles.privacy.delete import delete_profiles, restore_profile
@@ -58,7 +58,7 @@ class ProfileList(PersonalDataView):
     def get(self, request: Request) -> Response:
         """Surviving profiles, newest first. `q` is the search box: any identifier, name or part of one."""
         if request.query_params.get("status") == Profile.Status.DELETED:
-            self.require("profiles.restore_profile")
+            self.require(VIEW_DELETED)
         try:
             filters = ProfileFilter(request.query_params)
             attributes = [name for name in request.query_params if name.startswith(CUSTOM)]
@@ -198,8 +198,7 @@ class ProfileDetail(PersonalDataView):
         """Out of every list and look-up, with everybody merged into them; `restore/` brings them back."""
         root = self.find().root
         check_version(lock_root(root.pk), self.expected_version())
-        reason = self.body(ReasonBody)["reason"]
-        delete_profiles(profile_ids=[root.pk], reason=reason, **self.verb())
+        delete_profiles(profile_ids=[root.pk], **self.body(ReasonBody), **self.verb())
         return Response(status=204)
 
 

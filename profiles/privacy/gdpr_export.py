@@ -12,6 +12,7 @@ from cdp import audit, personal_data_registry
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
 from cdp.looks import record_look
+from profiles.identity.lookup import may_open
 from profiles.models import Profile
 from profiles.privacy.export_parts import Subject
 
@@ -35,7 +36,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
     whether or not the reader takes the whole file. Deleted people can be exported, erased ones cannot.
     """
     row = Profile.objects.filter(pk=profile_id).select_related("canonical__source").first()
-    if row is None:
+    if row is None or not may_open(actor, row.canonical):
         raise NotFound(f"No profile “{profile_id}”.")
     root = row.canonical
     if root.status == Profile.Status.ERASED:

@@ -291,6 +291,6 @@ def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong
         "may_replay": is_waiting and may_replay,
         "not_as_it_is": why_not_unchanged(row) if is_waiting else "",
         "replays": receipts.replays_of(row),
-        "history": receipts.history_of(row),
+        "note": row.note if can_view_pii else mask_text(row.note),
     }
     return render(request, "tracking/receipt.html", context, status=400 if wrong else 200)

@@ -16,7 +16,6 @@ from django.utils import timezone
 from cdp.errors import Invalid, NotFound
 from cdp.limits import Count, TooSlow, time_limit
 from cdp.looks import saw, subject_of
-from cdp.models import AuditEntry
 from profiles.masking import mask_at, mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
@@ -356,8 +355,3 @@ def payload_of(receipt: Receipt, *, can_view_pii: bool) -> Any:
 def replays_of(receipt: Receipt) -> list[Receipt]:
     """What became of it when it was replayed, oldest first. One query."""
     return list(Receipt.objects.filter(replay_of=receipt).order_by("pk")[:20])
-
-
-def history_of(receipt: Receipt) -> list[AuditEntry]:
-    """Who replayed or dismissed it, with the reason. One query."""
-    return list(AuditEntry.objects.filter(subject=f"receipt:{receipt.pk}").order_by("pk")[:50])
