@@ -36,6 +36,7 @@ from profiles.duplicates.review.explain import explain, probability
 from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import sources_named, with_profiles
 from profiles.duplicates.scoring.tiers import tier_reason
+from profiles.identity.lookup import find_visible
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
 
