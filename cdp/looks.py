@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from cdp.actors import Actor
 from cdp.audit import clean_address
@@ -112,6 +113,20 @@ def record_look(
     }
     for start in range(0, max(1, len(ids)), MOST_IDS):
         Look(profile_ids=ids[start : start + MOST_IDS], **common).save(force_insert=True)
+
+
+def looks_at(member_ids: Sequence[int]) -> QuerySet[Look]:
+    """The looks that showed one of these profiles, and the downloads of files they are in. One query before.
+
+    A file's people are recorded as it is written; its downloads have the same subject.
+    """
+    shown = Look.objects.filter(profile_ids__overlap=list(member_ids))
+    files = list(shown.filter(subject__startswith="job:").values_list("subject", flat=True).distinct())
+    if not files:
+        return shown
+    return Look.objects.filter(
+        Q(profile_ids__overlap=list(member_ids)) | Q(subject__in=files, profile_ids=[])
+    )
 
 
 def forget_looks(*, limit: int = 20_000) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from cdp.looks import label_of
-from cdp.models import AuditEntry, Delivery, Look, OutboxMessage
+from cdp.looks import label_of, looks_at
+from cdp.models import AuditEntry, Delivery, OutboxMessage
 from cdp.personal_data_registry import Provider, Section, Subject, Table
 
 CHUNK = 1000
@@ -156,10 +156,8 @@ NOT_PERSONAL = {
 
 
 def looks(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Who was shown this person, where, and with how many others: the rows with their ids, by an index."""
-    for look in (
-        Look.objects.filter(profile_ids__overlap=list(subject.member_ids)).order_by("pk").iterator(CHUNK)
-    ):
+    """Who was shown this person, where, and with how many others. Index look-ups by the ids and files."""
+    for look in looks_at(subject.member_ids).order_by("pk").iterator(CHUNK):
         yield {
             "at": look.at,
             "who": look.actor,

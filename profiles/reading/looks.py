@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from cdp import looks
 from cdp.models import Look
 from profiles.models import Profile
 
@@ -23,19 +24,15 @@ class SeenPerson:
 
 
 def looks_at(profile_id: int) -> QuerySet[Look]:
-    """Looks at the person behind an id, by any id they had, and downloads of exports they are in. Two queries before."""
+    """Looks at the person behind an id, by any id they had. Three queries before."""
     root = Profile.objects.filter(pk=profile_id).values_list("canonical_id", flat=True).first()
     members = list(Profile.objects.members_of(root).values_list("pk", flat=True)) if root else [profile_id]
-    shown = Look.objects.filter(profile_ids__overlap=members)
-    files = list(shown.filter(kind="export").values_list("subject", flat=True))
-    if not files:
-        return shown
-    return Look.objects.filter(Q(profile_ids__overlap=members) | Q(kind="download", subject__in=files))
+    return looks.looks_at(members)
 
 
-def people_of(looks: QuerySet[Look], *, after: int = 0, limit: int = 1000) -> list[SeenPerson]:
+def people_of(chosen: QuerySet[Look], *, after: int = 0, limit: int = 1000) -> list[SeenPerson]:
     """Whose data these looks showed, by id, those behind ``after``. One query; a breach asks for a login and a time."""
-    sql, params = looks.order_by().values("profile_ids", "at").query.sql_with_params()
+    sql, params = chosen.order_by().values("profile_ids", "at").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT person, count(*), min(at), max(at)"
