@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection
@@ -101,7 +101,7 @@ def record_look(
     ids = list(dict.fromkeys(profile_ids))
     if not ids and not subject:
         return
-    common = {
+    common: dict[str, Any] = {
         "user_id": actor.user_id,
         "key_id": actor.key_id,
         "actor": actor.name[:200],

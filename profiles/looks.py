@@ -113,6 +113,7 @@ _PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "admin/cdp/mail",
             "admin/cdp/mail/<path:object_id>/change",
+            "admin/cdp/mail/<path:object_id>/history",
             "admin/cdp/mail/<int:mail_id>/attachment/<int:number>",
         ),
     ),

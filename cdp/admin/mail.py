@@ -50,6 +50,13 @@ class MailAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Mail | None:
+        """For the page of its history, whose title is the mail's subject."""
+        mail: Mail | None = super().get_object(request, object_id, from_field)
+        if mail is not None:
+            saw_rows("mail", [mail.pk])
+        return mail
+
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)
         rows = getattr(response, "context_data", {}).get("cl")
