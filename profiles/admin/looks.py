@@ -106,7 +106,7 @@ def people_of_look(look: Look) -> SafeString | str:
         ", ", '<a href="{}">#{}</a>', ((card_url(pk), str(pk)) for pk in look.profile_ids[:NAMED])
     )
     more = len(look.profile_ids) - NAMED
-    return format_html("{} and {:,} more", links, more) if more > 0 else links
+    return format_html("{} and {} more", links, f"{more:,}") if more > 0 else links
 
 
 @staff_view("profiles.view_profile", "cdp.view_look")
