@@ -254,8 +254,8 @@ def _label(moment: datetime.date) -> str:
 
 def _merges(user: Any) -> list[Undoable]:
     can_view_pii = user.has_perm("profiles.view_pii")
-    merges = Merge.objects.filter(undone_at__isnull=True).select_related("winner", "user", "key")
-    merges = list(merges[: today.UNDOABLE])
+    active = Merge.objects.filter(undone_at__isnull=True).select_related("winner", "user", "key")
+    merges = list(active[: today.UNDOABLE])
     if can_view_pii:
         saw(merge.winner_id for merge in merges)
     deleted = Profile.Status.DELETED
