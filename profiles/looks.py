@@ -94,6 +94,7 @@ _PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "admin/profiles/receipt",
             "admin/profiles/receipt/<int:receipt_id>/change",
             "admin/profiles/receipt/bulk",
+            "admin/profiles/source",
             "admin/profiles/source/<int:source_id>/live",
             "admin/profiles/source/<int:source_id>/live/rows",
             "admin/profiles/source/<int:source_id>/check-up",
