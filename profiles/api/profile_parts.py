@@ -13,6 +13,7 @@ from cdp.api import schema as api_schema
 from cdp.api.pagination import link, page_size, read_cursor, write_cursor
 from cdp.api.views import rows
 from cdp.errors import Invalid
+from cdp.looks import saw
 from profiles import masking
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, reload
@@ -331,6 +332,7 @@ class ConfirmWaiting(PersonalDataView):
 
 def confirmed(view: PersonalDataView, done: ConfirmedIdentifier) -> Response:
     row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
+    saw([done.profile.pk])
     identifier = view.presenter.identifier(row)
     message = masking.mask_text(done.message.replace(row.value, identifier["value"]))
     return Response(
