@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET
 
 from cdp.admin.audit import WhenFilter, WhoFilter, subject_link
 from cdp.admin.model_admin import ReadOnlyAdmin
@@ -72,6 +73,9 @@ class LookAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """A look has no page of its own: the list says all."""
+        return require_GET(self._to_list)(request)
+
+    def _to_list(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         return redirect("admin:cdp_look_changelist")
