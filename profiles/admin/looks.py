@@ -90,8 +90,10 @@ class LookAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Looked at")
     def what(self, look: Look) -> SafeString:
-        masked = format_html(' <span class="badge">masked</span>') if look.is_masked else ""
-        return format_html("{} {}{}", label_of(look.kind), subject_link(look.subject), masked)
+        label, subject = label_of(look.kind), subject_link(look.subject)
+        if look.is_masked:
+            return format_html('{} {} <span class="badge">{}</span>', label, subject, "masked")
+        return format_html("{} {}", label, subject)
 
     @admin.display(description="Of")
     def whom(self, look: Look) -> SafeString | str:

@@ -276,7 +276,7 @@ def test_the_page_finds_looks_by_person_login_key_and_kind(
 ) -> None:
     ann, eve = make_profile(first_name="Ann"), make_profile(first_name="Eve")
     key = create_key(name="shop", scopes=["all"], actor=Actor.system()).key
-    record_look("card", actor=Actor.of_user(sam), profile_ids=[eve.pk])
+    record_look("card", actor=Actor.of_user(sam), profile_ids=[eve.pk], is_masked=True)
     record_look("list", actor=Actor.of_key(key), profile_ids=[ann.pk, 7, 8, 9, 10, 11, 12])
     record_look("import", actor=Actor.of_user(sam), profile_ids=[], subject="import:7")
     merge_profiles(winner_id=ann.pk, loser_id=eve.pk, **by_staff)
@@ -298,6 +298,7 @@ def test_the_page_finds_looks_by_person_login_key_and_kind(
     assert found(f"who={sam.pk}") == ["import", "card"]
     text = client.get(LOOKS).content.decode()
     assert "and 2 more" in text
+    assert '<span class="badge">masked</span>' in text
     assert client.get(f"{LOOKS}{last().pk}/change/").status_code == 302
 
 
