@@ -15,6 +15,7 @@ class CdpConfig(AppConfig):
             checks,
             invariants,
             lockout,
+            looks,
             old_rows,
             personal_data_registry,
             retention,
@@ -33,6 +34,7 @@ class CdpConfig(AppConfig):
         retention.expiry.register("sessions", sessions.forget_expired)
         retention.expiry.register("wrong passwords", lockout.forget_old)
         retention.expiry.register("webhook messages", webhooks.forget_old)
+        retention.expiry.register("looks", looks.forget_looks)
         for name, forget in old_rows.EXPIRY.items():
             retention.expiry.register(name, forget)
         retention.register_rules(old_rows.RULES)

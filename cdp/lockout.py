@@ -27,6 +27,7 @@ from django.utils.crypto import salted_hmac
 
 from cdp import audit, notices
 from cdp.actors import Actor
+from cdp.client_address import network_of
 from cdp.errors import NotFound
 from cdp.models import AuditEntry, User
 from cdp.plurals import counted

@@ -77,6 +77,7 @@ RULES = {
     ),
     "cdp.Delivery": Rule("Deleted with their message.", by="webhook messages", what="Deliveries to webhooks"),
     "cdp.LoginSession": Rule("Deleted when they ran out.", by="sessions", what="Sessions"),
+    "cdp.Look": Rule("Deleted after {days} days.", by="looks", setting="CDP_LOOK_KEEP_DAYS", what="Looks"),
     "axes.AccessAttempt": Rule(
         "Deleted after CDP_LOCKOUT_MINUTES.", by="wrong passwords", what="Wrong passwords"
     ),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
+from cdp.looks import label_of, looks_at
 from cdp.models import AuditEntry, Delivery, OutboxMessage
 from cdp.personal_data_registry import Provider, Section, Subject, Table
 
@@ -38,6 +41,19 @@ TABLES = (
             "request_id": "A number of the system.",
             "sealed": "Protects the log against changes; says nothing about the person.",
             "digest": "Protects the log against changes; says nothing about the person.",
+        },
+    ),
+    Table(
+        "cdp.Look",
+        identifying=("actor", "subject"),
+        personal=("at", "kind", "is_masked"),
+        technical=("id", "user", "key", "profile_ids", "address", "request_id"),
+        not_exported={
+            "user": "Who it was is in the file by name, as it was then.",
+            "key": "Who it was is in the file by name, as it was then.",
+            "profile_ids": "The person's own number, and those of other people on the same page.",
+            "address": "The staff member's network address, not the person's.",
+            "request_id": "A number of the system.",
         },
     ),
     Table(
@@ -82,6 +98,7 @@ TABLES = (
         personal=(
             "topic",
             "profile_id",
+            "other_id",
             "created_at",
         ),
         technical=(
@@ -90,12 +107,14 @@ TABLES = (
         ),
         not_exported={
             "is_fanned_out": "A step inside the system.",
+            "other_id": "The second profile of a merge, which the payload names.",
         },
     ),
     Table(
         "cdp.Delivery",
         personal=(
             "profile_id",
+            "other_id",
             "state",
             "delivered_at",
         ),
@@ -111,6 +130,7 @@ TABLES = (
         not_exported={
             "message": "Part of the message it belongs to.",
             "profile_id": "The same as the message's.",
+            "other_id": "The same as the message's.",
             "attempts": "How often the network was tried.",
             "next_at": "When the network is tried next.",
             "status": "What the other system's server answered.",
@@ -141,8 +161,21 @@ NOT_PERSONAL = {
 }
 
 
+def looks(subject: Subject) -> Iterator[dict[str, Any]]:
+    """Who was shown this person, where, and with how many others. Index look-ups by the ids and files."""
+    for look in looks_at(subject.member_ids).order_by("pk").iterator(CHUNK):
+        yield {
+            "at": look.at,
+            "who": look.actor,
+            "looked_at": label_of(look.kind),
+            "people_on_it": len(look.profile_ids),
+            "was_masked": look.is_masked,
+            "of": look.subject,
+        }
+
+
 def access(subject: Subject) -> Iterator[dict[str, Any]]:
-    """Who looked at, changed, exported or deleted this person. Index look-ups by subject."""
+    """Who changed, exported or deleted this person. Index look-ups by subject."""
     subjects = [f"profile:{member}" for member in subject.member_ids]
     for entry in AuditEntry.objects.filter(subject__in=subjects).order_by("pk").iterator(CHUNK):
         yield {
@@ -156,7 +189,8 @@ def access(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def sent_to_systems(subject: Subject) -> Iterator[dict[str, Any]]:
     """Messages to other systems about changes, as long as the messages are kept (30 days)."""
-    rows = OutboxMessage.objects.filter(profile_id__in=subject.member_ids)
+    members = subject.member_ids
+    rows = OutboxMessage.objects.filter(Q(profile_id__in=members) | Q(other_id__in=members))
     sent: dict[int, list[dict[str, Any]]] = {}
     for delivery in Delivery.objects.filter(message__in=rows).select_related("webhook").order_by("pk"):
         sent.setdefault(delivery.message_id, []).append(
@@ -176,7 +210,10 @@ PROVIDER = Provider(
     tables=TABLES,
     not_personal=NOT_PERSONAL,
     sections={
-        "access": Section("Who looked at or changed the data.", access, order=200),
+        "access": Section("Who changed, exported or deleted the data.", access, order=200),
+        "looks": Section(
+            "Who looked at the data, and in what kind of page, answer or file.", looks, order=201
+        ),
         "told_outside": Section("Other systems that were notified of changes.", sent_to_systems, order=210),
     },
 )

@@ -165,11 +165,16 @@ PLATFORM = Rights(
         "marketer": codes("cdp", "view_job", "change_job"),
         "data admin": manage("cdp", "webhook")
         | codes("cdp", "view_delivery", "change_delivery", "view_job", "change_job", "view_mail"),
-        "privacy officer": codes("cdp", "view_auditentry", "view_job", "change_job"),
+        "privacy officer": codes("cdp", "view_auditentry", "view_look", "view_job", "change_job"),
     },
-    scopes={"admin": manage("cdp", "webhook") | codes("cdp", "view_auditentry", "view_job")},
+    scopes={"admin": manage("cdp", "webhook") | codes("cdp", "view_auditentry", "view_look", "view_job")},
     words=(
-        Right("cdp.view_auditentry", "privacy", "Read the audit log"),
+        Right(
+            "cdp.view_auditentry",
+            "privacy",
+            "Read the audit log and who looked at whom",
+            codes("cdp", "view_look"),
+        ),
         # Not delete: a login is deactivated, so that what it did keeps its name.
         Right(
             "cdp.change_user",

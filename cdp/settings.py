@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "cdp.middleware.NoStore",
     "axes.middleware.AxesMiddleware",
+    "cdp.looks.RecordLooks",
 ]
 
 ROOT_URLCONF = "cdp.urls"
@@ -336,6 +337,8 @@ CDP_REJECTED_KEEP_DAYS = env.int("CDP_REJECTED_KEEP_DAYS", 365)
 # Mails that were sent or given up, and jobs that ended, go after so many days.
 CDP_MAIL_KEEP_DAYS = env.int("CDP_MAIL_KEEP_DAYS", 90)
 CDP_JOB_KEEP_DAYS = env.int("CDP_JOB_KEEP_DAYS", 180)
+# Who looked at whom is kept for so many days; what was done to people stays in the audit log.
+CDP_LOOK_KEEP_DAYS = env.int("CDP_LOOK_KEEP_DAYS", 365)
 # Circuit breaker: a value that would lead to this many recognized people, or an id that comes with this many names or
 # e-mail addresses, is queued for review by tracking and left out by imports.
 CDP_BREAKER_PEOPLE = env.int("CDP_BREAKER_PEOPLE", 5)

@@ -16,6 +16,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from time import monotonic
 from typing import Any
 
@@ -60,19 +61,34 @@ THREADS = 10
 # --- Publishing -----------------------------------------------------------------------------------------
 
 
-def publish(topic: str, *, profile_id: int | None, payload: dict[str, Any]) -> None:
-    """Send to the webhooks that listen, once the calling transaction commits. One query when none does."""
-    publish_many(topic, items=[(profile_id, payload)])
+def publish(
+    topic: str, *, profile_id: int | None, payload: dict[str, Any], other_id: int | None = None
+) -> None:
+    """Send to the webhooks that listen, once the calling transaction commits. One query when none does.
+
+    ``other_id``: the second profile of a message about two, as a merge is; it keeps its place among the messages of both.
+    """
+    publish_many(topic, items=[(profile_id, payload)], other_ids=[other_id])
 
 
-def publish_many(topic: str, *, items: Iterable[tuple[int | None, dict[str, Any]]]) -> None:
-    """The bulk twin of ``publish``: one message per ``(profile_id, payload)``."""
+def publish_many(
+    topic: str,
+    *,
+    items: Iterable[tuple[int | None, dict[str, Any]]],
+    other_ids: Iterable[int | None] | None = None,
+) -> None:
+    """The bulk twin of ``publish``: one message per ``(profile_id, payload)``, with ``other_ids`` in their order."""
     if topic not in TOPICS:
         raise ValueError(f"“{topic}” is not a topic.")
     if not is_heard(topic):
         return
+    paired = zip(items, repeat(None)) if other_ids is None else zip(items, other_ids, strict=True)
     OutboxMessage.objects.bulk_create(
-        [OutboxMessage(topic=topic, profile_id=pk, payload=payload) for pk, payload in items], batch_size=5000
+        [
+            OutboxMessage(topic=topic, profile_id=pk, other_id=other, payload=payload)
+            for (pk, payload), other in paired
+        ],
+        batch_size=5000,
     )
 
 
@@ -101,11 +117,11 @@ def fan_out(*, limit: int = 5000) -> int:
         cursor.execute(
             """
             WITH fresh AS (
-                SELECT id, topic, profile_id, created_at FROM cdp_outboxmessage
+                SELECT id, topic, profile_id, other_id, created_at FROM cdp_outboxmessage
                 WHERE NOT is_fanned_out ORDER BY id LIMIT %s
             ), made AS (
-                INSERT INTO cdp_delivery (webhook_id, message_id, profile_id, state, attempts, problem)
-                SELECT w.id, fresh.id, fresh.profile_id, 'waiting', 0, ''
+                INSERT INTO cdp_delivery (webhook_id, message_id, profile_id, other_id, state, attempts, problem)
+                SELECT w.id, fresh.id, fresh.profile_id, fresh.other_id, 'waiting', 0, ''
                 FROM fresh JOIN cdp_webhook w
                     ON w.is_active AND fresh.topic = ANY(w.topics) AND w.created_at <= fresh.created_at
                 ORDER BY fresh.id
@@ -150,7 +166,8 @@ def deliver_due(*, seconds: float = 45.0) -> int:
 def _claim() -> list[Letter]:
     """Lease due deliveries: the earliest waiting one per profile, at most ``PER_WEBHOOK`` of each webhook.
 
-    One statement. A claimed row stays *waiting* with ``next_at`` pushed past the lease, so a worker that
+    What is about two profiles waits for what is earlier about either, and later messages of both wait for it. Each of
+    the four ways two messages share a profile is one look into an index. One statement. A claimed row stays *waiting* with ``next_at`` pushed past the lease, so a worker that
     dies gives it back by itself, and later messages of the profile keep waiting behind it.
     """
     with connection.cursor() as cursor:
@@ -164,6 +181,18 @@ def _claim() -> list[Letter]:
                       AND NOT EXISTS (
                           SELECT FROM cdp_delivery e
                           WHERE e.webhook_id = d.webhook_id AND e.profile_id = d.profile_id
+                            AND e.state = 'waiting' AND e.id < d.id)
+                      AND NOT EXISTS (
+                          SELECT FROM cdp_delivery e
+                          WHERE e.webhook_id = d.webhook_id AND e.other_id = d.profile_id
+                            AND e.state = 'waiting' AND e.id < d.id)
+                      AND NOT EXISTS (
+                          SELECT FROM cdp_delivery e
+                          WHERE e.webhook_id = d.webhook_id AND e.profile_id = d.other_id
+                            AND e.state = 'waiting' AND e.id < d.id)
+                      AND NOT EXISTS (
+                          SELECT FROM cdp_delivery e
+                          WHERE e.webhook_id = d.webhook_id AND e.other_id = d.other_id
                             AND e.state = 'waiting' AND e.id < d.id)
                     ORDER BY d.next_at, d.id LIMIT %s FOR UPDATE OF d SKIP LOCKED
                 ) d LIMIT %s

@@ -11,7 +11,7 @@ class ImportsConfig(AppConfig):
 
     def ready(self) -> None:
         # Web processes end jobs too (a queued one is canceled at once), so they know the handlers as well.
-        from cdp import personal_data_registry, retention, webhooks
+        from cdp import looks, personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
         from imports import invariants, list_filter, quality, roles_and_scopes, tasks  # noqa: F401
         from imports.personal_data import PROVIDER
@@ -26,6 +26,20 @@ class ImportsConfig(AppConfig):
         retention.expiry.register("imports", expire_imports)
         retention.register_rules(RULES)
         invariants.register()
+        looks.register_pages(
+            "import",
+            "an import",
+            (
+                "admin/imports/import/<int:import_id>/change",
+                "admin/imports/import/<int:import_id>/columns",
+                "admin/imports/import/<int:import_id>/map",
+                "admin/imports/import/<int:import_id>/read",
+                "api/v1/imports",
+                "api/v1/imports/<int:pk>",
+                *(f"api/v1/imports/<int:pk>/{verb}" for verb in ("apply", "pause", "resume", "cancel")),
+            ),
+        )
+        looks.register_pages("import_file", "a file of an import", ())
         add_demo_step("imports.demo.import_newsletter")
         import_figures.providers.register("imports", quality.PROVIDER)
         list_filters.register("import", list_filter.FILTER)

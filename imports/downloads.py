@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from contextvars import copy_context
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils.text import get_valid_filename
 
 from cdp.actors import Actor
 from cdp.errors import NotFound
+from cdp.looks import MOST_IDS, record_look
 from cdp.spreadsheets import BOM, as_csv, safe_cell
 from imports.cell_counts import added_sql, has_consents, lost_sql, read_fate, stored_columns
 from imports.cells import OUTCOMES as CELL_OUTCOMES
@@ -131,6 +133,8 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
     ended_at = import_.cells.get("upto")
     upto = sys.maxsize if ended_at is None else ended_at
 
+    looks = _Looks(import_, actor)
+
     def rows() -> Iterator[Iterable[Any]]:
         yield PLAN_COLUMNS
         for line_no, outcome, profile_id, head, diff, problems, notices, kept, cells, added, lost in _pages(
@@ -149,6 +153,7 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
             )
             fate = read_fate(outcome, added, lost, (head or line_no) <= upto, line_no <= upto)
             problem_text = "; ".join(map(_describe_problem, orjson.loads(problems) if problems else ()))
+            looks.add(profile_id)
             yield (
                 line_no,
                 outcome,
@@ -161,7 +166,41 @@ def plan_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
                 _describe_cells(cells or "", fate, columns, import_.headers),
             )
 
-    return _csv(rows())
+    return _csv(looks.recorded(rows()))
+
+
+class _Looks:
+    """Whom a download of a plan names, recorded as it is read, some thousands at a time."""
+
+    def __init__(self, import_: Import, actor: Actor) -> None:
+        self._import_id, self._actor = import_.pk, actor
+        self._ids: dict[int, None] = {}
+        # The request is over when the file is read; where it came from is part of the record.
+        self._request = copy_context()
+
+    def add(self, profile_id: int | None) -> None:
+        if profile_id:
+            self._ids[profile_id] = None
+        if len(self._ids) >= MOST_IDS:
+            self._record()
+
+    def recorded(self, rows: Iterator[Iterable[Any]]) -> Iterator[Iterable[Any]]:
+        """The rows; also of a download that is broken off, what was read of it is recorded."""
+        try:
+            yield from rows
+        finally:
+            self._record()
+
+    def _record(self) -> None:
+        self._request.run(
+            record_look,
+            "import_file",
+            actor=self._actor,
+            profile_ids=list(self._ids),
+            subject=f"import:{self._import_id}",
+            is_masked=not can_view_stored(self._actor),
+        )
+        self._ids.clear()
 
 
 def _describe_cells(letters: str, fate: RowFate, columns: list[CellColumn], headers: list[str]) -> str:
@@ -224,6 +263,13 @@ def rejected_csv(import_: Import, *, actor: Actor) -> Iterator[bytes]:
             "The file of this import was deleted; files are kept for 30 days after the import ends."
         )
     writer = _RejectedWriter(Dialect.from_json(import_.dialect), can_view_pii(import_, actor))
+    record_look(
+        "import_file",
+        actor=actor,
+        profile_ids=(),
+        subject=f"import:{import_.pk}",
+        is_masked=not can_view_pii(import_, actor),
+    )
     headers = import_.headers
     if tuple(headers[: len(REJECTED_COLUMNS)]) == REJECTED_COLUMNS:
         headers = headers[len(REJECTED_COLUMNS) :]

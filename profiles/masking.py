@@ -13,6 +13,7 @@ from typing import Any
 
 import phonenumbers
 
+from cdp.looks import saw
 from cdp.plurals import counted
 from profiles.masked_text import DOTS as DOTS
 from profiles.masked_text import mask_text as mask_text
@@ -130,6 +131,22 @@ def _masked_names(names: Iterable[str]) -> Iterator[str]:
             masked += DOTS
         taken.add(masked)
         yield masked
+
+
+def displayed(
+    profile: Profile, *, can_view_pii: bool, specs: dict[str, AttributeSpec] | None = None
+) -> Profile:
+    """The profile as a page shows it, recorded as looked at: itself, or a masked copy."""
+    saw([profile.pk])
+    return profile if can_view_pii else mask_profile(profile, specs)
+
+
+def displayed_view(
+    view: ProfileView, *, can_view_pii: bool, specs: dict[str, AttributeSpec] | None = None
+) -> ProfileView:
+    """A profile's view as a page or an answer shows it, recorded as looked at: itself, or a masked copy."""
+    saw([view.profile.pk])
+    return view if can_view_pii else mask_view(view, specs)
 
 
 def mask_profile(profile: Profile, specs: dict[str, AttributeSpec] | None = None) -> Profile:

@@ -283,6 +283,7 @@ TABLES = (
             "message",
             "payload",
             "problems",
+            "note",
         ),
         personal=(
             "received_at",

@@ -13,7 +13,7 @@ from cdp.roles_and_scopes import register_rights
 def register() -> None:
     """Called once, when the app is ready."""
     # Any process may work on a job or end one: their handlers are known everywhere.
-    from profiles import invariants, roles_and_scopes, webhook_topics
+    from profiles import invariants, looks, roles_and_scopes, webhook_topics
     from profiles import retention as profile_retention
     from profiles.bulk import actions, exports
     from profiles.consent import list_filter as consent_filter
@@ -43,6 +43,7 @@ def register() -> None:
         ),
     )
     invariants.register()
+    looks.register()
     actions.register()
     retention.expiry.register("exports", exports.forget_exports)
     retention.expiry.register("receipts", delete_old_receipts)

@@ -79,6 +79,7 @@ _ROLES = {
     | codes(
         _APP,
         "delete_profile",
+        "view_deleted",
         "restore_profile",
         "export_profile",
         "bulk_export",
@@ -97,6 +98,7 @@ _ROLES = {
         "add_consent",
         "export_profile",
         "delete_profile",
+        "view_deleted",
         "restore_profile",
         "bulk_delete",
         "bulk_restore",
@@ -129,6 +131,7 @@ _SCOPES = {
         _APP,
         "export_profile",
         "delete_profile",
+        "view_deleted",
         "restore_profile",
         "bulk_delete",
         "bulk_restore",
@@ -199,7 +202,8 @@ _PEOPLE = (
     Right("profiles.bulk_update", "people", "Change many at once", needs=_SEE),
     Right("profiles.delete_profile", "people", "Delete one person", needs=_SEE),
     Right("profiles.bulk_delete", "people", "Delete many at once", needs=_SEE),
-    Right("profiles.restore_profile", "people", "Restore a deleted person", needs=_SEE),
+    Right("profiles.view_deleted", "people", "See deleted people", needs=_SEE),
+    Right("profiles.restore_profile", "people", "Restore a deleted person", needs="profiles.view_deleted"),
     Right("profiles.bulk_restore", "people", "Restore many at once", needs="profiles.restore_profile"),
 )
 _DUPLICATES = (

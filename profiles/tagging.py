@@ -131,8 +131,7 @@ def _record(changes: dict[int, list[list[str]]], *, actor: Actor, source: Source
         source=source,
         cause=cause,
     )
-    subject = f"profile:{next(iter(changes))}" if len(changes) == 1 else ""
-    audit.record("profile.tags", actor=actor, subject=subject, detail={"profiles": len(changes)})
+    audit.record_many("profile.tags", actor=actor, subjects=[f"profile:{root}" for root in changes])
     publish_updated(changes, ["tags"])
 
 

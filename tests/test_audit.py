@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def write(count: int) -> None:
-    audit.record_many("profile.view", actor=Actor.system(), subjects=[f"profile:{n}" for n in range(count)])
+    audit.record_many("profile.note", actor=Actor.system(), subjects=[f"profile:{n}" for n in range(count)])
 
 
 def test_an_entry_tells_who_what_where_from_and_in_which_request(sam: User) -> None:

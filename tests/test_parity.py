@@ -19,6 +19,7 @@ API = {
     "cdp.AuditEntry": "audit",
     "cdp.Delivery": "webhooks/<int:pk>/deliveries",
     "cdp.Job": "jobs",
+    "cdp.Look": "looks",
     "cdp.Webhook": "webhooks",
     "imports.Import": "imports",
     "profiles.Address": "profiles/<ref:ref>/addresses",

@@ -21,7 +21,7 @@ from cdp import ttl_cache
 from cdp.actors import Actor
 from cdp.admin.navigation import navigation
 from cdp.api.keys import create_key
-from cdp.models import ApiKey, AuditEntry, Job, Mail, User, Webhook
+from cdp.models import ApiKey, AuditEntry, Job, Look, Mail, User, Webhook
 from imports.models import Import
 from profiles.builtin_sources import builtin_source
 from profiles.bulk.exports import KIND
@@ -70,6 +70,7 @@ API = (
     "jobs",
     "webhooks",
     "audit",
+    "looks",
 )
 
 
@@ -103,7 +104,8 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
             Job.objects.create(kind=KIND, title=name, params=params, state="done", **owner)
         Mail.objects.create(to=[f"{name}@example.com"], subject=name, text=name)
         Webhook.objects.create(name=name, url=f"https://{name}.example.com/", topics=["profile.merged"])
-        AuditEntry.objects.create(actor="ada", action="profile.view", subject=f"profile:{person}")
+        AuditEntry.objects.create(actor="ada", action="profile.note", subject=f"profile:{person}")
+        Look.objects.create(actor="ada", kind="list", profile_ids=[person, other.pk], subject="job:1")
         User.objects.create_user(name, is_staff=True)
     return person
 

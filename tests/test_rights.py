@@ -29,7 +29,7 @@ from django.utils.safestring import SafeString
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
-from cdp.models import AuditEntry, Delivery, Job, Mail, OutboxMessage, User, Webhook
+from cdp.models import AuditEntry, Delivery, Job, Look, Mail, OutboxMessage, User, Webhook
 from cdp.roles_and_scopes import ROLES, SCOPES
 from imports.models import Import, SavedMapping
 from profiles.builtin_sources import builtin_source
@@ -159,6 +159,7 @@ class World:
             "cdp_mail": mail,
             "cdp_apikey": key,
             "cdp_user": staff,
+            "cdp_look": Look.objects.create(actor="a", kind="card", profile_ids=[self.ann.pk]),
             "cdp_auditentry": AuditEntry.objects.order_by("pk").first(),
             "auth_group": Group.objects.create(name="a group"),
             "imports_import": upload,

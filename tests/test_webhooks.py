@@ -17,6 +17,10 @@ from django.db import connection, transaction
 from cdp import http_client, webhooks
 from cdp.actors import Actor
 from cdp.models import AuditEntry, Delivery, OutboxMessage, User, Webhook
+from profiles.merging.merge import merge_profiles
+from profiles.merging.unmerge import unmerge_profiles
+from profiles.privacy.delete import delete_profiles
+from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +174,67 @@ def test_messages_of_one_profile_arrive_in_order_even_when_the_first_fails(recei
     webhooks.deliver_due()
     assert [n for _, n in receiver.received if n != 100] == [0, 1, 2]
     assert not Delivery.objects.exclude(state="delivered").exists()
+
+
+def test_a_message_about_two_profiles_waits_for_both_and_both_wait_for_it(receiver: Receiver) -> None:
+    listen(receiver.url)
+    webhooks.publish("profile.updated", profile_id=2, payload={"n": 1})
+    webhooks.publish("profile.merged", profile_id=1, other_id=2, payload={"n": 2})
+    webhooks.publish("profile.deleted", profile_id=2, payload={"n": 3})
+    webhooks.publish("profile.updated", profile_id=1, payload={"n": 4})
+    webhooks.publish("profile.merged", profile_id=5, other_id=2, payload={"n": 5})
+    webhooks.publish("profile.updated", profile_id=9, payload={"n": 100})
+    receiver.status = 500
+    webhooks.deliver_due()
+    assert sorted(n for _, n in receiver.received) == [1, 100], "nothing about either overtakes"
+    receiver.status, receiver.got = 200, []
+    make_due()
+    webhooks.deliver_due()
+    order = [n for _, n in receiver.received if n != 100]
+    assert order[:2] == [1, 2]
+    assert order.index(3) < order.index(5)
+    assert sorted(order) == [1, 2, 3, 4, 5]
+
+
+def test_a_merged_person_is_never_deleted_before_they_were_merged(
+    receiver: Receiver, by_staff: dict[str, Any]
+) -> None:
+    """The real messages: merged, undone, the loser deleted, while the receiver refuses the first."""
+    ann, eve = make_profile(first_name="Ann"), make_profile(first_name="Eve")
+    listen(receiver.url, "profile.merged", "profile.unmerged", "profile.deleted")
+    done = merge_profiles(winner_id=ann.pk, loser_id=eve.pk, **by_staff)
+    unmerge_profiles(merge_id=done.merge_id, **by_staff)
+    delete_profiles(profile_ids=[eve.pk], **by_staff)
+    receiver.status = 500
+    webhooks.deliver_due()
+    assert [topic for topic, _ in receiver.received] == ["profile.merged"]
+    receiver.status, receiver.got = 200, []
+    make_due()
+    webhooks.deliver_due()
+    assert [topic for topic, _ in receiver.received] == [
+        "profile.merged",
+        "profile.unmerged",
+        "profile.deleted",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_senders_at_once_keep_the_order_of_both(
+    receiver: Receiver, two_connections: Callable[..., list[Any]]
+) -> None:
+    listen(receiver.url)
+    for n in range(0, 30, 3):
+        webhooks.publish("profile.updated", profile_id=2, payload={"n": n})
+        webhooks.publish("profile.merged", profile_id=1, other_id=2, payload={"n": n + 1})
+        webhooks.publish("profile.updated", profile_id=1, payload={"n": n + 2})
+    two_connections(webhooks.deliver_due, webhooks.deliver_due)
+    webhooks.deliver_due()
+    order = [n for _, n in receiver.received]
+    assert sorted(order) == list(range(30))
+    # Each merge is behind what was said of the loser before it, and before what was said of the winner after it.
+    for n in range(0, 30, 3):
+        assert order.index(n) < order.index(n + 1) < order.index(n + 2)
+        assert n == 0 or order.index(n - 2) < order.index(n)
 
 
 def test_a_webhook_that_fails_holds_up_no_other(receiver: Receiver) -> None:

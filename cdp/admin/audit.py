@@ -32,6 +32,7 @@ for _kind, _page in {
     "group": "admin:auth_group_change",
     "key": "admin:cdp_apikey_change",
     "webhook": "admin:cdp_webhook_change",
+    "mail": "admin:cdp_mail_change",
 }.items():
     subject_pages.register(_kind, _page)
 _MOST_USERS = 200
@@ -44,7 +45,6 @@ class WhatFilter(admin.SimpleListFilter):
     parameter_name = "what"
     groups = {
         "login": ("Logins", ("login", "logout")),
-        "view": ("Looked at a person", ("profile.view",)),
         "people": ("People changed", ("profile.",)),
         "merge": ("Merges", ("profile.merge", "profile.unmerge")),
         "export": ("Exports", ("profile.export", "profile.bulk_export", "export.")),
@@ -75,8 +75,6 @@ class WhatFilter(admin.SimpleListFilter):
         chosen = Q()
         for beginning in beginnings:
             chosen |= Q(action__startswith=beginning)
-        if self.value() == "people":
-            chosen &= ~Q(action="profile.view")
         return queryset.filter(chosen)
 
 
@@ -119,8 +117,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         "A profile’s number or #number, a subject like import:7, a name, an action, or a request’s id."
     )
     page_title = "Audit log"
-    page_sub = "Everything anybody did or viewed. Entries are only ever added; a checksum over each and the one before shows any change."
-    empty = ("Nothing yet", "Logins, changes, merges, exports and views of people are listed here.")
+    page_sub = "Everything anybody did. Who looked at whom is on its own page. Entries are only ever added; a checksum over each and the one before shows any change."
+    empty = ("Nothing yet", "Logins, changes, merges, exports and deletions are listed here.")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str

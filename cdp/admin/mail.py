@@ -14,6 +14,7 @@ from django.utils.text import get_valid_filename
 from django.views.decorators.http import require_GET
 
 from cdp.admin.model_admin import ReadOnlyAdmin
+from cdp.looks import saw_rows
 from cdp.models import Mail
 from cdp.templatetags.cdp import ago, state_badge
 
@@ -48,6 +49,20 @@ class MailAdmin(ReadOnlyAdmin):
             ),
             *super().get_urls(),
         ]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Mail | None:
+        """For the page of its history, whose title is the mail's subject."""
+        mail: Mail | None = super().get_object(request, object_id, from_field)
+        if mail is not None:
+            saw_rows("mail", [mail.pk])
+        return mail
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        rows = getattr(response, "context_data", {}).get("cl")
+        if rows is not None:
+            saw_rows("mail", [mail.pk for mail in rows.result_list])
+        return response
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -91,6 +106,7 @@ class MailAdmin(ReadOnlyAdmin):
         )
         if mail is None:
             raise Http404(f"There is no mail #{object_id}.")
+        saw_rows("mail", [mail.pk])
         return mail
 
 

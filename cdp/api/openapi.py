@@ -82,7 +82,7 @@ _CHAPTERS = {
     "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",
     "Jobs": "Long work.",
     "Webhooks": "Messages to other systems.",
-    "Privacy": "What is stored about a person, and who looked.",
+    "Privacy": "What is stored about a person, and who looked at whom.",
 }
 
 

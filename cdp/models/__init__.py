@@ -3,6 +3,7 @@
 from cdp.models.access import ApiKey, ApiKeyUse, IdempotencyKey, LoginSession, RateWindow, User
 from cdp.models.audit import AuditEntry
 from cdp.models.job import Job
+from cdp.models.look import Look
 from cdp.models.mail import Mail
 from cdp.models.webhook import Delivery, OutboxMessage, Webhook
 from cdp.models.worker import Worker
@@ -15,6 +16,7 @@ __all__ = [
     "IdempotencyKey",
     "Job",
     "LoginSession",
+    "Look",
     "Mail",
     "OutboxMessage",
     "RateWindow",

@@ -35,6 +35,9 @@ class OutboxMessage(models.Model):
 
     topic = models.CharField(max_length=40)
     profile_id = models.BigIntegerField(null=True, help_text="Deliveries of one profile keep their order.")
+    other_id = models.BigIntegerField(
+        null=True, help_text="The second profile of a message about two, whose order it keeps as well."
+    )
     payload = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
     is_fanned_out = models.BooleanField(default=False)
@@ -60,6 +63,7 @@ class Delivery(models.Model):
     webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="deliveries")
     profile_id = models.BigIntegerField(null=True)
+    other_id = models.BigIntegerField(null=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(db_default=Now())
@@ -79,6 +83,11 @@ class Delivery(models.Model):
                 fields=["webhook", "profile_id", "id"],
                 name="delivery_in_order",
                 condition=models.Q(state="waiting"),
+            ),
+            models.Index(
+                fields=["webhook", "other_id", "id"],
+                name="delivery_in_order_of_other",
+                condition=models.Q(state="waiting", other_id__isnull=False),
             ),
         ]
 

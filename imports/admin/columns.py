@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 
 from cdp.actors import Actor
 from cdp.errors import Conflict, Refused, Stale
+from cdp.looks import saw
 from imports.admin.column_checks import checks
 from imports.admin.column_form import (
     QUOTES,
@@ -75,6 +76,7 @@ def _page(
     context = load_context(options)
     problems = _problems(refusal)
     unmasked = can_view_pii(import_, Actor.of_request(request))
+    saw([], subject=f"import:{import_.pk}")
     draft = draft_of(import_, mapping, context, options.get("policy", FILL))
     columns = column_rows(
         import_,

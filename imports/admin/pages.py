@@ -15,6 +15,7 @@ from django.urls import reverse
 from cdp.actors import Actor
 from cdp.errors import NotFound, Refused
 from cdp.ids import row_id
+from cdp.looks import saw
 from cdp.templatetags.cdp import split_bar
 from imports import quality
 from imports.admin.cell_rows import cell_table
@@ -127,6 +128,7 @@ def show(request: HttpRequest, import_id: int) -> HttpResponse:
     unmasked = can_view_pii(import_, actor)
     counts = import_.counts
     with_rows = bool(counts) and has_rows(import_)
+    saw([], subject=f"import:{import_.pk}")
     can_change = import_.can_change and may_import
     problems = rejection_reasons(import_, can_view_pii=unmasked) if with_rows else []
     things = things_to_know(import_)

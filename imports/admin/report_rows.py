@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cdp.looks import saw
 from cdp.plurals import counted
 from imports.admin.column_form import QUOTES
 from imports.admin.wording import (
@@ -153,7 +154,9 @@ def sampled_changes(import_: Import, *, can_view_pii: bool, can_view_stored: boo
     """
     updates = Row.objects.filter(import_id=import_.pk, outcome=Row.Outcome.UPDATED).order_by("line")
     rows: list[Any] = list(updates.values_list("line", "profile_id", "diff")[:CHANGES])
-    names = {profile.pk: profile.name for profile in Profile.objects.filter(pk__in=[row[1] for row in rows])}
+    people = Profile.objects.filter(pk__in=[row[1] for row in rows]).exclude(status=Profile.Status.DELETED)
+    names = {profile.pk: profile.name for profile in people}
+    saw(row[1] for row in rows)
     specs = attribute_specs()
     changes = []
     for line_no, profile_id, diff in rows:

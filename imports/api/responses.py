@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from cdp.actors import Actor
 from cdp.errors import Invalid
+from cdp.looks import saw
 from cdp.times import iso
 from imports.alternates import LISTED, alternates
 from imports.cells import REASONS, CellAccount, account_json, cell_account, sums_json
@@ -269,6 +270,7 @@ def detail(import_: Import, actor: Actor) -> dict[str, Any]:
     """With the first problems; values masked for who may not see them. At most seven queries."""
     lists: dict[str, list[dict[str, Any]]] = {"problems": [], "shared_identifiers": [], "alternates": []}
     unmasked = can_view_pii(import_, actor)
+    saw([], subject=f"import:{import_.pk}")
     if import_.state in _WITH_ROWS and has_rows(import_):
         lists = {
             "problems": row_problems(import_, limit=MAX_PROBLEMS),

@@ -25,7 +25,7 @@ from profiles.admin.list_filters import PLACING, VIEWING, without
 from profiles.admin.profile_list import filter_of
 from profiles.admin.staff_views import by, form_page, list_url, may_see, render, write
 from profiles.bulk.run_action import INLINE, KIND, Action, actions, freeze, pack, run_bulk, unpack
-from profiles.masking import mask_profile
+from profiles.masking import displayed
 from profiles.models import Profile
 from profiles.privacy.restore import deleted_by_job
 
@@ -170,7 +170,7 @@ def _confirm(
         "is_destructive": bool(what.done),
         "count": len(ids),
         "frozen": frozen,
-        "sample": [profile if may_see(request) else mask_profile(profile) for profile in sample],
+        "sample": [displayed(profile, can_view_pii=may_see(request)) for profile in sample],
         "more": max(0, len(ids) - _SAMPLE),
         "is_job": len(ids) > INLINE,
         "problems": problems,

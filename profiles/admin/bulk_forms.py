@@ -17,6 +17,7 @@ from profiles.admin.forms import AttributesForm
 from profiles.bulk.run_action import Params
 from profiles.identity.presets import CONTACTS
 from profiles.models import Tag
+from profiles.privacy.delete import DeleteReason
 from profiles.privacy.restore import preview_restore, remarks_of
 from profiles.values.attributes import attribute_specs
 
@@ -76,7 +77,11 @@ def _attributes() -> dict[str, Any]:
 
 
 def _read_reason(typed: QueryDict) -> Params:
-    return {"reason": typed.get("reason", "").strip()}
+    return {"reason": typed.get("reason", ""), "note": typed.get("note", "")}
+
+
+def _reasons() -> dict[str, Any]:
+    return {"reasons": DeleteReason.choices}
 
 
 def _preview_restore(profile_ids: Sequence[int]) -> dict[str, Any]:
@@ -98,5 +103,5 @@ forms.register("untag", BulkForm(_TAGS, _read_tags, lambda: _tag_names(are_made=
 forms.register("set", BulkForm("admin/profiles/bulk_attribute.html", _read_attribute, _attributes))
 forms.register("lock", BulkForm("admin/profiles/bulk_lock.html"))
 forms.register("unlock", BulkForm("admin/profiles/bulk_unlock.html"))
-forms.register("delete", BulkForm("admin/profiles/bulk_delete.html", _read_reason))
+forms.register("delete", BulkForm("admin/profiles/bulk_delete.html", _read_reason, _reasons))
 forms.register("restore", BulkForm("admin/profiles/bulk_restore.html", preview=_preview_restore))

@@ -9,16 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from cdp import audit
-from cdp.actors import Actor
 from profiles.admin.card_activity import timeline_context
 from profiles.admin.card_panels import CardContext, with_panels
 from profiles.admin.card_rows import attribute_rows, identifier_rows, mailing_of
-from profiles.admin.staff_views import card_url, may_see, render, staff_view
+from profiles.admin.staff_views import card_url, may_see, render, staff_view, visible_root
 from profiles.consent.ledger import REGRANT
 from profiles.consent.lists import consent_lists
-from profiles.identity.lookup import find_profile
-from profiles.masking import mask_view
+from profiles.masking import displayed_view
 from profiles.models import Profile
 from profiles.reading.profiles import profile_view
 from profiles.reading.provenance import provenance_of
@@ -28,17 +25,16 @@ from profiles.values.attributes import attribute_specs
 @staff_view("profiles.view_profile")
 def card(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The card. The id of a merged profile leads to the survivor; a deleted profile is shown read-only."""
-    root = find_profile(profile_id, live_only=False).root
+    root = visible_root(request, profile_id)
     if root.pk != profile_id:
         return _to_survivor(request, profile_id, root)
-    audit.record("profile.view", actor=Actor.of_request(request), subject=f"profile:{root.pk}")
     return render(request, "card.html", _context(_read(request, root)))
 
 
 @staff_view("profiles.view_profile")
 def by_id(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The short address of a card, as people type it; ids of merged profiles lead to the survivor."""
-    return _to_survivor(request, profile_id, find_profile(profile_id, live_only=False).root)
+    return _to_survivor(request, profile_id, visible_root(request, profile_id))
 
 
 def _to_survivor(request: HttpRequest, profile_id: int, root: Profile) -> HttpResponse:
@@ -51,7 +47,7 @@ def _to_survivor(request: HttpRequest, profile_id: int, root: Profile) -> HttpRe
 @staff_view("profiles.view_profile")
 def older(request: HttpRequest, profile_id: int) -> HttpResponse:
     """The next page of the timeline alone, for the “Show older” link."""
-    root = find_profile(profile_id, live_only=False).root
+    root = visible_root(request, profile_id)
     context = {"root": root, "may_see_imports": _may_see_imports(request)}
     return render(
         request, "timeline_items.html", context | timeline_context(request, root, attribute_specs())
@@ -62,7 +58,7 @@ def _read(request: HttpRequest, root: Profile) -> CardContext:
     """What all panels share, read once."""
     can_view_pii, specs = may_see(request), attribute_specs()
     view, origins = profile_view(root), provenance_of(root.pk)
-    display_view = view if can_view_pii else mask_view(view, specs)
+    display_view = displayed_view(view, can_view_pii=can_view_pii, specs=specs)
     identifiers = identifier_rows(view, display_view, origins)
     return CardContext(
         request=request,
@@ -134,6 +130,7 @@ def _rights(request: HttpRequest, root: Profile) -> dict[str, bool]:
         "delete": ("profiles.delete_profile",),
     }
     may = {name: live and user.has_perms(codes) for name, codes in needed.items()}
+    may["looks"] = user.has_perm("cdp.view_look")
     may["lock"] = live and user.has_perm("profiles.change_profile")
     may["export"] = user.has_perm("profiles.export_profile") and root.status != Profile.Status.ERASED
     may["restore"] = root.status == Profile.Status.DELETED and user.has_perm("profiles.restore_profile")

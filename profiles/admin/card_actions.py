@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from cdp.actors import Actor
 from cdp.errors import Invalid, NotFound
-from profiles.admin.staff_views import by, root_of, to_card, write
+from profiles.admin.staff_views import by, root_of, to_card, visible_root, write
 from profiles.consent.ledger import record_consent
 from profiles.consent.messaging import send_message
 from profiles.duplicates.review.decide import decide_many
@@ -215,8 +215,7 @@ def verdict(request: HttpRequest, profile_id: int, pair_id: int) -> HttpResponse
 @write("profiles.view_profile", "profiles.export_profile", is_confirmed=True)
 def gdpr_export(request: HttpRequest, profile_id: int) -> StreamingHttpResponse:
     """Everything known about one person as a JSON file."""
-    root = root_of(profile_id, live_only=False)
-    actor = Actor.of_request(request)
+    root, actor = visible_root(request, profile_id), Actor.of_request(request)
     pieces = stream_profile(profile_id=root.pk, actor=actor)
     response = StreamingHttpResponse(pieces, content_type="application/json; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{file_name(root.pk, actor)}"'

@@ -11,7 +11,7 @@ from profiles.admin.card_rows import Suggestion
 from profiles.duplicates.review.explain import explain
 from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import with_profiles
-from profiles.masking import mask_profile
+from profiles.masking import displayed
 from profiles.models import DuplicatePair, DuplicatePolicy, Merge, Profile, Tier
 
 SUGGESTIONS = 5
@@ -34,12 +34,14 @@ def suggestions_of(root: Profile, can_view_pii: bool) -> list[Suggestion]:
     policy = DuplicatePolicy.current()
     suggestions: dict[int, Suggestion] = {}
     for pair in pairs[: SUGGESTIONS * 4]:
+        if len(suggestions) == SUGGESTIONS:
+            break
         match = pair.b.canonical if pair.a.canonical_id == root.pk else pair.a.canonical
         if match.status == Profile.Status.LIVE and match.pk not in suggestions:
-            profile = match if can_view_pii else mask_profile(match)
+            profile = displayed(match, can_view_pii=can_view_pii)
             reasons = _reasons(pair, can_view_pii)
             suggestions[match.pk] = Suggestion(pair, profile, reasons, pair_text(pair, policy))
-    return list(suggestions.values())[:SUGGESTIONS]
+    return list(suggestions.values())
 
 
 def _reasons(pair: DuplicatePair, can_view_pii: bool) -> list[str]:

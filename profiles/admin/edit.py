@@ -14,11 +14,20 @@ from django.utils.html import format_html
 
 from cdp.errors import Invalid, Refused, Stale
 from profiles.admin.forms import AttributesForm, read_seen, seen_of, texts_of
-from profiles.admin.staff_views import by, form_page, list_url, render, root_of, to_card, with_link
+from profiles.admin.staff_views import (
+    by,
+    form_page,
+    list_url,
+    render,
+    root_of,
+    to_card,
+    visible_root,
+    with_link,
+)
 from profiles.editing import create_profile, update_profile
 from profiles.identity.types import identifier_types
 from profiles.models import Event, Identifier, Profile, Tag
-from profiles.privacy.delete import delete_profiles
+from profiles.privacy.delete import DeleteReason, delete_profiles
 from profiles.privacy.restore import restore_profile
 from profiles.values.attributes import DEFAULTS, AttributeSpec, attribute_specs
 
@@ -177,8 +186,9 @@ def delete(request: HttpRequest, profile_id: int) -> HttpResponse:
     """Says what deleting does, then does it."""
     root = root_of(profile_id)
     if request.method == "POST":
+        sent = request.POST
         delete_profiles(
-            profile_ids=[root.pk], reason=request.POST.get("reason", "").strip()[:500], **by(request)
+            profile_ids=[root.pk], reason=sent.get("reason", ""), note=sent.get("note", ""), **by(request)
         )
         text = "{} was deleted."
         if request.user.has_perm("profiles.restore_profile"):
@@ -191,6 +201,7 @@ def delete(request: HttpRequest, profile_id: int) -> HttpResponse:
     context = {
         "title": "Delete this person",
         "root": root,
+        "reasons": DeleteReason.choices,
         "counts": {
             "profiles": members.count(),
             "identifiers": Identifier.objects.of_profiles(root.pk).filter(resolves=True).count(),
@@ -203,7 +214,7 @@ def delete(request: HttpRequest, profile_id: int) -> HttpResponse:
 @form_page("profiles.restore_profile")
 def restore(request: HttpRequest, profile_id: int) -> HttpResponse:
     """Brings a deleted person back."""
-    root = root_of(profile_id, live_only=False)
+    root = visible_root(request, profile_id)
     if request.method == "POST":
         done = restore_profile(profile_id=root.pk, **by(request))
         for taken in done.taken:

@@ -19,6 +19,7 @@ from cdp.plurals import noun
 from profiles.admin.duplicates.listing import read_wanted
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
 from profiles.duplicates.review import queue
+from profiles.masking import displayed
 from profiles.merging.batches.apply import discard_batch, start_batch
 from profiles.merging.batches.freeze import LIMIT, PERMISSION, find_batch, make_batch
 from profiles.merging.batches.pair_file import PairFile, read_pairs
@@ -172,10 +173,10 @@ def _sample(batch: MergeBatch, *, can_view_pii: bool) -> list[tuple[MergeBatchRo
     listed = [outcome.WAITING, outcome.MERGED, outcome.UNDONE]
     rows = list(batch.rows.filter(outcome__in=listed).order_by("position")[:SAMPLE])
     ids = {pk for row in rows for pk in (row.winner_id, row.loser_id)}
-    profiles = Profile.objects.defer("search").in_bulk(ids)
+    profiles = Profile.objects.exclude(status=Profile.Status.DELETED).defer("search").in_bulk(ids)
 
     def name(pk: int) -> str:
-        return profiles[pk].name if can_view_pii and pk in profiles else ""
+        return displayed(profiles[pk], can_view_pii=True).name if can_view_pii and pk in profiles else ""
 
     return [(row, name(row.winner_id), name(row.loser_id)) for row in rows]
 

@@ -9,11 +9,13 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from cdp.actors import Actor
 from cdp.errors import NotFound
 from cdp.ids import row_id
-from profiles.admin.merge_rows import counted, display_profile
+from profiles.admin.merge_rows import counted
 from profiles.admin.staff_views import may_see, render, staff_view
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_visible, may_open
+from profiles.masking import displayed
 from profiles.models import Merge
 
 HISTORY = 50
@@ -23,7 +25,8 @@ HISTORY = 50
 def history(request: HttpRequest) -> HttpResponse:
     """Every merge, newest first."""
     merges = Merge.objects.select_related("winner__canonical", "loser", "user", "key", "source", "undone_by")
-    merges, problems = _narrowed(merges, request.GET)
+    actor = Actor.of_request(request)
+    merges, problems = _narrowed(merges, request.GET, actor)
     after, before = _key(request, "after"), _key(request, "before")
     if before is not None:
         rows = list(merges.filter(pk__gt=before).order_by("pk")[: HISTORY + 1])
@@ -35,8 +38,10 @@ def history(request: HttpRequest) -> HttpResponse:
         rows = rows[:HISTORY]
     can_view_pii = may_see(request)
     for merge in rows:
-        merge.display_winner = display_profile(merge.winner, can_view_pii=can_view_pii)
-        merge.display_loser = display_profile(merge.loser, can_view_pii=can_view_pii)
+        # Of deleted people, who may not see them sees no name.
+        is_plain = can_view_pii and may_open(actor, merge.winner.canonical)
+        merge.display_winner = displayed(merge.winner, can_view_pii=is_plain)
+        merge.display_loser = displayed(merge.loser, can_view_pii=is_plain)
         merge.counted = counted(merge.moved)
     context = {
         "title": "Merge history",
@@ -51,11 +56,11 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "merge_history.html", context)
 
 
-def _narrowed(merges: Any, params: QueryDict) -> tuple[Any, list[str]]:
+def _narrowed(merges: Any, params: QueryDict, actor: Actor) -> tuple[Any, list[str]]:
     problems = []
     if ref := params.get("profile", "").strip():
         try:
-            root = find_profile(ref, live_only=False).root
+            root = find_visible(ref, actor=actor).root
         except NotFound as refusal:
             return merges.none(), [refusal.message]
         # Both sides: after an undo the loser is a profile of its own again.

@@ -9,7 +9,7 @@ from typing import Any
 
 from cdp import plurals
 from profiles.consent.lists import consent_lists
-from profiles.masking import DOTS, mask, mask_identifier, mask_profile
+from profiles.masking import DOTS, mask, mask_identifier
 from profiles.merging.preview import FieldRow, ManyPreview, Preview
 from profiles.models import Profile
 from profiles.values.attributes import CUSTOM, display
@@ -198,8 +198,3 @@ def counted(moved: dict[str, int]) -> list[tuple[str, int]]:
     return [
         (plurals.noun(name, count), count) for name, count in moved.items() if count and name != "profiles"
     ]
-
-
-def display_profile(profile: Profile, *, can_view_pii: bool) -> Profile:
-    """The profile, or a masked copy."""
-    return profile if can_view_pii else mask_profile(profile)

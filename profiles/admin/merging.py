@@ -20,7 +20,6 @@ from profiles.admin.merge_rows import (
     compare_rows,
     consent_rows,
     counted,
-    display_profile,
     several_rows,
     value_text,
 )
@@ -28,6 +27,7 @@ from profiles.admin.profile_list import found_as
 from profiles.admin.staff_views import by, card_url, form_page, list_url, may_see, render, root_of, to_card
 from profiles.duplicates.review.likelihood import likelihood_of, warnings_of
 from profiles.identity.lookup import find_profile
+from profiles.masking import displayed
 from profiles.merging.merge import merge_many, merge_profiles
 from profiles.merging.preview import Preview, preview_many, preview_merge, preview_unmerge
 from profiles.merging.preview_sections import sections
@@ -83,7 +83,7 @@ def _choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     text = request.GET.get("q", "").strip()
     context = {
         "title": "Merge with…",
-        "root": display_profile(root, can_view_pii=can_view_pii),
+        "root": displayed(root, can_view_pii=can_view_pii),
         "q": text,
         "matches": _matches(root, text, can_view_pii) if text else [],
         "suggestions": [] if text else suggestions_of(root, can_view_pii),
@@ -99,7 +99,7 @@ def _matches(root: Profile, text: str, can_view_pii: bool) -> list[tuple[Profile
     best = sorted(roots[: MATCHES * 5], key=lambda profile: ranks.get(profile.pk, len(ranks)))
     return [
         (
-            display_profile(profile, can_view_pii=can_view_pii),
+            displayed(profile, can_view_pii=can_view_pii),
             found_as(result.by_root.get(profile.pk), profile, can_view_pii=can_view_pii),
         )
         for profile in best[:MATCHES]
@@ -187,8 +187,8 @@ def _show(
     context = {
         "title": "Merge 2 profiles",
         "preview": preview,
-        "winner": display_profile(winner, can_view_pii=can_view_pii),
-        "loser": display_profile(loser, can_view_pii=can_view_pii),
+        "winner": displayed(winner, can_view_pii=can_view_pii),
+        "loser": displayed(loser, can_view_pii=can_view_pii),
         "moved": counted(preview.moved),
         "suggestion": best if best.winner_id == winner.pk else None,
         "other_suggestion": best if best.winner_id != winner.pk else None,
@@ -277,7 +277,7 @@ def _show_several(
     context = {
         "title": f"Merge {len(profiles)} profiles",
         "people": [
-            (display_profile(profile, can_view_pii=can_view_pii), likelihoods.get(profile.pk))
+            (displayed(profile, can_view_pii=can_view_pii), likelihoods.get(profile.pk))
             for profile in profiles
         ],
         "second_look": any(likelihood.second_look for likelihood in likelihoods.values()),
@@ -344,8 +344,8 @@ def undo(request: HttpRequest, merge_id: int) -> HttpResponse:
         "title": "Undo a merge",
         "preview": preview,
         "merge": Merge.objects.select_related("user", "key", "source").get(pk=merge_id),
-        "winner": display_profile(preview.winner.profile, can_view_pii=can_view_pii),
-        "loser": display_profile(preview.loser.profile, can_view_pii=can_view_pii),
+        "winner": displayed(preview.winner.profile, can_view_pii=can_view_pii),
+        "loser": displayed(preview.loser.profile, can_view_pii=can_view_pii),
         "rows": [
             (row.label, *(value_text(row.field, value, can_view_pii=can_view_pii) for value in values))
             for row, values in ((row, (row.now, row.winner, row.loser)) for row in preview.fields)

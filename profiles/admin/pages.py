@@ -8,9 +8,10 @@ from cdp.admin.site import ExtraPage, extra_pages
 from profiles.admin import today
 from profiles.admin.bulk_confirmation import undo_of_deletion
 from profiles.admin.identity_setup import setup
+from profiles.identity.lookup import VIEW_DELETED
 
 extra_pages.register("cdp_setup", ExtraPage("setup/", setup, "cdp_setup"))
-for kind in ("profile", "tag", "source", "merge"):
+for kind in ("profile", "tag", "source", "merge", "receipt"):
     subject_pages.register(kind, f"admin:profiles_{kind}_change")
 subject_pages.register("view", "admin:profiles_profile_view")
 
@@ -19,7 +20,7 @@ _SEE_DUPLICATES = "profiles.view_duplicatepair"
 _TABS = {
     "people": (
         Tab("Everyone", "admin:profiles_profile_changelist", "profiles.view_profile"),
-        Tab("Deleted", "admin:profiles_profile_deleted", "profiles.restore_profile"),
+        Tab("Deleted", "admin:profiles_profile_deleted", VIEW_DELETED),
     ),
     "duplicates": (
         Tab("To review", _PAIRS, _SEE_DUPLICATES),
@@ -50,6 +51,7 @@ _TABS = {
     "privacy": (
         Tab("Consent purposes", "admin:profiles_consentpurpose_changelist", "profiles.view_consentpurpose"),
         Tab("Consent channels", "admin:profiles_consentchannel_changelist", "profiles.view_consentchannel"),
+        Tab("Who looked", "admin:cdp_look_changelist", "cdp.view_look"),
     ),
 }
 for task, tabs in _TABS.items():
@@ -59,8 +61,6 @@ today.register()
 follow_ups.register("undo a deletion", undo_of_deletion)
 audit_wording.register(
     {
-        "profile.view": "looked at",
-        "profile.list": "looked at a list of people",
         "profile.create": "added",
         "profile.update": "changed",
         "profile.delete": "deleted",
@@ -78,10 +78,8 @@ audit_wording.register(
         "profile.note": "wrote a note on",
         "profile.tags": "changed the tags of",
         "profile.message": "sent a message to",
-        "receipt.view": "looked at a rejected item",
         "receipt.dismiss": "dismissed a rejected item",
         "receipt.bulk": "decided about many rejected items",
-        "event.list": "looked at a list of events",
         "merge.batch.start": "started merging many pairs",
         "merge.batch.undo": "undid many merges",
         "merge.batch.discard": "discarded a list of merges",

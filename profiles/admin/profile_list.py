@@ -25,7 +25,8 @@ from profiles.bulk.run_action import actions
 from profiles.consent.ledger import current_consents
 from profiles.consent.reach import reach_of
 from profiles.consent.reachable import reachability
-from profiles.masking import DOTS, mask_identifier, mask_profile
+from profiles.identity.lookup import VIEW_DELETED
+from profiles.masking import DOTS, displayed, mask_identifier
 from profiles.models import Identifier, Profile, ProfileTag, Tag
 from profiles.search.counting import TypeCounts, count_types
 from profiles.search.filters import TYPES, ProfileFilter
@@ -64,7 +65,7 @@ def people(request: HttpRequest) -> HttpResponse:
     return _list(request, status=Profile.Status.LIVE, template="list.html")
 
 
-@staff_view("profiles.view_profile", "profiles.restore_profile")
+@staff_view("profiles.view_profile", VIEW_DELETED)
 def deleted(request: HttpRequest) -> HttpResponse:
     """Deleted people, who can be restored."""
     return _list(request, status=Profile.Status.DELETED, template="deleted.html")
@@ -250,7 +251,7 @@ def _rows(
         if "attributes" in root.get_deferred_fields():
             # No column needs them; reading them for a masked copy would cost a query per row.
             root.attributes = {}
-    rows = {root.pk: Row(root if can_view_pii else mask_profile(root, specs)) for root in roots}
+    rows = {root.pk: Row(displayed(root, can_view_pii=can_view_pii, specs=specs)) for root in roots}
     for row in rows.values():
         row.identifier = row.profile.email or ""
         row.cells = [(key, _cell(row.profile, key)) for key in column_keys]
@@ -311,7 +312,7 @@ def found_as(hit: SearchHit | None, root: Profile, *, can_view_pii: bool) -> str
 
 def _gone_url(request: HttpRequest, search: SearchResult | None) -> str:
     """The list of deleted people, where the search names one of them exactly."""
-    if search is None or not search.gone or not request.user.has_perm("profiles.restore_profile"):
+    if search is None or not search.gone or not request.user.has_perm(VIEW_DELETED):
         return ""
     return f"{reverse('admin:profiles_profile_deleted')}{_url(QueryDict(), q=f'#{search.gone[0]}')}"
 

@@ -15,6 +15,7 @@ from profiles.admin import (
     card_actions,
     edit,
     exports,
+    looks,
     merge_batches,
     merge_history,
     merging,
@@ -84,6 +85,7 @@ class ProfileAdmin(OwnPages):
         ("<int:profile_id>/why/", why.choose, "why"),
         ("<int:profile_id>/why/<int:other>/", why.profile_why, "why"),
         ("<int:profile_id>/gdpr-export/", card_actions.gdpr_export, "gdpr_export"),
+        ("<int:profile_id>/looks/", looks.of_person, "looks"),
     )
 
 

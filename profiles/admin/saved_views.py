@@ -17,6 +17,7 @@ from cdp.ids import row_id
 from profiles.admin import list_columns
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, list_url, staff_view, write
+from profiles.identity.lookup import VIEW_DELETED
 from profiles.models import SavedView
 from profiles.search.list_options import DEFAULT_COLUMNS
 from profiles.search.saved_views import (
@@ -137,7 +138,7 @@ def _tab(view: SavedView, actor: Actor, current: str = "") -> ViewTab:
 
 
 def _deleted_tab(request: HttpRequest, current: str = "") -> list[ViewTab]:
-    if not request.user.has_perm("profiles.restore_profile"):
+    if not request.user.has_perm(VIEW_DELETED):
         return []
     return [ViewTab("Deleted", reverse("admin:profiles_profile_deleted"), current=current, is_last=True)]
 

@@ -19,8 +19,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from cdp.actors import Actor
 from cdp.admin.confirm import ask_first, is_answer
 from cdp.errors import NotFound, Refused
+from cdp.looks import saw
 from profiles.builtin_sources import builtin_source
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_profile, find_visible
 from profiles.models import Profile
 
 View = Callable[..., HttpResponseBase]
@@ -123,6 +124,15 @@ def back(request: HttpRequest) -> str:
     return target if is_ours else ""
 
 
-def root_of(profile_id: int, *, live_only: bool = True) -> Profile:
-    """The surviving profile behind an id in an address."""
-    return find_profile(profile_id, live_only=live_only).root
+def root_of(profile_id: int) -> Profile:
+    """The surviving profile behind an id in an address, whose page is looked at. Raises NotFound for deleted people."""
+    root = find_profile(profile_id).root
+    saw([root.pk])
+    return root
+
+
+def visible_root(request: HttpRequest, profile_id: int) -> Profile:
+    """The same with deleted people, for those who may see them."""
+    root = find_visible(profile_id, actor=Actor.of_request(request)).root
+    saw([root.pk])
+    return root

@@ -10,6 +10,7 @@ from cdp.plurals import counted
 from profiles.admin.event_text import consent_sentence, describe_event
 from profiles.masking import DOTS, mask, mask_fields, mask_note
 from profiles.models import Change, Message, Note
+from profiles.privacy.delete import DeleteReason
 from profiles.reading.timeline import TimelineItem
 from profiles.values.attributes import AttributeSpec, display, label_of
 
@@ -184,5 +185,11 @@ def _origin(change: Change) -> str:
 
 
 def _reason(detail: dict[str, Any], can_view_pii: bool) -> str:
-    reason = str(detail.get("reason") or "")
-    return reason if can_view_pii or not reason else mask_note(reason)
+    """The choice in words, and the note, which may name anybody."""
+    reason, note = str(detail.get("reason") or ""), str(detail.get("note") or "")
+    label = dict(DeleteReason.choices).get(reason)
+    if label is None:
+        note = note or reason
+    if note and not can_view_pii:
+        note = mask_note(note)
+    return ": ".join(filter(None, (str(label or ""), note)))

@@ -16,6 +16,7 @@ from cdp.admin import needs_attention, today
 from cdp.admin.charts import Chart, Series
 from cdp.admin.needs_attention import Item, url
 from cdp.admin.today import Figure, Kpi, Part, Population, Undoable
+from cdp.looks import saw
 from cdp.plurals import counted
 from profiles.models import (
     DuplicatePair,
@@ -253,16 +254,20 @@ def _label(moment: datetime.date) -> str:
 
 def _merges(user: Any) -> list[Undoable]:
     can_view_pii = user.has_perm("profiles.view_pii")
-    merges = Merge.objects.filter(undone_at__isnull=True).select_related("winner", "user", "key")
+    active = Merge.objects.filter(undone_at__isnull=True).select_related("winner", "user", "key")
+    merges = list(active[: today.UNDOABLE])
+    if can_view_pii:
+        saw(merge.winner_id for merge in merges)
+    deleted = Profile.Status.DELETED
     return [
         Undoable(
-            text=f"#{merge.loser_id} into {f'{merge.winner.name} ' if can_view_pii else ''}#{merge.winner_id}",
+            text=f"#{merge.loser_id} into {f'{merge.winner.name} ' if can_view_pii and merge.winner.status != deleted else ''}#{merge.winner_id}",
             by=str(merge.user or merge.key or "system"),
             at=merge.created_at,
             url=url("admin:profiles_merge_undo", merge.pk),
             page_url=url("admin:profiles_profile_change", merge.winner_id),
         )
-        for merge in merges[: today.UNDOABLE]
+        for merge in merges
     ]
 
 

@@ -8,15 +8,15 @@ from typing import Any
 from django.utils.functional import cached_property
 from rest_framework.response import Response
 
-from cdp import audit
 from cdp.api.parameters import expected_version
 from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
+from cdp.looks import saw
 from profiles import masking
 from profiles.api.responses import Presenter
 from profiles.builtin_sources import builtin_source
-from profiles.identity.lookup import FoundProfile, find_profile
+from profiles.identity.lookup import FoundProfile, find_profile, find_visible
 from profiles.models import Profile, Source
 
 
@@ -42,8 +42,11 @@ class PersonalDataView(ProfilesApiView):
         return str(value) if self.presenter.can_view_pii else masking.mask_identifier(type_name, str(value))
 
     def find(self, *, live_only: bool = True) -> FoundProfile:
-        """The profile that the address names; a 404 when there is none."""
-        return find_profile(self.kwargs["ref"], live_only=live_only)
+        """The profile that the address names, which is looked at; a 404 when there is none."""
+        ref = self.kwargs["ref"]
+        found = find_profile(ref) if live_only else find_visible(ref, actor=self.actor)
+        saw([found.root.pk])
+        return found
 
     def known_parameters(self, *names: str) -> None:
         """Refuse other parameters: a mistyped filter must not list everybody."""
@@ -66,12 +69,6 @@ class PersonalDataView(ProfilesApiView):
         """One profile as the whole answer, with its version as ETag."""
         data = {**self.presenter.profile(root, with_reasons=with_reasons), **extra}
         return Response(data, status=status, headers={"ETag": f'"{data["version"]}"'})
-
-    def note_view(self, *, subject: str = "", detail: dict[str, Any] | None = None) -> None:
-        """Record in the audit log who looked at personal data; masked answers contain none."""
-        if self.presenter.can_view_pii:
-            action = "profile.view" if subject else "profile.list"
-            audit.record(action, actor=self.actor, subject=subject, detail=detail)
 
 
 def reload(profile_id: int) -> Profile:

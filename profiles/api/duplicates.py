@@ -16,6 +16,7 @@ from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import IdField, StrictSerializer, TextField
 from cdp.errors import Invalid
+from cdp.looks import saw
 from cdp.models import Job
 from cdp.times import iso
 from profiles import masking
@@ -35,7 +36,7 @@ from profiles.duplicates.review.explain import explain, probability
 from profiles.duplicates.review.pair_text import pair_text
 from profiles.duplicates.review.queue import sources_named, with_profiles
 from profiles.duplicates.scoring.tiers import tier_reason
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_visible
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Tier
 from profiles.pairs.verdicts import LATER_DAYS
 
@@ -120,6 +121,7 @@ class DecidePairBody(StrictSerializer):
 
 def pair_as_api(pair: DuplicatePair, policy: DuplicatePolicy, *, can_view_pii: bool) -> dict[str, Any]:
     """One pair of the contract; masked without ``can_view_pii``. No query when both profiles are loaded."""
+    saw([pair.a.canonical_id, pair.b.canonical_id])
     reasons: list[dict[str, Any]] = [
         {
             "field": reason.field,
@@ -190,7 +192,7 @@ class DuplicateList(PersonalDataView):
             except ValueError:
                 raise BadParameter("min_score", "min_score is a number of bits, such as 3.5.", raw) from None
         if ref := params.get("profile"):
-            root = find_profile(ref, live_only=False).root.pk
+            root = find_visible(ref, actor=self.actor).root.pk
             pairs = pairs.filter(Q(a__canonical=root) | Q(b__canonical=root))
         if source := params.get("source"):
             if not sources_named(source).exists():
@@ -323,6 +325,7 @@ class DecidedCaseAnswer(serializers.Serializer[Any]):
 
 
 def case_as_api(case: DuplicateCase, *, can_view_pii: bool) -> dict[str, Any]:
+    saw(case.members[:100])
     kind = case.type.name if case.type else None
     value = case.value if can_view_pii or not case.value else masking.mask_identifier(kind or "", case.value)
     return {

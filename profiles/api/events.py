@@ -8,14 +8,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cdp import audit
 from cdp.api import schema as api_schema
 from cdp.api.parameters import choice
 from cdp.api.problems import BadParameter
 from cdp.errors import Invalid
 from profiles.api import schema
 from profiles.api.base import PersonalDataView
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_visible
 from profiles.models import Event, EventName, Profile, Source
 from profiles.tracking.parse.message_ids import message_uuid
 from profiles.tracking.rejected.receipts import source_named
@@ -49,16 +48,13 @@ class EventList(PersonalDataView):
         """
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
         events = self._filtered(request).by_canonical().select_related("name", "source")
-        page = self.page(events, lambda rows: [self.presenter.stored_event(row) for row in rows])
-        if self.presenter.can_view_pii:
-            audit.record("event.list", actor=self.actor, detail={"events": len(page.data["results"])})
-        return page
+        return self.page(events, lambda rows: [self.presenter.stored_event(row) for row in rows])
 
     def _filtered(self, request: Request) -> Any:
         params = request.query_params
         events = Event.objects.all()
         if ref := params.get("profile"):
-            root = find_profile(ref, live_only=False).root
+            root = find_visible(ref, actor=self.actor).root
             # As a list: the planner then knows how many events these people have.
             members = list(Profile.objects.members_of(root.pk).values_list("pk", flat=True))
             events = events.filter(profile_id__in=members)

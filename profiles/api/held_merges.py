@@ -13,6 +13,7 @@ from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import StrictSerializer, TextField
 from cdp.errors import Invalid
+from cdp.looks import saw
 from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PersonalDataView
@@ -109,6 +110,7 @@ class HeldMergeList(PersonalDataView):
         return self.page(held_merges, lambda rows: [self._row(row) for row in rows])
 
     def _row(self, held_merge: Any) -> dict[str, Any]:
+        saw([held_merge.root_id, held_merge.other_root_id])
         value = (
             held_merge.value
             if self.presenter.can_view_pii

@@ -13,7 +13,7 @@ from cdp.errors import NotFound
 from profiles.api import examples, parameters, responses, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.request_bodies import MergeBody
-from profiles.identity.lookup import find_profile
+from profiles.identity.lookup import find_profile, find_visible
 from profiles.merging.merge import merge_profiles
 from profiles.merging.preview import preview_merge, preview_unmerge
 from profiles.merging.unmerge import unmerge_profiles
@@ -105,7 +105,7 @@ class MergeList(PersonalDataView):
         if (since := self.moment("since")) is not None:
             merges = merges.filter(Q(created_at__gte=since) | Q(undone_at__gte=since))
         if ref := request.query_params.get("profile"):
-            members = Profile.objects.members_of(find_profile(ref, live_only=False).root.pk).values("pk")
+            members = Profile.objects.members_of(find_visible(ref, actor=self.actor).root.pk).values("pk")
             merges = merges.filter(Q(winner_id__in=members) | Q(loser_id__in=members))
         return self.page(merges, rows(responses.merge))
 

@@ -13,6 +13,7 @@ from cdp.api import schema as api_schema
 from cdp.api.pagination import link, page_size, read_cursor, write_cursor
 from cdp.api.views import rows
 from cdp.errors import Invalid
+from cdp.looks import saw
 from profiles import masking
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, reload
@@ -83,7 +84,6 @@ class Timeline(PersonalDataView):
             limit=page_size(self.request),
         )
         older = write_cursor(_CURSOR, [page.older], is_back=False) if page.older else None
-        self.note_view(subject=f"profile:{root.pk}", detail={"part": "timeline"})
         return Response(
             {
                 "next": link(self.request, older) if older else None,
@@ -174,7 +174,6 @@ class Notes(PersonalDataView):
     def get(self, request: Request, ref: str) -> Response:
         self.known_parameters("count")
         root = self.find().root
-        self.note_view(subject=f"profile:{root.pk}", detail={"part": "notes"})
         notes = Note.objects.filter(profile__canonical_id=root.pk).select_related("user", "key")
         return self.page(notes, rows(self.presenter.note))
 
@@ -359,6 +358,7 @@ class ConfirmWaiting(PersonalDataView):
 
 def confirmed(view: PersonalDataView, done: ConfirmedIdentifier) -> Response:
     row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
+    saw([done.profile.pk])
     identifier = view.presenter.identifier(row)
     message = masking.mask_text(done.message.replace(row.value, identifier["value"]))
     return Response(

@@ -15,6 +15,7 @@ from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.api.request_bodies import read_id
 from cdp.errors import Invalid, NotFound
+from cdp.looks import saw
 from cdp.models import Job
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, below, pointed, reload
@@ -31,7 +32,7 @@ from profiles.bulk.run_action import INLINE, run_bulk
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, attach_identifier, create_profile, update_profile
 from profiles.editing.locking import check_version, lock_root
-from profiles.identity.lookup import clean_pair, resolve
+from profiles.identity.lookup import VIEW_DELETED, clean_pair, resolve
 from profiles.identity.types import get_type, identifier_types
 from profiles.models import Profile, ProfileTag
 from profiles.privacy.delete import delete_profiles
@@ -67,7 +68,7 @@ class ProfileList(PersonalDataView):
     def get(self, request: Request) -> Response:
         """Surviving profiles, newest first. `q` is the search box: any identifier, name or part of one."""
         if request.query_params.get("status") == Profile.Status.DELETED:
-            self.require("profiles.restore_profile")
+            self.require(VIEW_DELETED)
         try:
             filters = ProfileFilter(request.query_params)
             attributes = [name for name in request.query_params if name.startswith(CUSTOM)]
@@ -80,7 +81,6 @@ class ProfileList(PersonalDataView):
         response = self.page(roots, self.presenter.profiles, counted=counted)
         if filters.search_result is not None:
             self._explain(filters.search_result, response.data["results"])
-        self.note_view(detail={"profiles": len(response.data["results"])})
         return response
 
     def _explain(self, matches: Any, rows: list[dict[str, Any]]) -> None:
@@ -158,7 +158,6 @@ class ProfileDetail(PersonalDataView):
         if include not in ("", parameters.REACHABLE_WHY):
             raise BadParameter("include", f"include is {parameters.REACHABLE_WHY}.", include)
         root = self.find().root
-        self.note_view(subject=f"profile:{root.pk}")
         return self.profile_response(root, with_reasons=bool(include))
 
     @extend_schema(
@@ -206,8 +205,7 @@ class ProfileDetail(PersonalDataView):
         """Out of every list and look-up, with everybody merged into them; `restore/` brings them back."""
         root = self.find().root
         check_version(lock_root(root.pk), self.expected_version())
-        reason = self.body(ReasonBody)["reason"]
-        delete_profiles(profile_ids=[root.pk], reason=reason, **self.verb())
+        delete_profiles(profile_ids=[root.pk], **self.body(ReasonBody), **self.verb())
         return Response(status=204)
 
 
@@ -321,6 +319,7 @@ class Resolve(PersonalDataView):
             member, root = by_id.get(int(item.get("id", 0)), (0, None))
             if pair is not None and (hit := hits.get(pair)):
                 member, root = hit.member_id, hit.root_id
+            saw([root])
             results.append({"id": root, "via": [member] if root is not None and member != root else []})
         return Response({"results": results})
 

@@ -9,7 +9,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cdp import audit
 from cdp.api import jobs as job_api
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
@@ -140,6 +139,10 @@ class ReceiptApi(PersonalDataView):
             "resolution": receipt.resolution,
         }
 
+    def page_of(self, page: list[Receipt]) -> list[dict[str, Any]]:
+        receipts.saw_receipts(page)
+        return [self.row(row) for row in page]
+
     def _text(self, text: str) -> str:
         return text if self.presenter.can_view_pii else masking.mask_text(text)
 
@@ -157,6 +160,7 @@ class ReceiptApi(PersonalDataView):
         ]
 
     def whole(self, receipt: Receipt) -> dict[str, Any]:
+        receipts.saw_receipts([receipt])
         problems = [
             {**problem, "kept": receipts.kept_of(receipt, problem)}
             for problem in receipt.problems or []
@@ -203,7 +207,7 @@ class ReceiptList(ReceiptApi):
         self.known_parameters(*(parameter.name for parameter in _FILTERS), "count")
         chosen = receipts.filtered_receipts(self.choice(request.query_params.dict(), ALL))
         chosen = chosen.select_related("source").defer("payload")
-        return self.page(chosen, lambda rows: [self.row(row) for row in rows])
+        return self.page(chosen, self.page_of)
 
 
 class ReceiptDetail(ReceiptApi):
@@ -217,8 +221,6 @@ class ReceiptDetail(ReceiptApi):
     )
     def get(self, request: Request, pk: int) -> Response:
         receipt = self.receipt()
-        if receipt.payload is not None and self.presenter.can_view_pii:
-            audit.record("receipt.view", actor=self.actor, subject=f"receipt:{receipt.pk}")
         return Response(self.whole(receipt))
 
 

@@ -10,6 +10,7 @@ from cdp.api.request_bodies import IdentifierBody, IdField, RawField, StrictSeri
 from profiles.identity.field_names import is_customer_id
 from profiles.identity.presets import CUSTOMER
 from profiles.models import Consent, Profile
+from profiles.privacy.delete import DeleteReason
 
 # More of these on one person in one call is a mistake in a loop somewhere.
 MAX_LISTED = 100
@@ -133,7 +134,20 @@ class PromoteBody(StrictSerializer):
 
 
 class ReasonBody(StrictSerializer):
-    reason = TextField(required=False, max_length=500, allow_blank=True, default="")
+    reason = TextField(
+        required=False,
+        max_length=500,
+        allow_blank=True,
+        default="",
+        help_text=f"One of {', '.join(DeleteReason.values)}. Another text is kept as the note, and the reason is `other`.",
+    )
+    note = TextField(
+        required=False,
+        max_length=500,
+        allow_blank=True,
+        default="",
+        help_text="Kept in the person's history; the audit log gets the reason alone.",
+    )
 
 
 class RestoreBody(StrictSerializer):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cdp.actors import Actor
+from cdp.looks import saw
 from cdp.times import iso
 from profiles import masking
 from profiles.merging.preview import FieldRow, Preview, UnmergePreview
@@ -42,7 +43,7 @@ class Presenter:
         return {**self.view(view), **reasons}
 
     def view(self, view: ProfileView) -> dict[str, Any]:
-        return as_api(view if self.can_view_pii else masking.mask_view(view, self.specs))
+        return as_api(masking.displayed_view(view, can_view_pii=self.can_view_pii, specs=self.specs))
 
     def value(self, field: str, value: Any) -> Any:
         return value if self.can_view_pii else masking.mask(field, value, self.specs)
@@ -81,6 +82,7 @@ class Presenter:
 
     def stored_event(self, event: Any) -> dict[str, Any]:
         """An event with what was sent around it; ``person_id`` (by_canonical) is joined in."""
+        saw([event.person_id])
         envelope = event.envelope or {}
         ids = {name: envelope.get(name) for name in ("user_id", "anonymous_id")}
         if not self.can_view_pii:

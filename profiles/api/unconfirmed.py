@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from cdp.api import schema as api_schema
 from cdp.api.problems import BadParameter
 from cdp.errors import Invalid
+from cdp.looks import saw
 from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PersonalDataView
@@ -74,6 +75,7 @@ class UnconfirmedList(PersonalDataView):
         return response
 
     def _row(self, row: Any) -> dict[str, Any]:
+        saw([row.root_id])
         name = row.type.name
         can_view = self.presenter.can_view_pii
         value = row.value if can_view else masking.mask_identifier(name, row.value)

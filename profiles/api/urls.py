@@ -11,6 +11,7 @@ from profiles.api import (
     events,
     exports,
     held_merges,
+    looks,
     merge_batches,
     merging,
     privacy,
@@ -97,6 +98,8 @@ urlpatterns: list[Any] = [
         "v1/sources/<int:pk>/signing-secret/revoke", signing_secrets.SecretRevoke, "api-source-secret-revoke"
     ),
     *both("v1/events", events.EventList, "api-events"),
+    *both("v1/looks", looks.LookList, "api-looks"),
+    *both("v1/looks/people", looks.SeenPeople, "api-seen-people"),
     *both("v1/exports", exports.ExportList, "api-exports"),
     *both("v1/exports/<int:pk>", exports.ExportDetail, "api-export"),
     *both("v1/exports/<int:pk>/download", exports.ExportDownload, "api-export-download"),

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from cdp.api import schema as api_schema
 from cdp.api.request_bodies import StrictSerializer, TextField
+from cdp.looks import saw
 from cdp.times import iso
 from profiles.api import parameters, schema
 from profiles.api.base import PersonalDataView, reload
@@ -111,7 +112,7 @@ class _Why(PersonalDataView):
         findings = why(
             two, display=value_display(self.presenter.can_view_pii), base_url=settings.CDP_URL.rstrip("/")
         )
-        self.note_view(subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
+        saw([two.a.pk, two.b.pk])
         return Response(
             {"a": two.a.pk, "b": two.b.pk, "findings": [_finding(finding) for finding in findings]}
         )
@@ -124,6 +125,7 @@ class _WhyFix(PersonalDataView):
         body = self.body(FixBody)
         if self.is_dry_run:
             see = value_display(self.presenter.can_view_pii)
+            saw([two.a.pk, two.b.pk])
             return Response(self._preview(preview_fix(two, code=body["code"], display=see, **self.verb())))
         done = apply_fix(
             a_id=two.a.pk,

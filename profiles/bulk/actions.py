@@ -16,7 +16,7 @@ from profiles.bulk.run_action import CHUNK, Action, BulkResult, Params, actions
 from profiles.identity.presets import CONTACTS
 from profiles.journal import Cause, Entry, publish_updated, record_many
 from profiles.models import Change, Profile, Source
-from profiles.privacy.delete import delete_profiles
+from profiles.privacy.delete import delete_profiles, read_reason
 from profiles.privacy.restore import remarks_of, restore_profiles
 from profiles.values import attributes
 
@@ -91,7 +91,7 @@ def register() -> None:
             doing="Delete",
             permission="profiles.bulk_delete",
             apply=_delete,
-            clean=lambda raw: {"reason": str(raw.get("reason", ""))[:500]},
+            clean=_clean_reason,
             done="deleted",
             is_destructive=True,
         ),
@@ -130,7 +130,12 @@ def _delete(ids: Sequence[int], params: Params, *, actor: Actor, source: Source,
     if not live:
         return 0
     return delete_profiles(
-        profile_ids=live, actor=actor, source=source, reason=params.get("reason", ""), cause=cause
+        profile_ids=live,
+        actor=actor,
+        source=source,
+        reason=params.get("reason", ""),
+        note=params.get("note", ""),
+        cause=cause,
     ).count
 
 
@@ -192,6 +197,11 @@ def _clean_tags(raw: Params) -> Params:
     if not names:
         raise _invalid("tags", None, "Name at least one tag.")
     return {"tags": names}
+
+
+def _clean_reason(raw: Params) -> Params:
+    reason, note = read_reason(str(raw.get("reason", "")), str(raw.get("note", "")))
+    return {"reason": reason, "note": note}
 
 
 def _clean_attribute(raw: Params) -> Params:

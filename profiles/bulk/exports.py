@@ -22,8 +22,9 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, Invalid, NotFound
 from cdp.full_disk import full_disk
-from cdp.job_steps import Chunk, JobFailed, actor_of, handler
+from cdp.job_steps import Chunk, JobFailed, actor_of, handler, problem_of
 from cdp.jobs import run_to_end, start_job
+from cdp.looks import record_look
 from cdp.mail import queue_mail
 from cdp.models import Job
 from cdp.plurals import counted
@@ -198,6 +199,8 @@ def open_export(*, job_id: int, actor: Actor) -> Path:
     export = find_export(job_id, actor)
     job = export.job
     _require(actor)
+    if problem := problem_of(job):
+        raise Forbidden(f"{problem.text} So the file of export {job_id} is closed. Start the export again.")
     if not export.is_masked and not actor.can("profiles.view_pii"):
         raise Forbidden(
             f"Export {job_id} was written with personal data, which {actor.name} may not see. Start it again: it will be masked."
@@ -211,6 +214,8 @@ def open_export(*, job_id: int, actor: Actor) -> Path:
     if export.size is None:
         raise NotFound(f"The file of export {job_id} was deleted after {KEPT_DAYS} days. Export again.")
     audit.record("profile.bulk_export.download", actor=actor, subject=f"job:{job_id}")
+    # Whom the file shows was recorded while it was written, with the same subject.
+    record_look("download", actor=actor, profile_ids=(), subject=f"job:{job_id}", is_masked=export.is_masked)
     return file_of(job)
 
 
@@ -265,6 +270,7 @@ def _step(chunk: Chunk) -> bool:
     with chunk.commit(done=len(part)) as progress:
         records = values(part, names, can_view_pii=_can_view_pii(chunk))
         content = _encode(records, chunk.params, is_first=start == 0)
+        _record_whom(chunk.job, records, names)
         progress.cursor = {"next": start + len(part), "bytes": size + len(content)}
         progress.result = {"people_written": result.get("people_written", 0) + len(records)}
         if left_out := _left_out(part, len(records)):
@@ -274,6 +280,18 @@ def _step(chunk: Chunk) -> bool:
             }
         _append(file_of(chunk.job), content, at=size)
     return bool(start + len(part) < len(ids))
+
+
+def _record_whom(job: Job, records: list[list[Any]], names: list[str]) -> None:
+    """Who is in this part of the file, in the transaction that writes it: an export shows its people."""
+    column = names.index("id")
+    record_look(
+        "export",
+        actor=actor_of(job),
+        profile_ids=[record[column] for record in records],
+        subject=f"job:{job.pk}",
+        is_masked=job.params.get("is_masked", False),
+    )
 
 
 def _can_view_pii(chunk: Chunk) -> bool:

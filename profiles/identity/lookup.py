@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cdp.actors import Actor
 from cdp.errors import NotFound
 from profiles.identity.normalize import BadValue
 from profiles.identity.types import Blocked, TypeSpec, find_type, identifier_types
 from profiles.models import Identifier, Profile
 
 IdentifierPair = tuple[str, str]
+VIEW_DELETED = "profiles.view_deleted"
+_GONE = (Profile.Status.DELETED, Profile.Status.ERASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,22 @@ def find_profile(ref: str | int, *, live_only: bool = True) -> FoundProfile:
     if row is None or (live_only and row.canonical.status != Profile.Status.LIVE):
         raise NotFound(f"No profile “{ref}”.")
     return FoundProfile(row.canonical, row.pk)
+
+
+def may_open(actor: Actor, root: Profile) -> bool:
+    """Whether an actor may see this surviving profile at all: deleted people are for those with *See deleted people*.
+
+    The list of deleted people, cards, the API and exports all ask this.
+    """
+    return root.status not in _GONE or actor.can(VIEW_DELETED)
+
+
+def find_visible(ref: str | int, *, actor: Actor) -> FoundProfile:
+    """``find_profile`` with deleted people, for those who may see them. Raises NotFound, also for everybody else."""
+    found = find_profile(ref, live_only=False)
+    if not may_open(actor, found.root):
+        raise NotFound(f"No profile “{ref}”.")
+    return found
 
 
 def _member_of(ref: str) -> int | None:

@@ -146,7 +146,12 @@ def _record(merge: Merge, plan: MergePlan, *, actor: Actor, source: Source, line
     record_many(entries=plan.journal_entries(merge.pk, line_no), actor=actor, source=source)
     subject = f"profile:{plan.winner_id}"
     audit.record("profile.merge", actor=actor, subject=subject, detail=plan.audit_detail(merge.pk))
-    webhooks.publish("profile.merged", profile_id=plan.winner_id, payload=plan.webhook_payload(merge.pk))
+    webhooks.publish(
+        "profile.merged",
+        profile_id=plan.winner_id,
+        other_id=plan.loser_id,
+        payload=plan.webhook_payload(merge.pk),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,7 +255,11 @@ def _record(
             for _, result in undos
         ],
     )
-    webhooks.publish_many("profile.unmerged", items=[(result.winner_id, result.ids) for _, result in undos])
+    webhooks.publish_many(
+        "profile.unmerged",
+        items=[(result.winner_id, result.ids) for _, result in undos],
+        other_ids=[result.loser_id for _, result in undos],
+    )
 
 
 def _journal_entries(plan: UndoPlan, result: Unmerged, cause: Cause) -> list[Entry]:

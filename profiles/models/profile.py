@@ -119,6 +119,7 @@ class Profile(models.Model):
             ("bulk_export", "Can export many profiles"),
             ("bulk_update", "Can change many profiles at once"),
             ("bulk_delete", "Can delete many profiles at once"),
+            ("view_deleted", "Can see deleted profiles"),
             ("restore_profile", "Can bring a deleted profile back"),
             ("bulk_restore", "Can bring many deleted profiles back at once"),
             ("erase_profile", "Can erase a person for ever"),

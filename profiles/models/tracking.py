@@ -56,6 +56,13 @@ class Receipt(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
     resolution = models.CharField(max_length=10, blank=True, help_text="replayed or dismissed.")
+    note = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why it was dismissed, as it was typed.",
+    )
 
     class Meta:
         ordering = ["-id"]

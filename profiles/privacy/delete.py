@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -20,6 +20,28 @@ from cdp.errors import NotFound, RuleForbids, Stale
 from profiles.identity.graph import retried
 from profiles.journal import REQUEST, Cause, Entry, record_many
 from profiles.models import Change, Profile, Source
+
+MAX_NOTE = 500
+
+
+class DeleteReason(models.TextChoices):
+    """Why somebody is deleted. Only the choice goes into the audit log, which is never rewritten."""
+
+    REQUEST = "request", "They asked for it"
+    TEST = "test", "A test, or nobody real"
+    DUPLICATE = "duplicate", "Entered twice"
+    UNUSED = "unused", "No longer needed"
+    OTHER = "other", "Another reason"
+
+
+def read_reason(reason: str, note: str = "") -> tuple[str, str]:
+    """A reason and a note as they were sent → the choice, and the text kept beside it. Text that is no choice is *other*."""
+    reason, note = reason.strip(), note.strip()
+    if reason in DeleteReason.values:
+        return reason, note[:MAX_NOTE]
+    text = "; ".join(filter(None, (reason, note)))[:MAX_NOTE]
+    return (DeleteReason.OTHER.value if text else ""), text
+
 
 _DELETABLE = (Profile.Status.LIVE, Profile.Status.ANONYMIZED)
 
@@ -44,13 +66,17 @@ def delete_profiles(
     actor: Actor,
     source: Source,
     reason: str = "",
+    note: str = "",
     cause: Cause = REQUEST,
 ) -> Deleted:
     """Delete the people behind these ids, each with everybody merged into them.
 
+    ``reason`` is a ``DeleteReason``, or a text that is kept as a note: notes stand in the journal and leave with it.
+
     A constant number of statements for thousands. People deleted or erased already, and ids of nobody, are
     skipped and listed; when nobody is left to delete the first reason is raised (NotFound, RuleForbids).
     """
+    choice, text = read_reason(reason, note)
     wanted = list(dict.fromkeys(profile_ids))
     roots = lock_roots(wanted)
     skipped = _refusals(wanted, roots)
@@ -70,12 +96,12 @@ def delete_profiles(
             pk,
             Change.Kind.DELETED,
             {"status": [root.status, Profile.Status.DELETED.value]},
-            detail={**let_go.get(pk, {"released": []}), "reason": reason},
+            detail={**let_go.get(pk, {"released": []}), "reason": choice, "note": text},
         )
         for pk, root in chosen.items()
     ]
     record_many(entries=entries, actor=actor, source=source, cause=cause)
-    detail = {"reason": reason} if reason else {}
+    detail = {"reason": choice} if choice else {}
     audit.record_many(
         "profile.delete", actor=actor, subjects=[f"profile:{pk}" for pk in chosen], detail=detail
     )

@@ -11,6 +11,8 @@ from django.utils import timezone
 from cdp import audit, personal_data_registry
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
+from cdp.looks import record_look
+from profiles.identity.lookup import may_open
 from profiles.masking import mask_profile
 from profiles.models import Profile
 from profiles.privacy.export_parts import Subject
@@ -41,7 +43,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
     For an actor without *view PII* identifying values are masked, and the file says so.
     """
     row = Profile.objects.filter(pk=profile_id).select_related("canonical__source").first()
-    if row is None:
+    if row is None or not may_open(actor, row.canonical):
         raise NotFound(f"No profile “{profile_id}”.")
     root = row.canonical
     if root.status == Profile.Status.ERASED:
@@ -49,6 +51,7 @@ def stream_profile(*, profile_id: int, actor: Actor) -> Iterator[bytes]:
     members = list(Profile.objects.members_of(root.pk).order_by("pk").values_list("pk", flat=True))
     detail = {"merged profiles": len(members) - 1} if len(members) > 1 else {}
     audit.record("profile.export", actor=actor, subject=f"profile:{root.pk}", detail=detail)
+    record_look("gdpr_export", actor=actor, profile_ids=members)
     return _pieces(Subject(root.pk, members, root), actor)
 
 

@@ -101,6 +101,7 @@ def receipts(subject: Subject) -> Iterator[dict[str, Any]]:
             "call": row.payload,
             "problems": row.problems,
             "resolved": row.resolution,
+            "note": row.note,
             "resolved_at": row.resolved_at,
             "resolved_by": _who(row.resolved_by) if row.resolved_by else None,
             "profile_id": row.profile_id,

@@ -18,7 +18,7 @@ LIST = "/admin/cdp/auditentry/"
 
 @pytest.fixture
 def log(sam: User, mira: User) -> None:
-    audit.record("profile.view", actor=Actor.of_user(sam), subject="profile:41")
+    audit.record("profile.note", actor=Actor.of_user(sam), subject="profile:41")
     audit.record("profile.merge", actor=Actor.of_user(sam), subject="profile:42", detail={"loser": 43})
     audit.record("export.start", actor=Actor.of_user(mira), subject="job:7", detail={"profiles": 900})
 
@@ -35,14 +35,13 @@ def actions_found(client: Any, query: str) -> list[str]:
         ("q=42", ["profile.merge"]),
         ("q=%2342", ["profile.merge"]),
         ("q=job:7", ["export.start"]),
-        ("q=sam", ["profile.merge", "profile.view"]),
+        ("q=sam", ["profile.merge", "profile.note"]),
         ("q=export", ["export.start"]),
         ("q=nothing", []),
         ("what=merge", ["profile.merge"]),
-        ("what=view", ["profile.view"]),
-        ("what=people", ["profile.merge"]),
-        ("what=bogus", ["export.start", "profile.merge", "profile.view"]),
-        ("when=1", ["export.start", "profile.merge", "profile.view"]),
+        ("what=people", ["profile.merge", "profile.note"]),
+        ("what=bogus", ["export.start", "profile.merge", "profile.note"]),
+        ("when=1", ["export.start", "profile.merge", "profile.note"]),
     ],
 )
 def test_entries_are_found_by_what_one_would_type(
@@ -62,7 +61,7 @@ def test_the_list_costs_the_same_for_one_entry_and_a_hundred(
     client.get(LIST)
     with django_assert_max_num_queries(9):
         client.get(LIST)
-    audit.record_many("profile.view", actor=Actor.system(), subjects=[f"profile:{n}" for n in range(100)])
+    audit.record_many("profile.note", actor=Actor.system(), subjects=[f"profile:{n}" for n in range(100)])
     with django_assert_max_num_queries(9):
         client.get(LIST)
 
@@ -84,7 +83,7 @@ def test_an_entry_shows_all_of_itself_and_is_escaped(as_user: Any, ada: User) ->
 
 
 def test_the_check_runs_as_a_job_and_says_what_is_wrong(as_user: Any, ada: User) -> None:
-    audit.record_many("profile.view", actor=Actor.system(), subjects=["profile:1"] * 5)
+    audit.record_many("profile.note", actor=Actor.system(), subjects=["profile:1"] * 5)
     audit_chain.seal()
     client = as_user(ada)
     assert client.post(f"{LIST}check/").status_code == 302
@@ -107,7 +106,7 @@ def test_only_those_with_the_right_come_in_and_nobody_writes(
     as_user: Any, make_user: Any, sam: User, ada: User
 ) -> None:
     officer = make_user("pia", "privacy officer")
-    entry = audit.record("profile.view", actor=Actor.system())
+    entry = audit.record("profile.note", actor=Actor.system())
     assert as_user(officer).get(LIST).status_code == 200
     for url in (LIST, f"{LIST}{entry.pk}/change/"):
         assert as_user(sam).get(url).status_code == 403
@@ -119,7 +118,7 @@ def test_only_those_with_the_right_come_in_and_nobody_writes(
 
 def test_entries_read_as_sentences(log: None, as_user: Any, ada: User) -> None:
     text = as_user(ada).get(LIST).content.decode()
-    assert '<b>sam</b> <span title="profile.view">looked at</span> ' in text
+    assert '<b>sam</b> <span title="profile.note">wrote a note on</span> ' in text
     assert (
         'merged another profile into</span> <a href="/admin/profiles/profile/42/change/">profile #42</a>'
         in text

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from cdp.models import AuditEntry, Job, User
+from cdp.models import Job, Look, User
 from profiles.duplicates.review.decide import find_pair, state_of
 from profiles.editing import update_profile
 from profiles.models import DuplicateCase, DuplicatePair, IdentifierType, Merge
@@ -104,8 +104,8 @@ def test_the_review_shows_both_and_the_weight_of_each_field(client_of_sam: Clien
     assert "99 %" not in page
     flipped = shown(client_of_sam.get(review(pair, f"?winner={again.pk}")))
     assert f"Merge into #{again.pk}" in flipped
-    viewed = AuditEntry.objects.filter(action="profile.compare")
-    assert viewed.count() == 2
+    looks = Look.objects.filter(kind="duplicates").values_list("profile_ids", flat=True)
+    assert [sorted(ids) for ids in looks] == [[ann.pk, again.pk]] * 2
     assert client_of_sam.get(f"{QUEUE}999999/change/").status_code == 404
 
 

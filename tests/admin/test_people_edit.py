@@ -183,10 +183,11 @@ def test_deleting_says_what_happens_and_can_be_taken_back(ada: User, as_user: Lo
         "Delete 1 person",
     ):
         assert said in page
-    done = client.post(url("delete", ann.pk), {"reason": "asked by phone"}, follow=True)
+    done = client.post(url("delete", ann.pk), {"reason": "request", "note": "by phone"}, follow=True)
     assert f"#{ann.pk} was deleted." in shown(done)
     assert not Profile.objects.live().exists()
-    assert Change.objects.latest("id").detail["reason"] == "asked by phone"
+    detail = Change.objects.latest("id").detail
+    assert (detail["reason"], detail["note"]) == ("request", "by phone")
     thief = make_profile(email="ann@example.com")
     assert "Restore 1 person" in shown(client.get(url("restore", ann.pk)))
     back = client.post(url("restore", ann.pk), follow=True)

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from cdp.actors import Actor
-from cdp.models import AuditEntry, User
+from cdp.models import Look, User
 from profiles.editing import set_lock
 from profiles.identity.lookup import find_profile
 from profiles.models import DuplicatePair, Merge
@@ -163,11 +163,11 @@ def test_a_marketer_may_look_and_not_join(mira: User, as_user: Login) -> None:
     assert client.post(url(expected), {"code": expected.fix}).status_code == 403
 
 
-def test_a_look_is_in_the_audit_log(client_of_sam: Client) -> None:
+def test_a_look_is_recorded(client_of_sam: Client) -> None:
     expected = CAUSES["update_instead_of_identify"]()
     client_of_sam.get(url(expected))
-    entry = AuditEntry.objects.filter(action="profile.view").latest("pk")
-    assert (entry.subject, entry.detail) == (f"profile:{expected.a}", {"other": expected.b})
+    look = Look.objects.latest("pk")
+    assert (look.kind, look.profile_ids) == ("why", [expected.a, expected.b])
 
 
 def test_nobody_else_comes_in(olga: User, as_user: Login) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from cdp.actors import Actor
 from cdp.api.keys import create_key
@@ -258,6 +259,17 @@ def test_rights_are_asked_again_for_the_file(mira: User, as_user: Any) -> None:
     key.key.scopes = ["pii"]
     key.key.save()
     assert api.get(f"exports/{number}/download").status_code == 403
+    # The owner may export themselves; the file is the key's, and goes with it.
+    assert refusal(browser.get(f"exports/{number}/download")) == (
+        403,
+        f"shop may no longer do this. So the file of export {number} is closed. Start the export again.",
+    )
+    key.key.scopes, key.key.revoked_at = ["exports", "pii"], timezone.now()
+    key.key.save()
+    assert refusal(browser.get(f"exports/{number}/download")) == (
+        403,
+        f"The API key “shop” was revoked. So the file of export {number} is closed. Start the export again.",
+    )
 
 
 def test_a_right_that_is_lost_meanwhile_stops_the_export(with_scopes: Callable[..., Caller]) -> None:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cdp.actors import Actor
-from cdp.models import AuditEntry
+from cdp.models import AuditEntry, Look
 from profiles.identity.lookup import find_profile
 from profiles.models import DuplicatePair, Merge
 from profiles.pairs.verdicts import set_verdict
@@ -142,11 +142,11 @@ def test_refusals_are_sentences(api: Caller) -> None:
     )
 
 
-def test_a_look_is_in_the_audit_log(api: Caller) -> None:
+def test_a_look_is_recorded(api: Caller) -> None:
     expected = CAUSES["update_instead_of_identify"]()
     api.get(f"profiles/{expected.a}/why/{expected.b}/")
-    entry = AuditEntry.objects.filter(action="profile.view").latest("pk")
-    assert (entry.subject, entry.detail) == (f"profile:{expected.a}", {"other": expected.b})
+    look = Look.objects.latest("pk")
+    assert (look.kind, look.profile_ids) == ("why", [expected.a, expected.b])
 
 
 def test_the_answer_costs_the_same_whatever_they_have(api: Caller) -> None:

@@ -22,7 +22,7 @@ from django.test import Client
 from cdp import personal_data_registry
 from cdp.actors import Actor
 from cdp.jobs import run, run_to_end
-from cdp.models import ApiKey, AuditEntry, Delivery, Mail, OutboxMessage, User, Webhook
+from cdp.models import ApiKey, AuditEntry, Delivery, Look, Mail, OutboxMessage, User, Webhook
 from imports.models import Import, Row
 from imports.partitions import create_partition
 from profiles.duplicates.finding import match_queue
@@ -126,8 +126,9 @@ class Case:
 
     def _about_its_surroundings(self) -> None:
         self._keep(
-            AuditEntry.objects.create(actor="sam", action="profile.view", subject=f"profile:{self.root.pk}")
+            AuditEntry.objects.create(actor="sam", action="profile.note", subject=f"profile:{self.root.pk}")
         )
+        self._keep(Look.objects.create(actor="sam", kind="card", profile_ids=[self.root.pk]))
         message = self._keep(
             OutboxMessage.objects.create(topic="profile.updated", profile_id=self.root.pk, payload={"a": 1})
         )
@@ -144,6 +145,7 @@ class Case:
         package = export_profile(profile_id=self.root.pk, actor=actor or Actor.system())
         del package["about"]
         package["access"] = [entry for entry in package["access"] if entry["did"] != "profile.export"]
+        package["looks"] = [look for look in package["looks"] if look["looked_at"] != "the GDPR export"]
         return json.dumps(package, ensure_ascii=False)
 
 

@@ -47,7 +47,7 @@ def test_the_journal_and_the_log_tell_about_both(by_staff: dict[str, Any]) -> No
     restore_profile(profile_id=ann.pk, **by_staff)
     deleted, restored = Change.objects.exclude(kind="created").order_by("pk")
     assert (deleted.kind, deleted.fields) == ("deleted", {"status": ["live", "deleted"]})
-    assert deleted.detail == {"released": held, "reason": "asked"}
+    assert deleted.detail == {"released": held, "reason": "other", "note": "asked"}
     assert (restored.kind, restored.fields) == ("restored", {"status": ["deleted", "live"]})
     assert restored.detail == {"restored": held, "taken": []}
     actions = AuditEntry.objects.filter(subject=f"profile:{ann.pk}").order_by("pk")

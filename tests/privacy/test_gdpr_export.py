@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import NotFound, RuleForbids
+from cdp.looks import record_look
 from cdp.models import AuditEntry, User
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_event, add_note, update_profile
@@ -110,12 +110,15 @@ def test_nothing_of_somebody_merged_by_mistake_is_in_it(by_staff: dict[str, Any]
 
 def test_it_tells_who_looked_and_is_noted_itself(sam: User) -> None:
     ann = make_profile(first_name="Ann")
-    audit.record("profile.view", actor=Actor.of_user(sam), subject=f"profile:{ann.pk}")
+    record_look("card", actor=Actor.of_user(sam), profile_ids=[ann.pk])
     found = export_profile(profile_id=ann.pk, actor=Actor.of_user(sam))
     assert [(entry["who"], entry["did"]) for entry in found["access"]] == [
         ("system", "profile.create"),
-        ("sam", "profile.view"),
         ("sam", "profile.export"),
+    ]
+    assert [(entry["who"], entry["looked_at"]) for entry in found["looks"]] == [
+        ("sam", "the card"),
+        ("sam", "the GDPR export"),
     ]
     assert AuditEntry.objects.get(action="profile.export").subject == f"profile:{ann.pk}"
 

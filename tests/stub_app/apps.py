@@ -10,7 +10,7 @@ class StubConfig(AppConfig):
     label = "stub"
 
     def ready(self) -> None:
-        from cdp import invariants, personal_data_registry, retention, webhooks
+        from cdp import invariants, looks, personal_data_registry, retention, webhooks
         from cdp.api import dry_run
         from cdp.job_steps import handler
         from cdp.models import AuditEntry
@@ -33,6 +33,8 @@ class StubConfig(AppConfig):
         handler("stub")(lambda chunk: False)
         retention.expiry.register("stub", lambda: 0)
         retention.rules.register("stub", retention.Rule("Kept."))
+        looks.register_pages("stub", "the stub", ["stub/"])
+        looks.people_behind.register("stub", lambda ids: [])
         invariants.invariants.register("stub", lambda: None)
         invariants.repairs.register("stub", lambda: 0)
         dry_run.effect_readers.register(

@@ -28,7 +28,7 @@ from profiles.duplicates.review.decide_cluster import (
 )
 from profiles.duplicates.review.explain import Reason, explain
 from profiles.duplicates.review.pair_text import PairText, pair_text
-from profiles.masking import mask_identifier, mask_profile
+from profiles.masking import displayed, mask_identifier
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, Profile
 
 PAGE = 50
@@ -87,7 +87,7 @@ def _with_members(rows: list[DuplicateCase]) -> list[tuple[DuplicateCase, list[P
 
 
 def _names(row: DuplicateCase, members: list[Profile], can_view_pii: bool) -> str:
-    names = dict.fromkeys((profile if can_view_pii else mask_profile(profile)).name for profile in members)
+    names = dict.fromkeys(displayed(profile, can_view_pii=can_view_pii).name for profile in members)
     more = row.size - len(members)
     return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
@@ -117,7 +117,7 @@ def _show(request: HttpRequest, case: DuplicateCase, *, status: int = 200) -> Ht
     context = {
         "title": f"Are these {len(members)} one person?",
         "case": case,
-        "people": [profile if can_view_pii else mask_profile(profile) for profile in members],
+        "people": [displayed(profile, can_view_pii=can_view_pii) for profile in members],
         "best": suggested_winner(members),
         "links": _links(case, can_view_pii),
         "state": state_of(case, members),
@@ -161,7 +161,7 @@ def _show_shared(request: HttpRequest, case: DuplicateCase, status: int) -> Http
         "title": "A value too many share",
         "case": case,
         "value": _value(case, can_view_pii),
-        "people": [profile if can_view_pii else mask_profile(profile) for profile in holders],
+        "people": [displayed(profile, can_view_pii=can_view_pii) for profile in holders],
         "is_open": case.state == DuplicateCase.State.OPEN,
         "may_decide": _may_block(request),
         **frame(request),

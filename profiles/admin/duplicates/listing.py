@@ -22,7 +22,7 @@ from profiles.duplicates.review import queue
 from profiles.duplicates.review.decide import LATER, NOT_DUPLICATE, REOPEN, assign, decide_many
 from profiles.duplicates.review.explain import explain, score_for
 from profiles.duplicates.review.pair_text import PairText, pair_text, percent
-from profiles.masking import mask_profile
+from profiles.masking import displayed
 from profiles.models import DuplicateCase, DuplicatePair, DuplicatePolicy, MatchBase, Profile, Source
 
 FILTERS = ("source", "score", "days", "assignee", "profile")
@@ -178,7 +178,7 @@ def _pair_row(pair: DuplicatePair, policy: DuplicatePolicy, params: QueryDict, c
     reasons = explain(pair, can_view_pii=can_view_pii)
     # What compares a field, and a third profile, says more to people than what fields say together.
     reasons.sort(key=lambda reason: (not (reason.field or reason.is_transitive), -abs(reason.weight)))
-    a, b = (side.canonical if can_view_pii else mask_profile(side.canonical) for side in (pair.a, pair.b))
+    a, b = (displayed(side.canonical, can_view_pii=can_view_pii) for side in (pair.a, pair.b))
     return PairRow(
         pair,
         a,

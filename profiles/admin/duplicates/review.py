@@ -12,8 +12,6 @@ from django.shortcuts import redirect
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
-from cdp import audit
-from cdp.actors import Actor
 from cdp.errors import Invalid
 from cdp.ids import row_id
 from cdp.times import day
@@ -41,7 +39,7 @@ from profiles.duplicates.review.decide import (
 from profiles.duplicates.review.explain import explain
 from profiles.duplicates.review.likelihood import likelihood_of
 from profiles.duplicates.review.pair_text import pair_text, percent
-from profiles.masking import mask_view
+from profiles.masking import displayed_view
 from profiles.merging.merge import members_count
 from profiles.merging.suggest_winner import Suggestion, suggest_winner
 from profiles.models import DuplicatePair, DuplicatePolicy, Tier
@@ -152,15 +150,8 @@ def _show(request: HttpRequest, pair: DuplicatePair, *, status: int = 200) -> Ht
     winner_id = _winner(params, suggestion) if suggestion else a.pk
     loser_id = (b if winner_id == a.pk else a).pk
     views = profile_views([a, b]) if is_two else profile_views([a]) * 2
-    if not can_view_pii:
-        views = [mask_view(view) for view in views]
+    views = [displayed_view(view, can_view_pii=can_view_pii) for view in views]
     following, before = queue.next_pair(wanted, pair), queue.previous_pair(wanted, pair)
-    audit.record(
-        "profile.compare",
-        actor=Actor.of_request(request),
-        subject=f"profile:{a.pk}",
-        detail={"other": b.pk, "pair": pair.pk},
-    )
     policy = DuplicatePolicy.current()
     may_merge = request.user.has_perm("profiles.merge_profile")
     is_open = is_two and pair.verdict in (DuplicatePair.Verdict.OPEN, DuplicatePair.Verdict.LATER)

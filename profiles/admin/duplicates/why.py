@@ -12,10 +12,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Forbidden, RuleForbids, Stale
-from profiles.admin.merge_rows import differing_rows, display_profile
+from profiles.admin.merge_rows import differing_rows
 from profiles.admin.merging import SECOND_LOOK, needs_second_look, other_warnings
 from profiles.admin.staff_views import by, card_url, form_page, may_see, render, root_of, staff_view
 from profiles.duplicates.why import (
@@ -32,6 +31,7 @@ from profiles.duplicates.why import (
 from profiles.duplicates.why.diagnose import value_display
 from profiles.duplicates.why.findings import KEEP_APART
 from profiles.duplicates.why.fixes import TITLES, may_apply
+from profiles.masking import displayed
 
 DECIDE = "profiles.change_duplicatepair"
 
@@ -78,7 +78,7 @@ def choose(request: HttpRequest, profile_id: int) -> HttpResponse:
     root = root_of(profile_id)
     context = {
         "title": "Why are these two separate?",
-        "root": display_profile(root, can_view_pii=may_see(request)),
+        "root": displayed(root, can_view_pii=may_see(request)),
     }
     return render(request, "duplicates/why_choose.html", context)
 
@@ -126,12 +126,11 @@ def _show(request: HttpRequest, two: ProfilePair, *, code: str = "", status: int
         two, display=value_display(can_view_pii), base_url=f"{request.scheme}://{request.get_host()}"
     )
     actor = Actor.of_request(request)
-    audit.record("profile.view", actor=actor, subject=f"profile:{two.a.pk}", detail={"other": two.b.pk})
     preview = _preview(request, two, code) if code else None
     context = {
         "title": "Why are these two separate?",
-        "a": display_profile(two.a, can_view_pii=can_view_pii),
-        "b": display_profile(two.b, can_view_pii=can_view_pii),
+        "a": displayed(two.a, can_view_pii=can_view_pii),
+        "b": displayed(two.b, can_view_pii=can_view_pii),
         "findings": [_row(finding, actor) for finding in findings],
         "here": request.path,
         "preview": preview,

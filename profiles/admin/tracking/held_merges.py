@@ -19,7 +19,7 @@ from cdp.ids import row_id, row_ids
 from cdp.plurals import counted
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import back, may_see, render, staff_view, write
-from profiles.masking import mask_identifier, mask_profile
+from profiles.masking import displayed, mask_identifier
 from profiles.models import HeldMerge, IdentifierType, Profile, Source
 from profiles.tracking.pending.decide_held import (
     BLOCK,
@@ -169,8 +169,8 @@ def _title(case: WaitingCase, value: str) -> str:
 def _candidate(held_merge: HeldMerge, can_view_pii: bool) -> Candidate:
     profile, owner = held_merge.profile.canonical, held_merge.other.canonical
     return Candidate(
-        profile if can_view_pii else mask_profile(profile),
-        owner if can_view_pii else mask_profile(owner),
+        displayed(profile, can_view_pii=can_view_pii),
+        displayed(owner, can_view_pii=can_view_pii),
         profile.pk == owner.pk,
     )
 

@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from cdp.ids import row_id
+from cdp.looks import saw, subject_of
 from profiles.admin.staff_views import may_see, render, staff_view
 from profiles.admin.tracking.sources import frame, source_of
 from profiles.masking import mask_identifier
@@ -90,6 +91,8 @@ def _browser(request: HttpRequest, source_id: int) -> dict[str, Any]:
 def _confirmations(request: HttpRequest, source: Source) -> Confirmations | None:
     """Whose addresses wait, masked without the right to see personal data."""
     found = confirmations(source)
+    if found is not None:
+        saw(row.profile_id for row in found.newest)
     if found is not None and not may_see(request):
         for row in found.newest:
             row.value = mask_identifier(row.type.name, row.value)
@@ -103,6 +106,9 @@ def _own_id(request: HttpRequest) -> str:
 
 def with_payloads(request: HttpRequest, calls: list[RecordedCall]) -> list[tuple[RecordedCall, str]]:
     """Each call with its payload as text, masked without the right to see personal data."""
+    receipt_ids = [call.receipt_id for call in calls if call.receipt_id]
+    subject = subject_of("receipt", receipt_ids) if receipt_ids else ""
+    saw((call.profile_id for call in calls), subject=subject)
     readable = calls if may_see(request) else mask_calls(calls)
     return [(call, _text(call.payload)) for call in readable]
 

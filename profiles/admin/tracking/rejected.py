@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Invalid, Refused, RuleForbids
 from cdp.ids import row_id
@@ -99,6 +98,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
                     rows, newer, older = _page(choice, params)
         except TooSlow:
             problems.append("This search takes too long. Narrow it with another filter.")
+    receipts.saw_receipts([*rows, *(group.newest for group in groups)])
     counts = receipts.count_codes(choice) if not problems else None
     context = {
         "title": "Rejected",
@@ -271,8 +271,7 @@ def _report(request: HttpRequest, row: Receipt, result: ItemResult) -> HttpRespo
 
 def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong: str = "") -> HttpResponse:
     can_view_pii = may_see(request)
-    if can_view_pii and row.payload is not None:
-        audit.record("receipt.view", actor=Actor.of_request(request), subject=f"receipt:{row.pk}")
+    receipts.saw_receipts([row])
     may_replay = request.user.has_perm(PERMISSION)
     is_waiting = receipts.is_waiting(row)
     payload = receipts.payload_of(row, can_view_pii=can_view_pii)
@@ -292,6 +291,6 @@ def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong
         "may_replay": is_waiting and may_replay,
         "not_as_it_is": why_not_unchanged(row) if is_waiting else "",
         "replays": receipts.replays_of(row),
-        "history": receipts.history_of(row),
+        "note": row.note if can_view_pii else mask_text(row.note),
     }
     return render(request, "tracking/receipt.html", context, status=400 if wrong else 200)

@@ -100,7 +100,9 @@ def _confirm(request: HttpRequest, action: str, ids: list[int], *, problems: lis
 def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list[dict[str, Any]]:
     """The first items as they are and as the repairs would leave them."""
     sample = []
-    for row in Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"):
+    rows = list(Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"))
+    receipts.saw_receipts(rows)
+    for row in rows:
         before = receipts.payload_of(row, can_view_pii=may_see(request))
         after = repaired(before, repairs, kind=row.kind)
         sample.append(

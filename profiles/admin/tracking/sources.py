@@ -22,7 +22,7 @@ from profiles.admin.staff_views import by, form_page, may_see, render, staff_vie
 from profiles.admin.tracking import signing_secrets
 from profiles.admin.tracking.connect import guides
 from profiles.masking import mask_text
-from profiles.models import IdentifierType, Source, WriteKey
+from profiles.models import IdentifierType, Receipt, Source, WriteKey
 from profiles.quality import alarms, scorecard
 from profiles.tracking.monitor import rates
 from profiles.tracking.monitor.checklist import checklist
@@ -118,6 +118,7 @@ def sources(request: HttpRequest) -> HttpResponse:
 def _main_reasons(can_view_pii: bool) -> dict[int, str]:
     """What most of a source's waiting items were rejected for; empty where that takes too long. Two queries."""
     reasons: dict[int, str] = {}
+    quoted: dict[int, Receipt] = {}
     try:
         groups = receipts.alike_items(receipts.Choice())
     except TooSlow:
@@ -125,6 +126,9 @@ def _main_reasons(can_view_pii: bool) -> dict[int, str]:
     for group in groups:
         sentence = receipts.describe_receipt(group.newest)
         reasons.setdefault(group.newest.source_id, sentence if can_view_pii else mask_text(sentence))
+        quoted.setdefault(group.newest.source_id, group.newest)
+    # A reason may quote what was sent.
+    receipts.saw_receipts(list(quoted.values()))
     return reasons
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from cdp.errors import Invalid
 from cdp.ids import row_id
 from profiles.admin.staff_views import may_see, render, staff_view
-from profiles.masking import mask_identifier, mask_profile
+from profiles.masking import displayed, mask_identifier
 from profiles.models import Identifier, Profile, Source
 from profiles.tracking.pending.unconfirmed import COUNTED, DAYS, confirmed_share, list_unconfirmed
 
@@ -61,7 +61,5 @@ def unconfirmed(request: HttpRequest) -> HttpResponse:
 
 
 def _row(row: Identifier, *, can_view_pii: bool) -> UnconfirmedRow:
-    root = row.profile.canonical
-    if can_view_pii:
-        return UnconfirmedRow(row, row.value, root)
-    return UnconfirmedRow(row, mask_identifier(row.type.name, row.value), mask_profile(root))
+    value = row.value if can_view_pii else mask_identifier(row.type.name, row.value)
+    return UnconfirmedRow(row, value, displayed(row.profile.canonical, can_view_pii=can_view_pii))

@@ -196,7 +196,7 @@ def _record(merges: Sequence[tuple[int, MergePlan]], actor: Actor, source: Sourc
         details=[plan.audit_detail(merge_id) for merge_id, plan in merges],
     )
     messages = [(plan.winner_id, plan.webhook_payload(merge_id)) for merge_id, plan in merges]
-    webhooks.publish_many("profile.merged", items=messages)
+    webhooks.publish_many("profile.merged", items=messages, other_ids=[plan.loser_id for _, plan in merges])
 
 
 def _save_row_outcomes(outcomes: Sequence[PairOutcome], merge_ids: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from cdp.errors import Invalid, NotFound
 from cdp.limits import Count, TooSlow, time_limit
-from cdp.models import AuditEntry
+from cdp.looks import saw, subject_of
 from profiles.masking import mask_at, mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
@@ -47,6 +47,12 @@ CODES = {
     "id_too_long": "An id is longer than 255 characters.",
     "schema_violation": "The event breaks its schema.",
 }
+
+
+def saw_receipts(rows: Sequence[Receipt]) -> None:
+    """These receipts are shown. Items are about people whether or not they were found, so the items are recorded, too."""
+    if rows:
+        saw((row.profile_id for row in rows), subject=subject_of("receipt", [row.pk for row in rows]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +355,3 @@ def payload_of(receipt: Receipt, *, can_view_pii: bool) -> Any:
 def replays_of(receipt: Receipt) -> list[Receipt]:
     """What became of it when it was replayed, oldest first. One query."""
     return list(Receipt.objects.filter(replay_of=receipt).order_by("pk")[:20])
-
-
-def history_of(receipt: Receipt) -> list[AuditEntry]:
-    """Who replayed or dismissed it, with the reason. One query."""
-    return list(AuditEntry.objects.filter(subject=f"receipt:{receipt.pk}").order_by("pk")[:50])

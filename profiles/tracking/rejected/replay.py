@@ -105,8 +105,8 @@ def dismiss(*, receipt_ids: Sequence[int], reason: str = "", actor: Actor) -> in
     reason = _reason(reason)
     with transaction.atomic():
         waiting = [pk for pk, row in _lock_receipts(receipt_ids).items() if is_waiting(row)]
-        _resolve(waiting, DISMISSED, actor)
-        _audit_many(waiting, {"reason": reason} if reason else {}, actor)
+        _resolve(waiting, DISMISSED, actor, note=reason)
+        _audit_dismissed(waiting, actor)
     return len(waiting)
 
 
@@ -181,10 +181,8 @@ def _resolve_part(ids: Sequence[int], params: dict[str, Any], actor: Actor) -> d
     waiting = [row for row in receipts.values() if is_waiting(row)]
     counts = {"skipped": len(ids) - len(waiting)}
     if params["do"] == DISMISSED:
-        _resolve([row.pk for row in waiting], DISMISSED, actor)
-        _audit_many(
-            [row.pk for row in waiting], {"reason": params["reason"]} if params["reason"] else {}, actor
-        )
+        _resolve([row.pk for row in waiting], DISMISSED, actor, note=params["reason"])
+        _audit_dismissed([row.pk for row in waiting], actor)
         return {"dismissed": len(waiting), **counts}
     repairs = read_repairs(params["repairs"])
     senders = {source.pk: _sender_of(source) for source in {row.source for row in waiting}}
@@ -278,9 +276,10 @@ def _check_waiting(receipt: Receipt) -> None:
         raise Conflict(f"Item #{receipt.pk} has nothing to replay: {outcome}.")
 
 
-def _resolve(ids: Sequence[int], resolution: str, actor: Actor) -> None:
+def _resolve(ids: Sequence[int], resolution: str, actor: Actor, *, note: str = "") -> None:
+    """``note`` is what somebody typed: it leaves with the receipt, as nothing leaves the audit log."""
     Receipt.objects.filter(pk__in=ids).update(
-        resolved_at=timezone.now(), resolved_by_id=actor.user_id, resolution=resolution
+        resolved_at=timezone.now(), resolved_by_id=actor.user_id, resolution=resolution, note=note
     )
 
 
@@ -308,5 +307,5 @@ def _audit(action: str, receipt_id: int, detail: dict[str, Any], actor: Actor) -
     audit.record(action, actor=actor, subject=f"receipt:{receipt_id}", detail=detail)
 
 
-def _audit_many(ids: Sequence[int], detail: dict[str, Any], actor: Actor) -> None:
-    audit.record_many("receipt.dismiss", actor=actor, subjects=[f"receipt:{pk}" for pk in ids], detail=detail)
+def _audit_dismissed(ids: Sequence[int], actor: Actor) -> None:
+    audit.record_many("receipt.dismiss", actor=actor, subjects=[f"receipt:{pk}" for pk in ids])

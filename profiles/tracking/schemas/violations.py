@@ -17,6 +17,7 @@ from cdp.admin.charts import Chart, Series
 from cdp.limits import TooSlow, time_limit
 from profiles.masking import mask_at
 from profiles.models import Receipt
+from profiles.tracking.rejected.receipts import saw_receipts
 from profiles.tracking.schemas.validator import CODE
 
 # The newest receipts with problems that the counts by property are taken from.
@@ -123,6 +124,7 @@ def trend(name: str) -> Chart | None:
 
 def violations_of(rows: Sequence[Receipt], *, can_view_pii: bool) -> list[ReceiptViolations]:
     """Receipts with what is wrong with them, masked for those who may not see. No query."""
+    saw_receipts(rows)
     return [ReceiptViolations(row, list(_problems(row, can_view_pii))) for row in rows]
 
 
