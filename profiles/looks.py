@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cdp import looks
+
+if TYPE_CHECKING:
+    from profiles.models import Receipt
 
 _PROFILE = "admin/profiles/profile/<int:profile_id>"
 _API = "api/v1/profiles/<ref:ref>"
@@ -19,7 +23,14 @@ _PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "history": (
         "the history",
-        (f"{_PROFILE}/timeline", f"{_API}/timeline", f"{_API}/events", f"{_API}/notes", f"{_API}/consents"),
+        (
+            f"{_PROFILE}/timeline",
+            f"{_API}/timeline",
+            f"{_API}/events",
+            f"{_API}/notes",
+            f"{_API}/consents",
+            f"{_API}/carts",
+        ),
     ),
     "edit": (
         "the form to edit",
@@ -140,3 +151,11 @@ def _people_of_mails(mail_ids: Sequence[int]) -> list[int]:
 
     rows = Message.objects.filter(mail_id__in=mail_ids)
     return list(rows.values_list("profile__canonical_id", flat=True))
+
+
+def saw_receipts(rows: Sequence[Receipt]) -> None:
+    """These receipts are shown. Items are about people whether or not they were found, so the items are recorded, too."""
+    if rows:
+        looks.saw(
+            (row.profile_id for row in rows), subject=looks.subject_of("receipt", [row.pk for row in rows])
+        )

@@ -74,7 +74,7 @@ def _identifiers(card: CardContext) -> dict[str, Any]:
 
 
 def _carts(card: CardContext) -> dict[str, Any]:
-    rows = carts_of(card.root.pk)[:_CARTS]
+    rows = list(carts_of(card.root.pk)[:_CARTS])
     return {"carts": [cart_row(view) for view in cart_views(rows)]}
 
 

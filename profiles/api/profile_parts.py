@@ -152,7 +152,6 @@ class Carts(PersonalDataView):
         """
         self.known_parameters("count")
         root = self.find().root
-        self.note_view(subject=f"profile:{root.pk}", detail={"part": "carts"})
         return self.page(
             carts_of(root.pk), lambda carts: [self.presenter.cart(view) for view in cart_views(carts)]
         )

@@ -18,6 +18,7 @@ from cdp.models import Job
 from cdp.times import iso
 from profiles import masking
 from profiles.api.base import PersonalDataView
+from profiles.looks import saw_receipts
 from profiles.models import Receipt
 from profiles.tracking.parse.envelope import FIELDS
 from profiles.tracking.rejected import receipts, replay
@@ -140,7 +141,7 @@ class ReceiptApi(PersonalDataView):
         }
 
     def page_of(self, page: list[Receipt]) -> list[dict[str, Any]]:
-        receipts.saw_receipts(page)
+        saw_receipts(page)
         return [self.row(row) for row in page]
 
     def _text(self, text: str) -> str:
@@ -160,7 +161,7 @@ class ReceiptApi(PersonalDataView):
         ]
 
     def whole(self, receipt: Receipt) -> dict[str, Any]:
-        receipts.saw_receipts([receipt])
+        saw_receipts([receipt])
         problems = [
             {**problem, "kept": receipts.kept_of(receipt, problem)}
             for problem in receipt.problems or []

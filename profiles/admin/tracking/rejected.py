@@ -18,6 +18,7 @@ from cdp.ids import row_id
 from cdp.limits import TooSlow, time_limit
 from profiles.admin.list_filters import without
 from profiles.admin.staff_views import form_page, may_see, render, staff_view, write
+from profiles.looks import saw_receipts
 from profiles.masking import mask_text
 from profiles.models import Receipt, Source
 from profiles.tracking.parse.item_types import ItemResult
@@ -98,7 +99,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
                     rows, newer, older = _page(choice, params)
         except TooSlow:
             problems.append("This search takes too long. Narrow it with another filter.")
-    receipts.saw_receipts([*rows, *(group.newest for group in groups)])
+    saw_receipts([*rows, *(group.newest for group in groups)])
     counts = receipts.count_codes(choice) if not problems else None
     context = {
         "title": "Rejected",
@@ -271,7 +272,7 @@ def _report(request: HttpRequest, row: Receipt, result: ItemResult) -> HttpRespo
 
 def _show(request: HttpRequest, row: Receipt, *, typed: str | None = None, wrong: str = "") -> HttpResponse:
     can_view_pii = may_see(request)
-    receipts.saw_receipts([row])
+    saw_receipts([row])
     may_replay = request.user.has_perm(PERMISSION)
     is_waiting = receipts.is_waiting(row)
     payload = receipts.payload_of(row, can_view_pii=can_view_pii)

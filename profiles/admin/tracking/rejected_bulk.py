@@ -18,6 +18,7 @@ from cdp.plurals import counted
 from profiles.admin.staff_views import may_see, render, write
 from profiles.admin.tracking.rejected import PAGE, list_url
 from profiles.bulk.run_action import pack, unpack
+from profiles.looks import saw_receipts
 from profiles.models import Receipt
 from profiles.tracking.rejected import receipts
 from profiles.tracking.rejected.repair import LABELS, Repair, pretty, read_repairs, repaired
@@ -101,7 +102,7 @@ def _sample(request: HttpRequest, ids: list[int], repairs: list[Repair]) -> list
     """The first items as they are and as the repairs would leave them."""
     sample = []
     rows = list(Receipt.objects.filter(pk__in=ids[:_SAMPLE]).select_related("source").order_by("pk"))
-    receipts.saw_receipts(rows)
+    saw_receipts(rows)
     for row in rows:
         before = receipts.payload_of(row, can_view_pii=may_see(request))
         after = repaired(before, repairs, kind=row.kind)

@@ -21,6 +21,7 @@ from profiles.admin.definitions import LinesField
 from profiles.admin.staff_views import by, form_page, may_see, render, staff_view, write
 from profiles.admin.tracking import signing_secrets
 from profiles.admin.tracking.connect import guides
+from profiles.looks import saw_receipts
 from profiles.masking import mask_text
 from profiles.models import IdentifierType, Receipt, Source, WriteKey
 from profiles.quality import alarms, scorecard
@@ -128,7 +129,7 @@ def _main_reasons(can_view_pii: bool) -> dict[int, str]:
         reasons.setdefault(group.newest.source_id, sentence if can_view_pii else mask_text(sentence))
         quoted.setdefault(group.newest.source_id, group.newest)
     # A reason may quote what was sent.
-    receipts.saw_receipts(list(quoted.values()))
+    saw_receipts(list(quoted.values()))
     return reasons
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from cdp.errors import Invalid, NotFound
 from cdp.limits import Count, TooSlow, time_limit
-from cdp.looks import saw, subject_of
 from profiles.masking import mask_at, mask_json, mask_text
 from profiles.models import Event, Receipt, Source
 from profiles.search.filters import MomentField
@@ -47,12 +46,6 @@ CODES = {
     "id_too_long": "An id is longer than 255 characters.",
     "schema_violation": "The event breaks its schema.",
 }
-
-
-def saw_receipts(rows: Sequence[Receipt]) -> None:
-    """These receipts are shown. Items are about people whether or not they were found, so the items are recorded, too."""
-    if rows:
-        saw((row.profile_id for row in rows), subject=subject_of("receipt", [row.pk for row in rows]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from django.utils.formats import date_format
 
 from cdp.admin.charts import Chart, Series
 from cdp.limits import TooSlow, time_limit
+from profiles.looks import saw_receipts
 from profiles.masking import mask_at
 from profiles.models import Receipt
-from profiles.tracking.rejected.receipts import saw_receipts
 from profiles.tracking.schemas.validator import CODE
 
 # The newest receipts with problems that the counts by property are taken from.
