@@ -16,6 +16,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from cdp import metrics
+from cdp.full_disk import BODY_LOST
 from cdp.http_requests import RequestParser
 
 log = logging.getLogger("cdp.request")
@@ -49,6 +50,8 @@ class Answer(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ["RAW_URI"] = environ["REQUEST_URI"]  # gunicorn's name, for its access log
+        if self.request.is_lost:
+            environ[BODY_LOST] = True
         if self.is_head:
             environ["wsgi.file_wrapper"] = UnreadFile
         return environ

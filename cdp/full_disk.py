@@ -9,6 +9,8 @@ import psycopg
 
 FILES = "The disk of CDP_DATA is full."
 DATABASE = "The disk of the database is full."
+# In the environment of a request whose body found no room on its way in.
+BODY_LOST = "cdp.body_lost"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _DISK_FULL = "53100"
 
@@ -27,7 +29,7 @@ def full_disk(error: BaseException) -> str | None:
     return None
 
 
-def no_room(error: Exception) -> OSError:
+def no_room(error: Exception | None = None) -> OSError:
     """What a library says in words of its own, as the system says it: DuckDB's errors have no number."""
     raised = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     raised.__cause__ = error

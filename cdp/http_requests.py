@@ -17,6 +17,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver, FixedStreamReceiver
 from waitress.utilities import BadRequest
 
+from cdp.full_disk import full_disk
+
 # The largest form: the largest file and what is around it.
 MAX_FORM = settings.CDP_IMPORT_MAX_BYTES + 1024**2
 # Of every other body at most this much is read. What is beyond the application's own limit is forgotten, but read, so that
@@ -39,6 +41,11 @@ class RequestParser(HTTPRequestParser):
             self.expect_continue = False
         return consumed
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the disk had no room for its body."""
+        return self.body_rcv is not None and self.body_rcv.getbuf().is_lost
+
     def parse_header(self, header_plus: bytes) -> None:
         first_line, end, headers = header_plus.partition(b"\r\n")
         # Some programs send an address with letters as they are; urllib reads ASCII alone.
@@ -56,7 +63,7 @@ class RequestParser(HTTPRequestParser):
 
     def _limit_body(self) -> None:
         if self._is_form_of_somebody():
-            buffer = OverflowableBuffer(self.adj.inbuf_overflow)
+            buffer = Body(self.adj.inbuf_overflow)
         else:
             buffer = FirstBytes(self.adj.inbuf_overflow)
             self.adj = _with_limit(self.adj, MAX_READ)
@@ -76,7 +83,24 @@ def _with_limit(adjustments: Any, size: int) -> Any:
     return changed
 
 
-class FirstBytes(OverflowableBuffer):
+class Body(OverflowableBuffer):
+    """In memory or in a file. Where the disk has no room it is lost, and read on, so that the client gets an answer."""
+
+    is_lost = False
+
+    def append(self, data: bytes) -> None:
+        if self.is_lost:
+            return
+        try:
+            super().append(data)
+        except OSError as error:
+            if not full_disk(error):
+                raise
+            self.close()
+            self.buf, self.strbuf, self.overflowed, self.is_lost = None, b"", False, True
+
+
+class FirstBytes(Body):
     """Keeps one byte more than the application takes: it refuses by the announced length, or by this one."""
 
     def append(self, data: bytes) -> None:

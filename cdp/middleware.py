@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 
 from cdp import metrics
 from cdp.client_address import set_client_address
-from cdp.full_disk import FILES, full_disk
+from cdp.full_disk import BODY_LOST, FILES, full_disk, no_room
 from cdp.logs import request_address, request_id
 
 log = logging.getLogger("cdp.request")
@@ -111,12 +111,14 @@ def is_collision(error: BaseException) -> bool:
 
 
 class UnavailableDatabase:
-    """Answers 503 with Retry-After while the database is away, 409 when two changes met."""
+    """Answers 507 without room for the request, 503 with Retry-After while the database is away, 409 when two changes met."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.META.get(BODY_LOST) and (response := answer_to(request, no_room())):
+            return response
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -125,6 +126,29 @@ def test_a_large_body_is_in_a_file_without_a_name_in_our_folder(
     assert list(tmp_path.iterdir()) == []
     parser.close()
     assert file.closed
+
+
+def test_a_body_for_which_there_is_no_room_is_read_on_and_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = post(f"{FORM}Cookie: sessionid=x\r\nContent-Length: {400 * KIB}\r\n", b"x" * 400 * KIB)
+    parser = parsed(whole)
+    assert not parser.is_lost
+    parser.close()
+    assert not parsed(post("")).is_lost
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.newfile", full)
+    parser = parsed(whole)
+    assert (parser.error, parser.completed, parser.is_lost) == (None, True, True)
+    assert parser.get_body_stream().read() == b""
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.newfile", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        parsed(whole)
 
 
 def test_a_request_without_body_expects_nothing() -> None:
