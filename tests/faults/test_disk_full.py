@@ -236,12 +236,13 @@ def test_without_room_for_tables_work_waits_and_goes_on_by_itself(
         for _ in range(2):
             bench.sql(LOG_150_MB)
             bench.sql("CHECKPOINT")
-        job = stories.start("full", ROWS, user=user, mode="slow-1")
-        wait_until(
-            lambda: (work := stories.work_of(job)).kind == "import.apply" and work.done > 0, what="applying"
-        )
         with served(bench, tmp_path / "web.log") as address:
             wait_until(lambda: ask(f"{address}/healthz")[0] == 200, what="the web process")
+            job = stories.start("full", ROWS, user=user, mode="slow-3")
+            wait_until(
+                lambda: (work := stories.work_of(job)).kind == "import.apply" and work.done > 0,
+                what="applying",
+            )
             fill(volume)
             taken, refusal = track_until_refused(address, key)
             assert (refusal["code"], refusal["message"]) == ("disk_full", f"{DATABASE_FULL} {RETRY}")
