@@ -22,6 +22,7 @@ from cdp.models import (
     IdempotencyKey,
     Job,
     LoginSession,
+    Look,
     Mail,
     OutboxMessage,
     RateWindow,
@@ -133,6 +134,11 @@ def session(age: datetime.timedelta) -> int:
     return 1
 
 
+def look(age: datetime.timedelta) -> int:
+    Look.objects.create(kind="card", actor="sam", profile_ids=[1], at=ago(age))
+    return 1
+
+
 def wrong_password(age: datetime.timedelta) -> int:
     AccessAttempt.objects.create(username="a", failures_since_start=1)
     AccessAttempt.objects.update(attempt_time=ago(age))
@@ -199,6 +205,7 @@ PLANTED: dict[str, tuple[Plant, datetime.timedelta]] = {
     "profiles.MergeBatchRow": (batch_row, 30 * DAY),
     "profiles.Receipt": (receipt, 90 * DAY),
     "profiles.SourceHour": (hour, 98 * DAY),
+    "cdp.Look": (look, 365 * DAY),
     "cdp.LoginSession": (session, datetime.timedelta()),
     "axes.AccessAttempt": (wrong_password, settings.AXES_COOLOFF_TIME),
 }
