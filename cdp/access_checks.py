@@ -19,6 +19,9 @@ from cdp.metrics_files import VARIABLE as METRICS
 from cdp.plurals import counted
 
 SECRETS = ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL")
+_HERE = ("localhost", "127.0.0.1", "::1")
+_VERIFYING = ("verify-ca", "verify-full")
+_PLAIN_BROKERS = ("redis", "amqp", "pyamqp", "sentinel")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PASSABLE = stat.S_IXGRP | stat.S_IXOTH
 _ROLE_HINT = "See “PostgreSQL” in docs/operations.md: web and workers connect as a role of their own."
@@ -127,6 +130,36 @@ def broker_asks_who_it_is(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
             id="cdp.W109",
         )
     ]
+
+
+@register(Tags.security, deploy=True)
+def other_machines_are_reached_by_tls(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Without it, who listens between two machines reads people and passwords; libpq by default asks for no certificate."""
+    database, broker = settings.DATABASES["default"], urlsplit(settings.CELERY_BROKER_URL)
+    mode = str(database["OPTIONS"].get("sslmode", ""))
+    has_mail_tls = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    fixes = {
+        "DATABASE_URL, ending in ?sslmode=verify-full": _is_far(database.get("HOST"))
+        and mode not in _VERIFYING,
+        "CELERY_BROKER_URL, beginning with rediss:// or amqps://": broker.scheme in _PLAIN_BROKERS
+        and _is_far(broker.hostname),
+        "EMAIL_URL, beginning with smtp+tls://": _is_far(settings.EMAIL_HOST) and not has_mail_tls,
+    }
+    wrong = [fix for fix, is_needed in fixes.items() if is_needed]
+    if not wrong:
+        return []
+    return [
+        Advice(
+            f"{counted(len(wrong), 'connections')} to other machines may be read on the way.",
+            hint=f"Use TLS, unless the network between them encrypts by itself: {'; '.join(wrong)}.",
+            id="cdp.W112",
+        )
+    ]
+
+
+def _is_far(host: str | None) -> bool:
+    """Whether the host is another machine; empty and a path are sockets of this one."""
+    return bool(host) and not str(host).startswith("/") and host not in _HERE
 
 
 @register(Tags.security, deploy=True)

@@ -58,6 +58,7 @@ class RequestContext:
                     "route": route,
                     "status": response.status_code,
                     "ms": round(seconds * 1000, 1),
+                    **_refused(request, response.status_code),
                 },
             )
             response["X-Request-ID"] = identifier
@@ -65,6 +66,18 @@ class RequestContext:
         finally:
             request_id.reset(token)
             request_address.reset(address_token)
+
+
+def _refused(request: HttpRequest, status: int) -> dict[str, str]:
+    """``{"actor": "user:3"}`` where whoever came in may not do this; what is allowed is in the audit log and the looks.
+
+    Asks nothing of the database: only who was looked up for the answer is named.
+    """
+    if status not in (403, 404):
+        return {}
+    key, user = getattr(request, "auth", None), getattr(request, "_cached_user", None)
+    pk = getattr(key or user, "pk", None)
+    return {} if pk is None else {"actor": f"{'key' if key else 'user'}:{pk}"}
 
 
 class NoStore:

@@ -1,12 +1,14 @@
 """A browser's cookie → its session's row: whose it is, from where, since when; it ends when idle, too old or ended by somebody.
 
 Django's database sessions with columns of their own (the session engine of the settings). The pages and the REST API
-use the same ones.
+use the same ones. A row's key is a digest of what the browser holds, so that nobody who reads a backup or a replica of the database
+can take over a session.
 """
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -41,16 +43,35 @@ class SessionStore(DatabaseSessionStore):
 
         return LoginSession
 
+    @property
+    def row_key(self) -> str | None:
+        """The primary key of the session's row; None for a session that has none yet."""
+        return _digest_of(self.session_key) if self.session_key else None
+
     def load(self) -> dict[str, Any]:
-        self.row = self._get_session_from_db()  # type: ignore[attr-defined]
-        return self.decode(self.row.session_data) if self.row else {}
+        rows = self.get_model_class().objects.filter(pk=self.row_key, expire_date__gt=timezone.now())
+        self.row = next(iter(rows), None)
+        if self.row is None:
+            self._session_key = None
+            return {}
+        return self.decode(self.row.session_data)
+
+    def exists(self, session_key: str | None) -> bool:
+        return bool(session_key) and self._rows(session_key).exists()
+
+    def delete(self, session_key: str | None = None) -> None:
+        if key := session_key or self.session_key:
+            self._rows(key).delete()
+
+    def _rows(self, session_key: str | None) -> Any:
+        return self.get_model_class().objects.filter(pk=_digest_of(session_key or ""))
 
     def create_model_instance(self, data: dict[str, Any]) -> LoginSession:
         now = timezone.now()
         begun = data.get(_BEGUN)
         begun_at = now if begun is None else datetime.datetime.fromtimestamp(begun, datetime.UTC)
         row: LoginSession = self.get_model_class()(
-            session_key=self._get_or_create_session_key(),  # type: ignore[attr-defined]
+            session_key=_digest_of(self._get_or_create_session_key()),  # type: ignore[attr-defined]
             session_data=self.encode(data),
             expire_date=_expires_at(begun_at, now),
             user_id=data.get(SESSION_KEY),
@@ -60,6 +81,11 @@ class SessionStore(DatabaseSessionStore):
             last_seen_at=now,
         )
         return row
+
+
+def _digest_of(session_key: str) -> str:
+    """Keys have 160 random bits, so a plain SHA-256 cannot be guessed backwards; as long as the column is wide."""
+    return hashlib.sha256(session_key.encode()).hexdigest()[:40]
 
 
 def _expires_at(begun_at: datetime.datetime, seen_at: datetime.datetime) -> datetime.datetime:
@@ -72,6 +98,9 @@ def _begin(request: HttpRequest, user: User, **_: Any) -> None:
     from cdp.audit import clean_address
 
     session = request.session
+    if _BEGUN in session:
+        # Django keeps the key of a session whose login signs in once more.
+        session.cycle_key()
     session[_BEGUN] = session[_CONFIRMED] = int(time.time())
     session[_ADDRESS] = clean_address(str(request.META.get("REMOTE_ADDR", "")))
     session[_AGENT] = request.headers.get("User-Agent", "").replace("\x00", "")[:_MAX_AGENT]
@@ -92,7 +121,7 @@ class LastSeen:
 def _touch(request: HttpRequest) -> None:
     """One write per session and five minutes. What a page fetches by itself does not count: nobody may be there."""
     row = getattr(request.session, "row", None)
-    if row is None or row.user_id is None or request.session.session_key != row.pk:
+    if row is None or row.user_id is None or row_key(request) != row.pk:
         return
     is_fetched = request.method == "GET" and "HX-Request" in request.headers
     now = timezone.now()
@@ -100,6 +129,12 @@ def _touch(request: HttpRequest) -> None:
         type(row).objects.filter(pk=row.pk).update(
             last_seen_at=now, expire_date=_expires_at(row.begun_at, now)
         )
+
+
+def row_key(request: HttpRequest) -> str | None:
+    """The primary key of the request's session, as lists of sessions name it."""
+    key: str | None = request.session.row_key  # type: ignore[attr-defined]
+    return key
 
 
 def forget_expired() -> int:

@@ -59,8 +59,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "cdp.middleware.RequestContext",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above the static files, so that these have its header, too.
     "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "cdp.middleware.UnavailableDatabase",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "cdp.sessions.LastSeen",
@@ -218,9 +219,11 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", False)
 TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", ["127.0.0.0/8", "::1"])
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_SSL_REDIRECT = HTTPS
-# SDKs repeat a redirected POST as GET: tracking views answer plain HTTP with a 403 instead.
+# SDKs repeat a redirected POST as GET, and a program that is redirected never notices that it sends its key in plain text:
+# what programs call answers plain HTTP with a 403 instead.
 _TRACKING = r"^(?:v1/|beacon/|api/s/|sourceConfig/?$)"
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", _TRACKING]
+_API = r"^api/(?!v1/(?:docs|schema)/?$)"
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", _TRACKING, _API]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -236,6 +239,7 @@ CDP_CONFIRM_MINUTES = env.int("CDP_CONFIRM_MINUTES", 15)
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "cdp.message_cookie.MessageStorage"
 X_FRAME_OPTIONS = "DENY"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -133,6 +133,32 @@ def test_a_redis_without_a_password_is_named(settings: Any, url: str, is_open: b
     assert all("Set requirepass in redis.conf" in str(finding.hint) for finding in findings)
 
 
+def test_connections_to_other_machines_without_tls_are_named(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = settings.DATABASES["default"]
+
+    def found(host: str, sslmode: str, broker: str, has_mail_tls: bool) -> list[str]:
+        monkeypatch.setitem(database, "HOST", host)
+        monkeypatch.setitem(database, "OPTIONS", {"sslmode": sslmode} if sslmode else {})
+        settings.CELERY_BROKER_URL = broker
+        settings.EMAIL_HOST, settings.EMAIL_USE_TLS = "mail.example.com", has_mail_tls
+        return [
+            f"{finding.msg} {finding.hint}"
+            for finding in access_checks.other_machines_are_reached_by_tls(None)
+        ]
+
+    assert found("10.0.0.5", "require", "redis://:x@10.0.0.6/0", False) == [
+        "3 connections to other machines may be read on the way. Use TLS, unless the network between them encrypts by"
+        " itself: DATABASE_URL, ending in ?sslmode=verify-full; CELERY_BROKER_URL, beginning with rediss:// or amqps://;"
+        " EMAIL_URL, beginning with smtp+tls://."
+    ]
+    assert len(found("10.0.0.5", "", "redis+socket:///run/redis.sock", True)) == 1
+    assert found("10.0.0.5", "verify-full", "rediss://:x@10.0.0.6/0", True) == []
+    for host in ("", "/run/postgresql", "localhost", "::1"):
+        assert found(host, "", "redis://:x@127.0.0.1/0", True) == []
+
+
 def test_figures_on_the_disk_of_the_data_are_named(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

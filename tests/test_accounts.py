@@ -86,6 +86,20 @@ def test_one_s_own_sessions_are_listed_and_ended(ada: User, mira: User) -> None:
     assert entries("user.end_sessions") == [("ada", {"count": 1})] * 2
 
 
+def test_who_reads_the_database_takes_over_no_session(ada: User) -> None:
+    here = browser("ada")
+    row = LoginSession.objects.get()
+    held = here.cookies["sessionid"].value
+    assert row.pk != held
+    thief = Client()
+    thief.cookies["sessionid"] = row.pk
+    assert (is_in(here), is_in(thief)) == (True, False)
+    thief.cookies["sessionid"] = held
+    assert is_in(thief)
+    here.post("/admin/logout/")
+    assert not LoginSession.objects.exists()
+
+
 def test_another_s_session_is_not_ended_by_its_reference(ada: User, mira: User) -> None:
     here, hers, phone = browser("ada"), browser("mira"), browser("mira")
     stolen = references(hers)

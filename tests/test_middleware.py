@@ -100,6 +100,24 @@ def test_nothing_is_stored_by_caches_unless_the_view_says_so(client: Client) -> 
     assert client.get("/cached/")["Cache-Control"] == "public, max-age=60"
 
 
+@pytest.mark.parametrize("address", ["/static/cdp/page.js", "/people/1/", "/broken/bug/"])
+def test_every_answer_carries_the_headers_browsers_obey(client: Client, address: str) -> None:
+    answer = client.get(address)
+    assert b"".join(answer)  # a file stays open until it was read
+    policy = answer["Content-Security-Policy"]
+    for directive in ("default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"):
+        assert directive in policy
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+def test_nothing_echoes_a_request(client: Client) -> None:
+    """TRACE would show scripts the cookies they may not read."""
+    answer = client.trace("/people/1/", headers={"Cookie": "sessionid=s3cret"})
+    assert b"s3cret" not in answer.content
+
+
 @pytest.mark.parametrize("what", UNAVAILABLE)
 def test_without_a_database_people_get_a_page_and_programs_a_problem(client: Client, what: str) -> None:
     page = client.get(f"/broken/{what}/")

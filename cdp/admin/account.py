@@ -35,6 +35,7 @@ from cdp.api.throttling import count
 from cdp.errors import NotFound
 from cdp.models import User
 from cdp.plurals import counted
+from cdp.sessions import row_key
 
 # Forms for a forgotten password, a minute and address.
 ASKED_PER_MINUTE = 5
@@ -62,7 +63,7 @@ def account(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Your account",
         "roles": sorted(user.groups.values_list("name", flat=True)),
-        "sessions": accounts.sessions_of(user, current=request.session.session_key),
+        "sessions": accounts.sessions_of(user, current=row_key(request)),
     }
     return TemplateResponse(request, "admin/cdp/account.html", context)
 
@@ -73,7 +74,7 @@ def end_session(request: HttpRequest) -> HttpResponse:
     """Of one's own sessions the one named, or all ``others``."""
     user, actor = request.user, Actor.of_request(request)
     assert isinstance(user, User)  # noqa: S101
-    end_chosen(request, user, actor, keep=request.session.session_key)
+    end_chosen(request, user, actor, keep=row_key(request))
     return redirect("admin:cdp_account")
 
 
@@ -121,7 +122,7 @@ class OwnPassword(PasswordChangeView):
             accounts.password_was_set(
                 user=form.user,
                 actor=Actor.of_user(form.user),
-                keep=self.request.session.session_key,
+                keep=row_key(self.request),
             )
         return response
 

@@ -29,6 +29,7 @@ from cdp.errors import Refused
 from cdp.models import ApiKey, Job, User
 from cdp.plurals import counted
 from cdp.roles_and_scopes import RIGHTS
+from cdp.sessions import row_key
 from cdp.templatetags.cdp import ago
 
 
@@ -109,7 +110,7 @@ class StaffAdmin(RightsAdmin, UserAdmin):
         user = User.objects.filter(pk=object_id).first() if object_id.isdigit() else None
         if user is not None and self.has_view_permission(request):
             context["lock"] = lockout.lock_of(user)
-            context["sessions"] = accounts.sessions_of(user, current=request.session.session_key)
+            context["sessions"] = accounts.sessions_of(user, current=row_key(request))
         context["may_change_logins"] = request.user.has_perm("cdp.change_user")
         return super().change_view(request, object_id, form_url, context)
 
@@ -135,7 +136,7 @@ class StaffAdmin(RightsAdmin, UserAdmin):
 
     def end_session_view(self, request: HttpRequest, user_id: int) -> HttpResponse:
         user = self._login(request, user_id)
-        end_chosen(request, user, Actor.of_request(request), keep=request.session.session_key)
+        end_chosen(request, user, Actor.of_request(request), keep=row_key(request))
         return redirect("admin:cdp_user_change", user.pk)
 
     def _login(self, request: HttpRequest, user_id: int) -> User:
@@ -182,7 +183,7 @@ class StaffAdmin(RightsAdmin, UserAdmin):
             for name in part.get("changed", {}).get("fields", [])
         ]
         if "password" in fields:
-            keep = request.session.session_key if obj == request.user else None
+            keep = row_key(request) if obj == request.user else None
             accounts.password_was_set(user=obj, actor=Actor.of_request(request), keep=keep)
             return None
         return super().log_change(request, obj, message)

@@ -42,6 +42,14 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
+class HttpsRequired(exceptions.APIException):
+    status_code = 403
+    default_code = "https_required"
+    default_detail = (
+        "API keys travel over HTTPS only. Use https:// in the address, and a new key: this one was readable."
+    )
+
+
 class BadParameter(exceptions.APIException):
     """A query parameter that cannot be read."""
 

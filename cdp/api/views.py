@@ -23,7 +23,7 @@ from cdp.api import key_use, parameters
 from cdp.api.idempotency import Write
 from cdp.api.pagination import KeysetPagination
 from cdp.api.permissions import require, require_confirmed
-from cdp.api.problems import NOTHING_HERE, BadParameter, TooLarge
+from cdp.api.problems import NOTHING_HERE, BadParameter, HttpsRequired, TooLarge
 from cdp.api.request_bodies import StrictSerializer
 from cdp.api.throttling import KeyThrottle, Rate
 from cdp.errors import Invalid
@@ -161,9 +161,11 @@ class ApiView(RateHeaders):
         return self.response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Who, how often, may they, and is the request whole: in this order, the cheapest refusals first."""
+        """How, who, how often, may they, and is the request whole: in this order, the cheapest refusals first."""
         renderer, media_type = self.perform_content_negotiation(request, force=True)
         request.accepted_renderer, request.accepted_media_type = renderer, media_type
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            raise HttpsRequired
         try:
             self.perform_authentication(request)
         finally:

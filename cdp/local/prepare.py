@@ -64,7 +64,7 @@ def ensure_admin(data: Path) -> bool:
     user = get_user_model().objects.filter(username=ADMIN).first()
     if user is None:
         if not file.exists():
-            keep_secret(file, secrets.token_urlsafe(12))
+            keep_secret(file, secrets.token_urlsafe(16))
         get_user_model().objects.create_superuser(ADMIN, "admin@localhost", file.read_text().strip())
         return True
     return file.exists() and user.check_password(file.read_text().strip())

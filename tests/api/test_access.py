@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -83,6 +84,46 @@ def test_missing_scope_is_a_403_that_names_it(with_scopes: Callable[..., Caller]
         "The API key “shop” needs the scope profiles:write for this.",
     )
     assert refusal(reader.get("audit/")) == (403, "The API key “shop” needs the scope admin for this.")
+
+
+def test_a_refused_call_is_logged_with_who_made_it(
+    with_scopes: Callable[..., Caller], stranger: Caller, vic: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = with_scopes("profiles:read")
+    signed_in = Caller(None, Client())
+    signed_in.client.force_login(vic)
+    with caplog.at_level(logging.INFO, "cdp.request"):
+        for caller, status in ((reader, 403), (signed_in, 403), (stranger, 401)):
+            assert caller.get("audit/").status_code == status
+        reader.get("profiles/")
+    lines = [vars(record) for record in caplog.records if record.name == "cdp.request"]
+    key = f"key:{ApiKey.objects.get().pk}"
+    assert [(line["status"], line.get("actor")) for line in lines] == [
+        (403, key),
+        (403, f"user:{vic.pk}"),
+        (401, None),
+        (200, None),
+    ]
+
+
+def test_plain_http_is_refused_and_not_redirected(api: Caller, settings: Any) -> None:
+    """A program that is redirected goes on sending its key where everybody can read it."""
+    settings.SECURE_SSL_REDIRECT = True
+    refused = (
+        403,
+        "API keys travel over HTTPS only. Use https:// in the address, and a new key: this one was readable.",
+    )
+    for path in ("profiles/", "profiles", "nothing/"):
+        assert refusal(api.get(path)) == refused
+    assert refusal(api.post("profiles/", {"first_name": "Ann"})) == refused
+    assert api.get("profiles/").data["code"] == "https_required"
+    assert Profile.objects.count() == 0
+    assert api.key is not None
+    key = {"Authorization": f"Bearer {api.key.secret}"}
+    assert Client().get("/api/v1/profiles/", secure=True, headers=key).status_code == 200
+    # Pages are for people, whose browsers follow and say so.
+    for page in ("/api/v1/docs/", "/api/v1/schema/", "/admin/"):
+        assert Client().get(page)["Location"] == f"https://testserver{page}"
 
 
 def test_session_works_and_writes_need_the_csrf_token(sam: User, vic: User) -> None:
