@@ -129,7 +129,7 @@ def test_a_login_tried_from_everywhere_can_be_used_where_it_was_before(ada: User
 
 
 def test_behind_a_proxy_its_callers_count_and_nobody_chooses_their_address(ada: User, settings: Any) -> None:
-    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.BEHIND_PROXY = True
 
     def by_proxy(forwarded: str, password: str = "no") -> tuple[int, str]:
         return outcome(sign_in("ada", password, "127.0.0.1", HTTP_X_FORWARDED_FOR=forwarded))
