@@ -113,6 +113,7 @@ _SCOPES = {
         "add_profile",
         "change_profile",
         "delete_profile",
+        "view_deleted",
         "restore_profile",
         "bulk_update",
         "add_identifier",
