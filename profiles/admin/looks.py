@@ -119,7 +119,8 @@ def what_of_look(look: Look) -> SafeString:
         return format_html("{}", label)
     subject = subject_link(look.subject)
     if subject == look.subject:  # has no page: the rows of a page are “receipt:3-31”
-        subject = f"{kind} #{number.replace('-', ' to #')}"
+        first, _, last = number.partition("-")
+        subject = f"{kind}s #{first} to #{last}" if last else f"{kind} #{number}"
     if label.endswith(f" {kind}"):
         return format_html("{} {}", label.removesuffix(f" {kind}"), subject)
     return format_html("{}, {}", label, subject)

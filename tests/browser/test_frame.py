@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 
+from cdp.actors import Actor
+from cdp.looks import record_look
 from cdp.models import ApiKey, Job, Mail, User
 from profiles.models import AttributeDefinition, IdentifierType, Tag
 from tests.profile_factory import make_profile
@@ -42,6 +44,9 @@ PATHS = (
     "/admin/password_change/",
     "/admin/account/",
     "/admin/cdp/user/add/",
+    "/admin/cdp/auditentry/",
+    "/admin/cdp/look/",
+    "/admin/privacy/retention/",
 )
 
 Go = Callable[..., Any]
@@ -50,9 +55,11 @@ Go = Callable[..., Any]
 @pytest.fixture
 def content(ada: User) -> dict[str, int]:
     """Something to see on every page."""
-    make_profile(identifiers=[("email", "ann@example.com")], tags=["vip"])
+    person = make_profile(identifiers=[("email", "ann@example.com")], tags=["vip"])
     AttributeDefinition.objects.create(name="plan", sensitivity="sensitive")
-    ApiKey.objects.create(name="shop", prefix="cdp_x", digest="x", scopes=["merge"])
+    ApiKey.objects.create(name="shop", prefix="cdp_x", digest="x", scopes=["merge"], owner=ada)
+    record_look("list", actor=Actor.of_user(ada), profile_ids=[person.pk, 7, 8], is_masked=True)
+    record_look("import", actor=Actor.system(), profile_ids=[person.pk], subject="import:7")
     job = Job.objects.create(
         kind="test", title="Apply people.csv", state="running", total=10, done=4, user=ada
     )

@@ -82,6 +82,7 @@ def test_pages_are_clean(visit: Go, ada: User, people: dict[str, int]) -> None:
         f"{LIST}{people['ann']}/edit/",
         f"{LIST}{people['ann']}/field/city/",
         f"{LIST}{people['ann']}/delete/",
+        f"{LIST}{people['ann']}/looks/",
         f"{LIST}{people['gone']}/restore/",
         f"{WIZARD}?profile={people['ann']}&q=hanna",
         f"{WIZARD}?winner={people['ann']}&loser={people['twin']}",
