@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, Permission
 
 from cdp.actors import Actor
@@ -69,6 +70,7 @@ def content(ada: User) -> dict[str, int]:
     group.permissions.set(
         Permission.objects.filter(codename__in=("add_tag", "view_mail", "view_contenttype"))
     )
+    AccessAttempt.objects.create(username=f"user:{ada.pk}", ip_address="203.0.113.7", failures_since_start=5)
     return {
         "group": group.pk,
         "job": job.pk,
