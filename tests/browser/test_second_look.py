@@ -49,7 +49,7 @@ def test_the_queue_shows_why_to_look_again(
     assert not Merge.objects.exists(), "the browser asks for the tick"
     page.get_by_label("I looked again: these are one person.").check()
     page.get_by_role("button", name="Merge into").click()
-    page.get_by_role("link", name="Undo").first.wait_for()
+    page.get_by_text("Undo").first.wait_for()
     assert Merge.objects.count() == 1
 
 
