@@ -272,7 +272,7 @@ def test_links_are_not_sent_without_end(mira: User, olga: User) -> None:
     assert [answer.status_code for answer in answers] == [302] * 5 + [429]
     assert "Too many requests from your address. Try again in a minute." in answers[-1].content.decode()
     assert ask(mira.email, "198.51.100.10").status_code == 302
-    expire = dict(retention.expiry.items())["counts of requests"]
+    expire = dict(retention.expiry.items())["counted minutes"]
     assert expire() == 0
     RateWindow.objects.update(window=-100)
     assert expire() > 0
