@@ -79,7 +79,7 @@ RULES = {
     "cdp.LoginSession": Rule("Deleted when they ran out.", by="sessions", what="Sessions"),
     "cdp.Look": Rule("Deleted after {days} days.", by="looks", setting="CDP_LOOK_KEEP_DAYS", what="Looks"),
     "axes.AccessAttempt": Rule(
-        "Deleted after CDP_LOCKOUT_MINUTES.", by="wrong passwords", what="Wrong passwords"
+        "Deleted when they count towards no lock any more.", by="wrong passwords", what="Wrong passwords"
     ),
     **kept_with(
         "Empty: the audit log takes its place.",

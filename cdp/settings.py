@@ -319,7 +319,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"ImportKindEnum": "imports.models.Import.Kind"},
+    "ENUM_NAME_OVERRIDES": {
+        "ImportKindEnum": "imports.models.Import.Kind",
+        "ImportStateEnum": "imports.models.Import.State",
+    },
     "PREPROCESSING_HOOKS": ["cdp.api.openapi.without_duplicate_slashes"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -40,7 +40,7 @@ def forget_cases() -> int:
 
 RULES = {
     "profiles.Receipt": Rule(
-        "Deleted {days} days after they came. A rejected item that nobody dealt with stays for CDP_REJECTED_KEEP_DAYS.",
+        "Deleted {days} days after they came. A rejected item that nobody dealt with stays longer.",
         by="receipts",
         setting="CDP_RECEIPT_KEEP_DAYS",
     ),

@@ -6,11 +6,18 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import password_validation
-from django.contrib.auth.forms import UserChangeForm, UsernameField
+from django.contrib.auth.forms import (
+    ReadOnlyPasswordHashField,
+    ReadOnlyPasswordHashWidget,
+    UserChangeForm,
+    UsernameField,
+)
+from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.crypto import get_random_string
+from django.utils.html import format_html
 
 from cdp.actors import Actor
 from cdp.admin.roles import RightsForm
@@ -32,7 +39,7 @@ class RolesField(forms.ModelMultipleChoiceField):
 
     def label_from_instance(self, group: Group) -> str:
         role = ROLES.get(group.name)
-        return f"{group.name} · {role.summary}" if role else group.name
+        return format_html("<b>{}</b> · {}", group.name, role.summary) if role else group.name
 
 
 class GivesRoles(forms.ModelForm):
@@ -57,6 +64,21 @@ class GivesRoles(forms.ModelForm):
         self.roles_given = sorted(role.name for role in given)
         self.roles_taken = sorted(role.name for pk, role in before.items() if pk not in kept)
         return chosen
+
+
+class PasswordNote(ReadOnlyPasswordHashWidget):
+    """Says whether there is a password, in place of how its checksum is made."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        if is_password_usable(value):
+            context["summary"] = [{"label": "Set"}]
+        return context
+
+
+USERNAME_HELP = "What they sign in with: letters, digits and @ . + - _"
+EMAIL_HELP = "For a forgotten password, and notices about this login."
+SUPERUSER_HELP = "May do everything, whatever the roles say."
 
 
 class NewStaffForm(GivesRoles):
@@ -90,9 +112,9 @@ class NewStaffForm(GivesRoles):
         fields = ("username", "email", "first_name", "last_name", "groups", "is_superuser")
         field_classes = {"username": UsernameField}
         help_texts = {
-            "username": "What they sign in with: letters, digits and @ . + - _",
+            "username": USERNAME_HELP,
             "email": "For the invitation, a forgotten password, and notices about this login.",
-            "is_superuser": "May do everything, whatever the roles say.",
+            "is_superuser": SUPERUSER_HELP,
         }
 
     def clean(self) -> dict[str, Any]:
@@ -132,10 +154,16 @@ class NewStaffForm(GivesRoles):
 
 class StaffForm(GivesRoles, RightsForm, UserChangeForm):
     holds = "user_permissions"
+    password = ReadOnlyPasswordHashField(
+        label="Password", widget=PasswordNote, help_text="Nobody can see it, not even here."
+    )
 
     class Meta(UserChangeForm.Meta):
         model = User
         help_texts = {
+            "username": USERNAME_HELP,
+            "email": EMAIL_HELP,
+            "is_superuser": SUPERUSER_HELP,
             "is_active": "Untick it when somebody leaves: their sessions, API keys and jobs end at once. Logins are never"
             " deleted, so that histories, notes and consents keep saying who did it.",
             "is_staff": "Without it the login can neither sign in here nor use the API. A new role ticks it by itself.",

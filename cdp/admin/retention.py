@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +16,14 @@ from cdp.admin.site import ExtraPage, extra_pages
 PERMISSION = "cdp.view_auditentry"
 
 
+def _by_reason(rows: Iterable[retention.Listed]) -> list[tuple[str, list[str]]]:
+    """What is kept for the same reason stands together, where most is kept first."""
+    whats: dict[str, list[str]] = {}
+    for row in rows:
+        whats.setdefault(row.rule.sentence, []).append(row.what)
+    return sorted(whats.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     if not request.user.has_perm(PERMISSION):
@@ -23,7 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Retention",
         "deleted": [row for row in rows if row.rule.by],
-        "kept": [row for row in rows if not row.rule.by],
+        "kept": _by_reason(row for row in rows if not row.rule.by),
     }
     return TemplateResponse(request, "admin/cdp/retention.html", context)
 

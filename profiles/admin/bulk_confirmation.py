@@ -176,6 +176,7 @@ def _confirm(
         "problems": problems,
         "params": request.POST,
         "back": what.list_url,
+        "is_of_deleted": what.status == Profile.Status.DELETED,
     }
     return render(request, "bulk.html", context)
 
@@ -213,7 +214,7 @@ def _run(name: str, request: HttpRequest, chosen: Chosen) -> HttpResponse:
     same = outcome.asked - outcome.changed
     if same and not action.is_destructive:
         text += f" {same:,} needed no change."
+    messages.success(request, text)
     for remark in outcome.remarks:
         messages.warning(request, remark)
-    messages.success(request, text)
     return redirect(_confirmation(name, action).list_url)

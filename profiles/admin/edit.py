@@ -219,7 +219,8 @@ def restore(request: HttpRequest, profile_id: int) -> HttpResponse:
         done = restore_profile(profile_id=root.pk, **by(request))
         for taken in done.taken:
             messages.warning(
-                request, f"The {taken.type} now belongs to profile #{taken.profile_id} and stays there."
+                request,
+                f"The {taken.type.replace('_', ' ')} now belongs to profile #{taken.profile_id} and stays there.",
             )
         messages.success(request, f"#{root.pk} is restored.")
         return to_card(root.pk)

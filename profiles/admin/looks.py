@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.views.decorators.http import require_GET
 
 from cdp.admin.audit import WhenFilter, WhoFilter, subject_link
@@ -27,14 +29,22 @@ from profiles.reading.looks import looks_at
 # Ids of a look that are shown as links; a page has fifty, an export thousands.
 NAMED = 5
 PAGE = 100
+# Where a look came from that was no request.
+NO_ADDRESS = "a job or the command line"
+_ARTICLE = re.compile(r"^(an?|the) ")
 
 
 class KindFilter(admin.SimpleListFilter):
+    """Closed until one is chosen: there are two dozen."""
+
     title = "what"
     parameter_name = "kind"
+    template = "admin/closed_filter.html"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return sorted(((kind, label) for kind, label in kinds.items()), key=lambda item: item[1])
+        """“List of people” for “a list of people”, by the alphabet."""
+        labels = {kind: capfirst(_ARTICLE.sub("", label)) for kind, label in kinds.items()}
+        return sorted(labels.items(), key=lambda item: item[1])
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Look]) -> QuerySet[Look]:
         return queryset.filter(kind=self.value()) if self.value() in kinds else queryset
@@ -43,7 +53,7 @@ class KindFilter(admin.SimpleListFilter):
 class LookAdmin(ReadOnlyAdmin):
     list_display = ("when", "who", "what", "whom", "origin")
     list_display_links = None
-    list_filter = (KindFilter, WhoFilter, WhenFilter)
+    list_filter = (WhoFilter, WhenFilter, KindFilter)
     list_select_related = ()
     empty_value_display = ""
     search_fields = ("subject",)
@@ -90,18 +100,30 @@ class LookAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Looked at")
     def what(self, look: Look) -> SafeString:
-        label, subject = label_of(look.kind), subject_link(look.subject)
-        if look.is_masked:
-            return format_html('{} {} <span class="badge">{}</span>', label, subject, "masked")
-        return format_html("{} {}", label, subject)
+        shown = what_of_look(look)
+        return format_html('{} <span class="badge">masked</span>', shown) if look.is_masked else shown
 
-    @admin.display(description="Of")
+    @admin.display(description="People")
     def whom(self, look: Look) -> SafeString | str:
         return people_of_look(look)
 
     @admin.display(description="From")
     def origin(self, look: Look) -> str:
-        return look.address or ""
+        return look.address or NO_ADDRESS
+
+
+def what_of_look(look: Look) -> SafeString:
+    """“an import #7”, “an export of many people, job #9”; a link where that has a page."""
+    label, (kind, _, number) = label_of(look.kind), look.subject.partition(":")
+    if not number:
+        return format_html("{}", label)
+    subject = subject_link(look.subject)
+    if subject == look.subject:  # has no page: the rows of a page are “receipt:3-31”
+        first, _, last = number.partition("-")
+        subject = f"{kind}s #{first} to #{last}" if last else f"{kind} #{number}"
+    if label.endswith(f" {kind}"):
+        return format_html("{} {}", label.removesuffix(f" {kind}"), subject)
+    return format_html("{}, {}", label, subject)
 
 
 def people_of_look(look: Look) -> SafeString | str:
@@ -128,7 +150,8 @@ def of_person(request: HttpRequest, profile_id: int) -> HttpResponse:
         "title": "Who looked at this person",
         "root": root,
         "shown": displayed(root, can_view_pii=may_see(request)),
-        "rows": [(look, label_of(look.kind), subject_link(look.subject), _others(look)) for look in shown],
+        "rows": [(look, what_of_look(look), _others(look)) for look in shown],
+        "no_address": NO_ADDRESS,
         "older_url": f"?before={shown[-1].pk}" if len(rows) > PAGE else "",
     }
     return render(request, "looks.html", context)

@@ -142,7 +142,7 @@ def remarks_of(done: RestoredMany) -> list[str]:
     return [
         *done.skipped.values(),
         *(
-            f"#{root_id}: the {item.type} now belongs to profile #{item.profile_id} and stays there."
+            f"#{root_id}: the {item.type.replace('_', ' ')} now belongs to profile #{item.profile_id} and stays there."
             for root_id, items in done.taken.items()
             for item in items
         ),

@@ -47,7 +47,11 @@ def asks(answer: Any) -> bool:
 
 def reply(client: Client, answer: Any, password: str) -> Any:
     """Fill in the page's form as a browser does."""
-    form = answer.content.decode().partition('<form method="post" class="panel"')[2].partition("</form>")[0]
+    form = (
+        answer.content.decode()
+        .partition('<form method="post" class="panel form-narrow"')[2]
+        .partition("</form>")[0]
+    )
     fields: dict[str, list[str]] = {}
     for tag in re.findall(r"<input[^>]*>", form):
         attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))

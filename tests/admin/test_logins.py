@@ -39,6 +39,11 @@ def permissions(*codes: str) -> list[Permission]:
     ]
 
 
+REFUSED_RIGHT = (
+    "You cannot give the right “Read the audit log and who looked at whom”: you do not have it yourself."
+)
+
+
 def url(user: User, page: str = "change") -> str:
     if page == "password":
         return f"/admin/cdp/user/{user.pk}/password/"
@@ -270,7 +275,7 @@ def test_a_manager_of_logins_does_not_give_themselves_all_rights(lena: User, as_
     page = client.post(
         url(lena), form(lena, rights=["cdp.change_user", "cdp.view_auditentry"])
     ).content.decode()
-    assert "You cannot give the right “Read the audit log and who looked at whom”: you do not have it yourself." in page
+    assert REFUSED_RIGHT in page
     client.post(url(lena), form(lena, is_superuser="on", rights=["cdp.change_user"]))
     lena = User.objects.get(pk=lena.pk)
     assert not lena.is_superuser
@@ -348,7 +353,7 @@ def test_a_role_gets_no_right_its_maker_lacks(lena: User, as_user: Login) -> Non
     assert 'value="profiles.view_profile" disabled' not in page
     sent = {"name": "mine", "rights": ["profiles.view_profile", "cdp.view_auditentry"]}
     refused = client.post(add, sent).content.decode()
-    assert "You cannot give the right “Read the audit log and who looked at whom”: you do not have it yourself." in refused
+    assert REFUSED_RIGHT in refused
     assert not Group.objects.filter(name="mine").exists()
     assert client.post(add, {"name": "mine", "rights": ["profiles.view_profile"]}).status_code == 302
 

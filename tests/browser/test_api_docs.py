@@ -26,6 +26,8 @@ def test_reading_and_calling(visit: Go, ada: User, width: int, dark: bool) -> No
     make_profile(first_name="Ann", email="ann@example.com")
     opened = visit(ada, DOCS, width=width, dark=dark)
     page = opened.page
+    page.get_by_role("button", name="Calls of Profiles").wait_for()
+    opened.check()  # every topic is closed at first
     open_topic(page, "Profiles")
     call = page.locator("#operations-Profiles-createProfile")
     call.get_by_role("button", name="POST /api/v1/profiles/ Add a person").click()

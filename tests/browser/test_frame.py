@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, Permission
 
+from cdp.actors import Actor
+from cdp.looks import record_look
 from cdp.models import ApiKey, Job, Mail, User
 from profiles.models import AttributeDefinition, IdentifierType, Tag
 from tests.profile_factory import make_profile
@@ -42,6 +45,9 @@ PATHS = (
     "/admin/password_change/",
     "/admin/account/",
     "/admin/cdp/user/add/",
+    "/admin/cdp/auditentry/",
+    "/admin/cdp/look/",
+    "/admin/privacy/retention/",
 )
 
 Go = Callable[..., Any]
@@ -50,9 +56,11 @@ Go = Callable[..., Any]
 @pytest.fixture
 def content(ada: User) -> dict[str, int]:
     """Something to see on every page."""
-    make_profile(identifiers=[("email", "ann@example.com")], tags=["vip"])
+    person = make_profile(identifiers=[("email", "ann@example.com")], tags=["vip"])
     AttributeDefinition.objects.create(name="plan", sensitivity="sensitive")
-    ApiKey.objects.create(name="shop", prefix="cdp_x", digest="x", scopes=["merge"])
+    ApiKey.objects.create(name="shop", prefix="cdp_x", digest="x", scopes=["merge"], owner=ada)
+    record_look("list", actor=Actor.of_user(ada), profile_ids=[person.pk, 7, 8], is_masked=True)
+    record_look("import", actor=Actor.system(), profile_ids=[person.pk], subject="import:7")
     job = Job.objects.create(
         kind="test", title="Apply people.csv", state="running", total=10, done=4, user=ada
     )
@@ -62,6 +70,7 @@ def content(ada: User) -> dict[str, int]:
     group.permissions.set(
         Permission.objects.filter(codename__in=("add_tag", "view_mail", "view_contenttype"))
     )
+    AccessAttempt.objects.create(username=f"user:{ada.pk}", ip_address="203.0.113.7", failures_since_start=5)
     return {
         "group": group.pk,
         "job": job.pk,

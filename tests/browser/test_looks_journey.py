@@ -9,8 +9,11 @@ from playwright.sync_api import expect
 
 from cdp.actors import Actor
 from cdp.looks import record_look
-from cdp.models import User
-from profiles.models import Change
+from cdp.models import Job, User
+from profiles.bulk.run_action import KIND
+from profiles.journal import Cause
+from profiles.models import Change, Profile
+from profiles.privacy.delete import delete_profiles
 from tests.profile_factory import make_profile
 
 
@@ -46,3 +49,25 @@ def test_a_deletion_asks_for_a_reason_and_a_note(visit: Any, ada: User, width: i
     change = Change.objects.get(kind="deleted")
     assert change.detail is not None
     assert (change.detail["reason"], change.detail["note"]) == ("request", "By phone")
+
+
+def test_a_deletion_of_many_is_undone_from_its_job(visit: Any, ada: User, by_staff: dict[str, Any]) -> None:
+    ann, ben = make_profile(first_name="Ann", email="ann@example.com"), make_profile(first_name="Ben")
+    job = Job.objects.create(
+        kind=KIND, title="Delete 2 people", state="done", user=ada, params={"action": "delete"}
+    )
+    delete_profiles(profile_ids=[ann.pk, ben.pk], cause=Cause(Change.Cause.JOB, job.pk), **by_staff)
+    now = make_profile(email="ann@example.com")
+    tab = visit(ada, f"/admin/cdp/job/{job.pk}/change/")
+    tab.check_shapes()
+    tab.page.get_by_role("link", name="Restore 2 people").click()
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Restore 2 people")
+    expect(
+        tab.page.get_by_text(f"the email now belongs to profile #{now.pk} and stays there.")
+    ).to_be_visible()
+    expect(tab.page.get_by_role("navigation", name="Breadcrumbs")).to_have_text("People › Deleted people")
+    tab.check_shapes()
+    tab.page.get_by_role("button", name="Restore 2 people").press("Enter")
+    expect(tab.page.get_by_text("2 people restored.")).to_be_visible()
+    tab.check_shapes()
+    assert Profile.objects.filter(status="live").count() == 3

@@ -16,7 +16,7 @@ from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import add_address, add_event, add_note
 from profiles.merging.merge import merge_profiles
-from profiles.models import AttributeDefinition, DuplicatePair, Merge, Profile
+from profiles.models import AttributeDefinition, Cart, DuplicatePair, Merge, Profile
 from profiles.privacy.delete import delete_profiles
 from tests.profile_factory import make_profile
 
@@ -62,6 +62,16 @@ def people(ada: User) -> dict[str, int]:
     record_consent(
         profile_id=ann.pk, channel="email", purpose="newsletter", state="granted", at=timezone.now(), **by
     )
+    now = timezone.now()
+    for cart_id, state in (("c-1008", "ordered"), ("c-1007-0123456789abcdef0123456789", "superseded")):
+        Cart.objects.create(
+            profile=ann,
+            source=by["source"],
+            cart_id=cart_id,
+            state=state,
+            started_at=now,
+            last_event_at=now,
+        )
     merge = merge_profiles(winner_id=ann.pk, loser_id=anna.pk, **by)
     DuplicatePair.objects.create(a=ann, b=twin, reasons=[{"text": "same phone"}])
     delete_profiles(profile_ids=[gone.pk], **by)
@@ -82,6 +92,7 @@ def test_pages_are_clean(visit: Go, ada: User, people: dict[str, int]) -> None:
         f"{LIST}{people['ann']}/edit/",
         f"{LIST}{people['ann']}/field/city/",
         f"{LIST}{people['ann']}/delete/",
+        f"{LIST}{people['ann']}/looks/",
         f"{LIST}{people['gone']}/restore/",
         f"{WIZARD}?profile={people['ann']}&q=hanna",
         f"{WIZARD}?winner={people['ann']}&loser={people['twin']}",

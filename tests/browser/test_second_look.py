@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cdp.models import User
-from profiles.models import Merge
+from profiles.models import DuplicatePair, Merge
 from tests.browser.conftest import Visit
 from tests.duplicates.cast import make_ann, make_plain_profile
 
@@ -32,6 +32,24 @@ def test_unlike_people_are_merged_after_a_tick(
     assert page.get_by_label("I looked again: these are one person.").is_checked()
     page.get_by_role("button", name="Merge 2 profiles").click()
     page.wait_for_url(f"**/{ann.pk}/change/")
+    assert Merge.objects.count() == 1
+
+
+def test_the_queue_shows_why_to_look_again(
+    visit: Callable[..., Visit], make_user: Callable[..., User]
+) -> None:
+    sam = make_user("sam", "support")
+    ann = make_ann()
+    bob = make_plain_profile(first_name="Robert", last_name="Smith", city="Bergen")
+    pair = DuplicatePair.objects.create(a=ann, b=bob, tier="possible", score=0, found_by="source")
+    seen = visit(sam, f"/admin/profiles/duplicatepair/{pair.pk}/change/")
+    seen.check_shapes()
+    page = seen.page
+    page.get_by_role("button", name="Merge into").click()
+    assert not Merge.objects.exists(), "the browser asks for the tick"
+    page.get_by_label("I looked again: these are one person.").check()
+    page.get_by_role("button", name="Merge into").click()
+    page.get_by_text("Undo").first.wait_for()
     assert Merge.objects.count() == 1
 
 

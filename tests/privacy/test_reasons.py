@@ -13,7 +13,8 @@ from cdp.models import AuditEntry, User
 from profiles.builtin_sources import builtin_source
 from profiles.bulk.run_action import run_bulk
 from profiles.models import Change, Receipt
-from profiles.privacy.delete import DeleteReason, delete_profiles, read_reason, restore_profile
+from profiles.privacy.delete import DeleteReason, delete_profiles, read_reason
+from profiles.privacy.restore import restore_profile
 from profiles.tracking.rejected.replay import dismiss, dismiss_many
 from tests.profile_factory import make_profile
 
