@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid
 from cdp.models import ApiKey, AuditEntry
 from profiles.models import Source, WriteKey
@@ -63,7 +63,7 @@ def test_a_source_that_cannot_be_made_says_why() -> None:
     call_command("source", "create", "Shop", "--kind", "web")
     with pytest.raises(CommandError, match="There is a source “shop” already."):
         call_command("source", "create", "shop", "--kind", "web")
-    actor: Any = None
+    actor = Actor.system()
     with pytest.raises(Invalid) as refused:
         create_source(name=" ", kind="pigeon", actor=actor)
     assert [problem["message"] for problem in refused.value.problems] == [

@@ -21,10 +21,10 @@ NEW = "Kq8-zebra-lamp"
 
 def forget_confirmation(user: User) -> None:
     """As a quarter of an hour later."""
-    for key in LoginSession.objects.filter(user=user).values_list("pk", flat=True):
-        session = SessionStore(key)
-        session["confirmed"] = 0
-        session.save()
+    store = SessionStore()
+    for row in LoginSession.objects.filter(user=user):
+        row.session_data = store.encode({**store.decode(row.session_data), "confirmed": 0})
+        row.save(update_fields=["session_data"])
 
 
 @pytest.mark.parametrize(("width", "dark"), SHAPES)
