@@ -16,7 +16,7 @@ PYTEST := $(PY) -m pytest -n 2 --dist loadgroup
 # What a production machine sets; the checks must be silent with it.
 PRODUCTION := SECRET_KEY=for-the-check-alone-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMN \
 	ALLOWED_HOSTS=cdp.example.com CDP_URL=https://cdp.example.com DEFAULT_FROM_EMAIL=cdp@example.com \
-	BEHIND_PROXY=1 DATABASE_URL=postgres://cdp@db.example.com/cdp CELERY_BROKER_URL=redis://:x@redis.example.com/0 \
+	BEHIND_PROXY=1 DATABASE_URL=postgres://cdp@db.example.com/cdp?sslmode=verify-full CELERY_BROKER_URL=rediss://:x@redis.example.com/0?ssl_cert_reqs=required \
 	EMAIL_URL=smtp+tls://cdp:x@mail.example.com:587 CDP_DATA=$(VENV)/production
 
 .PHONY: run test lint bench soak screenshots lock snippet install install-dev

@@ -14,6 +14,8 @@ from django.urls import reverse_lazy
 from environs import FileAwareEnv
 from kombu import Exchange, Queue
 
+from cdp.mail_url import mail_settings
+
 # SECRET_KEY_FILE, DATABASE_URL_FILE … name a file that holds the value instead.
 env = FileAwareEnv()
 
@@ -166,7 +168,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = env.str("CELERY_BEAT_SCHEDULE_FILENAME", str(CDP
 EMAIL_URL = env.str("EMAIL_URL", "")
 EMAIL_BACKEND = "cdp.mail.MailboxBackend"
 if EMAIL_URL:
-    vars().update(env.dj_email_url("EMAIL_URL"))
+    vars().update(mail_settings(EMAIL_URL))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "cdp@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
