@@ -88,6 +88,7 @@ NOT_IN_THE_API = {
     "profiles.regrant_consent": "asked by the call that records a consent, where a yes comes after a no",
     "profiles.share_view": "decides whether the view that is saved may be everybody's",
     "profiles.message_profile": "a message is written by a person to a person",
+    "profiles.view_deleted": "asked where deleted people are listed or named by their id",
     "profiles.bulk_export": "exports come with their own endpoints",
     "profiles.bulk_update": "a client changes many by many calls",
     "profiles.bulk_delete": "a client deletes many by many calls",

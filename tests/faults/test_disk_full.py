@@ -29,6 +29,8 @@ from tests.faults.harness import QUICK, Bench, served, wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
 
 ROWS = 6000
+# Of a call: many, so that the room is gone while the import is still at work.
+EVENTS = 400
 FILES_FULL = "The disk of CDP_DATA is full."
 DATABASE_FULL = "The disk of the database is full."
 RETRY = "Nothing was stored or changed. Try again once there is room on it."
@@ -206,7 +208,7 @@ def track_until_refused(address: str, key: str) -> tuple[list[str], dict[str, An
     """The calls that were taken, and the answer to the first that was not."""
     taken: list[str] = []
     for number in range(400):
-        status, answer = track(address, key, f"call{number}", 50)
+        status, answer = track(address, key, f"call{number}", EVENTS)
         if status != 200:
             assert status == 503, answer
             return taken, answer
@@ -217,8 +219,8 @@ def track_until_refused(address: str, key: str) -> tuple[list[str], dict[str, An
 def send_again(address: str, key: str, taken: list[str]) -> None:
     """All of it, as an SDK does that is not sure."""
     for number in range(len(taken) + 1):
-        assert track(address, key, f"call{number}", 50)[0] == 200
-    assert Event.objects.filter(name__name="Looked").count() == 50 * (len(taken) + 1)
+        assert track(address, key, f"call{number}", EVENTS)[0] == 200
+    assert Event.objects.filter(name__name="Looked").count() == EVENTS * (len(taken) + 1)
 
 
 def test_without_room_for_tables_work_waits_and_goes_on_by_itself(
@@ -282,6 +284,6 @@ def test_without_room_for_its_log_the_database_stops_and_has_everything_afterwar
             bench.postgres.stop("immediate")  # where it has not done so itself
             make_room(volume)
             bench.postgres.restart()
-            wait_until(lambda: track(address, key, "call0", 50)[0] == 200, what="tracking again")
+            wait_until(lambda: track(address, key, "call0", EVENTS)[0] == 200, what="tracking again")
             send_again(address, key, taken)
         assert violations() == []
