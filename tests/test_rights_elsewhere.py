@@ -61,6 +61,8 @@ FILES = {
 }
 # Modules that queue mails, and who gets them.
 MAILS = {
+    "cdp/accounts.py": "the login a link to set a password is for; emptied once it is sent",
+    "cdp/notices.py": "the login that something happened to, and its former address",
     "imports/finish.py": "whoever uploaded the file; counts alone",
     "profiles/bulk/exports.py": "whoever started the export; a link that asks for the login",
     "profiles/consent/messaging.py": "the person, of whoever may send messages, with their consent",

@@ -265,10 +265,13 @@ def test_personal_data_is_masked(as_user: Login, vic: User) -> None:
 
 def test_the_queue_costs_the_same_for_one_and_many(client_of_sam: Client) -> None:
     def cost(url: str) -> int:
-        client_of_sam.get(url)  # the menu's counts are read anew after some seconds
-        with CaptureQueriesContext(connection) as queries:
-            assert client_of_sam.get(url).status_code == 200
-        return len(queries)
+        client_of_sam.get(url)
+        counts = []
+        for _ in range(3):  # the menu's counts are read anew after some seconds
+            with CaptureQueriesContext(connection) as queries:
+                assert client_of_sam.get(url).status_code == 200
+            counts.append(len(queries))
+        return min(counts)
 
     twins(2)
     few = cost(QUEUE)
