@@ -200,7 +200,7 @@ _DECISION = st.tuples(
 _ADDRESSES = st.lists(st.sampled_from(["", "a@example.com", "b@example.com"]), min_size=4, max_size=4)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(addresses=_ADDRESSES, ledger=st.lists(_DECISION, max_size=9), merged=st.booleans())
 def test_the_rule_for_some_and_its_twin_for_all_agree(
     db: None, addresses: list[str], ledger: list[Any], merged: bool
