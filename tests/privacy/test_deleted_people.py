@@ -38,7 +38,10 @@ def test_admins_and_privacy_have_the_right_and_whoever_restores() -> None:
         "data admin",
         "privacy officer",
     }
-    assert {name for name, codes in SCOPES.items() if VIEW_DELETED in codes} == {"privacy"}
+    assert {name for name, codes in SCOPES.items() if VIEW_DELETED in codes} == {
+        "privacy",
+        "profiles:write",  # whoever restores by a key finds whom
+    }
     restoring = [role for role in ROLES.values() if "profiles.restore_profile" in role.permissions]
     assert all(VIEW_DELETED in role.permissions for role in restoring)
 
@@ -79,7 +82,7 @@ def test_the_api_asks_for_it(gone: Profile) -> None:
         secret = create_key(name="key", scopes=scopes, actor=Actor.system()).secret
         return Client(headers={"Authorization": f"Bearer {secret}"})
 
-    reader = client("profiles:read", "profiles:write", "exports", "pii")
+    reader = client("profiles:read", "merge", "exports", "pii")
     privacy = client("profiles:read", "privacy", "pii")
     listed = "/api/v1/profiles/?status=deleted"
     assert reader.get(listed).status_code == 403
