@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cdp.api import schema
-from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView, rows
 from cdp.models import AuditEntry
 from cdp.times import iso
@@ -72,21 +71,7 @@ class AuditLog(ApiView):
     )
     def get(self, request: Request) -> Response:
         """Newest first. Append-only and hash-chained: `digest` covers the row and the digest before it."""
-        known = {
-            "subject",
-            "action",
-            "actor",
-            "user",
-            "key",
-            "since",
-            "until",
-            "cursor",
-            "page_size",
-            "count",
-        }
-        for name in request.query_params:
-            if name not in known:
-                raise BadParameter(name, f"There is no parameter “{name}” here.")
+        self.known_parameters("subject", "action", "actor", "user", "key", "since", "until", "count")
         return self.page(AuditEntry.objects.filter(**self._wanted(request)), rows(as_api))
 
     def _wanted(self, request: Request) -> dict[str, Any]:

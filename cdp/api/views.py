@@ -98,6 +98,14 @@ class ApiView(RateHeaders):
     def number(self, name: str) -> int | None:
         return parameters.number(self.request, name)
 
+    def known_parameters(self, *names: str) -> None:
+        """Refuse other parameters: a mistyped filter must not list everybody."""
+        known = {*names, "cursor", "page_size"}
+        for name in self.request.query_params:
+            if name not in known:
+                listed = ", ".join(sorted(known))
+                raise BadParameter(name, f"There is no parameter “{name}” here. Known parameters: {listed}.")
+
     def moment(self, name: str) -> datetime.datetime | None:
         return parameters.moment(self.request, name)
 

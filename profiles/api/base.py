@@ -9,7 +9,6 @@ from django.utils.functional import cached_property
 from rest_framework.response import Response
 
 from cdp.api.parameters import expected_version
-from cdp.api.problems import BadParameter
 from cdp.api.views import ApiView
 from cdp.errors import Invalid
 from cdp.looks import saw
@@ -47,14 +46,6 @@ class PersonalDataView(ProfilesApiView):
         found = find_profile(ref) if live_only else find_visible(ref, actor=self.actor)
         saw([found.root.pk])
         return found
-
-    def known_parameters(self, *names: str) -> None:
-        """Refuse other parameters: a mistyped filter must not list everybody."""
-        known = {*names, "cursor", "page_size"}
-        for name in self.request.query_params:
-            if name not in known:
-                listed = ", ".join(sorted(known))
-                raise BadParameter(name, f"There is no parameter “{name}” here. Known parameters: {listed}.")
 
     def verb(self) -> dict[str, Any]:
         """``actor`` and ``source`` as every verb asks for them."""

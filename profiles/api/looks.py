@@ -83,10 +83,7 @@ class _Looks(ApiView):
     def chosen(self, *further: str) -> Any:
         """The looks that the address asks for. Raises BadParameter."""
         params = self.request.query_params
-        known = {parameter.name for parameter in _FILTERS} | set(further)
-        for name in params:
-            if name not in known:
-                raise BadParameter(name, f"There is no parameter “{name}” here.")
+        self.known_parameters(*(parameter.name for parameter in _FILTERS), *further)
         kind = params.get("kind", "")
         if kind and kind not in kinds:
             listed = ", ".join(sorted(name for name, _ in kinds.items()))
@@ -116,7 +113,7 @@ class LookList(_Looks):
         """Newest first. One row is a page, an answer or a file with the people it showed; rows are kept for a year
         unless the installation says otherwise.
         """
-        return self.page(self.chosen("cursor", "page_size", "count"), rows(as_api))
+        return self.page(self.chosen("count"), rows(as_api))
 
 
 class SeenPeople(_Looks):

@@ -342,7 +342,11 @@ def test_the_api_lists_looks_and_answers_whose_data_a_login_saw(sam: User) -> No
     later = (timezone.now() + datetime.timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     assert ask(f"people/?user={sam.pk}&since={later}").json()["results"] == []
     refused = ask("?profiles=1")
-    assert (refused.status_code, refused.json()["detail"]) == (400, "There is no parameter “profiles” here.")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "There is no parameter “profiles” here. Known parameters: count, cursor, key, kind, page_size, profile, since,"
+        " subject, until, user.",
+    )
     assert ask("?kind=glance").json()["detail"].startswith("kind is one of bulk, card, ")
     reader = create_key(name="reader", scopes=["profiles:read", "pii"], actor=Actor.system()).secret
     assert Client(headers={"Authorization": f"Bearer {reader}"}).get("/api/v1/looks/").status_code == 403
