@@ -7,8 +7,9 @@ stay, so a deletion can be taken back (``restore``). Erasing for ever is somethi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from django.db import connection, models, transaction
 from django.db.models import F
@@ -79,11 +80,11 @@ def delete_profiles(
     choice, text = read_reason(reason, note)
     wanted = list(dict.fromkeys(profile_ids))
     roots = lock_roots(wanted)
-    skipped = _refusals(wanted, roots)
+    skipped = refusals(wanted, roots, _why_not)
     chosen = {pk: root for pk, root in roots.items() if root.status in _DELETABLE}
     if not chosen:
         if skipped:
-            _raise(next(iter(skipped.values())))
+            refuse(next(iter(skipped.values())))
         return Deleted([])
     members = _members(chosen)
     let_go = _release([pk for family in members.values() for pk in family], members)
@@ -127,23 +128,28 @@ def lock_roots(profile_ids: Iterable[int]) -> dict[int, Profile]:
     raise Stale("Some of these people are being merged right now. Try again.")
 
 
-def _refusals(wanted: list[int], roots: dict[int, Profile]) -> dict[int, str]:
-    """Why an id will not be deleted, by id; one query."""
+def refusals(
+    wanted: Iterable[int], roots: Mapping[int, Profile], why_not: Callable[[Profile], str]
+) -> dict[int, str]:
+    """Id → why nothing is done with it: nobody's, or what ``why_not`` says of its root ("" for nothing). One query."""
     owner = dict(Profile.objects.filter(pk__in=wanted).values_list("pk", "canonical_id"))
     found: dict[int, str] = {}
     for pk in wanted:
         root = roots.get(owner.get(pk, 0))
-        if root is None:
-            found[pk] = f"No profile “{pk}”."
-        elif root.status == Profile.Status.ERASED:
-            found[pk] = f"Profile #{root.pk} was erased for ever."
-        elif root.status not in _DELETABLE:
-            found[pk] = f"Profile #{root.pk} is deleted already."
+        if reason := f"No profile “{pk}”." if root is None else why_not(root):
+            found[pk] = reason
     return found
 
 
-def _raise(reason: str) -> None:
+def refuse(reason: str) -> NoReturn:
+    """One of ``refusals`` as an error: NotFound or RuleForbids."""
     raise (NotFound if reason.startswith("No profile") else RuleForbids)(reason)
+
+
+def _why_not(root: Profile) -> str:
+    if root.status == Profile.Status.ERASED:
+        return f"Profile #{root.pk} was erased for ever."
+    return "" if root.status in _DELETABLE else f"Profile #{root.pk} is deleted already."
 
 
 def _members(roots: Iterable[int]) -> dict[int, list[int]]:

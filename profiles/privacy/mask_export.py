@@ -16,11 +16,11 @@ from profiles.values.attributes import AttributeSpec
 
 # The file's own words, where they are no column's name.
 _WORDS = frozenset(
-    "added_at as_sent belongs_to by calls came_from cause changed_at created_by decided_at decided_by decision did field"
-    " first_at first_set_at found_at found_by from how_sure into kind label last_at last_set_at leads_to_this_person"
-    " likelihood_in_bits locked_against_merging means merged_at merged_by name outcome people_it_led_to profile_id"
-    " reachable recorded_by rules sent_at sent_by set_by source started_at superseded_by tag times type undone_at"
-    " undone_by until verified waits_for_confirmation what why written_at written_by".split()
+    "added_at belongs_to by calls cause decided_at decided_by decision did field first_at first_set_at found_at found_by from"
+    " how_sure into kind label last_at last_set_at leads_to_this_person likelihood_in_bits locked_against_merging means"
+    " merged_at merged_by name outcome people_it_led_to profile_id reachable recorded_by rules sent_at sent_by set_by source"
+    " started_at superseded_by tag times type undone_at undone_by until verified waits_for_confirmation what why written_at"
+    " written_by".split()
 )
 _SENT = frozenset({"properties", "context", "rest_of_the_call", "payload", "item"})
 _VALUES = frozenset({"values", "values_before", "values_after"})
@@ -33,7 +33,7 @@ class ExportMask:
         self._specs = dict(specs)
         classes = [(name, kind) for table in tables().values() for name, kind in table.classes().items()]
         identifying = {name for name, kind in classes if kind is PrivacyClass.IDENTIFYING}
-        self._public = ({name for name, _ in classes} | _WORDS) - identifying - {"as_sent", "superseded_by"}
+        self._public = ({name for name, _ in classes} | _WORDS) - identifying
 
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {key: self._value(key, value, row) for key, value in row.items()}

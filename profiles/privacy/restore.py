@@ -7,7 +7,7 @@ stay with whoever has them by now, and are contact values here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,13 @@ from django.db.models import Exists, OuterRef
 
 from cdp import audit, webhooks
 from cdp.actors import Actor
-from cdp.errors import NotFound, RuleForbids, Stale
+from cdp.errors import Stale
 from cdp.sql import run
 from profiles import sql
 from profiles.identity.graph import refresh_recognized, retried
 from profiles.journal import REQUEST, Cause, Entry, record_many
 from profiles.models import Change, Identifier, Profile, Source
-from profiles.privacy.delete import lock_roots
+from profiles.privacy.delete import lock_roots, refusals, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def restore_profile(*, profile_id: int, actor: Actor, source: Source, cause: Cau
     with transaction.atomic():
         done = restore_profiles(profile_ids=[profile_id], actor=actor, source=source, cause=cause)
         if reason := done.skipped.get(profile_id):
-            raise (NotFound if reason.startswith("No profile") else RuleForbids)(reason)
+            refuse(reason)
         (root_id,) = done.profile_ids
         change = Change.objects.filter(profile_id=root_id, kind=Change.Kind.RESTORED).latest("pk")
         rows = Identifier.objects.filter(pk__in=(change.detail or {})["restored"]).select_related("type")
@@ -85,7 +85,7 @@ def restore_profiles(
     """
     wanted = list(dict.fromkeys(profile_ids))
     roots = lock_roots(wanted)
-    skipped = _refusals(wanted, roots)
+    skipped = refusals(wanted, roots, _why_not)
     chosen = sorted(pk for pk, root in roots.items() if root.status == Profile.Status.DELETED)
     if not chosen:
         return RestoredMany([], skipped=skipped)
@@ -119,7 +119,7 @@ def preview_restore(profile_ids: Sequence[int]) -> RestoredMany:
     rows = Profile.objects.filter(members__pk__in=wanted).distinct().only("pk", "status")
     roots = {root.pk: root for root in rows}
     chosen = sorted(pk for pk, root in roots.items() if root.status == Profile.Status.DELETED)
-    return RestoredMany(chosen, _by_root(_claims(chosen))[1], _refusals(wanted, roots))
+    return RestoredMany(chosen, _by_root(_claims(chosen))[1], refusals(wanted, roots, _why_not))
 
 
 def deleted_by_job(job_id: int) -> list[int]:
@@ -152,19 +152,10 @@ def remarks_of(done: RestoredMany) -> list[str]:
 # --- Who can come back ------------------------------------------------------------------------------------
 
 
-def _refusals(wanted: list[int], roots: Mapping[int, Profile]) -> dict[int, str]:
-    """Why an id will not be restored, by id; one query."""
-    owner = dict(Profile.objects.filter(pk__in=wanted).values_list("pk", "canonical_id"))
-    found: dict[int, str] = {}
-    for pk in wanted:
-        root = roots.get(owner.get(pk, 0))
-        if root is None:
-            found[pk] = f"No profile “{pk}”."
-        elif root.status == Profile.Status.ERASED:
-            found[pk] = f"Profile #{root.pk} was erased; nothing is left to bring back."
-        elif root.status != Profile.Status.DELETED:
-            found[pk] = f"Profile #{root.pk} is not deleted."
-    return found
+def _why_not(root: Profile) -> str:
+    if root.status == Profile.Status.ERASED:
+        return f"Profile #{root.pk} was erased; nothing is left to bring back."
+    return "" if root.status == Profile.Status.DELETED else f"Profile #{root.pk} is not deleted."
 
 
 # --- What comes back with them ----------------------------------------------------------------------------
