@@ -1,4 +1,4 @@
-"""Calls on what belongs to one profile → its timeline, events, carts, notes, tags, consents, identifiers, addresses, lock."""
+"""Calls on what belongs to one profile → its timeline, events, carts, notes, tags, consents, addresses, lock."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from cdp.api import schema as api_schema
 from cdp.api.pagination import link, page_size, read_cursor, write_cursor
 from cdp.api.views import rows
 from cdp.errors import Invalid
-from cdp.looks import saw
-from profiles import masking
 from profiles.api import examples, parameters, schema
 from profiles.api.base import PersonalDataView, reload
 from profiles.api.profiles import decision
 from profiles.api.request_bodies import (
     MAX_EVENT_BYTES,
     AddressBody,
-    AttachBody,
-    ConfirmBody,
     ConsentBody,
     EventBody,
     NoteBody,
@@ -34,18 +30,15 @@ from profiles.editing import (
     add_address,
     add_event,
     add_note,
-    attach_identifier,
-    detach_identifier,
     promote_alternate,
     remove_address,
     set_lock,
 )
-from profiles.models import Consent, Event, Identifier, Note
+from profiles.models import Consent, Event, Note
 from profiles.reading.carts import cart_views, carts_of
 from profiles.reading.profiles import consents_as_api
 from profiles.reading.timeline import EVENT, timeline
 from profiles.tagging import tag_profiles, untag_profiles
-from profiles.tracking.pending.double_opt_in import ConfirmedIdentifier, confirm_identifier, confirm_waiting
 
 # The timeline's own cursor travels inside our signed one.
 _CURSOR = ("timeline",)
@@ -270,105 +263,6 @@ class Consents(PersonalDataView):
         reach = reachability([target.root], {target.root.pk: {key: done.current}})[target.root.pk]
         answer = {**self.presenter.consent(row), "current": consents_as_api(reach)[0]}
         return Response(answer, status=201)
-
-
-class IdentifierDetail(PersonalDataView):
-    """One identifier of one person."""
-
-    permissions = {"PUT": "profiles.add_identifier", "DELETE": "profiles.delete_identifier"}
-
-    @extend_schema(
-        operation_id="attachIdentifier",
-        tags=["Profiles"],
-        summary="Add an identifier",
-        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
-        request=AttachBody,
-        responses={200: schema.Identifier, 201: schema.Identifier},
-    )
-    def put(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
-        """201 when it is new to the person, 200 when they had it; a 409 names whom else it identifies."""
-        body = self.body(AttachBody)
-        target = self.find()
-        done = attach_identifier(
-            profile_id=target.root.pk,
-            via_id=target.via_id,
-            type_name=type,
-            raw=value,
-            is_verified=body["verified"],
-            **self.verb(),
-        )
-        row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
-        return Response(self.presenter.identifier(row), status=201 if done.is_new else 200)
-
-    @extend_schema(
-        operation_id="detachIdentifier",
-        tags=["Profiles"],
-        summary="Remove an identifier",
-        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
-        responses={204: None},
-    )
-    def delete(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
-        detach_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
-        return Response(status=204)
-
-
-class IdentifierConfirm(PersonalDataView):
-    """An identifier that waits for its owner to confirm it."""
-
-    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
-
-    @extend_schema(
-        operation_id="confirmIdentifier",
-        tags=["Profiles"],
-        summary="Confirm an identifier",
-        parameters=[parameters.REF, *parameters.IDENTIFIER_PATH],
-        request=None,
-        responses={200: schema.ConfirmAnswer},
-    )
-    def post(self, request: Request, ref: str, type: str, value: str) -> Response:  # noqa: A002
-        """The last step of a double opt-in: the value is verified, and identifies the person. `outcome` is
-        `applied`, `merged` (it identified an anonymous profile, or this person was one), `conflict` (it identifies
-        somebody who stays apart) or `unchanged`. Needs the scopes profiles:write and merge.
-        """
-        done = confirm_identifier(profile_id=self.find().root.pk, type_name=type, raw=value, **self.verb())
-        return confirmed(self, done)
-
-
-class ConfirmWaiting(PersonalDataView):
-    """Like above, for who knows the value and not the person."""
-
-    permissions = {"POST": ("profiles.add_identifier", "profiles.merge_profile")}
-
-    @extend_schema(
-        operation_id="confirmWaitingIdentifier",
-        tags=["Profiles"],
-        summary="Confirm an identifier wherever it waits",
-        request=ConfirmBody,
-        responses={200: schema.ConfirmAnswer},
-    )
-    def post(self, request: Request) -> Response:
-        """All who wait for it become one person, as far as they are not known as different ones. 404 when nobody waits
-        for it; a 409 where more than 50 do.
-        """
-        body = self.body(ConfirmBody)
-        done = confirm_waiting(type_name=body["type"], raw=body["value"], **self.verb())
-        return confirmed(self, done)
-
-
-def confirmed(view: PersonalDataView, done: ConfirmedIdentifier) -> Response:
-    row = Identifier.objects.select_related("type", "source").get(pk=done.identifier.pk)
-    saw([done.profile.pk])
-    identifier = view.presenter.identifier(row)
-    message = masking.mask_text(done.message.replace(row.value, identifier["value"]))
-    return Response(
-        {
-            "outcome": done.outcome,
-            "message": done.message if view.presenter.can_view_pii else message,
-            "merged": done.merged,
-            "profile_id": done.profile.pk,
-            "identifier": identifier,
-        }
-    )
 
 
 class Addresses(PersonalDataView):
