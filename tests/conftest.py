@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -17,6 +16,7 @@ from hypothesis import settings
 from cdp.actors import Actor
 from cdp.models import User
 from profiles.builtin_sources import builtin_source
+from tests.browser_path import browser_path
 
 HOW_TO = (
     "These tests need Chromium. Install it (Debian: apt install chromium-headless-shell, or: python -m playwright install chromium),"
@@ -173,12 +173,9 @@ def chromium() -> Iterator[Browser]:
     """One Chromium for all tests of a process: Playwright cannot be started in it twice."""
     from playwright.sync_api import Error, sync_playwright
 
-    # The shell is the same engine without the windows of a browser: a page costs a third.
-    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         except Error:
             pytest.skip(HOW_TO)
         yield browser

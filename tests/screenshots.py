@@ -15,6 +15,8 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser_path import browser_path
+
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGES = PROJECT / "docs" / "images"
 PORT = int(os.environ.get("PORT", "8190"))
@@ -71,9 +73,7 @@ def _wait_until_ready(product: subprocess.Popen[bytes]) -> None:
 def _take_all(password: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         for viewport, names, ending in ((DESKTOP, PICTURES, ""), (PHONE, ON_A_PHONE, "-narrow")):
             page = browser.new_context(viewport=viewport, color_scheme="light").new_page()  # type: ignore[arg-type]
             _log_in(page, password)
