@@ -167,8 +167,9 @@ def _claim() -> list[Letter]:
     """Lease due deliveries: the earliest waiting one per profile, at most ``PER_WEBHOOK`` of each webhook.
 
     What is about two profiles waits for what is earlier about either, and later messages of both wait for it. Each of
-    the four ways two messages share a profile is one look into an index. One statement. A claimed row stays *waiting* with ``next_at`` pushed past the lease, so a worker that
-    dies gives it back by itself, and later messages of the profile keep waiting behind it.
+    the four ways two messages share a profile is one look into an index. One statement. A claimed row stays *waiting* with
+    ``next_at`` pushed past the lease, so a worker that dies gives it back by itself, and later messages of the profile keep
+    waiting behind it.
     """
     with connection.cursor() as cursor:
         cursor.execute(
