@@ -268,7 +268,7 @@ def test_an_admin_sets_a_new_password(ada: User, vic: User, as_user: Login) -> N
 def test_staff_are_given_roles_in_words(ada: User, vic: User, as_user: Login) -> None:
     client, url = as_user(ada), reverse("admin:cdp_user_change", args=[vic.pk])
     html = client.get(url).content.decode()
-    assert "marketer · Reads and edits people, manages tags" in html
+    assert "<b>marketer</b> · Reads and edits people, manages tags" in html
     marketer = Group.objects.get(name="marketer")
     sent = {"username": "vic", "is_active": "on", "is_staff": "on", "groups": [marketer.pk]}
     assert client.post(url, sent).status_code == 302
