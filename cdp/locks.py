@@ -29,6 +29,8 @@ class Lock(IntEnum):
     CERTAIN_MERGES = 7_302_006
     #: Looking for sources that changed what they send, so that nobody is alarmed twice.
     SOURCE_ALARMS = 7_302_110
+    #: Comparing changed profiles with the rules of segments, and filling one: one worker at a time.
+    SEGMENTS = 7_302_007
     #: Sealing the audit log: its chain of digests grows in one place.
     AUDIT_SEAL = 7_302_101
     #: Making webhook deliveries, so that they are numbered in the order of the messages.

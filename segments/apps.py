@@ -4,3 +4,22 @@ from django.apps import AppConfig
 class SegmentsConfig(AppConfig):
     name = "segments"
     verbose_name = "Segments"
+
+    def ready(self) -> None:
+        from cdp import personal_data_registry, webhooks
+        from cdp.roles_and_scopes import register_rights
+        from profiles.merging.preview_sections import sections
+        from profiles.search.list_filters import list_filters
+        from segments import invariants, list_filter, roles_and_scopes
+        from segments.membership import fill  # noqa: F401  (any process may end its jobs)
+        from segments.merge_preview import SECTION
+        from segments.personal_data import PROVIDER
+
+        register_rights("segments", roles_and_scopes.RIGHTS)
+        webhooks.register_topics(
+            {"segment.entered": "Somebody came into a segment", "segment.left": "Somebody left a segment"}
+        )
+        personal_data_registry.providers.register("segments", PROVIDER)
+        sections.register("segments", SECTION)
+        list_filters.register("segment", list_filter.FILTER, order=45)
+        invariants.register()

@@ -1,0 +1,186 @@
+"""``{"attribute": "country", "op": "in", "value": ["PL", "DE"]}``: what a person's attribute is."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from profiles.identity.normalize import BadValue
+from profiles.values.attributes import AttributeSpec, clean_value, display
+from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
+from segments.conditions.base import Condition, register
+from segments.moments import Moment
+from segments.nodes import Node
+from segments.person import Person, Reads
+from segments.query import RuleQuery, Sql, fragment, surely
+from segments.vocabulary import Vocabulary
+
+EXISTS = "exists"
+_KINDS = {
+    "number": NUMBER,
+    "boolean": BOOLEAN,
+    "date": DATE,
+    "birth_date": DATE,
+    "datetime": DATETIME,
+}
+# Kept in one spelling: what a rule says is brought into it, and compared as it is.
+_NORMALIZED = ("country", "email", "phone", "language")
+
+
+@register
+@dataclass(frozen=True)
+class AttributeCondition(Condition):
+    """A default or registered attribute. ``comparison`` is None for “has any value”."""
+
+    spec: AttributeSpec
+    comparison: Comparison | None
+
+    key = "attribute"
+    label = "Attribute"
+
+    @classmethod
+    def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
+        node.only("attribute", "op", "value", "exactly")
+        name = node.text("attribute")
+        spec = vocabulary.attributes.get(name)
+        if spec is None:
+            node.refuse("attribute", f"There is no attribute “{name[:60]}”.")
+        if node.raw.get("op") == EXISTS:
+            node.only("attribute", "op")
+            return cls(spec, None)
+        return cls(spec, read_comparison(_in_stored_spelling(node, spec), _KINDS.get(spec.type, TEXT)))
+
+    @property
+    def json(self) -> dict[str, Any]:
+        rest = {"op": EXISTS} if self.comparison is None else self.comparison.json
+        return {"attribute": self.spec.name, **rest}
+
+    @property
+    def words(self) -> str:
+        return f"{self.spec.label} {'has any value' if self.comparison is None else self.comparison.words}"
+
+    @property
+    def reads(self) -> Reads:
+        is_calendar = self.comparison is not None and self.comparison.is_calendar
+        return Reads(fields=frozenset({self.spec.field}), calendar=is_calendar)
+
+    # --- Python -------------------------------------------------------------------------------------------
+
+    def _stored(self, person: Person) -> Any:
+        value = (
+            person.attributes.get(self.spec.name) if self.spec.is_custom else person.columns[self.spec.name]
+        )
+        return None if value == "" else value
+
+    def holds(self, person: Person, moment: Moment) -> bool:
+        value = self._stored(person)
+        if self.comparison is None:
+            return value is not None
+        if isinstance(value, list):
+            return _holds_for_list(self.comparison, value, moment)
+        return self.comparison.holds(value, moment)
+
+    def actual(self, person: Person, moment: Moment) -> str:
+        value = self._stored(person)
+        return "unknown" if value is None else display(self.spec.field, value)
+
+    def breakpoints(self, person: Person, moment: Moment) -> Iterable[datetime.datetime]:
+        return () if self.comparison is None else self.comparison.breakpoints(self._stored(person))
+
+    # --- SQL ----------------------------------------------------------------------------------------------
+
+    def sql(self, query: RuleQuery) -> Sql:
+        comparison = self.comparison
+        if comparison is None:
+            return self._exists(query)
+        if self.spec.type == "list":
+            return self._list_sql(query, comparison)
+        left = self._left(query, comparison.kind)
+        if comparison.kind == DATETIME and query.with_next and comparison.op in ("in_last", "in_next"):
+            select = query.everybody(
+                "p.id AS id", fragment("{next} AS next", next=comparison.next_sql(query, left))
+            )
+            query.may_change(query.subquery(select))
+        return surely(comparison.sql(query, left))
+
+    def _exists(self, query: RuleQuery) -> Sql:
+        if self.spec.is_custom:
+            name = query.value(self.spec.name, "text")
+            return surely(
+                fragment(
+                    "(p.attributes -> {name}) <> '\"\"'::jsonb AND (p.attributes -> {name}) <> 'null'::jsonb",
+                    name=name,
+                )
+            )
+        if self.spec.type == "birth_date":
+            return fragment(f"NOT p.{self.spec.name} IS NULL")
+        return fragment(f"COALESCE(p.{self.spec.name}, '') <> ''")
+
+    def _left(self, query: RuleQuery, kind: str) -> Sql:
+        """The value, of the type of the comparison; null where it does not fit."""
+        if not self.spec.is_custom:
+            name = self.spec.name
+            return fragment(f"p.{name}" if self.spec.type == "birth_date" else f"NULLIF(p.{name}, '')")
+        name_value = query.value(self.spec.name, "text")
+        functions = {
+            TEXT: "NULLIF(segments_text({value}), '')",
+            NUMBER: "segments_number({value})",
+            BOOLEAN: "segments_boolean({value})",
+            DATE: "segments_date({value})",
+            DATETIME: "segments_time({value})",
+        }
+        value = fragment("(p.attributes -> {name})", name=name_value)
+        return fragment(functions[kind], value=value)
+
+    def _list_sql(self, query: RuleQuery, comparison: Comparison) -> Sql:
+        """Any item; *is not* and its kind mean that there are items, and none of them is it."""
+        positive, is_negative = _positive(comparison)
+        name = query.value(self.spec.name, "text")
+        items = "jsonb_path_query(p.attributes -> {name}, '$[*]') AS item(value)"
+        holds = positive.sql(query, fragment("segments_text(item.value)"))
+        found = fragment(f"EXISTS (SELECT 1 FROM {items} WHERE {{holds}})", name=name, holds=holds)
+        if not is_negative:
+            return found
+        has_items = fragment(
+            f"EXISTS (SELECT 1 FROM {items} WHERE NOT segments_text(item.value) IS NULL)", name=name
+        )
+        return fragment("{has_items} AND NOT {found}", has_items=has_items, found=found)
+
+
+_NEGATIVE = {"ne": "eq", "not_in": "in", "not_contains": "contains"}
+
+
+def _positive(comparison: Comparison) -> tuple[Comparison, bool]:
+    op = _NEGATIVE.get(comparison.op)
+    if op is None:
+        return comparison, False
+    return Comparison(comparison.kind, op, comparison.values, comparison.exactly), True
+
+
+def _holds_for_list(comparison: Comparison, items: list[Any], moment: Moment) -> bool:
+    positive, is_negative = _positive(comparison)
+    found = any(positive.holds(item, moment) for item in items)
+    if not is_negative:
+        return found
+    return bool(items) and not found
+
+
+def _in_stored_spelling(node: Node, spec: AttributeSpec) -> Node:
+    """The node with values as they are stored: “Poland” as PL, a phone with its country code."""
+    raw = node.raw.get("value")
+    if (
+        spec.is_custom
+        or spec.type not in _NORMALIZED
+        or node.raw.get("op", "eq") not in ("eq", "ne", "in", "not_in")
+    ):
+        return node
+    values = raw if isinstance(raw, list) else [raw]
+    cleaned = []
+    for value in values:
+        try:
+            cleaned.append(clean_value(spec, value) if isinstance(value, str) and value.strip() else value)
+        except BadValue as error:
+            node.refuse("value", str(error))
+    return Node({**node.raw, "value": cleaned if isinstance(raw, list) else cleaned[0]}, node.pointer)

@@ -1,0 +1,103 @@
+"""What every kind of condition is: read from JSON, said in words, decided in SQL and in Python, explained, and timed."""
+
+from __future__ import annotations
+
+import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from cdp.registry import Registry
+from segments.moments import Moment
+from segments.nodes import Node
+from segments.person import Person, Reads
+from segments.query import RuleQuery, Sql
+from segments.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a condition holds for one person or not.
+
+    ``actual`` is what they have, in words; it may be personal data. ``changes_at``: when time alone changes the answer.
+    """
+
+    text: str
+    holds: bool
+    actual: str = ""
+    changes_at: datetime.datetime | None = None
+
+
+class Condition(ABC):
+    """One condition. Instances are frozen and know what the names in the rule stand for.
+
+    ``key`` names the kind in a rule (``{"tag": "vip"}``), ``label`` in the builder's list of kinds.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
+        """Raises Invalid, with every place that is wrong."""
+
+    @property
+    @abstractmethod
+    def json(self) -> dict[str, Any]:
+        """As the rule is kept: what ``parse`` reads to the same condition."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """“country is Poland or Germany”: continues “people whose …”, with what *unknown* means where it matters."""
+
+    @abstractmethod
+    def sql(self, query: RuleQuery) -> Sql:
+        """Whether it holds for the profile ``p``: true or false, never unknown."""
+
+    @abstractmethod
+    def holds(self, person: Person, moment: Moment) -> bool:
+        """What ``sql`` says of them."""
+
+    @abstractmethod
+    def actual(self, person: Person, moment: Moment) -> str:
+        """What they have instead, or why it holds, in words; empty where there is nothing to say."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> Reads: ...
+
+    def breakpoints(self, person: Person, moment: Moment) -> Iterable[datetime.datetime]:
+        """The moments, before and after, at which time alone may change what ``holds`` says. Most kinds have none."""
+        return ()
+
+    def next_change(self, person: Person, moment: Moment) -> datetime.datetime | None:
+        """When time alone really changes the answer; None if it never does."""
+        now = self.holds(person, moment)
+        for at in sorted({at for at in self.breakpoints(person, moment) if at > moment.now}):
+            if self.holds(person, moment.at(at)) != now:
+                return at
+        return None
+
+    def explain(self, person: Person, moment: Moment) -> Finding:
+        return Finding(
+            self.words,
+            self.holds(person, moment),
+            self.actual(person, moment),
+            self.next_change(person, moment),
+        )
+
+
+kinds: Registry[type[Condition]] = Registry("The kind of condition")
+
+
+def register(kind: type[Condition]) -> type[Condition]:
+    """Class decorator: rules may have conditions of this kind from now on."""
+    kinds.register(kind.key, kind)
+    return kind
+
+
+def after(moments: Iterable[datetime.datetime], now: datetime.datetime) -> Iterator[datetime.datetime]:
+    return (moment for moment in moments if moment > now)

@@ -1,0 +1,86 @@
+"""``{"segment": 7}``: a person is in another segment now, by its stored membership."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from segments.conditions.base import Condition, register
+from segments.models import Segment
+from segments.moments import Moment
+from segments.nodes import Node
+from segments.person import Person, Reads
+from segments.query import RuleQuery, Sql, fragment
+from segments.vocabulary import Vocabulary
+
+
+@register
+@dataclass(frozen=True)
+class SegmentCondition(Condition):
+    id: int
+    name: str
+
+    key = "segment"
+    label = "Segment"
+
+    @classmethod
+    def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
+        node.only("segment", "name")
+        segment_id = node.raw.get("segment")
+        if isinstance(segment_id, bool) or not isinstance(segment_id, int):
+            node.refuse("segment", "Write the number of a segment.")
+        segment = vocabulary.segments.get(segment_id)
+        if segment is None:
+            node.refuse("segment", f"There is no segment #{segment_id}.")
+        if vocabulary.segment_id is not None and _leads_to(segment, vocabulary.segment_id, vocabulary):
+            node.refuse("segment", f"“{segment.name}” is made from this segment, so this would be a circle.")
+        return cls(segment.pk, segment.name)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {"segment": self.id}
+
+    @property
+    def words(self) -> str:
+        return f"is in the segment “{self.name}”"
+
+    @property
+    def reads(self) -> Reads:
+        return Reads(segments=frozenset({self.id}))
+
+    def holds(self, person: Person, moment: Moment) -> bool:
+        return self.id in person.segments
+
+    def actual(self, person: Person, moment: Moment) -> str:
+        entered_at = person.segments.get(self.id)
+        return f"in it since {entered_at:%Y-%m-%d %H:%M} UTC" if entered_at else "not in it"
+
+    def sql(self, query: RuleQuery) -> Sql:
+        # Rows of merged-away profiles are absorbed or ended, so an open one is the surviving profile's own.
+        return fragment(
+            "p.id IN (SELECT s.profile_id FROM segments_membership s"
+            " WHERE s.segment_id = {id} AND s.left_at IS NULL AND s.absorbed_by IS NULL)",
+            id=query.value(self.id, "bigint"),
+        )
+
+
+def segments_in(rules: Any) -> set[int]:
+    """The numbers of the segments a rule names, as JSON."""
+    if isinstance(rules, dict):
+        own = rules.get("segment")
+        found = {own} if isinstance(own, int) and not isinstance(own, bool) else set()
+        return found.union(*map(segments_in, rules.values()))
+    return set().union(*map(segments_in, rules)) if isinstance(rules, list) else set()
+
+
+def _leads_to(segment: Segment, wanted: int, vocabulary: Vocabulary) -> bool:
+    seen: set[int] = set()
+    queue = [segment.pk]
+    while queue:
+        pk = queue.pop()
+        if pk == wanted:
+            return True
+        if pk not in seen and pk in vocabulary.segments:
+            seen.add(pk)
+            queue += segments_in(vocabulary.segments[pk].rules)
+    return False

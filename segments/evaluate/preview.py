@@ -1,0 +1,104 @@
+"""A rule → exactly how many people it means, ten of them, and what each of its conditions keeps out. Nothing is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from cdp.limits import time_limit
+from segments.evaluate.moment import current_moment
+from segments.evaluate.statements import count_statement, sample_statement, signature_statement
+from segments.moments import Moment
+from segments.query import Statement
+from segments.rules.tree import Rule
+
+SAMPLE = 10
+# A subquery of a million ids is hashed; with PostgreSQL's 4 MB it would be searched row by row.
+WORK_MEM = "256MB"
+MILLISECONDS = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """``people`` exactly, ``recognized`` among them; ``sample_ids`` of the newest ten; ``ms`` the database took."""
+
+    people: int
+    recognized: int
+    sample_ids: tuple[int, ...]
+    ms: int
+
+    @property
+    def anonymous(self) -> int:
+        return self.people - self.recognized
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one part of the rule's outermost group does, over all people.
+
+    ``passed``: left after this line, in the order shown. ``alone_out``: whom it alone keeps out. ``fails``: for whom it
+    does not hold; these overlap.
+    """
+
+    text: str
+    passed: int
+    alone_out: int
+    fails: int
+
+
+def ask(statement: Statement, moment: Moment, ids: Sequence[int] | None = None) -> list[tuple[Any, ...]]:
+    """The rows of a statement as of the moment. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, statement.params(moment, ids))
+        return cursor.fetchall()
+
+
+def count_people(rule: Rule, *, milliseconds: int = MILLISECONDS) -> Counted:
+    """Raises TooSlow."""
+    began = time.monotonic()
+    with time_limit(milliseconds, work_mem=WORK_MEM):
+        moment = current_moment()
+        ((recognized, people),) = ask(count_statement(rule), moment)
+        sample = ask(sample_statement(rule, SAMPLE), moment) if people else []
+    ms = round(1000 * (time.monotonic() - began))
+    return Counted(people, recognized, tuple(pk for (pk,) in sample), ms)
+
+
+def what_keeps_out(rule: Rule, *, milliseconds: int = MILLISECONDS) -> list[Kept]:
+    """For each part of the outermost group that is on. One scan over everybody. Raises TooSlow."""
+    with time_limit(milliseconds, work_mem=WORK_MEM):
+        counts = dict(ask(signature_statement(rule), current_moment()))
+    parts = rule.group.live_parts
+    if rule.group.kind != "all":
+        return _of_alternatives(rule, counts)
+    kept = []
+    for index, part in enumerate(parts):
+        passed = sum(people for sig, people in counts.items() if "0" not in sig[: index + 1])
+        alone = sum(people for sig, people in counts.items() if sig.count("0") == 1 and sig[index] == "0")
+        fails = sum(people for sig, people in counts.items() if sig[index] == "0")
+        kept.append(Kept(part.words, passed, alone, fails))
+    return kept
+
+
+def _of_alternatives(rule: Rule, counts: dict[str, int]) -> list[Kept]:
+    """Of *any*: how many are in by this line or one before it, and for how many it does not hold. None alone keeps
+    somebody out; of *none* each line that holds does.
+    """
+    kept = []
+    is_none = rule.group.kind == "none"
+    for index, part in enumerate(rule.group.live_parts):
+        by_now = sum(people for sig, people in counts.items() if "1" in sig[: index + 1])
+        passed = sum(counts.values()) - by_now if is_none else by_now
+        alone = (
+            sum(people for sig, people in counts.items() if sig.count("1") == 1 and sig[index] == "1")
+            if is_none
+            else 0
+        )
+        wanted = "1" if is_none else "0"
+        fails = sum(people for sig, people in counts.items() if sig[index] == wanted)
+        kept.append(Kept(part.words, passed, alone, fails))
+    return kept

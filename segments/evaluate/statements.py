@@ -1,0 +1,123 @@
+"""A rule → the SQL statements that ask it, with parameters for any moment; kept per rule, since the text never changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import orjson
+from sqlglot import exp
+
+from segments.query import ROOT, RuleQuery, Sql, Statement, fragment
+from segments.rules.tree import Rule
+
+# The pick that counts for a person whose merged profiles have several: the latest.
+_PICKS = (
+    "SELECT DISTINCT ON (m.canonical_id) m.canonical_id AS id, h.is_in AS is_in FROM segments_handpick h"
+    " JOIN profiles_profile m ON m.id = h.profile_id WHERE h.segment_id = {segment}"
+    " ORDER BY m.canonical_id, h.created_at DESC, h.id DESC"
+)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A rule and the segment whose hand picks count, as a key of the cache: rules are the same if their JSON is."""
+
+    rule: Rule | None
+    text: bytes
+    segment_id: int | None
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.segment_id))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Asked) and (self.text, self.segment_id) == (other.text, other.segment_id)
+
+
+def _asked(rule: Rule | None, segment_id: int | None) -> _Asked:
+    return _Asked(rule, orjson.dumps([_resolved(rule), segment_id], default=str), segment_id)
+
+
+def _resolved(rule: Rule | None) -> object:
+    """The rule with what its names stand for: an event name gets its id with its first event."""
+    if rule is None:
+        return None
+    reads = rule.reads
+    return [rule.json, sorted(reads.events), sorted(reads.tokens)]
+
+
+def _is_in(query: RuleQuery, asked: _Asked) -> tuple[Sql, str | None]:
+    """Whether the profile p is in, hand picks counted; and the subquery of the picks, to be joined as h."""
+    rule_says: Sql = exp.false() if asked.rule is None else asked.rule.sql(query)
+    if asked.segment_id is None:
+        return rule_says, None
+    picks = query.subquery(fragment(_PICKS, segment=query.value(asked.segment_id, "bigint")))
+    return fragment("COALESCE(h.is_in, {rule})", rule=rule_says), picks
+
+
+def _people(query: RuleQuery, picks: str | None, *columns: str | Sql) -> exp.Select:
+    select = query.everybody(*columns)
+    return select if picks is None else select.join(f"{picks} AS h ON h.id = {ROOT}.id", join_type="left")
+
+
+@lru_cache(maxsize=500)
+def _count(asked: _Asked) -> Statement:
+    query = RuleQuery()
+    is_in, picks = _is_in(query, asked)
+    columns = ("count(*) FILTER (WHERE p.is_recognized) AS recognized", "count(*) AS people")
+    return query.finish(_people(query, picks, *columns).where(is_in))
+
+
+def count_statement(rule: Rule | None, segment_id: int | None = None) -> Statement:
+    """``(recognized, all)`` people."""
+    return _count(_asked(rule, segment_id))
+
+
+@lru_cache(maxsize=500)
+def _members(asked: _Asked, limit: int) -> Statement:
+    query = RuleQuery()
+    is_in, picks = _is_in(query, asked)
+    return query.finish(_people(query, picks, "p.id").where(is_in).order_by("p.id DESC").limit(limit))
+
+
+def sample_statement(rule: Rule | None, limit: int, segment_id: int | None = None) -> Statement:
+    """``(id)`` of the newest ones."""
+    return _members(_asked(rule, segment_id), limit)
+
+
+@lru_cache(maxsize=1_000)
+def _verdicts(asked: _Asked, is_scoped: bool) -> Statement:
+    query = RuleQuery(is_scoped=is_scoped, with_next=True)
+    is_in, picks = _is_in(query, asked)
+    if not query.next_checks:
+        select = _people(query, picks, "p.id", exp.alias_(is_in, "is_in"), "NULL::timestamptz AS next")
+        return query.finish(select if is_scoped else select.where(is_in.copy()))
+    union = " UNION ALL ".join(
+        f"SELECT id, next FROM {name} WHERE NOT next IS NULL" for name in query.next_checks
+    )
+    timers = query.subquery(fragment(f"SELECT id, min(next) AS next FROM ({union}) t GROUP BY id"))
+    select = _people(query, picks, "p.id", exp.alias_(is_in, "is_in"), "n.next")
+    select = select.join(f"{timers} AS n ON n.id = p.id", join_type="left")
+    if not is_scoped:
+        select = select.where(fragment("{is_in} OR NOT n.next IS NULL", is_in=is_in.copy()))
+    return query.finish(select)
+
+
+def verdict_statement(rule: Rule | None, segment_id: int, *, is_scoped: bool) -> Statement:
+    """``(id, is in, when to look again)``: of the profiles ``ids``, or of everybody who is in or has to be looked at again.
+
+    Profiles that are no surviving ones are in no row.
+    """
+    return _verdicts(_asked(rule, segment_id), is_scoped)
+
+
+def signature_statement(rule: Rule) -> Statement:
+    """``(a digit 1 or 0 per part of the outermost group that is on, people)``."""
+    query = RuleQuery()
+    parts = [part.sql(query) for part in rule.group.live_parts]
+    bits = [fragment("CASE WHEN {part} THEN '1' ELSE '0' END", part=part) for part in parts]
+    signature: Sql = bits[0]
+    for bit in bits[1:]:
+        signature = exp.DPipe(this=signature, expression=bit)
+    inner = query.everybody(exp.alias_(signature, "sig"))
+    return query.finish(exp.select("sig", "count(*)").from_(inner.subquery("x")).group_by("sig"))

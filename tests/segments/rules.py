@@ -1,0 +1,147 @@
+"""Random rules, as JSON: every kind of condition, with the values that ``world`` gives to people."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.segments.world import EVENTS, NOW, NUMBERS, TAGS, TEXTS
+
+texts = st.sampled_from([*TEXTS, "z", "nothing like it"])
+numbers = st.sampled_from([*(value for value in NUMBERS if not isinstance(value, str)), 0.5, 25])
+spans = st.sampled_from([{"hours": 1}, {"hours": 24}, {"days": 1}, {"days": 2}, {"days": 7}, {"minutes": 60}])
+
+
+def _iso(hours: int) -> str:
+    return (NOW - datetime.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+
+
+def _text_ops(values: Any) -> Any:
+    single = st.sampled_from(["eq", "ne", "contains", "not_contains", "starts", "ends"])
+    return st.one_of(
+        st.fixed_dictionaries({"op": single, "value": values}),
+        st.fixed_dictionaries(
+            {"op": st.sampled_from(["in", "not_in"]), "value": st.lists(values, min_size=1, max_size=3)}
+        ),
+        st.fixed_dictionaries({"op": single, "value": values, "exactly": st.just(value=True)}),
+    )
+
+
+def _number_ops() -> Any:
+    single = st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte"])
+    return st.one_of(
+        st.fixed_dictionaries({"op": single, "value": numbers}),
+        st.fixed_dictionaries(
+            {"op": st.sampled_from(["in", "not_in"]), "value": st.lists(numbers, min_size=1, max_size=3)}
+        ),
+        st.lists(numbers, min_size=2, max_size=2).map(lambda pair: {"op": "between", "value": sorted(pair)}),
+    )
+
+
+_days = st.integers(1, 9).map(lambda days: {"days": days})
+_date_ops = st.one_of(
+    st.fixed_dictionaries({"op": st.sampled_from(["in_last", "in_next"]), "value": _days}),
+    st.fixed_dictionaries(
+        {"op": st.just("anniversary"), "value": st.integers(0, 20).map(lambda days: {"days": days})}
+    ),
+    st.fixed_dictionaries(
+        {
+            "op": st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte", "before", "after"]),
+            "value": st.integers(-3, 3).map(
+                lambda days: (NOW.date() + datetime.timedelta(days=days)).isoformat()
+            ),
+        }
+    ),
+)
+_time_ops = st.one_of(
+    st.fixed_dictionaries({"op": st.sampled_from(["in_last", "in_next"]), "value": spans}),
+    st.fixed_dictionaries(
+        {
+            "op": st.sampled_from(["before", "after", "gte", "lte"]),
+            "value": st.sampled_from([0, 24, 48]).map(_iso),
+        }
+    ),
+)
+
+
+def _attribute(name: str, ops: Any) -> Any:
+    compared = ops.map(lambda rest: {"attribute": name, **rest})
+    return st.one_of(compared, st.just({"attribute": name, "op": "exists"}))
+
+
+windows = st.one_of(
+    spans,
+    st.sampled_from([{"days": [1, 7]}, {"hours": [24, 48]}]),
+    st.just({"after": _iso(48)}),
+    st.just({"after": _iso(48), "before": _iso(24)}),
+    st.just({"before": _iso(1)}),
+)
+_filters = st.one_of(
+    _number_ops().map(lambda rest: {"property": "price", **rest}),
+    st.sampled_from(["eq", "ne", "contains"]).flatmap(
+        lambda op: texts.map(lambda text: {"property": "color", "op": op, "value": text})
+    ),
+    st.sampled_from(["A", "B", "ł"]).map(
+        lambda sku: {"property": "products.*.sku", "op": "eq", "value": sku}
+    ),
+    st.sampled_from([5, 20]).map(lambda price: {"property": "products.price", "op": "gt", "value": price}),
+    st.booleans().map(lambda gift: {"property": "gift", "op": "eq", "value": gift}),
+    st.sampled_from(["price", "color", "products.sku"]).map(lambda name: {"property": name, "op": "exists"}),
+)
+_counts = st.one_of(
+    st.fixed_dictionaries(
+        {"op": st.sampled_from(["gte", "gt", "lte", "lt", "eq", "ne"]), "value": st.integers(0, 3)}
+    ),
+    st.sampled_from([[0, 1], [1, 2], [2, 2]]).map(lambda pair: {"op": "between", "value": pair}),
+)
+_event_parts = {"within": windows, "where": st.lists(_filters, min_size=1, max_size=2)}
+_names = st.sampled_from([*EVENTS, *EVENTS, "*", "Never Seen"])
+single_events = st.fixed_dictionaries({"event": _names}, optional=_event_parts)
+events = st.fixed_dictionaries(
+    {"event": _names}, optional={**_event_parts, "count": _counts, "since": single_events}
+)
+
+conditions = st.one_of(
+    _attribute("city", _text_ops(texts)),
+    _attribute("plan", _text_ops(texts)),
+    st.sampled_from(["eq", "ne"]).flatmap(
+        lambda op: st.sampled_from(["PL", "DE"]).map(
+            lambda code: {"attribute": "country", "op": op, "value": code}
+        )
+    ),
+    _attribute("points", _number_ops()),
+    st.booleans().map(lambda value: {"attribute": "is_member", "op": "eq", "value": value}),
+    _attribute("renews_on", _date_ops),
+    _attribute("birth_date", _date_ops),
+    _attribute("called_at", _time_ops),
+    _attribute("colors", _text_ops(st.sampled_from(["red", "grun", "blue"]))).filter(
+        lambda node: not node.get("exactly")
+    ),
+    st.sampled_from(TAGS).map(lambda name: {"tag": name}),
+    st.sampled_from(["recognized", "anonymous"]).map(lambda kind: {"type": kind}),
+    st.sampled_from(["exists", "verified", "identifies"]).flatmap(
+        lambda op: st.sampled_from(["email", "phone", "customer_id"]).map(
+            lambda name: {"identifier": name, "op": op}
+        )
+    ),
+    events,
+    events,
+    events,
+)
+
+
+def _groups(parts: Any) -> Any:
+    lists = st.lists(parts, min_size=1, max_size=3)
+    return st.one_of(
+        st.sampled_from(["all", "any", "none"]).flatmap(lambda kind: lists.map(lambda inner: {kind: inner})),
+        parts.map(lambda part: {"not": part}),
+        parts.map(lambda part: {**part, "off": True}),
+    )
+
+
+nodes = st.recursive(conditions, _groups, max_leaves=6)
+rules = st.lists(nodes, min_size=1, max_size=4).flatmap(
+    lambda parts: st.sampled_from(["all", "any", "none"]).map(lambda kind: {"version": 1, kind: parts})
+)
