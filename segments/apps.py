@@ -6,7 +6,7 @@ class SegmentsConfig(AppConfig):
     verbose_name = "Segments"
 
     def ready(self) -> None:
-        from cdp import personal_data_registry, webhooks
+        from cdp import personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
         from profiles.merging.preview_sections import sections
         from profiles.search.list_filters import list_filters
@@ -14,12 +14,14 @@ class SegmentsConfig(AppConfig):
         from segments.membership import fill  # noqa: F401  (any process may end its jobs)
         from segments.merge_preview import SECTION
         from segments.personal_data import PROVIDER
+        from segments.retention import RULES
 
         register_rights("segments", roles_and_scopes.RIGHTS)
         webhooks.register_topics(
             {"segment.entered": "Somebody came into a segment", "segment.left": "Somebody left a segment"}
         )
         personal_data_registry.providers.register("segments", PROVIDER)
+        retention.register_rules(RULES)
         sections.register("segments", SECTION)
         list_filters.register("segment", list_filter.FILTER, order=45)
         invariants.register()
