@@ -7,6 +7,7 @@ fields are described has no others, although the published description leaves ro
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Any
 
@@ -70,11 +71,18 @@ def template_of(path: str) -> str | None:
 
 
 def check_body(name: str, schema: dict[str, Any], data: Any) -> None:
-    validator = jsonschema_rs.validator_for({**closed(schema), "$defs": definitions()}, validate_formats=True)
     errors = [
-        f"/{'/'.join(map(str, error.instance_path))} {error.message}" for error in validator.iter_errors(data)
+        f"/{'/'.join(map(str, error.instance_path))} {error.message}"
+        for error in validator(json.dumps(schema, sort_keys=True)).iter_errors(data)
     ]
     assert not errors, f"{name} differs from its description: {'; '.join(errors)}"
+
+
+@functools.cache
+def validator(schema: str) -> Any:
+    """Compiled once: all the definitions an answer may name are in it."""
+    described = {**closed(json.loads(schema)), "$defs": definitions()}
+    return jsonschema_rs.validator_for(described, validate_formats=True)
 
 
 @functools.cache
