@@ -66,8 +66,12 @@ def template_of(path: str) -> str | None:
     except Resolver404:
         return None
     template = "/" + re.sub(r"<(?:\w+:)?\w+>", "{}", route)
-    known = {address for _, address in operations()}
-    return next((address for address in (template, f"{template}/") if address in known), None)
+    return next((address for address in (template, f"{template}/") if address in addresses()), None)
+
+
+@functools.cache
+def addresses() -> frozenset[str]:
+    return frozenset(address for _, address in operations())
 
 
 def check_body(name: str, schema: dict[str, Any], data: Any) -> None:
