@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,9 +73,7 @@ def test_a_count_that_takes_too_long_is_cut(people: None, monkeypatch: pytest.Mo
     assert count_people(slow, milliseconds=60_000).people == 3
 
     def sleeping(rule: Rule) -> Any:
-        statement = real(rule)
-        statement.text = "SELECT 0, 0 FROM pg_sleep(5)"
-        return statement
+        return replace(real(rule), text="SELECT 0, 0 FROM pg_sleep(5)")
 
     monkeypatch.setattr(preview, "count_statement", sleeping)
     with pytest.raises(TooSlow):
