@@ -7,6 +7,7 @@ different. Whoever wants the unknown ones too writes *not* around â€œis Polandâ€
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -52,6 +53,13 @@ OPERATORS: dict[str, dict[str, str]] = {
     DATETIME: {**_ORDER_OF_TIMES, "between": "is between", **_SPAN},
 }
 _SYMBOLS = {"after": "gt", "before": "lt"}
+# What ``segments_date`` and ``segments_time`` read; Python alone would read more, and PostgreSQL as well.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+    r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])",
+    re.ASCII,
+)
 _LONGEST_DAYS = 366
 
 
@@ -144,10 +152,18 @@ class Comparison:
     def breakpoints(self, value: Any) -> Sequence[datetime.datetime]:
         """When time alone may change the answer for this value; of dates the day does, see ``is_calendar``."""
         clean = read_value(self.kind, value)
-        if self.kind != DATETIME or self.op not in _SPAN or clean is None:
+        if not self.is_timed or clean is None:
             return ()
         delta = self.values[0].delta
-        return (clean, clean + delta) if self.op == "in_last" else (clean - delta, clean)
+        try:
+            return (clean, clean + delta) if self.op == "in_last" else (clean - delta, clean)
+        except OverflowError:
+            return (clean,)  # beyond the years there are
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether time alone, at moments of the value's own, changes the answer."""
+        return self.kind == DATETIME and self.op in _SPAN
 
     @property
     def is_calendar(self) -> bool:
@@ -281,7 +297,9 @@ def _as_date(value: Any) -> datetime.date | None:
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
     try:
-        return datetime.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+        return (
+            datetime.date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
+        )
     except ValueError:
         return None
 
@@ -290,10 +308,14 @@ def _as_moment(value: Any) -> datetime.datetime | None:
     if isinstance(value, datetime.datetime):
         return value
     try:
-        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        moment = (
+            datetime.datetime.fromisoformat(value)
+            if isinstance(value, str) and _MOMENT.fullmatch(value)
+            else None
+        )
+        return moment.astimezone(datetime.UTC) if moment else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 # --- Reading ------------------------------------------------------------------------------------------------
