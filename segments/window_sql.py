@@ -48,6 +48,11 @@ def upcoming(query: RuleQuery, at: str, delta: datetime.timedelta = NO_TIME) -> 
     return fragment("CASE WHEN {later} > {now} THEN {later} END", later=later, now=query.now)
 
 
+def is_upcoming(query: RuleQuery, at: str, delta: datetime.timedelta) -> Sql:
+    """Whether the column ``at`` so much later is still to come, in a form that an index on it answers."""
+    return compare(fragment(at), "gt", query.moment(lambda moment: moment.now - delta))
+
+
 def earliest(moments: Sequence[Sql]) -> Sql:
     """The earliest of them that is not null; null where all are."""
     return (
