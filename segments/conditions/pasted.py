@@ -26,6 +26,7 @@ from segments.vocabulary import Vocabulary
 ID = "id"
 MOST_VALUES = 10_000
 MOST_TEXT = 320
+_LARGEST = 10**30
 
 
 @register
@@ -115,19 +116,17 @@ def _read_values(node: Node) -> tuple[str, ...]:
         node.refuse("values", "Write a list with at least one value.")
     if len(raw) > MOST_VALUES:
         node.refuse("values", f"At most {MOST_VALUES:,} values; this has {len(raw):,}.")
-    listed = Node(dict(enumerate(raw)), f"{node.pointer}/values")
-    texts = (_as_text(listed, index, value) for index, value in enumerate(raw))
+    listed = Node({str(index): value for index, value in enumerate(raw)}, f"{node.pointer}/values")
+    texts = (_as_text(listed, key, value) for key, value in listed.raw.items())
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _as_text(listed: Node, index: int, value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
+def _as_text(listed: Node, key: str, value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
         return str(value)
     if not isinstance(value, str):
-        listed.refuse(str(index), "Write texts and whole numbers.")
-    if not value.strip():
-        return ""
-    return Node({str(index): value}, listed.pointer).text(str(index), most=MOST_TEXT).strip()
+        listed.refuse(key, "Write texts and whole numbers.")
+    return listed.text(key, most=MOST_TEXT).strip() if value.strip() else ""
 
 
 # A rule is read at every evaluation; cleaning 10,000 phone numbers takes a second.
