@@ -133,8 +133,9 @@ class Comparison:
         if self.kind == DATE:
             first, last = self._days(moment)
             return bool(first <= value <= last)
+        # Half-open both ways, so that what is to come ceases to be the moment it becomes past.
         start, end = self._times(moment)
-        return bool(start < value <= end if self.op == "in_last" else start <= value < end)
+        return bool(start < value <= end)
 
     def _days(self, moment: Moment) -> tuple[datetime.date, datetime.date]:
         days = datetime.timedelta(days=self.values[0].amount)
@@ -214,8 +215,7 @@ class Comparison:
             return both([compare(left, "gte", first), compare(left.copy(), "lte", last)])
         start = query.moment(lambda moment: self._times(moment)[0])
         end = query.moment(lambda moment: self._times(moment)[1])
-        ops = ("gt", "lte") if self.op == "in_last" else ("gte", "lt")
-        return both([compare(left, ops[0], start), compare(left.copy(), ops[1], end)])
+        return both([compare(left, "gt", start), compare(left.copy(), "lte", end)])
 
     def next_sql(self, query: RuleQuery, left: Sql) -> Sql:
         """The next breakpoint of a moment, as a timestamptz; null where none is to come. Spans of moments alone."""

@@ -29,11 +29,14 @@ BEGIN
 EXCEPTION WHEN datetime_field_overflow THEN RETURN NULL;
 END $$;
 CREATE FUNCTION segments_time(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    moment timestamptz;
 BEGIN
     IF jsonb_typeof(value) = 'string' AND value #>> '{}'
         ~ ('^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?'
             || '(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$') THEN
-        RETURN (value #>> '{}')::timestamptz;
+        moment := (value #>> '{}')::timestamptz;
+        RETURN CASE WHEN moment >= '0001-01-01T00:00:00Z' AND moment < '10000-01-01T00:00:00Z' THEN moment END;
     END IF;
     RETURN NULL;
 EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN RETURN NULL;

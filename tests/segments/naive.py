@@ -132,7 +132,7 @@ def compare(
         return False
     if op in ("in_last", "in_next"):
         delta = span(wanted)
-        return now - delta < moment <= now if op == "in_last" else now <= moment < now + delta
+        return now - delta < moment <= now if op == "in_last" else now < moment <= now + delta
     return order(op, moment, wanted, datetime.datetime.fromisoformat)
 
 
