@@ -175,6 +175,12 @@ class EventCondition(Condition):
     def sql(self, query: RuleQuery) -> Sql:
         if self.since is not None:
             return self._since_sql(query, self.since)
+        if self._is_about_any and not query.with_next:
+            rows, root, where = self.events.rows_sql(query)
+            some = query.among(
+                query.subquery(fragment(f"SELECT {root} AS id FROM {rows} WHERE {{where}}", where=where))
+            )
+            return some if self.count.holds(1) else fragment("NOT {some}", some=some)
         return self.count.among(query, self._counts(query))
 
     def _counts(self, query: RuleQuery) -> str:
@@ -191,6 +197,18 @@ class EventCondition(Condition):
         name = query.subquery(fragment(text, where=where, counts=counts, next=following))
         query.may_change(name)
         return name
+
+    @property
+    def _is_about_any(self) -> bool:
+        """At least once, or never: nothing has to be counted."""
+        return self.count in (
+            CountTest("gte", (1,)),
+            CountTest("gt", (0,)),
+            CountTest("eq", (0,)),
+            CountTest("lt", (1,)),
+            CountTest("lte", (0,)),
+            CountTest("ne", (0,)),
+        )
 
     def _since_sql(self, query: RuleQuery, since: EventFilter) -> Sql:
         """Of each event to count from the latest; what came after it, counted."""
