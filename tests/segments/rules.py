@@ -120,17 +120,22 @@ def _with(required: Any, **optional: Any) -> Any:
 
 single_events = _with(_named, **_event_parts)
 events = _with(_named, **_event_parts, count=_counts, since=single_events)
-_limits = st.sampled_from([{"minutes": 10}, {"hours": 1}, {"hours": 24}, {"days": 9}])
+_limits = st.sampled_from([{"minutes": 10}, {"hours": 1}, {"hours": 24}, {"days": 9}, {"days": 30}])
 
 
 def _steps(steps: list[dict[str, Any]], is_missing: bool) -> list[dict[str, Any]]:
     return [*steps[:-1], {**steps[-1], "not": True}] if is_missing else steps
 
 
+def _without_window(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "within"}
+
+
 sequences = _with(
     st.builds(
         lambda steps, is_missing, limit: {"sequence": _steps(steps, is_missing), "no_longer_than": limit},
-        st.lists(_with(_named, where=_event_parts["where"]), min_size=2, max_size=4),
+        # Few with filters, so that some people meet them.
+        st.lists(st.one_of(_named, _named, single_events.map(_without_window)), min_size=2, max_size=4),
         st.booleans(),
         _limits,
     ),
