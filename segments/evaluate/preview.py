@@ -78,9 +78,9 @@ def few_candidates(rule: Rule, moment: Moment) -> list[int] | None:
     The rest of the rule is then asked about them alone, by the indexes on profiles: “in a cart today, and never bought”
     reads no orders of anybody else. One EXPLAIN a part, and one query.
     """
-    parts = rule.group.live_parts
-    if rule.group.kind != "all" or len(parts) < 2:
-        return None
+    parts, reads = rule.group.live_parts, rule.reads
+    if rule.group.kind != "all" or len(parts) < 2 or not (reads.events or reads.all_events):
+        return None  # without events the tables are small: reading them once is quicker
     guesses = [_guess(part_statement(rule, index, FEW + 1), moment) for index in range(len(parts))]
     fewest = min(guesses)
     if fewest > FEW:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cdp.actors import Actor
 from profiles.builtin_sources import SOURCE_IDS
-from profiles.models import Event, EventName
+from profiles.models import AttributeDefinition, Event, EventName
 from segments.editing import create_segment
 from segments.evaluate.explain import explain
 from segments.evaluate.preview import WORK_MEM, count_people
@@ -111,6 +111,7 @@ def base(big_base: None, db: None) -> dict[str, int]:
         cursor.execute("ANALYZE profiles_profile")
         cursor.execute("SELECT id FROM profiles_tag WHERE name = 'vip'")
         (vip,) = cursor.fetchone()
+    AttributeDefinition.objects.get_or_create(name="plan")
     names = dict(EventName.objects.values_list("name", "pk"))
     return {"cart": names[CART], "order": names[ORDER], "view": names[VIEW], "vip": vip}
 
@@ -133,9 +134,6 @@ def by_hand(sql: str, ids: dict[str, int]) -> int:
 
 
 def test_counting(base: dict[str, int], report: Callable[..., None]) -> None:
-    from profiles.models import AttributeDefinition
-
-    AttributeDefinition.objects.get_or_create(name="plan")
     for question, (raw, sql) in QUESTIONS.items():
         rule = parse_rule({"version": 1, **raw}, Vocabulary())
         limit, expected = best_of(lambda sql=sql: by_hand(sql, base))
