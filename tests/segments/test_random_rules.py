@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -107,7 +108,7 @@ def test_nothing_changes_before_the_next_check(
                 assert naive.is_in(raw, facts[root], moment) == is_in, (root, moment, due.get(root))
         if due.get(root) is not None:
             assert due[root] == rule.next_breakpoint(person, MOMENT)
-        if breakpoints:
+        if root in world.roots[:20]:
             _changes_at_breakpoints_alone(raw, facts[root], breakpoints)
 
 
@@ -116,7 +117,7 @@ def _changes_at_breakpoints_alone(
 ) -> None:
     """What holds at a breakpoint holds until just before the next one."""
     instant = datetime.timedelta(microseconds=1)
-    for begin, end in zip(breakpoints, breakpoints[1:], strict=False):
+    for begin, end in itertools.pairwise(breakpoints):
         holds = naive.is_in(raw, person, begin)
         assert naive.is_in(raw, person, end - instant) == holds, (person.root.pk, begin, end)
         assert naive.is_in(raw, person, begin + (end - begin) / 2) == holds, (person.root.pk, begin, end)
