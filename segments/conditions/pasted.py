@@ -62,8 +62,13 @@ class PastedCondition(Condition):
     @property
     def words(self) -> str:
         """“is on a list of 3 values of Customer id (1 more was not understood)”."""
-        what = f"values of {self.spec.row}" if self.spec else "profile numbers"
-        text = f"is on a list of {counted(len(self.values), what)}"
+        count = len(self.values)
+        what = (
+            f"{counted(count, 'values')} of {self.spec.row}"
+            if self.spec
+            else counted(count, "profile numbers")
+        )
+        text = f"is on a list of {what}"
         if not self.unknown:
             return text
         was = "was" if len(self.unknown) == 1 else "were"

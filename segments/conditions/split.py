@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 from sqlglot import exp
@@ -101,11 +102,12 @@ def part_of(profile_id: int, of: int, salt: str) -> int:
     return number % of
 
 
-def _constants(salt: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=100)
+def _constants(salt: str) -> tuple[tuple[int, int], ...]:
     """A factor and a summand for each round, from the salt."""
     digest = hashlib.sha256(salt.encode()).digest()
     numbers = [int.from_bytes(digest[at : at + 4]) % PRIME for at in range(0, 8 * ROUNDS, 4)]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _mod(number: Sql, divisor: Sql) -> Sql:
