@@ -16,6 +16,7 @@ from cdp.ids import row_id
 from cdp.plurals import counted
 from profiles.identity.lookup import clean_pair
 from profiles.identity.types import TypeSpec, find_type
+from profiles.sql import PROFILES
 from segments.conditions.base import Condition, register
 from segments.moments import Moment
 from segments.nodes import Node
@@ -101,7 +102,7 @@ class PastedCondition(Condition):
     def sql(self, query: RuleQuery) -> Sql:
         if self.spec is None:
             ids = query.value([int(value) for value in self.values], "bigint[]")
-            text = "SELECT m.canonical_id AS id FROM profiles_profile m WHERE m.id = ANY({ids}) AND {scope}"
+            text = f"SELECT m.canonical_id AS id FROM {PROFILES} m WHERE m.id = ANY({{ids}}) AND {{scope}}"
             return query.among(query.subquery(fragment(text, ids=ids, scope=query.scope)))
         rows, root = query.rows_of_members("profiles_identifier", "i")
         conditions = [

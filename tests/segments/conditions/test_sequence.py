@@ -62,6 +62,8 @@ def ann() -> Profile:
         ("A10:00 C10:10 B10:20 C11:00:01", steps("A", "C", "!B"), {"12:00": False}),
         ("A10:00 B10:20 D10:30 C10:40", steps("A", "D", "C", "!B"), {"11:00": True}),
         ("A10:00", steps("A", "C", "!B"), {"12:00": False}),
+        # The last one of its kind is followed by none.
+        ("A10:00 C10:10 C10:20", steps("A", "C", "!C"), {"11:00": True}),
         # When the first step happened.
         ("A10:00 B10:30", steps("A", "B", within={"days": 1}), {"+1 09:59:59": True, "+1 10:00": False}),
         (
