@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segments import window_sql
 from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
-from segments.moments import EVER, Moment, Window, read_window
+from segments.moments import EVER, Moment, Window, read_optional_window
 from segments.nodes import Node, all_problems
 from segments.person import Person, PersonEvent, Reads
-from segments.query import RuleQuery, Sql, both, compare, either, fragment, surely
+from segments.query import RuleQuery, Sql, both, fragment, surely
 from segments.values import clean_path, items_at, json_path
 from segments.vocabulary import Vocabulary
 
@@ -161,50 +162,15 @@ class EventFilter:
 
     def counts_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """Whether it happened in the window, as of the moment."""
-        at = fragment(f"{alias}.occurred_at")
-        window = self.window
-        parts = []
-        if window.last or window.after or window.calendar:
-            start = query.moment(lambda moment: window.bounds(moment).start)
-            parts.append(compare(at, "gt" if window.last else "gte", start))
-        end = query.moment(lambda moment: window.bounds(moment).end)
-        ends_open = query.moment(lambda moment: window.bounds(moment).before_end, "boolean")
-        if window.before or window.calendar:
-            inclusive = both([fragment("NOT {open}", open=ends_open), compare(at.copy(), "lte", end)])
-            parts.append(either([compare(at.copy(), "lt", end.copy()), inclusive]))
-        else:
-            parts.append(compare(at.copy(), "lte", end))
-        return both(parts)
+        return window_sql.counts_sql(query, self.window, f"{alias}.occurred_at")
 
     def may_count_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """In the window, or still to come into it: what a subquery with ``next`` reads."""
-        window = self.window
-        if window.last is None:
-            return (
-                fragment("TRUE") if not (window.after or window.calendar) else self._since_start(query, alias)
-            )
-        start = query.moment(lambda moment: window.bounds(moment).start)
-        return compare(fragment(f"{alias}.occurred_at"), "gt", start)
-
-    def _since_start(self, query: RuleQuery, alias: str) -> Sql:
-        start = query.moment(lambda moment: self.window.bounds(moment).start)
-        return compare(fragment(f"{alias}.occurred_at"), "gte", start)
+        return window_sql.may_count_sql(query, self.window, f"{alias}.occurred_at")
 
     def next_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """The next moment at which time changes whether the event counts; null where none is to come."""
-        begins, ends = self.window.offsets
-        at = f"{alias}.occurred_at"
-        start = (
-            fragment(f"{at} + {{delta}}", delta=query.value(begins, "interval")) if begins else fragment(at)
-        )
-        if ends is None:
-            return fragment("CASE WHEN {start} > {now} THEN {start} END", start=start, now=query.now)
-        return fragment(
-            f"CASE WHEN {{start}} > {{now}} THEN {{start}} ELSE {at} + {{ends}} END",
-            start=start,
-            now=query.now,
-            ends=query.value(ends, "interval"),
-        )
+        return window_sql.next_sql(query, self.window, f"{alias}.occurred_at")
 
     def rows_sql(
         self, query: RuleQuery, columns: Sequence[str | Sql], *, is_timed: bool = True
@@ -226,7 +192,7 @@ def read_event(node: Node, vocabulary: Vocabulary) -> EventFilter:
     name_id = (
         None if name == "*" and kind == "track" else vocabulary.event_id(name if kind == "track" else kind)
     )
-    window = read_window(node.child("within")) if node.raw.get("within") is not None else EVER
+    window = read_optional_window(node)
     where: list[PropertyFilter] = []
     if "where" in node:
         filters = node.children("where", most=MAX_FILTERS)
