@@ -23,6 +23,7 @@ from segments.vocabulary import Vocabulary
 from tests.segments import naive
 from tests.segments.rules import rules
 from tests.segments.world import NOW, World
+from tests.segments.world_records import IMPORTS, SEGMENTS
 
 pytestmark = pytest.mark.django_db
 MOMENT = Moment(NOW, ZoneInfo("UTC"))
@@ -102,6 +103,32 @@ def test_nothing_changes_before_the_next_check(
                 assert naive.is_in(raw, facts[root], moment) == is_in, (root, moment, due.get(root))
         if due.get(root) is not None:
             assert due[root] == rule.next_breakpoint(person, MOMENT)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"consent": {"channel": "email", "purpose": "newsletter"}, "state": "granted"},
+        {"consent": {"channel": "email"}, "state": "withdrawn"},
+        {"consent": {"channel": "post"}, "state": "none"},
+        {"reachable": {"channel": "sms"}},
+        {"source": "web", "how": "created"},
+        {"import": IMPORTS[0], "how": "created"},
+        {"profile": "last_seen_at", "op": "in_last", "value": {"days": 2}},
+        {"duplicate": True, "tier": "certain"},
+        {"was": "city", "op": "eq", "value": "Oslo"},
+        {"changed": "plan", "within": {"days": 2}},
+        {"was_in": SEGMENTS[0], "within": {"days": [1, 7]}},
+        {"entered": SEGMENTS[0], "within": {"days": 1}},
+        {"left": SEGMENTS[0], "within": {"days": 2}},
+    ],
+    ids=lambda node: next(iter(node)),
+)
+def test_each_kind_is_about_some_people(
+    world: World, facts: dict[int, naive.Facts], node: dict[str, Any]
+) -> None:
+    is_in = [naive.is_in(node, facts[root], NOW) for root in world.roots]
+    assert 0 < sum(is_in) < len(is_in)
 
 
 def test_the_oracle_is_right_about_a_rule_counted_by_hand(world: World) -> None:
