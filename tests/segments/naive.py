@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from profiles.models import Event, Identifier, Profile, ProfileTag
@@ -16,25 +15,31 @@ from tests.segments.naive_records import Records
 from tests.segments.naive_values import compare, in_window, order
 
 
-@dataclass
 class Facts:
-    """Everything about one person, from the tables."""
+    """Everything about one person, from the tables. No dataclass: Hypothesis would print all of it."""
 
-    root: Profile
-    tags: set[str] = field(default_factory=set)
-    identifiers: list[Any] = field(default_factory=list)
-    events: list[Any] = field(default_factory=list)
-    records: Records = field(default_factory=Records)
+    def __init__(
+        self, root: Profile, tags: set[str], identifiers: list[Any], events: list[Any], records: Records
+    ) -> None:
+        self.root = root
+        self.tags = tags
+        self.identifiers = identifiers
+        self.events = events
+        self.records = records
+
+    def __repr__(self) -> str:
+        return f"Facts(#{self.root.pk})"
 
 
-def read_facts(root_id: int) -> Facts:
+def read_facts(root_id: int, others: dict[int, naive_records.Other] | None = None) -> Facts:
+    """``others`` as ``naive_records.read_others`` gives them, where many people are read."""
     members = list(Profile.objects.filter(canonical_id=root_id).values_list("pk", flat=True))
     return Facts(
-        Profile.objects.get(pk=root_id),
+        Profile.objects.select_related("source").get(pk=root_id),
         set(ProfileTag.objects.filter(profile__in=members).values_list("tag__name", flat=True)),
         list(Identifier.objects.filter(profile__in=members).select_related("type")),
         list(Event.objects.filter(profile__in=members).select_related("name").order_by("occurred_at", "pk")),
-        naive_records.read_records(root_id, members),
+        naive_records.read_records(root_id, members, others),
     )
 
 

@@ -35,16 +35,13 @@ class Records:
     merged_at: dict[int, Now] = field(default_factory=dict)
 
 
-def read_records(root_id: int, members: list[int]) -> Records:
-    profiles = Profile.objects.filter(pk__in=members).select_related("source")
+def read_records(root_id: int, members: list[int], others: dict[int, Other] | None = None) -> Records:
+    """``others`` as ``read_others`` gives them, where many people are read."""
+    everybody = read_others() if others is None else others
     return Records(
         list(Consent.objects.filter(profile__in=members)),
-        [
-            read_other(other)
-            for other in Profile.objects.filter(members__consents__isnull=False).distinct()
-            if other.pk != root_id
-        ],
-        {profile.source.name for profile in profiles},
+        [other for pk, other in everybody.items() if pk != root_id],
+        set(Profile.objects.filter(pk__in=members).values_list("source__name", flat=True)),
         read_pairs(root_id),
         list(Change.objects.filter(profile__in=members)),
         list(Membership.objects.filter(profile__in=members)),
@@ -52,9 +49,17 @@ def read_records(root_id: int, members: list[int]) -> Records:
     )
 
 
-def read_other(other: Profile) -> Other:
-    values = set(Identifier.objects.filter(profile__canonical=other).values_list("value", flat=True))
-    return Other(list(Consent.objects.filter(profile__canonical=other)), values & {other.email, other.phone})
+def read_others() -> dict[int, Other]:
+    """Whoever decided something, by surviving profile."""
+    found: dict[int, Other] = {}
+    for decision in Consent.objects.select_related("profile__canonical"):
+        root = decision.profile.canonical
+        if root.pk not in found:
+            identifiers = Identifier.objects.filter(profile__canonical=root)
+            values = set(identifiers.values_list("value", flat=True))
+            found[root.pk] = Other([], values & {root.email, root.phone})
+        found[root.pk].decisions.append(decision)
+    return found
 
 
 def read_pairs(root_id: int) -> list[tuple[int, int, str]]:
@@ -171,8 +176,8 @@ def by_reachable(node: Rule, facts: Any, now: Now) -> bool:
 
 def by_source(node: Rule, facts: Any, now: Now) -> bool:
     if node.get("how", "any") == "created":
-        return bool(facts.root.source.name == node["source"])
-    return node["source"] in facts.records.sources
+        return bool(facts.root.source.name.lower() == node["source"].lower())
+    return node["source"].lower() in {name.lower() for name in facts.records.sources}
 
 
 def by_import(node: Rule, facts: Any, now: Now) -> bool:

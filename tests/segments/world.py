@@ -70,6 +70,9 @@ class World:
         self.roots = [self.make_person() for _ in range(people)]
         RecordsMaker(self.random, self._moment, self.types).add(self.roots, self.attributes)
 
+    def __repr__(self) -> str:
+        return f"World of {len(self.roots)}"
+
     def make_person(self) -> int:
         root = self._profile()
         for _ in range(self.random.choice((0, 0, 0, 1, 2))):
