@@ -117,6 +117,10 @@ class AttributeCondition(Condition):
         if not self.spec.is_custom:
             name = self.spec.name
             return fragment(f"p.{name}" if self.spec.type == "birth_date" else f"NULLIF(p.{name}, '')")
+        if kind == TEXT:
+            # Registered texts are stored as texts.
+            name_value = query.value(self.spec.name, "text")
+            return fragment("NULLIF(p.attributes ->> {name}, '')", name=name_value)
         return typed_sql(kind, self._json_value(query))
 
     def _json_value(self, query: RuleQuery) -> Sql:

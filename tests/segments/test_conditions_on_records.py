@@ -11,7 +11,7 @@ import pytest
 from cdp.actors import Actor
 from cdp.errors import Invalid
 from profiles.builtin_sources import SOURCE_IDS, builtin_source
-from profiles.editing import change_profile
+from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.models import AttributeDefinition, Change, Consent, DuplicatePair, Merge, Profile, Source
 from segments.evaluate.preview import ask
@@ -324,8 +324,8 @@ def test_what_an_attribute_was() -> None:
     ben = make_profile(first_name="Ben", city="Rome")
     oslo = {"was": "city", "op": "eq", "value": "OSLO"}
     assert who(oslo) == {ann.pk}, "now counts"
-    change_profile(profile_id=ann.pk, values={"city": "Bergen", "attributes.colors": ["blue"]}, **by())
-    change_profile(profile_id=ann.pk, values={"city": None}, **by())
+    update_profile(profile_id=ann.pk, values={"city": "Bergen", "attributes.colors": ["blue"]}, **by())
+    update_profile(profile_id=ann.pk, values={"city": None}, **by())
     assert who(oslo) == {ann.pk}
     assert actual(oslo, ann) == "unknown, earlier Oslo, Bergen"
     assert who({"was": "city", "op": "exists"}) == {ann.pk, ben.pk}
@@ -346,8 +346,8 @@ def test_that_an_attribute_changed() -> None:
     ann, ben = make_profile(first_name="Ann", city="Oslo"), make_profile(first_name="Ben", city="Rome")
     week = {"changed": "city", "within": {"days": 7}}
     assert who({"changed": "city"}, day(1_000)) == set(), "what it began with is no change"
-    change_profile(profile_id=ann.pk, values={"city": "Bergen"}, **by())
-    change_profile(profile_id=ben.pk, values={"first_name": "Benny"}, **by())
+    update_profile(profile_id=ann.pk, values={"city": "Bergen"}, **by())
+    update_profile(profile_id=ben.pk, values={"first_name": "Benny"}, **by())
     Change.objects.filter(kind="updated").update(at=day(1))
     assert who(week, day(8) - SECOND) == {ann.pk}
     assert who(week, day(8)) == set()

@@ -12,7 +12,7 @@ from cdp.actors import Actor
 from cdp.models import User
 from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
-from profiles.editing import change_profile
+from profiles.editing import update_profile
 from profiles.journal import Cause
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
@@ -48,7 +48,7 @@ def read() -> set[str]:
 
 def test_a_no_of_one_is_a_no_of_whoever_has_the_address(by: dict[str, Any]) -> None:
     ann, ben = make_profile(first_name="Ann", email="we@example.com"), make_profile(first_name="Ben")
-    change_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
     decide(ann, "granted", by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     undecided = segment(by, "Never asked", {"consent": NEWSLETTER, "state": "none"})
@@ -61,7 +61,7 @@ def test_a_no_of_one_is_a_no_of_whoever_has_the_address(by: dict[str, Any]) -> N
     settle()
     assert members(reachable) == {ann.pk}
     # The address itself goes, and comes back.
-    change_profile(profile_id=ann.pk, values={"email": None}, **by)
+    update_profile(profile_id=ann.pk, values={"email": None}, **by)
     settle()
     assert members(reachable) == set()
 
@@ -69,16 +69,16 @@ def test_a_no_of_one_is_a_no_of_whoever_has_the_address(by: dict[str, Any]) -> N
 def test_a_no_on_the_address_somebody_has_now_goes_with_it(by: dict[str, Any]) -> None:
     """Ben's no was about another address; it stands on Ann's while he has hers, however often he changed it at once."""
     ann, ben = make_profile(first_name="Ann", email="we@example.com"), make_profile(first_name="Ben")
-    change_profile(profile_id=ben.pk, values={"email": "ben@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "ben@example.com"}, **by)
     decide(ann, "granted", by)
     decide(ben, "withdrawn", by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     assert members(reachable) == {ann.pk}
-    change_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
     settle()
     assert members(reachable) == set()
-    change_profile(profile_id=ben.pk, values={"email": "b@example.com"}, **by)
-    change_profile(profile_id=ben.pk, values={"email": "b2@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "b@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "b2@example.com"}, **by)
     settle()
     assert members(reachable) == {ann.pk}
 
@@ -87,10 +87,10 @@ def test_a_merge_takes_a_no_off_an_address(by: dict[str, Any]) -> None:
     """Ben's no was about another address, and he has Ann's; merged into Cid, who has a third one, he has it no longer."""
     ann, ben = make_profile(first_name="Ann", email="we@example.com"), make_profile(first_name="Ben")
     cid = make_profile(first_name="Cid", email="cid@example.com")
-    change_profile(profile_id=ben.pk, values={"email": "ben@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "ben@example.com"}, **by)
     decide(ann, "granted", by)
     decide(ben, "withdrawn", by)
-    change_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     assert members(reachable) == set()
     merge = merge_profiles(winner_id=cid.pk, loser_id=ben.pk, **by)
@@ -105,10 +105,10 @@ def test_only_the_import_a_rule_names_is_queued(by: dict[str, Any]) -> None:
     ann, ben = make_profile(first_name="Ann"), make_profile(first_name="Ben")
     of_import = segment(by, "Of import 88", {"import": 88})
     assert set(Watch.objects.values_list("token", flat=True)) == {"*", "import:88"}
-    change_profile(profile_id=ann.pk, values={"city": "Oslo"}, cause=Cause("import", 89), **by)
-    change_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
+    update_profile(profile_id=ann.pk, values={"city": "Oslo"}, cause=Cause("import", 89), **by)
+    update_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
     assert read() == set()
-    change_profile(profile_id=ben.pk, values={"city": "Oslo"}, cause=Cause("import", 88), **by)
+    update_profile(profile_id=ben.pk, values={"city": "Oslo"}, cause=Cause("import", 88), **by)
     assert read() == {"import:88"}
     settle()
     assert members(of_import) == {ben.pk}
@@ -183,9 +183,9 @@ def test_an_attribute_that_changed_and_what_it_was(
     changed = segment(by, "Moved", {"changed": "city", "within": {"days": 7}})
     was = segment(by, "Was in Oslo", {"was": "city", "op": "eq", "value": "Oslo"})
     assert (members(changed), members(was)) == (set(), {ann.pk})
-    change_profile(profile_id=ann.pk, values={"first_name": "Anna"}, **by)
+    update_profile(profile_id=ann.pk, values={"first_name": "Anna"}, **by)
     assert read() == set()
-    change_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
+    update_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
     settle()
     assert (members(changed), members(was)) == ({ann.pk}, {ann.pk})
     due = NextCheck.objects.get(segment=changed).due_at
