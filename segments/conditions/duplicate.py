@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from django.db.models import Q
+from sqlglot import exp
 
 from profiles.models import DuplicatePair, Profile, Tier
 from segments.conditions.base import Condition, register
@@ -87,15 +88,8 @@ class DuplicateCondition(Condition):
         return f"may be the same person as {listed}{more}" if others else "is in no such pair"
 
     def sql(self, query: RuleQuery) -> Sql:
-        return query.among(
-            query.subquery(
-                fragment(
-                    "{one} UNION ALL {other}",
-                    one=self._side(query, "a_id", "b_id"),
-                    other=self._side(query, "b_id", "a_id"),
-                )
-            )
-        )
+        sides = (self._side(query, "a_id", "b_id"), self._side(query, "b_id", "a_id"))
+        return query.among(query.subquery(exp.union(*sides, distinct=False)))
 
     def _side(self, query: RuleQuery, own: str, other: str) -> Sql:
         conditions = [

@@ -139,8 +139,7 @@ records = st.one_of(
 )
 
 conditions = st.one_of(
-    records,
-    records,
+    *[records] * 6,
     _attribute("city", _text_ops(texts)),
     _attribute("plan", _text_ops(texts)),
     st.sampled_from(["eq", "ne"]).flatmap(
