@@ -21,6 +21,7 @@ from segments.moments import Moment
 from segments.person import load_people
 from segments.rules.parse import parse_rule
 from segments.vocabulary import Vocabulary
+from tests.consent.test_reachable import shares
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -203,7 +204,7 @@ def decided(profile: Profile, state: str, number: float | None, **more: Any) -> 
 
 
 def test_a_no_of_somebody_with_the_same_address() -> None:
-    ann, ben, cid = (make_profile(first_name=name, email="we@example.com") for name in ("Ann", "Ben", "Cid"))
+    ann, ben, cid = (shares(name, "we@example.com") for name in ("Ann", "Ben", "Cid"))
     reachable, granted = {"reachable": EMAIL}, {"consent": EMAIL, "state": "granted"}
     withdrawn, none = {"consent": EMAIL, "state": "withdrawn"}, {"consent": EMAIL, "state": "none"}
     decided(ann, "granted", 1)
@@ -279,7 +280,7 @@ def test_created_or_changed_by_an_import() -> None:
 def test_times_of_a_profile() -> None:
     ann, ben = make_profile(first_name="Ann"), make_profile(first_name="Ben")
     Profile.objects.filter(pk=ann.pk).update(created_at=day(1), first_seen_at=day(2), last_seen_at=day(5))
-    Profile.objects.filter(pk=ben.pk).update(created_at=day(3))
+    Profile.objects.filter(pk=ben.pk).update(created_at=day(3), first_seen_at=None, last_seen_at=None)
     week = {"op": "in_last", "value": {"days": 7}}
     seen = {"profile": "last_seen_at", **week}
     assert who(seen, day(5)) == {ann.pk}, "exactly now is in"

@@ -13,10 +13,10 @@ from cdp.models import User
 from profiles.builtin_sources import builtin_source
 from profiles.consent.ledger import record_consent
 from profiles.editing import update_profile
-from profiles.journal import Cause
+from profiles.journal import Cause, Entry, record
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import DuplicatePair, Profile
+from profiles.models import DuplicatePair, Identifier, IdentifierType, Profile
 from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles
 from profiles.privacy.restore import restore_profiles
@@ -41,6 +41,19 @@ def decide(profile: Profile, state: str, by: dict[str, Any]) -> None:
     record_consent(profile_id=profile.pk, state=state, at=timezone.now(), **NEWSLETTER, **by)
 
 
+def share(profile: Profile, address: str, by: dict[str, Any]) -> None:
+    """They have an address that somebody else is found by, as a call or a file brings it."""
+    old = Profile.objects.get(pk=profile.pk).email
+    Profile.objects.filter(pk=profile.pk).update(email=address)
+    Identifier.objects.get_or_create(
+        profile=profile,
+        type=IdentifierType.objects.get(name="email"),
+        value=address,
+        defaults={"resolves": False, "source": profile.source},
+    )
+    record(entry=Entry(profile.pk, "updated", {"email": [old, address]}), **by)
+
+
 def read() -> set[str]:
     """The tokens that wait in the queue."""
     return {token for entry in QueueEntry.objects.all() for token in entry.reads}
@@ -48,7 +61,7 @@ def read() -> set[str]:
 
 def test_a_no_of_one_is_a_no_of_whoever_has_the_address(by: dict[str, Any]) -> None:
     ann, ben = make_profile(first_name="Ann", email="we@example.com"), make_profile(first_name="Ben")
-    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    share(ben, "we@example.com", by)
     decide(ann, "granted", by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     undecided = segment(by, "Never asked", {"consent": NEWSLETTER, "state": "none"})
@@ -74,7 +87,7 @@ def test_a_no_on_the_address_somebody_has_now_goes_with_it(by: dict[str, Any]) -
     decide(ben, "withdrawn", by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     assert members(reachable) == {ann.pk}
-    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    share(ben, "we@example.com", by)
     settle()
     assert members(reachable) == set()
     update_profile(profile_id=ben.pk, values={"email": "b@example.com"}, **by)
@@ -90,7 +103,7 @@ def test_a_merge_takes_a_no_off_an_address(by: dict[str, Any]) -> None:
     update_profile(profile_id=ben.pk, values={"email": "ben@example.com"}, **by)
     decide(ann, "granted", by)
     decide(ben, "withdrawn", by)
-    update_profile(profile_id=ben.pk, values={"email": "we@example.com"}, **by)
+    share(ben, "we@example.com", by)
     reachable = segment(by, "Reachable", {"reachable": NEWSLETTER})
     assert members(reachable) == set()
     merge = merge_profiles(winner_id=cid.pk, loser_id=ben.pk, **by)
