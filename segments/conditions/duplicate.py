@@ -17,7 +17,7 @@ from segments.person import Person, Reads, loaders
 from segments.query import RuleQuery, Sql, both, fragment
 from segments.vocabulary import Vocabulary
 
-READ = "duplicate"
+_READ = "duplicate"
 _LOADER = "duplicates"
 _LIVE = Profile.Status.LIVE
 _OPEN = DuplicatePair.Verdict.OPEN
@@ -72,7 +72,7 @@ class DuplicateCondition(Condition):
 
     @property
     def reads(self) -> Reads:
-        return Reads(tokens=frozenset({READ}), loads=frozenset({_LOADER}))
+        return Reads(tokens=frozenset({_READ}), loads=frozenset({_LOADER}))
 
     def _others(self, person: Person) -> list[int]:
         found: dict[int, set[str]] = person.extra[_LOADER]

@@ -19,7 +19,6 @@ from segments.evaluate.moment import current_moment
 from segments.membership.address_holders import with_address_holders
 from segments.membership.live_rules import LiveSegment, live_segments, mark_broken
 from segments.membership.merged import give_back, inheriting, settle_gone
-from segments.membership.pair_sides import with_other_sides
 from segments.membership.write import Reason, Turnover, follow, write_some
 from segments.models import QueueEntry
 from segments.moments import Moment
@@ -58,7 +57,6 @@ def _batch() -> int:
     if batch.entries:
         segments = live_segments()
         with_address_holders(batch.reasons, segments, batch.since)
-        with_other_sides(batch.reasons, segments)
         _find_roots(batch)
         moment = current_moment()
         for segment in segments:

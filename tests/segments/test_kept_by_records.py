@@ -163,14 +163,14 @@ def test_both_sides_of_a_pair(by: dict[str, Any]) -> None:
     DuplicatePair.objects.filter(pk=pair.pk).update(tier="certain")
     settle()
     assert members(certain) == {ben.pk, cid.pk}
-    # The other side of somebody who is deleted, and of who comes back.
+    # Pairs go with somebody who is deleted; who comes back is suggested anew.
     delete_profiles(profile_ids=[cid.pk], **by)
     settle()
     assert members(made) == set()
     restore_profiles(profile_ids=[cid.pk], **by)
+    DuplicatePair.objects.create(a=ben, b=cid)
     settle()
     assert members(made) == {ben.pk, cid.pk}
-    # Merged, the pair is decided; undone, nobody has to be asked again.
     merge_profiles(winner_id=ann.pk, loser_id=ben.pk, **by)
     settle()
     assert members(made) == {ann.pk, cid.pk}
