@@ -8,6 +8,7 @@ class SegmentsConfig(AppConfig):
     def ready(self) -> None:
         from cdp import personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
+        from profiles.demo import add_demo_step
         from profiles.merging.preview_sections import sections
         from profiles.search.list_filters import list_filters
         from segments import invariants, list_filter, roles_and_scopes
@@ -25,3 +26,4 @@ class SegmentsConfig(AppConfig):
         sections.register("segments", SECTION)
         list_filters.register("segment", list_filter.FILTER, order=45)
         invariants.register()
+        add_demo_step("segments.demo.make_segments")
