@@ -74,6 +74,7 @@ limit the answer is a 429 with `Retry-After`.
 """
 _CHAPTERS = {
     "Profiles": "People and what belongs to them.",
+    "Segments": "Groups of people by rule or by hand: counted, kept up to date, explained.",
     "Merging": "Merging two profiles of one person, and undoing it.",
     "Imports": "Files: upload, plan, apply, undo.",
     "Exports": "Many people as a file: CSV or JSON Lines.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from profiles.identity.normalize import BadValue
+from profiles.masking import UNMASKED_FIELDS
 from profiles.values.attributes import AttributeSpec, clean_value, display
 from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
 from segments.conditions.base import Condition, register
@@ -60,6 +61,12 @@ class AttributeCondition(Condition):
     @property
     def words(self) -> str:
         return f"{self.spec.label} {'has any value' if self.comparison is None else self.comparison.words}"
+
+    @property
+    def is_personal(self) -> bool:
+        if self.spec.is_custom:
+            return self.spec.sensitivity != "none"
+        return self.spec.field not in UNMASKED_FIELDS
 
     @property
     def reads(self) -> Reads:

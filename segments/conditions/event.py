@@ -126,6 +126,10 @@ class EventCondition(Condition):
         return f"{text}, counted since the latest {self.since.words}" if self.since else text
 
     @property
+    def is_personal(self) -> bool:
+        return False
+
+    @property
     def reads(self) -> Reads:
         return self.events.reads | (self.since.reads if self.since else Reads())
 

@@ -44,6 +44,10 @@ class TagCondition(Condition):
         return f"is tagged {self.name}"
 
     @property
+    def is_personal(self) -> bool:
+        return False
+
+    @property
     def reads(self) -> Reads:
         return Reads(fields=frozenset({"tags"}))
 

@@ -1,0 +1,71 @@
+"""A rule whose count takes longer than anybody waits → a job with the exact count in its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cdp.actors import Actor
+from cdp.errors import Invalid
+from cdp.job_steps import Chunk, JobFailed, handler
+from cdp.jobs import start_job
+from cdp.limits import TooSlow
+from cdp.models import Job
+from segments.evaluate.preview import count_people, what_keeps_out
+from segments.rules.parse import parse_rule
+from segments.rules.tree import Rule
+from segments.vocabulary import Vocabulary
+
+KIND = "segments.preview"
+PERMISSION = "segments.view_segment"
+MILLISECONDS = 15 * 60 * 1_000
+
+
+def start_preview(rule: Rule, *, actor: Actor) -> Job:
+    """Count in the background; the result is ``preview_result``."""
+    return start_job(
+        kind=KIND,
+        actor=actor,
+        params={"rules": rule.json},
+        title="Count the people a rule means",
+        permission=PERMISSION,
+        unit="counts",
+        total=1,
+    )
+
+
+@handler(KIND)
+def step(chunk: Chunk) -> bool:
+    """Everything at once: a count cannot be divided."""
+    try:
+        rule = parse_rule(chunk.params["rules"], Vocabulary())
+        result = preview_result(rule, milliseconds=MILLISECONDS)
+    except Invalid as error:
+        raise JobFailed(error.message) from error
+    except TooSlow as error:
+        raise JobFailed("The count took longer than 15 minutes and was stopped. Narrow the rule.") from error
+    with chunk.commit(done=1, result=result):
+        return False
+
+
+def preview_result(rule: Rule, *, milliseconds: int) -> dict[str, Any]:
+    """``{"count", "recognized", "anonymous", "sample_ids", "text", "ms", "conditions"}``, JSON-ready. Raises TooSlow."""
+    counted = count_people(rule, milliseconds=milliseconds)
+    kept = what_keeps_out(rule, milliseconds=milliseconds)
+    return {
+        "count": counted.people,
+        "recognized": counted.recognized,
+        "anonymous": counted.anonymous,
+        "sample_ids": list(counted.sample_ids),
+        "text": rule.words,
+        "ms": counted.ms,
+        "conditions": [
+            {
+                "pointer": part.pointer,
+                "text": line.text,
+                "pass": line.passed,
+                "alone_out": line.alone_out,
+                "fails": line.fails,
+            }
+            for part, line in zip(rule.group.live_parts, kept, strict=True)
+        ],
+    }
