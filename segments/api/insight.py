@@ -100,7 +100,7 @@ class Explain(PersonalDataView):
         tags=["Segments"],
         summary="Why somebody is in a segment or not",
         parameters=[parameters.REF],
-        responses={200: Explained},
+        responses={200: Explained, **api_schema.errors(422)},
     )
     def get(self, request: Request, pk: int, ref: str) -> Response:
         """Each condition with what the person has, and when time will change it. `member` is what is stored, which is seconds
@@ -159,7 +159,7 @@ class Almost(PersonalDataView):
         tags=["Segments"],
         summary="Who meets all conditions but one",
         parameters=api_schema.PAGE[:2],
-        responses={200: api_schema.page_of(AlmostIn)},
+        responses={200: api_schema.page_of(AlmostIn), **api_schema.errors(422)},
     )
     def get(self, request: Request, pk: int) -> Response:
         """Newest first, of a rule that begins with `all`; a group in it counts as one condition. Without people who were put in

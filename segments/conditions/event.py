@@ -79,8 +79,8 @@ def read_count(node: Node) -> CountTest:
     raw = node.raw.get("value")
     if not isinstance(raw, list) or len(raw) != 2:
         node.refuse("value", "Write two numbers, the smaller one first.")
-    pair = Node({"low": raw[0], "high": raw[1]}, f"{node.pointer}/value")
-    low, high = pair.whole("low", most=_MOST), pair.whole("high", most=_MOST)
+    pair = Node({"0": raw[0], "1": raw[1]}, f"{node.pointer}/value")
+    low, high = pair.whole("0", most=_MOST), pair.whole("1", most=_MOST)
     if low > high:
         node.refuse("value", "Write two numbers, the smaller one first.")
     return CountTest(op, (low, high))

@@ -29,7 +29,7 @@ class TagCondition(Condition):
         node.only("tag", "id")
         name = node.text("tag")
         tag_id = node.raw.get("id")
-        if not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
+        if isinstance(tag_id, bool) or not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
             tag_id = vocabulary.tag_ids.get(name.lower())
         if tag_id is None:
             node.refuse("tag", f"There is no tag “{name[:60]}”.")

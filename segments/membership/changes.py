@@ -77,5 +77,6 @@ def changes_of(
         "stay": stay,
         "limit": limit,
     }
-    rows = run(f"{' UNION ALL '.join(sides)} ORDER BY at DESC, side DESC, id DESC LIMIT %(limit)s", params)
+    both = " UNION ALL ".join(sides)
+    rows = run(f"SELECT * FROM ({both}) AS c ORDER BY at DESC, side DESC, id DESC LIMIT %(limit)s", params)
     return [MembershipChange(row[0], KINDS[row[1]], *row[2:]) for row in rows]
