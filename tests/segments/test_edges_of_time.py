@@ -74,8 +74,8 @@ AT_LEAST_3 = {"op": "gte", "value": 3}
     [
         ((1, 2, 3), views(AT_LEAST_3, **TEN), [(3, 11)]),
         ((1, 2, 3, 4), views(AT_LEAST_3, **TEN), [(3, 12)]),
-        # Three on the second day, one left on the eleventh: never exactly two.
-        ((1, 1, 2), views({"op": "eq", "value": 2}, **TEN), []),
+        # Two on the first day, three from the second on; two of them expire at once: from three to one.
+        ((1, 1, 2), views({"op": "eq", "value": 2}, **TEN), [(1, 2)]),
         ((1, 2), views({"op": "lte", "value": 1}, **TEN), [(0, 2), (11, 20)]),
         ((0,), views({"op": "gte", "value": 1}, within={"days": [7, 14]}), [(7, 14)]),
         ((0,), views({"op": "eq", "value": 0}, within={"days": 30}), [(30, 40)]),

@@ -13,10 +13,10 @@ from cdp import jobs
 from cdp.models import Job, Mail, OutboxMessage, User, Webhook
 from profiles.builtin_sources import SOURCE_IDS, builtin_source
 from profiles.consent.ledger import record_consent
-from profiles.editing import change_profile
+from profiles.editing import update_profile
 from profiles.merging.merge import merge_profiles
 from profiles.merging.unmerge import unmerge_profiles
-from profiles.models import Event, EventName, Profile
+from profiles.models import Event, EventName, Profile, Tag
 from profiles.privacy.delete import delete_profiles
 from profiles.tagging import delete_tag, rename_tag, tag_profiles, untag_profiles
 from segments.editing import archive_segment, change_segment, create_segment, pick_profiles
@@ -82,8 +82,8 @@ def test_filled_and_kept_by_changes(by: dict[str, Any]) -> None:
         1,
         0,
     )
-    change_profile(profile_id=ben.pk, values={"city": "Oslo"}, **by)
-    change_profile(profile_id=ann.pk, values={"city": "Bergen"}, **by)
+    update_profile(profile_id=ben.pk, values={"city": "Oslo"}, **by)
+    update_profile(profile_id=ann.pk, values={"city": "Bergen"}, **by)
     cid = make_profile(first_name="Cid", city="OSLO")
     settle()
     assert members(oslo) == {ben.pk, cid.pk}
@@ -96,14 +96,14 @@ def test_filled_and_kept_by_changes(by: dict[str, Any]) -> None:
 
 def test_only_what_rules_read_is_queued(by: dict[str, Any]) -> None:
     ann = make_profile(first_name="Ann", city="Oslo")
-    change_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
+    update_profile(profile_id=ann.pk, values={"city": "Rome"}, **by)
     assert QueueEntry.objects.count() == 0
     segment(by, "In Oslo", {"attribute": "city", "op": "eq", "value": "Oslo"})
     assert set(Watch.objects.values_list("token", flat=True)) == {"*", "field:city"}
-    change_profile(profile_id=ann.pk, values={"first_name": "Anna"}, **by)
+    update_profile(profile_id=ann.pk, values={"first_name": "Anna"}, **by)
     happened(ann)
     assert QueueEntry.objects.count() == 0
-    change_profile(profile_id=ann.pk, values={"city": "Oslo"}, **by)
+    update_profile(profile_id=ann.pk, values={"city": "Oslo"}, **by)
     assert [entry.reads for entry in QueueEntry.objects.all()] == [["field:city"]]
 
 
@@ -283,6 +283,7 @@ def test_webhooks_carry_the_cause(by: dict[str, Any]) -> None:
         name="tool", url="https://203.0.113.1/", topics=["segment.entered", "segment.left"]
     )
     ann = make_profile(first_name="Ann")
+    Tag.objects.create(name="vip")
     made = segment(by, "VIP", {"tag": "vip"})
     tag_profiles(profile_ids=[ann.pk], tag_names=["vip"], **by)
     settle()
