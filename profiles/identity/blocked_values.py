@@ -147,9 +147,10 @@ def identifies_nobody(key: str) -> bool:
         key in _ERRORS or _SPREADSHEET_ERROR.fullmatch(key) or _TEMPLATE.fullmatch(key)
     ):
         return True
-    if _has_digit(key):  # nearly every id
+    if "0" <= first <= "9" or _has_digit(key):  # nearly every id
         if first in "0123456789+-":
-            return _NUMBER_WITHOUT_IDENTITY.fullmatch(key) is not None
+            may_be = first in "0+-" or "e" in key
+            return may_be and _NUMBER_WITHOUT_IDENTITY.fullmatch(key) is not None
         return first == "e" and _SPREADSHEET_ERROR.fullmatch(key) is not None
     return _is_stand_in(key)
 
@@ -169,18 +170,15 @@ def _is_stand_in(key: str) -> bool:
 
 def _is_nobodys_address(key: str) -> bool:
     mailbox, _, domain = key.partition("@")
+    letters = mailbox if mailbox.isalpha() and mailbox.isascii() else _MAILBOX_NOISE.sub("", mailbox)
+    if letters in _NOBODYS_MAILBOXES or _is_one_letter(mailbox):
+        return True
     name = domain.partition(".")[0]
-    if mailbox == name and (len(name) <= _SHORT_DOMAIN or fold(name) in _STAND_INS or _is_sample(name)):
+    if mailbox == name and (
+        len(name) <= _SHORT_DOMAIN or letters in _SAMPLE_MAILBOXES or fold(name) in _STAND_INS
+    ):
         return True
-    if domain in _SAMPLE_DOMAINS and _is_sample(mailbox):
-        return True
-    if _MAILBOX_NOISE.sub("", mailbox) in _NOBODYS_MAILBOXES:
-        return True
-    return key in _SAMPLE_ADDRESSES or _is_one_letter(mailbox)
-
-
-def _is_sample(mailbox: str) -> bool:
-    return _MAILBOX_NOISE.sub("", mailbox) in _SAMPLE_MAILBOXES or _is_one_letter(mailbox)
+    return (domain in _SAMPLE_DOMAINS and letters in _SAMPLE_MAILBOXES) or key in _SAMPLE_ADDRESSES
 
 
 def _is_one_letter(mailbox: str) -> bool:
@@ -190,6 +188,10 @@ def _is_one_letter(mailbox: str) -> bool:
 
 def _is_nobodys_phone(key: str) -> bool:
     """One digit repeated or digits in a row, after any country code: 555 555 5555, +48 123 456 789."""
+    end = key[-_MIN_PHONE:]
+    # Nearly every number: the call is made for each one of a file.
+    if end.isdigit() and not _is_run(end):
+        return False
     digits = _NO_DIGIT.sub("", key)
     if not _is_run(digits[-_MIN_PHONE:]) or any(char.isalpha() for char in key):
         return False
