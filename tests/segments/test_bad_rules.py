@@ -24,13 +24,9 @@ from tests.segments.filled import made
 pytestmark = pytest.mark.django_db
 OSLO = {"attribute": "city", "op": "eq", "value": "Oslo"}
 ATTACKS = (
-    "'; DROP TABLE segments_segment; --",
-    '" OR 1=1 --',
-    "%(ids)s %s {0} {value} :v0",
-    "$1 \\ \\' ' \" `",
-    "</script><script>alert(1)</script>",
-    "~1/~0/a.b[*]?(@ > 1)",
-    "_%",
+    "'; DROP TABLE segments_segment; -- \" OR 1=1",
+    "%(ids)s %s {0} {value} :v0 $1 \\ \\' `",
+    "</script> ~1/~0/a.b[*]?(@ > 1) _%",
 )
 
 
@@ -434,9 +430,8 @@ def test_quotes_and_sql_are_text(api: Caller, attack: str) -> None:
     assert (kept["name"], kept["description"], kept["members"]) == (attack, attack, 1)
     assert attack in kept["text"]
     assert api.get(f"segments/{pk}/explain/{ann.pk}/").data["conditions"][1]["holds"] is True
-    assert [
-        row["id"] for row in api.get(f"segments/?q={'%25' if attack == '_%' else 'zzz'}").data["results"]
-    ] == ([pk] if attack == "_%" else [])
+    found = api.get("segments/?q=%25").data["results"]
+    assert [row["id"] for row in found] == ([pk] if "%" in attack else []), "no pattern"
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM segments_segment")
         assert cursor.fetchone() == (1,)

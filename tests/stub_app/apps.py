@@ -21,6 +21,9 @@ class StubConfig(AppConfig):
         from profiles.reading.view_parts import ViewPart, view_parts
         from profiles.search.filters import TextFilter
         from profiles.search.list_filters import ListFilter, list_filters, yes_or_no
+        from segments.conditions.base import kinds
+        from segments.conditions.person_type import TypeCondition
+        from segments.person import loaders
 
         register_rights(
             "stub",
@@ -62,3 +65,5 @@ class StubConfig(AppConfig):
         )
         view_parts.register("stub", ViewPart(lambda root_ids: {}, list))
         sections.register("stub", PreviewSection(lambda winner_id, loser_id: lambda result: "stub"))
+        kinds.register("stub", TypeCondition)
+        loaders.register("stub", lambda people, owner: None)
