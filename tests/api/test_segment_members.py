@@ -101,6 +101,18 @@ def test_the_list_of_people_by_segment(api: Caller) -> None:
     assert refusal(api.get(f"profiles/?segment={10**30}"))[0] == 400
 
 
+def test_the_people_of_a_segment_are_exported(api: Caller) -> None:
+    make_profile(first_name="Ann", city="Oslo")
+    make_profile(first_name="Ben", city="Rome")
+    pk = made(api, "In Oslo", OSLO)
+    answer = api.post("exports/", {"fields": ["first_name"], "segment": pk})
+    assert (answer.status_code, answer.data["people"], answer.data["filter"]) == (
+        202,
+        1,
+        {"segment": str(pk)},
+    )
+
+
 def test_by_hand(api: Caller, with_scopes: Callable[..., Caller]) -> None:
     ann, ben = make_profile(first_name="Ann", city="Oslo"), make_profile(first_name="Ben")
     friends = made(api, "Friends")
