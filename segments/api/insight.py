@@ -189,6 +189,7 @@ class Almost(PersonalDataView):
                         "missing": {"pointer": row.part.pointer, "text": row.part.words},
                     }
                     for row in page
+                    if row.profile_id in profiles
                 ],
             }
         )

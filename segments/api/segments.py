@@ -75,7 +75,7 @@ class ChangeSegmentBody(StrictSerializer):
     state = serializers.ChoiceField(
         [(state.value, state.label) for state in _WANTED],
         required=False,
-        help_text="`archived`, or `live` to bring an archived one back.",
+        help_text="`archived`, or `live` to bring back an archived one, or a broken one whose rule can be read again.",
     )
 
 
@@ -264,7 +264,7 @@ class SegmentViewSet(ApiModelViewSet):
 
     @extend_schema(
         operation_id="restoreSegment",
-        summary="Bring an archived segment back",
+        summary="Bring back an archived segment, or a broken one",
         request=None,
         responses={200: SegmentSerializer},
     )

@@ -122,6 +122,18 @@ def test_two_people_saving_at_once(api: Caller) -> None:
     assert refusal(taken) == (409, "There is a segment “in OSLO” already. Choose another name.")
 
 
+def test_a_broken_one_is_brought_back_when_its_rule_can_be_read_again(api: Caller) -> None:
+    first = made(api, "First", OSLO)
+    second = made(api, "Second", {"not": {"segment": first}})
+    api.delete(f"{PATH}{first}/")
+    one = f"{PATH}{second}/"
+    assert api.get(one).data["state"] == "broken"
+    assert refusal(api.patch(one, {"state": "live"})) == (400, f"There is no segment #{first}.")
+    api.post(f"{PATH}{first}/restore/")
+    back = api.patch(one, {"state": "live"}).data
+    assert (back["state"], back["problem"], back["version"]) == ("filling", "", 1)
+
+
 def test_versions(api: Caller) -> None:
     make_profile(first_name="Ann", city="Oslo")
     pk = made(api, "In Oslo", OSLO)
@@ -227,5 +239,5 @@ def test_a_count_in_the_background_that_never_ends_says_so(
     job = Job.objects.get(pk=pk)
     assert (job.state, job.problem) == (
         "failed",
-        "The count took longer than 15 minutes and was stopped. Narrow the rule.",
+        "The count took longer than 10 minutes and was stopped. Narrow the rule.",
     )
