@@ -178,11 +178,11 @@ class Comparison:
         return compare(left, _SYMBOLS.get(self.op, self.op), query.value(self.values[0], kind))
 
     def _text_sql(self, query: RuleQuery, left: Sql) -> Sql:
+        if self.op in ("eq", "in"):
+            return self._same_text(query, left)
+        if self.op in ("ne", "not_in"):
+            return fragment("NOT {same}", same=self._same_text(query, left))
         have = left if self.exactly else fragment("segments_fold({left})", left=left)
-        if self.op in ("eq", "ne", "in", "not_in"):
-            values = query.value(list(self._folded), "text[]")
-            word = "= ANY" if self.op in ("eq", "in") else "<> ALL"
-            return fragment(f"{{have}} {word}({{values}})", have=have, values=values)
         wanted = query.value(self._folded[0], "text")
         texts = {
             "contains": "strpos({have}, {wanted}) > 0",
@@ -191,6 +191,18 @@ class Comparison:
             "ends": "right({have}, length({wanted})) = {wanted}",
         }
         return fragment(texts[self.op], have=have, wanted=wanted)
+
+    def _same_text(self, query: RuleQuery, left: Sql) -> Sql:
+        """Any of the values. Whatever is plain ASCII needs no more than small letters; the rest is folded."""
+        values = query.value(list(self._folded), "text[]")
+        if self.exactly:
+            return fragment("{left} = ANY({values})", left=left, values=values)
+        return fragment(
+            "lower({left}) = ANY({values})"
+            " OR (octet_length({left}) <> length({left}) AND segments_fold({left}) = ANY({values}))",
+            left=left,
+            values=values,
+        )
 
     def _span_sql(self, query: RuleQuery, left: Sql) -> Sql:
         if self.kind == DATE:

@@ -6,7 +6,6 @@ Every condition about events (how often, in which order, sums) reads them here, 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,12 +205,10 @@ class EventFilter:
             ends=query.value(ends, "interval"),
         )
 
-    def rows_sql(
-        self, query: RuleQuery, columns: Sequence[str | Sql], *, is_timed: bool = True
-    ) -> tuple[str, str, Sql]:
+    def rows_sql(self, query: RuleQuery) -> tuple[str, str, Sql]:
         """``(FROM, root column, WHERE)`` of the events that count; with ``next`` also of those still to come."""
         rows, root = query.rows_of_members("profiles_event", "e")
-        in_time = self.may_count_sql(query) if query.with_next and is_timed else self.counts_sql(query)
+        in_time = self.may_count_sql(query) if query.with_next else self.counts_sql(query)
         return rows, root, both([self.is_meant_sql(query), in_time, query.scope])
 
 

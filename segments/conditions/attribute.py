@@ -132,8 +132,10 @@ class AttributeCondition(Condition):
             name = self.spec.name
             return fragment(f"p.{name}" if self.spec.type == "birth_date" else f"NULLIF(p.{name}, '')")
         name_value = query.value(self.spec.name, "text")
+        if kind == TEXT:
+            # Registered texts are stored as texts.
+            return fragment("NULLIF(p.attributes ->> {name}, '')", name=name_value)
         functions = {
-            TEXT: "NULLIF(segments_text({value}), '')",
             NUMBER: "segments_number({value})",
             BOOLEAN: "segments_boolean({value})",
             DATE: "segments_date({value})",

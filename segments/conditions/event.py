@@ -168,6 +168,12 @@ class EventCondition(Condition):
     def sql(self, query: RuleQuery) -> Sql:
         if self.since is not None:
             return self._since_sql(query, self.since)
+        if self._is_about_any and not query.with_next:
+            rows, root, where = self.events.rows_sql(query)
+            some = query.among(
+                query.subquery(fragment(f"SELECT {root} AS id FROM {rows} WHERE {{where}}", where=where))
+            )
+            return some if self.count.holds(1) else fragment("NOT {some}", some=some)
         name = self._counts(query)
         if not self.count.holds(0):
             return query.among(name, self.count.sql(query, f"{name}.n"))
@@ -176,7 +182,7 @@ class EventCondition(Condition):
         return fragment("NOT {out}", out=query.among(name, fragment("NOT {fits}", fits=fits)))
 
     def _counts(self, query: RuleQuery) -> str:
-        rows, root, where = self.events.rows_sql(query, ())
+        rows, root, where = self.events.rows_sql(query)
         if not query.with_next:
             text = f"SELECT {root} AS id, count(*) AS n FROM {rows} WHERE {{where}} GROUP BY 1"
             return query.subquery(fragment(text, where=where))
@@ -191,6 +197,18 @@ class EventCondition(Condition):
         )
         query.may_change(name)
         return name
+
+    @property
+    def _is_about_any(self) -> bool:
+        """At least once, or never: nothing has to be counted."""
+        return self.count in (
+            CountTest("gte", (1,)),
+            CountTest("gt", (0,)),
+            CountTest("eq", (0,)),
+            CountTest("lt", (1,)),
+            CountTest("lte", (0,)),
+            CountTest("ne", (0,)),
+        )
 
     def _since_sql(self, query: RuleQuery, since: EventFilter) -> Sql:
         """Of each event to count from the latest; what came after it, counted."""

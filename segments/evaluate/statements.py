@@ -61,28 +61,36 @@ def _people(query: RuleQuery, picks: str | None, *columns: str | Sql) -> exp.Sel
 
 
 @lru_cache(maxsize=500)
-def _count(asked: _Asked) -> Statement:
-    query = RuleQuery()
+def _count(asked: _Asked, is_scoped: bool, sample: int) -> Statement:
+    query = RuleQuery(is_scoped=is_scoped)
     is_in, picks = _is_in(query, asked)
-    columns = ("count(*) FILTER (WHERE p.is_recognized) AS recognized", "count(*) AS people")
-    return query.finish(_people(query, picks, *columns).where(is_in))
+    found = _people(query, picks, "p.id AS id", "p.is_recognized AS recognized").where(is_in)
+    # Found once, and read twice.
+    query.subqueries["found"] = found
+    newest = fragment(f"SELECT id FROM found ORDER BY id DESC LIMIT {sample}").subquery("newest")
+    ids = exp.select("array_agg(id ORDER BY id DESC)").from_(newest)
+    counts = ("count(*) FILTER (WHERE recognized)", "count(*)", exp.alias_(ids.subquery(), "newest"))
+    return query.finish(exp.select(*counts).from_("found"))
 
 
-def count_statement(rule: Rule | None, segment_id: int | None = None) -> Statement:
-    """``(recognized, all)`` people."""
-    return _count(_asked(rule, segment_id))
+def count_statement(
+    rule: Rule | None, segment_id: int | None = None, *, is_scoped: bool = False, sample: int = 10
+) -> Statement:
+    """``(recognized, all, ids of the newest)`` people; of the profiles ``ids`` alone where it is scoped."""
+    return _count(_asked(rule, segment_id), is_scoped, sample)
 
 
 @lru_cache(maxsize=500)
-def _members(asked: _Asked, limit: int) -> Statement:
+def _part_members(asked: _Asked, index: int, limit: int) -> Statement:
     query = RuleQuery()
-    is_in, picks = _is_in(query, asked)
-    return query.finish(_people(query, picks, "p.id").where(is_in).order_by("p.id DESC").limit(limit))
+    part = asked.rule.group.live_parts[index] if asked.rule else None
+    holds = exp.false() if part is None else part.sql(query)
+    return query.finish(query.everybody("p.id").where(holds).limit(limit))
 
 
-def sample_statement(rule: Rule | None, limit: int, segment_id: int | None = None) -> Statement:
-    """``(id)`` of the newest ones."""
-    return _members(_asked(rule, segment_id), limit)
+def part_statement(rule: Rule, index: int, limit: int) -> Statement:
+    """``(id)`` of whoever meets one part of the outermost group, of those that are on; at most ``limit``."""
+    return _part_members(_asked(rule, None), index, limit)
 
 
 @lru_cache(maxsize=1_000)

@@ -44,7 +44,10 @@ class Membership(models.Model):
     in the segment as well, ``absorbed_by`` is the merge: the stay neither ended nor counts beside the survivor's.
     """
 
-    segment = models.ForeignKey(Segment, models.CASCADE, related_name="memberships", db_index=False)
+    # Segments are archived, never deleted, so only the key to the profile is checked by the database.
+    segment = models.ForeignKey(
+        Segment, models.CASCADE, related_name="memberships", db_index=False, db_constraint=False
+    )
     profile = models.ForeignKey(
         "profiles.Profile", models.CASCADE, related_name="memberships", db_index=False
     )
@@ -96,9 +99,12 @@ class Membership(models.Model):
 class NextCheck(models.Model):
     """One row says that time alone may change whether a profile is in a segment, and when: look again, not flip."""
 
+    # Written by the hundred thousand and gone when due: the database checks neither key.
     id = models.BigAutoField(primary_key=True)
-    segment = models.ForeignKey(Segment, models.CASCADE, related_name="+", db_index=False)
-    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+")
+    segment = models.ForeignKey(
+        Segment, models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    profile = models.ForeignKey("profiles.Profile", models.CASCADE, related_name="+", db_constraint=False)
     due_at = models.DateTimeField(db_index=True)
 
     class Meta:

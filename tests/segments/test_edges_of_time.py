@@ -49,7 +49,7 @@ def is_in(profile: Profile, rules: dict[str, Any], at: datetime.datetime, zone: 
     moment = Moment(at, ZoneInfo(zone))
     person = load_person(profile.pk, rule.reads)
     assert person is not None
-    ((_, count),) = ask(count_statement(rule), moment)
+    ((_, count, _),) = ask(count_statement(rule), moment)
     assert bool(count) == rule.holds(person, moment)
     return bool(count)
 
@@ -113,7 +113,7 @@ def test_counting_since_another_event() -> None:
     assert is_in(ann, rule, day(4))
     # Who never had a cart has nothing to count from.
     assert load_person(ben.pk, parse_rule({"all": [rule]}, Vocabulary()).reads) is not None
-    ((_, people),) = ask(
+    ((_, people, _),) = ask(
         count_statement(parse_rule({"all": [rule]}, Vocabulary())), Moment(day(4), ZoneInfo("UTC"))
     )
     assert people == 1

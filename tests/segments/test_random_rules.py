@@ -12,7 +12,7 @@ from django.db import transaction
 from hypothesis import given, settings
 
 from cdp.errors import Invalid
-from segments.evaluate.preview import ask
+from segments.evaluate.preview import ask, few_candidates
 from segments.evaluate.statements import count_statement, signature_statement, verdict_statement
 from segments.models import Segment
 from segments.moments import Moment
@@ -76,8 +76,12 @@ def test_sql_python_and_the_naive_reading_agree(
     assert {pk for pk, (is_in, _) in everybody.items() if is_in} == expected
     assert {pk for pk, (is_in, _) in some.items() if is_in} == expected & set(world.roots[:30])
     assert {pk for pk, person in people.items() if rule.holds(person, MOMENT)} == expected
-    ((recognized, count),) = ask(count_statement(rule), MOMENT)
-    assert count == len(expected)
+    ((recognized, count, newest),) = ask(count_statement(rule), MOMENT)
+    assert (count, newest or []) == (len(expected), sorted(expected, reverse=True)[:10])
+    few = few_candidates(rule, MOMENT)
+    if few is not None:
+        ((_, count, _),) = ask(count_statement(rule, is_scoped=True), MOMENT, few)
+        assert count == len(expected)
     assert recognized == sum(facts[root].root.is_recognized for root in expected)
     assert sum(people for _, people in ask(signature_statement(rule), MOMENT)) == len(world.roots)
 
