@@ -67,7 +67,7 @@ class Preview(PersonalDataView):
         responses={200: PreviewAnswer, 202: job_api.JobSerializer},
     )
     def post(self, request: Request) -> Response:
-        """Saves nothing. Where counting takes longer than about two seconds it goes on in the background: 202 with a job, whose
+        """Saves nothing. Where it takes longer than some seconds it goes on in the background: 202 with a job, whose
         `result` has the same figures, and `sample_ids` for the sample.
         """
         body = self.body(PreviewBody)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cdp.plurals import counted
 from segments.conditions.base import Condition, register
 from segments.event_filter import KEYS, EventFilter, read_event
 from segments.moments import Moment
@@ -65,7 +66,7 @@ class CountTest:
     def words(self) -> str:
         """“at least once”, “between 2 and 5 times”."""
         if self.op == "between":
-            return f"between {self.values[0]:,} and {self.values[1]:,} times"
+            return f"between {self.values[0]:,} and {counted(self.values[1], 'times')}"
         number = self.values[0]
         return COUNT_WORDS[self.op].format("once" if number == 1 else f"{number:,} times")
 

@@ -239,5 +239,5 @@ def test_a_count_in_the_background_that_never_ends_says_so(
     job = Job.objects.get(pk=pk)
     assert (job.state, job.problem) == (
         "failed",
-        "The count took longer than 10 minutes and was stopped. Narrow the rule.",
+        "The count took too long and was stopped. Narrow the rule.",
     )
