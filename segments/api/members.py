@@ -103,10 +103,12 @@ class Members(PersonalDataView):
         self.known_parameters("at", "count")
         segment = find_segment(pk)
         stays = Membership.objects.filter(segment=segment)
-        if (moment := self.moment("at")) is None:
-            ids = stays.current().values("profile_id")
-        else:
-            ids = stays.at(moment).values("profile__canonical_id")
+        moment = self.moment("at")
+        ids = (
+            stays.current().values_list("profile")
+            if moment is None
+            else stays.at(moment).values_list("profile__canonical")
+        )
         roots = Profile.objects.live().filter(pk__in=ids)
         return self.page(roots.defer("search"), self.presenter.profiles, counted=roots)
 

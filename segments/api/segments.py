@@ -211,13 +211,12 @@ class SegmentViewSet(ApiModelViewSet):
         self.known_parameters("state", "kind", "q", "count")
         state = choice(request, "state", Segment.State.values)
         kind = choice(request, "kind", Segment.Kind.values)
-        segments = self.get_queryset()
-        segments = segments.filter(state=state) if state else segments.in_use()
+        segments = Segment.objects.filter(state=state) if state else Segment.objects.in_use()
         if kind:
             segments = segments.filter(kind=kind)
         if words := request.query_params.get("q", "").strip():
             segments = segments.filter(Q(name__icontains=words) | Q(description__icontains=words))
-        return self.page(segments, as_api)
+        return self.page(segments.select_related("owner"), as_api)
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         body = self.body(SegmentSerializer)
