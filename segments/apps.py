@@ -8,6 +8,7 @@ class SegmentsConfig(AppConfig):
     def ready(self) -> None:
         from cdp import looks, personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
+        from profiles.demo import add_demo_step
         from profiles.merging.preview_sections import sections
         from profiles.reading.view_parts import view_parts
         from profiles.search.list_filters import list_filters
@@ -39,3 +40,4 @@ class SegmentsConfig(AppConfig):
         )
         list_filters.register("segment", list_filter.FILTER, order=45)
         invariants.register()
+        add_demo_step("segments.demo.make_segments")

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db.models import F, Q
 
@@ -18,7 +19,18 @@ from profiles.demo.history import history_of
 from profiles.demo.people import make_people
 from profiles.demo.traffic import SHOP
 from profiles.identity.types import identifier_types
-from profiles.models import Change, Consent, Event, HeldMerge, Identifier, Merge, Profile, ProfileTag, Receipt
+from profiles.models import (
+    Change,
+    Consent,
+    Event,
+    HeldMerge,
+    Identifier,
+    Merge,
+    Profile,
+    ProfileTag,
+    Receipt,
+    Source,
+)
 from profiles.values.attributes import attribute_specs, clean_value, get_value
 
 RESERVED = re.compile(r"[a-z0-9._]+@((example\.(com|org|net))|[a-z]+\.example)")
@@ -73,6 +85,7 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
     assert re.fullmatch(
         r"250 made-up people with [\d,]+ events, .* and 14 merges\.\n"
         r"Received a day of tracking calls: \d+ applied, .*\d+ quarantined\.\n"
+        r"Made 5 segments with [1-9]\d* people in them\.\n"
         r"Imported newsletter-signups-autumn\.csv: \d+ created, \d+ updated\.\n"
         r"Compared everybody: \d+ pairs suggested, \d+ groups\.\n",
         output,
@@ -88,6 +101,10 @@ def test_loading_once_makes_a_consistent_base_and_twice_nothing(
         *("applied", "blocked_value", "conflict", "duplicate", "invalid", "merged", "quarantined")
     }
     assert HeldMerge.objects.filter(value="store-tablet-1").exists()
+
+    # What the README says to type works on it.
+    (source_of_readme,) = re.findall(r'source create "(.+)"', (settings.BASE_DIR / "README.md").read_text())
+    assert not Source.objects.filter(name__iexact=source_of_readme).exists()
 
     specs, types = attribute_specs(), identifier_types()
     for profile in Profile.objects.filter(canonical_id=F("pk")):
