@@ -67,7 +67,7 @@ def _count(asked: _Asked, is_scoped: bool, sample: int) -> Statement:
     found = _people(query, picks, "p.id AS id", "p.is_recognized AS recognized").where(is_in)
     # Found once, and read twice.
     query.subqueries["found"] = found
-    newest = fragment(f"SELECT id FROM found ORDER BY id DESC LIMIT {sample}").subquery("newest")
+    newest = exp.select("id").from_("found").order_by("id DESC").limit(sample).subquery("newest")
     ids = exp.select("array_agg(id ORDER BY id DESC)").from_(newest)
     counts = ("count(*) FILTER (WHERE recognized)", "count(*)", exp.alias_(ids.subquery(), "newest"))
     return query.finish(exp.select(*counts).from_("found"))
