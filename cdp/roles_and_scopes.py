@@ -77,7 +77,7 @@ SCOPE_DESCRIPTIONS = {
     "merge": "Read people; merge profiles and undo merges, decide about duplicates, scan for them",
     "imports": "Upload, plan and apply files; pause, resume and cancel the key's own imports",
     "exports": "Export people, one or many",
-    "segments": "Nothing yet: segments are to come",
+    "segments": "Build segments, count and explain rules, put people in by hand; who is in one as people, with “profiles:read”",
     "privacy": "Delete and restore people, one or many; answer access requests; record a yes after a no, with “profiles:write”",
     "pii": "See personal data unmasked in what the other scopes show",
     "admin": "Manage tags, attributes, identifier types, lists of consents, event schemas, views, sources and webhooks;"

@@ -23,6 +23,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("profiles.api.urls")),
     path("api/", include("imports.api.urls")),
+    path("api/", include("segments.api.urls")),
     # Last: it answers 404 for every address under /api/ that is none.
     path("api/", include("cdp.api.urls")),
 ]

@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from segments.moments import UNITS, Duration, Moment, read_duration
-from segments.nodes import Node
+from segments.nodes import Node, all_problems
 from segments.query import RuleQuery, Sql, both, compare, fragment, surely
 from segments.values import as_number, as_text, fold
 
@@ -350,12 +351,13 @@ def read_comparison(node: Node, kind: str) -> Comparison:
         return Comparison(kind, op, (_read_span(node, kind, op),))
     raw = node.raw.get("value")
     if op not in ("in", "not_in", "between"):
-        return Comparison(kind, op, (_read_typed(node, kind, raw),), exactly)
+        return Comparison(kind, op, (_read_typed(node, "value", kind),), exactly)
     if not isinstance(raw, list) or not raw:
         node.refuse("value", "Write a list of values.")
     if len(raw) > MOST_VALUES:
         node.refuse("value", f"At most {MOST_VALUES:,} values; this has {len(raw):,}.")
-    values = tuple(_read_typed(node, kind, part) for part in raw)
+    items = Node({str(index): item for index, item in enumerate(raw)}, f"{node.pointer}/value")
+    values = tuple(all_problems([partial(_read_typed, items, key, kind) for key in items.raw]))
     if op == "between" and (len(values) != 2 or values[0] > values[1]):
         node.refuse("value", "Write two values, the smaller one first.")
     return Comparison(kind, op, values, exactly)
@@ -371,16 +373,17 @@ def _read_span(node: Node, kind: str, op: str) -> Duration:
     return read_duration(span, most_seconds=100 * 366 * UNITS["days"])
 
 
-def _read_typed(node: Node, kind: str, raw: Any) -> Any:
+def _read_typed(node: Node, key: str, kind: str) -> Any:
+    raw = node.raw.get(key)
     if kind == TEXT:
-        return Node({"value": raw}, node.pointer).text("value")
+        return node.text(key)
     if kind == NUMBER:
-        return as_number(node.as_number("value", raw))
+        return as_number(node.as_number(key, raw))
     if kind == BOOLEAN:
         if not isinstance(raw, bool):
-            node.refuse("value", "Write true or false.")
+            node.refuse(key, "Write true or false.")
         return raw
-    return node.date("value", raw) if kind == DATE else node.as_moment("value", raw)
+    return node.date(key, raw) if kind == DATE else node.as_moment(key, raw)
 
 
 def _json_value(value: Any) -> Any:

@@ -124,11 +124,11 @@ def archive_segment(*, segment_id: int, actor: Actor) -> Segment:
 
 @transaction.atomic
 def bring_back(*, segment_id: int, actor: Actor) -> Segment:
-    """An archived segment is in use again, and filled anew. Raises Invalid for a rule that names what is gone, Conflict for
-    a name that was taken meanwhile.
+    """An archived segment is in use again, or a broken one whose rule can be read again; it is filled anew. Nothing for any
+    other. Raises Invalid for a rule that names what is gone, Conflict for a name that was taken meanwhile.
     """
     segment = locked_segment(segment_id)
-    if segment.state != Segment.State.ARCHIVED:
+    if segment.state not in (Segment.State.ARCHIVED, Segment.State.BROKEN):
         return segment
     if not segment.is_static:
         publishable(segment.rules, Vocabulary(segment_id=segment.pk))

@@ -29,7 +29,8 @@ def read_segments(winner_id: int, loser_id: int) -> Compare:
             .values_list("segment_id", "is_in")
         )
         moment = current_moment()
-        entered, left = [], []
+        entered: list[dict[str, Any]] = []
+        left: list[dict[str, Any]] = []
         for segment in segments:
             by_rule = person is not None and segment.rule is not None and segment.rule.holds(person, moment)
             is_in = picks.get(segment.id, by_rule)

@@ -207,9 +207,9 @@ def _read_between(node: Node, unit: str) -> Window:
     raw = node.raw[unit]
     if len(raw) != 2:
         node.refuse(unit, "Write two numbers: not within the first, but within the second.")
-    pair = Node({"from": raw[0], "to": raw[1]}, f"{node.pointer}/{unit}")
-    least = pair.whole("from", least=1, most=LONGEST_SECONDS // UNITS[unit])
-    most = pair.whole("to", least=1, most=LONGEST_SECONDS // UNITS[unit])
+    pair = Node({"0": raw[0], "1": raw[1]}, f"{node.pointer}/{unit}")
+    least = pair.whole("0", least=1, most=LONGEST_SECONDS // UNITS[unit])
+    most = pair.whole("1", least=1, most=LONGEST_SECONDS // UNITS[unit])
     if least >= most:
         node.refuse(unit, "The first number must be smaller than the second.")
     return Window(last=Duration(most, unit), skip=Duration(least, unit))

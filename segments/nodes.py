@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
 
+from cdp.api.json import escape
 from cdp.errors import Invalid
 
 MAX_TEXT = 1_000
@@ -43,7 +44,8 @@ class Node:
         return key in self.raw
 
     def refuse(self, key: str, message: str) -> NoReturn:
-        raise Invalid([problem(f"{self.pointer}/{key}" if key else self.pointer, self.raw.get(key), message)])
+        pointer = f"{self.pointer}/{escape(key)}" if key else self.pointer
+        raise Invalid([problem(pointer, self.raw.get(key), message)])
 
     def only(self, *keys: str) -> None:
         """Nothing but these keys: a misspelled one would be a condition without effect."""

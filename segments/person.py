@@ -164,10 +164,10 @@ def _load_identifiers(people: dict[int, Person], owner: dict[int, int], reads: R
     if "identifiers" not in reads.fields:
         return
     rows = Identifier.objects.filter(profile__in=owner).order_by("pk")
-    for profile_id, *values in rows.values_list(
-        "profile_id", "type__name", "value", "resolves", "is_verified", "is_pending"
-    ):
-        people[owner[profile_id]].identifiers += (PersonIdentifier(*values),)
+    names = ("profile_id", "type__name", "value", "resolves", "is_verified", "is_pending")
+    for profile_id, kind, value, resolves, is_verified, is_pending in rows.values_list(*names):
+        identifier = PersonIdentifier(kind, value, resolves, is_verified, is_pending)
+        people[owner[profile_id]].identifiers += (identifier,)
 
 
 def _load_events(people: dict[int, Person], owner: dict[int, int], reads: Reads) -> None:

@@ -18,7 +18,7 @@ from sqlglot import exp
 from profiles.sql import PROFILES
 from segments.moments import Moment
 
-Sql = exp.Expression
+Sql = exp.Expr
 Bind = Callable[[Moment], Any]
 
 # Every statement speaks of the surviving profile as p; ids of one evaluation are the parameter "ids".

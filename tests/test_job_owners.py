@@ -37,6 +37,9 @@ from profiles.merging.batches.preview import preview_batch
 from profiles.merging.batches.undo import undo_batch
 from profiles.models import IdentifierType, Merge, MergeBatch, Profile
 from profiles.tracking.rejected.replay import dismiss_many
+from segments.evaluate.preview_job import start_preview
+from segments.rules.parse import parse_rule
+from segments.vocabulary import Vocabulary
 from tests.api.caller import Caller, refusal
 from tests.imports.files import as_file
 from tests.profile_factory import make_profile
@@ -127,6 +130,12 @@ def scan(actor: Actor) -> Job:
     return start_scan(actor=actor)
 
 
+def count_people_of_a_rule(actor: Actor) -> Job:
+    people()
+    rule = parse_rule({"version": 1, "all": [{"type": "anonymous"}]}, Vocabulary())
+    return start_preview(rule, actor=actor)
+
+
 STARTED: dict[str, Callable[[Actor], Job]] = {
     "audit.verify": check_log,
     "duplicates.scan": scan,
@@ -139,11 +148,16 @@ STARTED: dict[str, Callable[[Actor], Job]] = {
     "profiles.bulk": change_many,
     "profiles.export": lambda actor: start_export(profile_ids=people(), actor=actor),
     "receipts.resolve": dismiss,
+    "segments.preview": count_people_of_a_rule,
 }
+# Jobs that always work as the system, each with the reason.
+OF_THE_SYSTEM = {"segments.fill": "a published rule is filled, whatever becomes of who published it"}
 
 
 def test_every_kind_of_job_is_in_the_table() -> None:
-    assert sorted(STARTED) == sorted(kind for kind in job_steps.handlers if not kind.startswith("test."))
+    assert sorted([*STARTED, *OF_THE_SYSTEM]) == sorted(
+        kind for kind in job_steps.handlers if not kind.startswith("test.")
+    )
 
 
 @pytest.fixture(autouse=True)

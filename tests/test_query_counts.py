@@ -40,11 +40,16 @@ from profiles.models import (
     SavedView,
     Source,
 )
+from segments.models import Membership, Segment, SegmentVersion
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
 TABLE = Path(__file__).with_name("query_counts.json")
 FEW, MANY = 2, 12
+ALMOST = {
+    "version": 1,
+    "all": [{"attribute": "email", "op": "exists"}, {"attribute": "language", "op": "exists"}],
+}
 API = (
     "profiles",
     "events",
@@ -52,6 +57,7 @@ API = (
     "merges/batches",
     "duplicates",
     "duplicate-cases",
+    "segments",
     "tags",
     "saved-views",
     "attributes",
@@ -94,6 +100,7 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
         AttributeDefinition.objects.create(name=name)
         SavedView.objects.create(name=name, query="country=PL", is_shared=True)
         EventSchema.objects.create(name=name)
+        add_segment(name, person, other.pk)
         source = Source.objects.create(name=name, channel="web")
         Receipt.objects.create(source=source, outcome="invalid", payload={}, kind="track")
         MergeBatch.objects.create(title=name, origin="csv", size=0, state="ready", source=by["source"])
@@ -110,6 +117,20 @@ def fill(prefix: str, number: int, person: int | None = None) -> int:
     return person
 
 
+def add_segment(name: str, *members: int) -> None:
+    """A segment, and these people in it and in the first of all, whose pages are counted; all lack one condition of its rule."""
+    own = Segment.objects.create(name=name, state="live", rules=ALMOST)
+    SegmentVersion.objects.create(segment=own, version=1, rules=ALMOST, text="a")
+    first = Segment.objects.order_by("pk")[0]
+    if first != own:
+        SegmentVersion.objects.create(segment=first, version=own.pk, rules=ALMOST, text="a")
+    for segment in {own, first}:
+        for pk in members:
+            Membership.objects.get_or_create(
+                segment=segment, profile_id=pk, defaults={"entered_at": timezone.now(), "entered_by": "rule"}
+            )
+
+
 def pages(ada: User, person: int) -> Iterator[tuple[str, str]]:
     """Name in the table → address: the tabs of the menu, the card, the lists of the API."""
     factory = RequestFactory()
@@ -122,6 +143,12 @@ def pages(ada: User, person: int) -> Iterator[tuple[str, str]]:
     yield from (
         (f"/api/v1/profiles/<ref>{part}", f"/api/v1/profiles/{person}{part}")
         for part in ("/", "/timeline/", "/events/", "/consents/")
+    )
+
+    first = Segment.objects.order_by("pk").values_list("pk", flat=True)[0]
+    yield from (
+        (f"/api/v1/segments/<int:pk>{part}", f"/api/v1/segments/{first}{part}")
+        for part in ("/", "/members/", "/changes/", "/versions/", "/almost/", "/reach/?channel=email")
     )
 
 

@@ -21,7 +21,7 @@ from cdp.models import IdempotencyKey
 from profiles.bulk.run_action import actions
 from tests.api.caller import Caller
 from tests.profile_factory import make_profile
-from tests.test_job_owners import STARTED
+from tests.test_job_owners import OF_THE_SYSTEM, STARTED
 
 ROOT = Path(settings.BASE_DIR)
 
@@ -38,6 +38,7 @@ JOBS = {
     "profiles.bulk": "profiles.bulk_update",
     "profiles.export": "profiles.bulk_export",
     "receipts.resolve": "profiles.replay_receipt",
+    "segments.preview": "segments.view_segment",
 }
 # The right of an action on many, for the page, the verb and each chunk of its job.
 ACTIONS = {
@@ -68,6 +69,7 @@ MAILS = {
     "profiles/consent/messaging.py": "the person, of whoever may send messages, with their consent",
     "profiles/quality/alarms.py": "addresses an admin listed; names of sources and counts",
     "profiles/quality/weekly_report.py": "addresses an admin listed; counts alone",
+    "segments/membership/live_rules.py": "the owner of a segment; its name, and what its rule names that is gone",
 }
 
 
@@ -84,7 +86,9 @@ def callers(*names: str) -> Iterator[str]:
 
 
 def test_every_kind_of_job_has_its_right() -> None:
-    assert sorted(JOBS) == sorted(kind for kind in handlers if not kind.startswith("test."))
+    assert sorted([*JOBS, *OF_THE_SYSTEM]) == sorted(
+        kind for kind in handlers if not kind.startswith("test.")
+    )
 
 
 @pytest.mark.django_db

@@ -78,6 +78,7 @@ _CHAPTERS = {
     "Imports": "Files: upload, plan, apply, undo.",
     "Exports": "Many people as a file: CSV or JSON Lines.",
     "Duplicates": "Which profiles may be one person, what was decided, and which sources create duplicates.",
+    "Segments": "Groups of people by rule or by hand: counted, kept up to date, explained.",
     "Definitions": "What staff manage: tags, attributes, identifier types, sources.",
     "Tracking": "What came in: events, what became of each item, and what waits to be repaired.",
     "Jobs": "Long work.",

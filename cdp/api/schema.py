@@ -5,6 +5,7 @@ Serializers here and in each capability's ``schema`` module describe answers; th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from drf_spectacular.utils import (
@@ -93,8 +94,9 @@ WRITE = [
 ]
 
 
+@cache
 def page_of(row: Any, **more: Any) -> Any:
-    """The envelope of a list of these rows."""
+    """The envelope of a list of these rows; the same one for every list of them."""
     name = row.__name__ if isinstance(row, type) else type(row).__name__
     return inline_serializer(
         f"{name.removesuffix('Serializer')}Page",

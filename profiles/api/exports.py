@@ -15,7 +15,7 @@ from cdp.api import schema as api_schema
 from cdp.api.jobs import JobProgressSerializer
 from cdp.api.jobs import as_api as job_as_api
 from cdp.api.parameters import choice
-from cdp.api.request_bodies import StrictSerializer, TextField
+from cdp.api.request_bodies import IdField, StrictSerializer, TextField
 from cdp.errors import Invalid
 from cdp.models import Job
 from cdp.times import iso
@@ -38,7 +38,7 @@ from profiles.models import Profile
 from profiles.search.filters import ProfileFilter
 from profiles.tagging import unknown_tags
 
-_NO_SEGMENT = "There are no segments yet. Choose the people by “filter”."
+_BOTH = "Choose the people by “filter” or by “segment”, not by both."
 _NO_FORMAT = f"“{{input}}” is not a format of exports. Formats: {', '.join(FORMATS)}."
 _NO_FILTER_VALUE = "Send a text, a number, true or false, or a list of them."
 
@@ -52,6 +52,10 @@ class ExportBody(StrictSerializer):
     filter = serializers.DictField(
         required=False,
         help_text="Filters of `GET /api/v1/profiles/` by their names; everybody when left out or empty.",
+    )
+    segment = IdField(
+        required=False,
+        help_text='Whoever is in this segment now, in place of `filter`: `{"segment": 7}` there.',
     )
     format = serializers.ChoiceField(
         list(FORMATS), default="csv", required=False, error_messages={"invalid_choice": _NO_FORMAT}
@@ -176,12 +180,10 @@ class ExportList(PersonalDataView):
         `file.download`. Exactly those who match now are exported. Values are masked for a key without the scope `pii`.
         An import reads the file back unchanged.
         """
-        if isinstance(self.sent, dict) and "segment" in self.sent:
-            raise _bad("/segment", _NO_SEGMENT, self.sent["segment"])
         body = self.body(ExportBody)
-        params = _parameters(body.get("filter", {}))
+        params = _chosen(body)
         job = start_export(
-            profile_ids=_people(params),
+            profile_ids=_people(params, place="" if "segment" in body else "/filter"),
             columns=body.get("fields"),
             file_format=body["format"],
             spreadsheet_safe=body["spreadsheet_safe"],
@@ -195,6 +197,15 @@ class ExportList(PersonalDataView):
 
 def _bad(pointer: str, message: str, value: Any) -> Invalid:
     return Invalid([{"pointer": pointer, "value": value, "message": message}])
+
+
+def _chosen(body: dict[str, Any]) -> QueryDict:
+    """The parameters of the list with the people to export."""
+    if "segment" not in body:
+        return _parameters(body.get("filter", {}))
+    if "filter" in body:
+        raise _bad("/segment", _BOTH, body["segment"])
+    return _parameters({"segment": body["segment"]})
 
 
 def _parameters(given: dict[str, Any]) -> QueryDict:
@@ -214,8 +225,8 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _people(params: QueryDict) -> list[int]:
-    """Whom the list with these parameters has, with the list's own refusals."""
+def _people(params: QueryDict, *, place: str) -> list[int]:
+    """Whom the list with these parameters has, with the list's own refusals; ``place`` is where the body names them."""
     try:
         filters = ProfileFilter(params)
         _check(filters, params)
@@ -224,7 +235,7 @@ def _people(params: QueryDict) -> list[int]:
         problem = error.problems[0]
         if "pointer" in problem:
             raise
-        raise _bad(f"/filter/{problem['field']}", problem["message"], problem.get("value")) from error
+        raise _bad(f"{place}/{problem['field']}", problem["message"], problem.get("value")) from error
 
 
 def _check(filters: ProfileFilter, params: QueryDict) -> None:

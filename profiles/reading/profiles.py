@@ -14,15 +14,21 @@ from cdp.times import iso
 from profiles.consent.ledger import CurrentConsent, current_consents
 from profiles.consent.reachable import Key, Reachability, reachability
 from profiles.models import Address, Identifier, Profile, ProfileTag, Tag
+from profiles.reading.view_parts import read_parts
 from profiles.values.alternates import alternates
 from profiles.values.attributes import get_value
 
 T = TypeVar("T")
 
+# What a profile says of these as long as no app fills them.
+NOT_FILLED: dict[str, Any] = {"segments": [], "aggregates": {}}
+
 
 @dataclass(slots=True)
 class ProfileView:
-    """One surviving profile with what all its members have. ``profile`` carries the merged attributes."""
+    """One surviving profile with what all its members have. ``profile`` carries the merged attributes, ``parts`` what apps
+    above fill (``profiles.reading.view_parts``).
+    """
 
     profile: Profile
     identifiers: list[Identifier] = field(default_factory=list)
@@ -32,6 +38,7 @@ class ProfileView:
     reach: dict[Key, Reachability] = field(default_factory=dict)
     alternates: list[dict[str, Any]] = field(default_factory=list)
     merged_ids: list[int] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> int:
@@ -39,7 +46,9 @@ class ProfileView:
 
 
 def profile_views(roots: Sequence[Profile]) -> list[ProfileView]:
-    """The views of these surviving profiles, in their order. Six queries for any number of them, one more for yeses."""
+    """The views of these surviving profiles, in their order. Six queries for any number of them, one more for yeses, and those
+    of the parts that apps fill.
+    """
     ids = [root.pk for root in roots]
     views = {root.pk: ProfileView(root) for root in roots}
     owner = dict(Profile.objects.members_of(*ids).exclude(pk__in=ids).values_list("pk", "canonical_id"))
@@ -58,6 +67,8 @@ def profile_views(roots: Sequence[Profile]) -> list[ProfileView]:
         views[root].consents, views[root].reach = current.get(root, {}), reach
     for root, root_alternates in alternates(ids).items():
         views[root].alternates = root_alternates
+    for root, parts in read_parts(ids).items():
+        views[root].parts = parts
     return list(views.values())
 
 
@@ -77,9 +88,9 @@ def _tags(members: Iterable[int], owner: dict[int, int]) -> dict[int, list[Tag]]
 
 
 def as_api(view: ProfileView) -> dict[str, Any]:
-    """The profile of the HTTP contract. No query."""
+    """The profile of the HTTP contract. No query. Raises ValueError for a part that is named like a field."""
     profile = view.profile
-    return {
+    answer = {
         "id": profile.pk,
         "type": profile.type,
         **{name: get_value(profile, name) for name in Profile.FIELDS},
@@ -89,8 +100,6 @@ def as_api(view: ProfileView) -> dict[str, Any]:
         "addresses": [address_as_api(address) for address in view.addresses],
         "consents": consents_as_api(view.reach),
         "reachable": _by_channel(view.reach, lambda reach: reach.is_reachable),
-        "segments": [],
-        "aggregates": {},
         "alternates": view.alternates,
         "merged_ids": view.merged_ids,
         "locked": profile.is_locked,
@@ -100,6 +109,9 @@ def as_api(view: ProfileView) -> dict[str, Any]:
         "first_seen_at": iso(profile.first_seen_at),
         "last_seen_at": iso(profile.last_seen_at),
     }
+    if taken := sorted(answer.keys() & view.parts.keys()):
+        raise ValueError(f"The profile and a part of it both give “{taken[0]}”.")
+    return {**answer, **NOT_FILLED, **view.parts}
 
 
 def consents_as_api(reach: Mapping[Key, Reachability]) -> list[dict[str, Any]]:

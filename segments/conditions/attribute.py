@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cdp.errors import Invalid
 from profiles.identity.normalize import BadValue
+from profiles.masking import UNMASKED_FIELDS
 from profiles.values.attributes import AttributeSpec, clean_value, display
 from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
 from segments.conditions.base import Condition, register
 from segments.moments import Moment
-from segments.nodes import Node
+from segments.nodes import Node, problem
 from segments.person import Person, Reads
 from segments.query import RuleQuery, Sql, fragment, surely
 from segments.vocabulary import Vocabulary
@@ -62,6 +64,12 @@ class AttributeCondition(Condition):
     @property
     def words(self) -> str:
         return f"{self.spec.label} {'has any value' if self.comparison is None else self.comparison.words}"
+
+    @property
+    def is_personal(self) -> bool:
+        if self.spec.is_custom:
+            return self.spec.sensitivity != "none"
+        return self.spec.field not in UNMASKED_FIELDS
 
     @property
     def reads(self) -> Reads:
@@ -196,9 +204,10 @@ def _in_stored_spelling(node: Node, spec: AttributeSpec) -> Node:
         return node
     values = raw if isinstance(raw, list) else [raw]
     cleaned = []
-    for value in values:
+    for index, value in enumerate(values):
         try:
             cleaned.append(clean_value(spec, value) if isinstance(value, str) and value.strip() else value)
         except BadValue as error:
-            node.refuse("value", str(error))
+            place = f"{node.pointer}/value/{index}" if isinstance(raw, list) else f"{node.pointer}/value"
+            raise Invalid([problem(place, value, str(error))]) from error
     return Node({**node.raw, "value": cleaned if isinstance(raw, list) else cleaned[0]}, node.pointer)

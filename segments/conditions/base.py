@@ -21,13 +21,15 @@ from segments.vocabulary import Vocabulary
 class Finding:
     """Why a condition holds for one person or not.
 
-    ``actual`` is what they have, in words; it may be personal data. ``changes_at``: when time alone changes the answer.
+    ``actual`` is what they have, in words; where it ``is_personal``, it is hidden from whoever may not see personal data.
+    ``changes_at``: when time alone changes the answer.
     """
 
     text: str
     holds: bool
     actual: str = ""
     changes_at: datetime.datetime | None = None
+    is_personal: bool = True
 
 
 class Condition(ABC):
@@ -67,6 +69,11 @@ class Condition(ABC):
         """What they have instead, or why it holds, in words; empty where there is nothing to say."""
 
     @property
+    def is_personal(self) -> bool:
+        """Whether ``actual`` may identify or describe somebody: True unless the kind says that it cannot."""
+        return True
+
+    @property
     @abstractmethod
     def reads(self) -> Reads: ...
 
@@ -93,6 +100,7 @@ class Condition(ABC):
             self.holds(person, moment),
             self.actual(person, moment),
             self.next_change(person, moment),
+            self.is_personal,
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cdp.plurals import counted
 from segments.conditions.base import Condition, register
 from segments.event_filter import KEYS, EventFilter, read_event
 from segments.moments import Moment
@@ -72,7 +73,7 @@ class CountTest:
     def words(self) -> str:
         """“at least once”, “between 2 and 5 times”."""
         if self.op == "between":
-            return f"between {self.values[0]:,} and {self.values[1]:,} times"
+            return f"between {self.values[0]:,} and {counted(self.values[1], 'times')}"
         number = self.values[0]
         return COUNT_WORDS[self.op].format("once" if number == 1 else f"{number:,} times")
 
@@ -86,8 +87,8 @@ def read_count(node: Node) -> CountTest:
     raw = node.raw.get("value")
     if not isinstance(raw, list) or len(raw) != 2:
         node.refuse("value", "Write two numbers, the smaller one first.")
-    pair = Node({"low": raw[0], "high": raw[1]}, f"{node.pointer}/value")
-    low, high = pair.whole("low", most=_MOST), pair.whole("high", most=_MOST)
+    pair = Node({"0": raw[0], "1": raw[1]}, f"{node.pointer}/value")
+    low, high = pair.whole("0", most=_MOST), pair.whole("1", most=_MOST)
     if low > high:
         node.refuse("value", "Write two numbers, the smaller one first.")
     return CountTest(op, (low, high))
@@ -131,6 +132,10 @@ class EventCondition(Condition):
         else:
             text = f"did {self.events.words} {self.count.words}"
         return f"{text}, counted since the latest {self.since.words}" if self.since else text
+
+    @property
+    def is_personal(self) -> bool:
+        return False
 
     @property
     def reads(self) -> Reads:

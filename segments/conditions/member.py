@@ -38,6 +38,10 @@ class SegmentCondition(Condition):
         return f"is in the segment “{self.name}”"
 
     @property
+    def is_personal(self) -> bool:
+        return False
+
+    @property
     def reads(self) -> Reads:
         return Reads(segments=frozenset({self.id}))
 

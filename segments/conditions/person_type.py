@@ -37,6 +37,10 @@ class TypeCondition(Condition):
         return "is recognized" if self.is_recognized else "is anonymous"
 
     @property
+    def is_personal(self) -> bool:
+        return False
+
+    @property
     def reads(self) -> Reads:
         return Reads(fields=frozenset({"identifiers"}))
 

@@ -29,7 +29,7 @@ class TagCondition(Condition):
         node.only("tag", "id")
         name = node.text("tag")
         tag_id = node.raw.get("id")
-        if not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
+        if isinstance(tag_id, bool) or not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
             tag_id = vocabulary.tag_ids.get(name.lower())
         if tag_id is None:
             node.refuse("tag", f"There is no tag “{name[:60]}”.")
@@ -42,6 +42,10 @@ class TagCondition(Condition):
     @property
     def words(self) -> str:
         return f"is tagged {self.name}"
+
+    @property
+    def is_personal(self) -> bool:
+        return False
 
     @property
     def reads(self) -> Reads:

@@ -57,7 +57,7 @@ def ask(statement: Statement, moment: Moment, ids: Sequence[int] | None = None) 
     """The rows of a statement as of the moment. One query."""
     with connection.cursor() as cursor:
         cursor.execute(statement.text, statement.params(moment, ids))
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def count_people(rule: Rule, *, milliseconds: int = MILLISECONDS) -> Counted:

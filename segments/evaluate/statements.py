@@ -62,7 +62,7 @@ def _count(asked: _Asked, is_scoped: bool, sample: int) -> Statement:
     found = _people(query, picks, "p.id AS id", "p.is_recognized AS recognized").where(is_in)
     # Found once, and read twice.
     query.subqueries["found"] = found
-    newest = fragment(f"SELECT id FROM found ORDER BY id DESC LIMIT {sample}").subquery("newest")
+    newest = exp.select("id").from_("found").order_by("id DESC").limit(sample).subquery("newest")
     ids = exp.select("array_agg(id ORDER BY id DESC)").from_(newest)
     counts = ("count(*) FILTER (WHERE recognized)", "count(*)", exp.alias_(ids.subquery(), "newest"))
     return query.finish(exp.select(*counts).from_("found"))
@@ -114,13 +114,36 @@ def verdict_statement(rule: Rule | None, segment_id: int, *, is_scoped: bool) ->
     return _verdicts(_asked(rule, segment_id), is_scoped)
 
 
-def signature_statement(rule: Rule) -> Statement:
-    """``(a digit 1 or 0 per part of the outermost group that is on, people)``."""
-    query = RuleQuery()
+def _signature(rule: Rule, query: RuleQuery) -> Sql:
     parts = [part.sql(query) for part in rule.group.live_parts]
     bits = [fragment("CASE WHEN {part} THEN '1' ELSE '0' END", part=part) for part in parts]
     signature: Sql = bits[0]
     for bit in bits[1:]:
         signature = exp.DPipe(this=signature, expression=bit)
-    inner = query.everybody(exp.alias_(signature, "sig"))
+    return signature
+
+
+def signature_statement(rule: Rule) -> Statement:
+    """``(a digit 1 or 0 per part of the outermost group that is on, people)``."""
+    query = RuleQuery()
+    inner = query.everybody(exp.alias_(_signature(rule, query), "sig"))
     return query.finish(exp.select("sig", "count(*)").from_(inner.subquery("x")).group_by("sig"))
+
+
+# Whom somebody put in or keeps out by hand: no rule decides about them.
+_PICKED = (
+    "NOT p.id IN (SELECT m.canonical_id FROM segments_handpick h JOIN profiles_profile m ON m.id = h.profile_id"
+    " WHERE h.segment_id = {segment})"
+)
+
+
+def almost_statement(rule: Rule, segment_id: int, before: int | None, limit: int) -> Statement:
+    """``(id, a digit 1 or 0 per part of the outermost group that is on)`` of whoever meets all parts but one, by id downwards."""
+    query = RuleQuery()
+    select = query.everybody("p.id", exp.alias_(_signature(rule, query), "sig"))
+    select = select.where(fragment(_PICKED, segment=query.value(segment_id, "bigint")))
+    if before is not None:
+        select = select.where(fragment("p.id < {before}", before=query.value(before, "bigint")))
+    outer = exp.select("id", "sig").from_(select.subquery("x"))
+    outer = outer.where(fragment("length(replace(sig, '1', '')) = 1")).order_by("id DESC").limit(limit)
+    return query.finish(outer)

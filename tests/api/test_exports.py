@@ -138,7 +138,13 @@ def test_who_is_gone_meanwhile_is_left_out_with_the_reason(api: Caller, by_syste
             "“secret” is not a column of an export. Columns: id, type, customer_id, anonymous_id, first_name, last_name, email, phone, street, postcode, city, state, country, birth_date, gender, language, tags, other_identifiers, created_at, last_seen_at, consents, reachable.",
         ),
         ({"format": "xlsx"}, "/format", "“xlsx” is not a format of exports. Formats: csv, jsonl."),
-        ({"segment": 3}, "/segment", "There are no segments yet. Choose the people by “filter”."),
+        ({"segment": 3}, "/segment", "There is no segment “3”. There are: none yet."),
+        ({"segment": "a"}, "/segment", "Send the id as a whole number."),
+        (
+            {"segment": 3, "filter": {}},
+            "/segment",
+            "Choose the people by “filter” or by “segment”, not by both.",
+        ),
         ({"filter": {"colour": "red"}}, "/filter/colour", None),
         ({"filter": {"type": "robot"}}, "/filter/type", "“robot” is none of recognized, anonymous."),
         ({"filter": {"tag": ["vip"]}}, "/filter/tag", "There is no tag “vip”."),
@@ -158,7 +164,7 @@ def test_who_is_gone_meanwhile_is_left_out_with_the_reason(api: Caller, by_syste
         (
             {"filters": {}},
             "/filters",
-            "There is no field “filters” here. Known fields: fields, filter, format, spreadsheet_safe.",
+            "There is no field “filters” here. Known fields: fields, filter, segment, format, spreadsheet_safe.",
         ),
     ],
 )

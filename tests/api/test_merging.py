@@ -89,11 +89,14 @@ def test_sections_of_another_app_are_in_the_preview(api: Caller) -> None:
         left = list(Tag.objects.filter(links__profile=loser_id).values_list("name", flat=True))
         return lambda result: {"entered": [tag.name for tag in result.tags], "left": left}
 
+    own = sections["segments"]
+    sections.unregister("segments")
     sections.register("segments", PreviewSection(read))
     try:
         preview = api.post(path, body).data
     finally:
         sections.unregister("segments")
+        sections.register("segments", own)
     assert preview["segments"] == {"entered": ["new", "vip"], "left": ["new"]}
     assert preview["consents"] == []
     assert api.post(path, body).data["segments"] == {"entered": [], "left": []}

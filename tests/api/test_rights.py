@@ -45,7 +45,7 @@ def path_of(route: str, profile: Profile) -> str:
 @pytest.mark.parametrize("route", ROUTES)
 def test_three_levels(route: str, stranger: Caller, api: Caller, with_scopes: Callable[..., Caller]) -> None:
     path = path_of(route, make_profile(first_name="Ann"))
-    powerless = with_scopes("segments", name="powerless")
+    powerless = with_scopes("pii", name="powerless")
     for method, permission in endpoints()[route].items():
         assert refusal(stranger.send(method, path, {}))[0] == 401, method
         refused = powerless.send(method, path, {})

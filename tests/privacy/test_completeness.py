@@ -57,6 +57,7 @@ from profiles.pairs.verdicts import set_verdict
 from profiles.privacy.delete import delete_profiles
 from profiles.privacy.gdpr_export import export_profile
 from profiles.tracking.sources.sources import create_source
+from segments.models import HandPick, Membership, NextCheck, QueueEntry, Segment
 from tests.profile_factory import make_profile
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +76,7 @@ class Case:
         self.rows: dict[type[models.Model], models.Model] = {}
         self._about_the_profile()
         self._about_tracking()
+        self._about_segments()
         self._about_its_surroundings()
 
     def _keep(self, row: Any) -> Any:
@@ -123,6 +125,19 @@ class Case:
         self._keep(HeldMerge.objects.create(value="b-1", profile=self.root, other=self.other, **held))
         times = {"started_at": MOMENT, "last_event_at": MOMENT}
         self._keep(Cart.objects.create(profile=self.root, source=source, cart_id="c-1", **times))
+
+    def _about_segments(self) -> None:
+        segment = Segment.objects.create(name="VIP")
+        stay = {
+            "entered_at": MOMENT,
+            "entered_by": "rule",
+            "left_at": MOMENT.replace(year=2040),
+            "left_by": "event",
+        }
+        self._keep(Membership.objects.create(segment=segment, profile=self.root, **stay))
+        self._keep(HandPick.objects.create(segment=segment, profile=self.root, is_in=True, reason="a"))
+        self._keep(NextCheck.objects.create(segment=segment, profile=self.root, due_at=MOMENT))
+        self._keep(QueueEntry.objects.create(profile_id=self.root.pk, reads=["*"], cause="change"))
 
     def _about_its_surroundings(self) -> None:
         self._keep(
@@ -227,6 +242,7 @@ def _pointed(case: Case, row: models.Model, field: Any, mark: str) -> tuple[Any,
             profile=case.other, source_id=row.source_id, cart_id=mark, started_at=MOMENT, last_event_at=MOMENT
         ),
         Mail: lambda: Mail.objects.create(to=[mark], subject="", text=""),
+        Segment: lambda: Segment.objects.create(name=mark),
     }
     if field.related_model is Profile:
         target = case.other if isinstance(row, (Merge, Profile)) else case.member

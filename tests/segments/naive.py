@@ -14,7 +14,7 @@ from typing import Any
 from profiles.models import Cart, Event, Identifier, Profile, ProfileTag
 from tests.segments import naive_records
 from tests.segments.naive_records import Records
-from tests.segments.naive_values import compare, in_window, order, span
+from tests.segments.naive_values import compare, in_window, order, span, text_of
 
 
 class Facts:

@@ -136,7 +136,7 @@ class RecordsMaker:
     def pairs(self, profile_ids: list[int]) -> None:
         gone = Profile.objects.create(source_id=SOURCE_IDS["web"], status="deleted")
         pairs = {tuple(sorted(self.random.sample(profile_ids, 2))) for _ in range(len(profile_ids) // 3)}
-        pairs |= {(pk, gone.pk) for pk in profile_ids[:3]}
+        pairs |= {tuple(sorted((pk, gone.pk))) for pk in profile_ids[:3]}
         DuplicatePair.objects.bulk_create(
             DuplicatePair(
                 a_id=one,

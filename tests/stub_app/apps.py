@@ -18,8 +18,12 @@ class StubConfig(AppConfig):
         from profiles.bulk.run_action import Action, actions
         from profiles.merging.preview_sections import PreviewSection, sections
         from profiles.quality import import_figures
+        from profiles.reading.view_parts import ViewPart, view_parts
         from profiles.search.filters import TextFilter
         from profiles.search.list_filters import ListFilter, list_filters, yes_or_no
+        from segments.conditions.base import kinds
+        from segments.conditions.person_type import TypeCondition
+        from segments.person import loaders
 
         register_rights(
             "stub",
@@ -59,4 +63,7 @@ class StubConfig(AppConfig):
         actions.register(
             "stub", Action("Stub", "Stub", "Stub", "profiles.bulk_update", lambda ids, params, **by: 0)
         )
+        view_parts.register("stub", ViewPart(lambda root_ids: {}, list))
         sections.register("stub", PreviewSection(lambda winner_id, loser_id: lambda result: "stub"))
+        kinds.register("stub", TypeCondition)
+        loaders.register("stub", lambda people, owner: None)
