@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from cdp.registry import Registry
+from segments.form.fields import Field
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, Reads
@@ -20,23 +21,38 @@ from segments.vocabulary import Vocabulary
 class Finding:
     """Why a condition holds for one person or not.
 
-    ``actual`` is what they have, in words; it may be personal data. ``changes_at``: when time alone changes the answer.
+    ``actual`` is what they have, in words; where it ``is_personal``, it is hidden from whoever may not see personal data.
+    ``changes_at``: when time alone changes the answer.
     """
 
     text: str
     holds: bool
     actual: str = ""
     changes_at: datetime.datetime | None = None
+    is_personal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A button of the builder that adds a condition: its text, and the condition's JSON to begin with."""
+
+    label: str
+    raw: dict[str, Any]
+    order: int = 100
 
 
 class Condition(ABC):
     """One condition. Instances are frozen and know what the names in the rule stand for.
 
-    ``key`` names the kind in a rule (``{"tag": "vip"}``), ``label`` in the builder's list of kinds.
+    ``key`` names the kind in a rule (``{"tag": "vip"}``), ``label`` in the builder's list of kinds. ``form`` are its fields
+    there (segments/form/fields.py); a kind without any is written as JSON. ``starts`` are its buttons; without any there is one
+    called as the kind.
     """
 
     key: ClassVar[str]
     label: ClassVar[str]
+    form: ClassVar[tuple[Field, ...]] = ()
+    starts: ClassVar[tuple[Start, ...]] = ()
 
     @classmethod
     @abstractmethod
@@ -66,6 +82,11 @@ class Condition(ABC):
         """What they have instead, or why it holds, in words; empty where there is nothing to say."""
 
     @property
+    def is_personal(self) -> bool:
+        """Whether ``actual`` may identify or describe somebody: True unless the kind says that it cannot."""
+        return True
+
+    @property
     @abstractmethod
     def reads(self) -> Reads: ...
 
@@ -87,6 +108,7 @@ class Condition(ABC):
             self.holds(person, moment),
             self.actual(person, moment),
             self.next_change(person, moment),
+            self.is_personal,
         )
 
 

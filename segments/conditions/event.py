@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
 from segments.event_filter import KEYS, EventFilter, read_event
+from segments.form.events import EVENT, FiltersField
+from segments.form.fields import Nested
+from segments.form.times import CountField, WindowField
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, PersonEvent, Reads
@@ -79,8 +82,8 @@ def read_count(node: Node) -> CountTest:
     raw = node.raw.get("value")
     if not isinstance(raw, list) or len(raw) != 2:
         node.refuse("value", "Write two numbers, the smaller one first.")
-    pair = Node({"low": raw[0], "high": raw[1]}, f"{node.pointer}/value")
-    low, high = pair.whole("low", most=_MOST), pair.whole("high", most=_MOST)
+    pair = Node({"0": raw[0], "1": raw[1]}, f"{node.pointer}/value")
+    low, high = pair.whole("0", most=_MOST), pair.whole("1", most=_MOST)
     if low > high:
         node.refuse("value", "Write two numbers, the smaller one first.")
     return CountTest(op, (low, high))
@@ -95,6 +98,17 @@ class EventCondition(Condition):
 
     key = "event"
     label = "Event"
+    form = (
+        *EVENT,
+        CountField("count", "How often"),
+        WindowField("within", "When"),
+        FiltersField("where", "Where"),
+        Nested("since", "Since", (*EVENT, WindowField("within", "When")), "only since the latest …"),
+    )
+    starts = (
+        Start("Event", {"event": "", "within": {"days": 1}}, 10),
+        Start("No event", {"event": "", "count": {"op": "eq", "value": 0}, "within": {"days": 1}}, 11),
+    )
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
@@ -124,6 +138,10 @@ class EventCondition(Condition):
         else:
             text = f"did {self.events.words} {self.count.words}"
         return f"{text}, counted since the latest {self.since.words}" if self.since else text
+
+    @property
+    def is_personal(self) -> bool:
+        return False
 
     @property
     def reads(self) -> Reads:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.fields import Choice
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, Reads
@@ -23,13 +24,15 @@ class TagCondition(Condition):
 
     key = "tag"
     label = "Tag"
+    form = (Choice("tag", "Tag", lambda raw, suggestions: suggestions.tags),)
+    starts = (Start("Tag", {"tag": ""}, 30),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
         node.only("tag", "id")
         name = node.text("tag")
         tag_id = node.raw.get("id")
-        if not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
+        if isinstance(tag_id, bool) or not (isinstance(tag_id, int) and tag_id in vocabulary.tags):
             tag_id = vocabulary.tag_ids.get(name.lower())
         if tag_id is None:
             node.refuse("tag", f"There is no tag “{name[:60]}”.")
@@ -42,6 +45,10 @@ class TagCondition(Condition):
     @property
     def words(self) -> str:
         return f"is tagged {self.name}"
+
+    @property
+    def is_personal(self) -> bool:
+        return False
 
     @property
     def reads(self) -> Reads:
