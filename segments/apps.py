@@ -6,12 +6,14 @@ class SegmentsConfig(AppConfig):
     verbose_name = "Segments"
 
     def ready(self) -> None:
-        from cdp import personal_data_registry, retention, webhooks
+        from cdp import looks, personal_data_registry, retention, webhooks
         from cdp.roles_and_scopes import register_rights
+        from profiles.bulk.run_action import actions
         from profiles.demo import add_demo_step
         from profiles.merging.preview_sections import sections
         from profiles.search.list_filters import list_filters
         from segments import invariants, list_filter, roles_and_scopes
+        from segments.bulk_action import ACTION
         from segments.membership import fill  # noqa: F401  (any process may end its jobs)
         from segments.merge_preview import SECTION
         from segments.personal_data import PROVIDER
@@ -25,5 +27,19 @@ class SegmentsConfig(AppConfig):
         retention.register_rules(RULES)
         sections.register("segments", SECTION)
         list_filters.register("segment", list_filter.FILTER, order=45)
+        actions.register("segment", ACTION)
+        looks.register_pages(
+            "segment",
+            "a segment",
+            (
+                "admin/segments/segment/add",
+                "admin/segments/segment/preview",
+                "admin/segments/segment/<int:segment_id>/change",
+                "admin/segments/segment/<int:segment_id>/rule",
+            ),
+        )
+        looks.register_pages(
+            "segment_why", "why somebody is in a segment", ("admin/segments/segment/<int:segment_id>/why",)
+        )
         invariants.register()
         add_demo_step("segments.demo.make_segments")

@@ -50,6 +50,10 @@ API = {
     "profiles.SourceHour": "scorecard",
     "profiles.Tag": "tags",
     "profiles.WriteKey": "sources/<int:pk>/keys",
+    "segments.HandPick": "segments/<int:pk>/members",
+    "segments.Membership": "segments/<int:pk>/members",
+    "segments.Segment": "segments",
+    "segments.SegmentVersion": "segments/<int:pk>/versions",
 }
 _STAFF_ONLY = "Logins and keys are given out by people who are signed in."
 _INTERNAL = "Bookkeeping of the product; its effects are shown where they matter."
@@ -76,6 +80,9 @@ NOT_IN_THE_API = {
     "profiles.MatchQueue": _INTERNAL,
     "profiles.MatchRarity": _INTERNAL,
     "profiles.MatchRow": _INTERNAL,
+    "segments.NextCheck": _INTERNAL,
+    "segments.QueueEntry": _INTERNAL,
+    "segments.Watch": _INTERNAL,
 }
 _ON_THE_CARD = "Shown and changed on the person's card."
 NOT_IN_THE_ADMIN = {
@@ -110,6 +117,12 @@ NOT_IN_THE_ADMIN = {
     "profiles.MatchQueue": _INTERNAL,
     "profiles.MatchRarity": _INTERNAL,
     "profiles.MatchRow": _INTERNAL,
+    "segments.HandPick": "Shown with the members of its segment.",
+    "segments.Membership": "Shown with the members of its segment.",
+    "segments.NextCheck": _INTERNAL,
+    "segments.QueueEntry": _INTERNAL,
+    "segments.SegmentVersion": "Shown on the page of its segment.",
+    "segments.Watch": _INTERNAL,
 }
 
 

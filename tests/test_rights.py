@@ -53,6 +53,7 @@ from profiles.models import (
     Tag,
     WriteKey,
 )
+from segments.models import Membership, Segment
 from tests.profile_factory import make_profile
 
 # The mark makes sure that there is a test database before the world is made in it.
@@ -114,6 +115,20 @@ class World:
             name="a.csv", size=1, sha256="0", state="planned", source=builtin_source("import")
         )
         shop = Source.objects.create(name="shop", channel="web")
+        segment = Segment.objects.create(
+            name="Anna of Oslo",
+            state="live",
+            rules={
+                "version": 1,
+                "all": [
+                    {"attribute": "city", "op": "exists"},
+                    {"attribute": "language", "op": "exists"},
+                ],
+            },
+        )
+        Membership.objects.create(
+            segment=segment, profile=self.ann, entered_at=timezone.now(), entered_by="rule"
+        )
         self.objects: dict[str, Any] = {
             "profiles_profile": self.ann,
             "profiles_merge": merge.merge_id,
@@ -162,6 +177,7 @@ class World:
             "cdp_look": Look.objects.create(actor="a", kind="card", profile_ids=[self.ann.pk]),
             "cdp_auditentry": AuditEntry.objects.order_by("pk").first(),
             "auth_group": Group.objects.create(name="a group"),
+            "segments_segment": segment,
             "imports_import": upload,
             "imports_savedmapping": SavedMapping.objects.create(name="a", mapping={}),
         }
@@ -253,6 +269,7 @@ class World:
             "webhooks": "cdp_webhook",
             "merges": "profiles_merge",
             "imports": "imports_import",
+            "segments": "segments_segment",
             "receipts": "profiles_receipt",
             "event-schemas": "profiles_eventschema",
             "held-joins": "profiles_heldmerge",
