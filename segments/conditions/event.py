@@ -103,7 +103,12 @@ class EventCondition(Condition):
         CountField("count", "How often"),
         WindowField("within", "When"),
         FiltersField("where", "Where"),
-        Nested("since", "Since", (*EVENT, WindowField("within", "When")), "only since the latest …"),
+        Nested(
+            "since",
+            "Since",
+            (*EVENT, WindowField("within", "When"), FiltersField("where", "Where")),
+            "only since the latest …",
+        ),
     )
     starts = (
         Start("Event", {"event": "", "within": {"days": 1}}, 10),
