@@ -7,6 +7,7 @@ different. Whoever wants the unknown ones too writes *not* around â€œis Polandâ€
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -52,6 +53,13 @@ OPERATORS: dict[str, dict[str, str]] = {
     DATETIME: {**_ORDER_OF_TIMES, "between": "is between", **_SPAN},
 }
 _SYMBOLS = {"after": "gt", "before": "lt"}
+# What ``segments_date`` and ``segments_time`` read; Python alone would read more, and PostgreSQL as well.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+    r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])",
+    re.ASCII,
+)
 _LONGEST_DAYS = 366
 
 
@@ -125,8 +133,9 @@ class Comparison:
         if self.kind == DATE:
             first, last = self._days(moment)
             return bool(first <= value <= last)
+        # Half-open both ways, so that what is to come ceases to be the moment it becomes past.
         start, end = self._times(moment)
-        return bool(start < value <= end if self.op == "in_last" else start <= value < end)
+        return bool(start < value <= end)
 
     def _days(self, moment: Moment) -> tuple[datetime.date, datetime.date]:
         days = datetime.timedelta(days=self.values[0].amount)
@@ -144,10 +153,18 @@ class Comparison:
     def breakpoints(self, value: Any) -> Sequence[datetime.datetime]:
         """When time alone may change the answer for this value; of dates the day does, see ``is_calendar``."""
         clean = read_value(self.kind, value)
-        if self.kind != DATETIME or self.op not in _SPAN or clean is None:
+        if not self.is_timed or clean is None:
             return ()
         delta = self.values[0].delta
-        return (clean, clean + delta) if self.op == "in_last" else (clean - delta, clean)
+        try:
+            return (clean, clean + delta) if self.op == "in_last" else (clean - delta, clean)
+        except OverflowError:
+            return (clean,)  # beyond the years there are
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether time alone, at moments of the value's own, changes the answer."""
+        return self.kind == DATETIME and self.op in _SPAN
 
     @property
     def is_calendar(self) -> bool:
@@ -210,8 +227,7 @@ class Comparison:
             return both([compare(left, "gte", first), compare(left.copy(), "lte", last)])
         start = query.moment(lambda moment: self._times(moment)[0])
         end = query.moment(lambda moment: self._times(moment)[1])
-        ops = ("gt", "lte") if self.op == "in_last" else ("gte", "lt")
-        return both([compare(left, ops[0], start), compare(left.copy(), ops[1], end)])
+        return both([compare(left, "gt", start), compare(left.copy(), "lte", end)])
 
     def next_sql(self, query: RuleQuery, left: Sql) -> Sql:
         """The next breakpoint of a moment, as a timestamptz; null where none is to come. Spans of moments alone."""
@@ -293,7 +309,9 @@ def _as_date(value: Any) -> datetime.date | None:
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value
     try:
-        return datetime.date.fromisoformat(value) if isinstance(value, str) and len(value) == 10 else None
+        return (
+            datetime.date.fromisoformat(value) if isinstance(value, str) and _DATE.fullmatch(value) else None
+        )
     except ValueError:
         return None
 
@@ -302,10 +320,14 @@ def _as_moment(value: Any) -> datetime.datetime | None:
     if isinstance(value, datetime.datetime):
         return value
     try:
-        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        moment = (
+            datetime.datetime.fromisoformat(value)
+            if isinstance(value, str) and _MOMENT.fullmatch(value)
+            else None
+        )
+        return moment.astimezone(datetime.UTC) if moment else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 # --- Reading ------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from cdp import audit
 from cdp.actors import Actor
 from cdp.errors import Conflict, Invalid, NotFound, RuleForbids, Stale
 from profiles.models import Profile
-from segments.conditions.event import EventCondition
 from segments.conditions.member import segments_in
 from segments.membership.fill import start_filling
 from segments.membership.live_rules import mark_broken, write_watched
@@ -195,11 +194,10 @@ def publishable(raw: Any, vocabulary: Vocabulary) -> Rule:
     rule = parse_rule(raw, vocabulary)
     unseen = False
     for leaf in rule.leaves:
-        if isinstance(leaf.condition, EventCondition):
-            for events in (leaf.condition.events, leaf.condition.since):
-                if events is not None and events.name_id is None and not events.is_any:
-                    vocabulary.note_event(events.name if events.kind == "track" else events.kind)
-                    unseen = True
+        for events in leaf.condition.event_filters:
+            if events.name_id is None and events.stored_name is not None:
+                vocabulary.note_event(events.stored_name)
+                unseen = True
     return parse_rule(raw, vocabulary) if unseen else rule
 
 

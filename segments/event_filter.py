@@ -6,22 +6,32 @@ Every condition about events (how often, in which order, sums) reads them here, 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
+from segments import window_sql
+from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison, read_value
 from segments.moments import EVER, Moment, Window, read_window
 from segments.nodes import Node, all_problems
-from segments.person import Person, PersonEvent, Reads
-from segments.query import RuleQuery, Sql, both, compare, either, fragment, surely
+from segments.person import Person, PersonEvent, Reads, events_of
+from segments.query import RuleQuery, Sql, both, fragment, surely
 from segments.values import clean_path, items_at, json_path
 from segments.vocabulary import Vocabulary
 
 MAX_FILTERS = 20
-MAX_NAMES = 20
 KINDS = {"track": "", "page": "page", "screen": "screen"}
 KEYS = ("event", "kind", "within", "where")
 _EXISTS = "exists"
+_ITEMS = "jsonb_path_query({}.properties, {{path}}) AS item(value)"
+# The types of a schema that a comparison has.
+_SCHEMA_TYPES = {
+    "string": TEXT,
+    "number": NUMBER,
+    "integer": NUMBER,
+    "boolean": BOOLEAN,
+    "datetime": DATETIME,
+}
 _FUNCTIONS = {
     TEXT: "segments_text({value})",
     NUMBER: "segments_number({value})",
@@ -47,8 +57,17 @@ class PropertyFilter:
     def json(self) -> dict[str, Any]:
         if self.comparison is None:
             return {"property": ".".join(self.path), "op": _EXISTS}
-        typed = {} if self.comparison.kind in (TEXT, NUMBER, BOOLEAN) else {"type": self.comparison.kind}
-        return {"property": ".".join(self.path), **typed, **self.comparison.json}
+        # With its type, so that another schema of the event does not change the rule.
+        return {"property": ".".join(self.path), "type": self.comparison.kind, **self.comparison.json}
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether time alone changes the answer: “leaves in the next 3 days”."""
+        return self.comparison is not None and self.comparison.is_timed
+
+    @property
+    def is_calendar(self) -> bool:
+        return self.comparison is not None and self.comparison.is_calendar
 
     def holds(self, properties: Any, moment: Moment) -> bool:
         items = items_at(properties, self.path)
@@ -56,22 +75,40 @@ class PropertyFilter:
             return any(item is not None for item in items)
         return any(self.comparison.holds(item, moment) for item in items)
 
+    def breakpoints(self, properties: Any) -> Iterator[datetime.datetime]:
+        if self.comparison is not None:
+            for item in items_at(properties, self.path):
+                yield from self.comparison.breakpoints(item)
+
     def sql(self, query: RuleQuery, alias: str) -> Sql:
-        path = query.value(json_path(self.path), "jsonpath")
-        if self.comparison is None:
-            holds = fragment("item.value <> 'null'::jsonb")
-        else:
-            value = fragment(_FUNCTIONS[self.comparison.kind], value=fragment("item.value"))
-            holds = self.comparison.sql(query, value)
-        items = f"jsonb_path_query({alias}.properties, {{path}}) AS item(value)"
-        return fragment(f"EXISTS (SELECT 1 FROM {items} WHERE {{holds}})", path=path, holds=surely(holds))
+        holds = fragment("item.value <> 'null'::jsonb")
+        if self.comparison is not None:
+            holds = self.comparison.sql(query, self._value(self.comparison))
+        text = f"EXISTS (SELECT 1 FROM {_ITEMS.format(alias)} WHERE {{holds}})"
+        return fragment(text, path=self._path(query), holds=surely(holds))
+
+    def next_sql(self, query: RuleQuery, alias: str) -> list[Sql]:
+        """When time changes the answer next, null where it does not; nothing for a filter that never does."""
+        if self.comparison is None or not self.is_timed:
+            return []
+        following = self.comparison.next_sql(query, self._value(self.comparison))
+        text = f"(SELECT min({{next}}) FROM {_ITEMS.format(alias)})"
+        return [fragment(text, path=self._path(query), next=following)]
+
+    def _path(self, query: RuleQuery) -> Sql:
+        return query.value(json_path(self.path), "jsonpath")
+
+    @staticmethod
+    def _value(comparison: Comparison) -> Sql:
+        return fragment(_FUNCTIONS[comparison.kind], value=fragment("item.value"))
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Events of one name (None: any), of one kind, in a window, whose properties meet every filter.
+    """Events of one name, or of any (``*``), of one kind, in a window, whose properties meet every filter.
 
-    ``name_id`` is None as well for a name that no event has had yet: then ``is_unseen``.
+    Pages and screens have the name of their kind; what one is called is compared with ``Event.page_name``.
+    ``name_id`` is None for any event, and for a name that no event has had yet.
     """
 
     name: str
@@ -85,11 +122,20 @@ class EventFilter:
         return self.name == "*"
 
     @property
+    def stored_name(self) -> str | None:
+        """The name such events are kept under; None where they have several."""
+        if self.kind != "track":
+            return self.kind
+        return None if self.is_any else self.name
+
+    @property
     def reads(self) -> Reads:
-        own = Reads(all_events=True) if self.name_id is None and self.is_any else NO_EVENTS
-        if self.name_id is not None:
-            own = Reads(events=frozenset({self.name_id}))
-        return own | Reads(calendar=self.window.is_calendar)
+        is_calendar = self.window.is_calendar or any(one.is_calendar for one in self.where)
+        return Reads(
+            events=frozenset() if self.name_id is None else frozenset({self.name_id}),
+            all_events=self.stored_name is None,
+            calendar=is_calendar,
+        )
 
     @property
     def words(self) -> str:
@@ -117,122 +163,125 @@ class EventFilter:
 
     def matching(self, person: Person, moment: Moment) -> list[PersonEvent]:
         """The person's events that meet name, kind and filters, whenever they happened, in their order."""
-        if self.is_any:
-            events = sorted(
-                (event for of_name in person.events.values() for event in of_name),
-                key=lambda event: (event.at, event.id),
-            )
-        else:
-            events = person.events.get(self.name_id, []) if self.name_id is not None else []
-        return [event for event in events if self._is_meant(event, moment)]
+        return [
+            event
+            for event in self._named(person)
+            if all(one.holds(event.properties, moment) for one in self.where)
+        ]
 
-    def _is_meant(self, event: PersonEvent, moment: Moment) -> bool:
-        if self.is_any or self.kind == "track":
-            if event.kind != self.kind:
-                return False
-        elif not (event.kind == self.kind and event.properties.get("name") == self.name):
-            return False
-        return all(one.holds(event.properties, moment) for one in self.where)
+    def _named(self, person: Person) -> list[PersonEvent]:
+        if self.stored_name is None:
+            named = events_of(person, list(person.events))
+        else:
+            named = person.events.get(self.name_id, []) if self.name_id is not None else []
+        if self.kind != "track" and not self.is_any:
+            named = [event for event in named if event.page_name == self.name]
+        return [event for event in named if event.kind == self.kind]
 
     def counted(self, person: Person, moment: Moment) -> list[PersonEvent]:
         """Those of them that count as of the moment."""
         bounds = self.window.bounds(moment)
         return [event for event in self.matching(person, moment) if bounds.hold(event.at)]
 
+    def candidates(self, person: Person, moment: Moment) -> list[PersonEvent]:
+        """The events that time may make match, or does already."""
+        lasting = [one for one in self.where if not one.is_timed]
+        return [
+            event
+            for event in self._named(person)
+            if all(one.holds(event.properties, moment) for one in lasting)
+        ]
+
     def breakpoints(self, person: Person, moment: Moment) -> list[datetime.datetime]:
-        return [at for event in self.matching(person, moment) for at in self.window.breakpoints(event.at)]
+        """The moments at which time alone changes which events count."""
+        found: list[datetime.datetime] = []
+        for event in self.candidates(person, moment):
+            found += self.window.breakpoints(event.at)
+            found += self.property_breakpoints(event)
+        return found
+
+    def property_breakpoints(self, event: PersonEvent) -> list[datetime.datetime]:
+        return [at for one in self.where for at in one.breakpoints(event.properties)]
 
     # --- SQL ----------------------------------------------------------------------------------------------
 
     def is_meant_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """Name, kind and filters, whenever it happened."""
+        return both([self._is_named(query, alias), *(one.sql(query, alias) for one in self.where)])
+
+    def may_be_meant_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
+        """The same without the filters that time alone changes."""
+        lasting = [one.sql(query, alias) for one in self.where if not one.is_timed]
+        return both([self._is_named(query, alias), *lasting])
+
+    def timed_sql(self, query: RuleQuery, alias: str = "e") -> list[Sql]:
+        """The filters that time alone changes."""
+        return [one.sql(query, alias) for one in self.where if one.is_timed]
+
+    def _is_named(self, query: RuleQuery, alias: str) -> Sql:
         conditions = [fragment(f"{alias}.kind = {{kind}}", kind=query.value(self.kind, "text"))]
-        if self.name_id is not None or not self.is_any:
+        if self.stored_name is not None:
             # An unseen name has no id, and no event has the id 0.
-            conditions.append(
-                fragment(f"{alias}.name_id = {{id}}", id=query.value(self.name_id or 0, "bigint"))
-            )
-            if self.kind != "track" and not self.is_any:
-                page = query.value(self.name, "text")
-                conditions.append(fragment(f"{alias}.properties ->> 'name' = {{page}}", page=page))
-        conditions += [one.sql(query, alias) for one in self.where]
+            name_id = query.value(self.name_id or 0, "bigint")
+            conditions.append(fragment(f"{alias}.name_id = {{id}}", id=name_id))
+        if self.kind != "track" and not self.is_any:
+            called = f"segments_page_name({alias}.properties, {alias}.envelope) = {{page}}"
+            conditions.append(fragment(called, page=query.value(self.name, "text")))
         return both(conditions)
 
     def counts_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """Whether it happened in the window, as of the moment."""
-        at = fragment(f"{alias}.occurred_at")
-        window = self.window
-        parts = []
-        if window.last or window.after or window.calendar:
-            start = query.moment(lambda moment: window.bounds(moment).start)
-            parts.append(compare(at, "gt" if window.last else "gte", start))
-        end = query.moment(lambda moment: window.bounds(moment).end)
-        ends_open = query.moment(lambda moment: window.bounds(moment).before_end, "boolean")
-        if window.before or window.calendar:
-            inclusive = both([fragment("NOT {open}", open=ends_open), compare(at.copy(), "lte", end)])
-            parts.append(either([compare(at.copy(), "lt", end.copy()), inclusive]))
-        else:
-            parts.append(compare(at.copy(), "lte", end))
-        return both(parts)
+        return window_sql.counts(query, self.window, f"{alias}.occurred_at")
 
     def may_count_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """In the window, or still to come into it: what a subquery with ``next`` reads."""
-        window = self.window
-        if window.last is None:
-            return (
-                fragment("TRUE") if not (window.after or window.calendar) else self._since_start(query, alias)
-            )
-        start = query.moment(lambda moment: window.bounds(moment).start)
-        return compare(fragment(f"{alias}.occurred_at"), "gt", start)
-
-    def _since_start(self, query: RuleQuery, alias: str) -> Sql:
-        start = query.moment(lambda moment: self.window.bounds(moment).start)
-        return compare(fragment(f"{alias}.occurred_at"), "gte", start)
+        return window_sql.may_count(query, self.window, f"{alias}.occurred_at")
 
     def next_sql(self, query: RuleQuery, alias: str = "e") -> Sql:
         """The next moment at which time changes whether the event counts; null where none is to come."""
-        begins, ends = self.window.offsets
         at = f"{alias}.occurred_at"
-        start = (
-            fragment(f"{at} + {{delta}}", delta=query.value(begins, "interval")) if begins else fragment(at)
-        )
-        if ends is None:
-            return fragment("CASE WHEN {start} > {now} THEN {start} END", start=start, now=query.now)
-        return fragment(
-            f"CASE WHEN {{start}} > {{now}} THEN {{start}} ELSE {at} + {{ends}} END",
-            start=start,
-            now=query.now,
-            ends=query.value(ends, "interval"),
-        )
+        moments = [window_sql.upcoming(query, at, delta) for delta in window_sql.changes(self.window)]
+        return window_sql.earliest(moments + self.property_next_sql(query, alias))
+
+    def property_next_sql(self, query: RuleQuery, alias: str = "e") -> list[Sql]:
+        return [following for one in self.where for following in one.next_sql(query, alias)]
 
     def rows_sql(self, query: RuleQuery) -> tuple[str, str, Sql]:
-        """``(FROM, root column, WHERE)`` of the events that count; with ``next`` also of those still to come."""
+        """``(FROM, root column, WHERE)`` of the events that count; with ``next`` also of those that still may."""
         rows, root = query.rows_of_members("profiles_event", "e")
-        in_time = self.may_count_sql(query) if query.with_next else self.counts_sql(query)
-        return rows, root, both([self.is_meant_sql(query), in_time, query.scope])
-
-
-NO_EVENTS = Reads()
+        if query.with_next:
+            return rows, root, both([self.may_be_meant_sql(query), self.may_count_sql(query), query.scope])
+        return rows, root, both([self.is_meant_sql(query), self.counts_sql(query), query.scope])
 
 
 def read_event(node: Node, vocabulary: Vocabulary) -> EventFilter:
     """The keys ``KEYS`` of a node. Raises Invalid with every problem."""
     kind = node.choice("kind", tuple(KINDS), default="track")
     name = node.text("event", most=255)
-    # Pages and screens have the name of their kind; what they are called is a property.
-    name_id = (
-        None if name == "*" and kind == "track" else vocabulary.event_id(name if kind == "track" else kind)
+    named = EventFilter(name, None, kind)
+    name_id = None if named.stored_name is None else vocabulary.event_id(named.stored_name)
+    window, where = all_problems(
+        [
+            lambda: read_window(node.child("within")) if node.raw.get("within") is not None else EVER,
+            lambda: read_filters(node, "where", vocabulary, name if kind == "track" else ""),
+        ]
     )
-    window = read_window(node.child("within")) if node.raw.get("within") is not None else EVER
-    where: list[PropertyFilter] = []
-    if "where" in node:
-        filters = node.children("where", most=MAX_FILTERS)
-        where = all_problems([lambda one=one: read_filter(one, vocabulary, name) for one in filters])
-    return EventFilter(name, name_id, kind, window, tuple(where))
+    return EventFilter(name, name_id, kind, window, where)
+
+
+def read_filters(node: Node, key: str, vocabulary: Vocabulary, event: str = "") -> tuple[PropertyFilter, ...]:
+    """The list of property filters under the key; none where it is missing. Raises Invalid with every problem."""
+    if key not in node:
+        return ()
+    filters = node.children(key, most=MAX_FILTERS)
+    return tuple(all_problems([lambda one=one: read_filter(one, vocabulary, event) for one in filters]))
 
 
 def read_filter(node: Node, vocabulary: Vocabulary, event: str) -> PropertyFilter:
-    """``{"property": "price", "op": "gt", "value": 10}``; ``type`` says how a text is meant: date or datetime."""
+    """``{"property": "price", "op": "gt", "value": 10}`` of the event of this name.
+
+    ``type`` says how the property is meant: else the schema of the event does, else the value it is compared with.
+    """
     node.only("property", "op", "value", "exactly", "type")
     raw = node.text("property", most=600)
     path = clean_path(raw)
@@ -241,17 +290,26 @@ def read_filter(node: Node, vocabulary: Vocabulary, event: str) -> PropertyFilte
     if node.raw.get("op") == _EXISTS:
         node.only("property", "op")
         return PropertyFilter(path, None)
-    kind = node.choice("type", (TEXT, NUMBER, BOOLEAN, DATE, DATETIME), default=_kind_of(node))
+    by_schema = _SCHEMA_TYPES.get(vocabulary.property_type(event, path))
+    default = by_schema or _kind_of(node.raw.get("value"), node.raw.get("op", "eq"))
+    kind = node.choice("type", (TEXT, NUMBER, BOOLEAN, DATE, DATETIME), default=default)
     return PropertyFilter(path, read_comparison(node, kind))
 
 
-def _kind_of(node: Node) -> str:
+def _kind_of(value: Any, op: Any) -> str:
     """The type that the value to compare with has."""
-    value, op = node.raw.get("value"), node.raw.get("op", "eq")
+    if op == "anniversary":
+        return DATE
+    if isinstance(value, dict) or op in ("in_last", "in_next"):
+        return DATETIME
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, bool):
         return BOOLEAN
-    if isinstance(value, dict) or op in ("before", "after"):
-        return DATETIME
-    return NUMBER if isinstance(value, (int, float)) else TEXT
+    if isinstance(value, (int, float)):
+        return NUMBER
+    if op in ("before", "after"):
+        return DATE if read_value(DATE, value) else DATETIME
+    if op in ("gt", "gte", "lt", "lte", "between"):
+        return next((kind for kind in (DATE, DATETIME) if read_value(kind, value)), NUMBER)
+    return TEXT

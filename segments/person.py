@@ -13,6 +13,7 @@ from typing import Any
 
 from cdp.registry import Registry
 from profiles.models import Event, Identifier, Profile, ProfileTag
+from profiles.models.event import given_text
 from segments.models import Membership
 
 Key = tuple[str, str]
@@ -20,13 +21,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PersonEvent:
-    """One event; ``(at, id)`` is its place in time: equal times are in the order they arrived."""
+    """One event; ``(at, id)`` is its place in time: equal times are in the order they arrived.
+
+    ``page_name``: what a page or a screen is called.
+    """
 
     id: int
     at: datetime.datetime
     properties: dict[str, Any]
     kind: str = "track"
     name: str = ""
+    page_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +175,12 @@ def _load_events(people: dict[int, Person], owner: dict[int, int], reads: Reads)
     if not reads.all_events:
         rows = rows.filter(name__in=reads.events)
     by_name: dict[int, dict[int, list[PersonEvent]]] = defaultdict(lambda: defaultdict(list))
-    for profile_id, name_id, pk, at, properties, kind, name in rows.order_by("occurred_at", "pk").values_list(
-        "profile_id", "name_id", "pk", "occurred_at", "properties", "kind", "name__name"
-    ):
-        by_name[owner[profile_id]][name_id].append(PersonEvent(pk, at, properties, kind, name))
+    columns = ("profile_id", "name_id", "pk", "occurred_at", "properties", "kind", "name__name", "envelope")
+    for profile_id, name_id, pk, at, properties, kind, name, envelope in rows.order_by(
+        "occurred_at", "pk"
+    ).values_list(*columns):
+        page = given_text("name", properties, envelope) if kind in ("page", "screen") else ""
+        by_name[owner[profile_id]][name_id].append(PersonEvent(pk, at, properties, kind, name, page))
     for root_id, events in by_name.items():
         people[root_id].events = dict(events)
 

@@ -66,8 +66,8 @@ TABLES = (
 )
 
 NOT_PERSONAL = {
-    "segments.Segment": "A rule that staff wrote about everybody.",
-    "segments.SegmentVersion": "Rules that staff wrote about everybody.",
+    "segments.Segment": "A rule that staff wrote; the groups somebody is in are in the file.",
+    "segments.SegmentVersion": "Rules that staff wrote, as they were.",
     "segments.Watch": "Names of fields and events.",
 }
 

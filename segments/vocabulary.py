@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from profiles.consent.lists import consent_lists
 from profiles.consent.words import ConsentLists
 from profiles.identity.types import TypeSpec, identifier_types
-from profiles.models import EventName, Source, Tag
+from profiles.models import EventName, EventSchema, Source, Tag
 from profiles.values.attributes import AttributeSpec, attribute_specs
 from segments.models import Segment
 
@@ -51,6 +52,19 @@ class Vocabulary:
     @cached_property
     def consent_lists(self) -> ConsentLists:
         return consent_lists()
+
+    @cached_property
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Event name → its properties, as ``EventSchema`` describes them."""
+        return dict(EventSchema.objects.values_list("name", "properties"))
+
+    def property_type(self, event: str, path: Sequence[str]) -> str:
+        """What the schema of the event says the property is (``number``); empty where it says nothing."""
+        spec: Any = {"items": self.schemas.get(event, {})} if event else {}
+        for name in path:
+            if name != "*":
+                spec = spec.get("items", {}).get(name, {})
+        return str(spec.get("type", ""))
 
     def event_id(self, name: str) -> int | None:
         """The id of an event name, None for one that was never seen."""

@@ -100,13 +100,17 @@ class Event(models.Model):
         return self._given("category")
 
     def _given(self, key: str) -> str:
-        """A text of the call itself, else of its properties."""
-        envelope = self.envelope or {}
-        for part in (envelope, self.properties, envelope.get("rest")):
-            value = part.get(key) if isinstance(part, dict) else None
-            if isinstance(value, str) and value:
-                return value
-        return ""
+        return given_text(key, self.properties, self.envelope)
+
+
+def given_text(key: str, properties: dict[str, Any], envelope: dict[str, Any] | None) -> str:
+    """A text of the call itself, else of its properties: ``name`` or ``category`` of a page or screen. Empty for none."""
+    kept = envelope or {}
+    for part in (kept, properties, kept.get("rest")):
+        value = part.get(key) if isinstance(part, dict) else None
+        if isinstance(value, str) and value:
+            return value
+    return ""
 
 
 class EventSchema(models.Model):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from cdp.registry import Registry
+from segments.event_filter import EventFilter
 from segments.form.fields import Field
 from segments.moments import Moment
 from segments.nodes import Node
@@ -89,6 +90,11 @@ class Condition(ABC):
     @property
     @abstractmethod
     def reads(self) -> Reads: ...
+
+    @property
+    def event_filters(self) -> Sequence[EventFilter]:
+        """The events it names: their names get ids when a rule is published, before the first of them has happened."""
+        return ()
 
     def breakpoints(self, person: Person, moment: Moment) -> Iterable[datetime.datetime]:
         """The moments, before and after, at which time alone may change what ``holds`` says. Most kinds have none."""

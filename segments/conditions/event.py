@@ -7,7 +7,7 @@ Equal times are in the order of arrival.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -59,6 +59,13 @@ class CountTest:
         if self.op == "between":
             return fragment(f"{left} BETWEEN {{low}} AND {{high}}", low=numbers[0], high=numbers[1])
         return fragment(f"{left} {signs[self.op]} {{number}}", number=numbers[0])
+
+    def among(self, query: RuleQuery, name: str) -> Sql:
+        """Whether the profile's number ``n`` in this subquery fits; whoever is in no row has zero."""
+        fits = self.sql(query, f"{name}.n")
+        if not self.holds(0):
+            return query.among(name, fits)
+        return fragment("NOT {out}", out=query.among(name, fragment("NOT {fits}", fits=fits)))
 
     @property
     def json(self) -> dict[str, Any]:
@@ -152,6 +159,10 @@ class EventCondition(Condition):
     def reads(self) -> Reads:
         return self.events.reads | (self.since.reads if self.since else Reads())
 
+    @property
+    def event_filters(self) -> Sequence[EventFilter]:
+        return (self.events, self.since) if self.since else (self.events,)
+
     # --- Python -------------------------------------------------------------------------------------------
 
     def _counted(self, person: Person, moment: Moment) -> list[PersonEvent] | None:
@@ -193,12 +204,7 @@ class EventCondition(Condition):
                 query.subquery(fragment(f"SELECT {root} AS id FROM {rows} WHERE {{where}}", where=where))
             )
             return some if self.count.holds(1) else fragment("NOT {some}", some=some)
-        name = self._counts(query)
-        if not self.count.holds(0):
-            return query.among(name, self.count.sql(query, f"{name}.n"))
-        # Whoever did nothing is in no row: those are out who have a number that does not fit.
-        fits = self.count.sql(query, f"{name}.n")
-        return fragment("NOT {out}", out=query.among(name, fragment("NOT {fits}", fits=fits)))
+        return self.count.among(query, self._counts(query))
 
     def _counts(self, query: RuleQuery) -> str:
         rows, root, where = self.events.rows_sql(query)
@@ -209,11 +215,9 @@ class EventCondition(Condition):
             f"SELECT {root} AS id, count(*) FILTER (WHERE {{counts}}) AS n, min({{next}}) AS next"
             f" FROM {rows} WHERE {{where}} GROUP BY 1"
         )
-        name = query.subquery(
-            fragment(
-                text, where=where, counts=self.events.counts_sql(query), next=self.events.next_sql(query)
-            )
-        )
+        counts = both([self.events.counts_sql(query), *self.events.timed_sql(query)])
+        following = self.events.next_sql(query)
+        name = query.subquery(fragment(text, where=where, counts=counts, next=following))
         query.may_change(name)
         return name
 

@@ -29,14 +29,24 @@ BEGIN
 EXCEPTION WHEN datetime_field_overflow THEN RETURN NULL;
 END $$;
 CREATE FUNCTION segments_time(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    moment timestamptz;
 BEGIN
     IF jsonb_typeof(value) = 'string' AND value #>> '{}'
-        ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})$' THEN
-        RETURN (value #>> '{}')::timestamptz;
+        ~ ('^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?'
+            || '(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$') THEN
+        moment := (value #>> '{}')::timestamptz;
+        RETURN CASE WHEN moment >= '0001-01-01T00:00:00Z' AND moment < '10000-01-01T00:00:00Z' THEN moment END;
     END IF;
     RETURN NULL;
 EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN RETURN NULL;
 END $$;
+CREATE FUNCTION segments_page_name(properties jsonb, envelope jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT coalesce(
+        CASE WHEN jsonb_typeof(envelope -> 'name') = 'string' THEN nullif(envelope ->> 'name', '') END,
+        CASE WHEN jsonb_typeof(properties -> 'name') = 'string' THEN nullif(properties ->> 'name', '') END,
+        CASE WHEN jsonb_typeof(envelope #> '{rest,name}') = 'string' THEN nullif(envelope #>> '{rest,name}', '') END,
+        '') $$;
 """
 
 # What the journal calls the cause of a change → what memberships call it; its row, or that of the journal.
@@ -94,19 +104,45 @@ CREATE TRIGGER segments_note_seen AFTER UPDATE OF first_seen_at, last_seen_at ON
     WHEN ((OLD.first_seen_at, OLD.last_seen_at) IS DISTINCT FROM (NEW.first_seen_at, NEW.last_seen_at))
     EXECUTE FUNCTION segments_note_seen();
 """
+# A cart changes with its events; their deletion alone changes what was in it.
+_CARTS = "".join(
+    f"""
+CREATE FUNCTION segments_note_carts_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM segments_watch WHERE token = 'cart') THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO segments_queueentry (profile_id, reads, cause, cause_id)
+    SELECT DISTINCT t.profile_id, ARRAY['cart'], '{cause}', NULL::bigint FROM touched t{where};
+    RETURN NULL;
+END $$;
+CREATE TRIGGER segments_note_carts_{name} AFTER {what} ON {on}
+    REFERENCING {table} TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION segments_note_carts_{name}();
+"""
+    for name, what, on, table, cause, where in (
+        ("added", "INSERT", "profiles_cart", "NEW", "event", ""),
+        ("changed", "UPDATE", "profiles_cart", "NEW", "event", ""),
+        ("gone", "DELETE", "profiles_cart", "OLD", "retention", ""),
+        ("emptied", "DELETE", "profiles_event", "OLD", "retention", " WHERE t.properties ? 'cart_id'"),
+    )
+)
 
 
 class Migration(migrations.Migration):
     dependencies = [("segments", "0001_initial"), ("profiles", "0002_match_queue")]
     operations = [
         migrations.RunSQL(
-            _FUNCTIONS + _JOURNAL + _EVENTS + _SEEN,
+            _FUNCTIONS + _JOURNAL + _EVENTS + _SEEN + _CARTS,
             """
             DROP TRIGGER segments_note ON profiles_change; DROP FUNCTION segments_note_changes;
             DROP TRIGGER segments_note_added ON profiles_event; DROP FUNCTION segments_note_events_added;
             DROP TRIGGER segments_note_gone ON profiles_event; DROP FUNCTION segments_note_events_gone;
             DROP TRIGGER segments_note_seen ON profiles_profile; DROP FUNCTION segments_note_seen;
-            DROP FUNCTION segments_fold; DROP FUNCTION segments_text; DROP FUNCTION segments_number;
+            DROP TRIGGER segments_note_carts_added ON profiles_cart; DROP FUNCTION segments_note_carts_added;
+            DROP TRIGGER segments_note_carts_changed ON profiles_cart; DROP FUNCTION segments_note_carts_changed;
+            DROP TRIGGER segments_note_carts_gone ON profiles_cart; DROP FUNCTION segments_note_carts_gone;
+            DROP TRIGGER segments_note_carts_emptied ON profiles_event; DROP FUNCTION segments_note_carts_emptied;
+            DROP FUNCTION segments_page_name; DROP FUNCTION segments_fold; DROP FUNCTION segments_text; DROP FUNCTION segments_number;
             DROP FUNCTION segments_boolean; DROP FUNCTION segments_date; DROP FUNCTION segments_time;
             """,
         )

@@ -6,15 +6,16 @@ Nothing here uses the code under test: values are read and compared as SEGMENTS 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from profiles.models import Event, Identifier, Profile, ProfileTag
+from profiles.models import Cart, Event, Identifier, Profile, ProfileTag
 
 ZONE = ZoneInfo("UTC")
 
@@ -28,6 +29,8 @@ class Facts:
     identifiers: list[Any] = field(default_factory=list)
     events: list[Any] = field(default_factory=list)
     segments: set[int] = field(default_factory=set)
+    members: list[int] = field(default_factory=list)
+    carts: list[Any] = field(default_factory=list)
 
 
 def read_facts(root_id: int) -> Facts:
@@ -37,6 +40,8 @@ def read_facts(root_id: int) -> Facts:
         set(ProfileTag.objects.filter(profile__in=members).values_list("tag__name", flat=True)),
         list(Identifier.objects.filter(profile__in=members).select_related("type")),
         list(Event.objects.filter(profile__in=members).select_related("name").order_by("occurred_at", "pk")),
+        members=members,
+        carts=list(Cart.objects.filter(profile__in=members)),
     )
 
 
@@ -118,13 +123,37 @@ def compare(
     if have is None:
         return False
     if kind == "date":
-        day = have if isinstance(have, datetime.date) else datetime.date.fromisoformat(have)
+        day = day_of(have)
+        if day is None:
+            return False
         return compare_day(op, day, wanted, now)
-    moment = datetime.datetime.fromisoformat(have) if isinstance(have, str) else have
+    moment = moment_of(have)
+    if moment is None:
+        return False
     if op in ("in_last", "in_next"):
         delta = span(wanted)
-        return now - delta < moment <= now if op == "in_last" else now <= moment < now + delta
+        return now - delta < moment <= now if op == "in_last" else now < moment <= now + delta
     return order(op, moment, wanted, datetime.datetime.fromisoformat)
+
+
+def moment_of(value: Any) -> datetime.datetime | None:
+    if isinstance(value, datetime.datetime) or not isinstance(value, str):
+        return value if isinstance(value, datetime.datetime) else None
+    for written in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M%z"):
+        try:
+            return datetime.datetime.strptime(value, written)
+        except ValueError:
+            continue
+    return None
+
+
+def day_of(value: Any) -> datetime.date | None:
+    if isinstance(value, datetime.date) or not isinstance(value, str):
+        return value if isinstance(value, datetime.date) else None
+    try:
+        return datetime.datetime.strptime(value, "%Y-%m-%d").date()
+    except ValueError:
+        return None
 
 
 def order(op: str, mine: Any, wanted: Any, read: Callable[[Any], Any]) -> bool:
@@ -241,24 +270,41 @@ def meets(event: Any, filters: list[dict[str, Any]], now: datetime.datetime) -> 
             continue
         wanted = one["value"]
         sample = wanted[0] if isinstance(wanted, list) else wanted
-        kind = (
-            "boolean"
-            if isinstance(sample, bool)
-            else "number"
-            if isinstance(sample, (int, float))
-            else "text"
-        )
+        kind = one.get("type") or type_of(sample)
         if not any(compare(kind, one.get("op", "eq"), item, wanted, now) for item in items):
             return False
     return True
+
+
+def type_of(sample: Any) -> str:
+    if isinstance(sample, bool):
+        return "boolean"
+    if isinstance(sample, dict):
+        return "datetime"
+    return "number" if isinstance(sample, (int, float)) else "text"
+
+
+def page_called(event: Any) -> str:
+    envelope = event.envelope or {}
+    for place in (envelope.get("name"), event.properties.get("name"), envelope.get("rest", {}).get("name")):
+        if isinstance(place, str) and place != "":
+            return place
+    return ""
+
+
+def is_named(event: Any, node: dict[str, Any]) -> bool:
+    kind = node.get("kind", "track")
+    if event.kind != kind:
+        return False
+    mine = event.name.name if kind == "track" else page_called(event)
+    return node["event"] in ("*", mine)
 
 
 def counted(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> list[Any]:
     return [
         event
         for event in facts.events
-        if event.kind == "track"
-        and (node["event"] == "*" or event.name.name == node["event"])
+        if is_named(event, node)
         and in_window(event.occurred_at, node.get("within"), now)
         and meets(event, node.get("where", []), now)
     ]
@@ -276,6 +322,120 @@ def by_event(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool
     return order(count["op"], len(events), count["value"], int)
 
 
+def by_sequence(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
+    """Every way to take one event per step is tried."""
+    *steps, last = node["sequence"]
+    limit = span(node["no_longer_than"])
+    if not last.get("not"):
+        steps.append(last)
+    for chain in chains(steps, limit, facts, now):
+        if not in_window(chain[0].occurred_at, node.get("within"), now):
+            continue
+        if not last.get("not"):
+            return True
+        is_over = chain[0].occurred_at + limit <= now
+        if is_over and not any(True for _ in followers(chain, last, limit, facts, now)):
+            return True
+    return False
+
+
+def chains(
+    steps: list[dict[str, Any]], limit: datetime.timedelta, facts: Facts, now: datetime.datetime
+) -> Iterator[list[Any]]:
+    if len(steps) == 1:
+        yield from ([event] for event in counted(steps[0], facts, now))
+        return
+    for chain in chains(steps[:-1], limit, facts, now):
+        for event in followers(chain, steps[-1], limit, facts, now):
+            yield [*chain, event]
+
+
+def followers(
+    chain: list[Any],
+    step: dict[str, Any],
+    limit: datetime.timedelta,
+    facts: Facts,
+    now: datetime.datetime,
+) -> Iterator[Any]:
+    """Events of the step after the chain's last, and not too long after its first."""
+    for event in facts.events:
+        is_later = (event.occurred_at, event.pk) > (chain[-1].occurred_at, chain[-1].pk)
+        if (
+            is_later
+            and event.occurred_at - chain[0].occurred_at <= limit
+            and event in counted(step, facts, now)
+        ):
+            yield event
+
+
+def by_cart(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
+    for cart in facts.carts:
+        if node["cart"] not in ("any", cart.state) or not in_window(
+            cart.started_at, node.get("started"), now
+        ):
+            continue
+        if "idle" in node and now - cart.last_event_at < span(node["idle"]):
+            continue
+        if "contains" not in node or any(
+            cart.started_at <= event.occurred_at <= min(cart.last_event_at, now)
+            and event.kind == "track"
+            and event.profile_id == cart.profile_id
+            and (text_of(event.properties.get("cart_id")) or "").strip(" ") == cart.cart_id
+            and meets(event, node["contains"], now)
+            for event in facts.events
+        ):
+            return True
+    return False
+
+
+def by_visits(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
+    times = [
+        event.occurred_at
+        for event in facts.events
+        if event.kind in ("track", "page", "screen") and event.occurred_at <= now
+    ]
+    half_an_hour = datetime.timedelta(minutes=30)
+    found = 0
+    for index, began in enumerate(times):
+        if index and began - times[index - 1] < half_an_hour:
+            continue
+        end = began
+        for at in times[index:]:
+            end = at if at - end < half_an_hour else end
+        is_long = "longer_than" not in node or end - began > span(node["longer_than"])
+        found += is_long and in_window(began, node.get("within"), now)
+    return order(node["visits"]["op"], found, node["visits"]["value"], int)
+
+
+def by_split(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
+    split = node["split"]
+    digest = hashlib.sha256(split["salt"].encode()).hexdigest()
+    prime = 2147483647
+    x = facts.root.pk % prime
+    for turn in range(3):
+        a, b = (int(digest[at : at + 8], 16) % prime for at in (16 * turn, 16 * turn + 8))
+        x = (x * x + a * x + b) % prime
+    return bool(split["from"] <= x % split["of"] < split["to"])
+
+
+# How each type is written in the lists that are pasted → how it is stored.
+_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "email": lambda text: text.strip().lower(),
+    "phone": lambda text: "+" + re.sub("[^0-9]", "", text.strip().removeprefix("00")),
+    "customer_id": lambda text: text.strip(),
+}
+
+
+def by_ids(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
+    if node["ids"] == "id":
+        return any(
+            str(value).strip().removeprefix("#") in map(str, facts.members) for value in node["values"]
+        )
+    wanted = [_SPELLINGS[node["ids"]](str(value)) for value in node["values"]]
+    mine = [one.value for one in facts.identifiers if one.type.name == node["ids"] and not one.is_pending]
+    return any(value in wanted for value in mine)
+
+
 DECIDE: dict[str, Callable[[dict[str, Any], Facts, datetime.datetime], bool]] = {
     "attribute": by_attribute,
     "tag": lambda node, facts, now: node["tag"] in facts.tags,
@@ -283,4 +443,9 @@ DECIDE: dict[str, Callable[[dict[str, Any], Facts, datetime.datetime], bool]] = 
     "identifier": by_identifier,
     "segment": lambda node, facts, now: node["segment"] in facts.segments,
     "event": by_event,
+    "sequence": by_sequence,
+    "cart": by_cart,
+    "visits": by_visits,
+    "split": by_split,
+    "ids": by_ids,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.segments.world import EVENTS, NOW, NUMBERS, TAGS, TEXTS
+from tests.segments.world import EVENTS, FIRST_ID, NOW, NUMBERS, PAGES, TAGS, TEXTS
 
 texts = st.sampled_from([*TEXTS, "z", "nothing like it"])
 numbers = st.sampled_from([*(value for value in NUMBERS if not isinstance(value, str)), 0.5, 25])
@@ -88,6 +88,14 @@ _filters = st.one_of(
     ),
     st.sampled_from([5, 20]).map(lambda price: {"property": "products.price", "op": "gt", "value": price}),
     st.booleans().map(lambda gift: {"property": "gift", "op": "eq", "value": gift}),
+    st.sampled_from([1, 24, 25]).flatmap(
+        lambda hours: st.sampled_from(["in_next", "in_last"]).map(
+            lambda op: {"property": "leaves_at", "op": op, "value": {"hours": hours}}
+        )
+    ),
+    st.sampled_from(["in_next", "in_last"]).map(
+        lambda op: {"property": "leaves_at", "type": "date", "op": op, "value": {"days": 1}}
+    ),
     st.sampled_from(["price", "color", "products.sku"]).map(lambda name: {"property": name, "op": "exists"}),
 )
 _counts = st.one_of(
@@ -98,9 +106,80 @@ _counts = st.one_of(
 )
 _event_parts = {"within": windows, "where": st.lists(_filters, min_size=1, max_size=2)}
 _names = st.sampled_from([*EVENTS, *EVENTS, "*", "Never Seen"])
-single_events = st.fixed_dictionaries({"event": _names}, optional=_event_parts)
-events = st.fixed_dictionaries(
-    {"event": _names}, optional={**_event_parts, "count": _counts, "since": single_events}
+_pages = st.fixed_dictionaries(
+    {"event": st.sampled_from([*PAGES, "*"]), "kind": st.sampled_from(["page", "screen"])}
+)
+_named = st.one_of(*[st.fixed_dictionaries({"event": _names})] * 3, _pages)
+
+
+def _with(required: Any, **optional: Any) -> Any:
+    """The dictionary with some of the others."""
+    rest = st.fixed_dictionaries({}, optional=optional)
+    return st.tuples(required, rest).map(lambda pair: {**pair[0], **pair[1]})
+
+
+single_events = _with(_named, **_event_parts)
+events = _with(_named, **_event_parts, count=_counts, since=single_events)
+_limits = st.sampled_from([{"minutes": 10}, {"hours": 1}, {"hours": 24}, {"days": 9}, {"days": 30}])
+
+
+def _steps(steps: list[dict[str, Any]], is_missing: bool) -> list[dict[str, Any]]:
+    return [*steps[:-1], {**steps[-1], "not": True}] if is_missing else steps
+
+
+def _without_window(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key != "within"}
+
+
+sequences = _with(
+    st.builds(
+        lambda steps, is_missing, limit: {"sequence": _steps(steps, is_missing), "no_longer_than": limit},
+        # Few with filters, so that some people meet them.
+        st.lists(st.one_of(_named, _named, single_events.map(_without_window)), min_size=2, max_size=4),
+        st.booleans(),
+        _limits,
+    ),
+    within=windows,
+)
+carts = st.fixed_dictionaries(
+    {"cart": st.sampled_from(["open", "superseded", "ordered", "any"])},
+    optional={
+        "idle": _limits,
+        "started": windows,
+        "contains": st.lists(_filters, min_size=1, max_size=2),
+    },
+)
+visits = st.fixed_dictionaries(
+    {"visits": _counts},
+    optional={"within": windows, "longer_than": st.sampled_from([{"minutes": 10}, {"minutes": 29}])},
+)
+splits = st.builds(
+    lambda first, size, salt: {"split": {"of": 10, "from": first, "to": min(first + size, 10), "salt": salt}},
+    st.integers(0, 9),
+    st.integers(1, 10),
+    st.sampled_from(["spring", "autumn"]),
+)
+
+
+def _pasted(name: str, spellings: list[str], nonsense: str) -> Any:
+    numbers = st.integers(0, 70)
+    values = st.lists(
+        st.tuples(st.sampled_from(spellings), numbers).map(lambda pair: pair[0].format(pair[1])),
+        min_size=1,
+        max_size=40,
+    )
+    return values.map(lambda found: {"ids": name, "values": [*found, nonsense]})
+
+
+ids = st.one_of(
+    _pasted("customer_id", ["C-{}", " C-{} ", "c-{}"], "null"),
+    _pasted("email", ["p{}@example.com", " P{}@Example.COM"], "nobody"),
+    _pasted("phone", ["+48 600 00{:04}", "004860000{:04}"], "no phone"),
+    st.lists(
+        st.integers(FIRST_ID, FIRST_ID + 70).flatmap(lambda pk: st.sampled_from([pk, str(pk), f"#{pk}"])),
+        min_size=1,
+        max_size=20,
+    ).map(lambda values: {"ids": "id", "values": [*values, "nobody"]}),
 )
 
 conditions = st.one_of(
@@ -129,6 +208,13 @@ conditions = st.one_of(
     events,
     events,
     events,
+    sequences,
+    sequences,
+    carts,
+    carts,
+    visits,
+    splits,
+    ids,
 )
 
 

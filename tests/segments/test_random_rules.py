@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -99,13 +100,27 @@ def test_nothing_changes_before_the_next_check(
     second = datetime.timedelta(seconds=1)
     for root, person in load_people(world.roots, rule.reads).items():
         is_in = naive.is_in(raw, facts[root], NOW)
-        for at in rule.breakpoints(person, MOMENT):
+        breakpoints = rule.breakpoints(person, MOMENT)
+        for at in breakpoints:
             for moment in (at - second, at, at + second):
                 if moment <= NOW or (due.get(root) is not None and moment >= due[root]):
                     continue
                 assert naive.is_in(raw, facts[root], moment) == is_in, (root, moment, due.get(root))
         if due.get(root) is not None:
             assert due[root] == rule.next_breakpoint(person, MOMENT)
+        if root in world.roots[:20]:
+            _changes_at_breakpoints_alone(raw, facts[root], breakpoints)
+
+
+def _changes_at_breakpoints_alone(
+    raw: dict[str, Any], person: naive.Facts, breakpoints: list[datetime.datetime]
+) -> None:
+    """What holds at a breakpoint holds until just before the next one."""
+    instant = datetime.timedelta(microseconds=1)
+    for begin, end in itertools.pairwise(breakpoints):
+        holds = naive.is_in(raw, person, begin)
+        assert naive.is_in(raw, person, end - instant) == holds, (person.root.pk, begin, end)
+        assert naive.is_in(raw, person, begin + (end - begin) / 2) == holds, (person.root.pk, begin, end)
 
 
 def test_the_oracle_is_right_about_a_rule_counted_by_hand(world: World) -> None:
