@@ -15,7 +15,7 @@ from typing import Any
 
 from segments.moments import UNITS, Duration, Moment, read_duration
 from segments.nodes import Node
-from segments.query import RuleQuery, Sql, both, compare, fragment
+from segments.query import RuleQuery, Sql, both, compare, fragment, surely
 from segments.values import as_number, as_text, fold
 
 TEXT, NUMBER, BOOLEAN, DATE, DATETIME = "text", "number", "boolean", "date", "datetime"
@@ -237,6 +237,13 @@ class Comparison:
         earlier, last = ("{left}", "{left} + {later}") if shift > 0 else ("{left} + {later}", "{left}")
         text = f"CASE WHEN {earlier} > {{now}} THEN {earlier} WHEN {last} > {{now}} THEN {last} END"
         return fragment(text, left=left, later=later, now=query.now)
+
+    def of_profile_sql(self, query: RuleQuery, left: Sql) -> Sql:
+        """``sql`` for a value in the profile's own row, two-valued, and when to look again."""
+        if self.kind == DATETIME and self.op in _SPAN and query.with_next:
+            next_look = fragment("{next} AS next", next=self.next_sql(query, left))
+            query.may_change(query.subquery(query.everybody("p.id AS id", next_look)))
+        return surely(self.sql(query, left))
 
     # --- Words --------------------------------------------------------------------------------------------
 

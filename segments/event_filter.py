@@ -12,7 +12,7 @@ from typing import Any
 
 from segments import window_sql
 from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison, read_value
-from segments.moments import EVER, Moment, Window, read_window
+from segments.moments import EVER, Moment, Window, read_optional_window
 from segments.nodes import Node, all_problems
 from segments.person import Person, PersonEvent, Reads, events_of
 from segments.query import RuleQuery, Sql, both, fragment, surely
@@ -262,7 +262,7 @@ def read_event(node: Node, vocabulary: Vocabulary) -> EventFilter:
     name_id = None if named.stored_name is None else vocabulary.event_id(named.stored_name)
     window, where = all_problems(
         [
-            lambda: read_window(node.child("within")) if node.raw.get("within") is not None else EVER,
+            lambda: read_optional_window(node),
             lambda: read_filters(node, "where", vocabulary, name if kind == "track" else ""),
         ]
     )

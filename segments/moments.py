@@ -95,6 +95,12 @@ class Bounds:
             return False
         return self.end is None or (moment < self.end if self.before_end else moment <= self.end)
 
+    def overlap(self, begin: datetime.datetime, until: datetime.datetime | None) -> bool:
+        """Whether a moment of ``[begin, until)`` counts; None goes on."""
+        if until is not None and self.start is not None and until <= self.start:
+            return False
+        return self.end is None or (begin < self.end if self.before_end else begin <= self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -190,6 +196,11 @@ def read_window(node: Node) -> Window:
     if not isinstance(node.raw[unit], list):
         return Window(last=read_duration(node))
     return _read_between(node, unit)
+
+
+def read_optional_window(node: Node) -> Window:
+    """What stands under ``within``; ever where nothing does. Raises Invalid."""
+    return read_window(node.child("within")) if node.raw.get("within") is not None else EVER
 
 
 def _read_between(node: Node, unit: str) -> Window:

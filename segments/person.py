@@ -57,6 +57,7 @@ class Person:
     created_at: datetime.datetime | None = None
     first_seen_at: datetime.datetime | None = None
     last_seen_at: datetime.datetime | None = None
+    source_id: int | None = None
     members: tuple[int, ...] = ()
     sources: frozenset[int] = frozenset()
     tags: frozenset[int] = frozenset()
@@ -146,6 +147,7 @@ def _person(root: Profile) -> Person:
         root.created_at,
         root.first_seen_at,
         root.last_seen_at,
+        root.source_id,
     )
 
 

@@ -138,9 +138,13 @@ class RuleQuery:
     @property
     def scope(self) -> Sql:
         """The condition on members that a scoped subquery has; true for everybody."""
+        return self.scope_of("m.canonical_id")
+
+    def scope_of(self, column: str) -> Sql:
+        """The same for a column that holds the surviving profile's id."""
         if not self.is_scoped:
             return exp.true()
-        return fragment("m.canonical_id = ANY({ids})", ids=_cast(IDS, "bigint[]"))
+        return fragment(f"{column} = ANY({{ids}})", ids=_cast(IDS, "bigint[]"))
 
     def may_change(self, name: str) -> None:
         """The subquery has a column ``next``: when its row must be looked at again; null where nothing is to come."""

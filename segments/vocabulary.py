@@ -46,6 +46,11 @@ class Vocabulary:
         return dict(Source.objects.values_list("pk", "name"))
 
     @cached_property
+    def source_ids(self) -> dict[str, int]:
+        """By name in small letters."""
+        return {name.lower(): pk for pk, name in self.sources.items()}
+
+    @cached_property
     def segments(self) -> dict[int, Segment]:
         return {segment.pk: segment for segment in Segment.objects.in_use()}
 

@@ -15,13 +15,17 @@ NO_TIME = datetime.timedelta()
 
 def counts(query: RuleQuery, window: Window, at: str) -> Sql:
     """Whether what happened at the column ``at`` is in the window, as of the moment."""
+    return both([may_count(query, window, at), is_not_after(query, window, at)])
+
+
+def is_not_after(query: RuleQuery, window: Window, at: str) -> Sql:
+    """Whether what happened at the column ``at`` is not after the window."""
     end = query.moment(lambda moment: window.bounds(moment).end)
-    begins = may_count(query, window, at)
     if not (window.before or window.calendar):
-        return both([begins, compare(fragment(at), "lte", end)])
+        return compare(fragment(at), "lte", end)
     is_open = query.moment(lambda moment: window.bounds(moment).before_end, "boolean")
     inclusive = both([fragment("NOT {open}", open=is_open), compare(fragment(at), "lte", end)])
-    return both([begins, either([compare(fragment(at), "lt", end.copy()), inclusive])])
+    return either([compare(fragment(at), "lt", end.copy()), inclusive])
 
 
 def may_count(query: RuleQuery, window: Window, at: str, *, earlier: datetime.timedelta = NO_TIME) -> Sql:
@@ -60,3 +64,38 @@ def earliest(moments: Sequence[Sql]) -> Sql:
         if len(moments) == 1
         else exp.Least(this=moments[0], expressions=list(moments[1:]), ignore_nulls=True)
     )
+
+
+def next_change(query: RuleQuery, window: Window, at: str, until: str = "") -> Sql:
+    """The next moment at which time changes whether ``at`` counts; null where none is to come.
+
+    ``until``: the column with the end of what lasts from ``at`` until then, null while it does.
+    """
+    begins, ends = window.offsets
+    moments = [upcoming(query, at, begins)]
+    return earliest(moments if ends is None else [*moments, upcoming(query, until or at, ends)])
+
+
+def happened(query: RuleQuery, rows: tuple[str, str], where: Sequence[Sql], window: Window, at: str) -> Sql:
+    """“The profile has such a row in the window”, and when to look again.
+
+    ``rows`` as ``RuleQuery.rows_of_members`` gives them.
+    """
+    table, root = rows
+    if not query.with_next:
+        conditions = both([*where, counts(query, window, at), query.scope])
+        select = fragment(f"SELECT {root} AS id FROM {table} WHERE {{where}}", where=conditions)
+        return query.among(query.subquery(select))
+    text = (
+        f"SELECT {root} AS id, count(*) FILTER (WHERE {{counts}}) AS n, min({{next}}) AS next"
+        f" FROM {table} WHERE {{where}} GROUP BY 1"
+    )
+    select = fragment(
+        text,
+        where=both([*where, may_count(query, window, at), query.scope]),
+        counts=counts(query, window, at),
+        next=next_change(query, window, at),
+    )
+    name = query.subquery(select)
+    query.may_change(name)
+    return query.among(name, fragment(f"{name}.n > 0"))

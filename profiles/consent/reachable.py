@@ -5,7 +5,7 @@ address it would go to, taken at the same time as their yes or later. A no stand
 it was recorded, until that person says yes about this address; and, as long as it is what holds for that person,
 on the address they have now. A no of unknown time counts as taken when it was recorded.
 
-``reachability`` is the rule for a page of people, ``consenting_ids`` its twin for all of them, in SQL.
+``reachability`` is the rule for a page of people, ``consenting_sql`` its twin for all of them.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def reachability_of(root: Profile, channel: str, purpose: str) -> Reachability |
 _CONSENTING_SQL = """
     SELECT r.id FROM profiles_consent g JOIN profiles_profile gp ON gp.id = g.profile_id
     JOIN profiles_profile r ON r.id = gp.canonical_id
-    WHERE g.channel = %s AND {purpose} g.state = 'granted' AND g.at IS NOT NULL {among}
+    WHERE g.channel = {channel} {purpose} AND g.state = 'granted' AND g.at IS NOT NULL {among}
       AND NOT EXISTS (
         SELECT FROM profiles_consent w JOIN profiles_profile wp ON wp.id = w.profile_id
         WHERE wp.canonical_id = gp.canonical_id AND w.channel = g.channel AND w.purpose = g.purpose
@@ -213,23 +213,41 @@ _NO_OF_OTHERS_SQL = """
 """
 
 
+def consenting_sql(
+    *, channel: str, purpose: str = "", contact: str, with_address: bool = False, among: str = ""
+) -> str:
+    """``SELECT`` the ids of surviving profiles whose yes holds for their address; somebody may be in it more than once.
+
+    ``channel``, ``purpose`` and ``among`` are SQL: placeholders, and a condition on ``gp.canonical_id``. ``contact`` is
+    what the channel reaches somebody by. ``with_address``: only those who have one, so that they are reachable.
+    """
+    column = {EMAIL: "email", PHONE: "phone"}.get(contact, "")
+    limits = f"AND {among}" if among else ""
+    if with_address and column:
+        limits += f" AND r.{column} <> ''"
+    sql = _CONSENTING_SQL.format(
+        channel=channel, purpose=f"AND g.purpose = {purpose}" if purpose else "", among=limits
+    )
+    return sql + (_NO_OF_OTHERS_SQL.format(column=column) if column else "")
+
+
 def consenting_ids(
     channel: str, purpose: str = "", *, with_address: bool = False, among: Any = None
 ) -> RawSQL:
-    """Ids of people whose yes holds for their address, for ``pk__in``; of any purpose where none is named.
-
-    ``with_address``: only those who have one, so that they are reachable. ``among`` is a queryset of profile ids to
+    """``consenting_sql`` for ``pk__in``; of any purpose where none is named. ``among`` is a queryset of profile ids to
     look at alone.
     """
-    column = {EMAIL: "email", PHONE: "phone"}.get(consent_lists().contact_of(channel), "")
     params: list[Any] = [channel, *([purpose] if purpose else [])]
-    limits = ""
+    limit = ""
     if among is not None:
         sql, values = among.query.sql_with_params()
-        limits += f" AND gp.canonical_id IN ({sql})"
+        limit = f"gp.canonical_id IN ({sql})"
         params += values
-    if with_address and column:
-        limits += f" AND r.{column} IS NOT NULL"
-    purposes = "g.purpose = %s AND" if purpose else ""
-    sql = _CONSENTING_SQL.format(purpose=purposes, among=limits)
-    return RawSQL(sql + (_NO_OF_OTHERS_SQL.format(column=column) if column else ""), params)  # noqa: S611
+    sql = consenting_sql(
+        channel="%s",
+        purpose="%s" if purpose else "",
+        contact=consent_lists().contact_of(channel),
+        with_address=with_address,
+        among=limit,
+    )
+    return RawSQL(sql, params)  # noqa: S611

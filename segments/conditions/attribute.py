@@ -72,13 +72,15 @@ class AttributeCondition(Condition):
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
-        node.only("attribute", "op", "value", "exactly")
-        name = node.text("attribute")
-        spec = vocabulary.attributes.get(name)
-        if spec is None:
-            node.refuse("attribute", f"There is no attribute “{name[:60]}”.")
+        return cls.of(node, "attribute", vocabulary)
+
+    @classmethod
+    def of(cls, node: Node, key: str, vocabulary: Vocabulary) -> Self:
+        """The same where the name of the attribute stands under another key. Raises Invalid."""
+        node.only(key, "op", "value", "exactly")
+        spec = read_attribute(node, key, vocabulary)
         if node.raw.get("op") == EXISTS:
-            node.only("attribute", "op")
+            node.only(key, "op")
             return cls(spec, None)
         return cls(spec, read_comparison(_in_stored_spelling(node, spec), _KINDS.get(spec.type, TEXT)))
 
@@ -114,9 +116,7 @@ class AttributeCondition(Condition):
         value = self._stored(person)
         if self.comparison is None:
             return value is not None
-        if isinstance(value, list):
-            return _holds_for_list(self.comparison, value, moment)
-        return self.comparison.holds(value, moment)
+        return value_holds(self.comparison, value, moment)
 
     def actual(self, person: Person, moment: Moment) -> str:
         value = self._stored(person)
@@ -132,14 +132,8 @@ class AttributeCondition(Condition):
         if comparison is None:
             return self._exists(query)
         if self.spec.type == "list":
-            return self._list_sql(query, comparison)
-        left = self._left(query, comparison.kind)
-        if comparison.kind == DATETIME and query.with_next and comparison.op in ("in_last", "in_next"):
-            select = query.everybody(
-                "p.id AS id", fragment("{next} AS next", next=comparison.next_sql(query, left))
-            )
-            query.may_change(query.subquery(select))
-        return surely(comparison.sql(query, left))
+            return list_sql(query, comparison, self._json_value(query))
+        return comparison.of_profile_sql(query, self._left(query, comparison.kind))
 
     def _exists(self, query: RuleQuery) -> Sql:
         if self.spec.is_custom:
@@ -159,32 +153,51 @@ class AttributeCondition(Condition):
         if not self.spec.is_custom:
             name = self.spec.name
             return fragment(f"p.{name}" if self.spec.type == "birth_date" else f"NULLIF(p.{name}, '')")
-        name_value = query.value(self.spec.name, "text")
         if kind == TEXT:
             # Registered texts are stored as texts.
+            name_value = query.value(self.spec.name, "text")
             return fragment("NULLIF(p.attributes ->> {name}, '')", name=name_value)
-        functions = {
-            NUMBER: "segments_number({value})",
-            BOOLEAN: "segments_boolean({value})",
-            DATE: "segments_date({value})",
-            DATETIME: "segments_time({value})",
-        }
-        value = fragment("(p.attributes -> {name})", name=name_value)
-        return fragment(functions[kind], value=value)
+        return typed_sql(kind, self._json_value(query))
 
-    def _list_sql(self, query: RuleQuery, comparison: Comparison) -> Sql:
-        """Any item; *is not* and its kind mean that there are items, and none of them is it."""
-        positive, is_negative = _positive(comparison)
-        name = query.value(self.spec.name, "text")
-        items = "jsonb_path_query(p.attributes -> {name}, '$[*]') AS item(value)"
-        holds = positive.sql(query, fragment("segments_text(item.value)"))
-        found = fragment(f"EXISTS (SELECT 1 FROM {items} WHERE {{holds}})", name=name, holds=holds)
-        if not is_negative:
-            return found
-        has_items = fragment(
-            f"EXISTS (SELECT 1 FROM {items} WHERE NOT segments_text(item.value) IS NULL)", name=name
-        )
-        return fragment("{has_items} AND NOT {found}", has_items=has_items, found=found)
+    def _json_value(self, query: RuleQuery) -> Sql:
+        return fragment("p.attributes -> {name}", name=query.value(self.spec.name, "text"))
+
+
+def read_attribute(node: Node, key: str, vocabulary: Vocabulary) -> AttributeSpec:
+    """Raises Invalid."""
+    name = node.text(key)
+    spec = vocabulary.attributes.get(name)
+    if spec is None:
+        node.refuse(key, f"There is no attribute “{name[:60]}”.")
+    return spec
+
+
+_FUNCTIONS = {
+    TEXT: "NULLIF(segments_text({value}), '')",
+    NUMBER: "segments_number({value})",
+    BOOLEAN: "segments_boolean({value})",
+    DATE: "segments_date({value})",
+    DATETIME: "segments_time({value})",
+}
+
+
+def typed_sql(kind: str, value: Sql) -> Sql:
+    """A JSON value as the type of a comparison; null where it does not fit."""
+    return fragment(_FUNCTIONS[kind], value=value)
+
+
+def list_sql(query: RuleQuery, comparison: Comparison, value: Sql) -> Sql:
+    """Any item of a JSON list; *is not* and its kind mean that there are items, and none of them is it."""
+    positive, is_negative = _positive(comparison)
+    items = "jsonb_path_query({value}, '$[*]') AS item(value)"
+    holds = surely(positive.sql(query, fragment("segments_text(item.value)")))
+    found = fragment(f"EXISTS (SELECT 1 FROM {items} WHERE {{holds}})", value=value, holds=holds)
+    if not is_negative:
+        return found
+    has_items = fragment(
+        f"EXISTS (SELECT 1 FROM {items} WHERE NOT segments_text(item.value) IS NULL)", value=value
+    )
+    return fragment("{has_items} AND NOT {found}", has_items=has_items, found=found)
 
 
 _NEGATIVE = {"ne": "eq", "not_in": "in", "not_contains": "contains"}
@@ -197,12 +210,15 @@ def _positive(comparison: Comparison) -> tuple[Comparison, bool]:
     return Comparison(comparison.kind, op, comparison.values, comparison.exactly), True
 
 
-def _holds_for_list(comparison: Comparison, items: list[Any], moment: Moment) -> bool:
+def value_holds(comparison: Comparison, value: Any, moment: Moment) -> bool:
+    """The twin of ``typed_sql`` and ``list_sql``; a text without letters is no value."""
+    if not isinstance(value, list):
+        return value != "" and comparison.holds(value, moment)
     positive, is_negative = _positive(comparison)
-    found = any(positive.holds(item, moment) for item in items)
+    found = any(positive.holds(item, moment) for item in value)
     if not is_negative:
         return found
-    return bool(items) and not found
+    return bool(value) and not found
 
 
 def _in_stored_spelling(node: Node, spec: AttributeSpec) -> Node:

@@ -37,14 +37,7 @@ class SegmentCondition(Condition):
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:
         node.only("segment", "name")
-        segment_id = node.raw.get("segment")
-        if isinstance(segment_id, bool) or not isinstance(segment_id, int):
-            node.refuse("segment", "Write the number of a segment.")
-        segment = vocabulary.segments.get(segment_id)
-        if segment is None:
-            node.refuse("segment", f"There is no segment #{segment_id}.")
-        if vocabulary.segment_id is not None and _leads_to(segment, vocabulary.segment_id, vocabulary):
-            node.refuse("segment", f"“{segment.name}” is made from this segment, so this would be a circle.")
+        segment = read_segment(node, "segment", vocabulary)
         return cls(segment.pk, segment.name)
 
     @property
@@ -79,12 +72,29 @@ class SegmentCondition(Condition):
         )
 
 
+# Where a condition names another segment: this one, and those of ``segments.stays``.
+_KEYS = ("segment", "was_in", "entered", "left")
+
+
+def read_segment(node: Node, key: str, vocabulary: Vocabulary) -> Segment:
+    """The segment whose number stands there. Raises Invalid, also where the one the rule is of would be made from itself."""
+    segment_id = node.raw.get(key)
+    if isinstance(segment_id, bool) or not isinstance(segment_id, int):
+        node.refuse(key, "Write the number of a segment.")
+    segment = vocabulary.segments.get(segment_id)
+    if segment is None:
+        node.refuse(key, f"There is no segment #{segment_id}.")
+    if vocabulary.segment_id is not None and _leads_to(segment, vocabulary.segment_id, vocabulary):
+        node.refuse(key, f"“{segment.name}” is made from this segment, so this would be a circle.")
+    return segment
+
+
 def segments_in(rules: Any) -> set[int]:
     """The numbers of the segments a rule names, as JSON."""
     if isinstance(rules, dict):
-        own = rules.get("segment")
-        found = {own} if isinstance(own, int) and not isinstance(own, bool) else set()
-        return found.union(*map(segments_in, rules.values()))
+        named = (rules.get(key) for key in _KEYS)
+        own = {pk for pk in named if isinstance(pk, int) and not isinstance(pk, bool)}
+        return own.union(*map(segments_in, rules.values()))
     return set().union(*map(segments_in, rules)) if isinstance(rules, list) else set()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import orjson
 from sqlglot import exp
 
 from segments.query import ROOT, RuleQuery, Sql, Statement, fragment
@@ -21,10 +20,14 @@ _PICKS = (
 
 @dataclass(frozen=True)
 class _Asked:
-    """A rule and the segment whose hand picks count, as a key of the cache: rules are the same if their JSON is."""
+    """A rule and the segment whose hand picks count, as a key of the cache.
+
+    ``text`` is all the rule is made of, with what its names stand for: an event name gets its id with its first event, an
+    attribute may get another type, a channel another kind of address.
+    """
 
     rule: Rule | None
-    text: bytes
+    text: str
     segment_id: int | None
 
     def __hash__(self) -> int:
@@ -35,15 +38,7 @@ class _Asked:
 
 
 def _asked(rule: Rule | None, segment_id: int | None) -> _Asked:
-    return _Asked(rule, orjson.dumps([_resolved(rule), segment_id], default=str), segment_id)
-
-
-def _resolved(rule: Rule | None) -> object:
-    """The rule with what its names stand for: an event name gets its id with its first event."""
-    if rule is None:
-        return None
-    reads = rule.reads
-    return [rule.json, sorted(reads.events), sorted(reads.tokens)]
+    return _Asked(rule, repr(rule), segment_id)
 
 
 def _is_in(query: RuleQuery, asked: _Asked) -> tuple[Sql, str | None]:

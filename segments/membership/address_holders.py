@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 
 from django.db import connection
@@ -11,26 +12,34 @@ from segments.membership.write import Reason
 from segments.models import Cause
 
 _TOKENS = frozenset({"*", "field:consents", "field:email", "field:phone", "field:identifiers"})
-# Addresses the changed profiles have, had until now, or said no about; and whoever else has one of them.
+# Addresses the changed profiles have, had until now, or decided about, with those of everybody merged with them; and
+# whoever else has one of these. A profile merged away keeps the address it had.
 _HOLDERS = """
-    WITH address AS (
-        SELECT v.value, p.canonical_id AS root FROM profiles_profile p
-            CROSS JOIN LATERAL (VALUES (p.email), (p.phone)) AS v (value)
-            WHERE p.id IN (SELECT canonical_id FROM profiles_profile WHERE id = ANY(%(ids)s)) AND v.value <> ''
+    WITH member AS (
+        SELECT id, canonical_id AS root, email, phone FROM profiles_profile WHERE canonical_id IN
+            (SELECT canonical_id FROM profiles_profile WHERE id = ANY(%(ids)s))
+    ), address AS (
+        SELECT v.value, m.root FROM member m CROSS JOIN LATERAL (VALUES (m.email), (m.phone)) AS v (value)
+            WHERE v.value <> ''
         UNION
-        SELECT f.old ->> 0, c.profile_id FROM profiles_change c
+        SELECT f.old ->> 0, m.root FROM member m JOIN profiles_change c ON c.profile_id = m.id
             CROSS JOIN LATERAL (VALUES (c.fields -> 'email'), (c.fields -> 'phone')) AS f (old)
-            WHERE c.profile_id = ANY(%(ids)s) AND c.at >= %(since)s AND f.old ->> 0 <> ''
+            WHERE c.at >= %(since)s AND f.old ->> 0 <> ''
         UNION
-        SELECT c.address, c.profile_id FROM profiles_consent c WHERE c.profile_id = ANY(%(ids)s) AND c.address <> ''
+        SELECT c.address, m.root FROM member m JOIN profiles_consent c ON c.profile_id = m.id WHERE c.address <> ''
     )
     SELECT DISTINCT p.canonical_id FROM address a JOIN profiles_identifier i ON i.value = a.value
     JOIN profiles_profile p ON p.id = i.profile_id WHERE p.canonical_id <> a.root
 """
 
 
-def with_address_holders(reasons: dict[int, dict[str, Reason]], segments: Sequence[LiveSegment]) -> None:
-    """Adds them, with the cause *other*; nothing where no rule asks whether somebody can be reached. At most one query."""
+def with_address_holders(
+    reasons: dict[int, dict[str, Reason]], segments: Sequence[LiveSegment], since: datetime.datetime | None
+) -> None:
+    """Adds them, with the cause *other*; nothing where no rule asks whether somebody can be reached. At most one query.
+
+    ``since``: when the first of the changes took effect.
+    """
     if not any(segment.reads.address for segment in segments):
         return
     changed = {
@@ -40,7 +49,6 @@ def with_address_holders(reasons: dict[int, dict[str, Reason]], segments: Sequen
     }
     if not changed:
         return
-    since = min(reason.at for reason in changed.values())
     with connection.cursor() as cursor:
         cursor.execute(_HOLDERS, {"ids": sorted(changed), "since": since})
         holders = [pk for (pk,) in cursor.fetchall()]

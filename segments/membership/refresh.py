@@ -30,12 +30,13 @@ SLICE_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Batch:
-    """What was taken off the queue. ``reasons``: profile → token → the latest reason of it."""
+    """What was taken off the queue. ``reasons``: profile → token → the latest reason of it; ``since``: the earliest."""
 
     reasons: dict[int, dict[str, Reason]] = field(default_factory=lambda: defaultdict(dict))
     roots: dict[int, int] = field(default_factory=dict)
     gone: frozenset[int] = frozenset()
     entries: int = 0
+    since: datetime | None = None
 
 
 def work_off(*, seconds: float = SLICE_SECONDS) -> int:
@@ -55,7 +56,7 @@ def _batch() -> int:
     batch = _claim()
     if batch.entries:
         segments = live_segments()
-        with_address_holders(batch.reasons, segments)
+        with_address_holders(batch.reasons, segments, batch.since)
         _find_roots(batch)
         moment = current_moment()
         for segment in segments:
@@ -78,6 +79,7 @@ def _claim() -> Batch:
         for token in reads:
             batch.reasons[profile_id][token] = Reason(cause, cause_id, at)
     batch.entries = len(rows)
+    batch.since = min((at for *_, at in rows), default=None)
     return batch
 
 

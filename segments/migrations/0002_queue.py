@@ -62,7 +62,8 @@ BEGIN
         {_CAUSE}, coalesce(a.cause_id, a.id)
     FROM added a LEFT JOIN LATERAL (
         SELECT array_agg(w.token) AS tokens FROM segments_watch w
-        WHERE w.token IN (SELECT 'field:' || name FROM jsonb_object_keys(a.fields) AS k (name))
+        WHERE w.token IN (SELECT 'field:' || name FROM jsonb_object_keys(a.fields) AS k (name)
+            UNION ALL SELECT 'import:' || a.cause_id WHERE a.cause = 'import')
     ) w ON a.kind = 'updated'
     WHERE a.kind <> 'updated' OR w.tokens IS NOT NULL;
     RETURN NULL;
@@ -126,13 +127,41 @@ CREATE TRIGGER segments_note_carts_{name} AFTER {what} ON {on}
         ("emptied", "DELETE", "profiles_event", "OLD", "retention", " WHERE t.properties ? 'cart_id'"),
     )
 )
+# Both sides of a pair that came into the review queue, went out of it, or is another tier there.
+_NOTE_PAIRS = """
+CREATE FUNCTION segments_note_pairs_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM segments_watch WHERE token = 'duplicate') THEN
+        INSERT INTO segments_queueentry (profile_id, reads, cause, cause_id)
+        SELECT p.canonical_id, ARRAY['duplicate'], 'other', max(d.id)
+        FROM ({rows}) d JOIN profiles_profile p ON p.id IN (d.a_id, d.b_id) GROUP BY p.canonical_id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER segments_note_{name} AFTER {what} ON profiles_duplicatepair
+    REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION segments_note_pairs_{name}();
+"""
+_PAIRS = "".join(
+    _NOTE_PAIRS.format(name=name, what=what, tables=tables, rows=f"SELECT n.id, n.a_id, n.b_id FROM {rows}")
+    for name, what, tables, rows in (
+        ("added", "INSERT", "NEW TABLE AS touched", "touched n WHERE n.verdict = 'open'"),
+        ("gone", "DELETE", "OLD TABLE AS touched", "touched n WHERE n.verdict = 'open'"),
+        (
+            "changed",
+            "UPDATE",
+            "OLD TABLE AS before NEW TABLE AS touched",
+            "touched n JOIN before o ON o.id = n.id WHERE 'open' IN (o.verdict, n.verdict)"
+            " AND (o.verdict, o.tier) IS DISTINCT FROM (n.verdict, n.tier)",
+        ),
+    )
+)
 
 
 class Migration(migrations.Migration):
     dependencies = [("segments", "0001_initial"), ("profiles", "0002_match_queue")]
     operations = [
         migrations.RunSQL(
-            _FUNCTIONS + _JOURNAL + _EVENTS + _SEEN + _CARTS,
+            _FUNCTIONS + _JOURNAL + _EVENTS + _SEEN + _CARTS + _PAIRS,
             """
             DROP TRIGGER segments_note ON profiles_change; DROP FUNCTION segments_note_changes;
             DROP TRIGGER segments_note_added ON profiles_event; DROP FUNCTION segments_note_events_added;
@@ -142,6 +171,9 @@ class Migration(migrations.Migration):
             DROP TRIGGER segments_note_carts_changed ON profiles_cart; DROP FUNCTION segments_note_carts_changed;
             DROP TRIGGER segments_note_carts_gone ON profiles_cart; DROP FUNCTION segments_note_carts_gone;
             DROP TRIGGER segments_note_carts_emptied ON profiles_event; DROP FUNCTION segments_note_carts_emptied;
+            DROP TRIGGER segments_note_added ON profiles_duplicatepair; DROP FUNCTION segments_note_pairs_added;
+            DROP TRIGGER segments_note_gone ON profiles_duplicatepair; DROP FUNCTION segments_note_pairs_gone;
+            DROP TRIGGER segments_note_changed ON profiles_duplicatepair; DROP FUNCTION segments_note_pairs_changed;
             DROP FUNCTION segments_page_name; DROP FUNCTION segments_fold; DROP FUNCTION segments_text; DROP FUNCTION segments_number;
             DROP FUNCTION segments_boolean; DROP FUNCTION segments_date; DROP FUNCTION segments_time;
             """,

@@ -8,40 +8,51 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from profiles.models import Cart, Event, Identifier, Profile, ProfileTag
+from tests.segments import naive_records
+from tests.segments.naive_records import Records
+from tests.segments.naive_values import compare, in_window, order, span
 
-ZONE = ZoneInfo("UTC")
 
-
-@dataclass
 class Facts:
-    """Everything about one person, from the tables."""
+    """Everything about one person, from the tables. No dataclass: Hypothesis would print all of it."""
 
-    root: Profile
-    tags: set[str] = field(default_factory=set)
-    identifiers: list[Any] = field(default_factory=list)
-    events: list[Any] = field(default_factory=list)
-    segments: set[int] = field(default_factory=set)
-    members: list[int] = field(default_factory=list)
-    carts: list[Any] = field(default_factory=list)
+    def __init__(
+        self,
+        root: Profile,
+        tags: set[str],
+        identifiers: list[Any],
+        events: list[Any],
+        records: Records,
+        members: list[int],
+        carts: list[Any],
+    ) -> None:
+        self.root = root
+        self.tags = tags
+        self.identifiers = identifiers
+        self.events = events
+        self.records = records
+        self.members = members
+        self.carts = carts
+
+    def __repr__(self) -> str:
+        return f"Facts(#{self.root.pk})"
 
 
-def read_facts(root_id: int) -> Facts:
+def read_facts(root_id: int, others: dict[int, naive_records.Other] | None = None) -> Facts:
+    """``others`` as ``naive_records.read_others`` gives them, where many people are read."""
     members = list(Profile.objects.filter(canonical_id=root_id).values_list("pk", flat=True))
     return Facts(
-        Profile.objects.get(pk=root_id),
+        Profile.objects.select_related("source").get(pk=root_id),
         set(ProfileTag.objects.filter(profile__in=members).values_list("tag__name", flat=True)),
         list(Identifier.objects.filter(profile__in=members).select_related("type")),
         list(Event.objects.filter(profile__in=members).select_related("name").order_by("occurred_at", "pk")),
-        members=members,
-        carts=list(Cart.objects.filter(profile__in=members)),
+        naive_records.read_records(root_id, members, others),
+        members,
+        list(Cart.objects.filter(profile__in=members)),
     )
 
 
@@ -68,157 +79,12 @@ def is_off(node: dict[str, Any]) -> bool:
     return "not" in node and is_off(node["not"])
 
 
-# --- Values -------------------------------------------------------------------------------------------------
-
-
-def plain(text: str) -> str:
-    kept = "".join(char for char in unicodedata.normalize("NFKD", text) if not "\u0300" <= char <= "\u036f")
-    return "".join(char.lower() if len(char.lower()) == 1 else char for char in kept)
-
-
-def number(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, str) and not re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", value, re.ASCII):
-        return None
-    if not isinstance(value, (str, int, float)):
-        return None
-    return Decimal(str(value)).quantize(Decimal("0.000001"), ROUND_HALF_UP)
-
-
-def text_of(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return f"{Decimal(str(value)):f}"
-    return value if isinstance(value, str) else None
-
-
-def compare(
-    kind: str, op: str, have: Any, wanted: Any, now: datetime.datetime, exactly: bool = False
-) -> bool:
-    """False where the value is unknown or does not fit the type."""
-    if kind == "text":
-        text = text_of(have)
-        if text is None:
-            return False
-        fold: Callable[[str], str] = (lambda value: value) if exactly else plain
-        wishes = [fold(one) for one in (wanted if isinstance(wanted, list) else [wanted])]
-        mine = fold(text)
-        return {
-            "eq": mine in wishes,
-            "in": mine in wishes,
-            "ne": mine not in wishes,
-            "not_in": mine not in wishes,
-            "contains": wishes[0] in mine,
-            "not_contains": wishes[0] not in mine,
-            "starts": mine.startswith(wishes[0]),
-            "ends": mine.endswith(wishes[0]),
-        }[op]
-    if kind == "boolean":
-        return isinstance(have, bool) and have == wanted
-    if kind == "number":
-        mine_number = number(have)
-        return mine_number is not None and order(op, mine_number, wanted, number)
-    if have is None:
-        return False
-    if kind == "date":
-        day = day_of(have)
-        if day is None:
-            return False
-        return compare_day(op, day, wanted, now)
-    moment = moment_of(have)
-    if moment is None:
-        return False
-    if op in ("in_last", "in_next"):
-        delta = span(wanted)
-        return now - delta < moment <= now if op == "in_last" else now < moment <= now + delta
-    return order(op, moment, wanted, datetime.datetime.fromisoformat)
-
-
-def moment_of(value: Any) -> datetime.datetime | None:
-    if isinstance(value, datetime.datetime) or not isinstance(value, str):
-        return value if isinstance(value, datetime.datetime) else None
-    for written in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%d %H:%M%z"):
-        try:
-            return datetime.datetime.strptime(value, written)
-        except ValueError:
-            continue
-    return None
-
-
-def day_of(value: Any) -> datetime.date | None:
-    if isinstance(value, datetime.date) or not isinstance(value, str):
-        return value if isinstance(value, datetime.date) else None
-    try:
-        return datetime.datetime.strptime(value, "%Y-%m-%d").date()
-    except ValueError:
-        return None
-
-
-def order(op: str, mine: Any, wanted: Any, read: Callable[[Any], Any]) -> bool:
-    wishes = [read(one) for one in (wanted if isinstance(wanted, list) else [wanted])]
-    first = wishes[0]
-    return bool(
-        {
-            "eq": mine == first,
-            "ne": mine != first,
-            "in": mine in wishes,
-            "not_in": mine not in wishes,
-            "gt": mine > first,
-            "after": mine > first,
-            "gte": mine >= first,
-            "lt": mine < first,
-            "before": mine < first,
-            "lte": mine <= first,
-            "between": first <= mine <= wishes[-1],
-        }[op]
-    )
-
-
-def compare_day(op: str, day: datetime.date, wanted: Any, now: datetime.datetime) -> bool:
-    today = now.astimezone(ZONE).date()
-    if op == "anniversary":
-        for ahead in range(wanted["days"] + 1):
-            then = today + datetime.timedelta(days=ahead)
-            if (then.month, then.day) == (day.month, day.day):
-                return True
-            is_common = (then + datetime.timedelta(days=1)).day == 1
-            if (day.month, day.day) == (2, 29) and (then.month, then.day) == (2, 28) and is_common:
-                return True
-        return False
-    if op in ("in_last", "in_next"):
-        ago = (today - day).days
-        return 0 <= ago < wanted["days"] if op == "in_last" else 0 <= -ago <= wanted["days"]
-    return order(op, day, wanted, datetime.date.fromisoformat)
-
-
-def span(written: dict[str, int]) -> datetime.timedelta:
-    return datetime.timedelta(**written)
-
-
 # --- Conditions ---------------------------------------------------------------------------------------------
-
-_DEFAULTS = {"birth_date": "date"}
 
 
 def by_attribute(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
-    from tests.segments.world import ATTRIBUTES
-
     name = node["attribute"]
-    kind = ATTRIBUTES.get(name) or _DEFAULTS.get(name, "text")
-    have = facts.root.attributes.get(name) if name in ATTRIBUTES else getattr(facts.root, name)
-    have = None if have == "" else have
-    op = node.get("op", "eq")
-    if op == "exists":
-        return have is not None
-    if kind != "list":
-        return compare(kind, op, have, node["value"], now, node.get("exactly", False))
-    items = have or []
-    if op in ("ne", "not_in", "not_contains"):
-        positive = {"ne": "eq", "not_in": "in", "not_contains": "contains"}[op]
-        return bool(items) and not any(compare("text", positive, item, node["value"], now) for item in items)
-    return any(compare("text", op, item, node["value"], now) for item in items)
+    return naive_records.attribute_fits(node, name, naive_records.value_now(facts.root, name), now)
 
 
 def by_identifier(node: dict[str, Any], facts: Facts, now: datetime.datetime) -> bool:
@@ -229,22 +95,6 @@ def by_identifier(node: dict[str, Any], facts: Facts, now: datetime.datetime) ->
         "identifies": lambda one: one.resolves,
     }
     return any(test[node.get("op", "exists")](one) for one in mine)
-
-
-def in_window(at: datetime.datetime, within: dict[str, Any] | None, now: datetime.datetime) -> bool:
-    if at > now:
-        return False
-    if not within:
-        return True
-    if "after" in within or "before" in within:
-        after, before = within.get("after"), within.get("before")
-        if after and at < datetime.datetime.fromisoformat(after):
-            return False
-        return not (before and at >= datetime.datetime.fromisoformat(before))
-    ((unit, amount),) = within.items()
-    if isinstance(amount, list):
-        return now - span({unit: amount[1]}) < at <= now - span({unit: amount[0]})
-    return now - span({unit: amount}) < at
 
 
 def items_at(value: Any, path: list[str]) -> list[Any]:
@@ -441,11 +291,11 @@ DECIDE: dict[str, Callable[[dict[str, Any], Facts, datetime.datetime], bool]] = 
     "tag": lambda node, facts, now: node["tag"] in facts.tags,
     "type": lambda node, facts, now: facts.root.is_recognized == (node["type"] == "recognized"),
     "identifier": by_identifier,
-    "segment": lambda node, facts, now: node["segment"] in facts.segments,
     "event": by_event,
     "sequence": by_sequence,
     "cart": by_cart,
     "visits": by_visits,
     "split": by_split,
     "ids": by_ids,
+    **naive_records.DECIDE,
 }

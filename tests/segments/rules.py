@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.segments.world import EVENTS, FIRST_ID, NOW, NUMBERS, PAGES, TAGS, TEXTS
+from tests.segments.world_records import CHANNELS, IMPORTS, PURPOSES, SEGMENTS, TIERS
 
 texts = st.sampled_from([*TEXTS, "z", "nothing like it"])
 numbers = st.sampled_from([*(value for value in NUMBERS if not isinstance(value, str)), 0.5, 25])
@@ -182,7 +183,42 @@ ids = st.one_of(
     ).map(lambda values: {"ids": "id", "values": [*values, "nobody"]}),
 )
 
+
+def _was(name: str, ops: Any) -> Any:
+    return ops.map(lambda rest: {"was": name, **rest})
+
+
+_how = {"how": st.sampled_from(["created", "any"])}
+_asked = st.fixed_dictionaries(
+    {"channel": st.sampled_from(sorted(CHANNELS))}, optional={"purpose": st.sampled_from(PURPOSES)}
+)
+_within = {"within": windows}
+_visits = st.sampled_from(["first_seen_at", "last_seen_at"])
+records = st.one_of(
+    st.fixed_dictionaries(
+        {"consent": _asked}, optional={"state": st.sampled_from(["granted", "withdrawn", "none"])}
+    ),
+    st.fixed_dictionaries({"reachable": _asked}),
+    st.fixed_dictionaries({"source": st.sampled_from(["web", "api", "import"])}, optional=_how),
+    st.fixed_dictionaries({"import": st.sampled_from(IMPORTS)}, optional=_how),
+    _visits.flatmap(lambda name: _time_ops.map(lambda rest: {"profile": name, **rest})),
+    _time_ops.map(lambda rest: {"profile": "created_at", **rest}),
+    _visits.map(lambda name: {"profile": name, "op": "exists"}),
+    st.fixed_dictionaries({"duplicate": st.just(value=True)}, optional={"tier": st.sampled_from(TIERS)}),
+    _was("city", _text_ops(texts)),
+    _was("points", _number_ops()),
+    _was("colors", _text_ops(st.sampled_from(["red", "grun"]))).filter(lambda node: not node.get("exactly")),
+    _was("renews_on", st.just({"op": "exists"})),
+    st.fixed_dictionaries({"changed": st.sampled_from(["city", "plan", "colors"])}, optional=_within),
+    st.fixed_dictionaries({"segment": st.sampled_from(SEGMENTS)}),
+    *(
+        st.fixed_dictionaries({key: st.sampled_from(SEGMENTS)}, optional=_within)
+        for key in ("was_in", "entered", "left")
+    ),
+)
+
 conditions = st.one_of(
+    *[records] * 6,
     _attribute("city", _text_ops(texts)),
     _attribute("plan", _text_ops(texts)),
     st.sampled_from(["eq", "ne"]).flatmap(

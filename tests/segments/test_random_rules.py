@@ -21,9 +21,10 @@ from segments.person import load_people
 from segments.rules.parse import parse_rule
 from segments.rules.tree import Rule
 from segments.vocabulary import Vocabulary
-from tests.segments import naive
+from tests.segments import naive, naive_records
 from tests.segments.rules import rules
 from tests.segments.world import NOW, World
+from tests.segments.world_records import IMPORTS, SEGMENTS
 
 pytestmark = pytest.mark.django_db
 MOMENT = Moment(NOW, ZoneInfo("UTC"))
@@ -40,7 +41,8 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def facts(world: World, django_db_blocker: Any) -> dict[int, naive.Facts]:
     with django_db_blocker.unblock():
-        return {root: naive.read_facts(root) for root in world.roots}
+        others = naive_records.read_others()
+        return {root: naive.read_facts(root, others) for root in world.roots}
 
 
 def readable(raw: dict[str, Any]) -> Rule | None:
@@ -123,9 +125,35 @@ def _changes_at_breakpoints_alone(
         assert naive.is_in(raw, person, begin + (end - begin) / 2) == holds, (person.root.pk, begin, end)
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"consent": {"channel": "email", "purpose": "newsletter"}, "state": "granted"},
+        {"consent": {"channel": "email"}, "state": "withdrawn"},
+        {"consent": {"channel": "post"}, "state": "none"},
+        {"reachable": {"channel": "sms"}},
+        {"source": "web", "how": "created"},
+        {"import": IMPORTS[0], "how": "created"},
+        {"profile": "last_seen_at", "op": "in_last", "value": {"days": 2}},
+        {"duplicate": True, "tier": "certain"},
+        {"was": "city", "op": "eq", "value": "Oslo"},
+        {"changed": "plan", "within": {"days": 2}},
+        {"was_in": SEGMENTS[0], "within": {"days": [1, 7]}},
+        {"entered": SEGMENTS[0], "within": {"days": 1}},
+        {"left": SEGMENTS[0], "within": {"days": 2}},
+    ],
+    ids=lambda node: next(iter(node)),
+)
+def test_each_kind_is_about_some_people(
+    world: World, facts: dict[int, naive.Facts], node: dict[str, Any]
+) -> None:
+    is_in = [naive.is_in(node, facts[root], NOW) for root in world.roots]
+    assert 0 < sum(is_in) < len(is_in)
+
+
 def test_the_oracle_is_right_about_a_rule_counted_by_hand(world: World) -> None:
     """Not all rules of the world are about nobody or everybody."""
     raw = {"version": 1, "all": [{"event": "Added to Cart", "within": {"days": 2}}, {"not": {"tag": "vip"}}]}
-    facts = [naive.read_facts(root) for root in world.roots]
+    facts = [naive.read_facts(root, {}) for root in world.roots]
     is_in = [naive.is_in(raw, person, NOW) for person in facts]
     assert 0 < sum(is_in) < len(is_in)

@@ -19,6 +19,7 @@ from profiles.models import (
     ProfileTag,
     Tag,
 )
+from tests.segments.world_records import RecordsMaker
 
 NOW = datetime.datetime(2026, 3, 10, 12, 0, tzinfo=datetime.UTC)
 TEXTS = (
@@ -81,6 +82,10 @@ class World:
         self.names = dict(EventName.objects.values_list("name", "pk"))
         self.types = {name: spec.id for name, spec in identifier_types().items()}
         self.roots = [self.make_person() for _ in range(people)]
+        RecordsMaker(self.random, self._moment, self.types).add(self.roots, self.attributes)
+
+    def __repr__(self) -> str:
+        return f"World of {len(self.roots)}"
 
     def make_person(self) -> int:
         root = self._profile()
