@@ -121,7 +121,6 @@ NOT_IN_THE_ADMIN = {
     "segments.Membership": "Shown with the members of its segment.",
     "segments.NextCheck": _INTERNAL,
     "segments.QueueEntry": _INTERNAL,
-    "segments.Segment": "Has pages of its own.",
     "segments.SegmentVersion": "Shown on the page of its segment.",
     "segments.Watch": _INTERNAL,
 }

@@ -5,19 +5,24 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cdp.errors import Invalid
 from profiles.identity.normalize import BadValue
 from profiles.masking import UNMASKED_FIELDS
 from profiles.values.attributes import AttributeSpec, clean_value, display
 from segments.comparison import BOOLEAN, DATE, DATETIME, NUMBER, TEXT, Comparison, read_comparison
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.comparisons import ComparisonField
+from segments.form.fields import Choice, Option, Raw
 from segments.moments import Moment
 from segments.nodes import Node, problem
 from segments.person import Person, Reads
 from segments.query import RuleQuery, Sql, fragment, surely
 from segments.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from segments.suggestions import Suggestions
 
 EXISTS = "exists"
 _KINDS = {
@@ -31,6 +36,24 @@ _KINDS = {
 _NORMALIZED = ("country", "email", "phone", "language")
 
 
+def kind_of_attribute(spec: AttributeSpec) -> str:
+    """The type that its values are compared as."""
+    return _KINDS.get(spec.type, TEXT)
+
+
+def _spec_in_form(raw: Raw, suggestions: Suggestions) -> AttributeSpec | None:
+    return suggestions.vocabulary.attributes.get(str(raw.get("attribute")))
+
+
+def _kind_in_form(raw: Raw, suggestions: Suggestions) -> str:
+    spec = _spec_in_form(raw, suggestions)
+    return kind_of_attribute(spec) if spec else TEXT
+
+
+def _values_in_form(raw: Raw, suggestions: Suggestions) -> list[Option]:
+    return suggestions.attribute_values(_spec_in_form(raw, suggestions))
+
+
 @register
 @dataclass(frozen=True)
 class AttributeCondition(Condition):
@@ -41,6 +64,11 @@ class AttributeCondition(Condition):
 
     key = "attribute"
     label = "Attribute"
+    form = (
+        Choice("attribute", "Attribute", lambda raw, suggestions: suggestions.attributes, reshapes=True),
+        ComparisonField("", "", _kind_in_form, _values_in_form),
+    )
+    starts = (Start("Attribute", {"attribute": "country", "op": "eq", "value": ""}, 20),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from cdp.registry import Registry
 from segments.event_filter import EventFilter
+from segments.form.fields import Field
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, Reads
@@ -32,14 +33,27 @@ class Finding:
     is_personal: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A button of the builder that adds a condition: its text, and the condition's JSON to begin with."""
+
+    label: str
+    raw: dict[str, Any]
+    order: int = 100
+
+
 class Condition(ABC):
     """One condition. Instances are frozen and know what the names in the rule stand for.
 
-    ``key`` names the kind in a rule (``{"tag": "vip"}``), ``label`` in the builder's list of kinds.
+    ``key`` names the kind in a rule (``{"tag": "vip"}``), ``label`` in the builder's list of kinds. ``form`` are its fields
+    there (segments/form/fields.py); a kind without any is written as JSON. ``starts`` are its buttons; without any there is one
+    called as the kind.
     """
 
     key: ClassVar[str]
     label: ClassVar[str]
+    form: ClassVar[tuple[Field, ...]] = ()
+    starts: ClassVar[tuple[Start, ...]] = ()
 
     @classmethod
     @abstractmethod

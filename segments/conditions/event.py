@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cdp.plurals import counted
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
 from segments.event_filter import KEYS, EventFilter, read_event
+from segments.form.events import EVENT, FiltersField
+from segments.form.fields import Nested
+from segments.form.times import CountField, WindowField
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, PersonEvent, Reads
@@ -103,6 +106,22 @@ class EventCondition(Condition):
 
     key = "event"
     label = "Event"
+    form = (
+        *EVENT,
+        CountField("count", "How often"),
+        WindowField("within", "When"),
+        FiltersField("where", "Where"),
+        Nested(
+            "since",
+            "Since",
+            (*EVENT, WindowField("within", "When"), FiltersField("where", "Where")),
+            "only since the latest …",
+        ),
+    )
+    starts = (
+        Start("Event", {"event": "", "within": {"days": 1}}, 10),
+        Start("No event", {"event": "", "count": {"op": "eq", "value": 0}, "within": {"days": 1}}, 11),
+    )
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

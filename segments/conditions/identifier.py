@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from profiles.identity.types import find_type
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.fields import Choice
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, PersonIdentifier, Reads
@@ -34,6 +35,23 @@ class IdentifierCondition(Condition):
 
     key = "identifier"
     label = "Identifier"
+    form = (
+        Choice(
+            "identifier", "Identifier", lambda raw, suggestions: suggestions.identifier_types, before="has"
+        ),
+        Choice(
+            "op",
+            "What holds for it",
+            (
+                ("exists", "at all"),
+                ("verified", "that is confirmed"),
+                ("pending", "that waits for confirmation"),
+                ("identifies", "that identifies them"),
+            ),
+            default="exists",
+        ),
+    )
+    starts = (Start("Identifier", {"identifier": "email", "op": "exists"}, 70),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

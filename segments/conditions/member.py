@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.fields import Choice
 from segments.models import Segment
 from segments.moments import Moment
 from segments.nodes import Node
@@ -22,6 +23,16 @@ class SegmentCondition(Condition):
 
     key = "segment"
     label = "Segment"
+    form = (
+        Choice(
+            "segment",
+            "Segment",
+            lambda raw, suggestions: suggestions.segments,
+            before="is in",
+            is_number=True,
+        ),
+    )
+    starts = (Start("Segment", {"segment": ""}, 50),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.fields import Choice
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, Reads
@@ -22,6 +23,14 @@ class TypeCondition(Condition):
 
     key = "type"
     label = "Recognized or anonymous"
+    form = (
+        Choice(
+            "type",
+            "Recognized or anonymous",
+            (("recognized", "is recognized"), ("anonymous", "is anonymous")),
+        ),
+    )
+    starts = (Start("Recognized or anonymous", {"type": "recognized"}, 60),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-from segments.conditions.base import Condition, register
+from segments.conditions.base import Condition, Start, register
+from segments.form.fields import Choice
 from segments.moments import Moment
 from segments.nodes import Node
 from segments.person import Person, Reads
@@ -23,6 +24,8 @@ class TagCondition(Condition):
 
     key = "tag"
     label = "Tag"
+    form = (Choice("tag", "Tag", lambda raw, suggestions: suggestions.tags),)
+    starts = (Start("Tag", {"tag": ""}, 30),)
 
     @classmethod
     def parse(cls, node: Node, vocabulary: Vocabulary) -> Self:

@@ -88,6 +88,18 @@ def part_statement(rule: Rule, index: int, limit: int) -> Statement:
     return _part_members(_asked(rule, None), index, limit)
 
 
+@lru_cache(maxsize=500)
+def _members(asked: _Asked) -> Statement:
+    query = RuleQuery()
+    is_in, picks = _is_in(query, asked)
+    return query.finish(_people(query, picks, "p.id").where(is_in))
+
+
+def members_statement(rule: Rule | None, segment_id: int | None = None) -> Statement:
+    """``(id)`` of everybody who is in, in no order."""
+    return _members(_asked(rule, segment_id))
+
+
 @lru_cache(maxsize=1_000)
 def _verdicts(asked: _Asked, is_scoped: bool) -> Statement:
     query = RuleQuery(is_scoped=is_scoped, with_next=True)

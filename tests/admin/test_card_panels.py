@@ -51,7 +51,15 @@ def headings(page: str) -> dict[str, list[str]]:
 
 
 OWN = {
-    "about": ["Contact", "Consents", "Attributes", "Tags", "Other identifiers", "Devices and browsers"],
+    "about": [
+        "Contact",
+        "Consents",
+        "Segments",
+        "Attributes",
+        "Tags",
+        "Other identifiers",
+        "Devices and browsers",
+    ],
     "activity": ["Activity"],
     "duplicates": ["Possible duplicates", "Merged profiles", "Record"],
 }
