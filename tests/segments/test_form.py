@@ -15,7 +15,7 @@ from segments.rules.parse import known_kinds, parse_rule
 from segments.suggestions import Suggestions
 from segments.vocabulary import Vocabulary
 from tests.segments import rules as random_rules
-from tests.segments.world import define_names
+from tests.segments.world import World, define_names
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def posted(root: Draft, suggestions: Suggestions) -> dict[str, str]:
 
 
 def test_every_rule_comes_back_as_it_was() -> None:
-    define_names()
+    World(seed=1, people=60)
     vocabulary = Vocabulary()
     suggestions = Suggestions(True, vocabulary)
 
