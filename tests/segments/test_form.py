@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 
+from cdp.errors import Invalid
 from segments.draft import Draft, apply, attach, controls_of, draft_of, read_draft, rule_json, starts
 from segments.form.fields import Raw
 from segments.form.kinds import FORMS, STARTS
 from segments.form.values import as_input, typed
+from segments.models import Segment
 from segments.rules.parse import known_kinds, parse_rule
 from segments.suggestions import Suggestions
 from segments.vocabulary import Vocabulary
@@ -40,6 +42,7 @@ def posted(root: Draft, suggestions: Suggestions) -> dict[str, str]:
 
 def test_every_rule_comes_back_as_it_was() -> None:
     define_names()
+    Segment.objects.create(pk=1_000_001, name="Buyers", kind="static", state="live")
     vocabulary = Vocabulary()
     suggestions = Suggestions(True, vocabulary)
 
@@ -48,7 +51,10 @@ def test_every_rule_comes_back_as_it_was() -> None:
     def comes_back(rules: dict[str, Any]) -> None:
         shown = draft_of(rules)
         assume(_has_a_condition(shown))
-        before = parse_rule(rule_json(shown), vocabulary)
+        try:
+            before = parse_rule(rule_json(shown), vocabulary)
+        except Invalid:  # names what this small world has not
+            reject()
         read = read_draft(posted(shown, suggestions), suggestions)
         assert parse_rule(rule_json(read), vocabulary).json == before.json
 
@@ -135,8 +141,6 @@ def test_what_is_typed_wrong_stays_and_is_named() -> None:
     root = read_draft(values, suggestions)
     raw = rule_json(root)
     assert raw["all"][0]["within"] == {"days": "a week"}
-    from cdp.errors import Invalid
-
     with pytest.raises(Invalid) as caught:
         parse_rule(raw, Vocabulary())
     assert attach(root, caught.value.problems) == []
