@@ -16,10 +16,10 @@ import orjson
 
 from segments.conditions.base import Condition, Start
 from segments.form.fields import Control, Field, Posted
-from segments.form.kinds import form_of, starts_of
+from segments.form.suggestions import Suggestions
+from segments.kind_forms import form_of, starts_of
 from segments.rules.parse import DEEPEST, known_kinds
 from segments.rules.tree import GROUPS, VERSION
-from segments.suggestions import Suggestions
 
 ROOT = "c"
 GROUP = "group"

@@ -24,11 +24,11 @@ from segments.draft import ROOT, Draft, apply, attach, controls_of, draft_of, re
 from segments.editing import change_segment, create_segment
 from segments.evaluate.changes import count_changes
 from segments.evaluate.preview import Counted, Kept, count_people, what_keeps_out
+from segments.form.suggestions import Suggestions
 from segments.from_filters import rule_of
 from segments.models import Segment
 from segments.rules.parse import parse_rule
 from segments.rules.tree import Rule
-from segments.suggestions import Suggestions
 from segments.vocabulary import Vocabulary
 
 # How long “Count anyway” may take.

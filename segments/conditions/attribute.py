@@ -22,7 +22,7 @@ from segments.query import RuleQuery, Sql, fragment, surely
 from segments.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 EXISTS = "exists"
 _KINDS = {

@@ -12,7 +12,7 @@ from segments.form.times import UNIT_OPTIONS, duration_texts
 from segments.form.values import as_input, lines, typed
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 EXISTS = "exists"
 _MANY = ("in", "not_in")

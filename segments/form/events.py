@@ -11,7 +11,7 @@ from segments.form.comparisons import EXISTS, ComparisonField
 from segments.form.fields import Choice, Control, Field, Option, Posted, Raw, Text
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 # The kind and the name of events.
 EVENT: tuple[Field, ...] = (

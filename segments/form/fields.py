@@ -16,7 +16,7 @@ from segments.comparison import NUMBER, TEXT
 from segments.form.values import as_input, lines, typed
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 Raw = dict[str, Any]
 

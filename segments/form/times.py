@@ -12,7 +12,7 @@ from segments.form.values import as_input, typed
 from segments.moments import CALENDAR, UNITS
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 UNIT_OPTIONS = tuple(Option(unit, unit) for unit in UNITS)
 _EVER, _LAST, _AGO, _FIXED, _WORD = "", "last", "ago", "fixed", "word"

@@ -197,7 +197,7 @@ def by_time(node: Rule, facts: Any, now: Now) -> bool:
         return value is not None
     if node["op"] in ("in_last", "in_next"):
         delta = span(node["value"])
-        return now - delta < value <= now if node["op"] == "in_last" else now <= value < now + delta
+        return now - delta < value <= now if node["op"] == "in_last" else now < value <= now + delta
     return order(node["op"], value, node["value"], datetime.datetime.fromisoformat)
 
 

@@ -10,11 +10,11 @@ from hypothesis import assume, given, reject, settings
 from cdp.errors import Invalid
 from segments.draft import Draft, apply, attach, controls_of, draft_of, read_draft, rule_json, starts
 from segments.form.fields import Raw
-from segments.form.kinds import FORMS, STARTS
+from segments.form.suggestions import Suggestions
 from segments.form.values import as_input, typed
+from segments.kind_forms import FORMS, STARTS
 from segments.models import Segment
 from segments.rules.parse import known_kinds, parse_rule
-from segments.suggestions import Suggestions
 from segments.vocabulary import Vocabulary
 from tests.segments import rules as random_rules
 from tests.segments.world import define_names

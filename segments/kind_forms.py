@@ -19,7 +19,7 @@ from segments.form.fields import Choice, Field, Fixed, Flag, Lines, Nested, Numb
 from segments.form.times import CountField, DurationField, WindowField
 
 if TYPE_CHECKING:
-    from segments.suggestions import Suggestions
+    from segments.form.suggestions import Suggestions
 
 
 def _identifiers(raw: Raw, suggestions: Suggestions) -> list[Option]:
