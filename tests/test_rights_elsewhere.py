@@ -49,6 +49,7 @@ ACTIONS = {
     "unlock": "profiles.bulk_update",
     "delete": "profiles.bulk_delete",
     "restore": "profiles.bulk_restore",
+    "segment": "segments.change_segment",
 }
 # Modules that send files to somebody, and who gets them: asked when the file is fetched, not when it was made.
 FILES = {
