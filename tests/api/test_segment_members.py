@@ -391,7 +391,8 @@ def test_answers_that_show_people_are_looks(api: Caller) -> None:
         Look.objects.all().delete()
         assert api.send(method, PATH + path, body).status_code == 200, path
         found = [(look.kind, look.profile_ids) for look in Look.objects.all()]
-        assert found == ([("segment", seen)] if seen else []), path
+        kind = "segment_why" if "explain" in path else "segment"
+        assert found == ([(kind, seen)] if seen else []), path
 
 
 def test_dry_runs_change_nobody(api: Caller) -> None:
