@@ -57,7 +57,7 @@ def test_a_section_sees_both_before_the_merge_and_the_winner_after(by_staff: dic
     finally:
         sections.unregister("stub")
     sections_without = preview_merge(winner_id=ann.pk, loser_id=gone.pk, **by_staff).sections
-    assert sections_without.keys() == {"consents", "likelihood"}
+    assert sections_without.keys() == {"consents", "likelihood", "segments"}
 
 
 def _counts(root_id: int) -> int:
