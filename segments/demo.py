@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cdp.actors import Actor
+from cdp.plurals import counted
 from segments.editing import create_segment
 from segments.membership.fill import fill
 from segments.models import Cause, Membership, Segment
@@ -53,5 +54,5 @@ def make_segments() -> str:
             name=name, description=description, rules={"version": 1, **rules}, actor=actor
         )
         fill(segment.pk, segment.version, cause=Cause.RULE, ref=None)
-    people = Membership.objects.current().values("profile_id").distinct().count()
-    return f"Made {Segment.objects.count()} segments with {people:,} people in them."
+    people = counted(Membership.objects.current().values("profile_id").distinct().count(), "people")
+    return f"Made {counted(Segment.objects.count(), 'segments')} with {people} in them."

@@ -70,7 +70,15 @@ def test_the_table_says_what_each_role_may_do(ada: User, helpers: Group, as_user
     assert lines["Manage tags"] == ["no", "no", "yes", "yes", "no", "in part"]
     assert lines["Manage what each role may do"] == ["no"] * 6
     tasks = re.findall(r'scope="rowgroup"[^>]*>([^<]+)<', page)
-    assert tasks == ["People", "Duplicates", "Segments", "Imports &amp; exports", "Sources", "Privacy", "Settings"]
+    assert tasks == [
+        "People",
+        "Duplicates",
+        "Segments",
+        "Imports &amp; exports",
+        "Sources",
+        "Privacy",
+        "Settings",
+    ]
     assert "idempotency" not in page.lower()
 
 
