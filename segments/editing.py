@@ -167,6 +167,7 @@ def pick_profiles(
                 reason=reason[:300],
                 user_id=actor.user_id,
                 key_id=actor.key_id,
+                created_at=Now(),
             )
             for pk in roots
         ]
@@ -174,7 +175,8 @@ def pick_profiles(
             made,
             update_conflicts=True,
             unique_fields=["segment", "profile"],
-            update_fields=["is_in", "reason", "user", "key"],
+            # Made again, it is the latest: after a merge that one counts.
+            update_fields=["is_in", "reason", "user", "key", "created_at"],
             batch_size=5_000,
         )
     QueueEntry.objects.bulk_create(

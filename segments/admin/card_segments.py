@@ -6,7 +6,8 @@ from typing import Any
 
 from profiles.admin.card_panels import CardContext, CardPanel, panels
 from segments.admin.figures import cause_words
-from segments.models import Membership, Segment
+from segments.membership.of_profiles import current_segments
+from segments.models import Segment
 
 MOST = 100
 MOST_OFFERED = 300
@@ -14,12 +15,12 @@ MOST_OFFERED = 300
 
 def _segments(card: CardContext) -> dict[str, Any]:
     """Two queries."""
-    current = Membership.objects.current().filter(profile=card.root).exclude(segment__state="archived")
-    stays = list(current.select_related("segment").order_by("-entered_at", "-pk")[: MOST + 1])
-    inside = {stay.segment_id for stay in stays}
+    current = current_segments([card.root.pk]).get(card.root.pk, [])
+    newest_first = sorted(current, key=lambda one: one.entered_at, reverse=True)
+    inside = {one.id for one in current}
     every = Segment.objects.in_use().order_by("name").values_list("pk", "name")[:MOST_OFFERED]
     return {
-        "card_segments": [(stay, cause_words(stay.entered_by)) for stay in stays[:MOST]],
+        "card_segments": [(one, cause_words(one.cause)) for one in newest_first[:MOST]],
         "other_segments": [(pk, name) for pk, name in every if pk not in inside],
     }
 

@@ -21,6 +21,7 @@ from profiles.search.search import search
 from segments.admin.figures import cause_words
 from segments.admin.frame import PEOPLE, VIEW, find_row, people, render, url
 from segments.evaluate.explain import Explanation, explain
+from segments.membership.of_profiles import pick_of
 from segments.models import HandPick, Membership, Segment
 from segments.rules.parse import parse_rule
 from segments.vocabulary import Vocabulary
@@ -77,7 +78,7 @@ def _find(request: HttpRequest, q: str) -> tuple[Profile | None, list[Profile]]:
 def _explained(request: HttpRequest, segment: Segment, root: Profile) -> dict[str, Any]:
     saw([root.pk])
     stay = Membership.objects.filter(segment=segment, profile=root, absorbed_by__isnull=True).first()
-    pick = HandPick.objects.filter(segment=segment, profile__canonical_id=root.pk).first()
+    pick = pick_of(segment.pk, root.pk)
     explanation, problem = None, ""
     if not segment.is_static:
         try:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from django.db.models.functions import Now
 
 from cdp.actors import Actor
+from cdp.errors import Invalid
 from cdp.job_steps import Chunk, handler
 from cdp.jobs import start_job
 from cdp.locks import Lock, take
 from cdp.models import Job
 from segments.evaluate.moment import current_moment
 from segments.evaluate.preview import WORK_MEM
-from segments.membership.live_rules import read_segment, write_watched
+from segments.membership.live_rules import mark_broken, read_segment, unanswerable, write_watched
 from segments.membership.write import Reason, write_everybody
 from segments.models import Cause, Segment, SegmentVersion
 
@@ -40,7 +41,7 @@ def start_filling(segment: Segment, *, cause: str = Cause.RULE, ref: int | None 
     )
 
 
-@handler(KIND, is_housekeeping=False)
+@handler(KIND)
 def step(chunk: Chunk) -> bool:
     """Wait for older transactions, then fill."""
     params, mark = chunk.job.params, chunk.job.cursor.get("wait_for")
@@ -81,7 +82,16 @@ def fill(segment_id: int, version: int, *, cause: str, ref: int | None) -> tuple
         cursor.execute("SELECT set_config('work_mem', %s, true), set_config('jit', 'off', true)", [WORK_MEM])
     moment = current_moment()
     reason = Reason(cause, version if cause == Cause.RULE else ref, moment.now)
-    entered, left = write_everybody(read_segment(row), reason, moment)
+    try:
+        with transaction.atomic():
+            entered, left = write_everybody(read_segment(row), reason, moment)
+    except Invalid as error:
+        # What it names was deleted since it was published.
+        mark_broken(row, error.message)
+        return 0, 0
+    except DataError as error:
+        mark_broken(row, unanswerable(error))
+        return 0, 0
     Segment.objects.filter(pk=row.pk).update(state=Segment.State.LIVE, problem="", filled_at=Now())
     if cause == Cause.RULE:
         SegmentVersion.objects.filter(segment=row, version=version, entered__isnull=True).update(

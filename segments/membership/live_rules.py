@@ -70,7 +70,8 @@ def read_segment(row: Segment, vocabulary: Vocabulary | None = None) -> LiveSegm
 
 def mark_broken(row: Segment, sentence: str) -> None:
     """It keeps the members it has, is not kept up to date any more, and its owner is told once."""
-    broken = Segment.objects.filter(pk=row.pk, state=Segment.State.LIVE).update(
+    kept = (Segment.State.LIVE, Segment.State.FILLING)
+    broken = Segment.objects.filter(pk=row.pk, state__in=kept).update(
         state=Segment.State.BROKEN, problem=sentence, updated_at=Now()
     )
     if not broken:
@@ -85,6 +86,11 @@ def mark_broken(row: Segment, sentence: str) -> None:
             subject=f"The segment “{row.name}” is no longer kept up to date",
             text=f"{sentence}\n\nIt keeps the members it had. Change its rule to bring it back.\n",
         )
+
+
+def unanswerable(error: Exception) -> str:
+    """The sentence about a rule that the database refuses to evaluate."""
+    return f"The database cannot evaluate this rule: {str(error).splitlines()[0]}"
 
 
 def write_watched() -> None:

@@ -6,7 +6,6 @@ statement over the batch's profiles, within a savepoint: a rule that fails is br
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,15 +16,14 @@ from cdp.locks import Lock, try_take
 from profiles.models import Profile
 from segments.evaluate.moment import current_moment
 from segments.membership.address_holders import with_address_holders
-from segments.membership.live_rules import LiveSegment, live_segments, mark_broken
+from segments.membership.batches import SLICE_SECONDS, repeat
+from segments.membership.live_rules import LiveSegment, live_segments, mark_broken, unanswerable
 from segments.membership.merged import give_back, inheriting, settle_gone
 from segments.membership.write import Reason, Turnover, follow, write_some
 from segments.models import QueueEntry
 from segments.moments import Moment
 
 BATCH = 1_000
-# How long a worker empties the queue before other tasks get their turn.
-SLICE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -41,12 +39,7 @@ class Batch:
 
 def work_off(*, seconds: float = SLICE_SECONDS) -> int:
     """Empty the queue, a batch per transaction, for this long; how many entries were taken. A second worker returns at once."""
-    done, deadline = 0, time.monotonic() + seconds
-    while count := _batch():
-        done += count
-        if time.monotonic() > deadline:
-            break
-    return done
+    return repeat(_batch, seconds)
 
 
 @transaction.atomic
@@ -115,7 +108,7 @@ def refresh(segment: LiveSegment, batch: Batch, moment: Moment) -> None:
             ended = settle_gone(segment, gone, batch.roots)
             follow(segment, Turnover(left=tuple(ended)), gone)
     except DataError as error:
-        mark_broken(segment.row, f"The database cannot evaluate this rule: {str(error).splitlines()[0]}")
+        mark_broken(segment.row, unanswerable(error))
 
 
 def _when(reason: Reason) -> datetime:

@@ -7,13 +7,13 @@ that a stay which began and ended meanwhile is written with both its times.
 from __future__ import annotations
 
 import datetime
-import time
 from collections import defaultdict
 
 from django.db import connection, transaction
 
 from cdp.locks import Lock, try_take
 from segments.evaluate.moment import current_moment
+from segments.membership.batches import SLICE_SECONDS, repeat
 from segments.membership.live_rules import LiveSegment, live_segments
 from segments.membership.write import Reason, Turnover, follow, write_some
 from segments.models import Cause, Membership, NextCheck
@@ -22,7 +22,6 @@ from segments.person import Person, load_people
 from segments.rules.tree import Rule
 
 BATCH = 1_000
-SLICE_SECONDS = 10.0
 # Later than this, breakpoints may have been missed; before, one look as of now says the same.
 MISSED = datetime.timedelta(seconds=30)
 
@@ -32,12 +31,7 @@ Due = dict[int, datetime.datetime]
 
 def work_off(*, seconds: float = SLICE_SECONDS) -> int:
     """Take what is due, a batch per transaction, for this long; how many were looked at."""
-    done, deadline = 0, time.monotonic() + seconds
-    while count := _batch():
-        done += count
-        if time.monotonic() > deadline:
-            break
-    return done
+    return repeat(_batch, seconds)
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ from profiles.privacy.delete import delete_profiles
 from profiles.tagging import delete_tag, rename_tag, tag_profiles, untag_profiles
 from segments.editing import archive_segment, change_segment, create_segment, pick_profiles
 from segments.membership import calendar, recount, refresh, timers
+from segments.membership.of_profiles import current_segments
 from segments.models import Membership, NextCheck, QueueEntry, Segment, SegmentVersion, Watch
 from tests.profile_factory import make_profile
 
@@ -242,6 +243,34 @@ def test_a_broken_rule_stops_no_other(by: dict[str, Any]) -> None:
 
 def actor(by: dict[str, Any]) -> dict[str, Any]:
     return {"actor": by["actor"]}
+
+
+def test_a_rule_that_breaks_before_it_is_filled(by: dict[str, Any]) -> None:
+    """The tag is deleted between saving and filling: broken with a sentence, and not *being filled* for ever."""
+    tag = Tag.objects.create(name="vip")
+    made = create_segment(name="VIP", rules={"version": 1, "all": [{"tag": "vip"}]}, actor=by["actor"])
+    delete_tag(tag_id=tag.pk, **by)
+    settle()
+    made.refresh_from_db()
+    assert (made.state, made.problem, made.filled_at) == ("broken", "There is no tag “vip”.", None)
+    assert Job.objects.get(kind="segments.fill").state == "done"
+
+
+def test_of_two_choices_by_hand_the_latest_counts_after_a_merge(by: dict[str, Any]) -> None:
+    ann, ben = make_profile(first_name="Ann"), make_profile(first_name="Ben")
+    static = create_segment(name="Friends", kind="static", actor=by["actor"])
+    vips = segment(by, "Recognized", {"type": "recognized"})
+    for profile, is_in in ((ann, True), (ben, False), (ann, True)):
+        pick_profiles(segment_id=vips.pk, profile_ids=[profile.pk], is_in=is_in, **actor(by))
+    settle()
+    merge_profiles(winner_id=ben.pk, loser_id=ann.pk, **by)
+    settle()
+    assert members(vips) == {ben.pk}
+    # Whoever was in first counts: on the card as in the API.
+    first = Membership.objects.get(segment=vips, profile=ann).entered_at
+    (inside,) = current_segments([ben.pk])[ben.pk]
+    assert (inside.id, inside.entered_at, inside.cause) == (vips.pk, first, "staff")
+    assert members(static) == set()
 
 
 def test_archiving_freezes_what_is_made_from_it(by: dict[str, Any]) -> None:
