@@ -73,9 +73,9 @@ def test_a_profile_says_its_segments(api: Caller, by_staff: dict[str, Any]) -> N
     oslo = made(api, "In Oslo", OSLO)
     named = made(api, "anybody", {"attribute": "first_name", "op": "exists"})
     backdate(3)
-    told = api.get(f"profiles/{ann.pk}/").data["segments"]
-    assert [(row["id"], row["name"]) for row in told] == [(named, "anybody"), (oslo, "In Oslo")]
-    since = {row["id"]: row["entered_at"] for row in told}
+    data = api.get(f"profiles/{ann.pk}/").data["segments"]
+    assert [(row["id"], row["name"]) for row in data] == [(named, "anybody"), (oslo, "In Oslo")]
+    since = {row["id"]: row["entered_at"] for row in data}
     assert since[oslo] == iso(Membership.objects.get(segment=oslo).entered_at)
     Membership.objects.filter(profile=anna).update(entered_at=timezone.now())
     merged = merge_profiles(winner_id=anna.pk, loser_id=ann.pk, **by_staff)
@@ -207,8 +207,8 @@ def test_why_somebody_is_in_or_not(api: Caller, with_scopes: Callable[..., Calle
     either = {"any": [VIP, {"attribute": "plan", "op": "eq", "value": "pro"}]}
     pk = made(api, "Anna of Oslo", OSLO, {"attribute": "first_name", "op": "eq", "value": "Anna"}, either)
     path = f"{PATH}{pk}/explain/email:ann@example.com/"
-    told = api.get(path).data
-    assert (told["member"], told["since"], told["by_rule"], told["changes_at"], told["picked"]) == (
+    data = api.get(path).data
+    assert (data["member"], data["since"], data["by_rule"], data["changes_at"], data["picked"]) == (
         False,
         None,
         False,
@@ -216,7 +216,7 @@ def test_why_somebody_is_in_or_not(api: Caller, with_scopes: Callable[..., Calle
         None,
     )
     assert [
-        (row["pointer"], row["depth"], row["text"], row["holds"], row["actual"]) for row in told["conditions"]
+        (row["pointer"], row["depth"], row["text"], row["holds"], row["actual"]) for row in data["conditions"]
     ] == [
         ("", 0, "all of", False, ""),
         ("/all/0", 1, "City is “Oslo”", True, "Oslo"),
@@ -351,7 +351,7 @@ def test_who_can_be_reached(api: Caller, by_staff: dict[str, Any]) -> None:
     make_profile(first_name="Far away", email="far@example.com")
     pk = made(api, "All", {"tag": "all"})
     path = f"{PATH}{pk}/reach/"
-    told = api.get(f"{path}?channel=e-mail&purpose=newsletter").data
+    data = api.get(f"{path}?channel=e-mail&purpose=newsletter").data
     counts = {
         "reachable": 1,
         "no_consent": 2,
@@ -359,13 +359,13 @@ def test_who_can_be_reached(api: Caller, by_staff: dict[str, Any]) -> None:
         "likely_duplicate": 1,
         "no_address": 1,
     }
-    assert {name: told[name] for name in ("channel", "purpose", "members", *counts)} == {
+    assert {name: data[name] for name in ("channel", "purpose", "members", *counts)} == {
         "channel": "email",
         "purpose": "newsletter",
         "members": 6,
         **counts,
     }
-    assert {row["code"]: row["count"] for row in told["groups"]} == counts
+    assert {row["code"]: row["count"] for row in data["groups"]} == counts
     assert api.get(f"{path}?channel=email").data["purpose"] is None
     assert api.get(f"{path}?channel=sms&purpose=newsletter").data["no_address"] == 4 - 1
     found = refusal(api.get(f"{path}?channel=pigeon"))
